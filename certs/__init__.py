@@ -1,0 +1,1 @@
+"""What a server proves itself with: keys, certificates, credentials."""

@@ -1,0 +1,1 @@
+"""The data plane and its processes: what happens to bytes between a client and an upstream."""

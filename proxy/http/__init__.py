@@ -1,0 +1,1 @@
+"""HTTP/1.1 and WebSocket: parsing, framing policy, exchanges."""

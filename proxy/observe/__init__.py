@@ -1,0 +1,1 @@
+"""What an operator sees: access log, counters, the start-up report."""

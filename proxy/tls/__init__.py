@@ -1,0 +1,1 @@
+"""TLS: the ClientHello, the policy on it, the contexts, the handshake and the established stream."""

@@ -1,0 +1,1 @@
+"""The upstream half: dialling, pooling and the connections to the servers behind us."""
