@@ -1,0 +1,70 @@
+"""Every limit by name. `example.toml` gives the reason of each default; the bounds here only keep out what cannot work."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_KIB = 1_024
+_MIB = 1_024 * _KIB
+_GIB = 1_024 * _MIB
+_DAY = 86_400.0
+
+
+def _whole(default: int, *, least: int, most: int) -> Any:
+    return Field(default, ge=least, le=most, strict=True)
+
+
+def _seconds(default: float, *, most: float) -> Any:
+    # A tenth of a second: below it a healthy peer across an ocean would be cut off.
+    return Field(default, ge=0.1, le=most, strict=True, allow_inf_nan=False)
+
+
+class LimitsConfig(BaseModel):
+    """`[limits]`: what a client, an upstream or the proxy itself may use at most. The unit is the end of each name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # TLS
+    client_hello_wire_bytes: int = _whole(400_000, least=_KIB, most=16 * _MIB)
+    client_hello_bytes: int = _whole(65_536, least=_KIB, most=_MIB)
+    handshake_seconds: float = _seconds(10.0, most=600.0)
+    handshakes_in_flight: int = _whole(1_000, least=1, most=1_000_000)
+    key_updates_per_minute: int = _whole(32, least=1, most=1_000_000)
+    tls_ticket_rotation_hours: float = Field(default=12.0, ge=0.01, le=168.0, strict=True, allow_inf_nan=False)
+
+    # Connections
+    connections: int = _whole(20_000, least=1, most=10_000_000)
+    connections_per_address: int = _whole(1_000, least=1, most=10_000_000)
+    keep_alive_seconds: float = _seconds(75.0, most=_DAY)
+    write_idle_seconds: float = _seconds(60.0, most=_DAY)
+    linger_bytes: int = _whole(262_144, least=0, most=_GIB)
+    linger_seconds: float = _seconds(2.0, most=60.0)
+    drain_seconds: float = _seconds(30.0, most=_DAY)
+
+    # Requests
+    head_bytes: int = _whole(32_768, least=_KIB, most=_MIB)
+    target_bytes: int = _whole(8_192, least=64, most=_MIB)
+    header_count: int = _whole(100, least=8, most=10_000)
+    header_bytes: int = _whole(16_384, least=256, most=_MIB)
+    head_seconds: float = _seconds(10.0, most=_DAY)
+    body_bytes: int = _whole(104_857_600, least=0, most=1_024 * _GIB)
+    body_idle_seconds: float = _seconds(30.0, most=_DAY)
+    chunk_line_bytes: int = _whole(256, least=18, most=64 * _KIB)
+    chunk_overhead_bytes: int = _whole(16_384, least=256, most=16 * _MIB)
+    trailer_bytes: int = _whole(8_192, least=0, most=_MIB)
+    trailer_count: int = _whole(32, least=0, most=10_000)
+    pipelined_bytes: int = _whole(65_536, least=0, most=16 * _MIB)
+
+    # Responses
+    response_head_bytes: int = _whole(65_536, least=_KIB, most=16 * _MIB)
+    response_header_count: int = _whole(200, least=8, most=10_000)
+    early_responses: int = _whole(16, least=0, most=1_000)
+
+    # WebSocket
+    websocket_idle_seconds: float = _seconds(3_600.0, most=30 * _DAY)
+    websocket_message_bytes: int = _whole(67_108_864, least=125, most=1_024 * _GIB)
+    websocket_fragments: int = _whole(4_096, least=1, most=10_000_000)
+    websocket_close_seconds: float = _seconds(5.0, most=600.0)
+
+    # Log
+    log_queue_lines: int = _whole(10_000, least=1, most=10_000_000)

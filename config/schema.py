@@ -1,0 +1,278 @@
+"""The shape of the configuration file: one model for each table, every value parsed.
+
+Pure: nothing here touches a file. Paths stay text, relative to the configuration file (`LoadedConfig.resolve`). What spans
+several tables stands in `crosschecks`.
+"""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+
+from config.addresses import (
+    Bind,
+    IPNetwork,
+    Refused,
+    ServerAddress,
+    parse_bind,
+    parse_exact_name,
+    parse_network,
+    parse_server,
+    parse_server_name,
+)
+from config.limits import LimitsConfig
+
+__all__ = [
+    "REJECT",
+    "Bind",
+    "Config",
+    "CredentialConfig",
+    "CredentialPreference",
+    "IdentityConfig",
+    "LimitsConfig",
+    "ListenerConfig",
+    "LogConfig",
+    "LogFormat",
+    "OpensslConfig",
+    "PqPolicy",
+    "RouteConfig",
+    "SecurityLevel",
+    "ServerAddress",
+    "UpstreamConfig",
+]
+
+REJECT = "reject"
+"""`ListenerConfig.default`: an unknown or missing server name is refused with `unrecognized_name`."""
+
+Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# What RFC 3986 3.3 allows in a segment, without "%": a prefix is compared with the raw path, so it has one spelling.
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
+# PEM, or the base64 of a DER SEQUENCE ("M" is its first sextet): the content of a key where its path belongs.
+_KEY_MATERIAL = re.compile(r"-----BEGIN|^M[A-Za-z0-9+/=\s]{40,}$")
+
+
+class PqPolicy(StrEnum):
+    """Whether clients must agree a key with a post-quantum group."""
+
+    OFF = "off"
+    PREFER = "prefer"
+    REPORT = "report"
+    REQUIRE = "require"
+
+
+class SecurityLevel(StrEnum):
+    """Which groups and cipher suites a listener offers; `CRITICAL` and `QUANTUM_SAFE` imply `PqPolicy.REQUIRE`."""
+
+    STANDARD = "standard"
+    HIGH = "high"
+    CRITICAL = "critical"
+    QUANTUM_SAFE = "quantum-safe"
+
+    @property
+    def requires_pq(self) -> bool:
+        """Whether no classical group is negotiable at this level."""
+        return self in {SecurityLevel.CRITICAL, SecurityLevel.QUANTUM_SAFE}
+
+
+class CredentialPreference(StrEnum):
+    """Which credential of an identity a client gets that accepts several."""
+
+    CLASSICAL = "classical"
+    MLDSA = "mldsa"
+
+
+class LogFormat(StrEnum):
+    """How the log is written: a JSON object on each line, or text for a terminal."""
+
+    JSON = "json"
+    PRETTY = "pretty"
+
+
+def _parse_name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise Refused("a name of at most 64 letters, digits, dots, hyphens and underscores (it is printed in logs)")
+    return value
+
+
+def _parse_path_of_file(value: str) -> str:
+    if _KEY_MATERIAL.search(value):
+        raise Refused("the path of a file, not its content", found="the content of a file (not shown)")
+    if not value or any(character < " " for character in value):
+        raise Refused("the path of a file, relative to this configuration")
+    return value
+
+
+def _parse_groups(value: object) -> Groups | None:
+    if value is None:
+        return None
+    allowed = 'a list of group names such as ["X25519MLKEM768", "X25519"], or a list of such lists, none of them empty'
+    if not isinstance(value, list | tuple) or not value:
+        raise Refused(allowed)
+    if all(isinstance(entry, str) and entry for entry in value):
+        return tuple(value)
+    if not all(isinstance(entry, list | tuple) and entry for entry in value):
+        raise Refused(allowed)
+    if not all(isinstance(name, str) and name for entry in value for name in entry):
+        raise Refused(allowed)
+    return tuple(tuple(entry) for entry in value)
+
+
+def _parse_route_path(value: str) -> str:
+    if not _PATH.fullmatch(value):
+        raise Refused('a path that starts with "/", in ASCII, without "%", query or fragment')
+    if {".", ".."} & set(value.split("/")) or "//" in value:
+        raise Refused('a path without empty, "." and ".." segments')
+    return value
+
+
+def _parse_route_pq(value: PqPolicy | None) -> PqPolicy | None:
+    if value not in {None, PqPolicy.REQUIRE}:
+        raise Refused('"require", or no such key: a route can only be stricter than its listener')
+    return value
+
+
+def _parse_provider(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
+        raise Refused('the name of an OpenSSL provider, such as "oqsprovider", without directory or ending')
+    return value
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str | Bind) else value
+
+
+Name = Annotated[str, AfterValidator(_parse_name)]
+FilePath = Annotated[str, AfterValidator(_parse_path_of_file)]
+ServerName = Annotated[str, PlainValidator(parse_server_name)]
+Network = Annotated[IPNetwork, PlainValidator(parse_network)]
+
+
+class _Table(BaseModel):
+    # ValidationError would otherwise print the input, which may be a key that was pasted in the wrong place.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ListenerConfig(_Table):
+    """`[listener.NAME]`: addresses that share one TLS policy.
+
+    `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of `level`.
+    `default` is `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
+    """
+
+    bind: Annotated[
+        tuple[Annotated[Bind, PlainValidator(parse_bind)], ...], BeforeValidator(_listed), Field(min_length=1)
+    ]
+    pq: PqPolicy = PqPolicy.PREFER
+    level: SecurityLevel = SecurityLevel.STANDARD
+    groups: Annotated[Groups | None, PlainValidator(_parse_groups)] = None
+    default: str = REJECT
+    trusted_peers: tuple[Network, ...] = ()
+
+
+class CredentialConfig(_Table):
+    """`[[identity.NAME.credential]]`: paths of a certificate chain (PEM, leaf first) and of its private key (PEM)."""
+
+    certificate: FilePath
+    key: FilePath
+
+
+class IdentityConfig(_Table):
+    """`[identity.NAME]`: a server as clients know it: its names and what it proves them with.
+
+    In the file either `certificate` and `key` stand, or `credential` tables; read `credentials`, which is the same for both.
+    `names` are in the form of `parse_server_name`.
+    """
+
+    names: Annotated[tuple[ServerName, ...], Field(min_length=1)]
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+    credential: tuple[CredentialConfig, ...] = ()
+    prefer: CredentialPreference = CredentialPreference.CLASSICAL
+
+    @property
+    def credentials(self) -> tuple[CredentialConfig, ...]:
+        """The credentials of this identity in the order of the file; never empty."""
+        if self.certificate is None or self.key is None:
+            return self.credential
+        return (CredentialConfig(certificate=self.certificate, key=self.key),)
+
+    @model_validator(mode="after")
+    def _has_one_kind_of_credential(self) -> Self:
+        allowed = 'either both "certificate" and "key", or [[identity.NAME.credential]] tables'
+        single = [key for key in ("certificate", "key") if getattr(self, key) is not None]
+        if single and self.credential:
+            raise Refused(allowed, found=" and ".join([*single, "credential"]))
+        if len(single) == 1 or not (single or self.credential):
+            raise Refused(allowed, found=f"{single[0]} alone" if single else "none of them")
+        return self
+
+
+class UpstreamConfig(_Table):
+    """`[upstream.NAME]`: servers that answer the same requests, and how connections to each are kept.
+
+    For https servers: `ca` is a file of the certificates to trust (None: those of the system), `server_name` the name asked for
+    and verified (None: the host of the address), `certificate` and `key` what the proxy proves itself with. `connections` and
+    `waiting` count per server.
+    """
+
+    servers: Annotated[tuple[Annotated[ServerAddress, PlainValidator(parse_server)], ...], Field(min_length=1)]
+    ca: FilePath | None = None
+    server_name: Annotated[str, PlainValidator(parse_exact_name)] | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+    connections: int = Field(default=256, ge=1, le=1_000_000, strict=True)
+    waiting: int = Field(default=256, ge=0, le=1_000_000, strict=True)
+    connect_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
+    first_byte_seconds: float = Field(default=60.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
+    idle_seconds: float = Field(default=30.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
+    wait_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _tls_settings_fit(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            found = "key alone" if self.certificate is None else "certificate alone"
+            raise Refused('both "certificate" and "key", or none of them', found=found)
+        unused = [key for key in ("ca", "server_name", "certificate", "key") if getattr(self, key) is not None]
+        if unused and not any(server.scheme == "https" for server in self.servers):
+            raise Refused("these keys only with an https:// server", found=" and ".join(unused))
+        return self
+
+
+class RouteConfig(_Table):
+    """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix."""
+
+    host: ServerName
+    path: Annotated[str, AfterValidator(_parse_route_path)] = "/"
+    upstream: str
+    pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
+    body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
+
+
+class OpensslConfig(_Table):
+    """`[openssl]`: providers beside OpenSSL's own, and the directory of their modules (None: OpenSSL's)."""
+
+    providers: tuple[Annotated[str, AfterValidator(_parse_provider)], ...] = ()
+    module_path: FilePath | None = None
+
+
+class LogConfig(_Table):
+    """`[log]`: `file` None is standard output; `query` also logs the query string of each request."""
+
+    format: LogFormat = LogFormat.JSON
+    file: FilePath | None = None
+    query: bool = Field(default=False, strict=True)
+
+
+class Config(_Table):
+    """A whole configuration file."""
+
+    listener: dict[Name, ListenerConfig] = Field(default_factory=dict)
+    identity: dict[Name, IdentityConfig] = Field(default_factory=dict)
+    upstream: dict[Name, UpstreamConfig] = Field(default_factory=dict)
+    route: tuple[RouteConfig, ...] = ()
+    openssl: OpensslConfig = OpensslConfig()
+    limits: LimitsConfig = LimitsConfig()
+    log: LogConfig = LogConfig()
