@@ -1,0 +1,93 @@
+"""Real programs beside a test: started, waited for by what they print, always ended by their process id."""
+
+import os
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Generic, TypeVar
+
+START_SECONDS = 30.0  # a browser on a busy machine
+STOP_SECONDS = 10.0
+
+Ready = TypeVar("Ready")
+
+
+class NotReadyError(Exception):
+    """A program ended, or printed nothing that was waited for in time; `output` is what it printed instead."""
+
+    def __init__(self, command: Sequence[str], output: Sequence[str]) -> None:
+        super().__init__(command, output)
+        self.command = command
+        self.output = output
+
+    def __str__(self) -> str:
+        return "\n".join([f"{' '.join(self.command)} did not become ready; it printed:", *self.output])
+
+
+@dataclass(frozen=True, slots=True)
+class Program(Generic[Ready]):
+    """A running program: what its readiness line said, and every line that both its streams have printed so far."""
+
+    pid: int
+    ready: Ready
+    output: list[str]
+
+
+@contextmanager
+def program(
+    command: Sequence[str], ready: Callable[[str], Ready | None], environment: Mapping[str, str] | None = None
+) -> Iterator[Program[Ready]]:
+    """Run `command` until the block ends. `ready` answers None for the lines before the one that is waited for.
+
+    `environment` is added to ours. Raises NotReadyError.
+    """
+    output: list[str] = []
+    lines: queue.Queue[str | None] = queue.Queue()
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        reader = threading.Thread(target=_read_lines, args=(process.stdout, output, lines), daemon=True)
+        reader.start()
+        try:
+            yield Program(process.pid, _first_ready(command, ready, lines, output), output)
+        finally:
+            _end(process)
+            reader.join()
+
+
+def _read_lines(stream: IO[str], output: list[str], lines: "queue.Queue[str | None]") -> None:
+    """Drain the stream for as long as the program lives, so that it never blocks on a full pipe."""
+    for line in stream:
+        output.append(line.rstrip("\n"))
+        lines.put(output[-1])
+    lines.put(None)
+
+
+def _first_ready(
+    command: Sequence[str], ready: Callable[[str], Ready | None], lines: "queue.Queue[str | None]", output: list[str]
+) -> Ready:
+    try:
+        while (line := lines.get(timeout=START_SECONDS)) is not None:
+            if (answer := ready(line)) is not None:
+                return answer
+    except queue.Empty:
+        pass
+    raise NotReadyError(command, output)
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
