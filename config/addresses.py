@@ -26,13 +26,15 @@ IPNetwork = IPv4Network | IPv6Network
 class Refused(ValueError):  # noqa: N818 - it is the verdict on a value, pydantic asks for a ValueError
     """A value of the configuration that cannot be used.
 
-    `allowed` says what could stand there instead; `found` is given only where the value itself does not tell it.
+    `allowed` says what could stand there instead. Where a whole table is refused, `found` tells what is wrong with it, and
+    `about` which of its keys the verdict rests on.
     """
 
-    def __init__(self, allowed: str, *, found: str | None = None) -> None:
+    def __init__(self, allowed: str, *, found: str | None = None, about: tuple[str, ...] = ()) -> None:
         super().__init__(allowed)
         self.allowed = allowed
         self.found = found
+        self.about = about
 
 
 @dataclass(frozen=True, slots=True)

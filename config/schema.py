@@ -22,6 +22,7 @@ from config.addresses import (
     parse_server_name,
 )
 from config.limits import LimitsConfig
+from config.problems import is_key_material
 
 __all__ = [
     "REJECT",
@@ -50,8 +51,6 @@ Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # What RFC 3986 3.3 allows in a segment, without "%": a prefix is compared with the raw path, so it has one spelling.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
-# PEM, or the base64 of a DER SEQUENCE ("M" is its first sextet): the content of a key where its path belongs.
-_KEY_MATERIAL = re.compile(r"-----BEGIN|^M[A-Za-z0-9+/=\s]{40,}$")
 
 
 class PqPolicy(StrEnum):
@@ -98,7 +97,7 @@ def _parse_name(value: str) -> str:
 
 
 def _parse_path_of_file(value: str) -> str:
-    if _KEY_MATERIAL.search(value):
+    if is_key_material(value):
         raise Refused("the path of a file, not its content", found="the content of a file (not shown)")
     if not value or any(character < " " for character in value):
         raise Refused("the path of a file, relative to this configuration")
@@ -141,6 +140,8 @@ def _parse_provider(value: str) -> str:
 
 
 def _listed(value: object) -> object:
+    if not isinstance(value, str | Bind | list | tuple):
+        raise Refused('an address and a port such as "0.0.0.0:443", or a list of such')
     return [value] if isinstance(value, str | Bind) else value
 
 
@@ -202,11 +203,12 @@ class IdentityConfig(_Table):
     @model_validator(mode="after")
     def _has_one_kind_of_credential(self) -> Self:
         allowed = 'either both "certificate" and "key", or [[identity.NAME.credential]] tables'
+        about = ("certificate", "key", "credential")
         single = [key for key in ("certificate", "key") if getattr(self, key) is not None]
         if single and self.credential:
-            raise Refused(allowed, found=" and ".join([*single, "credential"]))
+            raise Refused(allowed, found=" and ".join([*single, "credential"]), about=about)
         if len(single) == 1 or not (single or self.credential):
-            raise Refused(allowed, found=f"{single[0]} alone" if single else "none of them")
+            raise Refused(allowed, found=f"{single[0]} alone" if single else "none of them", about=about)
         return self
 
 
@@ -234,10 +236,12 @@ class UpstreamConfig(_Table):
     def _tls_settings_fit(self) -> Self:
         if (self.certificate is None) != (self.key is None):
             found = "key alone" if self.certificate is None else "certificate alone"
-            raise Refused('both "certificate" and "key", or none of them', found=found)
-        unused = [key for key in ("ca", "server_name", "certificate", "key") if getattr(self, key) is not None]
+            raise Refused('both "certificate" and "key", or none of them', found=found, about=("certificate", "key"))
+        for_tls = ("ca", "server_name", "certificate", "key")
+        unused = [key for key in for_tls if getattr(self, key) is not None]
         if unused and not any(server.scheme == "https" for server in self.servers):
-            raise Refused("these keys only with an https:// server", found=" and ".join(unused))
+            allowed = "these keys only with an https:// server"
+            raise Refused(allowed, found=" and ".join(unused), about=("servers", *for_tls))
         return self
 
 

@@ -1,0 +1,144 @@
+"""Rules that span several tables of a configuration. Pure: the schema's values in, problems out."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from config.addresses import name_matches
+from config.omissions import Omissions
+from config.problems import Problem, Severity
+from config.schema import REJECT, Config, PqPolicy, RouteConfig
+
+
+def cross_check(config: Config, file: str, omissions: Omissions | None = None) -> list[Problem]:
+    """Answer what does not fit together.
+
+    `omissions` are the parts of the file that `config` lacks because they were refused: nothing is reported that may only follow
+    from a gap.
+    """
+    checks = _CrossChecks(config, file, omissions or Omissions())
+    return [
+        *checks.needed_tables(),
+        *checks.listeners(),
+        *checks.binds(),
+        *checks.identities(),
+        *checks.upstreams(),
+        *checks.routes(),
+        *checks.duplicate_routes(),
+        *checks.providers(),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _CrossChecks:
+    config: Config
+    file: str
+    omissions: Omissions
+
+    def needed_tables(self) -> Iterator[Problem]:
+        for table, entries in (("listener", self.config.listener), ("identity", self.config.identity)):
+            if not entries and not self.omissions.touch(table):
+                yield self._error((table,), "nothing", f"at least one [{table}.NAME]")
+        if not self.config.route and not self.omissions.touch("route"):
+            yield self._warning(("route",), "nothing", "at least one [[route]]: every request is answered with 404")
+
+    def listeners(self) -> Iterator[Problem]:
+        identities = self._names("identity", self.config.identity)
+        for name, listener in self.config.listener.items():
+            if listener.default != REJECT and listener.default not in identities:
+                allowed = f'"{REJECT}" or the name of an identity: {_listed(identities)}'
+                yield self._error(("listener", name, "default"), f'"{listener.default}"', allowed)
+            if not listener.level.requires_pq:
+                continue
+            if listener.pq is PqPolicy.OFF:
+                allowed = f'no "off" with level "{listener.level}", which offers no classical group: leave pq out'
+                yield self._error(("listener", name, "pq"), '"off"', allowed)
+            if listener.pq is PqPolicy.REPORT:
+                better = f'"require": level "{listener.level}" implies it, so clients are refused, not only reported'
+                yield self._warning(("listener", name, "pq"), '"report"', better)
+
+    def binds(self) -> Iterator[Problem]:
+        owners: dict[str, str] = {}
+        for name, listener in self.config.listener.items():
+            for index, bind in enumerate(listener.bind):
+                key = self.omissions.key("listener", name, "bind", index)
+                first = owners.setdefault(str(bind), key)
+                if first != key and bind.port:  # port 0 is another port each time
+                    yield Problem(self.file, key, f'"{bind}", which {first} has already', "each address and port once")
+
+    def identities(self) -> Iterator[Problem]:
+        if REJECT in self.config.identity:
+            allowed = f'another name: "{REJECT}" has a meaning of its own in listener.NAME.default'
+            yield self._error(("identity", REJECT), f'an identity named "{REJECT}"', allowed)
+        owners: dict[str, str] = {}
+        for identity, settings in self.config.identity.items():
+            for index, name in enumerate(settings.names):
+                key = self.omissions.key("identity", identity, "names", index)
+                first = owners.setdefault(name, key)
+                if first != key:
+                    allowed = "each name once: it decides which certificate a client gets"
+                    yield Problem(self.file, key, f'"{name}", which {first} has already', allowed)
+
+    def upstreams(self) -> Iterator[Problem]:
+        used = {route.upstream for route in self.config.route}
+        for name, upstream in self.config.upstream.items():
+            if name not in used and not self.omissions.touch("route"):
+                yield self._warning(
+                    ("upstream", name), "an upstream that no route uses", "a [[route]] to it, or remove it"
+                )
+            for index, server in enumerate(upstream.servers):
+                if server in upstream.servers[:index]:
+                    yield self._error(("upstream", name, "servers", index), f'"{server}" again', "each server once")
+
+    def routes(self) -> Iterator[Problem]:
+        upstreams = self._names("upstream", self.config.upstream)
+        never_pq = all(listener.pq is PqPolicy.OFF for listener in self.config.listener.values())
+        for index, route in enumerate(self.config.route):
+            if route.upstream not in upstreams:
+                allowed = f"the name of an upstream: {_listed(upstreams)}"
+                yield self._error(("route", index, "upstream"), f'"{route.upstream}"', allowed)
+            if not self._is_covered(route):
+                allowed = f"a host among the names of an identity, or no client can ask for it: {self._all_names()}"
+                yield self._error(("route", index, "host"), f'"{route.host}"', allowed)
+            if route.pq and never_pq and not self.omissions.touch("listener"):
+                allowed = 'a listener whose pq is not "off": this route refuses every request'
+                yield self._error(("route", index, "pq"), f'"{route.pq}"', allowed)
+
+    def duplicate_routes(self) -> Iterator[Problem]:
+        owners: dict[tuple[str, str], str] = {}
+        for index, route in enumerate(self.config.route):
+            key = self.omissions.key("route", index)
+            # Paths are matched on segment borders, so a final "/" makes no other route.
+            first = owners.setdefault((route.host, route.path.rstrip("/")), key)
+            if first != key:
+                found = f'host "{route.host}" and path "{route.path}", which {first} has already'
+                yield Problem(self.file, key, found, "each pair of host and path once")
+
+    def providers(self) -> Iterator[Problem]:
+        providers = self.config.openssl.providers
+        for index, name in enumerate(providers):
+            if name in providers[:index]:
+                yield self._error(("openssl", "providers", index), f'"{name}" again', "each provider once")
+
+    def _is_covered(self, route: RouteConfig) -> bool:
+        if self.omissions.touch("identity"):
+            return True  # the name may stand in what could not be read
+        names = [name for identity in self.config.identity.values() for name in identity.names]
+        if route.host.startswith("*."):  # in a route, the wildcard stands for one label or more
+            return any(name.endswith(route.host[1:]) for name in names)
+        return any(name_matches(name, route.host) for name in names)
+
+    def _names(self, table: str, entries: Iterable[str]) -> frozenset[str]:
+        return frozenset(entries) | self.omissions.names(table)
+
+    def _all_names(self) -> str:
+        return _listed(name for identity in self.config.identity.values() for name in identity.names)
+
+    def _error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, allowed)
+
+    def _warning(self, location: tuple[str | int, ...], found: str, better: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, better, Severity.WARNING)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in sorted(names)) or "there is none"

@@ -1,0 +1,42 @@
+"""A configuration together with the file that it came from."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.omissions import Omissions
+from config.problems import Problem, Severity
+from config.schema import Config
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration, the `path` of its file, the `warnings` that it raised.
+
+    `omissions` is empty unless the file is faulty and is read only to find all of its faults (`loader.survey`).
+    """
+
+    config: Config
+    path: Path
+    warnings: tuple[Problem, ...] = ()
+    omissions: Omissions = field(default_factory=Omissions)
+
+    @property
+    def directory(self) -> Path:
+        """The directory that paths in the file are relative to."""
+        return self.path.parent
+
+    def resolve(self, path: str) -> Path:
+        """A path of the file from where the process stands."""
+        return self.directory / path
+
+    def key(self, *location: str | int) -> str:
+        """The key, as in the file, of a location in `config`: `key("route", 2, "path")` is `route[2].path`."""
+        return self.omissions.key(*location)
+
+    def error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
+        """A problem of this file that makes it unusable."""
+        return Problem(str(self.path), self.key(*location), found, allowed)
+
+    def warning(self, location: tuple[str | int, ...], found: str, better: str) -> Problem:
+        """A problem of this file that is only said."""
+        return Problem(str(self.path), self.key(*location), found, better, Severity.WARNING)

@@ -1,0 +1,135 @@
+"""Read a configuration file.
+
+`load` is for those who want to use it: a usable configuration, or one exception with every fault. `survey` is for those who
+judge it further: whatever of the file could be understood, and the faults so far.
+"""
+
+import copy
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from config.crosschecks import cross_check
+from config.loaded import LoadedConfig
+from config.omissions import Omissions
+from config.problems import ConfigError, Location, Problem, shown
+from config.rejections import Rejection, rejections
+from config.schema import Config
+
+__all__ = ["LoadedConfig", "Survey", "load", "survey"]
+
+# Far above any real configuration; keeps a device or a log that was named by mistake out of memory.
+_LARGEST_FILE = 1_048_576  # bytes
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What could be read of a file (None: nothing), and everything that is wrong with it, warnings included."""
+
+    loaded: LoadedConfig | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether nothing stands against a start, as far as the file alone tells."""
+        return not any(problem.is_error for problem in self.problems)
+
+
+def load(path: Path) -> LoadedConfig:
+    """Read a configuration; raises `ConfigError` with all of its problems."""
+    result = survey(path)
+    if result.loaded is None or not result.is_usable:
+        raise ConfigError(result.problems)
+    return result.loaded
+
+
+def survey(path: Path) -> Survey:
+    """Read as much of a configuration as can be understood, and collect all of its problems."""
+    try:
+        document = _parse(_read(path), str(path))
+    except ConfigError as error:
+        return Survey(None, error.problems)
+    config, omissions, problems = _understand(document, str(path))
+    problems += cross_check(config, str(path), omissions)
+    loaded = LoadedConfig(config, path, omissions=omissions)
+    problems += _missing_directories(loaded)
+    warnings = tuple(problem for problem in problems if not problem.is_error)
+    return Survey(replace(loaded, warnings=warnings), tuple(problems))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise _unreadable(path, f"{error.strerror} when reading it", "a readable TOML file") from None
+    if len(content) > _LARGEST_FILE:
+        raise _unreadable(path, f"more than {_LARGEST_FILE:_} bytes", "a smaller TOML file")
+    return content
+
+
+def _parse(content: bytes, file: str) -> Document:
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _unreadable(file, f"a byte that is not UTF-8 in line {line}", "TOML in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        # The message has the place and at most one character or the name of a table.
+        raise _unreadable(file, f"no TOML: {error}", "valid TOML (https://toml.io)") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists within lists within lists
+        raise _unreadable(file, "TOML that is too long or too deep to read", "plain TOML") from None
+
+
+def _unreadable(file: str | Path, found: str, allowed: str) -> ConfigError:
+    return ConfigError([Problem(str(file), "", found, allowed)])
+
+
+def _understand(document: Document, file: str) -> tuple[Config, Omissions, list[Problem]]:
+    """Read a document, leaving out what is refused until the rest is accepted.
+
+    Ends because each round leaves out at least one value that is there, and an empty document is accepted.
+    """
+    document = copy.deepcopy(document)
+    omissions = Omissions()
+    problems: list[Problem] = []
+    while True:
+        try:
+            return Config.model_validate(omissions.without(document)), omissions, problems
+        except ValidationError as error:
+            refused = rejections(error, document, omissions)
+        problems += [entry.problem(file) for entry in refused if not entry.follows_from(omissions)]
+        _discard_unknown_keys(document, refused)
+        left_out = {entry.omitted for entry in refused if not entry.is_unknown_key}
+        omissions = Omissions(omissions.locations | left_out)
+
+
+def _discard_unknown_keys(document: Document, refused: list[Rejection]) -> None:
+    for entry in refused:
+        if entry.is_unknown_key:
+            *way, key = entry.location
+            table: Any = document
+            for part in way:
+                table = table[part]
+            del table[key]
+
+
+def _missing_directories(loaded: LoadedConfig) -> list[Problem]:
+    """Directories that must be there; files of certificates and keys are judged by those who read them."""
+    problems = []
+    openssl, log = loaded.config.openssl, loaded.config.log
+    if openssl.module_path is not None and not loaded.resolve(openssl.module_path).is_dir():
+        problems.append(_no_directory(loaded, ("openssl", "module_path"), openssl.module_path))
+    if log.file is not None and not loaded.resolve(log.file).parent.is_dir():
+        problems.append(_no_directory(loaded, ("log", "file"), log.file))
+    return problems
+
+
+def _no_directory(loaded: LoadedConfig, location: Location, path: str) -> Problem:
+    allowed = "a path whose directory exists (relative paths start at this file)"
+    return loaded.error(location, f"{shown(path)}, which does not exist", allowed)

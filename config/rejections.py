@@ -1,0 +1,138 @@
+"""pydantic's errors in the words of the configuration file.
+
+`Rejection` is one error with its place in the file; it knows the `Problem` to report and what must be left out of the document
+so that the rest can be read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from config.addresses import Refused
+from config.omissions import Omissions
+from config.problems import Location, Problem, shown, toml_key
+from config.schema import Config
+
+_MISSING = "missing"
+_UNKNOWN = "extra_forbidden"
+_FEW = 12  # keys that can be listed beside a proposal; [limits] has three times as many
+
+# By pydantic's type of error, where the shape alone says what is allowed.
+_SHAPES = {
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "string_type": "text in quotes",
+    "too_short": "at least one entry",
+    "tuple_type": "a list in brackets",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A value that the schema refuses: its `location` in the file, pydantic's kind of error, what it was, what could be.
+
+    `about` are the locations that the verdict rests on.
+    """
+
+    location: Location
+    kind: str
+    found: str
+    allowed: str
+    about: tuple[Location, ...]
+
+    @property
+    def is_unknown_key(self) -> bool:
+        """Whether the key means nothing, so that it can be left out without a gap."""
+        return self.kind == _UNKNOWN
+
+    @property
+    def omitted(self) -> Location:
+        """What cannot stay: the value, or the whole table where one is missing."""
+        return self.location[:-1] if self.kind == _MISSING else self.location
+
+    def follows_from(self, omissions: Omissions) -> bool:
+        """Whether it may only be a gap, left by something that was refused already."""
+        return any(omissions.touch(*location) for location in self.about)
+
+    def problem(self, file: str) -> Problem:
+        """The problem to report."""
+        return Problem(file, toml_key(self.location), self.found, self.allowed)
+
+
+def rejections(error: ValidationError, document: Mapping[str, object], omissions: Omissions) -> list[Rejection]:
+    """Translate the errors of reading `omissions.without(document)`."""
+    return [
+        _rejection(entry["type"], _place(omissions.in_file(entry["loc"]), document, entry["type"]), entry)
+        for entry in error.errors(include_url=False)
+    ]
+
+
+def _rejection(kind: str, location: Location, entry: Mapping[str, Any]) -> Rejection:
+    found, allowed = shown(entry["input"]), _SHAPES.get(kind)
+    about: tuple[Location, ...] = (location,)
+    if kind == _MISSING:
+        found, allowed = "nothing", f"this key is needed in [{toml_key(location[:-1])}]"
+    elif kind == _UNKNOWN:
+        found, allowed = _unknown_key(location)
+    elif kind == "enum":
+        allowed = f"one of {entry['ctx']['expected']}".replace("'", '"')
+    elif isinstance(refused := entry.get("ctx", {}).get("error"), Refused):
+        found, allowed = refused.found or found, refused.allowed
+        about = tuple((*location, key) for key in refused.about) or about
+    return Rejection(location, kind, found, allowed or _number(location) or entry["msg"], about)
+
+
+def _place(location: Location, document: Mapping[str, object], kind: str) -> Location:
+    """Cut a location where the document ends: pydantic goes deeper, into the key of a table or a list that we made."""
+    place: Location = ()
+    value: Any = document
+    for part in location:
+        has_part = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
+        if not has_part:
+            return (*place, part) if kind == _MISSING else place
+        value = value[part]
+        place = (*place, part)
+    return place
+
+
+def _unknown_key(location: Location) -> tuple[str, str]:
+    names = sorted(_fields(location[:-1]))
+    known = f"one of {', '.join(names)}"
+    closest = get_close_matches(str(location[-1]).lower().replace("-", "_"), names, n=1)
+    if not closest:
+        return "an unknown key", known
+    allowed = known if len(names) <= _FEW else f'"{closest[0]}", or another key of [{toml_key(location[:-1])}]'
+    return f'an unknown key (did you mean "{closest[0]}"?)', allowed
+
+
+def _number(location: Location) -> str | None:
+    """What a numeric field takes, from its bounds; None for another kind of field."""
+    field = _fields(location[:-1]).get(str(location[-1]))
+    least, most = _bound(field, "ge"), _bound(field, "le")
+    if field is None or least is None or most is None:
+        return None
+    kind = "a number" if isinstance(least, float) else "a whole number"
+    default = "" if field.default is None else f" (default {field.default:_})"
+    return f"{kind} from {least:_} to {most:_}{default}"
+
+
+def _bound(field: FieldInfo | None, kind: str) -> float | None:
+    bounds = (getattr(constraint, kind, None) for constraint in (field.metadata if field else ()))
+    return next((bound for bound in bounds if bound is not None), None)
+
+
+def _fields(location: Location) -> Mapping[str, FieldInfo]:
+    """The fields of the schema's table at a location of the file; none where there is no table of fields."""
+    annotation: Any = Config
+    for part in location:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[str(part)].annotation
+        else:  # dict[Name, Table] and tuple[Table, ...]
+            annotation = get_args(annotation)[0 if get_origin(annotation) is tuple else 1]
+    is_table = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation.model_fields if is_table else {}
