@@ -14,7 +14,7 @@ from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 
 from docker.demo import chat
-from tests.programs import program
+from tests.programs import chat_address, program
 
 Client = TestClient[Request, Application]
 
@@ -207,15 +207,9 @@ async def test_headers_are_echoed_in_order_with_repetitions(client: Client) -> N
     assert [pair for pair in pairs if pair[0].startswith("X-")] == [["X-One", "1"], ["X-Two", "2"], ["X-One", "3"]]
 
 
-def ready_on(line: str) -> str | None:
-    """The address in the readiness line of the chat."""
-    found = re.fullmatch(r"chat: ready on (\S+)", line)
-    return found and found[1]
-
-
 @pytest.mark.parametrize(("bind", "address"), [("127.0.0.1:0", r"127\.0\.0\.1:\d+"), ("[::1]:0", r"::1:\d+")])
 def test_chat_listens_on_an_address(bind: str, address: str) -> None:
-    with program([sys.executable, chat.__file__, "--bind", bind], ready_on) as running:
+    with program([sys.executable, chat.__file__, "--bind", bind], chat_address) as running:
         assert re.fullmatch(address, running.ready)
         host, _, port = running.ready.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=5) as connection:
@@ -226,7 +220,7 @@ def test_chat_listens_on_a_unix_socket_and_replaces_one_left_behind(tmp_path: Pa
     path = tmp_path / "chat.sock"
     for _ in range(2):
         with (
-            program([sys.executable, chat.__file__, "--bind", f"unix:{path}"], ready_on) as running,
+            program([sys.executable, chat.__file__, "--bind", f"unix:{path}"], chat_address) as running,
             socket.socket(socket.AF_UNIX) as connection,
         ):
             assert running.ready == f"unix:{path}"
