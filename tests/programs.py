@@ -1,7 +1,9 @@
 """Real programs beside a test: started, waited for by what they print, always ended by their process id."""
 
+import json
 import os
 import queue
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,6 +64,21 @@ def program(
         finally:
             _end(process)
             reader.join()
+
+
+def chat_address(line: str) -> str | None:
+    """Where the demo chat listens (`HOST:PORT` or `unix:PATH`), if this is its readiness line."""
+    found = re.fullmatch(r"chat: ready on (\S+)", line)
+    return found and found[1]
+
+
+def plexigate_listeners(line: str) -> dict[str, list[str]] | None:
+    """The addresses that each listener of `plexigate run` got, if this is its readiness line (log format json)."""
+    if not line.startswith("{"):
+        return None
+    entry = json.loads(line)
+    listeners: dict[str, list[str]] | None = entry["listeners"] if entry.get("event") == "ready" else None
+    return listeners
 
 
 def _read_lines(stream: IO[str], output: list[str], lines: "queue.Queue[str | None]") -> None:

@@ -3,8 +3,6 @@
 Each keeps upstream connections alive, adds the same headers and logs a JSON line per request to a file.
 """
 
-import json
-import re
 import socket
 import subprocess
 import sys
@@ -13,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.programs import program
+from tests.programs import plexigate_listeners, program
 
 SMALL, LARGE = "/small", "/large"
 SIZES = {SMALL: 1_024, LARGE: 1_048_576}
@@ -139,8 +137,8 @@ class Bench:
         configuration = self.directory / "plexigate.toml"
         configuration.write_text(_PLEXIGATE.format(backend=backend.port))
         command = _pinned(self.proxy_core, str(Path(sys.executable).with_name("plexigate")), "run", str(configuration))
-        with program(command, _port_of_plexigate) as running:
-            yield Server("plexigate", running.pid, running.ready)
+        with program(command, plexigate_listeners) as running:
+            yield Server("plexigate", running.pid, int(running.ready["public"][0].rpartition(":")[2]))
 
     @contextmanager
     def _nginx(self, name: str, core: int, http: str, backend: int = 0) -> Iterator[Server]:
@@ -168,9 +166,3 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
-
-
-def _port_of_plexigate(line: str) -> int | None:
-    if not re.search(r'"event": ?"ready"', line):
-        return None
-    return int(json.loads(line)["listeners"]["public"][0].rpartition(":")[2])

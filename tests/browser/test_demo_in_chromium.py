@@ -1,0 +1,112 @@
+"""The whole demo as a person sees it: Debian's Chromium, Plexigate, and the chat behind it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.browser.devtools import Browser, Tab, chromium, trust
+from tests.programs import chat_address, plexigate_listeners, program
+
+DEMO = Path(__file__).parents[2] / "docker" / "demo"
+
+CONFIGURATION = """
+[listener.public]
+bind = "127.0.0.1:0"
+
+[identity.demo]
+names = ["localhost"]
+certificate = "certificates/server.pem"
+key = "certificates/server.key"
+
+[upstream.chat]
+servers = ["http://{chat}"]
+
+[[route]]
+host = "localhost"
+upstream = "chat"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The running demo: its URL, and a HOME whose Chromium trusts it."""
+
+    url: str
+    home: Path
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """Chat and proxy on ports of their own, ended after the test."""
+    home, certificates, configuration = tmp_path / "home", tmp_path / "certificates", tmp_path / "demo.toml"
+    subprocess.run(["sh", DEMO / "certificates.sh", certificates], check=True, timeout=30)
+    trust(home, certificates / "ca.pem")
+    plexigate = str(Path(sys.executable).with_name("plexigate"))
+    with program([sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0"], chat_address) as chat:
+        configuration.write_text(CONFIGURATION.format(chat=chat.ready))
+        with program([plexigate, "run", str(configuration)], plexigate_listeners) as proxy:
+            port = proxy.ready["public"][0].rpartition(":")[2]
+            yield Demo(f"https://localhost:{port}/", home)
+
+
+async def enter(browser: Browser, demo: Demo, name: str) -> Tab:
+    """Open the page in a new tab and choose a name."""
+    tab = await browser.open_tab(demo.url)
+    await tab.type(name)
+    await tab.wait_until("connected() && badge.className")
+    return tab
+
+
+async def texts(tab: Tab) -> list[str]:
+    """What the messages in a tab say."""
+    found: list[str] = await tab.evaluate("[...document.querySelectorAll('.bubble')].map((each) => each.innerText)")
+    return found
+
+
+async def test_two_tabs_chat_over_a_post_quantum_connection(demo: Demo, tmp_path: Path) -> None:
+    async with chromium(demo.home) as browser:
+        ada, grace = await enter(browser, demo, "Ada"), await enter(browser, demo, "Grace")
+
+        page = (await browser.event(ada.session, "Network.responseReceived", type="Document")).params["response"]
+        assert page["status"] == 200
+        assert page["protocol"] == "http/1.1"
+        assert page["securityDetails"]["protocol"] == "TLS 1.3"
+        assert page["securityDetails"]["keyExchangeGroup"] == "X25519MLKEM768"
+
+        await ada.type("Hello from the first tab")
+        await grace.wait_until("document.querySelectorAll('.message').length === 1")
+        await grace.type("<b>Hello</b> from the second")
+        await ada.wait_until("document.querySelectorAll('.message').length === 2")
+        assert await texts(ada) == await texts(grace) == ["Hello from the first tab", "<b>Hello</b> from the second"]
+        assert await ada.evaluate("badge.innerText.split(/\\s+/)") == ["X25519MLKEM768", "post-quantum"]
+        assert await ada.evaluate("[...people.children].map((each) => each.innerText.split('\\n').pop())") == [
+            "Ada (you)",
+            "Grace",
+        ]
+
+        (tmp_path / "ada.png").write_bytes(await ada.screenshot())
+
+
+async def test_file_of_some_megabytes_reaches_the_other_tab_unharmed(demo: Demo) -> None:
+    async with chromium(demo.home) as browser:
+        ada, grace = await enter(browser, demo, "Ada"), await enter(browser, demo, "Grace")
+        await ada.evaluate("sendFile(new File([new Uint8Array(5_000_000).fill(7)], 'sevens.bin'))")
+        await grace.wait_until("document.querySelector('.file') !== null")
+        assert await texts(grace) == ["sevens.bin\n5.0 MB"]
+        received = "fetch(document.querySelector('.file').href).then((answer) => answer.arrayBuffer()).then((data) => new Uint8Array(data))"
+        assert await grace.evaluate(f"{received}.then((data) => [data.length, data.every((byte) => byte === 7)])") == [
+            5_000_000,
+            True,
+        ]
+
+
+async def test_page_says_that_the_connection_is_lost_and_comes_back_by_itself(demo: Demo) -> None:
+    async with chromium(demo.home) as browser:
+        ada = await enter(browser, demo, "Ada")
+        await ada.evaluate("socket.close()")
+        await ada.wait_until("!notice.hidden && badge.innerText === 'not connected'")
+        await ada.wait_until("notice.hidden && connected() && badge.className === 'hybrid'")
