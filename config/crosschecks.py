@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from config.addresses import name_matches
 from config.omissions import Omissions
-from config.problems import Problem, Severity
+from config.problems import Problem, Severity, shown
 from config.schema import REJECT, Config, PqPolicy, RouteConfig
 
 
@@ -46,7 +46,7 @@ class _CrossChecks:
         for name, listener in self.config.listener.items():
             if listener.default != REJECT and listener.default not in identities:
                 allowed = f'"{REJECT}" or the name of an identity: {_listed(identities)}'
-                yield self._error(("listener", name, "default"), f'"{listener.default}"', allowed)
+                yield self._error(("listener", name, "default"), shown(listener.default), allowed)
             if not listener.level.requires_pq:
                 continue
             if listener.pq is PqPolicy.OFF:
@@ -95,7 +95,7 @@ class _CrossChecks:
         for index, route in enumerate(self.config.route):
             if route.upstream not in upstreams:
                 allowed = f"the name of an upstream: {_listed(upstreams)}"
-                yield self._error(("route", index, "upstream"), f'"{route.upstream}"', allowed)
+                yield self._error(("route", index, "upstream"), shown(route.upstream), allowed)
             if not self._is_covered(route):
                 allowed = f"a host among the names of an identity, or no client can ask for it: {self._all_names()}"
                 yield self._error(("route", index, "host"), f'"{route.host}"', allowed)
@@ -107,8 +107,7 @@ class _CrossChecks:
         owners: dict[tuple[str, str], str] = {}
         for index, route in enumerate(self.config.route):
             key = self.omissions.key("route", index)
-            # Paths are matched on segment borders, so a final "/" makes no other route.
-            first = owners.setdefault((route.host, route.path.rstrip("/")), key)
+            first = owners.setdefault((route.host, route.path), key)
             if first != key:
                 found = f'host "{route.host}" and path "{route.path}", which {first} has already'
                 yield Problem(self.file, key, found, "each pair of host and path once")

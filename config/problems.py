@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
-from typing import assert_never
 
 Location = tuple[str | int, ...]
 """The way to a value in a TOML document: table names and keys, and indexes of lists from 0."""
@@ -51,13 +50,9 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}: {self.key}" if self.key else self.file
-        match self.severity:
-            case Severity.ERROR:
-                return f"{place}: found {self.found}; allowed: {self.allowed}"
-            case Severity.WARNING:
-                return f"{place}: warning: found {self.found}; better: {self.allowed}"
-            case _:
-                assert_never(self.severity)
+        if self.is_error:
+            return f"{place}: found {self.found}; allowed: {self.allowed}"
+        return f"{place}: warning: found {self.found}; better: {self.allowed}"
 
     def as_json(self) -> dict[str, str]:
         """Answer the five facts under the names of the fields."""

@@ -19,6 +19,7 @@ from config.schema import Config
 
 _MISSING = "missing"
 _UNKNOWN = "extra_forbidden"
+_TOO_SHORT = "too_short"
 _FEW = 12  # keys that can be listed beside a proposal; [limits] has three times as many
 
 # By pydantic's type of error, where the shape alone says what is allowed.
@@ -27,7 +28,7 @@ _SHAPES = {
     "dict_type": "a table",
     "model_type": "a table",
     "string_type": "text in quotes",
-    "too_short": "at least one entry",
+    _TOO_SHORT: "at least one entry",
     "tuple_type": "a list in brackets",
 }
 
@@ -66,10 +67,13 @@ class Rejection:
 
 def rejections(error: ValidationError, document: Mapping[str, object], omissions: Omissions) -> list[Rejection]:
     """Translate the errors of reading `omissions.without(document)`."""
-    return [
+    found = [
         _rejection(entry["type"], _place(omissions.in_file(entry["loc"]), document, entry["type"]), entry)
         for entry in error.errors(include_url=False)
     ]
+    # pydantic calls a list too short as well when its entries are refused.
+    refused = Omissions(frozenset(entry.location for entry in found if entry.kind != _TOO_SHORT))
+    return [entry for entry in found if entry.kind != _TOO_SHORT or not entry.follows_from(refused)]
 
 
 def _rejection(kind: str, location: Location, entry: Mapping[str, Any]) -> Rejection:

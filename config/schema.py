@@ -49,8 +49,8 @@ REJECT = "reject"
 Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-# What RFC 3986 3.3 allows in a segment, without "%": a prefix is compared with the raw path, so it has one spelling.
-_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*")
+# What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the same prefix in it.
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
 
 
 class PqPolicy(StrEnum):
@@ -121,7 +121,7 @@ def _parse_groups(value: object) -> Groups | None:
 
 def _parse_route_path(value: str) -> str:
     if not _PATH.fullmatch(value):
-        raise Refused('a path that starts with "/", in ASCII, without "%", query or fragment')
+        raise Refused('a path that starts with "/", in ASCII, without "%", ";", query or fragment')
     if {".", ".."} & set(value.split("/")) or "//" in value:
         raise Refused('a path without empty, "." and ".." segments')
     return value

@@ -1,0 +1,181 @@
+"""Rules that span several tables."""
+
+import tomllib
+
+import pytest
+
+from config.crosschecks import cross_check
+from config.omissions import Omissions
+from config.schema import Config
+
+GOOD = """
+[listener.public]
+bind = "127.0.0.1:8443"
+[identity.chat]
+names = ["chat.example.org", "*.chat.example.org"]
+certificate = "chat.pem"
+key = "chat.key"
+[upstream.chat]
+servers = ["http://127.0.0.1:8000"]
+[[route]]
+host = "chat.example.org"
+upstream = "chat"
+"""
+OTHER = '[identity.files]\nnames = ["{}"]\ncertificate = "f.pem"\nkey = "f.key"\n'
+
+
+def check(text: str, *omitted: tuple[str | int, ...]) -> list[str]:
+    config = Config.model_validate(tomllib.loads(text))
+    return [str(problem) for problem in cross_check(config, "f", Omissions(frozenset(omitted)))]
+
+
+def test_a_configuration_that_fits_together_has_no_problem() -> None:
+    assert cross_check(Config.model_validate(tomllib.loads(GOOD)), "f") == []
+
+
+def test_an_empty_file_lacks_what_is_needed() -> None:
+    assert check("") == [
+        "f: listener: found nothing; allowed: at least one [listener.NAME]",
+        "f: identity: found nothing; allowed: at least one [identity.NAME]",
+        "f: route: warning: found nothing; better: at least one [[route]]: every request is answered with 404",
+    ]
+
+
+def test_what_was_refused_is_not_lacking() -> None:
+    assert check("", ("listener", "a"), ("identity",), ("route", 0)) == []
+
+
+def test_default_is_reject_or_an_identity() -> None:
+    assert check(GOOD.replace(":8443", ':8443"\ndefault = "chat')) == []
+    assert check(GOOD.replace(":8443", ':8443"\ndefault = "nobody')) == [
+        'f: listener.public.default: found "nobody"; allowed: "reject" or the name of an identity: "chat"'
+    ]
+    assert check(GOOD.replace(":8443", ':8443"\ndefault = "gone'), ("identity", "gone")) == []
+
+
+def test_no_identity_is_named_reject() -> None:
+    (problem,) = check(GOOD.replace("identity.chat", "identity.reject"))
+    assert problem.startswith('f: identity.reject: found an identity named "reject"; allowed: another name')
+
+
+@pytest.mark.parametrize("level", ["critical", "quantum-safe"])
+def test_off_contradicts_a_level_without_classical_groups(level: str) -> None:
+    (problem,) = check(GOOD.replace(":8443", f':8443"\npq = "off"\nlevel = "{level}'))
+    assert problem.startswith(f'f: listener.public.pq: found "off"; allowed: no "off" with level "{level}"')
+
+
+def test_report_at_a_level_that_requires_is_only_said() -> None:
+    (problem,) = check(GOOD.replace(":8443", ':8443"\npq = "report"\nlevel = "critical'))
+    assert problem.startswith('f: listener.public.pq: warning: found "report"; better: "require"')
+
+
+@pytest.mark.parametrize(
+    ("pq", "level"), [("prefer", "critical"), ("require", "quantum-safe"), ("off", "high"), ("report", "standard")]
+)
+def test_other_pairs_of_policy_and_level_fit(pq: str, level: str) -> None:
+    assert check(GOOD.replace(":8443", f':8443"\npq = "{pq}"\nlevel = "{level}')) == []
+
+
+def test_an_address_is_bound_once() -> None:
+    twice = '[listener.two]\nbind = ["[::1]:8443", "127.0.0.1:8443", "127.0.0.1:8444", "127.0.0.1:8444"]\n' + GOOD
+    assert check(twice) == [
+        f'f: {key}: found "{bind}", which {first} has already; allowed: each address and port once'
+        for key, bind, first in [
+            ("listener.two.bind[3]", "127.0.0.1:8444", "listener.two.bind[2]"),
+            ("listener.public.bind[0]", "127.0.0.1:8443", "listener.two.bind[1]"),
+        ]
+    ]
+
+
+def test_port_0_is_another_port_each_time() -> None:
+    assert check(GOOD.replace('"127.0.0.1:8443"', '["127.0.0.1:0", "127.0.0.1:0"]')) == []
+
+
+def test_a_name_belongs_to_one_identity() -> None:
+    assert check(GOOD + OTHER.format("CHAT.example.org")) == [
+        'f: identity.files.names[0]: found "chat.example.org", which identity.chat.names[0] has already; '
+        "allowed: each name once: it decides which certificate a client gets"
+    ]
+
+
+def test_a_name_stands_once_in_its_identity() -> None:
+    (problem,) = check(GOOD.replace('"*.chat.example.org"', '"chat.example.org"'))
+    assert problem.startswith(
+        'f: identity.chat.names[1]: found "chat.example.org", which identity.chat.names[0] has already'
+    )
+
+
+def test_an_exact_name_under_a_wildcard_of_another_identity_is_fine() -> None:
+    assert check(GOOD + OTHER.format("files.chat.example.org")) == []
+
+
+def test_an_unused_upstream_is_only_said() -> None:
+    unused = GOOD + '[upstream.old]\nservers = ["http://old"]\n'
+    assert check(unused) == [
+        "f: upstream.old: warning: found an upstream that no route uses; better: a [[route]] to it, or remove it"
+    ]
+    assert check(unused, ("route", 1)) == []
+
+
+def test_a_server_stands_once_in_its_upstream() -> None:
+    text = GOOD.replace('"http://127.0.0.1:8000"', '"http://chat", "http://a", "HTTP://Chat:80"')
+    assert check(text) == ['f: upstream.chat.servers[2]: found "http://chat" again; allowed: each server once']
+    assert check(text, ("upstream", "chat", "servers", 0))[0].startswith("f: upstream.chat.servers[3]")
+
+
+def test_a_route_leads_to_an_upstream() -> None:
+    text = GOOD.replace('upstream = "chat"', 'upstream = "nowhere"')
+    assert 'f: route[0].upstream: found "nowhere"; allowed: the name of an upstream: "chat"' in check(text)
+    assert not any("route[0]" in problem for problem in check(text, ("upstream", "nowhere")))
+    empty = text.replace("[upstream.chat]\nservers = ", "# ")
+    assert check(empty) == ['f: route[0].upstream: found "nowhere"; allowed: the name of an upstream: there is none']
+
+
+@pytest.mark.parametrize(
+    "host", ["chat.example.org", "a.chat.example.org", "*.chat.example.org", "*.example.org", "*.org"]
+)
+def test_a_route_host_that_some_client_can_ask_for_is_fine(host: str) -> None:
+    assert check(GOOD.replace('host = "chat.example.org"', f'host = "{host}"')) == []
+
+
+@pytest.mark.parametrize(
+    "host", ["example.org", "files.example.org", "a.b.chat.example.org", "*.files.example.org", "192.0.2.1"]
+)
+def test_a_route_host_that_no_identity_has_is_refused(host: str) -> None:
+    text = GOOD.replace('host = "chat.example.org"', f'host = "{host}"')
+    assert check(text) == [
+        f'f: route[0].host: found "{host}"; allowed: a host among the names of an identity, or no client can ask for it: '
+        '"*.chat.example.org", "chat.example.org"'
+    ]
+    assert check(text, ("identity", "gone")) == []
+
+
+def test_a_strict_route_needs_a_listener_that_offers_hybrids() -> None:
+    text = GOOD.replace(":8443", ':8443"\npq = "off') + 'pq = "require"\n'
+    (problem,) = check(text)
+    assert problem.startswith('f: route[0].pq: found "require"; allowed: a listener whose pq is not "off"')
+    assert check(text, ("listener", "public", "pq")) == []
+    assert check(text + '[listener.two]\nbind = "[::1]:8443"\n') == []
+
+
+def test_host_and_path_of_a_route_are_unique() -> None:
+    again = '[[route]]\nhost = "Chat.example.org"\npath = "/"\nupstream = "chat"\n'
+    assert check(GOOD + again) == [
+        'f: route[1]: found host "chat.example.org" and path "/", which route[0] has already; allowed: each pair of host and path once'
+    ]
+    (problem,) = check(GOOD + again, ("route", 0))
+    assert problem.startswith("f: route[2]: found")
+    assert "which route[1] has" in problem
+
+
+def test_path_with_and_without_a_final_slash_are_two_routes() -> None:
+    routes = [
+        f'[[route]]\nhost = "chat.example.org"\npath = "{path}"\nupstream = "chat"\n' for path in ("/api", "/api/")
+    ]
+    assert check(GOOD + "".join(routes)) == []
+
+
+def test_a_provider_is_loaded_once() -> None:
+    assert check(GOOD + '[openssl]\nproviders = ["a", "b", "a"]\n') == [
+        'f: openssl.providers[2]: found "a" again; allowed: each provider once'
+    ]

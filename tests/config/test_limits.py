@@ -1,0 +1,36 @@
+"""Limits are named, bounded, and have defaults that can work together."""
+
+import pytest
+from pydantic import ValidationError
+
+from config.limits import LimitsConfig
+
+
+def test_every_limit_has_bounds_around_its_default() -> None:
+    for name, field in LimitsConfig.model_fields.items():
+        bounds = {kind: getattr(item, kind) for item in field.metadata for kind in ("ge", "le") if hasattr(item, kind)}
+        assert bounds["ge"] <= field.default <= bounds["le"], name
+
+
+def test_the_unit_is_in_the_name() -> None:
+    units = ("_bytes", "_seconds", "_hours", "_count", "_lines", "_minute", "_fragments")
+    counted = {"connections", "connections_per_address", "handshakes_in_flight", "early_responses"}
+    assert {name for name in LimitsConfig.model_fields if not name.endswith(units)} == counted
+
+
+def test_a_hello_of_one_byte_records_fits_on_the_wire() -> None:
+    limits = LimitsConfig()
+    assert limits.client_hello_wire_bytes >= 6 * limits.client_hello_bytes
+
+
+@pytest.mark.parametrize("name", LimitsConfig.model_fields)
+@pytest.mark.parametrize("value", [-1, "5", True, float("nan"), float("inf"), None, 1 << 200])
+def test_other_values_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        LimitsConfig.model_validate({name: value})
+
+
+def test_seconds_may_be_whole_numbers_and_bytes_may_not_be_broken() -> None:
+    assert LimitsConfig.model_validate({"head_seconds": 3}).head_seconds == 3.0
+    with pytest.raises(ValidationError):
+        LimitsConfig.model_validate({"head_bytes": 4_096.0})

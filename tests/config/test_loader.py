@@ -1,0 +1,204 @@
+"""Reading a configuration file."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from config.loader import load, survey
+from config.problems import ConfigError
+
+GOOD = """
+[listener.public]
+bind = "127.0.0.1:8443"
+[identity.chat]
+names = ["chat.example.org"]
+certificate = "chat.pem"
+key = "chat.key"
+[upstream.chat]
+servers = ["http://127.0.0.1:8000"]
+[[route]]
+host = "chat.example.org"
+upstream = "chat"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.toml"
+
+
+def problems(path: Path, content: str | bytes) -> list[str]:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return [str(problem).removeprefix(f"{path}: ") for problem in survey(path).problems]
+
+
+def test_a_good_file_is_loaded_with_its_place(path: Path) -> None:
+    path.write_text(GOOD)
+    loaded = load(path)
+    assert loaded.config.identity["chat"].names == ("chat.example.org",)
+    assert loaded.path == path
+    assert loaded.warnings == ()
+    assert not loaded.omissions
+    assert survey(path).is_usable
+
+
+def test_warnings_do_not_stop_and_are_kept(path: Path) -> None:
+    path.write_text(GOOD + '[upstream.old]\nservers = ["http://old"]\n')
+    loaded = load(path)
+    assert [warning.key for warning in loaded.warnings] == ["upstream.old"]
+    assert survey(path).problems == loaded.warnings
+
+
+def test_every_fault_is_reported_at_once(path: Path) -> None:
+    faulty = """
+    colour = "blue"
+    [listener.public]
+    bind = ["127.0.0.1:8443", "nowhere:1"]
+    default = "files"
+    [identity.chat]
+    names = ["chat.example.org", "a b"]
+    certificate = "chat.pem"
+    [upstream.chat]
+    servers = ["http://127.0.0.1:8000"]
+    conections = 5
+    [[route]]
+    upstream = "chat"
+    [[route]]
+    host = "chat.example.org"
+    upstream = "caht"
+    [log]
+    query = "no"
+    [openssl]
+    module_path = "modules"
+    """
+    assert [line.partition(": ")[0] for line in problems(path, faulty)] == [
+        "listener.public.bind[1]",
+        "identity.chat.names[1]",
+        "upstream.chat.conections",
+        "route[0].host",
+        "log.query",
+        "colour",
+        "identity.chat",
+        "listener.public.default",
+        "route[1].upstream",
+        "openssl.module_path",
+    ]
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert len(caught.value.problems) == 10
+
+
+def test_what_only_follows_from_a_fault_is_not_reported(path: Path) -> None:
+    assert problems(path, GOOD.replace('"127.0.0.1:8443"', "5")) == [
+        'listener.public.bind: found 5; allowed: an address and a port such as "0.0.0.0:443", or a list of such'
+    ]
+    assert [line.partition(": ")[0] for line in problems(path, GOOD.replace('"chat.key"', "5"))] == [
+        "identity.chat.key"
+    ]
+    assert [line.partition(": ")[0] for line in problems(path, GOOD.replace('["chat.example.org"]', "[]"))] == [
+        "identity.chat.names"
+    ]
+    assert [line.partition(": ")[0] for line in problems(path, GOOD.replace('"http://127.0.0.1:8000"', '"chat"'))] == [
+        "upstream.chat.servers[0]"
+    ]
+
+
+def test_the_sound_part_of_a_faulty_file_can_be_judged_further(path: Path) -> None:
+    problems(
+        path,
+        GOOD.replace("127.0.0.1:8443", "x")
+        + '[[route]]\nhost = 5\n[[route]]\nhost = "chat.example.org"\nupstream = "chat"\n',
+    )
+    result = survey(path)
+    assert not result.is_usable
+    assert result.loaded is not None
+    assert result.loaded.config.listener == {}
+    assert result.loaded.key("route", 1) == "route[2]"
+
+
+def test_an_unknown_key_in_an_unknown_table_is_reported_once(path: Path) -> None:
+    assert [line.partition(": ")[0] for line in problems(path, GOOD + '[colours.sky]\nname = "blue"\n')] == ["colours"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("a = ", "found no TOML: Invalid value (at end of document)"),
+        ("[log]\nfile = 'x\n", "found no TOML: Expected"),
+        ("[log]\nquery = yes\n", "found no TOML: Invalid value (at line 2, column 9)"),
+        ("[log]\n[log]\n", "found no TOML: Cannot declare ('log',) twice (at line 2, column 5)"),
+        (b"[log]\nfile = '\xff'\n", "found a byte that is not UTF-8 in line 2"),
+        ("a = " + "9" * 5_000, "found TOML that is too long or too deep to read"),
+        ("a = " + "[" * 5_000, "found TOML that is too long or too deep to read"),
+        ("#" * 1_048_577, "found more than 1_048_576 bytes"),
+    ],
+)
+def test_what_is_no_toml_is_refused_with_its_place(path: Path, content: str | bytes, sentence: str) -> None:
+    (problem,) = problems(path, content)
+    assert problem.startswith(sentence)
+    with pytest.raises(ConfigError):
+        load(path)
+
+
+def test_a_missing_file_is_refused(path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert (
+        str(caught.value) == f"{path}: found No such file or directory when reading it; allowed: a readable TOML file"
+    )
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(tmp_path)
+
+
+def test_a_device_without_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="more than"):
+        load(Path("/dev/zero"))
+
+
+def test_directories_must_exist(path: Path) -> None:
+    text = GOOD + '[openssl]\nmodule_path = "modules"\n[log]\nfile = "logs/access.jsonl"\n'
+    assert [line.partition(";")[0] for line in problems(path, text)] == [
+        'openssl.module_path: found "modules", which does not exist',
+        'log.file: found "logs/access.jsonl", which does not exist',
+    ]
+    (path.parent / "modules").mkdir()
+    (path.parent / "logs").mkdir()
+    assert problems(path, text) == []
+
+
+def test_a_key_in_the_file_is_never_repeated(path: Path) -> None:
+    secret = "MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"  # noqa: S105
+    pem = f"'''-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----'''"
+    for place in ("chat.pem", "chat.key", "chat.example.org", "http://127.0.0.1:8000", "127.0.0.1:8443", "chat"):
+        for text in (pem, f'"{secret}"', f'["{secret}"]'):
+            path.write_text(GOOD.replace(f'"{place}"', text))
+            result = survey(path)
+            assert result.problems
+            assert secret not in "\n".join(map(str, result.problems))
+            assert secret not in str(ConfigError(result.problems)) + repr(ConfigError(result.problems))
+
+
+_SCALARS = st.none().map(lambda _: "true") | st.sampled_from(
+    ['""', '"chat"', "5", "-1", "1.5", "nan", "[]", "{}", "2026-01-01", '["x"]']
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.sampled_from(range(11)), max_size=4, unique=True),
+    values=st.lists(_SCALARS, min_size=4, max_size=4),
+)
+def test_any_document_is_surveyed_to_the_end(path: Path, lines: list[int], values: list[str]) -> None:
+    text = GOOD.strip().splitlines()
+    for line, value in zip(lines, values, strict=False):
+        key, equals, _ = text[line].partition(" = ")
+        text[line] = f"{key} = {value}" if equals else f"[[{key.strip('[]')}]]"
+    path.write_text("\n".join(text))
+    result = survey(path)
+    assert result.loaded is not None
+    assert len(set(map(str, result.problems))) == len(result.problems)

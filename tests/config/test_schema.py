@@ -1,0 +1,221 @@
+"""The shape of the configuration file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from config.addresses import parse_bind
+from config.schema import (
+    REJECT,
+    Config,
+    CredentialConfig,
+    CredentialPreference,
+    IdentityConfig,
+    ListenerConfig,
+    LogConfig,
+    LogFormat,
+    OpensslConfig,
+    PqPolicy,
+    RouteConfig,
+    SecurityLevel,
+    ServerAddress,
+    UpstreamConfig,
+)
+
+IDENTITY: dict[str, Any] = {"names": ["chat.example.org"], "certificate": "chat.pem", "key": "chat.key"}
+UPSTREAM: dict[str, Any] = {"servers": ["http://127.0.0.1:8000"]}
+ROUTE = {"host": "chat.example.org", "upstream": "chat"}
+
+
+def refused(model: type[BaseModel], document: Mapping[str, Any]) -> str:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(document)
+    return str(caught.value)
+
+
+def test_the_smallest_tables_have_the_defaults_of_the_contract() -> None:
+    listener = ListenerConfig.model_validate({"bind": "0.0.0.0:443"})
+    assert (listener.pq, listener.level) == (PqPolicy.PREFER, SecurityLevel.STANDARD)
+    assert (listener.groups, listener.default, listener.trusted_peers) == (None, REJECT, ())
+    identity = IdentityConfig.model_validate(IDENTITY)
+    assert identity.prefer is CredentialPreference.CLASSICAL
+    upstream = UpstreamConfig.model_validate(UPSTREAM)
+    assert (upstream.ca, upstream.server_name, upstream.certificate, upstream.key) == (None, None, None, None)
+    route = RouteConfig.model_validate(ROUTE)
+    assert (route.path, route.pq, route.body_bytes) == ("/", None, None)
+    assert (LogConfig().format, LogConfig().file, LogConfig().query) == (LogFormat.JSON, None, False)
+    assert (OpensslConfig().providers, OpensslConfig().module_path) == ((), None)
+
+
+def test_a_configuration_without_tables_has_defaults() -> None:
+    config = Config()
+    assert (config.listener, config.identity, config.upstream, config.route) == ({}, {}, {}, ())
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Config().route = ()
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", ["127.0.0.1:1"], parse_bind("127.0.0.1:1")])
+def test_bind_may_be_one_address_or_a_list(bind: object) -> None:
+    assert [str(one) for one in ListenerConfig.model_validate({"bind": bind}).bind] == ["127.0.0.1:1"]
+
+
+@pytest.mark.parametrize("bind", [[], 443, {"a": 1}, [443]])
+def test_other_binds_are_refused(bind: object) -> None:
+    refused(ListenerConfig, {"bind": bind})
+
+
+def test_groups_keep_the_form_of_the_file() -> None:
+    def groups(value: object) -> object:
+        return ListenerConfig.model_validate({"bind": "127.0.0.1:1", "groups": value}).groups
+
+    assert groups(["A", "B"]) == ("A", "B")
+    assert groups([["A", "B"], ["C"]]) == (("A", "B"), ("C",))
+    assert groups(None) is None
+
+
+@pytest.mark.parametrize("groups", ["A", [], [[]], [["A"], []], ["A", ["B"]], [1], [["A", 1]], [["A", ""]], [""], 5])
+def test_other_groups_are_refused(groups: object) -> None:
+    refused(ListenerConfig, {"bind": "127.0.0.1:1", "groups": groups})
+
+
+def test_critical_levels_require_post_quantum_groups() -> None:
+    assert [level for level in SecurityLevel if level.requires_pq] == [
+        SecurityLevel.CRITICAL,
+        SecurityLevel.QUANTUM_SAFE,
+    ]
+
+
+def test_an_identity_has_one_credential_in_its_table_or_several_in_tables_of_their_own() -> None:
+    single = IdentityConfig.model_validate(IDENTITY)
+    assert single.credentials == (CredentialConfig(certificate="chat.pem", key="chat.key"),)
+    several = [{"certificate": "a.pem", "key": "a.key"}, {"certificate": "b.pem", "key": "b.key"}]
+    identity = IdentityConfig.model_validate({"names": ["Chat.example.org"], "credential": several})
+    assert identity.names == ("chat.example.org",)
+    assert [credential.key for credential in identity.credentials] == ["a.key", "b.key"]
+
+
+@pytest.mark.parametrize(
+    ("change", "about"),
+    [
+        ({"certificate": None}, "certificate"),
+        ({"key": None}, "certificate"),
+        ({"key": None, "certificate": None}, "certificate"),
+        ({"credential": [{"certificate": "b.pem", "key": "b.key"}]}, "certificate"),
+        ({"names": []}, "names"),
+        ({"names": "chat.example.org"}, "names"),
+        ({"prefer": "ecdsa"}, "prefer"),
+        ({"key": ""}, "key"),
+        ({"key": "a\0b"}, "key"),
+    ],
+)
+def test_other_identities_are_refused(change: dict[str, object], about: str) -> None:
+    document = {key: value for key, value in {**IDENTITY, **change}.items() if value is not None}
+    assert about in refused(IdentityConfig, document)
+
+
+def test_a_key_pasted_into_the_file_is_refused_and_not_repeated() -> None:
+    secret = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAAB\n-----END PRIVATE KEY-----"  # noqa: S105
+    message = refused(IdentityConfig, {**IDENTITY, "key": secret})
+    assert "not its content" in message
+    assert "MC4CAQ" not in message
+
+
+def test_an_upstream_over_tls_may_say_whom_to_trust_and_who_it_is() -> None:
+    upstream = UpstreamConfig.model_validate(
+        {
+            "servers": ["https://chat.internal", "unix:/run/chat.sock"],
+            "ca": "ca.pem",
+            "server_name": "Chat.Internal",
+            "certificate": "proxy.pem",
+            "key": "proxy.key",
+        }
+    )
+    assert upstream.servers == (
+        ServerAddress("https", "chat.internal", 443),
+        ServerAddress("unix", path="/run/chat.sock"),
+    )
+    assert upstream.server_name == "chat.internal"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"ca": "ca.pem"}, "https"),
+        ({"server_name": "chat"}, "https"),
+        ({"certificate": "a", "key": "b"}, "https"),
+        ({"servers": ["https://chat"], "certificate": "a"}, 'both "certificate" and "key"'),
+        ({"servers": ["https://chat"], "key": "a"}, 'both "certificate" and "key"'),
+        ({"servers": ["https://chat"], "server_name": "*.chat"}, "wildcard"),
+        ({"servers": []}, "servers"),
+        ({"connections": 0}, "connections"),
+        ({"waiting": -1}, "waiting"),
+        ({"connect_seconds": 0}, "connect_seconds"),
+    ],
+)
+def test_other_upstreams_are_refused(change: dict[str, object], text: str) -> None:
+    assert text in refused(UpstreamConfig, {**UPSTREAM, **change})
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api/v1/@me", "/.well-known", "/a..b", "/..."])
+def test_route_path_is_a_plain_prefix(path: str) -> None:
+    assert RouteConfig.model_validate({**ROUTE, "path": path}).path == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "api", "//", "/a//b", "/a?b", "/a#b", "/%61", "/a/../b", "/.", "/a/..", "/a b", "/ä", "/a\\b", "/a;b", "/a\n"],
+)
+def test_other_route_paths_are_refused(path: str) -> None:
+    assert "path" in refused(RouteConfig, {**ROUTE, "path": path})
+
+
+def test_a_route_can_only_be_stricter() -> None:
+    assert RouteConfig.model_validate({**ROUTE, "pq": "require"}).pq is PqPolicy.REQUIRE
+    for policy in ("off", "prefer", "report"):
+        assert "stricter" in refused(RouteConfig, {**ROUTE, "pq": policy})
+
+
+def test_route_hosts_are_names_or_suffixes() -> None:
+    assert RouteConfig.model_validate({**ROUTE, "host": "*.Example.org"}).host == "*.example.org"
+    refused(RouteConfig, {**ROUTE, "host": "*"})
+
+
+@pytest.mark.parametrize("provider", ["../evil", "a b", "", "x.so", "a\nb"])
+def test_providers_are_plain_names(provider: str) -> None:
+    refused(OpensslConfig, {"providers": [provider]})
+    assert OpensslConfig.model_validate({"providers": ["oqsprovider"]}).providers == ("oqsprovider",)
+
+
+def test_tables_keep_their_names() -> None:
+    assert list(Config.model_validate({"upstream": {"Chat-2.a_b": UPSTREAM}}).upstream) == ["Chat-2.a_b"]
+
+
+@pytest.mark.parametrize("name", ["a b", "", "-a", "a" * 65, "ä", "a\n"])
+def test_names_of_tables_are_plain(name: str) -> None:
+    refused(Config, {"upstream": {name: UPSTREAM}})
+
+
+def test_unknown_keys_are_refused_everywhere() -> None:
+    tables: list[tuple[type[BaseModel], dict[str, Any]]] = [
+        (Config, {}),
+        (ListenerConfig, {"bind": "127.0.0.1:1"}),
+        (IdentityConfig, IDENTITY),
+        (CredentialConfig, {"certificate": "a", "key": "b"}),
+        (UpstreamConfig, UPSTREAM),
+        (RouteConfig, ROUTE),
+        (OpensslConfig, {}),
+        (LogConfig, {}),
+    ]
+    for model, document in tables:
+        assert "colour" in refused(model, {**document, "colour": 1})
+
+
+def test_switches_are_true_or_false() -> None:
+    assert LogConfig.model_validate({"query": True}).query
+    refused(LogConfig, {"query": 1})
+    refused(LogConfig, {"query": "true"})

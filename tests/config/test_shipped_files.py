@@ -1,0 +1,112 @@
+"""The configurations that come with the package: they load, and `example.toml` tells every key and every default."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+import config
+from config.crosschecks import cross_check
+from config.loader import load
+from config.schema import (
+    Config,
+    CredentialConfig,
+    IdentityConfig,
+    LimitsConfig,
+    ListenerConfig,
+    LogConfig,
+    OpensslConfig,
+    RouteConfig,
+    UpstreamConfig,
+)
+
+PLACE = Path(config.__file__).parent
+EXAMPLE = PLACE / "example.toml"
+
+
+def all_keys() -> dict[str, Any]:
+    """The example with the keys that are commented out put in."""
+    return tomllib.loads(re.sub(r"(?m)^# (?=[a-z_]+ = )", "", EXAMPLE.read_text()))
+
+
+def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[str, Any]]:
+    identities = list(document["identity"].values())
+    kinds: dict[type[BaseModel], list[Mapping[str, Any]]] = {
+        ListenerConfig: list(document["listener"].values()),
+        IdentityConfig: identities,
+        CredentialConfig: [entry for identity in identities for entry in identity.get("credential", [])],
+        UpstreamConfig: list(document["upstream"].values()),
+        RouteConfig: document["route"],
+        OpensslConfig: [document["openssl"]],
+        LimitsConfig: [document["limits"]],
+        LogConfig: [document["log"]],
+    }
+    return kinds[model]
+
+
+MODELS: list[type[BaseModel]] = [
+    ListenerConfig,
+    IdentityConfig,
+    CredentialConfig,
+    UpstreamConfig,
+    RouteConfig,
+    OpensslConfig,
+    LimitsConfig,
+    LogConfig,
+]
+
+
+FIELDS = [(model, name) for model in MODELS for name in model.model_fields]
+
+
+def test_all_tables_of_the_schema_are_looked_at() -> None:
+    assert len(Config.model_fields) == len(MODELS) - 1  # credentials are tables of an identity
+    assert set(tomllib.loads(EXAMPLE.read_text())) == set(Config.model_fields)
+
+
+@pytest.mark.parametrize("name", ["example.toml", "plexichat.toml"])
+def test_it_loads_without_a_warning(name: str) -> None:
+    assert load(PLACE / name).warnings == ()
+
+
+def test_the_keys_that_are_commented_out_are_valid_too() -> None:
+    assert cross_check(Config.model_validate(all_keys()), "example.toml") == []
+
+
+@pytest.mark.parametrize(("model", "name"), FIELDS)
+def test_example_has_every_key(model: type[BaseModel], name: str) -> None:
+    assert any(name in table for table in tables(all_keys(), model))
+
+
+@pytest.mark.parametrize(("model", "name"), FIELDS)
+def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
+    default = model.model_fields[name].default
+    active = [table[name] for table in tables(tomllib.loads(EXAMPLE.read_text()), model) if name in table]
+    if default is None:
+        if (model, name) not in {(IdentityConfig, "certificate"), (IdentityConfig, "key")}:
+            assert active == []  # no default: the key is commented out
+    elif default is not PydanticUndefined and (model, name) != (IdentityConfig, "credential"):
+        plain = list(default) if isinstance(default, tuple) else default
+        assert plain in active
+
+
+@pytest.mark.parametrize("name", LimitsConfig.model_fields)
+def test_every_limit_has_a_reason(name: str) -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    line = next(index for index, line in enumerate(lines) if line.startswith(f"{name} = "))
+    while " = " in lines[line] and not lines[line].startswith("#"):
+        line -= 1
+    assert lines[line].startswith("# ")
+
+
+def test_plexichat_takes_attachments_of_100_mb_and_its_gateway() -> None:
+    loaded = load(PLACE / "plexichat.toml").config
+    paths = {route.path: route for route in loaded.route}
+    assert (paths["/api"].body_bytes or 0) > 100 * 1_024 * 1_024
+    assert "/gateway" in paths
+    assert {route.upstream for route in loaded.route} == {"plexichat"}
