@@ -1,0 +1,201 @@
+"""A certificate chain and the key that fits it: what a server proves itself with."""
+# ruff: noqa: N818 - an error is named after the fault
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from certs.chain import Chain, alternative_names, chain_errors, order_errors, read_chain
+from certs.errors import CredentialError, Part
+from certs.keys.signing_key import (
+    SUPPORTED,
+    KeyAlgorithm,
+    PublicKey,
+    SigningKey,
+    algorithm_of,
+    supported_public_key,
+)
+from certs.keys.software import SoftwareKey
+from config.addresses import name_matches
+
+
+class KeyDoesNotFit(CredentialError):
+    """The key belongs to another certificate: the public keys differ."""
+
+    part = Part.KEY
+
+    def __init__(self, path: Path, certificate: Path, algorithm: KeyAlgorithm, expected: str) -> None:
+        super().__init__(path)
+        self.certificate = certificate
+        self.algorithm = algorithm
+        self.expected = expected
+
+    @property
+    def found(self) -> str:
+        kinds = (
+            ""
+            if self.expected == str(self.algorithm)
+            else f": it is {self.algorithm}, the certificate's {self.expected}"
+        )
+        return f'which does not fit the certificate "{self.certificate}"{kinds}'
+
+    @property
+    def allowed(self) -> str:
+        return "the private key that the certificate was made for"
+
+
+class LeafNotFirst(CredentialError):
+    """The certificate that the key belongs to stands at `position` (from 0) of the file instead of first."""
+
+    def __init__(self, path: Path, position: int) -> None:
+        super().__init__(path)
+        self.position = position
+
+    @property
+    def found(self) -> str:
+        return f"which has the certificate of the key in place {self.position + 1}"
+
+    @property
+    def allowed(self) -> str:
+        return "the server's own certificate first, then each one's issuer"
+
+
+class CertificateUnsupported(CredentialError):
+    """The leaf is for a key that handshakes cannot be signed with."""
+
+    @property
+    def found(self) -> str:
+        return "which is for a key of an unsupported kind"
+
+    @property
+    def allowed(self) -> str:
+        return f"a certificate for a key of {SUPPORTED}"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A chain, leaf first, and the key of its leaf; made by `examine` or `load_credential`, so that they fit."""
+
+    chain: Chain
+    key: SigningKey
+    certificate_path: Path
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The certificate of the key."""
+        return self.chain[0]
+
+    @property
+    def algorithm(self) -> KeyAlgorithm:
+        """What the key signs with."""
+        return self.key.algorithm
+
+    @property
+    def is_post_quantum(self) -> bool:
+        """Whether its signatures withstand a quantum computer."""
+        return self.algorithm.is_post_quantum
+
+    @property
+    def key_pem_path(self) -> Path:
+        """The file to load the key from, beside `certificate_path`."""
+        return self.key.pem_path
+
+    @property
+    def not_after(self) -> datetime:
+        """When the first certificate of the chain ends, in UTC."""
+        return min(certificate.not_valid_after_utc for certificate in self.chain)
+
+    def expires_within(self, period: timedelta, now: datetime) -> bool:
+        """Whether a certificate of the chain ends before `period` from now has passed."""
+        return self.not_after - now < period
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the leaf is for, see `alternative_names`."""
+        return tuple(alternative_names(self.leaf))
+
+    def covers(self, name: str) -> bool:
+        """Whether the leaf is for a name in the form of the configuration: exact, through a wildcard, or the same wildcard."""
+        return any(name_matches(pattern, name) for pattern in self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A credential, or everything that is wrong with it."""
+
+    credential: Credential | None
+    errors: tuple[CredentialError, ...] = ()
+
+
+def load_credential(certificate: Path, key: Path, now: datetime) -> Credential:
+    """Read a chain and its key; raises the first `CredentialError` of `examine`."""
+    examination = examine(certificate, key, now)
+    if examination.credential is None:
+        raise examination.errors[0]
+    return examination.credential
+
+
+def examine(certificate: Path, key: Path, now: datetime) -> Examination:
+    """Read a chain and its key, and find all that keeps them from being used at `now` (with its time zone)."""
+    errors: list[CredentialError] = []
+    chain: Chain = ()
+    signing_key: SoftwareKey | None = None
+    try:
+        chain = read_chain(certificate)
+    except CredentialError as error:
+        errors.append(error)
+    try:
+        signing_key = SoftwareKey.load(key)
+    except CredentialError as error:
+        errors.append(error)
+    errors += _errors(chain, signing_key, certificate, now)
+    if signing_key is None or errors:
+        return Examination(None, tuple(errors))
+    return Examination(Credential(chain, signing_key, certificate))
+
+
+def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime) -> Iterator[CredentialError]:
+    if not chain:
+        return
+    public_key = _leaf_key(chain[0])
+    if public_key is None:
+        yield CertificateUnsupported(path)
+    fault = _fit_error(chain, key, path, public_key) if key else None
+    if fault:
+        yield fault
+    if not isinstance(fault, LeafNotFirst):
+        yield from order_errors(chain, path)
+    yield from chain_errors(chain, path, now)
+
+
+def _fit_error(chain: Chain, key: SoftwareKey, path: Path, public_key: PublicKey | None) -> CredentialError | None:
+    ours = _spki(key.public_key)
+    positions = [position for position, certificate in enumerate(chain) if _certificate_spki(certificate) == ours]
+    if not positions:
+        expected = str(algorithm_of(public_key)) if public_key else "of an unsupported kind"
+        return KeyDoesNotFit(key.pem_path, path, key.algorithm, expected)
+    return LeafNotFirst(path, positions[0]) if positions[0] else None
+
+
+def _leaf_key(certificate: x509.Certificate) -> PublicKey | None:
+    try:
+        return supported_public_key(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _certificate_spki(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return _spki(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _spki(key: CertificatePublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

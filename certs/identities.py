@@ -1,0 +1,149 @@
+"""The credentials of a configuration: read, judged, and what is wrong with them as problems of its file.
+
+`plexigate check` and the start go through the same `load_credentials`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from certs.chain import read_chain
+from certs.credential import Credential, examine
+from certs.errors import CredentialError, Part
+from certs.keys.signing_key import KeyFamily
+from certs.keys.software import SoftwareKey
+from config.loaded import LoadedConfig
+from config.problems import Problem, shown
+from config.schema import CredentialConfig, CredentialPreference, IdentityConfig, SecurityLevel
+
+_SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
+
+_Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCredentials:
+    """The credentials of each identity, and those that the proxy shows to an upstream that asks, by name; and all problems.
+
+    Where there are errors among the problems, what could not be used is missing from the mappings.
+    """
+
+    identities: Mapping[str, tuple[Credential, ...]]
+    upstreams: Mapping[str, Credential]
+    problems: tuple[Problem, ...]
+
+
+def load_credentials(loaded: LoadedConfig, now: datetime) -> LoadedCredentials:
+    """Read all certificates and keys that a configuration names; `now` has its time zone."""
+    reading = _Reading(loaded, now)
+    identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
+    upstreams = dict(reading.upstreams())
+    reading.problems += _quantum_safe_warnings(loaded, identities)
+    return LoadedCredentials(MappingProxyType(identities), MappingProxyType(upstreams), tuple(reading.problems))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over the files of a configuration, which collects the problems."""
+
+    loaded: LoadedConfig
+    now: datetime
+    problems: list[Problem] = field(default_factory=list)
+
+    def identity(self, name: str, settings: IdentityConfig) -> tuple[Credential, ...]:
+        credentials: list[Credential] = []
+        for index, paths in enumerate(settings.credentials):
+            place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
+            credential = self._credential(place, paths)
+            if credential is None:
+                continue
+            self.problems += self._uncovered(place, paths, credential, settings.names)
+            self.problems += self._second_of_its_kind(place, paths, credential, credentials)
+            credentials.append(credential)
+        is_complete = len(credentials) == len(settings.credentials)
+        if (
+            settings.prefer is CredentialPreference.MLDSA
+            and is_complete
+            and not any(c.is_post_quantum for c in credentials)
+        ):
+            found = '"mldsa", but no credential of this identity is ML-DSA'
+            self.problems.append(
+                self.loaded.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
+            )
+        return tuple(credentials)
+
+    def upstreams(self) -> Iterator[tuple[str, Credential]]:
+        for name, upstream in self.loaded.config.upstream.items():
+            place = ("upstream", name)
+            if upstream.ca is not None:
+                self._authorities((*place, "ca"), upstream.ca)
+            if upstream.certificate is None or upstream.key is None:
+                continue
+            paths = CredentialConfig(certificate=upstream.certificate, key=upstream.key)
+            credential = self._credential(place, paths)
+            if credential is not None:
+                yield name, credential
+
+    def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
+        certificate, key = self.loaded.resolve(paths.certificate), self.loaded.resolve(paths.key)
+        examination = examine(certificate, key, self.now)
+        self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
+        if examination.credential is not None:
+            self.problems += self._warnings(place, paths, examination.credential)
+        return examination.credential
+
+    def _problem(self, place: _Place, paths: CredentialConfig, error: CredentialError) -> Problem:
+        path = paths.certificate if error.part is Part.CERTIFICATE else paths.key
+        return self.loaded.error(place, f"{shown(path)}, {error.found}", error.allowed)
+
+    def _warnings(self, place: _Place, paths: CredentialConfig, credential: Credential) -> Iterator[Problem]:
+        key = credential.key
+        if isinstance(key, SoftwareKey) and key.is_exposed:
+            found = f"{shown(paths.key)}, which others may read (mode {key.mode:04o})"
+            yield self.loaded.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
+        if credential.expires_within(_SOON, self.now):
+            found = f"{shown(paths.certificate)}, which expires at {credential.not_after:%Y-%m-%d %H:%M} UTC"
+            yield self.loaded.warning(
+                (*place, "certificate"), found, "a certificate that is valid for more than a week"
+            )
+
+    def _uncovered(
+        self, place: _Place, paths: CredentialConfig, credential: Credential, names: tuple[str, ...]
+    ) -> Iterator[Problem]:
+        uncovered = [name for name in names if not credential.covers(name)]
+        if uncovered:
+            found = f"{shown(paths.certificate)}, which is not for {', '.join(uncovered)}"
+            covered = ", ".join(map(shown, credential.names)) or "none: it has no subjectAltName"
+            allowed = f"a certificate for every name of the identity (this one's names: {covered})"
+            yield self.loaded.error((*place, "certificate"), found, allowed)
+
+    def _second_of_its_kind(
+        self, place: _Place, paths: CredentialConfig, credential: Credential, others: list[Credential]
+    ) -> Iterator[Problem]:
+        slot = credential.algorithm.slot
+        if slot in {other.algorithm.slot for other in others}:
+            found = f"{shown(paths.key)}, a second {slot} key of this identity"
+            yield self.loaded.error(
+                (*place, "key"), found, "one credential of each kind: TLS would only ever use one of them"
+            )
+
+    def _authorities(self, place: _Place, path: str) -> None:
+        try:
+            read_chain(self.loaded.resolve(path))
+        except CredentialError as error:
+            self.problems.append(
+                self.loaded.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
+            )
+
+
+def _quantum_safe_warnings(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[Problem]:
+    """CNSA 2.0 asks for ML-DSA-87 signatures, which the level cannot conjure up."""
+    credentials = [credential for several in identities.values() for credential in several]
+    if any(c.algorithm.family is KeyFamily.MLDSA and c.algorithm.size == 87 for c in credentials):
+        return
+    for name, listener in loaded.config.listener.items():
+        if listener.level is SecurityLevel.QUANTUM_SAFE:
+            found = f'"{listener.level}", but no identity has a usable ML-DSA-87 credential'
+            better = "an ML-DSA-87 credential: the key exchange is quantum-safe, the server's signature is not"
+            yield loaded.warning(("listener", name, "level"), found, better)

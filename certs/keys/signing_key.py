@@ -1,0 +1,132 @@
+"""The seam between those who need signatures and where a key lives.
+
+Nobody above a `SigningKey` knows whether the key is a file or lies in a token: OpenSSL gets a PEM file to load (for a key in a
+token one that only names it), and `custody` says whether a signature may take as long as a device wants.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+PublicKey = (
+    ec.EllipticCurvePublicKey
+    | rsa.RSAPublicKey
+    | ed25519.Ed25519PublicKey
+    | mldsa.MLDSA44PublicKey
+    | mldsa.MLDSA65PublicKey
+    | mldsa.MLDSA87PublicKey
+)
+
+SUPPORTED = "ECDSA P-256, P-384 or P-521, RSA of 2048 bits or more, Ed25519, ML-DSA-44, -65 or -87"
+"""The kinds of keys that can be used, for messages."""
+
+_SMALLEST_RSA = 2_048  # bits: OpenSSL's security level 2 refuses less (112 bits, NIST SP 800-57 part 1, table 2)
+_CURVES = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 521}  # the curves of TLS 1.3 (RFC 8446 4.2.3)
+
+
+class Custody(Enum):
+    """Where a private key is kept."""
+
+    FILE = "file"
+    TOKEN = "token"  # noqa: S105 - a hardware token, not a secret
+
+    @property
+    def may_block(self) -> bool:
+        """Whether a signature can take longer than the event loop may wait."""
+        return self is Custody.TOKEN
+
+
+class KeyFamily(StrEnum):
+    """A kind of signature algorithm."""
+
+    ECDSA = "ecdsa"
+    ED25519 = "ed25519"
+    MLDSA = "mldsa"
+    RSA = "rsa"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAlgorithm:
+    """What a key can sign with: its family and `size` (bits of RSA, curve of ECDSA, parameter set of ML-DSA, else 0).
+
+    `str()` gives `ecdsa-p256`, `rsa-3072`, `ed25519`, `mldsa-65`.
+    """
+
+    family: KeyFamily
+    size: int = 0
+
+    def __str__(self) -> str:
+        match self.family:
+            case KeyFamily.ECDSA:
+                return f"ecdsa-p{self.size}"
+            case KeyFamily.ED25519:
+                return "ed25519"
+            case KeyFamily.MLDSA | KeyFamily.RSA:
+                return f"{self.family}-{self.size}"
+
+    @property
+    def is_post_quantum(self) -> bool:
+        """Whether its signatures withstand a quantum computer."""
+        return self.family is KeyFamily.MLDSA
+
+    @property
+    def is_too_weak(self) -> bool:
+        """Whether OpenSSL refuses it for its size."""
+        return self.family is KeyFamily.RSA and self.size < _SMALLEST_RSA
+
+    @property
+    def slot(self) -> str:
+        """The place for it in an `SSLContext`, which holds one credential in each: a second one replaces the first."""
+        return str(self) if self.family is KeyFamily.MLDSA else self.family.value
+
+
+class SigningKey(Protocol):
+    """A private key that can sign handshakes, wherever it lives."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """Its public half."""
+
+    @property
+    def algorithm(self) -> KeyAlgorithm:
+        """What it signs with."""
+
+    @property
+    def custody(self) -> Custody:
+        """Where the private half is kept."""
+
+    @property
+    def location(self) -> str:
+        """Where that is, for logs; no secret."""
+
+    @property
+    def pem_path(self) -> Path:
+        """The file to give to `SSLContext.load_cert_chain` as key."""
+
+
+def supported_public_key(key: PublicKeyTypes) -> PublicKey | None:
+    """The key if its algorithm can be used for handshakes, else None."""
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key if key.curve.name in _CURVES else None
+    return key if isinstance(key, PublicKey) else None
+
+
+def algorithm_of(key: PublicKey) -> KeyAlgorithm:
+    """The algorithm of a public key."""
+    match key:
+        case ec.EllipticCurvePublicKey():
+            return KeyAlgorithm(KeyFamily.ECDSA, _CURVES[key.curve.name])
+        case rsa.RSAPublicKey():
+            return KeyAlgorithm(KeyFamily.RSA, key.key_size)
+        case ed25519.Ed25519PublicKey():
+            return KeyAlgorithm(KeyFamily.ED25519)
+        case mldsa.MLDSA44PublicKey():
+            return KeyAlgorithm(KeyFamily.MLDSA, 44)
+        case mldsa.MLDSA65PublicKey():
+            return KeyAlgorithm(KeyFamily.MLDSA, 65)
+        case mldsa.MLDSA87PublicKey():
+            return KeyAlgorithm(KeyFamily.MLDSA, 87)
