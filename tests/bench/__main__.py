@@ -1,7 +1,7 @@
 """`./dev bench`: what Plexigate costs beside nginx, in one run of about a minute on two cores.
 
 Proxy and nginx take turns on one core; the backend and the load share the other. CPU is measured, not speed: the time of all
-processes of a server, user and system, divided by the operations done. Exit code 1 when a limit is exceeded.
+processes of a server, user and system, divided by the operations done. Exit code 1 when a limit is exceeded, 2 when it cannot measure.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.bench import load, report, usage
 from tests.bench.servers import LARGE, SMALL, Bench, Server
+from tests.programs import NotReadyError
 
 GROUP = "X25519MLKEM768"
 ROUNDS = 5
@@ -39,8 +40,12 @@ def main() -> int:
         return 2
     os.sched_setaffinity(0, {cores[1]})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # not without ending the servers
-    with tempfile.TemporaryDirectory(prefix="plexigate-bench-") as directory:
-        rows = measure(Bench(Path(directory), proxy_core=cores[0], other_core=cores[1]))
+    try:
+        with tempfile.TemporaryDirectory(prefix="plexigate-bench-") as directory:
+            rows = measure(Bench(Path(directory), proxy_core=cores[0], other_core=cores[1]))
+    except (load.LoadError, NotReadyError) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 2
     sys.stdout.write((report.as_json(rows) if arguments.json else report.table(rows)) + "\n")
     return 0 if all(row.is_within_limit for row in rows) else 1
 

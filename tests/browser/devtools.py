@@ -107,6 +107,7 @@ class Browser:
         tab = Tab(self, attached["sessionId"])
         for domain in ("Page", "Network", "Runtime"):
             await tab.command(f"{domain}.enable")
+        await tab.command("Emulation.setFocusEmulationEnabled", enabled=True)  # every tab takes keys, as if in front
         await tab.navigate(url)
         return tab
 

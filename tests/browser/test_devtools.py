@@ -65,6 +65,10 @@ async def test_tabs_are_typed_into_and_photographed_one_by_one(certificates: Pat
     trust(tmp_path / "home", certificates / "ca.pem")
     async with page_over_tls(certificates) as url, chromium(tmp_path / "home") as browser:
         first, second = await browser.open_tab(url), await browser.open_tab(url)
+        for tab in (first, second):
+            await tab.wait_until(
+                "document.activeElement === document.querySelector('input')"
+            )  # autofocus comes after load
         await first.type("one", enter=False)
         await second.type("two", enter=False)
         assert [await tab.evaluate("document.querySelector('input').value") for tab in (first, second)] == [
