@@ -1,0 +1,246 @@
+"""The one class that registers, reads, writes and closes a connected socket.
+
+uvloop aborts the process when a file descriptor number is closed while its poll is pending, and a number that was reused
+delivers one connection's events to another. So `add_reader` and `add_writer` always get the socket *object*, and nobody but
+`SocketStream` calls them, or `close`, on a connection.
+
+Reading goes into one fixed buffer for all connections of a loop: a fresh 64 KiB buffer per read costs more than the rest of
+a request together (glibc maps and unmaps it each time). The view that an owner receives is therefore valid only during
+the call.
+"""
+
+import socket
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+# 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
+_READS_AFTER_FAILED_SEND: Final = 16
+
+
+class StreamOwner(Protocol):
+    """Whoever uses a stream. All but `pause_writing` are called from the event loop, never from inside a call to the stream."""
+
+    def data_received(self, data: memoryview) -> None:
+        """Take bytes; the view is valid only until this call returns."""
+
+    def eof_received(self) -> None:
+        """The peer ended its direction; ours is still open."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The socket is closed (None: by our own wish). Called exactly once, last."""
+
+    def pause_writing(self) -> None:
+        """The peer takes no more: stop producing. What was written already is kept. May come from inside `write`."""
+
+    def resume_writing(self) -> None:
+        """Everything written so far is with the kernel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """How much is discarded, and for how long, of what a peer still sends after our end (RFC 9112 section 9.6)."""
+
+    discard_bytes: int
+    seconds: float
+
+
+class SocketStream:
+    """A connected, non-blocking stream socket with bounded buffering.
+
+    Writing: whatever the kernel does not take at once is kept and the owner is paused until the kernel took all of it,
+    so the buffer never holds more than the owner wrote before it was paused.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_closed",
+        "_discard_left",
+        "_linger",
+        "_linger_limits",
+        "_loop",
+        "_reading",
+        "_sock",
+        "_view",
+        "_wants_end",
+        "owner",
+    )
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        sock: socket.socket,
+        owner: StreamOwner,
+        view: memoryview,
+        linger: Linger,
+        closed: Callable[[], None] | None = None,
+    ) -> None:
+        """Take over `sock` (connected, non-blocking); `view` is the loop's read buffer. Reading starts by `resume_reading`.
+
+        `closed` is called when the socket is closed, whoever owns the stream by then: for those who count connections.
+        """
+        self._linger_limits: Final = linger
+        self._closed = closed
+        self._loop: Final = loop
+        self._sock: socket.socket | None = sock
+        self._view = view
+        self.owner = owner
+        self._reading = False
+        self._backlog = b""
+        self._wants_end = False
+        self._discard_left = -1
+        self._linger: TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the socket can still be used."""
+        return self._sock is not None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether bytes wait here for the kernel."""
+        return bool(self._backlog)
+
+    # -- reading
+
+    def resume_reading(self) -> None:
+        """Deliver what the peer sends, from the next turn of the loop on."""
+        if not self._reading and self._sock is not None:
+            self._reading = True
+            self._loop.add_reader(self._sock, self._readable)
+
+    def pause_reading(self) -> None:
+        """Leave what the peer sends in the kernel, whose window then stops the peer."""
+        if self._reading and self._sock is not None:
+            self._reading = False
+            self._loop.remove_reader(self._sock)
+
+    def _readable(self) -> None:
+        assert self._sock is not None  # the reader is removed before the socket goes
+        try:
+            count = self._sock.recv_into(self._view)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if self._discard_left >= 0:
+            self._discard(count)
+        elif count:
+            self.owner.data_received(self._view[:count])
+        else:
+            self.pause_reading()
+            self.owner.eof_received()
+
+    def _discard(self, count: int) -> None:
+        """Lingering: take and forget, so that the kernel does not answer unread bytes with a reset that eats our last ones."""
+        self._discard_left -= count
+        if count == 0 or self._discard_left < 0:
+            self._lose(None)
+
+    # -- writing
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, or keep what the kernel does not take and pause the owner."""
+        sock = self._sock
+        if sock is None or self._wants_end:
+            return
+        if self._backlog:
+            self._backlog += data
+            return
+        try:
+            sent = sock.send(data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._fail_soon(error)
+            return
+        if sent != len(data):
+            self._backlog = data[sent:]
+            self._loop.add_writer(sock, self._writable)
+            self.owner.pause_writing()
+
+    def _writable(self) -> None:
+        assert self._sock is not None  # the writer is removed before the socket goes
+        try:
+            sent = self._sock.send(self._backlog)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        self._backlog = self._backlog[sent:]
+        if self._backlog:
+            return
+        self._loop.remove_writer(self._sock)
+        if self._wants_end:
+            self._end()
+        else:
+            self.owner.resume_writing()
+
+    def _fail_soon(self, error: OSError) -> None:
+        """Report a failed send after the caller's own work is done: owners are never called from inside their own call."""
+        self._backlog = b""
+        self._loop.call_soon(self._read_out, error)
+
+    def _read_out(self, error: OSError) -> None:
+        """Deliver what had arrived before the peer closed: it may be the answer that explains why it takes no more."""
+        for _ in range(_READS_AFTER_FAILED_SEND):
+            if self._sock is None or self._discard_left >= 0:
+                break
+            try:
+                count = self._sock.recv_into(self._view)
+            except OSError:
+                break
+            if count == 0:
+                break
+            self.owner.data_received(self._view[:count])
+        self._lose(error)
+
+    # -- ending
+
+    def end(self) -> None:
+        """Flush, end our direction (FIN), then discard what still arrives, up to a count of bytes and a time; then close.
+
+        Without the discarding a peer that is still sending gets a reset, which can destroy our last bytes before they are
+        read (RFC 9112 section 9.6).
+        """
+        if self._sock is None or self._wants_end:
+            return
+        self._wants_end = True
+        self._discard_left = self._linger_limits.discard_bytes
+        self._linger = self._loop.call_later(self._linger_limits.seconds, self._lose, None)
+        if not self._backlog:
+            self._end()
+
+    def _end(self) -> None:
+        assert self._sock is not None  # only reached with a live socket
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._fail_soon(error)
+            return
+        self.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once; the owner hears of it in the next turn of the loop. Kept bytes are lost."""
+        if self._sock is not None:
+            self._loop.call_soon(self._lose, None)
+            self.pause_reading()
+
+    def _lose(self, error: OSError | None) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        self.pause_reading()
+        self._loop.remove_writer(sock)
+        self._sock = None
+        self._backlog = b""
+        sock.close()
+        if self._closed is not None:
+            self._closed()
+        self.owner.connection_lost(error)

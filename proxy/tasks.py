@@ -1,0 +1,37 @@
+"""Owner of the tasks that belong to single connections.
+
+A TaskGroup would cancel all of them when one fails; here a task that fails with something nobody expected is reported and
+takes nothing with it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+
+class Tasks:
+    """Keeps tasks alive, reports their unexpected errors, and cancels what is left at the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, report: Callable[[BaseException], None]) -> None:
+        """`report` gets every exception that a task did not handle itself."""
+        self._loop = loop
+        self._report = report
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work` until it ends, or until `cancel_all`."""
+        task = self._loop.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._report(error)
+
+    async def cancel_all(self) -> None:
+        """Cancel what still runs and wait until it is gone."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
