@@ -1,0 +1,94 @@
+"""What this process's OpenSSL can do: its version, the providers that were asked for, the groups they bring."""
+
+import contextlib
+import ssl
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from proxy.tls import libssl
+from proxy.tls.client_hello import parse_client_hello
+from proxy.tls.groups import KNOWN, NamedGroup, classify
+from proxy.tls.records import ClientHelloReader
+
+# The first version with ML-KEM and ML-DSA of its own, and with tuples in the group list.
+OLDEST_OPENSSL: Final = (3, 5)
+# Our own hello: FrodoKEM-1344 has the largest key share there is, 21 KB; Classic McEliece does not fit a hello at all.
+_ANY_HELLO_BYTES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What is really there, for start-up to check against the configuration and to report."""
+
+    version: str
+    libssl: str
+    providers: tuple[str, ...]
+    missing_providers: tuple[str, ...]
+    groups: Mapping[str, NamedGroup]
+    """By every name that OpenSSL accepts, in lower case."""
+
+    @property
+    def has_group_tuples(self) -> bool:
+        """Whether the group list has tuples: an older OpenSSL cannot move a client to a hybrid by HelloRetryRequest."""
+        return ssl.OPENSSL_VERSION_INFO[:2] >= OLDEST_OPENSSL
+
+
+def openssl_configuration(providers: Iterable[str], module_path: Path | None) -> str:
+    """Write the `openssl.cnf` that activates OpenSSL's own provider and the named ones."""
+    lines = [
+        "openssl_conf = plexigate",
+        "[plexigate]",
+        "providers = providers",
+        "[providers]",
+        "default = provider_default",
+    ]
+    sections = ["[provider_default]", "activate = 1"]
+    for name in providers:
+        lines.append(f"{name} = provider_{name}")
+        sections += [f"[provider_{name}]", "activate = 1"]
+        if module_path is not None:
+            sections.append(f"module = {module_path / name}.so")
+    return "\n".join([*lines, *sections, ""])
+
+
+def survey(providers: tuple[str, ...]) -> Capabilities:
+    """Look at the OpenSSL of this process, after its configuration was loaded. Raises `libssl.InterpreterUnsuitable`."""
+    libssl.self_check()
+    asked = ("default", *providers)
+    available = tuple(name for name in asked if libssl.provider_is_available(name))
+    return Capabilities(
+        version=ssl.OPENSSL_VERSION.split(" ")[1],
+        libssl=libssl.libssl_path(),
+        providers=available,
+        missing_providers=tuple(name for name in asked if name not in available),
+        groups=_groups(),
+    )
+
+
+def _groups() -> dict[str, NamedGroup]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    found: dict[str, NamedGroup] = {}
+    for name in libssl.implemented_groups(context):
+        group = KNOWN.get(name.lower()) or classify(name, _code_point(name))
+        found[name.lower()] = group
+    # an alias of ours is accepted where the group itself is there
+    present = set(found.values())
+    return found | {alias: group for alias, group in KNOWN.items() if group in present}
+
+
+def _code_point(name: str) -> int:
+    """Ask OpenSSL: a client that lists only this group says its number in the ClientHello."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    libssl.set_groups(context, name)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    reader = ClientHelloReader(_ANY_HELLO_BYTES, _ANY_HELLO_BYTES)
+    reader.receive_data(outgoing.read())
+    assert reader.message is not None  # OpenSSL writes the whole hello at once
+    return parse_client_hello(reader.message).supported_groups[0]

@@ -1,0 +1,140 @@
+"""Server contexts: built once from credentials and policy, never changed afterwards. The only user of `libssl` for them."""
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from proxy.tls import libssl
+from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
+
+ALPN_PROTOCOLS: Final = ("http/1.1",)
+# Two, as browsers open a second connection at once and use each ticket a single time (RFC 8446 appendix C.4).
+_TICKETS_PER_HANDSHAKE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """What a listener demands of every context on it, in OpenSSL's syntax."""
+
+    groups: str
+    cipher_suites: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What separates the tickets of one policy from those of another."""
+        return f"{self.groups}|{self.cipher_suites}"
+
+
+class ContextCredential(Protocol):
+    """What a context needs to know of a credential."""
+
+    @property
+    def certificate_path(self) -> Path:
+        """The PEM file of the chain, leaf first."""
+
+    @property
+    def key_pem_path(self) -> Path:
+        """The PEM file by which OpenSSL finds the private key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerContext:
+    """The contexts of one identity under one policy: `current` seals new tickets, `previous` still opens older ones."""
+
+    current: ssl.SSLContext
+    previous: ssl.SSLContext | None = None
+    previous_key_name: bytes = field(default=b"", repr=False)
+
+    def select(self, psk_identities: Sequence[bytes]) -> ssl.SSLContext:
+        """Pick the context whose key sealed the first ticket of a ClientHello (its key name stands in the clear)."""
+        if (
+            self.previous is not None
+            and psk_identities
+            and psk_identities[0][:KEY_NAME_BYTES] == self.previous_key_name
+        ):
+            return self.previous
+        return self.current
+
+
+def build_server_context(
+    identity: str,
+    credentials: Sequence[ContextCredential],
+    signature_algorithms: str,
+    settings: TlsSettings,
+    tickets: TicketSecrets,
+) -> ServerContext:
+    """Build the contexts of `identity`.
+
+    Raises `ssl.SSLError` or `OSError` for a credential that OpenSSL does not take, `libssl.LibsslError` for a setting.
+    """
+
+    def context(secret: bytes, tickets_per_handshake: int) -> tuple[ssl.SSLContext, bytes]:
+        built = _bare_context(settings)
+        for credential in credentials:
+            built.load_cert_chain(credential.certificate_path, credential.key_pem_path, _no_passphrase)
+        libssl.set_signature_algorithms(built, signature_algorithms)
+        key = ticket_key(secret, identity, settings.fingerprint)
+        libssl.set_ticket_key(built, key)
+        built.num_tickets = tickets_per_handshake
+        return built, key[:KEY_NAME_BYTES]
+
+    current, _ = context(tickets.current, _TICKETS_PER_HANDSHAKE)
+    if tickets.previous is None:
+        return ServerContext(current)
+    # A context seals by the key it opens with, so this one gives out no tickets: they would die at the next rotation, all at once.
+    previous, name = context(tickets.previous, 0)
+    return ServerContext(current, previous, name)
+
+
+def _bare_context(settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # Server preference comes with CPython's defaults; ChaCha20 first for a client that put it first.
+    context.options |= libssl.PRIORITIZE_CHACHA
+    context.set_alpn_protocols(list(ALPN_PROTOCOLS))
+    libssl.set_groups(context, settings.groups)
+    libssl.set_ciphersuites(context, settings.cipher_suites)
+    libssl.disable_session_cache(context)
+    return context
+
+
+def build_alert_context() -> ssl.SSLContext:
+    """A context without a certificate, for hellos we refuse as malformed: it only serves to ask OpenSSL for its alert."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """How we connect to an `https://` upstream: what we trust, and what we prove ourselves with."""
+
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    groups: str
+
+
+def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
+    """Build the context for upstream connections: chain and name are always verified, hybrids are offered first.
+
+    Raises `ssl.SSLError` or `OSError` for files that OpenSSL does not take, `libssl.LibsslError` for the groups.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.ca is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        context.load_verify_locations(settings.ca)
+    if settings.certificate is not None:
+        context.load_cert_chain(settings.certificate, settings.key, _no_passphrase)
+    context.set_alpn_protocols(list(ALPN_PROTOCOLS))
+    libssl.set_groups(context, settings.groups)
+    return context
+
+
+def _no_passphrase() -> str:
+    """Answer OpenSSL instead of the terminal: an encrypted key fails here, it never waits for somebody to type."""
+    return ""

@@ -1,0 +1,41 @@
+"""Which identity answers for a server name. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from proxy.tls.context import ServerContext
+
+
+@dataclass(frozen=True, slots=True)
+class ServerIdentity:
+    """One `[identity.NAME]` on one listener: the names it answers for and the context that proves it."""
+
+    name: str
+    names: frozenset[str]
+    context: ServerContext
+
+    def covers(self, host: str) -> bool:
+        """Whether `host` (lower case, without port) is one of the names; a wildcard stands for exactly one label."""
+        return host in self.names or f"*.{host.partition('.')[2]}" in self.names
+
+
+class IdentityTable:
+    """The identities of one listener."""
+
+    __slots__ = ("_by_name", "_default")
+
+    def __init__(self, identities: Iterable[ServerIdentity], default: ServerIdentity | None) -> None:
+        """`default` answers for unknown and missing names; None refuses them."""
+        self._by_name: Mapping[str, ServerIdentity] = {name: one for one in identities for name in one.names}
+        self._default = default
+
+    def resolve(self, server_name: str | None) -> ServerIdentity | None:
+        """Find the identity: exact name, then wildcard of one label (RFC 6125 section 6.4.3), then the default, else None."""
+        if server_name is not None:
+            exact = self._by_name.get(server_name)
+            if exact is not None:
+                return exact
+            wildcard = self._by_name.get(f"*.{server_name.partition('.')[2]}")
+            if wildcard is not None:
+                return wildcard
+        return self._default

@@ -1,0 +1,188 @@
+"""What CPython's `ssl` lacks before 3.15, on the very libssl that this interpreter's `_ssl` is linked to.
+
+Everything here reaches into `SSL_CTX` through ctypes, so it stands in one module, is guarded by version, and checks itself
+at start-up (`self_check`) before a context that matters is touched. Symbols are looked up through `_ssl`'s own shared object:
+`dlsym` then searches exactly the libraries that it depends on, never another OpenSSL that happens to be in the process.
+"""
+
+import ctypes
+import os
+import ssl
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+# openssl/ssl.h, OpenSSL 3.5
+_CTRL_SET_SESSION_CACHE_MODE: Final = 44
+_CTRL_SET_TICKET_KEYS: Final = 59
+_CTRL_SET_GROUPS_LIST: Final = 92
+_CTRL_SET_SIGALGS_LIST: Final = 98
+_CTRL_IMPLEMENTED_GROUPS: Final = 139
+_SESSION_CACHE_OFF: Final = 0
+# SSL_OP_PRIORITIZE_CHACHA: ChaCha20 first when the client put it first (a client without AES instructions)
+PRIORITIZE_CHACHA: Final = 1 << 21
+TICKET_KEY_BYTES: Final = 80
+
+
+class LibsslError(Exception):
+    """OpenSSL refused a setting: `setting` and the `value` it was given."""
+
+    def __init__(self, setting: str, value: str) -> None:
+        """Remember what was refused."""
+        super().__init__(setting, value)
+        self.setting = setting
+        self.value = value
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"OpenSSL refuses {self.setting} {self.value!r}"
+
+
+class InterpreterUnsuitable(Exception):
+    """This Python cannot run the proxy: `found` says what was seen, `remedy` what to do."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        """Remember what was found and its remedy."""
+        super().__init__(found, remedy)
+        self.found = found
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """One sentence with the remedy."""
+        return f"{self.found}; {self.remedy}"
+
+
+class _SslContextHead(ctypes.Structure):
+    """Head of CPython's `PySSLContext`: PyObject_HEAD, then the `SSL_CTX *`."""
+
+    _fields_ = [("head", ctypes.c_byte * object.__basicsize__), ("ssl_ctx", ctypes.c_void_p)]  # type: ignore[mutable-override]  # a list, as ctypes documents
+
+
+_USE_DEBIAN: Final = (
+    "run Plexigate with an interpreter that uses the system's OpenSSL, such as Debian's /usr/bin/python3"
+)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    if sys.version_info >= (3, 15):
+        raise InterpreterUnsuitable(
+            f"Python {sys.version.split()[0]} is newer than this release knows", "use 3.11 to 3.14"
+        )
+    import _ssl
+
+    file = getattr(_ssl, "__file__", None)
+    if file is None:
+        raise InterpreterUnsuitable("the ssl module is built into this Python, not linked to a libssl", _USE_DEBIAN)
+    library = ctypes.CDLL(file)
+    try:
+        library.SSL_CTX_ctrl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p]
+        library.SSL_CTX_ctrl.restype = ctypes.c_long
+        library.SSL_CTX_set_ciphersuites.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.SSL_CTX_get_num_tickets.argtypes = [ctypes.c_void_p]
+        library.SSL_CTX_get_num_tickets.restype = ctypes.c_size_t
+        library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.OPENSSL_sk_new_null.restype = ctypes.c_void_p
+        library.OPENSSL_sk_num.argtypes = [ctypes.c_void_p]
+        library.OPENSSL_sk_value.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        library.OPENSSL_sk_value.restype = ctypes.c_char_p
+        library.OPENSSL_sk_free.argtypes = [ctypes.c_void_p]
+    except AttributeError as error:
+        raise InterpreterUnsuitable(
+            f"the ssl module of this Python ({file}) is not linked dynamically to a libssl of OpenSSL 3", _USE_DEBIAN
+        ) from error
+    return library
+
+
+def libssl_path() -> str:
+    """The file of the libssl in use, for the start-up report."""
+    _library()
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
+        path = line.partition("/")[2]
+        if Path(path).name.startswith("libssl"):
+            return f"/{path}"
+    raise InterpreterUnsuitable("no libssl is mapped into this process", _USE_DEBIAN)
+
+
+def self_check() -> None:
+    """Prove that the pointer we take out of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C.
+
+    Raises `InterpreterUnsuitable`.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for tickets in (7, 3):
+        context.num_tickets = tickets
+        if _library().SSL_CTX_get_num_tickets(_pointer(context)) != tickets:
+            raise InterpreterUnsuitable("this Python lays out SSLContext in an unknown way", _USE_DEBIAN)
+    libssl_path()
+
+
+def _pointer(context: ssl.SSLContext) -> int:
+    pointer: int | None = _SslContextHead.from_address(id(context)).ssl_ctx
+    assert pointer is not None  # every SSLContext has its SSL_CTX
+    return pointer
+
+
+def _control(context: ssl.SSLContext, command: int, value: str, setting: str) -> None:
+    if _library().SSL_CTX_ctrl(_pointer(context), command, 0, value.encode()) != 1:
+        raise LibsslError(setting, value)
+
+
+def set_groups(context: ssl.SSLContext, groups: str) -> None:
+    """Set the key exchange groups in OpenSSL's syntax: `A:B / C:D`, tuples in order of preference. Raises `LibsslError`."""
+    _control(context, _CTRL_SET_GROUPS_LIST, groups, "the group list")
+
+
+def set_signature_algorithms(context: ssl.SSLContext, algorithms: str) -> None:
+    """Set the signature algorithms, most preferred first, separated by colons. Raises `LibsslError`."""
+    _control(context, _CTRL_SET_SIGALGS_LIST, algorithms, "the signature algorithm list")
+
+
+def set_ciphersuites(context: ssl.SSLContext, suites: str) -> None:
+    """Set the TLS 1.3 cipher suites, most preferred first, separated by colons. Raises `LibsslError`."""
+    if _library().SSL_CTX_set_ciphersuites(_pointer(context), suites.encode()) != 1:
+        raise LibsslError("the cipher suites", suites)
+
+
+def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
+    """Set the session ticket key: 16 bytes of name, 32 of HMAC key, 32 of AES key. Raises `LibsslError`, without the key."""
+    if len(key) != TICKET_KEY_BYTES:
+        raise LibsslError("a session ticket key of", f"{len(key)} bytes")
+    if _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_TICKET_KEYS, len(key), key) != 1:
+        raise LibsslError("a session ticket key of", f"{len(key)} bytes")
+
+
+def disable_session_cache(context: ssl.SSLContext) -> None:
+    """Keep no sessions in memory: tickets carry them, and a cache would grow with every handshake (CVE-2024-2511)."""
+    _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
+
+
+def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
+    """Names of all groups that the loaded providers implement for TLS 1.3, in OpenSSL's spelling; empty before 3.5."""
+    library = _library()
+    stack = library.OPENSSL_sk_new_null()
+    try:
+        every_group = 1
+        library.SSL_CTX_ctrl(
+            _pointer(context), _CTRL_IMPLEMENTED_GROUPS, every_group, ctypes.cast(stack, ctypes.c_char_p)
+        )
+        return tuple(library.OPENSSL_sk_value(stack, i).decode() for i in range(library.OPENSSL_sk_num(stack)))
+    finally:
+        library.OPENSSL_sk_free(stack)
+
+
+def load_configuration(path: Path) -> None:
+    """Load an `openssl.cnf` into the default library context; must come before the first `SSLContext` that relies on it.
+
+    OpenSSL reports success even where a provider in it was not found: ask `provider_is_available` for each.
+    Raises `LibsslError` when the file itself cannot be used.
+    """
+    if _library().OSSL_LIB_CTX_load_config(None, os.fsencode(path)) != 1:
+        raise LibsslError("the configuration file", str(path))
+
+
+def provider_is_available(name: str) -> bool:
+    """Whether the provider is loaded and active in the default library context."""
+    return bool(_library().OSSL_PROVIDER_available(None, name.encode()) == 1)
