@@ -1,0 +1,325 @@
+"""One TLS handshake: from the first byte of a connection to an established stream or a refusal that the peer can read.
+
+Theory of operation. The ClientHello is parsed before OpenSSL sees a byte, because everything is decided by it: the identity,
+the policy, the context. Only then is an SSL object made, on exactly one context, and fed the bytes received so far. A
+hello that our parser rejects goes to OpenSSL all the same, for its alert is the better one; ours is sent when OpenSSL has
+none. The server's flight is sent only when the step that produced it succeeded, and the group is read back from the
+ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
+"""
+
+import contextlib
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from config.schema import PqPolicy
+from proxy.deadlines import NEVER
+from proxy.sockets import SocketStream
+from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.client_hello import ClientHello, parse_client_hello
+from proxy.tls.context import ALPN_PROTOCOLS
+from proxy.tls.groups import GroupPreference, NamedGroup
+from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.policy import HandshakeOutcome, outcome, refuses
+from proxy.tls.records import ClientHelloReader, HelloError
+from proxy.tls.server_hello import ServerHello, parse_server_flight
+from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+
+_ALERT_RECORD: Final = 21
+_ALERT_RECORD_BYTES: Final = 7
+_OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
+
+
+class FailureReason(StrEnum):
+    """Why a handshake ended without a connection; the detail stands beside it."""
+
+    NOT_TLS = "not_tls"
+    MALFORMED_HELLO = "malformed_hello"
+    UNRECOGNIZED_NAME = "unrecognized_name"
+    NO_APPLICATION_PROTOCOL = "no_application_protocol"
+    POLICY = "pq_policy"
+    TLS_ERROR = "tls_error"
+    TIMEOUT = "timeout"
+    CLIENT_LEFT = "client_left"
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakePolicy:
+    """What one listener demands of a handshake."""
+
+    pq: PqPolicy
+    preference: GroupPreference
+    identities: IdentityTable
+    hello_bytes: int
+    wire_bytes: int
+    alert_context: ssl.SSLContext
+    tls_limits: TlsLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """What a finished handshake settled."""
+
+    server_name: str | None
+    identity: ServerIdentity
+    group: NamedGroup | None
+    outcome: HandshakeOutcome
+    is_resumed: bool
+
+    @property
+    def group_name(self) -> str:
+        """The group for logs and upstreams."""
+        return "unknown" if self.group is None else self.group.name
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why there is no connection."""
+
+    reason: FailureReason
+    detail: str
+    server_name: str | None
+    offered_groups: Sequence[int]
+    identity: str | None
+    alert: AlertDescription | None
+
+    @property
+    def is_refusal_by_policy(self) -> bool:
+        """Whether the policy on key exchange refused the client."""
+        return self.reason is FailureReason.POLICY
+
+
+class HandshakeObserver(Protocol):
+    """Whoever waits for the result; exactly one of the two is called, once."""
+
+    def handshake_established(self, result: Established, stream: TlsStream) -> None:
+        """Set `stream.owner`; what the client sent already is delivered right after this returns."""
+
+    def handshake_failed(self, failure: Failed) -> None:
+        """There will be no connection; the socket closes by itself."""
+
+
+class Handshake:
+    """Owns a `SocketStream` until the handshake is over."""
+
+    __slots__ = (
+        "_bios",
+        "_clock",
+        "_hello",
+        "_identity",
+        "_observer",
+        "_over",
+        "_policy",
+        "_reader",
+        "_retried",
+        "_server_hello",
+        "_stream",
+        "_tls",
+        "_wire_left",
+        "deadline",
+    )
+
+    def __init__(
+        self,
+        policy: HandshakePolicy,
+        bios: BioPair,
+        observer: HandshakeObserver,
+        clock: Callable[[], float],
+        deadline: float,
+    ) -> None:
+        """Set up for one connection; `begin` hands over its stream. `deadline` and `clock` are in loop time."""
+        self._policy = policy
+        self._bios = bios
+        self._observer = observer
+        self._clock = clock
+        self.deadline = deadline
+        self._reader = ClientHelloReader(policy.hello_bytes, policy.wire_bytes)
+        self._hello: ClientHello | None = None
+        self._identity: ServerIdentity | None = None
+        self._server_hello: ServerHello | None = None
+        self._retried = False
+        self._tls: ssl.SSLObject | None = None
+        self._over = False
+        # what the client may still send behind its ClientHello: a second one, its Finished
+        self._wire_left = policy.wire_bytes
+        self._stream: SocketStream
+
+    def begin(self, stream: SocketStream) -> None:
+        """Start reading the ClientHello from `stream`."""
+        self._stream = stream
+        stream.owner = self
+        stream.resume_reading()
+
+    # -- the stream's side
+
+    def data_received(self, data: memoryview) -> None:
+        """Take the next bytes of the handshake."""
+        if self._over:
+            return
+        if self._tls is None:
+            self._read_hello(bytes(data))
+            return
+        self._wire_left -= len(data)
+        if self._wire_left < 0:
+            self._refuse(
+                FailureReason.MALFORMED_HELLO, AlertDescription.RECORD_OVERFLOW, "too many bytes in the handshake"
+            )
+            return
+        self._step(self._tls, data)
+
+    def eof_received(self) -> None:
+        """The client gave up."""
+        self._fail(FailureReason.CLIENT_LEFT, "the client closed the connection during the handshake")
+        self._stream.abort()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The socket is gone."""
+        self._fail(
+            FailureReason.CLIENT_LEFT, "the connection was lost during the handshake" if error is None else str(error)
+        )
+
+    def pause_writing(self) -> None:
+        """The flight waits in the stream; we write nothing more before the client answers."""
+
+    def resume_writing(self) -> None:
+        """The flight is on its way."""
+
+    def deadline_passed(self, now: float) -> None:
+        """The handshake took too long."""
+        del now
+        self.deadline = NEVER
+        self._fail(FailureReason.TIMEOUT, "the handshake did not finish in time")
+        self._end()
+
+    # -- the ClientHello
+
+    def _read_hello(self, data: bytes) -> None:
+        try:
+            self._reader.receive_data(data)
+            if self._reader.message is None:
+                return
+            hello = parse_client_hello(self._reader.message)
+        except HelloError as error:
+            self._refuse_malformed(error)
+            return
+        self._hello = hello
+        self._identity = self._policy.identities.resolve(hello.server_name)
+        if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
+            # RFC 7301 section 3.2; the standard library would complete without a protocol
+            offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:4])
+            self._refuse(
+                FailureReason.NO_APPLICATION_PROTOCOL, AlertDescription.NO_APPLICATION_PROTOCOL, f"offered {offered}"
+            )
+        elif self._identity is None:
+            # RFC 6066 section 3
+            named = "no server name" if hello.server_name is None else f"server name {hello.server_name}"
+            self._refuse(FailureReason.UNRECOGNIZED_NAME, AlertDescription.UNRECOGNIZED_NAME, named)
+        elif refuses(self._policy.pq, self._policy.preference, hello):
+            self._refuse(
+                FailureReason.POLICY,
+                AlertDescription.HANDSHAKE_FAILURE,
+                "the client offers none of our quantum-safe groups",
+            )
+        else:
+            context = self._identity.context.select(hello.psk_identities)
+            self._tls = context.wrap_bio(self._bios.incoming, self._bios.outgoing, server_side=True)
+            self._step(self._tls, self._reader.wire)
+
+    def _refuse_malformed(self, error: HelloError) -> None:
+        """Answer with the alert that OpenSSL has for these bytes, with ours where it has none or only a general one."""
+        bios = self._bios
+        bios.incoming.write(self._reader.wire)
+        answer = b""
+        try:
+            self._policy.alert_context.wrap_bio(bios.incoming, bios.outgoing, server_side=True).do_handshake()
+        except ssl.SSLError:
+            answer = bios.outgoing.read()
+        bios.clear()
+        openssls = _alert_in(answer)
+        if openssls is None or openssls is AlertDescription.HANDSHAKE_FAILURE:
+            answer = alert_record(error.alert)
+        reason = FailureReason.NOT_TLS if error.is_not_tls else FailureReason.MALFORMED_HELLO
+        self._stream.write(answer)
+        self._fail(reason, str(error), AlertDescription(answer[-1]))
+        self._end()
+
+    def _refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
+        self._stream.write(alert_record(alert))
+        self._fail(reason, detail, alert)
+        self._end()
+
+    # -- the steps of OpenSSL
+
+    def _step(self, tls: ssl.SSLObject, data: bytes | memoryview) -> None:
+        bios = self._bios
+        bios.incoming.write(data)
+        is_finished = True
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            is_finished = False
+        except ssl.SSLError as error:
+            alert = bios.outgoing.read()
+            bios.clear()
+            if alert:
+                self._stream.write(alert)
+            self._fail(FailureReason.TLS_ERROR, error.reason or str(error), _alert_in(alert))
+            self._end()
+            return
+        flight = bios.outgoing.read()
+        if flight and not is_finished:
+            self._server_hello = parse_server_flight(flight)
+            self._retried = self._retried or self._server_hello.is_retry
+        if flight:
+            self._stream.write(flight)
+        if is_finished:
+            self._establish(tls)
+
+    def _establish(self, tls: ssl.SSLObject) -> None:
+        assert self._hello is not None  # set before the first step
+        assert self._identity is not None  # set before the first step
+        assert self._server_hello is not None  # a server cannot finish without having sent one
+        policy = self._policy
+        code_point = self._server_hello.group
+        result = Established(
+            server_name=self._hello.server_name,
+            identity=self._identity,
+            group=None if code_point is None else policy.preference.by_code_point.get(code_point),
+            outcome=outcome(policy.pq, policy.preference, self._hello, code_point, retried=self._retried),
+            is_resumed=bool(tls.session_reused),
+        )
+        self._over = True
+        stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, self._clock)
+        self._observer.handshake_established(result, stream)
+        stream.receive_leftover()
+
+    # -- the end
+
+    def _fail(self, reason: FailureReason, detail: str, alert: AlertDescription | None = None) -> None:
+        if self._over:
+            return
+        self._over = True
+        hello = self._hello
+        self._observer.handshake_failed(
+            Failed(
+                reason=reason,
+                detail=detail,
+                server_name=None if hello is None else hello.server_name,
+                offered_groups=() if hello is None else hello.supported_groups,
+                identity=None if self._identity is None else self._identity.name,
+                alert=alert,
+            )
+        )
+
+    def _end(self) -> None:
+        self._stream.end()
+
+
+def _alert_in(records: bytes) -> AlertDescription | None:
+    """The description in a plaintext alert record, None for anything else (an encrypted alert shows itself to the peer only)."""
+    if len(records) == _ALERT_RECORD_BYTES and records[0] == _ALERT_RECORD:
+        with contextlib.suppress(ValueError):
+            return AlertDescription(records[-1])
+    return None

@@ -1,0 +1,294 @@
+"""An established TLS connection over a `SocketStream`.
+
+Theory of operation. OpenSSL works on two memory BIOs. In TLS 1.3 `SSL_read` takes every byte out of its incoming BIO before
+it asks for more (a partial record is kept in the SSL object, which asks for exactly the rest), and everything it writes is
+taken out of the outgoing BIO at once. So between two callbacks both BIOs are empty, and all connections of a loop share
+*one* pair: a memory BIO never shrinks, and one pair per connection would keep up to 44 KiB for each one that ever moved a
+full record. The rule that makes this safe: no owner is called while either BIO holds bytes. Reading therefore has two
+phases, decrypt everything, then deliver; and whoever writes empties the outgoing BIO in the same breath. A handshake that
+runs in a thread has a pair of its own, which stays with its connection.
+
+Because nothing is ever left in a BIO, the end of the TCP stream needs no `write_eof`: a close_notify has been seen by then
+(`SSL_read` returned nothing) or the stream was truncated.
+"""
+
+import contextlib
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, Protocol
+
+from proxy.sockets import SocketStream
+
+# One record (RFC 8446 section 5.1). More per write costs no less CPU and makes the outgoing BIO grow for good.
+RECORD_BYTES: Final = 16_384
+# Wire bytes in a row without one byte of data: KeyUpdates and empty records. A full record is 16.4 KB, so this is four.
+_SILENT_WIRE_BYTES: Final = 65_536
+_MINUTE: Final = 60.0
+# record header 5, handshake header 4, request 1, content type 1, tag 16
+_KEY_UPDATE_WIRE_BYTES: Final = 27
+
+
+class BioPair:
+    """The two memory BIOs of an SSL object: what came from the peer, what goes to it."""
+
+    __slots__ = ("incoming", "outgoing")
+
+    def __init__(self) -> None:
+        """Make an empty pair."""
+        self.incoming = ssl.MemoryBIO()
+        self.outgoing = ssl.MemoryBIO()
+
+    def clear(self) -> None:
+        """Throw away what a failed connection left, so that the next one starts on empty BIOs."""
+        if self.incoming.pending:
+            self.incoming.read()
+        if self.outgoing.pending:
+            self.outgoing.read()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsLimits:
+    """Limits of one established connection, each from the configuration."""
+
+    key_updates_per_minute: int
+
+
+class PlaintextOwner(Protocol):
+    """Whoever uses the decrypted side; the same contract as `sockets.StreamOwner`, but with bytes to keep."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take decrypted bytes."""
+
+    def eof_received(self) -> None:
+        """The peer will send no more; `TlsStream.was_truncated` tells whether it said so."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The connection is gone; called exactly once, last."""
+
+    def pause_writing(self) -> None:
+        """The peer takes no more: stop producing."""
+
+    def resume_writing(self) -> None:
+        """Everything written so far is with the kernel."""
+
+
+class ExcessiveKeyUpdates(OSError):
+    """The peer kept the connection busy with messages that carry no data."""
+
+
+class _Ending(Enum):
+    CLEAN = auto()
+    CUT = auto()
+
+
+class TlsStream:
+    """Encrypts and decrypts between an owner and a `SocketStream`, which it owns."""
+
+    __slots__ = (
+        "_bios",
+        "_clock",
+        "_close_notify_seen",
+        "_ending",
+        "_failure",
+        "_key_updates",
+        "_limits",
+        "_minute_ends",
+        "_pending",
+        "_raw",
+        "_silent",
+        "_tls",
+        "owner",
+        "was_truncated",
+    )
+
+    owner: PlaintextOwner
+
+    def __init__(
+        self, raw: SocketStream, tls: ssl.SSLObject, bios: BioPair, limits: TlsLimits, clock: Callable[[], float]
+    ) -> None:
+        """Take over `raw` after a finished handshake of `tls`. Set `owner`, then call `receive_leftover`."""
+        self._raw = raw
+        self._tls = tls
+        self._bios = bios
+        self._limits = limits
+        self._clock = clock
+        self.was_truncated = False
+        self._close_notify_seen = False
+        self._ending: _Ending | None = None
+        self._pending = b""
+        self._silent = 0
+        self._key_updates = 0
+        self._minute_ends = 0.0
+        self._failure: OSError | None = None
+        raw.owner = self
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can still be written."""
+        return self._raw.is_open and self._ending is None
+
+    # -- reading
+
+    def receive_leftover(self) -> None:
+        """Deliver what came in the same segment as the end of the handshake."""
+        if self._bios.incoming.pending:
+            self._deliver(self._decrypt())
+
+    def data_received(self, data: memoryview) -> None:
+        """Decrypt wire bytes and hand on what they hold. At most 16 KiB come at a time, as the read view is that long."""
+        if self._close_notify_seen or self._ending is not None:
+            return
+        self._bios.incoming.write(data)
+        self._silent += len(data)
+        self._deliver(self._decrypt())
+
+    def _decrypt(self) -> bytes:
+        """Read all that the incoming BIO holds; no owner is called in here (see the theory of operation)."""
+        incoming = self._bios.incoming
+        tls = self._tls
+        data = b""
+        try:
+            while incoming.pending or tls.pending():
+                piece = tls.read(RECORD_BYTES)
+                if not piece:
+                    self._close_notify_seen = True
+                    break
+                data = data + piece if data else piece
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._failure = error
+        if incoming.pending:
+            incoming.read()
+        if self._bios.outgoing.pending:
+            self._flush_unasked()
+        return data
+
+    def _flush_unasked(self) -> None:
+        """Send what OpenSSL wrote of its own accord: an alert, or an answer to a KeyUpdate (RFC 8446 section 4.6.3)."""
+        answer = self._bios.outgoing.read()
+        if self._failure is None:
+            now = self._clock()
+            if now >= self._minute_ends:
+                self._minute_ends, self._key_updates = now + _MINUTE, 0
+            self._key_updates += max(1, len(answer) // _KEY_UPDATE_WIRE_BYTES)
+        self._raw.write(answer)
+
+    def _deliver(self, data: bytes) -> None:
+        if data:
+            self._silent = 0
+            self.owner.data_received(data)
+        if self._failure is not None:
+            self._fail(self._failure)
+        elif self._key_updates > self._limits.key_updates_per_minute or self._silent > _SILENT_WIRE_BYTES:
+            self._fail(ExcessiveKeyUpdates("too many TLS messages without data"))
+        elif self._close_notify_seen:
+            self.owner.eof_received()
+
+    def _fail(self, error: OSError) -> None:
+        """End after an error that makes the connection useless; OpenSSL's alert is on its way already."""
+        self._failure = error
+        self._pending = b""
+        if self._ending is None:
+            self._ending = _Ending.CUT
+        self._raw.end()
+
+    def pause_reading(self) -> None:
+        """Stop taking bytes from the peer; what was decrypted is delivered already."""
+        self._raw.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        self._raw.resume_reading()
+
+    def eof_received(self) -> None:
+        """The TCP stream ended: without a close_notify before it, it was cut (RFC 8446 section 6.1)."""
+        if not self._close_notify_seen:
+            self._close_notify_seen = True
+            self.was_truncated = True
+            self.owner.eof_received()
+
+    # -- writing
+
+    def write(self, data: bytes) -> None:
+        """Encrypt and send; what the kernel does not take now is kept, encrypted for one record at most, else as it is."""
+        if self._ending is not None:
+            return
+        if self._raw.is_blocked:
+            self._pending += data
+        elif len(data) <= RECORD_BYTES:
+            self._send_record(data)
+        else:
+            self._send_records(data)
+
+    def _send_record(self, data: bytes | memoryview) -> None:
+        try:
+            self._tls.write(data)
+        except ssl.SSLError as error:
+            self._bios.clear()
+            self._failure = error
+            self._raw.abort()
+            return
+        self._raw.write(self._bios.outgoing.read())
+
+    def _send_records(self, data: bytes) -> None:
+        view = memoryview(data)
+        sent = 0
+        while sent < len(data) and not self._raw.is_blocked:
+            self._send_record(view[sent : sent + RECORD_BYTES])
+            sent += RECORD_BYTES
+        self._pending = data[sent:]
+
+    def pause_writing(self) -> None:
+        """Pass on that the peer takes no more."""
+        if self._ending is None:
+            self.owner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Send what was kept, then tell the owner or finish the ending that waited for it."""
+        if self._pending:
+            pending, self._pending = self._pending, b""
+            self._send_records(pending)
+            if self._raw.is_blocked:
+                return
+        if self._ending is None:
+            self.owner.resume_writing()
+        else:
+            self._finish()
+
+    # -- ending
+
+    def end(self) -> None:
+        """Close cleanly: flush, close_notify, FIN, then discard what still comes for a bounded while."""
+        self._end(_Ending.CLEAN)
+
+    def cut(self) -> None:
+        """Close so that the peer sees it: flush, then FIN without close_notify. For a message that is not complete."""
+        self._end(_Ending.CUT)
+
+    def _end(self, ending: _Ending) -> None:
+        if self._ending is None:
+            self._ending = ending
+            if not self._pending:
+                self._finish()
+
+    def _finish(self) -> None:
+        if self._ending is _Ending.CLEAN:
+            # it always wants the peer's close_notify, or complains about unread data; ours is in the BIO by then
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+            self._raw.write(self._bios.outgoing.read())
+        self._raw.end()
+
+    def abort(self) -> None:
+        """Close at once, without flushing."""
+        if self._ending is None:
+            self._ending = _Ending.CUT
+        self._pending = b""
+        self._raw.abort()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """Pass on the end, with the TLS error that led to it if there was one."""
+        self.owner.connection_lost(self._failure or error)
