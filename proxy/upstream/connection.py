@@ -1,0 +1,348 @@
+"""One connection to an upstream server: one exchange at a time, its response parsed as it comes.
+
+The end of a response is decided by `framing`, never by the parser of its head; bytes behind that end mean that the server and
+we disagree about where it is, so the connection is not used again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, Protocol
+
+from proxy.deadlines import NEVER
+from proxy.http.chunked import ChunkedDecoder, ChunkLimits
+from proxy.http.framing import BodyKind, ResponseFraming, response_framing
+from proxy.http.head import Header, HeadLimits, MalformedMessage, ResponseHead, parse_response_head
+from proxy.http.upgrade import WebSocketOffer
+from proxy.sockets import SocketStream
+from proxy.tls.stream import TlsStream
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+
+_SWITCHING_PROTOCOLS: Final = 101
+_BAD_GATEWAY: Final = 502
+_HEAD_END: Final = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseLimits:
+    """Limits on what a server may send, and on how long it may take."""
+
+    head_bytes: int
+    head: HeadLimits
+    chunks: ChunkLimits
+    informational: int
+    first_byte_seconds: float
+    stall_seconds: float
+    idle_seconds: float
+
+
+class Exchange(Protocol):
+    """Whoever borrowed the connection for one request."""
+
+    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """A 1xx response other than 101 came; the final one is still to come."""
+
+    def switched(
+        self, head: ResponseHead, framing: ResponseFraming, stream: "SocketStream | TlsStream", rest: bytes
+    ) -> None:
+        """The upgrade was accepted and verified: the stream is the exchange's now, `rest` came behind the head."""
+
+    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """The final head came."""
+
+    def response_data(self, data: bytes) -> None:
+        """A piece of the body came, chunked coding removed."""
+
+    def response_ended(self, trailers: list[Header]) -> None:
+        """The response is complete and the connection is the pool's again."""
+
+    def response_flushed(self) -> None:
+        """All that one read brought was handed over: send it on."""
+
+    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+        """There will be no (more) response. Retryable: the connection was reused and died before a byte came back."""
+
+    def pause_writing(self) -> None:
+        """The server takes no more of the request."""
+
+    def resume_writing(self) -> None:
+        """The server takes the request again."""
+
+
+class Keeper(Protocol):
+    """Where a connection belongs."""
+
+    def returned(self, connection: "UpstreamConnection") -> None:
+        """It can serve another exchange."""
+
+    def closed(self, connection: "UpstreamConnection") -> None:
+        """It is gone."""
+
+
+class _Phase(Enum):
+    IDLE = auto()
+    HEAD = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    UNTIL_CLOSE = auto()
+    GONE = auto()
+
+
+class UpstreamConnection:
+    """Owner of the stream to a server. Watched: its `deadline` is that of the response, or of an unused connection."""
+
+    __slots__ = (
+        "_buffer",
+        "_clock",
+        "_decoder",
+        "_exchange",
+        "_informational",
+        "_keep",
+        "_keeper",
+        "_left",
+        "_limits",
+        "_method",
+        "_offer",
+        "_phase",
+        "_saw_bytes",
+        "deadline",
+        "exchanges",
+        "is_request_complete",
+        "stream",
+    )
+
+    stream: SocketStream | TlsStream
+
+    def __init__(self, keeper: Keeper, limits: ResponseLimits, clock: Callable[[], float]) -> None:
+        """A connection without its stream, which the dialler sets."""
+        self._keeper = keeper
+        self._limits = limits
+        self._clock = clock
+        self._phase = _Phase.IDLE
+        self._exchange: Exchange | None = None
+        self._method = b""
+        self._offer: WebSocketOffer | None = None
+        self._decoder: ChunkedDecoder | None = None
+        self._buffer = b""
+        self._left = 0
+        self._informational = 0
+        self._keep = False
+        self._saw_bytes = False
+        self.is_request_complete = False
+        self.exchanges = 0
+        self.deadline = NEVER
+
+    # -- the exchange's side
+
+    def begin(self, exchange: Exchange, method: bytes, offer: WebSocketOffer | None, head: bytes) -> None:
+        """Send the head of a request; its body, if any, follows by `write`."""
+        self._exchange = exchange
+        self._method = method
+        self._offer = offer
+        self._phase = _Phase.HEAD
+        self._informational = 0
+        self._saw_bytes = False
+        self.is_request_complete = False
+        self.exchanges += 1
+        self.write(head)
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the request; the server has its time from the last one on."""
+        self.deadline = self._clock() + self._limits.first_byte_seconds
+        self.stream.write(data)
+
+    def pause_reading(self) -> None:
+        """The client takes no more: let the server wait, and do not blame it."""
+        self.stream.pause_reading()
+        self.deadline = NEVER
+
+    def resume_reading(self) -> None:
+        """The client takes more again."""
+        self.stream.resume_reading()
+        self.deadline = self._clock() + self._limits.stall_seconds
+
+    def abandon(self) -> None:
+        """The exchange is over without a complete response or request: nothing can be sent on this connection any more."""
+        self._exchange = None
+        self._close()
+
+    # -- the stream's side
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Take a piece of the response."""
+        if self._phase is _Phase.IDLE or self._phase is _Phase.GONE:
+            # bytes that no request asked for would be taken for the answer to the next one
+            self._close()
+            return
+        exchange = self._exchange
+        assert exchange is not None  # set in every phase between these two
+        self._saw_bytes = True
+        self.deadline = self._clock() + self._limits.stall_seconds
+        try:
+            self._receive(bytes(data))
+        except MalformedMessage as error:
+            self._fail(UpstreamFault.MALFORMED, error.reason)
+        except UpstreamFailure as failure:
+            self._fail(failure.fault, failure.detail)
+        else:
+            exchange.response_flushed()
+
+    def _receive(self, data: bytes) -> None:
+        while self._phase is _Phase.HEAD:
+            if self._buffer:
+                data, self._buffer = self._buffer + data, b""
+            end = data.find(_HEAD_END)
+            if end < 0 or end > self._limits.head_bytes:
+                if len(data) > self._limits.head_bytes:
+                    raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
+                self._buffer = data
+                return
+            head = parse_response_head(data[: end + 4], self._limits.head)
+            data = data[end + 4 :]
+            self._head_received(head, data)
+        if self._phase is not _Phase.GONE:
+            self._receive_body(data)
+
+    def _receive_body(self, data: bytes) -> None:
+        exchange = self._exchange
+        assert exchange is not None  # only called while a response is due
+        if self._phase is _Phase.LENGTH:
+            excess = data[self._left :]
+            body = data[: self._left] if excess else data
+            self._left -= len(body)
+            if body:
+                exchange.response_data(body)
+            if self._left == 0:
+                self._end([], excess)
+        elif self._phase is _Phase.CHUNKED:
+            decoder = self._decoder
+            assert decoder is not None  # made when the phase began
+            body = decoder.receive_data(data)
+            if body:
+                exchange.response_data(body)
+            if decoder.finished:
+                self._end(decoder.trailers, decoder.excess)
+        elif data:
+            exchange.response_data(data)
+
+    def _end(self, trailers: list[Header], excess: bytes) -> None:
+        """The response is complete. Bytes behind it, or a request still under way, make the connection useless."""
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None  # a response ends once
+        self._decoder = None
+        if self._keep and not excess and self.is_request_complete:
+            self._phase = _Phase.IDLE
+            self.keep_unused()
+        else:
+            self._close()
+        exchange.response_ended(trailers)
+
+    def _head_received(self, head: ResponseHead, rest: bytes) -> None:
+        assert self._exchange is not None  # only called while an exchange waits
+        framing = response_framing(head, self._method, self._offer)
+        if head.status == _SWITCHING_PROTOCOLS:
+            self._switch(head, framing, rest)
+            return
+        if head.status < 200:
+            self._informational += 1
+            if self._informational > self._limits.informational:
+                raise UpstreamFailure(UpstreamFault.INFORMATIONAL_FLOOD)
+            self._exchange.informational(head, framing)
+            return
+        self._keep = framing.keep_alive
+        self._left = 0
+        match framing.body:
+            case BodyKind.NONE:
+                self._phase = _Phase.LENGTH
+            case BodyKind.LENGTH:
+                assert framing.length is not None  # that is what LENGTH says
+                self._phase, self._left = _Phase.LENGTH, framing.length
+            case BodyKind.CHUNKED:
+                self._phase = _Phase.CHUNKED
+                self._decoder = ChunkedDecoder(self._limits.chunks, _BAD_GATEWAY)
+            case BodyKind.UNTIL_CLOSE:
+                self._phase = _Phase.UNTIL_CLOSE
+        self._exchange.response_started(head, framing)
+
+    def _switch(self, head: ResponseHead, framing: ResponseFraming, rest: bytes) -> None:
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None  # only called while an exchange waits
+        self._phase = _Phase.GONE
+        self.deadline = NEVER
+        self._keeper.closed(self)  # the pool's no longer; the stream lives on in the tunnel
+        exchange.switched(head, framing, self.stream, rest)
+
+    def eof_received(self) -> None:
+        """The server ended its direction: the end of the response where nothing else marks it, else a cut."""
+        if self._phase is _Phase.UNTIL_CLOSE:
+            exchange = self._exchange
+            assert exchange is not None  # the phase lasts as long as the exchange
+            if isinstance(self.stream, TlsStream) and self.stream.was_truncated:
+                self._fail(UpstreamFault.CUT, "without close_notify")
+                return
+            self._keep = False
+            self._end([], b"")
+            exchange.response_flushed()
+        elif self._exchange is not None:
+            self._fail(self._fault_of_loss(), "end of stream")
+        else:
+            self._close()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The socket is closed."""
+        if self._exchange is not None:
+            self._fail(self._fault_of_loss(), "" if error is None else str(error))
+        self._phase = _Phase.GONE
+        self._keeper.closed(self)
+
+    def _fault_of_loss(self) -> UpstreamFault:
+        return UpstreamFault.CLOSED if self._phase is _Phase.HEAD else UpstreamFault.CUT
+
+    def pause_writing(self) -> None:
+        """The server takes no more for now."""
+        if self._exchange is not None:
+            self._exchange.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The server took everything."""
+        if self._exchange is not None:
+            self._exchange.resume_writing()
+
+    def deadline_passed(self, now: float) -> None:
+        """The server did not answer, or nobody needed the connection."""
+        del now
+        self.deadline = NEVER
+        if self._exchange is None:
+            self._close()
+        elif self._saw_bytes:
+            self._fail(UpstreamFault.RESPONSE_STALLED)
+        else:
+            self._fail(UpstreamFault.FIRST_BYTE_TIMEOUT)
+
+    def _fail(self, fault: UpstreamFault, detail: str = "") -> None:
+        exchange, self._exchange = self._exchange, None
+        # RFC 9112 section 9.3.1: a server may close an idle connection at the very moment when we reuse it
+        died_unused = fault is UpstreamFault.CLOSED and self.exchanges > 1 and not self._saw_bytes
+        self._close()
+        if exchange is not None:
+            exchange.upstream_failed(UpstreamFailure(fault, detail), is_retryable=died_unused)
+
+    def _close(self) -> None:
+        if self._phase is not _Phase.GONE:
+            self._phase = _Phase.GONE
+            self.deadline = NEVER
+            self.stream.abort()
+
+    def keep_unused(self) -> None:
+        """Go back to the pool, for a limited time."""
+        self.deadline = self._clock() + self._limits.idle_seconds
+        self._keeper.returned(self)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for an exchange."""
+        return self._phase is _Phase.IDLE
+
+    def close_idle(self) -> None:
+        """Close a connection that nobody uses."""
+        self._close()

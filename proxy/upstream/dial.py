@@ -1,0 +1,152 @@
+"""Open one connection to one server: resolve, connect, and for https the TLS handshake with verification."""
+
+import asyncio
+import contextlib
+import errno
+import ipaddress
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from config.schema import ServerAddress
+from proxy.sockets import Linger, SocketStream
+from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+
+# A keep-alive probe after a minute without traffic finds half-open peers within two.
+KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+_OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+
+
+class UpstreamOwner(Protocol):
+    """The owner of either kind of stream; see `sockets.StreamOwner`."""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Take bytes; a view is valid only until this call returns."""
+
+    def eof_received(self) -> None:
+        """The server ended its direction."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The connection is gone."""
+
+    def pause_writing(self) -> None:
+        """The server takes no more."""
+
+    def resume_writing(self) -> None:
+        """The server took everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialSettings:
+    """How to reach a server."""
+
+    address: ServerAddress
+    connect_seconds: float
+    tls: ssl.SSLContext | None
+    server_name: str
+    tls_limits: TlsLimits
+    linger: Linger
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the kernel find a TCP peer that went away without a word."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEP_ALIVE:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def dial(
+    loop: asyncio.AbstractEventLoop,
+    settings: DialSettings,
+    view: memoryview,
+    owner: UpstreamOwner,
+) -> SocketStream | TlsStream:
+    """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`."""
+    try:
+        async with asyncio.timeout(settings.connect_seconds):
+            sock = await _connect(loop, settings.address)
+            try:
+                if settings.tls is None:
+                    return SocketStream(loop, sock, owner, view, settings.linger)
+                tls, bios = await _handshake(loop, sock, settings.tls, settings.server_name)
+            except BaseException:
+                sock.close()
+                raise
+    except TimeoutError as error:
+        raise UpstreamFailure(UpstreamFault.CONNECT_TIMEOUT, str(settings.address)) from error
+    except ssl.SSLError as error:
+        raise UpstreamFailure(UpstreamFault.TLS, f"{settings.address}: {error.reason or error}") from error
+    except OSError as error:
+        fault = UpstreamFault.NO_ROOM if error.errno in _OUT_OF_DESCRIPTORS else UpstreamFault.UNREACHABLE
+        raise UpstreamFailure(fault, f"{settings.address}: {error}") from error
+    raw = SocketStream(loop, sock, owner, view[:RECORD_BYTES], settings.linger)
+    stream = TlsStream(raw, tls, bios, settings.tls_limits, loop.time)
+    stream.owner = owner
+    return stream
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, address: ServerAddress) -> socket.socket:
+    if address.scheme == "unix":
+        return await _connect_to(loop, socket.AF_UNIX, address.path)
+    failure = OSError(errno.EHOSTUNREACH, "the name has no address")
+    for family, target in await _addresses(loop, address):
+        try:
+            return await _connect_to(loop, family, target)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+async def _addresses(
+    loop: asyncio.AbstractEventLoop, address: ServerAddress
+) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    with contextlib.suppress(ValueError):
+        version = ipaddress.ip_address(address.host).version
+        return [(socket.AF_INET if version == 4 else socket.AF_INET6, (address.host, address.port))]
+    found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    return [(entry[0], (str(entry[4][0]), int(entry[4][1]))) for entry in found]
+
+
+async def _connect_to(
+    loop: asyncio.AbstractEventLoop, family: socket.AddressFamily, target: str | tuple[str, int]
+) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(0)
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            keep_alive(sock)
+        await loop.sock_connect(sock, target)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _handshake(
+    loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext, server_name: str
+) -> tuple[ssl.SSLObject, BioPair]:
+    """Drive the client's handshake. Whatever the server sent before it in the clear is not TLS and fails it (CVE-2026-1642)."""
+    bios = BioPair()
+    tls = context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=server_name)
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            is_finished = False
+        except ssl.SSLError:
+            with contextlib.suppress(OSError):
+                await loop.sock_sendall(sock, bios.outgoing.read())  # our alert, if OpenSSL has one
+            raise
+        else:
+            is_finished = True
+        if bios.outgoing.pending:
+            await loop.sock_sendall(sock, bios.outgoing.read())
+        if is_finished:
+            return tls, bios
+        received = await loop.sock_recv(sock, 16_384)
+        if not received:
+            raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
+        bios.incoming.write(received)

@@ -1,0 +1,44 @@
+"""What can go wrong between us and an upstream, by kind: each kind has its status for the client."""
+
+from enum import Enum
+
+
+class UpstreamFault(Enum):
+    """A kind of failure: the status that the client gets, and the sentence for the log and the problem's detail."""
+
+    UNREACHABLE = (502, "the upstream could not be reached")
+    CONNECT_TIMEOUT = (504, "the upstream did not accept a connection in time")
+    TLS = (502, "the TLS handshake with the upstream failed")
+    BUSY = (503, "all connections to the upstream are in use")
+    CLOSED = (502, "the upstream closed the connection before it answered")
+    CUT = (502, "the upstream closed the connection in the middle of its response")
+    FIRST_BYTE_TIMEOUT = (504, "the upstream did not answer in time")
+    RESPONSE_STALLED = (504, "the upstream stopped in the middle of its response")
+    MALFORMED = (502, "the upstream's response breaks the rules of HTTP/1.1")
+    NOT_SWITCHED = (502, "the upstream's answer to the WebSocket handshake is not valid")
+    INFORMATIONAL_FLOOD = (502, "the upstream sent too many informational responses")
+    NO_ROOM = (503, "the proxy has no resources left to reach the upstream")
+
+    @property
+    def status(self) -> int:
+        """HTTP status for the client."""
+        return self.value[0]
+
+    @property
+    def sentence(self) -> str:
+        """What happened, without details of the upstream."""
+        return self.value[1]
+
+
+class UpstreamFailure(Exception):
+    """A request could not be answered by its upstream: `fault` is the kind, `detail` says more, for the log only."""
+
+    def __init__(self, fault: UpstreamFault, detail: str = "") -> None:
+        """Remember kind and detail."""
+        super().__init__(fault, detail)
+        self.fault = fault
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"{self.fault.sentence}: {self.detail}" if self.detail else self.fault.sentence
