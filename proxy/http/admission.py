@@ -1,0 +1,34 @@
+"""Whether a well-framed request may go to an upstream, and to which. Pure."""
+
+from proxy.http.exchange import Refusal
+from proxy.http.framing import RequestFraming
+from proxy.http.routing import AmbiguousPath, RouteTable
+from proxy.http.service import RouteTarget
+from proxy.tls.handshake import Established
+
+_PQ_REMEDY = (
+    "use a client that supports hybrid key exchange, such as X25519MLKEM768 in a current browser or OpenSSL 3.5"
+)
+
+
+def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | Refusal:
+    """Find the target of a request on a connection with these TLS facts, or the answer that refuses it."""
+    # RFC 9110 section 7.4: a name that this connection's certificate was not chosen for is somebody else's
+    if not tls.identity.covers(framing.host.decode("ascii")):
+        return Refusal(421, "this connection was made for another host name", "misdirected_host")
+    try:
+        route = routes.match(framing.host, framing.target.partition(b"?")[0])
+    except AmbiguousPath:
+        return Refusal(400, "the path can be read in more than one way", "ambiguous_path")
+    if route is None:
+        return Refusal(404, "nothing is served here", "no_route")
+    target = route.payload
+    if target.requires_pq and not (tls.group is not None and tls.group.is_quantum_safe):
+        group = "unknown" if tls.group is None else tls.group.name
+        return Refusal(
+            403,
+            f"this route requires post-quantum key exchange; your connection uses {group}",
+            "route_requires_pq",
+            {"group": group, "required": "a hybrid or post-quantum group", "remedy": _PQ_REMEDY},
+        )
+    return target

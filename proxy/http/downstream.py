@@ -1,0 +1,424 @@
+"""One client connection after its handshake: reads heads, answers them in order, ends cleanly.
+
+One exchange runs at a time. What a client pipelines behind it waits in a bounded buffer, beyond which reading stops.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from proxy.deadlines import NEVER
+from proxy.http.admission import admit
+from proxy.http.exchange import Exchange, Progress, Refusal
+from proxy.http.framing import Persistence, RequestFraming, request_framing
+from proxy.http.head import MalformedMessage, RequestHead, parse_request_head
+from proxy.http.headers import ForwardedPeer, trusted_request_id
+from proxy.http.refusals import refusal_response
+from proxy.http.service import HttpService
+from proxy.http.tunnel import Tunnel
+from proxy.http.websocket import Extensions
+from proxy.observe.access_log import RequestRecord
+from proxy.sockets import SocketStream
+from proxy.tls.handshake import Established
+from proxy.tls.stream import TlsStream
+
+_HEAD_END: Final = b"\r\n\r\n"
+_CLIENT_CLOSED_REQUEST: Final = 499
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """What is known about a client for the life of its connection."""
+
+    address: str
+    listener: str
+    tls: Established
+    peer: ForwardedPeer
+
+
+class _State(Enum):
+    IDLE = auto()
+    """Between requests; nothing of the next one came."""
+    HEAD = auto()
+    """A part of a head came."""
+    EXCHANGE = auto()
+    TUNNEL = auto()
+    ENDING = auto()
+
+
+class Downstream:
+    """Owner of a client's `TlsStream`. Watched: `deadline` is that of whatever the client owes us now."""
+
+    __slots__ = (
+        "_buffer",
+        "_exchange",
+        "_facts",
+        "_framing",
+        "_head",
+        "_is_reading",
+        "_is_write_paused",
+        "_peer_ended",
+        "_scanned",
+        "_service",
+        "_state",
+        "_stream",
+        "_wants_end",
+        "deadline",
+    )
+
+    def __init__(self, service: HttpService, stream: TlsStream, facts: ClientFacts) -> None:
+        """Take over an established stream, which is reading already."""
+        self._service = service
+        self._stream = stream
+        self._facts = facts
+        self._state = _State.IDLE
+        self._buffer = b""
+        self._scanned = 0
+        self._exchange: Exchange | None = None
+        self._head: RequestHead | None = None
+        self._framing: RequestFraming | None = None
+        self._is_reading = True
+        self._is_write_paused = False
+        self._peer_ended = False
+        self._wants_end = False
+        self.deadline = service.clock() + service.runtime.limits.keep_alive_seconds
+        service.deadlines.watch(self)
+        service.opened(self)
+
+    # -- the stream's side
+
+    def data_received(self, data: bytes) -> None:
+        """Take decrypted bytes."""
+        match self._state:
+            case _State.IDLE | _State.HEAD:
+                self._buffer = self._buffer + data if self._buffer else data
+                self._next_head()
+            case _State.EXCHANGE:
+                exchange = self._exchange
+                if exchange is not None and not exchange.is_request_complete:
+                    self._feed_body(exchange, data)
+                else:
+                    self._hold(data)
+            case _State.TUNNEL | _State.ENDING:
+                pass  # a tunnel owns the stream by then; at the end nobody listens
+
+    def eof_received(self) -> None:
+        """The client sends no more: an answer under way is still delivered (RFC 9112 section 9.6)."""
+        self._peer_ended = True
+        match self._state:
+            case _State.IDLE | _State.HEAD:
+                self._end()
+            case _State.EXCHANGE:
+                if self._exchange is not None and not self._exchange.is_request_complete:
+                    self._give_up("the client ended the connection in the middle of its request")
+                    self._stream.cut()
+            case _State.TUNNEL | _State.ENDING:
+                pass
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The connection is gone."""
+        if self._exchange is not None:
+            self._give_up("the client closed the connection" if error is None else f"the connection was lost: {error}")
+        self._state = _State.ENDING
+        self._forget()
+
+    def pause_writing(self) -> None:
+        """The client takes no more of the response."""
+        self._is_write_paused = True
+        self.deadline = self._service.clock() + self._service.runtime.limits.write_idle_seconds
+        if self._exchange is not None:
+            self._exchange.pause_response()
+
+    def resume_writing(self) -> None:
+        """The client took everything."""
+        self._is_write_paused = False
+        self._await_body()
+        if self._exchange is not None:
+            self._exchange.resume_response()
+
+    # -- heads
+
+    def _next_head(self) -> None:
+        limits = self._service.runtime.limits
+        buffer = self._buffer
+        if self._state is _State.IDLE and buffer.startswith(b"\r\n"):
+            # RFC 9112 section 2.2: an empty line before a request line is ignored; a third one is not
+            buffer = self._buffer = buffer[2:].removeprefix(b"\r\n")
+        end = buffer.find(_HEAD_END, self._scanned)
+        if end < 0:
+            self._await_head(buffer)
+            return
+        if end > limits.head_bytes:
+            self._refuse_head(MalformedMessage(431, "the request head is too long"))
+            return
+        raw, self._buffer, self._scanned = buffer[: end + 4], buffer[end + 4 :], 0
+        try:
+            head = parse_request_head(raw, limits.head)
+            framing = request_framing(head)
+        except MalformedMessage as error:
+            self._refuse_head(error)
+            return
+        self._begin(head, framing)
+
+    def _await_head(self, buffer: bytes) -> None:
+        limits = self._service.runtime.limits
+        self._scanned = max(0, len(buffer) - 3)
+        if len(buffer) > limits.head_bytes:
+            is_line = b"\r\n" not in buffer
+            self._refuse_head(MalformedMessage(414 if is_line else 431, "the request head is too long"))
+        elif self._state is _State.IDLE and buffer:
+            self._state = _State.HEAD
+            self.deadline = self._service.clock() + limits.head_seconds
+
+    def _begin(self, head: RequestHead, framing: RequestFraming) -> None:
+        service = self._service
+        self._state = _State.EXCHANGE
+        self.deadline = NEVER
+        self._head, self._framing = head, framing
+        facts = self._facts
+        request_id = trusted_request_id(framing.fields, facts.peer) or service.new_request_id()
+        exchange = self._exchange = Exchange(self, service, head, framing, request_id)
+        admitted = admit(framing, facts.tls, service.runtime.routes)
+        if isinstance(admitted, Refusal):
+            self.refuse(admitted)
+            return
+        if not exchange.limit_body(admitted.body_bytes):
+            self.refuse(Refusal(413, f"this route takes bodies of up to {admitted.body_bytes} bytes", "body_too_long"))
+            return
+        if self._buffer and not exchange.is_request_complete:
+            data, self._buffer = self._buffer, b""
+            if not self._feed_body(exchange, data):
+                return
+        exchange.progress.route = admitted.label
+        exchange.start(admitted, facts.peer)
+        self._await_body()
+
+    def _refuse_head(self, error: MalformedMessage) -> None:
+        """Answer what cannot be understood, and trust nothing behind it."""
+        self._buffer = b""
+        self._state = _State.EXCHANGE
+        self._wants_end = True
+        self.refuse(Refusal(error.status, error.reason, "malformed_request"))
+
+    # -- bodies
+
+    def _feed_body(self, exchange: Exchange, data: bytes) -> bool:
+        """Hand body bytes on. False when the request turned out to be malformed and was answered."""
+        try:
+            excess = exchange.receive(data)
+        except MalformedMessage as error:
+            self._wants_end = True
+            if exchange.has_responded:
+                self.cut(error.reason)
+            else:
+                self.refuse(Refusal(error.status, error.reason, "malformed_body"))
+            return False
+        if excess:
+            self._hold(excess)
+        self._await_body()
+        return True
+
+    def _await_body(self) -> None:
+        """Give the client its time for the next piece of a body, or none when it owes nothing."""
+        exchange = self._exchange
+        if self._is_write_paused:
+            return
+        if exchange is not None and not exchange.is_request_complete and self._is_reading:
+            self.deadline = self._service.clock() + self._service.runtime.limits.body_idle_seconds
+        else:
+            self.deadline = NEVER
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what was pipelined for later; a client that sends too much of it waits in the kernel."""
+        self._buffer += data
+        if len(self._buffer) > self._service.runtime.limits.pipelined_bytes:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if self._is_reading:
+            self._is_reading = False
+            self._stream.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if not self._is_reading:
+            self._is_reading = True
+            self._stream.resume_reading()
+
+    # -- the exchange's side
+
+    def send(self, data: bytes) -> None:
+        """Send response bytes."""
+        self._stream.write(data)
+
+    def date(self) -> bytes:
+        """The value of a `Date` field now."""
+        return self._service.date()
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether another request may follow."""
+        return not (self._wants_end or self._peer_ended or self._service.is_draining)
+
+    def pause_request(self) -> None:
+        """Take no more of the body for now."""
+        self._pause_reading()
+        self._await_body()
+
+    def resume_request(self) -> None:
+        """Take the body again."""
+        self._resume_reading()
+        self._await_body()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error of our own; the connection stays only if the request was understood to its end."""
+        exchange, head, framing = self._exchange, self._head, self._framing
+        stays = (
+            self.may_stay
+            and framing is not None
+            and framing.keep_alive
+            and exchange is not None
+            and exchange.is_request_complete
+            and framing.websocket is None
+        )
+        request_id = self._service.new_request_id() if exchange is None else exchange.request_id
+        answer = refusal_response(refusal, head, stays=stays, date=self._service.date(), request_id=request_id)
+        if exchange is not None:
+            exchange.abandon()
+            exchange.progress.status = refusal.status
+            exchange.progress.response_bytes = answer.body_bytes
+        self._stream.write(answer.data)
+        self._log(refusal.status, refusal.reason)
+        self._close_exchange(stays=stays)
+
+    def finished(self, persistence: Persistence) -> None:
+        """The response is complete."""
+        assert self._exchange is not None  # its caller
+        self._log(self._exchange.progress.status, None)
+        self._close_exchange(stays=persistence is not Persistence.CLOSE)
+
+    def cut(self, reason: str) -> None:
+        """End the response so that its client sees that it is not complete."""
+        assert self._exchange is not None  # its caller
+        self._exchange.abandon()
+        self._log(self._exchange.progress.status, reason)
+        self._exchange = None
+        self._state = _State.ENDING
+        self.deadline = NEVER
+        self._stream.cut()
+
+    def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
+        """Hand both streams to a tunnel, with what either side sent ahead."""
+        self._state = _State.TUNNEL
+        exchange = self._exchange
+        assert exchange is not None  # its caller
+        self._forget()
+        tunnel = Tunnel(self._service, self._stream, stream, extensions, self._tunnel_ended)
+        tunnel.begin(from_client=self._buffer, from_upstream=rest)
+        self._buffer = b""
+        self._resume_reading()
+
+    def _tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
+        assert self._exchange is not None  # kept for its figures
+        progress = self._exchange.progress
+        progress.request_bytes, progress.response_bytes = tunnel.client_bytes, tunnel.server_bytes
+        self._log(progress.status, reason, tunnel.messages)
+        self._exchange = None
+
+    def _log(self, status: int, reason: str | None, messages: tuple[int, int] | None = None) -> None:
+        """Write the line of this request."""
+        service, facts = self._service, self._facts
+        progress = Progress(service.stopwatch()) if self._exchange is None else self._exchange.progress
+        now = service.stopwatch()
+        first_byte = now if progress.first_byte is None else progress.first_byte
+        target = b"" if self._framing is None else self._framing.target
+        path, _, query = target.partition(b"?")
+        service.log(
+            RequestRecord(
+                time=service.wall_clock(),
+                client=facts.address,
+                listener=facts.listener,
+                name=facts.tls.server_name,
+                host=None if self._framing is None else self._framing.host.decode(),
+                method=None if self._head is None else self._head.method.decode("ascii"),
+                path=path.decode("latin-1") or None,
+                query=query.decode("latin-1") if service.runtime.logs_query else None,
+                status=status,
+                request_bytes=progress.request_bytes,
+                response_bytes=progress.response_bytes,
+                first_byte=first_byte - progress.started,
+                duration=now - progress.started,
+                upstream=progress.server or None,
+                route=progress.route or None,
+                group=facts.tls.group_name,
+                outcome=facts.tls.outcome,
+                resumed=facts.tls.is_resumed,
+                request_id=None if self._exchange is None else self._exchange.request_id.decode(),
+                error=reason,
+                messages=messages,
+            )
+        )
+
+    # -- ends
+
+    def _close_exchange(self, *, stays: bool) -> None:
+        self._exchange = self._head = self._framing = None
+        if not stays:
+            self._end()
+            return
+        self._state = _State.IDLE
+        self.deadline = self._service.clock() + self._service.runtime.limits.keep_alive_seconds
+        self._resume_reading()
+        if self._buffer:
+            self._service.loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        """Go on with what was pipelined, in a turn of its own so that other connections have theirs."""
+        if self._state is _State.IDLE and self._buffer:
+            self._next_head()
+
+    def _give_up(self, reason: str) -> None:
+        """The client will not get its answer: stop its exchange."""
+        assert self._exchange is not None  # checked by the callers
+        self._exchange.abandon()
+        self._log(_CLIENT_CLOSED_REQUEST, reason)
+        self._exchange = None
+        self._state = _State.ENDING
+
+    def _end(self) -> None:
+        self._state = _State.ENDING
+        self.deadline = NEVER
+        self._buffer = b""
+        self._resume_reading()
+        self._stream.end()
+
+    def _forget(self) -> None:
+        self._service.deadlines.forget(self)
+        self._service.closed(self)
+
+    def drain(self, seconds: float) -> None:
+        """End now when idle, else after the exchange under way."""
+        del seconds
+        self._wants_end = True
+        if self._state is _State.IDLE:
+            self._end()
+
+    def deadline_passed(self, now: float) -> None:
+        """The client owed us something and did not deliver."""
+        del now
+        self.deadline = NEVER
+        if self._is_write_paused:
+            if self._exchange is not None:
+                self._give_up("the client takes no more of the response")
+            self._stream.abort()
+        elif self._state is _State.IDLE:
+            self._end()
+        elif self._state is _State.HEAD:
+            self._wants_end = True
+            self._state = _State.EXCHANGE
+            self.refuse(Refusal(408, "the request head did not arrive in time", "head_timeout"))
+        elif self._exchange is not None:
+            self._wants_end = True
+            if self._exchange.has_responded:
+                self.cut("the request body did not arrive in time")
+            else:
+                self.refuse(Refusal(408, "the request body did not arrive in time", "body_timeout"))

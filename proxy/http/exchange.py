@@ -1,0 +1,353 @@
+"""One request and its response, streamed both ways.
+
+Theory of operation. The downstream connection feeds request bytes in (`receive`), the upstream connection feeds the response
+in (`response_*`). Each side is paused while the other takes no more, so what is held here is bounded by one read of each. The
+request is decided upon, and what came of its body is checked, before an upstream is asked for a connection.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Protocol
+
+from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_trailers
+from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
+from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
+from proxy.http.headers import (
+    ForwardedPeer,
+    downstream_head,
+    forwardable_trailers,
+    informational_head,
+    switching_head,
+    upstream_head,
+)
+from proxy.http.service import HttpService, RouteTarget
+from proxy.http.websocket import Extensions
+from proxy.sockets import SocketStream
+from proxy.tls.stream import TlsStream
+from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+
+if TYPE_CHECKING:
+    from proxy.upstream.pool import Server, Upstream
+
+# RFC 9110 section 9.2.2; only these may be sent again by themselves
+_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+_CONTINUE: Final = 100
+
+
+class Client(Protocol):
+    """The downstream connection, as an exchange sees it."""
+
+    def send(self, data: bytes) -> None:
+        """Send response bytes."""
+
+    def pause_request(self) -> None:
+        """Take no more of the request body for now."""
+
+    def resume_request(self) -> None:
+        """Take the request body again."""
+
+    def refuse(self, refusal: "Refusal") -> None:
+        """Answer with an error of ours: no response has begun."""
+
+    def finished(self, persistence: Persistence) -> None:
+        """The response is complete."""
+
+    def cut(self, reason: str) -> None:
+        """The response cannot be completed, and the client must see that."""
+
+    def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
+        """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
+
+    def date(self) -> bytes:
+        """The value of a `Date` field now."""
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether the connection may take another request after this one, as far as we are concerned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer of our own: `detail` for the client, `reason` for the log, `members` for the problem's body."""
+
+    status: int
+    detail: str
+    reason: str
+    members: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the log will say about an exchange: counts of body bytes, times of the stopwatch."""
+
+    started: float
+    first_byte: float | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    status: int = 0
+    server: str = ""
+    route: str = ""
+
+
+class _State(Enum):
+    WAITING = auto()
+    """For an upstream connection."""
+    SENT = auto()
+    """The head is with the upstream; no final response yet."""
+    RESPONDING = auto()
+    OVER = auto()
+
+
+class Exchange:
+    """One request under way."""
+
+    __slots__ = (
+        "_body_limit",
+        "_client",
+        "_connection",
+        "_decoder",
+        "_delivery",
+        "_framing",
+        "_head",
+        "_held",
+        "_left",
+        "_out",
+        "_request",
+        "_said_continue",
+        "_state",
+        "_stopwatch",
+        "_tried",
+        "_upstream",
+        "_was_retried",
+        "is_request_complete",
+        "progress",
+        "request_id",
+    )
+
+    def __init__(
+        self, client: Client, service: HttpService, head: RequestHead, framing: RequestFraming, request_id: bytes
+    ) -> None:
+        """A request whose head was read; `decide` comes next."""
+        self._client = client
+        self._stopwatch = service.stopwatch
+        self._head = head
+        self._framing = framing
+        self.request_id = request_id
+        self.progress = Progress(service.stopwatch())
+        self.is_request_complete = framing.body is BodyKind.NONE or (
+            framing.body is BodyKind.LENGTH and framing.length == 0
+        )
+        self._left = framing.length
+        self._decoder = ChunkedDecoder(service.runtime.limits.chunks) if framing.body is BodyKind.CHUNKED else None
+        self._held: list[bytes] = []
+        self._out: list[bytes] = []
+        self._connection: UpstreamConnection | None = None
+        self._delivery: Delivery | None = None
+        self._tried: list[Server] = []
+        self._was_retried = False
+        self._said_continue = False
+        self._state = _State.WAITING
+        self._upstream: Upstream
+        self._request: bytes
+        self._body_limit: int
+
+    def start(self, target: RouteTarget, peer: ForwardedPeer) -> None:
+        """Ask the upstream for a connection; what came of the body is checked and held already."""
+        self._upstream = target.upstream
+        self._request = upstream_head(self._head, self._framing, peer, self.request_id)
+        self._acquire()
+
+    def _acquire(self) -> None:
+        server = self._upstream.choose(self._tried)
+        if server is None:
+            self._refuse(UpstreamFailure(UpstreamFault.UNREACHABLE, "no server left to try"))
+            return
+        self._tried.append(server)
+        self.progress.server = server.name
+        server.acquire(self)
+
+    # -- the request's body
+
+    def limit_body(self, limit: int) -> bool:
+        """Bound the body; False when its declared length is over the limit already."""
+        self._body_limit = limit
+        return self._left <= limit
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes that came behind the head; what does not belong to this request is returned.
+
+        Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
+        """
+        if self._decoder is not None:
+            body = self._decoder.receive_data(data)
+            excess = self._decoder.excess if self._decoder.finished else b""
+            self.is_request_complete = self._decoder.finished
+            if self.progress.request_bytes + len(body) > self._body_limit:
+                raise MalformedMessage(413, "the body is longer than this route allows")
+            self._forward(encode_chunk(body) + (LAST_CHUNK if self.is_request_complete else b""))
+        else:
+            body, excess = data[: self._left], data[self._left :]
+            self._left -= len(body)
+            self.is_request_complete = self._left == 0
+            self._forward(body)
+        self.progress.request_bytes += len(body)
+        return excess
+
+    def _forward(self, data: bytes) -> None:
+        connection = self._connection
+        if connection is None:
+            self._held.append(data)
+            if not self.is_request_complete:
+                self._client.pause_request()
+            return
+        connection.is_request_complete = self.is_request_complete
+        if data:
+            connection.write(data)
+
+    # -- the pool's side
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a connection is still wanted."""
+        return self._state is _State.WAITING
+
+    def upstream_acquired(self, connection: UpstreamConnection) -> None:
+        """Send the request."""
+        self._state = _State.SENT
+        self._connection = connection
+        held = b"".join(self._held)
+        self._held.clear()
+        connection.begin(self, self._head.method, self._framing.websocket, self._request + held)
+        connection.is_request_complete = self.is_request_complete
+        if not self.is_request_complete:
+            self._client.resume_request()
+
+    def upstream_unavailable(self, failure: UpstreamFailure) -> None:
+        """Try the next server: nothing was sent yet, so this is safe for every method."""
+        if failure.fault is UpstreamFault.BUSY or len(self._tried) == len(self._upstream.servers):
+            self._refuse(failure)
+        else:
+            self._acquire()
+
+    # -- the upstream connection's side
+
+    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
+        if self._head.minor_version == 0:
+            return
+        if head.status == _CONTINUE:
+            # only to a client that asked and still waits: another one would take it for the answer to its next request
+            if self._said_continue or not self._framing.expects_continue or self.is_request_complete:
+                return
+            self._said_continue = True
+        self._client.send(informational_head(head, framing))
+
+    def switched(
+        self, head: ResponseHead, framing: ResponseFraming, stream: SocketStream | TlsStream, rest: bytes
+    ) -> None:
+        """Become a tunnel."""
+        self._state = _State.OVER
+        self._connection = None
+        self.progress.status = head.status
+        self.progress.first_byte = self._stopwatch()
+        self._client.send(switching_head(head, framing, self.request_id))
+        is_extended = b"sec-websocket-extensions" in framing.fields.special
+        self._client.tunnel(stream, rest, Extensions.NEGOTIATED if is_extended else Extensions.NONE)
+
+    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """Write the head for the client."""
+        self._state = _State.RESPONDING
+        self.progress.first_byte = self._stopwatch()
+        self.progress.status = head.status
+        # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
+        keep_alive = self.is_request_complete and self._framing.websocket is None and self._client.may_stay
+        self._delivery = delivery(self._head, self._framing, framing, keep_alive=keep_alive)
+        self._out.append(downstream_head(head, framing, self._delivery, self._client.date(), self.request_id))
+
+    def response_data(self, data: bytes) -> None:
+        """Frame a piece of the body for the client."""
+        assert self._delivery is not None  # the head came first
+        self.progress.response_bytes += len(data)
+        self._out.append(encode_chunk(data) if self._delivery.body is BodyKind.CHUNKED else data)
+
+    def response_ended(self, trailers: list[Header]) -> None:
+        """Finish the response."""
+        assert self._delivery is not None  # the head came first
+        if self._delivery.body is BodyKind.CHUNKED:
+            self._out.append(encode_trailers(forwardable_trailers(trailers, self._delivery)))
+        self._connection = None
+        self._state = _State.OVER
+        self.response_flushed()
+        self._client.finished(self._delivery.persistence)
+
+    def response_flushed(self) -> None:
+        """Send what one read of the upstream brought, as one piece."""
+        if self._out:
+            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
+            self._client.send(data)
+
+    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+        """Try once more where that is safe, else answer for the upstream, or cut what has begun."""
+        self._connection = None
+        if self._state is _State.RESPONDING:
+            self._state = _State.OVER
+            self.response_flushed()
+            self._client.cut(str(failure))
+        elif self._may_retry(is_retryable=is_retryable):
+            self._was_retried = True
+            self._state = _State.WAITING
+            self._tried.clear()
+            self._acquire()
+        else:
+            self._refuse(failure)
+
+    def _may_retry(self, *, is_retryable: bool) -> bool:
+        """RFC 9110 section 9.2.2: an idempotent request without a body, on a reused connection that died unanswered, once."""
+        return (
+            is_retryable
+            and not self._was_retried
+            and self._head.method in _IDEMPOTENT
+            and self._framing.body is BodyKind.NONE
+            and self._framing.websocket is None
+        )
+
+    def _refuse(self, failure: UpstreamFailure) -> None:
+        self._state = _State.OVER
+        self._client.refuse(Refusal(failure.fault.status, failure.fault.sentence, str(failure)))
+
+    def pause_writing(self) -> None:
+        """The upstream takes no more of the body."""
+        if not self.is_request_complete:
+            self._client.pause_request()
+
+    def resume_writing(self) -> None:
+        """The upstream takes the body again."""
+        if not self.is_request_complete:
+            self._client.resume_request()
+
+    # -- the client's side
+
+    @property
+    def has_responded(self) -> bool:
+        """Whether a byte of the final response went to the client."""
+        return self._state is _State.RESPONDING
+
+    def pause_response(self) -> None:
+        """The client takes no more."""
+        if self._connection is not None and self._state is _State.RESPONDING:
+            self._connection.pause_reading()
+
+    def resume_response(self) -> None:
+        """The client takes more again."""
+        if self._connection is not None and self._state is _State.RESPONDING:
+            self._connection.resume_reading()
+
+    def abandon(self) -> None:
+        """The client is gone, or its request turned out to be malformed: nothing of it may go on."""
+        self._state = _State.OVER
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.abandon()

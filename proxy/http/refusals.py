@@ -1,0 +1,61 @@
+"""The bytes of an answer that the proxy gives itself. Pure."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from proxy.http.exchange import Refusal
+from proxy.http.head import RequestHead
+from proxy.http.problems import problem_response
+
+# Fields that a status must or should bring with it.
+_EXTRA_FIELDS: Final = {
+    # RFC 6455 section 4.4, RFC 9110 section 15.5.22
+    426: b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    # RFC 9110 section 15.6.4: soon, as the cause is usually a restart or a burst
+    503: b"Retry-After: 1\r\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete response, and how much of it is body."""
+
+    data: bytes
+    body_bytes: int
+
+
+def refusal_response(
+    refusal: Refusal, head: RequestHead | None, *, stays: bool, date: bytes, request_id: bytes
+) -> Answer:
+    """Write the answer; `head` is None when the request was not understood."""
+    accept = None if head is None else _accept(head)
+    content_type, body = problem_response(
+        refusal.status, refusal.detail, accept, request_id.decode("ascii"), refusal.members
+    )
+    sent = b"" if head is not None and head.method == b"HEAD" else body
+    lines = b"".join(
+        (
+            b"HTTP/1.1 %d %b\r\n" % (refusal.status, HTTPStatus(refusal.status).phrase.encode()),
+            b"Content-Type: %b\r\n" % content_type.encode(),
+            b"Content-Length: %d\r\nDate: %b\r\nCache-Control: no-store\r\n" % (len(body), date),
+            b"X-Request-Id: %b\r\n" % request_id,
+            _EXTRA_FIELDS.get(refusal.status, b""),
+            _connection(head, stays=stays, upgrades=refusal.status == HTTPStatus.UPGRADE_REQUIRED),
+            b"\r\n",
+        )
+    )
+    return Answer(lines + sent, len(sent))
+
+
+def _connection(head: RequestHead | None, *, stays: bool, upgrades: bool) -> bytes:
+    options = [] if stays else [b"close"]
+    if stays and head is not None and head.minor_version == 0:
+        options.append(b"keep-alive")
+    if upgrades:
+        options.append(b"Upgrade")
+    return b"Connection: %b\r\n" % b", ".join(options) if options else b""
+
+
+def _accept(head: RequestHead) -> bytes | None:
+    return next((value for name, value in head.headers if name.lower() == b"accept"), None)
