@@ -1,0 +1,204 @@
+"""A WebSocket after its handshake: bytes go both ways as they came, a tracker beside each direction knows the frame borders.
+
+The trackers hold the relay to the framing of RFC 6455, count messages, and let us end a connection with a close frame of our
+own between two frames, as a server does that is about to restart.
+"""
+
+import random
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from proxy.deadlines import NEVER
+from proxy.http.service import HttpService
+from proxy.http.websocket import Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
+from proxy.sockets import SocketStream
+from proxy.tls.stream import TlsStream
+
+# Codes of RFC 6455 section 7.4.1 and its registry.
+_GOING_AWAY: Final = 1001
+_SERVICE_RESTART: Final = 1012
+# Close frames are spread over the first half of the drain time, so that the last ones told still have time to answer.
+_SPREAD: Final = 0.5
+_MASK_KEY_BYTES: Final = 4
+
+Stream = SocketStream | TlsStream
+
+
+class _Direction:
+    """What one side sends, on its way to the other. Owner of the sender's stream."""
+
+    __slots__ = ("_tunnel", "bytes", "is_closed", "sink", "source", "tracker", "waiting_close")
+
+    def __init__(self, tunnel: "Tunnel", source: Stream, sink: Stream, tracker: FrameTracker) -> None:
+        self._tunnel = tunnel
+        self.source = source
+        self.sink = sink
+        self.tracker = tracker
+        self.bytes = 0
+        self.waiting_close = b""
+        """A close frame of ours that waits for the next frame border."""
+        self.is_closed = False
+        """Whether a close frame of ours went to the sink: nothing may follow it."""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        data = bytes(data)
+        self.bytes += len(data)
+        try:
+            border = self.tracker.receive_data(data)
+        except WebSocketViolation as violation:
+            self._tunnel.violated(self, violation)
+            return
+        if self.waiting_close and border >= 0:
+            data = data[:border] + self.waiting_close
+            self.waiting_close, self.is_closed = b"", True
+            self.sink.write(data)
+        elif not self.is_closed:
+            self.sink.write(data)
+        self._tunnel.moved(self)
+
+    def close_sink(self, code: int) -> None:
+        """Send a close frame of ours to the sink, now or at the next frame border."""
+        if self.is_closed or self.waiting_close or self.tracker.close_sent:
+            return
+        # section 5.3: what goes to a server is masked by an unpredictable key
+        mask_key = secrets.token_bytes(_MASK_KEY_BYTES) if self._tunnel.is_from_client(self) else None
+        frame = close_frame(code, mask_key)
+        if self.tracker.at_frame_border:
+            self.is_closed = True
+            self.sink.write(frame)
+        else:
+            self.waiting_close = frame
+
+    def eof_received(self) -> None:
+        self._tunnel.end(None if self.tracker.close_sent else f"{self._tunnel.side(self)} ended without a close frame")
+
+    def connection_lost(self, error: OSError | None) -> None:
+        self._tunnel.lost(self, error)
+
+    def pause_writing(self) -> None:
+        """Our source takes no more: hold back whoever sends to it."""
+        self.sink.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.sink.resume_reading()
+
+
+class Tunnel:
+    """Both directions of one WebSocket. Watched: `deadline` is that of an idle connection, or of a close under way."""
+
+    def __init__(
+        self,
+        service: HttpService,
+        client: Stream,
+        upstream: Stream,
+        extensions: Extensions,
+        ended: Callable[["Tunnel", str | None], None],
+    ) -> None:
+        """Take over two streams; `ended` is called once, with the reason if it was not a proper close."""
+        self._service = service
+        self._limits = service.runtime.limits
+        limits = self._limits.websocket
+        self._from_client = _Direction(self, client, upstream, FrameTracker(Sender.CLIENT, limits, extensions))
+        self._from_upstream = _Direction(self, upstream, client, FrameTracker(Sender.SERVER, limits, extensions))
+        self._ended: Callable[[Tunnel, str | None], None] | None = ended
+        self._is_closing = False
+        self._close_reason: str | None = None
+        self.deadline = NEVER
+
+    def begin(self, *, from_client: bytes, from_upstream: bytes) -> None:
+        """Start with what either side sent ahead."""
+        self._from_client.source.owner = self._from_client
+        self._from_upstream.source.owner = self._from_upstream
+        self._service.opened(self)
+        self._service.deadlines.watch(self)
+        self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
+        if from_upstream:
+            self._from_upstream.data_received(from_upstream)
+        if from_client:
+            self._from_client.data_received(from_client)
+
+    @property
+    def client_bytes(self) -> int:
+        """Bytes from the client."""
+        return self._from_client.bytes
+
+    @property
+    def server_bytes(self) -> int:
+        """Bytes from the upstream."""
+        return self._from_upstream.bytes
+
+    @property
+    def messages(self) -> tuple[int, int]:
+        """Whole messages from the client, and from the upstream."""
+        return self._from_client.tracker.messages, self._from_upstream.tracker.messages
+
+    # -- the directions' side
+
+    def is_from_client(self, direction: _Direction) -> bool:
+        """Whether the client sends in this direction."""
+        return direction is self._from_client
+
+    def side(self, direction: _Direction) -> str:
+        """Who sends in this direction, for the log."""
+        return "the client" if direction is self._from_client else "the upstream"
+
+    def moved(self, direction: _Direction) -> None:
+        """Bytes came: the connection is not idle, and perhaps it is over."""
+        if self._is_closing:
+            if direction is self._from_client and direction.tracker.close_sent:
+                self.end(self._close_reason)  # the client has answered our close frame
+            return
+        both_closed = self._from_client.tracker.close_sent and self._from_upstream.tracker.close_sent
+        seconds = self._limits.websocket_close_seconds if both_closed else self._limits.websocket_idle_seconds
+        self.deadline = self._service.clock() + seconds
+
+    def violated(self, direction: _Direction, violation: WebSocketViolation) -> None:
+        """One side broke the rules: tell it, and leave the other."""
+        opposite = self._from_upstream if direction is self._from_client else self._from_client
+        opposite.close_sink(violation.close_code)
+        self.end(f"{self.side(direction)} sent {violation}")
+
+    def lost(self, direction: _Direction, error: OSError | None) -> None:
+        """One of the sockets is closed."""
+        reason = None if self._is_closing or direction.tracker.close_sent else f"{self.side(direction)} was lost"
+        self.end(reason if error is None else f"{self.side(direction)} was lost: {error}")
+
+    # -- ends
+
+    def close(self, code: int, reason: str) -> None:
+        """End both sides properly: a close frame to each, then a bounded wait for the client's answer."""
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._close_reason = reason
+        self.deadline = self._service.clock() + self._limits.websocket_close_seconds
+        self._from_upstream.close_sink(code)
+        self._from_client.close_sink(_GOING_AWAY)
+
+    def end(self, reason: str | None) -> None:
+        """Close both connections after what was written to them."""
+        ended, self._ended = self._ended, None
+        if ended is None:
+            return
+        self._is_closing = True
+        self.deadline = NEVER
+        self._service.deadlines.forget(self)
+        self._service.closed(self)
+        self._from_client.source.end()
+        self._from_upstream.source.end()
+        ended(self, reason)
+
+    def drain(self, seconds: float) -> None:
+        """Ask the client to connect anew, at some moment of the drain time (RFC 6455 section 7.2.3)."""
+        delay = random.uniform(0, seconds * _SPREAD)  # noqa: S311 - to spread load, not to hide anything
+        self._service.loop.call_later(delay, self.close, _SERVICE_RESTART, "the proxy is restarting")
+
+    def deadline_passed(self, now: float) -> None:
+        """Nothing came for too long, or no answer to our close frame."""
+        del now
+        self.deadline = NEVER
+        if self._is_closing:
+            self.end(self._close_reason)
+        else:
+            self.close(_GOING_AWAY, "the connection was idle for too long")
