@@ -1,0 +1,198 @@
+"""Lines of the access log: one for each request, one for each handshake that failed or was refused. Pure.
+
+A request's line costs about two microseconds, so JSON is written by a template: numbers as they are, text through the escaping
+of the `json` module. Any bytes give valid JSON.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+# The only texts in a line that come from a client unbounded: a path may have 8 KB, and a log line should not.
+_SHOWN_CHARACTERS: Final = 1_024
+_TERMINAL_PATH: Final = 60
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request that was answered or given up. Times: `time` in UNIX seconds, the others in seconds."""
+
+    time: float
+    client: str
+    listener: str
+    name: str | None
+    host: str | None
+    method: str | None
+    path: str | None
+    query: str | None
+    status: int
+    request_bytes: int
+    response_bytes: int
+    first_byte: float
+    duration: float
+    upstream: str | None
+    route: str | None
+    group: str
+    outcome: str
+    resumed: bool
+    request_id: str | None
+    error: str | None
+    messages: tuple[int, int] | None
+    """WebSocket messages from the client and from the upstream."""
+
+
+@dataclass(slots=True)
+class HandshakeRecord:
+    """One handshake that ended without a connection."""
+
+    time: float
+    client: str
+    listener: str
+    name: str | None
+    reason: str
+    detail: str
+    alert: str | None
+    groups: Sequence[int]
+    """Code points that the client offered."""
+    duration: float
+
+
+class _Clock:
+    """RFC 3339 in UTC with milliseconds; the second is formatted once for all of its lines."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def shown(self, time: float) -> str:
+        second = int(time)
+        if second != self._second:
+            self._second = second
+            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return "%s.%03dZ" % (self._text, (time - second) * 1000)  # noqa: UP031 - a third of the cost of an f-string here
+
+
+class JsonLines:
+    """Writes records as JSON, a line each."""
+
+    def __init__(self) -> None:
+        """Each formatter has its own cached second."""
+        self._clock = _Clock()
+
+    def request(self, record: RequestRecord) -> bytes:
+        """The line of a request."""
+        line = (
+            '{"time":"%s","client":"%s","listener":"%s","name":%s,"host":%s,"method":%s,"path":%s,"status":%d,'  # noqa: UP031
+            '"request_bytes":%d,"response_bytes":%d,"first_byte_ms":%.3f,"duration_ms":%.3f,"upstream":%s,"route":%s,'
+            '"group":"%s","outcome":"%s","resumed":%s,"request_id":%s'
+            % (
+                self._clock.shown(record.time),
+                record.client,
+                record.listener,
+                _text(record.name),
+                _text(record.host),
+                _text(record.method),
+                _text(record.path),
+                record.status,
+                record.request_bytes,
+                record.response_bytes,
+                record.first_byte * 1000,
+                record.duration * 1000,
+                _text(record.upstream),
+                _text(record.route),
+                record.group,
+                record.outcome,
+                "true" if record.resumed else "false",
+                _text(record.request_id),
+            )
+        )
+        if record.query is not None:
+            line += f',"query":{_text(record.query)}'
+        if record.messages is not None:
+            line += f',"messages_in":{record.messages[0]},"messages_out":{record.messages[1]}'
+        if record.error is not None:
+            line += f',"error":{_text(record.error)}'
+        return (line + "}\n").encode("ascii")
+
+    def handshake(self, record: HandshakeRecord) -> bytes:
+        """The line of a failed handshake."""
+        groups = ",".join(f'"0x{code_point:04x}"' for code_point in record.groups[:32])
+        return (
+            f'{{"time":"{self._clock.shown(record.time)}","event":"handshake_failed","client":{quoted(record.client)},'
+            f'"listener":"{record.listener}","name":{_text(record.name)},"reason":"{record.reason}",'
+            f'"detail":{_text(record.detail)},"alert":{_text(record.alert)},"groups":[{groups}],'
+            f'"duration_ms":{record.duration * 1000:.3f}}}\n'
+        ).encode("ascii")
+
+
+def _text(value: str | None) -> str:
+    if value is None:
+        return "null"
+    return quoted(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "...")
+
+
+class PrettyLines:
+    """Writes records for a terminal: aligned, coloured where `console` has colours."""
+
+    def __init__(self, console: Console) -> None:
+        """`console` only says which colours there are; nothing is printed to it."""
+        self._clock = _Clock()
+        self._console = console
+
+    def request(self, record: RequestRecord) -> bytes:
+        """The line of a request."""
+        path = _printable((record.host or "-") + (record.path or "-"))
+        if len(path) > _TERMINAL_PATH:
+            path = path[: _TERMINAL_PATH - 3] + "..."
+        line = Text.assemble(
+            (self._clock.shown(record.time)[11:], "dim"),
+            "  ",
+            (str(record.status), _STATUS_STYLES.get(record.status // 100, "bold red")),
+            f"  {_printable(record.method or '-'):7} {path:{_TERMINAL_PATH}} ",
+            (f"{record.duration * 1000:9.1f} ms {_size(record.response_bytes):>9}  ", "cyan"),
+            (record.group, "green" if record.outcome.startswith("hybrid") else "yellow"),
+            ("  resumed" if record.resumed else "", "dim"),
+            f"  {record.client}",
+        )
+        if record.messages is not None:
+            line.append(f"  messages {record.messages[0]} in, {record.messages[1]} out", "magenta")
+        if record.error is not None:
+            line.append(f"  {_printable(record.error)}", "red")
+        return self._rendered(line)
+
+    def handshake(self, record: HandshakeRecord) -> bytes:
+        """The line of a failed handshake."""
+        alert = f" (alert {record.alert})" if record.alert else ""
+        line = Text.assemble(
+            (self._clock.shown(record.time)[11:], "dim"),
+            "  ",
+            ("TLS", "bold red"),
+            f"  {record.reason}: {_printable(record.detail)}{alert}  {record.client}",
+        )
+        return self._rendered(line)
+
+    def _rendered(self, line: Text) -> bytes:
+        with self._console.capture() as capture:
+            self._console.print(line, soft_wrap=True, highlight=False)
+        return capture.get().encode("utf-8", "replace")
+
+
+_STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow"}
+
+
+def _printable(value: str) -> str:
+    """Escape what could steer a terminal."""
+    return value if value.isprintable() else value.encode("unicode_escape").decode("ascii")
+
+
+def _size(count: int) -> str:
+    if count < 10_000:
+        return f"{count} B"
+    return f"{count / 1_000:.0f} kB" if count < 10_000_000 else f"{count / 1_000_000:.0f} MB"

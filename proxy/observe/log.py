@@ -1,0 +1,43 @@
+"""The log of a process: records and events become lines of the configured form and go to the writer."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any, assert_never
+
+from rich.console import Console
+
+from config.schema import LogFormat
+from proxy.observe.access_log import HandshakeRecord, JsonLines, PrettyLines, RequestRecord
+from proxy.observe.log_writer import LogWriter
+
+
+class Log:
+    """Where a worker writes; nothing here ever blocks."""
+
+    def __init__(self, writer: LogWriter, form: LogFormat, *, has_colours: bool) -> None:
+        """`has_colours` for a terminal."""
+        self._writer = writer
+        self._form = form
+        match form:
+            case LogFormat.JSON:
+                self._lines: JsonLines | PrettyLines = JsonLines()
+            case LogFormat.PRETTY:
+                self._lines = PrettyLines(Console(force_terminal=has_colours, no_color=not has_colours, width=200))
+            case _:
+                assert_never(form)
+
+    def request(self, record: RequestRecord) -> None:
+        """Log a request."""
+        self._writer.write(self._lines.request(record))
+
+    def handshake(self, record: HandshakeRecord) -> None:
+        """Log a handshake that failed."""
+        self._writer.write(self._lines.handshake(record))
+
+    def event(self, now: float, event: dict[str, Any], lines: list[str]) -> None:
+        """Log something about the process: `event` as JSON, `lines` for a terminal. `now` in UNIX seconds."""
+        if self._form is LogFormat.PRETTY:
+            self._writer.write("".join(f"{line}\n" for line in lines).encode())
+            return
+        time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._writer.write(json.dumps({"time": time, **event}).encode() + b"\n")
