@@ -1,0 +1,94 @@
+"""From a configuration file to a serving process, or to the list of what is wrong with it."""
+
+# ruff: noqa: TID251 - the one place that reads the clock for those that take `now`
+
+import asyncio
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from config.loaded import LoadedConfig
+from config.loader import load, survey
+from config.problems import ConfigError, Problem
+from config.schema import LogFormat
+from proxy.generation import Generation, build, provider_module_path
+from proxy.observe.log import Log
+from proxy.observe.log_writer import LogWriter
+from proxy.observe.startup import ready_event, ready_lines
+from proxy.tls import libssl
+from proxy.tls.capabilities import Capabilities, openssl_configuration
+from proxy.tls.capabilities import survey as survey_openssl
+from proxy.tls.tickets import TicketSecrets
+from proxy.worker import Worker, listening_socket
+
+Sockets = Mapping[str, list[socket.socket]]
+# A log that takes longer than this is stuck, and the process has to end.
+_LAST_LINES_SECONDS: Final = 2.0
+
+
+def check(file: Path) -> tuple[Problem, ...]:
+    """Everything that is wrong with a configuration, warnings included. Raises `libssl.InterpreterUnsuitable`."""
+    found = survey(file)
+    if found.loaded is None:
+        return found.problems
+    problems = [problem for problem in found.problems if problem.is_error]
+    capabilities = prepare_openssl(found.loaded)
+    try:
+        problems += build(found.loaded, capabilities, TicketSecrets.fresh(), _now()).warnings
+    except ConfigError as error:
+        problems += error.problems
+    return tuple(problems)
+
+
+def run(file: Path, log_format: LogFormat | None) -> None:
+    """Serve by a configuration until a signal ends it.
+
+    Raises `ConfigError`, `libssl.InterpreterUnsuitable` or `worker.BindFailed` before anything is served.
+    """
+    loaded = load(file)
+    capabilities = prepare_openssl(loaded)
+    generation = build(loaded, capabilities, TicketSecrets.fresh(), _now())
+    sockets = {
+        name: [listening_socket(name, bind) for bind in settings.bind]
+        for name, settings in loaded.config.listener.items()
+    }
+    uvloop.run(_serve(generation, capabilities, sockets, log_format or loaded.config.log.format))
+
+
+def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
+    """Load the configured providers into this process's OpenSSL and see what is there.
+
+    Raises `libssl.InterpreterUnsuitable`.
+    """
+    providers = loaded.config.openssl.providers
+    with tempfile.TemporaryDirectory(prefix="plexigate-") as directory:
+        path = Path(directory) / "openssl.cnf"
+        path.write_text(openssl_configuration(providers, provider_module_path(loaded)), encoding="utf-8")
+        libssl.load_configuration(path)
+    return survey_openssl(providers)
+
+
+async def _serve(generation: Generation, capabilities: Capabilities, sockets: Sockets, form: LogFormat) -> None:
+    log_settings, limits = generation.loaded.config.log, generation.loaded.config.limits
+    target = sys.stdout.fileno() if log_settings.file is None else generation.loaded.resolve(log_settings.file)
+    writer = LogWriter(target, limits.log_queue_lines)
+    log = Log(writer, form, has_colours=sys.stdout.isatty())
+    worker = Worker(asyncio.get_running_loop(), generation, log)
+    worker.start(sockets)
+    for warning in generation.warnings:
+        log.event(time.time(), {"event": "warning", **warning.as_json()}, [str(warning)])
+    report = worker.report()
+    log.event(time.time(), ready_event(capabilities, report), ready_lines(capabilities, report))
+    await worker.serve()
+    writer.close(_LAST_LINES_SECONDS)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

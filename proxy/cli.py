@@ -1,0 +1,106 @@
+"""The command line: `plexigate run`, `plexigate check`."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from config.problems import ConfigError, Problem
+from config.schema import LogFormat
+from proxy import app as application
+from proxy.tls.libssl import InterpreterUnsuitable
+from proxy.worker import BindFailed
+
+app = typer.Typer(
+    name="plexigate",
+    help="A TLS 1.3 reverse proxy for chat servers, with post-quantum hybrid key exchange.",
+    epilog="Start with: plexigate check FILE, then: plexigate run FILE. The keys of FILE are in config/example.toml.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)]
+
+
+def _show_version(is_asked: bool | None) -> None:  # noqa: FBT001 - the signature of a typer callback
+    if is_asked:
+        typer.echo(f"plexigate {version('plexigate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool | None,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Options before the command."""
+
+
+@app.command(epilog="Example: plexigate run /etc/plexigate/plexigate.toml --log-format pretty")
+def run(
+    file: _File,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(help="How to write the log; instead of \\[log] format in FILE.", show_default=False),
+    ] = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; a second one ends at once instead of draining.
+
+    Writes one JSON line per request and per failed handshake to standard output, or to the file that FILE names.
+    """
+    try:
+        application.run(file, log_format)
+    except ConfigError as error:
+        _print_problems(error.problems, Console(stderr=True))
+        raise typer.Exit(1) from None
+    except (InterpreterUnsuitable, BindFailed) as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command(epilog="Example: plexigate check plexigate.toml && plexigate check --json plexigate.toml")
+def check(
+    file: _File,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the problems as JSON.")] = False,  # noqa: FBT002 - as above
+) -> None:
+    """Say everything that is wrong with a configuration: the file, its certificates and keys, groups and providers.
+
+    Exits with 0 when it can be used (warnings may remain), with 1 when it cannot.
+    """
+    try:
+        problems = application.check(file)
+    except InterpreterUnsuitable as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+    is_usable = not any(problem.is_error for problem in problems)
+    if as_json:
+        typer.echo(
+            json.dumps({"file": str(file), "ok": is_usable, "problems": [one.as_json() for one in problems]}, indent=2)
+        )
+    else:
+        _print_problems(problems, Console())
+        if is_usable:
+            typer.echo(f"{file} can be used.")
+    if not is_usable:
+        raise typer.Exit(1)
+
+
+def _print_problems(problems: tuple[Problem, ...], console: Console) -> None:
+    for problem in problems:
+        style = "bold red" if problem.is_error else "bold yellow"
+        console.print(Text.assemble((str(problem.severity), style), "  ", (problem.key or problem.file, "bold")))
+        table = Table.grid(padding=(0, 2))
+        table.add_row("", Text("in", "dim"), Text(problem.file))
+        table.add_row("", Text("found", "dim"), Text(problem.found))
+        table.add_row("", Text("allowed", "dim"), Text(problem.allowed))
+        console.print(table)
