@@ -1,0 +1,280 @@
+"""The ClientHello of RFC 8446 section 4.1.2, decoded as far as a server must know it to choose identity and policy.
+
+OpenSSL decodes the same bytes again and has the last word, so extensions that decide nothing here are skipped unseen: unknown
+ones, GREASE (RFC 8701) and the outer hello of Encrypted ClientHello among them. What is read is read strictly.
+
+Lists of code points become tuples, or, beyond `_LONGEST_TUPLE` entries, an `array` of two bytes per entry: Python's integers
+would make a hello of 64 KB cost a megabyte for as long as its handshake lasts.
+"""
+
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from struct import error as struct_error
+from struct import unpack, unpack_from
+from typing import Final
+
+from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure
+
+TLS_1_3: Final = 0x0304
+_SSL_3: Final = 0x0300
+# Where the fixed fields begin: after the header, legacy_version; then random; then the length of session_id.
+_RANDOM: Final = MESSAGE_HEADER_BYTES + 2
+_SESSION_ID: Final = _RANDOM + 32
+_LONGEST_SESSION_ID: Final = 32
+_EXTENSION_HEADER_BYTES: Final = 4
+_KEY_SHARE_HEADER_BYTES: Final = 4
+_OBFUSCATED_TICKET_AGE_BYTES: Final = 4
+_SHORTEST_BINDER: Final = 32
+_HOST_NAME_TYPE: Final = b"\x00"
+_SERVER_NAME_HEADER_BYTES: Final = 3
+
+# Extension numbers, IANA "TLS ExtensionType Values"
+_SERVER_NAME: Final = 0
+_SUPPORTED_GROUPS: Final = 10
+_SIGNATURE_ALGORITHMS: Final = 13
+_ALPN: Final = 16
+_PRE_SHARED_KEY: Final = 41
+_EARLY_DATA: Final = 42
+_SUPPORTED_VERSIONS: Final = 43
+_PSK_KEY_EXCHANGE_MODES: Final = 45
+_KEY_SHARE: Final = 51
+
+# Browsers list about 20; IANA has registered about 60 groups and 350 cipher suites in all.
+_LONGEST_TUPLE: Final = 256
+# Tickets are tried in order and ours comes from the last visit: clients send one or two.
+_KEPT_PSK_IDENTITIES: Final = 16
+# IANA has registered about 40 protocols in all.
+_KEPT_ALPN_PROTOCOLS: Final = 256
+# A name of 253 characters fills the 255 octets of RFC 1035 section 2.3.4.
+_LONGEST_HOST_NAME: Final = 253
+# RFC 1035 section 2.3.1 in lower case, and "_", which the DNS does not forbid and some hosts carry.
+_HOST_NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHello:
+    """What a client offers. Code points are kept as they came, in the client's order, GREASE included."""
+
+    legacy_version: int
+    random: bytes
+    session_id: bytes
+    cipher_suites: Sequence[int]
+    supported_versions: Sequence[int]
+    supported_groups: Sequence[int]
+    key_shares: Sequence[int]
+    """The groups of the key shares; a key exchange with any other group takes a HelloRetryRequest."""
+    signature_algorithms: Sequence[int]
+    server_name: str | None
+    """The DNS name asked for, in lower case (IDNs as A-labels); the text of an IPv4 address if a client sends one."""
+    alpn: tuple[bytes, ...]
+    """The application protocols, at most the first 256."""
+    psk_identities: tuple[bytes, ...]
+    """The session tickets or names of pre-shared keys, at most the first 16."""
+    has_early_data: bool
+
+
+def parse_client_hello(message: bytes) -> ClientHello:
+    """Decode a whole handshake message, its header of 4 bytes included, as `ClientHelloReader.message` gives it.
+
+    Raises `HelloError` for bytes that cannot be decoded, for a hello that does not offer TLS 1.3, and for one that breaks a
+    rule which RFC 8446 tells servers to enforce.
+    """
+    session_id_end = _vector_end(message, _SESSION_ID, 1, "session_id")
+    suites_end = _vector_end(message, session_id_end, 2, "cipher_suites")
+    compression_end = _vector_end(message, suites_end, 1, "compression_methods")
+    session_id = message[_SESSION_ID + 1 : session_id_end]
+    if len(session_id) > _LONGEST_SESSION_ID:
+        raise HelloError(HelloFailure.MALFORMED, "session_id", found=len(session_id), limit=_LONGEST_SESSION_ID)
+    if compression_end == suites_end + 1:
+        raise HelloError(HelloFailure.MALFORMED, "compression_methods")
+    cipher_suites = _code_points(message[session_id_end + 2 : suites_end], "cipher_suites")
+    extensions = _extensions(message, compression_end)
+
+    legacy_version = int.from_bytes(message[MESSAGE_HEADER_BYTES:_RANDOM])
+    supported_versions = _supported_versions(extensions.get(_SUPPORTED_VERSIONS))
+    # Section 4.2.1: supported_versions alone decides. Appendix D.5: SSL 3.0 as legacy_version is refused all the same.
+    if TLS_1_3 not in supported_versions or legacy_version <= _SSL_3:
+        raise HelloError(HelloFailure.OLD_VERSION)
+    # Section 4.1.2: "this vector MUST contain exactly one byte, set to zero"
+    if message[suites_end:compression_end] != b"\x01\x00":
+        raise HelloError(HelloFailure.COMPRESSION)
+    _check_mandatory(extensions)
+
+    supported_groups = _code_point_list(extensions.get(_SUPPORTED_GROUPS), "supported_groups")
+    return ClientHello(
+        legacy_version=legacy_version,
+        random=message[_RANDOM:_SESSION_ID],
+        session_id=session_id,
+        cipher_suites=cipher_suites,
+        supported_versions=supported_versions,
+        supported_groups=supported_groups,
+        key_shares=_key_shares(extensions.get(_KEY_SHARE), supported_groups),
+        signature_algorithms=_code_point_list(extensions.get(_SIGNATURE_ALGORITHMS), "signature_algorithms"),
+        server_name=_server_name(extensions.get(_SERVER_NAME)),
+        alpn=_alpn(extensions.get(_ALPN)),
+        psk_identities=_psk_identities(extensions.get(_PRE_SHARED_KEY)),
+        has_early_data=_has_early_data(extensions.get(_EARLY_DATA)),
+    )
+
+
+def _vector_end(data: bytes, start: int, prefix_bytes: int, where: str) -> int:
+    """Find the end of the vector whose length stands in the `prefix_bytes` at `start`; it must lie within `data`."""
+    content = start + prefix_bytes
+    end = content + int.from_bytes(data[start:content])
+    if end > len(data):
+        raise HelloError(HelloFailure.MALFORMED, where)
+    return end
+
+
+def _extensions(message: bytes, start: int) -> dict[int, bytes]:
+    size = len(message)
+    extensions: dict[int, bytes] = {}
+    if start == size:  # section 4.1.2: a client of TLS 1.2 may send no extensions at all
+        return extensions
+    if _vector_end(message, start, 2, "extensions") != size:
+        raise HelloError(HelloFailure.MALFORMED, "bytes after the extensions")
+    position, extension_type = start + 2, -1
+    while position < size:
+        try:
+            extension_type, length = unpack_from(">HH", message, position)
+        except struct_error as error:  # fewer than four bytes are left
+            raise HelloError(HelloFailure.MALFORMED, "extensions") from error
+        content = position + _EXTENSION_HEADER_BYTES
+        position = content + length
+        if position > size:
+            raise HelloError(HelloFailure.MALFORMED, f"extension {extension_type}")
+        if extension_type in extensions:  # section 4.2: "There MUST NOT be more than one extension of the same type"
+            raise HelloError(HelloFailure.DUPLICATE_EXTENSION, f"extension {extension_type}")
+        extensions[extension_type] = message[content:position]
+    # Section 4.2.11: "the pre_shared_key extension MUST be the last extension in the ClientHello"
+    if _PRE_SHARED_KEY in extensions and extension_type != _PRE_SHARED_KEY:
+        raise HelloError(HelloFailure.PRE_SHARED_KEY)
+    return extensions
+
+
+def _check_mandatory(extensions: dict[int, bytes]) -> None:
+    """Apply RFC 8446 section 9.2, and section 4.2.9 for psk_key_exchange_modes."""
+    if _PRE_SHARED_KEY in extensions:
+        if _PSK_KEY_EXCHANGE_MODES not in extensions:
+            raise HelloError(HelloFailure.MISSING_EXTENSION, "psk_key_exchange_modes")
+    else:
+        if _SIGNATURE_ALGORITHMS not in extensions:
+            raise HelloError(HelloFailure.MISSING_EXTENSION, "signature_algorithms")
+        if _SUPPORTED_GROUPS not in extensions:
+            raise HelloError(HelloFailure.MISSING_EXTENSION, "supported_groups")
+    # Each of the two demands the other; a key_share without a share is allowed.
+    if _SUPPORTED_GROUPS in extensions and _KEY_SHARE not in extensions:
+        raise HelloError(HelloFailure.MISSING_EXTENSION, "key_share")
+    if _KEY_SHARE in extensions and _SUPPORTED_GROUPS not in extensions:
+        raise HelloError(HelloFailure.MISSING_EXTENSION, "supported_groups")
+
+
+def _supported_versions(extension: bytes | None) -> Sequence[int]:
+    if extension is None:
+        return ()
+    if int.from_bytes(extension[:1]) != len(extension) - 1:
+        raise HelloError(HelloFailure.MALFORMED, "supported_versions")
+    return _code_points(extension[1:], "supported_versions")
+
+
+def _code_point_list(extension: bytes | None, where: str) -> Sequence[int]:
+    """Decode an extension that is one list of 16-bit code points."""
+    if extension is None:
+        return ()
+    return _code_points(_only_vector(extension, where), where)
+
+
+def _only_vector(extension: bytes, where: str) -> bytes:
+    """Take the content of an extension that is one vector with a length of 16 bits."""
+    if int.from_bytes(extension[:2]) != len(extension) - 2:
+        raise HelloError(HelloFailure.MALFORMED, where)
+    return extension[2:]
+
+
+def _code_points(vector: bytes, where: str) -> Sequence[int]:
+    count, odd = divmod(len(vector), 2)
+    if odd or not count:
+        raise HelloError(HelloFailure.MALFORMED, where)
+    values = unpack(f">{count}H", vector)
+    return values if count <= _LONGEST_TUPLE else array("H", values)
+
+
+def _key_shares(extension: bytes | None, supported_groups: Sequence[int]) -> Sequence[int]:
+    """Decode the groups of the shares, RFC 8446 section 4.2.8; the list may be empty, which asks for a retry."""
+    if extension is None:
+        return ()
+    shares = _only_vector(extension, "key_share")
+    groups: dict[int, None] = {}
+    position, size = 0, len(shares)
+    while position < size:
+        try:
+            group, length = unpack_from(">HH", shares, position)
+        except struct_error as error:  # fewer than four bytes are left
+            raise HelloError(HelloFailure.MALFORMED, "key_share") from error
+        position += _KEY_SHARE_HEADER_BYTES + length
+        if not length or position > size:
+            raise HelloError(HelloFailure.MALFORMED, "key_share")
+        if group in groups:  # "Clients MUST NOT offer multiple KeyShareEntry values for the same group"
+            raise HelloError(HelloFailure.KEY_SHARE, f"group 0x{group:04x}")
+        groups[group] = None
+    # "Clients MUST NOT offer any KeyShareEntry values for groups not listed in the client's supported_groups"
+    if unlisted := groups.keys() - supported_groups:
+        raise HelloError(HelloFailure.KEY_SHARE, f"group 0x{min(unlisted):04x}")
+    return tuple(groups) if len(groups) <= _LONGEST_TUPLE else array("H", groups)
+
+
+def _server_name(extension: bytes | None) -> str | None:
+    """Decode the one host name, RFC 6066 section 3; as OpenSSL does, nothing but one host_name is accepted."""
+    if extension is None:
+        return None
+    name_list = _only_vector(extension, "server_name")
+    name = name_list[_SERVER_NAME_HEADER_BYTES:].lower()
+    if not name or name_list[:_SERVER_NAME_HEADER_BYTES] != _HOST_NAME_TYPE + len(name).to_bytes(2):
+        raise HelloError(HelloFailure.MALFORMED, "server_name")
+    if len(name) > _LONGEST_HOST_NAME or not _HOST_NAME.fullmatch(name):
+        raise HelloError(HelloFailure.SERVER_NAME)
+    return name.decode("ascii")
+
+
+def _alpn(extension: bytes | None) -> tuple[bytes, ...]:
+    """Decode the protocol names, RFC 7301 section 3.1: neither the list nor a name may be empty."""
+    if extension is None:
+        return ()
+    names = tuple(_vectors(_only_vector(extension, "alpn"), 1, "alpn"))
+    if not names:
+        raise HelloError(HelloFailure.MALFORMED, "alpn")
+    return names[:_KEPT_ALPN_PROTOCOLS]
+
+
+def _psk_identities(extension: bytes | None) -> tuple[bytes, ...]:
+    """Decode identities and binders, RFC 8446 section 4.2.11; whether a binder is right is OpenSSL's to say."""
+    if extension is None:
+        return ()
+    identities_end = _vector_end(extension, 0, 2, "pre_shared_key")
+    identities = tuple(_vectors(extension[2:identities_end], 2, "pre_shared_key", after=_OBFUSCATED_TICKET_AGE_BYTES))
+    binders = tuple(_vectors(_only_vector(extension[identities_end:], "pre_shared_key"), 1, "pre_shared_key"))
+    if not identities or any(len(binder) < _SHORTEST_BINDER for binder in binders):
+        raise HelloError(HelloFailure.MALFORMED, "pre_shared_key")
+    if len(binders) != len(identities):  # "Each entry in the binders list ... in the same order as the identities"
+        raise HelloError(HelloFailure.PRE_SHARED_KEY, found=len(binders))
+    return identities[:_KEPT_PSK_IDENTITIES]
+
+
+def _has_early_data(extension: bytes | None) -> bool:
+    if extension:  # RFC 8446 section 4.2.10: empty in a ClientHello
+        raise HelloError(HelloFailure.MALFORMED, "early_data")
+    return extension is not None
+
+
+def _vectors(data: bytes, prefix_bytes: int, where: str, *, after: int = 0) -> Iterator[bytes]:
+    """Split `data` into vectors, none of them empty, each with `after` bytes behind it that are skipped."""
+    position, size = 0, len(data)
+    while position < size:
+        content = position + prefix_bytes
+        end = content + int.from_bytes(data[position:content])
+        position = end + after
+        if end == content or position > size:
+            raise HelloError(HelloFailure.MALFORMED, where)
+        yield data[content:end]
