@@ -1,0 +1,45 @@
+"""Signature schemes that our certificates may use, RFC 8446 section 4.2.3, and the order in which a server prefers them.
+
+The order decides which of several credentials a client gets when it accepts more than one: OpenSSL takes the first scheme of
+this list that the client lists too and a loaded key can do. A client that lists ML-DSA need not trust its issuer, so the
+classical ones come first unless the identity says otherwise.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from config.schema import CredentialPreference
+
+# Within a kind, cheap signatures come first: P-256, then the larger curves, then RSA.
+_CLASSICAL: Final = {
+    "ecdsa_secp256r1_sha256": 0x0403,
+    "ecdsa_secp384r1_sha384": 0x0503,
+    "ecdsa_secp521r1_sha512": 0x0603,
+    "ed25519": 0x0807,
+    "ed448": 0x0808,
+    "ecdsa_brainpoolP256r1tls13_sha256": 0x081A,
+    "ecdsa_brainpoolP384r1tls13_sha384": 0x081B,
+    "ecdsa_brainpoolP512r1tls13_sha512": 0x081C,
+    "rsa_pss_rsae_sha256": 0x0804,
+    "rsa_pss_rsae_sha384": 0x0805,
+    "rsa_pss_rsae_sha512": 0x0806,
+    "rsa_pss_pss_sha256": 0x0809,
+    "rsa_pss_pss_sha384": 0x080A,
+    "rsa_pss_pss_sha512": 0x080B,
+}
+# draft-ietf-tls-mldsa, code points registered by IANA
+_MLDSA: Final = {"mldsa44": 0x0904, "mldsa65": 0x0905, "mldsa87": 0x0906}
+
+SIGNATURE_SCHEMES: Final[Mapping[str, int]] = MappingProxyType(_CLASSICAL | _MLDSA)
+"""Code points by OpenSSL's names, which are IANA's."""
+
+_ORDERS: Final = {
+    CredentialPreference.CLASSICAL: (*_CLASSICAL, *_MLDSA),
+    CredentialPreference.MLDSA: (*_MLDSA, *_CLASSICAL),
+}
+
+
+def sigalgs_list(prefer: CredentialPreference) -> str:
+    """Write all schemes in OpenSSL's syntax, the preferred kind first."""
+    return ":".join(_ORDERS[prefer])
