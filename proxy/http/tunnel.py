@@ -11,13 +11,10 @@ from typing import Final
 
 from proxy.deadlines import NEVER
 from proxy.http.service import HttpService
-from proxy.http.websocket import Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
+from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
-# Codes of RFC 6455 section 7.4.1 and its registry.
-_GOING_AWAY: Final = 1001
-_SERVICE_RESTART: Final = 1012
 # Close frames are spread over the first half of the drain time, so that the last ones told still have time to answer.
 _SPREAD: Final = 0.5
 _MASK_KEY_BYTES: Final = 4
@@ -47,9 +44,11 @@ class _Direction:
         try:
             border = self.tracker.receive_data(data)
         except WebSocketViolation as violation:
+            if not self.is_closed:
+                self.sink.write(data[: violation.border or 0])
             self._tunnel.violated(self, violation)
             return
-        if self.waiting_close and border >= 0:
+        if self.waiting_close and border is not None:
             data = data[:border] + self.waiting_close
             self.waiting_close, self.is_closed = b"", True
             self.sink.write(data)
@@ -57,13 +56,13 @@ class _Direction:
             self.sink.write(data)
         self._tunnel.moved(self)
 
-    def close_sink(self, code: int) -> None:
+    def close_sink(self, code: CloseCode, reason: str) -> None:
         """Send a close frame of ours to the sink, now or at the next frame border."""
         if self.is_closed or self.waiting_close or self.tracker.close_sent:
             return
         # section 5.3: what goes to a server is masked by an unpredictable key
         mask_key = secrets.token_bytes(_MASK_KEY_BYTES) if self._tunnel.is_from_client(self) else None
-        frame = close_frame(code, mask_key)
+        frame = close_frame(code, reason, mask_key)
         if self.tracker.at_frame_border:
             self.is_closed = True
             self.sink.write(frame)
@@ -156,7 +155,7 @@ class Tunnel:
     def violated(self, direction: _Direction, violation: WebSocketViolation) -> None:
         """One side broke the rules: tell it, and leave the other."""
         opposite = self._from_upstream if direction is self._from_client else self._from_client
-        opposite.close_sink(violation.close_code)
+        opposite.close_sink(violation.close_code, violation.reason)
         self.end(f"{self.side(direction)} sent {violation}")
 
     def lost(self, direction: _Direction, error: OSError | None) -> None:
@@ -166,15 +165,15 @@ class Tunnel:
 
     # -- ends
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: CloseCode, reason: str) -> None:
         """End both sides properly: a close frame to each, then a bounded wait for the client's answer."""
         if self._is_closing:
             return
         self._is_closing = True
         self._close_reason = reason
         self.deadline = self._service.clock() + self._limits.websocket_close_seconds
-        self._from_upstream.close_sink(code)
-        self._from_client.close_sink(_GOING_AWAY)
+        self._from_upstream.close_sink(code, reason)
+        self._from_client.close_sink(CloseCode.GOING_AWAY, reason)
 
     def end(self, reason: str | None) -> None:
         """Close both connections after what was written to them."""
@@ -192,7 +191,7 @@ class Tunnel:
     def drain(self, seconds: float) -> None:
         """Ask the client to connect anew, at some moment of the drain time (RFC 6455 section 7.2.3)."""
         delay = random.uniform(0, seconds * _SPREAD)  # noqa: S311 - to spread load, not to hide anything
-        self._service.loop.call_later(delay, self.close, _SERVICE_RESTART, "the proxy is restarting")
+        self._service.loop.call_later(delay, self.close, CloseCode.SERVICE_RESTART, "the proxy is restarting")
 
     def deadline_passed(self, now: float) -> None:
         """Nothing came for too long, or no answer to our close frame."""
@@ -201,4 +200,4 @@ class Tunnel:
         if self._is_closing:
             self.end(self._close_reason)
         else:
-            self.close(_GOING_AWAY, "the connection was idle for too long")
+            self.close(CloseCode.GOING_AWAY, "the connection was idle for too long")
