@@ -23,7 +23,7 @@ IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
 
-class Refused(ValueError):  # noqa: N818 - it is the verdict on a value, pydantic asks for a ValueError
+class Refused(ValueError):
     """A value of the configuration that cannot be used.
 
     `allowed` says what could stand there instead. Where a whole table is refused, `found` tells what is wrong with it, and
@@ -153,8 +153,7 @@ def name_matches(pattern: str, name: str) -> bool:
     """Whether a parsed server name covers `name`: equal, or its wildcard stands for exactly one label (RFC 9525 6.3)."""
     if pattern == name:
         return True
-    label, _, rest = name.partition(".")
-    return pattern.startswith("*.") and pattern[2:] == rest and label != "*"
+    return pattern.startswith("*.") and pattern[2:] == name.partition(".")[2]
 
 
 def parse_ip(text: str) -> IPAddress | None:

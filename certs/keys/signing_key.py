@@ -26,6 +26,7 @@ SUPPORTED = "ECDSA P-256, P-384 or P-521, RSA of 2048 bits or more, Ed25519, ML-
 
 _SMALLEST_RSA = 2_048  # bits: OpenSSL's security level 2 refuses less (112 bits, NIST SP 800-57 part 1, table 2)
 _CURVES = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 521}  # the curves of TLS 1.3 (RFC 8446 4.2.3)
+_MLDSA = ((mldsa.MLDSA44PublicKey, 44), (mldsa.MLDSA65PublicKey, 65), (mldsa.MLDSA87PublicKey, 87))
 
 
 class Custody(Enum):
@@ -60,13 +61,9 @@ class KeyAlgorithm:
     size: int = 0
 
     def __str__(self) -> str:
-        match self.family:
-            case KeyFamily.ECDSA:
-                return f"ecdsa-p{self.size}"
-            case KeyFamily.ED25519:
-                return "ed25519"
-            case KeyFamily.MLDSA | KeyFamily.RSA:
-                return f"{self.family}-{self.size}"
+        if self.family is KeyFamily.ECDSA:
+            return f"ecdsa-p{self.size}"
+        return f"{self.family}-{self.size}" if self.size else self.family.value
 
     @property
     def is_post_quantum(self) -> bool:
@@ -117,16 +114,10 @@ def supported_public_key(key: PublicKeyTypes) -> PublicKey | None:
 
 def algorithm_of(key: PublicKey) -> KeyAlgorithm:
     """The algorithm of a public key."""
-    match key:
-        case ec.EllipticCurvePublicKey():
-            return KeyAlgorithm(KeyFamily.ECDSA, _CURVES[key.curve.name])
-        case rsa.RSAPublicKey():
-            return KeyAlgorithm(KeyFamily.RSA, key.key_size)
-        case ed25519.Ed25519PublicKey():
-            return KeyAlgorithm(KeyFamily.ED25519)
-        case mldsa.MLDSA44PublicKey():
-            return KeyAlgorithm(KeyFamily.MLDSA, 44)
-        case mldsa.MLDSA65PublicKey():
-            return KeyAlgorithm(KeyFamily.MLDSA, 65)
-        case mldsa.MLDSA87PublicKey():
-            return KeyAlgorithm(KeyFamily.MLDSA, 87)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return KeyAlgorithm(KeyFamily.ECDSA, _CURVES[key.curve.name])
+    if isinstance(key, rsa.RSAPublicKey):
+        return KeyAlgorithm(KeyFamily.RSA, key.key_size)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return KeyAlgorithm(KeyFamily.ED25519)
+    return KeyAlgorithm(KeyFamily.MLDSA, next(size for kind, size in _MLDSA if isinstance(key, kind)))

@@ -139,7 +139,15 @@ def test_a_route_host_that_some_client_can_ask_for_is_fine(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["example.org", "files.example.org", "a.b.chat.example.org", "*.files.example.org", "192.0.2.1"]
+    "host",
+    [
+        "example.org",
+        "files.example.org",
+        "a.b.chat.example.org",
+        "*.files.example.org",
+        "*.at.example.org",
+        "192.0.2.1",
+    ],
 )
 def test_a_route_host_that_no_identity_has_is_refused(host: str) -> None:
     text = GOOD.replace('host = "chat.example.org"', f'host = "{host}"')

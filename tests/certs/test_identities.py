@@ -1,0 +1,191 @@
+"""The credentials of a configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.identities import LoadedCredentials, load_credentials
+from config.loader import load, survey
+from tests.certs.authority import DAY, NOW, issue, private_key, write
+
+CHAT = issue("chat", private_key("ecdsa-p256"), names=["chat.example.org"])
+
+BASE = """
+[listener.public]
+bind = "127.0.0.1:8443"
+[upstream.chat]
+servers = ["https://127.0.0.1:8000"]
+[[route]]
+host = "chat.example.org"
+upstream = "chat"
+[identity.chat]
+names = ["chat.example.org"]
+"""
+SINGLE = BASE + 'certificate = "chat.pem"\nkey = "chat.key"\n'
+
+
+def several(*names: str, prefer: str = "classical") -> str:
+    tables = [f'[[identity.chat.credential]]\ncertificate = "{name}.pem"\nkey = "{name}.key"\n' for name in names]
+    return BASE + f'prefer = "{prefer}"\n' + "".join(tables)
+
+
+def credentials(directory: Path, text: str) -> LoadedCredentials:
+    path = directory / "plexigate.toml"
+    path.write_text(text)
+    return load_credentials(load(path), NOW)
+
+
+def texts(directory: Path, loaded: LoadedCredentials) -> list[str]:
+    return [str(problem).removeprefix(f"{directory}/plexigate.toml: ") for problem in loaded.problems]
+
+
+def test_credentials_are_read_from_beside_the_file(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    loaded = credentials(tmp_path, SINGLE)
+    assert loaded.problems == ()
+    assert [str(one.algorithm) for one in loaded.identities["chat"]] == ["ecdsa-p256"]
+    assert loaded.identities["chat"][0].certificate_path == tmp_path / "chat.pem"
+    assert loaded.upstreams == {}
+
+
+def test_several_credentials_keep_their_order(tmp_path: Path) -> None:
+    write(tmp_path, "mldsa", issue("chat", private_key("mldsa-65"), names=["chat.example.org"]))
+    write(tmp_path, "chat", CHAT)
+    loaded = credentials(tmp_path, several("mldsa", "chat", prefer="mldsa"))
+    assert loaded.problems == ()
+    assert [str(one.algorithm) for one in loaded.identities["chat"]] == ["mldsa-65", "ecdsa-p256"]
+
+
+def test_missing_files_are_problems_of_their_keys(tmp_path: Path) -> None:
+    loaded = credentials(tmp_path, SINGLE)
+    assert [line.partition(";")[0] for line in texts(tmp_path, loaded)] == [
+        'identity.chat.certificate: found "chat.pem", which cannot be read (No such file or directory)',
+        'identity.chat.key: found "chat.key", which cannot be read (No such file or directory)',
+    ]
+    assert loaded.identities == {"chat": ()}
+
+
+def test_problems_of_several_credentials_name_their_tables(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    write(tmp_path, "other", issue("chat", private_key("ed25519"), names=["chat.example.org"]))
+    (tmp_path / "other.key").write_bytes((tmp_path / "chat.key").read_bytes())
+    loaded = credentials(tmp_path, several("chat", "other"))
+    (problem,) = texts(tmp_path, loaded)
+    assert problem.startswith('identity.chat.credential[1].key: found "other.key", which does not fit the certificate')
+    assert len(loaded.identities["chat"]) == 1
+
+
+def test_the_index_is_the_one_of_the_file_where_an_entry_was_refused(tmp_path: Path) -> None:
+    path = tmp_path / "plexigate.toml"
+    path.write_text(several("chat", "other").replace('"chat.key"', "5"))
+    found = survey(path).loaded
+    assert found is not None
+    assert {problem.key for problem in load_credentials(found, NOW).problems} == {
+        "identity.chat.credential[1].certificate",
+        "identity.chat.credential[1].key",
+    }
+
+
+def test_every_name_of_an_identity_must_be_covered(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    names = '["chat.example.org", "*.chat.example.org", "192.0.2.1"]'
+    loaded = credentials(tmp_path, SINGLE.replace('["chat.example.org"]', names))
+    assert texts(tmp_path, loaded) == [
+        'identity.chat.certificate: found "chat.pem", which is not for *.chat.example.org, 192.0.2.1; '
+        'allowed: a certificate for every name of the identity (this one\'s names: "chat.example.org")'
+    ]
+
+
+def test_a_certificate_without_names_covers_none(tmp_path: Path) -> None:
+    write(tmp_path, "chat", issue("chat.example.org", private_key("ecdsa-p256")))
+    (problem,) = texts(tmp_path, credentials(tmp_path, SINGLE))
+    assert "which is not for chat.example.org" in problem
+    assert "none: it has no subjectAltName" in problem
+
+
+def test_two_credentials_of_one_kind_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    write(tmp_path, "other", issue("chat", private_key("ecdsa-p384"), names=["chat.example.org"]))
+    assert texts(tmp_path, credentials(tmp_path, several("chat", "other"))) == [
+        'identity.chat.credential[1].key: found "other.key", a second ecdsa key of this identity; '
+        "allowed: one credential of each kind: TLS would only ever use one of them"
+    ]
+
+
+def test_an_exposed_key_is_only_said(tmp_path: Path) -> None:
+    _, key = write(tmp_path, "chat", CHAT)
+    key.chmod(0o644)
+    loaded = credentials(tmp_path, SINGLE)
+    assert texts(tmp_path, loaded) == [
+        'identity.chat.key: warning: found "chat.key", which others may read (mode 0644); '
+        f"better: mode 0600: chmod 600 {key}"
+    ]
+    assert len(loaded.identities["chat"]) == 1
+
+
+def test_a_certificate_that_expires_soon_is_only_said(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "chat",
+        issue("chat", private_key("ecdsa-p256"), names=["chat.example.org"], valid=(NOW - DAY, NOW + 6 * DAY)),
+    )
+    (problem,) = texts(tmp_path, credentials(tmp_path, SINGLE))
+    assert problem.startswith(
+        'identity.chat.certificate: warning: found "chat.pem", which expires at 2026-06-07 12:00 UTC'
+    )
+
+
+def test_an_expired_certificate_is_an_error(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "chat",
+        issue("chat", private_key("ecdsa-p256"), names=["chat.example.org"], valid=(NOW - 9 * DAY, NOW - DAY)),
+    )
+    (problem,) = credentials(tmp_path, SINGLE).problems
+    assert problem.is_error
+    assert "expired at 2026-05-31 12:00 UTC" in problem.found
+
+
+def test_a_preference_without_effect_is_said(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    assert texts(tmp_path, credentials(tmp_path, several("chat", prefer="mldsa"))) == [
+        'identity.chat.prefer: warning: found "mldsa", but no credential of this identity is ML-DSA; '
+        "better: an ML-DSA credential, or no preference"
+    ]
+
+
+def test_a_preference_is_not_judged_by_what_could_not_be_read(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    assert {problem.key for problem in credentials(tmp_path, several("chat", "gone", prefer="mldsa")).problems} == {
+        "identity.chat.credential[1].certificate",
+        "identity.chat.credential[1].key",
+    }
+
+
+@pytest.mark.parametrize(("kind", "is_said"), [("mldsa-65", True), ("ecdsa-p256", True), ("mldsa-87", False)])
+def test_quantum_safe_wants_mldsa_87(tmp_path: Path, kind: str, is_said: bool) -> None:  # noqa: FBT001
+    write(tmp_path, "chat", issue("chat", private_key(kind), names=["chat.example.org"]))
+    quantum_safe = SINGLE.replace(":8443", ':8443"\nlevel = "quantum-safe')
+    keys = [problem.key for problem in credentials(tmp_path, quantum_safe).problems if not problem.is_error]
+    assert keys == (["listener.public.level"] if is_said else [])
+
+
+def test_what_an_upstream_is_shown_and_trusted_by_is_read(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    write(tmp_path, "proxy", issue("proxy", private_key("ed25519")))
+    write(tmp_path, "ca", issue("CA", private_key("ecdsa-p384")))
+    tls = 'servers = ["https://127.0.0.1:8000"]\nca = "ca.pem"\ncertificate = "proxy.pem"\nkey = "proxy.key"'
+    loaded = credentials(tmp_path, SINGLE.replace('servers = ["https://127.0.0.1:8000"]', tls))
+    assert loaded.problems == ()
+    assert str(loaded.upstreams["chat"].algorithm) == "ed25519"
+
+
+def test_problems_of_an_upstream_s_files_name_their_keys(tmp_path: Path) -> None:
+    write(tmp_path, "chat", CHAT)
+    tls = 'servers = ["https://127.0.0.1:8000"]\nca = "chat.key"\ncertificate = "chat.pem"\nkey = "none.key"'
+    loaded = credentials(tmp_path, SINGLE.replace('servers = ["https://127.0.0.1:8000"]', tls))
+    assert [line.partition(";")[0] for line in texts(tmp_path, loaded)] == [
+        'upstream.chat.ca: found "chat.key", which holds no certificate but PRIVATE KEY',
+        'upstream.chat.key: found "none.key", which cannot be read (No such file or directory)',
+    ]
+    assert loaded.upstreams == {}
