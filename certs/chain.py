@@ -2,7 +2,6 @@
 
 Whether it fits a key is the business of `credential`.
 """
-# ruff: noqa: N818 - an error is named after the fault
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,5 +1,4 @@
 """A certificate chain and the key that fits it: what a server proves itself with."""
-# ruff: noqa: N818 - an error is named after the fault
 
 from collections.abc import Iterator
 from dataclasses import dataclass

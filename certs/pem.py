@@ -1,5 +1,4 @@
 """Read PEM files (RFC 7468) of certificates and keys."""
-# ruff: noqa: N818 - an error is named after the fault
 
 import os
 import re

@@ -2,7 +2,6 @@
 
 The private half is read once to learn its public half and is not kept: OpenSSL reads the file itself.
 """
-# ruff: noqa: N818 - an error is named after the fault
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -7,7 +7,7 @@ import pytest
 from certs.errors import CredentialError, Part
 
 
-class Torn(CredentialError):  # noqa: N818
+class Torn(CredentialError):
     part = Part.KEY
 
     @property
