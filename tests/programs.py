@@ -62,7 +62,7 @@ def program(
         try:
             yield Program(process.pid, _first_ready(command, ready, lines, output), output)
         finally:
-            _end(process)
+            end(process)
             reader.join()
 
 
@@ -101,7 +101,8 @@ def _first_ready(
     raise NotReadyError(command, output)
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def end(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
+    """Ask a process to end, and end it when it takes too long."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

@@ -6,12 +6,13 @@ Each keeps upstream connections alive, adds the same headers and logs a JSON lin
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.programs import plexigate_listeners, program
+from tests.programs import START_SECONDS, NotReadyError, end, plexigate_listeners, program
 
 SMALL, LARGE = "/small", "/large"
 SIZES = {SMALL: 1_024, LARGE: 1_048_576}
@@ -137,8 +138,13 @@ class Bench:
         configuration = self.directory / "plexigate.toml"
         configuration.write_text(_PLEXIGATE.format(backend=backend.port))
         command = _pinned(self.proxy_core, str(Path(sys.executable).with_name("plexigate")), "run", str(configuration))
-        with program(command, plexigate_listeners) as running:
-            yield Server("plexigate", running.pid, int(running.ready["public"][0].rpartition(":")[2]))
+        log = self.directory / "plexigate.log"
+        log.unlink(missing_ok=True)
+        with subprocess.Popen(command) as process:
+            try:
+                yield Server("plexigate", process.pid, _logged_port(process, log))
+            finally:
+                end(process)
 
     @contextmanager
     def _nginx(self, name: str, core: int, http: str, backend: int = 0) -> Iterator[Server]:
@@ -166,3 +172,14 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def _logged_port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+    """The port of Plexigate, whose readiness line is in its log file."""
+    give_up = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < give_up:
+        for line in log.read_text().split("\n")[:-1] if log.exists() else []:
+            if (listeners := plexigate_listeners(line)) is not None:
+                return int(listeners["public"][0].rpartition(":")[2])
+        time.sleep(0.05)
+    raise NotReadyError(["plexigate"], ["(see above)"])
