@@ -124,7 +124,7 @@ async def test_frame_that_is_no_message_ends_the_connection(client: Client, fram
 async def test_binary_frame_ends_the_connection(client: Client) -> None:
     ada, _ = await enter(client, "Ada")
     await event(ada, "people")
-    await ada.send_bytes(b"{}")
+    await ada.send_bytes(b'{"text": "hello", "attachment": null}')
     assert (await ada.receive(timeout=5)).type is WSMsgType.CLOSE
 
 
