@@ -1,0 +1,205 @@
+"""Which route a request takes: the host first, then the longest path prefix on segment borders.
+
+Theory of operation. The target is forwarded byte for byte, so what decides about a route is not how *we* read a path but
+how the upstream behind it will. Upstreams differ: some decode `%2F`, some take `\\` for `/`, merge `//`, drop `;params`,
+decode twice. A path that such readers would put under different routes is refused (`AmbiguousPath`), so nobody gets past a
+stricter route by spelling.
+
+It does not take all readings to find out. Decoding, merging and dropping only ever lead deeper: a path that begins with a
+route's prefix, which contains none of all that, still does afterwards. So the routes that some reader could find lie
+between those of the *least* reading, which decodes only what nobody takes for a border, and those of the *fullest*, which
+does everything; if the two find the same route, all do. Two things break that order and are refused where a route could
+still be reached behind them: dot segments, which lead back up, and `;` beside an encoded border, where it matters what is
+done first.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+from urllib.parse import unquote_to_bytes
+
+from proxy.http.head import MalformedMessage
+
+PayloadT = TypeVar("PayloadT")
+
+_SLASH: Final = b"/"
+_PERCENT, _SEMICOLON, _QUESTION_MARK, _BACKSLASH = b"%;?\\"
+
+# Octets from which on readers may differ. An escape of an octet above 7F never becomes a part of a prefix, which is ASCII.
+_READ_DIFFERENTLY: Final = re.compile(rb"[;\\]|%(?![89A-Fa-f][0-9A-Fa-f])|(?<=/)/")
+# Escapes that the least reading keeps: NUL and `#%/;?\` end something for some reader or other.
+_BORDER_ESCAPE: Final = re.compile(rb"%(00|2[35Ff]|3[BbFf]|5[Cc])")
+
+# In a path that was decoded as far as anybody does. Behind `;` some see parameters; for some the rest is cut off.
+_DOT_SEGMENT: Final = re.compile(rb"[/\\]\.{1,2}(?![^/\\;?#\0])")
+_CUT_OFF: Final = re.compile(rb"[?#\0].*", re.DOTALL)
+_PARAMETERS: Final = re.compile(rb";[^/]*")
+_SLASHES: Final = re.compile(rb"/+")
+# A leading `//` begins an authority for whoever parses the target as a URL reference (RFC 3986 4.2).
+_AUTHORITY: Final = re.compile(rb"//[^/]*")
+
+# What a prefix is made of (RFC 3986 3.3): nothing that some reader would change. Configuration says so in more detail.
+_PREFIX: Final = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
+
+
+class AmbiguousPath(MalformedMessage):
+    """Upstreams would read this path as leading to different routes: answer with 400."""
+
+    def __init__(self) -> None:
+        """The fact is the message: a reason never repeats what was received."""
+        super().__init__(400, "ambiguous path")
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[PayloadT]):
+    """A host, a path prefix, and what the caller wants to know when a request matches both."""
+
+    host: str
+    """A name, or `*.suffix` for one or more labels before the suffix; lower-case A-labels."""
+    path: str
+    """Begins with `/`. `/api` is `/api` and everything below, `/api/` only what is below."""
+    payload: PayloadT
+
+
+class RouteTable(Generic[PayloadT]):
+    """All routes of a configuration."""
+
+    def __init__(self, routes: Iterable[Route[PayloadT]]) -> None:
+        """Raise ValueError for two routes of the same host and path, and for a path that some reader would change."""
+        self._exact: dict[bytes, _PathTree[PayloadT]] = {}
+        self._suffixes: dict[bytes, _PathTree[PayloadT]] = {}
+        seen: set[tuple[str, str]] = set()
+        for route in sorted(routes, key=lambda route: len(route.path)):
+            if not _PREFIX.fullmatch(route.path) or _DOT_SEGMENT.search(route.path.encode("ascii")):
+                raise ValueError(f"not a path to route by: {route.path!r}")
+            if (route.host, route.path) in seen:
+                raise ValueError(f"two routes for {route.host}{route.path}")
+            seen.add((route.host, route.path))
+            self._tree(route.host).add(route)
+
+    def _tree(self, host: str) -> "_PathTree[PayloadT]":
+        name = host.encode("ascii")
+        if name.startswith(b"*."):
+            return self._suffixes.setdefault(name[2:], _PathTree())
+        return self._exact.setdefault(name, _PathTree())
+
+    def match(self, host: bytes, target: bytes) -> Route[PayloadT] | None:
+        """Find the route of a request, None if there is none.
+
+        `host` is in lower case, without port and final dot; `target` in origin-form, its query is not looked at. An exact
+        host goes before `*.suffix`, a longer suffix before a shorter one; the paths of the first that fits decide alone.
+        Raises AmbiguousPath.
+        """
+        tree = self._exact.get(host) or self._of_suffix(host)
+        if tree is None:
+            return None
+        path = target if _QUESTION_MARK not in target else target[: target.index(_QUESTION_MARK)]
+        # Searches for single octets, `in` with a number: a pattern for all of them costs three times as much.
+        if (
+            _PERCENT in path
+            or _SEMICOLON in path
+            or _BACKSLASH in path
+            or path.find(b"//") >= 0
+            or path.find(b"/.") >= 0
+        ):
+            return tree.find_carefully(path)
+        return tree.find(path)
+
+    def _of_suffix(self, host: bytes) -> "_PathTree[PayloadT] | None":
+        while self._suffixes and host:
+            host = host.partition(b".")[2]
+            if host in self._suffixes:
+                return self._suffixes[host]
+        return None
+
+
+class _Node(Generic[PayloadT]):
+    """A path made of whole segments; what it does not say itself it has from the path above."""
+
+    __slots__ = ("below", "children", "here")
+
+    def __init__(self, inherited: Route[PayloadT] | None) -> None:
+        self.children: dict[bytes, _Node[PayloadT]] = {}
+        self.here = inherited
+        """For the path itself."""
+        self.below = inherited
+        """For paths that go on with a slash."""
+
+    def child(self, segment: bytes) -> "_Node[PayloadT]":
+        return self.children.setdefault(segment, _Node(self.below))
+
+
+class _PathTree(Generic[PayloadT]):
+    """The routes of one host."""
+
+    def __init__(self) -> None:
+        # What stands before the first slash: nothing, and no route.
+        self._start: _Node[PayloadT] = _Node(None)
+        self._root = self._start.child(b"")
+        # One more than what the longest prefix is split into: the rest of a path need not be split.
+        self._pieces = 0
+
+    def add(self, route: Route[PayloadT]) -> None:
+        """Add a route; those of shorter paths must be there already."""
+        *segments, last = route.path.encode("ascii").split(_SLASH)
+        self._pieces = max(self._pieces, len(segments) + 1)
+        node = self._start
+        for segment in segments:
+            node = node.child(segment)
+        if last:
+            node = node.child(last)
+            node.here = route
+        node.below = route
+
+    def find(self, path: bytes) -> Route[PayloadT] | None:
+        """Take the path literally."""
+        node = self._start
+        for segment in path.split(_SLASH, self._pieces):
+            child = node.children.get(segment)
+            if child is None:
+                return node.below
+            node = child
+        return node.here
+
+    def find_carefully(self, path: bytes) -> Route[PayloadT] | None:
+        """Take the path as any reader might."""
+        if not self._root.children:
+            return self._root.below
+        decoded = unquote_to_bytes(unquote_to_bytes(path))
+        if _DOT_SEGMENT.search(decoded):
+            raise AmbiguousPath
+        doubt = _READ_DIFFERENTLY.search(path)
+        if doubt is None or not self._leads_on(path[: doubt.start()]):
+            return self.find(path)
+        if _SEMICOLON in decoded and (_BACKSLASH in path or _BORDER_ESCAPE.search(path)):
+            raise AmbiguousPath
+        # What is escaped twice is still escaped when it was decoded once.
+        least = unquote_to_bytes(_BORDER_ESCAPE.sub(rb"%25\1", path))
+        found = self.find(least)
+        # An empty path is that of the root (RFC 9110 4.2.3).
+        if any(self.find(reading or _SLASH) is not found for reading in _other_readings(least, decoded)):
+            raise AmbiguousPath
+        return found
+
+    def _leads_on(self, start: bytes) -> bool:
+        """Say whether a path that begins like this, perhaps within a segment, can still reach another route."""
+        *segments, last = start.split(_SLASH, self._pieces)
+        node: _Node[PayloadT] | None = self._start
+        for segment in segments:
+            node = node.children.get(segment) if node is not None else None
+        return node is not None and any(segment.startswith(last) for segment in node.children)
+
+
+def _other_readings(least: bytes, decoded: bytes) -> Iterable[bytes]:
+    """Read a path as fully as anybody does, and as if it had an authority."""
+    cut = _CUT_OFF.sub(b"", decoded.replace(b"\\", _SLASH))
+    yield _merged(cut)
+    if cut.startswith(b"//"):
+        yield _merged(_AUTHORITY.sub(b"", cut, count=1))
+    if least.startswith(b"//"):
+        yield _AUTHORITY.sub(b"", least, count=1)
+
+
+def _merged(path: bytes) -> bytes:
+    return _SLASHES.sub(_SLASH, _PARAMETERS.sub(b"", path))
