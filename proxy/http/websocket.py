@@ -8,32 +8,29 @@ The handshake before the frames is in `upgrade`.
 """
 
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum, IntEnum, auto
 from typing import Final
 
-_FIN: Final = 0x80
-_RSV: Final = 0x70
-_OPCODE: Final = 0x0F
+_FIN, _RSV, _OPCODE, _CONTROL = 0x80, 0x70, 0x0F, 0x08
 _MASK: Final = 0x80
-_CONTINUATION, _TEXT, _BINARY, _CLOSE = 0x0, 0x1, 0x2, 0x8
-_OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, 0x9, 0xA})
-_CONTROL: Final = 0x8
+_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+_OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 
-# RFC 6455 5.2: up to 125 the length stands in the second octet; 126 and 127 announce 2 and 8 octets of it.
+# RFC 6455 5.2: a length up to 125 stands in the second octet; 126 and 127 there announce 2 and 8 octets of length, which
+# is at least so much then.
 _SHORT: Final = 125
-_TWO_OCTETS: Final = 126
+_EXTENDED: Final = {126: (2, 126), 127: (8, 65_536)}
 _MASK_KEY: Final = 4
-# The most that is kept of a frame that came in part: a whole close frame, masked.
+# The most that is kept of a frame that came in part: a close frame but for its last octet.
 _KEPT: Final = 2 + _MASK_KEY + _SHORT
 
-# RFC 6455 5.5: a control frame has at most 125 octets of payload; two of them are the code.
+# RFC 6455 5.5: a control frame has at most 125 octets of payload, and two are the code.
 _REASON_BYTES: Final = 123
 
 
 class CloseCode(IntEnum):
-    """Why a connection is closed (RFC 6455 7.4.1 and its IANA registry): those that a relay has reason to send."""
+    """Why a connection is closed (RFC 6455 7.4.1 and its IANA registry): the codes that a relay has reason to send."""
 
-    NORMAL = 1000
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002
     MESSAGE_TOO_BIG = 1009
@@ -46,34 +43,35 @@ class CloseCode(IntEnum):
 class Sender(Enum):
     """Who sent the frames."""
 
-    CLIENT = _MASK
-    SERVER = 0
+    CLIENT = auto()
+    SERVER = auto()
 
 
 class Extensions(Enum):
-    """Whether the handshake agreed on extensions, which may use the reserved bits."""
+    """Whether the handshake agreed on an extension, which may then use the reserved bits."""
 
-    NONE = 0
-    NEGOTIATED = _RSV
+    NONE = auto()
+    NEGOTIATED = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class WebSocketLimits:
-    """How big a message may be, in the form that it is transferred in."""
+    """How large a message may be, as it is transferred."""
 
     message_bytes: int
     fragments: int
+    """Frames of one message; those without payload count as well."""
 
 
 class WebSocketViolation(Exception):
     """Frames that are not relayed.
 
-    `close_code` is what the sender is told. `border` is the offset in the data just given up to which all is well, None if
-    the offending frame began in earlier data: then no frame can be put in any more.
+    `close_code` is what to tell the peers. `border` is how much of the data just given is still good and ends with a frame;
+    None if the offending frame began in earlier data, so that no frame can be put in any more.
     """
 
     def __init__(self, close_code: CloseCode, reason: str, border: int | None) -> None:
-        """`reason` is a short fixed text that may stand in a close frame."""
+        """`reason` is a short fixed text, which may stand in a close frame."""
         super().__init__(close_code, reason, border)
         self.close_code = close_code
         self.reason = reason
@@ -84,15 +82,220 @@ class WebSocketViolation(Exception):
         return f"{self.reason} ({self.close_code.value})"
 
 
+class FrameTracker:
+    """Follows the frames that one side sends.
+
+    `frames` and `messages` are counted when the header of a frame, and of the last frame of a message, has passed. After a
+    violation the tracker must not be used any more.
+    """
+
+    __slots__ = (
+        "_faults",
+        "_fragments",
+        "_header",
+        "_kept",
+        "_limits",
+        "_mask",
+        "_message_bytes",
+        "_rest",
+        "_short",
+        "_single",
+        "close_code",
+        "close_sent",
+        "frames",
+        "messages",
+    )
+
+    def __init__(self, sender: Sender, limits: WebSocketLimits, extensions: Extensions) -> None:
+        """Begin at the first octet behind the handshake."""
+        self.frames = 0
+        self.messages = 0
+        self.close_sent = False
+        """A whole close frame has passed: nothing may follow it."""
+        self.close_code: int | None = None
+        """What it said, if it did."""
+        self._limits = limits
+        self._mask = _MASK if sender is Sender.CLIENT else 0
+        self._header = 2 + _MASK_KEY if sender is Sender.CLIENT else 2
+        self._short = min(_SHORT, limits.message_bytes)
+        self._faults = _FAULTS[extensions]
+        self._single = _SINGLE[extensions]
+        self._kept = b""
+        """A frame that came in part, as long as its length is not known."""
+        self._rest = 0
+        """Octets until a frame ends whose length is known."""
+        self._message_bytes = 0
+        self._fragments = 0
+        """Frames so far of the message that is being sent in fragments; 0 if none is."""
+
+    @property
+    def at_frame_border(self) -> bool:
+        """Whether a frame can be put in behind what was given so far."""
+        return not self._kept and not self._rest
+
+    def receive_data(self, data: bytes) -> int | None:
+        """Follow the frames in `data`. Raises WebSocketViolation.
+
+        Returns how many octets of `data` come before the first border that it reaches: where the first frame ends that does
+        so in it. There, a frame can be put in. None if the data ends within the frame in which it begins.
+        """
+        position = self._end_of_begun(data)
+        if position is None:
+            return None
+        size = len(data)
+        border = position
+        header, mask, short = self._header, self._mask, self._short
+        while position < size:
+            # Nearly all frames are short messages in one piece. The others, and what is wrong, take the careful way.
+            if (
+                not self._fragments
+                and position + 1 < size
+                and data[position] in self._single
+                and (length := data[position + 1] ^ mask) <= short
+            ):
+                self.messages += 1
+                position += header + length
+            else:
+                length = self._frame(data, position)
+                if not length:
+                    self._kept = data[position:]
+                    return border or None
+                position += length
+            self.frames += 1
+            border = border or position
+        self._rest = position - size
+        return border if 0 < border <= size else None
+
+    def _end_of_begun(self, data: bytes) -> int | None:
+        """Return where the frame ends that earlier data left unfinished, perhaps behind `data`; None if that is not known."""
+        if not self._kept:
+            return self._rest
+        begun = self._kept + data[:_KEPT]
+        try:
+            length = self._frame(begun, 0)
+        except WebSocketViolation as violation:
+            raise WebSocketViolation(violation.close_code, violation.reason, None) from None
+        if not length:
+            self._kept = begun
+            return None
+        end = length - len(self._kept)
+        self._kept = b""
+        self.frames += 1
+        return end
+
+    def _frame(self, data: bytes, start: int) -> int:
+        """Judge the frame at `start` and return its length; 0 if more of it is needed for that."""
+        # RFC 6455 5.5.1: nothing is sent behind a close frame.
+        if self.close_sent:
+            raise _protocol_error("data behind a close frame", start)
+        if len(data) - start < 2:
+            return 0
+        first, second = data[start], data[start + 1]
+        fault = self._faults[first]
+        if fault is not None:
+            raise _protocol_error(fault, start)
+        # RFC 6455 5.1: a client masks every frame, a server none.
+        if second & _MASK != self._mask:
+            raise _protocol_error("wrong masking", start)
+        if first & _CONTROL:
+            return self._control_frame(data, start, second & ~_MASK)
+        length, octets = second & ~_MASK, 0
+        if length > _SHORT:
+            length, octets = _extended_length(data, start, length)
+            if not octets:
+                return 0
+        self._count(first, length, start)
+        return self._header + octets + length
+
+    def _count(self, first: int, length: int, start: int) -> None:
+        """Add a frame to its message (RFC 6455 5.4)."""
+        is_continuation = first & _OPCODE == _CONTINUATION
+        if is_continuation and not self._fragments:
+            raise _protocol_error("continuation of no message", start)
+        if not is_continuation and self._fragments:
+            raise _protocol_error("message inside of another", start)
+        self._fragments += 1
+        self._message_bytes += length
+        if self._message_bytes > self._limits.message_bytes:
+            raise WebSocketViolation(CloseCode.MESSAGE_TOO_BIG, "message too big", start)
+        if self._fragments > self._limits.fragments:
+            raise WebSocketViolation(CloseCode.MESSAGE_TOO_BIG, "message in too many fragments", start)
+        if first & _FIN:
+            self.messages += 1
+            self._fragments = 0
+            self._message_bytes = 0
+
+    def _control_frame(self, data: bytes, start: int, length: int) -> int:
+        """Judge a control frame (RFC 6455 5.5); a close frame has to be there as a whole."""
+        if length > _SHORT:
+            raise _protocol_error("control frame too long", start)
+        end = start + self._header + length
+        if data[start] & _OPCODE == _CLOSE:
+            # RFC 6455 5.5.1: a body begins with a code of two octets.
+            if length == 1:
+                raise _protocol_error("close frame with half a code", start)
+            if end > len(data):
+                return 0
+            self._close(data[start + 2 : end])
+        return end - start
+
+    def _close(self, mask_and_payload: bytes) -> None:
+        self.close_sent = True
+        self._single = frozenset()
+        key, payload = mask_and_payload[: self._header - 2], mask_and_payload[self._header - 2 :]
+        if payload:
+            self.close_code = int.from_bytes(_masked(payload[:2], key) if key else payload[:2], "big")
+
+
+def _extended_length(data: bytes, start: int, announced: int) -> tuple[int, int]:
+    """Return the length of the payload and the octets that it is written in; 0 and 0 if they are not all there."""
+    octets, least = _EXTENDED[announced]
+    if len(data) < start + 2 + octets:
+        return 0, 0
+    length = int.from_bytes(data[start + 2 : start + 2 + octets], "big")
+    # RFC 6455 5.2: in as few octets as possible, and the most significant bit of 64 is 0.
+    if length < least or length >> 63:
+        raise _protocol_error("invalid length of a frame", start)
+    return length, octets
+
+
 def close_frame(code: CloseCode, reason: str, mask_key: bytes | None) -> bytes:
-    """Write a close frame (RFC 6455 5.5.1). To a server it must be masked, with four octets nobody can foresee (5.3)."""
+    """Write a close frame (RFC 6455 5.5.1), with as much of the reason as fits.
+
+    To a server it must be masked (5.3): four octets that nobody can foresee. To a client it must not be: None.
+    """
     payload = code.to_bytes(2, "big") + reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
-    first = bytes((_FIN | _CLOSE,))
     if mask_key is None:
-        return first + bytes((len(payload),)) + payload
-    return first + bytes((_MASK | len(payload),)) + mask_key + _masked(payload, mask_key)
+        return bytes((_FIN | _CLOSE, len(payload))) + payload
+    return bytes((_FIN | _CLOSE, _MASK | len(payload))) + mask_key + _masked(payload, mask_key)
 
 
-def _masked(payload: bytes, mask_key: bytes) -> bytes:
-    """Apply or undo a mask (RFC 6455 5.3)."""
-    return bytes(octet ^ mask_key[index % 4] for index, octet in enumerate(payload))
+def _masked(payload: bytes, key: bytes) -> bytes:
+    """Apply a mask, or undo it (RFC 6455 5.3)."""
+    return bytes(octet ^ key[index % _MASK_KEY] for index, octet in enumerate(payload))
+
+
+def _protocol_error(reason: str, border: int) -> WebSocketViolation:
+    return WebSocketViolation(CloseCode.PROTOCOL_ERROR, reason, border)
+
+
+def _fault(first: int, extensions: Extensions) -> str | None:
+    """Say what is wrong with the first octet of a frame, whatever surrounds it (RFC 6455 5.2)."""
+    if first & _RSV and extensions is Extensions.NONE:
+        return "reserved bit without an extension"
+    if first & _OPCODE not in _OPCODES:
+        return "unknown opcode"
+    if first & _CONTROL and not first & _FIN:
+        return "control frame in fragments"
+    return None
+
+
+_FAULTS: Final = {extensions: tuple(_fault(first, extensions) for first in range(256)) for extensions in Extensions}
+_SINGLE: Final = {
+    extensions: frozenset(
+        first
+        for first, fault in enumerate(faults)
+        if not fault and first & _FIN and first & _OPCODE in {_TEXT, _BINARY}
+    )
+    for extensions, faults in _FAULTS.items()
+}
