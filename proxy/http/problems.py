@@ -1,90 +1,163 @@
-"""Bodies of the proxy's own answers: problem+json (RFC 9457), or a small page for those who read HTML. Pure.
+"""The bodies of our own error answers: problem+json (RFC 9457), or a small HTML page for who prefers that.
 
-They say what happened and what to do, never what the proxy is made of.
+Nothing in them tells how or by what version they were made.
 """
 
-import html
 import json
-from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Final
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Final, NamedTuple
 
-PROBLEM_JSON: Final = "application/problem+json"
-HTML: Final = "text/html; charset=utf-8"
+from proxy.http.grammar import WHITESPACE
 
-# More of an Accept field is not looked at: a browser's has 150 bytes.
-_ACCEPT_BYTES: Final = 1_024
+# RFC 9110 section 15, RFC 6585: the reason phrase of each status that this proxy answers with by itself.
+TITLES: Final = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    421: "Misdirected Request",
+    426: "Upgrade Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+}
 
-_PAGE_HEAD: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark"><title>"""
-_PAGE_STYLE: Final = """</title><style>
-body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1.25rem}
-h1{font-size:1.5rem;margin:0 0 .5rem}dl{display:grid;grid-template-columns:auto 1fr;gap:.25rem 1rem}
-dt,small{opacity:.7}dd{margin:0}
-</style></head><body>
-"""
-_PAGE_END: Final = "</body></html>\n"
+_PROBLEM_JSON: Final = "application/problem+json"
+_HTML: Final = "text/html; charset=utf-8"
+
+# A browser sends 100 to 200 octets of Accept. The rest of a longer one does not count: it is work for a flood of errors.
+_ACCEPT_BYTES: Final = 1024
+# RFC 9110 12.4.2: a weight has at most three decimals.
+_WEIGHT: Final = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+# RFC 9110 12.5.1: the ranges that cover either answer, the most specific first. Any JSON is good enough for ours.
+_HTML_RANGES: Final = ((b"text/html",), (b"text/*",), (b"*/*",))
+_JSON_RANGES: Final = ((b"application/problem+json", b"application/json"), (b"application/*",), (b"*/*",))
+
+_OWN_MEMBERS: Final = frozenset({"type", "title", "status", "detail", "instance"})
+
+_PAGE_START: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>"""
+_PAGE_STYLE: Final = """</title>
+<style>
+body { margin: 20vh auto 2rem; max-width: 36rem; padding: 0 1.5rem; font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
+h1 { font-size: 1.5rem; margin: 0 0 .5rem }
+dt { font-weight: bold; text-transform: capitalize }
+dd { margin: 0 0 .5rem }
+small { opacity: .7 }
+</style>
+</head>
+<body>
+<h1>"""
+_PAGE_END: Final = "</body>\n</html>\n"
+
+
+class ProblemBody(NamedTuple):
+    """What an error answer carries."""
+
+    content_type: str
+    body: bytes
 
 
 def problem_response(
-    status: int, detail: str, accept: bytes | None, request_id: str, members: Mapping[str, str]
-) -> tuple[str, bytes]:
-    """Write the body for `status`; returns its media type and its bytes.
+    status: int, detail: str, accept: bytes | None, request_id: str, members: Mapping[str, object]
+) -> ProblemBody:
+    """Write the body of an error answer.
 
-    `accept` is the request's Accept field, `members` are added to the problem (RFC 9457 section 3.2).
+    `status` is one of `TITLES`; `detail` a sentence for the person who made the request, without capital and full stop;
+    `accept` the value of the request's Accept field, None if it has none. `members` are added to the problem (RFC 9457 3.2);
+    `type` and `title` among them replace `about:blank` and the phrase of the status.
     """
-    title = HTTPStatus(status).phrase
-    if accept is not None and prefers_html(accept):
-        return HTML, _page(status, title, detail, request_id, members).encode()
-    problem = {
+    problem: dict[str, object] = {
         "type": "about:blank",
-        "title": title,
+        "title": TITLES[status],
         "status": status,
         "detail": detail,
         "instance": request_id,
         **members,
     }
-    return PROBLEM_JSON, json.dumps(problem).encode() + b"\n"
+    if accept is not None and prefers_html(accept):
+        return ProblemBody(_HTML, _page(problem).encode(errors="replace"))
+    return ProblemBody(_PROBLEM_JSON, json.dumps(problem).encode() + b"\n")
 
 
-def _page(status: int, title: str, detail: str, request_id: str, members: Mapping[str, str]) -> str:
-    rows = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>" for name, value in members.items())
-    sentence = detail[:1].upper() + detail[1:]
-    return (
-        f"{_PAGE_HEAD}{status} {title}{_PAGE_STYLE}<h1>{status} {title}</h1>\n<p>{html.escape(sentence)}.</p>\n"
-        f"{f'<dl>{rows}</dl>' if rows else ''}<small>Request {html.escape(request_id)}</small>\n{_PAGE_END}"
-    )
+def pq_required(group: str, required: Sequence[str]) -> dict[str, object]:
+    """Return what a problem adds that refuses a classical key exchange: the negotiated group, and those that will do."""
+    return {
+        "type": "urn:plexigate:problem:pq-required",
+        "title": "Post-Quantum Key Exchange Required",
+        "group": group,
+        "required": list(required),
+        "remedy": "connect with a client that offers one of the required groups: a current Chrome, Edge, Firefox or Safari,"
+        " or a program that uses a current OpenSSL",
+    }
 
 
 def prefers_html(accept: bytes) -> bool:
-    """Whether an Accept field ranks HTML above JSON (RFC 9110 section 12.5.1); a tie goes to JSON."""
-    ranges = _media_ranges(accept[:_ACCEPT_BYTES])
-    return _quality(ranges, b"text", b"html") > max(
-        _quality(ranges, b"application", b"problem+json"), _quality(ranges, b"application", b"json")
+    """Say whether a client would rather have HTML than JSON (RFC 9110 12.5.1).
+
+    Of two formats with the same weight it rather has the one that it names more closely. If it takes neither, it gets JSON.
+    """
+    weights = _weights(accept)
+    html = _preference(weights, _HTML_RANGES)
+    return html[0] > 0 and html > _preference(weights, _JSON_RANGES)
+
+
+def _weights(accept: bytes) -> dict[bytes, float]:
+    """Return the weight of each media range; where a range stands twice, the higher one."""
+    elements = accept[:_ACCEPT_BYTES].split(b",")
+    if len(accept) > _ACCEPT_BYTES:
+        del elements[-1]
+    weights: dict[bytes, float] = {}
+    for element in elements:
+        media_range, *parameters = (part.strip(WHITESPACE).lower() for part in element.split(b";"))
+        weight = 1.0
+        for parameter in parameters:
+            if parameter.startswith(b"q="):
+                value = parameter[2:]
+                weight = float(value) if _WEIGHT.fullmatch(value) else 0.0
+        weights[media_range] = max(weight, weights.get(media_range, 0.0))
+    return weights
+
+
+def _preference(weights: dict[bytes, float], ranges: Sequence[Sequence[bytes]]) -> tuple[float, int]:
+    """Return the weight by the most specific range that covers a format, and how specific that is."""
+    for vagueness, alternatives in enumerate(ranges):
+        given = [weights[media_range] for media_range in alternatives if media_range in weights]
+        if given:
+            return max(given), -vagueness
+    return 0.0, -len(ranges)
+
+
+def _page(problem: Mapping[str, object]) -> str:
+    title = escape(f"{problem['status']} {problem['title']}")
+    detail = str(problem["detail"])
+    more = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(_text(value))}</dd>\n"
+        for name, value in problem.items()
+        if name not in _OWN_MEMBERS
+    )
+    return (
+        f"{_PAGE_START}{title}{_PAGE_STYLE}{title}</h1>\n<p>{escape(detail[:1].upper() + detail[1:])}.</p>\n"
+        + (f"<dl>\n{more}</dl>\n" if more else "")
+        + f"<p><small>Request {escape(str(problem['instance']))}</small></p>\n{_PAGE_END}"
     )
 
 
-def _media_ranges(accept: bytes) -> dict[bytes, float]:
-    ranges: dict[bytes, float] = {}
-    for element in accept.lower().split(b","):
-        media_range, *parameters = (part.strip(b" \t") for part in element.split(b";"))
-        weight = next((value[2:] for value in parameters if value.startswith(b"q=")), b"1")
-        ranges[media_range] = _weight(weight)
-    return ranges
-
-
-def _weight(text: bytes) -> float:
-    """A qvalue (RFC 9110 section 12.4.2); what is none counts as nothing."""
-    digits = text.replace(b".", b"", 1)
-    if not digits.isdigit() or len(text) > len("0.000"):
-        return 0.0
-    return min(float(text), 1.0)
-
-
-def _quality(ranges: Mapping[bytes, float], kind: bytes, subtype: bytes) -> float:
-    """The weight of the most specific range that covers a media type."""
-    for media_range in (kind + b"/" + subtype, kind + b"/*", b"*/*"):
-        if media_range in ranges:
-            return ranges[media_range]
-    return 0.0
+def _text(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
