@@ -80,7 +80,8 @@ async def test_two_tabs_chat_over_a_post_quantum_connection(demo: Demo, tmp_path
         await ada.type("Hello from the first tab")
         await grace.wait_until("document.querySelectorAll('.message').length === 1")
         await grace.type("<b>Hello</b> from the second")
-        await ada.wait_until("document.querySelectorAll('.message').length === 2")
+        for tab in (ada, grace):
+            await tab.wait_until("document.querySelectorAll('.message').length === 2")
         assert await texts(ada) == await texts(grace) == ["Hello from the first tab", "<b>Hello</b> from the second"]
         assert await ada.evaluate("badge.innerText.split(/\\s+/)") == ["X25519MLKEM768", "post-quantum"]
         assert await ada.evaluate("[...people.children].map((each) => each.innerText.split('\\n').pop())") == [
