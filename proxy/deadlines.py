@@ -58,12 +58,15 @@ class Deadlines:
     def _sweep_slice(self, rest: list[Watched]) -> None:
         now = self._loop.time()
         for watched in rest[:_SLICE]:
-            if watched.deadline <= now and watched in self._watched:
-                watched.deadline_passed(now)
+            if watched.deadline <= now:
+                # a callback of its own: one that fails must not keep the others, and all later sweeps, from happening
+                self._loop.call_soon(self._pass, watched, now)
         del rest[:_SLICE]
-        if self._timer is None:
-            return
         if rest:
             self._timer = self._loop.call_later(0, self._sweep_slice, rest)
         else:
             self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _pass(self, watched: Watched, now: float) -> None:
+        if watched.deadline <= now and watched in self._watched:
+            watched.deadline_passed(now)

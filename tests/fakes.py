@@ -1,0 +1,282 @@
+"""Stand-ins for what surrounds a unit: a loop whose turns and time a test makes, owners and observers that keep a record."""
+
+import asyncio
+import errno
+import heapq
+import select
+import socket
+from asyncio import AbstractEventLoop, Handle, TimerHandle
+from collections.abc import Callable
+from typing import Any
+
+from proxy.sockets import Linger, SocketStream
+from proxy.tls.handshake import Established, Failed
+from proxy.tls.stream import TlsStream
+
+LINGER = Linger(discard_bytes=262_144, seconds=2.0, flush_seconds=60.0)
+_MOST_TURNS = 10_000
+
+_Loop: Any = AbstractEventLoop
+
+
+class FakeLoop(_Loop):  # type: ignore[misc]  # as its stubs have 43 abstract methods, of which one needs ten
+    """An event loop with real sockets, in which nothing happens but by `turn`, and no time passes but by `advance`.
+
+    Strict where uvloop is fatal: it takes socket objects only, and a socket that is closed while it is registered is an error.
+    """
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.readers: dict[socket.socket, Callable[[], None]] = {}
+        self.writers: dict[socket.socket, Callable[[], None]] = {}
+        self.ready: list[Handle] = []
+        self.timers: list[TimerHandle] = []
+        self.failures: list[Exception] | None = None
+        """Exceptions of callbacks, for a test that expects some; None: there must be none."""
+
+    def time(self) -> float:
+        """The time of this loop."""
+        return self.now
+
+    def get_debug(self) -> bool:
+        """Handles ask."""
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """A callback failed."""
+        if self.failures is None:
+            raise context["exception"]
+        self.failures.append(context["exception"])
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+        """Register for reading."""
+        self.readers[_checked(fd)] = lambda: callback(*args)
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Unregister for reading."""
+        return self.readers.pop(_checked(fd), None) is not None
+
+    def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+        """Register for writing."""
+        self.writers[_checked(fd)] = lambda: callback(*args)
+
+    def remove_writer(self, fd: Any) -> bool:
+        """Unregister for writing."""
+        return self.writers.pop(_checked(fd), None) is not None
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
+        """Run in the next turn."""
+        handle = Handle(callback, args, self, context)
+        self.ready.append(handle)
+        return handle
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> TimerHandle:
+        """Run when `advance` has come so far."""
+        timer = TimerHandle(self.now + delay, callback, args, self, context)
+        heapq.heappush(self.timers, timer)
+        return timer
+
+    def _timer_handle_cancelled(self, timer: TimerHandle) -> None:
+        self.timers = [one for one in self.timers if one is not timer]  # a running one is not among them any more
+        heapq.heapify(self.timers)
+
+    def turn(self) -> bool:
+        """One turn: what the sockets report, then what was called soon before it. Whether anything happened."""
+        ready, self.ready = self.ready, []
+        everything = {*self.readers, *self.writers}
+        readable, writable, _ = select.select(list(self.readers), list(self.writers), [], 0)
+        for sock in everything:
+            if sock in readable and sock in self.readers:
+                self.readers[sock]()
+            if sock in writable and sock in self.writers:
+                self.writers[sock]()
+        for handle in ready:
+            if not handle.cancelled():
+                handle._run()
+        return bool(ready or readable or writable)
+
+    def settle(self) -> None:
+        """Turn until nothing happens any more."""
+        for _ in range(_MOST_TURNS):
+            if not self.turn():
+                return
+        raise AssertionError("the loop never comes to rest")
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, timer by timer."""
+        end = self.now + seconds
+        while self.timers and self.timers[0].when() <= end:
+            self.next_timer()
+        self.now = end
+        self.settle()
+
+    def next_timer(self) -> None:
+        """Go to the next timer, and let happen what follows from it."""
+        timer = heapq.heappop(self.timers)
+        self.now = max(self.now, timer.when())
+        timer._run()
+        self.settle()
+
+
+def _checked(fd: Any) -> socket.socket:
+    assert isinstance(fd, socket.socket), "uvloop aborts the process when it gets a number"
+    assert fd.fileno() >= 0, "closed before it was unregistered"
+    return fd
+
+
+class RecordingOwner:
+    """Owner of a `SocketStream` or a `TlsStream`. `events` has what happened, in order; neighbouring data is joined."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.when_data: Callable[[bytes], None] = lambda _: None
+        self.when_eof: Callable[[], None] = lambda: None
+        self.when_paused: Callable[[], None] = lambda: None
+        self.when_resumed: Callable[[], None] = lambda: None
+        self.when_lost: Callable[[], None] = lambda: None
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Note the bytes, then do what the test wants done."""
+        piece = bytes(data)
+        before = self.events.pop()[1] if self.events and self.events[-1][0] == "data" else b""
+        self.events.append(("data", before + piece))
+        self.when_data(piece)
+
+    def eof_received(self) -> None:
+        """Note it."""
+        self.events.append(("eof", None))
+        self.when_eof()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """Note the kind of error."""
+        self.events.append(("lost", None if error is None else type(error)))
+        self.when_lost()
+
+    def pause_writing(self) -> None:
+        """Note it."""
+        self.events.append(("pause", None))
+        self.when_paused()
+
+    def resume_writing(self) -> None:
+        """Note it."""
+        self.events.append(("resume", None))
+        self.when_resumed()
+
+    @property
+    def data(self) -> bytes:
+        """Everything received."""
+        return b"".join(value for kind, value in self.events if kind == "data")
+
+    @property
+    def kinds(self) -> list[str]:
+        """What happened, without details."""
+        return [kind for kind, _ in self.events]
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection is gone, which must be the last thing and happen once."""
+        return "lost" in self.kinds and self.kinds.index("lost") == len(self.kinds) - 1
+
+
+class RecordingObserver:
+    """Whoever waits for a handshake: `results` and `failures` as they came; the streams get a `RecordingOwner` each."""
+
+    def __init__(self) -> None:
+        self.results: list[Established] = []
+        self.failures: list[Failed] = []
+        self.streams: list[TlsStream] = []
+        self.owners: list[RecordingOwner] = []
+        self.when_established: Callable[[TlsStream], None] = lambda _: None
+
+    def handshake_established(self, result: Established, stream: TlsStream) -> None:
+        """Take the stream over."""
+        self.results.append(result)
+        self.streams.append(stream)
+        self.owners.append(RecordingOwner())
+        stream.owner = self.owners[-1]
+        self.when_established(stream)
+
+    def handshake_failed(self, failure: Failed) -> None:
+        """Note why."""
+        self.failures.append(failure)
+
+    @property
+    def calls(self) -> int:
+        """How many times it was told anything; once is right."""
+        return len(self.results) + len(self.failures)
+
+
+class ScriptedSocket(socket.socket):
+    """One end of a pair whose `send` and `shutdown` can be made to fail, as a reset of the peer makes them."""
+
+    send_error: OSError | None = None
+    shutdown_error: OSError | None = None
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Fail or send."""
+        if self.send_error is not None:
+            raise self.send_error
+        return super().send(data, flags)
+
+    def shutdown(self, how: int) -> None:
+        """Fail or shut down."""
+        if self.shutdown_error is not None:
+            raise self.shutdown_error
+        super().shutdown(how)
+
+
+def broken_pipe() -> OSError:
+    """What `send` raises when the peer has closed."""
+    return OSError(errno.EPIPE, "Broken pipe")
+
+
+class Wire:
+    """A `SocketStream` on one end of a socket pair, the test on the other (`peer`, which never blocks)."""
+
+    def __init__(self, loop: AbstractEventLoop, owner: RecordingOwner | None = None, linger: Linger = LINGER) -> None:
+        ours, self.peer = socket.socketpair()
+        ours.settimeout(0)
+        self.peer.settimeout(0)
+        self.sock = ScriptedSocket(fileno=ours.detach())
+        self.owner = owner or RecordingOwner()
+        self.closed: list[bool] = []
+        view = memoryview(bytearray(65_536))
+        self.stream = SocketStream(loop, self.sock, self.owner, view, linger, lambda: self.closed.append(True))
+
+    def limit_buffers(self, size: int = 4_096) -> None:
+        """Have the kernel take little, so that writing blocks soon."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
+        self.peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+    def received(self, limit: int = 1 << 24) -> bytes:
+        """Read what has arrived at the peer, up to `limit` bytes; a FIN is no error."""
+        data = b""
+        while len(data) < limit:
+            try:
+                piece = self.peer.recv(limit - len(data))
+            except BlockingIOError:
+                break
+            if not piece:
+                break
+            data += piece
+        return data
+
+    @property
+    def peer_sees_end(self) -> bool:
+        """Whether the peer, who has read everything, reads the end of the stream (not a reset)."""
+        try:
+            return self.peer.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        """Give both ends back."""
+        self.peer.close()
+        self.sock.close()
+
+    async def gone(self) -> None:
+        """Wait until the stream has lost its socket; for real loops."""
+        lost = asyncio.get_running_loop().create_future()
+        self.owner.when_lost = lambda: lost.set_result(None)
+        if not self.owner.is_lost:
+            await lost
