@@ -123,7 +123,7 @@ class _Building:
         self._problems: list[Problem] = list(loaded.warnings)
         limits = loaded.config.limits
         self._tls_limits = TlsLimits(limits.key_updates_per_minute)
-        self._linger = Linger(limits.linger_bytes, limits.linger_seconds)
+        self._linger = Linger(limits.linger_bytes, limits.linger_seconds, limits.write_idle_seconds)
 
     def build(self, now: datetime) -> Generation:
         loaded, config = self._loaded, self._loaded.config

@@ -7,19 +7,17 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from proxy.deadlines import Deadlines
 from proxy.http.downstream import ClientFacts, Downstream
-from proxy.http.headers import ForwardedPeer
 from proxy.http.service import HttpService
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.sockets import Linger, SocketStream
 from proxy.tls.handshake import Established, Failed, Handshake, HandshakePolicy
 from proxy.tls.stream import BioPair, TlsStream
-from proxy.upstream.dial import keep_alive
 
 # Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
 _ACCEPTS_PER_TURN: Final = 16
@@ -105,7 +103,7 @@ class Listener:
                 if error.errno in _EXHAUSTED:
                     self._pause(listening)
                 return
-            self._accepted(sock, address[0])
+            self._accepted(sock, address[0].partition("%")[0])  # a link-local address comes with its zone
 
     def _pause(self, listening: socket.socket) -> None:
         loop = self._services.loop
@@ -125,8 +123,6 @@ class Listener:
             sock.close()
             return
         sock.settimeout(0)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_alive(sock)
         self._open += 1
         self._in_flight += 1
         self._per_address[address] += 1
@@ -178,9 +174,9 @@ class _Arrival:
         self._over()
         services, runtime = self._services, self._runtime
         services.counters.handshake(runtime.name, result.identity.name, result.outcome)
-        address = ip_address(self._address.partition("%")[0])
-        peer = ForwardedPeer.of(address, result.group_name, is_trusted=_is_in(address, runtime.trusted_peers))
-        stream.owner = Downstream(services.http, stream, ClientFacts(str(address), runtime.name, result, peer))
+        is_trusted = bool(runtime.trusted_peers) and _is_in(self._address, runtime.trusted_peers)
+        facts = ClientFacts(self._address, runtime.name, result, is_trusted)
+        stream.owner = Downstream(services.http, stream, facts)
 
     def handshake_failed(self, failure: Failed) -> None:
         self._over()
@@ -207,7 +203,8 @@ class _Arrival:
         self._listener.handshake_over()
 
 
-def _is_in(address: IPv4Address | IPv6Address, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def _is_in(peer: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    address = ip_address(peer)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return any((mapped or address) in network for network in networks)
 

@@ -40,10 +40,15 @@ class StreamOwner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Linger:
-    """How much is discarded, and for how long, of what a peer still sends after our end (RFC 9112 section 9.6)."""
+    """How long the end of a connection may take.
+
+    `flush_seconds` for the peer to take what was written before; then, after our FIN, at most `discard_bytes` and `seconds` of
+    what it still sends are read and discarded (RFC 9112 section 9.6).
+    """
 
     discard_bytes: int
     seconds: float
+    flush_seconds: float
 
 
 class SocketStream:
@@ -204,24 +209,36 @@ class SocketStream:
         """Flush, end our direction (FIN), then discard what still arrives, up to a count of bytes and a time; then close.
 
         Without the discarding a peer that is still sending gets a reset, which can destroy our last bytes before they are
-        read (RFC 9112 section 9.6).
+        read (RFC 9112 section 9.6). Flushing has a time of its own: a slow reader is no reason to cut off what it reads.
         """
         if self._sock is None or self._wants_end:
             return
         self._wants_end = True
         self._discard_left = self._linger_limits.discard_bytes
-        self._linger = self._loop.call_later(self._linger_limits.seconds, self._lose, None)
-        if not self._backlog:
+        if self._backlog:
+            self._linger = self._loop.call_later(self._linger_limits.flush_seconds, self._lose, None)
+        else:
             self._end()
 
     def _end(self) -> None:
         assert self._sock is not None  # only reached with a live socket
+        if self._linger is not None:
+            self._linger.cancel()
+        self._linger = self._loop.call_later(self._linger_limits.seconds, self._lose, None)
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             self._fail_soon(error)
             return
         self.resume_reading()
+
+    def end_at_once(self) -> None:
+        """Flush, then close without lingering: for a peer that has said that it sends no more."""
+        if self._backlog:
+            self.end()
+        elif self._sock is not None and not self._wants_end:
+            self._wants_end = True
+            self.abort()
 
     def abort(self) -> None:
         """Close at once; the owner hears of it in the next turn of the loop. Kept bytes are lost."""

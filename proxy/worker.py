@@ -18,6 +18,7 @@ from proxy.observe.log import Log
 from proxy.observe.startup import ListenerReport
 from proxy.tasks import Tasks
 from proxy.tls.stream import BioPair
+from proxy.upstream.dial import tune
 from proxy.upstream.pool import PoolResources
 
 # One read of an upstream; a client's are cut to a record (see Listener).
@@ -50,6 +51,7 @@ def listening_socket(listener: str, bind: Bind) -> socket.socket:
     try:
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tune(sock)
         if family == socket.AF_INET6:
             # each family has its own entry in `bind`, so that what is reachable stands in the configuration
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

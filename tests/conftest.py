@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import hypothesis
-import pytest
 import uvloop
 
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
@@ -12,8 +11,6 @@ hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples
 hypothesis.settings.load_profile("plexigate")
 
 
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run asynchronous tests on the loop of the product."""
     return {"uvloop": uvloop.new_event_loop}

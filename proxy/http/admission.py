@@ -1,14 +1,16 @@
 """Whether a well-framed request may go to an upstream, and to which. Pure."""
 
+from typing import Final
+
 from proxy.http.exchange import Refusal
 from proxy.http.framing import RequestFraming
+from proxy.http.problems import pq_required
 from proxy.http.routing import AmbiguousPath, RouteTable
 from proxy.http.service import RouteTarget
 from proxy.tls.handshake import Established
 
-_PQ_REMEDY = (
-    "use a client that supports hybrid key exchange, such as X25519MLKEM768 in a current browser or OpenSSL 3.5"
-)
+# What nearly every client with post-quantum key exchange offers; a listener may take others as well.
+_USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
 
 
 def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | Refusal:
@@ -24,11 +26,11 @@ def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTar
         return Refusal(404, "nothing is served here", "no_route")
     target = route.payload
     if target.requires_pq and not (tls.group is not None and tls.group.is_quantum_safe):
-        group = "unknown" if tls.group is None else tls.group.name
+        group = tls.group_name
         return Refusal(
             403,
             f"this route requires post-quantum key exchange; your connection uses {group}",
             "route_requires_pq",
-            {"group": group, "required": "a hybrid or post-quantum group", "remedy": _PQ_REMEDY},
+            pq_required(group, _USUAL_GROUPS),
         )
     return target

@@ -5,6 +5,7 @@ One exchange runs at a time. What a client pipelines behind it waits in a bounde
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from ipaddress import ip_address
 from typing import Final
 
 from proxy.deadlines import NEVER
@@ -33,7 +34,8 @@ class ClientFacts:
     address: str
     listener: str
     tls: Established
-    peer: ForwardedPeer
+    is_trusted: bool
+    """Whether the forwarding fields of this peer are believed."""
 
 
 class _State(Enum):
@@ -57,6 +59,7 @@ class Downstream:
         "_head",
         "_is_reading",
         "_is_write_paused",
+        "_peer",
         "_peer_ended",
         "_scanned",
         "_service",
@@ -77,6 +80,7 @@ class Downstream:
         self._exchange: Exchange | None = None
         self._head: RequestHead | None = None
         self._framing: RequestFraming | None = None
+        self._peer: ForwardedPeer | None = None
         self._is_reading = True
         self._is_write_paused = False
         self._peer_ended = False
@@ -176,7 +180,11 @@ class Downstream:
         self.deadline = NEVER
         self._head, self._framing = head, framing
         facts = self._facts
-        request_id = trusted_request_id(framing.fields, facts.peer) or service.new_request_id()
+        peer = self._peer
+        if peer is None:
+            address = ip_address(facts.address)
+            peer = self._peer = ForwardedPeer.of(address, facts.tls.group_name, is_trusted=facts.is_trusted)
+        request_id = trusted_request_id(framing.fields, peer) or service.new_request_id()
         exchange = self._exchange = Exchange(self, service, head, framing, request_id)
         admitted = admit(framing, facts.tls, service.runtime.routes)
         if isinstance(admitted, Refusal):
@@ -190,7 +198,7 @@ class Downstream:
             if not self._feed_body(exchange, data):
                 return
         exchange.progress.route = admitted.label
-        exchange.start(admitted, facts.peer)
+        exchange.start(admitted, peer)
         self._await_body()
 
     def _refuse_head(self, error: MalformedMessage) -> None:

@@ -75,7 +75,7 @@ class Refusal:
     status: int
     detail: str
     reason: str
-    members: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -1,17 +1,17 @@
 """The bytes of an answer that the proxy gives itself. Pure."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 from proxy.http.exchange import Refusal
 from proxy.http.head import RequestHead
-from proxy.http.problems import problem_response
+from proxy.http.problems import TITLES, problem_response
 
+_UPGRADE_REQUIRED: Final = 426
 # Fields that a status must or should bring with it.
 _EXTRA_FIELDS: Final = {
     # RFC 6455 section 4.4, RFC 9110 section 15.5.22
-    426: b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    _UPGRADE_REQUIRED: b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
     # RFC 9110 section 15.6.4: soon, as the cause is usually a restart or a burst
     503: b"Retry-After: 1\r\n",
 }
@@ -30,18 +30,17 @@ def refusal_response(
 ) -> Answer:
     """Write the answer; `head` is None when the request was not understood."""
     accept = None if head is None else _accept(head)
-    content_type, body = problem_response(
-        refusal.status, refusal.detail, accept, request_id.decode("ascii"), refusal.members
-    )
+    sentence = f"{refusal.detail[:1].upper()}{refusal.detail[1:]}."
+    content_type, body = problem_response(refusal.status, sentence, accept, request_id, refusal.members)
     sent = b"" if head is not None and head.method == b"HEAD" else body
     lines = b"".join(
         (
-            b"HTTP/1.1 %d %b\r\n" % (refusal.status, HTTPStatus(refusal.status).phrase.encode()),
-            b"Content-Type: %b\r\n" % content_type.encode(),
+            b"HTTP/1.1 %d %b\r\n" % (refusal.status, TITLES[refusal.status].encode()),
+            b"Content-Type: %b\r\n" % content_type,
             b"Content-Length: %d\r\nDate: %b\r\nCache-Control: no-store\r\n" % (len(body), date),
             b"X-Request-Id: %b\r\n" % request_id,
             _EXTRA_FIELDS.get(refusal.status, b""),
-            _connection(head, stays=stays, upgrades=refusal.status == HTTPStatus.UPGRADE_REQUIRED),
+            _connection(head, stays=stays, upgrades=refusal.status == _UPGRADE_REQUIRED),
             b"\r\n",
         )
     )
@@ -58,4 +57,6 @@ def _connection(head: RequestHead | None, *, stays: bool, upgrades: bool) -> byt
 
 
 def _accept(head: RequestHead) -> bytes | None:
-    return next((value for name, value in head.headers if name.lower() == b"accept"), None)
+    """The value of all Accept lines (RFC 9110 section 5.3), None if there is none."""
+    values = [value for name, value in head.headers if name.lower() == b"accept"]
+    return b", ".join(values) if values else None

@@ -1,7 +1,7 @@
 """Lines of the access log: one for each request, one for each handshake that failed or was refused. Pure.
 
 A request's line costs about two microseconds, so JSON is written by a template: numbers as they are, text through the escaping
-of the `json` module. Any bytes give valid JSON.
+of the `json` module. Any text gives one line of valid JSON, in ASCII.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,16 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-# The only texts in a line that come from a client unbounded: a path may have 8 KB, and a log line should not.
+from proxy.tls.groups import KNOWN
+
+# A path may have 8 KB, and ten thousand lines may wait for a slow disk.
 _SHOWN_CHARACTERS: Final = 1_024
+# A hello of 64 KB can list 32,000 groups; clients that exist list below ten.
+_SHOWN_GROUPS: Final = 32
 _TERMINAL_PATH: Final = 60
+
+_GROUP_NAMES: Final = {group.code_point: group.name for group in KNOWN.values()}
+_STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
 
 @dataclass(slots=True)
@@ -62,23 +69,6 @@ class HandshakeRecord:
     duration: float
 
 
-class _Clock:
-    """RFC 3339 in UTC with milliseconds; the second is formatted once for all of its lines."""
-
-    __slots__ = ("_second", "_text")
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
-
-    def shown(self, time: float) -> str:
-        second = int(time)
-        if second != self._second:
-            self._second = second
-            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return "%s.%03dZ" % (self._text, (time - second) * 1000)  # noqa: UP031 - a third of the cost of an f-string here
-
-
 class JsonLines:
     """Writes records as JSON, a line each."""
 
@@ -87,15 +77,15 @@ class JsonLines:
         self._clock = _Clock()
 
     def request(self, record: RequestRecord) -> bytes:
-        """The line of a request."""
+        """Write the line of a request."""
         line = (
-            '{"time":"%s","client":"%s","listener":"%s","name":%s,"host":%s,"method":%s,"path":%s,"status":%d,'  # noqa: UP031
+            '{"time":"%s","client":%s,"listener":%s,"name":%s,"host":%s,"method":%s,"path":%s,"status":%d,'  # noqa: UP031
             '"request_bytes":%d,"response_bytes":%d,"first_byte_ms":%.3f,"duration_ms":%.3f,"upstream":%s,"route":%s,'
-            '"group":"%s","outcome":"%s","resumed":%s,"request_id":%s'
+            '"group":%s,"outcome":%s,"resumed":%s,"request_id":%s'
             % (
                 self._clock.shown(record.time),
-                record.client,
-                record.listener,
+                quoted(record.client),
+                quoted(record.listener),
                 _text(record.name),
                 _text(record.host),
                 _text(record.method),
@@ -107,8 +97,8 @@ class JsonLines:
                 record.duration * 1000,
                 _text(record.upstream),
                 _text(record.route),
-                record.group,
-                record.outcome,
+                quoted(record.group),
+                quoted(record.outcome),
                 "true" if record.resumed else "false",
                 _text(record.request_id),
             )
@@ -122,20 +112,14 @@ class JsonLines:
         return (line + "}\n").encode("ascii")
 
     def handshake(self, record: HandshakeRecord) -> bytes:
-        """The line of a failed handshake."""
-        groups = ",".join(f'"0x{code_point:04x}"' for code_point in record.groups[:32])
+        """Write the line of a handshake that came to nothing."""
+        groups = ",".join(map(quoted, _group_names(record.groups)))
         return (
             f'{{"time":"{self._clock.shown(record.time)}","event":"handshake_failed","client":{quoted(record.client)},'
-            f'"listener":"{record.listener}","name":{_text(record.name)},"reason":"{record.reason}",'
+            f'"listener":{quoted(record.listener)},"name":{_text(record.name)},"reason":{_text(record.reason)},'
             f'"detail":{_text(record.detail)},"alert":{_text(record.alert)},"groups":[{groups}],'
             f'"duration_ms":{record.duration * 1000:.3f}}}\n'
         ).encode("ascii")
-
-
-def _text(value: str | None) -> str:
-    if value is None:
-        return "null"
-    return quoted(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "...")
 
 
 class PrettyLines:
@@ -147,10 +131,8 @@ class PrettyLines:
         self._console = console
 
     def request(self, record: RequestRecord) -> bytes:
-        """The line of a request."""
-        path = _printable((record.host or "-") + (record.path or "-"))
-        if len(path) > _TERMINAL_PATH:
-            path = path[: _TERMINAL_PATH - 3] + "..."
+        """Write the line of a request."""
+        path = _printable((record.host or "-") + (record.path or "-"), _TERMINAL_PATH)
         line = Text.assemble(
             (self._clock.shown(record.time)[11:], "dim"),
             "  ",
@@ -168,14 +150,18 @@ class PrettyLines:
         return self._rendered(line)
 
     def handshake(self, record: HandshakeRecord) -> bytes:
-        """The line of a failed handshake."""
-        alert = f" (alert {record.alert})" if record.alert else ""
+        """Write the line of a handshake that came to nothing."""
+        alert = f" (alert {_printable(record.alert)})" if record.alert else ""
         line = Text.assemble(
             (self._clock.shown(record.time)[11:], "dim"),
             "  ",
             ("TLS", "bold red"),
-            f"  {record.reason}: {_printable(record.detail)}{alert}  {record.client}",
+            f"  {_printable(record.reason)}: {_printable(record.detail)}{alert}  {_printable(record.client)}",
         )
+        if record.name is not None:
+            line.append(f"  asked for {_printable(record.name)}")
+        if record.groups:
+            line.append(f"  offered {', '.join(_group_names(record.groups))}", "dim")
         return self._rendered(line)
 
     def _rendered(self, line: Text) -> bytes:
@@ -184,12 +170,37 @@ class PrettyLines:
         return capture.get().encode("utf-8", "replace")
 
 
-_STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow"}
+class _Clock:
+    """RFC 3339 in UTC with milliseconds; the second is formatted once for all of its lines."""
+
+    __slots__ = ("_second", "_text")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def shown(self, time: float) -> str:
+        second = int(time)
+        if second != self._second:
+            self._second = second
+            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return "%s.%03dZ" % (self._text, (time - second) * 1000)  # noqa: UP031 - a third of the cost of an f-string here
 
 
-def _printable(value: str) -> str:
-    """Escape what could steer a terminal."""
-    return value if value.isprintable() else value.encode("unicode_escape").decode("ascii")
+def _text(value: str | None) -> str:
+    if value is None:
+        return "null"
+    return quoted(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "...")
+
+
+def _printable(value: str, most: int = _SHOWN_CHARACTERS) -> str:
+    """Escape what could steer a terminal, and cut what is longer than `most`."""
+    shown = value if value.isprintable() else value.encode("unicode_escape").decode("ascii")
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
+
+
+def _group_names(code_points: Sequence[int]) -> list[str]:
+    return [_GROUP_NAMES.get(code_point) or f"0x{code_point:04x}" for code_point in code_points[:_SHOWN_GROUPS]]
 
 
 def _size(count: int) -> str:

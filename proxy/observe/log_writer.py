@@ -1,18 +1,29 @@
 """Writes log lines to a file descriptor without the loop ever waiting for it.
 
-The loop's side appends to a bounded queue. A daemon thread collects lines for a moment and writes them in one piece; when it
-cannot keep up (a slow disk, a pipe that nobody reads), new lines are dropped, counted, and the count is logged once there is
-room. An error of the file is counted too: a proxy does not end because its log cannot be written.
+Theory of operation. The loop's side appends to a bounded queue. A daemon thread collects lines for a moment and writes them
+in few pieces; where it cannot keep up (a slow disk, a pipe that nobody reads), new lines are dropped. An error of the file
+loses what could not be written: a proxy does not end because its log cannot be written. Both are counted, and the count is
+logged once there is room.
+
+There is no lock: `append` and `popleft` of a deque are safe between two threads, and every attribute has one thread that
+writes it. A wake-up cannot be lost: the thread ends a round only when it has seen the queue empty, so the line that makes it
+one line long again is the one that wakes it.
 """
 
 import os
+import select
+import stat
 import threading
+import time
 from collections import deque
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 # Lines of a tenth of a second go out together: at 20,000 requests a second one write in place of 2,000.
 _COLLECT_SECONDS: Final = 0.1
+_PIECE_BYTES: Final = 65_536
+_ROOM_MILLISECONDS: Final = 100
 
 
 class LogWriter:
@@ -23,60 +34,139 @@ class LogWriter:
 
         Raises `OSError` when the file cannot be opened.
         """
+        self._path = None if isinstance(target, int) else target
         self._descriptor = target if isinstance(target, int) else _opened(target)
+        self._piece_bytes = _piece_bytes(self._descriptor)
         self._queue_lines = queue_lines
         self._queue: deque[bytes] = deque()
         self._has_lines = threading.Event()
-        self._is_closing = threading.Event()
-        self.dropped = 0
+        self._is_urgent = threading.Event()
+        self._is_closing = False
+        self._reopens = False
+        # Whether what was written last is a part of a line.
+        self._is_torn = False
+        self._unwritten = 0
         self._reported = 0
+        self.dropped = 0
+        """Lines that found the queue full."""
         self.errors = 0
+        """Attempts to write or to reopen that failed."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
+    # -- the loop's side
+
     def write(self, line: bytes) -> None:
-        """Queue a finished line; drop and count it when the queue is full. Called by the loop only."""
+        """Queue a finished line; drop and count it when the queue is full."""
         queue = self._queue
         if len(queue) >= self._queue_lines:
             self.dropped += 1
             return
         queue.append(line)
-        if len(queue) == 1:
+        waiting = len(queue)
+        if waiting == 1:
             self._has_lines.set()
+        if waiting * 2 >= self._queue_lines:
+            self._is_urgent.set()
 
-    def close(self, seconds: float) -> None:
-        """Write what is queued, for `seconds` at most."""
-        self._is_closing.set()
-        self._has_lines.set()
+    def reopen(self) -> None:
+        """Open the file of that name again before the next line is written, as it was renamed. Not for a descriptor.
+
+        If that fails, the old file is kept.
+        """
+        self._reopens = True
+        self._wake()
+
+    def close(self, seconds: float) -> bool:
+        """Write what is queued, for `seconds` at most; say whether that was enough. Nothing may be written afterwards."""
+        self._is_closing = True
+        self._wake()
         self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _wake(self) -> None:
+        self._is_urgent.set()
+        self._has_lines.set()
+
+    # -- the thread's side
 
     def _run(self) -> None:
-        while True:
+        is_last = False
+        while not is_last:
             self._has_lines.wait()
-            self._is_closing.wait(_COLLECT_SECONDS)
+            self._is_urgent.wait(_COLLECT_SECONDS)
+            # Both before the queue is looked at: what comes later sets them again.
             self._has_lines.clear()
+            self._is_urgent.clear()
+            is_last = self._is_closing
+            if self._reopens:
+                self._reopen()
             while self._queue:
-                self._write_all(self._batch())
-            if self._is_closing.is_set() and not self._queue:
-                return
+                lines = self._piece()
+                self._unwritten += self._write_all(b"".join(lines))
+                self._report_loss()
+        self._report_loss()
+        if self._path is not None:
+            os.close(self._descriptor)
 
-    def _batch(self) -> bytes:
-        """Everything queued now, in one piece. `popleft` and `append` of a deque are safe between two threads."""
-        lines = [self._queue.popleft() for _ in range(len(self._queue))]
-        if self.dropped != self._reported:
-            lines.append(b'{"event":"log_lines_dropped","count":%d}\n' % (self.dropped - self._reported))
-            self._reported = self.dropped
-        return b"".join(lines)
+    def _piece(self) -> list[bytes]:
+        """Take as many lines as are written at once, one at least."""
+        lines = [self._queue.popleft()]
+        size = len(lines[0])
+        while self._queue and (size := size + len(self._queue[0])) <= self._piece_bytes:
+            lines.append(self._queue.popleft())
+        return lines
 
-    def _write_all(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
+    def _report_loss(self) -> None:
+        lost = self.dropped + self._unwritten
+        if lost == self._reported:
+            return
+        now = datetime.fromtimestamp(time.time(), UTC)  # noqa: TID251 - a thread of its own has no `now` to take
+        line = b'{"time":"%b","event":"log_lines_lost","count":%d}\n'
+        shown = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if self._write_all(line % (shown.encode(), lost - self._reported)) == 0:
+            self._reported = lost
+
+    def _write_all(self, data: bytes) -> int:
+        """Write whole lines; return how many could not be written."""
+        rest = memoryview(b"\n" + data if self._is_torn else data)
+        while rest:
             try:
-                view = view[os.write(self._descriptor, view) :]
+                written = os.write(self._descriptor, rest)
+            except BlockingIOError:
+                # Somebody else made the descriptor non-blocking, for all who share it.
+                _wait_for_room(self._descriptor)
+                continue
             except OSError:
                 self.errors += 1
-                return
+                return bytes(rest[-len(data) :]).count(b"\n")
+            self._is_torn = rest[written - 1] != 0x0A
+            rest = rest[written:]
+        return 0
+
+    def _reopen(self) -> None:
+        self._reopens = False
+        if self._path is None:
+            return
+        try:
+            descriptor = _opened(self._path)
+        except OSError:
+            self.errors += 1
+            return
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
 
 def _opened(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _piece_bytes(descriptor: int) -> int:
+    """How much to write at once: into a pipe, which several processes may share, no more than stays in one piece."""
+    return select.PIPE_BUF if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else _PIECE_BYTES
+
+
+def _wait_for_room(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    poll.poll(_ROOM_MILLISECONDS)

@@ -291,9 +291,12 @@ class Handshake:
             is_resumed=bool(tls.session_reused),
         )
         self._over = True
+        # what came in the same segment as the client's Finished, out of the BIO before anybody else is called
+        leftover = self._bios.incoming.read()
         stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, self._clock)
         self._observer.handshake_established(result, stream)
-        stream.receive_leftover()
+        if leftover:
+            stream.data_received(memoryview(leftover))
 
     # -- the end
 

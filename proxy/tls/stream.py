@@ -108,7 +108,7 @@ class TlsStream:
     def __init__(
         self, raw: SocketStream, tls: ssl.SSLObject, bios: BioPair, limits: TlsLimits, clock: Callable[[], float]
     ) -> None:
-        """Take over `raw` after a finished handshake of `tls`. Set `owner`, then call `receive_leftover`."""
+        """Take over `raw` after a finished handshake of `tls`, both BIOs empty. Set `owner` before the loop turns."""
         self._raw = raw
         self._tls = tls
         self._bios = bios
@@ -130,11 +130,6 @@ class TlsStream:
         return self._raw.is_open and self._ending is None
 
     # -- reading
-
-    def receive_leftover(self) -> None:
-        """Deliver what came in the same segment as the end of the handshake."""
-        if self._bios.incoming.pending:
-            self._deliver(self._decrypt())
 
     def data_received(self, data: memoryview) -> None:
         """Decrypt wire bytes and hand on what they hold. At most 16 KiB come at a time, as the read view is that long."""
@@ -247,7 +242,7 @@ class TlsStream:
             self.owner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Send what was kept, then tell the owner or finish the ending that waited for it."""
+        """Send what was kept, then tell the owner."""
         if self._pending:
             pending, self._pending = self._pending, b""
             self._send_records(pending)
@@ -255,8 +250,6 @@ class TlsStream:
                 return
         if self._ending is None:
             self.owner.resume_writing()
-        else:
-            self._finish()
 
     # -- ending
 
@@ -269,18 +262,22 @@ class TlsStream:
         self._end(_Ending.CUT)
 
     def _end(self, ending: _Ending) -> None:
-        if self._ending is None:
-            self._ending = ending
-            if not self._pending:
-                self._finish()
-
-    def _finish(self) -> None:
-        if self._ending is _Ending.CLEAN:
+        if self._ending is not None:
+            return
+        self._ending = ending
+        # what was kept goes first, all of it at once, so that the socket alone has to see to it that the rest does not take forever
+        pending, self._pending = memoryview(self._pending), b""
+        for start in range(0, len(pending), RECORD_BYTES):
+            self._send_record(pending[start : start + RECORD_BYTES])
+        if ending is _Ending.CLEAN:
             # it always wants the peer's close_notify, or complains about unread data; ours is in the BIO by then
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
             self._raw.write(self._bios.outgoing.read())
-        self._raw.end()
+        if self._close_notify_seen:
+            self._raw.end_at_once()
+        else:
+            self._raw.end()
 
     def abort(self) -> None:
         """Close at once, without flushing."""

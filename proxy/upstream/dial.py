@@ -50,8 +50,12 @@ class DialSettings:
     linger: Linger
 
 
-def keep_alive(sock: socket.socket) -> None:
-    """Have the kernel find a TCP peer that went away without a word."""
+def tune(sock: socket.socket) -> None:
+    """Send small pieces at once, and have the kernel find a peer that went away without a word.
+
+    Connections that a listening socket accepts inherit what is set on it (tcp(7)).
+    """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEP_ALIVE:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -116,8 +120,7 @@ async def _connect_to(
     try:
         sock.settimeout(0)
         if family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            keep_alive(sock)
+            tune(sock)
         await loop.sock_connect(sock, target)
     except BaseException:
         sock.close()

@@ -1,0 +1,177 @@
+"""The chunked transfer coding (RFC 9112 section 7.1), strictly, in both directions.
+
+The decoder takes what the grammar generates and nothing else: no white space in the size line, no bare CR or LF, no
+third way to end a chunk. Extensions and the upstream's chunk borders end here; we write our own.
+
+A chunk may cost a sender 6 bytes per byte of body, and us more than that, so what is not body is budgeted:
+
+- `overhead_bytes` of size lines and line ends are free, then every byte of body buys one more. Chunks of 5 bytes and
+  more are thus never cut, and a chat client that sends single bytes may send some thousands of them in one message,
+  but not millions.
+- extensions have `overhead_bytes` in total, whatever the body: nobody reads them.
+- trailers have their own two limits.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from proxy.http.grammar import WHITESPACE, is_field_value, is_token
+from proxy.http.head import Header, MalformedMessage
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+"""Ends a body that has no trailer fields."""
+
+_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+# RFC 9112 7.1.1 without its "bad" white space. 16 digits are 64 bits: leading zeros count, so there are not 4,000.
+_SIZE_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,16})((?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*)\r\n"
+)
+
+# RFC 9112 7.1: a recipient must expect sizes that overflow somebody's integer; every upstream holds 53 bits exactly.
+_SIZE_LIMIT: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkLimits:
+    """How much of a chunked body may be something else than body; see the module."""
+
+    line_bytes: int
+    """One size line with its extensions and CRLF."""
+    overhead_bytes: int
+    trailer_bytes: int
+    trailer_count: int
+
+
+class _Part(Enum):
+    """What the next byte belongs to."""
+
+    SIZE = auto()
+    DATA = auto()
+    DATA_END = auto()
+    TRAILER = auto()
+    END = auto()
+
+
+class ChunkedDecoder:
+    """Decodes one body, fed in pieces of any size. `status` is what a malformed one is answered with: 400 or 502."""
+
+    def __init__(self, limits: ChunkLimits, status: int = 400) -> None:
+        self._limits = limits
+        self._status = status
+        self._part = _Part.SIZE
+        self._remaining = 0
+        """Bytes of the current chunk that have not come yet."""
+        self._line = bytearray()
+        """The beginning of a line whose end has not come yet."""
+        self._line_limit = limits.line_bytes
+        self._overhead = 0
+        """Bytes of size lines and line ends, less the bytes of body, never below 0."""
+        self._extension_bytes = 0
+        self.trailers: list[Header] = []
+        self.excess = b""
+        """What came behind the end of the body: the beginning of another message, or garbage."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end of the body and of its trailer section has come."""
+        return self._part is _Part.END
+
+    def receive_data(self, data: bytes) -> bytes:
+        """Take the next piece of the message, and return the bytes of body in it. Raises MalformedMessage."""
+        pieces: list[bytes] = []
+        position = 0
+        while position < len(data):
+            if self._part is _Part.DATA:
+                piece = data[position : position + self._remaining]
+                position += len(piece)
+                pieces.append(piece)
+                self._receive_body(len(piece))
+            elif self._part is _Part.END:
+                self.excess += data[position:]
+                break
+            else:
+                end = data.find(b"\n", position) + 1 or len(data)
+                self._receive_line(data[position:end])
+                position = end
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _receive_body(self, count: int) -> None:
+        self._remaining -= count
+        # Credit is not saved up: a large chunk does not buy a million small ones.
+        self._overhead = max(0, self._overhead - count)
+        if not self._remaining:
+            self._enter(_Part.DATA_END, 2)
+
+    def _enter(self, part: _Part, line_limit: int) -> None:
+        self._part = part
+        self._line_limit = line_limit
+
+    def _receive_line(self, line: bytes) -> None:
+        """Take a line, or as much of it as has come."""
+        if len(self._line) + len(line) > self._line_limit:
+            raise self._malformed("line of the chunked coding too long")
+        if not line.endswith(b"\n"):
+            self._line += line
+            return
+        if self._line:
+            line = bytes(self._line) + line
+            self._line.clear()
+        if self._part is _Part.TRAILER:
+            self._receive_trailer(line)
+            return
+        self._overhead += len(line)
+        if self._overhead > self._limits.overhead_bytes:
+            raise self._malformed("too many small chunks")
+        if self._part is _Part.SIZE:
+            self._receive_size(line)
+        elif line == b"\r\n":
+            self._enter(_Part.SIZE, self._limits.line_bytes)
+        else:
+            raise self._malformed("chunk longer than its size")
+
+    def _receive_size(self, line: bytes) -> None:
+        match = _SIZE_LINE.fullmatch(line)
+        if match is None:
+            raise self._malformed("invalid chunk size line")
+        digits, extensions = match.groups()
+        self._extension_bytes += len(extensions)
+        if self._extension_bytes > self._limits.overhead_bytes:
+            raise self._malformed("too many chunk extensions")
+        self._remaining = int(digits, 16)
+        if self._remaining >= _SIZE_LIMIT:
+            raise self._malformed("chunk too large")
+        if self._remaining:
+            self._part = _Part.DATA
+        else:
+            self._enter(_Part.TRAILER, self._limits.trailer_bytes)
+
+    def _receive_trailer(self, line: bytes) -> None:
+        """Take a field line, or the empty line that ends the body (RFC 9112 7.1.2)."""
+        if line == b"\r\n":
+            self._part = _Part.END
+            return
+        self._line_limit -= len(line)
+        name, colon, rest = line.partition(b":")
+        value = rest[:-2].strip(WHITESPACE)
+        if not (colon and rest.endswith(b"\r\n") and is_token(name) and is_field_value(value)):
+            raise self._malformed("malformed trailer field")
+        if len(self.trailers) == self._limits.trailer_count:
+            raise self._malformed("too many trailer fields")
+        self.trailers.append((name, value))
+
+    def _malformed(self, reason: str) -> MalformedMessage:
+        return MalformedMessage(self._status, reason)
+
+
+def encode_chunk(data: bytes) -> bytes:
+    """Return `data` as a chunk; no data is no chunk, because an empty one would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+def encode_trailers(trailers: Iterable[Header]) -> bytes:
+    """Return the last chunk and the trailer section."""
+    return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % trailer for trailer in trailers])

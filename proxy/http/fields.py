@@ -1,0 +1,176 @@
+"""One pass over the fields of a head, which sorts out what a proxy may not simply forward.
+
+Each name is looked up once, as it was sent: the tables hold the usual spellings of the names they know, so an ordinary
+field costs one look-up. A spelling that is not there takes the careful way, and none escapes it.
+
+`framing` judges the special fields, `headers` writes the forwarded ones; neither goes through the rest again.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from proxy.http.head import Header
+
+
+class Treatment(Enum):
+    """What happens to a field of a given name."""
+
+    FORWARD = auto()
+    NOTE = auto()
+    """Forward it, and remember that it is there."""
+    SPECIAL = auto()
+    """It means something between two neighbours: read it, and write our own."""
+    CLAIM = auto()
+    """It vouches for who the client is or what it asked for: believed from a trusted peer only."""
+    REMOVE = auto()
+
+
+class Fields(NamedTuple):
+    """The fields of one head, sorted."""
+
+    forwarded: list[Header]
+    """End-to-end fields, as sent and in their order."""
+    claims: list[Header]
+    """Fields by which a trusted peer vouches for its client; a response has none."""
+    special: dict[bytes, list[bytes]]
+    """Lower-case name -> the value of each of its field lines."""
+
+    def without(self, names: frozenset[bytes]) -> "Fields":
+        """Leave out what `Connection` named (lower-case names; RFC 9110 7.6.1)."""
+        return Fields(
+            [header for header in self.forwarded if header[0].lower() not in names],
+            [header for header in self.claims if header[0].lower() not in names],
+            self.special,
+        )
+
+
+def sort_request_fields(headers: Iterable[Header]) -> Fields:
+    """Sort the fields of a request."""
+    return _sort(headers, _REQUEST_TREATMENTS, _treat_in_request)
+
+
+def sort_response_fields(headers: Iterable[Header]) -> Fields:
+    """Sort the fields of a response."""
+    return _sort(headers, _RESPONSE_TREATMENTS, _treat_in_response)
+
+
+def _sort(headers: Iterable[Header], treatments: dict[bytes, Treatment], treat: Callable[[bytes], Treatment]) -> Fields:
+    forwarded: list[Header] = []
+    claims: list[Header] = []
+    special: dict[bytes, list[bytes]] = {}
+    for header in headers:
+        treatment = treatments.get(header[0])
+        if treatment is None:
+            treatment = treat(header[0])
+        if treatment is _FORWARD:
+            forwarded.append(header)
+        elif treatment is _SPECIAL:
+            special.setdefault(header[0].lower(), []).append(header[1])
+        elif treatment is _NOTE:
+            forwarded.append(header)
+            special.setdefault(header[0].lower(), []).append(header[1])
+        elif treatment is _CLAIM:
+            claims.append(header)
+    return Fields(forwarded, claims, special)
+
+
+def _treat_in_request(name: bytes) -> Treatment:
+    """Decide on a name that the table does not hold in this spelling.
+
+    Gateway interfaces of the CGI family turn every character that is neither letter nor digit into `_`, so to them
+    `X_Forwarded_For` and `X.Forwarded.For` are `X-Forwarded-For`: a twin of a name that is not simply forwarded is
+    removed, whoever sent it.
+    """
+    lowered = name.lower()
+    plain = lowered.translate(_DASHED)
+    treatment = _REQUEST_TREATMENTS.get(plain)
+    if treatment is None:
+        treatment = Treatment.CLAIM if plain.startswith(_CLAIM_PREFIXES) else Treatment.FORWARD
+    if plain != lowered and treatment is not Treatment.FORWARD:
+        return Treatment.REMOVE
+    return treatment
+
+
+def _treat_in_response(name: bytes) -> Treatment:
+    return _RESPONSE_TREATMENTS.get(name.lower(), Treatment.FORWARD)
+
+
+def may_be_trailer(name: bytes) -> bool:
+    """Say whether a field of this lower-case name may come behind the body (RFC 9110 6.5.1).
+
+    Not what decides on framing, routing, authentication, or how to process the content: whoever decided has done so
+    before the trailers came, and merging them into the head would change it afterwards.
+    """
+    return (
+        name not in _NEVER_TRAILERS
+        and not name.startswith(b"content-")
+        and _treat_in_request(name) is Treatment.FORWARD
+        and _treat_in_response(name) is Treatment.FORWARD
+    )
+
+
+def _spellings(names: str, treatment: Treatment) -> dict[bytes, Treatment]:
+    """Map each name, in lower case, capitalised and in upper case, to its treatment."""
+    return {spelling: treatment for name in names.encode().split() for spelling in (name, name.title(), name.upper())}
+
+
+# The loop reads these a hundred thousand times a second; an attribute of an enum class costs more than a global.
+_FORWARD: Final = Treatment.FORWARD
+_NOTE: Final = Treatment.NOTE
+_SPECIAL: Final = Treatment.SPECIAL
+_CLAIM: Final = Treatment.CLAIM
+
+_DASHED: Final = bytes(code if chr(code).isascii() and chr(code).isalnum() else ord("-") for code in range(256))
+
+# TLS offloaders' ways to hand on the client's certificate (RFC 9440 and its forerunners), and every X-Forwarded-*.
+_CLAIM_PREFIXES: Final = (b"x-forwarded", b"client-cert", b"x-client-cert", b"ssl-", b"x-ssl-")
+
+# RFC 9110 7.6.1, and what was hop-by-hop before: Keep-Alive, Proxy-Connection. Proxy credentials are for a proxy of the
+# client's, not for an origin. `Proxy` becomes HTTP_PROXY in a CGI environment (httpoxy). HTTP2-Settings belongs to an
+# upgrade that is never passed on. Trailer, Via and X-TLS-Group: see `headers`.
+_HOP_BY_HOP: Final = (
+    "keep-alive proxy-connection proxy-authorization proxy-authenticate proxy-authentication-info proxy http2-settings"
+)
+
+_REQUEST_TREATMENTS: Final = {
+    # What browsers and the clients of chat servers send: here for speed only, an unknown name is forwarded as well.
+    **_spellings(
+        "accept accept-charset accept-encoding accept-language authorization cache-control content-encoding"
+        " content-language content-type cookie dnt if-match if-modified-since if-none-match if-range"
+        " if-unmodified-since origin pragma priority range referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform"
+        " sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc traceparent tracestate"
+        " upgrade-insecure-requests user-agent via x-csrf-token x-requested-with",
+        Treatment.FORWARD,
+    ),
+    **_spellings(
+        "host connection content-length transfer-encoding expect upgrade te"
+        " sec-websocket-key sec-websocket-version sec-websocket-protocol sec-websocket-extensions",
+        Treatment.SPECIAL,
+    ),
+    **_spellings("forwarded x-real-ip x-request-id x-client-ip x-cluster-client-ip true-client-ip", Treatment.CLAIM),
+    **_spellings(_HOP_BY_HOP + " trailer x-tls-group sec-websocket-accept", Treatment.REMOVE),
+}
+
+_RESPONSE_TREATMENTS: Final = {
+    **_spellings(
+        "accept-ranges access-control-allow-credentials access-control-allow-origin age allow cache-control"
+        " content-disposition content-encoding content-language content-range content-security-policy content-type"
+        " etag expires last-modified link location referrer-policy retry-after server set-cookie"
+        " strict-transport-security vary via www-authenticate x-content-type-options x-frame-options",
+        Treatment.FORWARD,
+    ),
+    **_spellings("date x-request-id", Treatment.NOTE),
+    **_spellings(
+        "connection content-length transfer-encoding trailer upgrade"
+        " sec-websocket-accept sec-websocket-protocol sec-websocket-extensions",
+        Treatment.SPECIAL,
+    ),
+    **_spellings(_HOP_BY_HOP + " te", Treatment.REMOVE),
+}
+
+_NEVER_TRAILERS: Final = frozenset(
+    b"accept accept-charset accept-encoding accept-language age authorization cache-control cookie expires if-match"
+    b" if-modified-since if-none-match if-range if-unmodified-since location max-forwards origin pragma range"
+    b" retry-after set-cookie vary via warning www-authenticate".split()
+)

@@ -1,0 +1,285 @@
+"""Where a message ends, and whether the connection outlives it (RFC 9112 sections 6 and 9).
+
+Two readers that disagree about that are request smuggling. So this module takes only what has a single reading: every
+rule stands under its section, and where the RFC lets a recipient guess, the message is refused and the connection
+closed. Requests are refused with 4xx or 501, responses with 502.
+"""
+
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from proxy.http.fields import Fields, may_be_trailer, sort_request_fields, sort_response_fields
+from proxy.http.grammar import WHITESPACE, is_token, list_elements
+from proxy.http.head import MalformedMessage, RequestHead, ResponseHead
+from proxy.http.target import origin_form, parse_authority
+from proxy.http.upgrade import WebSocketOffer, check_acceptance, websocket_offer
+
+
+class BodyKind(Enum):
+    """How the end of a body is found."""
+
+    NONE = auto()
+    """There is none, and no framing field is sent on."""
+    LENGTH = auto()
+    """Content-Length, which may be 0."""
+    CHUNKED = auto()
+    UNTIL_CLOSE = auto()
+    """Responses only."""
+
+
+class RequestFraming(NamedTuple):
+    """What a request means to this connection and to the router."""
+
+    body: BodyKind
+    length: int
+    """Bytes of body if LENGTH, else 0."""
+    keep_alive: bool
+    expects_continue: bool
+    accepts_trailers: bool
+    websocket: WebSocketOffer | None
+    host: bytes
+    """For routing: lower-case, without port, brackets or final dot."""
+    host_field: bytes
+    """As it was sent."""
+    target: bytes
+    """In origin-form."""
+    fields: Fields
+    """Without those that Connection names."""
+
+
+class ResponseFraming(NamedTuple):
+    """What a response means to the upstream connection it came from."""
+
+    body: BodyKind
+    length: int | None
+    """Bytes of body if LENGTH; if NONE, the length that a response to HEAD or a 304 announces, None if it does not."""
+    keep_alive: bool
+    """Whether the connection can take another request once the body has ended."""
+    fields: Fields
+
+
+class Persistence(Enum):
+    """What the client is told about its connection."""
+
+    IMPLICIT = auto()
+    """It stays open; HTTP/1.1 needs no word."""
+    KEEP_ALIVE = auto()
+    """It stays open; an HTTP/1.0 client must be told."""
+    CLOSE = auto()
+
+
+class Delivery(NamedTuple):
+    """How a response is sent on to the client."""
+
+    body: BodyKind
+    length: int | None
+    """As in ResponseFraming."""
+    persistence: Persistence
+    trailers: tuple[bytes, ...]
+    """Lower-case names of the trailer fields that may be sent on."""
+
+
+# Connection options that are no field names, or whose fields are never forwarded as they came.
+_KNOWN_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"trailer", b"http2-settings"})
+
+# The whole field as nearly every client and server sends it, parsed.
+_USUAL_OPTIONS: Final = {
+    value: frozenset(option.lower() for option in value.split(b", "))
+    for value in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"Upgrade", b"upgrade", b"keep-alive, Upgrade")
+}
+_NO_OPTIONS: Final[frozenset[bytes]] = frozenset()
+
+# RFC 9110 7.6.1: a sender must not name fields that are meant for every recipient of the content.
+_NEVER_NAMED: Final = frozenset({b"host", b"content-length", b"transfer-encoding"})
+
+# Digits of Content-Length: a number below 10^18 fits the signed 64 bits of every upstream.
+_LENGTH_DIGITS: Final = 18
+
+
+def request_framing(head: RequestHead) -> RequestFraming:
+    """Judge a request. Raises MalformedMessage (400, 417, 421, 426, 501)."""
+    fields = sort_request_fields(head.headers)
+    special = fields.special
+    # RFC 9112 3.2: exactly one Host. From HTTP/1.0 too: nothing else leads to a route.
+    host_fields = special.get(b"host")
+    if host_fields is None or len(host_fields) != 1:
+        raise MalformedMessage(400, "not exactly one Host field")
+    authority = parse_authority(host_fields[0])
+    options = _connection_options(special, 400)
+    if not options <= _KNOWN_OPTIONS:
+        if options & _NEVER_NAMED:
+            raise MalformedMessage(400, "Connection names a field that every recipient needs")
+        fields = fields.without(options)
+    body, length = _request_body(special, head.minor_version)
+    has_body = body is BodyKind.CHUNKED or length > 0
+    is_modern = head.minor_version > 0
+    return RequestFraming(
+        body,
+        length,
+        _keeps_alive(options, head.minor_version),
+        b"expect" in special and is_modern and _expects_continue(special, has_body=has_body),
+        b"te" in special and is_modern and _accepts_trailers(special),
+        _upgrade(head, special, options, has_body=has_body) if b"upgrade" in special else None,
+        authority.host,
+        host_fields[0],
+        origin_form(head.method, head.target, authority),
+        fields,
+    )
+
+
+def _request_body(special: dict[bytes, list[bytes]], minor_version: int) -> tuple[BodyKind, int]:
+    """Apply RFC 9112 6.3 to a request."""
+    codings = special.get(b"transfer-encoding")
+    if codings is not None:
+        _refuse_ambiguous_coding(special, minor_version, 400)
+        if codings[0].lower() == b"chunked":
+            return BodyKind.CHUNKED, 0
+        # RFC 9112 6.1: a coding that we do not understand is answered with 501, what is no list of codings with 400.
+        if all(is_token(coding.strip(WHITESPACE)) for coding in codings[0].split(b",")):
+            raise MalformedMessage(501, "transfer coding not supported")
+        raise MalformedMessage(400, "invalid Transfer-Encoding")
+    lengths = special.get(b"content-length")
+    if lengths is not None:
+        return BodyKind.LENGTH, _content_length(lengths, 400)
+    return BodyKind.NONE, 0
+
+
+def _refuse_ambiguous_coding(special: dict[bytes, list[bytes]], minor_version: int, status: int) -> None:
+    # RFC 9112 6.1 and 6.3 rule 3: both fields ought to be handled as an error.
+    if b"content-length" in special:
+        raise MalformedMessage(status, "both Content-Length and Transfer-Encoding")
+    # RFC 9112 6.1: HTTP/1.0 has no transfer codings, so somebody on the way has not understood the field.
+    if minor_version == 0:
+        raise MalformedMessage(status, "Transfer-Encoding in an HTTP/1.0 message")
+    if len(special[b"transfer-encoding"]) > 1:
+        raise MalformedMessage(status, "several Transfer-Encoding fields")
+
+
+def _content_length(values: list[bytes], status: int) -> int:
+    """Parse Content-Length (RFC 9110 8.6), without the leave to take a list of equal values for one."""
+    if len(values) > 1:
+        raise MalformedMessage(status, "several Content-Length fields")
+    digits = values[0]
+    if not digits.isdigit() or len(digits) > _LENGTH_DIGITS:
+        raise MalformedMessage(status, "invalid Content-Length")
+    return int(digits)
+
+
+def _expects_continue(special: dict[bytes, list[bytes]], *, has_body: bool) -> bool:
+    """Apply RFC 9110 10.1.1 to an HTTP/1.1 request that has an Expect field; without a body there is nothing to hold."""
+    if [value.lower() for value in special[b"expect"]] != [b"100-continue"]:
+        raise MalformedMessage(417, "expectation other than 100-continue")
+    return has_body
+
+
+def _upgrade(
+    head: RequestHead, special: dict[bytes, list[bytes]], options: frozenset[bytes], *, has_body: bool
+) -> WebSocketOffer | None:
+    """Judge a request that has an Upgrade field."""
+    # Where the body would belong to both protocols, parsers disagree: llhttp ends such a message at its head.
+    if has_body:
+        raise MalformedMessage(400, "Upgrade with a body")
+    # RFC 9110 7.8: Upgrade in an HTTP/1.0 request is ignored.
+    if head.minor_version == 0:
+        return None
+    return websocket_offer(head.method, special, options)
+
+
+def _accepts_trailers(special: dict[bytes, list[bytes]]) -> bool:
+    """Apply RFC 9110 10.1.4 to an HTTP/1.1 request that has a TE field; other codings are never used."""
+    return any(element.lower() == b"trailers" for element in list_elements(special[b"te"]))
+
+
+def _connection_options(special: dict[bytes, list[bytes]], status: int) -> frozenset[bytes]:
+    """Parse Connection (RFC 9110 7.6.1) into its options, in lower case."""
+    values = special.get(b"connection")
+    if values is None:
+        return _NO_OPTIONS
+    if len(values) == 1 and (usual := _USUAL_OPTIONS.get(values[0])) is not None:
+        return usual
+    options = list_elements(values)
+    if not all(map(is_token, options)):
+        raise MalformedMessage(status, "invalid Connection")
+    return frozenset(option.lower() for option in options)
+
+
+def _keeps_alive(options: frozenset[bytes], minor_version: int) -> bool:
+    """Apply RFC 9112 9.3."""
+    return b"close" not in options and (minor_version > 0 or b"keep-alive" in options)
+
+
+def response_framing(head: ResponseHead, request_method: bytes, offer: WebSocketOffer | None) -> ResponseFraming:
+    """Judge a response to a request of that method, which carried that WebSocket offer. Raises MalformedMessage (502)."""
+    fields = sort_response_fields(head.headers)
+    options = _connection_options(fields.special, 502)
+    if not options <= _KNOWN_OPTIONS:
+        fields = fields.without(options)
+    if head.status == 101:
+        if offer is None:
+            raise MalformedMessage(502, "101 to a request without Upgrade")
+        check_acceptance(offer, fields.special, options)
+    declared, length = _declared_body(fields.special, head.minor_version)
+    body, length = _response_body(head.status, request_method, declared, length)
+    keep_alive = body is not BodyKind.UNTIL_CLOSE and _keeps_alive(options, head.minor_version)
+    # Whoever left the end of an empty 205 open, or sent chunks, may send more than we take for it.
+    if head.status == 205 and declared is not BodyKind.LENGTH:
+        keep_alive = False
+    return ResponseFraming(body, length, keep_alive, fields)
+
+
+def _declared_body(special: dict[bytes, list[bytes]], minor_version: int) -> tuple[BodyKind, int | None]:
+    """Read what the fields say about the body (RFC 9112 6.3 rules 3 to 8)."""
+    codings = special.get(b"transfer-encoding")
+    if codings is not None:
+        _refuse_ambiguous_coding(special, minor_version, 502)
+        if codings[0].lower() != b"chunked":
+            raise MalformedMessage(502, "response with a transfer coding other than chunked")
+        return BodyKind.CHUNKED, None
+    lengths = special.get(b"content-length")
+    if lengths is not None:
+        return BodyKind.LENGTH, _content_length(lengths, 502)
+    return BodyKind.UNTIL_CLOSE, None
+
+
+def _response_body(
+    status: int, request_method: bytes, declared: BodyKind, length: int | None
+) -> tuple[BodyKind, int | None]:
+    """Apply what method and status say about the body, whatever the fields say (RFC 9112 6.3 rule 1)."""
+    if status < 200 or status == 204:
+        # RFC 9110 8.6, RFC 9112 6.1: neither field belongs there. `Content-Length: 0` is common, and clear.
+        if declared is BodyKind.CHUNKED or length:
+            raise MalformedMessage(502, "response with a body that its status rules out")
+        return BodyKind.NONE, None
+    if request_method == b"HEAD" or status == 304:
+        return BodyKind.NONE, length
+    if status == 205:
+        # RFC 9110 15.3.6.
+        if length:
+            raise MalformedMessage(502, "response with a body that its status rules out")
+        return BodyKind.NONE, 0
+    return declared, length
+
+
+def delivery(head: RequestHead, request: RequestFraming, response: ResponseFraming, *, keep_alive: bool) -> Delivery:
+    """Decide how a final response to `request` is sent on; `keep_alive` says whether we want the connection to stay."""
+    body = response.body
+    if head.minor_version == 0 and body is BodyKind.CHUNKED:
+        body = BodyKind.UNTIL_CLOSE
+    elif head.minor_version > 0 and body is BodyKind.UNTIL_CLOSE:
+        # Chunks show the client where the body ends, and an upstream that breaks off.
+        body = BodyKind.CHUNKED
+    if not keep_alive or not request.keep_alive or body is BodyKind.UNTIL_CLOSE:
+        persistence = Persistence.CLOSE
+    elif head.minor_version == 0:
+        persistence = Persistence.KEEP_ALIVE
+    else:
+        persistence = Persistence.IMPLICIT
+    return Delivery(body, response.length, persistence, _trailers(request, response))
+
+
+def _trailers(request: RequestFraming, response: ResponseFraming) -> tuple[bytes, ...]:
+    """Name the trailer fields that the response announces, the client takes, and RFC 9110 6.5.1 does not forbid."""
+    if not request.accepts_trailers or response.body is not BodyKind.CHUNKED:
+        return ()
+    names = (name.lower() for name in list_elements(response.fields.special.get(b"trailer", [])))
+    return tuple(name for name in names if is_token(name) and may_be_trailer(name))

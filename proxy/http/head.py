@@ -1,0 +1,196 @@
+"""One complete HTTP/1.1 head: bytes -> RequestHead or ResponseHead.
+
+Theory of operation. The caller collects bytes up to the first CRLF CRLF, counts them against its own limit, and hands
+over exactly that much. Each head gets a fresh `httptools` parser (llhttp, all strict), so that one never sees a body,
+a second message, or what an earlier message left behind: where a body begins and ends is decided by `framing`.
+
+llhttp parses the field lines, and it is lenient where a proxy must not be. So the bytes are checked around it:
+
+- before: the start line word by word (llhttp takes `HTTP/2.0`, `RTSP/1.0`, two spaces, a leading LF, status 099),
+  the line ends (as many CRLF as CR and as LF), the number and the length of the lines (llhttp has no limits);
+- after: as many fields as lines, so no line was joined to another or skipped, whatever a later llhttp thinks of folding.
+
+llhttp itself refuses NUL and other control characters, white space around names and empty names; the tests try every
+byte in every position, so a version that stops doing so fails there.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
+
+from proxy.http.grammar import WHITESPACE, is_field_value, is_token
+
+Header = tuple[bytes, bytes]
+"""Field name as it was sent, and value without white space around it."""
+
+# RFC 9110 section 9, RFC 5789 (PATCH), RFC 4918 and its kin (WebDAV): methods whose messages are framed like any other.
+# CONNECT and TRACE are known and never served: a tunnel bypasses routing, an echo shows what this proxy added.
+METHODS: Final = frozenset(
+    b"GET HEAD POST PUT DELETE OPTIONS PATCH"
+    b" PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH MKCALENDAR ACL".split()
+)
+
+_MINOR_VERSIONS: Final = {b"HTTP/1.0": 0, b"HTTP/1.1": 1}
+_STATUS_CODES: Final = {b"%d" % code: code for code in range(100, 600)}
+_ANY_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
+
+# A response that breaks the rules is the upstream's fault, whatever the rule (RFC 9110 15.6.3).
+_BAD_GATEWAY: Final = 502
+
+
+class MalformedMessage(Exception):
+    """A message that is not forwarded: answer with `status`, then close the connection.
+
+    `reason` is a short fixed sentence that is safe to show to a client: it never repeats what was received.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(status, reason)
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.status})"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """How much of each part of a head is taken; a head is bounded as a whole by whoever collects it."""
+
+    target_bytes: int
+    header_count: int
+    header_bytes: int
+    """One field line, without its CRLF."""
+
+
+class RequestHead(NamedTuple):
+    """What a request said, well-formed but not yet judged. A named tuple: a frozen dataclass costs thrice as much."""
+
+    method: bytes
+    target: bytes
+    minor_version: int
+    headers: list[Header]
+
+
+class ResponseHead(NamedTuple):
+    """What a response said, well-formed but not yet judged."""
+
+    status: int
+    reason: bytes
+    minor_version: int
+    headers: list[Header]
+
+
+def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
+    """Parse one request head, from its first byte to its CRLF CRLF. Raises MalformedMessage (400, 414, 431, 501, 505)."""
+    line_count = _count_lines(raw, 400)
+    method, target, minor_version = _request_line(raw[: raw.index(b"\r\n")])
+    if len(target) > limits.target_bytes:
+        raise MalformedMessage(414, "request target too long")
+    if line_count - 2 > limits.header_count:
+        raise MalformedMessage(431, "too many header fields")
+    if len(raw) > limits.header_bytes and _longest_field(raw) > limits.header_bytes:
+        raise MalformedMessage(431, "header field too long")
+    return RequestHead(method, target, minor_version, _fields(HttpRequestParser, raw, line_count, 400))
+
+
+def parse_response_head(raw: bytes, limits: HeadLimits) -> ResponseHead:
+    """Parse one response head, from its first byte to its CRLF CRLF. Raises MalformedMessage (502)."""
+    line_count = _count_lines(raw, _BAD_GATEWAY)
+    status, reason, minor_version = _status_line(raw[: raw.index(b"\r\n")])
+    if line_count - 2 > limits.header_count:
+        raise MalformedMessage(_BAD_GATEWAY, "too many header fields in the response")
+    if len(raw) > limits.header_bytes and _longest_field(raw) > limits.header_bytes:
+        raise MalformedMessage(_BAD_GATEWAY, "header field too long in the response")
+    return ResponseHead(status, reason, minor_version, _fields(HttpResponseParser, raw, line_count, _BAD_GATEWAY))
+
+
+def _count_lines(raw: bytes, status: int) -> int:
+    """Return the number of lines, the empty one included, if every line end is a CRLF and the head ends with `raw`.
+
+    RFC 9112 2.2 lets a recipient take a bare LF as a line end and a bare CR as a space: the next one then sees other
+    lines than we did.
+    """
+    text = raw.replace(b"\r\n", b"")
+    if b"\n" in text or b"\r" in text:
+        raise MalformedMessage(status, "line end that is not CRLF")
+    if not raw.endswith(b"\r\n\r\n") or raw.find(b"\r\n\r\n") != len(raw) - 4:
+        raise MalformedMessage(status, "not exactly one head")
+    return (len(raw) - len(text)) // 2
+
+
+def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
+    """Take `method SP request-target SP HTTP-version` apart (RFC 9112 section 3); the target is judged by `target`."""
+    words = line.split(b" ")
+    if len(words) != 3:
+        raise MalformedMessage(400, "request line is not three words")
+    method, target, version = words
+    minor_version = _MINOR_VERSIONS.get(version)
+    if minor_version is None:
+        if _ANY_VERSION.fullmatch(version):
+            raise MalformedMessage(505, "only HTTP/1.0 and HTTP/1.1 are served")
+        raise MalformedMessage(400, "not an HTTP version")
+    if method not in METHODS:
+        if is_token(method):
+            raise MalformedMessage(501, "method not supported")
+        raise MalformedMessage(400, "not a method")
+    return method, target, minor_version
+
+
+# An upstream has a few dozen status lines; reading one anew costs as much as reading three fields.
+@lru_cache(maxsize=128)
+def _status_line(line: bytes) -> tuple[int, bytes, int]:
+    """Take `HTTP-version SP status-code SP [reason-phrase]` apart (RFC 9112 section 4).
+
+    The space before an absent reason is often left out and harmless to miss: we write the line anew.
+    """
+    version, _, rest = line.partition(b" ")
+    code, _, reason = rest.partition(b" ")
+    minor_version = _MINOR_VERSIONS.get(version)
+    if minor_version is None:
+        raise MalformedMessage(_BAD_GATEWAY, "response is neither HTTP/1.0 nor HTTP/1.1")
+    status = _STATUS_CODES.get(code)
+    if status is None:
+        raise MalformedMessage(_BAD_GATEWAY, "response without a valid status code")
+    if not is_field_value(reason):
+        raise MalformedMessage(_BAD_GATEWAY, "control character in the reason phrase")
+    return status, reason, minor_version
+
+
+def _longest_field(raw: bytes) -> int:
+    return max(map(len, raw.split(b"\r\n")[1:]))
+
+
+class _Collector:
+    """The callbacks of httptools."""
+
+    def __init__(self) -> None:
+        self.headers: list[Header] = []
+        self.is_complete = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # llhttp leaves trailing white space on the value (RFC 9112 section 5 excludes it).
+        self.headers.append((name, value.rstrip(WHITESPACE)))
+
+    def on_headers_complete(self) -> None:
+        self.is_complete = True
+
+
+def _fields(
+    parser: type[HttpRequestParser | HttpResponseParser], raw: bytes, line_count: int, status: int
+) -> list[Header]:
+    """Have llhttp parse the head, and return its fields."""
+    collector = _Collector()
+    try:
+        parser(collector).feed_data(raw)
+    except (HttpParserError, HttpParserUpgrade) as error:
+        # Behind a complete head llhttp gives its opinion on the body (an upgrade, a 101, a coding it does not know).
+        # That is the business of `framing`.
+        if not collector.is_complete:
+            raise MalformedMessage(status, "malformed head") from error
+    if len(collector.headers) != line_count - 2:
+        raise MalformedMessage(status, "header fields and lines do not match")
+    return collector.headers

@@ -1,0 +1,219 @@
+"""The heads that we write: to the upstream, and to the client (RFC 9110 section 7.6).
+
+Only what was parsed is written, and every field that means something between two neighbours is our own. What a peer's
+`Connection` named is gone by then (see `framing`), so nobody can name our fields away.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, assert_never
+
+from proxy.http.fields import Fields
+from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming
+from proxy.http.head import Header, RequestHead, ResponseHead
+from proxy.http.upgrade import WebSocketOffer
+
+# RFC 9110 7.6.3: the version in which the message was received, by its minor number.
+_VIA: Final = (b"Via: 1.0 plexigate\r\n", b"Via: 1.1 plexigate\r\n")
+
+# Safe in a log line and in a field, long enough for every tracing system.
+_REQUEST_ID: Final = re.compile(rb"[0-9A-Za-z._:=+/@-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedPeer:
+    """What upstreams are told about the peer of a connection: written once, for all of its requests."""
+
+    address: bytes
+    """As X-Forwarded-For has it: an IPv4-mapped address as IPv4, no zone."""
+    element: bytes
+    """The element of Forwarded up to its host (RFC 7239 section 4)."""
+    group: bytes
+    """The field that names the negotiated group."""
+    lines: bytes
+    """All of it, up to the host of Forwarded."""
+    is_trusted: bool
+    """Whether the peer's own forwarding fields are believed."""
+
+    @classmethod
+    def of(cls, address: IPv4Address | IPv6Address, group: str, *, is_trusted: bool) -> "ForwardedPeer":
+        """Describe the peer at `address`, whose handshake negotiated `group`."""
+        shown = address.ipv4_mapped or IPv6Address(int(address)) if isinstance(address, IPv6Address) else address
+        text = str(shown).encode("ascii")
+        # RFC 7239 section 6: an IPv6 address is bracketed, and then quoted for its colons.
+        node = text if shown.version == 4 else b'"[%b]"' % text
+        element = b'for=%b;proto=https;host="' % node
+        group_line = b"X-TLS-Group: %b\r\n" % group.encode("ascii")
+        lines = b"%bX-Forwarded-For: %b\r\nX-Forwarded-Proto: https\r\nForwarded: %b" % (group_line, text, element)
+        return cls(text, element, group_line, lines, is_trusted)
+
+
+def trusted_request_id(fields: Fields, peer: ForwardedPeer) -> bytes | None:
+    """Return the X-Request-Id of a trusted peer, if it sent a single sane one."""
+    if not peer.is_trusted:
+        return None
+    values = [value for name, value in fields.claims if name.lower() == b"x-request-id"]
+    return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
+
+
+def upstream_head(head: RequestHead, framing: RequestFraming, peer: ForwardedPeer, request_id: bytes) -> bytes:
+    """Write the head of the request that goes to the upstream.
+
+    Its body is framed as `framing` says: replace `body` and `length` there if it is changed on the way.
+    """
+    if peer.is_trusted and framing.fields.claims:
+        forwarding = _extended_claims(framing, peer)
+    else:
+        forwarding = b'%b%b"\r\nX-Forwarded-Host: %b\r\n' % (peer.lines, framing.host_field, framing.host_field)
+    return b"".join(
+        (
+            b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method, framing.target, framing.host_field),
+            _lines(framing.fields.forwarded),
+            forwarding,
+            b"X-Request-Id: %b\r\n" % request_id,
+            _VIA[head.minor_version],
+            _request_body_line(framing),
+            _connection_lines(framing),
+            b"\r\n",
+        )
+    )
+
+
+def _extended_claims(framing: RequestFraming, peer: ForwardedPeer) -> bytes:
+    """Write the forwarding fields of a trusted peer, with that peer itself as the last station."""
+    ours: dict[bytes, list[bytes]] = {
+        b"x-forwarded-for": [],
+        b"x-forwarded-proto": [],
+        b"x-forwarded-host": [],
+        b"forwarded": [],
+        b"x-request-id": [],
+    }
+    kept: list[Header] = []
+    for name, value in framing.fields.claims:
+        values = ours.get(name.lower())
+        if values is None:
+            kept.append((name, value))
+        elif value:
+            values.append(value)
+    protos, hosts = ours[b"x-forwarded-proto"], ours[b"x-forwarded-host"]
+    lines = (
+        (b"X-Forwarded-For", b", ".join([*ours[b"x-forwarded-for"], peer.address])),
+        (b"X-Forwarded-Proto", protos[0] if protos in ([b"http"], [b"https"]) else b"https"),
+        (b"X-Forwarded-Host", hosts[0] if len(hosts) == 1 else framing.host_field),
+        (b"Forwarded", b", ".join([*ours[b"forwarded"], b'%b%b"' % (peer.element, framing.host_field)])),
+    )
+    return peer.group + _lines(kept) + _lines(lines)
+
+
+def _request_body_line(framing: RequestFraming) -> bytes:
+    expect = b"Expect: 100-continue\r\n" if framing.expects_continue else b""
+    match framing.body:
+        case BodyKind.NONE | BodyKind.UNTIL_CLOSE:
+            return b""
+        case BodyKind.LENGTH:
+            return b"%bContent-Length: %d\r\n" % (expect, framing.length)
+        case BodyKind.CHUNKED:
+            return b"%bTransfer-Encoding: chunked\r\n" % expect
+        case _:  # pragma: no cover  mypy proves it
+            assert_never(framing.body)
+
+
+def _connection_lines(framing: RequestFraming) -> bytes:
+    if framing.websocket is not None:
+        return _offer_lines(framing.websocket)
+    # RFC 9110 10.1.4: TE is hop-by-hop. We take trailers from the upstream if the client takes them from us.
+    return b"Connection: TE\r\nTE: trailers\r\n" if framing.accepts_trailers else b""
+
+
+def _offer_lines(offer: WebSocketOffer) -> bytes:
+    """Write the opening handshake anew (RFC 6455 4.1)."""
+    lines = [
+        (b"Connection", b"Upgrade"),
+        (b"Upgrade", b"websocket"),
+        (b"Sec-WebSocket-Version", b"13"),
+        (b"Sec-WebSocket-Key", offer.key),
+    ]
+    if offer.protocols:
+        lines.append((b"Sec-WebSocket-Protocol", b", ".join(offer.protocols)))
+    if offer.extensions:
+        lines.append((b"Sec-WebSocket-Extensions", offer.extensions))
+    return _lines(lines)
+
+
+def downstream_head(
+    head: ResponseHead, framing: ResponseFraming, delivery: Delivery, date: bytes, request_id: bytes
+) -> bytes:
+    """Write the head of a final response to the client. `date` is used if the upstream sent none (RFC 9110 6.6.1)."""
+    noted = framing.fields.special
+    return b"".join(
+        (
+            _status_line(head),
+            _lines(framing.fields.forwarded),
+            b"" if b"date" in noted else b"Date: %b\r\n" % date,
+            b"" if b"x-request-id" in noted else b"X-Request-Id: %b\r\n" % request_id,
+            _VIA[head.minor_version],
+            _response_body_line(delivery),
+            _persistence_line(delivery.persistence),
+            b"Trailer: %b\r\n" % b", ".join(delivery.trailers) if delivery.trailers else b"",
+            b"\r\n",
+        )
+    )
+
+
+def _status_line(head: ResponseHead) -> bytes:
+    # RFC 9110 2.5: our own version, not that of the upstream.
+    return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
+
+
+def _response_body_line(delivery: Delivery) -> bytes:
+    match delivery.body:
+        case BodyKind.LENGTH | BodyKind.NONE:
+            return b"Content-Length: %d\r\n" % delivery.length if delivery.length is not None else b""
+        case BodyKind.CHUNKED:
+            return b"Transfer-Encoding: chunked\r\n"
+        case BodyKind.UNTIL_CLOSE:
+            return b""
+        case _:  # pragma: no cover  mypy proves it
+            assert_never(delivery.body)
+
+
+def _persistence_line(persistence: Persistence) -> bytes:
+    match persistence:
+        case Persistence.IMPLICIT:
+            return b""
+        case Persistence.KEEP_ALIVE:
+            return b"Connection: keep-alive\r\n"
+        case Persistence.CLOSE:
+            return b"Connection: close\r\n"
+        case _:  # pragma: no cover  mypy proves it
+            assert_never(persistence)
+
+
+def informational_head(head: ResponseHead, framing: ResponseFraming) -> bytes:
+    """Write an interim response other than 101. An HTTP/1.0 client must not get one (RFC 9110 15.2)."""
+    return b"%b%b\r\n" % (_status_line(head), _lines(framing.fields.forwarded))
+
+
+def switching_head(head: ResponseHead, framing: ResponseFraming, request_id: bytes) -> bytes:
+    """Write the 101 that opens a WebSocket, which `framing` has checked against the offer."""
+    special = framing.fields.special
+    lines = [*framing.fields.forwarded, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+    lines += [
+        (name, value)
+        for name in (b"Sec-WebSocket-Accept", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Extensions")
+        for value in special.get(name.lower(), [])
+    ]
+    if b"x-request-id" not in special:
+        lines.append((b"X-Request-Id", request_id))
+    return b"".join((_status_line(head), _lines(lines), _VIA[head.minor_version], b"\r\n"))
+
+
+def forwardable_trailers(trailers: Iterable[Header], delivery: Delivery) -> list[Header]:
+    """Keep the trailer fields of a response that may be sent on; those of a request never are (RFC 9110 6.5.1)."""
+    return [trailer for trailer in trailers if trailer[0].lower() in delivery.trailers]
+
+
+def _lines(headers: Sequence[Header]) -> bytes:
+    return b"\r\n".join([b": ".join(header) for header in headers]) + b"\r\n" if headers else b""
