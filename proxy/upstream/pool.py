@@ -101,12 +101,20 @@ class Server:
         if len(self._open) + self._dials < self._limits.connections:
             self._dials += 1
             self._resources.tasks.start(self._dial(borrower))
-        elif len(self._queue) < self._limits.waiting:
+        elif self._has_room_to_wait():
             waiting = _Waiting(self, borrower, self._resources.loop.time() + self._limits.wait_seconds)
             self._queue.append(waiting)
             self._resources.deadlines.watch(waiting)
         else:
             borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, self.name))
+
+    def _has_room_to_wait(self) -> bool:
+        """Whether one more may wait. Those whose clients left meanwhile keep nobody out."""
+        if len(self._queue) >= self._limits.waiting:
+            for waiting in [one for one in self._queue if not one.borrower.is_waiting]:
+                self._queue.remove(waiting)
+                self._resources.deadlines.forget(waiting)
+        return len(self._queue) < self._limits.waiting
 
     async def _dial(self, borrower: Borrower) -> None:
         resources = self._resources

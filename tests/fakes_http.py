@@ -1,0 +1,404 @@
+"""Stand-ins for what surrounds the HTTP half: streams that remember, clients, a server whose connections the test lends.
+
+Nothing here replaces code of ours that decides anything: connections, exchanges and tunnels in the tests are the real ones.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from proxy.deadlines import Deadlines
+from proxy.http.chunked import ChunkLimits
+from proxy.http.downstream import ClientFacts, Downstream
+from proxy.http.exchange import Refusal
+from proxy.http.framing import Persistence, ResponseFraming
+from proxy.http.head import Header, HeadLimits, ResponseHead
+from proxy.http.routing import Route, RouteTable
+from proxy.http.service import HttpLimits, HttpRuntime, HttpService, RouteTarget
+from proxy.http.websocket import Extensions, WebSocketLimits
+from proxy.sockets import SocketStream
+from proxy.tls.groups import GroupKind, NamedGroup
+from proxy.tls.handshake import Established
+from proxy.tls.identities import ServerIdentity
+from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.stream import TlsStream
+from proxy.upstream.connection import ResponseLimits, UpstreamConnection
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.pool import Borrower, Server, Upstream
+from tests.fakes import FakeLoop
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from proxy.observe.access_log import RequestRecord
+    from proxy.tls.context import ServerContext
+
+# Noon of 1 June 2026, for logs and `Date`.
+WALL_CLOCK = 1_780_315_200.25
+DATE = b"Mon, 01 Jun 2026 12:00:00 GMT"
+
+HYBRID = NamedGroup("X25519MLKEM768", 0x11EC, GroupKind.HYBRID)
+CLASSICAL = NamedGroup("X25519", 0x001D, GroupKind.CLASSICAL)
+
+CHUNKS = ChunkLimits(line_bytes=256, overhead_bytes=16_384, trailer_bytes=8_192, trailer_count=32)
+LIMITS = HttpLimits(
+    head_bytes=2_000,
+    head=HeadLimits(target_bytes=1_000, header_count=20, header_bytes=1_000),
+    chunks=CHUNKS,
+    pipelined_bytes=1_000,
+    head_seconds=10.0,
+    keep_alive_seconds=75.0,
+    body_idle_seconds=30.0,
+    write_idle_seconds=60.0,
+    websocket=WebSocketLimits(message_bytes=1_000_000, fragments=100),
+    websocket_idle_seconds=3_600.0,
+    websocket_close_seconds=5.0,
+)
+RESPONSES = ResponseLimits(
+    head_bytes=4_000,
+    head=HeadLimits(target_bytes=1_000, header_count=20, header_bytes=2_000),
+    chunks=CHUNKS,
+    informational=3,
+    first_byte_seconds=60.0,
+    stall_seconds=50.0,
+    idle_seconds=20.0,
+)
+
+
+class FakeStream:
+    """The proxy's end of a connection, of either kind. The test plays the peer."""
+
+    def __init__(self, loop: FakeLoop) -> None:
+        self._loop = loop
+        self.owner: Any = None
+        self.written = b""
+        """Everything that was written and not yet looked at by `sent`."""
+        self.is_reading = True
+        self.is_full = False
+        """The peer takes nothing: the next write blocks."""
+        self.is_blocked = False
+        self.ending: str | None = None
+        """How the proxy ended it: `end`, `cut` or `abort`."""
+        self.was_truncated = False
+
+    # -- what the proxy calls
+
+    def write(self, data: bytes) -> None:
+        """Remember the bytes; the owner is paused when blocking begins, and only then."""
+        if self.ending is not None:
+            return
+        self.written += data
+        if self.is_full and not self.is_blocked:
+            self.is_blocked = True
+            self.owner.pause_writing()
+
+    def pause_reading(self) -> None:
+        """Remember it."""
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        """Remember it."""
+        self.is_reading = True
+
+    def end(self) -> None:
+        """Remember the first ending."""
+        self.ending = self.ending or "end"
+
+    def cut(self) -> None:
+        """Remember the first ending."""
+        self.ending = self.ending or "cut"
+
+    def abort(self) -> None:
+        """Close in the next turn, as the real ones do."""
+        self.ending = self.ending or "abort"
+        self._loop.call_soon(self.lose)
+
+    # -- what the peer does
+
+    def receive(self, data: bytes) -> None:
+        """Deliver bytes of the peer."""
+        assert self.is_reading, "the proxy does not read"
+        self.owner.data_received(data)
+
+    def receive_end(self, *, truncated: bool = False) -> None:
+        """Deliver the end of the peer's direction."""
+        self.was_truncated = truncated
+        self.owner.eof_received()
+
+    def take(self) -> None:
+        """The peer takes everything."""
+        self.is_full = self.is_blocked = False
+        self.owner.resume_writing()
+
+    def lose(self, error: OSError | None = None) -> None:
+        """The connection is gone; told once."""
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.connection_lost(error)
+
+    def sent(self) -> bytes:
+        """What was written since the last look."""
+        written, self.written = self.written, b""
+        return written
+
+    @property
+    def as_socket(self) -> SocketStream:
+        """The same, for what wants a socket's stream."""
+        return cast("SocketStream", self)
+
+    @property
+    def as_tls(self) -> TlsStream:
+        """The same, for what wants an encrypted stream."""
+        return cast("TlsStream", self)
+
+
+class FakeTlsStream(TlsStream):
+    """A stream that says it was truncated, or was not: all that is asked of an upstream's by its type."""
+
+    def __init__(self, *, truncated: bool) -> None:
+        self.was_truncated = truncated
+
+    def abort(self) -> None:
+        """Nothing to close."""
+
+
+class FakeServer:
+    """A server of an upstream without sockets: `lend` gives a connection to whoever waits longest."""
+
+    def __init__(self, loop: FakeLoop, name: str = "http://127.0.0.1:8000", limits: ResponseLimits = RESPONSES) -> None:
+        self.name = name
+        self.load = 0
+        self.waiting: list[Borrower] = []
+        self.idle: list[UpstreamConnection] = []
+        self.gone: list[UpstreamConnection] = []
+        self._loop = loop
+        self._limits = limits
+
+    def acquire(self, borrower: Borrower) -> None:
+        """Lend an idle connection at once, else let the borrower wait."""
+        if self.idle:
+            borrower.upstream_acquired(self.idle.pop())
+        else:
+            self.waiting.append(borrower)
+
+    def lend(self) -> FakeStream:
+        """Give a new connection to the one that waits longest; answers the server's end."""
+        connection = UpstreamConnection(self, self._limits, self._loop.time)
+        stream = FakeStream(self._loop)
+        stream.owner = connection
+        connection.stream = stream.as_socket
+        borrower = self.waiting.pop(0)
+        if borrower.is_waiting:
+            borrower.upstream_acquired(connection)
+        else:
+            connection.keep_unused()
+        return stream
+
+    def fail(self, fault: UpstreamFault = UpstreamFault.UNREACHABLE) -> None:
+        """Tell the one that waits longest that there is none."""
+        self.waiting.pop(0).upstream_unavailable(UpstreamFailure(fault, "tried"))
+
+    def returned(self, connection: UpstreamConnection) -> None:
+        """Keep it."""
+        self.idle.append(connection)
+
+    def closed(self, connection: UpstreamConnection) -> None:
+        """Forget it."""
+        self.gone.append(connection)
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+
+def upstream(*servers: FakeServer) -> Upstream:
+    """An upstream of these servers."""
+    return Upstream("chat", cast("Sequence[Server]", servers))
+
+
+def established(host: str = "chat.test", group: NamedGroup | None = HYBRID) -> Established:
+    """A handshake for `host`."""
+    identity = ServerIdentity("chat", frozenset({host}), cast("ServerContext", None))
+    return Established(host, identity, group, HandshakeOutcome.HYBRID, is_resumed=False)
+
+
+@dataclass
+class FakeClient:
+    """The client side of an exchange: what it was told, in order."""
+
+    events: list[tuple[str, Any]] = field(default_factory=list)
+    may_stay: bool = True
+    is_full: bool = False
+    exchange: Any = None
+
+    def send(self, data: bytes) -> None:
+        """Note the bytes, joined to those before; block if that is asked for."""
+        if self.events and self.events[-1][0] == "send":
+            data = self.events.pop()[1] + data
+        self.events.append(("send", data))
+        if self.is_full:
+            self.is_full = False
+            self.exchange.pause_response()
+
+    def pause_request(self) -> None:
+        """Note it."""
+        self.events.append(("pause", None))
+
+    def resume_request(self) -> None:
+        """Note it."""
+        self.events.append(("resume", None))
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note it."""
+        self.events.append(("refuse", refusal))
+
+    def finished(self, persistence: Persistence) -> None:
+        """Note it."""
+        self.events.append(("finished", persistence))
+
+    def cut(self, reason: str) -> None:
+        """Note it."""
+        self.events.append(("cut", reason))
+
+    def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
+        """Note it."""
+        self.events.append(("tunnel", (stream, rest, extensions)))
+
+    def date(self) -> bytes:
+        """Always the same moment."""
+        return DATE
+
+    def told(self) -> list[tuple[str, Any]]:
+        """What it was told since the last look."""
+        events, self.events = self.events, []
+        return events
+
+
+class RecordingExchange:
+    """Whoever borrowed an upstream connection: what it was told, in order; neighbouring data is joined."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.flushes = 0
+
+    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """Note the status."""
+        del framing
+        self.events.append(("informational", head.status))
+
+    def switched(
+        self, head: ResponseHead, framing: ResponseFraming, stream: SocketStream | TlsStream, rest: bytes
+    ) -> None:
+        """Note the stream and what came behind the head."""
+        del head, framing
+        self.events.append(("switched", (stream, rest)))
+
+    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """Note the status."""
+        del framing
+        self.events.append(("started", head.status))
+
+    def response_data(self, data: bytes) -> None:
+        """Note the bytes."""
+        if self.events and self.events[-1][0] == "data":
+            data = self.events.pop()[1] + data
+        self.events.append(("data", data))
+
+    def response_ended(self, trailers: list[Header]) -> None:
+        """Note the trailers."""
+        self.events.append(("ended", trailers))
+
+    def response_flushed(self) -> None:
+        """Count it."""
+        self.flushes += 1
+
+    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+        """Note the fault."""
+        self.events.append(("failed", (failure.fault, is_retryable)))
+
+    def pause_writing(self) -> None:
+        """Note it."""
+        self.events.append(("pause", None))
+
+    def resume_writing(self) -> None:
+        """Note it."""
+        self.events.append(("resume", None))
+
+    def told(self) -> list[tuple[str, Any]]:
+        """What it was told since the last look."""
+        events, self.events = self.events, []
+        return events
+
+
+class Conversation:
+    """A client, the proxy's HTTP half, and the servers of one upstream, under a clock that the test moves."""
+
+    def __init__(
+        self,
+        *,
+        limits: HttpLimits = LIMITS,
+        servers: int = 1,
+        body_bytes: int = 100_000,
+        requires_pq: bool = False,
+        group: NamedGroup | None = HYBRID,
+        is_trusted: bool = False,
+    ) -> None:
+        self.loop = FakeLoop()
+        self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
+        target = RouteTarget("chat.test/", upstream(*self.servers), requires_pq, body_bytes)
+        self.records: list[RequestRecord] = []
+        self.deadlines = Deadlines(self.loop)
+        self.deadlines.start()
+        self.service = HttpService(
+            self.loop,
+            self.deadlines,
+            HttpRuntime(RouteTable([Route("chat.test", "/", target)]), limits, logs_query=False),
+            self.records.append,
+            lambda: WALL_CLOCK,
+        )
+        self.service.stopwatch = self.loop.time
+        self.client = FakeStream(self.loop)
+        tls = established(group=group)
+        facts = ClientFacts("192.0.2.7", "public", tls, is_trusted)
+        self.downstream = Downstream(self.service, self.client.as_tls, facts)
+        self.client.owner = self.downstream
+
+    @property
+    def server(self) -> FakeServer:
+        """The only server."""
+        return self.servers[0]
+
+    def receive(self, *pieces: bytes) -> None:
+        """Have the client send, and let the loop come to rest after each piece."""
+        for piece in pieces:
+            self.client.receive(piece)
+            self.loop.settle()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.loop.advance(seconds)
+
+    def answer(self, data: bytes) -> bytes:
+        """Lend a connection to the request that waits, answer it with `data`; returns what the server got."""
+        server = self.server.lend()
+        got = server.sent()
+        server.receive(data)
+        self.loop.settle()
+        return got
+
+
+def request(*lines: bytes, start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", body: bytes = b"") -> bytes:
+    """Write a request with these field lines."""
+    return b"\r\n".join([start, b"Host: " + host, *lines, b"", body])
+
+
+def response(*lines: bytes, start: bytes = b"HTTP/1.1 200 OK", body: bytes = b"") -> bytes:
+    """Write a response with these field lines."""
+    return b"\r\n".join([start, *lines, b"", body])
+
+
+def changed(limits: HttpLimits, **changes: Any) -> HttpLimits:
+    """The limits with some of them changed."""
+    return replace(limits, **changes)
+
+
+def octets(data: bytes) -> list[bytes]:
+    """Each octet by itself."""
+    return [data[at : at + 1] for at in range(len(data))]
