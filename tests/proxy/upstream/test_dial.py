@@ -1,0 +1,273 @@
+"""One connection to one server: how it is made, verified, and refused."""
+
+import asyncio
+import resource
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from config.schema import ServerAddress
+from proxy.sockets import SocketStream
+from proxy.tls.context import UpstreamTls, build_client_context
+from proxy.tls.stream import TlsLimits, TlsStream
+from proxy.upstream.dial import KEEP_ALIVE, DialSettings, dial, tune
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from tests.certificates import DAY, Authority
+from tests.fakes import LINGER, RecordingOwner
+
+GROUPS = "X25519MLKEM768:X25519"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """An authority of this module."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+class Arrival(RecordingOwner):
+    """An owner that can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changed = asyncio.Event()
+        self.when_data = lambda _: self.changed.set()
+        self.when_eof = self.when_lost = self.changed.set
+
+    async def until(self, is_done: Callable[[], bool]) -> None:
+        """Wait for the stream to bring what is wanted."""
+        async with asyncio.timeout(10):
+            while not is_done():
+                await self.changed.wait()
+                self.changed.clear()
+
+
+async def connect(
+    address: ServerAddress,
+    owner: RecordingOwner,
+    tls: ssl.SSLContext | None = None,
+    server_name: str = "localhost",
+    connect_seconds: float = 10.0,
+) -> SocketStream | TlsStream:
+    """Dial."""
+    settings = DialSettings(address, connect_seconds, tls, server_name, TlsLimits(32), LINGER)
+    return await dial(asyncio.get_running_loop(), settings, memoryview(bytearray(65_536)), owner)
+
+
+async def failure(address: ServerAddress, **settings: Any) -> UpstreamFailure:
+    """Dial in vain."""
+    with pytest.raises(UpstreamFailure) as caught:
+        await connect(address, RecordingOwner(), **settings)
+    return caught.value
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send one line back, and end."""
+    writer.write(await reader.readline())
+    writer.close()
+
+
+@asynccontextmanager
+async def serving(
+    serve: Serve, host: str = "127.0.0.1", context: ssl.SSLContext | None = None
+) -> AsyncIterator[ServerAddress]:
+    """A server on a port of its own."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(connected, host, 0, ssl=context)
+    async with server:
+        yield ServerAddress("https" if context else "http", host, server.sockets[0].getsockname()[1])
+
+
+async def conversation(stream: SocketStream | TlsStream, owner: Arrival) -> bytes:
+    """Send a line, and answer what came back until the end."""
+    stream.resume_reading()
+    stream.write(b"hello\n")
+    await owner.until(lambda: "eof" in owner.kinds)
+    stream.abort()
+    await owner.until(lambda: owner.is_lost)
+    return owner.data
+
+
+class TestPlain:
+    """`http://` and `unix:`."""
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+    async def test_address_is_connected_to(self, host: str) -> None:
+        owner = Arrival()
+        async with serving(echo, host) as address:
+            assert await conversation(await connect(address, owner), owner) == b"hello\n"
+
+    async def test_name_is_looked_up(self) -> None:
+        owner = Arrival()
+        async with serving(echo) as address:
+            named = ServerAddress("http", "localhost", address.port)
+            assert await conversation(await connect(named, owner), owner) == b"hello\n"
+
+    async def test_unix_socket(self, tmp_path: Path) -> None:
+        path, owner = tmp_path / "socket", Arrival()
+        async with await asyncio.start_unix_server(echo, path):
+            address = ServerAddress("unix", path=str(path))
+            assert await conversation(await connect(address, owner), owner) == b"hello\n"
+
+    async def test_nobody_listens(self) -> None:
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.1", 0))
+            refused = await failure(ServerAddress("http", "127.0.0.1", bound.getsockname()[1]))
+        assert refused.fault is UpstreamFault.UNREACHABLE
+        assert refused.detail.startswith("http://127.0.0.1:")
+
+    async def test_no_such_socket(self, tmp_path: Path) -> None:
+        refused = await failure(ServerAddress("unix", path=str(tmp_path / "none")))
+        assert refused.fault is UpstreamFault.UNREACHABLE
+
+    async def test_name_without_address(self) -> None:
+        refused = await failure(ServerAddress("http", "nothing.invalid", 80))
+        assert refused.fault is UpstreamFault.UNREACHABLE
+
+    async def test_server_that_does_not_accept_in_time(self) -> None:
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(0)
+            port = listening.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port)):  # the only place in the queue
+                late = await failure(ServerAddress("http", "127.0.0.1", port), connect_seconds=0.1)
+        assert late.fault is UpstreamFault.CONNECT_TIMEOUT
+
+    async def test_proxy_without_descriptors_says_that_it_is_to_blame(self) -> None:
+        with no_descriptors():
+            ours = await failure(ServerAddress("http", "127.0.0.1", 80))
+        assert ours.fault is UpstreamFault.NO_ROOM
+
+
+@contextmanager
+def no_descriptors() -> Any:
+    """Have this process open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as highest:
+        # the lowest free number is at most this one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def upstream_tls(ca: Path | None, **files: Path) -> ssl.SSLContext:
+    """The product's context."""
+    return build_client_context(UpstreamTls(ca, files.get("certificate"), files.get("key"), GROUPS))
+
+
+class TestVerified:
+    """`https://`: whoever cannot prove its name is not talked to."""
+
+    async def test_server_of_the_own_authority(self, authority: Authority) -> None:
+        owner = Arrival()
+        async with serving(echo, context=authority.issue("good").server_context()) as address:
+            stream = await connect(address, owner, upstream_tls(authority.path))
+            assert await conversation(stream, owner) == b"hello\n"
+            assert not cast("TlsStream", stream).was_truncated
+
+    async def test_name_in_the_certificate_is_what_counts(self, authority: Authority) -> None:
+        context = authority.issue("named", ("chat.internal",)).server_context()
+        async with serving(echo, context=context) as address:
+            wrong = await failure(address, tls=upstream_tls(authority.path), server_name="localhost")
+            assert wrong.fault is UpstreamFault.TLS
+            assert "CERTIFICATE_VERIFY_FAILED" in wrong.detail
+            owner = Arrival()
+            stream = await connect(address, owner, upstream_tls(authority.path), server_name="chat.internal")
+            assert await conversation(stream, owner) == b"hello\n"
+
+    async def test_expired_certificate(self, authority: Authority) -> None:
+        context = authority.issue("expired", valid=(-10 * DAY, -DAY)).server_context()
+        async with serving(echo, context=context) as address:
+            assert (await failure(address, tls=upstream_tls(authority.path))).fault is UpstreamFault.TLS
+
+    async def test_unknown_authority(self, authority: Authority, tmp_path: Path) -> None:
+        other = Authority(tmp_path, "Other authority")
+        async with serving(echo, context=other.issue("foreign").server_context()) as address:
+            assert (await failure(address, tls=upstream_tls(authority.path))).fault is UpstreamFault.TLS
+            assert (await failure(address, tls=upstream_tls(None))).fault is UpstreamFault.TLS
+
+    async def test_client_certificate_is_shown_to_who_asks(self, authority: Authority) -> None:
+        ours = authority.issue("client", ("proxy",))
+        context = authority.issue("mutual").server_context(client_ca=authority.path)
+        async with serving(echo, context=context) as address:
+            owner = Arrival()
+            tls = upstream_tls(authority.path, certificate=ours.certificate, key=ours.key)
+            assert await conversation(await connect(address, owner, tls), owner) == b"hello\n"
+
+    async def test_plaintext_before_the_handshake_is_never_taken_for_an_answer(self, authority: Authority) -> None:
+        async def inject(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
+            await reader.read()
+
+        async with serving(inject) as address:
+            refused = await failure(address, tls=upstream_tls(authority.path))
+        assert refused.fault is UpstreamFault.TLS
+
+    async def test_server_that_closes_during_the_handshake(self, authority: Authority) -> None:
+        async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.close()
+
+        async with serving(close) as address:
+            refused = await failure(address, tls=upstream_tls(authority.path))
+        assert refused.fault is UpstreamFault.UNREACHABLE
+
+    async def test_server_that_never_answers_the_handshake(self, authority: Authority) -> None:
+        async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            del writer
+            await reader.read()
+
+        async with serving(wait) as address:
+            late = await failure(address, tls=upstream_tls(authority.path), connect_seconds=0.1)
+        assert late.fault is UpstreamFault.CONNECT_TIMEOUT
+
+    async def test_alert_of_ours_reaches_the_server(self, authority: Authority) -> None:
+        """A server that is refused can read why."""
+        got = asyncio.get_running_loop().create_future()
+
+        async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(16_384)
+            writer.write(b"\x16\x03\x03\x00\x04\x02\x00\x00\x00")  # a ServerHello that is none
+            got.set_result(await reader.read())
+
+        async with serving(record) as address:
+            await failure(address, tls=upstream_tls(authority.path))
+            assert (await got)[:3] == b"\x15\x03\x03"
+
+
+def test_peer_that_went_away_is_found_by_the_kernel() -> None:
+    with socket.socket() as sock:
+        tune(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        for option, value in KEEP_ALIVE:
+            assert sock.getsockopt(socket.IPPROTO_TCP, option) == value
+    values = dict(KEEP_ALIVE)
+    idle, interval, count = (values[name] for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT))
+    assert idle + interval * count <= 120
+
+
+async def test_dialled_socket_is_tuned() -> None:
+    owner = Arrival()
+    async with serving(echo) as address:
+        stream = await connect(address, owner)
+        sock = cast("SocketStream", stream)._sock
+        assert sock is not None
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        stream.abort()
+        await owner.until(lambda: owner.is_lost)
