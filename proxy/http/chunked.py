@@ -155,9 +155,9 @@ class ChunkedDecoder:
             self._part = _Part.END
             return
         self._line_limit -= len(line)
-        name, colon, rest = line.partition(b":")
+        name, _, rest = line.partition(b":")
         value = rest[:-2].strip(WHITESPACE)
-        if not (colon and rest.endswith(b"\r\n") and is_token(name) and is_field_value(value)):
+        if not (rest.endswith(b"\r\n") and is_token(name) and is_field_value(value)):
             raise self._malformed("malformed trailer field")
         if len(self.trailers) == self._limits.trailer_count:
             raise self._malformed("too many trailer fields")

@@ -121,7 +121,7 @@ _NOTE: Final = Treatment.NOTE
 _SPECIAL: Final = Treatment.SPECIAL
 _CLAIM: Final = Treatment.CLAIM
 
-_DASHED: Final = bytes(code if chr(code).isascii() and chr(code).isalnum() else ord("-") for code in range(256))
+_DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256))
 
 # TLS offloaders' ways to hand on the client's certificate (RFC 9440 and its forerunners), and every X-Forwarded-*.
 _CLAIM_PREFIXES: Final = (b"x-forwarded", b"client-cert", b"x-client-cert", b"ssl-", b"x-ssl-")

@@ -1,0 +1,234 @@
+"""Fields are sorted by what they mean, in whatever spelling they come."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.http.fields import Fields, may_be_trailer, sort_request_fields, sort_response_fields
+from proxy.http.grammar import TOKEN_CHARS
+from proxy.http.head import Header
+
+SPECIAL_IN_REQUESTS = [
+    b"Host",
+    b"Connection",
+    b"Content-Length",
+    b"Transfer-Encoding",
+    b"Expect",
+    b"Upgrade",
+    b"TE",
+    b"Sec-WebSocket-Key",
+    b"Sec-WebSocket-Version",
+    b"Sec-WebSocket-Protocol",
+    b"Sec-WebSocket-Extensions",
+]
+CLAIMS = [
+    b"X-Forwarded-For",
+    b"X-Forwarded-Proto",
+    b"X-Forwarded-Host",
+    b"X-Forwarded-Port",
+    b"X-Forwarded-Whatever",
+    b"X-Forwarded",
+    b"Forwarded",
+    b"X-Real-IP",
+    b"X-Request-Id",
+    b"X-Client-IP",
+    b"True-Client-IP",
+    b"X-Cluster-Client-IP",
+    b"Client-Cert",
+    b"Client-Cert-Chain",
+    b"X-Client-Cert",
+    b"X-Client-Cert-Subject",
+    b"SSL-Client-Verify",
+    b"X-SSL-Client-S-DN",
+]
+REMOVED_FROM_REQUESTS = [
+    b"Keep-Alive",
+    b"Proxy-Connection",
+    b"Proxy-Authorization",
+    b"Proxy-Authenticate",
+    b"Proxy",
+    b"HTTP2-Settings",
+    b"Trailer",
+    b"X-TLS-Group",
+    b"Sec-WebSocket-Accept",
+]
+ORDINARY = [
+    b"Accept",
+    b"User-Agent",
+    b"sec-ch-ua",
+    b"Cookie",
+    b"Authorization",
+    b"Via",
+    b"X-Custom",
+    b"User_Agent",
+    b"Content-Length0aaa",
+    b"XForwarded-For",
+    b"Hosts",
+    b"-",
+]
+
+
+def spellings(name: bytes) -> set[bytes]:
+    return {name, name.lower(), name.upper(), name.title(), name.swapcase(), name[:1].lower() + name[1:].upper()}
+
+
+def twins(name: bytes) -> set[bytes]:
+    """Every way to write a name with other punctuation, in which at least one hyphen is something else."""
+    words = name.split(b"-")
+    return {
+        b"".join(itertools.chain.from_iterable(zip(words, (*marks, b""), strict=True)))
+        for marks in itertools.product([b"-", b"_", b"."], repeat=len(words) - 1)
+    } - {name}
+
+
+def each(names: list[bytes]) -> list[bytes]:
+    return sorted(set().union(*map(spellings, names)))
+
+
+@pytest.mark.parametrize("name", each(ORDINARY))
+def test_ordinary_field_is_forwarded_as_sent(name: bytes) -> None:
+    assert sort_request_fields([(name, b"v")]) == Fields([(name, b"v")], [], {})
+
+
+@pytest.mark.parametrize("name", each(SPECIAL_IN_REQUESTS))
+def test_special_field_is_set_aside(name: bytes) -> None:
+    assert sort_request_fields([(name, b"v"), (name, b"w")]) == Fields([], [], {name.lower(): [b"v", b"w"]})
+
+
+@pytest.mark.parametrize("name", each(CLAIMS))
+def test_claim_is_set_aside(name: bytes) -> None:
+    assert sort_request_fields([(name, b"v")]) == Fields([], [(name, b"v")], {})
+
+
+@pytest.mark.parametrize("name", each(REMOVED_FROM_REQUESTS))
+def test_hop_by_hop_field_is_removed(name: bytes) -> None:
+    assert sort_request_fields([(name, b"v")]) == Fields([], [], {})
+
+
+@pytest.mark.parametrize("name", each(SPECIAL_IN_REQUESTS + CLAIMS + REMOVED_FROM_REQUESTS))
+def test_no_twin_of_a_field_that_is_not_simply_forwarded_gets_through(name: bytes) -> None:
+    for twin in twins(name):
+        assert sort_request_fields([(twin, b"v")]) == Fields([], [], {}), twin
+
+
+@pytest.mark.parametrize("code", [code for code in TOKEN_CHARS if not chr(code).isalnum() and code != ord("-")])
+def test_any_punctuation_makes_a_twin(code: int) -> None:
+    name = b"X-Forwarded-For".replace(b"-", bytes([code]))
+    assert sort_request_fields([(name, b"v")]) == Fields([], [], {})
+
+
+def test_order_and_repetition_are_kept() -> None:
+    headers = [(b"B", b"1"), (b"Host", b"h"), (b"A", b"2"), (b"b", b"3"), (b"Forwarded", b"f"), (b"B", b"4")]
+    assert sort_request_fields(headers) == Fields(
+        [(b"B", b"1"), (b"A", b"2"), (b"b", b"3"), (b"B", b"4")], [(b"Forwarded", b"f")], {b"host": [b"h"]}
+    )
+
+
+def test_named_fields_are_left_out_and_special_ones_stay() -> None:
+    fields = Fields(
+        [(b"X-A", b"1"), (b"x-b", b"2"), (b"X-B", b"3")], [(b"Forwarded", b"f")], {b"expect": [b"100-continue"]}
+    )
+    assert fields.without(frozenset({b"x-b", b"forwarded", b"expect"})) == Fields(
+        [(b"X-A", b"1")], [], {b"expect": [b"100-continue"]}
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    each(
+        [
+            b"Connection",
+            b"Content-Length",
+            b"Transfer-Encoding",
+            b"Trailer",
+            b"Upgrade",
+            b"Sec-WebSocket-Accept",
+            b"Sec-WebSocket-Protocol",
+            b"Sec-WebSocket-Extensions",
+        ]
+    ),
+)
+def test_special_response_field_is_set_aside(name: bytes) -> None:
+    assert sort_response_fields([(name, b"v")]) == Fields([], [], {name.lower(): [b"v"]})
+
+
+@pytest.mark.parametrize("name", each([b"Date", b"X-Request-Id"]))
+def test_noted_response_field_is_forwarded_too(name: bytes) -> None:
+    assert sort_response_fields([(name, b"v")]) == Fields([(name, b"v")], [], {name.lower(): [b"v"]})
+
+
+@pytest.mark.parametrize(
+    "name", each([b"Keep-Alive", b"Proxy-Connection", b"Proxy-Authenticate", b"Proxy-Authentication-Info", b"TE"])
+)
+def test_hop_by_hop_response_field_is_removed(name: bytes) -> None:
+    assert sort_response_fields([(name, b"v")]) == Fields([], [], {})
+
+
+@pytest.mark.parametrize(
+    "name", each([b"Server", b"Set-Cookie", b"ETag", b"X-Custom", b"X-Forwarded-For", b"Sec-WebSocket-Version"])
+)
+def test_ordinary_response_field_is_forwarded(name: bytes) -> None:
+    assert sort_response_fields([(name, b"v")]) == Fields([(name, b"v")], [], {})
+
+
+@pytest.mark.parametrize("name", [b"x-checksum", b"server-timing", b"grpc-status", b"etag"])
+def test_trailer_that_only_informs_is_allowed(name: bytes) -> None:
+    assert may_be_trailer(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"content-length",
+        b"transfer-encoding",
+        b"host",
+        b"authorization",
+        b"www-authenticate",
+        b"proxy-authorization",
+        b"connection",
+        b"keep-alive",
+        b"upgrade",
+        b"te",
+        b"trailer",
+        b"expect",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x_forwarded_for",
+        b"x-real-ip",
+        b"x-request-id",
+        b"x-tls-group",
+        b"set-cookie",
+        b"cookie",
+        b"content-type",
+        b"content-encoding",
+        b"content-range",
+        b"content-anything",
+        b"cache-control",
+        b"if-none-match",
+        b"range",
+        b"location",
+        b"date",
+        b"expires",
+        b"vary",
+        b"age",
+        b"via",
+    ],
+)
+def test_trailer_that_would_change_the_message_is_not_allowed(name: bytes) -> None:
+    assert not may_be_trailer(name)
+
+
+names = st.sampled_from(SPECIAL_IN_REQUESTS + CLAIMS + REMOVED_FROM_REQUESTS + ORDINARY)
+
+
+@given(st.lists(st.tuples(names, st.binary(max_size=3)), max_size=30))
+def test_nothing_is_invented_and_ordinary_fields_are_not_lost(headers: list[Header]) -> None:
+    fields = sort_request_fields(headers)
+    assert fields.forwarded == [header for header in headers if header[0] in ORDINARY]
+    assert fields.claims == [header for header in headers if header[0] in CLAIMS]
+    set_aside = [header for header in headers if header[0] in SPECIAL_IN_REQUESTS]
+    assert sum(map(len, fields.special.values())) == len(set_aside)
+    for name, values in fields.special.items():
+        assert values == [value for sent_name, value in set_aside if sent_name.lower() == name]
