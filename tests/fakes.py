@@ -207,8 +207,12 @@ class RecordingObserver:
 
 
 class ScriptedSocket(socket.socket):
-    """One end of a pair whose `send` and `shutdown` can be made to fail, as a reset of the peer makes them."""
+    """One end of a pair whose `send` and `shutdown` can be made to fail, as a reset of the peer makes them.
 
+    `takes` is what the kernel has room for in all, None for its real room.
+    """
+
+    takes: int | None = None
     send_error: OSError | None = None
     shutdown_error: OSError | None = None
 
@@ -216,7 +220,11 @@ class ScriptedSocket(socket.socket):
         """Fail or send."""
         if self.send_error is not None:
             raise self.send_error
-        return super().send(data, flags)
+        if self.takes is None:
+            return super().send(data, flags)
+        sent = super().send(memoryview(data)[: self.takes], flags)
+        self.takes -= sent
+        return sent
 
     def shutdown(self, how: int) -> None:
         """Fail or shut down."""

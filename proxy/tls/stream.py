@@ -208,8 +208,11 @@ class TlsStream:
     # -- writing
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send; what the kernel does not take now is kept, encrypted for one record at most, else as it is."""
-        if self._ending is not None:
+        """Encrypt and send; what the kernel does not take now is kept, encrypted for one record at most, else as it is.
+
+        Nothing is sent behind an error: OpenSSL's alert was the last word, and trying would abort what lets it arrive.
+        """
+        if self._ending is not None or self._failure is not None:
             return
         if self._raw.is_blocked:
             self._pending += data
