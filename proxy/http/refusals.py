@@ -30,13 +30,14 @@ def refusal_response(
 ) -> Answer:
     """Write the answer; `head` is None when the request was not understood."""
     accept = None if head is None else _accept(head)
-    sentence = f"{refusal.detail[:1].upper()}{refusal.detail[1:]}."
-    content_type, body = problem_response(refusal.status, sentence, accept, request_id, refusal.members)
+    content_type, body = problem_response(
+        refusal.status, refusal.detail, accept, request_id.decode("ascii"), refusal.members
+    )
     sent = b"" if head is not None and head.method == b"HEAD" else body
     lines = b"".join(
         (
             b"HTTP/1.1 %d %b\r\n" % (refusal.status, TITLES[refusal.status].encode()),
-            b"Content-Type: %b\r\n" % content_type,
+            b"Content-Type: %b\r\n" % content_type.encode(),
             b"Content-Length: %d\r\nDate: %b\r\nCache-Control: no-store\r\n" % (len(body), date),
             b"X-Request-Id: %b\r\n" % request_id,
             _EXTRA_FIELDS.get(refusal.status, b""),

@@ -1,0 +1,90 @@
+"""Which requests may go to an upstream, and to which."""
+
+import pytest
+
+from proxy.http.admission import admit
+from proxy.http.exchange import Refusal
+from proxy.http.framing import request_framing
+from proxy.http.head import parse_request_head
+from proxy.http.routing import Route, RouteTable
+from proxy.http.service import RouteTarget
+from proxy.tls.groups import NamedGroup
+from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, established, request, upstream
+
+
+def target(label: str, *, requires_pq: bool = False) -> RouteTarget:
+    """Where a route leads."""
+    return RouteTarget(label, upstream(), requires_pq, 1_000)
+
+
+ROUTES = RouteTable(
+    [
+        Route("chat.test", "/", target("root")),
+        Route("chat.test", "/admin", target("admin", requires_pq=True)),
+    ]
+)
+
+
+def admitted(
+    start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", group: NamedGroup | None = HYBRID
+) -> RouteTarget | Refusal:
+    """Judge a request on a connection for chat.test or other.test."""
+    framing = request_framing(parse_request_head(request(start=start, host=host), LIMITS.head))
+    tls = established("other.test" if host == b"other.test" else "chat.test", group)
+    return admit(framing, tls, ROUTES)
+
+
+def refusal(start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", group: NamedGroup | None = HYBRID) -> Refusal:
+    """Judge a request that is refused."""
+    refused = admitted(start, host, group)
+    assert isinstance(refused, Refusal)
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("path", "label"), [(b"/", "root"), (b"/x?next=/admin", "root"), (b"/administer", "root"), (b"/admin/x", "admin")]
+)
+def test_request_goes_where_its_path_leads(path: bytes, label: str) -> None:
+    found = admitted(b"GET %b HTTP/1.1" % path)
+    assert isinstance(found, RouteTarget)
+    assert found.label == label
+
+
+@pytest.mark.parametrize("host", [b"CHAT.test", b"chat.test:8443", b"chat.test."])
+def test_host_is_compared_as_names_are(host: bytes) -> None:
+    assert isinstance(admitted(host=host), RouteTarget)
+
+
+@pytest.mark.parametrize("host", [b"evil.test", b"sub.chat.test", b"192.0.2.1"])
+def test_name_that_the_certificate_was_not_chosen_for_is_misdirected(host: bytes) -> None:
+    refused = refusal(host=host)
+    assert (refused.status, refused.reason) == (421, "misdirected_host")
+
+
+def test_absolute_target_for_another_host_is_misdirected_too() -> None:
+    refused = refusal(b"GET https://evil.test/ HTTP/1.1", b"evil.test")
+    assert refused.status == 421
+
+
+def test_path_that_readers_might_take_differently_is_refused() -> None:
+    refused = refusal(b"GET //x/admin HTTP/1.1")
+    assert (refused.status, refused.reason) == (400, "ambiguous_path")
+
+
+def test_host_without_a_route_has_nothing() -> None:
+    refused = refusal(host=b"other.test")
+    assert (refused.status, refused.reason) == (404, "no_route")
+
+
+def test_stricter_route_takes_hybrids() -> None:
+    assert isinstance(admitted(b"GET /admin HTTP/1.1"), RouteTarget)
+
+
+@pytest.mark.parametrize(("group", "name"), [(CLASSICAL, "X25519"), (None, "unknown")])
+def test_stricter_route_names_group_and_remedy(group: NamedGroup | None, name: str) -> None:
+    refused = refusal(b"GET /admin HTTP/1.1", group=group)
+    assert (refused.status, refused.reason) == (403, "route_requires_pq")
+    assert name in refused.detail
+    assert refused.members["group"] == name
+    assert "X25519MLKEM768" in str(refused.members["required"])
+    assert "client" in str(refused.members["remedy"])
