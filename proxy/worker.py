@@ -134,7 +134,7 @@ class Worker:
         self._deadlines.stop()
 
     def _request_over(self, record: RequestRecord) -> None:
-        self.counters.request(record.listener, record.status)
+        self.counters.request(record.connection.listener, record.status)
         self._log.request(record)
 
     def _unexpected(self, error: BaseException) -> None:

@@ -11,14 +11,15 @@ from typing import Final
 from proxy.deadlines import NEVER
 from proxy.http.admission import admit
 from proxy.http.exchange import Exchange, Progress, Refusal
-from proxy.http.framing import Persistence, RequestFraming, request_framing
-from proxy.http.head import MalformedMessage, RequestHead, parse_request_head
+from proxy.http.framing import Persistence, RequestFraming
+from proxy.http.head import MalformedMessage, RequestHead
 from proxy.http.headers import ForwardedPeer, trusted_request_id
 from proxy.http.refusals import refusal_response
+from proxy.http.requests import Request, RequestReader
 from proxy.http.service import HttpService
 from proxy.http.tunnel import Tunnel
 from proxy.http.websocket import Extensions
-from proxy.observe.access_log import RequestRecord
+from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.sockets import SocketStream
 from proxy.tls.handshake import Established
 from proxy.tls.stream import TlsStream
@@ -61,6 +62,8 @@ class Downstream:
         "_is_write_paused",
         "_peer",
         "_peer_ended",
+        "_reader",
+        "_record",
         "_scanned",
         "_service",
         "_state",
@@ -80,7 +83,16 @@ class Downstream:
         self._exchange: Exchange | None = None
         self._head: RequestHead | None = None
         self._framing: RequestFraming | None = None
+        self._reader = RequestReader()
         self._peer: ForwardedPeer | None = None
+        self._record = ClientRecord(
+            facts.address,
+            facts.listener,
+            facts.tls.server_name,
+            facts.tls.group_name,
+            facts.tls.outcome,
+            facts.tls.is_resumed,
+        )
         self._is_reading = True
         self._is_write_paused = False
         self._peer_ended = False
@@ -157,12 +169,11 @@ class Downstream:
             return
         raw, self._buffer, self._scanned = buffer[: end + 4], buffer[end + 4 :], 0
         try:
-            head = parse_request_head(raw, limits.head)
-            framing = request_framing(head)
+            request = self._reader.read(raw, limits.head)
         except MalformedMessage as error:
             self._refuse_head(error)
             return
-        self._begin(head, framing)
+        self._begin(request)
 
     def _await_head(self, buffer: bytes) -> None:
         limits = self._service.runtime.limits
@@ -174,11 +185,11 @@ class Downstream:
             self._state = _State.HEAD
             self.deadline = self._service.clock() + limits.head_seconds
 
-    def _begin(self, head: RequestHead, framing: RequestFraming) -> None:
+    def _begin(self, request: Request) -> None:
         service = self._service
         self._state = _State.EXCHANGE
         self.deadline = NEVER
-        self._head, self._framing = head, framing
+        head, framing = self._head, self._framing = request.head, request.framing
         facts = self._facts
         peer = self._peer
         if peer is None:
@@ -198,7 +209,7 @@ class Downstream:
             if not self._feed_body(exchange, data):
                 return
         exchange.progress.route = admitted.label
-        exchange.start(admitted, peer)
+        exchange.start(admitted, request.upstream_fields(peer))
         self._await_body()
 
     def _refuse_head(self, error: MalformedMessage) -> None:
@@ -334,7 +345,7 @@ class Downstream:
 
     def _log(self, status: int, reason: str | None, messages: tuple[int, int] | None = None) -> None:
         """Write the line of this request."""
-        service, facts = self._service, self._facts
+        service = self._service
         progress = Progress(service.stopwatch()) if self._exchange is None else self._exchange.progress
         now = service.stopwatch()
         first_byte = now if progress.first_byte is None else progress.first_byte
@@ -342,10 +353,8 @@ class Downstream:
         path, _, query = target.partition(b"?")
         service.log(
             RequestRecord(
+                connection=self._record,
                 time=service.wall_clock(),
-                client=facts.address,
-                listener=facts.listener,
-                name=facts.tls.server_name,
                 host=None if self._framing is None else self._framing.host.decode(),
                 method=None if self._head is None else self._head.method.decode("ascii"),
                 path=path.decode("latin-1") or None,
@@ -357,9 +366,6 @@ class Downstream:
                 duration=now - progress.started,
                 upstream=progress.server or None,
                 route=progress.route or None,
-                group=facts.tls.group_name,
-                outcome=facts.tls.outcome,
-                resumed=facts.tls.is_resumed,
                 request_id=None if self._exchange is None else self._exchange.request_id.decode(),
                 error=reason,
                 messages=messages,

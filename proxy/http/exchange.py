@@ -14,7 +14,6 @@ from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_
 from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
 from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
 from proxy.http.headers import (
-    ForwardedPeer,
     downstream_head,
     forwardable_trailers,
     informational_head,
@@ -153,10 +152,10 @@ class Exchange:
         self._request: bytes
         self._body_limit: int
 
-    def start(self, target: RouteTarget, peer: ForwardedPeer) -> None:
+    def start(self, target: RouteTarget, fields: bytes) -> None:
         """Ask the upstream for a connection; what came of the body is checked and held already."""
         self._upstream = target.upstream
-        self._request = upstream_head(self._head, self._framing, peer, self.request_id)
+        self._request = upstream_head(self._head, self._framing, fields, self.request_id)
         self._acquire()
 
     def _acquire(self) -> None:

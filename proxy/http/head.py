@@ -87,9 +87,7 @@ class ResponseHead(NamedTuple):
 def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
     """Parse one request head, from its first byte to its CRLF CRLF. Raises MalformedMessage (400, 414, 431, 501, 505)."""
     line_count = _count_lines(raw, 400)
-    method, target, minor_version = _request_line(raw[: raw.index(b"\r\n")])
-    if len(target) > limits.target_bytes:
-        raise MalformedMessage(414, "request target too long")
+    method, target, minor_version = parse_request_line(raw[: raw.index(b"\r\n")], limits)
     if line_count - 2 > limits.header_count:
         raise MalformedMessage(431, "too many header fields")
     if len(raw) > limits.header_bytes and _longest_field(raw) > limits.header_bytes:
@@ -99,13 +97,23 @@ def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
 
 def parse_response_head(raw: bytes, limits: HeadLimits) -> ResponseHead:
     """Parse one response head, from its first byte to its CRLF CRLF. Raises MalformedMessage (502)."""
-    line_count = _count_lines(raw, _BAD_GATEWAY)
-    status, reason, minor_version = _status_line(raw[: raw.index(b"\r\n")])
-    if line_count - 2 > limits.header_count:
-        raise MalformedMessage(_BAD_GATEWAY, "too many header fields in the response")
+    status, reason, minor_version, lines = split_response_head(raw, limits)
     if len(raw) > limits.header_bytes and _longest_field(raw) > limits.header_bytes:
         raise MalformedMessage(_BAD_GATEWAY, "header field too long in the response")
-    return ResponseHead(status, reason, minor_version, _fields(HttpResponseParser, raw, line_count, _BAD_GATEWAY))
+    return ResponseHead(status, reason, minor_version, _fields(HttpResponseParser, raw, len(lines) + 2, _BAD_GATEWAY))
+
+
+def split_response_head(raw: bytes, limits: HeadLimits) -> tuple[int, bytes, int, list[bytes]]:
+    """Take a response head apart into status, reason, minor version and its field lines, which are not parsed.
+
+    Raises MalformedMessage (502) for line ends, a status line or a number of lines that are not allowed.
+    """
+    line_count = _count_lines(raw, _BAD_GATEWAY)
+    if line_count - 2 > limits.header_count:
+        raise MalformedMessage(_BAD_GATEWAY, "too many header fields in the response")
+    lines = raw[:-4].split(b"\r\n")
+    status, reason, minor_version = _status_line(lines.pop(0))
+    return status, reason, minor_version, lines
 
 
 def _count_lines(raw: bytes, status: int) -> int:
@@ -122,8 +130,11 @@ def _count_lines(raw: bytes, status: int) -> int:
     return (len(raw) - len(text)) // 2
 
 
-def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
-    """Take `method SP request-target SP HTTP-version` apart (RFC 9112 section 3); the target is judged by `target`."""
+def parse_request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, int]:
+    """Take `method SP request-target SP HTTP-version` apart (RFC 9112 section 3); the target is judged by `target`.
+
+    Answers method, target and minor version. Raises MalformedMessage (400, 414, 501, 505).
+    """
     words = line.split(b" ")
     if len(words) != 3:
         raise MalformedMessage(400, "request line is not three words")
@@ -137,6 +148,8 @@ def _request_line(line: bytes) -> tuple[bytes, bytes, int]:
         if is_token(method):
             raise MalformedMessage(501, "method not supported")
         raise MalformedMessage(400, "not a method")
+    if len(target) > limits.target_bytes:
+        raise MalformedMessage(414, "request target too long")
     return method, target, minor_version
 
 

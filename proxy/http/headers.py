@@ -58,10 +58,16 @@ def trusted_request_id(fields: Fields, peer: ForwardedPeer) -> bytes | None:
     return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
 
 
-def upstream_head(head: RequestHead, framing: RequestFraming, peer: ForwardedPeer, request_id: bytes) -> bytes:
-    """Write the head of the request that goes to the upstream.
+def upstream_head(head: RequestHead, framing: RequestFraming, fields: bytes, request_id: bytes) -> bytes:
+    """Write the head of the request that goes to the upstream; `fields` are those of `upstream_fields`."""
+    return b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (head.method, framing.target, fields, request_id)
 
-    Its body is framed as `framing` says: replace `body` and `length` there if it is changed on the way.
+
+def upstream_fields(head: RequestHead, framing: RequestFraming, peer: ForwardedPeer) -> bytes:
+    """Write the field lines that the upstream gets, all but the request's id.
+
+    They follow from the peer and from everything in the request but its target, so requests that differ only there share
+    them. The body is framed as `framing` says: replace `body` and `length` there if it is changed on the way.
     """
     if peer.is_trusted and framing.fields.claims:
         forwarding = _extended_claims(framing, peer)
@@ -69,14 +75,12 @@ def upstream_head(head: RequestHead, framing: RequestFraming, peer: ForwardedPee
         forwarding = b'%b%b"\r\nX-Forwarded-Host: %b\r\n' % (peer.lines, framing.host_field, framing.host_field)
     return b"".join(
         (
-            b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (head.method, framing.target, framing.host_field),
+            b"Host: %b\r\n" % framing.host_field,
             _lines(framing.fields.forwarded),
             forwarding,
-            b"X-Request-Id: %b\r\n" % request_id,
             _VIA[head.minor_version],
             _request_body_line(framing),
             _connection_lines(framing),
-            b"\r\n",
         )
     )
 

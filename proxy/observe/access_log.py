@@ -5,7 +5,7 @@ of the `json` module. Any text gives one line of valid JSON, in ASCII.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
@@ -26,13 +26,25 @@ _STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow", 5: "bold
 
 
 @dataclass(slots=True)
-class RequestRecord:
-    """One request that was answered or given up. Times: `time` in UNIX seconds, the others in seconds."""
+class ClientRecord:
+    """What all requests of a connection have in common."""
 
-    time: float
     client: str
     listener: str
     name: str | None
+    group: str
+    outcome: str
+    resumed: bool
+    json: str = field(default="", init=False, repr=False, compare=False)
+    """Its part of a JSON line, kept by `JsonLines`: written once for each connection."""
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request that was answered or given up. Times: `time` in UNIX seconds, the others in seconds."""
+
+    connection: ClientRecord
+    time: float
     host: str | None
     method: str | None
     path: str | None
@@ -44,9 +56,6 @@ class RequestRecord:
     duration: float
     upstream: str | None
     route: str | None
-    group: str
-    outcome: str
-    resumed: bool
     request_id: str | None
     error: str | None
     messages: tuple[int, int] | None
@@ -79,14 +88,12 @@ class JsonLines:
     def request(self, record: RequestRecord) -> bytes:
         """Write the line of a request."""
         line = (
-            '{"time":"%s","client":%s,"listener":%s,"name":%s,"host":%s,"method":%s,"path":%s,"status":%d,'  # noqa: UP031
+            '{"time":"%s",%s,"host":%s,"method":%s,"path":%s,"status":%d,'  # noqa: UP031
             '"request_bytes":%d,"response_bytes":%d,"first_byte_ms":%.3f,"duration_ms":%.3f,"upstream":%s,"route":%s,'
-            '"group":%s,"outcome":%s,"resumed":%s,"request_id":%s'
+            '"request_id":%s'
             % (
                 self._clock.shown(record.time),
-                quoted(record.client),
-                quoted(record.listener),
-                _text(record.name),
+                record.connection.json or self._connection(record.connection),
                 _text(record.host),
                 _text(record.method),
                 _text(record.path),
@@ -97,9 +104,6 @@ class JsonLines:
                 record.duration * 1000,
                 _text(record.upstream),
                 _text(record.route),
-                quoted(record.group),
-                quoted(record.outcome),
-                "true" if record.resumed else "false",
                 _text(record.request_id),
             )
         )
@@ -110,6 +114,13 @@ class JsonLines:
         if record.error is not None:
             line += f',"error":{_text(record.error)}'
         return (line + "}\n").encode("ascii")
+
+    def _connection(self, record: ClientRecord) -> str:
+        record.json = (
+            f'"client":{quoted(record.client)},"listener":{quoted(record.listener)},"name":{_text(record.name)},'
+            f'"group":{quoted(record.group)},"outcome":{quoted(record.outcome)},"resumed":{str(record.resumed).lower()}'
+        )
+        return record.json
 
     def handshake(self, record: HandshakeRecord) -> bytes:
         """Write the line of a handshake that came to nothing."""
@@ -139,9 +150,9 @@ class PrettyLines:
             (str(record.status), _STATUS_STYLES.get(record.status // 100, "bold red")),
             f"  {_printable(record.method or '-'):7} {path:{_TERMINAL_PATH}} ",
             (f"{record.duration * 1000:9.1f} ms {_size(record.response_bytes):>9}  ", "cyan"),
-            (record.group, "green" if record.outcome.startswith("hybrid") else "yellow"),
-            ("  resumed" if record.resumed else "", "dim"),
-            f"  {record.client}",
+            (record.connection.group, "green" if record.connection.outcome.startswith("hybrid") else "yellow"),
+            ("  resumed" if record.connection.resumed else "", "dim"),
+            f"  {record.connection.client}",
         )
         if record.messages is not None:
             line.append(f"  messages {record.messages[0]} in, {record.messages[1]} out", "magenta")

@@ -10,7 +10,7 @@ class Counters:
         """All at nothing."""
         self._handshakes: Counter[tuple[str, str, str]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
-        self._requests: Counter[tuple[str, str]] = Counter()
+        self._requests: Counter[tuple[str, int]] = Counter()
 
     def handshake(self, listener: str, identity: str, outcome: str) -> None:
         """Count a handshake; `identity` is the name of a configured identity, `-` where there is none."""
@@ -22,7 +22,7 @@ class Counters:
 
     def request(self, listener: str, status: int) -> None:
         """Count an answered request."""
-        self._requests[listener, f"{status // 100}xx"] += 1
+        self._requests[listener, status // 100] += 1
 
     def snapshot(self) -> dict[str, list[dict[str, str | int]]]:
         """All counters, for JSON."""
@@ -36,8 +36,8 @@ class Counters:
                 for (listener, reason), count in sorted(self._failures.items())
             ],
             "requests": [
-                {"listener": listener, "status": status, "count": count}
-                for (listener, status), count in sorted(self._requests.items())
+                {"listener": listener, "status": f"{hundreds}xx", "count": count}
+                for (listener, hundreds), count in sorted(self._requests.items())
             ],
         }
 

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from proxy.deadlines import NEVER
 from proxy.http.chunked import ChunkedDecoder, ChunkLimits
 from proxy.http.framing import BodyKind, ResponseFraming, response_framing
-from proxy.http.head import Header, HeadLimits, MalformedMessage, ResponseHead, parse_response_head
+from proxy.http.head import Header, HeadLimits, MalformedMessage, ResponseHead
+from proxy.http.responses import ResponseReader
 from proxy.http.upgrade import WebSocketOffer
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
@@ -104,6 +105,7 @@ class UpstreamConnection:
         "_method",
         "_offer",
         "_phase",
+        "_reader",
         "_saw_bytes",
         "deadline",
         "exchanges",
@@ -113,8 +115,11 @@ class UpstreamConnection:
 
     stream: SocketStream | TlsStream
 
-    def __init__(self, keeper: Keeper, limits: ResponseLimits, clock: Callable[[], float]) -> None:
-        """A connection without its stream, which the dialler sets."""
+    def __init__(
+        self, keeper: Keeper, limits: ResponseLimits, reader: ResponseReader, clock: Callable[[], float]
+    ) -> None:
+        """A connection without its stream, which the dialler sets; `reader` is that of the server."""
+        self._reader = reader
         self._keeper = keeper
         self._limits = limits
         self._clock = clock
@@ -197,7 +202,7 @@ class UpstreamConnection:
                     raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
                 self._buffer = data
                 return
-            head = parse_response_head(data[: end + 4], self._limits.head)
+            head = self._reader.read(data[: end + 4], self._limits.head)
             data = data[end + 4 :]
             self._head_received(head, data)
         if self._phase is not _Phase.GONE:

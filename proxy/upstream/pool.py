@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.deadlines import NEVER, Deadlines
+from proxy.http.responses import ResponseReader
 from proxy.tasks import Tasks
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings, dial
@@ -75,6 +76,7 @@ class Server:
         self.name = str(dialling.address)
         self._dialling = dialling
         self._responses = responses
+        self._reader = ResponseReader()
         self._limits = limits
         self._resources = resources
         self._idle: list[UpstreamConnection] = []
@@ -118,7 +120,7 @@ class Server:
 
     async def _dial(self, borrower: Borrower) -> None:
         resources = self._resources
-        connection = UpstreamConnection(self, self._responses, resources.loop.time)
+        connection = UpstreamConnection(self, self._responses, self._reader, resources.loop.time)
         try:
             connection.stream = await dial(resources.loop, self._dialling, resources.view, connection)
         except UpstreamFailure as failure:

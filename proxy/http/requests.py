@@ -1,0 +1,73 @@
+"""The requests of one connection, read with a memory of the last one. Pure.
+
+Clients repeat themselves: on a kept-alive connection a browser or a chat client sends the same field section again and again,
+often byte for byte, and only the target changes. What a field section means follows from its bytes, so a section that is equal
+to the one before it is not parsed, judged and written a second time. One section per connection is remembered: a shared cache
+would let one client's fields (its cookies) live on among others', and would be there to be flushed.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.http.framing import RequestFraming, request_framing
+from proxy.http.head import HeadLimits, RequestHead, parse_request_head, parse_request_line
+from proxy.http.headers import ForwardedPeer, upstream_fields
+from proxy.http.target import origin_form, parse_authority
+
+# Longer ones are not worth the memory of an idle connection: browsers' have 500 to 2,000 bytes.
+_REMEMBERED_BYTES: Final = 4_096
+_LINE_END: Final = b"\r\n"
+
+
+@dataclass(slots=True)
+class Request:
+    """A request as it was understood, and the field lines that its upstream gets, once they were needed."""
+
+    line: bytes
+    section: bytes
+    """Everything behind the request line."""
+    head: RequestHead
+    framing: RequestFraming
+    fields: bytes | None = None
+
+    def upstream_fields(self, peer: ForwardedPeer) -> bytes:
+        """The field lines for the upstream; the peer is that of the connection, so it is always the same."""
+        if self.fields is None:
+            self.fields = upstream_fields(self.head, self.framing, peer)
+        return self.fields
+
+
+class RequestReader:
+    """Reads complete request heads of one connection."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        """Nothing is remembered yet."""
+        self._last: Request | None = None
+
+    def read(self, raw: bytes, limits: HeadLimits) -> Request:
+        """Parse and judge a head, from its first byte to its CRLF CRLF. Raises `MalformedMessage`."""
+        end = raw.index(_LINE_END)
+        line, section = raw[:end], raw[end:]
+        last = self._last
+        if last is not None and last.section == section:
+            request = last if last.line == line else _with_line(last, line, limits)
+            if request is not None:
+                self._last = request
+                return request
+        head = parse_request_head(raw, limits)
+        request = Request(line, section, head, request_framing(head))
+        self._last = request if len(section) <= _REMEMBERED_BYTES else None
+        return request
+
+
+def _with_line(last: Request, line: bytes, limits: HeadLimits) -> Request | None:
+    """The request with the same fields and another target; None if more than the target differs."""
+    method, target, minor_version = parse_request_line(line, limits)
+    if method != last.head.method or minor_version != last.head.minor_version:
+        return None
+    framing = last.framing
+    path = origin_form(method, target, parse_authority(framing.host_field))
+    head = RequestHead(method, target, minor_version, last.head.headers)
+    return Request(line, last.section, head, framing._replace(target=path), last.fields)
