@@ -12,6 +12,7 @@ from proxy.http.downstream import ClientFacts, Downstream
 from proxy.http.exchange import Refusal
 from proxy.http.framing import Persistence, ResponseFraming
 from proxy.http.head import Header, HeadLimits, ResponseHead
+from proxy.http.responses import ResponseReader
 from proxy.http.routing import Route, RouteTable
 from proxy.http.service import HttpLimits, HttpRuntime, HttpService, RouteTarget
 from proxy.http.websocket import Extensions, WebSocketLimits
@@ -27,7 +28,7 @@ from proxy.upstream.pool import Borrower, Server, Upstream
 from tests.fakes import FakeLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from proxy.observe.access_log import RequestRecord
     from proxy.tls.context import ServerContext
@@ -180,10 +181,10 @@ class FakeServer:
         else:
             self.waiting.append(borrower)
 
-    def lend(self) -> FakeStream:
+    def lend(self, make_stream: "Callable[[FakeLoop], FakeStream]" = FakeStream) -> FakeStream:
         """Give a new connection to the one that waits longest; answers the server's end."""
-        connection = UpstreamConnection(self, self._limits, self._loop.time)
-        stream = FakeStream(self._loop)
+        connection = UpstreamConnection(self, self._limits, ResponseReader(), self._loop.time)
+        stream = make_stream(self._loop)
         stream.owner = connection
         connection.stream = stream.as_socket
         borrower = self.waiting.pop(0)

@@ -218,10 +218,10 @@ class Exchange:
         self._connection = connection
         held = b"".join(self._held)
         self._held.clear()
+        if not self.is_request_complete:
+            self._client.resume_request()  # first: a server that takes nothing of this pauses it again
         connection.begin(self, self._head.method, self._framing.websocket, self._request + held)
         connection.is_request_complete = self.is_request_complete
-        if not self.is_request_complete:
-            self._client.resume_request()
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
         """Try the next server: nothing was sent yet, so this is safe for every method."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from proxy.deadlines import NEVER
+from proxy.http.responses import ResponseReader
 from proxy.http.upgrade import WebSocketOffer, accept_value
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.failures import UpstreamFault
@@ -42,7 +43,7 @@ class Line:
     def __init__(self, method: bytes = b"GET", *, limits: ResponseLimits = RESPONSES, offer: Any = None) -> None:
         self.loop = FakeLoop()
         self.keeper = RecordingKeeper()
-        self.connection = UpstreamConnection(self.keeper, limits, self.loop.time)
+        self.connection = UpstreamConnection(self.keeper, limits, ResponseReader(), self.loop.time)
         self.server = FakeStream(self.loop)
         self.server.owner = self.connection
         self.connection.stream = self.server.as_socket

@@ -1,0 +1,546 @@
+"""One request and its response: streamed both ways, retried where that is safe, cut where the client must see it."""
+
+from ipaddress import IPv4Address
+from typing import Any
+
+import pytest
+
+from proxy.http.exchange import Exchange, Refusal
+from proxy.http.framing import Persistence
+from proxy.http.head import MalformedMessage
+from proxy.http.headers import ForwardedPeer
+from proxy.http.requests import RequestReader
+from proxy.http.service import RouteTarget
+from proxy.http.upgrade import accept_value
+from proxy.http.websocket import Extensions
+from proxy.upstream.failures import UpstreamFault
+from tests.fakes_http import (
+    DATE,
+    LIMITS,
+    Conversation,
+    FakeClient,
+    FakeServer,
+    FakeStream,
+    octets,
+    request,
+    response,
+    upstream,
+)
+
+CHUNKED = b"Transfer-Encoding: chunked"
+EMPTY = response(b"Content-Length: 0")
+WEBSOCKET = (
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+class Case:
+    """One exchange between a client that is a record and servers that the test plays."""
+
+    def __init__(
+        self, *lines: bytes, start: bytes = b"GET / HTTP/1.1", servers: int = 1, body_limit: int = 1_000
+    ) -> None:
+        shared = Conversation()  # for its loop and its service
+        self.loop = shared.loop
+        self.service = shared.service
+        self.servers = [FakeServer(self.loop, str(number)) for number in range(servers)]
+        self.target = RouteTarget("chat.test/", upstream(*self.servers), requires_pq=False, body_bytes=body_limit)
+        self.request = RequestReader().read(request(*lines, start=start), LIMITS.head)
+        self.client = FakeClient()
+        self.exchange = Exchange(self.client, self.service, self.request.head, self.request.framing, b"f00-1")
+        self.client.exchange = self.exchange
+        self.exchange.limit_body(body_limit)
+
+    def start(self) -> "Case":
+        """Ask for a connection."""
+        peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)
+        self.exchange.start(self.target, self.request.upstream_fields(peer))
+        return self
+
+    def asked(self) -> FakeServer:
+        """The server whose connection is waited for."""
+        (server,) = [server for server in self.servers if server.waiting]
+        return server
+
+    def lend(self) -> FakeStream:
+        """Give the connection that is waited for; the head has been sent on it."""
+        return self.asked().lend()
+
+    def begun(self) -> FakeStream:
+        """Start, lend, and forget the head."""
+        server = self.start().lend()
+        server.sent()
+        self.client.told()
+        return server
+
+    def told(self) -> list[tuple[str, Any]]:
+        """What the client was told since the last look."""
+        return self.client.told()
+
+
+def head_and_body(data: bytes) -> tuple[list[bytes], bytes]:
+    """A response's lines, and what stands behind its head."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    return head.split(b"\r\n"), body
+
+
+def refusal(told: list[tuple[str, Any]]) -> tuple[int, str]:
+    """The only thing that a client was told, a refusal."""
+    ((kind, refused),) = told
+    assert kind == "refuse"
+    assert isinstance(refused, Refusal)
+    return refused.status, refused.detail
+
+
+class TestRequestBody:
+    """What came of the body goes on, and nothing that does not belong to it."""
+
+    def test_request_without_a_body_is_complete_at_once(self) -> None:
+        for start in (b"GET / HTTP/1.1", b"POST / HTTP/1.1"):
+            assert Case(start=start).exchange.is_request_complete
+        assert Case(b"Content-Length: 0", start=b"POST / HTTP/1.1").exchange.is_request_complete
+
+    @pytest.mark.parametrize("feed", [lambda data: [data], octets])
+    def test_body_of_a_length_is_forwarded_and_no_more(self, feed: Any) -> None:
+        case = Case(b"Content-Length: 5", start=b"POST / HTTP/1.1")
+        server = case.begun()
+        excess = b"".join(case.exchange.receive(piece) for piece in feed(b"hello"))
+        assert excess == b""
+        assert case.exchange.is_request_complete
+        assert server.sent() == b"hello"
+        assert case.exchange.progress.request_bytes == 5
+
+    def test_what_stands_behind_the_body_is_given_back(self) -> None:
+        case = Case(b"Content-Length: 5", start=b"POST / HTTP/1.1")
+        server = case.begun()
+        assert case.exchange.receive(b"helloGET /") == b"GET /"
+        assert server.sent() == b"hello"
+
+    @pytest.mark.parametrize("feed", [lambda data: [data], octets])
+    def test_chunks_are_written_anew_without_extensions_and_trailers(self, feed: Any) -> None:
+        case = Case(CHUNKED, start=b"POST / HTTP/1.1")
+        server = case.begun()
+        excess = b"".join(case.exchange.receive(piece) for piece in feed(b"5;x=y\r\nhello\r\n0\r\nA: b\r\n\r\n"))
+        assert excess == b""
+        sent = server.sent()
+        assert sent.endswith(b"0\r\n\r\n")
+        assert b"x=y" not in sent
+        assert b"A: b" not in sent
+        assert b"".join(sent.split(b"\r\n")[1:-3:2]) == b"hello"
+
+    def test_what_stands_behind_the_last_chunk_is_given_back(self) -> None:
+        case = Case(CHUNKED, start=b"POST / HTTP/1.1")
+        case.begun()
+        assert case.exchange.receive(b"0\r\n\r\nGET /") == b"GET /"
+
+    def test_malformed_chunk_goes_no_further(self) -> None:
+        case = Case(CHUNKED, start=b"POST / HTTP/1.1")
+        server = case.begun()
+        with pytest.raises(MalformedMessage):
+            case.exchange.receive(b"2\r\nabX\r\n")
+        assert server.sent() == b""
+
+    def test_declared_length_over_the_limit_is_known_at_once(self) -> None:
+        case = Case(b"Content-Length: 1001", start=b"POST / HTTP/1.1")
+        assert not case.exchange.limit_body(1_000)
+        assert case.exchange.limit_body(1_001)
+
+    def test_chunks_over_the_limit_are_refused(self) -> None:
+        case = Case(CHUNKED, start=b"POST / HTTP/1.1", body_limit=5)
+        server = case.begun()
+        case.exchange.receive(b"5\r\nhello\r\n")
+        with pytest.raises(MalformedMessage) as caught:
+            case.exchange.receive(b"1\r\n!\r\n")
+        assert caught.value.status == 413
+        assert server.sent() == b"5\r\nhello\r\n"
+
+    def test_body_that_comes_before_the_connection_waits_with_it(self) -> None:
+        case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1").start()
+        case.exchange.receive(b"he")
+        assert case.told() == [("pause", None)]
+        case.exchange.receive(b"ll")
+        server = case.lend()
+        assert server.sent().endswith(b"\r\n\r\nhell")
+        assert case.told()[-1] == ("resume", None)
+        case.exchange.receive(b"o!")
+        assert server.sent() == b"o!"
+
+    def test_body_that_came_whole_before_the_connection_pauses_nobody(self) -> None:
+        case = Case(b"Content-Length: 2", start=b"POST / HTTP/1.1").start()
+        case.exchange.receive(b"ok")
+        server = case.lend()
+        assert case.told() == []
+        server.receive(EMPTY)
+        assert case.servers[0].idle, "the connection can be used again"
+
+    def test_server_that_takes_no_more_pauses_the_client(self) -> None:
+        case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1")
+        server = case.begun()
+        server.is_full = True
+        case.exchange.receive(b"abc")
+        assert case.told() == [("pause", None)]
+        server.take()
+        assert case.told() == [("resume", None)]
+
+    def test_server_that_takes_nothing_of_what_was_held_pauses_the_client_too(self) -> None:
+        case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1").start()
+        case.exchange.receive(b"abc")
+        server = FakeServer(case.loop)
+        server.waiting, case.servers[0].waiting = case.servers[0].waiting, []
+        stream = lend_full(server)
+        assert case.told()[-1] == ("pause", None)
+        stream.take()
+        assert case.told()[-1] == ("resume", None)
+
+    def test_complete_request_pauses_and_resumes_nobody(self) -> None:
+        case = Case()
+        case.begun()
+        case.exchange.pause_writing()
+        case.exchange.resume_writing()
+        assert case.told() == []
+
+
+def lend_full(server: FakeServer) -> FakeStream:
+    """Lend a connection whose peer takes nothing from the start."""
+    made: list[FakeStream] = []
+
+    class FullStream(FakeStream):
+        def __init__(self, loop: Any) -> None:
+            super().__init__(loop)
+            self.is_full = True
+            made.append(self)
+
+    return server.lend(FullStream)
+
+
+class TestResponse:
+    """What the server answers goes on in the client's framing."""
+
+    @pytest.mark.parametrize("feed", [lambda data: [data], octets])
+    def test_response_of_a_length(self, feed: Any) -> None:
+        case = Case()
+        server = case.begun()
+        for piece in feed(response(b"Content-Length: 5", b"X-App: 1", body=b"hello")):
+            server.receive(piece)
+        (sent, data), finished = case.told()
+        lines, body = head_and_body(data)
+        assert (sent, body) == ("send", b"hello")
+        assert lines == [
+            b"HTTP/1.1 200 OK",
+            b"X-App: 1",
+            b"Date: " + DATE,
+            b"X-Request-Id: f00-1",
+            b"Via: 1.1 plexigate",
+            b"Content-Length: 5",
+        ]
+        assert finished == ("finished", Persistence.IMPLICIT)
+        assert (case.exchange.progress.status, case.exchange.progress.response_bytes) == (200, 5)
+
+    def test_response_has_begun_once_its_head_has_come(self) -> None:
+        case = Case()
+        server = case.begun()
+        assert not case.exchange.has_responded
+        server.receive(response(b"Content-Length: 5"))
+        assert case.exchange.has_responded
+
+    def test_one_read_of_the_server_is_one_write_to_the_client(self) -> None:
+        case = Case()
+        writes: list[bytes] = []
+        case.client.send = writes.append  # type: ignore[assignment,method-assign]
+        case.begun().receive(response(CHUNKED, body=b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n"))
+        assert len(writes) == 1
+        assert writes[0].endswith(b"\r\n\r\n2\r\nab\r\n0\r\n\r\n")
+
+    def test_close_delimited_response_becomes_chunks(self) -> None:
+        case = Case()
+        server = case.begun()
+        server.receive(response(body=b"he"))
+        server.receive(b"llo")
+        server.receive_end()
+        (_, data), finished = case.told()
+        lines, body = head_and_body(data)
+        assert CHUNKED in lines
+        assert body == b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+        assert finished == ("finished", Persistence.IMPLICIT)
+
+    @pytest.mark.parametrize("answer", [response(CHUNKED, body=b"5\r\nhello\r\n0\r\n\r\n"), response(body=b"hello")])
+    def test_old_client_gets_no_chunks_but_the_end_of_its_connection(self, answer: bytes) -> None:
+        case = Case(b"Connection: keep-alive", start=b"GET / HTTP/1.0")
+        server = case.begun()
+        server.receive(answer)
+        if CHUNKED not in answer:
+            server.receive_end()
+        (_, data), finished = case.told()
+        lines, body = head_and_body(data)
+        assert body == b"hello"
+        assert b"Connection: close" in lines
+        assert finished == ("finished", Persistence.CLOSE)
+
+    def test_trailers_go_to_who_takes_them(self) -> None:
+        answer = response(CHUNKED, b"Trailer: X-Sum", body=b"1\r\na\r\n0\r\nX-Sum: 1\r\nX-Other: 2\r\n\r\n")
+        for lines, tail in (
+            ((b"TE: trailers", b"Connection: TE"), b"0\r\nX-Sum: 1\r\n\r\n"),
+            ((), b"0\r\n\r\n"),
+        ):
+            case = Case(*lines)
+            case.begun().receive(answer)
+            assert case.told()[0][1].endswith(b"1\r\na\r\n" + tail)
+
+    @pytest.mark.parametrize("start", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"])
+    def test_status_without_a_body(self, start: bytes) -> None:
+        case = Case()
+        case.begun().receive(response(start=start))
+        (_, data), finished = case.told()
+        assert data.startswith(start)
+        assert data.endswith(b"\r\n\r\n")
+        assert b"Content-Length" not in data
+        assert finished == ("finished", Persistence.IMPLICIT)
+
+    def test_response_to_head_has_no_body(self) -> None:
+        case = Case(start=b"HEAD / HTTP/1.1")
+        case.begun().receive(response(b"Content-Length: 5"))
+        (_, data), _ = case.told()
+        assert data.endswith(b"Content-Length: 5\r\n\r\n")
+
+    def test_client_whose_connection_is_to_end_is_told(self) -> None:
+        case = Case()
+        server = case.begun()
+        case.client.may_stay = False
+        server.receive(EMPTY)
+        (_, data), finished = case.told()
+        assert b"Connection: close" in head_and_body(data)[0]
+        assert finished == ("finished", Persistence.CLOSE)
+
+    def test_early_response_to_an_unfinished_upload_ends_the_connection(self) -> None:
+        case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1")
+        server = case.begun()
+        server.receive(response(b"Content-Length: 0", start=b"HTTP/1.1 413 Content Too Large"))
+        (_, data), finished = case.told()
+        assert data.startswith(b"HTTP/1.1 413 ")
+        assert finished == ("finished", Persistence.CLOSE)
+        assert server.ending == "abort"
+
+    def test_client_that_takes_no_more_pauses_the_server(self) -> None:
+        case = Case()
+        server = case.begun()
+        case.client.is_full = True
+        server.receive(response(b"Content-Length: 5", body=b"he"))
+        assert not server.is_reading
+        case.exchange.resume_response()
+        assert server.is_reading
+
+    def test_client_that_takes_no_more_before_a_response_pauses_nobody(self) -> None:
+        case = Case()
+        server = case.begun()
+        case.exchange.pause_response()
+        assert server.is_reading
+        case.exchange.resume_response()
+        server.receive(EMPTY)
+        case.exchange.pause_response()
+        case.exchange.resume_response()
+        assert server.is_reading
+
+
+class TestInformational:
+    """RFC 9110 section 15.2."""
+
+    CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+    HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+
+    def test_continue_goes_to_who_waits_for_it_once(self) -> None:
+        case = Case(b"Content-Length: 2", b"Expect: 100-continue", start=b"POST / HTTP/1.1")
+        server = case.begun()
+        server.receive(self.CONTINUE * 2)
+        assert case.told() == [("send", self.CONTINUE)]
+
+    @pytest.mark.parametrize("lines", [(), (b"Content-Length: 2",)])
+    def test_continue_does_not_go_to_who_never_asked(self, lines: tuple[bytes, ...]) -> None:
+        case = Case(*lines, start=b"POST / HTTP/1.1")
+        case.begun().receive(self.CONTINUE)
+        assert case.told() == []
+
+    def test_continue_does_not_go_to_who_waits_no_longer(self) -> None:
+        case = Case(b"Content-Length: 2", b"Expect: 100-continue", start=b"POST / HTTP/1.1")
+        server = case.begun()
+        case.exchange.receive(b"ok")
+        server.receive(self.CONTINUE)
+        assert case.told() == []
+
+    def test_early_hints_go_on_before_the_response(self) -> None:
+        case = Case()
+        server = case.begun()
+        server.receive(self.HINTS)
+        assert case.told() == [("send", self.HINTS)]
+        server.receive(EMPTY)
+        assert case.told()[-1] == ("finished", Persistence.IMPLICIT)
+
+    def test_old_client_gets_none(self) -> None:
+        case = Case(start=b"GET / HTTP/1.0")
+        case.begun().receive(self.HINTS)
+        assert case.told() == []
+
+
+class TestFailure:
+    """The upstream's faults, as the client sees them."""
+
+    @pytest.mark.parametrize(
+        ("fault", "status"),
+        [(UpstreamFault.UNREACHABLE, 502), (UpstreamFault.CONNECT_TIMEOUT, 504), (UpstreamFault.BUSY, 503)],
+    )
+    def test_no_connection_is_answered_by_kind(self, fault: UpstreamFault, status: int) -> None:
+        case = Case().start()
+        case.servers[0].fail(fault)
+        assert refusal(case.told()) == (status, fault.sentence)
+
+    def test_next_server_is_tried_for_every_method(self) -> None:
+        case = Case(b"Content-Length: 2", start=b"POST / HTTP/1.1", servers=2).start()
+        first = case.asked()
+        first.fail()
+        second = case.asked()
+        assert second is not first
+        assert case.exchange.progress.server == second.name
+        second.fail()
+        assert refusal(case.told())[0] == 502
+
+    def test_upstream_without_servers_is_unreachable(self) -> None:
+        assert refusal(Case(servers=0).start().told()) == (502, UpstreamFault.UNREACHABLE.sentence)
+
+    def test_busy_server_is_not_left_for_another(self) -> None:
+        case = Case(servers=2).start()
+        case.asked().fail(UpstreamFault.BUSY)
+        assert refusal(case.told())[0] == 503
+
+    @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"])
+    def test_idempotent_request_is_sent_again_once(self, method: bytes) -> None:
+        case = Case(start=method + b" / HTTP/1.1")
+        self.die_after_reuse(case)
+        assert case.told() == []
+        again = case.lend()
+        assert again.sent().startswith(method)
+        again.receive(EMPTY)
+        assert case.told()[-1][0] == "finished"
+
+    @pytest.mark.parametrize(
+        ("start", "lines"),
+        [
+            (b"POST / HTTP/1.1", ()),
+            (b"PATCH / HTTP/1.1", ()),
+            (b"GET / HTTP/1.1", (b"Content-Length: 2",)),
+            (b"PUT / HTTP/1.1", (b"Content-Length: 0",)),
+            (b"GET / HTTP/1.1", WEBSOCKET),
+        ],
+    )
+    def test_other_requests_never_are(self, start: bytes, lines: tuple[bytes, ...]) -> None:
+        case = Case(*lines, start=start)
+        self.die_after_reuse(case)
+        assert refusal(case.told())[0] == 502
+        assert not case.servers[0].waiting
+
+    def test_fresh_connection_that_dies_is_not_tried_again(self) -> None:
+        case = Case()
+        case.begun().lose()
+        assert refusal(case.told()) == (502, UpstreamFault.CLOSED.sentence)
+
+    def test_second_death_is_the_last(self) -> None:
+        case = Case()
+        self.die_after_reuse(case)
+        case.lend().lose()
+        assert refusal(case.told())[0] == 502
+
+    def die_after_reuse(self, case: Case) -> None:
+        """Have the exchange get a connection that was used before, and lose it."""
+        earlier = Case()
+        earlier.servers = case.servers
+        earlier.target = case.target
+        server = earlier.begun()
+        server.receive(EMPTY)
+        case.start()
+        server.sent()
+        case.told()
+        server.receive_end()
+
+    @pytest.mark.parametrize("body", [b"Content-Length: 5", CHUNKED, b"X-Until: close"])
+    def test_response_that_breaks_off_is_cut(self, body: bytes) -> None:
+        case = Case()
+        server = case.begun()
+        server.receive(response(body, body=b"2\r\nhe\r\n" if body == CHUNKED else b"he"))
+        server.lose(ConnectionResetError())
+        (_, data), (kind, reason) = case.told()
+        assert kind == "cut"
+        assert "middle of its response" in reason
+        assert not data.endswith(b"0\r\n\r\n")
+
+    def test_malformed_response_is_a_bad_gateway(self) -> None:
+        case = Case()
+        case.begun().receive(b"SSH-2.0\r\n\r\n")
+        assert refusal(case.told()) == (502, UpstreamFault.MALFORMED.sentence)
+
+
+class TestSwitching:
+    """RFC 6455: the exchange becomes a tunnel."""
+
+    def answer(self, *lines: bytes) -> bytes:
+        """A 101 that is right."""
+        accept = b"Sec-WebSocket-Accept: " + accept_value(b"dGhlIHNhbXBsZSBub25jZQ==")
+        return response(
+            b"Upgrade: websocket", b"Connection: Upgrade", accept, *lines, start=b"HTTP/1.1 101 Switching Protocols"
+        )
+
+    def test_verified_switch_hands_over_the_stream(self) -> None:
+        case = Case(*WEBSOCKET)
+        server = case.begun()
+        server.receive(self.answer() + b"\x81\x02hi")
+        (_, data), (kind, (stream, rest, extensions)) = case.told()
+        assert data.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+        assert b"X-Request-Id: f00-1\r\n" in data
+        assert (kind, stream, rest, extensions) == ("tunnel", server, b"\x81\x02hi", Extensions.NONE)
+        assert case.exchange.progress.status == 101
+
+    def test_extensions_are_known(self) -> None:
+        case = Case(*WEBSOCKET, b"Sec-WebSocket-Extensions: permessage-deflate")
+        case.begun().receive(self.answer(b"Sec-WebSocket-Extensions: permessage-deflate"))
+        assert case.told()[1][1][2] is Extensions.NEGOTIATED
+
+    def test_refused_handshake_is_an_ordinary_response_after_which_nothing_is_read(self) -> None:
+        case = Case(*WEBSOCKET)
+        case.begun().receive(response(b"Content-Length: 2", start=b"HTTP/1.1 403 Forbidden", body=b"no"))
+        (_, data), finished = case.told()
+        assert data.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+        assert finished == ("finished", Persistence.CLOSE)
+
+
+class TestAbandon:
+    """The client is gone, or its request turned out to be malformed."""
+
+    def test_connection_is_closed(self) -> None:
+        case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1")
+        server = case.begun()
+        case.exchange.abandon()
+        assert server.ending == "abort"
+        case.loop.settle()
+        assert case.told() == []
+
+    def test_connection_that_comes_too_late_is_left_to_others(self) -> None:
+        case = Case().start()
+        case.exchange.abandon()
+        assert not case.exchange.is_waiting
+        server = case.lend()
+        assert server.sent() == b""
+        assert case.servers[0].idle
+
+
+def test_times_are_those_of_the_stopwatch() -> None:
+    case = Case()
+    began = case.loop.now
+    case.loop.now += 1
+    server = case.begun()
+    case.loop.now += 1
+    server.receive(response(b"Content-Length: 2"))
+    case.loop.now += 1
+    server.receive(b"ok")
+    progress = case.exchange.progress
+    assert (progress.started, progress.first_byte) == (began, began + 2)
+    assert progress.server == "0"
