@@ -11,8 +11,8 @@ from typing import Final
 from proxy.deadlines import NEVER
 from proxy.http.admission import admit
 from proxy.http.exchange import Exchange, Progress, Refusal
-from proxy.http.framing import Persistence, RequestFraming
-from proxy.http.head import MalformedMessage, RequestHead
+from proxy.http.framing import Persistence
+from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer, trusted_request_id
 from proxy.http.refusals import refusal_response
 from proxy.http.requests import Request, RequestReader
@@ -25,6 +25,8 @@ from proxy.tls.handshake import Established
 from proxy.tls.stream import TlsStream
 
 _HEAD_END: Final = b"\r\n\r\n"
+_EMPTY_LINES: Final = 2
+_EMPTY_LINE_BEGUN: Final = (b"", b"\r")
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
@@ -54,16 +56,16 @@ class Downstream:
 
     __slots__ = (
         "_buffer",
+        "_empty_lines",
         "_exchange",
         "_facts",
-        "_framing",
-        "_head",
         "_is_reading",
         "_is_write_paused",
         "_peer",
         "_peer_ended",
         "_reader",
         "_record",
+        "_request",
         "_scanned",
         "_service",
         "_state",
@@ -80,9 +82,9 @@ class Downstream:
         self._state = _State.IDLE
         self._buffer = b""
         self._scanned = 0
+        self._empty_lines = 0
         self._exchange: Exchange | None = None
-        self._head: RequestHead | None = None
-        self._framing: RequestFraming | None = None
+        self._request: Request | None = None
         self._reader = RequestReader()
         self._peer: ForwardedPeer | None = None
         self._record = ClientRecord(
@@ -107,6 +109,9 @@ class Downstream:
         """Take decrypted bytes."""
         match self._state:
             case _State.IDLE | _State.HEAD:
+                if self._is_write_paused:
+                    self._hold(data)
+                    return
                 self._buffer = self._buffer + data if self._buffer else data
                 self._next_head()
             case _State.EXCHANGE:
@@ -122,6 +127,8 @@ class Downstream:
         """The client sends no more: an answer under way is still delivered (RFC 9112 section 9.6)."""
         self._peer_ended = True
         match self._state:
+            case _State.IDLE if self._buffer:
+                self._service.loop.call_soon(self._continue)  # requests that were pipelined are still answered
             case _State.IDLE | _State.HEAD:
                 self._end()
             case _State.EXCHANGE:
@@ -148,18 +155,21 @@ class Downstream:
     def resume_writing(self) -> None:
         """The client took everything."""
         self._is_write_paused = False
-        self._await_body()
         if self._exchange is not None:
+            self._await_body()
             self._exchange.resume_response()
+        elif self._state is _State.IDLE or self._state is _State.HEAD:
+            self._await_request()
 
     # -- heads
 
     def _next_head(self) -> None:
         limits = self._service.runtime.limits
         buffer = self._buffer
-        if self._state is _State.IDLE and buffer.startswith(b"\r\n"):
-            # RFC 9112 section 2.2: an empty line before a request line is ignored; a third one is not
-            buffer = self._buffer = buffer[2:].removeprefix(b"\r\n")
+        # RFC 9112 section 2.2: an empty line before a request line is ignored; a third one is not
+        while self._state is _State.IDLE and self._empty_lines < _EMPTY_LINES and buffer.startswith(b"\r\n"):
+            self._empty_lines += 1
+            buffer = self._buffer = buffer[2:]
         end = buffer.find(_HEAD_END, self._scanned)
         if end < 0:
             self._await_head(buffer)
@@ -181,7 +191,9 @@ class Downstream:
         if len(buffer) > limits.head_bytes:
             is_line = b"\r\n" not in buffer
             self._refuse_head(MalformedMessage(414 if is_line else 431, "the request head is too long"))
-        elif self._state is _State.IDLE and buffer:
+        elif self._peer_ended:
+            self._end()
+        elif self._state is _State.IDLE and buffer not in _EMPTY_LINE_BEGUN:
             self._state = _State.HEAD
             self.deadline = self._service.clock() + limits.head_seconds
 
@@ -189,13 +201,14 @@ class Downstream:
         service = self._service
         self._state = _State.EXCHANGE
         self.deadline = NEVER
-        head, framing = self._head, self._framing = request.head, request.framing
+        self._request = request
+        head, framing = request.head, request.framing
         facts = self._facts
         peer = self._peer
         if peer is None:
             address = ip_address(facts.address)
             peer = self._peer = ForwardedPeer.of(address, facts.tls.group_name, is_trusted=facts.is_trusted)
-        request_id = trusted_request_id(framing.fields, peer) or service.new_request_id()
+        request_id = (facts.is_trusted and trusted_request_id(framing.fields, peer)) or service.new_request_id()
         exchange = self._exchange = Exchange(self, service, head, framing, request_id)
         admitted = admit(framing, facts.tls, service.runtime.routes)
         if isinstance(admitted, Refusal):
@@ -210,7 +223,8 @@ class Downstream:
                 return
         exchange.progress.route = admitted.label
         exchange.start(admitted, request.upstream_fields(peer))
-        self._await_body()
+        if not exchange.is_request_complete:
+            self._await_body()
 
     def _refuse_head(self, error: MalformedMessage) -> None:
         """Answer what cannot be understood, and trust nothing behind it."""
@@ -275,8 +289,8 @@ class Downstream:
 
     @property
     def may_stay(self) -> bool:
-        """Whether another request may follow."""
-        return not (self._wants_end or self._peer_ended or self._service.is_draining)
+        """Whether another request may follow: of a client that sends no more, one that it has pipelined."""
+        return not (self._wants_end or self._service.is_draining or (self._peer_ended and not self._buffer))
 
     def pause_request(self) -> None:
         """Take no more of the body for now."""
@@ -290,15 +304,16 @@ class Downstream:
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error of our own; the connection stays only if the request was understood to its end."""
-        exchange, head, framing = self._exchange, self._head, self._framing
+        exchange, request = self._exchange, self._request
         stays = (
             self.may_stay
-            and framing is not None
-            and framing.keep_alive
+            and request is not None
+            and request.framing.keep_alive
             and exchange is not None
             and exchange.is_request_complete
-            and framing.websocket is None
+            and request.framing.websocket is None
         )
+        head = None if request is None else request.head
         request_id = self._service.new_request_id() if exchange is None else exchange.request_id
         answer = refusal_response(refusal, head, stays=stays, date=self._service.date(), request_id=request_id)
         if exchange is not None:
@@ -306,20 +321,20 @@ class Downstream:
             exchange.progress.status = refusal.status
             exchange.progress.response_bytes = answer.body_bytes
         self._stream.write(answer.data)
-        self._log(refusal.status, refusal.reason)
+        self._log(refusal.status, refusal.reason, request_id)
         self._close_exchange(stays=stays)
 
     def finished(self, persistence: Persistence) -> None:
         """The response is complete."""
         assert self._exchange is not None  # its caller
-        self._log(self._exchange.progress.status, None)
+        self._log(self._exchange.progress.status, None, self._exchange.request_id)
         self._close_exchange(stays=persistence is not Persistence.CLOSE)
 
     def cut(self, reason: str) -> None:
         """End the response so that its client sees that it is not complete."""
         assert self._exchange is not None  # its caller
         self._exchange.abandon()
-        self._log(self._exchange.progress.status, reason)
+        self._log(self._exchange.progress.status, reason, self._exchange.request_id)
         self._exchange = None
         self._state = _State.ENDING
         self.deadline = NEVER
@@ -331,6 +346,8 @@ class Downstream:
         exchange = self._exchange
         assert exchange is not None  # its caller
         self._forget()
+        if self._is_write_paused:
+            stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
         tunnel = Tunnel(self._service, self._stream, stream, extensions, self._tunnel_ended)
         tunnel.begin(from_client=self._buffer, from_upstream=rest)
         self._buffer = b""
@@ -340,25 +357,21 @@ class Downstream:
         assert self._exchange is not None  # kept for its figures
         progress = self._exchange.progress
         progress.request_bytes, progress.response_bytes = tunnel.client_bytes, tunnel.server_bytes
-        self._log(progress.status, reason, tunnel.messages)
+        self._log(progress.status, reason, self._exchange.request_id, tunnel.messages)
         self._exchange = None
 
-    def _log(self, status: int, reason: str | None, messages: tuple[int, int] | None = None) -> None:
+    def _log(self, status: int, reason: str | None, request_id: bytes, messages: tuple[int, int] | None = None) -> None:
         """Write the line of this request."""
         service = self._service
         progress = Progress(service.stopwatch()) if self._exchange is None else self._exchange.progress
         now = service.stopwatch()
         first_byte = now if progress.first_byte is None else progress.first_byte
-        target = b"" if self._framing is None else self._framing.target
-        path, _, query = target.partition(b"?")
+        request = self._request
         service.log(
             RequestRecord(
                 connection=self._record,
+                target=None if request is None else request.record(with_query=service.runtime.logs_query),
                 time=service.wall_clock(),
-                host=None if self._framing is None else self._framing.host.decode(),
-                method=None if self._head is None else self._head.method.decode("ascii"),
-                path=path.decode("latin-1") or None,
-                query=query.decode("latin-1") if service.runtime.logs_query else None,
                 status=status,
                 request_bytes=progress.request_bytes,
                 response_bytes=progress.response_bytes,
@@ -366,7 +379,7 @@ class Downstream:
                 duration=now - progress.started,
                 upstream=progress.server or None,
                 route=progress.route or None,
-                request_id=None if self._exchange is None else self._exchange.request_id.decode(),
+                request_id=request_id.decode(),
                 error=reason,
                 messages=messages,
             )
@@ -375,26 +388,34 @@ class Downstream:
     # -- ends
 
     def _close_exchange(self, *, stays: bool) -> None:
-        self._exchange = self._head = self._framing = None
-        if not stays:
+        self._exchange = self._request = None
+        # the second: the client may have ended, or we may have begun to drain, after it was told that it may stay
+        if not (stays and self.may_stay):
             self._end()
             return
         self._state = _State.IDLE
+        if not self._is_write_paused:
+            self._await_request()
+
+    def _await_request(self) -> None:
+        """Wait for the next request, or go on with what was pipelined, in a turn of its own so that others have theirs."""
+        self._state = _State.IDLE
+        self._empty_lines = 0
         self.deadline = self._service.clock() + self._service.runtime.limits.keep_alive_seconds
         self._resume_reading()
         if self._buffer:
             self._service.loop.call_soon(self._continue)
 
     def _continue(self) -> None:
-        """Go on with what was pipelined, in a turn of its own so that other connections have theirs."""
-        if self._state is _State.IDLE and self._buffer:
+        """Read the next head, but not for a client that has not yet taken its last answer: they would pile up."""
+        if self._state is _State.IDLE and self._buffer and not self._is_write_paused:
             self._next_head()
 
     def _give_up(self, reason: str) -> None:
         """The client will not get its answer: stop its exchange."""
         assert self._exchange is not None  # checked by the callers
         self._exchange.abandon()
-        self._log(_CLIENT_CLOSED_REQUEST, reason)
+        self._log(_CLIENT_CLOSED_REQUEST, reason, self._exchange.request_id)
         self._exchange = None
         self._state = _State.ENDING
 

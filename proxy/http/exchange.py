@@ -298,6 +298,8 @@ class Exchange:
         elif self._may_retry(is_retryable=is_retryable):
             self._was_retried = True
             self._state = _State.WAITING
+            # its other unused connections are as old, and a second one that is dead would be the end of this request
+            self._tried[-1].close_idle()
             self._tried.clear()
             self._acquire()
         else:

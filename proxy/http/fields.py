@@ -6,7 +6,7 @@ field costs one look-up. A spelling that is not there takes the careful way, and
 `framing` judges the special fields, `headers` writes the forwarded ones; neither goes through the rest again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -24,6 +24,15 @@ class Treatment(Enum):
     CLAIM = auto()
     """It vouches for who the client is or what it asked for: believed from a trusted peer only."""
     REMOVE = auto()
+
+
+class Classified(NamedTuple):
+    """A field with what happens to it."""
+
+    treatment: Treatment
+    header: Header
+    name: bytes
+    """In lower case."""
 
 
 class Fields(NamedTuple):
@@ -47,31 +56,42 @@ class Fields(NamedTuple):
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
     """Sort the fields of a request."""
-    return _sort(headers, _REQUEST_TREATMENTS, _treat_in_request)
+    return sort_classified(map(_classify_in_request, headers))
+
+
+def _classify_in_request(header: Header) -> Classified:
+    name = header[0]
+    return Classified(_REQUEST_TREATMENTS.get(name) or _treat_in_request(name), header, name.lower())
 
 
 def sort_response_fields(headers: Iterable[Header]) -> Fields:
     """Sort the fields of a response."""
-    return _sort(headers, _RESPONSE_TREATMENTS, _treat_in_response)
+    return sort_classified(map(classify_in_response, headers))
 
 
-def _sort(headers: Iterable[Header], treatments: dict[bytes, Treatment], treat: Callable[[bytes], Treatment]) -> Fields:
+def classify_in_response(header: Header) -> Classified:
+    """Say what happens to a field of a response."""
+    name = header[0]
+    return Classified(_RESPONSE_TREATMENTS.get(name) or _treat_in_response(name), header, name.lower())
+
+
+def sort_classified(fields: Iterable[Classified]) -> Fields:
+    """Sort fields whose treatment is known, in their order."""
     forwarded: list[Header] = []
     claims: list[Header] = []
     special: dict[bytes, list[bytes]] = {}
-    for header in headers:
-        treatment = treatments.get(header[0])
-        if treatment is None:
-            treatment = treat(header[0])
+    for treatment, header, name in fields:
         if treatment is _FORWARD:
             forwarded.append(header)
-        elif treatment is _SPECIAL:
-            special.setdefault(header[0].lower(), []).append(header[1])
-        elif treatment is _NOTE:
-            forwarded.append(header)
-            special.setdefault(header[0].lower(), []).append(header[1])
         elif treatment is _CLAIM:
             claims.append(header)
+        elif treatment is not _REMOVE:
+            if treatment is _NOTE:
+                forwarded.append(header)
+            if name in special:
+                special[name].append(header[1])
+            else:
+                special[name] = [header[1]]
     return Fields(forwarded, claims, special)
 
 
@@ -118,8 +138,8 @@ def _spellings(names: str, treatment: Treatment) -> dict[bytes, Treatment]:
 # The loop reads these a hundred thousand times a second; an attribute of an enum class costs more than a global.
 _FORWARD: Final = Treatment.FORWARD
 _NOTE: Final = Treatment.NOTE
-_SPECIAL: Final = Treatment.SPECIAL
 _CLAIM: Final = Treatment.CLAIM
+_REMOVE: Final = Treatment.REMOVE
 
 _DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256))
 

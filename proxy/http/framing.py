@@ -8,7 +8,7 @@ closed. Requests are refused with 4xx or 501, responses with 502.
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from proxy.http.fields import Fields, may_be_trailer, sort_request_fields, sort_response_fields
+from proxy.http.fields import Fields, may_be_trailer, sort_request_fields
 from proxy.http.grammar import WHITESPACE, is_token, list_elements
 from proxy.http.head import MalformedMessage, RequestHead, ResponseHead
 from proxy.http.target import origin_form, parse_authority
@@ -208,9 +208,10 @@ def _keeps_alive(options: frozenset[bytes], minor_version: int) -> bool:
     return b"close" not in options and (minor_version > 0 or b"keep-alive" in options)
 
 
-def response_framing(head: ResponseHead, request_method: bytes, offer: WebSocketOffer | None) -> ResponseFraming:
+def response_framing(
+    head: ResponseHead, fields: Fields, request_method: bytes, offer: WebSocketOffer | None
+) -> ResponseFraming:
     """Judge a response to a request of that method, which carried that WebSocket offer. Raises MalformedMessage (502)."""
-    fields = sort_response_fields(head.headers)
     options = _connection_options(fields.special, 502)
     if not options <= _KNOWN_OPTIONS:
         fields = fields.without(options)

@@ -15,6 +15,7 @@ byte in every position, so a version that stops doing so fails there.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -81,7 +82,8 @@ class ResponseHead(NamedTuple):
     status: int
     reason: bytes
     minor_version: int
-    headers: list[Header]
+    headers: Sequence[Header]
+    """As they came; none where they were sorted at once (`responses`)."""
 
 
 def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
@@ -97,23 +99,20 @@ def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
 
 def parse_response_head(raw: bytes, limits: HeadLimits) -> ResponseHead:
     """Parse one response head, from its first byte to its CRLF CRLF. Raises MalformedMessage (502)."""
-    status, reason, minor_version, lines = split_response_head(raw, limits)
-    if len(raw) > limits.header_bytes and _longest_field(raw) > limits.header_bytes:
-        raise MalformedMessage(_BAD_GATEWAY, "header field too long in the response")
-    return ResponseHead(status, reason, minor_version, _fields(HttpResponseParser, raw, len(lines) + 2, _BAD_GATEWAY))
+    line_count = check_response_head(raw, limits)
+    status, reason, minor_version = parse_status_line(raw[: raw.index(b"\r\n")])
+    headers = _fields(HttpResponseParser, raw, line_count, _BAD_GATEWAY)
+    return ResponseHead(status, reason, minor_version, headers)
 
 
-def split_response_head(raw: bytes, limits: HeadLimits) -> tuple[int, bytes, int, list[bytes]]:
-    """Take a response head apart into status, reason, minor version and its field lines, which are not parsed.
-
-    Raises MalformedMessage (502) for line ends, a status line or a number of lines that are not allowed.
-    """
+def check_response_head(raw: bytes, limits: HeadLimits) -> int:
+    """Check line ends and sizes of a response head, and return its number of lines. Raises MalformedMessage (502)."""
     line_count = _count_lines(raw, _BAD_GATEWAY)
     if line_count - 2 > limits.header_count:
         raise MalformedMessage(_BAD_GATEWAY, "too many header fields in the response")
-    lines = raw[:-4].split(b"\r\n")
-    status, reason, minor_version = _status_line(lines.pop(0))
-    return status, reason, minor_version, lines
+    if len(raw) > limits.header_bytes and _longest_field(raw) > limits.header_bytes:
+        raise MalformedMessage(_BAD_GATEWAY, "header field too long in the response")
+    return line_count
 
 
 def _count_lines(raw: bytes, status: int) -> int:
@@ -155,7 +154,7 @@ def parse_request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, i
 
 # An upstream has a few dozen status lines; reading one anew costs as much as reading three fields.
 @lru_cache(maxsize=128)
-def _status_line(line: bytes) -> tuple[int, bytes, int]:
+def parse_status_line(line: bytes) -> tuple[int, bytes, int]:
     """Take `HTTP-version SP status-code SP [reason-phrase]` apart (RFC 9112 section 4).
 
     The space before an absent reason is often left out and harmless to miss: we write the line anew.

@@ -13,6 +13,7 @@ from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, RequestHead, parse_request_head, parse_request_line
 from proxy.http.headers import ForwardedPeer, upstream_fields
 from proxy.http.target import origin_form, parse_authority
+from proxy.observe.access_log import TargetRecord
 
 # Longer ones are not worth the memory of an idle connection: browsers' have 500 to 2,000 bytes.
 _REMEMBERED_BYTES: Final = 4_096
@@ -29,6 +30,19 @@ class Request:
     head: RequestHead
     framing: RequestFraming
     fields: bytes | None = None
+    target: TargetRecord | None = None
+
+    def record(self, *, with_query: bool) -> TargetRecord:
+        """What the log says about where the request goes."""
+        if self.target is None:
+            path, _, query = self.framing.target.partition(b"?")
+            self.target = TargetRecord(
+                self.framing.host.decode("ascii"),
+                self.head.method.decode("ascii"),
+                path.decode("latin-1"),
+                query.decode("latin-1") if with_query else None,
+            )
+        return self.target
 
     def upstream_fields(self, peer: ForwardedPeer) -> bytes:
         """The field lines for the upstream; the peer is that of the connection, so it is always the same."""

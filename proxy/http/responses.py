@@ -7,7 +7,14 @@ parsed again; it gets those that are new.
 
 from typing import Final
 
-from proxy.http.head import Header, HeadLimits, ResponseHead, parse_response_head, split_response_head
+from proxy.http.fields import Classified, Fields, classify_in_response, sort_classified
+from proxy.http.head import (
+    HeadLimits,
+    ResponseHead,
+    check_response_head,
+    parse_response_head,
+    parse_status_line,
+)
 
 # Lines that are longer rarely come twice (a policy that does costs a microsecond each time).
 _REMEMBERED_LINE_BYTES: Final = 128
@@ -25,26 +32,29 @@ class ResponseReader:
 
     def __init__(self) -> None:
         """Nothing is remembered yet."""
-        self._known: dict[bytes, Header] = {}
+        self._known: dict[bytes, Classified] = {}
 
-    def read(self, raw: bytes, limits: HeadLimits) -> ResponseHead:
-        """Parse a head, from its first byte to its CRLF CRLF. Raises `MalformedMessage` (502)."""
-        status, reason, minor_version, lines = split_response_head(raw, limits)
+    def read(self, raw: bytes, limits: HeadLimits) -> tuple[ResponseHead, Fields]:
+        """Parse a head, from its first byte to its CRLF CRLF, and sort its fields. Raises `MalformedMessage` (502)."""
         known = self._known
-        headers = [known[line] for line in lines if line in known]
-        if len(headers) != len(lines):
-            headers = self._learn(lines, limits)
-        return ResponseHead(status, reason, minor_version, headers)
+        status_line, *lines = raw[:-4].split(b"\r\n")
+        classified = [known[line] for line in lines if line in known]
+        if len(classified) != len(lines) or len(lines) > limits.header_count:
+            classified = self._learn(raw, lines, limits)
+        status, reason, minor_version = parse_status_line(status_line)
+        return ResponseHead(status, reason, minor_version, ()), sort_classified(classified)
 
-    def _learn(self, lines: list[bytes], limits: HeadLimits) -> list[Header]:
+    def _learn(self, raw: bytes, lines: list[bytes], limits: HeadLimits) -> list[Classified]:
+        """Have llhttp parse the lines that are new, after a look at the whole head: its line ends and its size."""
+        check_response_head(raw, limits)
         known = self._known
         new = [line for line in lines if line not in known]
         parsed = parse_response_head(_ANY_STATUS_LINE + b"\r\n".join(new) + b"\r\n\r\n", limits).headers
-        learnt = dict(zip(new, parsed, strict=True))
-        headers = [known.get(line) or learnt[line] for line in lines]
+        learnt = dict(zip(new, map(classify_in_response, parsed), strict=True))
+        classified = [known.get(line) or learnt[line] for line in lines]
         if len(known) + len(learnt) > _REMEMBERED_LINES:
             known.clear()
-        for line, header in learnt.items():
-            if len(line) <= _REMEMBERED_LINE_BYTES and header[0].lower() not in _NEVER_REMEMBERED:
-                known[line] = header
-        return headers
+        for line, field in learnt.items():
+            if len(line) <= _REMEMBERED_LINE_BYTES and field.name not in _NEVER_REMEMBERED:
+                known[line] = field
+        return classified

@@ -21,6 +21,7 @@ _SHOWN_CHARACTERS: Final = 1_024
 _SHOWN_GROUPS: Final = 32
 _TERMINAL_PATH: Final = 60
 
+_NO_TARGET: Final = '"host":null,"method":null,"path":null'
 _GROUP_NAMES: Final = {group.code_point: group.name for group in KNOWN.values()}
 _STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
@@ -40,15 +41,25 @@ class ClientRecord:
 
 
 @dataclass(slots=True)
+class TargetRecord:
+    """Where a request goes. `query` is None where it is not logged."""
+
+    host: str
+    method: str
+    path: str
+    query: str | None
+    json: str = field(default="", init=False, repr=False, compare=False)
+    """Its part of a JSON line, kept by `JsonLines`: the next request of a connection often asks for the same."""
+
+
+@dataclass(slots=True)
 class RequestRecord:
     """One request that was answered or given up. Times: `time` in UNIX seconds, the others in seconds."""
 
     connection: ClientRecord
+    target: TargetRecord | None
+    """None for a request that was not understood."""
     time: float
-    host: str | None
-    method: str | None
-    path: str | None
-    query: str | None
     status: int
     request_bytes: int
     response_bytes: int
@@ -88,15 +99,13 @@ class JsonLines:
     def request(self, record: RequestRecord) -> bytes:
         """Write the line of a request."""
         line = (
-            '{"time":"%s",%s,"host":%s,"method":%s,"path":%s,"status":%d,'  # noqa: UP031
+            '{"time":"%s",%s,%s,"status":%d,'  # noqa: UP031
             '"request_bytes":%d,"response_bytes":%d,"first_byte_ms":%.3f,"duration_ms":%.3f,"upstream":%s,"route":%s,'
             '"request_id":%s'
             % (
                 self._clock.shown(record.time),
                 record.connection.json or self._connection(record.connection),
-                _text(record.host),
-                _text(record.method),
-                _text(record.path),
+                _NO_TARGET if record.target is None else record.target.json or self._target(record.target),
                 record.status,
                 record.request_bytes,
                 record.response_bytes,
@@ -107,8 +116,6 @@ class JsonLines:
                 _text(record.request_id),
             )
         )
-        if record.query is not None:
-            line += f',"query":{_text(record.query)}'
         if record.messages is not None:
             line += f',"messages_in":{record.messages[0]},"messages_out":{record.messages[1]}'
         if record.error is not None:
@@ -120,6 +127,12 @@ class JsonLines:
             f'"client":{quoted(record.client)},"listener":{quoted(record.listener)},"name":{_text(record.name)},'
             f'"group":{quoted(record.group)},"outcome":{quoted(record.outcome)},"resumed":{str(record.resumed).lower()}'
         )
+        return record.json
+
+    def _target(self, record: TargetRecord) -> str:
+        record.json = f'"host":{_text(record.host)},"method":{quoted(record.method)},"path":{_text(record.path)}'
+        if record.query is not None:
+            record.json += f',"query":{_text(record.query)}'
         return record.json
 
     def handshake(self, record: HandshakeRecord) -> bytes:
@@ -143,12 +156,13 @@ class PrettyLines:
 
     def request(self, record: RequestRecord) -> bytes:
         """Write the line of a request."""
-        path = _printable((record.host or "-") + (record.path or "-"), _TERMINAL_PATH)
+        target = record.target or TargetRecord("-", "-", "-", None)
+        path = _printable(target.host + target.path, _TERMINAL_PATH)
         line = Text.assemble(
             (self._clock.shown(record.time)[11:], "dim"),
             "  ",
             (str(record.status), _STATUS_STYLES.get(record.status // 100, "bold red")),
-            f"  {_printable(record.method or '-'):7} {path:{_TERMINAL_PATH}} ",
+            f"  {_printable(target.method):7} {path:{_TERMINAL_PATH}} ",
             (f"{record.duration * 1000:9.1f} ms {_size(record.response_bytes):>9}  ", "cyan"),
             (record.connection.group, "green" if record.connection.outcome.startswith("hybrid") else "yellow"),
             ("  resumed" if record.connection.resumed else "", "dim"),

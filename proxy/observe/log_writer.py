@@ -105,7 +105,6 @@ class LogWriter:
                 lines = self._piece()
                 self._unwritten += self._write_all(b"".join(lines))
                 self._report_loss()
-        self._report_loss()
         if self._path is not None:
             os.close(self._descriptor)
 

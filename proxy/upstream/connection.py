@@ -202,9 +202,9 @@ class UpstreamConnection:
                     raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
                 self._buffer = data
                 return
-            head = self._reader.read(data[: end + 4], self._limits.head)
+            head, fields = self._reader.read(data[: end + 4], self._limits.head)
             data = data[end + 4 :]
-            self._head_received(head, data)
+            self._head_received(head, response_framing(head, fields, self._method, self._offer), data)
         if self._phase is not _Phase.GONE:
             self._receive_body(data)
 
@@ -242,9 +242,8 @@ class UpstreamConnection:
             self._close()
         exchange.response_ended(trailers)
 
-    def _head_received(self, head: ResponseHead, rest: bytes) -> None:
+    def _head_received(self, head: ResponseHead, framing: ResponseFraming, rest: bytes) -> None:
         assert self._exchange is not None  # only called while an exchange waits
-        framing = response_framing(head, self._method, self._offer)
         if head.status == _SWITCHING_PROTOCOLS:
             self._switch(head, framing, rest)
             return

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.fields import Fields
+from proxy.http.fields import Fields, sort_response_fields
 from proxy.http.framing import (
     BodyKind,
     Delivery,
@@ -314,7 +314,8 @@ def test_upgrade_with_a_body_is_refused(token: bytes, body: Header, minor: int) 
 def responded(
     status: int, *headers: Header, method: bytes = b"GET", minor: int = 1, offer: WebSocketOffer | None = None
 ) -> ResponseFraming:
-    return response_framing(ResponseHead(status, b"", minor, list(headers)), method, offer)
+    head = ResponseHead(status, b"", minor, list(headers))
+    return response_framing(head, sort_response_fields(headers), method, offer)
 
 
 def refused_response(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.fields import Fields
+from proxy.http.fields import Fields, sort_response_fields
 from proxy.http.framing import BodyKind, Delivery, Persistence, delivery, request_framing, response_framing
 from proxy.http.head import Header, HeadLimits, RequestHead, ResponseHead, parse_request_head, parse_response_head
 from proxy.http.headers import (
@@ -53,9 +53,9 @@ OURS = [
     b"X-Forwarded-Proto: https",
     b'Forwarded: for=192.0.2.7;proto=https;host="Example.org"',
     b"X-Forwarded-Host: Example.org",
-    b"X-Request-Id: id-1",
     b"Via: 1.1 plexigate",
 ]
+REQUEST_ID = b"X-Request-Id: id-1"
 
 
 def test_request_is_written_anew() -> None:
@@ -68,17 +68,18 @@ def test_request_is_written_anew() -> None:
         b"X-Empty: ",
         b"Via: 1.1 edge",
         *OURS,
+        REQUEST_ID,
     ]
 
 
 def test_request_without_further_fields_is_written() -> None:
-    assert lines(sent_upstream()) == [b"GET /a?b HTTP/1.1", b"Host: Example.org", *OURS]
+    assert lines(sent_upstream()) == [b"GET /a?b HTTP/1.1", b"Host: Example.org", *OURS, REQUEST_ID]
 
 
 def test_version_that_was_received_is_named() -> None:
     head = lines(sent_upstream(minor=0))
     assert head[0] == b"GET /a?b HTTP/1.1"
-    assert head[-1] == b"Via: 1.0 plexigate"
+    assert head[-2] == b"Via: 1.0 plexigate"
 
 
 def test_absolute_form_is_sent_as_origin_form_and_host_with_its_port() -> None:
@@ -104,7 +105,7 @@ def test_absolute_form_is_sent_as_origin_form_and_host_with_its_port() -> None:
     ],
 )
 def test_framing_and_hop_by_hop_fields_are_ours(headers: list[Header], expected: list[bytes]) -> None:
-    assert lines(sent_upstream(*headers, method=b"POST"))[2:] == [*OURS, *expected]
+    assert lines(sent_upstream(*headers, method=b"POST"))[2:] == [*OURS, *expected, REQUEST_ID]
 
 
 def test_what_concerns_only_the_next_hop_is_gone() -> None:
@@ -120,7 +121,7 @@ def test_what_concerns_only_the_next_hop_is_gone() -> None:
         (b"Sec-WebSocket-Key", KEY),
         (b"X-Secret", b"1"),
     )
-    assert lines(head) == [b"GET /a?b HTTP/1.1", b"Host: Example.org", *OURS]
+    assert lines(head) == [b"GET /a?b HTTP/1.1", b"Host: Example.org", *OURS, REQUEST_ID]
 
 
 SPOOFED = [
@@ -139,7 +140,7 @@ SPOOFED = [
 
 def test_claims_of_a_stranger_are_gone_and_their_twins_too() -> None:
     twins = [(name.replace(b"-", b"_"), value) for name, value in SPOOFED]
-    assert lines(sent_upstream(*SPOOFED, *twins)) == [b"GET /a?b HTTP/1.1", b"Host: Example.org", *OURS]
+    assert lines(sent_upstream(*SPOOFED, *twins)) == [b"GET /a?b HTTP/1.1", b"Host: Example.org", *OURS, REQUEST_ID]
 
 
 def test_claims_of_a_trusted_peer_are_extended() -> None:
@@ -168,8 +169,8 @@ def test_claims_of_a_trusted_peer_are_extended() -> None:
         b"X-Forwarded-Proto: http",
         b"X-Forwarded-Host: chat.example",
         b'Forwarded: for=198.51.100.1, for=192.0.2.7;proto=https;host="Example.org"',
-        b"X-Request-Id: id-1",
         b"Via: 1.1 plexigate",
+        REQUEST_ID,
     ]
 
 
@@ -237,7 +238,7 @@ def test_websocket_handshake_is_written_anew() -> None:
         b"Sec-WebSocket-Version: 13",
         b"Sec-WebSocket-Key: " + KEY,
     ]
-    assert lines(sent_upstream(*handshake)) == expected
+    assert lines(sent_upstream(*handshake)) == [*expected, REQUEST_ID]
     offers = [
         (b"Sec-WebSocket-Protocol", b"chat,v2"),
         (b"Sec-WebSocket-Extensions", b"permessage-deflate"),
@@ -247,6 +248,7 @@ def test_websocket_handshake_is_written_anew() -> None:
         *expected,
         b"Sec-WebSocket-Protocol: chat, v2",
         b"Sec-WebSocket-Extensions: permessage-deflate, x-foo",
+        REQUEST_ID,
     ]
 
 
@@ -282,7 +284,7 @@ def sent_downstream(
     )
     framing = request_framing(request)
     head = ResponseHead(status, b"Fine", minor, list(headers))
-    response = response_framing(head, asked, None)
+    response = response_framing(head, sort_response_fields(head.headers), asked, None)
     sent = delivery(request, framing, response, keep_alive=True)
     return lines(downstream_head(head, response, sent, DATE, b"id-1"))
 
@@ -372,10 +374,13 @@ def test_only_announced_trailers_are_forwarded() -> None:
 
 def test_interim_response_is_written_anew() -> None:
     head = ResponseHead(103, b"Early Hints", 1, [(b"Link", b"</a>; rel=preload"), (b"Connection", b"close")])
-    written = informational_head(head, response_framing(head, b"GET", None))
+    written = informational_head(head, response_framing(head, sort_response_fields(head.headers), b"GET", None))
     assert written == b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
     bare = ResponseHead(100, b"Continue", 1, [])
-    assert informational_head(bare, response_framing(bare, b"POST", None)) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert (
+        informational_head(bare, response_framing(bare, sort_response_fields(bare.headers), b"POST", None))
+        == b"HTTP/1.1 100 Continue\r\n\r\n"
+    )
 
 
 def test_switch_to_a_websocket_is_written_anew() -> None:
@@ -389,7 +394,9 @@ def test_switch_to_a_websocket_is_written_anew() -> None:
     ]
     offer = WebSocketOffer(KEY, (b"chat",), b"")
     head = ResponseHead(101, b"Switching Protocols", 1, headers)
-    assert lines(switching_head(head, response_framing(head, b"GET", offer), b"id-1")) == [
+    assert lines(
+        switching_head(head, response_framing(head, sort_response_fields(head.headers), b"GET", offer), b"id-1")
+    ) == [
         b"HTTP/1.1 101 Switching Protocols",
         b"Set-Cookie: a=b",
         b"Connection: Upgrade",
@@ -400,7 +407,9 @@ def test_switch_to_a_websocket_is_written_anew() -> None:
         b"Via: 1.1 plexigate",
     ]
     named = ResponseHead(101, b"", 1, [*headers, (b"X-Request-Id", b"theirs")])
-    written = lines(switching_head(named, response_framing(named, b"GET", offer), b"id-1"))
+    written = lines(
+        switching_head(named, response_framing(named, sort_response_fields(named.headers), b"GET", offer), b"id-1")
+    )
     assert [line for line in written if line.startswith(b"X-Request-Id")] == [b"X-Request-Id: theirs"]
 
 
@@ -429,5 +438,5 @@ def test_written_request_is_one_that_we_would_take(
 def test_written_response_is_one_that_we_would_take(headers: list[Header], status: int, client_minor: int) -> None:
     written = b"\r\n".join(sent_downstream(*headers, status=status, client_minor=client_minor)) + b"\r\n\r\n"
     head = parse_response_head(written, LIMITS)
-    assert response_framing(head, b"GET", None).length in (None, 0)
+    assert response_framing(head, sort_response_fields(head.headers), b"GET", None).length in (None, 0)
     assert sum(name.lower() == b"date" for name, _ in head.headers) >= 1
