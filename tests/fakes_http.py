@@ -198,6 +198,12 @@ class FakeServer:
         """Tell the one that waits longest that there is none."""
         self.waiting.pop(0).upstream_unavailable(UpstreamFailure(fault, "tried"))
 
+    def close_idle(self) -> None:
+        """Close what nobody uses."""
+        for connection in self.idle:
+            connection.close_idle()
+        self.idle.clear()
+
     def returned(self, connection: UpstreamConnection) -> None:
         """Keep it."""
         self.idle.append(connection)
@@ -331,7 +337,7 @@ class RecordingExchange:
 class Conversation:
     """A client, the proxy's HTTP half, and the servers of one upstream, under a clock that the test moves."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has its default, a test names the one it is about
         self,
         *,
         limits: HttpLimits = LIMITS,
@@ -340,6 +346,7 @@ class Conversation:
         requires_pq: bool = False,
         group: NamedGroup | None = HYBRID,
         is_trusted: bool = False,
+        logs_query: bool = False,
     ) -> None:
         self.loop = FakeLoop()
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
@@ -350,7 +357,7 @@ class Conversation:
         self.service = HttpService(
             self.loop,
             self.deadlines,
-            HttpRuntime(RouteTable([Route("chat.test", "/", target)]), limits, logs_query=False),
+            HttpRuntime(RouteTable([Route("chat.test", "/", target)]), limits, logs_query),
             self.records.append,
             lambda: WALL_CLOCK,
         )

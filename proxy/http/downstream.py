@@ -175,7 +175,7 @@ class Downstream:
             self._await_head(buffer)
             return
         if end > limits.head_bytes:
-            self._refuse_head(MalformedMessage(431, "the request head is too long"))
+            self._refuse_long_head()
             return
         raw, self._buffer, self._scanned = buffer[: end + 4], buffer[end + 4 :], 0
         try:
@@ -188,14 +188,18 @@ class Downstream:
     def _await_head(self, buffer: bytes) -> None:
         limits = self._service.runtime.limits
         self._scanned = max(0, len(buffer) - 3)
-        if len(buffer) > limits.head_bytes:
-            is_line = b"\r\n" not in buffer
-            self._refuse_head(MalformedMessage(414 if is_line else 431, "the request head is too long"))
+        if len(buffer) > limits.head_bytes + len(_HEAD_END) - 1:  # an end within the limit would have been found
+            self._refuse_long_head()
         elif self._peer_ended:
             self._end()
         elif self._state is _State.IDLE and buffer not in _EMPTY_LINE_BEGUN:
             self._state = _State.HEAD
             self.deadline = self._service.clock() + limits.head_seconds
+
+    def _refuse_long_head(self) -> None:
+        """Refuse a head without an end within the limit: 414 when not even its first line has one (RFC 9110 15.5.15)."""
+        is_line = b"\r\n" not in self._buffer[: self._service.runtime.limits.head_bytes]
+        self._refuse_head(MalformedMessage(414 if is_line else 431, "the request head is too long"))
 
     def _begin(self, request: Request) -> None:
         service = self._service

@@ -198,7 +198,7 @@ class UpstreamConnection:
                 data, self._buffer = self._buffer + data, b""
             end = data.find(_HEAD_END)
             if end < 0 or end > self._limits.head_bytes:
-                if len(data) > self._limits.head_bytes:
+                if len(data) > self._limits.head_bytes + len(_HEAD_END) - 1:  # an end within the limit would have been found
                     raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
                 self._buffer = data
                 return

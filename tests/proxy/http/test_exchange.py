@@ -450,6 +450,24 @@ class TestFailure:
         case.lend().lose()
         assert refusal(case.told())[0] == 502
 
+    def test_second_attempt_is_not_made_on_another_connection_that_may_be_dead_too(self) -> None:
+        """A server that was restarted has closed all of them, and they hear of it one after the other."""
+        case = Case()
+        others = [Case(), Case()]
+        for other in others:
+            other.servers, other.target = case.servers, case.target
+            other.start()
+        first, second = (case.servers[0].lend() for _ in others)
+        for stream in (first, second):
+            stream.receive(EMPTY)
+        case.start()
+        (reused,) = [stream for stream in (first, second) if b"GET / " in stream.sent().partition(b"\r\n\r\n")[2]]
+        reused.receive_end()
+        assert (first.ending, second.ending) == ("abort", "abort")
+        fresh = case.lend()
+        fresh.receive(EMPTY)
+        assert case.told()[-1][0] == "finished"
+
     def die_after_reuse(self, case: Case) -> None:
         """Have the exchange get a connection that was used before, and lose it."""
         earlier = Case()

@@ -395,5 +395,10 @@ def test_head_at_the_limit_is_taken_and_one_byte_more_is_not() -> None:
     answer = response(b"Content-Length: 0", padding)
     at_limit = replace(RESPONSES, head_bytes=len(answer) - 4)
     below = replace(RESPONSES, head_bytes=len(answer) - 5)
-    assert Line(limits=at_limit).receive(answer)[0] == ("started", 200)
-    assert Line(limits=below).receive(answer) == [("failed", (UpstreamFault.MALFORMED, False))]
+    for pieces in ([answer], octets(answer)):
+        taken, refused = Line(limits=at_limit), Line(limits=below)
+        for piece in pieces:
+            taken.server.receive(piece)
+            refused.server.receive(piece)
+        assert taken.exchange.told() == [("started", 200), ("ended", [])]
+        assert refused.exchange.told() == [("failed", (UpstreamFault.MALFORMED, False))]

@@ -1,0 +1,726 @@
+"""One client connection: requests in order, bounded in bytes and time, ended so that the client knows what it got."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from proxy.deadlines import NEVER
+from proxy.http.upgrade import accept_value
+from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
+from proxy.upstream.failures import UpstreamFault
+from tests.fakes_http import CLASSICAL, LIMITS, WALL_CLOCK, Conversation, changed, octets, request, response
+
+Feed = Callable[[bytes], list[bytes]]
+FEEDS = pytest.mark.parametrize("feed", [lambda data: [data], octets], ids=["whole", "octets"])
+
+OK = response(b"Content-Length: 2", body=b"ok")
+WEBSOCKET = request(
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+SWITCHED = response(
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Accept: " + accept_value(b"dGhlIHNhbXBsZSBub25jZQ=="),
+    start=b"HTTP/1.1 101 Switching Protocols",
+)
+
+
+def status(data: bytes) -> int:
+    """The status of the response that these bytes begin with."""
+    assert data.startswith(b"HTTP/1.1 "), data
+    return int(data[9:12])
+
+
+def path(record: RequestRecord) -> str:
+    """The path in a log record."""
+    assert record.target is not None
+    return record.target.path
+
+
+def upload(*lines: bytes, body: bytes = b"") -> bytes:
+    """A POST."""
+    return request(*lines, start=b"POST /upload HTTP/1.1", body=body)
+
+
+class TestHeads:
+    """From bytes to a request, however they are cut."""
+
+    @FEEDS
+    def test_request_is_answered(self, feed: Feed) -> None:
+        talk = Conversation()
+        talk.receive(*feed(request(start=b"GET /x?y HTTP/1.1")))
+        assert talk.answer(OK).startswith(b"GET /x?y HTTP/1.1\r\nHost: chat.test\r\n")
+        assert talk.client.sent().endswith(b"\r\n\r\nok")
+        assert talk.client.ending is None
+
+    @FEEDS
+    @pytest.mark.parametrize("empty", [b"\r\n", b"\r\n\r\n"])
+    def test_empty_lines_before_a_request_are_ignored(self, empty: bytes, feed: Feed) -> None:
+        talk = Conversation()
+        talk.receive(*feed(empty + request()))
+        talk.answer(OK)
+        assert status(talk.client.sent()) == 200
+
+    @FEEDS
+    def test_third_empty_line_is_one_too_many(self, feed: Feed) -> None:
+        talk = Conversation()
+        talk.receive(*feed(b"\r\n" * 3 + request()))
+        assert status(talk.client.sent()) == 400
+        assert not talk.server.waiting
+
+    @FEEDS
+    @pytest.mark.parametrize(
+        ("data", "expected"),
+        [
+            (b"GARBAGE\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (request(b"Content-Length: x"), 400),
+            (request(b"X: " + b"a" * 1_500), 431),
+            (request(b"X: " + b"a" * 2_500), 431),
+            (b"GET /" + b"a" * 2_500, 414),
+            (request(b"Expect: something"), 417),
+            (request(start=b"BREW / HTTP/1.1"), 501),
+            (request(host=b"evil.test"), 421),
+        ],
+    )
+    def test_what_cannot_be_taken_is_answered_and_nothing_behind_it_is_trusted(
+        self, data: bytes, expected: int, feed: Feed
+    ) -> None:
+        talk = Conversation()
+        for piece in feed(data + (request() if expected != 421 else b"")):
+            if talk.client.ending is None:
+                talk.receive(piece)
+        sent = talk.client.sent()
+        assert status(sent) == expected
+        assert not talk.server.waiting
+        assert [record.status for record in talk.records] == [expected]
+        if expected != 421:
+            assert b"\r\nConnection: close\r\n" in sent
+            assert talk.client.ending == "end"
+
+    def test_request_id_of_an_answer_stands_in_the_log(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GARBAGE\r\n\r\n")
+        (record,) = talk.records
+        assert record.request_id is not None
+        assert f"\r\nX-Request-Id: {record.request_id}\r\n".encode() in talk.client.sent()
+
+    @FEEDS
+    def test_head_at_the_limit_is_taken(self, feed: Feed) -> None:
+        for room, expected in ((0, 200), (-1, 431)):
+            head = request(b"X: " + b"a" * 500)
+            talk = Conversation(limits=changed(LIMITS, head_bytes=len(head) - 4 + room))
+            talk.receive(*feed(head))
+            if expected == 200:
+                talk.answer(OK)
+            assert status(talk.client.sent()) == expected
+
+    def test_bytes_at_the_end_of_a_connection_are_nobodys(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GARBAGE\r\n\r\n")
+        talk.client.sent()
+        talk.receive(request())
+        assert not talk.server.waiting
+        assert talk.client.sent() == b""
+
+
+class TestKeepAlive:
+    """RFC 9112 section 9.3."""
+
+    def test_connection_takes_one_request_after_the_other(self) -> None:
+        talk = Conversation()
+        talk.receive(request(start=b"GET /0 HTTP/1.1"))
+        server = talk.server.lend()
+        for number in range(3):
+            if number:
+                talk.receive(request(start=b"GET /%d HTTP/1.1" % number))
+            assert server.sent().startswith(b"GET /%d " % number)
+            server.receive(OK)
+            assert status(talk.client.sent()) == 200
+        assert [path(record) for record in talk.records] == ["/0", "/1", "/2"]
+        assert len({record.request_id for record in talk.records}) == 3
+
+    @pytest.mark.parametrize(
+        ("data", "stays"),
+        [
+            (request(), True),
+            (request(b"Connection: close"), False),
+            (request(start=b"GET / HTTP/1.0"), False),
+            (request(b"Connection: keep-alive", start=b"GET / HTTP/1.0"), True),
+        ],
+    )
+    def test_client_decides_and_is_told(self, data: bytes, *, stays: bool) -> None:
+        talk = Conversation()
+        talk.receive(data)
+        talk.answer(OK)
+        assert (b"Connection: close" in talk.client.sent()) is not stays
+        assert talk.client.ending == (None if stays else "end")
+
+    def test_idle_connection_ends_cleanly_after_its_time(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.answer(OK)
+        assert talk.downstream.deadline == talk.loop.now + 75
+        talk.advance(80)
+        assert talk.client.ending == "end"
+        assert [record.status for record in talk.records] == [200]
+
+    def test_connection_without_any_request_ends_cleanly_too(self) -> None:
+        talk = Conversation()
+        talk.advance(80)
+        assert (talk.client.ending, talk.client.sent(), talk.records) == ("end", b"", [])
+
+    def test_refused_request_that_was_understood_leaves_the_connection(self) -> None:
+        talk = Conversation()
+        talk.receive(request(host=b"evil.test"))
+        assert status(talk.client.sent()) == 421
+        assert talk.client.ending is None
+        talk.receive(request())
+        talk.answer(OK)
+        assert status(talk.client.sent()) == 200
+
+
+class TestPipelining:
+    """RFC 9112 section 9.3.2: answered in order, one at a time, held in bounds."""
+
+    @FEEDS
+    def test_answers_come_in_the_order_of_the_requests(self, feed: Feed) -> None:
+        talk = Conversation()
+        paths = [b"/%d" % number for number in range(5)]
+        talk.receive(*feed(b"".join(request(start=b"GET %b HTTP/1.1" % path) for path in paths)))
+        server = talk.server.lend()
+        for number, path in enumerate(paths):
+            assert server.sent().startswith(b"GET %b " % path)
+            server.receive(response(b"Content-Length: 1", body=b"%d" % number))
+            talk.loop.settle()
+        bodies = [part.partition(b"\r\n\r\n")[2] for part in talk.client.sent().split(b"HTTP/1.1 200 OK")[1:]]
+        assert bodies == [b"0", b"1", b"2", b"3", b"4"]
+
+    def test_malformed_one_is_answered_after_those_before_it(self) -> None:
+        talk = Conversation()
+        talk.receive(request() + b"GARBAGE\r\n\r\n" + request())
+        talk.answer(OK)
+        sent = talk.client.sent()
+        assert [int(part[:3]) for part in sent.split(b"HTTP/1.1 ")[1:]] == [200, 400]
+        assert talk.client.ending == "end"
+
+    def test_too_much_of_it_waits_in_the_kernel(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.receive(b"x" * 1_000)
+        assert talk.client.is_reading
+        talk.receive(b"x")
+        assert not talk.client.is_reading
+        talk.answer(OK)
+        assert talk.client.is_reading
+
+    def test_request_behind_a_body_waits_for_its_turn(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 2", body=b"hi") + request(start=b"GET /next HTTP/1.1"))
+        server = talk.server.lend()
+        assert server.sent().endswith(b"\r\n\r\nhi")
+        server.receive(OK)
+        talk.loop.settle()
+        assert server.sent().startswith(b"GET /next ")
+
+    def test_request_behind_a_chunked_body_that_comes_later_waits_too(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Transfer-Encoding: chunked"))
+        server = talk.server.lend()
+        server.sent()
+        talk.receive(b"2\r\nhi\r\n0\r\n\r\n" + request(start=b"GET /next HTTP/1.1"))
+        assert server.sent() == b"2\r\nhi\r\n0\r\n\r\n"
+        server.receive(OK)
+        talk.loop.settle()
+        assert server.sent().startswith(b"GET /next ")
+
+    def test_client_that_does_not_take_its_answers_gets_no_more_of_them(self) -> None:
+        """Else a client that only asks and never reads fills the memory with answers."""
+        talk = Conversation()
+        talk.client.is_full = True
+        talk.receive(request() * 3)
+        talk.answer(OK)
+        assert talk.client.is_blocked
+        assert not talk.server.waiting
+        assert talk.server.idle, "the second request waits although a connection is free"
+        talk.receive(request() * 3)
+        assert len(talk.records) == 1
+        talk.receive(b"GET / HTTP/1.1\r\n" * 80)
+        assert not talk.client.is_reading, "what it sends meanwhile is bounded"
+        assert talk.downstream.deadline == talk.loop.now + 60
+        talk.client.take()
+        server: Any = talk.server.idle[0].stream
+        talk.loop.settle()
+        assert server.sent().startswith(b"GET / ")
+
+    def test_client_that_takes_its_answer_late_is_idle_from_then_on(self) -> None:
+        talk = Conversation()
+        talk.client.is_full = True
+        talk.receive(request())
+        talk.answer(OK)
+        talk.client.take()
+        assert talk.downstream.deadline == talk.loop.now + 75
+
+    def test_client_blocked_within_a_head_has_its_time_anew(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GET / HT")
+        talk.downstream.pause_writing()  # TLS may write of its own accord: answers to key updates
+        talk.client.take()
+        talk.loop.settle()
+        assert talk.downstream.deadline == talk.loop.now + 10
+        talk.receive(b"TP/1.1\r\nHost: chat.test\r\n\r\n")
+        talk.answer(OK)
+        assert status(talk.client.sent()) == 200
+
+
+class TestBodies:
+    """Requests whose bodies are wrong, late, or too long."""
+
+    @FEEDS
+    def test_malformed_chunk_is_answered(self, feed: Feed) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Transfer-Encoding: chunked"))
+        server = talk.server.lend()
+        for piece in feed(b"5\r\nhelloXX0\r\n\r\n"):
+            if talk.client.ending is None:
+                talk.receive(piece)
+        assert status(talk.client.sent()) == 400
+        assert server.ending == "abort"
+        assert talk.client.ending == "end"
+
+    def test_malformed_chunk_in_the_segment_of_the_head_reaches_no_server(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Transfer-Encoding: chunked", body=b"zz\r\n"))
+        assert status(talk.client.sent()) == 400
+        assert not talk.server.waiting
+
+    def test_malformed_chunk_after_the_response_has_begun_cuts_it(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Transfer-Encoding: chunked"))
+        talk.server.lend().receive(response(b"Content-Length: 9", body=b"early"))
+        talk.receive(b"zz\r\n")
+        assert talk.client.ending == "cut"
+        assert talk.records[0].status == 200
+        assert talk.records[0].error == "invalid chunk size line"
+
+    def test_declared_length_over_the_limit_is_refused_before_a_server_is_asked(self) -> None:
+        talk = Conversation(body_bytes=5)
+        talk.receive(upload(b"Content-Length: 6", b"Expect: 100-continue"))
+        sent = talk.client.sent()
+        assert status(sent) == 413
+        assert b"5 bytes" in sent
+        assert talk.client.ending == "end"
+        assert not talk.server.waiting
+
+    def test_chunks_over_the_limit_are_refused(self) -> None:
+        talk = Conversation(body_bytes=5)
+        talk.receive(upload(b"Transfer-Encoding: chunked"))
+        server = talk.server.lend()
+        talk.receive(b"6\r\nhello!\r\n")
+        assert status(talk.client.sent()) == 413
+        assert server.ending == "abort"
+
+    def test_client_waits_while_its_server_takes_nothing(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9"))
+        server = talk.server.lend()
+        server.is_full = True
+        talk.receive(b"abc")
+        assert not talk.client.is_reading
+        assert talk.downstream.deadline == NEVER, "the client owes nothing while it may not send"
+        server.take()
+        assert talk.client.is_reading
+        assert talk.downstream.deadline == talk.loop.now + 30
+
+    def test_body_that_waits_for_a_connection_is_bounded_by_one_read(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9", body=b"abc"))
+        assert not talk.client.is_reading
+        assert talk.downstream.deadline == NEVER
+        assert talk.server.lend().sent().endswith(b"\r\n\r\nabc")
+        assert talk.client.is_reading
+        assert talk.downstream.deadline == talk.loop.now + 30
+
+    def test_server_waits_while_its_client_takes_nothing(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        server = talk.server.lend()
+        talk.client.is_full = True
+        server.receive(response(b"Content-Length: 9", body=b"some"))
+        assert not server.is_reading
+        talk.client.take()
+        assert server.is_reading
+        assert talk.downstream.deadline == NEVER
+        server.receive(b" body")
+        assert talk.client.sent().endswith(b"some body")
+
+    def test_client_that_takes_nothing_may_send_its_body_all_the_same(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9"))
+        server = talk.server.lend()
+        server.sent()
+        talk.client.is_full = True
+        server.receive(response(b"Content-Length: 4", body=b"go"))
+        talk.receive(b"some body")
+        assert server.sent() == b"some body"
+        assert talk.downstream.deadline == talk.loop.now + 60, "it is its reading that is waited for"
+
+    def test_early_response_ends_the_connection_after_it(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9", body=b"abc"))
+        talk.answer(response(b"Content-Length: 0", start=b"HTTP/1.1 413 Content Too Large"))
+        assert status(talk.client.sent()) == 413
+        assert talk.client.ending == "end"
+
+
+class TestDeadlines:
+    """What a client owes, and for how long."""
+
+    def test_head_has_its_time_from_its_first_byte_on(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GET")
+        talk.advance(9)
+        talk.receive(b" / HTTP/1.1\r\n")
+        talk.advance(2)
+        assert status(talk.client.sent()) == 408
+        assert talk.client.ending == "end"
+        assert [(record.status, record.error) for record in talk.records] == [(408, "head_timeout")]
+
+    def test_carriage_return_alone_is_no_head_yet(self) -> None:
+        talk = Conversation()
+        talk.receive(b"\r")
+        talk.advance(20)
+        assert (talk.client.sent(), talk.client.ending) == (b"", None)
+
+    def test_body_has_its_time_from_each_piece_on(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9"))
+        server = talk.server.lend()
+        talk.advance(29)
+        talk.receive(b"abc")
+        talk.advance(29)
+        assert talk.client.sent() == b""
+        talk.advance(2)
+        assert status(talk.client.sent()) == 408
+        assert server.ending == "abort"
+        assert talk.records[0].error == "body_timeout"
+
+    def test_body_that_stops_after_the_response_has_begun_cuts_it(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9"))
+        talk.server.lend().receive(response(b"Content-Length: 9", body=b"early"))
+        talk.advance(31)
+        assert talk.client.ending == "cut"
+        assert talk.records[0].status == 200
+
+    def test_client_that_takes_nothing_loses_its_connection(self) -> None:
+        talk = Conversation()
+        talk.client.is_full = True
+        talk.receive(request())
+        server = talk.server.lend()
+        server.receive(response(b"Content-Length: 9", body=b"some"))
+        assert not server.is_reading
+        talk.advance(61)
+        assert talk.client.ending == "abort"
+        assert server.ending == "abort"
+        assert [(record.status, record.error) for record in talk.records] == [
+            (499, "the client takes no more of the response")
+        ]
+
+    def test_client_that_never_takes_its_last_answer_loses_its_connection(self) -> None:
+        talk = Conversation()
+        talk.client.is_full = True
+        talk.receive(request())
+        talk.answer(OK)
+        talk.advance(61)
+        assert talk.client.ending == "abort"
+        assert [record.status for record in talk.records] == [200]
+
+    def test_client_owes_nothing_while_its_server_works(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        assert talk.downstream.deadline == NEVER
+        talk.server.lend()
+        talk.advance(1_000)
+        assert talk.client.ending is None
+
+
+class TestEnds:
+    """Who ends, and what the other one sees."""
+
+    def test_half_closed_client_gets_its_answer(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.client.receive_end()
+        talk.answer(OK)
+        sent = talk.client.sent()
+        assert sent.endswith(b"\r\n\r\nok")
+        assert b"Connection: close" in sent
+        assert talk.client.ending == "end"
+
+    def test_half_closed_client_gets_the_answers_to_all_that_it_has_pipelined(self) -> None:
+        talk = Conversation()
+        talk.receive(request() * 3)
+        talk.client.receive_end()
+        server = talk.server.lend()
+        for _ in range(3):
+            server.receive(OK)
+            talk.loop.settle()
+        sent = talk.client.sent()
+        assert sent.count(b"HTTP/1.1 200 OK") == 3
+        assert sent.count(b"Connection: close") == 1
+        assert talk.client.ending == "end"
+
+    def test_end_between_two_pipelined_requests_loses_none(self) -> None:
+        talk = Conversation()
+        talk.receive(request() * 2)
+        server = talk.server.lend()
+        server.receive(OK)
+        talk.client.receive_end()  # in the very turn in which the first was answered
+        talk.loop.settle()
+        server.receive(OK)
+        assert talk.client.sent().count(b"HTTP/1.1 200 OK") == 2
+        assert talk.client.ending == "end"
+
+    def test_half_of_a_request_is_not_waited_for_after_the_end(self) -> None:
+        talk = Conversation()
+        talk.receive(request() + b"GET / HT")
+        talk.client.receive_end()
+        talk.answer(OK)
+        assert status(talk.client.sent()) == 200
+        assert talk.client.ending == "end"
+
+    def test_client_that_ends_during_its_response_is_not_waited_for(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        server = talk.server.lend()
+        server.receive(response(b"Content-Length: 2", body=b"o"))
+        talk.client.receive_end()
+        server.receive(b"k")
+        assert talk.client.ending == "end"
+
+    @pytest.mark.parametrize("part", [b"", b"GET / HT", b"\r"])
+    def test_client_that_ends_without_a_request_is_let_go(self, part: bytes) -> None:
+        talk = Conversation()
+        if part:
+            talk.receive(part)
+        talk.client.receive_end()
+        talk.loop.settle()
+        assert (talk.client.ending, talk.client.sent(), talk.records) == ("end", b"", [])
+
+    def test_client_that_ends_within_a_body_gets_no_answer(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9", body=b"abc"))
+        server = talk.server.lend()
+        talk.client.receive_end()
+        assert talk.client.ending == "cut"
+        assert server.ending == "abort"
+        assert [record.status for record in talk.records] == [499]
+
+    @pytest.mark.parametrize("error", [None, ConnectionResetError("reset")])
+    def test_client_that_is_gone_frees_its_server(self, error: OSError | None) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        server = talk.server.lend()
+        talk.client.lose(error)
+        assert server.ending == "abort"
+        (record,) = talk.records
+        assert record.status == 499
+        assert record.error is not None
+        assert ("reset" in record.error) is (error is not None)
+
+    def test_client_that_is_gone_while_it_waits_asks_for_no_connection_any_more(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.client.lose()
+        assert not talk.server.waiting[0].is_waiting
+
+    def test_lost_connection_is_counted_out(self) -> None:
+        talk = Conversation()
+        talk.client.lose()
+        assert talk.service.drain(1.0).is_set()
+        assert talk.records == []
+
+    def test_response_that_breaks_off_is_cut(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        server = talk.server.lend()
+        server.receive(response(b"Content-Length: 9", body=b"some"))
+        server.lose()
+        assert talk.client.ending == "cut"
+        (record,) = talk.records
+        assert (record.status, record.response_bytes) == (200, 4)
+        assert record.error == "the upstream closed the connection in the middle of its response"
+
+
+class TestDrain:
+    """The process ends: nothing under way is lost, nothing new is begun."""
+
+    def test_idle_connection_ends_at_once(self) -> None:
+        talk = Conversation()
+        talk.service.drain(30.0)
+        assert talk.client.ending == "end"
+
+    def test_request_under_way_is_answered_and_told(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.service.drain(30.0)
+        talk.answer(OK)
+        assert b"Connection: close" in talk.client.sent()
+        assert talk.client.ending == "end"
+
+    def test_response_under_way_is_finished_and_then_the_connection_ends(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        server = talk.server.lend()
+        server.receive(response(b"Content-Length: 2", body=b"o"))
+        talk.service.drain(30.0)
+        server.receive(b"k")
+        assert talk.client.sent().endswith(b"ok")
+        assert talk.client.ending == "end"
+
+    def test_head_under_way_is_waited_for(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GET / HT")
+        talk.service.drain(30.0)
+        assert talk.client.ending is None
+        talk.receive(b"TP/1.1\r\nHost: chat.test\r\n\r\n")
+        talk.answer(OK)
+        assert b"Connection: close" in talk.client.sent()
+        assert talk.client.ending == "end"
+
+
+class TestRefusals:
+    """Answers of our own."""
+
+    def test_fault_of_the_upstream_says_nothing_about_it(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.server.fail(UpstreamFault.UNREACHABLE)
+        sent = talk.client.sent()
+        assert status(sent) == 502
+        assert json.loads(sent.partition(b"\r\n\r\n")[2])["detail"] == "the upstream could not be reached"
+        assert b"tried" not in sent
+        assert talk.records[0].error == "the upstream could not be reached: tried"
+        assert talk.client.ending is None
+
+    def test_route_that_demands_a_hybrid_names_the_group(self) -> None:
+        talk = Conversation(requires_pq=True, group=CLASSICAL)
+        talk.receive(request())
+        sent = talk.client.sent()
+        assert status(sent) == 403
+        assert json.loads(sent.partition(b"\r\n\r\n")[2])["group"] == "X25519"
+
+    def test_refusal_within_an_upload_ends_the_connection(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9", body=b"abc"))
+        talk.server.fail()
+        assert status(talk.client.sent()) == 502
+        assert talk.client.ending == "end"
+
+
+class TestTunnel:
+    """A WebSocket takes the connection over."""
+
+    def test_frames_go_both_ways(self) -> None:
+        talk = Conversation()
+        talk.receive(WEBSOCKET)
+        server = talk.server.lend()
+        server.receive(SWITCHED + b"\x81\x02hi")
+        sent = talk.client.sent()
+        assert status(sent) == 101
+        assert sent.endswith(b"\r\n\r\n\x81\x02hi")
+        server.sent()
+        talk.client.receive(b"\x81\x82\0\0\0\0yo")
+        assert server.sent() == b"\x81\x82\0\0\0\0yo"
+        server.receive_end()
+        (record,) = talk.records
+        assert (record.status, record.messages) == (101, (1, 1))
+        assert (record.request_bytes, record.response_bytes) == (8, 4)
+
+    def test_frames_that_were_sent_ahead_wait_for_the_switch(self) -> None:
+        talk = Conversation()
+        talk.receive(WEBSOCKET + b"\x81\x82\0\0\0\0yo")
+        server = talk.server.lend()
+        assert b"yo" not in server.sent()
+        server.receive(SWITCHED)
+        assert server.sent() == b"\x81\x82\0\0\0\0yo"
+
+    def test_client_that_was_paused_for_sending_ahead_is_read_again(self) -> None:
+        talk = Conversation()
+        talk.receive(WEBSOCKET + b"\x82\xfe\x04\xb0\0\0\0\0" + b"x" * 1_100)
+        talk.receive(b"x" * 50)
+        assert not talk.client.is_reading
+        talk.server.lend().receive(SWITCHED)
+        assert talk.client.is_reading
+
+    def test_client_that_does_not_even_take_the_switch_holds_the_server_back(self) -> None:
+        talk = Conversation()
+        talk.receive(WEBSOCKET)
+        server = talk.server.lend()
+        talk.client.is_full = True
+        server.receive(SWITCHED)
+        assert not server.is_reading
+        talk.client.take()
+        assert server.is_reading
+
+    def test_frames_sent_ahead_of_a_refusal_are_no_request(self) -> None:
+        talk = Conversation()
+        talk.receive(WEBSOCKET + request(start=b"GET /smuggled HTTP/1.1"))
+        talk.answer(response(b"Content-Length: 0", start=b"HTTP/1.1 403 Forbidden"))
+        assert status(talk.client.sent()) == 403
+        assert talk.client.ending == "end"
+        talk.loop.settle()
+        assert len(talk.records) == 1
+
+
+class TestLog:
+    """One record per request, with everything that section 5 of the issue names."""
+
+    def test_record_has_every_field(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 3", body=b"abc").replace(b"/upload", b"/a?secret=1"))
+        server = talk.server.lend()
+        talk.loop.now += 1
+        server.receive(response(b"Content-Length: 2", start=b"HTTP/1.1 201 Created", body=b"o"))
+        talk.loop.now += 1
+        server.receive(b"k")
+        (record,) = talk.records
+        assert record.time == WALL_CLOCK
+        assert record.target == TargetRecord("chat.test", "POST", "/a", None)
+        assert (record.status, record.request_bytes, record.response_bytes) == (201, 3, 2)
+        assert (record.first_byte, record.duration) == (1, 2)
+        assert (record.upstream, record.route) == ("http://127.0.0.1:8000", "chat.test/")
+        assert (record.error, record.messages) == (None, None)
+        assert record.connection == ClientRecord(
+            "192.0.2.7", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False
+        )
+
+    def test_query_is_logged_where_that_is_wanted(self) -> None:
+        talk = Conversation(logs_query=True)
+        talk.receive(b"".join(request(start=b"GET %b HTTP/1.1" % target) for target in (b"/a?x=1", b"/a?x=2", b"/a")))
+        server = talk.server.lend()
+        for _ in range(3):
+            server.receive(OK)
+            talk.loop.settle()
+        targets = [record.target for record in talk.records]
+        assert [one and (one.path, one.query) for one in targets] == [("/a", "x=1"), ("/a", "x=2"), ("/a", "")]
+
+    def test_request_that_was_not_understood_has_a_record_too(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GARBAGE\r\n\r\n")
+        (record,) = talk.records
+        assert (record.status, record.target, record.upstream) == (400, None, None)
+        assert (record.first_byte, record.duration) == (0, 0)
+
+    def test_trusted_peer_names_the_request(self) -> None:
+        for is_trusted in (True, False):
+            talk = Conversation(is_trusted=is_trusted)
+            talk.receive(request(b"X-Request-Id: theirs"))
+            assert (b"X-Request-Id: theirs" in talk.answer(OK)) is is_trusted
+            assert (talk.records[0].request_id == "theirs") is is_trusted
