@@ -1,5 +1,6 @@
 """An authority for tests that really verify: certificates of every kind that a client may have to refuse, as PEM files."""
 
+import itertools
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,12 +9,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.certs.authority import key_pem, private_key
 
 DAY = timedelta(days=1)
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+P256 = "ecdsa-p256"
+"""The usual kind of key, see `private_key`: quick to make."""
+
+_numbers = itertools.count(1_000)  # each key is a new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +40,12 @@ class CertificateFiles:
 
 
 class Authority:
-    """A root and what it issues, in one directory. All keys are on P-256: quick to make."""
+    """A root and what it issues, in one directory."""
 
-    def __init__(self, directory: Path, name: str = "Test authority") -> None:
+    def __init__(self, directory: Path, name: str = "Test authority", kind: str = P256) -> None:
         self._directory = directory
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._key = private_key(kind, next(_numbers))
+        self._digest = None if kind.startswith("mldsa") else hashes.SHA256()
         self._subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = datetime.now(UTC)  # noqa: TID251 - OpenSSL compares with the clock
         certificate = (
@@ -52,17 +59,21 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(is_authority=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign(self._key, self._digest)
         )
         self.path = directory / f"{name.replace(' ', '-').lower()}.pem"
         """The root, for those who trust it."""
         self.path.write_bytes(certificate.public_bytes(Encoding.PEM))
 
     def issue(
-        self, file: str, names: tuple[str, ...] = LOCAL_NAMES, valid: tuple[timedelta, timedelta] = (-DAY, 90 * DAY)
+        self,
+        file: str,
+        names: tuple[str, ...] = LOCAL_NAMES,
+        valid: tuple[timedelta, timedelta] = (-DAY, 90 * DAY),
+        kind: str = P256,
     ) -> CertificateFiles:
         """Issue a certificate for DNS names and IP addresses; `valid` is relative to now."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = private_key(kind, next(_numbers))
         now = datetime.now(UTC)  # noqa: TID251 - as above
         certificate = (
             x509.CertificateBuilder()
@@ -80,12 +91,12 @@ class Authority:
             )
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign(self._key, self._digest)
         )
         files = CertificateFiles(self._directory / f"{file}.pem", self._directory / f"{file}.key")
         files.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
         files.key.touch(mode=0o600)
-        files.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        files.key.write_bytes(key_pem(key))
         return files
 
     def client_context(self) -> ssl.SSLContext:

@@ -318,6 +318,39 @@ class TestEnd:
         assert not loop.timers
 
 
+class TestEndAtOnce:
+    """For a peer that has said that it sends no more: nothing has to be read for its sake."""
+
+    def test_closes_in_the_next_turn(self, wire: Wire, loop: FakeLoop) -> None:
+        wire.stream.write(b"last words")
+        wire.stream.end_at_once()
+        wire.stream.write(b"too late")
+        assert wire.owner.events == []
+        loop.settle()
+        assert wire.owner.events == [("lost", None)]
+        assert wire.received() == b"last words"
+        assert wire.peer_sees_end
+        assert not loop.timers
+
+    def test_bytes_that_wait_go_out_first(self, wire: Wire, loop: FakeLoop) -> None:
+        blocked(wire, loop, 100_000)
+        wire.stream.end_at_once()
+        assert len(drained(wire, loop)) == 100_000
+        loop.settle()
+        assert wire.peer_sees_end
+
+    def test_does_nothing_when_the_end_is_under_way_or_over(self, wire: Wire, loop: FakeLoop) -> None:
+        wire.stream.end()
+        wire.stream.end_at_once()
+        loop.settle()
+        assert not wire.owner.is_lost
+        wire.stream.abort()
+        loop.settle()
+        wire.stream.end_at_once()
+        loop.settle()
+        assert wire.owner.kinds == ["lost"]
+
+
 class TestAbort:
     def test_owner_hears_of_it_in_the_next_turn(self, wire: Wire, loop: FakeLoop) -> None:
         wire.stream.resume_reading()

@@ -1,0 +1,107 @@
+"""What this OpenSSL can do, found out and not assumed."""
+
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.schema import PqPolicy, SecurityLevel
+from proxy.tls import capabilities
+from proxy.tls.capabilities import openssl_configuration, survey
+from proxy.tls.groups import KNOWN, GroupKind
+from proxy.tls.policy import group_preference
+
+
+class TestConfiguration:
+    def test_default_provider_is_always_active(self) -> None:
+        assert _parsed(openssl_configuration([], None)) == {
+            "": {"openssl_conf": "plexigate"},
+            "plexigate": {"providers": "providers"},
+            "providers": {"default": "provider_default"},
+            "provider_default": {"activate": "1"},
+        }
+
+    def test_named_providers_are_activated_in_order_from_where_their_modules_are(self) -> None:
+        sections = _parsed(openssl_configuration(["oqsprovider", "other"], Path("/opt/modules")))
+        assert list(sections["providers"]) == ["default", "oqsprovider", "other"]
+        assert sections["provider_oqsprovider"] == {"activate": "1", "module": "/opt/modules/oqsprovider.so"}
+        assert sections["provider_other"] == {"activate": "1", "module": "/opt/modules/other.so"}
+
+    def test_openssl_finds_modules_by_itself_where_no_place_is_given(self) -> None:
+        assert _parsed(openssl_configuration(["oqsprovider"], None))["provider_oqsprovider"] == {"activate": "1"}
+
+
+def _parsed(text: str) -> dict[str, dict[str, str]]:
+    sections: dict[str, dict[str, str]] = {"": {}}
+    name = ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            name = line.strip("[]")
+            assert name not in sections
+            sections[name] = {}
+        elif line:
+            key, _, value = line.partition(" = ")
+            sections[name][key] = value
+    return sections
+
+
+class TestSurvey:
+    def test_version_library_and_providers_are_those_of_this_process(self) -> None:
+        found = survey(())
+        assert ssl.OPENSSL_VERSION.startswith(f"OpenSSL {found.version} ")
+        assert Path(found.libssl).name.startswith("libssl")
+        assert found.providers == ("default",)
+        assert found.missing_providers == ()
+        assert found.has_group_tuples
+
+    def test_missing_provider_is_told_from_those_that_are_there(self) -> None:
+        found = survey(("nonsense",))
+        assert found.providers == ("default",)
+        assert found.missing_providers == ("nonsense",)
+
+    def test_every_group_is_there_under_all_of_its_names_with_its_code_point(self) -> None:
+        groups = survey(()).groups
+        assert all(name == name.lower() for name in groups)
+        assert groups["x25519mlkem768"] is KNOWN["x25519mlkem768"]
+        assert groups["p-256"] is groups["secp256r1"] is groups["prime256v1"]
+        for name, group in groups.items():
+            assert capabilities._code_point(name) == group.code_point
+
+    @pytest.mark.parametrize("level", list(SecurityLevel))
+    def test_all_levels_can_be_served(self, level: SecurityLevel) -> None:
+        assert group_preference(level, PqPolicy.PREFER, None, survey(()).groups).code_points
+
+    def test_alias_of_a_group_that_is_not_there_is_not_there_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proxy.tls.libssl.implemented_groups", lambda _: ("x25519", "X25519MLKEM768"))
+        assert set(survey(()).groups) == {"x25519", "x25519mlkem768"}
+
+    def test_group_that_we_do_not_know_is_sorted_by_its_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As groups of a provider are. X25519MLKEM768 under the name of another hybrid says its number itself."""
+        monkeypatch.setattr("proxy.tls.capabilities.KNOWN", {})
+        groups = survey(()).groups
+        assert groups["x25519mlkem768"].kind is GroupKind.HYBRID
+        assert groups["mlkem1024"].kind is GroupKind.POST_QUANTUM
+        assert groups["secp384r1"].kind is GroupKind.CLASSICAL
+        assert {name: group.code_point for name, group in groups.items()} == {
+            name: KNOWN[name].code_point for name in groups
+        }
+
+    def test_older_openssl_has_no_tuples(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 4, 0, 2, 0))
+        assert not survey(()).has_group_tuples
+
+
+def test_provider_is_loaded_by_the_configuration_that_we_write(tmp_path: Path) -> None:
+    """With the one module that every OpenSSL brings, from where OpenSSL looks for it."""
+    path = tmp_path / "openssl.cnf"
+    path.write_text(openssl_configuration(["legacy"], None))
+    code = f"""
+from pathlib import Path
+from proxy.tls import capabilities, libssl
+libssl.load_configuration(Path({str(path)!r}))
+print(capabilities.survey(("legacy",)).providers)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "('default', 'legacy')\n"
