@@ -10,10 +10,9 @@ would make a hello of 64 KB cost a megabyte for as long as its handshake lasts.
 import re
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from struct import error as struct_error
 from struct import unpack, unpack_from
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure
 
@@ -53,8 +52,7 @@ _LONGEST_HOST_NAME: Final = 253
 _HOST_NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientHello:
+class ClientHello(NamedTuple):
     """What a client offers. Code points are kept as they came, in the client's order, GREASE included."""
 
     legacy_version: int

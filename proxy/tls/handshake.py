@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from config.schema import PqPolicy
 from proxy.deadlines import NEVER
@@ -29,6 +29,10 @@ from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 
 _ALERT_RECORD: Final = 21
 _ALERT_RECORD_BYTES: Final = 7
+# To a hello that it can read OpenSSL says that it knows no version in common, as the context for alerts has no certificate.
+_SAID_FOR_WANT_OF_A_CERTIFICATE: Final = frozenset(
+    {AlertDescription.HANDSHAKE_FAILURE, AlertDescription.PROTOCOL_VERSION}
+)
 _OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
 
 
@@ -58,8 +62,7 @@ class HandshakePolicy:
     tls_limits: TlsLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Established:
+class Established(NamedTuple):
     """What a finished handshake settled."""
 
     server_name: str | None
@@ -238,7 +241,7 @@ class Handshake:
             answer = bios.outgoing.read()
         bios.clear()
         openssls = _alert_in(answer)
-        if openssls is None or openssls is AlertDescription.HANDSHAKE_FAILURE:
+        if openssls is None or (openssls in _SAID_FOR_WANT_OF_A_CERTIFICATE and not error.is_not_tls):
             answer = alert_record(error.alert)
         reason = FailureReason.NOT_TLS if error.is_not_tls else FailureReason.MALFORMED_HELLO
         self._stream.write(answer)

@@ -4,10 +4,9 @@ This is where the negotiated group is learnt: it is never inferred from what was
 flight that does not decode is a defect of ours, not of a peer.
 """
 
-from dataclasses import dataclass
 from struct import error as struct_error
 from struct import unpack_from
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.tls.records import HANDSHAKE, MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES
 
@@ -36,8 +35,7 @@ class ServerFlightError(Exception):
         return f"the server's flight does not begin with a ServerHello but with {self.flight.hex(' ') or 'nothing'}"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerHello:
+class ServerHello(NamedTuple):
     """What the server settled."""
 
     is_retry: bool
