@@ -148,8 +148,11 @@ class Tunnel:
             if direction is self._from_client and direction.tracker.close_sent:
                 self.end(self._close_reason)  # the client has answered our close frame
             return
-        both_closed = self._from_client.tracker.close_sent and self._from_upstream.tracker.close_sent
-        seconds = self._limits.websocket_close_seconds if both_closed else self._limits.websocket_idle_seconds
+        seconds = self._limits.websocket_idle_seconds
+        if self._from_client.tracker.close_sent and self._from_upstream.tracker.close_sent:
+            # section 7.1.1: the server ends the connection now, and is not waited for if it does not
+            self._is_closing = True
+            seconds = self._limits.websocket_close_seconds
         self.deadline = self._service.clock() + seconds
 
     def violated(self, direction: _Direction, violation: WebSocketViolation) -> None:

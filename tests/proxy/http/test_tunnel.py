@@ -1,0 +1,342 @@
+"""A WebSocket between its two sides: frames as they came, close frames of ours only between two of them."""
+
+import pytest
+
+from proxy.deadlines import NEVER
+from proxy.http.tunnel import Tunnel
+from proxy.http.websocket import CloseCode, Extensions
+from tests.fakes_http import Conversation, FakeStream
+
+KEY = b"\x12\x34\x56\x78"
+
+
+def frame(first: int, payload: bytes = b"", *, masked: bool = False) -> bytes:
+    """Write a frame of up to 64 KB; `first` is its first octet."""
+    mask = 0x80 if masked else 0
+    if len(payload) < 126:
+        header = bytes((first, mask | len(payload)))
+    else:
+        header = bytes((first, mask | 126)) + len(payload).to_bytes(2, "big")
+    return header + (KEY + unmasked(payload, KEY) if masked else payload)
+
+
+def unmasked(payload: bytes, key: bytes) -> bytes:
+    """Undo a mask, or apply it."""
+    return bytes(octet ^ key[index % 4] for index, octet in enumerate(payload))
+
+
+def close(code: int, *, masked: bool = False) -> bytes:
+    """Write a close frame."""
+    return frame(0x88, code.to_bytes(2, "big"), masked=masked)
+
+
+def close_code(data: bytes) -> int:
+    """The code of the close frame with which the data ends; one that goes to a server must be masked."""
+    at = data.rindex(b"\x88")
+    length = data[at + 1]
+    payload = data[at + 2 :]
+    if length & 0x80:
+        key, payload = payload[:4], payload[4:]
+        payload = unmasked(payload, key)
+        length &= 0x7F
+    assert len(payload) == length
+    return int.from_bytes(payload[:2], "big")
+
+
+class Pair:
+    """A tunnel between a client and a server that the test plays."""
+
+    def __init__(
+        self, *, from_client: bytes = b"", from_upstream: bytes = b"", extensions: Extensions = Extensions.NONE
+    ) -> None:
+        shared = Conversation()
+        self.service, self.loop = shared.service, shared.loop
+        self.client, self.server = FakeStream(self.loop), FakeStream(self.loop)
+        self.ends: list[str | None] = []
+        self.tunnel = Tunnel(
+            self.service,
+            self.client.as_tls,
+            self.server.as_socket,
+            extensions,
+            lambda _, reason: self.ends.append(reason),
+        )
+        self.tunnel.begin(from_client=from_client, from_upstream=from_upstream)
+
+    @property
+    def endings(self) -> tuple[str | None, str | None]:
+        """How both connections were ended."""
+        return self.client.ending, self.server.ending
+
+
+class TestRelay:
+    """Bytes go on as they came."""
+
+    def test_both_directions(self) -> None:
+        pair = Pair()
+        from_client, from_server = frame(0x81, b"question", masked=True), frame(0x81, b"answer")
+        for octet in range(len(from_client)):
+            pair.client.receive(from_client[octet : octet + 1])
+        pair.server.receive(from_server)
+        assert pair.server.sent() == from_client
+        assert pair.client.sent() == from_server
+        assert pair.tunnel.messages == (1, 1)
+        assert (pair.tunnel.client_bytes, pair.tunnel.server_bytes) == (len(from_client), len(from_server))
+
+    def test_what_was_sent_ahead_comes_first(self) -> None:
+        pair = Pair(from_client=frame(0x81, b"a", masked=True), from_upstream=frame(0x81, b"b"))
+        pair.client.receive(frame(0x81, b"c", masked=True))
+        assert pair.server.sent() == frame(0x81, b"a", masked=True) + frame(0x81, b"c", masked=True)
+        assert pair.client.sent() == frame(0x81, b"b")
+
+    def test_reserved_bits_belong_to_who_negotiated_an_extension(self) -> None:
+        deflated = frame(0xC1, b"\x00")
+        assert Pair(from_upstream=deflated, extensions=Extensions.NEGOTIATED).client.sent() == deflated
+        assert Pair(from_upstream=deflated).endings == ("end", "end")
+
+    def test_pings_and_pongs_are_no_messages(self) -> None:
+        pair = Pair()
+        pair.server.receive(frame(0x89, b"p"))
+        pair.client.receive(frame(0x8A, b"p", masked=True))
+        assert pair.tunnel.messages == (0, 0)
+        assert pair.ends == []
+
+    def test_large_frame_of_an_unseen_payload_passes_in_pieces(self) -> None:
+        pair = Pair()
+        whole = frame(0x82, bytes(60_000))
+        for start in range(0, len(whole), 16_384):
+            pair.server.receive(whole[start : start + 16_384])
+        assert pair.client.sent() == whole
+
+
+class TestBackPressure:
+    """A slow reader is waited for: nothing is kept here."""
+
+    @pytest.mark.parametrize("slow", ["client", "server"])
+    def test_who_takes_no_more_holds_the_other_back(self, slow: str) -> None:
+        pair = Pair()
+        reader, sender = (pair.client, pair.server) if slow == "client" else (pair.server, pair.client)
+        reader.is_full = True
+        sender.receive(frame(0x81, b"much", masked=slow == "server"))
+        assert not sender.is_reading
+        assert reader.is_reading
+        reader.take()
+        assert sender.is_reading
+
+
+class TestClose:
+    """RFC 6455 section 7: the handshake of closing, by either side or by us."""
+
+    def test_proper_close_is_no_error(self) -> None:
+        pair = Pair()
+        pair.client.receive(close(1000, masked=True))
+        assert pair.tunnel.deadline == pair.loop.now + 3_600
+        pair.server.receive(close(1000))
+        assert pair.tunnel.deadline == pair.loop.now + 5, "both have said goodbye"
+        pair.server.receive_end()
+        assert pair.endings == ("end", "end")
+        assert pair.ends == [None]
+
+    def test_peers_that_close_but_stay_are_ended_without_blame(self) -> None:
+        pair = Pair(from_client=close(1000, masked=True), from_upstream=close(1000))
+        pair.loop.advance(5.5)
+        assert pair.endings == ("end", "end")
+        assert pair.ends == [None]
+
+    @pytest.mark.parametrize("side", ["client", "server"])
+    def test_end_without_a_close_frame_is_noted_and_passed_on(self, side: str) -> None:
+        pair = Pair()
+        (pair.client if side == "client" else pair.server).receive_end()
+        assert pair.endings == ("end", "end")
+        (reason,) = pair.ends
+        assert reason is not None
+        assert reason.startswith("the client" if side == "client" else "the upstream")
+
+    @pytest.mark.parametrize("side", ["client", "server"])
+    @pytest.mark.parametrize("error", [None, ConnectionResetError("reset")])
+    def test_lost_side_ends_the_other(self, side: str, error: OSError | None) -> None:
+        pair = Pair()
+        lost, other = (pair.client, pair.server) if side == "client" else (pair.server, pair.client)
+        lost.lose(error)
+        assert other.ending == "end"
+        (reason,) = pair.ends
+        assert reason is not None
+        assert "was lost" in reason
+        assert ("reset" in reason) is (error is not None)
+
+    def test_side_that_is_lost_after_its_close_frame_is_no_error(self) -> None:
+        pair = Pair()
+        pair.client.receive(close(1001, masked=True))
+        pair.client.lose()
+        assert pair.ends == [None]
+
+    def test_close_of_ours_goes_to_both_sides_at_once(self) -> None:
+        pair = Pair()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        assert close_code(pair.client.sent()) == 1012
+        assert close_code(pair.server.sent()) == 1001
+        assert pair.tunnel.deadline == pair.loop.now + 5
+        assert pair.ends == []
+
+    def test_answer_to_it_ends_the_tunnel(self) -> None:
+        pair = Pair()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        pair.client.receive(close(1012, masked=True))
+        assert pair.endings == ("end", "end")
+        assert pair.ends == ["restart"]
+
+    def test_client_that_never_answers_is_not_waited_for(self) -> None:
+        pair = Pair()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        pair.loop.advance(5.5)
+        assert pair.endings == ("end", "end")
+        assert pair.ends == ["restart"]
+
+    def test_frames_behind_our_close_frame_go_nowhere(self) -> None:
+        pair = Pair()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        pair.client.sent()
+        pair.server.sent()
+        pair.server.receive(frame(0x81, b"late"))
+        pair.client.receive(frame(0x81, b"late", masked=True))
+        assert (pair.client.sent(), pair.server.sent()) == (b"", b"")
+        assert pair.ends == []
+
+    @pytest.mark.parametrize("cut", [1, 2, 3, 100, 199, 203])
+    def test_close_frame_waits_for_the_border_of_a_frame_under_way(self, cut: int) -> None:
+        pair = Pair()
+        large, behind = frame(0x82, bytes(200)), frame(0x81, b"behind")
+        pair.server.receive(large[:cut])
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        assert pair.client.sent() == large[:cut]
+        pair.server.receive(large[cut:] + behind)
+        sent = pair.client.sent()
+        assert sent.startswith(large[cut:] + b"\x88")
+        assert close_code(sent) == 1012
+
+    def test_close_frame_goes_in_between_the_fragments_of_a_message(self) -> None:
+        pair = Pair()
+        first, rest = frame(0x02, b"fragment"), frame(0x80, b"rest")
+        pair.server.receive(first)
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        assert close_code(pair.client.sent().removeprefix(first)) == 1012
+        pair.server.receive(rest)
+        assert pair.client.sent() == b""
+
+    def test_side_that_is_closing_already_gets_no_second_close_frame(self) -> None:
+        pair = Pair()
+        pair.server.receive(close(1000))
+        pair.client.sent()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        assert pair.client.sent() == b""
+        assert close_code(pair.server.sent()) == 1001
+
+
+class TestIdle:
+    """`websocket_idle_seconds`."""
+
+    def test_silence_for_too_long_closes_both_sides(self) -> None:
+        pair = Pair()
+        pair.loop.advance(3_600.5)
+        assert close_code(pair.client.sent()) == 1001
+        assert close_code(pair.server.sent()) == 1001
+        pair.client.receive(close(1001, masked=True))
+        assert pair.ends == ["the connection was idle for too long"]
+
+    @pytest.mark.parametrize("side", ["client", "server"])
+    def test_any_frame_of_either_side_is_a_sign_of_life(self, side: str) -> None:
+        pair = Pair()
+        for _ in range(3):
+            pair.loop.advance(3_000)
+            if side == "client":
+                pair.client.receive(frame(0x89, masked=True))
+            else:
+                pair.server.receive(frame(0x89))
+        assert pair.client.ending is None
+        assert pair.ends == []
+
+
+class TestViolations:
+    """Frames that the peers might understand differently."""
+
+    def test_client_that_breaks_the_rules_is_told(self) -> None:
+        pair = Pair()
+        good, bad = frame(0x81, b"good", masked=True), frame(0x81, b"unmasked")
+        pair.client.receive(good + bad)
+        assert pair.server.sent().startswith(good)
+        assert close_code(pair.client.sent()) == 1002
+        assert pair.endings == ("end", "end")
+        (reason,) = pair.ends
+        assert reason is not None
+        assert reason.startswith("the client sent ")
+
+    def test_message_over_the_limit_is_told_its_code(self) -> None:
+        pair = Pair()
+        announced = b"\x82\xff" + (2_000_000).to_bytes(8, "big") + KEY
+        pair.client.receive(announced)
+        assert close_code(pair.client.sent()) == 1009
+        assert pair.server.sent() == b""
+
+    def test_server_that_breaks_the_rules_is_told_too(self) -> None:
+        pair = Pair()
+        pair.server.receive(frame(0x81, b"masked", masked=True))
+        assert close_code(pair.server.sent()) == 1002
+        assert pair.client.sent() == b""
+        assert pair.endings == ("end", "end")
+
+    def test_violation_behind_our_close_frame_ends_the_tunnel_quietly(self) -> None:
+        pair = Pair()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        pair.server.sent()
+        pair.client.receive(b"\xff\xff")
+        assert pair.server.sent() == b""
+        assert pair.endings == ("end", "end")
+
+    def test_violation_in_what_was_sent_ahead_ends_the_tunnel_at_once(self) -> None:
+        pair = Pair(from_client=frame(0x81, b"unmasked"), from_upstream=frame(0x81, b"masked", masked=True))
+        assert pair.endings == ("end", "end")
+        assert len(pair.ends) == 1
+        assert pair.tunnel.deadline == NEVER
+
+
+class TestDrain:
+    """A restart: clients are asked to come again, spread over a while."""
+
+    def test_every_client_is_told_within_half_of_the_time(self) -> None:
+        pairs = [Pair() for _ in range(20)]
+        moments = set()
+        for pair in pairs:
+            before = list(pair.loop.timers)
+            pair.service.drain(30.0)
+            (timer,) = [timer for timer in pair.loop.timers if timer not in before]
+            moments.add(timer.when())
+            pair.loop.advance(15.5)
+            assert close_code(pair.client.sent()) == 1012
+        assert len(moments) == 20, "not all at once"
+
+    def test_tunnel_that_ended_before_its_moment_is_left_alone(self) -> None:
+        pair = Pair()
+        pair.service.drain(30.0)
+        pair.client.receive_end()
+        pair.client.sent()
+        pair.loop.advance(30)
+        assert pair.client.sent() == b""
+        assert len(pair.ends) == 1
+
+    def test_service_waits_until_the_tunnel_is_over(self) -> None:
+        pair = Pair()
+        quiet = pair.service.drain(30.0)
+        pair.loop.advance(15.5)
+        assert not quiet.is_set()
+        pair.client.receive(close(1012, masked=True))
+        assert pair.ends == ["the proxy is restarting"]
+
+
+def test_end_is_told_once() -> None:
+    pair = Pair()
+    pair.client.receive_end()
+    pair.server.receive_end()
+    pair.client.lose()
+    pair.server.lose()
+    pair.tunnel.end("again")
+    assert len(pair.ends) == 1
