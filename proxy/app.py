@@ -7,7 +7,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -54,12 +54,16 @@ def run(file: Path, log_format: LogFormat | None) -> None:
     """
     loaded = load(file)
     capabilities = prepare_openssl(loaded)
-    generation = build(loaded, capabilities, TicketSecrets.fresh(), _now())
+
+    def generation_with(tickets: TicketSecrets) -> Generation:
+        return build(loaded, capabilities, tickets, _now())
+
+    generation = generation_with(TicketSecrets.fresh())
     sockets = {
         name: [listening_socket(name, bind) for bind in settings.bind]
         for name, settings in loaded.config.listener.items()
     }
-    uvloop.run(_serve(generation, capabilities, sockets, log_format or loaded.config.log.format))
+    uvloop.run(_serve(generation, generation_with, capabilities, sockets, log_format or loaded.config.log.format))
 
 
 def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
@@ -75,12 +79,18 @@ def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
     return survey_openssl(providers)
 
 
-async def _serve(generation: Generation, capabilities: Capabilities, sockets: Sockets, form: LogFormat) -> None:
+async def _serve(
+    generation: Generation,
+    generation_with: Callable[[TicketSecrets], Generation],
+    capabilities: Capabilities,
+    sockets: Sockets,
+    form: LogFormat,
+) -> None:
     log_settings, limits = generation.loaded.config.log, generation.loaded.config.limits
     target = sys.stdout.fileno() if log_settings.file is None else generation.loaded.resolve(log_settings.file)
     writer = LogWriter(target, limits.log_queue_lines)
     log = Log(writer, form, has_colours=sys.stdout.isatty())
-    worker = Worker(asyncio.get_running_loop(), generation, log)
+    worker = Worker(asyncio.get_running_loop(), generation, generation_with, log)
     worker.start(sockets)
     for warning in generation.warnings:
         log.event(time.time(), {"event": "warning", **warning.as_json()}, [str(warning)])

@@ -87,6 +87,7 @@ class Generation:
     limits: HttpLimits
     identity_algorithms: Mapping[str, tuple[str, ...]]
     """Identity -> what its keys sign with, for the start-up report."""
+    tickets: TicketSecrets
     warnings: tuple[Problem, ...]
 
     def http(self, resources: PoolResources) -> HttpRuntime:
@@ -149,6 +150,7 @@ class _Building:
                 name: tuple(str(one.algorithm) for one in of_identity)
                 for name, of_identity in credentials.identities.items()
             },
+            tickets=self._tickets,
             warnings=tuple(self._problems),
         )
 

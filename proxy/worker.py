@@ -4,9 +4,10 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from config.problems import ConfigError
 from config.schema import Bind
 from proxy.deadlines import Deadlines
 from proxy.generation import Generation
@@ -18,12 +19,14 @@ from proxy.observe.log import Log
 from proxy.observe.startup import ListenerReport
 from proxy.tasks import Tasks
 from proxy.tls.stream import BioPair
+from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.dial import tune
 from proxy.upstream.pool import PoolResources
 
 # One read of an upstream; a client's are cut to a record (see Listener).
 READ_BUFFER_BYTES: Final = 65_536
 _BACKLOG: Final = 4_096
+_HOUR: Final = 3_600.0
 
 
 class BindFailed(Exception):
@@ -66,9 +69,17 @@ def listening_socket(listener: str, bind: Bind) -> socket.socket:
 class Worker:
     """Serves by one generation until it is told to end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, generation: Generation, log: Log) -> None:
-        """Nothing is accepted before `start`."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        generation: Generation,
+        build: Callable[[TicketSecrets], Generation],
+        log: Log,
+    ) -> None:
+        """Nothing is accepted before `start`. `build` makes the generation anew, with other ticket secrets."""
         self._loop = loop
+        self._build = build
+        self._tickets = generation.tickets
         self._generation = generation
         self._log = log
         self.counters = Counters()
@@ -115,10 +126,34 @@ class Worker:
         """Run until SIGTERM or SIGINT, then drain; a second signal ends at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop.set)
+        self._loop.set_exception_handler(self._callback_failed)
+        self._tasks.start(self._rotate_regularly())
         await self._stop.wait()
         self._stop.clear()
         await self._drain()
         self._event({"event": "stopped", **self.counters.snapshot()}, f"stopped: {self.counters.summary()}")
+
+    async def _rotate_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._generation.loaded.config.limits.tls_ticket_rotation_hours * _HOUR)
+            await self.rotate_tickets()
+
+    async def rotate_tickets(self) -> None:
+        """Seal session tickets by a new secret from now on, and accept those of the one before it.
+
+        Contexts never change, so the listeners get new ones. Where they cannot be built (a key file that has gone since the
+        start) the old ones go on and the next rotation tries again.
+        """
+        tickets = self._tickets.rotated(TicketSecrets.fresh().current)
+        try:
+            generation = await asyncio.to_thread(self._build, tickets)
+        except ConfigError as error:
+            self._event({"event": "ticket_rotation_failed", "detail": str(error)}, f"ticket rotation failed: {error}")
+            return
+        self._tickets = tickets
+        for listener in self._listeners:
+            listener.runtime = generation.listeners[listener.runtime.name]
+        self._event({"event": "tickets_rotated"}, "session ticket keys rotated")
 
     async def _drain(self) -> None:
         """Stop accepting, let what is under way finish, then close what is left."""
@@ -140,6 +175,10 @@ class Worker:
     def _unexpected(self, error: BaseException) -> None:
         name = type(error).__name__
         self._event({"event": "error", "error": name, "detail": str(error)}, f"unexpected {name}: {error}")
+
+    def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of one connection failed in a way nobody expected: say so, and serve the others."""
+        self._unexpected(context.get("exception") or RuntimeError(context.get("message", "")))
 
     def _event(self, event: dict[str, Any], line: str) -> None:
         self._log.event(self._http.wall_clock(), event, [line])
