@@ -29,7 +29,7 @@ _PERCENT, _SEMICOLON, _QUESTION_MARK, _BACKSLASH = b"%;?\\"
 # Octets from which on readers may differ. An escape of an octet above 7F never becomes a part of a prefix, which is ASCII.
 _READ_DIFFERENTLY: Final = re.compile(rb"[;\\]|%(?![89A-Fa-f][0-9A-Fa-f])|(?<=/)/")
 # Escapes that the least reading keeps: NUL and `#%/;?\` end something for some reader or other.
-_BORDER_ESCAPE: Final = re.compile(rb"%(00|2[35Ff]|3[BbFf]|5[Cc])")
+_BORDER_ESCAPE: Final = re.compile(rb"%(?=00|2[35Ff]|3[BbFf]|5[Cc])")
 
 # In a path that was decoded as far as anybody does. Behind `;` some see parameters; for some the rest is cut off.
 _DOT_SEGMENT: Final = re.compile(rb"[/\\]\.{1,2}(?![^/\\;?#\0])")
@@ -175,7 +175,7 @@ class _PathTree(Generic[PayloadT]):
         if _SEMICOLON in decoded and (_BACKSLASH in path or _BORDER_ESCAPE.search(path)):
             raise AmbiguousPath
         # What is escaped twice is still escaped when it was decoded once.
-        least = unquote_to_bytes(_BORDER_ESCAPE.sub(rb"%25\1", path))
+        least = unquote_to_bytes(_BORDER_ESCAPE.sub(b"%25", path))
         found = self.find(least)
         # An empty path is that of the root (RFC 9110 4.2.3).
         if any(self.find(reading or _SLASH) is not found for reading in _other_readings(least, decoded)):
