@@ -5,10 +5,13 @@ import ctypes
 import socket
 import ssl
 
+from proxy.tls.libssl import _pointer as context_pointer
 from tests.fakes import FakeLoop
 
 KEY_UPDATE_NOT_REQUESTED, KEY_UPDATE_REQUESTED = 0, 1
 """Update types of `SSL_key_update`, openssl/ssl.h."""
+EARLY_DATA_ACCEPTED = 2
+"""`SSL_get_early_data_status`, openssl/ssl.h."""
 
 
 class TlsClient:
@@ -59,6 +62,26 @@ class TlsClient:
         with contextlib.suppress(ssl.SSLError):
             self.tls.unwrap()
         return self.outgoing.read()
+
+    def early_data(self, data: bytes) -> bytes:
+        """The ClientHello of a resumption, with early data behind it."""
+        written = ctypes.c_size_t()
+        libssl = ctypes.CDLL("libssl.so.3")
+        libssl.SSL_write_early_data.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.c_size_t,
+            ctypes.POINTER(ctypes.c_size_t),
+        ]
+        assert libssl.SSL_write_early_data(_pointer(self.tls), data, len(data), ctypes.byref(written)) == 1
+        return self.outgoing.read()
+
+    @property
+    def is_early_data_accepted(self) -> bool:
+        """What the server said about it."""
+        libssl = ctypes.CDLL("libssl.so.3")
+        libssl.SSL_get_early_data_status.argtypes = [ctypes.c_void_p]
+        return bool(libssl.SSL_get_early_data_status(_pointer(self.tls)) == EARLY_DATA_ACCEPTED)
 
     # -- what comes from it
 
@@ -117,6 +140,13 @@ class TlsClient:
             if self.is_established:
                 return
         raise AssertionError("the handshake does not end")
+
+
+def allow_early_data(context: ssl.SSLContext, size: int = 16_384) -> None:
+    """Have a server's context put into its tickets that early data is welcome, as ours never do."""
+    libssl = ctypes.CDLL("libssl.so.3")
+    libssl.SSL_CTX_set_max_early_data.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    assert libssl.SSL_CTX_set_max_early_data(context_pointer(context), size) == 1
 
 
 class _SslSocketHead(ctypes.Structure):

@@ -1,0 +1,766 @@
+"""Handshakes with real clients: what is settled, what is refused and how the client learns of it, and every way to stop halfway."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from config.schema import CredentialPreference, PqPolicy, SecurityLevel
+from proxy.deadlines import NEVER
+from proxy.tls import libssl
+from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.groups import KNOWN, GroupPreference
+from proxy.tls.handshake import FailureReason, Handshake, HandshakePolicy
+from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.policy import HandshakeOutcome, cipher_suites, group_preference
+from proxy.tls.records import HelloFailure
+from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
+from proxy.tls.tickets import TicketSecrets, ticket_key
+from tests.certificates import Authority, CertificateFiles
+from tests.fakes import LINGER, FakeLoop, RecordingObserver, Wire, broken_pipe
+from tests.proxy.tls import hellos
+from tests.proxy.tls.clients import TlsClient, allow_early_data
+
+A = AlertDescription
+SECRET = bytes(32)
+SHARE_OF_X25519_ONLY = "X25519MLKEM768:*X25519"
+RECORD_HEADER = 5
+SSL_OP_NO_ANTI_REPLAY = 1 << 24
+"""Tickets for early data that any server with the key can open, openssl/ssl.h."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A credential as contexts ask for one."""
+
+    certificate_path: Path
+    key_pem_path: Path
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("credentials"))
+
+
+@pytest.fixture(scope="module")
+def files(authority: Authority) -> CertificateFiles:
+    return authority.issue("chat", ("chat.example.org", "files.example.org"))
+
+
+@dataclass
+class Attempt:
+    """One connection: a client, and a handshake that waits for it."""
+
+    loop: FakeLoop
+    wire: Wire
+    client: TlsClient
+    handshake: Handshake
+    observer: RecordingObserver
+    bios: BioPair
+
+    def feed(self, *pieces: bytes) -> None:
+        """Let bytes arrive, each piece in a turn of its own; no byte of it may stay in the shared BIOs."""
+        for piece in pieces:
+            self.wire.peer.sendall(piece)
+            self.loop.settle()
+            assert not self.bios.incoming.pending
+            assert not self.bios.outgoing.pending
+
+    def establish(self, cut: Callable[[bytes], list[bytes]] = lambda data: [data]) -> TlsStream:
+        """Go through with it, the client's flights cut into pieces."""
+        for _ in range(3):
+            self.feed(*cut(self.client.handshake_step()))
+            if self.observer.streams:
+                return self.observer.streams[-1]
+            self.client.receive()
+        raise AssertionError(self.observer.failures)
+
+    def refused(self, alert: AlertDescription | None, reason: FailureReason) -> None:
+        """Check that the client got exactly this alert, unencrypted, then the end; and that the observer heard once."""
+        self.loop.settle()
+        received = self.wire.received()
+        if reason in (FailureReason.MALFORMED_HELLO, FailureReason.NOT_TLS):
+            received = received.replace(b"\x15\x03\x01", b"\x15\x03\x03", 1)  # as OpenSSL begins its own
+        assert received == (b"" if alert is None else alert_record(alert))
+        assert self.wire.peer_sees_end
+        assert self.observer.calls == 1
+        failure = self.observer.failures[0]
+        assert (failure.reason, failure.alert) == (reason, alert)
+        assert not self.bios.incoming.pending
+        assert not self.bios.outgoing.pending
+
+
+@dataclass
+class World:
+    """A listener's policy, to be varied, and the loop on which its connections are made."""
+
+    loop: FakeLoop
+    bios: BioPair
+    credential: Credential
+    pq: PqPolicy = PqPolicy.PREFER
+    level: SecurityLevel = SecurityLevel.STANDARD
+    groups: tuple[tuple[str, ...], ...] | None = None
+    default: str | None = None
+    hello_bytes: int = 65_536
+    wire_bytes: int = 400_000
+    tickets: TicketSecrets = field(default_factory=lambda: TicketSecrets(SECRET))
+    wires: list[Wire] = field(default_factory=list)
+
+    @property
+    def preference(self) -> GroupPreference:
+        return group_preference(self.level, self.pq, self.groups, KNOWN)
+
+    @property
+    def settings(self) -> TlsSettings:
+        return TlsSettings(self.preference.openssl_list(), cipher_suites(self.level))
+
+    def policy(self) -> HandshakePolicy:
+        algorithms = sigalgs_list(CredentialPreference.CLASSICAL)
+        identities = [
+            ServerIdentity(
+                name,
+                frozenset({f"{name}.example.org"}),
+                build_server_context(name, [self.credential], algorithms, self.settings, self.tickets),
+            )
+            for name in ("chat", "files")
+        ]
+        return HandshakePolicy(
+            pq=self.pq,
+            preference=self.preference,
+            identities=IdentityTable(identities, next((one for one in identities if one.name == self.default), None)),
+            hello_bytes=self.hello_bytes,
+            wire_bytes=self.wire_bytes,
+            alert_context=build_alert_context(),
+            tls_limits=TlsLimits(32),
+        )
+
+    def attempt(
+        self,
+        groups: str | ssl.SSLContext = "X25519MLKEM768:X25519",
+        name: str | None = "chat.example.org",
+        session: ssl.SSLSession | None = None,
+        policy: HandshakePolicy | None = None,
+    ) -> Attempt:
+        """A client with these groups, or with this context, comes."""
+        wire = Wire(self.loop)
+        self.wires.append(wire)
+        wire.stream._view = wire.stream._view[:RECORD_BYTES]
+        context = groups if isinstance(groups, ssl.SSLContext) else hellos.client_context(groups)
+        observer = RecordingObserver()
+        handshake = Handshake(policy or self.policy(), self.bios, observer, self.loop.time, self.loop.now + 10)
+        handshake.begin(wire.stream)
+        return Attempt(self.loop, wire, TlsClient(wire.peer, context, name, session), handshake, observer, self.bios)
+
+
+@pytest.fixture
+def world(files: CertificateFiles) -> Iterator[World]:
+    world = World(FakeLoop(), BioPair(), Credential(files.certificate, files.key))
+    yield world
+    for wire in world.wires:
+        wire.close()
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
+
+
+def byte_by_byte(data: bytes) -> list[bytes]:
+    return [bytes((byte,)) for byte in data]
+
+
+def one_byte_records(data: bytes) -> list[bytes]:
+    """The ClientHello cut into records of one byte each, all in one segment; what follows stays as it is."""
+    out, rest = b"", data
+    while rest:
+        content_type, length = rest[0], int.from_bytes(rest[3:5])
+        content, rest = rest[RECORD_HEADER : RECORD_HEADER + length], rest[RECORD_HEADER + length :]
+        out += hellos.records(content, 1) if content_type == 22 else hellos.record(content, content_type, 0x0303)
+    return [out]
+
+
+CUTS = pytest.mark.parametrize("cut", [whole, byte_by_byte, one_byte_records])
+
+
+class TestEstablished:
+    @CUTS
+    def test_facts_are_read_from_what_was_negotiated(self, world: World, cut: Callable[[bytes], list[bytes]]) -> None:
+        attempt = world.attempt("X25519MLKEM768")
+        attempt.establish(cut)
+        (result,) = attempt.observer.results
+        assert result.server_name == "chat.example.org"
+        assert result.identity.name == "chat"
+        assert result.group is KNOWN["x25519mlkem768"]
+        assert result.group_name == "X25519MLKEM768"
+        assert result.outcome is HandshakeOutcome.HYBRID
+        assert not result.is_resumed
+        assert attempt.observer.calls == 1
+
+    @CUTS
+    def test_client_that_can_do_hybrid_gets_it_by_a_retry(
+        self, world: World, cut: Callable[[bytes], list[bytes]]
+    ) -> None:
+        attempt = world.attempt(SHARE_OF_X25519_ONLY)
+        attempt.establish(cut)
+        (result,) = attempt.observer.results
+        assert result.group is KNOWN["x25519mlkem768"]
+        assert result.outcome is HandshakeOutcome.HYBRID_AFTER_RETRY
+
+    @pytest.mark.parametrize(
+        ("pq", "groups", "group", "outcome"),
+        [
+            (PqPolicy.PREFER, "X25519", "x25519", HandshakeOutcome.CLIENT_CANNOT),
+            (PqPolicy.PREFER, "P-256", "p-256", HandshakeOutcome.CLIENT_CANNOT),
+            (PqPolicy.PREFER, "MLKEM768:X25519", "x25519", HandshakeOutcome.NOT_REQUIRED),
+            (PqPolicy.OFF, "X25519MLKEM768:X25519", "x25519", HandshakeOutcome.NOT_REQUIRED),
+            (PqPolicy.OFF, "X25519", "x25519", HandshakeOutcome.CLIENT_CANNOT),
+            (PqPolicy.REPORT, "X25519", "x25519", HandshakeOutcome.WOULD_REFUSE),
+            (PqPolicy.REPORT, "X25519MLKEM768", "x25519mlkem768", HandshakeOutcome.HYBRID),
+            (PqPolicy.REQUIRE, "SecP384r1MLKEM1024", "secp384r1mlkem1024", HandshakeOutcome.HYBRID),
+            (PqPolicy.REQUIRE, SHARE_OF_X25519_ONLY, "x25519mlkem768", HandshakeOutcome.HYBRID_AFTER_RETRY),
+        ],
+    )
+    def test_outcome_says_why(
+        self, world: World, pq: PqPolicy, groups: str, group: str, outcome: HandshakeOutcome
+    ) -> None:
+        world.pq = pq
+        attempt = world.attempt(groups)
+        attempt.establish()
+        (result,) = attempt.observer.results
+        assert (result.group, result.outcome) == (KNOWN[group], outcome)
+
+    def test_retry_for_a_classical_group_is_no_hybrid(self, world: World) -> None:
+        world.groups = (("X25519",), ("secp256r1",))
+        attempt = world.attempt("*secp256r1:X25519")
+        attempt.establish()
+        assert attempt.observer.results[0].outcome is HandshakeOutcome.CLIENT_CANNOT
+        assert attempt.observer.results[0].group is KNOWN["x25519"]
+
+    def test_unknown_name_gets_the_default(self, world: World) -> None:
+        world.default = "files"
+        for name in (None, "unknown.test"):
+            attempt = world.attempt(name=name)
+            attempt.establish()
+            assert attempt.observer.results[0].identity.name == "files"
+            assert attempt.observer.results[0].server_name == name
+
+    @pytest.mark.parametrize("protocols", [["http/1.1"], ["h2", "http/1.1"], []])
+    def test_http_1_1_or_no_protocol_is_fine(self, world: World, protocols: list[str]) -> None:
+        context = hellos.client_context("X25519")
+        if protocols:
+            context.set_alpn_protocols(protocols)
+        attempt = world.attempt(context)
+        attempt.establish()
+        assert attempt.client.tls.selected_alpn_protocol() == ("http/1.1" if protocols else None)
+
+    def test_data_in_the_segment_of_the_finished_is_delivered_when_there_is_an_owner(self, world: World) -> None:
+        attempt = world.attempt()
+        states: list[bool] = []
+        attempt.observer.when_established = lambda _: states.append(
+            bool(attempt.bios.incoming.pending or attempt.bios.outgoing.pending)
+        )
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        attempt.feed(attempt.client.handshake_step() + attempt.client.sealed(b"GET ") + attempt.client.sealed(b"/"))
+        assert attempt.observer.owners[0].data == b"GET /"
+        assert states == [False]
+
+    def test_owner_may_end_the_connection_at_once(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.observer.when_established = lambda stream: stream.end()
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        attempt.feed(attempt.client.handshake_step() + attempt.client.sealed(b"GET /"))
+        assert attempt.observer.owners[0].events == []
+        assert attempt.client.is_closed
+
+    def test_connection_works_in_both_directions(self, world: World) -> None:
+        attempt = world.attempt()
+        stream = attempt.establish()
+        attempt.feed(attempt.client.sealed(b"request"))
+        stream.write(b"response")
+        assert attempt.observer.owners[0].data == b"request"
+        assert attempt.client.read() == b"response"
+
+    def test_many_handshakes_share_the_bios(self, world: World) -> None:
+        """Their steps mixed, one of them wrong."""
+        policy = world.policy()
+        many = [world.attempt(SHARE_OF_X25519_ONLY, policy=policy) for _ in range(6)]
+        bad = world.attempt(policy=policy)
+        for _ in range(3):
+            for attempt in many:
+                attempt.client.receive()
+                data = attempt.client.handshake_step()
+                attempt.feed(data[:7])
+                bad.wire.peer.send(b"\x16\x03\x01\x00\x04rub!")
+                attempt.feed(data[7:])
+        assert [len(attempt.observer.results) for attempt in many] == [1] * 6
+        assert bad.observer.failures
+
+    def test_flow_control_is_nothing_to_a_handshake(self, world: World) -> None:
+        """A client that reads slowly gets the flight piece by piece."""
+        attempt = world.attempt()
+        attempt.wire.sock.takes = 100
+        attempt.wire.peer.send(attempt.client.handshake_step())
+        attempt.loop.turn()
+        assert attempt.wire.stream.is_blocked
+        attempt.wire.sock.takes = None
+        attempt.loop.settle()
+        attempt.client.receive()
+        attempt.establish()
+
+
+class TestResumption:
+    def session(
+        self, world: World, groups: str = "X25519MLKEM768:X25519", name: str = "chat.example.org"
+    ) -> tuple[ssl.SSLContext, ssl.SSLSession]:
+        context = hellos.client_context(groups)
+        attempt = world.attempt(context, name)
+        attempt.establish()
+        attempt.client.read()
+        session = attempt.client.tls.session
+        assert session is not None
+        return context, session
+
+    def test_ticket_of_the_same_identity_resumes_with_a_new_key_exchange(self, world: World) -> None:
+        context, session = self.session(world)
+        attempt = world.attempt(context, session=session)
+        attempt.establish()
+        (result,) = attempt.observer.results
+        assert result.is_resumed
+        assert result.outcome is HandshakeOutcome.HYBRID
+        assert attempt.client.tls.session_reused
+
+    def test_ticket_survives_a_retry(self, world: World) -> None:
+        context, session = self.session(world, SHARE_OF_X25519_ONLY)
+        attempt = world.attempt(context, session=session)
+        attempt.establish()
+        assert attempt.observer.results[0].is_resumed
+        assert attempt.observer.results[0].outcome is HandshakeOutcome.HYBRID_AFTER_RETRY
+
+    def test_ticket_of_another_identity_does_not_resume(self, world: World) -> None:
+        context, session = self.session(world)
+        attempt = world.attempt(context, "files.example.org", session)
+        attempt.establish()
+        assert attempt.observer.results[0].identity.name == "files"
+        assert not attempt.observer.results[0].is_resumed
+
+    def test_ticket_of_the_previous_secret_resumes(self, world: World) -> None:
+        context, session = self.session(world)
+        world.tickets = world.tickets.rotated(b"2" * 32)
+        attempt = world.attempt(context, session=session)
+        attempt.establish()
+        assert attempt.observer.results[0].is_resumed
+
+    def test_resumption_obeys_the_policy(self, world: World) -> None:
+        """A ticket from a time when the listener preferred is no way round its requiring."""
+        context, session = self.session(world, "X25519")
+        world.pq = PqPolicy.REQUIRE
+        attempt = world.attempt(context, session=session)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.refused(A.HANDSHAKE_FAILURE, FailureReason.POLICY)
+
+    def test_resumption_is_counted_by_its_own_key_exchange(self, world: World) -> None:
+        context, session = self.session(world)
+        libssl.set_groups(context, "X25519")
+        attempt = world.attempt(context, session=session)
+        attempt.establish()
+        assert attempt.observer.results[0].is_resumed
+        assert attempt.observer.results[0].outcome is HandshakeOutcome.CLIENT_CANNOT
+
+    def test_early_data_is_refused_and_never_delivered(self, world: World, files: CertificateFiles) -> None:
+        """With a ticket that promises it: made by another server that has our key."""
+        foreign = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        foreign.minimum_version = ssl.TLSVersion.TLSv1_3
+        foreign.load_cert_chain(files.certificate, files.key)
+        libssl.set_groups(foreign, world.settings.groups)
+        libssl.set_ticket_key(foreign, ticket_key(SECRET, "chat", world.settings.fingerprint))
+        allow_early_data(foreign)
+        foreign.options |= SSL_OP_NO_ANTI_REPLAY
+        context = hellos.client_context("X25519")
+        one, two = hellos.peer(context), hellos.peer(foreign)
+        hellos.converse(one, two)
+        assert one.tls.session is not None
+
+        attempt = world.attempt(context, session=one.tls.session)
+        attempt.feed(attempt.client.early_data(b"POST /pay HTTP/1.1"))
+        attempt.client.receive()
+        attempt.feed(attempt.client.handshake_step())
+        (result,) = attempt.observer.results
+        assert result.is_resumed
+        assert not attempt.client.is_early_data_accepted
+        attempt.feed(attempt.client.sealed(b"POST /pay again"))
+        assert attempt.observer.owners[0].data == b"POST /pay again"
+
+
+class TestRefusals:
+    @CUTS
+    @pytest.mark.parametrize("name", [None, "unknown.test", "example.org", "sub.chat.example.org"])
+    def test_unknown_name(self, world: World, name: str | None, cut: Callable[[bytes], list[bytes]]) -> None:
+        attempt = world.attempt(name=name)
+        attempt.feed(*cut(attempt.client.handshake_step()))
+        attempt.refused(A.UNRECOGNIZED_NAME, FailureReason.UNRECOGNIZED_NAME)
+        failure = attempt.observer.failures[0]
+        assert failure.server_name == name
+        assert failure.identity is None
+        assert failure.offered_groups == (0x11EC, 0x001D)
+        assert failure.detail == ("no server name" if name is None else f"server name {name}")
+
+    @CUTS
+    @pytest.mark.parametrize("protocols", [["h2"], ["acme-tls/1"], ["http/1.0", "spdy/1"]])
+    def test_other_protocols_only(
+        self, world: World, protocols: list[str], cut: Callable[[bytes], list[bytes]]
+    ) -> None:
+        context = hellos.client_context("X25519")
+        context.set_alpn_protocols(protocols)
+        attempt = world.attempt(context)
+        attempt.feed(*cut(attempt.client.handshake_step()))
+        attempt.refused(A.NO_APPLICATION_PROTOCOL, FailureReason.NO_APPLICATION_PROTOCOL)
+        assert f"'{protocols[0]}'" in attempt.observer.failures[0].detail
+
+    @CUTS
+    @pytest.mark.parametrize(
+        ("level", "groups"),
+        [
+            (SecurityLevel.STANDARD, "X25519:P-256"),
+            (SecurityLevel.STANDARD, "MLKEM768"),
+            (SecurityLevel.QUANTUM_SAFE, "X25519MLKEM768"),
+        ],
+    )
+    def test_policy(self, world: World, level: SecurityLevel, groups: str, cut: Callable[[bytes], list[bytes]]) -> None:
+        world.pq, world.level = PqPolicy.REQUIRE, level
+        attempt = world.attempt(groups)
+        attempt.feed(*cut(attempt.client.handshake_step()))
+        attempt.refused(A.HANDSHAKE_FAILURE, FailureReason.POLICY)
+        failure = attempt.observer.failures[0]
+        assert failure.is_refusal_by_policy
+        assert failure.identity == "chat"
+
+    def test_client_understands_the_alert(self, world: World) -> None:
+        attempt = world.attempt(name="unknown.test")
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+            attempt.client.handshake_step()
+
+    def test_what_the_client_sends_after_a_refusal_is_forgotten(self, world: World) -> None:
+        attempt = world.attempt(name="unknown.test")
+        attempt.feed(attempt.client.handshake_step(), b"more" * 1_000)
+        attempt.refused(A.UNRECOGNIZED_NAME, FailureReason.UNRECOGNIZED_NAME)
+        attempt.wire.peer.close()
+        attempt.loop.settle()
+        assert attempt.observer.calls == 1
+        assert not attempt.wire.stream.is_open
+
+    def test_detail_of_strange_protocols_can_be_printed(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.feed(
+            hellos.record(
+                hellos.Hello()
+                .with_extensions(hellos.server_name(b"chat.example.org"), hellos.alpn(b"\x1b[2J\xff"))
+                .message
+            )
+        )
+        attempt.refused(A.NO_APPLICATION_PROTOCOL, FailureReason.NO_APPLICATION_PROTOCOL)
+        assert attempt.observer.failures[0].detail == r"offered '\x1b[2J\xff'"
+
+
+def _without(index: int) -> hellos.Hello:
+    kept = [part for number, part in enumerate(hellos.MINIMAL_EXTENSIONS) if number != index]
+    return hellos.Hello(extensions=kept)
+
+
+MESSAGE = hellos.Hello().message
+LISTS_OTHER_GROUP = hellos.Hello(
+    extensions=(
+        hellos.supported_versions(),
+        hellos.supported_groups([23]),
+        hellos.key_share((29, b"k" * 32)),
+        hellos.signature_algorithms(),
+    )
+)
+TWO_SHARES = hellos.Hello(
+    extensions=(
+        hellos.supported_versions(),
+        hellos.supported_groups([29]),
+        hellos.key_share((29, b"k" * 32), (29, b"k" * 32)),
+        hellos.signature_algorithms(),
+    )
+)
+TICKET = hellos.pre_shared_key([b"t" * 100], [b"b" * 32])
+MALFORMED: dict[str, tuple[bytes, AlertDescription]] = {
+    "tls_1_2_only": (hellos.record(_without(0).message), A.PROTOCOL_VERSION),
+    "no_groups": (hellos.record(_without(1).message), A.MISSING_EXTENSION),
+    "no_key_share": (hellos.record(_without(2).message), A.MISSING_EXTENSION),
+    "no_signature_algorithms": (hellos.record(_without(3).message), A.MISSING_EXTENSION),
+    "extension_twice": (
+        hellos.record(hellos.Hello().with_extensions(hellos.supported_groups([29])).message),
+        A.ILLEGAL_PARAMETER,
+    ),
+    "unknown_extension_twice": (
+        hellos.record(hellos.Hello().with_extensions(hellos.extension(0x6A6A), hellos.extension(0x6A6A)).message),
+        A.ILLEGAL_PARAMETER,
+    ),
+    "share_of_a_group_not_listed": (hellos.record(LISTS_OTHER_GROUP.message), A.ILLEGAL_PARAMETER),
+    "share_twice": (hellos.record(TWO_SHARES.message), A.ILLEGAL_PARAMETER),
+    "ticket_not_last": (
+        hellos.record(
+            hellos.Hello().with_extensions(hellos.PSK_KEY_EXCHANGE_MODES, TICKET, hellos.extension(0x6A6A)).message
+        ),
+        A.ILLEGAL_PARAMETER,
+    ),
+    "ticket_without_modes": (hellos.record(hellos.Hello().with_extensions(TICKET).message), A.MISSING_EXTENSION),
+    "compression": (hellos.record(hellos.Hello(compression=b"\1").message), A.ILLEGAL_PARAMETER),
+    "name_with_a_space": (
+        hellos.record(hellos.Hello().with_extensions(hellos.server_name(b"chat example.org")).message),
+        A.ILLEGAL_PARAMETER,
+    ),
+    "empty_alpn": (
+        hellos.record(hellos.Hello().with_extensions(hellos.extension(16, b"\0\0")).message),
+        A.DECODE_ERROR,
+    ),
+    "no_suites": (hellos.record(hellos.Hello(cipher_suites=b"").message), A.DECODE_ERROR),
+    "trailing_byte": (hellos.record(hellos.handshake(1, MESSAGE[4:] + b"x")), A.DECODE_ERROR),
+    "cut_short": (hellos.record(hellos.handshake(1, MESSAGE[4:-1])), A.DECODE_ERROR),
+    "empty": (hellos.record(hellos.handshake(1, b"")), A.DECODE_ERROR),
+    "too_long": (hellos.record(b"\1\2\0\0" + MESSAGE[4:]), A.DECODE_ERROR),
+    "empty_record": (hellos.record(b""), A.UNEXPECTED_MESSAGE),
+    "record_too_long": (b"\x16\x03\x01\x50\x00" + bytes(0x5000), A.RECORD_OVERFLOW),
+    "another_message": (hellos.record(hellos.handshake(2, MESSAGE[4:])), A.UNEXPECTED_MESSAGE),
+    "data_behind_the_hello": (hellos.record(MESSAGE + b"\1"), A.UNEXPECTED_MESSAGE),
+    "application_data": (hellos.record(b"hello", 23), A.UNEXPECTED_MESSAGE),
+    "change_cipher_spec_first": (hellos.record(b"\1", 20) + hellos.record(MESSAGE), A.UNEXPECTED_MESSAGE),
+    "change_cipher_spec_inside": (
+        hellos.record(MESSAGE[:10]) + hellos.record(b"\1", 20) + hellos.record(MESSAGE[10:]),
+        A.UNEXPECTED_MESSAGE,
+    ),
+}
+FOREIGN: dict[str, tuple[bytes, AlertDescription]] = {
+    "http": (b"GET / HTTP/1.1\r\nHost: chat.example.org\r\n\r\n", A.UNEXPECTED_MESSAGE),
+    "http_2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", A.UNEXPECTED_MESSAGE),
+    "ssh": (b"SSH-2.0-OpenSSH_9.2\r\n", A.UNEXPECTED_MESSAGE),
+    "ssl_2": (bytes.fromhex("802e010002001500000010") + bytes(40), A.PROTOCOL_VERSION),
+    "zeros": (bytes(64), A.UNEXPECTED_MESSAGE),
+}
+
+
+class TestMalformedHello:
+    @CUTS
+    @pytest.mark.parametrize("case", MALFORMED)
+    def test_gets_its_alert(self, world: World, case: str, cut: Callable[[bytes], list[bytes]]) -> None:
+        data, alert = MALFORMED[case]
+        if cut is one_byte_records:
+            cut = whole  # these are cut by the record already
+        attempt = world.attempt()
+        attempt.feed(*cut(data))
+        attempt.refused(alert, FailureReason.MALFORMED_HELLO)
+        assert attempt.observer.failures[0].detail
+        assert attempt.observer.failures[0].offered_groups == ()
+
+    @pytest.mark.parametrize("cut", [whole, byte_by_byte])
+    @pytest.mark.parametrize("case", FOREIGN)
+    def test_other_protocols_are_told_from_it(
+        self, world: World, case: str, cut: Callable[[bytes], list[bytes]]
+    ) -> None:
+        data, alert = FOREIGN[case]
+        attempt = world.attempt()
+        attempt.feed(*cut(data))
+        if cut is byte_by_byte and case == "ssl_2":
+            alert = A.UNEXPECTED_MESSAGE  # two bytes are enough for us, and too few for OpenSSL
+        attempt.refused(alert, FailureReason.NOT_TLS)
+
+    def test_alert_of_the_client_is_the_end(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.feed(b"\x15\x03\x01\x00\x02\x02\x28")
+        attempt.refused(A.UNEXPECTED_MESSAGE, FailureReason.MALFORMED_HELLO)
+        assert str(HelloFailure.CLIENT_ALERT) not in attempt.observer.failures[0].detail
+
+    def test_hello_over_the_limit_is_refused(self, world: World) -> None:
+        world.hello_bytes = 1_000
+        attempt = world.attempt("X25519MLKEM768")
+        data = attempt.client.handshake_step()
+        attempt.feed(data[:1_000])
+        assert attempt.observer.calls == 0  # the record is not complete, and only with it anything is decided
+        attempt.feed(data[1_000:])
+        attempt.refused(A.DECODE_ERROR, FailureReason.MALFORMED_HELLO)
+
+    def test_hello_of_many_tiny_records_is_bounded_on_the_wire(self, world: World) -> None:
+        world.wire_bytes = 1_000
+        attempt = world.attempt("X25519")
+        attempt.feed(*one_byte_records(attempt.client.handshake_step()))
+        attempt.refused(A.RECORD_OVERFLOW, FailureReason.MALFORMED_HELLO)
+
+    def test_so_is_what_follows_it(self, world: World) -> None:
+        world.wire_bytes = 1_000
+        attempt = world.attempt(SHARE_OF_X25519_ONLY)
+        attempt.feed(attempt.client.handshake_step())
+        retry = attempt.client.receive()
+        assert len(retry) > 90
+        attempt.feed(attempt.client.handshake_step())
+        attempt.refused(A.RECORD_OVERFLOW, FailureReason.MALFORMED_HELLO)
+
+
+class TestErrorsOfTheSecondFlight:
+    def test_spoiled_finished_gets_a_sealed_alert_that_the_client_reads(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        data = bytearray(attempt.client.handshake_step())
+        data[-1] ^= 1
+        attempt.feed(bytes(data))
+        assert attempt.observer.failures[0].reason is FailureReason.TLS_ERROR
+        assert attempt.observer.failures[0].alert is None
+        assert "record layer failure" in attempt.observer.failures[0].detail.lower().replace("_", " ")
+        with pytest.raises(ssl.SSLError, match="BAD_RECORD_MAC"):
+            attempt.client.read()
+        assert attempt.client.sees_end
+
+    def test_client_that_does_not_trust_us_says_so(self, world: World, tmp_path: Path) -> None:
+        context = Authority(tmp_path).client_context()
+        attempt = world.attempt(context)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            attempt.client.handshake_step()
+        attempt.feed(attempt.client.outgoing.read())
+        (failure,) = attempt.observer.failures
+        assert failure.reason is FailureReason.TLS_ERROR
+        assert "UNKNOWN_CA" in failure.detail
+        assert failure.server_name == "chat.example.org"
+        assert failure.identity == "chat"
+
+    def test_client_that_says_goodbye_instead(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.feed(attempt.client.handshake_step())
+        attempt.feed(b"\x15\x03\x03\x00\x02\x01\x00")
+        assert attempt.observer.calls == 1
+        assert attempt.observer.failures[0].reason is FailureReason.TLS_ERROR
+        attempt.loop.advance(LINGER.seconds)
+        assert not attempt.wire.stream.is_open
+
+    def test_second_hello_that_ignores_the_retry(self, world: World) -> None:
+        attempt = world.attempt(SHARE_OF_X25519_ONLY)
+        first = attempt.client.handshake_step()
+        attempt.feed(first)
+        attempt.client.receive()
+        attempt.feed(first)
+        (failure,) = attempt.observer.failures
+        assert failure.reason is FailureReason.TLS_ERROR
+        assert failure.alert is A.ILLEGAL_PARAMETER
+        assert attempt.wire.peer_sees_end or attempt.wire.received()
+
+    def test_no_cipher_suite_in_common(self, world: World) -> None:
+        world.level = SecurityLevel.HIGH
+        context = hellos.client_context("X25519MLKEM768")
+        libssl.set_ciphersuites(context, "TLS_AES_128_GCM_SHA256")
+        attempt = world.attempt(context)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.refused(A.HANDSHAKE_FAILURE, FailureReason.TLS_ERROR)
+
+    def test_no_group_in_common(self, world: World) -> None:
+        attempt = world.attempt("X448")
+        attempt.feed(attempt.client.handshake_step())
+        attempt.refused(A.HANDSHAKE_FAILURE, FailureReason.TLS_ERROR)
+
+    def test_next_connection_starts_on_empty_bios(self, world: World) -> None:
+        bad, good = world.attempt(), world.attempt()
+        hello = bad.client.handshake_step()
+        bad.feed(hello)
+        bad.feed(b"\x17\x03\x03\x00\x20" + bytes(32) + b"rubbish behind it")
+        good.establish()
+        assert bad.observer.failures[0].reason is FailureReason.TLS_ERROR
+
+
+class TestTheClientLeaves:
+    def flights(self, world: World, groups: str) -> list[bytes]:
+        """What a client sends, flight by flight."""
+        attempt = world.attempt(groups)
+        sent: list[bytes] = []
+        while not attempt.observer.results:
+            attempt.client.receive()
+            sent.append(attempt.client.handshake_step())
+            attempt.feed(sent[-1])
+        attempt.observer.streams[0].abort()
+        attempt.loop.settle()
+        return sent
+
+    @pytest.mark.parametrize("groups", ["X25519", SHARE_OF_X25519_ONLY])
+    def test_at_every_byte_by_a_fin_or_a_reset(self, world: World, groups: str) -> None:
+        world.groups = (("X25519MLKEM768",), ("X25519",))
+        policy = world.policy()
+        lengths = [len(flight) for flight in self.flights(world, groups)]
+        for flight, length in enumerate(lengths):
+            step = 1 if length < 500 else 97
+            for cut in range(0, length, step):
+                attempt = world.attempt(groups, policy=policy)
+                for _ in range(flight):
+                    attempt.feed(attempt.client.handshake_step())
+                    attempt.client.receive()
+                attempt.feed(attempt.client.handshake_step()[:cut])
+                if cut % 2:
+                    attempt.wire.peer.close()
+                else:
+                    attempt.wire.peer.shutdown(1)
+                attempt.loop.settle()
+                assert attempt.observer.calls == 1
+                assert attempt.observer.failures[0].reason is FailureReason.CLIENT_LEFT
+                assert not attempt.wire.stream.is_open
+                assert not attempt.loop.readers
+                assert not attempt.loop.timers
+                attempt.wire.close()
+
+    def test_while_the_flight_is_sent(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.wire.sock.send_error = broken_pipe()
+        attempt.feed(attempt.client.handshake_step())
+        (failure,) = attempt.observer.failures
+        assert failure.reason is FailureReason.CLIENT_LEFT
+        assert "Broken pipe" in failure.detail
+        assert failure.server_name == "chat.example.org"
+
+    def test_while_its_refusal_is_sent(self, world: World) -> None:
+        attempt = world.attempt(name="unknown.test")
+        attempt.wire.sock.send_error = broken_pipe()
+        attempt.feed(attempt.client.handshake_step())
+        assert attempt.observer.calls == 1
+        assert attempt.observer.failures[0].reason is FailureReason.UNRECOGNIZED_NAME
+
+
+class TestDeadline:
+    @pytest.mark.parametrize("sent", [0, 1, 5, 100])
+    def test_client_that_dawdles_is_left(self, world: World, sent: int) -> None:
+        attempt = world.attempt()
+        attempt.feed(attempt.client.handshake_step()[:sent])
+        assert attempt.handshake.deadline == attempt.loop.now + 10
+        attempt.handshake.deadline_passed(attempt.handshake.deadline)
+        assert attempt.handshake.deadline == NEVER
+        attempt.refused(None, FailureReason.TIMEOUT)
+
+    def test_after_the_flight_too(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.feed(attempt.client.handshake_step())
+        attempt.handshake.deadline_passed(attempt.handshake.deadline)
+        attempt.client.receive()
+        assert attempt.client.sees_end
+        attempt.feed(attempt.client.handshake_step())
+        assert attempt.observer.calls == 1
+        assert attempt.observer.failures[0].reason is FailureReason.TIMEOUT
+
+    def test_bytes_that_come_too_late_are_forgotten(self, world: World) -> None:
+        attempt = world.attempt()
+        attempt.handshake.deadline_passed(0)
+        attempt.handshake.data_received(memoryview(attempt.client.handshake_step()))
+        attempt.handshake.eof_received()
+        attempt.handshake.pause_writing()
+        attempt.handshake.resume_writing()
+        assert attempt.observer.calls == 1
+
+
+def test_result_without_a_known_group_says_so(world: World) -> None:
+    """A provider's group would be known; this is for what nobody foresaw."""
+    attempt = world.attempt()
+    attempt.establish()
+    assert attempt.observer.results[0]._replace(group=None).group_name == "unknown"
