@@ -229,6 +229,7 @@ class UpstreamConfig(_Table):
     waiting: int = Field(default=256, ge=0, le=1_000_000, strict=True)
     connect_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
     first_byte_seconds: float = Field(default=60.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
+    stall_seconds: float = Field(default=300.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
     idle_seconds: float = Field(default=30.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
     wait_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
 

@@ -254,7 +254,7 @@ class _Building:
                     chunks=_chunk_limits(limits),
                     informational=limits.early_responses,
                     first_byte_seconds=settings.first_byte_seconds,
-                    stall_seconds=settings.first_byte_seconds,
+                    stall_seconds=settings.stall_seconds,
                     idle_seconds=settings.idle_seconds,
                 ),
                 limits=ServerLimits(settings.connections, settings.waiting, settings.wait_seconds),
