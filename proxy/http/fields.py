@@ -56,12 +56,18 @@ class Fields(NamedTuple):
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
     """Sort the fields of a request."""
-    return sort_classified(map(_classify_in_request, headers))
-
-
-def _classify_in_request(header: Header) -> Classified:
-    name = header[0]
-    return Classified(_REQUEST_TREATMENTS.get(name) or _treat_in_request(name), header, name.lower())
+    forwarded: list[Header] = []
+    others: list[Classified] = []
+    for header in headers:
+        name = header[0]
+        treatment = _REQUEST_TREATMENTS.get(name) or _treat_in_request(name)
+        if treatment is _FORWARD:
+            forwarded.append(header)
+        else:
+            others.append(Classified(treatment, header, name.lower()))
+    # Nothing in a request is both forwarded and noted, so the order is that in which it was sent.
+    _, claims, special = sort_classified(others)
+    return Fields(forwarded, claims, special)
 
 
 def sort_response_fields(headers: Iterable[Header]) -> Fields:
