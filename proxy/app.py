@@ -3,6 +3,7 @@
 # ruff: noqa: TID251 - the one place that reads the clock for those that take `now`
 
 import asyncio
+import signal
 import socket
 import sys
 import tempfile
@@ -96,6 +97,7 @@ async def _serve(
         log.event(time.time(), {"event": "warning", **warning.as_json()}, [str(warning)])
     report = worker.report()
     log.event(time.time(), ready_event(capabilities, report), ready_lines(capabilities, report))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, writer.reopen)  # for logrotate
     await worker.serve()
     writer.close(_LAST_LINES_SECONDS)
 
