@@ -13,8 +13,10 @@ from typing import IO, Generic, TypeVar
 
 START_SECONDS = 30.0  # a browser on a busy machine
 STOP_SECONDS = 10.0
+LINE_SECONDS = 10.0
 
 Ready = TypeVar("Ready")
+Found = TypeVar("Found")
 
 
 class NotReadyError(Exception):
@@ -36,6 +38,17 @@ class Program(Generic[Ready]):
     pid: int
     ready: Ready
     output: list[str]
+    printed: threading.Condition
+    """Notified after each line."""
+
+    def wait_for(self, find: Callable[[list[str]], Found | None]) -> Found:
+        """Wait until `find` finds something in the output. Raises NotReadyError."""
+        with self.printed:
+            self.printed.wait_for(lambda: find(self.output) is not None, LINE_SECONDS)
+            found = find(self.output)
+        if found is None:
+            raise NotReadyError([f"process {self.pid}"], self.output)
+        return found
 
 
 @contextmanager
@@ -57,10 +70,11 @@ def program(
         text=True,
     ) as process:
         assert process.stdout is not None
-        reader = threading.Thread(target=_read_lines, args=(process.stdout, output, lines), daemon=True)
+        printed = threading.Condition()
+        reader = threading.Thread(target=_read_lines, args=(process.stdout, output, lines, printed), daemon=True)
         reader.start()
         try:
-            yield Program(process.pid, _first_ready(command, ready, lines, output), output)
+            yield Program(process.pid, _first_ready(command, ready, lines, output), output, printed)
         finally:
             end(process)
             reader.join()
@@ -81,10 +95,14 @@ def plexigate_listeners(line: str) -> dict[str, list[str]] | None:
     return listeners
 
 
-def _read_lines(stream: IO[str], output: list[str], lines: "queue.Queue[str | None]") -> None:
+def _read_lines(
+    stream: IO[str], output: list[str], lines: "queue.Queue[str | None]", printed: threading.Condition
+) -> None:
     """Drain the stream for as long as the program lives, so that it never blocks on a full pipe."""
     for line in stream:
-        output.append(line.rstrip("\n"))
+        with printed:
+            output.append(line.rstrip("\n"))
+            printed.notify_all()
         lines.put(output[-1])
     lines.put(None)
 

@@ -1,0 +1,157 @@
+"""Plexigate as a process in front of servers that a test plays, and the ways in which clients reach it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.certificates import Authority, CertificateFiles
+from tests.hostile.client import Address, Client
+from tests.programs import Program, plexigate_listeners, program
+
+PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
+CURL_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running proxy that answers for localhost."""
+
+    program: Program[dict[str, list[str]]]
+    ca: Path
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.program.pid
+
+    def port(self, listener: str = "public") -> int:
+        """The port of a listener."""
+        return int(self.program.ready[listener][0].rpartition(":")[2])
+
+    def url(self, path: str = "/", *, scheme: str = "https") -> str:
+        """Where it serves."""
+        return f"{scheme}://localhost:{self.port()}{path}"
+
+    # -- clients
+
+    def connect(self) -> Client:
+        """A connection on which the test chooses every byte."""
+        return Client(Address(self.port(), self.ca), "localhost")
+
+    def session(self) -> requests.Session:
+        """A client as people write them in Python."""
+        session = requests.Session()
+        session.verify = str(self.ca)
+        session.trust_env = False
+        return session
+
+    def curl(self, *arguments: str, path: str = "/") -> "subprocess.CompletedProcess[bytes]":
+        """Run curl against a path of the site."""
+        command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(self.ca), *arguments]
+        return subprocess.run([*command, self.url(path)], capture_output=True, timeout=CURL_SECONDS, check=False)
+
+    # -- what it shows
+
+    def records(self, path: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait for that many lines of the access log about a path."""
+
+        def find(output: list[str]) -> list[dict[str, Any]] | None:
+            found = [
+                entry for line in output if line.startswith("{") and (entry := json.loads(line)).get("path") == path
+            ]
+            return found if len(found) >= count else None
+
+        found = self.program.wait_for(find)
+        assert len(found) == count
+        return found
+
+    def record(self, path: str) -> dict[str, Any]:
+        """Wait for the line of the access log about a path that was asked for once."""
+        return self.records(path)[0]
+
+    @property
+    def resident_bytes(self) -> int:
+        """The memory that the process holds now."""
+        return _status(self.pid, "VmRSS")
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that it has held since `forget_peak`."""
+        return _status(self.pid, "VmHWM")
+
+    def forget_peak(self) -> None:
+        """Let the peak begin anew at what is held now."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+
+def _status(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(name + ":")]
+    return int(line.split()[1]) * 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """One upstream of a site. Its route is `/NAME`, or `path`; `settings` are TOML lines of `[upstream.NAME]`."""
+
+    servers: tuple[str, ...]
+    settings: str = ""
+    path: str | None = None
+    route: str = ""
+    """TOML lines of its `[[route]]`."""
+
+
+@contextmanager
+def site(
+    directory: Path,
+    authority: Authority,
+    certificate: CertificateFiles,
+    upstreams: Mapping[str, Upstream],
+    extra: str = "",
+    arguments: tuple[str, ...] = (),
+) -> Iterator[Site]:
+    """Run a proxy; `extra` are further tables of its configuration. It must not have written anything unexpected."""
+    listeners = "" if "[listener.public]" in extra else '[listener.public]\nbind = "127.0.0.1:0"\n'
+    text = (
+        f"{listeners}{extra}\n[identity.local]\nnames = {json.dumps(['localhost', '127.0.0.1'])}\n"
+        f"certificate = {json.dumps(str(certificate.certificate))}\nkey = {json.dumps(str(certificate.key))}\n"
+    )
+    for name, upstream in upstreams.items():
+        path = upstream.path or f"/{name}"
+        text += f"[upstream.{name}]\nservers = {json.dumps(upstream.servers)}\n{upstream.settings}\n"
+        text += f'[[route]]\nhost = "localhost"\npath = "{path}"\nupstream = "{name}"\n{upstream.route}\n'
+    number = len(list(directory.glob("site-*.toml")))
+    configuration = directory / f"site-{number}.toml"
+    configuration.write_text(text)
+    with program([PLEXIGATE, "run", str(configuration), *arguments], plexigate_listeners) as running:
+        yield Site(running, authority.path)
+    assert complaints(running.output) == []
+
+
+def complaints(output: list[str]) -> list[str]:
+    """Lines that a proxy never writes unless something happened that nobody expected."""
+    return [line for line in output if not line.startswith("{") or json.loads(line).get("event") == "error"]
+
+
+def body_of(completed: "subprocess.CompletedProcess[bytes]") -> bytes:
+    """What curl received, which must have succeeded."""
+    assert completed.returncode == 0, completed.stderr.decode()
+    return completed.stdout
+
+
+long = pytest.mark.skipif("PLEXIGATE_SOAK" not in os.environ, reason="takes long: set PLEXIGATE_SOAK to run it")
+"""The full form of a test whose short form always runs."""
+
+
+def request(*lines: str, start: str = "GET / HTTP/1.1", body: bytes = b"") -> bytes:
+    """Write a request."""
+    return "\r\n".join([start, "Host: localhost", *lines, "", ""]).encode() + body

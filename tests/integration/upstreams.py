@@ -1,0 +1,245 @@
+"""Servers behind the proxy: one that plays a script byte by byte, and aiohttp and websockets as people use them."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from tests.hostile.strict import Message, RequestReader
+
+WAIT_SECONDS = 10.0
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_READ_BYTES = 262_144
+
+
+class Peer:
+    """One connection from the proxy. Everything blocks, for `WAIT_SECONDS` at most."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(WAIT_SECONDS)
+        self.sock = sock
+        self._rest = b""
+
+    def read_request(self, *, is_peer_trusted: bool = False) -> Message:
+        """Read one request, which must be strictly well-formed. Raises EOFError between two requests."""
+        reader = RequestReader(is_peer_trusted=is_peer_trusted)
+        reader.feed(self._rest)
+        while not reader.is_complete:
+            data = self.sock.recv(_READ_BYTES)
+            if not data:
+                raise EOFError
+            reader.feed(data)
+        self._rest = reader.rest
+        assert reader.message is not None  # complete
+        return reader.message
+
+    def read_head(self) -> bytes:
+        """Read up to the end of a head, as it came."""
+        while b"\r\n\r\n" not in self._rest:
+            data = self.sock.recv(_READ_BYTES)
+            if not data:
+                raise EOFError
+            self._rest += data
+        head, mark, self._rest = self._rest.partition(b"\r\n\r\n")
+        return head + mark
+
+    def read(self, count: int) -> bytes:
+        """Read exactly that many bytes."""
+        while len(self._rest) < count:
+            data = self.sock.recv(_READ_BYTES)
+            if not data:
+                raise EOFError
+            self._rest += data
+        data, self._rest = self._rest[:count], self._rest[count:]
+        return data
+
+    def read_some(self) -> bytes:
+        """Read what there is, nothing at the end."""
+        data, self._rest = self._rest, b""
+        return data or self.sock.recv(_READ_BYTES)
+
+    def read_to_end(self) -> bytes:
+        """Read until the proxy ends the connection, in whatever way."""
+        data, self._rest = self._rest, b""
+        with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):
+            while piece := self.sock.recv(_READ_BYTES):
+                data += piece
+        return data
+
+    def send(self, data: bytes) -> None:
+        """Send."""
+        self.sock.sendall(data)
+
+    def end(self) -> None:
+        """End our direction; on TLS without close_notify."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close, after all that the proxy still sends: it has noticed then."""
+        self.end()
+        with contextlib.suppress(OSError):
+            self.read_to_end()
+        self.sock.close()
+
+    def reset(self) -> None:
+        """Close with a reset (TCP)."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+
+Script = Callable[[Peer], None]
+
+
+class ScriptedServer:
+    """Plays `script` on each connection, each in a thread of its own."""
+
+    def __init__(self, listening: socket.socket, script: Script, tls: ssl.SSLContext | None) -> None:
+        self.peers: list[Peer] = []
+        self.faults: list[BaseException] = []
+        self.handshakes_failed = 0
+        self._listening = listening
+        self._script = script
+        self._tls = tls
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as configuration has it."""
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._play, args=(sock,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _play(self, sock: socket.socket) -> None:
+        try:
+            if self._tls is not None:
+                sock = self._tls.wrap_socket(sock, server_side=True, suppress_ragged_eofs=False)
+        except OSError:
+            self.handshakes_failed += 1
+            sock.close()
+            return
+        peer = Peer(sock)
+        self.peers.append(peer)
+        try:
+            self._script(peer)
+        except EOFError:
+            pass  # the proxy is done
+        except BaseException as fault:  # noqa: BLE001 - told to the test that wrote the script
+            self.faults.append(fault)
+        finally:
+            peer.close()
+
+    def stop(self) -> None:
+        """Close everything, and raise what went wrong in a script."""
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for peer in self.peers:
+            with contextlib.suppress(OSError):
+                peer.sock.shutdown(socket.SHUT_RD)  # wakes up who reads
+            peer.end()
+        for thread in self._threads:
+            thread.join(WAIT_SECONDS)
+        if self.faults:
+            raise self.faults[0]
+
+
+@contextmanager
+def scripted(script: Script, at: Path | int = 0, tls: ssl.SSLContext | None = None) -> Iterator[ScriptedServer]:
+    """A scripted server at a Unix socket or a TCP port."""
+    if isinstance(at, Path):
+        at.unlink(missing_ok=True)
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(at))
+        listening.listen(100)
+    else:
+        listening = socket.create_server(("127.0.0.1", at), backlog=100)
+    server = ScriptedServer(listening, script, tls)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def answering(*answers: bytes) -> Script:
+    """Answer the requests of each connection with these bytes, one after the other."""
+
+    def script(peer: Peer) -> None:
+        for answer in answers:
+            peer.read_request()
+            peer.send(answer)
+        peer.read_to_end()
+
+    return script
+
+
+def unused_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+# -- servers of asyncio
+
+
+@contextmanager
+def in_thread(server: Callable[[], AbstractAsyncContextManager[int]]) -> Iterator[int]:
+    """Run a server in a loop and a thread of its own; gives its port."""
+    loop = asyncio.new_event_loop()
+    ready: list[int] = []
+    started, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with server() as port:
+            ready.append(port)
+            started.set()
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            started.set()
+            loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(WAIT_SECONDS)
+    try:
+        yield ready[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(WAIT_SECONDS)
+
+
+@asynccontextmanager
+async def aiohttp_server(*routes: web.RouteDef) -> AsyncIterator[int]:
+    """An aiohttp application."""
+    application = web.Application(client_max_size=1 << 30)
+    application.add_routes(routes)
+    runner = web.AppRunner(application, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
