@@ -283,6 +283,7 @@ class TestEnd:
         assert not wire.owner.is_lost
         loop.advance(0.001)
         assert wire.owner.is_lost
+        assert not loop.timers
 
     def test_a_peer_that_sends_too_much_is_left(self, loop: FakeLoop) -> None:
         wire = Wire(loop, linger=Linger(discard_bytes=10, seconds=2.0, flush_seconds=60.0))

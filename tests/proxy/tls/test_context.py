@@ -119,6 +119,20 @@ class TestSettings:
         assert cipher is not None
         assert cipher[0] == "TLS_AES_256_GCM_SHA384"
 
+    def test_chacha_comes_first_for_a_client_that_puts_it_first(self, ecdsa: Files, authority: Authority) -> None:
+        settings = TlsSettings(STANDARD.groups, "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256")
+        client = client_of(authority)
+        libssl.set_ciphersuites(client, "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384")
+        cipher = visit(built([ecdsa], settings=settings), client)[0].tls.cipher()
+        assert cipher is not None
+        assert cipher[0] == "TLS_CHACHA20_POLY1305_SHA256"
+
+    def test_no_session_is_kept_even_for_clients_without_tickets(self, ecdsa: Files, authority: Authority) -> None:
+        server = built([ecdsa])
+        server.current.options |= ssl.OP_NO_TICKET
+        visit(server, client_of(authority))
+        assert server.current.session_stats()["number"] == 0
+
     @pytest.mark.parametrize(
         ("offered", "chosen"),
         [(["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"), ([], None), (["h2"], None)],

@@ -366,7 +366,7 @@ class TestWriting:
         assert world.is_clean
 
     def test_tls_that_cannot_write_ends_the_connection(self, connection: Connection, world: World) -> None:
-        connection.stream._tls = _BrokenTls()  # type: ignore[assignment]
+        connection.stream._tls = _BrokenTls(world.bios)  # type: ignore[assignment]
         connection.stream.write(b"x")
         connection.loop.settle()
         assert connection.owner.events == [("lost", ssl.SSLError)]
@@ -374,9 +374,13 @@ class TestWriting:
 
 
 class _BrokenTls:
-    """What OpenSSL does when it is out of memory."""
+    """What OpenSSL may do when it is out of memory: half of a record is written."""
+
+    def __init__(self, bios: BioPair) -> None:
+        self._bios = bios
 
     def write(self, _data: bytes) -> int:
+        self._bios.outgoing.write(b"half of")
         raise ssl.SSLError("broken")
 
 
