@@ -1,0 +1,98 @@
+"""The memory of a connection's requests: it never changes what a request means."""
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.http.framing import request_framing
+from proxy.http.head import HeadLimits, MalformedMessage, parse_request_head
+from proxy.http.headers import ForwardedPeer, upstream_fields
+from proxy.http.requests import RequestReader
+
+LIMITS = HeadLimits(target_bytes=200, header_count=10, header_bytes=8_192)
+PEER = ForwardedPeer.of(ip_address("192.0.2.1"), "X25519MLKEM768", is_trusted=False)
+
+LINES = st.sampled_from(
+    [
+        b"GET /a HTTP/1.1",
+        b"GET /b?x=1 HTTP/1.1",
+        b"HEAD /a HTTP/1.1",
+        b"GET /a HTTP/1.0",
+        b"GET https://chat.example.org/a HTTP/1.1",
+        b"GET https://other.example.org/a HTTP/1.1",
+        b"GET /a\nb HTTP/1.1",
+        b"GET /a\rb HTTP/1.1",
+        b"GET  /a HTTP/1.1",
+        b"GET /" + b"a" * 200 + b" HTTP/1.1",
+        b"BREW /a HTTP/1.1",
+        b"POST /a HTTP/1.1",
+    ]
+)
+SECTIONS = st.sampled_from(
+    [
+        b"\r\nHost: chat.example.org\r\n\r\n",
+        b"\r\nHost: chat.example.org\r\nCookie: a=b\r\n\r\n",
+        b"\r\nHost: chat.example.org\r\nContent-Length: 3\r\n\r\n",
+        b"\r\nHost: chat.example.org\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"\r\nHost: chat.example.org\r\nX: " + b"y" * 5_000 + b"\r\n\r\n",
+        b"\r\nHost: chat.example.org\r\nConnection: close, x-secret\r\nX-Secret: 1\r\n\r\n",
+        b"\r\n\r\n",
+    ]
+)
+
+
+def understood(read: object) -> object:
+    """What a head comes to, a refusal included: its status, whatever the sentence."""
+    try:
+        return read()  # type: ignore[operator]
+    except MalformedMessage as error:
+        return error.status
+
+
+@given(st.lists(st.tuples(LINES, SECTIONS), max_size=12))
+def test_a_request_means_the_same_whatever_came_before_it(heads: list[tuple[bytes, bytes]]) -> None:
+    reader = RequestReader()
+    for line, section in heads:
+        raw = line + section
+
+        def with_memory(raw: bytes = raw) -> object:
+            request = reader.read(raw, LIMITS)
+            return request.head, request.framing, request.upstream_fields(PEER)
+
+        def without(raw: bytes = raw) -> object:
+            head = parse_request_head(raw, LIMITS)
+            framing = request_framing(head)
+            return head, framing, upstream_fields(head, framing, PEER)
+
+        assert understood(with_memory) == understood(without)
+
+
+def test_the_same_bytes_are_the_same_request() -> None:
+    reader = RequestReader()
+    raw = b"GET /a HTTP/1.1\r\nHost: chat.example.org\r\n\r\n"
+    assert reader.read(raw, LIMITS) is reader.read(raw, LIMITS)
+
+
+def test_another_target_shares_the_fields_that_were_written_already() -> None:
+    reader = RequestReader()
+    first = reader.read(b"GET /a HTTP/1.1\r\nHost: chat.example.org\r\n\r\n", LIMITS)
+    written = first.upstream_fields(PEER)
+    second = reader.read(b"GET /b HTTP/1.1\r\nHost: chat.example.org\r\n\r\n", LIMITS)
+    assert second.upstream_fields(PEER) is written
+    assert second.framing.target == b"/b"
+
+
+def test_a_long_section_is_not_remembered() -> None:
+    reader = RequestReader()
+    raw = b"GET /a HTTP/1.1\r\nHost: chat.example.org\r\nX: " + b"y" * 5_000 + b"\r\n\r\n"
+    assert reader.read(raw, LIMITS) is not reader.read(raw, LIMITS)
+
+
+@pytest.mark.parametrize(("with_query", "query"), [(True, "x=%22"), (False, None)])
+def test_the_log_gets_the_query_only_if_asked(with_query: bool, query: str | None) -> None:  # noqa: FBT001 - a parameter
+    request = RequestReader().read(b"GET /a?x=%22 HTTP/1.1\r\nHost: Chat.example.org\r\n\r\n", LIMITS)
+    record = request.record(with_query=with_query)
+    assert (record.host, record.method, record.path, record.query) == ("chat.example.org", "GET", "/a", query)
+    assert request.record(with_query=with_query) is record
