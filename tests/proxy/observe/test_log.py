@@ -1,0 +1,59 @@
+"""The log of a process: the configured form, for records and for events."""
+
+import json
+from pathlib import Path
+
+from config.schema import LogFormat
+from proxy.observe.access_log import ClientRecord, HandshakeRecord, RequestRecord, TargetRecord
+from proxy.observe.log import Log
+from proxy.observe.log_writer import LogWriter
+
+REQUEST = RequestRecord(
+    connection=ClientRecord("203.0.113.5", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False),
+    target=TargetRecord("chat.test", "GET", "/hello", None),
+    time=1_790_000_000.25,
+    status=200,
+    request_bytes=0,
+    response_bytes=5,
+    first_byte=0.001,
+    duration=0.002,
+    upstream="http://127.0.0.1:8000",
+    route="chat.test/",
+    request_id="a-1",
+    error=None,
+    messages=None,
+)
+HANDSHAKE = HandshakeRecord(1_790_000_000.5, "203.0.113.5", "public", None, "timeout", "too slow", None, (), 10.0)
+EVENT = {"event": "stopped", "text": "\N{SNOWMAN}"}
+LINES = ["stopped:", "  nothing happened"]
+
+
+def written(tmp_path: Path, form: LogFormat, *, has_colours: bool = False) -> list[str]:
+    """One of everything, through a real writer."""
+    path = tmp_path / "log"
+    writer = LogWriter(path, 100)
+    log = Log(writer, form, has_colours=has_colours)
+    log.request(REQUEST)
+    log.handshake(HANDSHAKE)
+    log.event(1_790_000_001.0, EVENT, LINES)
+    writer.close(10)
+    return path.read_text().splitlines()
+
+
+def test_json_has_a_line_for_each_with_its_time(tmp_path: Path) -> None:
+    request, handshake, event = map(json.loads, written(tmp_path, LogFormat.JSON))
+    assert (request["path"], request["status"]) == ("/hello", 200)
+    assert (handshake["event"], handshake["reason"]) == ("handshake_failed", "timeout")
+    assert event == {"time": "2026-09-21T14:13:21.000Z", **EVENT}
+
+
+def test_pretty_is_for_people(tmp_path: Path) -> None:
+    request, handshake, *event = written(tmp_path, LogFormat.PRETTY)
+    assert "GET     chat.test/hello" in request
+    assert "timeout: too slow" in handshake
+    assert event == LINES
+    assert "\x1b" not in request + handshake
+
+
+def test_colours_are_for_terminals(tmp_path: Path) -> None:
+    assert "\x1b[" in written(tmp_path, LogFormat.PRETTY, has_colours=True)[0]

@@ -1,0 +1,346 @@
+"""Accepting connections: what is counted and when it is counted out, which limits hold, what is handed on."""
+
+import errno
+import gc
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from config.schema import CredentialPreference, PqPolicy, SecurityLevel
+from proxy.http.service import HttpService
+from proxy.listener import Listener, ListenerLimits, ListenerRuntime, ListenerServices, _is_in
+from proxy.observe.access_log import HandshakeRecord
+from proxy.observe.counters import Counters
+from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
+from proxy.tls.groups import KNOWN
+from proxy.tls.handshake import HandshakePolicy
+from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.policy import cipher_suites, group_preference
+from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.stream import BioPair, TlsLimits
+from proxy.tls.tickets import TicketSecrets
+from tests.certificates import Authority
+from tests.fakes import LINGER, FakeLoop
+from tests.fakes_http import WALL_CLOCK, Conversation
+from tests.proxy.tls import hellos
+from tests.proxy.tls.clients import TlsClient
+
+LIMITS = ListenerLimits(connections=100, connections_per_address=50, handshakes_in_flight=20, handshake_seconds=10.0)
+REQUEST = b"GET /missing HTTP/1.1\r\nHost: chat.test\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A credential as contexts ask for one."""
+
+    certificate_path: Path
+    key_pem_path: Path
+
+
+@pytest.fixture(scope="module")
+def credential(tmp_path_factory: pytest.TempPathFactory) -> Credential:
+    files = Authority(tmp_path_factory.mktemp("credentials")).issue("chat", ("chat.test",))
+    return Credential(files.certificate, files.key)
+
+
+def runtime(credential: Credential, pq: PqPolicy = PqPolicy.PREFER, name: str = "public") -> ListenerRuntime:
+    preference = group_preference(SecurityLevel.STANDARD, pq, None, KNOWN)
+    context = build_server_context(
+        "chat",
+        [credential],
+        sigalgs_list(CredentialPreference.CLASSICAL),
+        TlsSettings(preference.openssl_list(), cipher_suites(SecurityLevel.STANDARD)),
+        TicketSecrets(bytes(32)),
+    )
+    identity = ServerIdentity("chat", frozenset({"chat.test"}), context)
+    policy = HandshakePolicy(
+        pq, preference, IdentityTable([identity], None), 65_536, 400_000, build_alert_context(), TlsLimits(32)
+    )
+    return ListenerRuntime(name, policy, cipher_suites(SecurityLevel.STANDARD), LIMITS, (), LINGER)
+
+
+class FailingSocket(socket.socket):
+    """A listening socket whose `accept` fails with what the test puts there."""
+
+    errors: list[OSError]
+
+    def accept(self) -> tuple[socket.socket, object]:
+        """Fail, or accept."""
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().accept()
+
+
+@dataclass
+class World:
+    """One listener on a real socket, and everything that it shares with others."""
+
+    loop: FakeLoop
+    listener: Listener
+    counters: Counters
+    http: HttpService
+    conversation: Conversation
+    records: list[HandshakeRecord]
+    listening: FailingSocket
+    clients: list[TlsClient] = field(default_factory=list)
+
+    def connect(self, groups: str = "X25519", name: str | None = "chat.test") -> TlsClient:
+        """A client whose connection was accepted or refused."""
+        sock = socket.create_connection(self.listening.getsockname())
+        sock.settimeout(0)
+        self.clients.append(TlsClient(sock, hellos.client_context(groups), name))
+        self.loop.settle()
+        return self.clients[-1]
+
+    def leave(self, client: TlsClient) -> None:
+        """Close a client's socket."""
+        client.sock.close()
+        self.loop.settle()
+
+    def limit(self, **limits: int) -> None:
+        """Change limits."""
+        self.listener.runtime = replace(self.listener.runtime, limits=replace(LIMITS, **limits))
+
+    def is_refused(self, client: TlsClient) -> bool:
+        """Whether the connection was closed without a byte."""
+        return client.receive() == b"" and (client.sees_end or client.is_reset)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Failures by reason."""
+        return {str(entry["reason"]): int(entry["count"]) for entry in self.counters.snapshot()["failures"]}
+
+    @property
+    def handshakes(self) -> dict[tuple[str, str], int]:
+        """Handshakes by identity and outcome."""
+        return {
+            (str(entry["identity"]), str(entry["outcome"])): int(entry["count"])
+            for entry in self.counters.snapshot()["handshakes"]
+        }
+
+
+@pytest.fixture
+def world(credential: Credential) -> Iterator[World]:
+    conversation = Conversation()
+    loop, http = conversation.loop, conversation.service
+    counters = Counters()
+    records: list[HandshakeRecord] = []
+    listening = FailingSocket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.errors = []
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(100)
+    listening.settimeout(0)
+    services = ListenerServices(
+        loop, conversation.deadlines, http, counters, BioPair(), memoryview(bytearray(65_536)), records.append
+    )
+    listener = Listener([listening], runtime(credential), services)
+    listener.start()
+    world = World(loop, listener, counters, http, conversation, records, listening)
+    yield world
+    listener.stop()
+    for client in world.clients:
+        client.sock.close()
+    loop.settle()
+    loop.advance(200)
+
+
+class TestAccepting:
+    def test_client_gets_a_handshake_and_then_http(self, world: World) -> None:
+        client = world.connect("X25519MLKEM768")
+        client.establish(world.loop)
+        assert world.handshakes == {("chat", "hybrid"): 1}
+        client.sock.send(client.sealed(b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n"))
+        world.loop.settle()
+        assert client.read().startswith(b"HTTP/1.1 421 ")
+        (record,) = world.conversation.records
+        assert record.connection.client == "127.0.0.1"
+        assert record.connection.listener == "public"
+        assert record.connection.name == "chat.test"
+        assert record.connection.group == "X25519MLKEM768"
+        assert record.connection.outcome == "hybrid"
+
+    def test_addresses_are_those_that_the_kernel_gave(self, world: World) -> None:
+        assert world.listener.addresses == [f"127.0.0.1:{world.listening.getsockname()[1]}"]
+
+    def test_ipv6_addresses_are_shown_in_brackets(self, world: World, credential: Credential) -> None:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as sock:
+            listener = Listener([sock], runtime(credential), world.listener._services)
+            assert listener.addresses == [f"[::1]:{sock.getsockname()[1]}"]
+
+    def test_a_crowd_is_accepted_in_several_turns(self, world: World) -> None:
+        socks = [socket.create_connection(world.listening.getsockname()) for _ in range(40)]
+        counts = []
+        for _ in range(3):
+            world.loop.turn()
+            counts.append(world.listener._open)
+        assert counts == [16, 20, 20]  # the limit on handshakes holds from then on
+        assert world.failures == {"handshakes_in_flight": 20}
+        for sock in socks:
+            sock.close()
+
+    def test_nothing_is_accepted_after_the_stop(self, world: World) -> None:
+        address = world.listening.getsockname()
+        world.listener.stop()
+        assert not world.loop.readers
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        assert world.listener.addresses == []
+
+    def test_new_runtime_is_for_new_connections(self, world: World, credential: Credential) -> None:
+        before = world.connect("X25519")
+        world.listener.runtime = runtime(credential, PqPolicy.REQUIRE)
+        before.establish(world.loop)
+        after = world.connect("X25519")
+        after.sock.send(after.handshake_step())
+        world.loop.settle()
+        assert world.handshakes == {("chat", "client_cannot"): 1, ("chat", "refused"): 1}
+
+
+class TestLimits:
+    def test_connections(self, world: World) -> None:
+        world.limit(connections=2)
+        clients = [world.connect() for _ in range(3)]
+        assert [world.is_refused(client) for client in clients] == [False, False, True]
+        assert world.failures == {"connections": 1}
+        world.leave(clients[0])
+        clients.append(world.connect())
+        assert not world.is_refused(clients[-1])
+
+    def test_handshakes_in_flight_make_room_when_they_are_over(self, world: World) -> None:
+        world.limit(handshakes_in_flight=1)
+        first, second = world.connect(), world.connect()
+        assert world.is_refused(second)
+        first.establish(world.loop)
+        third = world.connect(name="unknown.test")
+        assert not world.is_refused(third)
+        third.sock.send(third.handshake_step())
+        world.loop.settle()
+        assert not world.is_refused(world.connect())
+        assert world.failures == {"handshakes_in_flight": 1, "unrecognized_name": 1}
+
+    def test_connections_per_address(self, world: World) -> None:
+        world.limit(connections_per_address=2)
+        clients = [world.connect() for _ in range(3)]
+        assert world.is_refused(clients[2])
+        assert world.failures == {"connections_per_address": 1}
+        world.leave(clients[0])
+        assert not world.is_refused(world.connect())
+
+    def test_everything_is_counted_out_however_a_connection_ends(self, world: World) -> None:
+        for _ in range(3):
+            established, refused, silent, rude = (world.connect() for _ in range(4))
+            established.establish(world.loop)
+            refused.sock.send(b"GET / HTTP/1.1\r\n\r\n")
+            world.loop.settle()
+            world.leave(rude)
+            established.sock.send(established.close_notify())
+            world.leave(established)
+            world.leave(refused)
+            world.loop.advance(LIMITS.handshake_seconds + 1 + LINGER.seconds)
+            assert world.is_refused(silent)
+            world.leave(silent)
+        assert (world.listener._open, world.listener._in_flight) == (0, 0)
+        assert world.listener._per_address == {}
+        assert world.failures == {"not_tls": 3, "client_left": 3, "timeout": 3}
+        gc.collect()
+        assert not [one for one in gc.get_objects() if type(one).__name__ == "_Arrival"]
+
+    def test_slow_handshake_ends_at_its_deadline(self, world: World) -> None:
+        client = world.connect()
+        client.sock.send(client.handshake_step()[:50])
+        world.loop.advance(LIMITS.handshake_seconds - 0.1)
+        assert world.records == []
+        world.loop.advance(0.5)
+        assert [record.reason for record in world.records] == ["timeout"]
+        assert world.is_refused(client)
+        assert world.records[0].duration == pytest.approx(LIMITS.handshake_seconds, abs=0.3)
+
+    def test_established_connection_has_no_such_deadline(self, world: World) -> None:
+        client = world.connect()
+        client.establish(world.loop)
+        world.loop.advance(LIMITS.handshake_seconds + 1)
+        assert client.receive() == b""
+        assert not client.sees_end
+
+
+class TestFailedHandshakes:
+    def test_each_is_logged_with_its_facts(self, world: World) -> None:
+        client = world.connect("X25519MLKEM768:X25519", name="unknown.test")
+        client.sock.send(client.handshake_step())
+        world.loop.settle()
+        (record,) = world.records
+        assert record == HandshakeRecord(
+            time=WALL_CLOCK,
+            client="127.0.0.1",
+            listener="public",
+            name="unknown.test",
+            reason="unrecognized_name",
+            detail="server name unknown.test",
+            alert="unrecognized_name",
+            groups=(0x11EC, 0x001D),
+            duration=record.duration,
+        )
+        assert world.handshakes == {}
+
+    def test_refusal_by_policy_is_an_outcome_too(self, world: World, credential: Credential) -> None:
+        world.listener.runtime = runtime(credential, PqPolicy.REQUIRE)
+        client = world.connect("X25519")
+        client.sock.send(client.handshake_step())
+        world.loop.settle()
+        assert world.handshakes == {("chat", "refused"): 1}
+        assert world.failures == {"pq_policy": 1}
+        assert world.records[0].alert == "handshake_failure"
+
+    def test_without_an_alert_there_is_none_in_the_record(self, world: World) -> None:
+        world.leave(world.connect())
+        assert [(record.reason, record.alert) for record in world.records] == [("client_left", None)]
+
+
+class TestOutOfResources:
+    @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+    def test_accepting_pauses_for_a_moment(self, world: World, number: int) -> None:
+        world.listening.errors = [OSError(number, "exhausted")]
+        client = world.connect()
+        assert world.failures == {"out_of_resources": 1}
+        assert world.listening not in world.loop.readers
+        world.loop.advance(0.1)
+        client.establish(world.loop)
+
+    def test_stop_during_the_pause_is_final(self, world: World) -> None:
+        world.listening.errors = [OSError(errno.EMFILE, "exhausted")]
+        world.connect()
+        world.listener.stop()
+        world.loop.advance(1)
+        assert not [sock for sock in world.loop.readers if sock is world.listening]
+
+    @pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.EPERM])
+    def test_connection_that_is_gone_already_keeps_nobody_waiting(self, world: World, number: int) -> None:
+        world.listening.errors = [OSError(number, "gone")]
+        world.connect().establish(world.loop)
+
+
+class TestTrustedPeers:
+    @pytest.mark.parametrize(
+        ("networks", "is_trusted"),
+        [((), False), (("127.0.0.0/8",), True), (("192.0.2.0/24", "127.0.0.1/32"), True), (("::1/128",), False)],
+    )
+    def test_are_those_of_the_listener(
+        self,
+        world: World,
+        networks: tuple[str, ...],
+        is_trusted: bool,  # noqa: FBT001 - a parameter
+    ) -> None:
+        world.listener.runtime = replace(
+            world.listener.runtime, trusted_peers=tuple(ip_network(network) for network in networks)
+        )
+        world.connect().establish(world.loop)
+        (downstream,) = [one for one in world.http._connections if one is not world.conversation.downstream]
+        assert downstream._facts.is_trusted is is_trusted  # type: ignore[attr-defined]
+
+    def test_mapped_addresses_are_the_ipv4_ones(self) -> None:
+        assert _is_in("::ffff:192.0.2.7", (ip_network("192.0.2.0/24"),))
+        assert not _is_in("2001:db8::1", (ip_network("192.0.2.0/24"),))
