@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from typing import Final
 
 from proxy.deadlines import NEVER
-from proxy.http.admission import admit
 from proxy.http.exchange import Exchange, Progress, Refusal
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
@@ -214,7 +213,7 @@ class Downstream:
             peer = self._peer = ForwardedPeer.of(address, facts.tls.group_name, is_trusted=facts.is_trusted)
         request_id = (facts.is_trusted and trusted_request_id(framing.fields, peer)) or service.new_request_id()
         exchange = self._exchange = Exchange(self, service, head, framing, request_id)
-        admitted = admit(framing, facts.tls, service.runtime.routes)
+        admitted = request.admitted(facts.tls, service.runtime.routes)
         if isinstance(admitted, Refusal):
             self.refuse(admitted)
             return

@@ -9,11 +9,16 @@ would let one client's fields (its cookies) live on among others', and would be 
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.http.admission import admit
+from proxy.http.exchange import Refusal
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, RequestHead, parse_request_head, parse_request_line
 from proxy.http.headers import ForwardedPeer, upstream_fields
+from proxy.http.routing import RouteTable
+from proxy.http.service import RouteTarget
 from proxy.http.target import origin_form, parse_authority
 from proxy.observe.access_log import TargetRecord
+from proxy.tls.handshake import Established
 
 # Longer ones are not worth the memory of an idle connection: browsers' have 500 to 2,000 bytes.
 _REMEMBERED_BYTES: Final = 4_096
@@ -31,6 +36,14 @@ class Request:
     framing: RequestFraming
     fields: bytes | None = None
     target: TargetRecord | None = None
+    admission: tuple[RouteTable[RouteTarget], RouteTarget | Refusal] | None = None
+    """What came of it on this connection, under which routes: the same request is not routed twice."""
+
+    def admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | Refusal:
+        """Where the request may go, see `admission.admit`."""
+        if self.admission is None or self.admission[0] is not routes:
+            self.admission = (routes, admit(self.framing, tls, routes))
+        return self.admission[1]
 
     def record(self, *, with_query: bool) -> TargetRecord:
         """What the log says about where the request goes."""
