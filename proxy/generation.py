@@ -242,7 +242,7 @@ class _Building:
     def _upstreams(self, credentials: Mapping[str, Credential]) -> Iterator[UpstreamPlan]:
         for name, settings in self._loaded.config.upstream.items():
             context = None
-            if any(server.scheme == "https" for server in settings.servers):
+            if any(server.scheme == "https" for server in settings.servers) and not self._is_faulty("upstream", name):
                 context = self._client_context(name, settings, credentials.get(name))
             limits = self._loaded.config.limits
             yield UpstreamPlan(
@@ -259,6 +259,11 @@ class _Building:
                 ),
                 limits=ServerLimits(settings.connections, settings.waiting, settings.wait_seconds),
             )
+
+    def _is_faulty(self, *location: str) -> bool:
+        """Whether an error inside of a table is known already: what follows from it needs no saying."""
+        inside = self._loaded.key(*location) + "."
+        return any(problem.is_error and problem.key.startswith(inside) for problem in self._problems)
 
     def _dialling(
         self, server: ServerAddress, settings: UpstreamConfig, context: ssl.SSLContext | None
