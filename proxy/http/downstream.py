@@ -13,8 +13,9 @@ from proxy.http.exchange import Exchange, Progress, Refusal
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer, trusted_request_id
+from proxy.http.inbox import Inbox
 from proxy.http.refusals import refusal_response
-from proxy.http.requests import Request, RequestReader
+from proxy.http.requests import Request
 from proxy.http.service import HttpService
 from proxy.http.tunnel import Tunnel
 from proxy.http.websocket import Extensions
@@ -23,9 +24,6 @@ from proxy.sockets import SocketStream
 from proxy.tls.handshake import Established
 from proxy.tls.stream import TlsStream
 
-_HEAD_END: Final = b"\r\n\r\n"
-_EMPTY_LINES: Final = 2
-_EMPTY_LINE_BEGUN: Final = (b"", b"\r")
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
@@ -54,18 +52,15 @@ class Downstream:
     """Owner of a client's `TlsStream`. Watched: `deadline` is that of whatever the client owes us now."""
 
     __slots__ = (
-        "_buffer",
-        "_empty_lines",
         "_exchange",
         "_facts",
+        "_inbox",
         "_is_reading",
         "_is_write_paused",
         "_peer",
         "_peer_ended",
-        "_reader",
         "_record",
         "_request",
-        "_scanned",
         "_service",
         "_state",
         "_stream",
@@ -79,12 +74,9 @@ class Downstream:
         self._stream = stream
         self._facts = facts
         self._state = _State.IDLE
-        self._buffer = b""
-        self._scanned = 0
-        self._empty_lines = 0
+        self._inbox = Inbox()
         self._exchange: Exchange | None = None
         self._request: Request | None = None
-        self._reader = RequestReader()
         self._peer: ForwardedPeer | None = None
         self._record = ClientRecord(
             facts.address,
@@ -111,7 +103,7 @@ class Downstream:
                 if self._is_write_paused:
                     self._hold(data)
                     return
-                self._buffer = self._buffer + data if self._buffer else data
+                self._inbox.receive_data(data)
                 self._next_head()
             case _State.EXCHANGE:
                 exchange = self._exchange
@@ -126,7 +118,7 @@ class Downstream:
         """The client sends no more: an answer under way is still delivered (RFC 9112 section 9.6)."""
         self._peer_ended = True
         match self._state:
-            case _State.IDLE if self._buffer:
+            case _State.IDLE if self._inbox:
                 self._service.loop.call_soon(self._continue)  # requests that were pipelined are still answered
             case _State.IDLE | _State.HEAD:
                 self._end()
@@ -164,41 +156,18 @@ class Downstream:
 
     def _next_head(self) -> None:
         limits = self._service.runtime.limits
-        buffer = self._buffer
-        # RFC 9112 section 2.2: an empty line before a request line is ignored; a third one is not
-        while self._state is _State.IDLE and self._empty_lines < _EMPTY_LINES and buffer.startswith(b"\r\n"):
-            self._empty_lines += 1
-            buffer = self._buffer = buffer[2:]
-        end = buffer.find(_HEAD_END, self._scanned)
-        if end < 0:
-            self._await_head(buffer)
-            return
-        if end > limits.head_bytes:
-            self._refuse_long_head()
-            return
-        raw, self._buffer, self._scanned = buffer[: end + 4], buffer[end + 4 :], 0
         try:
-            request = self._reader.read(raw, limits.head)
+            request = self._inbox.next_request(limits.head_bytes, limits.head)
         except MalformedMessage as error:
             self._refuse_head(error)
             return
-        self._begin(request)
-
-    def _await_head(self, buffer: bytes) -> None:
-        limits = self._service.runtime.limits
-        self._scanned = max(0, len(buffer) - 3)
-        if len(buffer) > limits.head_bytes + len(_HEAD_END) - 1:  # an end within the limit would have been found
-            self._refuse_long_head()
+        if request is not None:
+            self._begin(request)
         elif self._peer_ended:
             self._end()
-        elif self._state is _State.IDLE and buffer not in _EMPTY_LINE_BEGUN:
+        elif self._state is _State.IDLE and self._inbox.holds_a_beginning:
             self._state = _State.HEAD
             self.deadline = self._service.clock() + limits.head_seconds
-
-    def _refuse_long_head(self) -> None:
-        """Refuse a head without an end within the limit: 414 when not even its first line has one (RFC 9110 15.5.15)."""
-        is_line = b"\r\n" not in self._buffer[: self._service.runtime.limits.head_bytes]
-        self._refuse_head(MalformedMessage(414 if is_line else 431, "the request head is too long"))
 
     def _begin(self, request: Request) -> None:
         service = self._service
@@ -220,10 +189,8 @@ class Downstream:
         if not exchange.limit_body(admitted.body_bytes):
             self.refuse(Refusal(413, f"this route takes bodies of up to {admitted.body_bytes} bytes", "body_too_long"))
             return
-        if self._buffer and not exchange.is_request_complete:
-            data, self._buffer = self._buffer, b""
-            if not self._feed_body(exchange, data):
-                return
+        if self._inbox and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
+            return
         exchange.progress.route = admitted.label
         exchange.start(admitted, request.upstream_fields(peer))
         if not exchange.is_request_complete:
@@ -231,7 +198,7 @@ class Downstream:
 
     def _refuse_head(self, error: MalformedMessage) -> None:
         """Answer what cannot be understood, and trust nothing behind it."""
-        self._buffer = b""
+        self._inbox.take()
         self._state = _State.EXCHANGE
         self._wants_end = True
         self.refuse(Refusal(error.status, error.reason, "malformed_request"))
@@ -266,8 +233,8 @@ class Downstream:
 
     def _hold(self, data: bytes) -> None:
         """Keep what was pipelined for later; a client that sends too much of it waits in the kernel."""
-        self._buffer += data
-        if len(self._buffer) > self._service.runtime.limits.pipelined_bytes:
+        self._inbox.receive_data(data)
+        if len(self._inbox) > self._service.runtime.limits.pipelined_bytes:
             self._pause_reading()
 
     def _pause_reading(self) -> None:
@@ -293,7 +260,7 @@ class Downstream:
     @property
     def may_stay(self) -> bool:
         """Whether another request may follow: of a client that sends no more, one that it has pipelined."""
-        return not (self._wants_end or self._service.is_draining or (self._peer_ended and not self._buffer))
+        return not (self._wants_end or self._service.is_draining or (self._peer_ended and not self._inbox))
 
     def pause_request(self) -> None:
         """Take no more of the body for now."""
@@ -352,8 +319,7 @@ class Downstream:
         if self._is_write_paused:
             stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
         tunnel = Tunnel(self._service, self._stream, stream, extensions, self._tunnel_ended)
-        tunnel.begin(from_client=self._buffer, from_upstream=rest)
-        self._buffer = b""
+        tunnel.begin(from_client=self._inbox.take(), from_upstream=rest)
         self._resume_reading()
 
     def _tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
@@ -403,15 +369,14 @@ class Downstream:
     def _await_request(self) -> None:
         """Wait for the next request, or go on with what was pipelined, in a turn of its own so that others have theirs."""
         self._state = _State.IDLE
-        self._empty_lines = 0
         self.deadline = self._service.clock() + self._service.runtime.limits.keep_alive_seconds
         self._resume_reading()
-        if self._buffer:
+        if self._inbox:
             self._service.loop.call_soon(self._continue)
 
     def _continue(self) -> None:
         """Read the next head, but not for a client that has not yet taken its last answer: they would pile up."""
-        if self._state is _State.IDLE and self._buffer and not self._is_write_paused:
+        if self._state is _State.IDLE and self._inbox and not self._is_write_paused:
             self._next_head()
 
     def _give_up(self, reason: str) -> None:
@@ -425,7 +390,7 @@ class Downstream:
     def _end(self) -> None:
         self._state = _State.ENDING
         self.deadline = NEVER
-        self._buffer = b""
+        self._inbox.take()
         self._resume_reading()
         self._stream.end()
 

@@ -1,0 +1,69 @@
+"""What a client sent and nobody has read yet; complete request heads are cut from it. Pure."""
+
+from typing import Final
+
+from proxy.http.head import HeadLimits, MalformedMessage
+from proxy.http.requests import Request, RequestReader
+
+_HEAD_END: Final = b"\r\n\r\n"
+_EMPTY_LINE: Final = b"\r\n"
+# RFC 9112 section 2.2: an empty line before a request line is ignored; a third one is not
+_EMPTY_LINES: Final = 2
+
+
+class Inbox:
+    """Bytes in their order, and the memory of the last request.
+
+    The work is linear however the bytes come: each is searched once for the end of a head.
+    """
+
+    __slots__ = ("_data", "_empty_lines", "_reader", "_scanned")
+
+    def __init__(self) -> None:
+        """Nothing has come."""
+        self._data = b""
+        self._scanned = 0
+        self._empty_lines = 0
+        self._reader = RequestReader()
+
+    def __len__(self) -> int:
+        """How many bytes wait."""
+        return len(self._data)
+
+    @property
+    def holds_a_beginning(self) -> bool:
+        """Whether a request has begun: more than empty lines before it came."""
+        return self._data not in (b"", b"\r")
+
+    def receive_data(self, data: bytes) -> None:
+        """Keep bytes for later."""
+        self._data = self._data + data if self._data else data
+
+    def take(self) -> bytes:
+        """Hand out everything, as it belongs to a body or to a tunnel."""
+        data, self._data, self._scanned = self._data, b"", 0
+        return data
+
+    def next_request(self, head_bytes: int, limits: HeadLimits) -> Request | None:
+        """Cut out and read the next head; None while it is not complete.
+
+        Raises `MalformedMessage`: 414 or 431 for a head longer than `head_bytes` without its last line end, and what the
+        reader raises. What comes behind such a head means nothing.
+        """
+        data = self._data
+        while data.startswith(_EMPTY_LINE) and self._empty_lines < _EMPTY_LINES:
+            self._empty_lines += 1
+            data = self._data = data[len(_EMPTY_LINE) :]
+            self._scanned = 0
+        end = data.find(_HEAD_END, self._scanned)
+        # one byte of the line end may be missing at each of its places, so an end within the limit would have been found
+        if end > head_bytes or (end < 0 and len(data) > head_bytes + len(_HEAD_END) - 1):
+            # RFC 9110 section 15.5.15: not even the first line has an end
+            is_line = _EMPTY_LINE not in data[:head_bytes]
+            raise MalformedMessage(414 if is_line else 431, "the request head is too long")
+        if end < 0:
+            self._scanned = max(0, len(data) - len(_HEAD_END) + 1)
+            return None
+        border = end + len(_HEAD_END)
+        head, self._data, self._scanned, self._empty_lines = data[:border], data[border:], 0, 0
+        return self._reader.read(head, limits)

@@ -1,0 +1,67 @@
+"""The shape of the project: a stranger finds things where they look, and what is dead or has grown too large is seen."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from config.schema import Config
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("proxy", "certs", "config")
+MODULES = sorted(
+    path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"
+)
+LONGEST_FILE = 350
+DRAWERS = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|base|core|manager|handler)s?$")
+
+
+def ids(paths: list[Path]) -> list[str]:
+    return [str(path) for path in paths]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=ids(MODULES))
+def test_each_module_has_its_test_file(module: Path) -> None:
+    assert (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=ids(MODULES))
+def test_no_module_is_a_drawer_or_too_long(module: Path) -> None:
+    assert not DRAWERS.search(module.stem)
+    lines = len((ROOT / module).read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST_FILE, f"{module} has {lines} lines: split it by idea"
+
+
+def test_the_top_level_is_what_it_is_said_to_be() -> None:
+    asked_for = {"pyproject.toml", "proxy", "certs", "config", "tests", "docker", "README.md"}
+    ours = {"CHANGELOG.md", "constraints.txt", "dev", ".ci", ".gitignore"}
+    left_by_tools = re.compile(r"\.(git|venv|dev|coverage.*|.*_cache|hypothesis)|dist|__pycache__|.*\.egg-info")
+    found = {path.name for path in ROOT.iterdir() if not left_by_tools.fullmatch(path.name)}
+    assert found == asked_for | ours
+
+
+def fields(model: object, seen: set[str]) -> set[str]:
+    """The names of all fields of a model and of the models in it."""
+    for name, field in model.model_fields.items():  # type: ignore[attr-defined]
+        seen.add(name)
+        for part in re.findall(r"config\.\w+\.(\w+)", str(field.annotation)):
+            nested = getattr(__import__("config.schema", fromlist=[part]), part, None)
+            if hasattr(nested, "model_fields"):
+                fields(nested, seen)
+    return seen
+
+
+def test_each_key_of_the_configuration_is_read_outside_of_it() -> None:
+    read = {
+        node.attr
+        for module in MODULES
+        if module.parts[0] != "config"
+        for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    known_only_as_pairs = {"certificate", "key", "credential"}  # read as `IdentityConfig.credentials`
+    keys = fields(Config, set())
+    assert "websocket_idle_seconds" in keys
+    assert "names" in keys
+    assert keys - read - known_only_as_pairs == set()
