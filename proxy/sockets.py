@@ -9,6 +9,7 @@ a request together (glibc maps and unmaps it each time). The view that an owner 
 the call.
 """
 
+import os
 import socket
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
@@ -122,9 +123,12 @@ class SocketStream:
             self._loop.remove_reader(self._sock)
 
     def _readable(self) -> None:
-        assert self._sock is not None  # the reader is removed before the socket goes
+        sock = self._sock
+        assert sock is not None  # the reader is removed before the socket goes
         try:
-            count = self._sock.recv_into(self._view)
+            count = sock.recv_into(self._view)
+            # uvloop tells of a reset once, even if there are bytes to be read before it, and never calls again
+            failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -137,6 +141,8 @@ class SocketStream:
         else:
             self.pause_reading()
             self.owner.eof_received()
+        if failure:
+            self._read_out(OSError(failure, os.strerror(failure)))
 
     def _discard(self, count: int) -> None:
         """Lingering: take and forget, so that the kernel does not answer unread bytes with a reset that eats our last ones."""

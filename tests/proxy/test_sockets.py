@@ -431,6 +431,26 @@ class TestOnTheLoopOfTheProduct:
             first.close()
             second.close()
 
+    @pytest.mark.parametrize("size", [3, 3_000])
+    async def test_reset_right_behind_bytes_is_seen_when_they_have_been_read(self, size: int) -> None:
+        """The loop calls once for the two together, and stops to watch the socket."""
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            client = socket.create_connection(listening.getsockname())
+            sock, _ = listening.accept()
+        sock.settimeout(0)
+        owner = RecordingOwner()
+        closed = asyncio.Event()
+        stream = SocketStream(loop, sock, owner, memoryview(bytearray(1_024)), LINGER, closed.set)
+        client.sendall(b"x" * size)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()
+        stream.resume_reading()
+        async with asyncio.timeout(5):
+            await closed.wait()
+        assert owner.data == b"x" * size
+        assert owner.events[-1] == ("lost", ConnectionResetError)
+
     async def test_megabytes_go_through_a_slow_reader_unharmed(self) -> None:
         loop = asyncio.get_running_loop()
         wire = Wire(loop)
