@@ -2,6 +2,8 @@
 
 import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -155,3 +157,9 @@ long = pytest.mark.skipif("PLEXIGATE_SOAK" not in os.environ, reason="takes long
 def request(*lines: str, start: str = "GET / HTTP/1.1", body: bytes = b"") -> bytes:
     """Write a request."""
     return "\r\n".join([start, "Host: localhost", *lines, "", ""]).encode() + body
+
+
+def reset(client: Client) -> None:
+    """Close a connection with a reset, as a client does that crashed."""
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.sock.close()
