@@ -23,10 +23,11 @@ from config.schema import (
     ServerAddress,
     UpstreamConfig,
 )
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.service import HttpLimits, HttpRuntime
 from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import Route, RouteTable
-from proxy.http.service import HttpLimits, HttpRuntime, RouteTarget
 from proxy.http.websocket import WebSocketLimits
 from proxy.listener import ListenerLimits, ListenerRuntime
 from proxy.sockets import Linger

@@ -11,8 +11,9 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from proxy.deadlines import Deadlines
-from proxy.http.downstream import ClientFacts, Downstream
-from proxy.http.service import HttpService
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.connection import Downstream
+from proxy.downstream.service import HttpService
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.sockets import Linger, SocketStream

@@ -10,8 +10,8 @@ from typing import Any, Final
 from config.problems import ConfigError
 from config.schema import Bind
 from proxy.deadlines import Deadlines
+from proxy.downstream.service import HttpService
 from proxy.generation import Generation
-from proxy.http.service import HttpService
 from proxy.listener import Listener, ListenerServices
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from proxy.deadlines import Deadlines
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.connection import Downstream
+from proxy.downstream.refusals import Refusal
+from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService
 from proxy.http.chunked import ChunkLimits
-from proxy.http.downstream import ClientFacts, Downstream
-from proxy.http.exchange import Refusal
 from proxy.http.framing import Persistence, ResponseFraming
 from proxy.http.head import Header, HeadLimits, ResponseHead
 from proxy.http.responses import ResponseReader
 from proxy.http.routing import Route, RouteTable
-from proxy.http.service import HttpLimits, HttpRuntime, HttpService, RouteTarget
 from proxy.http.websocket import Extensions, WebSocketLimits
 from proxy.sockets import SocketStream
 from proxy.tls.groups import GroupKind, NamedGroup

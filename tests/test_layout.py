@@ -11,9 +11,16 @@ from config.schema import Config
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("proxy", "certs", "config")
 MODULES = sorted(
-    path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"
+    path.relative_to(ROOT)
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if path.name != "__init__.py"
 )
 LONGEST_FILE = 350
+# One state machine, whose parts (inbox, exchange, client, tunnel) stand in files of their own.
+LONGER = {Path("proxy/downstream/connection.py"): 400}
+# Protocols only: what they promise is tested where it is kept.
+WITHOUT_CODE = {Path("proxy/upstream/contracts.py")}
 DRAWERS = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|base|core|manager|handler)s?$")
 
 
@@ -23,14 +30,15 @@ def ids(paths: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("module", MODULES, ids=ids(MODULES))
 def test_each_module_has_its_test_file(module: Path) -> None:
-    assert (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+    assert module in WITHOUT_CODE or (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
 
 
 @pytest.mark.parametrize("module", MODULES, ids=ids(MODULES))
 def test_no_module_is_a_drawer_or_too_long(module: Path) -> None:
     assert not DRAWERS.search(module.stem)
     lines = len((ROOT / module).read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST_FILE, f"{module} has {lines} lines: split it by idea"
+    assert lines <= LONGER.get(module, LONGEST_FILE), f"{module} has {lines} lines: split it by idea"
+    assert module not in LONGER or lines > LONGEST_FILE, f"{module} needs no exception any more"
 
 
 def test_the_top_level_is_what_it_is_said_to_be() -> None:

@@ -7,7 +7,7 @@ we disagree about where it is, so the connection is not used again.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Final
 
 from proxy.deadlines import NEVER
 from proxy.http.chunked import ChunkedDecoder, ChunkLimits
@@ -17,6 +17,7 @@ from proxy.http.responses import ResponseReader
 from proxy.http.upgrade import WebSocketOffer
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
+from proxy.upstream.contracts import Exchange, Keeper
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 _SWITCHING_PROTOCOLS: Final = 101
@@ -35,49 +36,6 @@ class ResponseLimits:
     first_byte_seconds: float
     stall_seconds: float
     idle_seconds: float
-
-
-class Exchange(Protocol):
-    """Whoever borrowed the connection for one request."""
-
-    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
-        """A 1xx response other than 101 came; the final one is still to come."""
-
-    def switched(
-        self, head: ResponseHead, framing: ResponseFraming, stream: "SocketStream | TlsStream", rest: bytes
-    ) -> None:
-        """The upgrade was accepted and verified: the stream is the exchange's now, `rest` came behind the head."""
-
-    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
-        """The final head came."""
-
-    def response_data(self, data: bytes) -> None:
-        """A piece of the body came, chunked coding removed."""
-
-    def response_ended(self, trailers: list[Header]) -> None:
-        """The response is complete and the connection is the pool's again."""
-
-    def response_flushed(self) -> None:
-        """All that one read brought was handed over: send it on."""
-
-    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
-        """There will be no (more) response. Retryable: the connection was reused and died before a byte came back."""
-
-    def pause_writing(self) -> None:
-        """The server takes no more of the request."""
-
-    def resume_writing(self) -> None:
-        """The server takes the request again."""
-
-
-class Keeper(Protocol):
-    """Where a connection belongs."""
-
-    def returned(self, connection: "UpstreamConnection") -> None:
-        """It can serve another exchange."""
-
-    def closed(self, connection: "UpstreamConnection") -> None:
-        """It is gone."""
 
 
 class _Phase(Enum):
@@ -198,7 +156,9 @@ class UpstreamConnection:
                 data, self._buffer = self._buffer + data, b""
             end = data.find(_HEAD_END)
             if end < 0 or end > self._limits.head_bytes:
-                if len(data) > self._limits.head_bytes + len(_HEAD_END) - 1:  # an end within the limit would have been found
+                if (
+                    len(data) > self._limits.head_bytes + len(_HEAD_END) - 1
+                ):  # an end within the limit would have been found
                     raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
                 self._buffer = data
                 return

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.schema import CredentialPreference, PqPolicy, SecurityLevel
-from proxy.http.service import HttpService
+from proxy.downstream.service import HttpService
 from proxy.listener import Listener, ListenerLimits, ListenerRuntime, ListenerServices, _is_in
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters

@@ -1,9 +1,9 @@
 """The bytes of an answer that the proxy gives itself. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.http.exchange import Refusal
 from proxy.http.head import RequestHead
 from proxy.http.problems import TITLES, problem_response
 
@@ -15,6 +15,16 @@ _EXTRA_FIELDS: Final = {
     # RFC 9110 section 15.6.4: soon, as the cause is usually a restart or a burst
     503: b"Retry-After: 1\r\n",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An answer of our own: `detail` for the client, `reason` for the log, `members` for the problem's body."""
+
+    status: int
+    detail: str
+    reason: str
+    members: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,27 @@
 """Whether a well-framed request may go to an upstream, and to which. Pure."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from proxy.http.exchange import Refusal
+from proxy.downstream.refusals import Refusal
 from proxy.http.framing import RequestFraming
 from proxy.http.problems import pq_required
 from proxy.http.routing import AmbiguousPath, RouteTable
-from proxy.http.service import RouteTarget
 from proxy.tls.handshake import Established
+from proxy.upstream.pool import Upstream
 
 # What nearly every client with post-quantum key exchange offers; a listener may take others as well.
 _USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTarget:
+    """What a route leads to."""
+
+    label: str
+    upstream: Upstream
+    requires_pq: bool
+    body_bytes: int
 
 
 def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | Refusal:

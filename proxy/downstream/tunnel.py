@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.deadlines import NEVER
-from proxy.http.service import HttpService
+from proxy.downstream.service import HttpService
 from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream

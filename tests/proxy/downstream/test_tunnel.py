@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.deadlines import NEVER
-from proxy.http.tunnel import Tunnel
+from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import CloseCode, Extensions
 from tests.fakes_http import Conversation, FakeStream
 

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from proxy.downstream.requests import Request, RequestReader
 from proxy.http.head import HeadLimits, MalformedMessage
-from proxy.http.requests import Request, RequestReader
 
 _HEAD_END: Final = b"\r\n\r\n"
 _EMPTY_LINE: Final = b"\r\n"

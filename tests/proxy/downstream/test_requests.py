@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.downstream.requests import RequestReader
 from proxy.http.framing import request_framing
 from proxy.http.head import HeadLimits, MalformedMessage, parse_request_head
 from proxy.http.headers import ForwardedPeer, upstream_fields
-from proxy.http.requests import RequestReader
 
 LIMITS = HeadLimits(target_bytes=200, header_count=10, header_bytes=8_192)
 PEER = ForwardedPeer.of(ip_address("192.0.2.1"), "X25519MLKEM768", is_trusted=False)

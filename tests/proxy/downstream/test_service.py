@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 
 from proxy.deadlines import Deadlines
+from proxy.downstream.service import HttpRuntime, HttpService
 from proxy.http.routing import RouteTable
-from proxy.http.service import HttpRuntime, HttpService
 from tests.fakes import FakeLoop
 from tests.fakes_http import DATE, LIMITS, WALL_CLOCK
 

@@ -5,11 +5,13 @@ in (`response_*`). Each side is paused while the other takes no more, so what is
 request is decided upon, and what came of its body is checked, before an upstream is asked for a connection.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.refusals import Refusal
+from proxy.downstream.service import HttpService
 from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_trailers
 from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
 from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
@@ -20,7 +22,6 @@ from proxy.http.headers import (
     switching_head,
     upstream_head,
 )
-from proxy.http.service import HttpService, RouteTarget
 from proxy.http.websocket import Extensions
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
@@ -65,16 +66,6 @@ class Client(Protocol):
     @property
     def may_stay(self) -> bool:
         """Whether the connection may take another request after this one, as far as we are concerned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer of our own: `detail` for the client, `reason` for the log, `members` for the problem's body."""
-
-    status: int
-    detail: str
-    reason: str
-    members: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

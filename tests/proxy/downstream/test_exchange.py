@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from proxy.http.exchange import Exchange, Refusal
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.exchange import Exchange
+from proxy.downstream.refusals import Refusal
+from proxy.downstream.requests import RequestReader
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer
-from proxy.http.requests import RequestReader
-from proxy.http.service import RouteTarget
 from proxy.http.upgrade import accept_value
 from proxy.http.websocket import Extensions
 from proxy.upstream.failures import UpstreamFault

@@ -2,12 +2,11 @@
 
 import pytest
 
-from proxy.http.admission import admit
-from proxy.http.exchange import Refusal
+from proxy.downstream.admission import RouteTarget, admit
+from proxy.downstream.refusals import Refusal
 from proxy.http.framing import request_framing
 from proxy.http.head import parse_request_head
 from proxy.http.routing import Route, RouteTable
-from proxy.http.service import RouteTarget
 from proxy.tls.groups import NamedGroup
 from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, established, request, upstream
 

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from proxy.http.exchange import Refusal
+from proxy.downstream.refusals import Answer, Refusal, refusal_response
 from proxy.http.head import RequestHead, parse_request_head
-from proxy.http.refusals import Answer, refusal_response
 from tests.fakes_http import DATE, LIMITS, request
 
 

@@ -11,12 +11,12 @@ from time import perf_counter
 from typing import Protocol
 
 from proxy.deadlines import Deadlines
+from proxy.downstream.admission import RouteTarget
 from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.websocket import WebSocketLimits
 from proxy.observe.access_log import RequestRecord
-from proxy.upstream.pool import Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,6 @@ class HttpLimits:
     websocket: WebSocketLimits
     websocket_idle_seconds: float
     websocket_close_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class RouteTarget:
-    """What a route leads to."""
-
-    label: str
-    upstream: Upstream
-    requires_pq: bool
-    body_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ would let one client's fields (its cookies) live on among others', and would be 
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.http.admission import admit
-from proxy.http.exchange import Refusal
+from proxy.downstream.admission import RouteTarget, admit
+from proxy.downstream.refusals import Refusal
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, RequestHead, parse_request_head, parse_request_line
 from proxy.http.headers import ForwardedPeer, upstream_fields
 from proxy.http.routing import RouteTable
-from proxy.http.service import RouteTarget
 from proxy.http.target import origin_form, parse_authority
 from proxy.observe.access_log import TargetRecord
 from proxy.tls.handshake import Established

@@ -3,39 +3,26 @@
 One exchange runs at a time. What a client pipelines behind it waits in a bounded buffer, beyond which reading stops.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import ip_address
 from typing import Final
 
 from proxy.deadlines import NEVER
-from proxy.http.exchange import Exchange, Progress, Refusal
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.exchange import Exchange, Progress
+from proxy.downstream.inbox import Inbox
+from proxy.downstream.refusals import Refusal, refusal_response
+from proxy.downstream.requests import Request
+from proxy.downstream.service import HttpService
+from proxy.downstream.tunnel import Tunnel
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
-from proxy.http.headers import ForwardedPeer, trusted_request_id
-from proxy.http.inbox import Inbox
-from proxy.http.refusals import refusal_response
-from proxy.http.requests import Request
-from proxy.http.service import HttpService
-from proxy.http.tunnel import Tunnel
+from proxy.http.headers import trusted_request_id
 from proxy.http.websocket import Extensions
-from proxy.observe.access_log import ClientRecord, RequestRecord
+from proxy.observe.access_log import RequestRecord
 from proxy.sockets import SocketStream
-from proxy.tls.handshake import Established
 from proxy.tls.stream import TlsStream
 
 _CLIENT_CLOSED_REQUEST: Final = 499
-
-
-@dataclass(frozen=True, slots=True)
-class ClientFacts:
-    """What is known about a client for the life of its connection."""
-
-    address: str
-    listener: str
-    tls: Established
-    is_trusted: bool
-    """Whether the forwarding fields of this peer are believed."""
 
 
 class _State(Enum):
@@ -57,9 +44,7 @@ class Downstream:
         "_inbox",
         "_is_reading",
         "_is_write_paused",
-        "_peer",
         "_peer_ended",
-        "_record",
         "_request",
         "_service",
         "_state",
@@ -77,15 +62,6 @@ class Downstream:
         self._inbox = Inbox()
         self._exchange: Exchange | None = None
         self._request: Request | None = None
-        self._peer: ForwardedPeer | None = None
-        self._record = ClientRecord(
-            facts.address,
-            facts.listener,
-            facts.tls.server_name,
-            facts.tls.group_name,
-            facts.tls.outcome,
-            facts.tls.is_resumed,
-        )
         self._is_reading = True
         self._is_write_paused = False
         self._peer_ended = False
@@ -176,10 +152,7 @@ class Downstream:
         self._request = request
         head, framing = request.head, request.framing
         facts = self._facts
-        peer = self._peer
-        if peer is None:
-            address = ip_address(facts.address)
-            peer = self._peer = ForwardedPeer.of(address, facts.tls.group_name, is_trusted=facts.is_trusted)
+        peer = facts.peer
         request_id = (facts.is_trusted and trusted_request_id(framing.fields, peer)) or service.new_request_id()
         exchange = self._exchange = Exchange(self, service, head, framing, request_id)
         admitted = request.admitted(facts.tls, service.runtime.routes)
@@ -331,20 +304,18 @@ class Downstream:
 
     def _log(self, status: int, reason: str | None, request_id: bytes, messages: tuple[int, int] | None = None) -> None:
         """Write the line of this request."""
-        service = self._service
-        progress = Progress(service.stopwatch()) if self._exchange is None else self._exchange.progress
+        service, exchange, request = self._service, self._exchange, self._request
+        progress = Progress(service.stopwatch()) if exchange is None else exchange.progress
         now = service.stopwatch()
-        first_byte = now if progress.first_byte is None else progress.first_byte
-        request = self._request
         service.log(
             RequestRecord(
-                connection=self._record,
+                connection=self._facts.record,
                 target=None if request is None else request.record(with_query=service.runtime.logs_query),
                 time=service.wall_clock(),
                 status=status,
                 request_bytes=progress.request_bytes,
                 response_bytes=progress.response_bytes,
-                first_byte=first_byte - progress.started,
+                first_byte=(now if progress.first_byte is None else progress.first_byte) - progress.started,
                 duration=now - progress.started,
                 upstream=progress.server or None,
                 route=progress.route or None,

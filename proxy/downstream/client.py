@@ -1,0 +1,40 @@
+"""What is known about a client for the life of its connection, as upstreams and the log are told it."""
+
+from ipaddress import ip_address
+
+from proxy.http.headers import ForwardedPeer
+from proxy.observe.access_log import ClientRecord
+from proxy.tls.handshake import Established
+
+
+class ClientFacts:
+    """Settled by the accept and the handshake; what is derived is made when the first request needs it."""
+
+    __slots__ = ("_peer", "_record", "address", "is_trusted", "listener", "tls")
+
+    def __init__(self, address: str, listener: str, tls: Established, is_trusted: bool) -> None:  # noqa: FBT001 - a fact
+        """`is_trusted`: whether the forwarding fields of this peer are believed."""
+        self.address = address
+        self.listener = listener
+        self.tls = tls
+        self.is_trusted = is_trusted
+        self._peer: ForwardedPeer | None = None
+        self._record: ClientRecord | None = None
+
+    @property
+    def peer(self) -> ForwardedPeer:
+        """What upstreams are told."""
+        if self._peer is None:
+            address = ip_address(self.address)
+            self._peer = ForwardedPeer.of(address, self.tls.group_name, is_trusted=self.is_trusted)
+        return self._peer
+
+    @property
+    def record(self) -> ClientRecord:
+        """What the log says in each line."""
+        if self._record is None:
+            tls = self.tls
+            self._record = ClientRecord(
+                self.address, self.listener, tls.server_name, tls.group_name, tls.outcome, tls.is_resumed
+            )
+        return self._record

@@ -1,0 +1,55 @@
+"""What a connection to a server expects of those around it: of the exchange that borrowed it, of the pool that keeps it."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.http.framing import ResponseFraming
+from proxy.http.head import Header, ResponseHead
+from proxy.upstream.failures import UpstreamFailure
+
+if TYPE_CHECKING:
+    from proxy.sockets import SocketStream
+    from proxy.tls.stream import TlsStream
+    from proxy.upstream.connection import UpstreamConnection
+
+
+class Exchange(Protocol):
+    """Whoever borrowed the connection for one request."""
+
+    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """A 1xx response other than 101 came; the final one is still to come."""
+
+    def switched(
+        self, head: ResponseHead, framing: ResponseFraming, stream: "SocketStream | TlsStream", rest: bytes
+    ) -> None:
+        """The upgrade was accepted and verified: the stream is the exchange's now, `rest` came behind the head."""
+
+    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
+        """The final head came."""
+
+    def response_data(self, data: bytes) -> None:
+        """A piece of the body came, chunked coding removed."""
+
+    def response_ended(self, trailers: list[Header]) -> None:
+        """The response is complete and the connection is the pool's again."""
+
+    def response_flushed(self) -> None:
+        """All that one read brought was handed over: send it on."""
+
+    def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
+        """There will be no (more) response. Retryable: the connection was reused and died before a byte came back."""
+
+    def pause_writing(self) -> None:
+        """The server takes no more of the request."""
+
+    def resume_writing(self) -> None:
+        """The server takes the request again."""
+
+
+class Keeper(Protocol):
+    """Where a connection belongs."""
+
+    def returned(self, connection: "UpstreamConnection") -> None:
+        """It can serve another exchange."""
+
+    def closed(self, connection: "UpstreamConnection") -> None:
+        """It is gone."""
