@@ -68,7 +68,7 @@ class Peer:
     def read_to_end(self) -> bytes:
         """Read until the proxy ends the connection, in whatever way."""
         data, self._rest = self._rest, b""
-        with contextlib.suppress(ConnectionResetError, ssl.SSLEOFError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             while piece := self.sock.recv(_READ_BYTES):
                 data += piece
         return data
