@@ -3,10 +3,10 @@
 # ruff: noqa: TID251 - the one place that reads the clock for those that take `now`
 
 import asyncio
+import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ import uvloop
 
 from config.loaded import LoadedConfig
 from config.loader import load, survey
-from config.problems import ConfigError, Problem
+from config.problems import ConfigError, Problem, shown
 from config.schema import LogFormat
 from proxy.generation import Generation, build, provider_module_path
 from proxy.observe.log import Log
@@ -53,18 +53,23 @@ def run(file: Path, log_format: LogFormat | None) -> None:
 
     Raises `ConfigError`, `libssl.InterpreterUnsuitable` or `worker.BindFailed` before anything is served.
     """
-    loaded = load(file)
+    try:
+        loaded = load(file)
+    except ConfigError:
+        raise ConfigError(check(file)) from None  # whoever has to mend it wants to know the rest as well
     capabilities = prepare_openssl(loaded)
 
     def generation_with(tickets: TicketSecrets) -> Generation:
         return build(loaded, capabilities, tickets, _now())
 
     generation = generation_with(TicketSecrets.fresh())
+    writer = _log_writer(loaded)
     sockets = {
         name: [listening_socket(name, bind) for bind in settings.bind]
         for name, settings in loaded.config.listener.items()
     }
-    uvloop.run(_serve(generation, generation_with, capabilities, sockets, log_format or loaded.config.log.format))
+    form = log_format or loaded.config.log.format
+    uvloop.run(_serve(generation, generation_with, capabilities, sockets, writer, form))
 
 
 def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
@@ -73,11 +78,26 @@ def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
     Raises `libssl.InterpreterUnsuitable`.
     """
     providers = loaded.config.openssl.providers
-    with tempfile.TemporaryDirectory(prefix="plexigate-") as directory:
-        path = Path(directory) / "openssl.cnf"
-        path.write_text(openssl_configuration(providers, provider_module_path(loaded)), encoding="utf-8")
-        libssl.load_configuration(path)
+    # in memory: a locked-down service may have no place to write to
+    descriptor = os.memfd_create("openssl.cnf")
+    try:
+        os.write(descriptor, openssl_configuration(providers, provider_module_path(loaded)).encode())
+        libssl.load_configuration(Path(f"/proc/self/fd/{descriptor}"))
+    finally:
+        os.close(descriptor)
     return survey_openssl(providers)
+
+
+def _log_writer(loaded: LoadedConfig) -> LogWriter:
+    settings, queue_lines = loaded.config.log, loaded.config.limits.log_queue_lines
+    if settings.file is None:
+        return LogWriter(sys.stdout.fileno(), queue_lines)
+    try:
+        return LogWriter(loaded.resolve(settings.file), queue_lines)
+    except OSError as error:
+        found = f"{shown(settings.file)}, which cannot be written: {error.strerror}"
+        allowed = "a file that the user of this process may append to or make"
+        raise ConfigError([loaded.error(("log", "file"), found, allowed)]) from error
 
 
 async def _serve(
@@ -85,11 +105,9 @@ async def _serve(
     generation_with: Callable[[TicketSecrets], Generation],
     capabilities: Capabilities,
     sockets: Sockets,
+    writer: LogWriter,
     form: LogFormat,
 ) -> None:
-    log_settings, limits = generation.loaded.config.log, generation.loaded.config.limits
-    target = sys.stdout.fileno() if log_settings.file is None else generation.loaded.resolve(log_settings.file)
-    writer = LogWriter(target, limits.log_queue_lines)
     log = Log(writer, form, has_colours=sys.stdout.isatty())
     worker = Worker(asyncio.get_running_loop(), generation, generation_with, log)
     worker.start(sockets)

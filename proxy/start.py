@@ -13,7 +13,13 @@ def main() -> None:
     """Run the command line."""
     if "OPENSSL_CONF" in os.environ:
         environment = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
-        os.execve(sys.executable, [sys.executable, "-m", "proxy.start", *sys.argv[1:]], environment)  # noqa: S606 - ourselves
+        # -P: whatever lies in the current directory is none of our modules
+        command = [sys.executable, "-P", "-m", "proxy.start", *sys.argv[1:]]
+        os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves
+    try:
+        import ssl  # noqa: F401
+    except ImportError:
+        sys.exit("plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3")
     from proxy.cli import app
 
     app(prog_name="plexigate")

@@ -1,0 +1,108 @@
+"""The entry of the command: no configuration of OpenSSL from the environment, no modules from the current directory."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from proxy import start
+from tests.configurations import Site
+
+# Harmful to a server of TLS 1.3, and obeyed by every program that uses this OpenSSL.
+HARMFUL = """
+openssl_conf = main
+[main]
+ssl_conf = ssl
+[ssl]
+system_default = no_tls_1_3
+[no_tls_1_3]
+MaxProtocol = TLSv1.2
+Groups = P-521
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site.make(tmp_path_factory.mktemp("site"))
+
+
+class Executed(Exception):
+    """The process would be another one now."""
+
+
+def test_process_starts_once_more_without_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, Sequence[str], dict[str, str]]] = []
+
+    def execve(path: str, arguments: Sequence[str], environment: dict[str, str]) -> None:
+        seen.append((path, arguments, environment))
+        raise Executed
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setenv("OPENSSL_CONF", "/etc/evil.cnf")
+    monkeypatch.setenv("KEPT", "as it is")
+    monkeypatch.setattr(sys, "argv", ["plexigate", "run", "a file"])
+    with pytest.raises(Executed):
+        start.main()
+    ((path, arguments, environment),) = seen
+    assert path == sys.executable
+    assert arguments == [sys.executable, "-P", "-m", "proxy.start", "run", "a file"]
+    assert "OPENSSL_CONF" not in environment
+    assert environment["KEPT"] == "as it is"
+
+
+def test_without_it_the_command_runs_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("OPENSSL_CONF", raising=False)
+    monkeypatch.setattr(sys, "argv", ["plexigate", "--version"])
+    with pytest.raises(SystemExit) as caught:
+        start.main()
+    assert not caught.value.code
+    assert capsys.readouterr().out.startswith("plexigate ")
+
+
+def plexigate(*arguments: str, directory: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.executable).with_name("plexigate")), *arguments]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        cwd=directory,
+        env={**os.environ, **environment},
+    )
+
+
+def test_harmful_configuration_is_not_obeyed(site: Site, tmp_path: Path) -> None:
+    harmful = tmp_path / "openssl.cnf"
+    harmful.write_text(HARMFUL)
+    context = "import ssl; print(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).maximum_version.name)"
+    told = subprocess.run(
+        [sys.executable, "-c", context],
+        env={**os.environ, "OPENSSL_CONF": str(harmful)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert told.stdout == "TLSv1_2\n"  # it would be
+    done = plexigate("check", str(site.write(site.minimal)), directory=tmp_path, OPENSSL_CONF=str(harmful))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_modules_in_the_current_directory_are_not_ours(site: Site, tmp_path: Path) -> None:
+    for name in ("ssl.py", "typing.py", "proxy.py"):
+        (tmp_path / name).write_text("raise SystemExit('taken from the current directory')\n")
+    done = plexigate("check", str(site.write(site.minimal)), directory=tmp_path, OPENSSL_CONF="")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_python_without_ssl_is_told_in_one_sentence() -> None:
+    code = "import sys; sys.modules['ssl'] = None; from proxy.start import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3\n"
+    )
