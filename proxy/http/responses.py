@@ -10,6 +10,7 @@ from typing import Final
 from proxy.http.fields import Classified, Fields, classify_in_response, sort_classified
 from proxy.http.head import (
     HeadLimits,
+    MalformedMessage,
     ResponseHead,
     check_response_head,
     parse_response_head,
@@ -37,11 +38,14 @@ class ResponseReader:
     def read(self, raw: bytes, limits: HeadLimits) -> tuple[ResponseHead, Fields]:
         """Parse a head, from its first byte to its CRLF CRLF, and sort its fields. Raises `MalformedMessage` (502)."""
         known = self._known
-        status_line, *lines = raw[:-4].split(b"\r\n")
-        classified = [known[line] for line in lines if line in known]
-        if len(classified) != len(lines) or len(lines) > limits.header_count:
+        lines = raw[:-4].split(b"\r\n")
+        status, reason, minor_version = parse_status_line(lines.pop(0))
+        try:
+            classified = [known[line] for line in lines]
+        except KeyError:
             classified = self._learn(raw, lines, limits)
-        status, reason, minor_version = parse_status_line(status_line)
+        if len(lines) > limits.header_count:
+            raise MalformedMessage(502, "too many header fields in the response")
         return ResponseHead(status, reason, minor_version, ()), sort_classified(classified)
 
     def _learn(self, raw: bytes, lines: list[bytes], limits: HeadLimits) -> list[Classified]:
