@@ -1,12 +1,16 @@
 """What all integration tests share: an authority, and a certificate for localhost that it issued."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.integration.stage", "tests.integration.upstreams")
+pytest.register_assert_rewrite("tests.integration.gateway", "tests.integration.stage", "tests.integration.upstreams")
 
 from tests.certificates import Authority, CertificateFiles  # noqa: E402 - rewritten only from here on
+from tests.integration.gateway import Gateway, Trust, complaints, echo  # noqa: E402 - as above
+from tests.integration.gateway import gateway as running_gateway  # noqa: E402 - as above
+from tests.integration.upstreams import ScriptedServer, scripted  # noqa: E402 - as above
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,24 @@ def authority(certificates: Path) -> Authority:
 def localhost(authority: Authority) -> CertificateFiles:
     """A certificate for localhost and its addresses."""
     return authority.issue("localhost")
+
+
+@pytest.fixture(scope="session")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    """The authorities of the gateway's identities."""
+    return Trust.make(tmp_path_factory.mktemp("trust"))
+
+
+@pytest.fixture(scope="session")
+def echo_server() -> Iterator[ScriptedServer]:
+    """The upstream of the gateway."""
+    with scripted(echo) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gateway(trust: Trust, echo_server: ScriptedServer) -> Iterator[Gateway]:
+    """A proxy with a listener for each level and policy; none of the tests changes it."""
+    with running_gateway(trust.directory, trust, echo_server) as running:
+        yield running
+    assert complaints(running.program.output) == []
