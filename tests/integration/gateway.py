@@ -20,6 +20,7 @@ from tests.programs import Program, plexigate_listeners, program
 PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 SECONDS = 30
 MLDSA = "mldsa-65"
+_CURVES = {"X25519": "x25519", "X448": "x448", "prime256v1": "secp256r1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +145,10 @@ class Said:
     @property
     def group(self) -> str | None:
         """The group that s_client says was negotiated."""
-        found = re.search(r"Negotiated TLS1.3 group: (\S+)", self.output)
-        return None if found is None else found[1]
+        found = re.search(r"^Negotiated TLS1.3 group: ([^<\s]+)", self.output, re.MULTILINE)
+        if found is None:  # a classical one is shown by its curve
+            found = re.search(r"^Peer Temp Key: (?:ECDH, )?(\w+),", self.output, re.MULTILINE)
+        return None if found is None else _CURVES.get(found[1], found[1])
 
     @property
     def cipher_suite(self) -> str | None:
