@@ -139,7 +139,7 @@ class ScriptedServer:
         self.peers.append(peer)
         try:
             self._script(peer)
-        except (EOFError, ConnectionError):
+        except (EOFError, ConnectionError, ssl.SSLError):
             pass  # the proxy is done
         except BaseException as fault:  # noqa: BLE001 - told to the test that wrote the script
             self.faults.append(fault)
