@@ -309,19 +309,19 @@ class Downstream:
         now = service.stopwatch()
         service.log(
             RequestRecord(
-                connection=self._facts.record,
-                target=None if request is None else request.record(with_query=service.runtime.logs_query),
-                time=service.wall_clock(),
-                status=status,
-                request_bytes=progress.request_bytes,
-                response_bytes=progress.response_bytes,
-                first_byte=(now if progress.first_byte is None else progress.first_byte) - progress.started,
-                duration=now - progress.started,
-                upstream=progress.server or None,
-                route=progress.route or None,
-                request_id=request_id.decode(),
-                error=reason,
-                messages=messages,
+                self._facts.record,
+                None if request is None else request.record(with_query=service.runtime.logs_query),
+                service.wall_clock(),
+                status,
+                progress.request_bytes,
+                progress.response_bytes,
+                (now if progress.first_byte is None else progress.first_byte) - progress.started,
+                now - progress.started,
+                progress.server or None,
+                progress.route or None,
+                request_id.decode(),
+                reason,
+                messages,
             )
         )
 

@@ -254,7 +254,8 @@ class Exchange:
         # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
         keep_alive = self.is_request_complete and self._framing.websocket is None and self._client.may_stay
         self._delivery = delivery(self._head, self._framing, framing, keep_alive=keep_alive)
-        self._out.append(downstream_head(head, framing, self._delivery, self._client.date(), self.request_id))
+        date = b"" if b"date" in framing.fields.special else self._client.date()
+        self._out.append(downstream_head(head, framing, self._delivery, date, self.request_id))
 
     def response_data(self, data: bytes) -> None:
         """Frame a piece of the body for the client."""

@@ -275,12 +275,13 @@ def delivery(head: RequestHead, request: RequestFraming, response: ResponseFrami
         persistence = Persistence.KEEP_ALIVE
     else:
         persistence = Persistence.IMPLICIT
-    return Delivery(body, response.length, persistence, _trailers(request, response))
+    trailers = _trailers(response) if request.accepts_trailers else ()
+    return Delivery(body, response.length, persistence, trailers)
 
 
-def _trailers(request: RequestFraming, response: ResponseFraming) -> tuple[bytes, ...]:
-    """Name the trailer fields that the response announces, the client takes, and RFC 9110 6.5.1 does not forbid."""
-    if not request.accepts_trailers or response.body is not BodyKind.CHUNKED:
+def _trailers(response: ResponseFraming) -> tuple[bytes, ...]:
+    """Name the trailer fields that the response announces and RFC 9110 6.5.1 does not forbid."""
+    if response.body is not BodyKind.CHUNKED:
         return ()
     names = (name.lower() for name in list_elements(response.fields.special.get(b"trailer", [])))
     return tuple(name for name in names if is_token(name) and may_be_trailer(name))

@@ -18,6 +18,11 @@ from proxy.http.upgrade import WebSocketOffer
 # RFC 9110 7.6.3: the version in which the message was received, by its minor number.
 _VIA: Final = (b"Via: 1.0 plexigate\r\n", b"Via: 1.1 plexigate\r\n")
 
+_PERSISTENCE_LINES: Final = {
+    Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
+    Persistence.CLOSE: b"Connection: close\r\n",
+}
+
 # Safe in a log line and in a field, long enough for every tracing system.
 _REQUEST_ID: Final = re.compile(rb"[0-9A-Za-z._:=+/@-]{1,128}")
 
@@ -151,48 +156,27 @@ def downstream_head(
 ) -> bytes:
     """Write the head of a final response to the client. `date` is used if the upstream sent none (RFC 9110 6.6.1)."""
     noted = framing.fields.special
-    return b"".join(
-        (
-            _status_line(head),
-            _lines(framing.fields.forwarded),
-            b"" if b"date" in noted else b"Date: %b\r\n" % date,
-            b"" if b"x-request-id" in noted else b"X-Request-Id: %b\r\n" % request_id,
-            _VIA[head.minor_version],
-            _response_body_line(delivery),
-            _persistence_line(delivery.persistence),
-            b"Trailer: %b\r\n" % b", ".join(delivery.trailers) if delivery.trailers else b"",
-            b"\r\n",
-        )
-    )
+    lines = [_status_line(head), _lines(framing.fields.forwarded)]
+    if b"date" not in noted:
+        lines.append(b"Date: %b\r\n" % date)
+    if b"x-request-id" not in noted:
+        lines.append(b"X-Request-Id: %b\r\n" % request_id)
+    lines.append(_VIA[head.minor_version])
+    if delivery.body is BodyKind.CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    elif delivery.length is not None:  # also what a response to HEAD or a 304 only announces
+        lines.append(b"Content-Length: %d\r\n" % delivery.length)
+    if delivery.persistence is not Persistence.IMPLICIT:
+        lines.append(_PERSISTENCE_LINES[delivery.persistence])
+    if delivery.trailers:
+        lines.append(b"Trailer: %b\r\n" % b", ".join(delivery.trailers))
+    lines.append(b"\r\n")
+    return b"".join(lines)
 
 
 def _status_line(head: ResponseHead) -> bytes:
     # RFC 9110 2.5: our own version, not that of the upstream.
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
-
-
-def _response_body_line(delivery: Delivery) -> bytes:
-    match delivery.body:
-        case BodyKind.LENGTH | BodyKind.NONE:
-            return b"Content-Length: %d\r\n" % delivery.length if delivery.length is not None else b""
-        case BodyKind.CHUNKED:
-            return b"Transfer-Encoding: chunked\r\n"
-        case BodyKind.UNTIL_CLOSE:
-            return b""
-        case _:  # pragma: no cover  mypy proves it
-            assert_never(delivery.body)
-
-
-def _persistence_line(persistence: Persistence) -> bytes:
-    match persistence:
-        case Persistence.IMPLICIT:
-            return b""
-        case Persistence.KEEP_ALIVE:
-            return b"Connection: keep-alive\r\n"
-        case Persistence.CLOSE:
-            return b"Connection: close\r\n"
-        case _:  # pragma: no cover  mypy proves it
-            assert_never(persistence)
 
 
 def informational_head(head: ResponseHead, framing: ResponseFraming) -> bytes:

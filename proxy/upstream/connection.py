@@ -137,8 +137,6 @@ class UpstreamConnection:
             # bytes that no request asked for would be taken for the answer to the next one
             self._close()
             return
-        exchange = self._exchange
-        assert exchange is not None  # set in every phase between these two
         self._saw_bytes = True
         self.deadline = self._clock() + self._limits.stall_seconds
         try:
@@ -148,7 +146,8 @@ class UpstreamConnection:
         except UpstreamFailure as failure:
             self._fail(failure.fault, failure.detail)
         else:
-            exchange.response_flushed()
+            if self._exchange is not None:  # one that has ended has flushed by itself
+                self._exchange.response_flushed()
 
     def _receive(self, data: bytes) -> None:
         while self._phase is _Phase.HEAD:

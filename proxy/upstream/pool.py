@@ -147,7 +147,7 @@ class Server:
 
     def returned(self, connection: UpstreamConnection) -> None:
         """Keep the connection for the next exchange, or give it to the one that waits longest."""
-        borrower = self._next_waiting()
+        borrower = self._next_waiting() if self._queue else None
         if borrower is not None:
             borrower.upstream_acquired(connection)
         else:
