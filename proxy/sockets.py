@@ -260,7 +260,8 @@ class SocketStream:
             self._linger.cancel()
             self._linger = None
         self.pause_reading()
-        self._loop.remove_writer(sock)
+        if self._backlog:  # a writer is registered exactly as long as bytes wait for the kernel
+            self._loop.remove_writer(sock)
         self._sock = None
         self._backlog = b""
         sock.close()
