@@ -1,7 +1,6 @@
 """Plexigate as a process in front of servers that a test plays, and the ways in which clients reach it."""
 
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.certificates import Authority, CertificateFiles
@@ -148,10 +146,6 @@ def body_of(completed: "subprocess.CompletedProcess[bytes]") -> bytes:
     """What curl received, which must have succeeded."""
     assert completed.returncode == 0, completed.stderr.decode()
     return completed.stdout
-
-
-long = pytest.mark.skipif("PLEXIGATE_SOAK" not in os.environ, reason="takes long: set PLEXIGATE_SOAK to run it")
-"""The full form of a test whose short form always runs."""
 
 
 def request(*lines: str, start: str = "GET / HTTP/1.1", body: bytes = b"") -> bytes:
