@@ -70,3 +70,9 @@ def test_the_memory_is_bounded_and_goes_on_after_it_was_emptied() -> None:
         _, fields = reader.read(raw, LIMITS)
         assert fields == Fields([(b"Server", b"chat")], [], {b"content-length": [b"%d" % number]})
         assert len(reader._known) <= 1_024
+
+
+def test_known_lines_are_counted_as_well() -> None:
+    reader = ResponseReader()
+    assert understood(b"HTTP/1.1 200 OK\r\nX: 1\r\n\r\n", reader) == ((200, b"OK", 1), Fields([(b"X", b"1")], [], {}))
+    assert understood(b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 7 + b"\r\n", reader) == (502,)

@@ -83,7 +83,7 @@ class Attempt:
         """Check that the client got exactly this alert, unencrypted, then the end; and that the observer heard once."""
         self.loop.settle()
         received = self.wire.received()
-        if reason in (FailureReason.MALFORMED_HELLO, FailureReason.NOT_TLS):
+        if reason in (FailureReason.MALFORMED_HELLO, FailureReason.OLD_VERSION, FailureReason.NOT_TLS):
             received = received.replace(b"\x15\x03\x01", b"\x15\x03\x03", 1)  # as OpenSSL begins its own
         assert received == (b"" if alert is None else alert_record(alert))
         assert self.wire.peer_sees_end
@@ -556,7 +556,8 @@ class TestMalformedHello:
             cut = whole  # these are cut by the record already
         attempt = world.attempt()
         attempt.feed(*cut(data))
-        attempt.refused(alert, FailureReason.MALFORMED_HELLO)
+        is_old = case == "tls_1_2_only"
+        attempt.refused(alert, FailureReason.OLD_VERSION if is_old else FailureReason.MALFORMED_HELLO)
         assert attempt.observer.failures[0].detail
         assert attempt.observer.failures[0].offered_groups == ()
 
