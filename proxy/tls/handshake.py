@@ -23,7 +23,7 @@ from proxy.tls.context import ALPN_PROTOCOLS
 from proxy.tls.groups import GroupPreference, NamedGroup
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome, outcome, refuses
-from proxy.tls.records import ClientHelloReader, HelloError
+from proxy.tls.records import ClientHelloReader, HelloError, HelloFailure
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 
@@ -40,6 +40,7 @@ class FailureReason(StrEnum):
     """Why a handshake ended without a connection; the detail stands beside it."""
 
     NOT_TLS = "not_tls"
+    OLD_VERSION = "old_version"
     MALFORMED_HELLO = "malformed_hello"
     UNRECOGNIZED_NAME = "unrecognized_name"
     NO_APPLICATION_PROTOCOL = "no_application_protocol"
@@ -47,6 +48,13 @@ class FailureReason(StrEnum):
     TLS_ERROR = "tls_error"
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
+
+
+# Nothing is wrong with a client that is only too old, and whoever looks after a proxy wants to know how many there are.
+_REASONS: Final = {
+    HelloFailure.NOT_TLS: FailureReason.NOT_TLS,
+    HelloFailure.OLD_VERSION: FailureReason.OLD_VERSION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +251,7 @@ class Handshake:
         openssls = _alert_in(answer)
         if openssls is None or (openssls in _SAID_FOR_WANT_OF_A_CERTIFICATE and not error.is_not_tls):
             answer = alert_record(error.alert)
-        reason = FailureReason.NOT_TLS if error.is_not_tls else FailureReason.MALFORMED_HELLO
+        reason = _REASONS.get(error.reason, FailureReason.MALFORMED_HELLO)
         self._stream.write(answer)
         self._fail(reason, str(error), AlertDescription(answer[-1]))
         self._end()
