@@ -1,6 +1,7 @@
 """Plexigate as a process in front of servers that a test plays, and the ways in which clients reach it."""
 
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -54,10 +55,10 @@ class Site:
         session.trust_env = False
         return session
 
-    def curl(self, *arguments: str, path: str = "/") -> "subprocess.CompletedProcess[bytes]":
-        """Run curl against a path of the site."""
+    def curl(self, *arguments: str, path: str = "/", url: str = "") -> "subprocess.CompletedProcess[bytes]":
+        """Run curl against a path of the site, or another URL."""
         command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(self.ca), *arguments]
-        return subprocess.run([*command, self.url(path)], capture_output=True, timeout=CURL_SECONDS, check=False)
+        return subprocess.run([*command, url or self.url(path)], capture_output=True, timeout=CURL_SECONDS, check=False)
 
     # -- what it shows
 
@@ -117,9 +118,26 @@ def site(
     certificate: CertificateFiles,
     upstreams: Mapping[str, Upstream],
     extra: str = "",
-    arguments: tuple[str, ...] = (),
+    *,
+    is_pretty: bool = False,
 ) -> Iterator[Site]:
     """Run a proxy; `extra` are further tables of its configuration. It must not have written anything unexpected."""
+    configuration = write_configuration(directory, certificate, upstreams, extra)
+    command = [PLEXIGATE, "run", str(configuration), *(["--log-format", "pretty"] if is_pretty else [])]
+    with program(command, _pretty_listeners if is_pretty else plexigate_listeners) as running:
+        yield Site(running, authority.path)
+    assert is_pretty or complaints(running.output) == []
+
+
+def _pretty_listeners(line: str) -> dict[str, list[str]] | None:
+    found = re.match(r"listener (\S+): (\S+)", line)
+    return found and {found[1]: [found[2]]}
+
+
+def write_configuration(
+    directory: Path, certificate: CertificateFiles, upstreams: Mapping[str, Upstream], extra: str = ""
+) -> Path:
+    """Write a configuration with one identity, which is localhost's."""
     listeners = "" if "[listener.public]" in extra else '[listener.public]\nbind = "127.0.0.1:0"\n'
     text = (
         f"{listeners}{extra}\n[identity.local]\nnames = {json.dumps(['localhost', '127.0.0.1'])}\n"
@@ -129,12 +147,9 @@ def site(
         path = upstream.path or f"/{name}"
         text += f"[upstream.{name}]\nservers = {json.dumps(upstream.servers)}\n{upstream.settings}\n"
         text += f'[[route]]\nhost = "localhost"\npath = "{path}"\nupstream = "{name}"\n{upstream.route}\n'
-    number = len(list(directory.glob("site-*.toml")))
-    configuration = directory / f"site-{number}.toml"
+    configuration = directory / f"site-{len(list(directory.glob('site-*.toml')))}.toml"
     configuration.write_text(text)
-    with program([PLEXIGATE, "run", str(configuration), *arguments], plexigate_listeners) as running:
-        yield Site(running, authority.path)
-    assert complaints(running.output) == []
+    return configuration
 
 
 def complaints(output: list[str]) -> list[str]:
