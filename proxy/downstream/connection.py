@@ -174,7 +174,7 @@ class Downstream:
         self._inbox.take()
         self._state = _State.EXCHANGE
         self._wants_end = True
-        self.refuse(Refusal(error.status, error.reason, "malformed_request"))
+        self.refuse(Refusal(error.status, error.reason, f"malformed_request: {error.reason}"))
 
     # -- bodies
 
@@ -187,7 +187,7 @@ class Downstream:
             if exchange.has_responded:
                 self.cut(error.reason)
             else:
-                self.refuse(Refusal(error.status, error.reason, "malformed_body"))
+                self.refuse(Refusal(error.status, error.reason, f"malformed_body: {error.reason}"))
             return False
         if excess:
             self._hold(excess)
