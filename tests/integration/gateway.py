@@ -183,14 +183,15 @@ class Said:
 def gateway(
     directory: Path,
     trust: Trust,
-    upstream: ScriptedServer,
+    upstream: ScriptedServer | str,
     listeners: str = LISTENERS,
     limit: Mapping[str, float] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
-    """Run a proxy."""
+    """Run a proxy in front of an upstream, or of what is at a URL."""
+    url = upstream if isinstance(upstream, str) else upstream.url
     configuration = directory / f"gateway-{len(list(directory.glob('gateway-*.toml')))}.toml"
-    configuration.write_text(listeners + trust.identities() + routes(upstream.url) + limits(limit or {}))
+    configuration.write_text(listeners + trust.identities() + routes(url) + limits(limit or {}))
     with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, environment) as running:
         yield Gateway(running, trust)
 

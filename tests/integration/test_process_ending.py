@@ -1,0 +1,204 @@
+"""How the process ends: what is under way is finished, what is idle is closed, and nobody waits longer than they want to."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import pytest
+import websockets.sync.server
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import connect
+
+from tests.configurations import listener
+from tests.hostile.client import End
+from tests.integration.gateway import PLEXIGATE, Gateway, Trust, complaints, events, gateway
+from tests.integration.upstreams import Peer, ScriptedServer, scripted
+from tests.programs import program
+
+SECONDS = 10.0
+REQUEST = b"GET %s HTTP/1.1\r\nHost: chat.test\r\n\r\n"
+PUBLIC = listener("standard")
+
+
+@dataclass
+class Slow:
+    """An upstream that answers `/slow` when it is told to."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    answer: threading.Event = field(default_factory=threading.Event)
+
+    def script(self, peer: Peer) -> None:
+        """Play it."""
+        while True:
+            message = peer.read_request()
+            if message.target == "/slow":
+                self.asked.set()
+                assert self.answer.wait(SECONDS)
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+
+
+@pytest.fixture
+def slow() -> Slow:
+    return Slow()
+
+
+@pytest.fixture
+def slow_server(slow: Slow) -> Iterator[ScriptedServer]:
+    with scripted(slow.script) as server:
+        yield server
+        slow.answer.set()
+
+
+def ended(pid: int) -> None:
+    """Wait until a process is gone, or only its parent has not noticed yet."""
+    deadline = monotonic() + SECONDS
+    while monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                continue
+        return
+    raise AssertionError(f"process {pid} does not end")
+
+
+def refuses(running: Gateway) -> bool:
+    """Whether nobody listens any more."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", running.port())) != 0
+
+
+def wait_until_refused(running: Gateway) -> None:
+    """Wait until the signal has arrived."""
+    deadline = monotonic() + SECONDS
+    while not refuses(running):
+        assert monotonic() < deadline
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_request_under_way_is_answered_and_idle_connections_are_closed(
+    trust: Trust, slow: Slow, slow_server: ScriptedServer, tmp_path: Path, number: int
+) -> None:
+    with (
+        gateway(tmp_path, trust, slow_server, PUBLIC, {"linger_seconds": 0.2}) as running,
+        running.connect() as busy,
+        running.connect() as idle,
+    ):
+        idle.send(REQUEST % b"/quick")
+        assert idle.read_response().status == 200
+        busy.send(REQUEST % b"/slow")
+        assert slow.asked.wait(SECONDS)
+
+        os.kill(running.program.pid, number)
+        assert idle.await_end() is End.CLEAN
+        wait_until_refused(running)
+        slow.answer.set()
+        response = busy.read_response()
+        assert bytes(response.body) == b"done"
+        assert response.values("Connection") == ["close"]
+        assert busy.await_end() is End.CLEAN
+        ended(running.program.pid)
+    assert complaints(running.program.output) == []
+    (stopped,) = events(running.program.output, "stopped")
+    assert stopped["requests"] == [{"listener": "standard", "status": "2xx", "count": 2}]
+
+
+def test_second_signal_ends_at_once(trust: Trust, slow: Slow, slow_server: ScriptedServer, tmp_path: Path) -> None:
+    with gateway(tmp_path, trust, slow_server, PUBLIC) as running, running.connect() as busy:
+        busy.send(REQUEST % b"/slow")
+        assert slow.asked.wait(SECONDS)
+        os.kill(running.program.pid, signal.SIGTERM)
+        wait_until_refused(running)
+        os.kill(running.program.pid, signal.SIGTERM)
+        begun = monotonic()
+        ended(running.program.pid)
+        assert monotonic() - begun < 3
+        assert busy.read_to_end() == b""
+        assert busy.end in (End.CUT, End.RESET)
+    assert len(events(running.program.output, "stopped")) == 1
+
+
+def test_drain_takes_no_longer_than_its_limit(
+    trust: Trust, slow: Slow, slow_server: ScriptedServer, tmp_path: Path
+) -> None:
+    with (
+        gateway(tmp_path, trust, slow_server, PUBLIC, {"drain_seconds": 0.3}) as running,
+        running.connect() as busy,
+    ):
+        busy.send(REQUEST % b"/slow")
+        assert slow.asked.wait(SECONDS)
+        begun = monotonic()
+        os.kill(running.program.pid, signal.SIGTERM)
+        ended(running.program.pid)
+        assert 0.3 <= monotonic() - begun < 3
+    assert len(events(running.program.output, "stopped")) == 1
+
+
+def test_handshake_under_way_does_not_hold_it_up(trust: Trust, echo_server: ScriptedServer, tmp_path: Path) -> None:
+    with gateway(tmp_path, trust, echo_server, PUBLIC) as running, running.tcp() as sock:
+        sock.sendall(b"\x16\x03\x01")
+        running.s_client()  # by then the other connection was accepted
+        begun = monotonic()
+        os.kill(running.program.pid, signal.SIGTERM)
+        ended(running.program.pid)
+        assert monotonic() - begun < 3
+    assert len(events(running.program.output, "stopped")) == 1
+
+
+def test_websocket_is_asked_to_come_again(trust: Trust, tmp_path: Path) -> None:
+    """Status 1012, service restart, between two frames; its server sees an orderly end as well."""
+    seen: list[int] = []
+
+    def echo(socket: websockets.sync.server.ServerConnection) -> None:
+        try:
+            for message in socket:
+                socket.send(message)
+        except ConnectionClosedError:
+            pass
+        finally:
+            if socket.protocol.close_rcvd is not None:
+                seen.append(socket.protocol.close_rcvd.code)
+
+    with websockets.sync.server.serve(echo, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        upstream = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+        with gateway(tmp_path, trust, upstream, PUBLIC, {"drain_seconds": 0.4}) as running:
+            sock = running.tcp()
+            with connect(
+                "wss://chat.test/gateway", sock=sock, ssl=trust.classical.client_context(), proxy=None
+            ) as client:
+                client.send("hello")
+                assert client.recv(SECONDS) == "hello"
+                os.kill(running.program.pid, signal.SIGTERM)
+                with pytest.raises(ConnectionClosedError) as caught:
+                    client.recv(SECONDS)
+            ended(running.program.pid)
+        server.shutdown()
+        thread.join(SECONDS)
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1012
+    assert seen == [1001]
+    entry = next(json.loads(line) for line in running.program.output if '"status":101' in line)
+    assert (entry["messages_in"], entry["messages_out"]) == (1, 1)
+
+
+def test_people_are_told_what_is_offered_and_what_happened(
+    trust: Trust, echo_server: ScriptedServer, tmp_path: Path
+) -> None:
+    with gateway(tmp_path, trust, echo_server, PUBLIC):
+        configuration = str(next(tmp_path.glob("*.toml")))
+    command = [PLEXIGATE, "run", "--log-format", "pretty", configuration]
+    with program(command, lambda line: line.startswith("  modern") or None) as running:
+        pass
+    lines = running.output
+    assert lines[0].startswith("OpenSSL 3.")
+    assert lines[1].startswith("listener standard: 127.0.0.1:")
+    assert "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024 / X25519" in lines[2]
+    assert "  dual  ecdsa-p256, mldsa-65" in lines
+    assert lines[-1] == "stopped: 0 requests; handshakes: none; failures: 0"
