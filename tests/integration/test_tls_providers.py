@@ -1,0 +1,150 @@
+"""Providers that the configuration names, and the groups of oqs-provider, for real wherever it is installed."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.configurations import listener
+from tests.integration.gateway import PLEXIGATE, Gateway, Said, Trust, events, gateway
+from tests.integration.upstreams import ScriptedServer
+from tests.programs import plexigate_listeners, program
+
+OQS = "oqsprovider"
+_LIST = """
+import json, sys
+from pathlib import Path
+from proxy.tls import capabilities, libssl
+from proxy.tls.groups import KNOWN
+Path(sys.argv[1]).write_text(capabilities.openssl_configuration(["oqsprovider"], None))
+libssl.load_configuration(Path(sys.argv[1]))
+found = set(capabilities.survey(("oqsprovider",)).groups.values()) - set(KNOWN.values())
+print(json.dumps(sorted((group.name, group.code_point, group.kind) for group in found)))
+"""
+
+
+def providers(*names: str) -> str:
+    return f"[openssl]\nproviders = {json.dumps(names)}\n"
+
+
+def test_named_provider_is_loaded_and_reported(trust: Trust, echo_server: ScriptedServer, tmp_path: Path) -> None:
+    """`legacy` comes with every OpenSSL, and nothing loads it that was not asked to."""
+    with gateway(tmp_path, trust, echo_server, listener("standard") + providers("legacy")) as running:
+        assert "legacy.so" in Path(f"/proc/{running.program.pid}/maps").read_text()
+        assert running.s_client("-groups", "X25519MLKEM768").is_established
+    (ready,) = events(running.program.output, "ready")
+    assert ready["providers"] == ["default", "legacy"]
+
+
+def test_module_path_may_name_another_place(trust: Trust, echo_server: ScriptedServer, tmp_path: Path) -> None:
+    said = subprocess.run(["openssl", "version", "-m"], capture_output=True, text=True, check=True).stdout
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "renamed.so").symlink_to(Path(said.split('"')[1]) / "legacy.so")
+    text = listener("standard") + '[openssl]\nproviders = ["renamed"]\nmodule_path = "modules"\n'
+    with gateway(tmp_path, trust, echo_server, text) as running:
+        assert running.s_client("-groups", "X25519MLKEM768").is_established
+    (ready,) = events(running.program.output, "ready")
+    assert ready["providers"] == ["default", "renamed"]
+
+
+# -- oqs-provider
+
+
+def is_installed() -> bool:
+    """Whether OpenSSL finds the module where it looks for modules."""
+    command = ["openssl", "list", "-providers", "-provider", OQS]
+    return OQS in subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What the provider has that OpenSSL lacks, by kind."""
+
+    hybrid: tuple[str, ...]
+    post_quantum: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> Groups:
+    if not is_installed():
+        pytest.skip(f"{OQS} not installed")
+    path = tmp_path_factory.mktemp("oqs") / "openssl.cnf"
+    done = subprocess.run(
+        [sys.executable, "-c", _LIST, str(path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    found = json.loads(done.stdout)
+    return Groups(
+        tuple(name for name, _, kind in found if kind == "hybrid"),
+        tuple(name for name, _, kind in found if kind == "post_quantum"),
+    )
+
+
+@pytest.fixture(scope="module")
+def oqs(
+    groups: Groups, trust: Trust, echo_server: ScriptedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A proxy that offers everything that the provider has."""
+    listeners = (
+        listener("standard", groups=[[*groups.hybrid], ["X25519MLKEM768"], ["X25519"]])
+        + listener("pure", groups=[[*groups.hybrid, *groups.post_quantum]], pq="require")
+        + providers(OQS)
+    )
+    with gateway(tmp_path_factory.mktemp("gateway"), trust, echo_server, listeners) as running:
+        yield running
+
+
+def s_client(running: Gateway, *arguments: str, on: str = "standard") -> Said:
+    return running.s_client("-provider", OQS, "-provider", "default", *arguments, on=on)
+
+
+def test_oqs_is_reported_with_its_groups(oqs: Gateway, groups: Groups) -> None:
+    (ready,) = events(oqs.program.output, "ready")
+    assert ready["providers"] == ["default", OQS]
+    assert ready["offers"]["standard"]["groups"] == f"{':'.join(groups.hybrid)} / X25519MLKEM768 / X25519"
+
+
+def test_oqs_hybrid_is_negotiated_and_counts_as_one(oqs: Gateway, groups: Groups) -> None:
+    for group in groups.hybrid:
+        said = s_client(oqs, "-groups", group)
+        assert said.group == group
+        assert said.is_established
+    said = s_client(oqs, "-groups", groups.hybrid[0], on="pure")
+    assert said.is_established
+
+
+def test_oqs_hybrid_is_reached_by_a_retry(oqs: Gateway, groups: Groups) -> None:
+    said = s_client(oqs, "-groups", f"{groups.hybrid[-1]}:*X25519")
+    assert said.group == groups.hybrid[-1]
+    assert said.server_hellos == 2
+
+
+def test_oqs_pure_group_satisfies_a_listener_that_requires_pq(oqs: Gateway, groups: Groups) -> None:
+    for group in groups.post_quantum:
+        assert s_client(oqs, "-groups", group, on="pure").group == group
+    assert s_client(oqs, "-groups", "X25519", on="pure").alert == 40
+
+
+def test_oqs_client_without_it_still_gets_ours(oqs: Gateway) -> None:
+    assert oqs.s_client("-groups", "X25519MLKEM768:X25519").group == "X25519MLKEM768"
+    assert oqs.s_client("-groups", "X25519").group == "x25519"
+
+
+def test_oqs_group_is_unknown_without_the_provider(groups: Groups, trust: Trust, tmp_path: Path) -> None:
+    path = tmp_path / "without.toml"
+    path.write_text(listener("standard", groups=[*groups.hybrid]) + trust.identities())
+    done = subprocess.run([PLEXIGATE, "check", str(path)], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert f"there is no key exchange group '{groups.hybrid[0]}'" in " ".join(done.stdout.split())
+
+
+def test_oqs_is_not_needed_by_other_listeners(trust: Trust, tmp_path: Path, groups: Groups) -> None:
+    """It is only loaded where it is named."""
+    del groups
+    path = tmp_path / "plain.toml"
+    path.write_text(listener("standard") + trust.identities())
+    with program([PLEXIGATE, "run", str(path)], plexigate_listeners) as running:
+        assert OQS not in Path(f"/proc/{running.pid}/maps").read_text()
