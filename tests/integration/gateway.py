@@ -78,6 +78,7 @@ def routes(upstream: str) -> str:
 
 def echo(peer: Peer) -> None:
     """Answer with what the proxy said about the connection; `/cut` never ends."""
+    peer.sock.settimeout(None)  # between two tests the proxy may have nothing to ask for a long time
     while True:
         message = peer.read_request(is_peer_trusted=True)  # clients come from ::1, too
         body = json.dumps({"target": message.target, "group": message.values("X-TLS-Group")}).encode()

@@ -117,7 +117,7 @@ def test_second_signal_ends_at_once(trust: Trust, slow: Slow, slow_server: Scrip
         os.kill(running.program.pid, signal.SIGTERM)
         begun = monotonic()
         ended(running.program.pid)
-        assert monotonic() - begun < 3
+        assert monotonic() - begun < 10
         assert busy.read_to_end() == b""
         assert busy.end in (End.CUT, End.RESET)
     assert len(events(running.program.output, "stopped")) == 1
@@ -135,7 +135,7 @@ def test_drain_takes_no_longer_than_its_limit(
         begun = monotonic()
         os.kill(running.program.pid, signal.SIGTERM)
         ended(running.program.pid)
-        assert 0.3 <= monotonic() - begun < 3
+        assert 0.3 <= monotonic() - begun < 10
     assert len(events(running.program.output, "stopped")) == 1
 
 
@@ -146,7 +146,7 @@ def test_handshake_under_way_does_not_hold_it_up(trust: Trust, echo_server: Scri
         begun = monotonic()
         os.kill(running.program.pid, signal.SIGTERM)
         ended(running.program.pid)
-        assert monotonic() - begun < 3
+        assert monotonic() - begun < 10
     assert len(events(running.program.output, "stopped")) == 1
 
 
