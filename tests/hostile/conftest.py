@@ -1,0 +1,110 @@
+"""One recorder for all hostile tests, and a running proxy for each set of limits."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.hostile.scene", "tests.hostile.client", "tests.hostile.recorder")
+
+from tests.hostile.recorder import Recorder  # noqa: E402 - rewritten only from here on
+from tests.hostile.scene import DOORS, TRUSTING, Proxy, Scene, proxy, write_certificates  # noqa: E402
+
+HURRIED = {
+    "handshake_seconds": 0.3,
+    "head_seconds": 0.3,
+    "keep_alive_seconds": 0.3,
+    "body_idle_seconds": 0.3,
+    "write_idle_seconds": 0.3,
+    "websocket_idle_seconds": 0.3,
+    "websocket_close_seconds": 0.3,
+    "linger_seconds": 0.2,
+}
+"""Every time as short as it can be tested: the deadlines are looked at four times a second."""
+
+HURRIED_UPSTREAM = {"first_byte_seconds": 1.0, "stall_seconds": 1.0, "idle_seconds": 0.3}
+"""Longer than a client may take for its body, so that it is clear who was late."""
+
+NARROW = {
+    "connections_per_address": 8,
+    "websocket_message_bytes": 1_000,
+    "websocket_fragments": 8,
+    "early_responses": 2,
+    "pipelined_bytes": 4_096,
+    "response_head_bytes": 2_048,
+    "response_header_count": 16,
+}
+
+
+@pytest.fixture(scope="session")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The certificates that clients trust; beside them are those of the identities, with their keys."""
+    return write_certificates(tmp_path_factory.mktemp("hostile"))
+
+
+@pytest.fixture(scope="session")
+def recorder() -> Iterator[Recorder]:
+    """The upstream of all proxies."""
+    recorder = Recorder(DOORS, [TRUSTING])
+    yield recorder
+    recorder.stop()
+
+
+@pytest.fixture(scope="session")
+def impostor() -> Iterator[socket.socket]:
+    """Where the proxies look for an upstream over TLS; a test does with it what it likes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+        yield listening
+
+
+@pytest.fixture(scope="session")
+def ports(recorder: Recorder, impostor: socket.socket) -> dict[str, int]:
+    """The ports of all upstreams."""
+    return {**recorder.ports, "impostor": impostor.getsockname()[1]}
+
+
+@pytest.fixture(scope="session")
+def default_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
+    """A proxy with the limits that it has of its own."""
+    with proxy(trusted, ports, {}, {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hurried_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
+    """A proxy that waits for nobody."""
+    with proxy(trusted, ports, HURRIED, HURRIED_UPSTREAM) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def narrow_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
+    """A proxy with small limits on numbers and sizes."""
+    with proxy(trusted, ports, NARROW, {"connections": 2, "waiting": 2, "wait_seconds": 0.3}) as running:
+        yield running
+
+
+@pytest.fixture
+def scene(default_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
+    """The usual proxy."""
+    yield from _scene(default_proxy, recorder)
+
+
+@pytest.fixture
+def hurried(hurried_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
+    """The proxy that waits for nobody."""
+    yield from _scene(hurried_proxy, recorder)
+
+
+@pytest.fixture
+def narrow(narrow_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
+    """The proxy with small limits."""
+    yield from _scene(narrow_proxy, recorder)
+
+
+def _scene(running: Proxy, recorder: Recorder) -> Iterator[Scene]:
+    scene = Scene(running, recorder)
+    yield scene
+    scene.check()
