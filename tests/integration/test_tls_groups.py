@@ -102,3 +102,15 @@ def test_browser_like_curl_gets_the_hybrid(gateway: Gateway) -> None:
     said = gateway.curl("--verbose")
     assert said.status == 0, said.errors
     assert "X25519MLKEM768" in said.errors
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-maxfraglen", "512"), ("-no_middlebox",), ("-no_middlebox", "-groups", "X25519MLKEM768:*x25519"), ("-status",)],
+    ids=lambda arguments: "".join(arguments),
+)
+def test_group_is_found_however_the_server_hello_looks(gateway: Gateway, arguments: tuple[str, ...]) -> None:
+    """Cut into small records because the client asked for that, or without what only middleboxes need."""
+    say = "GET / HTTP/1.1\r\nHost: chat.test\r\nConnection: close\r\n\r\n"
+    said = gateway.s_client(*arguments, "-ign_eof", say=say)
+    assert '"group": ["X25519MLKEM768"]' in said.output

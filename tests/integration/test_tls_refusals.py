@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from proxy.tls.alerts import AlertDescription as A
-from tests.integration.gateway import Gateway, Said, events
-from tests.integration.upstreams import unused_port
+from tests.configurations import listener
+from tests.integration.gateway import Gateway, Said, Trust, events, gateway
+from tests.integration.upstreams import ScriptedServer, unused_port
 from tests.programs import program
 from tests.proxy.tls import hellos
 
@@ -127,6 +128,24 @@ def test_curl_without_tls_is_told_at_once(gateway: Gateway) -> None:
         lambda output: next((one for one in events(output, "handshake_failed") if one["reason"] == "not_tls"), None)
     )
     assert entry["name"] is None
+
+
+def test_client_that_dawdles_is_left(trust: Trust, echo_server: ScriptedServer, tmp_path: Path) -> None:
+    """Silent, or half a hello, or all but its Finished: each has the time of the handshake, and no more."""
+    hello = hellos.peer(hellos.client_context("X25519")).answer(b"")
+    with gateway(
+        tmp_path, trust, echo_server, listener("standard", default="chat"), {"handshake_seconds": 0.3}
+    ) as fast:
+        socks = [fast.tcp() for _ in range(3)]
+        socks[1].sendall(hello[:100])
+        socks[2].sendall(hello)
+        for sock in socks:
+            while sock.recv(10_000):
+                pass
+            sock.close()
+    (stopped,) = events(fast.program.output, "stopped")
+    assert stopped["failures"] == [{"listener": "standard", "reason": "timeout", "count": 3}]
+    assert [entry["alert"] for entry in events(fast.program.output, "handshake_failed")] == [None] * 3
 
 
 def test_silent_client_holds_up_nobody(gateway: Gateway) -> None:
