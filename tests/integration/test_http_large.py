@@ -74,7 +74,9 @@ def test_upload_to_a_slow_server(proxy: Site, port: int, *, is_chunked: bool) ->
         stood_at.append(progress.standstill())
         got = 0
         while got < SIZE:
-            got += len(peer.read_some())
+            piece = peer.read_some()
+            assert piece
+            got += len(piece)
         peer.send(OK)
         peer.read_to_end()
 
