@@ -29,6 +29,7 @@ class LimitsConfig(BaseModel):
     client_hello_bytes: int = _whole(65_536, least=_KIB, most=_MIB)
     handshake_seconds: float = _seconds(10.0, most=600.0)
     handshakes_in_flight: int = _whole(1_000, least=1, most=1_000_000)
+    handshakes_per_address: int = _whole(100, least=1, most=1_000_000)
     key_updates_per_minute: int = _whole(32, least=1, most=1_000_000)
     tls_ticket_rotation_hours: float = Field(default=12.0, ge=0.01, le=168.0, strict=True, allow_inf_nan=False)
 

@@ -127,6 +127,8 @@ def _missing_directories(loaded: LoadedConfig) -> list[Problem]:
         problems.append(_no_directory(loaded, ("openssl", "module_path"), openssl.module_path))
     if log.file is not None and not loaded.resolve(log.file).parent.is_dir():
         problems.append(_no_directory(loaded, ("log", "file"), log.file))
+    elif log.file is not None and loaded.resolve(log.file).is_dir():
+        problems.append(loaded.error(("log", "file"), f"{shown(log.file)}, which is a directory", "the path of a file"))
     return problems
 
 

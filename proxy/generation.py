@@ -199,6 +199,7 @@ class _Building:
                 limits.connections,
                 limits.connections_per_address,
                 limits.handshakes_in_flight,
+                limits.handshakes_per_address,
                 limits.handshake_seconds,
             ),
             trusted_peers=settings.trusted_peers,

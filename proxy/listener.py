@@ -35,6 +35,7 @@ class ListenerLimits:
     connections: int
     connections_per_address: int
     handshakes_in_flight: int
+    handshakes_per_address: int
     handshake_seconds: float
 
 
@@ -76,6 +77,7 @@ class Listener:
         self._open = 0
         self._in_flight = 0
         self._per_address: Counter[str] = Counter()
+        self._handshakes_per_address: Counter[str] = Counter()
 
     @property
     def addresses(self) -> list[str]:
@@ -126,29 +128,32 @@ class Listener:
         sock.settimeout(0)
         self._open += 1
         self._in_flight += 1
-        self._per_address[address] += 1
+        network = _network(address)
+        self._per_address[network] += 1
+        self._handshakes_per_address[network] += 1
         _Arrival(self, self._services, address).begin(sock, self._view)
 
     def _over_limit(self, address: str) -> str | None:
-        limits = self.runtime.limits
+        limits, network = self.runtime.limits, _network(address)
         if self._open >= limits.connections:
             return "connections"
         if self._in_flight >= limits.handshakes_in_flight:
             return "handshakes_in_flight"
-        if self._per_address[address] >= limits.connections_per_address:
+        if self._per_address[network] >= limits.connections_per_address:
             return "connections_per_address"
+        if self._handshakes_per_address[network] >= limits.handshakes_per_address:
+            return "handshakes_per_address"
         return None
 
-    def handshake_over(self) -> None:
+    def handshake_over(self, address: str) -> None:
         """One handshake less is under way."""
         self._in_flight -= 1
+        _count_down(self._handshakes_per_address, _network(address))
 
     def closed(self, address: str) -> None:
         """One connection less is open."""
         self._open -= 1
-        self._per_address[address] -= 1
-        if not self._per_address[address]:
-            del self._per_address[address]
+        _count_down(self._per_address, _network(address))
 
 
 class _Arrival:
@@ -201,7 +206,19 @@ class _Arrival:
 
     def _over(self) -> None:
         self._services.deadlines.forget(self._handshake)
-        self._listener.handshake_over()
+        self._listener.handshake_over(self._address)
+
+
+def _network(address: str) -> str:
+    """What counts as one address: an IPv6 host has a /64 to choose from."""
+    return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
+
+
+def _count_down(counts: Counter[str], key: str) -> None:
+    """Keep no entry for what is not there any more."""
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]
 
 
 def _is_in(peer: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:

@@ -148,7 +148,10 @@ class SocketStream:
         """Lingering: take and forget, so that the kernel does not answer unread bytes with a reset that eats our last ones."""
         self._discard_left -= count
         if count == 0 or self._discard_left < 0:
-            self._lose(None)
+            if self._backlog:
+                self.pause_reading()  # the peer may still take what it has not got yet; after that we come back to it
+            else:
+                self._lose(None)
 
     # -- writing
 
@@ -179,7 +182,7 @@ class SocketStream:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._lose(error)
+            self._read_out(error)
             return
         self._backlog = self._backlog[sent:]
         if self._backlog:

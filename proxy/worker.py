@@ -1,6 +1,7 @@
 """One process that serves: its loop, its listeners, the signals that end it."""
 
 import asyncio
+import contextlib
 import signal
 import socket
 import time
@@ -27,6 +28,10 @@ from proxy.upstream.pool import PoolResources
 READ_BUFFER_BYTES: Final = 65_536
 _BACKLOG: Final = 4_096
 _HOUR: Final = 3_600.0
+# After a rotation that failed: soon enough that tickets do not outlive their secret by much.
+_ROTATION_RETRY_SECONDS: Final = 300.0
+# For what was cut at the end of a drain to leave the process.
+_LAST_WORDS_SECONDS: Final = 1.0
 
 
 class BindFailed(Exception):
@@ -123,8 +128,9 @@ class Worker:
         ]
 
     async def serve(self) -> None:
-        """Run until SIGTERM or SIGINT, then drain; a second signal ends at once."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Run until SIGTERM, SIGINT or SIGHUP, then drain; a second signal ends at once."""
+        # a closed terminal (SIGHUP) ends it as well, in the same orderly way
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             self._loop.add_signal_handler(number, self._stop.set)
         self._loop.set_exception_handler(self._callback_failed)
         self._tasks.start(self._rotate_regularly())
@@ -134,26 +140,28 @@ class Worker:
         self._event({"event": "stopped", **self.counters.snapshot()}, f"stopped: {self.counters.summary()}")
 
     async def _rotate_regularly(self) -> None:
+        regular = seconds = self._generation.loaded.config.limits.tls_ticket_rotation_hours * _HOUR
         while True:
-            await asyncio.sleep(self._generation.loaded.config.limits.tls_ticket_rotation_hours * _HOUR)
-            await self.rotate_tickets()
+            await asyncio.sleep(seconds)
+            seconds = regular if await self.rotate_tickets() else min(regular, _ROTATION_RETRY_SECONDS)
 
-    async def rotate_tickets(self) -> None:
+    async def rotate_tickets(self) -> bool:
         """Seal session tickets by a new secret from now on, and accept those of the one before it.
 
         Contexts never change, so the listeners get new ones. Where they cannot be built (a key file that has gone since the
-        start) the old ones go on and the next rotation tries again.
+        start) the old ones go on, and False is answered.
         """
         tickets = self._tickets.rotated(TicketSecrets.fresh().current)
         try:
             generation = await asyncio.to_thread(self._build, tickets)
         except ConfigError as error:
             self._event({"event": "ticket_rotation_failed", "detail": str(error)}, f"ticket rotation failed: {error}")
-            return
+            return False
         self._tickets = tickets
         for listener in self._listeners:
             listener.runtime = generation.listeners[listener.runtime.name]
         self._event({"event": "tickets_rotated"}, "session ticket keys rotated")
+        return True
 
     async def _drain(self) -> None:
         """Stop accepting, let what is under way finish, then close what is left."""
@@ -165,6 +173,10 @@ class Worker:
         _, unfinished = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in unfinished:
             task.cancel()
+        self._http.give_up("the time to drain is over")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await quiet.wait()
         await self._tasks.cancel_all()
         self._deadlines.stop()
 

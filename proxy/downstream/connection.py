@@ -141,9 +141,11 @@ class Downstream:
             self._begin(request)
         elif self._peer_ended:
             self._end()
-        elif self._state is _State.IDLE and self._inbox.holds_a_beginning:
-            self._state = _State.HEAD
-            self.deadline = self._service.clock() + limits.head_seconds
+        else:
+            self._resume_reading()
+            if self._state is _State.IDLE and self._inbox.holds_a_beginning:
+                self._state = _State.HEAD
+                self.deadline = self._service.clock() + limits.head_seconds
 
     def _begin(self, request: Request) -> None:
         service = self._service
@@ -199,7 +201,12 @@ class Downstream:
         exchange = self._exchange
         if self._is_write_paused:
             return
-        if exchange is not None and not exchange.is_request_complete and self._is_reading:
+        if (
+            exchange is not None
+            and not exchange.is_request_complete
+            and not exchange.holds_client_back
+            and self._is_reading
+        ):
             self.deadline = self._service.clock() + self._service.runtime.limits.body_idle_seconds
         else:
             self.deadline = NEVER
@@ -288,12 +295,12 @@ class Downstream:
         self._state = _State.TUNNEL
         exchange = self._exchange
         assert exchange is not None  # its caller
-        self._forget()
         if self._is_write_paused:
             stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
         tunnel = Tunnel(self._service, self._stream, stream, extensions, self._tunnel_ended)
+        self._resume_reading()  # first: the tunnel may pause it at once
         tunnel.begin(from_client=self._inbox.take(), from_upstream=rest)
-        self._resume_reading()
+        self._forget()  # last: a drain must not find that nobody is left in between
 
     def _tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
         assert self._exchange is not None  # kept for its figures
@@ -340,8 +347,10 @@ class Downstream:
     def _await_request(self) -> None:
         """Wait for the next request, or go on with what was pipelined, in a turn of its own so that others have theirs."""
         self._state = _State.IDLE
-        self.deadline = self._service.clock() + self._service.runtime.limits.keep_alive_seconds
-        self._resume_reading()
+        limits = self._service.runtime.limits
+        self.deadline = self._service.clock() + limits.keep_alive_seconds
+        if len(self._inbox) <= limits.pipelined_bytes:
+            self._resume_reading()
         if self._inbox:
             self._service.loop.call_soon(self._continue)
 
@@ -375,6 +384,13 @@ class Downstream:
         self._wants_end = True
         if self._state is _State.IDLE:
             self._end()
+
+    def give_up(self, reason: str) -> None:
+        """End now, whatever is under way, so that the client sees that it is cut."""
+        if self._exchange is not None:
+            self._give_up(reason)
+        self._state = _State.ENDING
+        self._stream.cut()
 
     def deadline_passed(self, now: float) -> None:
         """The client owed us something and did not deliver."""

@@ -7,13 +7,14 @@ request is decided upon, and what came of its body is checked, before an upstrea
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.contracts import Client
 from proxy.downstream.refusals import Refusal
 from proxy.downstream.service import HttpService
 from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_trailers
-from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
+from proxy.http.framing import BodyKind, Delivery, RequestFraming, ResponseFraming, delivery
 from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
 from proxy.http.headers import (
     downstream_head,
@@ -34,38 +35,6 @@ if TYPE_CHECKING:
 # RFC 9110 section 9.2.2; only these may be sent again by themselves
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _CONTINUE: Final = 100
-
-
-class Client(Protocol):
-    """The downstream connection, as an exchange sees it."""
-
-    def send(self, data: bytes) -> None:
-        """Send response bytes."""
-
-    def pause_request(self) -> None:
-        """Take no more of the request body for now."""
-
-    def resume_request(self) -> None:
-        """Take the request body again."""
-
-    def refuse(self, refusal: "Refusal") -> None:
-        """Answer with an error of ours: no response has begun."""
-
-    def finished(self, persistence: Persistence) -> None:
-        """The response is complete."""
-
-    def cut(self, reason: str) -> None:
-        """The response cannot be completed, and the client must see that."""
-
-    def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
-        """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
-
-    def date(self) -> bytes:
-        """The value of a `Date` field now."""
-
-    @property
-    def may_stay(self) -> bool:
-        """Whether the connection may take another request after this one, as far as we are concerned."""
 
 
 @dataclass(slots=True)
@@ -102,6 +71,7 @@ class Exchange:
         "_framing",
         "_head",
         "_held",
+        "_is_client_paused",
         "_left",
         "_out",
         "_request",
@@ -137,6 +107,7 @@ class Exchange:
         self._delivery: Delivery | None = None
         self._tried: list[Server] = []
         self._was_retried = False
+        self._is_client_paused = False
         self._said_continue = False
         self._state = _State.WAITING
         self._upstream: Upstream
@@ -213,6 +184,8 @@ class Exchange:
             self._client.resume_request()  # first: a server that takes nothing of this pauses it again
         connection.begin(self, self._head.method, self._framing.websocket, self._request + held)
         connection.is_request_complete = self.is_request_complete
+        if self._is_client_paused:
+            connection.pause_reading()
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
         """Try the next server: nothing was sent yet, so this is safe for every method."""
@@ -324,18 +297,25 @@ class Exchange:
     # -- the client's side
 
     @property
+    def holds_client_back(self) -> bool:
+        """Whether the client rightly waits for the upstream's 100 before it sends its body (RFC 9110 section 10.1.1)."""
+        return self._framing.expects_continue and not self._said_continue and not self.progress.request_bytes
+
+    @property
     def has_responded(self) -> bool:
         """Whether a byte of the final response went to the client."""
         return self._state is _State.RESPONDING
 
     def pause_response(self) -> None:
         """The client takes no more."""
-        if self._connection is not None and self._state is _State.RESPONDING:
+        self._is_client_paused = True
+        if self._connection is not None:
             self._connection.pause_reading()
 
     def resume_response(self) -> None:
         """The client takes more again."""
-        if self._connection is not None and self._state is _State.RESPONDING:
+        self._is_client_paused = False
+        if self._connection is not None:
             self._connection.resume_reading()
 
     def abandon(self) -> None:

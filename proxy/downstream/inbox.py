@@ -62,8 +62,17 @@ class Inbox:
             is_line = _EMPTY_LINE not in data[:head_bytes]
             raise MalformedMessage(414 if is_line else 431, "the request head is too long")
         if end < 0:
+            self._refuse_bare_line_feeds(data)
             self._scanned = max(0, len(data) - len(_HEAD_END) + 1)
             return None
         border = end + len(_HEAD_END)
         head, self._data, self._scanned, self._empty_lines = data[:border], data[border:], 0, 0
         return self._reader.read(head, limits)
+
+    def _refuse_bare_line_feeds(self, data: bytes) -> None:
+        """Answer at once to who ends lines with LF alone: the end that we look for will never come (RFC 9112 section 2.2)."""
+        position = data.find(b"\n", self._scanned)
+        while position >= 0:
+            if data[max(0, position - 1) : position] != b"\r":
+                raise MalformedMessage(400, "line end that is not CRLF")
+            position = data.find(b"\n", position + 1)

@@ -51,6 +51,9 @@ class Drainable(Protocol):
     def drain(self, seconds: float) -> None:
         """Finish what is under way, start nothing new, close; long-lived ones at some moment within `seconds`."""
 
+    def give_up(self, reason: str) -> None:
+        """End at once; `reason` is for the log."""
+
 
 class HttpService:
     """Shared by all connections of one loop."""
@@ -75,6 +78,7 @@ class HttpService:
         self._connections: set[Drainable] = set()
         self._quiet = asyncio.Event()
         self.is_draining = False
+        self._drain_ends_at = 0.0
         # unique over processes and restarts by the prefix, within one by the number
         self._id_prefix = secrets.token_hex(8)
         self._ids = itertools.count(1)
@@ -84,6 +88,8 @@ class HttpService:
     def opened(self, connection: Drainable) -> None:
         """Count a connection in."""
         self._connections.add(connection)
+        if self.is_draining:
+            connection.drain(max(0.0, self._drain_ends_at - self.clock()))
 
     def closed(self, connection: Drainable) -> None:
         """Count a connection out."""
@@ -94,11 +100,17 @@ class HttpService:
     def drain(self, seconds: float) -> asyncio.Event:
         """Ask every connection to come to an end; the event is set when the last one has."""
         self.is_draining = True
+        self._drain_ends_at = self.clock() + seconds
         for connection in list(self._connections):
             connection.drain(seconds)
         if not self._connections:
             self._quiet.set()
         return self._quiet
+
+    def give_up(self, reason: str) -> None:
+        """End every connection at once."""
+        for connection in list(self._connections):
+            connection.give_up(reason)
 
     def new_request_id(self) -> bytes:
         """Make an `X-Request-Id`."""

@@ -78,9 +78,11 @@ class _Direction:
     def pause_writing(self) -> None:
         """Our source takes no more: hold back whoever sends to it."""
         self.sink.pause_reading()
+        self._tunnel.blocked(self)
 
     def resume_writing(self) -> None:
         self.sink.resume_reading()
+        self._tunnel.unblocked(self)
 
 
 class Tunnel:
@@ -102,7 +104,10 @@ class Tunnel:
         self._from_upstream = _Direction(self, upstream, client, FrameTracker(Sender.SERVER, limits, extensions))
         self._ended: Callable[[Tunnel, str | None], None] | None = ended
         self._is_closing = False
+        self._awaits_close = False
         self._close_reason: str | None = None
+        self._blocked: set[_Direction] = set()
+        """Directions whose source takes nothing of what the other side sends."""
         self.deadline = NEVER
 
     def begin(self, *, from_client: bytes, from_upstream: bytes) -> None:
@@ -148,12 +153,30 @@ class Tunnel:
             if direction is self._from_client and direction.tracker.close_sent:
                 self.end(self._close_reason)  # the client has answered our close frame
             return
-        seconds = self._limits.websocket_idle_seconds
-        if self._from_client.tracker.close_sent and self._from_upstream.tracker.close_sent:
+        closes = self._from_client.tracker.close_sent, self._from_upstream.tracker.close_sent
+        if all(closes):
             # section 7.1.1: the server ends the connection now, and is not waited for if it does not
             self._is_closing = True
-            seconds = self._limits.websocket_close_seconds
-        self.deadline = self._service.clock() + seconds
+            self.deadline = self._service.clock() + self._limits.websocket_close_seconds
+        elif any(closes):
+            # section 5.5.1: the other side answers as soon as it can, with nothing between that could last
+            if not self._awaits_close:
+                self._awaits_close = True
+                self.deadline = self._service.clock() + self._limits.websocket_close_seconds
+        elif not self._blocked:
+            self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
+
+    def blocked(self, direction: _Direction) -> None:
+        """One side takes nothing more: it has its time to begin again."""
+        self._blocked.add(direction)
+        if not (self._is_closing or self._awaits_close):
+            self.deadline = self._service.clock() + self._limits.write_idle_seconds
+
+    def unblocked(self, direction: _Direction) -> None:
+        """It took everything."""
+        self._blocked.discard(direction)
+        if not (self._is_closing or self._awaits_close or self._blocked):
+            self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
 
     def violated(self, direction: _Direction, violation: WebSocketViolation) -> None:
         """One side broke the rules: tell it, and leave the other."""
@@ -191,6 +214,12 @@ class Tunnel:
         self._from_upstream.source.end()
         ended(self, reason)
 
+    def give_up(self, reason: str) -> None:
+        """End at once, with a close frame where one fits."""
+        self._from_upstream.close_sink(CloseCode.SERVICE_RESTART, reason)
+        self._from_client.close_sink(CloseCode.GOING_AWAY, reason)
+        self.end(reason)
+
     def drain(self, seconds: float) -> None:
         """Ask the client to connect anew, at some moment of the drain time (RFC 6455 section 7.2.3)."""
         delay = random.uniform(0, seconds * _SPREAD)  # noqa: S311 - to spread load, not to hide anything
@@ -202,5 +231,9 @@ class Tunnel:
         self.deadline = NEVER
         if self._is_closing:
             self.end(self._close_reason)
+        elif self._awaits_close:
+            self.end("a close frame was not answered")
+        elif self._blocked:
+            self.end(f"{self.side(next(iter(self._blocked)))} takes no more")
         else:
             self.close(CloseCode.GOING_AWAY, "the connection was idle for too long")

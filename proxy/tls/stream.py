@@ -25,6 +25,8 @@ from proxy.sockets import SocketStream
 RECORD_BYTES: Final = 16_384
 # Wire bytes in a row without one byte of data: KeyUpdates and empty records. A full record is 16.4 KB, so this is four.
 _SILENT_WIRE_BYTES: Final = 65_536
+# What one byte of data pays for: a record of a single byte takes 23, and three times that is still no chat client.
+_WIRE_BYTES_PER_DATA_BYTE: Final = 64
 _MINUTE: Final = 60.0
 # record header 5, handshake header 4, request 1, content type 1, tag 16
 _KEY_UPDATE_WIRE_BYTES: Final = 27
@@ -173,7 +175,7 @@ class TlsStream:
 
     def _deliver(self, data: bytes) -> None:
         if data:
-            self._silent = 0
+            self._silent = max(0, self._silent - len(data) * _WIRE_BYTES_PER_DATA_BYTE)
             self.owner.data_received(data)
         if self._failure is not None:
             self._fail(self._failure)

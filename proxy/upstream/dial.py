@@ -148,8 +148,17 @@ async def _handshake(
         if bios.outgoing.pending:
             await loop.sock_sendall(sock, bios.outgoing.read())
         if is_finished:
+            _refuse_early_data(tls, bios)
             return tls, bios
         received = await loop.sock_recv(sock, 16_384)
         if not received:
             raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
         bios.incoming.write(received)
+
+
+def _refuse_early_data(tls: ssl.SSLObject, bios: BioPair) -> None:
+    """Take what came with the last handshake message; data among it would be taken for the answer to our first request."""
+    if bios.incoming.pending:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            if tls.read(RECORD_BYTES):
+                raise ConnectionResetError(errno.EPROTO, "the server sent data before a request")

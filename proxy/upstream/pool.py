@@ -129,6 +129,12 @@ class Server:
                 borrower.upstream_unavailable(failure)
             self._serve_queue()
             return
+        except BaseException:
+            # nothing that is expected: it is reported by the task's owner, and must cost neither a place nor the client's time
+            self._dials -= 1
+            if borrower.is_waiting:
+                borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.UNREACHABLE, self.name))
+            raise
         self._dials -= 1
         self._open.add(connection)
         resources.deadlines.watch(connection)

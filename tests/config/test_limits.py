@@ -14,7 +14,13 @@ def test_every_limit_has_bounds_around_its_default() -> None:
 
 def test_the_unit_is_in_the_name() -> None:
     units = ("_bytes", "_seconds", "_hours", "_count", "_lines", "_minute", "_fragments")
-    counted = {"connections", "connections_per_address", "handshakes_in_flight", "early_responses"}
+    counted = {
+        "connections",
+        "connections_per_address",
+        "handshakes_in_flight",
+        "handshakes_per_address",
+        "early_responses",
+    }
     assert {name for name in LimitsConfig.model_fields if not name.endswith(units)} == counted
 
 

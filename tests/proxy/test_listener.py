@@ -29,7 +29,13 @@ from tests.fakes_http import WALL_CLOCK, Conversation
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
 
-LIMITS = ListenerLimits(connections=100, connections_per_address=50, handshakes_in_flight=20, handshake_seconds=10.0)
+LIMITS = ListenerLimits(
+    connections=100,
+    connections_per_address=50,
+    handshakes_in_flight=20,
+    handshakes_per_address=20,
+    handshake_seconds=10.0,
+)
 REQUEST = b"GET /missing HTTP/1.1\r\nHost: chat.test\r\n\r\n"
 
 

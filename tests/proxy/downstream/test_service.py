@@ -15,10 +15,15 @@ class FakeConnection:
     """A connection that is asked to end."""
 
     asked: list[float] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
 
     def drain(self, seconds: float) -> None:
         """Note it."""
         self.asked.append(seconds)
+
+    def give_up(self, reason: str) -> None:
+        """Note it."""
+        self.given_up.append(reason)
 
 
 class Clock:
@@ -63,6 +68,20 @@ class TestDrain:
         shared.opened(late)
         assert not shared.drain(30.0).is_set()
         assert early.asked == []
+
+    def test_connection_that_comes_during_a_drain_is_asked_as_well(self) -> None:
+        shared, first, late = service(), FakeConnection(), FakeConnection()
+        shared.opened(first)
+        shared.drain(30.0)
+        shared.opened(late)
+        assert late.asked == [30.0]
+
+    def test_those_that_are_left_are_given_up_with_a_reason(self) -> None:
+        shared, left = service(), FakeConnection()
+        shared.opened(left)
+        shared.drain(30.0)
+        shared.give_up("time is over")
+        assert left.given_up == ["time is over"]
 
     def test_connection_may_end_while_it_is_asked(self) -> None:
         shared = service()

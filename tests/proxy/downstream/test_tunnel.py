@@ -129,12 +129,23 @@ class TestClose:
     def test_proper_close_is_no_error(self) -> None:
         pair = Pair()
         pair.client.receive(close(1000, masked=True))
-        assert pair.tunnel.deadline == pair.loop.now + 3_600
+        assert pair.tunnel.deadline == pair.loop.now + 5, "the other side has to answer"
         pair.server.receive(close(1000))
         assert pair.tunnel.deadline == pair.loop.now + 5, "both have said goodbye"
         pair.server.receive_end()
         assert pair.endings == ("end", "end")
         assert pair.ends == [None]
+
+    @pytest.mark.parametrize("side", ["client", "server"])
+    def test_close_frame_without_an_answer_ends_in_time(self, side: str) -> None:
+        pair = Pair()
+        if side == "client":
+            pair.client.receive(close(1000, masked=True))
+        else:
+            pair.server.receive(close(1000))
+        pair.loop.advance(5.5)
+        assert pair.endings == ("end", "end")
+        assert pair.ends == ["a close frame was not answered"]
 
     def test_peers_that_close_but_stay_are_ended_without_blame(self) -> None:
         pair = Pair(from_client=close(1000, masked=True), from_upstream=close(1000))

@@ -292,8 +292,14 @@ class TestKeyUpdates:
     def test_data_in_between_shows_that_the_connection_is_used(self, connection: Connection) -> None:
         for _ in range(6):
             connection.feed(connection.client.key_updates(600, KEY_UPDATE_NOT_REQUESTED))
+            connection.feed(connection.client.sealed(b"." * 300))
+        assert connection.owner.events == [("data", b"." * 1_800)]
+
+    def test_a_byte_of_data_now_and_then_does_not_pay_for_thousands(self, connection: Connection) -> None:
+        for _ in range(6):
+            connection.feed(connection.client.key_updates(600, KEY_UPDATE_NOT_REQUESTED))
             connection.feed(connection.client.sealed(b"."))
-        assert connection.owner.events == [("data", b"......")]
+        assert not connection.stream.is_open
 
     def test_large_records_that_come_slowly_are_no_silence(self, connection: Connection) -> None:
         data = connection.client.sealed(b"x" * 200_000)

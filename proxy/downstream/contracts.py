@@ -1,0 +1,42 @@
+"""What an exchange expects of the connection that it serves."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from proxy.downstream.refusals import Refusal
+    from proxy.http.framing import Persistence
+    from proxy.http.websocket import Extensions
+    from proxy.sockets import SocketStream
+    from proxy.tls.stream import TlsStream
+
+
+class Client(Protocol):
+    """The downstream connection, as an exchange sees it."""
+
+    def send(self, data: bytes) -> None:
+        """Send response bytes."""
+
+    def pause_request(self) -> None:
+        """Take no more of the request body for now."""
+
+    def resume_request(self) -> None:
+        """Take the request body again."""
+
+    def refuse(self, refusal: "Refusal") -> None:
+        """Answer with an error of ours: no response has begun."""
+
+    def finished(self, persistence: "Persistence") -> None:
+        """The response is complete."""
+
+    def cut(self, reason: str) -> None:
+        """The response cannot be completed, and the client must see that."""
+
+    def tunnel(self, stream: "SocketStream | TlsStream", rest: bytes, extensions: "Extensions") -> None:
+        """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
+
+    def date(self) -> bytes:
+        """The value of a `Date` field now."""
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether the connection may take another request after this one, as far as we are concerned."""
