@@ -31,9 +31,6 @@ from proxy.tls.tickets import TicketSecrets
 from proxy.worker import Worker, listening_socket
 
 Sockets = Mapping[str, list[socket.socket]]
-# One for the client, one for its upstream.
-_DESCRIPTORS_PER_CONNECTION: Final = 2
-_OTHER_DESCRIPTORS: Final = 64
 # A log that takes longer than this is stuck, and the process has to end.
 _LAST_LINES_SECONDS: Final = 2.0
 
@@ -92,20 +89,10 @@ def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
     return survey_openssl(providers)
 
 
-def _raise_descriptor_limit(loaded: LoadedConfig) -> list[Problem]:
-    """Take as many file descriptors as the system allows; warns where the connections of the configuration need more."""
+def _raise_descriptor_limit() -> None:
+    """Take as many file descriptors as the system allows: the soft limit of a shell or a service is for programs that need few."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    connections = loaded.config.limits.connections
-    needed = _DESCRIPTORS_PER_CONNECTION * connections * len(loaded.config.listener) + _OTHER_DESCRIPTORS
-    if most == resource.RLIM_INFINITY or most >= needed:
-        return []
-    found = f"{connections}, for which the process may not open enough files ({most} of {needed})"
-    return [
-        loaded.warning(
-            ("limits", "connections"), found, "a higher limit on open files (ulimit -n, LimitNOFILE=), or fewer"
-        )
-    ]
 
 
 def _log_writer(loaded: LoadedConfig) -> LogWriter:
@@ -130,9 +117,9 @@ async def _serve(
 ) -> None:
     log = Log(writer, form, has_colours=sys.stdout.isatty())
     worker = Worker(asyncio.get_running_loop(), generation, generation_with, log)
-    warnings = [*generation.warnings, *_raise_descriptor_limit(generation.loaded)]
+    _raise_descriptor_limit()
     worker.start(sockets)
-    for warning in warnings:
+    for warning in generation.warnings:
         log.event(time.time(), {"event": "warning", **warning.as_json()}, [str(warning)])
     report = worker.report()
     log.event(time.time(), ready_event(capabilities, report), ready_lines(capabilities, report))

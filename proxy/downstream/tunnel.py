@@ -232,6 +232,8 @@ class Tunnel:
         if self._is_closing:
             self.end(self._close_reason)
         elif self._awaits_close:
+            self._from_upstream.close_sink(CloseCode.GOING_AWAY, "no answer")
+            self._from_client.close_sink(CloseCode.GOING_AWAY, "no answer")
             self.end("a close frame was not answered")
         elif self._blocked:
             self.end(f"{self.side(next(iter(self._blocked)))} takes no more")

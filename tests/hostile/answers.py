@@ -34,6 +34,8 @@ class Answer:
     data: bytes
     at: Moment = Moment.COMPLETE
     then: Then = Then.KEEP
+    in_octets: bool = False
+    """Send each octet when the proxy has read the one before."""
 
 
 SWITCHING = Answer(

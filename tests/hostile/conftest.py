@@ -27,7 +27,9 @@ HURRIED_UPSTREAM = {"first_byte_seconds": 1.0, "stall_seconds": 1.0, "idle_secon
 """Longer than a client may take for its body, so that it is clear who was late."""
 
 NARROW = {
+    "write_idle_seconds": 0.3,
     "connections_per_address": 8,
+    "handshakes_in_flight": 6,
     "websocket_message_bytes": 1_000,
     "websocket_fragments": 8,
     "early_responses": 2,

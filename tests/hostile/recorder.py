@@ -5,6 +5,8 @@ of its own. `settle` returns when everything that was on its way through the ker
 without waiting for time to pass: whatever the proxy wrote before its client heard from it is in by then.
 """
 
+import contextlib
+import itertools
 import selectors
 import socket
 import struct
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.hostile.answers import Answer, Moment, Then, accept_for
+from tests.hostile.segments import Segments
 from tests.hostile.strict import Message, NotStrict, RequestReader
 from tests.hostile.strict_frames import Frame, FrameReader
 
@@ -33,6 +36,8 @@ class Request:
 
     door: str
     message: Message
+    connection: int
+    """Requests with the same number came on the same connection."""
 
     @property
     def target(self) -> str:
@@ -43,8 +48,9 @@ class Request:
 class _Connection:
     """One connection of the proxy."""
 
-    def __init__(self, recorder: "Recorder", sock: socket.socket, door: str) -> None:
+    def __init__(self, recorder: "Recorder", sock: socket.socket, door: str, number: int) -> None:
         self._recorder = recorder
+        self.number = number
         self.sock = sock
         self.door = door
         self.reader = self._new_reader()
@@ -78,7 +84,7 @@ class _Connection:
             self.reader, self.request, self.is_answered = self._new_reader(), None, False
         self.reader.feed(data)
         if self.request is None and self.reader.message is not None:
-            self.request = Request(self.door, self.reader.message)
+            self.request = Request(self.door, self.reader.message, self.number)
             self.steps = deque(self._recorder.begin(self, self.request))
         if self.reader.is_complete and self.request is not None:
             self._recorder.completed(self.request)
@@ -94,7 +100,10 @@ class _Connection:
     def send(self, answer: Answer) -> None:
         data = answer.data
         if b"{accept}" in data and self.request is not None:
-            data = data.replace(b"{accept}", accept_for(self.request.message.values("Sec-WebSocket-Key")[0]))
+            (key,) = self.request.message.values("Sec-WebSocket-Key") or [""]
+            data = data.replace(b"{accept}", accept_for(key))
+        if answer.in_octets:
+            data = self._sent_in_octets(data)
         self.out = memoryview(bytes(self.out) + data)
         self.then = answer.then
         self.is_answered = not self.steps
@@ -103,6 +112,11 @@ class _Connection:
             self.frames = FrameReader(is_masked=True, reserved=self._recorder.reserved_bits)
             self._recorder.frames = self.frames.frames
         self.flush()
+
+    def _sent_in_octets(self, data: bytes) -> bytes:
+        with contextlib.suppress(OSError), Segments(self.sock) as segments:  # a proxy that has had enough closes
+            segments.send(data[i : i + 1] for i in range(len(data)))
+        return b""
 
     def flush(self) -> None:
         try:
@@ -123,7 +137,8 @@ class _Connection:
             self.close()
         elif not self.is_ended:
             self.is_ended = True
-            self.sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the proxy has reset it
+                self.sock.shutdown(socket.SHUT_WR)
 
     def watch(self) -> None:
         """Ask the selector for what is needed now."""
@@ -173,6 +188,7 @@ class Recorder:
         self.frames: list[Frame] = []
         """What came on the connection that was switched last."""
         self.is_tunnel_closed = False
+        self._numbers = itertools.count()
         self._scripts: deque[tuple[Answer, ...]] = deque()
         self._connections: list[_Connection] = []
         self._last: _Connection | None = None
@@ -316,7 +332,7 @@ class Recorder:
         sock, _ = listening.accept()
         sock.settimeout(0)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = _Connection(self, sock, door)
+        connection = _Connection(self, sock, door, next(self._numbers))
         self._connections.append(connection)
         connection.watch()
 

@@ -21,6 +21,7 @@ _CHUNK_SIZE = re.compile(rb"[1-9a-f][0-9a-f]{0,12}")
 _NEVER_FORWARDED = frozenset(
     b"keep-alive proxy-connection proxy-authorization proxy-authenticate proxy http2-settings trailer".split()
 )
+_WEBSOCKET = frozenset(f"sec-websocket-{name}" for name in ("accept", "extensions", "key", "protocol", "version"))
 # Exactly one of each, because the proxy sets them.
 _OURS = tuple(b"x-forwarded-for x-forwarded-proto x-forwarded-host forwarded x-request-id x-tls-group".split())
 _CLAIMS = frozenset({b"x-real-ip", b"client-cert", b"client-cert-chain", b"x-client-cert", b"ssl-client-cert"})
@@ -285,5 +286,5 @@ def _check_hop(message: Message) -> None:
     offered = [message.values(f"Sec-WebSocket-{name}") for name in ("Version", "Key")]
     if hop[1] and (offered[0] != ["13"] or len(offered[1]) != 1 or message.method != "GET"):
         raise NotStrict(f"WebSocket handshake {offered}")
-    if not hop[1] and any(name.startswith("sec-websocket-") for name in message.names):
+    if not hop[1] and not _WEBSOCKET.isdisjoint(message.names):
         raise NotStrict(f"WebSocket fields without an upgrade: {message.names}")

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.hostile.answers import SWITCHING
-from tests.hostile.client import Client, Cut, End
+from tests.hostile.client import Client, Cut, End, connect
 from tests.hostile.scene import ALL_CUTS, Scene, cases, request
 
 MEGABYTE = 1_000_000
@@ -208,6 +208,19 @@ def connect_when_possible(scene: Scene) -> Client:
         with contextlib.suppress(OSError):
             return scene.connect()
     return scene.connect()
+
+
+def test_handshakes_under_way_are_counted(narrow_and_quiet: Scene) -> None:
+    """Connections that say nothing take the place of handshakes, until it is their time to go."""
+    scene = narrow_and_quiet
+    with ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(connect(scene.proxy.listeners["public"].port))
+        with pytest.raises(OSError, match=r"EOF occurred|reset by peer"):
+            scene.connect()
+    with connect_when_possible(scene) as client:
+        client.send(request("GET", "/1"))
+        assert client.read_response().status == 200
 
 
 @pytest.fixture

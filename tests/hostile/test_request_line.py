@@ -184,7 +184,7 @@ def test_up_to_two_empty_lines_before_a_request_are_ignored(scene: Scene, lines:
     assert scene.targets == ["/first", "/second"]
 
 
-SIMPLE = {"get": b"GET /\r\n", "get_without_end": b"GET /", "get_by_newline": b"GET /\n"}
+SIMPLE = {"get": b"GET /\r\n", "get_without_end": b"GET /"}
 
 
 @CUTS
@@ -196,6 +196,13 @@ def test_a_request_of_http_0_9_gets_no_answer_without_a_head(scene: Scene, case:
         assert client.await_end() is End.CLEAN
     scene.settle()
     assert scene.begun == []
+
+
+@CUTS
+@pytest.mark.parametrize("case", [b"GET /\n", b"GET / HTTP/1.1\nHost: chat.test\n\n", b"\n"])
+def test_a_line_that_ends_with_lf_alone_is_refused_at_once(scene: Scene, case: bytes, cut: Cut) -> None:
+    """Its head would never end for us, so waiting helps nobody."""
+    scene.refused(case, 400, cut=cut)
 
 
 @pytest.mark.parametrize("octet", [octet for octet in range(0x21) if octet != 0x20] + [0x7F, 0x80, 0xA0, 0xFF])

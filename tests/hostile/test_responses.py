@@ -5,7 +5,7 @@ What cannot be understood is never passed on, and a connection whose end of a re
 
 import pytest
 
-from tests.hostile.answers import Answer, Moment, Then
+from tests.hostile.answers import SWITCHING, Answer, Moment, Then
 from tests.hostile.client import End
 from tests.hostile.scene import Scene, cases, request
 from tests.hostile.strict import ResponseReader
@@ -110,14 +110,13 @@ MALFORMED = {
 }
 
 
+IN_OCTETS = pytest.mark.parametrize("in_octets", [False, True], ids=["whole", "in_octets"])
+
+
 @cases(MALFORMED)
-@pytest.mark.parametrize("cut", ["whole", "in_pieces"])
-def test_a_malformed_response_is_a_bad_gateway(scene: Scene, case: bytes, cut: str) -> None:
-    if cut == "whole" or len(case) > 10_000:
-        scene.recorder.answer_next(Answer(case + POISON))
-    else:
-        middle = len(case) // 2
-        scene.recorder.answer_next(Answer(case[:middle], Moment.HEAD), Answer(case[middle:] + POISON))
+@IN_OCTETS
+def test_a_malformed_response_is_a_bad_gateway(scene: Scene, case: bytes, in_octets: bool) -> None:  # noqa: FBT001
+    scene.recorder.answer_next(Answer(case + POISON, in_octets=in_octets and len(case) < 10_000))
     (response,) = scene.served(request("GET", "/outer"), 502)
     assert b"Set-Cookie" not in response.body
     assert scene.targets == ["/outer"]
@@ -152,6 +151,27 @@ CUT = {
     "final_line_end": head(b"Transfer-Encoding: chunked") + b"5\r\n01234\r\n0\r\n",
     "final_newline": head(b"Transfer-Encoding: chunked") + b"5\r\n01234\r\n0\r\n\r",
 }
+
+
+GOOD = {
+    "length": head(b"Content-Length: 5") + b"hello",
+    "chunks": head(b"Transfer-Encoding: chunked") + b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nX: y\r\n\r\n",
+    "interim_before": b"HTTP/1.1 102 Processing\r\n\r\n" + head(b"Content-Length: 5") + b"hello",
+    "no_content": head(start=b"HTTP/1.1 204 No Content"),
+    "not_modified": head(b"Content-Length: 5", start=b"HTTP/1.1 304 Not Modified"),
+    "old": head(b"Content-Length: 5", b"Connection: keep-alive", start=b"HTTP/1.0 200 OK") + b"hello",
+}
+
+
+@cases(GOOD)
+@IN_OCTETS
+def test_a_response_in_order_arrives_however_it_is_cut(scene: Scene, case: bytes, in_octets: bool) -> None:  # noqa: FBT001
+    scene.recorder.answer_next(Answer(case, in_octets=in_octets))
+    statuses = [102, 200] if b" 102 " in case else [int(case[9:12])]
+    responses = scene.served(request("GET", "/1") + request("GET", "/2"), *statuses, 200)
+    assert responses[-2].body == (b"hello" if statuses[-1] == 200 else b"")
+    first, second = scene.recorder.complete
+    assert first.connection == second.connection
 
 
 @cases(CUT)
@@ -201,6 +221,14 @@ def test_a_body_that_becomes_malformed_is_visibly_cut(scene: Scene, case: bytes)
 # -- where a response ends
 
 
+REST = {
+    "response": POISON,
+    "octet": b"x",
+    "line_end": b"\r\n",
+    "last_chunk": b"0\r\n\r\n",
+    "interim": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "switching": SWITCHING.data.replace(b"{accept}", b"AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+}
 EXCESS = {
     "behind_length": head(b"Content-Length: 5") + b"hello",
     "behind_zero_length": head(b"Content-Length: 0"),
@@ -212,18 +240,18 @@ EXCESS = {
 
 
 @cases(EXCESS)
-@pytest.mark.parametrize(
-    "rest", [POISON, b"x", b"\r\n", b"0\r\n\r\n"], ids=["response", "octet", "line_end", "last_chunk"]
-)
+@pytest.mark.parametrize("rest", REST.values(), ids=list(REST))
 def test_what_is_behind_a_response_reaches_nobody(scene: Scene, case: bytes, rest: bytes) -> None:
     scene.recorder.answer_next(Answer(case + rest))
     status = int(case[9:12])
     (response, _) = scene.served(request("GET", "/1") + request("GET", "/2"), status, 200)
     assert response.body in (b"hello", b"")
     assert scene.targets == ["/1", "/2"]
+    first, second = scene.recorder.complete
+    assert first.connection != second.connection  # whoever sends more than its answer is not asked again
 
 
-@pytest.mark.parametrize("rest", [POISON, b"x", b"\r\n"], ids=["response", "octet", "line_end"])
+@pytest.mark.parametrize("rest", REST.values(), ids=list(REST))
 def test_what_comes_unasked_on_an_idle_connection_reaches_nobody(scene: Scene, rest: bytes) -> None:
     with scene.connect() as client:
         client.send(request("GET", "/1"))
@@ -233,6 +261,27 @@ def test_what_comes_unasked_on_an_idle_connection_reaches_nobody(scene: Scene, r
         client.send(request("GET", "/2"))
         assert client.read_response().body == b"/2"
     scene.settle()
+    first, second = scene.recorder.complete
+    assert first.connection != second.connection
+
+
+@cases(
+    {
+        "no_framing": head(start=b"HTTP/1.1 205 Reset Content"),
+        "chunks": head(b"Transfer-Encoding: chunked", start=b"HTTP/1.1 205 Reset Content"),
+    }
+)
+def test_an_empty_response_whose_upstream_may_send_more_ends_the_connection(scene: Scene, case: bytes) -> None:
+    scene.recorder.answer_next(Answer(case))
+    scene.served(request("GET", "/1") + request("GET", "/2"), 205, 200)
+    first, second = scene.recorder.complete
+    assert first.connection != second.connection
+
+
+def test_an_upstream_in_order_is_asked_again_on_the_same_connection(scene: Scene) -> None:
+    scene.served(request("GET", "/1") + request("GET", "/2"), 200, 200)
+    first, second = scene.recorder.complete
+    assert first.connection == second.connection
 
 
 @pytest.mark.parametrize("declared", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"X: y"])
@@ -262,10 +311,11 @@ def test_a_response_that_ends_with_its_connection_is_marked_in_chunks(scene: Sce
     assert (response.body, response.values("Transfer-Encoding")) == (b"hello", ["chunked"])
 
 
-def test_a_response_that_ends_by_reset_is_visibly_cut(scene: Scene) -> None:
+@pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"], ids=["new", "old"])
+def test_a_response_that_ends_by_reset_is_visibly_cut(scene: Scene, version: bytes) -> None:
     scene.recorder.answer_next(Answer(head(b"X: y") + b"hello", Moment.HEAD), Answer(b"", then=Then.RESET))
     with scene.connect() as client:
-        client.send(request("GET", "/1"))
+        client.send(request("GET", "/1").replace(b"HTTP/1.1", version))
         received = client.read_to_end()
         assert client.end is End.CUT
         assert not is_whole(received)

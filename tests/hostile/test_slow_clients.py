@@ -26,7 +26,6 @@ HEADS = {
     "field": b"GET / HTTP/1.1\r\nHost: chat.test\r\n",
     "half_a_field": b"GET / HTTP/1.1\r\nHost: cha",
     "but_for_a_newline": b"GET / HTTP/1.1\r\nHost: chat.test\r\n\r",
-    "newlines_only": b"GET / HTTP/1.1\nHost: chat.test\n\n",
     "behind_empty_lines": b"\r\n\r\nG",
 }
 
@@ -130,7 +129,7 @@ def test_an_expectation_that_nobody_answers_ends_too(hurried: Scene) -> None:
     hurried.recorder.answer_next()
     with hurried.connect() as client:
         client.send(request("POST", "/1", "Content-Length: 10", "Expect: 100-continue"))
-        assert client.read_response().status == 408
+        assert client.read_response().status == 504  # the server owes the 100, or its answer
         assert client.await_end() is End.CLEAN
     hurried.settle()
     assert hurried.targets == []
@@ -240,6 +239,44 @@ def test_a_large_request_to_a_slow_upstream_does_not_stay_in_memory(scene: Scene
     assert scene.proxy.usage().peak_bytes - before.peak_bytes < 2 * MEGABYTE
     seen = scene.only_request()
     assert len(seen.body) == (size // 65_536 * 65_536 if chunked else size)
+
+
+def test_an_upstream_that_takes_nothing_of_a_body_is_a_gateway_timeout(hurried: Scene) -> None:
+    with hurried.connect() as client:
+        client.send(request("POST", "/1", f"Content-Length: {30 * MEGABYTE}"))
+        hurried.recorder.wait_for(lambda recorder: recorder.begun != [])
+        hurried.recorder.pause()
+        assert client.send_until_blocked(bytes(30 * MEGABYTE))
+        assert client.read_response().status == 504
+        hurried.recorder.resume()
+    hurried.settle()
+    assert hurried.targets == []
+
+
+def test_answers_that_nobody_reads_stop_the_requests(scene: Scene) -> None:
+    """Small requests whose answers are larger: the proxy's own errors, for which no upstream holds anything back.
+
+    The lines of the log, of which ten thousand may wait, are most of what it costs.
+    """
+    raw = request("GET", "/" + "x" * 100, host="empty.test")
+    scene.proxy.forget_peak()
+    before = scene.proxy.usage()
+    with scene.connect(receive_bytes=SLOW_BYTES) as client:
+        assert client.send_until_blocked(raw * 100_000)
+        assert scene.proxy.usage().peak_bytes - before.peak_bytes < 6 * MEGABYTE
+        for _ in range(1_000):
+            assert client.read_response().status == 404
+    scene.settle()
+
+
+def test_a_websocket_reader_that_takes_nothing_is_given_up(narrow: Scene) -> None:
+    """Long before the time for an idle connection."""
+    messages = (b"\x82\x7e" + (1_000).to_bytes(2) + bytes(1_000)) * 30_000
+    narrow.recorder.answer_next(Answer(SWITCHING.data + messages, then=SWITCHING.then))
+    with narrow.connect(receive_bytes=SLOW_BYTES) as client:
+        client.send(WEBSOCKET)
+        narrow.recorder.wait_for(lambda recorder: recorder.is_tunnel_closed)
+        assert len(client.read_to_end()) < len(messages)
 
 
 def test_a_websocket_reader_that_takes_nothing_is_back_pressure(scene: Scene) -> None:

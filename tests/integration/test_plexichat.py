@@ -128,9 +128,7 @@ def test_attachment_of_100_megabytes(proxy: Site, tmp_path: Path) -> None:
     assert proxy.peak_bytes - before < 2 * MIB
 
 
-@pytest.mark.parametrize(
-    ("path", "size"), [("/api/v1/large", 102 * MIB), ("/media/x", 2 * MIB), ("/gateway/x", 1)]
-)
+@pytest.mark.parametrize(("path", "size"), [("/api/v1/large", 102 * MIB), ("/media/x", 2 * MIB), ("/gateway/x", 1)])
 def test_more_is_refused_before_the_server_sees_it(proxy: Site, tmp_path: Path, path: str, size: int) -> None:
     upload = tmp_path / "upload"
     with upload.open("wb") as file:

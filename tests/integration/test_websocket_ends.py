@@ -59,7 +59,7 @@ def hasty(
     directory: Path, upstreams: dict[str, Upstream], authority: Authority, localhost: CertificateFiles
 ) -> Iterator[Site]:
     """A proxy that does not wait for long, and takes small messages only."""
-    limits = "websocket_idle_seconds = 0.5\nwebsocket_close_seconds = 0.3\nwebsocket_message_bytes = 1_000"
+    limits = "websocket_idle_seconds = 1.0\nwebsocket_close_seconds = 0.3\nwebsocket_message_bytes = 1_000"
     with site(directory, authority, localhost, upstreams, f"[limits]\n{limits}\n") as running:
         yield running
 
@@ -207,7 +207,7 @@ class TestSilence:
         pause = threading.Event()
         with scripted(switching(), port), opened(hasty, "/pings") as client:
             for _ in range(4):
-                pause.wait(0.3)  # never set
+                pause.wait(0.4)  # never set: 1.6 s in all
                 client.send(b"\x89\x80" + MASK)
             client.send(close_frame(1000, masked=True))
             assert code_of(frames_of(client.read())[0]) == 1001  # this server does not answer, so the proxy ends it

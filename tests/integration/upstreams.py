@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import queue
 import socket
 import ssl
 import struct
@@ -204,30 +205,21 @@ def unused_port() -> int:
 @contextmanager
 def in_thread(server: Callable[[], AbstractAsyncContextManager[int]]) -> Iterator[int]:
     """Run a server in a loop and a thread of its own; gives its port."""
-    loop = asyncio.new_event_loop()
-    ready: list[int] = []
-    started, stop = threading.Event(), asyncio.Event()
+    ready: queue.Queue[tuple[int, Callable[[], object]]] = queue.Queue()
 
     async def serve() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
         async with server() as port:
-            ready.append(port)
-            started.set()
+            ready.put((port, lambda: loop.call_soon_threadsafe(stop.set)))
             await stop.wait()
 
-    def run() -> None:
-        try:
-            loop.run_until_complete(serve())
-        finally:
-            started.set()
-            loop.close()
-
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert started.wait(WAIT_SECONDS)
+    port, stop = ready.get(timeout=WAIT_SECONDS)
     try:
-        yield ready[0]
+        yield port
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        stop()
         thread.join(WAIT_SECONDS)
 
 
