@@ -68,13 +68,11 @@ class Client:
         context: ssl.SSLContext | None = None,
         *,
         receive_bytes: int = 0,
+        source: str = "",
         session: ssl.SSLSession | None = None,
     ) -> None:
-        """Connect and shake hands. Raises ssl.SSLError, OSError.
-
-        `receive_bytes` is the size of the receive buffer, `session` is to be resumed.
-        """
-        self.sock = connect(address.port, receive_bytes)
+        """Connect as `connect` does and shake hands; `session` is to be resumed. Raises ssl.SSLError, OSError."""
+        self.sock = connect(address.port, receive_bytes, source)
         self.end: End | None = None
         self.alert = ""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -224,14 +222,18 @@ class Client:
         return self.end
 
 
-def connect(port: int, receive_bytes: int = 0) -> socket.socket:
-    """A TCP connection without delays; without a size its receive buffer grows as the kernel likes."""
+def connect(port: int, receive_bytes: int = 0, source: str = "") -> socket.socket:
+    """A TCP connection without delays.
+
+    Without a size its receive buffer grows as the kernel likes; `source` is another address of ours than the usual one.
+    """
     sock = socket.socket()
     sock.settimeout(WAIT_SECONDS)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if receive_bytes:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)  # before there is a window to offer
     try:
+        sock.bind((source, 0))
         sock.connect(("127.0.0.1", port))
     except BaseException:
         sock.close()
@@ -248,22 +250,27 @@ def trusting_context(trusted: Path) -> ssl.SSLContext:
 
 
 class Records:
-    """Seals records for the client's direction by hand, after a handshake that the standard library made.
+    """Seals records of one direction by hand, after a handshake that the standard library made.
 
     The standard library sends neither empty records, nor KeyUpdates, nor broken ones. Its key log holds what it takes to do so
-    (RFC 8446 section 7.3). Afterwards nothing may be sent by the client itself.
+    (RFC 8446 section 7.3). Afterwards nothing may be sent in that direction by the library itself.
     """
 
-    def __init__(self, client: Client, key_log: Path) -> None:
-        """`key_log` is the `keylog_filename` of the client's context, written by this one connection."""
+    def __init__(self, key_log: Path, label: str, cipher: str) -> None:
+        """`key_log` is the `keylog_filename` of a context, written by one connection, `label` that of its direction there."""
         secrets = dict(line.split()[0::2] for line in key_log.read_text().splitlines() if not line.startswith("#"))
+        self._hash = hashes.SHA384() if cipher.endswith("SHA384") else hashes.SHA256()
+        self._key_bytes = 16 if "128" in cipher else 32
+        self._cipher = ChaCha20Poly1305 if "CHACHA20" in cipher else AESGCM
+        self._secret = bytes.fromhex(secrets[label])
+        self._derive_keys()
+
+    @classmethod
+    def of_client(cls, client: Client, key_log: Path) -> Self:
+        """For the direction of a client that has shaken hands."""
         cipher = client.tls.cipher()
         assert cipher is not None  # shaken hands
-        self._hash = hashes.SHA384() if cipher[0].endswith("SHA384") else hashes.SHA256()
-        self._key_bytes = 16 if "128" in cipher[0] else 32
-        self._cipher = ChaCha20Poly1305 if "CHACHA20" in cipher[0] else AESGCM
-        self._secret = bytes.fromhex(secrets["CLIENT_TRAFFIC_SECRET_0"])
-        self._derive_keys()
+        return cls(key_log, "CLIENT_TRAFFIC_SECRET_0", cipher[0])
 
     def _derive_keys(self) -> None:
         self._aead = self._cipher(self._expanded("key", self._key_bytes))

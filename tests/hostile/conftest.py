@@ -30,6 +30,7 @@ NARROW = {
     "write_idle_seconds": 0.3,
     "connections_per_address": 8,
     "handshakes_in_flight": 6,
+    "handshakes_per_address": 4,
     "websocket_message_bytes": 1_000,
     "websocket_fragments": 8,
     "early_responses": 2,

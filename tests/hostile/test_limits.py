@@ -211,16 +211,29 @@ def connect_when_possible(scene: Scene) -> Client:
 
 
 def test_handshakes_under_way_are_counted(narrow_and_quiet: Scene) -> None:
-    """Connections that say nothing take the place of handshakes, until it is their time to go."""
+    """Connections that say nothing take the place of handshakes, four of one address and six in all."""
     scene = narrow_and_quiet
+    address = scene.proxy.listeners["public"]
     with ExitStack() as stack:
-        for _ in range(6):
-            stack.enter_context(connect(scene.proxy.listeners["public"].port))
+        for _ in range(4):
+            stack.enter_context(connect(address.port))
         with pytest.raises(OSError, match=r"EOF occurred|reset by peer"):
             scene.connect()
+        for _ in range(2):
+            stack.enter_context(connect(address.port, source="127.0.0.2"))
+        with pytest.raises(OSError, match=r"EOF occurred|reset by peer"):
+            Client(address, source="127.0.0.3")
     with connect_when_possible(scene) as client:
         client.send(request("GET", "/1"))
         assert client.read_response().status == 200
+
+
+def test_silent_connections_of_one_address_keep_nobody_else_out(narrow_and_quiet: Scene) -> None:
+    address = narrow_and_quiet.proxy.listeners["public"]
+    with ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(connect(address.port, source="127.0.0.2"))
+        narrow_and_quiet.served(request("GET", "/1"), 200)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def crafted(scene: Scene, tmp_path: Path) -> Iterator[tuple[Client, Records]]:
     address = scene.proxy.listeners["public"]
     key_log = tmp_path / "keys"
     with Client(address, "chat.test", logging_context(address.trusted, key_log)) as client:
-        yield client, Records(client, key_log)
+        yield client, Records.of_client(client, key_log)
 
 
 def test_records_made_by_hand_are_understood(scene: Scene, tmp_path: Path) -> None:

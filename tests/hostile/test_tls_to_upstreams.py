@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile.client import Records
 from tests.hostile.scene import Scene, cases, request
 from tests.proxy.tls.hellos import record
 
@@ -44,6 +45,39 @@ def test_what_an_upstream_says_before_its_handshake_is_no_answer(
             with contextlib.suppress(OSError), context.wrap_socket(sock, server_side=True) as tls:
                 tls.recv(65_536)
                 tls.sendall(POISON)
+
+    thread = threading.Thread(target=upstream)
+    thread.start()
+    with scene.connect() as client:
+        client.send(request("GET", "/tls"))
+        response = client.read_response()
+    thread.join()
+    assert response.status == 502
+    assert b"poison" not in response.body
+
+
+@cases({"response": POISON, "octet": b"x"})
+def test_what_an_upstream_says_with_its_handshake_is_no_answer(
+    scene: Scene, impostor: socket.socket, trusted: Path, tmp_path: Path, case: bytes
+) -> None:
+    """TLS 1.3 lets a server send data behind its Finished, before it has heard of a request (RFC 8446 section 4.4.4)."""
+
+    def upstream() -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(trusted.with_name("chat.pem"), trusted.with_name("chat.key"))
+        context.keylog_filename = str(tmp_path / "keys")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        sock, _ = impostor.accept()
+        with sock:
+            incoming.write(sock.recv(65_536))
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            by_hand = Records(tmp_path / "keys", "SERVER_TRAFFIC_SECRET_0", "TLS_AES_256_GCM_SHA384")
+            sock.sendall(outgoing.read() + by_hand.record(case))
+            with contextlib.suppress(ConnectionResetError):
+                while sock.recv(65_536):
+                    pass
 
     thread = threading.Thread(target=upstream)
     thread.start()
