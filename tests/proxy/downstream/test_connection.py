@@ -258,6 +258,19 @@ class TestPipelining:
         talk.loop.settle()
         assert server.sent().startswith(b"GET / ")
 
+    def test_client_that_blocks_between_two_answers_gets_no_more_of_them_either(self) -> None:
+        talk = Conversation()
+        talk.receive(request() * 2)
+        server = talk.server.lend()
+        server.receive(OK)
+        server.sent()
+        talk.downstream.pause_writing()  # before the second was looked at
+        talk.loop.settle()
+        assert server.sent() == b""
+        talk.client.take()
+        talk.loop.settle()
+        assert server.sent().startswith(b"GET / ")
+
     def test_client_that_takes_its_answer_late_is_idle_from_then_on(self) -> None:
         talk = Conversation()
         talk.client.is_full = True

@@ -453,6 +453,20 @@ class TestFailure:
         case.lend().lose()
         assert refusal(case.told())[0] == 502
 
+    def test_second_death_is_the_last_on_a_reused_connection_too(self) -> None:
+        case = Case()
+        self.die_after_reuse(case)
+        busy = Case()
+        busy.servers, busy.target = case.servers, case.target
+        waiting = case.servers[0].waiting
+        retried = waiting.pop()
+        returned = busy.begun()
+        waiting.append(retried)
+        returned.receive(EMPTY)
+        waiting.pop().upstream_acquired(case.servers[0].idle.pop())
+        returned.receive_end()
+        assert refusal(case.told())[0] == 502
+
     def test_second_attempt_is_not_made_on_another_connection_that_may_be_dead_too(self) -> None:
         """A server that was restarted has closed all of them, and they hear of it one after the other."""
         case = Case()
