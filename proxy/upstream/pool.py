@@ -129,11 +129,13 @@ class Server:
                 borrower.upstream_unavailable(failure)
             self._serve_queue()
             return
-        except BaseException:
+        except BaseException as error:
             # nothing that is expected: it is reported by the task's owner, and must cost neither a place nor the client's time
             self._dials -= 1
             if borrower.is_waiting:
                 borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.UNREACHABLE, self.name))
+            if isinstance(error, Exception):  # at the end of the process, when all dials are cancelled, none is begun
+                self._serve_queue()
             raise
         self._dials -= 1
         self._open.add(connection)

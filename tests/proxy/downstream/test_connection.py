@@ -608,6 +608,25 @@ class TestDrain:
         assert talk.client.ending == "end"
 
 
+class TestGivingUp:
+    """The drain has taken long enough."""
+
+    def test_request_under_way_is_cut_and_logged(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        server = talk.server.lend()
+        talk.service.give_up("the proxy has ended")
+        assert (talk.client.ending, server.ending) == ("cut", "abort")
+        assert [(record.status, record.error) for record in talk.records] == [(499, "the proxy has ended")]
+
+    def test_connection_without_a_request_leaves_no_line(self) -> None:
+        talk = Conversation()
+        talk.service.give_up("the proxy has ended")
+        assert (talk.client.ending, talk.records) == ("cut", [])
+        talk.receive(request())
+        assert not talk.server.waiting
+
+
 class TestRefusals:
     """Answers of our own."""
 

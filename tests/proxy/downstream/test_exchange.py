@@ -333,6 +333,14 @@ class TestResponse:
         case.exchange.resume_response()
         assert server.is_reading
 
+    def test_client_that_takes_nothing_while_it_waits_pauses_the_connection_that_it_gets(self) -> None:
+        case = Case().start()
+        case.exchange.pause_response()
+        server = case.lend()
+        assert not server.is_reading
+        case.exchange.resume_response()
+        assert server.is_reading
+
     def test_client_that_takes_no_more_before_a_response_pauses_the_server(self) -> None:
         """It may be full of informational responses: what comes behind them must not pile up."""
         case = Case()

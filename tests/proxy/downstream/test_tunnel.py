@@ -6,6 +6,7 @@ from proxy.deadlines import NEVER
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import CloseCode, Extensions
 from tests.fakes_http import Conversation, FakeStream
+from tests.hostile.strict_frames import FrameReader
 
 KEY = b"\x12\x34\x56\x78"
 
@@ -30,17 +31,15 @@ def close(code: int, *, masked: bool = False) -> bytes:
     return frame(0x88, code.to_bytes(2, "big"), masked=masked)
 
 
-def close_code(data: bytes) -> int:
-    """The code of the close frame with which the data ends; one that goes to a server must be masked."""
+def close_code(data: bytes, *, masked: bool = False) -> int:
+    """The code of the close frame that ends the data; one that goes to a server must be masked, and is alone here."""
+    if masked:
+        reader = FrameReader(is_masked=True)
+        reader.feed(data)
+        return int.from_bytes(reader.frames[-1].payload[:2], "big")
     at = data.rindex(b"\x88")
-    length = data[at + 1]
-    payload = data[at + 2 :]
-    if length & 0x80:
-        key, payload = payload[:4], payload[4:]
-        payload = unmasked(payload, key)
-        length &= 0x7F
-    assert len(payload) == length
-    return int.from_bytes(payload[:2], "big")
+    assert data[at + 1] == len(data) - at - 2
+    return int.from_bytes(data[at + 2 : at + 4], "big")
 
 
 class Pair:
@@ -122,6 +121,43 @@ class TestBackPressure:
         reader.take()
         assert sender.is_reading
 
+    @pytest.mark.parametrize("slow", ["client", "server"])
+    def test_who_takes_nothing_for_too_long_is_not_waited_for(self, slow: str) -> None:
+        pair = Pair()
+        reader, sender = (pair.client, pair.server) if slow == "client" else (pair.server, pair.client)
+        reader.is_full = True
+        sender.receive(frame(0x81, b"much", masked=slow == "server"))
+        pair.loop.advance(59)
+        assert pair.ends == []
+        reader.receive(frame(0x81, b"alive, though", masked=slow == "client"))
+        pair.loop.advance(2)
+        assert pair.endings == ("end", "end")
+        assert pair.ends == [f"the {'client' if slow == 'client' else 'upstream'} takes no more"]
+
+    def test_who_takes_it_in_time_is_idle_from_then_on(self) -> None:
+        pair = Pair()
+        pair.client.is_full = True
+        pair.server.receive(frame(0x81, b"much"))
+        pair.loop.advance(50)
+        pair.client.take()
+        assert pair.tunnel.deadline == pair.loop.now + 3_600
+
+    def test_side_that_takes_something_while_the_other_takes_nothing_changes_nothing(self) -> None:
+        pair = Pair()
+        pair.client.is_full = pair.server.is_full = True
+        pair.server.receive(frame(0x81, b"much"))
+        pair.client.receive(frame(0x81, b"much", masked=True))
+        pair.loop.advance(50)
+        pair.server.take()
+        assert pair.tunnel.deadline == pair.loop.now + 10
+
+    def test_reader_that_is_slow_while_the_tunnel_closes_has_the_time_of_the_close(self) -> None:
+        pair = Pair()
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        pair.tunnel._from_client.pause_writing()
+        pair.tunnel._from_client.resume_writing()
+        assert pair.tunnel.deadline == pair.loop.now + 5
+
 
 class TestClose:
     """RFC 6455 section 7: the handshake of closing, by either side or by us."""
@@ -144,6 +180,18 @@ class TestClose:
         else:
             pair.server.receive(close(1000))
         pair.loop.advance(5.5)
+        assert pair.endings == ("end", "end")
+        assert pair.ends == ["a close frame was not answered"]
+
+    def test_close_frame_that_is_not_answered_ends_the_tunnel(self) -> None:
+        pair = Pair()
+        pair.client.receive(close(1000, masked=True))
+        deadline = pair.tunnel.deadline
+        for _ in range(3):
+            pair.loop.advance(1)
+            pair.server.receive(frame(0x81, b"going on"))
+        assert pair.tunnel.deadline == deadline, "frames of the other side are no answer"
+        pair.loop.advance(5)
         assert pair.endings == ("end", "end")
         assert pair.ends == ["a close frame was not answered"]
 
@@ -184,7 +232,7 @@ class TestClose:
         pair = Pair()
         pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
         assert close_code(pair.client.sent()) == 1012
-        assert close_code(pair.server.sent()) == 1001
+        assert close_code(pair.server.sent(), masked=True) == 1001
         assert pair.tunnel.deadline == pair.loop.now + 5
         assert pair.ends == []
 
@@ -240,7 +288,21 @@ class TestClose:
         pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
         pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
         assert pair.client.sent() == b""
-        assert close_code(pair.server.sent()) == 1001
+        assert close_code(pair.server.sent(), masked=True) == 1001
+
+
+class TestGivingUp:
+    """The drain has taken long enough."""
+
+    def test_close_frames_go_where_they_fit_and_both_sides_end(self) -> None:
+        pair = Pair()
+        half = frame(0x82, bytes(200))[:100]
+        pair.server.receive(half)
+        pair.tunnel.give_up("the proxy has ended")
+        assert pair.client.sent() == half
+        assert close_code(pair.server.sent(), masked=True) == 1001
+        assert pair.endings == ("end", "end")
+        assert pair.ends == ["the proxy has ended"]
 
 
 class TestIdle:
@@ -250,7 +312,7 @@ class TestIdle:
         pair = Pair()
         pair.loop.advance(3_600.5)
         assert close_code(pair.client.sent()) == 1001
-        assert close_code(pair.server.sent()) == 1001
+        assert close_code(pair.server.sent(), masked=True) == 1001
         pair.client.receive(close(1001, masked=True))
         assert pair.ends == ["the connection was idle for too long"]
 
@@ -291,7 +353,7 @@ class TestViolations:
     def test_server_that_breaks_the_rules_is_told_too(self) -> None:
         pair = Pair()
         pair.server.receive(frame(0x81, b"masked", masked=True))
-        assert close_code(pair.server.sent()) == 1002
+        assert close_code(pair.server.sent(), masked=True) == 1002
         assert pair.client.sent() == b""
         assert pair.endings == ("end", "end")
 

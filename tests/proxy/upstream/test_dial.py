@@ -20,7 +20,7 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from tests.certificates import DAY, Authority
 from tests.fakes import LINGER, RecordingOwner
 
-GROUPS = "X25519MLKEM768:X25519"
+GROUPS = "X25519MLKEM768:X25519:secp256r1"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -215,6 +215,30 @@ class TestVerified:
         async with serving(inject) as address:
             refused = await failure(address, tls=upstream_tls(authority.path))
         assert refused.fault is UpstreamFault.TLS
+
+    async def test_data_that_comes_with_the_handshake_is_never_taken_for_an_answer(self, authority: Authority) -> None:
+        """TLS 1.2, where the server speaks last."""
+        context = authority.issue("early").server_context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+        async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    writer.write(outgoing.read())
+                    incoming.write(await reader.read(16_384))
+            tls.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
+            writer.write(outgoing.read())
+            await reader.read()
+
+        async with serving(early) as address:
+            refused = await failure(address, tls=upstream_tls(authority.path))
+        assert refused.fault is UpstreamFault.UNREACHABLE
+        assert "before a request" in refused.detail
 
     async def test_server_that_closes_during_the_handshake(self, authority: Authority) -> None:
         async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

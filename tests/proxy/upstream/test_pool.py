@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import ssl
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -74,7 +75,9 @@ class Guest:
 class Place:
     """A server at a Unix socket whose backlog takes every connection, and the pool in front of it."""
 
-    def __init__(self, loop: AbstractEventLoop, directory: Path, limits: ServerLimits) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, directory: Path, limits: ServerLimits, tls: ssl.SSLContext | None
+    ) -> None:
         self.loop = loop
         self.path = directory / "server.sock"
         self.limits = limits
@@ -85,7 +88,7 @@ class Place:
         self.deadlines = Deadlines(loop)
         self.tasks = Tasks(loop, self.errors.append)
         resources = PoolResources(loop, self.tasks, self.deadlines, memoryview(bytearray(65_536)))
-        dialling = DialSettings(address, 5.0, None, "", TlsLimits(32), LINGER)
+        dialling = DialSettings(address, 5.0, tls, ".a name that nobody can have", TlsLimits(32), LINGER)
         self.server = Server(dialling, RESPONSES, limits, resources)
         self.guests: list[Guest] = []
 
@@ -135,15 +138,15 @@ class Place:
 
 
 @contextmanager
-def place(connections: int = 2, waiting: int = 2) -> Iterator[Place]:
+def place(connections: int = 2, waiting: int = 2, tls: ssl.SSLContext | None = None) -> Iterator[Place]:
     """A pool with these limits, on a loop of its own."""
     with TemporaryDirectory() as directory, closing(uvloop.new_event_loop()) as loop:
-        made = Place(loop, Path(directory), ServerLimits(connections, waiting, wait_seconds=5.0))
+        made = Place(loop, Path(directory), ServerLimits(connections, waiting, wait_seconds=5.0), tls)
         try:
             yield made
         finally:
             made.close()
-        assert made.errors == []
+        assert tls or made.errors == []
 
 
 class TestLending:
@@ -301,6 +304,17 @@ class TestFailures:
                 pool.settle()
             assert [guest.failures for guest in guests] == [[UpstreamFault.UNREACHABLE]] * 4
             assert pool.numbers() == {"open": 0, "idle": 0, "dialling": 0, "waiting": 0}
+
+    def test_error_that_nobody_expected_costs_neither_a_place_nor_an_answer(self) -> None:
+        with place(connections=1, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as pool:
+            left, *guests = [pool.acquire() for _ in range(3)]
+            left.leave()
+            for _ in range(3):
+                pool.settle()
+            assert [guest.failures for guest in (left, *guests)] == [[], *[[UpstreamFault.UNREACHABLE]] * 2]
+            assert pool.numbers() == {"open": 0, "idle": 0, "dialling": 0, "waiting": 0}
+            assert len(pool.errors) == 3
+            assert all(isinstance(error, ValueError) for error in pool.errors)
 
     def test_borrower_that_left_does_not_hear_of_it(self) -> None:
         with place() as pool:
