@@ -240,8 +240,14 @@ class TestClose:
             assert socket.compress
             await socket.send_str("hello" * 1_000)
             assert await socket.receive_str(timeout=10) == "hello" * 1_000
+            assert socket._conn is not None
+            protocol = socket._conn.protocol
+            assert protocol is not None
+            lost = protocol.closed
             await socket.close()
             assert socket.close_code == 1000
+        assert lost is not None
+        await lost  # uvloop cannot be closed while a TLS connection still says goodbye
 
 
 async def test_log_tells_messages_and_bytes(open_socket: Open, proxy: Site) -> None:
