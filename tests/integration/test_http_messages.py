@@ -316,10 +316,11 @@ class TestPipelining:
             assert [client.read_response().body.decode() for _ in targets] == targets
             assert len(server.peers) == 1
 
-    def test_half_closed_client_gets_all_its_answers(self, proxy: Site, socket_path: Path) -> None:
+    @pytest.mark.parametrize("says_so", [True, False])
+    def test_half_closed_client_gets_all_its_answers(self, proxy: Site, socket_path: Path, *, says_so: bool) -> None:
         with scripted(answering(OK, OK, OK), socket_path), proxy.connect() as client:
             client.send(request() * 3)
-            client.shut_down()
+            client.shut_down(says_so=says_so)
             data = client.read_to_end()
         assert data.count(b"HTTP/1.1 200 OK") == 3
         assert client.end is End.CLEAN

@@ -310,13 +310,13 @@ class TestSlowReaders:
             assert proxy.peak_bytes - before < self.ALLOWED_BYTES
 
     def test_slow_server(self, proxy: Site, port: int) -> None:
-        sent, is_done, read, has_all = [0], threading.Event(), threading.Event(), threading.Event()
+        sent, is_done, go_on, has_all = [0], threading.Event(), threading.Event(), threading.Event()
         got = [0]
 
         def script(peer: Peer) -> None:
             peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
             switched(peer)
-            assert read.wait(30)
+            assert go_on.wait(30)
             while got[0] < self.SIZE:
                 piece = peer.read_some()
                 assert piece
@@ -337,7 +337,7 @@ class TestSlowReaders:
             sender = threading.Thread(target=send)
             sender.start()
             assert standstill(sent, is_done) < self.SIZE
-            read.set()
+            go_on.set()
             sender.join(30)
             client.send(close_frame(1000, masked=True))
             client.shut_down()
