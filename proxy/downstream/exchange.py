@@ -147,13 +147,14 @@ class Exchange:
             self.is_request_complete = self._decoder.finished
             if self.progress.request_bytes + len(body) > self._body_limit:
                 raise MalformedMessage(413, "the body is longer than this route allows")
-            self._forward(encode_chunk(body) + (LAST_CHUNK if self.is_request_complete else b""))
+            forwarded = encode_chunk(body) + (LAST_CHUNK if self.is_request_complete else b"")
         else:
-            body, excess = data[: self._left], data[self._left :]
+            forwarded = body = data[: self._left]
+            excess = data[self._left :]
             self._left -= len(body)
             self.is_request_complete = self._left == 0
-            self._forward(body)
         self.progress.request_bytes += len(body)
+        self._forward(forwarded)
         return excess
 
     def _forward(self, data: bytes) -> None:
@@ -166,6 +167,12 @@ class Exchange:
         connection.is_request_complete = self.is_request_complete
         if data:
             connection.write(data)
+            self._await_request()
+
+    def _await_request(self) -> None:
+        """Leave the upstream alone while it is the client that owes the next piece."""
+        if self._connection is not None and not self.is_request_complete and not self.holds_client_back:
+            self._connection.await_request()
 
     # -- the pool's side
 
@@ -184,6 +191,7 @@ class Exchange:
             self._client.resume_request()  # first: a server that takes nothing of this pauses it again
         connection.begin(self, self._head.method, self._framing.websocket, self._request + held)
         connection.is_request_complete = self.is_request_complete
+        self._await_request()
         if self._is_client_paused:
             connection.pause_reading()
 
@@ -198,14 +206,19 @@ class Exchange:
 
     def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
+        if self._is_for_client(head.status):
+            self._client.send(informational_head(head, framing))
+        self._await_request()
+
+    def _is_for_client(self, status: int) -> bool:
         if self._head.minor_version == 0:
-            return
-        if head.status == _CONTINUE:
+            return False
+        if status == _CONTINUE:
             # only to a client that asked and still waits: another one would take it for the answer to its next request
             if self._said_continue or not self._framing.expects_continue or self.is_request_complete:
-                return
+                return False
             self._said_continue = True
-        self._client.send(informational_head(head, framing))
+        return True
 
     def switched(
         self, head: ResponseHead, framing: ResponseFraming, stream: SocketStream | TlsStream, rest: bytes
@@ -293,6 +306,7 @@ class Exchange:
         """The upstream takes the body again."""
         if not self.is_request_complete:
             self._client.resume_request()
+            self._await_request()
 
     # -- the client's side
 

@@ -56,6 +56,7 @@ class UpstreamConnection:
         "_decoder",
         "_exchange",
         "_informational",
+        "_is_blocked",
         "_keep",
         "_keeper",
         "_left",
@@ -91,6 +92,7 @@ class UpstreamConnection:
         self._informational = 0
         self._keep = False
         self._saw_bytes = False
+        self._is_blocked = False
         self.is_request_complete = False
         self.exchanges = 0
         self.deadline = NEVER
@@ -113,6 +115,14 @@ class UpstreamConnection:
         """Send a piece of the request; the server has its time from the last one on."""
         self.deadline = self._clock() + self._limits.first_byte_seconds
         self.stream.write(data)
+
+    def await_request(self) -> None:
+        """The client owes the rest of the request, and has a time of its own for it: the server owes nothing meanwhile.
+
+        Unless it does not take what there is of it.
+        """
+        if not self._is_blocked:
+            self.deadline = NEVER
 
     def pause_reading(self) -> None:
         """The client takes no more: let the server wait, and do not blame it."""
@@ -263,11 +273,13 @@ class UpstreamConnection:
 
     def pause_writing(self) -> None:
         """The server takes no more for now."""
+        self._is_blocked = True
         if self._exchange is not None:
             self._exchange.pause_writing()
 
     def resume_writing(self) -> None:
         """The server took everything."""
+        self._is_blocked = False
         if self._exchange is not None:
             self._exchange.resume_writing()
 

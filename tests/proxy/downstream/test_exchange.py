@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from proxy.deadlines import NEVER
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import Refusal
@@ -195,6 +196,33 @@ class TestRequestBody:
         assert case.told()[-1] == ("pause", None)
         stream.take()
         assert case.told()[-1] == ("resume", None)
+
+    def test_server_owes_nothing_while_the_client_owes_a_piece(self) -> None:
+        case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1").start()
+        server = case.lend()
+        assert server.owner.deadline == NEVER
+        server.is_full = True
+        case.exchange.receive(b"abc")
+        assert server.owner.deadline == case.loop.now + 60, "it does not take what there is"
+        server.take()
+        assert server.owner.deadline == NEVER
+        server.receive(TestInformational.HINTS)
+        assert server.owner.deadline == NEVER
+        case.exchange.receive(b"def")
+        assert server.owner.deadline == case.loop.now + 60
+
+    def test_server_owes_its_word_to_a_client_that_waits_for_it(self) -> None:
+        case = Case(b"Content-Length: 2", b"Expect: 100-continue", start=b"POST / HTTP/1.1").start()
+        server = case.lend()
+        assert server.owner.deadline == case.loop.now + 60
+        server.receive(TestInformational.CONTINUE)
+        assert server.owner.deadline == NEVER
+
+    def test_client_that_does_not_wait_for_the_word_owes_the_rest(self) -> None:
+        case = Case(b"Content-Length: 2", b"Expect: 100-continue", start=b"POST / HTTP/1.1").start()
+        server = case.lend()
+        case.exchange.receive(b"o")
+        assert server.owner.deadline == NEVER
 
     def test_complete_request_pauses_and_resumes_nobody(self) -> None:
         case = Case()

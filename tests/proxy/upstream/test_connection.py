@@ -326,6 +326,18 @@ class TestDeadlines:
         line.connection.write(b"more")
         assert line.connection.deadline == line.loop.now + 60
 
+    def test_server_owes_nothing_while_the_request_is_awaited_unless_it_takes_nothing(self) -> None:
+        line = Line()
+        line.connection.await_request()
+        assert line.connection.deadline == NEVER
+        line.server.is_full = True
+        line.connection.write(b"more")
+        line.connection.await_request()
+        assert line.connection.deadline == line.loop.now + 60
+        line.server.take()
+        line.connection.await_request()
+        assert line.connection.deadline == NEVER
+
     def test_no_first_byte_in_time(self) -> None:
         line = Line()
         line.connection.deadline_passed(line.loop.now)
