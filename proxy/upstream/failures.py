@@ -15,7 +15,6 @@ class UpstreamFault(Enum):
     FIRST_BYTE_TIMEOUT = (504, "the upstream did not answer in time")
     RESPONSE_STALLED = (504, "the upstream stopped in the middle of its response")
     MALFORMED = (502, "the upstream's response breaks the rules of HTTP/1.1")
-    NOT_SWITCHED = (502, "the upstream's answer to the WebSocket handshake is not valid")
     INFORMATIONAL_FLOOD = (502, "the upstream sent too many informational responses")
     NO_ROOM = (503, "the proxy has no resources left to reach the upstream")
 
