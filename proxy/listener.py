@@ -2,7 +2,6 @@
 
 import errno
 import socket
-from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from proxy.downstream.connection import Downstream
 from proxy.downstream.service import HttpService
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
+from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tls.handshake import Established, Failed, Handshake, HandshakePolicy
 from proxy.tls.stream import BioPair, TlsStream
@@ -25,7 +25,8 @@ _ACCEPTS_PER_TURN: Final = 16
 # Out of descriptors or memory: try again when some may have come back, instead of spinning on a readable socket.
 _PAUSE_SECONDS: Final = 0.1
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-_MAX_RECORD_WIRE_BYTES: Final = 16_384
+# A TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate floods).
+_READ_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,11 @@ class ListenerRuntime:
 class ListenerServices:
     """What all listeners of a loop share."""
 
-    loop: AbstractEventLoop
+    io: SharedIo
     deadlines: Deadlines
     http: HttpService
     counters: Counters
     bios: BioPair
-    view: memoryview
     log: Callable[[HandshakeRecord], None]
 
 
@@ -72,8 +72,6 @@ class Listener:
         self.runtime = runtime
         self._sockets = sockets
         self._services = services
-        # a TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate floods)
-        self._view = services.view[:_MAX_RECORD_WIRE_BYTES]
         self._open = 0
         self._in_flight = 0
         self._per_address: Counter[str] = Counter()
@@ -87,12 +85,12 @@ class Listener:
     def start(self) -> None:
         """Accept from now on."""
         for sock in self._sockets:
-            self._services.loop.add_reader(sock, self._acceptable, sock)
+            self._services.io.loop.add_reader(sock, self._acceptable, sock)
 
     def stop(self) -> None:
         """Accept no more and close the sockets."""
         for sock in self._sockets:
-            self._services.loop.remove_reader(sock)
+            self._services.io.loop.remove_reader(sock)
             sock.close()
         self._sockets = []
 
@@ -109,14 +107,14 @@ class Listener:
             self._accepted(sock, address[0].partition("%")[0])  # a link-local address comes with its zone
 
     def _pause(self, listening: socket.socket) -> None:
-        loop = self._services.loop
+        loop = self._services.io.loop
         self._services.counters.failure(self.runtime.name, "out_of_resources")
         loop.remove_reader(listening)
         loop.call_later(_PAUSE_SECONDS, self._resume, listening)
 
     def _resume(self, listening: socket.socket) -> None:
         if listening in self._sockets:
-            self._services.loop.add_reader(listening, self._acceptable, listening)
+            self._services.io.loop.add_reader(listening, self._acceptable, listening)
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
         reason = self._over_limit(address)
@@ -131,7 +129,7 @@ class Listener:
         network = _network(address)
         self._per_address[network] += 1
         self._handshakes_per_address[network] += 1
-        _Arrival(self, self._services, address).begin(sock, self._view)
+        _Arrival(self, self._services, address).begin(sock)
 
     def _over_limit(self, address: str) -> str | None:
         limits, network = self.runtime.limits, _network(address)
@@ -166,15 +164,18 @@ class _Arrival:
         self._runtime = listener.runtime
         self._services = services
         self._address = address
-        self._started = services.loop.time()
+        self._started = services.io.loop.time()
         policy, deadline = self._runtime.policy, self._started + self._runtime.limits.handshake_seconds
-        self._handshake = Handshake(policy, services.bios, self, services.loop.time, deadline)
+        self._handshake = Handshake(policy, services.bios, self, services.io.loop.time, deadline)
 
-    def begin(self, sock: socket.socket, view: memoryview) -> None:
+    def begin(self, sock: socket.socket) -> None:
         services = self._services
         services.deadlines.watch(self._handshake)
         closed = partial(self._listener.closed, self._address)
-        self._handshake.begin(SocketStream(services.loop, sock, self._handshake, view, self._runtime.linger, closed))
+        linger = self._runtime.linger
+        self._handshake.begin(
+            SocketStream(services.io, sock, self._handshake, linger, read_bytes=_READ_BYTES, closed=closed)
+        )
 
     def handshake_established(self, result: Established, stream: TlsStream) -> None:
         self._over()
@@ -200,7 +201,7 @@ class _Arrival:
                 detail=failure.detail,
                 alert=None if failure.alert is None else failure.alert.name.lower(),
                 groups=failure.offered_groups,
-                duration=services.loop.time() - self._started,
+                duration=services.io.loop.time() - self._started,
             )
         )
 

@@ -4,18 +4,24 @@ uvloop aborts the process when a file descriptor number is closed while its poll
 delivers one connection's events to another. So `add_reader` and `add_writer` always get the socket *object*, and nobody but
 `SocketStream` calls them, or `close`, on a connection.
 
-Reading goes into one fixed buffer for all connections of a loop: a fresh 64 KiB buffer per read costs more than the rest of
-a request together (glibc maps and unmaps it each time). The view that an owner receives is therefore valid only during
-the call.
+All streams of a loop read into one buffer and send small pieces together, at the end of the loop's turn (see `shared_io`). The
+view that an owner receives is therefore valid only during the call.
 """
 
 import os
 import socket
-from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.shared_io import READ_BUFFER_BYTES, SharedIo
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
+# What waits for the end of the turn. More than a TLS record is worth a send of its own, which also shows at once whether the
+# kernel takes more.
+_SMALL_BYTES: Final = 16_384
 # 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
 _READS_AFTER_FAILED_SEND: Final = 16
 
@@ -55,17 +61,19 @@ class Linger:
 class SocketStream:
     """A connected, non-blocking stream socket with bounded buffering.
 
-    Writing: whatever the kernel does not take at once is kept and the owner is paused until the kernel took all of it,
-    so the buffer never holds more than the owner wrote before it was paused.
+    Writing: small pieces wait for the end of the turn (`_outbox`). Whatever the kernel does not take then is kept (`_backlog`)
+    and the owner is paused until the kernel took all of it, so no more is held than the owner wrote before it was paused.
     """
 
     __slots__ = (
         "_backlog",
         "_closed",
         "_discard_left",
+        "_io",
         "_linger",
         "_linger_limits",
         "_loop",
+        "_outbox",
         "_reading",
         "_sock",
         "_view",
@@ -75,24 +83,27 @@ class SocketStream:
 
     def __init__(
         self,
-        loop: AbstractEventLoop,
+        io: SharedIo,
         sock: socket.socket,
         owner: StreamOwner,
-        view: memoryview,
         linger: Linger,
+        *,
+        read_bytes: int = READ_BUFFER_BYTES,
         closed: Callable[[], None] | None = None,
     ) -> None:
-        """Take over `sock` (connected, non-blocking); `view` is the loop's read buffer. Reading starts by `resume_reading`.
+        """Take over `sock` (connected, non-blocking). Reading starts by `resume_reading`, `read_bytes` at most at a time.
 
         `closed` is called when the socket is closed, whoever owns the stream by then: for those who count connections.
         """
         self._linger_limits: Final = linger
         self._closed = closed
-        self._loop: Final = loop
+        self._io: Final = io
+        self._loop: Final = io.loop
         self._sock: socket.socket | None = sock
-        self._view = view
+        self._view: Final = io.view[:read_bytes]
         self.owner = owner
         self._reading = False
+        self._outbox = b""
         self._backlog = b""
         self._wants_end = False
         self._discard_left = -1
@@ -156,13 +167,28 @@ class SocketStream:
     # -- writing
 
     def write(self, data: bytes) -> None:
-        """Send `data`, or keep what the kernel does not take and pause the owner."""
-        sock = self._sock
-        if sock is None or self._wants_end:
+        """Send `data` before this turn of the loop ends."""
+        if self._sock is None or self._wants_end:
             return
         if self._backlog:
             self._backlog += data
+        elif self._outbox:
+            self._outbox += data
+            if len(self._outbox) > _SMALL_BYTES:
+                self.flush()
+        else:
+            self._outbox = data
+            if len(data) > _SMALL_BYTES:
+                self.flush()
+            else:
+                self._io.enlist(self)
+
+    def flush(self) -> None:
+        """Send what was written now, keep what the kernel does not take, and then pause the owner."""
+        data, sock = self._outbox, self._sock
+        if not data or sock is None:
             return
+        self._outbox = b""
         try:
             sent = sock.send(data)
         except (BlockingIOError, InterruptedError):
@@ -222,6 +248,7 @@ class SocketStream:
         """
         if self._sock is None or self._wants_end:
             return
+        self.flush()
         self._wants_end = True
         self._discard_left = self._linger_limits.discard_bytes
         if self._backlog:
@@ -243,6 +270,7 @@ class SocketStream:
 
     def end_at_once(self) -> None:
         """Flush, then close without lingering: for a peer that has said that it sends no more."""
+        self.flush()
         if self._backlog:
             self.end()
         elif self._sock is not None and not self._wants_end:
@@ -250,7 +278,8 @@ class SocketStream:
             self.abort()
 
     def abort(self) -> None:
-        """Close at once; the owner hears of it in the next turn of the loop. Kept bytes are lost."""
+        """Close at once; the owner hears of it in the next turn of the loop. What the kernel does not take now is lost."""
+        self.flush()
         if self._sock is not None:
             self._loop.call_soon(self._lose, None)
             self.pause_reading()
@@ -266,7 +295,7 @@ class SocketStream:
         if self._backlog:  # a writer is registered exactly as long as bytes wait for the kernel
             self._loop.remove_writer(sock)
         self._sock = None
-        self._backlog = b""
+        self._outbox = self._backlog = b""
         sock.close()
         if self._closed is not None:
             self._closed()

@@ -18,14 +18,13 @@ from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.log import Log
 from proxy.observe.startup import ListenerReport
+from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.tls.stream import BioPair
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.dial import tune
 from proxy.upstream.pool import PoolResources
 
-# One read of an upstream; a client's are cut to a record (see Listener).
-READ_BUFFER_BYTES: Final = 65_536
 _BACKLOG: Final = 4_096
 _HOUR: Final = 3_600.0
 # After a rotation that failed: soon enough that tickets do not outlive their secret by much.
@@ -90,18 +89,15 @@ class Worker:
         self.counters = Counters()
         self._deadlines = Deadlines(loop)
         self._tasks = Tasks(loop, self._unexpected)
-        view = memoryview(bytearray(READ_BUFFER_BYTES))
-        resources = PoolResources(loop, self._tasks, self._deadlines, view)
+        io = SharedIo(loop)
         self._http = HttpService(
             loop,
             self._deadlines,
-            generation.http(resources),
+            generation.http(PoolResources(io, self._tasks, self._deadlines)),
             self._request_over,
             time.time,  # noqa: TID251 - a driver
         )
-        self._services = ListenerServices(
-            loop, self._deadlines, self._http, self.counters, BioPair(), view, log.handshake
-        )
+        self._services = ListenerServices(io, self._deadlines, self._http, self.counters, BioPair(), log.handshake)
         self._listeners: list[Listener] = []
         self._stop = asyncio.Event()
 

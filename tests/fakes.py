@@ -9,6 +9,7 @@ from asyncio import AbstractEventLoop, Handle, TimerHandle
 from collections.abc import Callable
 from typing import Any
 
+from proxy.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tls.handshake import Established, Failed
 from proxy.tls.stream import TlsStream
@@ -209,10 +210,11 @@ class RecordingObserver:
 class ScriptedSocket(socket.socket):
     """One end of a pair whose `send` and `shutdown` can be made to fail, as a reset of the peer makes them.
 
-    `takes` is what the kernel has room for in all, None for its real room.
+    `takes` is what the kernel has room for in all, None for its real room. `sent` are the sizes of what it took.
     """
 
     takes: int | None = None
+    sent: list[int]
     send_error: OSError | None = None
     shutdown_error: OSError | None = None
 
@@ -220,10 +222,10 @@ class ScriptedSocket(socket.socket):
         """Fail or send."""
         if self.send_error is not None:
             raise self.send_error
-        if self.takes is None:
-            return super().send(data, flags)
-        sent = super().send(memoryview(data)[: self.takes], flags)
-        self.takes -= sent
+        sent = super().send(data if self.takes is None else memoryview(data)[: self.takes], flags)
+        self.sent.append(sent)
+        if self.takes is not None:
+            self.takes -= sent
         return sent
 
     def shutdown(self, how: int) -> None:
@@ -238,18 +240,43 @@ def broken_pipe() -> OSError:
     return OSError(errno.EPIPE, "Broken pipe")
 
 
-class Wire:
-    """A `SocketStream` on one end of a socket pair, the test on the other (`peer`, which never blocks)."""
+class PeerSocket(socket.socket):
+    """A socket on which something is done before each look at what came."""
 
-    def __init__(self, loop: AbstractEventLoop, owner: RecordingOwner | None = None, linger: Linger = LINGER) -> None:
-        ours, self.peer = socket.socketpair()
+    before_recv: Callable[[], None]
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        """Do it, then receive."""
+        self.before_recv()
+        return super().recv(bufsize, flags)
+
+
+class Wire:
+    """A `SocketStream` on one end of a socket pair, the test on the other (`peer`, which never blocks).
+
+    Whoever reads at the peer does so when the turn of the loop is over: what was written in it has been sent.
+    """
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        owner: RecordingOwner | None = None,
+        linger: Linger = LINGER,
+        read_bytes: int = READ_BUFFER_BYTES,
+    ) -> None:
+        self.io = SharedIo(loop)
+        ours, theirs = socket.socketpair()
         ours.settimeout(0)
+        self.peer = PeerSocket(fileno=theirs.detach())
+        self.peer.before_recv = self.io.flush
         self.peer.settimeout(0)
         self.sock = ScriptedSocket(fileno=ours.detach())
+        self.sock.sent = []
         self.owner = owner or RecordingOwner()
         self.closed: list[bool] = []
-        view = memoryview(bytearray(65_536))
-        self.stream = SocketStream(loop, self.sock, self.owner, view, linger, lambda: self.closed.append(True))
+        self.stream = SocketStream(
+            self.io, self.sock, self.owner, linger, read_bytes=read_bytes, closed=lambda: self.closed.append(True)
+        )
 
     def limit_buffers(self, size: int = 4_096) -> None:
         """Have the kernel take little, so that writing blocks soon."""

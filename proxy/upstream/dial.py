@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from config.schema import ServerAddress
+from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
@@ -62,18 +63,18 @@ def tune(sock: socket.socket) -> None:
 
 
 async def dial(
-    loop: asyncio.AbstractEventLoop,
+    io: SharedIo,
     settings: DialSettings,
-    view: memoryview,
     owner: UpstreamOwner,
 ) -> SocketStream | TlsStream:
     """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`."""
+    loop = io.loop
     try:
         async with asyncio.timeout(settings.connect_seconds):
             sock = await _connect(loop, settings.address)
             try:
                 if settings.tls is None:
-                    return SocketStream(loop, sock, owner, view, settings.linger)
+                    return SocketStream(io, sock, owner, settings.linger)
                 tls, bios = await _handshake(loop, sock, settings.tls, settings.server_name)
             except BaseException:
                 sock.close()
@@ -85,7 +86,7 @@ async def dial(
     except OSError as error:
         fault = UpstreamFault.NO_ROOM if error.errno in _OUT_OF_DESCRIPTORS else UpstreamFault.UNREACHABLE
         raise UpstreamFailure(fault, f"{settings.address}: {error}") from error
-    raw = SocketStream(loop, sock, owner, view[:RECORD_BYTES], settings.linger)
+    raw = SocketStream(io, sock, owner, settings.linger, read_bytes=RECORD_BYTES)
     stream = TlsStream(raw, tls, bios, settings.tls_limits, loop.time)
     stream.owner = owner
     return stream

@@ -3,7 +3,6 @@
 `acquire` never waits: the borrower is called back, at once where an idle connection is at hand.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Protocol
 
 from proxy.deadlines import NEVER, Deadlines
 from proxy.http.responses import ResponseReader
+from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings, dial
@@ -44,10 +44,9 @@ class ServerLimits:
 class PoolResources:
     """What the pools of a loop share."""
 
-    loop: asyncio.AbstractEventLoop
+    io: SharedIo
     tasks: Tasks
     deadlines: Deadlines
-    view: memoryview
 
 
 class _Waiting:
@@ -104,7 +103,7 @@ class Server:
             self._dials += 1
             self._resources.tasks.start(self._dial(borrower))
         elif self._has_room_to_wait():
-            waiting = _Waiting(self, borrower, self._resources.loop.time() + self._limits.wait_seconds)
+            waiting = _Waiting(self, borrower, self._resources.io.loop.time() + self._limits.wait_seconds)
             self._queue.append(waiting)
             self._resources.deadlines.watch(waiting)
         else:
@@ -120,9 +119,9 @@ class Server:
 
     async def _dial(self, borrower: Borrower) -> None:
         resources = self._resources
-        connection = UpstreamConnection(self, self._responses, self._reader, resources.loop.time)
+        connection = UpstreamConnection(self, self._responses, self._reader, resources.io.loop.time)
         try:
-            connection.stream = await dial(resources.loop, self._dialling, resources.view, connection)
+            connection.stream = await dial(resources.io, self._dialling, connection)
         except UpstreamFailure as failure:
             self._dials -= 1
             if borrower.is_waiting:

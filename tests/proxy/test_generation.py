@@ -12,6 +12,7 @@ from config.problems import ConfigError, Problem
 from config.schema import PqPolicy
 from proxy.deadlines import Deadlines
 from proxy.generation import Generation, build, provider_module_path
+from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.tls import libssl
 from proxy.tls.capabilities import Capabilities
@@ -183,7 +184,7 @@ body_bytes = 11
 """,
         )
         loop = FakeLoop()
-        resources = PoolResources(loop, Tasks(loop, lambda _: None), Deadlines(loop), memoryview(bytearray(10)))
+        resources = PoolResources(SharedIo(loop), Tasks(loop, lambda _: None), Deadlines(loop))
         http = generation.http(resources)
         whole, files = http.routes.match(b"chat.test", b"/"), http.routes.match(b"a.chat.test", b"/files/1")
         assert whole is not None

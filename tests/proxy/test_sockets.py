@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire, broken_pipe
 
@@ -82,7 +83,7 @@ class TestReading:
         sock, _ = listening.accept()
         sock.settimeout(0)
         owner = RecordingOwner()
-        stream = SocketStream(loop, sock, owner, memoryview(bytearray(1_024)), LINGER)
+        stream = SocketStream(SharedIo(loop), sock, owner, LINGER, read_bytes=1_024)
         stream.resume_reading()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
@@ -99,11 +100,41 @@ class TestReading:
 
 
 class TestWriting:
-    def test_small_write_goes_out_at_once(self, wire: Wire, loop: FakeLoop) -> None:
-        wire.stream.write(b"now")
-        assert wire.received() == b"now"
+    def test_small_writes_of_a_turn_go_out_as_one_when_it_ends(self, wire: Wire, loop: FakeLoop) -> None:
+        wire.stream.write(b"one")
+        wire.stream.write(b"two")
+        assert wire.sock.sent == []
+        loop.settle()
+        assert wire.sock.sent == [6]
+        assert wire.received() == b"onetwo"
         assert not loop.writers
         assert wire.owner.events == []
+
+    def test_large_write_goes_out_at_once(self, wire: Wire) -> None:
+        wire.stream.write(b"x" * 16_385)
+        assert wire.sock.sent == [16_385]
+
+    def test_small_writes_that_are_large_together_go_out_at_once(self, wire: Wire) -> None:
+        wire.stream.write(b"x" * 16_384)
+        assert wire.sock.sent == []
+        wire.stream.write(b"y")
+        assert wire.sock.sent == [16_385]
+
+    @pytest.mark.parametrize("end", ["end", "end_at_once", "abort"])
+    def test_what_was_written_is_sent_before_an_end_of_any_kind(self, wire: Wire, loop: FakeLoop, end: str) -> None:
+        wire.stream.write(b"last words")
+        getattr(wire.stream, end)()
+        loop.settle()
+        assert wire.received() == b"last words"
+        assert wire.peer_sees_end
+
+    def test_what_the_kernel_does_not_take_at_an_end_is_lost_by_an_abort_only(self, wire: Wire, loop: FakeLoop) -> None:
+        wire.sock.takes = 4
+        wire.stream.write(b"last words")
+        wire.stream.end_at_once()
+        wire.sock.takes = 100
+        loop.settle()
+        assert wire.received() == b"last words"
 
     def test_what_the_kernel_does_not_take_is_kept_and_the_owner_paused_until_all_of_it_is_taken(
         self, wire: Wire, loop: FakeLoop
@@ -172,6 +203,7 @@ class TestFailedSend:
         wire.peer.send(b"413 and goodbye")
         wire.peer.close()
         wire.stream.write(b"the rest of an upload")
+        wire.io.flush()
         loop.settle()
         assert wire.owner.events == [("data", b"413 and goodbye"), ("lost", BrokenPipeError)]
 
@@ -441,7 +473,7 @@ class TestOnTheLoopOfTheProduct:
         sock.settimeout(0)
         owner = RecordingOwner()
         closed = asyncio.Event()
-        stream = SocketStream(loop, sock, owner, memoryview(bytearray(1_024)), LINGER, closed.set)
+        stream = SocketStream(SharedIo(loop), sock, owner, LINGER, read_bytes=1_024, closed=closed.set)
         client.sendall(b"x" * size)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()

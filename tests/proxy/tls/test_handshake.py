@@ -146,9 +146,8 @@ class World:
         policy: HandshakePolicy | None = None,
     ) -> Attempt:
         """A client with these groups, or with this context, comes."""
-        wire = Wire(self.loop)
+        wire = Wire(self.loop, read_bytes=RECORD_BYTES)
         self.wires.append(wire)
-        wire.stream._view = wire.stream._view[:RECORD_BYTES]
         context = groups if isinstance(groups, ssl.SSLContext) else hellos.client_context(groups)
         observer = RecordingObserver()
         handshake = Handshake(policy or self.policy(), self.bios, observer, self.loop.time, self.loop.now + 10)
@@ -306,6 +305,7 @@ class TestEstablished:
         attempt.wire.sock.takes = 100
         attempt.wire.peer.send(attempt.client.handshake_step())
         attempt.loop.turn()
+        attempt.wire.io.flush()
         assert attempt.wire.stream.is_blocked
         attempt.wire.sock.takes = None
         attempt.loop.settle()

@@ -64,7 +64,7 @@ class World:
 
     def connect(self, limits: TlsLimits = LIMITS) -> Connection:
         """One more established connection, which is reading."""
-        wire = Wire(self.loop)
+        wire = Wire(self.loop, read_bytes=RECORD_BYTES)
         self.wires.append(wire)
         client = TlsClient(wire.peer, CLIENT)
         tls = SERVER.wrap_bio(self.bios.incoming, self.bios.outgoing, server_side=True)
@@ -77,7 +77,6 @@ class World:
                 client.incoming.write(self.bios.outgoing.read())
         client.incoming.write(self.bios.outgoing.read())
         stream = TlsStream(wire.stream, tls, self.bios, limits, self.loop.time)
-        wire.stream._view = wire.stream._view[:RECORD_BYTES]
         stream.owner = owner = CheckingOwner(self.bios)
         stream.resume_reading()
         return Connection(self.loop, wire, client, stream, owner)
@@ -438,6 +437,7 @@ class TestPeerEnds:
 
     def test_reset_is_told_as_an_error(self, connection: Connection) -> None:
         connection.stream.write(b"never read")
+        connection.wire.io.flush()
         connection.wire.peer.close()
         connection.loop.settle()
         assert connection.owner.kinds == ["lost"]

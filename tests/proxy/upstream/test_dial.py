@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from config.schema import ServerAddress
+from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
 from proxy.tls.context import UpstreamTls, build_client_context
 from proxy.tls.stream import TlsLimits, TlsStream
@@ -56,7 +57,7 @@ async def connect(
 ) -> SocketStream | TlsStream:
     """Dial."""
     settings = DialSettings(address, connect_seconds, tls, server_name, TlsLimits(32), LINGER)
-    return await dial(asyncio.get_running_loop(), settings, memoryview(bytearray(65_536)), owner)
+    return await dial(SharedIo(asyncio.get_running_loop()), settings, owner)
 
 
 async def failure(address: ServerAddress, **settings: Any) -> UpstreamFailure:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from config.schema import ServerAddress
 from proxy.deadlines import NEVER, Deadlines
+from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.tls.stream import TlsLimits
 from proxy.upstream.connection import UpstreamConnection
@@ -87,7 +88,7 @@ class Place:
         self.errors: list[BaseException] = []
         self.deadlines = Deadlines(loop)
         self.tasks = Tasks(loop, self.errors.append)
-        resources = PoolResources(loop, self.tasks, self.deadlines, memoryview(bytearray(65_536)))
+        resources = PoolResources(SharedIo(loop), self.tasks, self.deadlines)
         dialling = DialSettings(address, 5.0, tls, ".a name that nobody can have", TlsLimits(32), LINGER)
         self.server = Server(dialling, RESPONSES, limits, resources)
         self.guests: list[Guest] = []
