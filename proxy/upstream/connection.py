@@ -272,9 +272,10 @@ class UpstreamConnection:
         return UpstreamFault.CLOSED if self._phase is _Phase.HEAD else UpstreamFault.CUT
 
     def pause_writing(self) -> None:
-        """The server takes no more for now."""
+        """The server takes no more for now: what it owes is to go on, whatever the client does meanwhile."""
         self._is_blocked = True
         if self._exchange is not None:
+            self.deadline = self._clock() + self._limits.first_byte_seconds
             self._exchange.pause_writing()
 
     def resume_writing(self) -> None:

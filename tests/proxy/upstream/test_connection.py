@@ -375,6 +375,13 @@ class TestDeadlines:
         assert line.server.ending == "abort"
 
 
+    def test_server_that_takes_no_more_has_its_time_though_the_client_owes_the_next_piece(self) -> None:
+        line = Line()
+        line.connection.await_request()
+        line.connection.pause_writing()  # it shows at the end of the turn, when what was written is sent
+        assert line.connection.deadline == line.loop.now + 60
+
+
 class TestBackPressure:
     """What the server takes is the exchange's business; on an idle connection it is nobody's."""
 
