@@ -13,9 +13,9 @@ from proxy.downstream.connection import Downstream
 from proxy.downstream.refusals import Refusal
 from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService
 from proxy.http.chunked import ChunkLimits
-from proxy.http.framing import Persistence, ResponseFraming
-from proxy.http.head import Header, HeadLimits, ResponseHead
-from proxy.http.responses import ResponseReader
+from proxy.http.framing import Persistence
+from proxy.http.head import Header, HeadLimits
+from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import Extensions, WebSocketLimits
 from proxy.sockets import SocketStream
@@ -270,10 +270,6 @@ class FakeClient:
         """Note it."""
         self.events.append(("tunnel", (stream, rest, extensions)))
 
-    def date(self) -> bytes:
-        """Always the same moment."""
-        return DATE
-
     def told(self) -> list[tuple[str, Any]]:
         """What it was told since the last look."""
         events, self.events = self.events, []
@@ -287,22 +283,18 @@ class RecordingExchange:
         self.events: list[tuple[str, Any]] = []
         self.flushes = 0
 
-    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
+    def informational(self, response: Response) -> None:
         """Note the status."""
-        del framing
-        self.events.append(("informational", head.status))
+        self.events.append(("informational", response.framing.head.status))
 
-    def switched(
-        self, head: ResponseHead, framing: ResponseFraming, stream: SocketStream | TlsStream, rest: bytes
-    ) -> None:
+    def switched(self, response: Response, stream: SocketStream | TlsStream, rest: bytes) -> None:
         """Note the stream and what came behind the head."""
-        del head, framing
+        del response
         self.events.append(("switched", (stream, rest)))
 
-    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
+    def response_started(self, response: Response) -> None:
         """Note the status."""
-        del framing
-        self.events.append(("started", head.status))
+        self.events.append(("started", response.framing.head.status))
 
     def response_data(self, data: bytes) -> None:
         """Note the bytes."""

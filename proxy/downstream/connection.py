@@ -8,7 +8,7 @@ from typing import Final
 
 from proxy.deadlines import NEVER
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.exchange import Exchange, Progress
+from proxy.downstream.exchange import Exchange
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.refusals import Refusal, refusal_response
 from proxy.downstream.requests import Request
@@ -51,12 +51,15 @@ class Downstream:
         "_stream",
         "_wants_end",
         "deadline",
+        "send",
     )
 
     def __init__(self, service: HttpService, stream: TlsStream, facts: ClientFacts) -> None:
         """Take over an established stream, which is reading already."""
         self._service = service
         self._stream = stream
+        self.send: Final = stream.write
+        """Send response bytes."""
         self._facts = facts
         self._state = _State.IDLE
         self._inbox = Inbox()
@@ -166,7 +169,7 @@ class Downstream:
             return
         if self._inbox and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
             return
-        exchange.progress.route = admitted.label
+        exchange.route = admitted.label
         exchange.start(admitted, request.upstream_fields(peer))
         if not exchange.is_request_complete:
             self._await_body()
@@ -229,14 +232,6 @@ class Downstream:
 
     # -- the exchange's side
 
-    def send(self, data: bytes) -> None:
-        """Send response bytes."""
-        self._stream.write(data)
-
-    def date(self) -> bytes:
-        """The value of a `Date` field now."""
-        return self._service.date()
-
     @property
     def may_stay(self) -> bool:
         """Whether another request may follow: of a client that sends no more, one that it has pipelined."""
@@ -268,8 +263,8 @@ class Downstream:
         answer = refusal_response(refusal, head, stays=stays, date=self._service.date(), request_id=request_id)
         if exchange is not None:
             exchange.abandon()
-            exchange.progress.status = refusal.status
-            exchange.progress.response_bytes = answer.body_bytes
+            exchange.status = refusal.status
+            exchange.response_bytes = answer.body_bytes
         self._stream.write(answer.data)
         self._log(refusal.status, refusal.reason, request_id)
         self._close_exchange(stays=stays)
@@ -277,14 +272,14 @@ class Downstream:
     def finished(self, persistence: Persistence) -> None:
         """The response is complete."""
         assert self._exchange is not None  # its caller
-        self._log(self._exchange.progress.status, None, self._exchange.request_id)
+        self._log(self._exchange.status, None, self._exchange.request_id)
         self._close_exchange(stays=persistence is not Persistence.CLOSE)
 
     def cut(self, reason: str) -> None:
         """End the response so that its client sees that it is not complete."""
         assert self._exchange is not None  # its caller
         self._exchange.abandon()
-        self._log(self._exchange.progress.status, reason, self._exchange.request_id)
+        self._log(self._exchange.status, reason, self._exchange.request_id)
         self._exchange = None
         self._state = _State.ENDING
         self.deadline = NEVER
@@ -303,34 +298,38 @@ class Downstream:
         self._forget()  # last: a drain must not find that nobody is left in between
 
     def _tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
-        assert self._exchange is not None  # kept for its figures
-        progress = self._exchange.progress
-        progress.request_bytes, progress.response_bytes = tunnel.client_bytes, tunnel.server_bytes
-        self._log(progress.status, reason, self._exchange.request_id, tunnel.messages)
+        exchange = self._exchange
+        assert exchange is not None  # kept for its figures
+        exchange.request_bytes, exchange.response_bytes = tunnel.client_bytes, tunnel.server_bytes
+        self._log(exchange.status, reason, exchange.request_id, tunnel.messages)
         self._exchange = None
 
     def _log(self, status: int, reason: str | None, request_id: bytes, messages: tuple[int, int] | None = None) -> None:
         """Write the line of this request."""
         service, exchange, request = self._service, self._exchange, self._request
-        progress = Progress(service.stopwatch()) if exchange is None else exchange.progress
-        now = service.stopwatch()
-        service.log(
-            RequestRecord(
-                self._facts.record,
-                None if request is None else request.record(with_query=service.runtime.logs_query),
-                service.wall_clock(),
+        record = self._facts.record
+        target = None if request is None else request.record(with_query=service.runtime.logs_query)
+        time, shown_id = service.wall_clock(), request_id.decode()
+        if exchange is None:
+            line = RequestRecord(record, target, time, status, 0, 0, 0.0, 0.0, None, None, shown_id, reason, messages)
+        else:
+            duration = service.stopwatch() - exchange.started
+            line = RequestRecord(
+                record,
+                target,
+                time,
                 status,
-                progress.request_bytes,
-                progress.response_bytes,
-                (now if progress.first_byte is None else progress.first_byte) - progress.started,
-                now - progress.started,
-                progress.server or None,
-                progress.route or None,
-                request_id.decode(),
+                exchange.request_bytes,
+                exchange.response_bytes,
+                duration if exchange.first_byte is None else exchange.first_byte - exchange.started,
+                duration,
+                exchange.server,
+                exchange.route,
+                shown_id,
                 reason,
                 messages,
             )
-        )
+        service.log(line)
 
     # -- ends
 

@@ -34,9 +34,6 @@ class Client(Protocol):
     def tunnel(self, stream: "SocketStream | TlsStream", rest: bytes, extensions: "Extensions") -> None:
         """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
 
-    def date(self) -> bytes:
-        """The value of a `Date` field now."""
-
     @property
     def may_stay(self) -> bool:
         """Whether the connection may take another request after this one, as far as we are concerned."""

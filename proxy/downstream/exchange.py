@@ -5,7 +5,6 @@ in (`response_*`). Each side is paused while the other takes no more, so what is
 request is decided upon, and what came of its body is checked, before an upstream is asked for a connection.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
@@ -14,15 +13,17 @@ from proxy.downstream.contracts import Client
 from proxy.downstream.refusals import Refusal
 from proxy.downstream.service import HttpService
 from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_trailers
-from proxy.http.framing import BodyKind, Delivery, RequestFraming, ResponseFraming, delivery
-from proxy.http.head import Header, MalformedMessage, RequestHead, ResponseHead
+from proxy.http.framing import BodyKind, Delivery, RequestFraming
+from proxy.http.head import Header, MalformedMessage, RequestHead
 from proxy.http.headers import (
+    delivery_frame,
     downstream_head,
     forwardable_trailers,
     informational_head,
     switching_head,
     upstream_head,
 )
+from proxy.http.responses import Response
 from proxy.http.websocket import Extensions
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
@@ -37,19 +38,6 @@ _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _CONTINUE: Final = 100
 
 
-@dataclass(slots=True)
-class Progress:
-    """What the log will say about an exchange: counts of body bytes, times of the stopwatch."""
-
-    started: float
-    first_byte: float | None = None
-    request_bytes: int = 0
-    response_bytes: int = 0
-    status: int = 0
-    server: str = ""
-    route: str = ""
-
-
 class _State(Enum):
     WAITING = auto()
     """For an upstream connection."""
@@ -60,7 +48,7 @@ class _State(Enum):
 
 
 class Exchange:
-    """One request under way."""
+    """One request under way, and what the log will say about it: counts of body bytes, times of the stopwatch."""
 
     __slots__ = (
         "_body_limit",
@@ -76,14 +64,20 @@ class Exchange:
         "_out",
         "_request",
         "_said_continue",
+        "_service",
         "_state",
-        "_stopwatch",
         "_tried",
         "_upstream",
         "_was_retried",
+        "first_byte",
         "is_request_complete",
-        "progress",
+        "request_bytes",
         "request_id",
+        "response_bytes",
+        "route",
+        "server",
+        "started",
+        "status",
     )
 
     def __init__(
@@ -91,21 +85,27 @@ class Exchange:
     ) -> None:
         """A request whose head was read; `decide` comes next."""
         self._client = client
-        self._stopwatch = service.stopwatch
+        self._service = service
         self._head = head
         self._framing = framing
         self.request_id = request_id
-        self.progress = Progress(service.stopwatch())
+        self.started = service.stopwatch()
+        self.first_byte: float | None = None
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.status = 0
+        self.server: str | None = None
+        self.route: str | None = None
         self.is_request_complete = framing.body is BodyKind.NONE or (
             framing.body is BodyKind.LENGTH and framing.length == 0
         )
         self._left = framing.length
         self._decoder = ChunkedDecoder(service.runtime.limits.chunks) if framing.body is BodyKind.CHUNKED else None
-        self._held: list[bytes] = []
-        self._out: list[bytes] = []
+        self._held = b""
+        self._out = b""
         self._connection: UpstreamConnection | None = None
         self._delivery: Delivery | None = None
-        self._tried: list[Server] = []
+        self._tried: tuple[Server, ...] = ()
         self._was_retried = False
         self._is_client_paused = False
         self._said_continue = False
@@ -125,8 +125,8 @@ class Exchange:
         if server is None:
             self._refuse(UpstreamFailure(UpstreamFault.UNREACHABLE, "no server left to try"))
             return
-        self._tried.append(server)
-        self.progress.server = server.name
+        self._tried = (*self._tried, server)
+        self.server = server.name
         server.acquire(self)
 
     # -- the request's body
@@ -145,7 +145,7 @@ class Exchange:
             body = self._decoder.receive_data(data)
             excess = self._decoder.excess if self._decoder.finished else b""
             self.is_request_complete = self._decoder.finished
-            if self.progress.request_bytes + len(body) > self._body_limit:
+            if self.request_bytes + len(body) > self._body_limit:
                 raise MalformedMessage(413, "the body is longer than this route allows")
             forwarded = encode_chunk(body) + (LAST_CHUNK if self.is_request_complete else b"")
         else:
@@ -153,14 +153,14 @@ class Exchange:
             excess = data[self._left :]
             self._left -= len(body)
             self.is_request_complete = self._left == 0
-        self.progress.request_bytes += len(body)
+        self.request_bytes += len(body)
         self._forward(forwarded)
         return excess
 
     def _forward(self, data: bytes) -> None:
         connection = self._connection
         if connection is None:
-            self._held.append(data)
+            self._held += data
             if not self.is_request_complete:
                 self._client.pause_request()
             return
@@ -185,8 +185,7 @@ class Exchange:
         """Send the request."""
         self._state = _State.SENT
         self._connection = connection
-        held = b"".join(self._held)
-        self._held.clear()
+        held, self._held = self._held, b""
         if not self.is_request_complete:
             self._client.resume_request()  # first: a server that takes nothing of this pauses it again
         connection.begin(self, self._head.method, self._framing.websocket, self._request + held)
@@ -204,10 +203,10 @@ class Exchange:
 
     # -- the upstream connection's side
 
-    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
+    def informational(self, response: Response) -> None:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
-        if self._is_for_client(head.status):
-            self._client.send(informational_head(head, framing))
+        if self._is_for_client(response.framing.head.status):
+            self._client.send(informational_head(response))
         self._await_request()
 
     def _is_for_client(self, status: int) -> bool:
@@ -220,40 +219,43 @@ class Exchange:
             self._said_continue = True
         return True
 
-    def switched(
-        self, head: ResponseHead, framing: ResponseFraming, stream: SocketStream | TlsStream, rest: bytes
-    ) -> None:
+    def switched(self, response: Response, stream: SocketStream | TlsStream, rest: bytes) -> None:
         """Become a tunnel."""
         self._state = _State.OVER
         self._connection = None
-        self.progress.status = head.status
-        self.progress.first_byte = self._stopwatch()
-        self._client.send(switching_head(head, framing, self.request_id))
-        is_extended = b"sec-websocket-extensions" in framing.fields.special
+        self.status = response.framing.head.status
+        self.first_byte = self._service.stopwatch()
+        self._client.send(switching_head(response, self.request_id))
+        is_extended = b"sec-websocket-extensions" in response.framing.special
         self._client.tunnel(stream, rest, Extensions.NEGOTIATED if is_extended else Extensions.NONE)
 
-    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
+    def response_started(self, response: Response) -> None:
         """Write the head for the client."""
         self._state = _State.RESPONDING
-        self.progress.first_byte = self._stopwatch()
-        self.progress.status = head.status
+        self.first_byte = self._service.stopwatch()
+        self.status = response.framing.head.status
+        request = self._framing
         # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
-        keep_alive = self.is_request_complete and self._framing.websocket is None and self._client.may_stay
-        self._delivery = delivery(self._head, self._framing, framing, keep_alive=keep_alive)
-        date = b"" if b"date" in framing.fields.special else self._client.date()
-        self._out.append(downstream_head(head, framing, self._delivery, date, self.request_id))
+        keep_alive = (
+            request.keep_alive and self.is_request_complete and request.websocket is None and self._client.may_stay
+        )
+        frame = delivery_frame(response.framing, self._head.minor_version, request.accepts_trailers, keep_alive)
+        self._delivery = frame.delivery
+        self._out = downstream_head(response, frame, self._service.date(), self.request_id)
 
     def response_data(self, data: bytes) -> None:
         """Frame a piece of the body for the client."""
         assert self._delivery is not None  # the head came first
-        self.progress.response_bytes += len(data)
-        self._out.append(encode_chunk(data) if self._delivery.body is BodyKind.CHUNKED else data)
+        self.response_bytes += len(data)
+        if self._delivery.body is BodyKind.CHUNKED:
+            data = encode_chunk(data)
+        self._out = self._out + data if self._out else data
 
     def response_ended(self, trailers: list[Header]) -> None:
         """Finish the response."""
         assert self._delivery is not None  # the head came first
         if self._delivery.body is BodyKind.CHUNKED:
-            self._out.append(encode_trailers(forwardable_trailers(trailers, self._delivery)))
+            self._out += encode_trailers(forwardable_trailers(trailers, self._delivery))
         self._connection = None
         self._state = _State.OVER
         self.response_flushed()
@@ -262,8 +264,7 @@ class Exchange:
     def response_flushed(self) -> None:
         """Send what one read of the upstream brought, as one piece."""
         if self._out:
-            data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            self._out.clear()
+            data, self._out = self._out, b""
             self._client.send(data)
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
@@ -278,7 +279,7 @@ class Exchange:
             self._state = _State.WAITING
             # its other unused connections are as old, and a second one that is dead would be the end of this request
             self._tried[-1].close_idle()
-            self._tried.clear()
+            self._tried = ()
             self._acquire()
         else:
             self._refuse(failure)
@@ -313,7 +314,7 @@ class Exchange:
     @property
     def holds_client_back(self) -> bool:
         """Whether the client rightly waits for the upstream's 100 before it sends its body (RFC 9110 section 10.1.1)."""
-        return self._framing.expects_continue and not self._said_continue and not self.progress.request_bytes
+        return self._framing.expects_continue and not self._said_continue and not self.request_bytes
 
     @property
     def has_responded(self) -> bool:

@@ -3,7 +3,8 @@
 Each name is looked up once, as it was sent: the tables hold the usual spellings of the names they know, so an ordinary
 field costs one look-up. A spelling that is not there takes the careful way, and none escapes it.
 
-`framing` judges the special fields, `headers` writes the forwarded ones; neither goes through the rest again.
+`framing` judges the special fields, `headers` writes the forwarded ones; neither goes through the rest again. The fields of
+responses are classified one by one, as a server's are remembered (see `responses`).
 """
 
 from collections.abc import Iterable
@@ -26,22 +27,13 @@ class Treatment(Enum):
     REMOVE = auto()
 
 
-class Classified(NamedTuple):
-    """A field with what happens to it."""
-
-    treatment: Treatment
-    header: Header
-    name: bytes
-    """In lower case."""
-
-
 class Fields(NamedTuple):
-    """The fields of one head, sorted."""
+    """The fields of a request, sorted."""
 
     forwarded: list[Header]
     """End-to-end fields, as sent and in their order."""
     claims: list[Header]
-    """Fields by which a trusted peer vouches for its client; a response has none."""
+    """Fields by which a trusted peer vouches for its client."""
     special: dict[bytes, list[bytes]]
     """Lower-case name -> the value of each of its field lines."""
 
@@ -55,50 +47,38 @@ class Fields(NamedTuple):
 
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
-    """Sort the fields of a request."""
+    """Sort the fields of a request. Nothing in it is noted."""
     forwarded: list[Header] = []
-    others: list[Classified] = []
+    claims: list[Header] = []
+    special: dict[bytes, list[bytes]] = {}
     for header in headers:
         name = header[0]
         treatment = _REQUEST_TREATMENTS.get(name) or _treat_in_request(name)
         if treatment is _FORWARD:
             forwarded.append(header)
-        else:
-            others.append(Classified(treatment, header, name.lower()))
-    # Nothing in a request is both forwarded and noted, so the order is that in which it was sent.
-    _, claims, special = sort_classified(others)
-    return Fields(forwarded, claims, special)
-
-
-def sort_response_fields(headers: Iterable[Header]) -> Fields:
-    """Sort the fields of a response."""
-    return sort_classified(map(classify_in_response, headers))
-
-
-def classify_in_response(header: Header) -> Classified:
-    """Say what happens to a field of a response."""
-    name = header[0]
-    return Classified(_RESPONSE_TREATMENTS.get(name) or _treat_in_response(name), header, name.lower())
-
-
-def sort_classified(fields: Iterable[Classified]) -> Fields:
-    """Sort fields whose treatment is known, in their order."""
-    forwarded: list[Header] = []
-    claims: list[Header] = []
-    special: dict[bytes, list[bytes]] = {}
-    for treatment, header, name in fields:
-        if treatment is _FORWARD:
-            forwarded.append(header)
         elif treatment is _CLAIM:
             claims.append(header)
         elif treatment is not _REMOVE:
-            if treatment is _NOTE:
-                forwarded.append(header)
-            if name in special:
-                special[name].append(header[1])
-            else:
-                special[name] = [header[1]]
+            special.setdefault(name.lower(), []).append(header[1])
     return Fields(forwarded, claims, special)
+
+
+class ResponseField(NamedTuple):
+    """A field of a response with what happens to it."""
+
+    treatment: Treatment
+    line: bytes
+    """As it is sent on, with its CRLF."""
+    name: bytes
+    """In lower case."""
+    value: bytes
+
+
+def classify_in_response(header: Header) -> ResponseField:
+    """Say what happens to a field of a response."""
+    name, value = header
+    treatment = _RESPONSE_TREATMENTS.get(name) or _treat_in_response(name)
+    return ResponseField(treatment, b"%b: %b\r\n" % header, name.lower(), value)
 
 
 def _treat_in_request(name: bytes) -> Treatment:
@@ -141,9 +121,8 @@ def _spellings(names: str, treatment: Treatment) -> dict[bytes, Treatment]:
     return {spelling: treatment for name in names.encode().split() for spelling in (name, name.title(), name.upper())}
 
 
-# The loop reads these a hundred thousand times a second; an attribute of an enum class costs more than a global.
+# An attribute of an enum class costs more than a global.
 _FORWARD: Final = Treatment.FORWARD
-_NOTE: Final = Treatment.NOTE
 _CLAIM: Final = Treatment.CLAIM
 _REMOVE: Final = Treatment.REMOVE
 

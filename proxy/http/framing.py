@@ -5,6 +5,8 @@ rule stands under its section, and where the RFC lets a recipient guess, the mes
 closed. Requests are refused with 4xx or 501, responses with 502.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
@@ -47,15 +49,20 @@ class RequestFraming(NamedTuple):
     """Without those that Connection names."""
 
 
-class ResponseFraming(NamedTuple):
-    """What a response means to the upstream connection it came from."""
+@dataclass(frozen=True, slots=True, eq=False)
+class ResponseFraming:
+    """What a response means to the upstream connection it came from. Many responses share one, so it is told by its identity."""
 
+    head: ResponseHead
     body: BodyKind
     length: int | None
     """Bytes of body if LENGTH; if NONE, the length that a response to HEAD or a 304 announces, None if it does not."""
     keep_alive: bool
     """Whether the connection can take another request once the body has ended."""
-    fields: Fields
+    special: Mapping[bytes, list[bytes]]
+    """Lower-case name of a special field -> the value of each of its field lines."""
+    named: frozenset[bytes]
+    """Lower-case names of the fields that Connection keeps from being forwarded (RFC 9110 7.6.1)."""
 
 
 class Persistence(Enum):
@@ -209,23 +216,21 @@ def _keeps_alive(options: frozenset[bytes], minor_version: int) -> bool:
 
 
 def response_framing(
-    head: ResponseHead, fields: Fields, request_method: bytes, offer: WebSocketOffer | None
+    head: ResponseHead, special: dict[bytes, list[bytes]], request_method: bytes, offer: WebSocketOffer | None
 ) -> ResponseFraming:
     """Judge a response to a request of that method, which carried that WebSocket offer. Raises MalformedMessage (502)."""
-    options = _connection_options(fields.special, 502)
-    if not options <= _KNOWN_OPTIONS:
-        fields = fields.without(options)
+    options = _connection_options(special, 502)
     if head.status == 101:
         if offer is None:
             raise MalformedMessage(502, "101 to a request without Upgrade")
-        check_acceptance(offer, fields.special, options)
-    declared, length = _declared_body(fields.special, head.minor_version)
+        check_acceptance(offer, special, options)
+    declared, length = _declared_body(special, head.minor_version)
     body, length = _response_body(head.status, request_method, declared, length)
     keep_alive = body is not BodyKind.UNTIL_CLOSE and _keeps_alive(options, head.minor_version)
     # Whoever left the end of an empty 205 open, or sent chunks, may send more than we take for it.
     if head.status == 205 and declared is not BodyKind.LENGTH:
         keep_alive = False
-    return ResponseFraming(body, length, keep_alive, fields)
+    return ResponseFraming(head, body, length, keep_alive, special, options - _KNOWN_OPTIONS)
 
 
 def _declared_body(special: dict[bytes, list[bytes]], minor_version: int) -> tuple[BodyKind, int | None]:
@@ -261,21 +266,24 @@ def _response_body(
     return declared, length
 
 
-def delivery(head: RequestHead, request: RequestFraming, response: ResponseFraming, *, keep_alive: bool) -> Delivery:
-    """Decide how a final response to `request` is sent on; `keep_alive` says whether we want the connection to stay."""
+def delivery(response: ResponseFraming, minor_version: int, *, accepts_trailers: bool, keep_alive: bool) -> Delivery:
+    """Decide how a final response is sent on to a client of HTTP/1.`minor_version`.
+
+    `keep_alive` says whether both it and we want the connection to stay.
+    """
     body = response.body
-    if head.minor_version == 0 and body is BodyKind.CHUNKED:
+    if minor_version == 0 and body is BodyKind.CHUNKED:
         body = BodyKind.UNTIL_CLOSE
-    elif head.minor_version > 0 and body is BodyKind.UNTIL_CLOSE:
+    elif minor_version > 0 and body is BodyKind.UNTIL_CLOSE:
         # Chunks show the client where the body ends, and an upstream that breaks off.
         body = BodyKind.CHUNKED
-    if not keep_alive or not request.keep_alive or body is BodyKind.UNTIL_CLOSE:
+    if not keep_alive or body is BodyKind.UNTIL_CLOSE:
         persistence = Persistence.CLOSE
-    elif head.minor_version == 0:
+    elif minor_version == 0:
         persistence = Persistence.KEEP_ALIVE
     else:
         persistence = Persistence.IMPLICIT
-    trailers = _trailers(response) if request.accepts_trailers else ()
+    trailers = _trailers(response) if accepts_trailers else ()
     return Delivery(body, response.length, persistence, trailers)
 
 
@@ -283,5 +291,5 @@ def _trailers(response: ResponseFraming) -> tuple[bytes, ...]:
     """Name the trailer fields that the response announces and RFC 9110 6.5.1 does not forbid."""
     if response.body is not BodyKind.CHUNKED:
         return ()
-    names = (name.lower() for name in list_elements(response.fields.special.get(b"trailer", [])))
+    names = (name.lower() for name in list_elements(response.special.get(b"trailer", [])))
     return tuple(name for name in names if is_token(name) and may_be_trailer(name))

@@ -7,12 +7,14 @@ Only what was parsed is written, and every field that means something between tw
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from proxy.http.fields import Fields
-from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming
+from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
 from proxy.http.head import Header, RequestHead, ResponseHead
+from proxy.http.responses import Response
 from proxy.http.upgrade import WebSocketOffer
 
 # RFC 9110 7.6.3: the version in which the message was received, by its minor number.
@@ -151,27 +153,45 @@ def _offer_lines(offer: WebSocketOffer) -> bytes:
     return _lines(lines)
 
 
-def downstream_head(
-    head: ResponseHead, framing: ResponseFraming, delivery: Delivery, date: bytes, request_id: bytes
-) -> bytes:
-    """Write the head of a final response to the client. `date` is used if the upstream sent none (RFC 9110 6.6.1)."""
-    noted = framing.fields.special
-    lines = [_status_line(head), _lines(framing.fields.forwarded)]
-    if b"date" not in noted:
-        lines.append(b"Date: %b\r\n" % date)
-    if b"x-request-id" not in noted:
-        lines.append(b"X-Request-Id: %b\r\n" % request_id)
-    lines.append(_VIA[head.minor_version])
-    if delivery.body is BodyKind.CHUNKED:
+class DeliveryFrame(NamedTuple):
+    """How a response is sent on, and what follows from that in its head: the first line and the last ones."""
+
+    delivery: Delivery
+    start: bytes
+    end: bytes
+
+
+# Kept for what its arguments stand for, which few responses of a server differ in; they are positional as names cost it time.
+@lru_cache(maxsize=1_024)
+def delivery_frame(
+    response: ResponseFraming,
+    minor_version: int,
+    accepts_trailers: bool,  # noqa: FBT001
+    keep_alive: bool,  # noqa: FBT001
+) -> DeliveryFrame:
+    """Decide how a response is sent on (see `framing.delivery`), and write what says so."""
+    sent = delivery(response, minor_version, accepts_trailers=accepts_trailers, keep_alive=keep_alive)
+    lines = [_VIA[response.head.minor_version]]
+    if sent.body is BodyKind.CHUNKED:
         lines.append(b"Transfer-Encoding: chunked\r\n")
-    elif delivery.length is not None:  # also what a response to HEAD or a 304 only announces
-        lines.append(b"Content-Length: %d\r\n" % delivery.length)
-    if delivery.persistence is not Persistence.IMPLICIT:
-        lines.append(_PERSISTENCE_LINES[delivery.persistence])
-    if delivery.trailers:
-        lines.append(b"Trailer: %b\r\n" % b", ".join(delivery.trailers))
+    elif sent.length is not None:  # also what a response to HEAD or a 304 only announces
+        lines.append(b"Content-Length: %d\r\n" % sent.length)
+    if sent.persistence is not Persistence.IMPLICIT:
+        lines.append(_PERSISTENCE_LINES[sent.persistence])
+    if sent.trailers:
+        lines.append(b"Trailer: %b\r\n" % b", ".join(sent.trailers))
     lines.append(b"\r\n")
-    return b"".join(lines)
+    return DeliveryFrame(sent, _status_line(response.head), b"".join(lines))
+
+
+def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, request_id: bytes) -> bytes:
+    """Write the head of a final response to the client. `date` is used if the upstream sent none (RFC 9110 6.6.1)."""
+    added = b""
+    if b"date" not in response.noted:
+        added = b"Date: %b\r\n" % date
+    if b"x-request-id" not in response.noted:
+        added += b"X-Request-Id: %b\r\n" % request_id
+    return b"".join((frame.start, *response.forwarded, added, frame.end))
 
 
 def _status_line(head: ResponseHead) -> bytes:
@@ -179,23 +199,24 @@ def _status_line(head: ResponseHead) -> bytes:
     return b"HTTP/1.1 %d %b\r\n" % (head.status, head.reason)
 
 
-def informational_head(head: ResponseHead, framing: ResponseFraming) -> bytes:
+def informational_head(response: Response) -> bytes:
     """Write an interim response other than 101. An HTTP/1.0 client must not get one (RFC 9110 15.2)."""
-    return b"%b%b\r\n" % (_status_line(head), _lines(framing.fields.forwarded))
+    return b"".join((_status_line(response.framing.head), *response.forwarded, b"\r\n"))
 
 
-def switching_head(head: ResponseHead, framing: ResponseFraming, request_id: bytes) -> bytes:
+def switching_head(response: Response, request_id: bytes) -> bytes:
     """Write the 101 that opens a WebSocket, which `framing` has checked against the offer."""
-    special = framing.fields.special
-    lines = [*framing.fields.forwarded, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
+    framing = response.framing
+    lines = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
     lines += [
         (name, value)
         for name in (b"Sec-WebSocket-Accept", b"Sec-WebSocket-Protocol", b"Sec-WebSocket-Extensions")
-        for value in special.get(name.lower(), [])
+        for value in framing.special.get(name.lower(), [])
     ]
-    if b"x-request-id" not in special:
+    if b"x-request-id" not in response.noted:
         lines.append((b"X-Request-Id", request_id))
-    return b"".join((_status_line(head), _lines(lines), _VIA[head.minor_version], b"\r\n"))
+    via = _VIA[framing.head.minor_version]
+    return b"".join((_status_line(framing.head), *response.forwarded, _lines(lines), via, b"\r\n"))
 
 
 def forwardable_trailers(trailers: Iterable[Header], delivery: Delivery) -> list[Header]:

@@ -1,13 +1,16 @@
-"""The response heads of one server, read with a memory of its field lines. Pure.
+"""The response heads of one server, read with a memory of what it said before. Pure.
 
 A server says nearly the same in each response: most of its lines (Server, Content-Type, Date within a second) are those of an
 earlier one, byte for byte. What a line means does not depend on the lines around it, so a line that llhttp has parsed is not
-parsed again; it gets those that are new.
+parsed again; it gets those that are new. What a response means to its connection follows from its status line and its few
+special fields, so that is not judged anew either when both are known.
 """
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
-from proxy.http.fields import Classified, Fields, classify_in_response, sort_classified
+from proxy.http.fields import ResponseField, Treatment, classify_in_response
+from proxy.http.framing import ResponseFraming, response_framing
 from proxy.http.head import (
     HeadLimits,
     MalformedMessage,
@@ -16,49 +19,110 @@ from proxy.http.head import (
     parse_response_head,
     parse_status_line,
 )
+from proxy.http.upgrade import WebSocketOffer
 
 # Lines that are longer rarely come twice (a policy that does costs a microsecond each time).
 _REMEMBERED_LINE_BYTES: Final = 128
 # About 300 KB for a server; one that sends ever new lines has its memory emptied now and then, which costs it little.
 _REMEMBERED_LINES: Final = 1_024
+_REMEMBERED_FRAMINGS: Final = 1_024
 # A secret of one client has no business in a memory that outlives its response.
 _NEVER_REMEMBERED: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
 _ANY_STATUS_LINE: Final = b"HTTP/1.1 200 OK\r\n"
+
+_FORWARD: Final = Treatment.FORWARD
+_NOTE: Final = Treatment.NOTE
+_SPECIAL: Final = Treatment.SPECIAL
+
+
+class Response(NamedTuple):
+    """A response head that was read."""
+
+    framing: ResponseFraming
+    forwarded: list[bytes]
+    """The lines that are sent on, each with its CRLF, in their order."""
+    noted: list[bytes]
+    """Which of the fields that we would add are among them, in lower case: Date, X-Request-Id."""
 
 
 class ResponseReader:
     """Reads complete response heads of one server."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_framings", "_known")
 
     def __init__(self) -> None:
         """Nothing is remembered yet."""
-        self._known: dict[bytes, Classified] = {}
+        self._known: dict[bytes, ResponseField] = {}
+        self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
 
-    def read(self, raw: bytes, limits: HeadLimits) -> tuple[ResponseHead, Fields]:
-        """Parse a head, from its first byte to its CRLF CRLF, and sort its fields. Raises `MalformedMessage` (502)."""
+    def read(self, raw: bytes, limits: HeadLimits, method: bytes, offer: WebSocketOffer | None = None) -> Response:
+        """Parse a head, from its first byte to its CRLF CRLF, and judge it as the answer to such a request.
+
+        Raises `MalformedMessage` (502).
+        """
         known = self._known
-        lines = raw[:-4].split(b"\r\n")
-        status, reason, minor_version = parse_status_line(lines.pop(0))
+        status_line, *lines = raw[:-4].split(b"\r\n")
         try:
-            classified = [known[line] for line in lines]
+            fields = [known[line] for line in lines]
         except KeyError:
-            classified = self._learn(raw, lines, limits)
+            parse_status_line(status_line)  # first: what is wrong with it explains the rest
+            fields = self._learn(raw, lines, limits)
         if len(lines) > limits.header_count:
             raise MalformedMessage(502, "too many header fields in the response")
-        return ResponseHead(status, reason, minor_version, ()), sort_classified(classified)
+        return self._understood((status_line, method), offer, fields)
 
-    def _learn(self, raw: bytes, lines: list[bytes], limits: HeadLimits) -> list[Classified]:
+    def _understood(
+        self, start: tuple[bytes, bytes], offer: WebSocketOffer | None, fields: list[ResponseField]
+    ) -> Response:
+        forwarded: list[bytes] = []
+        noted: list[bytes] = []
+        judged = [*start]
+        for treatment, line, name, _ in fields:
+            if treatment is _FORWARD:
+                forwarded.append(line)
+            elif treatment is _SPECIAL:
+                judged.append(line)
+            elif treatment is _NOTE:
+                forwarded.append(line)
+                noted.append(name)
+        key = tuple(judged)
+        framing = self._framings.get(key) if offer is None else None
+        if framing is None:
+            framing = self._judge(key, fields, offer)
+        if framing.named:
+            kept = [field for field in fields if field.name not in framing.named]
+            forwarded = [field.line for field in kept if field.treatment in (_FORWARD, _NOTE)]
+            noted = [field.name for field in kept if field.treatment is _NOTE]
+        return Response(framing, forwarded, noted)
+
+    def _learn(self, raw: bytes, lines: list[bytes], limits: HeadLimits) -> list[ResponseField]:
         """Have llhttp parse the lines that are new, after a look at the whole head: its line ends and its size."""
         check_response_head(raw, limits)
         known = self._known
         new = [line for line in lines if line not in known]
         parsed = parse_response_head(_ANY_STATUS_LINE + b"\r\n".join(new) + b"\r\n\r\n", limits).headers
         learnt = dict(zip(new, map(classify_in_response, parsed), strict=True))
-        classified = [known.get(line) or learnt[line] for line in lines]
+        fields = [known.get(line) or learnt[line] for line in lines]
         if len(known) + len(learnt) > _REMEMBERED_LINES:
             known.clear()
         for line, field in learnt.items():
             if len(line) <= _REMEMBERED_LINE_BYTES and field.name not in _NEVER_REMEMBERED:
                 known[line] = field
-        return classified
+        return fields
+
+    def _judge(
+        self, key: tuple[bytes, ...], fields: Iterable[ResponseField], offer: WebSocketOffer | None
+    ) -> ResponseFraming:
+        special: dict[bytes, list[bytes]] = {}
+        for field in fields:
+            if field.treatment is _SPECIAL:
+                special.setdefault(field.name, []).append(field.value)
+        status_line, method = key[:2]
+        head = ResponseHead(*parse_status_line(status_line), ())
+        framing = response_framing(head, special, method, offer)
+        if offer is None:
+            if len(self._framings) >= _REMEMBERED_FRAMINGS:
+                self._framings.clear()
+            if sum(map(len, key)) <= _REMEMBERED_LINE_BYTES:
+                self._framings[key] = framing
+        return framing

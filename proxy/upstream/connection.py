@@ -11,9 +11,9 @@ from typing import Final
 
 from proxy.deadlines import NEVER
 from proxy.http.chunked import ChunkedDecoder, ChunkLimits
-from proxy.http.framing import BodyKind, ResponseFraming, response_framing
-from proxy.http.head import Header, HeadLimits, MalformedMessage, ResponseHead
-from proxy.http.responses import ResponseReader
+from proxy.http.framing import BodyKind
+from proxy.http.head import Header, HeadLimits, MalformedMessage
+from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
@@ -143,7 +143,7 @@ class UpstreamConnection:
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Take a piece of the response."""
-        if self._phase is _Phase.IDLE or self._phase is _Phase.GONE:
+        if self._exchange is None:
             # bytes that no request asked for would be taken for the answer to the next one
             self._close()
             return
@@ -171,9 +171,9 @@ class UpstreamConnection:
                     raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
                 self._buffer = data
                 return
-            head, fields = self._reader.read(data[: end + 4], self._limits.head)
+            response = self._reader.read(data[: end + 4], self._limits.head, self._method, self._offer)
             data = data[end + 4 :]
-            self._head_received(head, response_framing(head, fields, self._method, self._offer), data)
+            self._head_received(response, data)
         if self._phase is not _Phase.GONE:
             self._receive_body(data)
 
@@ -211,16 +211,17 @@ class UpstreamConnection:
             self._close()
         exchange.response_ended(trailers)
 
-    def _head_received(self, head: ResponseHead, framing: ResponseFraming, rest: bytes) -> None:
+    def _head_received(self, response: Response, rest: bytes) -> None:
         assert self._exchange is not None  # only called while an exchange waits
-        if head.status == _SWITCHING_PROTOCOLS:
-            self._switch(head, framing, rest)
+        framing = response.framing
+        if framing.head.status == _SWITCHING_PROTOCOLS:
+            self._switch(response, rest)
             return
-        if head.status < 200:
+        if framing.head.status < 200:
             self._informational += 1
             if self._informational > self._limits.informational:
                 raise UpstreamFailure(UpstreamFault.INFORMATIONAL_FLOOD)
-            self._exchange.informational(head, framing)
+            self._exchange.informational(response)
             return
         self._keep = framing.keep_alive
         self._left = 0
@@ -235,15 +236,15 @@ class UpstreamConnection:
                 self._decoder = ChunkedDecoder(self._limits.chunks, _BAD_GATEWAY)
             case BodyKind.UNTIL_CLOSE:
                 self._phase = _Phase.UNTIL_CLOSE
-        self._exchange.response_started(head, framing)
+        self._exchange.response_started(response)
 
-    def _switch(self, head: ResponseHead, framing: ResponseFraming, rest: bytes) -> None:
+    def _switch(self, response: Response, rest: bytes) -> None:
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # only called while an exchange waits
         self._phase = _Phase.GONE
         self.deadline = NEVER
         self._keeper.closed(self)  # the pool's no longer; the stream lives on in the tunnel
-        exchange.switched(head, framing, self.stream, rest)
+        exchange.switched(response, self.stream, rest)
 
     def eof_received(self) -> None:
         """The server ended its direction: the end of the response where nothing else marks it, else a cut."""

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.http.framing import ResponseFraming
-from proxy.http.head import Header, ResponseHead
+from proxy.http.head import Header
+from proxy.http.responses import Response
 from proxy.upstream.failures import UpstreamFailure
 
 if TYPE_CHECKING:
@@ -15,15 +15,13 @@ if TYPE_CHECKING:
 class Exchange(Protocol):
     """Whoever borrowed the connection for one request."""
 
-    def informational(self, head: ResponseHead, framing: ResponseFraming) -> None:
+    def informational(self, response: Response) -> None:
         """A 1xx response other than 101 came; the final one is still to come."""
 
-    def switched(
-        self, head: ResponseHead, framing: ResponseFraming, stream: "SocketStream | TlsStream", rest: bytes
-    ) -> None:
+    def switched(self, response: Response, stream: "SocketStream | TlsStream", rest: bytes) -> None:
         """The upgrade was accepted and verified: the stream is the exchange's now, `rest` came behind the head."""
 
-    def response_started(self, head: ResponseHead, framing: ResponseFraming) -> None:
+    def response_started(self, response: Response) -> None:
         """The final head came."""
 
     def response_data(self, data: bytes) -> None:

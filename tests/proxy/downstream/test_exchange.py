@@ -113,7 +113,7 @@ class TestRequestBody:
         assert excess == b""
         assert case.exchange.is_request_complete
         assert server.sent() == b"hello"
-        assert case.exchange.progress.request_bytes == 5
+        assert case.exchange.request_bytes == 5
 
     def test_what_stands_behind_the_body_is_given_back(self) -> None:
         case = Case(b"Content-Length: 5", start=b"POST / HTTP/1.1")
@@ -266,7 +266,7 @@ class TestResponse:
             b"Content-Length: 5",
         ]
         assert finished == ("finished", Persistence.IMPLICIT)
-        assert (case.exchange.progress.status, case.exchange.progress.response_bytes) == (200, 5)
+        assert (case.exchange.status, case.exchange.response_bytes) == (200, 5)
 
     def test_response_has_begun_once_its_head_has_come(self) -> None:
         case = Case()
@@ -440,7 +440,7 @@ class TestFailure:
         first.fail()
         second = case.asked()
         assert second is not first
-        assert case.exchange.progress.server == second.name
+        assert case.exchange.server == second.name
         second.fail()
         assert refusal(case.told())[0] == 502
 
@@ -568,7 +568,7 @@ class TestSwitching:
         assert data.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
         assert b"X-Request-Id: f00-1\r\n" in data
         assert (kind, stream, rest, extensions) == ("tunnel", server, b"\x81\x02hi", Extensions.NONE)
-        assert case.exchange.progress.status == 101
+        assert case.exchange.status == 101
 
     def test_extensions_are_known(self) -> None:
         case = Case(*WEBSOCKET, b"Sec-WebSocket-Extensions: permessage-deflate")
@@ -612,6 +612,6 @@ def test_times_are_those_of_the_stopwatch() -> None:
     server.receive(response(b"Content-Length: 2"))
     case.loop.now += 1
     server.receive(b"ok")
-    progress = case.exchange.progress
-    assert (progress.started, progress.first_byte) == (began, began + 2)
-    assert progress.server == "0"
+    exchange = case.exchange
+    assert (exchange.started, exchange.first_byte) == (began, began + 2)
+    assert exchange.server == "0"

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.fields import Fields, sort_response_fields
-from proxy.http.framing import BodyKind, Delivery, Persistence, delivery, request_framing, response_framing
-from proxy.http.head import Header, HeadLimits, RequestHead, ResponseHead, parse_request_head, parse_response_head
+from proxy.http.fields import Fields
+from proxy.http.framing import BodyKind, Delivery, Persistence, request_framing
+from proxy.http.head import Header, HeadLimits, RequestHead, parse_request_head, parse_response_head
 from proxy.http.headers import (
     ForwardedPeer,
+    delivery_frame,
     downstream_head,
     forwardable_trailers,
     informational_head,
@@ -19,6 +20,7 @@ from proxy.http.headers import (
     upstream_fields,
     upstream_head,
 )
+from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
 
 STRANGER = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)
@@ -271,6 +273,12 @@ def test_request_id_is_kept_if_sane_and_trusted(values: list[bytes], expected: b
     assert trusted_request_id(fields, STRANGER) is None
 
 
+def answer(start: bytes, *headers: Header, asked: bytes = b"GET", offer: WebSocketOffer | None = None) -> Response:
+    """A response as it is read."""
+    raw = b"\r\n".join([start, *(b": ".join(header) for header in headers)]) + b"\r\n\r\n"
+    return ResponseReader().read(raw, LIMITS, asked, offer)
+
+
 def sent_downstream(
     *headers: Header,
     status: int = 200,
@@ -283,10 +291,9 @@ def sent_downstream(
         asked, b"/", client_minor, [(b"Host", b"h"), (b"TE", b"trailers"), (b"Connection", connection)]
     )
     framing = request_framing(request)
-    head = ResponseHead(status, b"Fine", minor, list(headers))
-    response = response_framing(head, sort_response_fields(head.headers), asked, None)
-    sent = delivery(request, framing, response, keep_alive=True)
-    return lines(downstream_head(head, response, sent, DATE, b"id-1"))
+    response = answer(b"HTTP/1.%d %d Fine" % (minor, status), *headers, asked=asked)
+    frame = delivery_frame(response.framing, client_minor, framing.accepts_trailers, framing.keep_alive)
+    return lines(downstream_head(response, frame, DATE, b"id-1"))
 
 
 def test_response_is_written_anew() -> None:
@@ -373,14 +380,9 @@ def test_only_announced_trailers_are_forwarded() -> None:
 
 
 def test_interim_response_is_written_anew() -> None:
-    head = ResponseHead(103, b"Early Hints", 1, [(b"Link", b"</a>; rel=preload"), (b"Connection", b"close")])
-    written = informational_head(head, response_framing(head, sort_response_fields(head.headers), b"GET", None))
-    assert written == b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
-    bare = ResponseHead(100, b"Continue", 1, [])
-    assert (
-        informational_head(bare, response_framing(bare, sort_response_fields(bare.headers), b"POST", None))
-        == b"HTTP/1.1 100 Continue\r\n\r\n"
-    )
+    hints = answer(b"HTTP/1.1 103 Early Hints", (b"Link", b"</a>; rel=preload"), (b"Connection", b"close"))
+    assert informational_head(hints) == b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
+    assert informational_head(answer(b"HTTP/1.1 100 Continue")) == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def test_switch_to_a_websocket_is_written_anew() -> None:
@@ -393,10 +395,8 @@ def test_switch_to_a_websocket_is_written_anew() -> None:
         (b"Keep-Alive", b"timeout=5"),
     ]
     offer = WebSocketOffer(KEY, (b"chat",), b"")
-    head = ResponseHead(101, b"Switching Protocols", 1, headers)
-    assert lines(
-        switching_head(head, response_framing(head, sort_response_fields(head.headers), b"GET", offer), b"id-1")
-    ) == [
+    switched = answer(b"HTTP/1.1 101 Switching Protocols", *headers, offer=offer)
+    assert lines(switching_head(switched, b"id-1")) == [
         b"HTTP/1.1 101 Switching Protocols",
         b"Set-Cookie: a=b",
         b"Connection: Upgrade",
@@ -406,10 +406,8 @@ def test_switch_to_a_websocket_is_written_anew() -> None:
         b"X-Request-Id: id-1",
         b"Via: 1.1 plexigate",
     ]
-    named = ResponseHead(101, b"", 1, [*headers, (b"X-Request-Id", b"theirs")])
-    written = lines(
-        switching_head(named, response_framing(named, sort_response_fields(named.headers), b"GET", offer), b"id-1")
-    )
+    named = answer(b"HTTP/1.1 101 ", *headers, (b"X-Request-Id", b"theirs"), offer=offer)
+    written = lines(switching_head(named, b"id-1"))
     assert [line for line in written if line.startswith(b"X-Request-Id")] == [b"X-Request-Id: theirs"]
 
 
@@ -437,6 +435,5 @@ def test_written_request_is_one_that_we_would_take(
 @given(headers_in_any_mixture, st.sampled_from([200, 204, 304, 404]), st.integers(0, 1))
 def test_written_response_is_one_that_we_would_take(headers: list[Header], status: int, client_minor: int) -> None:
     written = b"\r\n".join(sent_downstream(*headers, status=status, client_minor=client_minor)) + b"\r\n\r\n"
-    head = parse_response_head(written, LIMITS)
-    assert response_framing(head, sort_response_fields(head.headers), b"GET", None).length in (None, 0)
-    assert sum(name.lower() == b"date" for name, _ in head.headers) >= 1
+    assert ResponseReader().read(written, LIMITS, b"GET").framing.length in (None, 0)
+    assert sum(name.lower() == b"date" for name, _ in parse_response_head(written, LIMITS).headers) >= 1

@@ -1,11 +1,13 @@
 """The memory of a server's field lines: it never changes what a response means."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.fields import Fields, sort_response_fields
-from proxy.http.head import HeadLimits, MalformedMessage, parse_response_head
-from proxy.http.responses import ResponseReader
+from proxy.http.framing import BodyKind
+from proxy.http.head import HeadLimits, MalformedMessage
+from proxy.http.responses import Response, ResponseReader
+from proxy.http.upgrade import WebSocketOffer, accept_value
 
 LIMITS = HeadLimits(target_bytes=200, header_count=6, header_bytes=300)
 
@@ -36,43 +38,93 @@ STATUS_LINES = st.sampled_from(
 )
 
 
-def understood(raw: bytes, reader: ResponseReader | None) -> tuple[object, ...]:
+METHODS = st.sampled_from([b"GET", b"HEAD"])
+
+
+def understood(raw: bytes, method: bytes, reader: ResponseReader) -> object:
     """What a head comes to, a refusal included: its status, whatever the sentence."""
     try:
-        if reader is not None:
-            head, fields = reader.read(raw, LIMITS)
-        else:
-            head = parse_response_head(raw, LIMITS)
-            fields = sort_response_fields(head.headers)
+        response = reader.read(raw, LIMITS, method)
     except MalformedMessage as error:
-        return (error.status,)
-    return head[:3], fields
+        return error.status
+    framing = response.framing
+    what = (framing.head, framing.body, framing.length, framing.keep_alive, framing.special, framing.named)
+    return what, response.forwarded, response.noted
 
 
-@given(st.lists(st.tuples(STATUS_LINES, st.lists(LINES, max_size=8)), max_size=12))
-def test_a_response_means_the_same_whatever_came_before_it(heads: list[tuple[bytes, list[bytes]]]) -> None:
+@given(st.lists(st.tuples(STATUS_LINES, METHODS, st.lists(LINES, max_size=8)), max_size=12))
+def test_a_response_means_the_same_whatever_came_before_it(heads: list[tuple[bytes, bytes, list[bytes]]]) -> None:
     reader = ResponseReader()
-    for status_line, lines in heads:
+    for status_line, method, lines in heads:
         raw = b"\r\n".join([status_line, *lines]) + b"\r\n\r\n"
-        assert understood(raw, reader) == understood(raw, None)
+        assert understood(raw, method, reader) == understood(raw, method, ResponseReader())
+
+
+def read(*lines: bytes, method: bytes = b"GET", reader: ResponseReader | None = None) -> Response:
+    raw = b"\r\n".join([b"HTTP/1.1 200 OK", *lines]) + b"\r\n\r\n"
+    return (reader or ResponseReader()).read(raw, LIMITS, method)
+
+
+def test_fields_are_sent_on_in_their_order_and_as_they_were_named() -> None:
+    response = read(b"server:chat  ", b"Content-Length: 5", b"DATE: then", b"Keep-Alive: 5", b"X-Request-Id: 1")
+    assert response.forwarded == [b"server: chat\r\n", b"DATE: then\r\n", b"X-Request-Id: 1\r\n"]
+    assert response.noted == [b"date", b"x-request-id"]
+    assert response.framing.special == {b"content-length": [b"5"]}
+
+
+def test_fields_that_connection_names_are_not_sent_on() -> None:
+    response = read(b"Connection: close, X-Private, Date", b"x-private: 1", b"Date: then", b"Server: chat")
+    assert (response.forwarded, response.noted) == ([b"Server: chat\r\n"], [])
+
+
+def test_every_line_of_a_special_field_counts() -> None:
+    with pytest.raises(MalformedMessage):
+        read(b"Content-Length: 5", b"Server: chat", b"Content-Length: 6")
+
+
+def test_what_was_judged_is_not_judged_again_for_the_same_method() -> None:
+    reader = ResponseReader()
+    first, second = (read(b"Content-Length: 5", b"X: %d" % number, reader=reader) for number in range(2))
+    assert first.framing is second.framing
+    assert read(b"Content-Length: 5", method=b"HEAD", reader=reader).framing.body is BodyKind.NONE
+    assert read(b"Content-Length: 6", reader=reader).framing.length == 6
+
+
+def test_an_answer_to_a_websocket_offer_is_always_judged() -> None:
+    """Two offers have different keys."""
+    reader = ResponseReader()
+    for key in (b"dGhlIHNhbXBsZSBub25jZQ==", b"AAAAAAAAAAAAAAAAAAAAAA=="):
+        accept = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept_value(key)
+        raw = b"HTTP/1.1 101 Switching Protocols\r\n" + accept + b"\r\n\r\n"
+        assert reader.read(raw, LIMITS, b"GET", WebSocketOffer(key, (), b"")).framing.head.status == 101
+        with pytest.raises(MalformedMessage):
+            reader.read(raw, LIMITS, b"GET")
 
 
 def test_a_cookie_is_not_remembered() -> None:
     reader = ResponseReader()
-    reader.read(b"HTTP/1.1 200 OK\r\nServer: chat\r\nSet-Cookie: secret=1\r\n\r\n", LIMITS)
+    read(b"Server: chat", b"Set-Cookie: secret=1", reader=reader)
     assert list(reader._known) == [b"Server: chat"]
 
 
 def test_the_memory_is_bounded_and_goes_on_after_it_was_emptied() -> None:
     reader = ResponseReader()
     for number in range(3_000):
-        raw = b"HTTP/1.1 200 OK\r\nServer: chat\r\nContent-Length: %d\r\n\r\n" % number
-        _, fields = reader.read(raw, LIMITS)
-        assert fields == Fields([(b"Server", b"chat")], [], {b"content-length": [b"%d" % number]})
+        response = read(b"Server: chat", b"Content-Length: %d" % number, reader=reader)
+        assert (response.forwarded, response.framing.length) == ([b"Server: chat\r\n"], number)
         assert len(reader._known) <= 1_024
+        assert len(reader._framings) <= 1_024
+
+
+def test_long_special_fields_are_not_remembered() -> None:
+    reader = ResponseReader()
+    for _ in range(2):
+        read(b"Trailer: " + b"x" * 150, b"Transfer-Encoding: chunked", reader=reader)
+        assert not reader._framings
 
 
 def test_known_lines_are_counted_as_well() -> None:
     reader = ResponseReader()
-    assert understood(b"HTTP/1.1 200 OK\r\nX: 1\r\n\r\n", reader) == ((200, b"OK", 1), Fields([(b"X", b"1")], [], {}))
-    assert understood(b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 7 + b"\r\n", reader) == (502,)
+    assert read(b"X: 1", reader=reader).forwarded == [b"X: 1\r\n"]
+    with pytest.raises(MalformedMessage):
+        read(*[b"X: 1"] * 7, reader=reader)

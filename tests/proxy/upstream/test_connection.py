@@ -374,7 +374,6 @@ class TestDeadlines:
         line.connection.close_idle()
         assert line.server.ending == "abort"
 
-
     def test_server_that_takes_no_more_has_its_time_though_the_client_owes_the_next_piece(self) -> None:
         line = Line()
         line.connection.await_request()
