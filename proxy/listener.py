@@ -2,7 +2,6 @@
 
 import errno
 import socket
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -74,8 +73,8 @@ class Listener:
         self._services = services
         self._open = 0
         self._in_flight = 0
-        self._per_address: Counter[str] = Counter()
-        self._handshakes_per_address: Counter[str] = Counter()
+        self._per_address: dict[str, int] = {}
+        self._handshakes_per_address: dict[str, int] = {}
 
     @property
     def addresses(self) -> list[str]:
@@ -97,13 +96,16 @@ class Listener:
     def _acceptable(self, listening: socket.socket) -> None:
         for _ in range(_ACCEPTS_PER_TURN):
             try:
-                sock, address = listening.accept()
+                # what `accept` is made of, without its look-ups in enums, which take longer than the system call
+                descriptor, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._pause(listening)
                 return
+            family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET  # the first has a flow and a scope too
+            sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
             self._accepted(sock, address[0].partition("%")[0])  # a link-local address comes with its zone
 
     def _pause(self, listening: socket.socket) -> None:
@@ -117,7 +119,8 @@ class Listener:
             self._services.io.loop.add_reader(listening, self._acceptable, listening)
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
-        reason = self._over_limit(address)
+        network = _network(address)
+        reason = self._over_limit(network)
         if reason is not None:
             # the cheapest refusal there is: no handshake was begun, so there is nobody to send an alert to
             self._services.counters.failure(self.runtime.name, reason)
@@ -126,44 +129,44 @@ class Listener:
         sock.settimeout(0)
         self._open += 1
         self._in_flight += 1
-        network = _network(address)
-        self._per_address[network] += 1
-        self._handshakes_per_address[network] += 1
-        _Arrival(self, self._services, address).begin(sock)
+        self._per_address[network] = self._per_address.get(network, 0) + 1
+        self._handshakes_per_address[network] = self._handshakes_per_address.get(network, 0) + 1
+        _Arrival(self, self._services, address, network).begin(sock)
 
-    def _over_limit(self, address: str) -> str | None:
-        limits, network = self.runtime.limits, _network(address)
+    def _over_limit(self, network: str) -> str | None:
+        limits = self.runtime.limits
         if self._open >= limits.connections:
             return "connections"
         if self._in_flight >= limits.handshakes_in_flight:
             return "handshakes_in_flight"
-        if self._per_address[network] >= limits.connections_per_address:
+        if self._per_address.get(network, 0) >= limits.connections_per_address:
             return "connections_per_address"
-        if self._handshakes_per_address[network] >= limits.handshakes_per_address:
+        if self._handshakes_per_address.get(network, 0) >= limits.handshakes_per_address:
             return "handshakes_per_address"
         return None
 
-    def handshake_over(self, address: str) -> None:
+    def handshake_over(self, network: str) -> None:
         """One handshake less is under way."""
         self._in_flight -= 1
-        _count_down(self._handshakes_per_address, _network(address))
+        _count_down(self._handshakes_per_address, network)
 
-    def closed(self, address: str) -> None:
+    def closed(self, network: str) -> None:
         """One connection less is open."""
         self._open -= 1
-        _count_down(self._per_address, _network(address))
+        _count_down(self._per_address, network)
 
 
 class _Arrival:
     """One accepted connection until its handshake is over."""
 
-    __slots__ = ("_address", "_handshake", "_listener", "_runtime", "_services", "_started")
+    __slots__ = ("_address", "_handshake", "_listener", "_network", "_runtime", "_services", "_started")
 
-    def __init__(self, listener: Listener, services: ListenerServices, address: str) -> None:
+    def __init__(self, listener: Listener, services: ListenerServices, address: str, network: str) -> None:
         self._listener = listener
         self._runtime = listener.runtime
         self._services = services
         self._address = address
+        self._network = network
         self._started = services.io.loop.time()
         policy, deadline = self._runtime.policy, self._started + self._runtime.limits.handshake_seconds
         self._handshake = Handshake(policy, services.bios, self, services.io.loop.time, deadline)
@@ -171,7 +174,7 @@ class _Arrival:
     def begin(self, sock: socket.socket) -> None:
         services = self._services
         services.deadlines.watch(self._handshake)
-        closed = partial(self._listener.closed, self._address)
+        closed = partial(self._listener.closed, self._network)
         linger = self._runtime.linger
         self._handshake.begin(
             SocketStream(services.io, sock, self._handshake, linger, read_bytes=_READ_BYTES, closed=closed)
@@ -207,7 +210,7 @@ class _Arrival:
 
     def _over(self) -> None:
         self._services.deadlines.forget(self._handshake)
-        self._listener.handshake_over(self._address)
+        self._listener.handshake_over(self._network)
 
 
 def _network(address: str) -> str:
@@ -215,11 +218,12 @@ def _network(address: str) -> str:
     return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
 
 
-def _count_down(counts: Counter[str], key: str) -> None:
+def _count_down(counts: dict[str, int], key: str) -> None:
     """Keep no entry for what is not there any more."""
-    counts[key] -= 1
-    if not counts[key]:
+    if counts[key] == 1:
         del counts[key]
+    else:
+        counts[key] -= 1
 
 
 def _is_in(peer: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:

@@ -45,6 +45,28 @@ class StreamOwner(Protocol):
         """Everything written so far is with the kernel."""
 
 
+class _Nobody:
+    """Owner of a stream that is gone. Its last owner and it are let go at once: a garbage collection would come much later."""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Nothing comes any more."""
+
+    def eof_received(self) -> None:
+        """It has come already."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """It has been told already."""
+
+    def pause_writing(self) -> None:
+        """Nothing is sent any more."""
+
+    def resume_writing(self) -> None:
+        """Nothing is sent any more."""
+
+
+NOBODY: Final = _Nobody()
+
+
 @dataclass(frozen=True, slots=True)
 class Linger:
     """How long the end of a connection may take.
@@ -299,4 +321,5 @@ class SocketStream:
         sock.close()
         if self._closed is not None:
             self._closed()
-        self.owner.connection_lost(error)
+        owner, self.owner = self.owner, NOBODY
+        owner.connection_lost(error)

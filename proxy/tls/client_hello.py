@@ -10,8 +10,9 @@ would make a hello of 64 KB cost a megabyte for as long as its handshake lasts.
 import re
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from struct import Struct, unpack
 from struct import error as struct_error
-from struct import unpack, unpack_from
 from typing import Final, NamedTuple
 
 from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure
@@ -50,6 +51,14 @@ _KEPT_ALPN_PROTOCOLS: Final = 256
 _LONGEST_HOST_NAME: Final = 253
 # RFC 1035 section 2.3.1 in lower case, and "_", which the DNS does not forbid and some hosts carry.
 _HOST_NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+
+
+# Clients of one kind send the same lists: what they decode to is kept, as decoding costs ten times a look-up. Two bytes per entry,
+# so a list that is worth keeping has at most 64; browsers vary theirs by one of 16 GREASE values.
+_KEPT_LIST_BYTES: Final = 130
+_KEPT_LISTS: Final = 1_024
+
+_type_and_length: Final = Struct(">HH").unpack_from
 
 
 class ClientHello(NamedTuple):
@@ -100,20 +109,22 @@ def parse_client_hello(message: bytes) -> ClientHello:
         raise HelloError(HelloFailure.COMPRESSION)
     _check_mandatory(extensions)
 
-    supported_groups = _code_point_list(extensions.get(_SUPPORTED_GROUPS), "supported_groups")
+    get = extensions.get
+    groups, algorithms = get(_SUPPORTED_GROUPS), get(_SIGNATURE_ALGORITHMS)
+    supported_groups = () if groups is None else _code_point_list(groups, "supported_groups")
     return ClientHello(
-        legacy_version=legacy_version,
-        random=message[_RANDOM:_SESSION_ID],
-        session_id=session_id,
-        cipher_suites=cipher_suites,
-        supported_versions=supported_versions,
-        supported_groups=supported_groups,
-        key_shares=_key_shares(extensions.get(_KEY_SHARE), supported_groups),
-        signature_algorithms=_code_point_list(extensions.get(_SIGNATURE_ALGORITHMS), "signature_algorithms"),
-        server_name=_server_name(extensions.get(_SERVER_NAME)),
-        alpn=_alpn(extensions.get(_ALPN)),
-        psk_identities=_psk_identities(extensions.get(_PRE_SHARED_KEY)),
-        has_early_data=_has_early_data(extensions.get(_EARLY_DATA)),
+        legacy_version,
+        message[_RANDOM:_SESSION_ID],
+        session_id,
+        cipher_suites,
+        supported_versions,
+        supported_groups,
+        _key_shares(get(_KEY_SHARE), supported_groups),
+        () if algorithms is None else _code_point_list(algorithms, "signature_algorithms"),
+        _server_name(get(_SERVER_NAME)),
+        _alpn(get(_ALPN)),
+        _psk_identities(get(_PRE_SHARED_KEY)),
+        _has_early_data(get(_EARLY_DATA)),
     )
 
 
@@ -136,7 +147,7 @@ def _extensions(message: bytes, start: int) -> dict[int, bytes]:
     position, extension_type = start + 2, -1
     while position < size:
         try:
-            extension_type, length = unpack_from(">HH", message, position)
+            extension_type, length = _type_and_length(message, position)
         except struct_error as error:  # fewer than four bytes are left
             raise HelloError(HelloFailure.MALFORMED, "extensions") from error
         content = position + _EXTENSION_HEADER_BYTES
@@ -172,15 +183,13 @@ def _check_mandatory(extensions: dict[int, bytes]) -> None:
 def _supported_versions(extension: bytes | None) -> Sequence[int]:
     if extension is None:
         return ()
-    if int.from_bytes(extension[:1]) != len(extension) - 1:
+    if not extension or extension[0] != len(extension) - 1:
         raise HelloError(HelloFailure.MALFORMED, "supported_versions")
     return _code_points(extension[1:], "supported_versions")
 
 
-def _code_point_list(extension: bytes | None, where: str) -> Sequence[int]:
+def _code_point_list(extension: bytes, where: str) -> Sequence[int]:
     """Decode an extension that is one list of 16-bit code points."""
-    if extension is None:
-        return ()
     return _code_points(_only_vector(extension, where), where)
 
 
@@ -192,11 +201,18 @@ def _only_vector(extension: bytes, where: str) -> bytes:
 
 
 def _code_points(vector: bytes, where: str) -> Sequence[int]:
+    return _decoded(vector, where) if len(vector) > _KEPT_LIST_BYTES else _known(vector, where)
+
+
+def _decoded(vector: bytes, where: str) -> Sequence[int]:
     count, odd = divmod(len(vector), 2)
     if odd or not count:
         raise HelloError(HelloFailure.MALFORMED, where)
     values = unpack(f">{count}H", vector)
     return values if count <= _LONGEST_TUPLE else array("H", values)
+
+
+_known = lru_cache(_KEPT_LISTS)(_decoded)
 
 
 def _key_shares(extension: bytes | None, supported_groups: Sequence[int]) -> Sequence[int]:
@@ -208,7 +224,7 @@ def _key_shares(extension: bytes | None, supported_groups: Sequence[int]) -> Seq
     position, size = 0, len(shares)
     while position < size:
         try:
-            group, length = unpack_from(">HH", shares, position)
+            group, length = _type_and_length(shares, position)
         except struct_error as error:  # fewer than four bytes are left
             raise HelloError(HelloFailure.MALFORMED, "key_share") from error
         position += _KEY_SHARE_HEADER_BYTES + length

@@ -143,7 +143,7 @@ class Handshake:
         """Set up for one connection; `begin` hands over its stream. `deadline` and `clock` are in loop time."""
         self._policy = policy
         self._bios = bios
-        self._observer = observer
+        self._observer: HandshakeObserver | None = observer
         self._clock = clock
         self.deadline = deadline
         self._reader = ClientHelloReader(policy.hello_bytes, policy.wire_bytes)
@@ -305,7 +305,9 @@ class Handshake:
         # what came in the same segment as the client's Finished, out of the BIO before anybody else is called
         leftover = self._bios.incoming.read()
         stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, self._clock)
-        self._observer.handshake_established(result, stream)
+        observer, self._observer = self._observer, None
+        assert observer is not None  # it is told once
+        observer.handshake_established(result, stream)
         if leftover:
             stream.data_received(memoryview(leftover))
 
@@ -316,7 +318,9 @@ class Handshake:
             return
         self._over = True
         hello = self._hello
-        self._observer.handshake_failed(
+        observer, self._observer = self._observer, None
+        assert observer is not None  # it is told once
+        observer.handshake_failed(
             Failed(
                 reason=reason,
                 detail=detail,

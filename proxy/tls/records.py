@@ -7,7 +7,7 @@ message once: the work is linear however the hello was cut into records and segm
 """
 
 from enum import Enum, StrEnum, auto
-from struct import unpack_from
+from struct import Struct
 from typing import Final
 
 from proxy.tls.alerts import AlertDescription
@@ -21,6 +21,9 @@ _CONTENT_TYPES: Final = frozenset(range(20, 25))
 _MAJOR_VERSION: Final = 3
 RECORD_HEADER_BYTES: Final = 5
 MESSAGE_HEADER_BYTES: Final = 4
+_header: Final = Struct(">BBBH").unpack_from
+# the message's length has 24 bits
+_both_headers: Final = Struct(">BBBHBBH").unpack_from
 # RFC 8446 section 5.1: TLSPlaintext.length MUST NOT exceed 2^14; section 5.2: 256 more for a protected record.
 _PLAINTEXT_BYTES: Final = 1 << 14
 _CIPHERTEXT_BYTES: Final = _PLAINTEXT_BYTES + 256
@@ -182,13 +185,30 @@ class ClientHelloReader:
         Raises `HelloError`, after which the reader serves for nothing but `wire`.
         """
         if not self._wire:
-            self._wire = bytes(data)  # a copy of a view, no copy of bytes: most hellos come in one segment
+            self._wire = wire = bytes(data)  # a copy of a view, no copy of bytes
+            if self._is_whole(wire):
+                self.message = wire[RECORD_HEADER_BYTES:]
         else:
             if isinstance(self._wire, bytes):
                 self._wire = bytearray(self._wire)
             self._wire += data
         if self.message is None and len(self._wire) >= self._awaited_bytes:
             self._take_records()
+
+    def _is_whole(self, wire: bytes) -> bool:
+        """Whether the first segment is the usual one: a whole hello in one record, and nothing else. Others take the long way."""
+        size = len(wire)
+        if size < RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES or size > self._wire_limit:
+            return False
+        content_type, major, _, length, message_type, high, low = _both_headers(wire, 0)
+        message_bytes = size - RECORD_HEADER_BYTES
+        return bool(
+            content_type == HANDSHAKE
+            and major == _MAJOR_VERSION
+            and length == message_bytes <= min(_PLAINTEXT_BYTES, self._message_limit)
+            and message_type == _CLIENT_HELLO
+            and high << 16 | low == message_bytes - MESSAGE_HEADER_BYTES
+        )
 
     def _take_records(self) -> None:
         wire, start = self._wire, self._record_start
@@ -197,9 +217,7 @@ class ClientHelloReader:
                 self._check_beginning(start)
                 self._awaited_bytes = len(wire) + 1
                 break
-            content_type, major, _, length = unpack_from(
-                ">BBBH", wire, start
-            )  # the minor version means nothing: section 5.1
+            content_type, major, _, length = _header(wire, start)  # the minor version means nothing: section 5.1
             end = start + RECORD_HEADER_BYTES + length
             if major != _MAJOR_VERSION or content_type not in _CONTENT_TYPES:
                 raise self._foreign_bytes(start)

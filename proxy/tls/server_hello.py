@@ -4,8 +4,8 @@ This is where the negotiated group is learnt: it is never inferred from what was
 flight that does not decode is a defect of ours, not of a peer.
 """
 
+from struct import Struct
 from struct import error as struct_error
-from struct import unpack_from
 from typing import Final, NamedTuple
 
 from proxy.tls.records import HANDSHAKE, MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES
@@ -20,6 +20,9 @@ _CIPHER_SUITE_AND_COMPRESSION: Final = 3
 _EXTENSION_HEADER_BYTES: Final = 4
 _PRE_SHARED_KEY: Final = 41
 _KEY_SHARE: Final = 51
+_record: Final = Struct(">B2xH").unpack_from
+_length: Final = Struct(">H").unpack_from
+_type_and_length: Final = Struct(">HH").unpack_from
 
 
 class ServerFlightError(Exception):
@@ -59,7 +62,7 @@ def parse_server_flight(flight: bytes) -> ServerHello:
         if message[0] != _SERVER_HELLO:
             raise ServerFlightError(flight)
         session_id_end = _SESSION_ID + 1 + message[_SESSION_ID]
-        (cipher_suite,) = unpack_from(">H", message, session_id_end)
+        (cipher_suite,) = _length(message, session_id_end)
         extensions = _extensions(message, session_id_end + _CIPHER_SUITE_AND_COMPRESSION)
     except (struct_error, IndexError) as error:
         raise ServerFlightError(flight) from error
@@ -78,7 +81,7 @@ def _first_message(flight: bytes) -> tuple[bytes, int]:
     """Join the handshake records until they hold a message: a client's max_fragment_length may have cut a hybrid share."""
     message, position, needed = b"", 0, MESSAGE_HEADER_BYTES
     while len(message) < needed:
-        content_type, length = unpack_from(">B2xH", flight, position)
+        content_type, length = _record(flight, position)
         start = position + RECORD_HEADER_BYTES
         position = start + length
         if content_type != HANDSHAKE or position > len(flight):
@@ -90,11 +93,11 @@ def _first_message(flight: bytes) -> tuple[bytes, int]:
 
 
 def _extensions(message: bytes, start: int) -> dict[int, bytes]:
-    (length,) = unpack_from(">H", message, start)
+    (length,) = _length(message, start)
     position, end = start + 2, start + 2 + length
     extensions: dict[int, bytes] = {}
     while position < end:
-        extension_type, length = unpack_from(">HH", message, position)
+        extension_type, length = _type_and_length(message, position)
         position += _EXTENSION_HEADER_BYTES + length
         extensions[extension_type] = message[position - length : position]
     return extensions

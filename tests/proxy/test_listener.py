@@ -11,18 +11,20 @@ from pathlib import Path
 import pytest
 
 from config.schema import CredentialPreference, PqPolicy, SecurityLevel
+from proxy.downstream.connection import Downstream
 from proxy.downstream.service import HttpService
 from proxy.listener import Listener, ListenerLimits, ListenerRuntime, ListenerServices, _is_in
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.shared_io import SharedIo
+from proxy.sockets import SocketStream
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.handshake import Handshake, HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import cipher_suites, group_preference
 from proxy.tls.signature_schemes import sigalgs_list
-from proxy.tls.stream import BioPair, TlsLimits
+from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets
 from tests.certificates import Authority
 from tests.fakes import LINGER, FakeLoop
@@ -75,11 +77,18 @@ class FailingSocket(socket.socket):
 
     errors: list[OSError]
 
-    def accept(self) -> tuple[socket.socket, object]:
+    def _accept(self) -> tuple[int, object]:
         """Fail, or accept."""
         if self.errors:
             raise self.errors.pop(0)
-        return super().accept()
+        accepted: tuple[int, object] = super()._accept()  # type: ignore[misc]
+        return accepted
+
+
+def connection_parts() -> int:
+    """How many objects there are that belong to one connection."""
+    kinds = (Handshake, SocketStream, TlsStream, Downstream)
+    return sum(isinstance(one, kinds) for one in gc.get_objects())
 
 
 @dataclass
@@ -186,6 +195,31 @@ class TestAccepting:
         assert world.failures == {"handshakes_in_flight": 20}
         for sock in socks:
             sock.close()
+
+    def test_all_of_a_connection_is_let_go_when_it_ends(self, world: World) -> None:
+        """Not by a garbage collection later: thousands a second would wait for it, 40 KB each, and die cold."""
+        gc.collect()
+        gc.disable()
+        try:
+            before = connection_parts()
+            client = world.connect("X25519MLKEM768")
+            client.establish(world.loop)
+            assert connection_parts() == before + 3
+            world.leave(client)
+            assert connection_parts() == before
+        finally:
+            gc.enable()
+
+    def test_all_of_a_failed_handshake_is_let_go(self, world: World) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            before = connection_parts()
+            world.leave(world.connect("X25519MLKEM768", name="unknown.test"))
+            world.loop.advance(10)
+            assert connection_parts() == before
+        finally:
+            gc.enable()
 
     def test_a_client_is_read_by_a_record_at_a_time(self, world: World) -> None:
         """So that one that floods us has its turn no longer than others (KeyUpdates cost 15 µs for 27 bytes)."""
