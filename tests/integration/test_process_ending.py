@@ -6,15 +6,16 @@ import os
 import signal
 import socket
 import threading
+from asyncio import timeout, to_thread
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
 import pytest
-import websockets.sync.server
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError
-from websockets.sync.client import connect
 
 from tests.configurations import listener
 from tests.hostile.client import End
@@ -150,37 +151,30 @@ def test_handshake_under_way_does_not_hold_it_up(trust: Trust, echo_server: Scri
     assert len(events(running.program.output, "stopped")) == 1
 
 
-def test_websocket_is_asked_to_come_again(trust: Trust, tmp_path: Path) -> None:
+async def test_websocket_is_asked_to_come_again(trust: Trust, tmp_path: Path) -> None:
     """Status 1012, service restart, between two frames; its server sees an orderly end as well."""
     seen: list[int] = []
 
-    def echo(socket: websockets.sync.server.ServerConnection) -> None:
-        try:
-            for message in socket:
-                socket.send(message)
-        except ConnectionClosedError:
-            pass
-        finally:
-            if socket.protocol.close_rcvd is not None:
-                seen.append(socket.protocol.close_rcvd.code)
+    async def echo(socket: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosedError):
+            async for message in socket:
+                await socket.send(message)
+        if socket.protocol.close_rcvd is not None:
+            seen.append(socket.protocol.close_rcvd.code)
 
-    with websockets.sync.server.serve(echo, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        upstream = f"http://127.0.0.1:{server.socket.getsockname()[1]}"
+    async with timeout(SECONDS), serve(echo, "127.0.0.1", 0) as server:
+        upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         with gateway(tmp_path, trust, upstream, PUBLIC, {"drain_seconds": 0.4}) as running:
             sock = running.tcp()
-            with connect(
-                "wss://chat.test/gateway", sock=sock, ssl=trust.classical.client_context(), proxy=None
-            ) as client:
-                client.send("hello")
-                assert client.recv(SECONDS) == "hello"
+            sock.settimeout(0)
+            context = trust.classical.client_context()
+            async with connect("wss://chat.test/gateway", sock=sock, ssl=context, proxy=None) as client:
+                await client.send("hello")
+                assert await client.recv() == "hello"
                 os.kill(running.program.pid, signal.SIGTERM)
                 with pytest.raises(ConnectionClosedError) as caught:
-                    client.recv(SECONDS)
-            ended(running.program.pid)
-        server.shutdown()
-        thread.join(SECONDS)
+                    await client.recv()
+            await to_thread(ended, running.program.pid)
     assert caught.value.rcvd is not None
     assert caught.value.rcvd.code == 1012
     assert seen == [1001]
