@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from config.values import Table
 
 _KIB = 1_024
 _MIB = 1_024 * _KIB
@@ -19,10 +21,8 @@ def _seconds(default: float, *, most: float) -> Any:
     return Field(default, ge=0.1, le=most, strict=True, allow_inf_nan=False)
 
 
-class LimitsConfig(BaseModel):
+class LimitsConfig(Table):
     """`[limits]`: what a client, an upstream or the proxy itself may use at most. The unit is the end of each name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     # TLS
     client_hello_wire_bytes: int = _whole(400_000, least=_KIB, most=16 * _MIB)

@@ -8,21 +8,17 @@ import re
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from config.addresses import (
     Bind,
-    IPNetwork,
     Refused,
     ServerAddress,
     parse_bind,
-    parse_exact_name,
-    parse_network,
-    parse_server,
-    parse_server_name,
 )
 from config.limits import LimitsConfig
-from config.problems import is_key_material
+from config.upstream import UpstreamConfig
+from config.values import FilePath, Name, Network, ServerName, Table
 
 __all__ = [
     "REJECT",
@@ -48,7 +44,6 @@ REJECT = "reject"
 
 Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the same prefix in it.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
 
@@ -88,20 +83,6 @@ class LogFormat(StrEnum):
 
     JSON = "json"
     PRETTY = "pretty"
-
-
-def _parse_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise Refused("a name of at most 64 letters, digits, dots, hyphens and underscores (it is printed in logs)")
-    return value
-
-
-def _parse_path_of_file(value: str) -> str:
-    if is_key_material(value):
-        raise Refused("the path of a file, not its content", found="the content of a file (not shown)")
-    if not value or any(character < " " for character in value):
-        raise Refused("the path of a file, relative to this configuration")
-    return value
 
 
 def _parse_groups(value: object) -> Groups | None:
@@ -145,18 +126,7 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str | Bind) else value
 
 
-Name = Annotated[str, AfterValidator(_parse_name)]
-FilePath = Annotated[str, AfterValidator(_parse_path_of_file)]
-ServerName = Annotated[str, PlainValidator(parse_server_name)]
-Network = Annotated[IPNetwork, PlainValidator(parse_network)]
-
-
-class _Table(BaseModel):
-    # ValidationError would otherwise print the input, which may be a key that was pasted in the wrong place.
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class ListenerConfig(_Table):
+class ListenerConfig(Table):
     """`[listener.NAME]`: addresses that share one TLS policy.
 
     `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of `level`.
@@ -173,14 +143,14 @@ class ListenerConfig(_Table):
     trusted_peers: tuple[Network, ...] = ()
 
 
-class CredentialConfig(_Table):
+class CredentialConfig(Table):
     """`[[identity.NAME.credential]]`: paths of a certificate chain (PEM, leaf first) and of its private key (PEM)."""
 
     certificate: FilePath
     key: FilePath
 
 
-class IdentityConfig(_Table):
+class IdentityConfig(Table):
     """`[identity.NAME]`: a server as clients know it: its names and what it proves them with.
 
     In the file either `certificate` and `key` stand, or `credential` tables; read `credentials`, which is the same for both.
@@ -212,41 +182,7 @@ class IdentityConfig(_Table):
         return self
 
 
-class UpstreamConfig(_Table):
-    """`[upstream.NAME]`: servers that answer the same requests, and how connections to each are kept.
-
-    For https servers: `ca` is a file of the certificates to trust (None: those of the system), `server_name` the name asked for
-    and verified (None: the host of the address), `certificate` and `key` what the proxy proves itself with. `connections` and
-    `waiting` count per server.
-    """
-
-    servers: Annotated[tuple[Annotated[ServerAddress, PlainValidator(parse_server)], ...], Field(min_length=1)]
-    ca: FilePath | None = None
-    server_name: Annotated[str, PlainValidator(parse_exact_name)] | None = None
-    certificate: FilePath | None = None
-    key: FilePath | None = None
-    connections: int = Field(default=256, ge=1, le=1_000_000, strict=True)
-    waiting: int = Field(default=256, ge=0, le=1_000_000, strict=True)
-    connect_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
-    first_byte_seconds: float = Field(default=60.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
-    stall_seconds: float = Field(default=300.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
-    idle_seconds: float = Field(default=30.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
-    wait_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _tls_settings_fit(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            found = "key alone" if self.certificate is None else "certificate alone"
-            raise Refused('both "certificate" and "key", or none of them', found=found, about=("certificate", "key"))
-        for_tls = ("ca", "server_name", "certificate", "key")
-        unused = [key for key in for_tls if getattr(self, key) is not None]
-        if unused and not any(server.scheme == "https" for server in self.servers):
-            allowed = "these keys only with an https:// server"
-            raise Refused(allowed, found=" and ".join(unused), about=("servers", *for_tls))
-        return self
-
-
-class RouteConfig(_Table):
+class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix."""
 
     host: ServerName
@@ -256,14 +192,14 @@ class RouteConfig(_Table):
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
 
 
-class OpensslConfig(_Table):
+class OpensslConfig(Table):
     """`[openssl]`: providers beside OpenSSL's own, and the directory of their modules (None: OpenSSL's)."""
 
     providers: tuple[Annotated[str, AfterValidator(_parse_provider)], ...] = ()
     module_path: FilePath | None = None
 
 
-class LogConfig(_Table):
+class LogConfig(Table):
     """`[log]`: `file` None is standard output; `query` also logs the query string of each request."""
 
     format: LogFormat = LogFormat.JSON
@@ -271,7 +207,7 @@ class LogConfig(_Table):
     query: bool = Field(default=False, strict=True)
 
 
-class Config(_Table):
+class Config(Table):
     """A whole configuration file."""
 
     listener: dict[Name, ListenerConfig] = Field(default_factory=dict)

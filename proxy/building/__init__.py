@@ -1,0 +1,1 @@
+"""From a configuration to the parts of a generation, each with the problems that stand against it."""

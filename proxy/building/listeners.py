@@ -1,0 +1,117 @@
+"""Build what each `[listener.NAME]` runs by: its policy, its identities and their contexts, its limits."""
+
+import ssl
+from collections.abc import Iterator, Mapping
+
+from certs.credential import Credential
+from config.schema import REJECT, CredentialPreference, ListenerConfig
+from proxy.building.foundation import Foundation
+from proxy.listener import ListenerLimits, ListenerRuntime
+from proxy.tls.capabilities import Capabilities
+from proxy.tls.context import ServerContext, TlsSettings, build_alert_context, build_server_context
+from proxy.tls.groups import GroupPreference
+from proxy.tls.handshake import HandshakePolicy
+from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.libssl import LibsslError
+from proxy.tls.policy import PolicyError, cipher_suites, effective_pq, group_preference
+from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.tickets import TicketSecrets
+
+
+def listener_runtimes(
+    foundation: Foundation,
+    credentials: Mapping[str, tuple[Credential, ...]],
+    capabilities: Capabilities,
+    tickets: TicketSecrets,
+) -> dict[str, ListenerRuntime]:
+    """Build those listeners that can be built."""
+    return dict(_Listeners(foundation, credentials, capabilities, tickets).build())
+
+
+class _Listeners:
+    """All listeners of one configuration."""
+
+    def __init__(
+        self,
+        foundation: Foundation,
+        credentials: Mapping[str, tuple[Credential, ...]],
+        capabilities: Capabilities,
+        tickets: TicketSecrets,
+    ) -> None:
+        self._foundation = foundation
+        self._config = foundation.loaded.config
+        self._credentials = credentials
+        self._capabilities = capabilities
+        self._tickets = tickets
+
+    def build(self) -> Iterator[tuple[str, ListenerRuntime]]:
+        for name, settings in self._config.listener.items():
+            preference = self._preference(name, settings)
+            if preference is not None:
+                yield name, self._listener(name, settings, preference)
+
+    def _listener(self, name: str, settings: ListenerConfig, preference: GroupPreference) -> ListenerRuntime:
+        tls = TlsSettings(self._groups_for_openssl(preference), cipher_suites(settings.level))
+        identities = [
+            ServerIdentity(identity, frozenset(self._config.identity[identity].names), context)
+            for identity, of_identity in self._credentials.items()
+            if of_identity and (context := self._context(identity, of_identity, tls, name)) is not None
+        ]
+        default = None
+        if settings.default != REJECT:
+            default = next((one for one in identities if one.name == settings.default), None)
+        limits = self._config.limits
+        policy = HandshakePolicy(
+            pq=effective_pq(settings.level, settings.pq),
+            preference=preference,
+            identities=IdentityTable(identities, default),
+            hello_bytes=limits.client_hello_bytes,
+            wire_bytes=limits.client_hello_wire_bytes,
+            alert_context=build_alert_context(),
+            tls_limits=self._foundation.tls_limits,
+        )
+        return ListenerRuntime(
+            name=name,
+            policy=policy,
+            cipher_suites=tls.cipher_suites,
+            limits=ListenerLimits(
+                limits.connections,
+                limits.connections_per_address,
+                limits.handshakes_in_flight,
+                limits.handshakes_per_address,
+                limits.handshake_seconds,
+            ),
+            trusted_peers=settings.trusted_peers,
+            linger=self._foundation.linger,
+        )
+
+    def _preference(self, name: str, settings: ListenerConfig) -> GroupPreference | None:
+        key = "level" if settings.groups is None else "groups"
+        try:
+            return group_preference(settings.level, settings.pq, settings.groups, self._capabilities.groups)
+        except PolicyError as error:
+            found, allowed = str(error), "groups that this OpenSSL has and the policy allows"
+            if not self._capabilities.has_group_tuples:
+                allowed = (
+                    "OpenSSL 3.5 or newer (Debian 13 has it), or a provider that brings the groups: openssl.providers"
+                )
+            self._foundation.error(("listener", name, key), found, allowed)
+            return None
+
+    def _groups_for_openssl(self, preference: GroupPreference) -> str:
+        listed = preference.openssl_list()
+        return listed if self._capabilities.has_group_tuples else listed.replace(" / ", ":")
+
+    def _context(
+        self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
+    ) -> ServerContext | None:
+        prefer: CredentialPreference = self._config.identity[identity].prefer
+        try:
+            return build_server_context(identity, credentials, sigalgs_list(prefer), tls, self._tickets)
+        except (ssl.SSLError, OSError, LibsslError) as error:
+            self._foundation.error(
+                ("identity", identity),
+                f"credentials that OpenSSL does not take on listener {listener}: {error}",
+                "certificates and keys of a kind that TLS 1.3 can sign with",
+            )
+            return None

@@ -1,0 +1,29 @@
+"""Generations built from configurations on disk."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from config.loader import load, survey
+from config.problems import ConfigError, Problem
+from proxy.generation import Generation, build
+from proxy.tls.capabilities import Capabilities
+from proxy.tls.tickets import TicketSecrets
+from tests.configurations import Site
+
+NOW = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock
+SECRETS = TicketSecrets(bytes(32))
+
+
+def built(site: Site, capabilities: Capabilities, text: str) -> Generation:
+    """Build what must be usable."""
+    return build(load(site.write(text)), capabilities, SECRETS, NOW)
+
+
+def problems(site: Site, capabilities: Capabilities, text: str, now: datetime = NOW) -> dict[str, Problem]:
+    """The errors of a configuration whose structure is fine, by their key."""
+    found = survey(site.write(text))
+    assert found.loaded is not None
+    with pytest.raises(ConfigError) as caught:
+        build(found.loaded, capabilities, SECRETS, now)
+    return {problem.key: problem for problem in caught.value.problems if problem.is_error}

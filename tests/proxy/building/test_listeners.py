@@ -1,0 +1,164 @@
+"""What each listener runs by."""
+
+import dataclasses
+import ssl
+
+import pytest
+
+from config.schema import PqPolicy
+from proxy.tls import libssl
+from proxy.tls.capabilities import Capabilities
+from tests.configurations import MINIMAL_REST, Site, identity, limits, listener
+from tests.generations import built, problems
+from tests.proxy.tls import hellos
+
+
+def test_policy_comes_from_level_and_pq(site: Site, capabilities: Capabilities) -> None:
+    generation = built(
+        site,
+        capabilities,
+        listener("public")
+        + listener("strict", level="critical")
+        + listener("classical", pq="off")
+        + listener("cnsa", level="quantum-safe")
+        + site.identity
+        + MINIMAL_REST,
+    )
+    offers = {
+        name: (one.policy.pq, one.policy.preference.openssl_list(), one.cipher_suites)
+        for name, one in generation.listeners.items()
+    }
+    hybrids = "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024"
+    suites = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+    assert offers == {
+        "public": (PqPolicy.PREFER, f"{hybrids} / X25519:secp256r1:secp384r1", f"{suites}:TLS_AES_128_GCM_SHA256"),
+        "strict": (PqPolicy.REQUIRE, hybrids, suites),
+        "classical": (PqPolicy.OFF, "X25519:secp256r1:secp384r1", f"{suites}:TLS_AES_128_GCM_SHA256"),
+        "cnsa": (PqPolicy.REQUIRE, "SecP384r1MLKEM1024:MLKEM1024", "TLS_AES_256_GCM_SHA384"),
+    }
+
+
+def test_own_list_of_groups_replaces_that_of_the_level(site: Site, capabilities: Capabilities) -> None:
+    generation = built(
+        site,
+        capabilities,
+        listener("public", groups=[["MLKEM768"], ["x25519", "X448"]]) + site.identity + MINIMAL_REST,
+    )
+    assert generation.listeners["public"].policy.preference.openssl_list() == "MLKEM768 / X25519:X448"
+
+
+def test_identities_answer_for_their_names_on_every_listener(site: Site, capabilities: Capabilities) -> None:
+    other = site.authority.issue("other", ("other.test",))
+    generation = built(
+        site,
+        capabilities,
+        listener("public")
+        + listener("second", default="other")
+        + site.identity
+        + identity("other", ("other.test",), other)
+        + MINIMAL_REST,
+    )
+    public = generation.listeners["public"].policy.identities
+    second = generation.listeners["second"].policy.identities
+    for table in (public, second):
+        for name, expected in (("chat.test", "chat"), ("a.chat.test", "chat"), ("other.test", "other")):
+            found = table.resolve(name)
+            assert found is not None
+            assert found.name == expected
+    assert public.resolve("unknown.test") is None
+    default = second.resolve("unknown.test")
+    assert default is not None
+    assert default.name == "other"
+
+
+def test_listeners_of_one_policy_share_tickets_and_others_do_not(site: Site, capabilities: Capabilities) -> None:
+    generation = built(
+        site,
+        capabilities,
+        listener("one") + listener("two") + listener("strict", pq="require") + site.identity + MINIMAL_REST,
+    )
+    client = hellos.client_context("X25519MLKEM768")
+
+    def visit(name: str, session: ssl.SSLSession | None = None) -> hellos.Peer:
+        resolved = generation.listeners[name].policy.identities.resolve("chat.test")
+        assert resolved is not None
+        peer = hellos.peer(client, session)
+        hellos.converse(peer, hellos.peer(resolved.context.current))
+        return peer
+
+    session = visit("one").tls.session
+    assert visit("two", session).tls.session_reused
+    assert not visit("strict", session).tls.session_reused
+
+
+def test_limits_and_peers_reach_their_place(site: Site, capabilities: Capabilities) -> None:
+    names = (
+        "client_hello_wire_bytes",
+        "client_hello_bytes",
+        "handshakes_in_flight",
+        "key_updates_per_minute",
+        "connections",
+        "connections_per_address",
+        "linger_bytes",
+    )
+    values = {name: 10_000 + number for number, name in enumerate(names)}
+    seconds = {"handshake_seconds": 3.5, "linger_seconds": 4.5, "write_idle_seconds": 5.5}
+    generation = built(
+        site,
+        capabilities,
+        listener("public", trusted_peers=["192.0.2.0/24"])
+        + site.identity
+        + MINIMAL_REST
+        + limits({**values, **seconds}),
+    )
+    runtime = generation.listeners["public"]
+    policy, limit, linger = runtime.policy, runtime.limits, runtime.linger
+    assert (policy.wire_bytes, policy.hello_bytes) == (10_000, 10_001)
+    assert (limit.handshakes_in_flight, policy.tls_limits.key_updates_per_minute) == (10_002, 10_003)
+    assert (limit.connections, limit.connections_per_address) == (10_004, 10_005)
+    assert (limit.handshake_seconds, linger.discard_bytes) == (3.5, 10_006)
+    assert (linger.seconds, linger.flush_seconds) == (4.5, 5.5)
+    assert [str(network) for network in runtime.trusted_peers] == ["192.0.2.0/24"]
+
+
+def test_unknown_group_names_those_that_are_there(site: Site, capabilities: Capabilities) -> None:
+    found = problems(
+        site, capabilities, listener("public", groups=["x25519_frodo640aes"]) + site.identity + MINIMAL_REST
+    )
+    assert "no key exchange group 'x25519_frodo640aes'" in found["listener.public.groups"].found
+    for name in ("X25519MLKEM768", "MLKEM1024", "X448"):
+        assert name in found["listener.public.groups"].found
+
+
+def test_old_openssl_is_named_as_the_reason(
+    site: Site, capabilities: Capabilities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 0, 19, 0, 0))
+    old = dataclasses.replace(capabilities, groups={"x25519": capabilities.groups["x25519"]})
+    found = problems(site, old, site.minimal)
+    assert "OpenSSL 3.5 or newer (Debian 13 has it), or a provider" in found["listener.public.level"].allowed
+
+
+def test_old_openssl_gets_its_groups_without_tuples(
+    site: Site, capabilities: Capabilities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 4, 0, 0, 0))
+    given: list[str] = []
+    monkeypatch.setattr(libssl, "set_groups", lambda _, groups: given.append(groups))
+    built(
+        site,
+        capabilities,
+        listener("public", groups=[["X25519MLKEM768"], ["X25519"]]) + site.identity + MINIMAL_REST,
+    )
+    assert given == ["X25519MLKEM768:X25519"]
+
+
+def test_credential_that_only_openssl_refuses(
+    site: Site, capabilities: Capabilities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise libssl.LibsslError("the signature algorithm list", "nonsense")
+
+    monkeypatch.setattr(libssl, "set_signature_algorithms", refuse)
+    found = problems(site, capabilities, site.minimal)
+    assert "credentials that OpenSSL does not take on listener public" in found["identity.chat"].found

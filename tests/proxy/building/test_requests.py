@@ -1,0 +1,49 @@
+"""What requests are held to."""
+
+import dataclasses
+
+from proxy.tls.capabilities import Capabilities
+from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, limits
+from tests.generations import built
+
+
+def test_every_limit_of_http_reaches_its_place(site: Site, capabilities: Capabilities) -> None:
+    """Each gets a value of its own, which is then found in exactly one place."""
+    numbers = [
+        "head_bytes",
+        "target_bytes",
+        "header_count",
+        "header_bytes",
+        "chunk_line_bytes",
+        "chunk_overhead_bytes",
+        "trailer_bytes",
+        "trailer_count",
+        "pipelined_bytes",
+        "websocket_message_bytes",
+        "websocket_fragments",
+        "response_head_bytes",
+        "response_header_count",
+        "early_responses",
+    ]
+    times = [
+        "keep_alive_seconds",
+        "write_idle_seconds",
+        "head_seconds",
+        "body_idle_seconds",
+        "websocket_idle_seconds",
+        "websocket_close_seconds",
+    ]
+    values: dict[str, float] = {name: 1_100 + number for number, name in enumerate(numbers)}
+    values |= {name: 0.5 + number for number, name in enumerate(times)}
+    values |= {"early_responses": 999}
+    generation = built(site, capabilities, MINIMAL_LISTENER + site.identity + MINIMAL_REST + limits(values))
+    found = _leaves(dataclasses.asdict(generation.limits)) | _leaves(
+        dataclasses.asdict(generation.upstreams[0].responses)
+    )
+    assert set(values.values()) <= found
+
+
+def _leaves(value: object) -> set[object]:
+    if isinstance(value, dict):
+        return set().union(*(_leaves(part) for part in value.values())) if value else set()
+    return {value}
