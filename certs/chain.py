@@ -104,7 +104,7 @@ def read_chain(path: Path) -> Chain:
 def chain_errors(chain: Chain, path: Path, now: datetime) -> Iterator[CredentialError]:
     """Find what is wrong with the certificates of a file, except their order (`order_errors`)."""
     yield from _signature_errors(chain, path)
-    yield from _validity_errors(chain, path, now)
+    yield from validity_errors(chain, path, now)
 
 
 def order_errors(chain: Chain, path: Path) -> Iterator[ChainBroken]:
@@ -141,7 +141,8 @@ def _digest(certificate: x509.Certificate) -> str:
     return algorithm.name if algorithm else ""
 
 
-def _validity_errors(chain: Chain, path: Path, now: datetime) -> Iterator[CredentialError]:
+def validity_errors(chain: Chain, path: Path, now: datetime) -> Iterator[CredentialError]:
+    """Find certificates that are not valid at `now`."""
     for certificate in chain:
         if certificate.not_valid_after_utc <= now:
             yield CertificateExpired(path, _text(certificate.subject), certificate.not_valid_after_utc)

@@ -1,7 +1,8 @@
 """A certificate chain and the key that fits it: what a server proves itself with."""
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.chain import Chain, alternative_names, chain_errors, order_errors, read_chain
+from certs.chain import Chain, alternative_names, chain_errors, order_errors, read_chain, validity_errors
 from certs.errors import CredentialError, Part
 from certs.keys.signing_key import (
     SUPPORTED,
@@ -84,6 +85,8 @@ class Credential:
     chain: Chain
     key: SigningKey
     certificate_path: Path
+    digest: bytes = field(default=b"", repr=False)
+    """Of the content of both files (SHA-256): equal ones make equal contexts."""
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -156,7 +159,22 @@ def examine(certificate: Path, key: Path, now: datetime) -> Examination:
     errors += _errors(chain, signing_key, certificate, now)
     if signing_key is None or errors:
         return Examination(None, tuple(errors))
-    return Examination(Credential(chain, signing_key, certificate))
+    return Examination(Credential(chain, signing_key, certificate, content_digest(certificate, key) or b""))
+
+
+def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime) -> Examination:
+    """Judge a credential anew whose content was examined before: only time can have made it unusable."""
+    errors = tuple(validity_errors(known.chain, certificate, now))
+    return Examination(None if errors else replace(known, certificate_path=certificate, key=key), errors)
+
+
+def content_digest(certificate: Path, key: Path) -> bytes | None:
+    """Digest the content of both files (SHA-256); None if one cannot be read."""
+    try:
+        contents = [certificate.read_bytes(), key.read_bytes()]
+    except OSError:
+        return None
+    return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in contents)).digest()
 
 
 def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime) -> Iterator[CredentialError]:

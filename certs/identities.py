@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 
 from certs.chain import read_chain
-from certs.credential import Credential, examine
+from certs.credential import Credential, Examination, content_digest, examine, reexamine
 from certs.errors import CredentialError, Part
 from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
@@ -33,10 +34,23 @@ class LoadedCredentials:
     upstreams: Mapping[str, Credential]
     problems: tuple[Problem, ...]
 
+    @property
+    def by_digest(self) -> Mapping[bytes, Credential]:
+        """All of them, as the next `load_credentials` knows them again."""
+        several = [one for of_identity in self.identities.values() for one in of_identity]
+        return {one.digest: one for one in (*several, *self.upstreams.values())}
 
-def load_credentials(loaded: LoadedConfig, now: datetime) -> LoadedCredentials:
-    """Read all certificates and keys that a configuration names; `now` has its time zone."""
-    reading = _Reading(loaded, now)
+
+Known = Mapping[bytes, Credential]
+"""Credentials that were examined before, by their digest."""
+
+
+def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = MappingProxyType({})) -> LoadedCredentials:
+    """Read all certificates and keys that a configuration names; `now` has its time zone.
+
+    What is `known` is not examined again, only whether it is still valid.
+    """
+    reading = _Reading(loaded, now, known)
     identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
     upstreams = dict(reading.upstreams())
     reading.problems += _quantum_safe_warnings(loaded, identities)
@@ -49,6 +63,7 @@ class _Reading:
 
     loaded: LoadedConfig
     now: datetime
+    known: Known
     problems: list[Problem] = field(default_factory=list)
 
     def identity(self, name: str, settings: IdentityConfig) -> tuple[Credential, ...]:
@@ -87,11 +102,17 @@ class _Reading:
 
     def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
         certificate, key = self.loaded.resolve(paths.certificate), self.loaded.resolve(paths.key)
-        examination = examine(certificate, key, self.now)
+        examination = self._examination(certificate, key)
         self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
         if examination.credential is not None:
             self.problems += self._warnings(place, paths, examination.credential)
         return examination.credential
+
+    def _examination(self, certificate: Path, key: Path) -> Examination:
+        known = self.known.get(content_digest(certificate, key) or b"") if self.known else None
+        if known is None or not isinstance(known.key, SoftwareKey):
+            return examine(certificate, key, self.now)
+        return reexamine(known, certificate, replace(known.key, pem_path=key), self.now)
 
     def _problem(self, place: _Place, paths: CredentialConfig, error: CredentialError) -> Problem:
         path = paths.certificate if error.part is Part.CERTIFICATE else paths.key

@@ -59,10 +59,15 @@ class ServerAddress:
     path: str = ""
 
     def __str__(self) -> str:
+        return f"unix:{self.path}" if self.scheme == "unix" else f"{self.scheme}://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """What a request to the server itself says in Host (RFC 9110 section 7.2); a Unix socket is on this host."""
         if self.scheme == "unix":
-            return f"unix:{self.path}"
+            return "localhost"
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{_bracketed(self.host)}{port}"
+        return f"{_bracketed(self.host)}{port}"
 
 
 def parse_bind(value: object) -> Bind:

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from config.addresses import name_matches
 from config.omissions import Omissions
 from config.problems import Problem, Severity, shown
-from config.schema import REJECT, Config, PqPolicy, RouteConfig
+from config.schema import REJECT, Config, LimitsConfig, PqPolicy, RouteConfig
+
+# Pairs of limits of which the second is reached first if the first is larger.
+_ORDERED_LIMITS = (
+    ("connections_per_address", "connections"),
+    ("handshakes_per_address", "handshakes_in_flight"),
+    ("handshakes_in_flight", "connections"),
+    ("handshakes_per_address", "connections_per_address"),
+    ("client_hello_bytes", "client_hello_wire_bytes"),
+    ("header_bytes", "head_bytes"),
+    ("target_bytes", "head_bytes"),
+    ("chunk_line_bytes", "chunk_overhead_bytes"),
+)
 
 
 def cross_check(config: Config, file: str, omissions: Omissions | None = None) -> list[Problem]:
@@ -22,9 +34,12 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.binds(),
         *checks.identities(),
         *checks.upstreams(),
+        *checks.cookies(),
         *checks.routes(),
         *checks.duplicate_routes(),
         *checks.providers(),
+        *checks.limits(),
+        *checks.listener_limits(),
     ]
 
 
@@ -85,9 +100,23 @@ class _CrossChecks:
                 yield self._warning(
                     ("upstream", name), "an upstream that no route uses", "a [[route]] to it, or remove it"
                 )
-            for index, server in enumerate(upstream.servers):
-                if server in upstream.servers[:index]:
-                    yield self._error(("upstream", name, "servers", index), f'"{server}" again', "each server once")
+            addresses = [server.address for server in upstream.servers]
+            for index, address in enumerate(addresses):
+                if address in addresses[:index]:
+                    allowed = "each server once: its weight says how much it gets"
+                    yield self._error(("upstream", name, "servers", index), f'"{address}" again', allowed)
+
+    def cookies(self) -> Iterator[Problem]:
+        owners: dict[str, str] = {}
+        for name, upstream in self.config.upstream.items():
+            if upstream.cookie is not None and upstream.cookie.name is not None:
+                key = self.omissions.key("upstream", name, "cookie", "name")
+                first = owners.setdefault(upstream.cookie.name, key)
+                if first != key:
+                    found = f'"{upstream.cookie.name}", which {first} has already'
+                    yield Problem(
+                        self.file, key, found, "a cookie of its own for each upstream: they would replace each other"
+                    )
 
     def routes(self) -> Iterator[Problem]:
         upstreams = self._names("upstream", self.config.upstream)
@@ -117,6 +146,26 @@ class _CrossChecks:
         for index, name in enumerate(providers):
             if name in providers[:index]:
                 yield self._error(("openssl", "providers", index), f'"{name}" again', "each provider once")
+
+    def limits(self) -> Iterator[Problem]:
+        for smaller, larger in _ORDERED_LIMITS:
+            yield from self._disordered(self.config.limits, smaller, larger, ("limits",))
+
+    def listener_limits(self) -> Iterator[Problem]:
+        for name, listener in self.config.listener.items():
+            own = listener.limits.model_dump(exclude_none=True)
+            limits = self.config.limits.for_listener(listener.limits)
+            for smaller, larger in _ORDERED_LIMITS:
+                place = ("listener", name, "limits")
+                if smaller in own or larger in own:  # else it is said of [limits]
+                    yield from self._disordered(limits, smaller, larger, place)
+
+    def _disordered(self, limits: LimitsConfig, smaller: str, larger: str, place: tuple[str, ...]) -> Iterator[Problem]:
+        """A limit that is never reached, because another one is reached before it."""
+        value, most = getattr(limits, smaller), getattr(limits, larger)
+        if value > most and not self.omissions.touch("limits"):
+            better = f"at most {larger}, which is {most:_}: it is reached first, and this limit never"
+            yield self._warning((*place, smaller), f"{value:_}", better)
 
     def _is_covered(self, route: RouteConfig) -> bool:
         if self.omissions.touch("identity"):

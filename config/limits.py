@@ -1,6 +1,7 @@
 """Every limit by name. `example.toml` gives the reason of each default; the bounds here only keep out what cannot work."""
 
-from typing import Any
+from enum import StrEnum
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -12,13 +13,48 @@ _GIB = 1_024 * _MIB
 _DAY = 86_400.0
 
 
-def _whole(default: int, *, least: int, most: int) -> Any:
+def _whole(default: int | None, *, least: int, most: int) -> Any:
     return Field(default, ge=least, le=most, strict=True)
 
 
-def _seconds(default: float, *, most: float) -> Any:
+def _seconds(default: float | None, *, most: float) -> Any:
     # A tenth of a second: below it a healthy peer across an ocean would be cut off.
     return Field(default, ge=0.1, le=most, strict=True, allow_inf_nan=False)
+
+
+def _rate(default: float | None) -> Any:
+    # once in a day to more than a machine can do
+    return Field(default, ge=0.00001, le=1_000_000.0, strict=True, allow_inf_nan=False)
+
+
+class RatePer(StrEnum):
+    """Who shares the rate of a route: everybody, or each client network for itself."""
+
+    CLIENT = "client"
+    ROUTE = "route"
+
+
+class RateConfig(Table):
+    """`[[route]] rate`: how many requests are served; the next one is answered with 429."""
+
+    requests_per_second: float = Field(ge=0.00001, le=1_000_000.0, strict=True, allow_inf_nan=False)
+    burst: int = Field(ge=1, le=1_000_000, strict=True)
+    per: RatePer
+
+
+class ListenerLimitsConfig(Table):
+    """`[listener.NAME.limits]`: what one listener has otherwise than `[limits]`; None where it has the same.
+
+    Only limits on connections: by the time there is a request, it is the route that matters.
+    """
+
+    connections: int | None = _whole(None, least=1, most=10_000_000)
+    connections_per_address: int | None = _whole(None, least=1, most=10_000_000)
+    handshake_seconds: float | None = _seconds(None, most=600.0)
+    handshakes_in_flight: int | None = _whole(None, least=1, most=1_000_000)
+    handshakes_per_address: int | None = _whole(None, least=1, most=1_000_000)
+    handshakes_per_second_per_address: float | None = _rate(None)
+    handshake_burst_per_address: int | None = _whole(None, least=1, most=1_000_000)
 
 
 class LimitsConfig(Table):
@@ -30,6 +66,8 @@ class LimitsConfig(Table):
     handshake_seconds: float = _seconds(10.0, most=600.0)
     handshakes_in_flight: int = _whole(1_000, least=1, most=1_000_000)
     handshakes_per_address: int = _whole(100, least=1, most=1_000_000)
+    handshakes_per_second_per_address: float = _rate(2_000.0)
+    handshake_burst_per_address: int = _whole(2_000, least=1, most=1_000_000)
     key_updates_per_minute: int = _whole(32, least=1, most=1_000_000)
     tls_ticket_rotation_hours: float = Field(default=12.0, ge=0.01, le=168.0, strict=True, allow_inf_nan=False)
 
@@ -38,9 +76,14 @@ class LimitsConfig(Table):
     connections_per_address: int = _whole(1_000, least=1, most=10_000_000)
     keep_alive_seconds: float = _seconds(75.0, most=_DAY)
     write_idle_seconds: float = _seconds(60.0, most=_DAY)
+    response_bytes_per_second: int = _whole(240, least=1, most=_GIB)
     linger_bytes: int = _whole(262_144, least=0, most=_GIB)
     linger_seconds: float = _seconds(2.0, most=60.0)
     drain_seconds: float = _seconds(30.0, most=_DAY)
+
+    # The process
+    descriptor_reserve: int = _whole(256, least=0, most=1_000_000)
+    memory_bytes: int | None = _whole(None, least=32 * _MIB, most=1_024 * _GIB)
 
     # Requests
     head_bytes: int = _whole(32_768, least=_KIB, most=_MIB)
@@ -50,6 +93,7 @@ class LimitsConfig(Table):
     head_seconds: float = _seconds(10.0, most=_DAY)
     body_bytes: int = _whole(104_857_600, least=0, most=1_024 * _GIB)
     body_idle_seconds: float = _seconds(30.0, most=_DAY)
+    body_bytes_per_second: int = _whole(240, least=1, most=_GIB)
     chunk_line_bytes: int = _whole(256, least=18, most=64 * _KIB)
     chunk_overhead_bytes: int = _whole(16_384, least=256, most=16 * _MIB)
     trailer_bytes: int = _whole(8_192, least=0, most=_MIB)
@@ -69,3 +113,7 @@ class LimitsConfig(Table):
 
     # Log
     log_queue_lines: int = _whole(10_000, least=1, most=10_000_000)
+
+    def for_listener(self, own: ListenerLimitsConfig) -> Self:
+        """The limits of a listener that has some of its own."""
+        return self.model_copy(update=own.model_dump(exclude_none=True))

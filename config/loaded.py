@@ -1,5 +1,6 @@
 """A configuration together with the file that it came from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,8 @@ class LoadedConfig:
     path: Path
     warnings: tuple[Problem, ...] = ()
     omissions: Omissions = field(default_factory=Omissions)
+    files: Mapping[Path, Path] = field(default_factory=dict, repr=False)
+    """Where the content of a file really is, for a process that may not read the file itself."""
 
     @property
     def directory(self) -> Path:
@@ -27,7 +30,8 @@ class LoadedConfig:
 
     def resolve(self, path: str) -> Path:
         """A path of the file from where the process stands."""
-        return self.directory / path
+        resolved = self.directory / path
+        return self.files.get(resolved, resolved)
 
     def key(self, *location: str | int) -> str:
         """The key, as in the file, of a location in `config`: `key("route", 2, "path")` is `route[2].path`."""

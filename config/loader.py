@@ -6,6 +6,7 @@ judge it further: whatever of the file could be understood, and the faults so fa
 
 import copy
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,22 @@ from config.loaded import LoadedConfig
 from config.omissions import Omissions
 from config.problems import ConfigError, Location, Problem, shown
 from config.rejections import Rejection, rejections
-from config.schema import Config
+from config.schema import Config, IdentityConfig, ListenerConfig, RouteConfig, UpstreamConfig
+from config.values import Table
 
-__all__ = ["LoadedConfig", "Survey", "load", "survey"]
+__all__ = ["LoadedConfig", "Survey", "accepted", "load", "parsed", "read_file", "survey"]
 
 # Far above any real configuration; keeps a device or a log that was named by mistake out of memory.
 _LARGEST_FILE = 1_048_576  # bytes
 
 Document = dict[str, Any]
+
+# Tables of named entries, which may be many.
+_ENTRIES: Mapping[str, type[Table]] = {
+    "listener": ListenerConfig,
+    "identity": IdentityConfig,
+    "upstream": UpstreamConfig,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +51,41 @@ class Survey:
 
 def load(path: Path) -> LoadedConfig:
     """Read a configuration; raises `ConfigError` with all of its problems."""
-    result = survey(path)
+    return accepted(read_file(path), path)
+
+
+def accepted(content: bytes, path: Path) -> LoadedConfig:
+    """Read the content of a configuration file; raises `ConfigError` with all of its problems."""
+    result = _survey(content, path)
     if result.loaded is None or not result.is_usable:
         raise ConfigError(result.problems)
     return result.loaded
 
 
+def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConfig:
+    """Read the content of a configuration that `load` has accepted before, perhaps in another process.
+
+    Entry by entry: a thousand of them at once would be a call of many milliseconds, in which no other thread has its turn.
+    """
+    document = tomllib.loads(content.decode())
+    for table, model in _ENTRIES.items():
+        entries = {name: model.model_validate(entry) for name, entry in document.get(table, {}).items()}
+        document[table] = entries
+    document["route"] = [RouteConfig.model_validate(entry) for entry in document.get("route", ())]
+    return LoadedConfig(Config.model_validate(document), path, files=files)
+
+
 def survey(path: Path) -> Survey:
     """Read as much of a configuration as can be understood, and collect all of its problems."""
     try:
-        document = _parse(_read(path), str(path))
+        return _survey(read_file(path), path)
+    except ConfigError as error:
+        return Survey(None, error.problems)
+
+
+def _survey(content: bytes, path: Path) -> Survey:
+    try:
+        document = _parse(content, str(path))
     except ConfigError as error:
         return Survey(None, error.problems)
     config, omissions, problems = _understand(document, str(path))
@@ -62,7 +96,8 @@ def survey(path: Path) -> Survey:
     return Survey(replace(loaded, warnings=warnings), tuple(problems))
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """Read a configuration file; raises `ConfigError`."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)

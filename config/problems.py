@@ -6,7 +6,7 @@ printed together and written as JSON.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
@@ -63,6 +63,11 @@ class Problem:
             "allowed": self.allowed,
             "severity": self.severity.value,
         }
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, str]) -> "Problem":
+        """Read what `as_json` wrote."""
+        return cls(facts["file"], facts["key"], facts["found"], facts["allowed"], Severity(facts["severity"]))
 
 
 class ConfigError(Exception):

@@ -7,7 +7,8 @@ so that the rest can be read.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -20,7 +21,7 @@ from config.schema import Config
 _MISSING = "missing"
 _UNKNOWN = "extra_forbidden"
 _TOO_SHORT = "too_short"
-_FEW = 12  # keys that can be listed beside a proposal; [limits] has three times as many
+_FEW = 16  # keys that can be listed beside a proposal, the top level among them; [limits] has far more
 
 # By pydantic's type of error, where the shape alone says what is allowed.
 _SHAPES = {
@@ -138,5 +139,9 @@ def _fields(location: Location) -> Mapping[str, FieldInfo]:
             annotation = annotation.model_fields[str(part)].annotation
         else:  # dict[Name, Table] and tuple[Table, ...]
             annotation = get_args(annotation)[0 if get_origin(annotation) is tuple else 1]
+        if get_origin(annotation) is UnionType:  # Table | None
+            annotation = get_args(annotation)[0]
+        if get_origin(annotation) is Annotated:  # a table that may be written as text
+            annotation = get_args(annotation)[0]
     is_table = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return annotation.model_fields if is_table else {}

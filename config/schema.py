@@ -6,7 +6,7 @@ several tables stands in `crosschecks`.
 
 import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
@@ -16,31 +16,47 @@ from config.addresses import (
     ServerAddress,
     parse_bind,
 )
-from config.limits import LimitsConfig
-from config.upstream import UpstreamConfig
-from config.values import FilePath, Name, Network, ServerName, Table
+from config.admin import AdminConfig
+from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
+from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
+from config.values import DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
 
 __all__ = [
+    "MOST_WORKERS",
     "REJECT",
+    "AdminConfig",
     "Bind",
     "Config",
+    "CookieConfig",
     "CredentialConfig",
     "CredentialPreference",
+    "EjectionConfig",
+    "HealthConfig",
     "IdentityConfig",
     "LimitsConfig",
     "ListenerConfig",
+    "ListenerLimitsConfig",
     "LogConfig",
     "LogFormat",
     "OpensslConfig",
     "PqPolicy",
+    "RateConfig",
+    "RatePer",
     "RouteConfig",
     "SecurityLevel",
     "ServerAddress",
+    "ServerConfig",
     "UpstreamConfig",
 ]
 
 REJECT = "reject"
 """`ListenerConfig.default`: an unknown or missing server name is refused with `unrecognized_name`."""
+
+MOST_WORKERS = 64
+"""More processes than that share too little: a machine with more cores gets this many."""
+
+# What useradd(8) takes.
+_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 
 Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
 
@@ -130,7 +146,8 @@ class ListenerConfig(Table):
     """`[listener.NAME]`: addresses that share one TLS policy.
 
     `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of `level`.
-    `default` is `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
+    `default` is `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only. Limits on single
+    clients do not hold for those in `exempt`.
     """
 
     bind: Annotated[
@@ -141,6 +158,8 @@ class ListenerConfig(Table):
     groups: Annotated[Groups | None, PlainValidator(_parse_groups)] = None
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()
+    exempt: tuple[Network, ...] = ()
+    limits: ListenerLimitsConfig = Field(default_factory=ListenerLimitsConfig)
 
 
 class CredentialConfig(Table):
@@ -185,31 +204,58 @@ class IdentityConfig(Table):
 class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix."""
 
+    identified_by: ClassVar[tuple[str, ...]] = ("host", "path")
+
     host: ServerName
     path: Annotated[str, AfterValidator(_parse_route_path)] = "/"
     upstream: str
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
+    rate: RateConfig | None = None
 
 
 class OpensslConfig(Table):
     """`[openssl]`: providers beside OpenSSL's own, and the directory of their modules (None: OpenSSL's)."""
 
     providers: tuple[Annotated[str, AfterValidator(_parse_provider)], ...] = ()
-    module_path: FilePath | None = None
+    module_path: DirectoryPath | None = None
 
 
 class LogConfig(Table):
     """`[log]`: `file` None is standard output; `query` also logs the query string of each request."""
 
     format: LogFormat = LogFormat.JSON
-    file: FilePath | None = None
+    file: WrittenPath | None = None
     query: bool = Field(default=False, strict=True)
 
 
-class Config(Table):
-    """A whole configuration file."""
+def _parse_account(value: str) -> str:
+    if not _ACCOUNT.fullmatch(value):
+        raise Refused("a name of the system's user or group database")
+    return value
 
+
+def _parse_workers(value: object) -> int | None:
+    if value in ("auto", None):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_WORKERS:
+        raise Refused(f'"auto" (one for each core that this process may use) or a number from 1 to {MOST_WORKERS}')
+    return value
+
+
+class Config(Table):
+    """A whole configuration file.
+
+    `workers` None is one for each core. `user` and `group`: who the workers are, None for whoever starts the proxy. `watch`:
+    whether a change of the file, or of one that it names, reloads by itself. `reload_seconds`: how long the preparation of a
+    reload may take before it is given up.
+    """
+
+    workers: Annotated[int | None, PlainValidator(_parse_workers)] = None
+    user: Annotated[str, AfterValidator(_parse_account)] | None = None
+    group: Annotated[str, AfterValidator(_parse_account)] | None = None
+    watch: bool = Field(default=False, strict=True)
+    reload_seconds: float = Field(default=30.0, ge=0.1, le=3_600.0, strict=True, allow_inf_nan=False)
     listener: dict[Name, ListenerConfig] = Field(default_factory=dict)
     identity: dict[Name, IdentityConfig] = Field(default_factory=dict)
     upstream: dict[Name, UpstreamConfig] = Field(default_factory=dict)
@@ -217,3 +263,4 @@ class Config(Table):
     openssl: OpensslConfig = OpensslConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()
+    admin: AdminConfig = AdminConfig()

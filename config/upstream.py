@@ -1,33 +1,186 @@
-"""The shape of `[upstream.NAME]`. Pure."""
+"""The shape of `[upstream.NAME]` and of the tables in it. Pure."""
 
-from typing import Annotated, Self
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
 
 from config.addresses import Refused, ServerAddress, parse_exact_name, parse_server
 from config.values import FilePath, Table
 
+# RFC 9110 section 5.6.2: names of header fields and of cookies are tokens.
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+# RFC 9112 section 3.2.1, in ASCII: what a check asks for goes on the wire as it is written.
+_CHECK_PATH: Final = re.compile(r"/[!-\"$-~]{0,1023}")
+_HASH_ON: Final = 'one of "address", "header:NAME", "cookie:NAME"'
+
+
+class Balance(StrEnum):
+    """How the server of a request is chosen among several."""
+
+    LEAST_CONNECTIONS = "least-connections"
+    ROUND_ROBIN = "round-robin"
+    CONSISTENT_HASH = "consistent-hash"
+    STICKY_COOKIE = "sticky-cookie"
+
+
+class SameSite(StrEnum):
+    """On which requests from other sites a browser sends a cookie (RFC 6265bis section 5.6.7)."""
+
+    STRICT = "strict"
+    LAX = "lax"
+    NONE = "none"
+
+
+class HashKind(StrEnum):
+    """What of a request is hashed."""
+
+    ADDRESS = "address"
+    HEADER = "header"
+    COOKIE = "cookie"
+
+
+@dataclass(frozen=True, slots=True)
+class HashSource:
+    """`hash_on`: a kind and, of a header or a cookie, its `name`."""
+
+    kind: HashKind
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}" if self.name else str(self.kind)
+
+
+def _parse_hash_on(value: object) -> HashSource:
+    if isinstance(value, HashSource):
+        return value
+    if value == HashKind.ADDRESS:
+        return HashSource(HashKind.ADDRESS)
+    kind, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    if kind not in {HashKind.HEADER, HashKind.COOKIE} or not _TOKEN.fullmatch(name):
+        raise Refused(_HASH_ON)
+    return HashSource(HashKind(kind), name)
+
+
+def _parse_statuses(value: object) -> tuple[int, int]:
+    match value:
+        case [int(least), int(most)] if 100 <= least <= most <= 599:
+            return least, most
+    raise Refused("the first and the last status that are good, such as [200, 299], from 100 to 599")
+
+
+def _parse_check_path(value: str) -> str:
+    if not _CHECK_PATH.fullmatch(value):
+        raise Refused('a path that starts with "/", in ASCII, without blanks and fragment')
+    return value
+
+
+def _parse_cookie_name(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise Refused("a name of letters, digits and hyphens; one that begins with __Host- is the safest")
+    return value
+
+
+def _as_table(value: object) -> object:
+    return {"address": value} if isinstance(value, str | ServerAddress) else value
+
+
+def _seconds(default: float, *, least: float = 0.1, most: float = 86_400.0) -> float:
+    field: float = Field(default=default, ge=least, le=most, strict=True, allow_inf_nan=False)
+    return field
+
+
+class ServerConfig(Table):
+    """One of `upstream.NAME.servers`: where it is, and its share of the requests in proportion to the others'."""
+
+    identified_by: ClassVar[tuple[str, ...]] = ("address",)
+
+    address: Annotated[ServerAddress, PlainValidator(parse_server)]
+    weight: int = Field(default=1, ge=1, le=1_000, strict=True)
+
+
+class CookieConfig(Table):
+    """`[upstream.NAME.cookie]`: the signed cookie by which a client stays with its server.
+
+    `secret` is the path of a file with at least 32 octets of key material; `name` None is made of the upstream's name.
+    """
+
+    secret: FilePath
+    name: Annotated[str, AfterValidator(_parse_cookie_name)] | None = None
+    seconds: int = Field(default=86_400, ge=1, le=31_536_000, strict=True)
+    same_site: SameSite = SameSite.LAX
+
+
+class HealthConfig(Table):
+    """`[upstream.NAME.health]`: each server is asked for `path` every `interval_seconds`, give or take a share of `jitter`.
+
+    It is down after `fall` bad answers in a row, and up again after `rise` good ones. `statuses` are the first and the last
+    status of a good answer; `host` None asks for the host of the address.
+    """
+
+    path: Annotated[str, AfterValidator(_parse_check_path)]
+    host: Annotated[str, PlainValidator(parse_exact_name)] | None = None
+    interval_seconds: float = _seconds(5.0)
+    jitter: float = Field(default=0.2, ge=0.0, le=0.9, strict=True, allow_inf_nan=False)
+    timeout_seconds: float = _seconds(2.0, most=600.0)
+    rise: int = Field(default=2, ge=1, le=1_000, strict=True)
+    fall: int = Field(default=3, ge=1, le=1_000, strict=True)
+    statuses: Annotated[tuple[int, int], PlainValidator(_parse_statuses)] = (200, 299)
+
+
+class EjectionConfig(Table):
+    """`[upstream.NAME.ejection]`: when a server is left out for what it did to requests, and for how long."""
+
+    connect_failures: int = Field(default=5, ge=1, le=1_000, strict=True)
+    errors: int = Field(default=20, ge=1, le=10_000, strict=True)
+    errors_seconds: float = _seconds(10.0)
+    base_seconds: float = _seconds(10.0)
+    max_seconds: float = _seconds(300.0)
+    most_percent: int = Field(default=50, ge=0, le=99, strict=True)
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Self:
+        if self.max_seconds < self.base_seconds:
+            found = f"max_seconds {self.max_seconds} below base_seconds {self.base_seconds}"
+            raise Refused("a max_seconds of at least base_seconds", found=found, about=("base_seconds", "max_seconds"))
+        return self
+
 
 class UpstreamConfig(Table):
-    """`[upstream.NAME]`: servers that answer the same requests, and how connections to each are kept.
+    """`[upstream.NAME]`: servers that answer the same requests, how one is chosen, how connections to each are kept.
 
     For https servers: `ca` is a file of the certificates to trust (None: those of the system), `server_name` the name asked for
     and verified (None: the host of the address), `certificate` and `key` what the proxy proves itself with. `connections` and
-    `waiting` count per server.
+    `waiting` count per server. `health` None: servers are not asked how they are.
     """
 
-    servers: Annotated[tuple[Annotated[ServerAddress, PlainValidator(parse_server)], ...], Field(min_length=1)]
+    servers: Annotated[tuple[Annotated[ServerConfig, BeforeValidator(_as_table)], ...], Field(min_length=1)]
+    balance: Balance = Balance.LEAST_CONNECTIONS
+    hash_on: Annotated[HashSource, PlainValidator(_parse_hash_on)] | None = None
+    cookie: CookieConfig | None = None
+    slow_start_seconds: float = _seconds(0.0, least=0.0, most=3_600.0)
+    retry_percent: float = Field(default=20.0, ge=0.0, le=100.0, strict=True, allow_inf_nan=False)
+    retries_per_second: float = Field(default=10.0, ge=0.0, le=100_000.0, strict=True, allow_inf_nan=False)
+    health: HealthConfig | None = None
+    ejection: EjectionConfig = EjectionConfig()
     ca: FilePath | None = None
     server_name: Annotated[str, PlainValidator(parse_exact_name)] | None = None
     certificate: FilePath | None = None
     key: FilePath | None = None
     connections: int = Field(default=256, ge=1, le=1_000_000, strict=True)
     waiting: int = Field(default=256, ge=0, le=1_000_000, strict=True)
-    connect_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
-    first_byte_seconds: float = Field(default=60.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
-    stall_seconds: float = Field(default=300.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
-    idle_seconds: float = Field(default=30.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
-    wait_seconds: float = Field(default=5.0, ge=0.1, le=600.0, strict=True, allow_inf_nan=False)
+    connect_seconds: float = _seconds(5.0, most=600.0)
+    first_byte_seconds: float = _seconds(60.0)
+    stall_seconds: float = _seconds(300.0)
+    idle_seconds: float = _seconds(30.0)
+    wait_seconds: float = _seconds(5.0, most=600.0)
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether any of the servers is reached by https."""
+        return any(server.address.scheme == "https" for server in self.servers)
 
     @model_validator(mode="after")
     def _tls_settings_fit(self) -> Self:
@@ -36,7 +189,22 @@ class UpstreamConfig(Table):
             raise Refused('both "certificate" and "key", or none of them', found=found, about=("certificate", "key"))
         for_tls = ("ca", "server_name", "certificate", "key")
         unused = [key for key in for_tls if getattr(self, key) is not None]
-        if unused and not any(server.scheme == "https" for server in self.servers):
+        if unused and not self.has_tls:
             allowed = "these keys only with an https:// server"
             raise Refused(allowed, found=" and ".join(unused), about=("servers", *for_tls))
+        return self
+
+    @model_validator(mode="after")
+    def _balance_has_what_it_needs(self) -> Self:
+        for key, needed_by in (("hash_on", Balance.CONSISTENT_HASH), ("cookie", Balance.STICKY_COOKIE)):
+            is_there, is_needed = getattr(self, key) is not None, self.balance is needed_by
+            if is_there and not is_needed:
+                found = f'{key} with balance "{self.balance}"'
+                raise Refused(f'{key} only with balance "{needed_by}"', found=found, about=("balance", key))
+            if is_needed and not is_there:
+                found = f'balance "{self.balance}" without {key}'
+                allowed = (
+                    f"hash_on, {_HASH_ON}" if key == "hash_on" else "a table [upstream.NAME.cookie] with its secret"
+                )
+                raise Refused(allowed, found=found, about=("balance", key))
         return self

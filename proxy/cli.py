@@ -1,4 +1,4 @@
-"""The command line: `plexigate run`, `plexigate check`."""
+"""The command line: `plexigate run`, `plexigate check`, `plexigate reload`."""
 
 import json
 from importlib.metadata import version
@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from config.problems import ConfigError, Problem
+from config.problems import ConfigError
 from config.schema import LogFormat
-from proxy import app as application
+from proxy.admin import commands
+from proxy.admin.client import connect
+from proxy.admin.listening import AdminSocketError
+from proxy.admin.reload_command import reload_command
+from proxy.problem_table import print_problems
+from proxy.systemd import InheritedSocketUnusable
 from proxy.tls.libssl import InterpreterUnsuitable
-from proxy.worker import BindFailed
 
 app = typer.Typer(
     name="plexigate",
@@ -58,12 +60,15 @@ def run(
 
     Writes one JSON line per request and per failed handshake to standard output, or to the file that FILE names.
     """
+    # here: the other commands need nothing of what serves, and start in half the time without it
+    from proxy import app as application
+
     try:
         application.run(file, log_format)
     except ConfigError as error:
-        _print_problems(error.problems, Console(stderr=True))
+        print_problems(error.problems, Console(stderr=True))
         raise typer.Exit(1) from None
-    except (InterpreterUnsuitable, BindFailed) as error:
+    except (InterpreterUnsuitable, AdminSocketError, InheritedSocketUnusable) as error:
         typer.echo(f"plexigate: {error}", err=True)
         raise typer.Exit(1) from None
 
@@ -77,8 +82,10 @@ def check(
 
     Exits with 0 when it can be used (warnings may remain), with 1 when it cannot.
     """
+    from proxy import checking  # as above
+
     try:
-        problems = application.check(file)
+        problems = checking.check(file)
     except InterpreterUnsuitable as error:
         typer.echo(f"plexigate: {error}", err=True)
         raise typer.Exit(1) from None
@@ -88,19 +95,12 @@ def check(
             json.dumps({"file": str(file), "ok": is_usable, "problems": [one.as_json() for one in problems]}, indent=2)
         )
     else:
-        _print_problems(problems, Console())
+        print_problems(problems, Console())
         if is_usable:
             typer.echo(f"{file} can be used.")
     if not is_usable:
         raise typer.Exit(1)
 
 
-def _print_problems(problems: tuple[Problem, ...], console: Console) -> None:
-    for problem in problems:
-        style = "bold red" if problem.is_error else "bold yellow"
-        console.print(Text.assemble((str(problem.severity), style), "  ", (problem.key or problem.file, "bold")))
-        table = Table.grid(padding=(0, 2))
-        table.add_row("", Text("in", "dim"), Text(problem.file))
-        table.add_row("", Text("found", "dim"), Text(problem.found))
-        table.add_row("", Text("allowed", "dim"), Text(problem.allowed))
-        console.print(table)
+app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
+commands.register(app)

@@ -4,24 +4,25 @@ A `Generation` is immutable. It is built completely, or not at all with every pr
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from certs.identities import load_credentials
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Problem
+from proxy.building.carried import Carried
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
-from proxy.building.requests import RoutePlan, http_limits, route_plan
+from proxy.building.requests import http_limits, route_table
 from proxy.building.upstreams import upstream_plans
-from proxy.downstream.admission import RouteTarget
+from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.service import HttpLimits, HttpRuntime
-from proxy.http.routing import Route, RouteTable
+from proxy.http.routing import RouteTable
 from proxy.listener import ListenerRuntime
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.tickets import TicketSecrets
-from proxy.upstream.plan import UpstreamPlan
+from proxy.upstream.plan import UpstreamPlan, upstreams_from
 from proxy.upstream.pool import PoolResources
 
 
@@ -32,43 +33,50 @@ class Generation:
     loaded: LoadedConfig
     listeners: Mapping[str, ListenerRuntime]
     upstreams: tuple[UpstreamPlan, ...]
-    routes: tuple[RoutePlan, ...]
+    routes: RouteTable[RouteTarget]
+    places: tuple[UpstreamPlace, ...]
+    """Where the routes will find their upstreams."""
     limits: HttpLimits
     identity_algorithms: Mapping[str, tuple[str, ...]]
     """Identity -> what its keys sign with, for the start-up report."""
     tickets: TicketSecrets
     warnings: tuple[Problem, ...]
+    carried: Carried = field(repr=False)
+    """What the next generation may use again."""
 
-    def http(self, resources: PoolResources) -> HttpRuntime:
-        """Set up the pools and routes of a loop."""
-        upstreams = {plan.name: plan.upstream(resources) for plan in self.upstreams}
-        routes = RouteTable(
-            Route(
-                plan.host,
-                plan.path,
-                RouteTarget(f"{plan.host}{plan.path}", upstreams[plan.upstream], plan.requires_pq, plan.body_bytes),
-            )
-            for plan in self.routes
-        )
-        return HttpRuntime(routes, self.limits, self.loaded.config.log.query)
+    def http(self, resources: PoolResources, previous: HttpRuntime | None = None) -> HttpRuntime:
+        """Set up the pools of a loop, and lead the routes to them; pools of the `previous` runtime that did not change go on in it."""
+        upstreams = upstreams_from(self.upstreams, resources, {} if previous is None else previous.upstreams)
+        for place in self.places:
+            place.upstream = upstreams[place.name]
+        policies = {name: runtime.policy for name, runtime in self.listeners.items()}
+        return HttpRuntime(self.routes, self.limits, self.loaded.config.log.query, policies, upstreams)
 
 
-def build(loaded: LoadedConfig, capabilities: Capabilities, tickets: TicketSecrets, now: datetime) -> Generation:
+def build(
+    loaded: LoadedConfig,
+    capabilities: Capabilities,
+    tickets: TicketSecrets,
+    now: datetime,
+    before: Carried = Carried(),  # noqa: B008 - it never changes
+) -> Generation:
     """Build a generation. Raises `ConfigError` with every problem that stands against it."""
-    foundation = Foundation.of(loaded)
+    foundation = Foundation.of(loaded, before)
     foundation.problems.extend(_provider_problems(loaded, capabilities))
-    credentials = load_credentials(loaded, now)
+    credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)
     listeners = listener_runtimes(foundation, credentials.identities, capabilities, tickets)
     upstreams = tuple(upstream_plans(foundation, credentials.upstreams))
     if any(problem.is_error for problem in foundation.problems):
         raise ConfigError(foundation.problems)
     limits = loaded.config.limits
+    places = {plan.name: UpstreamPlace(plan.name) for plan in upstreams}
     return Generation(
         loaded=loaded,
         listeners=listeners,
         upstreams=upstreams,
-        routes=tuple(route_plan(route, limits) for route in loaded.config.route),
+        routes=route_table(loaded.config, places),
+        places=tuple(places.values()),
         limits=http_limits(limits),
         identity_algorithms={
             name: tuple(str(one.algorithm) for one in of_identity)
@@ -76,6 +84,7 @@ def build(loaded: LoadedConfig, capabilities: Capabilities, tickets: TicketSecre
         },
         tickets=tickets,
         warnings=tuple(foundation.problems),
+        carried=Carried(credentials.by_digest, foundation.contexts, foundation.client_tls),
     )
 
 

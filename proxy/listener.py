@@ -2,16 +2,21 @@
 
 import errno
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-from proxy.deadlines import Deadlines
+from proxy.deadlines import NEVER, Deadlines
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.service import HttpService
+from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
+from proxy.limits.networks import Networks, is_in, network_of
+from proxy.limits.reasons import ConnectionReason
+from proxy.limits.requests import ClientRates
+from proxy.limits.scarcity import Scarcity
+from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.shared_io import SharedIo
@@ -21,22 +26,16 @@ from proxy.tls.stream import BioPair, TlsStream
 
 # Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
 _ACCEPTS_PER_TURN: Final = 16
-# Out of descriptors or memory: try again when some may have come back, instead of spinning on a readable socket.
-_PAUSE_SECONDS: Final = 0.1
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_EXHAUSTED: Final = {
+    errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
+    errno.ENFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
+    errno.ENOBUFS: ConnectionReason.OUT_OF_MEMORY,
+    errno.ENOMEM: ConnectionReason.OUT_OF_MEMORY,
+}
+# What a handshake under way gets of the time to drain: a few round trips, or a client that stalls holds up the end.
+_LAST_HANDSHAKE_SECONDS: Final = 2.0
 # A TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate floods).
 _READ_BYTES: Final = 16_384
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerLimits:
-    """Limits on connections before and while they are served."""
-
-    connections: int
-    connections_per_address: int
-    handshakes_in_flight: int
-    handshakes_per_address: int
-    handshake_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,10 @@ class ListenerRuntime:
     policy: HandshakePolicy
     cipher_suites: str
     limits: ListenerLimits
-    trusted_peers: tuple[IPv4Network | IPv6Network, ...]
+    trusted_peers: Networks
     linger: Linger
+    exempt: Networks = ()
+    """Whom the limits on single clients do not hold for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,120 +62,146 @@ class ListenerServices:
     counters: Counters
     bios: BioPair
     log: Callable[[HandshakeRecord], None]
+    scarcity: Scarcity
+    shared: SharedTable = field(default_factory=SharedTable.private)
+    """The counts of all workers."""
 
 
 class Listener:
     """The sockets of one `[listener.NAME]`."""
 
-    def __init__(self, sockets: list[socket.socket], runtime: ListenerRuntime, services: ListenerServices) -> None:
-        """Sockets are bound and listening; `start` begins to accept."""
+    def __init__(self, runtime: ListenerRuntime, services: ListenerServices) -> None:
+        """Nothing is accepted before `accept_on`."""
         self.runtime = runtime
-        self._sockets = sockets
+        self._sockets: frozenset[socket.socket] = frozenset()
+        self._is_paused = False
         self._services = services
-        self._open = 0
-        self._in_flight = 0
-        self._per_address: dict[str, int] = {}
-        self._handshakes_per_address: dict[str, int] = {}
+        self._tally = services.counters.listener(runtime.name)
+        self.counts: Final = ConnectionCounts(runtime.name, services.shared, services.io.loop.time)
 
     @property
-    def addresses(self) -> list[str]:
-        """The bound addresses, with the port that the kernel chose for port 0."""
-        return [_shown(sock) for sock in self._sockets]
+    def name(self) -> str:
+        """The name in the configuration."""
+        return self.runtime.name
 
-    def start(self) -> None:
-        """Accept from now on."""
-        for sock in self._sockets:
-            self._services.io.loop.add_reader(sock, self._acceptable, sock)
+    def accept_on(self, sockets: Collection[socket.socket]) -> None:
+        """Accept on exactly these listening sockets from now on.
 
-    def stop(self) -> None:
-        """Accept no more and close the sockets."""
-        for sock in self._sockets:
+        One that is left out is closed here, after what waits on it was accepted: the last process that closes a socket
+        resets the connections in its queue.
+        """
+        before, self._sockets = self._sockets, frozenset(sockets)
+        if not (before and self._is_paused):
+            for sock in self._sockets - before:
+                self._services.io.loop.add_reader(sock, self._acceptable, sock)
+        for sock in before - self._sockets:
             self._services.io.loop.remove_reader(sock)
+            while self._accept_some(sock):
+                pass
             sock.close()
-        self._sockets = []
+        if before and not self._sockets:
+            self._services.scarcity.forget(self)
+        elif self._sockets and not before:
+            self._is_paused = False
+            self._services.scarcity.watch(self)
 
     def _acceptable(self, listening: socket.socket) -> None:
+        self._accept_some(listening)
+
+    def _accept_some(self, listening: socket.socket) -> bool:
+        """Accept what waits; whether there may be more."""
         for _ in range(_ACCEPTS_PER_TURN):
             try:
                 # what `accept` is made of, without its look-ups in enums, which take longer than the system call
                 descriptor, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return False
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    self._pause(listening)
-                return
+                    self._services.scarcity.short_of(_EXHAUSTED[error.errno])
+                return False
             family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET  # the first has a flow and a scope too
             sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
             self._accepted(sock, address[0].partition("%")[0])  # a link-local address comes with its zone
+            if descriptor >= self._services.scarcity.reserve_begins:
+                self._services.scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
+                return False
+        return True
 
-    def _pause(self, listening: socket.socket) -> None:
-        loop = self._services.io.loop
-        self._services.counters.failure(self.runtime.name, "out_of_resources")
-        loop.remove_reader(listening)
-        loop.call_later(_PAUSE_SECONDS, self._resume, listening)
+    def pause(self) -> None:
+        """Accept nobody until `resume`; who connects waits in the kernel."""
+        self._is_paused = True
+        for sock in self._sockets:
+            self._services.io.loop.remove_reader(sock)
 
-    def _resume(self, listening: socket.socket) -> None:
-        if listening in self._sockets:
-            self._services.io.loop.add_reader(listening, self._acceptable, listening)
+    def resume(self) -> None:
+        """Accept again."""
+        self._is_paused = False
+        for sock in self._sockets:
+            self._services.io.loop.add_reader(sock, self._acceptable, sock)
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
-        network = _network(address)
-        reason = self._over_limit(network)
-        if reason is not None:
+        runtime = self.runtime
+        is_exempt = bool(runtime.exempt) and is_in(address, runtime.exempt)
+        client = self.counts.admit(network_of(address), runtime.limits, is_exempt=is_exempt)
+        if isinstance(client, ConnectionReason):
             # the cheapest refusal there is: no handshake was begun, so there is nobody to send an alert to
-            self._services.counters.failure(self.runtime.name, reason)
+            self._services.counters.failure(runtime.name, client)
             sock.close()
             return
         sock.settimeout(0)
-        self._open += 1
-        self._in_flight += 1
-        self._per_address[network] = self._per_address.get(network, 0) + 1
-        self._handshakes_per_address[network] = self._handshakes_per_address.get(network, 0) + 1
-        _Arrival(self, self._services, address, network).begin(sock)
+        self._tally.accepted += 1
+        self._tally.open += 1
+        rates = None if is_exempt else ClientRates(client.network)
+        _Arrival(self, self._services, address, client, rates).begin(sock)
 
-    def _over_limit(self, network: str) -> str | None:
-        limits = self.runtime.limits
-        if self._open >= limits.connections:
-            return "connections"
-        if self._in_flight >= limits.handshakes_in_flight:
-            return "handshakes_in_flight"
-        if self._per_address.get(network, 0) >= limits.connections_per_address:
-            return "connections_per_address"
-        if self._handshakes_per_address.get(network, 0) >= limits.handshakes_per_address:
-            return "handshakes_per_address"
-        return None
-
-    def handshake_over(self, network: str) -> None:
-        """One handshake less is under way."""
-        self._in_flight -= 1
-        _count_down(self._handshakes_per_address, network)
-
-    def closed(self, network: str) -> None:
+    def closed(self, client: ClientCounts) -> None:
         """One connection less is open."""
-        self._open -= 1
-        _count_down(self._per_address, network)
+        self._tally.open -= 1
+        self.counts.closed(client)
 
 
 class _Arrival:
-    """One accepted connection until its handshake is over."""
+    """One accepted connection until its handshake is over. Drainable: a worker that is told to end waits for it."""
 
-    __slots__ = ("_address", "_handshake", "_listener", "_network", "_runtime", "_services", "_started")
+    __slots__ = (
+        "_address",
+        "_began",
+        "_changed_within",
+        "_client",
+        "_handshake",
+        "_listener",
+        "_rates",
+        "_runtime",
+        "_services",
+        "_started",
+    )
 
-    def __init__(self, listener: Listener, services: ListenerServices, address: str, network: str) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        services: ListenerServices,
+        address: str,
+        client: ClientCounts,
+        rates: ClientRates | None,
+    ) -> None:
         self._listener = listener
         self._runtime = listener.runtime
         self._services = services
         self._address = address
-        self._network = network
+        self._client = client
+        self._rates = rates
+        self._changed_within: float | None = None
         self._started = services.io.loop.time()
+        self._began = services.http.stopwatch()
         policy, deadline = self._runtime.policy, self._started + self._runtime.limits.handshake_seconds
         self._handshake = Handshake(policy, services.bios, self, services.io.loop.time, deadline)
 
     def begin(self, sock: socket.socket) -> None:
         services = self._services
         services.deadlines.watch(self._handshake)
-        closed = partial(self._listener.closed, self._network)
+        services.http.opened(self)
+        closed = partial(self._listener.closed, self._client)
         linger = self._runtime.linger
         self._handshake.begin(
             SocketStream(services.io, sock, self._handshake, linger, read_bytes=_READ_BYTES, closed=closed)
@@ -183,17 +210,21 @@ class _Arrival:
     def handshake_established(self, result: Established, stream: TlsStream) -> None:
         self._over()
         services, runtime = self._services, self._runtime
-        services.counters.handshake(runtime.name, result.identity.name, result.outcome)
-        is_trusted = bool(runtime.trusted_peers) and _is_in(self._address, runtime.trusted_peers)
-        facts = ClientFacts(self._address, runtime.name, result, is_trusted)
-        stream.owner = Downstream(services.http, stream, facts)
+        services.counters.established(runtime.name, result, services.http.stopwatch() - self._began)
+        is_trusted = bool(runtime.trusted_peers) and is_in(self._address, runtime.trusted_peers)
+        facts = ClientFacts(self._address, runtime.name, result, is_trusted, self._rates)
+        stream.owner = downstream = Downstream(services.http, stream, facts)
+        if self._changed_within is not None:
+            downstream.configuration_changed(self._changed_within)
+        services.http.closed(self)  # last: a drain must not find that nobody is left in between
 
     def handshake_failed(self, failure: Failed) -> None:
         self._over()
         services, name = self._services, self._runtime.name
+        services.http.closed(self)
         services.counters.failure(name, failure.reason)
         if failure.is_refusal_by_policy:
-            services.counters.handshake(name, failure.identity or "-", "refused")
+            services.counters.refused(name, failure.identity)
         services.log(
             HandshakeRecord(
                 time=services.http.wall_clock(),
@@ -208,30 +239,28 @@ class _Arrival:
             )
         )
 
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """Go on, but not for long: the connection is drained once it is one."""
+        del gently  # as gently as it can be
+        now = self._services.io.loop.time()
+        self._handshake.deadline = min(self._handshake.deadline, now + min(seconds, _LAST_HANDSHAKE_SECONDS))
+
+    @property
+    def idle_until(self) -> float:
+        """It is not idle, and is not shed."""
+        return NEVER
+
+    def shed(self) -> str:
+        """See `idle_until`."""
+        return self._runtime.name
+
+    def give_up(self, reason: str) -> None:
+        """End with the process: there is nobody yet to tell a reason."""
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on by the policy that the handshake began with; the connection is judged by the new one."""
+        self._changed_within = seconds
+
     def _over(self) -> None:
         self._services.deadlines.forget(self._handshake)
-        self._listener.handshake_over(self._network)
-
-
-def _network(address: str) -> str:
-    """What counts as one address: an IPv6 host has a /64 to choose from."""
-    return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
-
-
-def _count_down(counts: dict[str, int], key: str) -> None:
-    """Keep no entry for what is not there any more."""
-    if counts[key] == 1:
-        del counts[key]
-    else:
-        counts[key] -= 1
-
-
-def _is_in(peer: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    address = ip_address(peer)
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return any((mapped or address) in network for network in networks)
-
-
-def _shown(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{host}:{port}"
+        self._listener.counts.handshake_over(self._client)

@@ -8,8 +8,11 @@ All streams of a loop read into one buffer and send small pieces together, at th
 view that an owner receives is therefore valid only during the call.
 """
 
+import fcntl
 import os
 import socket
+import struct
+import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 _SMALL_BYTES: Final = 16_384
 # 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
 _READS_AFTER_FAILED_SEND: Final = 16
+_INT: Final = struct.Struct("i")
 
 
 class StreamOwner(Protocol):
@@ -140,6 +144,14 @@ class SocketStream:
     def is_blocked(self) -> bool:
         """Whether bytes wait here for the kernel."""
         return bool(self._backlog)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the peer has not acknowledged: bytes that wait here, and those in the kernel. A system call."""
+        if self._sock is None:
+            return 0
+        in_kernel: int = _INT.unpack(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(_INT.size)))[0]
+        return len(self._backlog) + len(self._outbox) + in_kernel
 
     # -- reading
 

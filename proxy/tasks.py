@@ -19,9 +19,14 @@ class Tasks:
 
     def start(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` until it ends, or until `cancel_all`."""
+        _ = self.start_to_cancel(work)
+
+    def start_to_cancel(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+        """The same, for those who may cancel it earlier."""
         task = self._loop.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

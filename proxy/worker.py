@@ -1,171 +1,126 @@
-"""One process that serves: its loop, its listeners, the signals that end it."""
+"""What serves in a worker process: its listeners and connections, and the generation that they serve by."""
 
 import asyncio
 import contextlib
-import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
-from config.problems import ConfigError
-from config.schema import Bind
+from proxy.building.resources import resource_limits, worker_count
 from proxy.deadlines import Deadlines
-from proxy.downstream.service import HttpService
+from proxy.downstream.service import HttpService, Ledger
 from proxy.generation import Generation
+from proxy.limits.machine import Figures, memory_bytes
+from proxy.limits.scarcity import ResourceLimits, Scarcity
+from proxy.limits.shared import SharedTable
 from proxy.listener import Listener, ListenerServices
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
+from proxy.observe.lag import LoopLag
 from proxy.observe.log import Log
-from proxy.observe.startup import ListenerReport
+from proxy.observe.startup import ListenerOffer
 from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.tls.stream import BioPair
-from proxy.tls.tickets import TicketSecrets
-from proxy.upstream.dial import tune
 from proxy.upstream.pool import PoolResources
 
-_BACKLOG: Final = 4_096
-_HOUR: Final = 3_600.0
-# After a rotation that failed: soon enough that tickets do not outlive their secret by much.
-_ROTATION_RETRY_SECONDS: Final = 300.0
 # For what was cut at the end of a drain to leave the process.
 _LAST_WORDS_SECONDS: Final = 1.0
-
-
-class BindFailed(Exception):
-    """An address could not be bound: `listener`, `bind` and the system's `error`."""
-
-    def __init__(self, listener: str, bind: Bind, error: OSError) -> None:
-        """Remember the facts."""
-        super().__init__(listener, bind, error)
-        self.listener = listener
-        self.bind = bind
-        self.error = error
-
-    def __str__(self) -> str:
-        """One sentence with the remedy."""
-        return (
-            f"listener.{self.listener}.bind: {self.bind} cannot be used: {self.error.strerror}; "
-            "stop what uses it (ss -ltnp shows it), choose another port, or start with the right to bind it"
-        )
-
-
-def listening_socket(listener: str, bind: Bind) -> socket.socket:
-    """Bind one address and listen. Raises `BindFailed`."""
-    family = socket.AF_INET if bind.host.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        tune(sock)
-        if family == socket.AF_INET6:
-            # each family has its own entry in `bind`, so that what is reachable stands in the configuration
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((str(bind.host), bind.port))
-        sock.listen(_BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise BindFailed(listener, bind, error) from error
-    return sock
+_LET_GO_SECONDS: Final = 0.1
 
 
 class Worker:
-    """Serves by one generation until it is told to end."""
+    """Serves by one generation until another takes its place, or until it is drained."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         generation: Generation,
-        build: Callable[[TicketSecrets], Generation],
         log: Log,
+        shared: SharedTable,
     ) -> None:
-        """Nothing is accepted before `start`. `build` makes the generation anew, with other ticket secrets."""
+        """Nothing is accepted before `accept_on`. `shared` are the counts of all workers."""
         self._loop = loop
-        self._build = build
-        self._tickets = generation.tickets
         self._generation = generation
         self._log = log
-        self.counters = Counters()
+        self.counters = Counters(log.losses)
+        self._lag = LoopLag(loop, time.perf_counter, self.counters.loop_lag)
         self._deadlines = Deadlines(loop)
-        self._tasks = Tasks(loop, self._unexpected)
+        self._tasks = Tasks(loop, self.unexpected)
         io = SharedIo(loop)
+        self._resources = PoolResources(io, self._tasks, self._deadlines)
         self._http = HttpService(
             loop,
             self._deadlines,
-            generation.http(PoolResources(io, self._tasks, self._deadlines)),
-            self._request_over,
+            generation.http(self._resources),
+            Ledger(self._request_over, self.counters, shared),
             time.time,  # noqa: TID251 - a driver
         )
-        self._services = ListenerServices(io, self._deadlines, self._http, self.counters, BioPair(), log.handshake)
-        self._listeners: list[Listener] = []
-        self._stop = asyncio.Event()
-
-    def start(self, sockets: Mapping[str, list[socket.socket]]) -> None:
-        """Accept on the given listening sockets, by the name of their listener."""
+        self._figures = Figures()
+        self._scarcity = Scarcity(loop, self._figures, self._http, self.counters.failure)
+        self._services = ListenerServices(
+            io, self._deadlines, self._http, self.counters, BioPair(), log.handshake, self._scarcity, shared
+        )
+        self._listeners: dict[str, Listener] = {}
+        self._ends_now = asyncio.Event()
+        loop.set_exception_handler(self._callback_failed)
         self._deadlines.start()
-        for name, runtime in self._generation.listeners.items():
-            listener = Listener(sockets[name], runtime, self._services)
-            listener.start()
-            self._listeners.append(listener)
+        self._lag.start()
+        self._scarcity.start(_resources(generation))
 
-    def report(self) -> list[ListenerReport]:
-        """What is offered where."""
-        return [
-            ListenerReport(
-                name=listener.runtime.name,
-                addresses=listener.addresses,
-                pq=listener.runtime.policy.pq,
-                groups=listener.runtime.policy.preference.openssl_list(),
-                cipher_suites=listener.runtime.cipher_suites,
-                identities=self._generation.identity_algorithms,
-            )
-            for listener in self._listeners
-        ]
+    @property
+    def generation(self) -> Generation:
+        """What new connections and requests are served by."""
+        return self._generation
 
-    async def serve(self) -> None:
-        """Run until SIGTERM, SIGINT or SIGHUP, then drain; a second signal ends at once."""
-        # a closed terminal (SIGHUP) ends it as well, in the same orderly way
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self._loop.add_signal_handler(number, self._stop.set)
-        self._loop.set_exception_handler(self._callback_failed)
-        self._tasks.start(self._rotate_regularly())
-        await self._stop.wait()
-        self._stop.clear()
-        await self._drain()
-        self._event({"event": "stopped", **self.counters.snapshot()}, f"stopped: {self.counters.summary()}")
+    def accept_on(self, sockets: Mapping[str, Collection[socket.socket]]) -> None:
+        """Accept on exactly these from now on, by the name of their listener; others are emptied and closed."""
+        for name, listener in list(self._listeners.items()):
+            if name not in sockets:
+                listener.accept_on(())
+                del self._listeners[name]
+        for name, several in sockets.items():
+            if name not in self._listeners:
+                self._listeners[name] = Listener(self._generation.listeners[name], self._services)
+            self._listeners[name].accept_on(several)
 
-    async def _rotate_regularly(self) -> None:
-        regular = seconds = self._generation.loaded.config.limits.tls_ticket_rotation_hours * _HOUR
-        while True:
-            await asyncio.sleep(seconds)
-            seconds = regular if await self.rotate_tickets() else min(regular, _ROTATION_RETRY_SECONDS)
+    def swap(self, generation: Generation) -> None:
+        """Serve by another generation: from the next connection and the next request on."""
+        past: list[object] = [self._generation, self._http.runtime]
+        # thousands of objects come to their end with these: in a turn of their own
+        self._loop.call_later(_LET_GO_SECONDS, past.clear)
+        self._generation = generation
+        self.counters.swaps += 1
+        for name, listener in self._listeners.items():
+            listener.runtime = generation.listeners.get(name, listener.runtime)
+        self._scarcity.start(_resources(generation))
+        seconds = generation.loaded.config.limits.drain_seconds
+        self._http.use(generation.http(self._resources, self._http.runtime), seconds)
 
-    async def rotate_tickets(self) -> bool:
-        """Seal session tickets by a new secret from now on, and accept those of the one before it.
+    def servers(self) -> list[dict[str, Any]]:
+        """The statistics of all servers of all upstreams."""
+        return [asdict(one) for upstream in self._http.runtime.upstreams.values() for one in upstream.statistics()]
 
-        Contexts never change, so the listeners get new ones. Where they cannot be built (a key file that has gone since the
-        start) the old ones go on, and False is answered.
-        """
-        tickets = self._tickets.rotated(TicketSecrets.fresh().current)
-        try:
-            generation = await asyncio.to_thread(self._build, tickets)
-        except ConfigError as error:
-            self._event({"event": "ticket_rotation_failed", "detail": str(error)}, f"ticket rotation failed: {error}")
-            return False
-        self._tickets = tickets
-        for listener in self._listeners:
-            listener.runtime = generation.listeners[listener.runtime.name]
-        self._event({"event": "tickets_rotated"}, "session ticket keys rotated")
-        return True
+    def apply_verdict(self, verdict: Mapping[str, Any]) -> None:
+        """Act on what the parent knows about a server (`supervisor.verdicts`); one that is not configured any more is passed over."""
+        upstream = self._http.runtime.upstreams.get(verdict["upstream"])
+        if upstream is None:
+            return
+        with contextlib.suppress(KeyError):
+            if verdict["is_up"] is not None:
+                upstream.apply_health(verdict["server"], verdict["is_up"])
+            if verdict["drains_until"] is None:
+                upstream.undrain(verdict["server"])
+            else:
+                upstream.drain(verdict["server"], max(0.0, verdict["drains_until"] - self._loop.time()))
 
-    async def _drain(self) -> None:
-        """Stop accepting, let what is under way finish, then close what is left."""
-        for listener in self._listeners:
-            listener.stop()
-        seconds = self._generation.loaded.config.limits.drain_seconds
-        quiet = self._http.drain(seconds)
-        waiting = {self._loop.create_task(quiet.wait()), self._loop.create_task(self._stop.wait())}
+    async def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """Stop accepting, let what is under way finish, then close what is left. Gently: see `downstream.service.Drainable`."""
+        self.accept_on({})
+        quiet = self._http.drain(seconds, gently=gently)
+        waiting = {self._loop.create_task(quiet.wait()), self._loop.create_task(self._ends_now.wait())}
         _, unfinished = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for task in unfinished:
             task.cancel()
@@ -175,18 +130,43 @@ class Worker:
                 await quiet.wait()
         await self._tasks.cancel_all()
         self._deadlines.stop()
+        self._lag.stop()
+        self._scarcity.stop()
+        self._figures.close()
+
+    def end_now(self) -> None:
+        """Let a drain under way wait no longer."""
+        self._ends_now.set()
 
     def _request_over(self, record: RequestRecord) -> None:
-        self.counters.request(record.connection.listener, record.status)
+        self.counters.request(record)
         self._log.request(record)
 
-    def _unexpected(self, error: BaseException) -> None:
+    def unexpected(self, error: BaseException) -> None:
+        """Report an error that nobody has foreseen; the rest goes on."""
         name = type(error).__name__
-        self._event({"event": "error", "error": name, "detail": str(error)}, f"unexpected {name}: {error}")
+        event = {"event": "error", "error": name, "detail": str(error)}
+        self._log.event(self._http.wall_clock(), event, [f"unexpected {name}: {error}"])
 
     def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback of one connection failed in a way nobody expected: say so, and serve the others."""
-        self._unexpected(context.get("exception") or RuntimeError(context.get("message", "")))
+        self.unexpected(context.get("exception") or RuntimeError(context.get("message", "")))
 
-    def _event(self, event: dict[str, Any], line: str) -> None:
-        self._log.event(self._http.wall_clock(), event, [line])
+
+def _resources(generation: Generation) -> ResourceLimits:
+    config = generation.loaded.config
+    return resource_limits(config.limits, memory_bytes(), worker_count(config))
+
+
+def offers_of(generation: Generation) -> list[ListenerOffer]:
+    """What a generation really offers on each listener, for the start-up report."""
+    return [
+        ListenerOffer(
+            name=name,
+            pq=runtime.policy.pq,
+            groups=runtime.policy.preference.openssl_list(),
+            cipher_suites=runtime.cipher_suites,
+            identities=generation.identity_algorithms,
+        )
+        for name, runtime in generation.listeners.items()
+    ]

@@ -17,6 +17,11 @@ upstream = "chat"
 """
 
 
+def process(socket: Path, workers: int = 1) -> str:
+    """The top of a file: one worker, as most tests look at one process, and an admin socket that no other test has."""
+    return f"workers = {workers}\nadmin.socket = {json.dumps(str(socket))}\n"
+
+
 def identity(name: str, names: tuple[str, ...], *credentials: CertificateFiles, prefer: str | None = None) -> str:
     """An `[identity.NAME]` table."""
     text = f"[identity.{name}]\nnames = {json.dumps(names)}\n"
@@ -66,5 +71,6 @@ class Site:
     def write(self, text: str, name: str = "plexigate.toml") -> Path:
         """Write a configuration."""
         path = self.directory / name
-        path.write_text(text)
+        top = process(path.with_suffix(".sock")).splitlines(keepends=True)
+        path.write_text("".join([line for line in top if line.split(" ")[0].split(".")[0] not in text] + [text]))
         return path

@@ -7,6 +7,7 @@ import select
 import socket
 from asyncio import AbstractEventLoop, Handle, TimerHandle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from proxy.shared_io import READ_BUFFER_BYTES, SharedIo
@@ -315,3 +316,22 @@ class Wire:
         self.owner.when_lost = lambda: lost.set_result(None)
         if not self.owner.is_lost:
             await lost
+
+
+@dataclass
+class FakeFigures:
+    """What a process has taken, as a test says."""
+
+    descriptor_limit: int = 1_000
+    lowest_free_descriptor: int = 20
+    resident_bytes: int = 0
+    given_back: int = 0
+    """How often freed memory was returned."""
+    garbage: int = 0
+    """Memory that is freed but not returned."""
+
+    def give_memory_back(self) -> None:
+        """Return what is freed."""
+        self.given_back += 1
+        self.resident_bytes -= self.garbage
+        self.garbage = 0

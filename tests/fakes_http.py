@@ -4,32 +4,46 @@ Nothing here replaces code of ours that decides anything: connections, exchanges
 """
 
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, cast
 
+from config.schema import PqPolicy, ServerAddress
+from config.upstream import Balance
 from proxy.deadlines import Deadlines
-from proxy.downstream.admission import RouteTarget
+from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.refusals import Refusal
-from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService
+from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, Ledger
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
 from proxy.http.head import Header, HeadLimits
+from proxy.http.headers import ForwardedPeer
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import Extensions, WebSocketLimits
+from proxy.limits.requests import ClientRates, RequestRate
+from proxy.limits.shared import SharedTable
+from proxy.observe.counters import Counters
+from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
-from proxy.tls.groups import GroupKind, NamedGroup
-from proxy.tls.handshake import Established
-from proxy.tls.identities import ServerIdentity
+from proxy.tasks import Tasks
+from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
+from proxy.tls.handshake import Established, HandshakePolicy
+from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
-from proxy.tls.stream import TlsStream
+from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
+from proxy.upstream.dial import DialSettings
+from proxy.upstream.ejection import EjectionPolicy
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import Borrower, Server, Upstream
-from tests.fakes import FakeLoop
+from proxy.upstream.pool import Borrower, PoolResources, ServerLimits
+from proxy.upstream.server import Server, ServerRules
+from proxy.upstream.upstream import Upstream, UpstreamRules
+from tests.fakes import LINGER, FakeLoop
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Sequence
 
     from proxy.observe.access_log import RequestRecord
@@ -52,6 +66,8 @@ LIMITS = HttpLimits(
     keep_alive_seconds=75.0,
     body_idle_seconds=30.0,
     write_idle_seconds=60.0,
+    body_bytes_per_second=100,
+    response_bytes_per_second=100,
     websocket=WebSocketLimits(message_bytes=1_000_000, fragments=100),
     websocket_idle_seconds=3_600.0,
     websocket_close_seconds=5.0,
@@ -65,6 +81,27 @@ RESPONSES = ResponseLimits(
     stall_seconds=50.0,
     idle_seconds=20.0,
 )
+
+
+DIALLING = DialSettings(ServerAddress("http", "127.0.0.1", 8000), 5.0, None, "", TlsLimits(32), LINGER)
+RULES = ServerRules(
+    weight=1,
+    slow_start_seconds=0.0,
+    ejection=EjectionPolicy(connect_failures=3, errors=4, errors_seconds=10.0, base_seconds=10.0, max_seconds=60.0),
+)
+UPSTREAM_RULES = UpstreamRules(
+    balance=Balance.LEAST_CONNECTIONS,
+    hash_on=None,
+    cookie=None,
+    retry_percent=0.0,
+    retries_per_second=10.0,
+    most_ejected_percent=50,
+    recovery_seconds=None,
+)
+
+
+def _unexpected(error: BaseException) -> None:
+    raise error
 
 
 class FakeStream:
@@ -82,6 +119,8 @@ class FakeStream:
         self.ending: str | None = None
         """How the proxy ended it: `end`, `cut` or `abort`."""
         self.was_truncated = False
+        self.waiting_bytes = 0
+        """What the peer has not acknowledged."""
 
     # -- what the proxy calls
 
@@ -109,6 +148,11 @@ class FakeStream:
     def cut(self) -> None:
         """Remember the first ending."""
         self.ending = self.ending or "cut"
+
+    def end_at_once(self) -> None:
+        """Close in the next turn."""
+        self.ending = self.ending or "end_at_once"
+        self._loop.call_soon(self.lose)
 
     def abort(self) -> None:
         """Close in the next turn, as the real ones do."""
@@ -164,17 +208,28 @@ class FakeTlsStream(TlsStream):
         """Nothing to close."""
 
 
-class FakeServer:
-    """A server of an upstream without sockets: `lend` gives a connection to whoever waits longest."""
+class FakeServer(Server):
+    """A server of an upstream without sockets: `lend` gives a connection to whoever waits longest.
 
-    def __init__(self, loop: FakeLoop, name: str = "http://127.0.0.1:8000", limits: ResponseLimits = RESPONSES) -> None:
+    How it stands with its upstream is the real thing; its `load` is what the test says.
+    """
+
+    load = 0
+
+    def __init__(
+        self,
+        loop: FakeLoop,
+        name: str = "http://127.0.0.1:8000",
+        limits: ResponseLimits = RESPONSES,
+        rules: ServerRules = RULES,
+    ) -> None:
+        resources = PoolResources(SharedIo(loop), Tasks(loop, _unexpected), Deadlines(loop))
+        super().__init__(DIALLING, limits, ServerLimits(1, 1, 1.0), rules, resources)
         self.name = name
-        self.load = 0
         self.waiting: list[Borrower] = []
         self.idle: list[UpstreamConnection] = []
         self.gone: list[UpstreamConnection] = []
         self._loop = loop
-        self._limits = limits
 
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection at once, else let the borrower wait."""
@@ -185,7 +240,7 @@ class FakeServer:
 
     def lend(self, make_stream: "Callable[[FakeLoop], FakeStream]" = FakeStream) -> FakeStream:
         """Give a new connection to the one that waits longest; answers the server's end."""
-        connection = UpstreamConnection(self, self._limits, ResponseReader(), self._loop.time)
+        connection = UpstreamConnection(self, self.responses, ResponseReader(), self._loop.time)
         stream = make_stream(self._loop)
         stream.owner = connection
         connection.stream = stream.as_socket
@@ -217,15 +272,53 @@ class FakeServer:
             self.idle.remove(connection)
 
 
-def upstream(*servers: FakeServer) -> Upstream:
-    """An upstream of these servers."""
-    return Upstream("chat", cast("Sequence[Server]", servers))
+class FakeTunnel:
+    """A WebSocket that a server knows of: `drains` are the times that it was given to end."""
+
+    def __init__(self) -> None:
+        self.drains: list[float] = []
+
+    def drain(self, seconds: float) -> None:
+        """Note it."""
+        self.drains.append(seconds)
+
+
+def upstream(*servers: FakeServer, **rules: Any) -> Upstream:
+    """An upstream of these servers, by the usual rules but for those that are given."""
+    clock = servers[0]._loop.time if servers else lambda: 0.0
+    return Upstream("chat", servers, replace(UPSTREAM_RULES, **rules), clock)
+
+
+def placed(upstream: Upstream) -> UpstreamPlace:
+    """An upstream as routes find it."""
+    place = UpstreamPlace(upstream.name)
+    place.upstream = upstream
+    return place
+
+
+def server_identity(name: str = "chat", *hosts: str) -> ServerIdentity:
+    """An identity that proves nothing."""
+    return ServerIdentity(name, frozenset(hosts or {"chat.test"}), cast("ServerContext", None))
 
 
 def established(host: str = "chat.test", group: NamedGroup | None = HYBRID) -> Established:
     """A handshake for `host`."""
-    identity = ServerIdentity("chat", frozenset({host}), cast("ServerContext", None))
-    return Established(host, identity, group, HandshakeOutcome.HYBRID, is_resumed=False)
+    return Established(host, server_identity("chat", host), group, HandshakeOutcome.HYBRID, is_resumed=False)
+
+
+def handshake_policy(
+    *groups: NamedGroup, identities: "Sequence[ServerIdentity]" = (), default: ServerIdentity | None = None
+) -> HandshakePolicy:
+    """What a listener demands: these groups (both, where none is named), and one of these identities (chat.test)."""
+    return HandshakePolicy(
+        PqPolicy.PREFER,
+        GroupPreference((groups or (HYBRID, CLASSICAL),)),
+        IdentityTable(identities or [server_identity()], default),
+        hello_bytes=65_536,
+        wire_bytes=65_536,
+        alert_context=cast("ssl.SSLContext", None),
+        tls_limits=TlsLimits(100),
+    )
 
 
 @dataclass
@@ -234,6 +327,7 @@ class FakeClient:
 
     events: list[tuple[str, Any]] = field(default_factory=list)
     may_stay: bool = True
+    peer: ForwardedPeer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)  # noqa: RUF009 - frozen
     is_full: bool = False
     exchange: Any = None
 
@@ -341,24 +435,32 @@ class Conversation:
         group: NamedGroup | None = HYBRID,
         is_trusted: bool = False,
         logs_query: bool = False,
+        rate: RequestRate | None = None,
+        rates: ClientRates | None = None,
     ) -> None:
         self.loop = FakeLoop()
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
-        target = RouteTarget("chat.test/", upstream(*self.servers), requires_pq, body_bytes)
+        target = RouteTarget("chat.test/", placed(upstream(*self.servers)), requires_pq, body_bytes, rate)
         self.records: list[RequestRecord] = []
         self.deadlines = Deadlines(self.loop)
         self.deadlines.start()
         self.service = HttpService(
             self.loop,
             self.deadlines,
-            HttpRuntime(RouteTable([Route("chat.test", "/", target)]), limits, logs_query),
-            self.records.append,
+            HttpRuntime(
+                RouteTable([Route("chat.test", "/", target)]),
+                limits,
+                logs_query,
+                {"public": handshake_policy()},
+                {target.upstream.name: target.upstream},
+            ),
+            Ledger(self.records.append, Counters(), SharedTable.private()),
             lambda: WALL_CLOCK,
         )
         self.service.stopwatch = self.loop.time
         self.client = FakeStream(self.loop)
         tls = established(group=group)
-        facts = ClientFacts("192.0.2.7", "public", tls, is_trusted)
+        facts = ClientFacts("192.0.2.7", "public", tls, is_trusted, rates)
         self.downstream = Downstream(self.service, self.client.as_tls, facts)
         self.client.owner = self.downstream
 

@@ -50,7 +50,9 @@ def test_addresses_of_the_demo_stand_where_the_script_reads_them() -> None:
     loaded = load(ROOT / "config" / "dev.toml")
     (bind,), (server,) = loaded.config.listener["public"].bind, loaded.config.upstream["chat"].servers
     assert re.findall(r'^bind = "(.*)"', lines, re.MULTILINE) == [str(bind)]
-    assert re.findall(r'^servers = \["http://(.*)"\]', lines, re.MULTILINE) == [f"{server.host}:{server.port}"]
+    assert re.findall(r'^servers = \["http://(.*)"\]', lines, re.MULTILINE) == [
+        f"{server.address.host}:{server.address.port}"
+    ]
     (credential,) = loaded.config.identity["demo"].credentials
     assert loaded.resolve(credential.certificate).resolve() == ROOT / ".dev" / "server.pem"
 

@@ -1,24 +1,30 @@
 """What all parts of one building have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem
+from proxy.building.carried import Carried, ContextKey
 from proxy.sockets import Linger
+from proxy.tls.client_tls import ClientTls
+from proxy.tls.context import ServerContext
 from proxy.tls.stream import TlsLimits
 
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """A configuration, and the list that collects what is wrong with it."""
+    """A configuration, the list that collects what is wrong with it, and the contexts: of the building before, and of this one."""
 
     loaded: LoadedConfig
     problems: list[Problem]
     tls_limits: TlsLimits
     linger: Linger
+    before: Carried
+    contexts: dict[ContextKey, ServerContext] = field(default_factory=dict)
+    client_tls: dict[str, ClientTls] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, loaded: LoadedConfig) -> "Foundation":
+    def of(cls, loaded: LoadedConfig, before: Carried) -> "Foundation":
         """Begin with the warnings that reading the file has raised."""
         limits = loaded.config.limits
         return cls(
@@ -26,6 +32,7 @@ class Foundation:
             list(loaded.warnings),
             TlsLimits(limits.key_updates_per_minute),
             Linger(limits.linger_bytes, limits.linger_seconds, limits.write_idle_seconds),
+            before,
         )
 
     def error(self, location: Location, found: str, allowed: str) -> None:
@@ -36,3 +43,7 @@ class Foundation:
         """Whether an error inside of a table is known already: what follows from it needs no saying."""
         inside = self.loaded.key(*location) + "."
         return any(problem.is_error and problem.key.startswith(inside) for problem in self.problems)
+
+    def known_context(self, key: ContextKey) -> ServerContext | None:
+        """A context that was made of exactly this."""
+        return self.contexts.get(key) or self.before.contexts.get(key)

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping
 
 from certs.credential import Credential
 from config.schema import REJECT, CredentialPreference, ListenerConfig
+from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
-from proxy.listener import ListenerLimits, ListenerRuntime
+from proxy.limits.connections import ListenerLimits
+from proxy.limits.rates import Rate
+from proxy.listener import ListenerRuntime
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.context import ServerContext, TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import GroupPreference
@@ -60,7 +63,7 @@ class _Listeners:
         default = None
         if settings.default != REJECT:
             default = next((one for one in identities if one.name == settings.default), None)
-        limits = self._config.limits
+        limits = self._config.limits.for_listener(settings.limits)
         policy = HandshakePolicy(
             pq=effective_pq(settings.level, settings.pq),
             preference=preference,
@@ -79,9 +82,11 @@ class _Listeners:
                 limits.connections_per_address,
                 limits.handshakes_in_flight,
                 limits.handshakes_per_address,
+                Rate.of(limits.handshakes_per_second_per_address, limits.handshake_burst_per_address),
                 limits.handshake_seconds,
             ),
             trusted_peers=settings.trusted_peers,
+            exempt=settings.exempt,
             linger=self._foundation.linger,
         )
 
@@ -106,8 +111,12 @@ class _Listeners:
         self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
     ) -> ServerContext | None:
         prefer: CredentialPreference = self._config.identity[identity].prefer
+        algorithms = sigalgs_list(prefer)
+        key = ContextKey(identity, tuple(one.digest for one in credentials), algorithms, tls, self._tickets)
+        context = self._foundation.known_context(key)
         try:
-            return build_server_context(identity, credentials, sigalgs_list(prefer), tls, self._tickets)
+            if context is None:
+                context = build_server_context(identity, credentials, algorithms, tls, self._tickets)
         except (ssl.SSLError, OSError, LibsslError) as error:
             self._foundation.error(
                 ("identity", identity),
@@ -115,3 +124,5 @@ class _Listeners:
                 "certificates and keys of a kind that TLS 1.3 can sign with",
             )
             return None
+        self._foundation.contexts[key] = context
+        return context

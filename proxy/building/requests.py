@@ -1,29 +1,38 @@
 """Build what requests are held to: routes and limits."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from config.schema import LimitsConfig, RouteConfig
+from config.schema import Config, LimitsConfig, RatePer, RouteConfig
+from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.service import HttpLimits
 from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
+from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import WebSocketLimits
+from proxy.limits.requests import RequestRate
 
 
-@dataclass(frozen=True, slots=True)
-class RoutePlan:
-    """One `[[route]]`, whose upstream is still a name."""
-
-    host: str
-    path: str
-    upstream: str
-    requires_pq: bool
-    body_bytes: int
+def route_table(config: Config, places: Mapping[str, UpstreamPlace]) -> RouteTable[RouteTarget]:
+    """Build all routes; their upstreams come to their `places` later."""
+    return RouteTable(Route(route.host, route.path, _target(route, config.limits, places)) for route in config.route)
 
 
-def route_plan(route: RouteConfig, limits: LimitsConfig) -> RoutePlan:
-    """Plan a route."""
+def _target(route: RouteConfig, limits: LimitsConfig, places: Mapping[str, UpstreamPlace]) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
-    return RoutePlan(route.host, route.path, route.upstream, route.pq is not None, body_bytes)
+    label = f"{route.host}{route.path}"
+    return RouteTarget(label, places[route.upstream], route.pq is not None, body_bytes, _request_rate(route))
+
+
+def _request_rate(route: RouteConfig) -> RequestRate | None:
+    rate = route.rate
+    if rate is None:
+        return None
+    return RequestRate.of(
+        f"{route.host}{route.path}",
+        rate.requests_per_second,
+        rate.burst,
+        is_per_client=rate.per is RatePer.CLIENT,
+    )
 
 
 def chunk_limits(limits: LimitsConfig) -> ChunkLimits:
@@ -42,6 +51,8 @@ def http_limits(limits: LimitsConfig) -> HttpLimits:
         keep_alive_seconds=limits.keep_alive_seconds,
         body_idle_seconds=limits.body_idle_seconds,
         write_idle_seconds=limits.write_idle_seconds,
+        body_bytes_per_second=limits.body_bytes_per_second,
+        response_bytes_per_second=limits.response_bytes_per_second,
         websocket=WebSocketLimits(limits.websocket_message_bytes, limits.websocket_fragments),
         websocket_idle_seconds=limits.websocket_idle_seconds,
         websocket_close_seconds=limits.websocket_close_seconds,

@@ -5,31 +5,43 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from certs.credential import Credential
+from config.problems import shown
 from config.schema import ServerAddress, UpstreamConfig
+from config.upstream import CookieConfig, HealthConfig
 from proxy.building.foundation import Foundation
 from proxy.building.requests import chunk_limits
 from proxy.http.head import HeadLimits
-from proxy.tls.context import UpstreamTls, build_client_context
+from proxy.tls.client_tls import client_tls
+from proxy.tls.context import UPSTREAM_GROUPS, UpstreamTls
 from proxy.tls.libssl import LibsslError
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.dial import DialSettings
+from proxy.upstream.ejection import EjectionPolicy
 from proxy.upstream.plan import UpstreamPlan
 from proxy.upstream.pool import ServerLimits
+from proxy.upstream.server import ServerRules
+from proxy.upstream.sticky import CookieSettings
+from proxy.upstream.upstream import UpstreamRules
 
-# What we offer an upstream: hybrids first; what follows keeps servers reachable that know none (they are inside our own network).
-_GROUPS: Final = "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024:X25519:secp256r1:secp384r1"
+# As much as the signature has: less would be its weakest part.
+_SECRET_BYTES: Final = 32
+_EVERYBODY_ELSE: Final = 0o077
 
 
 def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]) -> Iterator[UpstreamPlan]:
-    """Plan every upstream; `credentials` are those that the proxy proves itself with, by the name of the upstream."""
+    """Plan every upstream; `credentials` are those that the proxy proves itself with, by the name of the upstream.
+
+    Contexts whose files are the same still are taken over, and with them connections can be.
+    """
     for name, settings in foundation.loaded.config.upstream.items():
         context = None
-        if any(server.scheme == "https" for server in settings.servers) and not foundation.is_faulty("upstream", name):
-            context = _client_context(foundation, name, settings, credentials.get(name))
+        if settings.has_tls and not foundation.is_faulty("upstream", name):
+            context = _client_context(foundation, name, credentials.get(name))
         limits = foundation.loaded.config.limits
         yield UpstreamPlan(
             name=name,
-            dialling=tuple(_dialling(foundation, server, settings, context) for server in settings.servers),
+            dialling=tuple(_dialling(foundation, server.address, settings, context) for server in settings.servers),
+            standing=tuple(_standing(settings, server.weight) for server in settings.servers),
             responses=ResponseLimits(
                 head_bytes=limits.response_head_bytes,
                 head=HeadLimits(limits.target_bytes, limits.response_header_count, limits.response_head_bytes),
@@ -40,7 +52,58 @@ def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]
                 idle_seconds=settings.idle_seconds,
             ),
             limits=ServerLimits(settings.connections, settings.waiting, settings.wait_seconds),
+            rules=UpstreamRules(
+                balance=settings.balance,
+                hash_on=settings.hash_on,
+                cookie=None if settings.cookie is None else _cookie(foundation, name, settings.cookie),
+                retry_percent=settings.retry_percent,
+                retries_per_second=settings.retries_per_second,
+                most_ejected_percent=settings.ejection.most_percent,
+                recovery_seconds=None if settings.health is None else _recovery_seconds(settings.health),
+            ),
         )
+
+
+def _standing(settings: UpstreamConfig, weight: int) -> ServerRules:
+    ejection = settings.ejection
+    policy = EjectionPolicy(
+        ejection.connect_failures,
+        ejection.errors,
+        ejection.errors_seconds,
+        ejection.base_seconds,
+        ejection.max_seconds,
+    )
+    return ServerRules(weight, settings.slow_start_seconds, policy)
+
+
+def _recovery_seconds(health: HealthConfig) -> float:
+    return health.interval_seconds * health.rise
+
+
+def _cookie(foundation: Foundation, upstream: str, settings: CookieConfig) -> CookieSettings:
+    # RFC 6265bis section 4.1.3.2: no other host and no plain connection can set a cookie whose name begins like this
+    name = settings.name or f"__Host-{upstream}"
+    return CookieSettings(name, _secret(foundation, upstream, settings.secret), settings.seconds, settings.same_site)
+
+
+def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
+    """Read the key material of a cookie; an error is noted, and something answered that nothing is ever signed with."""
+    place = ("upstream", upstream, "cookie", "secret")
+    path = foundation.loaded.resolve(file)
+    allowed = (
+        f"a file of {_SECRET_BYTES} random octets or more: openssl rand -base64 48 > {path.name}; chmod 600 {path.name}"
+    )
+    try:
+        secret, mode = path.read_bytes().strip(), path.stat().st_mode
+    except OSError as error:
+        foundation.error(place, f"{shown(file)}, which cannot be read ({error.strerror})", allowed)
+        return b""
+    if len(secret) < _SECRET_BYTES:
+        foundation.error(place, f"{shown(file)}, which has {len(secret)} octets", allowed)
+    if mode & _EVERYBODY_ELSE:
+        found = f"{shown(file)}, which others may read (mode {mode & 0o777:04o})"
+        foundation.problems.append(foundation.loaded.warning(place, found, f"mode 0600: chmod 600 {path.name}"))
+    return secret
 
 
 def _dialling(
@@ -56,17 +119,18 @@ def _dialling(
     )
 
 
-def _client_context(
-    foundation: Foundation, name: str, settings: UpstreamConfig, credential: Credential | None
-) -> ssl.SSLContext | None:
+def _client_context(foundation: Foundation, name: str, credential: Credential | None) -> ssl.SSLContext | None:
+    ca = foundation.loaded.config.upstream[name].ca
     tls = UpstreamTls(
-        ca=None if settings.ca is None else foundation.loaded.resolve(settings.ca),
+        ca=None if ca is None else foundation.loaded.resolve(ca),
         certificate=None if credential is None else credential.certificate_path,
         key=None if credential is None else credential.key_pem_path,
-        groups=_GROUPS,
+        groups=UPSTREAM_GROUPS,
     )
     try:
-        return build_client_context(tls)
+        made = client_tls(tls, foundation.before.client_tls.get(name))
     except (ssl.SSLError, OSError, LibsslError) as error:
         foundation.error(("upstream", name), f"TLS settings that OpenSSL does not take: {error}", "PEM files")
         return None
+    foundation.client_tls[name] = made
+    return made.context

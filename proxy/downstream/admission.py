@@ -7,11 +7,23 @@ from proxy.downstream.refusals import Refusal
 from proxy.http.framing import RequestFraming
 from proxy.http.problems import pq_required
 from proxy.http.routing import AmbiguousPath, RouteTable
+from proxy.limits.requests import RequestRate
 from proxy.tls.handshake import Established
-from proxy.upstream.pool import Upstream
+from proxy.upstream.upstream import Upstream
 
 # What nearly every client with post-quantum key exchange offers; a listener may take others as well.
 _USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
+
+
+class UpstreamPlace:
+    """Where the upstream of a name will be: routes are built before the loop's upstreams are, and a thousand share a few."""
+
+    __slots__ = ("name", "upstream")
+
+    def __init__(self, name: str) -> None:
+        """Nobody is there before the routes come into use."""
+        self.name = name
+        self.upstream: Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +31,15 @@ class RouteTarget:
     """What a route leads to."""
 
     label: str
-    upstream: Upstream
+    place: UpstreamPlace
     requires_pq: bool
     body_bytes: int
+    rate: RequestRate | None = None
+
+    @property
+    def upstream(self) -> Upstream:
+        """Who answers."""
+        return self.place.upstream
 
 
 def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | Refusal:

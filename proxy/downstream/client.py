@@ -3,6 +3,8 @@
 from ipaddress import ip_address
 
 from proxy.http.headers import ForwardedPeer
+from proxy.limits.requests import ClientRates, RequestRate
+from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import ClientRecord
 from proxy.tls.handshake import Established
 
@@ -10,14 +12,24 @@ from proxy.tls.handshake import Established
 class ClientFacts:
     """Settled by the accept and the handshake; what is derived is made when the first request needs it."""
 
-    __slots__ = ("_peer", "_record", "address", "is_trusted", "listener", "tls")
+    __slots__ = ("_peer", "_record", "address", "is_trusted", "is_unreported", "listener", "rates", "tls")
 
-    def __init__(self, address: str, listener: str, tls: Established, is_trusted: bool) -> None:  # noqa: FBT001 - a fact
-        """`is_trusted`: whether the forwarding fields of this peer are believed."""
+    def __init__(
+        self,
+        address: str,
+        listener: str,
+        tls: Established,
+        is_trusted: bool,  # noqa: FBT001 - a fact
+        rates: ClientRates | None = None,
+    ) -> None:
+        """`is_trusted`: whether the forwarding fields of this peer are believed; `rates`: None for one that is exempt."""
         self.address = address
         self.listener = listener
         self.tls = tls
         self.is_trusted = is_trusted
+        self.is_unreported = tls.breaks_under_require
+        """Whether the first request is still to be counted as that of a client which `require` would refuse."""
+        self.rates = rates
         self._peer: ForwardedPeer | None = None
         self._record: ClientRecord | None = None
 
@@ -38,3 +50,7 @@ class ClientFacts:
                 self.address, self.listener, tls.server_name, tls.group_name, tls.outcome, tls.is_resumed
             )
         return self._record
+
+    def wait(self, rate: RequestRate, shared: SharedTable, now: float) -> float:
+        """Seconds until a request to a route with this rate may come, 0 for now."""
+        return 0.0 if self.rates is None else self.rates.wait(rate, shared, now)

@@ -10,19 +10,27 @@ from proxy.deadlines import NEVER
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.inbox import Inbox
-from proxy.downstream.refusals import Refusal, refusal_response
+from proxy.downstream.patience import Patience
+from proxy.downstream.refusals import Refusal, body_too_long, refusal_response, too_many_requests
+from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
+from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.downstream.tunnel import Tunnel
+from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
-from proxy.http.headers import trusted_request_id
+from proxy.http.headers import ForwardedPeer, trusted_request_id
 from proxy.http.websocket import Extensions
-from proxy.observe.access_log import RequestRecord
+from proxy.limits.reasons import RequestReason
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
+# Of the time to drain, how much an idle connection may wait for one more request.
+_PATIENCE: Final = 0.5
 _CLIENT_CLOSED_REQUEST: Final = 499
+# Whoever has something to ask does so right after the handshake; who only connected in advance shall not hold up a drain.
+_FIRST_REQUEST_SECONDS: Final = 2.0
 
 
 class _State(Enum):
@@ -42,8 +50,11 @@ class Downstream:
         "_exchange",
         "_facts",
         "_inbox",
+        "_is_new",
         "_is_reading",
         "_is_write_paused",
+        "_log",
+        "_patience",
         "_peer_ended",
         "_request",
         "_service",
@@ -61,8 +72,11 @@ class Downstream:
         self.send: Final = stream.write
         """Send response bytes."""
         self._facts = facts
+        self._log = RequestLog(service, facts)
+        self._patience = Patience(service, stream)
         self._state = _State.IDLE
         self._inbox = Inbox()
+        self._is_new = True
         self._exchange: Exchange | None = None
         self._request: Request | None = None
         self._is_reading = True
@@ -103,7 +117,7 @@ class Downstream:
                 self._end()
             case _State.EXCHANGE:
                 if self._exchange is not None and not self._exchange.is_request_complete:
-                    self._give_up("the client ended the connection in the middle of its request")
+                    self._abandon("the client ended the connection in the middle of its request")
                     self._stream.cut()
             case _State.TUNNEL | _State.ENDING:
                 pass
@@ -111,20 +125,21 @@ class Downstream:
     def connection_lost(self, error: OSError | None) -> None:
         """The connection is gone."""
         if self._exchange is not None:
-            self._give_up("the client closed the connection" if error is None else f"the connection was lost: {error}")
+            self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
         self._state = _State.ENDING
         self._forget()
 
     def pause_writing(self) -> None:
-        """The client takes no more of the response."""
+        """The client takes no more of the response; the next sweep of the deadlines looks how it goes on."""
         self._is_write_paused = True
-        self.deadline = self._service.clock() + self._service.runtime.limits.write_idle_seconds
+        self.deadline = self._service.clock()
         if self._exchange is not None:
             self._exchange.pause_response()
 
     def resume_writing(self) -> None:
         """The client took everything."""
         self._is_write_paused = False
+        self._patience.reader_took_all()
         if self._exchange is not None:
             self._await_body()
             self._exchange.resume_response()
@@ -153,11 +168,15 @@ class Downstream:
     def _begin(self, request: Request) -> None:
         service = self._service
         self._state = _State.EXCHANGE
+        self._is_new = False
         self.deadline = NEVER
         self._request = request
         head, framing = request.head, request.framing
         facts = self._facts
         peer = facts.peer
+        if facts.is_unreported:
+            facts.is_unreported = False
+            service.counters.breaking.add(facts.address, head.headers)
         request_id = (facts.is_trusted and trusted_request_id(framing.fields, peer)) or service.new_request_id()
         exchange = self._exchange = Exchange(self, service, head, framing, request_id)
         admitted = request.admitted(facts.tls, service.runtime.routes)
@@ -165,11 +184,14 @@ class Downstream:
             self.refuse(admitted)
             return
         if not exchange.limit_body(admitted.body_bytes):
-            self.refuse(Refusal(413, f"this route takes bodies of up to {admitted.body_bytes} bytes", "body_too_long"))
-            return
-        if self._inbox and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
+            self.refuse(body_too_long(admitted.body_bytes))
             return
         exchange.route = admitted.label
+        if self._inbox and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
+            return
+        if admitted.rate is not None and (wait := facts.wait(admitted.rate, service.shared, service.clock())):
+            self.refuse(too_many_requests(wait))
+            return
         exchange.start(admitted, request.upstream_fields(peer))
         if not exchange.is_request_complete:
             self._await_body()
@@ -179,7 +201,7 @@ class Downstream:
         self._inbox.take()
         self._state = _State.EXCHANGE
         self._wants_end = True
-        self.refuse(Refusal(error.status, error.reason, f"malformed_request: {error.reason}"))
+        self.refuse(Refusal(error.status, error.reason, f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"))
 
     # -- bodies
 
@@ -189,18 +211,22 @@ class Downstream:
             excess = exchange.receive(data)
         except MalformedMessage as error:
             self._wants_end = True
+            reason = f"{RequestReason.MALFORMED_BODY}: {error.reason}"
             if exchange.has_responded:
-                self.cut(error.reason)
+                self.cut(reason)
             else:
-                self.refuse(Refusal(error.status, error.reason, f"malformed_body: {error.reason}"))
+                self.refuse(Refusal(error.status, error.reason, reason))
             return False
         if excess:
             self._hold(excess)
-        self._await_body()
+        self._await_body(len(data))
         return True
 
-    def _await_body(self) -> None:
-        """Give the client its time for the next piece of a body, or none when it owes nothing."""
+    def _await_body(self, received: int = 0) -> None:
+        """Give the client its time for the next piece of a body, or none when it owes nothing.
+
+        What it sent buys the time that this takes at the least rate: a client that drips uses its time up all the same.
+        """
         exchange = self._exchange
         if self._is_write_paused:
             return
@@ -210,7 +236,7 @@ class Downstream:
             and not exchange.holds_client_back
             and self._is_reading
         ):
-            self.deadline = self._service.clock() + self._service.runtime.limits.body_idle_seconds
+            self.deadline = self._patience.for_body(self.deadline, received)
         else:
             self.deadline = NEVER
 
@@ -233,6 +259,11 @@ class Downstream:
     # -- the exchange's side
 
     @property
+    def peer(self) -> ForwardedPeer:
+        """Who is at the other end of the connection."""
+        return self._facts.peer
+
+    @property
     def may_stay(self) -> bool:
         """Whether another request may follow: of a client that sends no more, one that it has pipelined."""
         return not (self._wants_end or self._service.is_draining or (self._peer_ended and not self._inbox))
@@ -250,14 +281,8 @@ class Downstream:
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error of our own; the connection stays only if the request was understood to its end."""
         exchange, request = self._exchange, self._request
-        stays = (
-            self.may_stay
-            and request is not None
-            and request.framing.keep_alive
-            and exchange is not None
-            and exchange.is_request_complete
-            and request.framing.websocket is None
-        )
+        is_complete = exchange is not None and exchange.is_request_complete
+        stays = self.may_stay and is_complete and request is not None and request.may_be_followed
         head = None if request is None else request.head
         request_id = self._service.new_request_id() if exchange is None else exchange.request_id
         answer = refusal_response(refusal, head, stays=stays, date=self._service.date(), request_id=request_id)
@@ -266,70 +291,37 @@ class Downstream:
             exchange.status = refusal.status
             exchange.response_bytes = answer.body_bytes
         self._stream.write(answer.data)
-        self._log(refusal.status, refusal.reason, request_id)
+        self._log.refused(request, exchange, refusal, request_id)
         self._close_exchange(stays=stays)
 
     def finished(self, persistence: Persistence) -> None:
         """The response is complete."""
-        assert self._exchange is not None  # its caller
-        self._log(self._exchange.status, None, self._exchange.request_id)
+        exchange = self._exchange
+        assert exchange is not None  # its caller
+        self._log.request(self._request, exchange, exchange.status, None)
         self._close_exchange(stays=persistence is not Persistence.CLOSE)
 
     def cut(self, reason: str) -> None:
         """End the response so that its client sees that it is not complete."""
         assert self._exchange is not None  # its caller
-        self._exchange.abandon()
-        self._log(self._exchange.status, reason, self._exchange.request_id)
-        self._exchange = None
-        self._state = _State.ENDING
+        self._abandon(reason, self._exchange.status)
         self.deadline = NEVER
         self._stream.cut()
 
     def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
         """Hand both streams to a tunnel, with what either side sent ahead."""
         self._state = _State.TUNNEL
-        exchange = self._exchange
+        exchange, self._exchange = self._exchange, None
         assert exchange is not None  # its caller
+        assert self._request is not None  # the exchange's
         if self._is_write_paused:
             stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
-        tunnel = Tunnel(self._service, self._stream, stream, extensions, self._tunnel_ended)
+        owner = Upgraded(self._service, self._facts, self._request, exchange)
+        tunnel = Tunnel(self._service, self._stream, stream, extensions, owner)
+        exchange.tunnel_opened(tunnel)
         self._resume_reading()  # first: the tunnel may pause it at once
-        tunnel.begin(from_client=self._inbox.take(), from_upstream=rest)
+        tunnel.begin(self._service.counters.route(exchange.route), from_client=self._inbox.take(), from_upstream=rest)
         self._forget()  # last: a drain must not find that nobody is left in between
-
-    def _tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
-        exchange = self._exchange
-        assert exchange is not None  # kept for its figures
-        exchange.request_bytes, exchange.response_bytes = tunnel.client_bytes, tunnel.server_bytes
-        self._log(exchange.status, reason, exchange.request_id, tunnel.messages)
-        self._exchange = None
-
-    def _log(self, status: int, reason: str | None, request_id: bytes, messages: tuple[int, int] | None = None) -> None:
-        """Write the line of this request."""
-        service, exchange, request = self._service, self._exchange, self._request
-        record = self._facts.record
-        target = None if request is None else request.record(with_query=service.runtime.logs_query)
-        time, shown_id = service.wall_clock(), request_id.decode()
-        if exchange is None:
-            line = RequestRecord(record, target, time, status, 0, 0, 0.0, 0.0, None, None, shown_id, reason, messages)
-        else:
-            duration = service.stopwatch() - exchange.started
-            line = RequestRecord(
-                record,
-                target,
-                time,
-                status,
-                exchange.request_bytes,
-                exchange.response_bytes,
-                duration if exchange.first_byte is None else exchange.first_byte - exchange.started,
-                duration,
-                exchange.server,
-                exchange.route,
-                shown_id,
-                reason,
-                messages,
-            )
-        service.log(line)
 
     # -- ends
 
@@ -358,12 +350,12 @@ class Downstream:
         if self._state is _State.IDLE and self._inbox and not self._is_write_paused:
             self._next_head()
 
-    def _give_up(self, reason: str) -> None:
+    def _abandon(self, reason: str, status: int = _CLIENT_CLOSED_REQUEST) -> None:
         """The client will not get its answer: stop its exchange."""
-        assert self._exchange is not None  # checked by the callers
-        self._exchange.abandon()
-        self._log(_CLIENT_CLOSED_REQUEST, reason, self._exchange.request_id)
-        self._exchange = None
+        exchange, self._exchange = self._exchange, None
+        assert exchange is not None  # checked by the callers
+        exchange.abandon()
+        self._log.request(self._request, exchange, status, reason)
         self._state = _State.ENDING
 
     def _end(self) -> None:
@@ -377,37 +369,67 @@ class Downstream:
         self._service.deadlines.forget(self)
         self._service.closed(self)
 
-    def drain(self, seconds: float) -> None:
-        """End now when idle, else after the exchange under way."""
-        del seconds
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """End after the exchange under way; when idle, now, but for a new one and gently, after one more exchange if it comes in time.
+
+        The client of a new one has done all of a handshake to ask something, and would take an end before that for a failure.
+        """
         self._wants_end = True
-        if self._state is _State.IDLE:
+        if self._state is _State.IDLE and (gently or self._is_new):
+            patience = seconds * _PATIENCE if gently else min(seconds, _FIRST_REQUEST_SECONDS)
+            self.deadline = min(self.deadline, self._service.clock() + patience)
+        elif self._state is _State.IDLE:
             self._end()
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on, unless a client that came now would not get this connection; its request under way is still answered."""
+        try:
+            self._facts.tls = standing(self._facts.tls, self._facts.listener, self._service.runtime.policies)
+        except NoLongerWelcome:
+            self._is_new = False  # nothing more is asked on it
+            self.drain(seconds)
 
     def give_up(self, reason: str) -> None:
         """End now, whatever is under way, so that the client sees that it is cut."""
         if self._exchange is not None:
-            self._give_up(reason)
+            self._abandon(reason)
         self._state = _State.ENDING
         self._stream.cut()
 
+    @property
+    def idle_until(self) -> float:
+        """When a connection without a request ends by itself; `NEVER` while there is anything to be done on it."""
+        is_idle = self._state is _State.IDLE and not self._inbox and not self._is_write_paused
+        return self.deadline if is_idle else NEVER
+
+    def shed(self) -> str:
+        """End an idle connection at once, so that others can be served; answers the name of its listener."""
+        self._state = _State.ENDING
+        self.deadline = NEVER
+        self._stream.end_at_once()
+        return self._facts.listener
+
     def deadline_passed(self, now: float) -> None:
         """The client owed us something and did not deliver."""
-        del now
-        self.deadline = NEVER
         if self._is_write_paused:
-            if self._exchange is not None:
-                self._give_up("the client takes no more of the response")
-            self._stream.abort()
-        elif self._state is _State.IDLE:
+            self.deadline = self._patience.for_reader(now)
+            if self.deadline <= now:
+                self.deadline = NEVER
+                if self._exchange is not None:
+                    self._abandon(self._patience.reader_reason)
+                self._stream.abort()
+            return
+        self.deadline = NEVER
+        if self._state is _State.IDLE:
             self._end()
         elif self._state is _State.HEAD:
             self._wants_end = True
             self._state = _State.EXCHANGE
-            self.refuse(Refusal(408, "the request head did not arrive in time", "head_timeout"))
+            self.refuse(Refusal(408, "the request head did not arrive in time", RequestReason.HEAD_TIMEOUT))
         elif self._exchange is not None:
             self._wants_end = True
+            reason = self._patience.body_reason
             if self._exchange.has_responded:
-                self.cut("the request body did not arrive in time")
+                self.cut(f"{reason}: the request body did not arrive in time")
             else:
-                self.refuse(Refusal(408, "the request body did not arrive in time", "body_timeout"))
+                self.refuse(Refusal(408, "the request body did not arrive in time", reason))

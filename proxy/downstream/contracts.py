@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from proxy.downstream.refusals import Refusal
     from proxy.http.framing import Persistence
+    from proxy.http.headers import ForwardedPeer
     from proxy.http.websocket import Extensions
     from proxy.sockets import SocketStream
     from proxy.tls.stream import TlsStream
@@ -33,6 +34,10 @@ class Client(Protocol):
 
     def tunnel(self, stream: "SocketStream | TlsStream", rest: bytes, extensions: "Extensions") -> None:
         """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
+
+    @property
+    def peer(self) -> "ForwardedPeer":
+        """Who is at the other end of the connection."""
 
     @property
     def may_stay(self) -> bool:

@@ -16,6 +16,7 @@ from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_
 from proxy.http.framing import BodyKind, Delivery, RequestFraming
 from proxy.http.head import Header, MalformedMessage, RequestHead
 from proxy.http.headers import (
+    client_address,
     delivery_frame,
     downstream_head,
     forwardable_trailers,
@@ -29,13 +30,17 @@ from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.upstream import RequestFacts
 
 if TYPE_CHECKING:
-    from proxy.upstream.pool import Server, Upstream
+    from proxy.upstream.contracts import Tunnelling
+    from proxy.upstream.server import Server
+    from proxy.upstream.upstream import Upstream
 
 # RFC 9110 section 9.2.2; only these may be sent again by themselves
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _CONTINUE: Final = 100
+_SERVER_ERROR: Final = 500
 
 
 class _State(Enum):
@@ -51,6 +56,7 @@ class Exchange:
     """One request under way, and what the log will say about it: counts of body bytes, times of the stopwatch."""
 
     __slots__ = (
+        "_binding",
         "_body_limit",
         "_client",
         "_connection",
@@ -107,6 +113,7 @@ class Exchange:
         self._delivery: Delivery | None = None
         self._tried: tuple[Server, ...] = ()
         self._was_retried = False
+        self._binding = b""
         self._is_client_paused = False
         self._said_continue = False
         self._state = _State.WAITING
@@ -121,13 +128,30 @@ class Exchange:
         self._acquire()
 
     def _acquire(self) -> None:
-        server = self._upstream.choose(self._tried)
+        server = self._choose()
         if server is None:
-            self._refuse(UpstreamFailure(UpstreamFault.UNREACHABLE, "no server left to try"))
-            return
-        self._tried = (*self._tried, server)
-        self.server = server.name
-        server.acquire(self)
+            fault = UpstreamFault.ALL_DOWN
+            refusal = Refusal(fault.status, fault.sentence, fault.sentence, retry_after=self._upstream.retry_after)
+            self._state = _State.OVER
+            self._client.refuse(refusal)
+        else:
+            server.acquire(self)
+
+    def _choose(self) -> "Server | None":
+        """Choose a server that was not tried yet; the request is at it from then on."""
+        upstream = self._upstream
+        facts = self._facts() if upstream.reads_requests else None
+        server = upstream.choose(facts, self._tried)
+        if server is not None:
+            self._tried = (*self._tried, server)
+            self.server = server.name
+            if facts is not None:
+                self._binding = upstream.binding(facts, server)
+        return server
+
+    def _facts(self) -> RequestFacts:
+        address = client_address(self._framing.fields, self._client.peer)
+        return RequestFacts(address, self._head.headers, self._service.wall_clock())
 
     # -- the request's body
 
@@ -198,15 +222,22 @@ class Exchange:
         """Try the next server: nothing was sent yet, so this is safe for every method."""
         if failure.fault is UpstreamFault.BUSY or len(self._tried) == len(self._upstream.servers):
             self._refuse(failure)
+        elif not self._upstream.may_retry():
+            self._refuse(UpstreamFailure(failure.fault, f"{failure.detail}; the retry budget is spent"))
+        elif (server := self._choose()) is not None:
+            server.acquire(self)
         else:
-            self._acquire()
+            self._refuse(failure)
 
     # -- the upstream connection's side
 
     def informational(self, response: Response) -> None:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
-        if self._is_for_client(response.framing.head.status):
+        status = response.framing.head.status
+        if self._is_for_client(status):
             self._client.send(informational_head(response))
+            if status == _CONTINUE:
+                self._client.resume_request()  # its time for the body begins now
         self._await_request()
 
     def _is_for_client(self, status: int) -> bool:
@@ -225,15 +256,31 @@ class Exchange:
         self._connection = None
         self.status = response.framing.head.status
         self.first_byte = self._service.stopwatch()
+        if self._binding:
+            response = self._bound(response)
         self._client.send(switching_head(response, self.request_id))
         is_extended = b"sec-websocket-extensions" in response.framing.special
         self._client.tunnel(stream, rest, Extensions.NEGOTIATED if is_extended else Extensions.NONE)
+
+    def _bound(self, response: Response) -> Response:
+        """Add the cookie that binds the client to the server."""
+        return response._replace(forwarded=[*response.forwarded, self._binding])
+
+    def tunnel_opened(self, tunnel: "Tunnelling") -> None:
+        """What was the exchange goes on as a WebSocket: its server knows about it."""
+        self._tried[-1].tunnel_opened(tunnel)
+
+    def tunnel_ended(self, tunnel: "Tunnelling") -> None:
+        """The WebSocket is over."""
+        self._tried[-1].tunnel_ended(tunnel)
 
     def response_started(self, response: Response) -> None:
         """Write the head for the client."""
         self._state = _State.RESPONDING
         self.first_byte = self._service.stopwatch()
-        self.status = response.framing.head.status
+        self.status = status = response.framing.head.status
+        if status >= _SERVER_ERROR:
+            self._tried[-1].answered_badly()
         request = self._framing
         # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
         keep_alive = (
@@ -241,6 +288,8 @@ class Exchange:
         )
         frame = delivery_frame(response.framing, self._head.minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
+        if self._binding:
+            response = self._bound(response)
         self._out = downstream_head(response, frame, self._service.date(), self.request_id)
 
     def response_data(self, data: bytes) -> None:
@@ -270,6 +319,8 @@ class Exchange:
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
         """Try once more where that is safe, else answer for the upstream, or cut what has begun."""
         self._connection = None
+        if not is_retryable:  # a connection that was closed while it was idle is nobody's fault
+            self._tried[-1].failed_a_request()
         if self._state is _State.RESPONDING:
             self._state = _State.OVER
             self.response_flushed()
@@ -292,6 +343,7 @@ class Exchange:
             and self._head.method in _IDEMPOTENT
             and self._framing.body is BodyKind.NONE
             and self._framing.websocket is None
+            and self._upstream.may_retry()
         )
 
     def _refuse(self, failure: UpstreamFailure) -> None:

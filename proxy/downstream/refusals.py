@@ -1,11 +1,13 @@
 """The bytes of an answer that the proxy gives itself. Pure."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.http.head import RequestHead
 from proxy.http.problems import TITLES, problem_response
+from proxy.limits.reasons import RequestReason
 
 _UPGRADE_REQUIRED: Final = 426
 # Fields that a status must or should bring with it.
@@ -25,6 +27,20 @@ class Refusal:
     detail: str
     reason: str
     members: Mapping[str, object] = field(default_factory=dict)
+    retry_after: int | None = None
+    """Seconds, where the usual ones of the status are not right."""
+
+
+def body_too_long(most: int) -> Refusal:
+    """The answer to a body that is declared to be longer than its route takes (RFC 9110 section 15.5.14)."""
+    return Refusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)
+
+
+def too_many_requests(wait: float) -> Refusal:
+    """The answer to a request over the rate of its route (RFC 6585 section 4); it may come again after `wait` seconds."""
+    seconds = max(1, math.ceil(wait))
+    unit = "second" if seconds == 1 else "seconds"
+    return Refusal(429, f"too many requests: try again in {seconds} {unit}", RequestReason.RATE, retry_after=seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +66,18 @@ def refusal_response(
             b"Content-Type: %b\r\n" % content_type.encode(),
             b"Content-Length: %d\r\nDate: %b\r\nCache-Control: no-store\r\n" % (len(body), date),
             b"X-Request-Id: %b\r\n" % request_id,
-            _EXTRA_FIELDS.get(refusal.status, b""),
+            _extra_fields(refusal),
             _connection(head, stays=stays, upgrades=refusal.status == _UPGRADE_REQUIRED),
             b"\r\n",
         )
     )
     return Answer(lines + sent, len(sent))
+
+
+def _extra_fields(refusal: Refusal) -> bytes:
+    if refusal.retry_after is not None:
+        return b"Retry-After: %d\r\n" % refusal.retry_after
+    return _EXTRA_FIELDS.get(refusal.status, b"")
 
 
 def _connection(head: RequestHead | None, *, stays: bool, upgrades: bool) -> bytes:

@@ -44,6 +44,11 @@ class Request:
             self.admission = (routes, admit(self.framing, tls, routes))
         return self.admission[1]
 
+    @property
+    def may_be_followed(self) -> bool:
+        """Whether the client could send another request after an answer of ours: not one that believes to speak WebSocket."""
+        return self.framing.keep_alive and self.framing.websocket is None
+
     def record(self, *, with_query: bool) -> TargetRecord:
         """What the log says about where the request goes."""
         if self.target is None:

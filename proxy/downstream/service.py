@@ -1,14 +1,16 @@
 """What all HTTP connections of a loop share, and what one configuration makes of it."""
 
 import asyncio
+import heapq
 import itertools
 import secrets
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from email.utils import formatdate
+from operator import itemgetter
 from time import perf_counter
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.deadlines import Deadlines
 from proxy.downstream.admission import RouteTarget
@@ -16,7 +18,17 @@ from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.websocket import WebSocketLimits
+from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import RequestRecord
+from proxy.observe.counters import Counters
+from proxy.tls.handshake import HandshakePolicy
+from proxy.upstream.upstream import Upstream
+
+# Looking at one takes a few microseconds: a turn of a millisecond.
+_REVIEWS_PER_TURN: Final = 200
+
+# Who has been idle for less may have just connected, and be about to ask for something.
+_LEAST_IDLE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,8 @@ class HttpLimits:
     keep_alive_seconds: float
     body_idle_seconds: float
     write_idle_seconds: float
+    body_bytes_per_second: int
+    response_bytes_per_second: int
     websocket: WebSocketLimits
     websocket_idle_seconds: float
     websocket_close_seconds: float
@@ -43,16 +57,41 @@ class HttpRuntime:
     routes: RouteTable[RouteTarget]
     limits: HttpLimits
     logs_query: bool
+    policies: Mapping[str, HandshakePolicy] = field(default_factory=dict)
+    """What each listener demands of the connections on it."""
+    upstreams: Mapping[str, Upstream] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where requests are written down: the log, the figures, and the rates of all workers."""
+
+    log: Callable[[RequestRecord], None]
+    counters: Counters
+    shared: SharedTable
 
 
 class Drainable(Protocol):
     """A connection that can be asked to come to an end."""
 
-    def drain(self, seconds: float) -> None:
-        """Finish what is under way, start nothing new, close; long-lived ones at some moment within `seconds`."""
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """Finish what is under way, start nothing new, close; long-lived ones at some moment within `seconds`.
+
+        Gently: one that is idle may still have its next request answered, so that none is on its way when it closes.
+        """
 
     def give_up(self, reason: str) -> None:
         """End at once; `reason` is for the log."""
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on under the new configuration; what it does not allow any more is drained within `seconds`."""
+
+    @property
+    def idle_until(self) -> float:
+        """When it ends by itself as nobody uses it; `NEVER` while somebody does."""
+
+    def shed(self) -> str:
+        """End an idle one at once; answers the name of its listener."""
 
 
 class HttpService:
@@ -63,7 +102,7 @@ class HttpService:
         loop: AbstractEventLoop,
         deadlines: Deadlines,
         runtime: HttpRuntime,
-        log: Callable[[RequestRecord], None],
+        ledger: Ledger,
         wall_clock: Callable[[], float],
     ) -> None:
         """`wall_clock` gives UNIX seconds, for logs and `Date` only."""
@@ -73,12 +112,15 @@ class HttpService:
         self.stopwatch = perf_counter
         self.deadlines = deadlines
         self.runtime = runtime
-        self.log = log
+        self.log = ledger.log
         self.wall_clock = wall_clock
+        self.counters = ledger.counters
+        self.shared = ledger.shared
         self._connections: set[Drainable] = set()
         self._quiet = asyncio.Event()
         self.is_draining = False
         self._drain_ends_at = 0.0
+        self._drains_gently = False
         # unique over processes and restarts by the prefix, within one by the number
         self._id_prefix = secrets.token_hex(8)
         self._ids = itertools.count(1)
@@ -89,7 +131,7 @@ class HttpService:
         """Count a connection in."""
         self._connections.add(connection)
         if self.is_draining:
-            connection.drain(max(0.0, self._drain_ends_at - self.clock()))
+            connection.drain(max(0.0, self._drain_ends_at - self.clock()), gently=self._drains_gently)
 
     def closed(self, connection: Drainable) -> None:
         """Count a connection out."""
@@ -97,20 +139,55 @@ class HttpService:
         if self.is_draining and not self._connections:
             self._quiet.set()
 
-    def drain(self, seconds: float) -> asyncio.Event:
-        """Ask every connection to come to an end; the event is set when the last one has."""
+    def drain(self, seconds: float, *, gently: bool = False) -> asyncio.Event:
+        """Ask every connection to come to an end; the event is set when the last one has. Gently: see `Drainable.drain`."""
         self.is_draining = True
+        self._drains_gently = gently
         self._drain_ends_at = self.clock() + seconds
         for connection in list(self._connections):
-            connection.drain(seconds)
+            connection.drain(seconds, gently=gently)
         if not self._connections:
             self._quiet.set()
         return self._quiet
+
+    def use(self, runtime: HttpRuntime, seconds: float) -> None:
+        """Serve by another configuration: from the next request on, and what it does not allow any more ends within `seconds`."""
+        self.runtime = runtime
+        self._review(list(self._connections), runtime, seconds)
+
+    def _review(self, rest: list[Drainable], runtime: HttpRuntime, seconds: float) -> None:
+        """Tell the connections, a part in each turn of the loop so that the others are served meanwhile."""
+        if runtime is not self.runtime:
+            return  # another one came, which tells all of them
+        for connection in rest[-_REVIEWS_PER_TURN:]:
+            if connection in self._connections:
+                connection.configuration_changed(seconds)
+        del rest[-_REVIEWS_PER_TURN:]
+        if rest:
+            self.loop.call_soon(self._review, rest, runtime, seconds)
 
     def give_up(self, reason: str) -> None:
         """End every connection at once."""
         for connection in list(self._connections):
             connection.give_up(reason)
+
+    @property
+    def count(self) -> int:
+        """How many connections there are."""
+        return len(self._connections)
+
+    def shed(self, most: int) -> list[str]:
+        """End what nobody uses: connections to upstreams, and `most` clients at most, those that were idle the longest first.
+
+        Answers the listener of each client.
+        """
+        for upstream in self.runtime.upstreams.values():
+            for server in upstream.servers:
+                server.close_idle()
+        idle = ((one.idle_until, one) for one in self._connections)
+        latest = self.clock() + self.runtime.limits.keep_alive_seconds - _LEAST_IDLE_SECONDS
+        longest = heapq.nsmallest(most, (pair for pair in idle if pair[0] <= latest), key=itemgetter(0))
+        return [one.shed() for _, one in longest]
 
     def new_request_id(self) -> bytes:
         """Make an `X-Request-Id`."""

@@ -6,12 +6,13 @@ own between two frames, as a server does that is about to restart.
 
 import random
 import secrets
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from proxy.deadlines import NEVER
 from proxy.downstream.service import HttpService
+from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
+from proxy.observe.counters import RouteCounters, Traffic
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
@@ -22,10 +23,20 @@ _MASK_KEY_BYTES: Final = 4
 Stream = SocketStream | TlsStream
 
 
+class TunnelOwner(Protocol):
+    """The connection that a tunnel came from."""
+
+    def tunnel_ended(self, tunnel: "Tunnel", reason: str | None) -> None:
+        """Called once, with the reason if it was not a proper close."""
+
+    def tunnel_stands(self) -> None:
+        """Whether the present configuration still allows this tunnel. Raises `NoLongerWelcome`."""
+
+
 class _Direction:
     """What one side sends, on its way to the other. Owner of the sender's stream."""
 
-    __slots__ = ("_tunnel", "bytes", "is_closed", "sink", "source", "tracker", "waiting_close")
+    __slots__ = ("_tunnel", "bytes", "is_closed", "sink", "source", "tracker", "traffic", "waiting_close")
 
     def __init__(self, tunnel: "Tunnel", source: Stream, sink: Stream, tracker: FrameTracker) -> None:
         self._tunnel = tunnel
@@ -33,6 +44,7 @@ class _Direction:
         self.sink = sink
         self.tracker = tracker
         self.bytes = 0
+        self.traffic: Traffic
         self.waiting_close = b""
         """A close frame of ours that waits for the next frame border."""
         self.is_closed = False
@@ -41,6 +53,7 @@ class _Direction:
     def data_received(self, data: bytes | memoryview) -> None:
         data = bytes(data)
         self.bytes += len(data)
+        messages = self.tracker.messages
         try:
             border = self.tracker.receive_data(data)
         except WebSocketViolation as violation:
@@ -48,6 +61,10 @@ class _Direction:
                 self.sink.write(data[: violation.border or 0])
             self._tunnel.violated(self, violation)
             return
+        finally:
+            traffic = self.traffic
+            traffic.bytes += len(data)
+            traffic.messages += self.tracker.messages - messages
         if self.waiting_close and border is not None:
             data = data[:border] + self.waiting_close
             self.waiting_close, self.is_closed = b"", True
@@ -94,15 +111,16 @@ class Tunnel:
         client: Stream,
         upstream: Stream,
         extensions: Extensions,
-        ended: Callable[["Tunnel", str | None], None],
+        owner: TunnelOwner,
     ) -> None:
-        """Take over two streams; `ended` is called once, with the reason if it was not a proper close."""
+        """Take over two streams."""
         self._service = service
         self._limits = service.runtime.limits
         limits = self._limits.websocket
         self._from_client = _Direction(self, client, upstream, FrameTracker(Sender.CLIENT, limits, extensions))
         self._from_upstream = _Direction(self, upstream, client, FrameTracker(Sender.SERVER, limits, extensions))
-        self._ended: Callable[[Tunnel, str | None], None] | None = ended
+        self._owner: TunnelOwner | None = owner
+        self._counters: RouteCounters
         self._is_closing = False
         self._awaits_close = False
         self._close_reason: str | None = None
@@ -110,8 +128,12 @@ class Tunnel:
         """Directions whose source takes nothing of what the other side sends."""
         self.deadline = NEVER
 
-    def begin(self, *, from_client: bytes, from_upstream: bytes) -> None:
-        """Start with what either side sent ahead."""
+    def begin(self, counters: RouteCounters, *, from_client: bytes, from_upstream: bytes) -> None:
+        """Start with what either side sent ahead; `counters` are those of the route."""
+        self._counters = counters
+        counters.websockets += 1
+        counters.websockets_open += 1
+        self._from_client.traffic, self._from_upstream.traffic = counters.from_client, counters.to_client
         self._from_client.source.owner = self._from_client
         self._from_upstream.source.owner = self._from_upstream
         self._service.opened(self)
@@ -203,16 +225,17 @@ class Tunnel:
 
     def end(self, reason: str | None) -> None:
         """Close both connections after what was written to them."""
-        ended, self._ended = self._ended, None
-        if ended is None:
+        owner, self._owner = self._owner, None
+        if owner is None:
             return
         self._is_closing = True
+        self._counters.websockets_open -= 1
         self.deadline = NEVER
         self._service.deadlines.forget(self)
         self._service.closed(self)
         self._from_client.source.end()
         self._from_upstream.source.end()
-        ended(self, reason)
+        owner.tunnel_ended(self, reason)
 
     def give_up(self, reason: str) -> None:
         """End at once, with a close frame where one fits."""
@@ -220,10 +243,32 @@ class Tunnel:
         self._from_client.close_sink(CloseCode.GOING_AWAY, reason)
         self.end(reason)
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Ask the client to connect anew, at some moment of the drain time (RFC 6455 section 7.2.3)."""
+        del gently  # a close frame is gentle enough
+        self._close_within(seconds, "please connect again")
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on, unless the route is gone or something became stricter."""
+        if self._owner is None:
+            return
+        try:
+            self._owner.tunnel_stands()
+        except NoLongerWelcome as error:
+            self._close_within(seconds, error.reason)
+
+    def _close_within(self, seconds: float, reason: str) -> None:
         delay = random.uniform(0, seconds * _SPREAD)  # noqa: S311 - to spread load, not to hide anything
-        self._service.loop.call_later(delay, self.close, CloseCode.SERVICE_RESTART, "the proxy is restarting")
+        self._service.loop.call_later(delay, self.close, CloseCode.SERVICE_RESTART, reason)
+
+    @property
+    def idle_until(self) -> float:
+        """Never: the people behind it are there, even if they say nothing."""
+        return NEVER
+
+    def shed(self) -> str:
+        """Nobody asks this of a connection that is never idle."""
+        raise NotImplementedError
 
     def deadline_passed(self, now: float) -> None:
         """Nothing came for too long, or no answer to our close frame."""

@@ -65,6 +65,15 @@ def trusted_request_id(fields: Fields, peer: ForwardedPeer) -> bytes | None:
     return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
 
 
+def client_address(fields: Fields, peer: ForwardedPeer) -> bytes:
+    """Return the client's address as text: the peer's, or what a trusted peer says whom it speaks for."""
+    if not peer.is_trusted:
+        return peer.address
+    values = [value for name, value in fields.claims if name.lower() == b"x-forwarded-for"]
+    # the last element: the trusted peer has added it, who stands before it is hearsay
+    return (values[-1].rpartition(b",")[2].strip(b" \t") if values else b"") or peer.address
+
+
 def upstream_head(head: RequestHead, framing: RequestFraming, fields: bytes, request_id: bytes) -> bytes:
     """Write the head of the request that goes to the upstream; `fields` are those of `upstream_fields`."""
     return b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (head.method, framing.target, fields, request_id)

@@ -1,50 +1,237 @@
-"""Plain counters of one process, under labels that no client can invent."""
+"""Plain counters of one process, under labels that no client can invent. Pure.
 
+Labels are names of the configuration (listeners, identities, routes), of the code (reasons, outcomes) or of OpenSSL (groups that
+a listener offers). Whatever else a client sends stands under `-`, so that what it makes up costs neither memory here nor series in
+a monitoring system. What is counted for each request is found once and kept as an object with plain attributes: a request pays
+for two look-ups by name and some additions. The parent merges what the workers counted (`merging`).
+"""
+
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from proxy.limits.reasons import request_reason
+from proxy.observe.breaking import BreakingClients
+from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
+
+if TYPE_CHECKING:
+    from proxy.observe.access_log import RequestRecord
+    from proxy.tls.results import Established
+
+NOWHERE: Final = "-"
+"""The label of what belongs to no route or identity."""
+
+# The contexts allow no other one (`tls.context`).
+_TLS_VERSION: Final = "TLSv1.3"
+# A status has three digits.
+_CLASSES: Final = 10
 
 
-class Counters:
-    """Handshakes by outcome, failures by reason, requests by class of status."""
+class ListenerCounters:
+    """What happens on one listener."""
+
+    __slots__ = ("accepted", "handshake_seconds", "open", "statuses")
 
     def __init__(self) -> None:
         """All at nothing."""
-        self._handshakes: Counter[tuple[str, str, str]] = Counter()
-        self._failures: Counter[tuple[str, str]] = Counter()
-        self._requests: Counter[tuple[str, int]] = Counter()
+        self.accepted = 0
+        """Connections that were taken on; those over a limit are failures."""
+        self.open = 0
+        self.statuses = [0] * _CLASSES
+        """Requests by the first digit of their status."""
+        self.handshake_seconds = Histogram(HANDSHAKE_SECONDS)
 
-    def handshake(self, listener: str, identity: str, outcome: str) -> None:
-        """Count a handshake; `identity` is the name of a configured identity, `-` where there is none."""
-        self._handshakes[listener, identity, outcome] += 1
+
+class Traffic:
+    """One direction of the WebSockets of a route."""
+
+    __slots__ = ("bytes", "messages")
+
+    def __init__(self) -> None:
+        """All at nothing."""
+        self.bytes = 0
+        self.messages = 0
+
+
+class RouteCounters:
+    """What happens on one route."""
+
+    __slots__ = (
+        "first_byte_seconds",
+        "from_client",
+        "request_bytes",
+        "response_bytes",
+        "seconds",
+        "statuses",
+        "to_client",
+        "websockets",
+        "websockets_open",
+    )
+
+    def __init__(self) -> None:
+        """All at nothing."""
+        self.statuses = [0] * _CLASSES
+        self.first_byte_seconds = Histogram(REQUEST_SECONDS)
+        self.seconds = Histogram(REQUEST_SECONDS)
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.websockets = 0
+        self.websockets_open = 0
+        self.from_client = Traffic()
+        self.to_client = Traffic()
+
+
+def _no_losses() -> tuple[int, int]:
+    return 0, 0
+
+
+class Counters:
+    """Everything that a worker counts."""
+
+    def __init__(self, log_losses: Callable[[], tuple[int, int]] = _no_losses) -> None:
+        """`log_losses` tells how many lines of the log were lost, and how many attempts to write it failed."""
+        self._log_losses = log_losses
+        self._handshakes: Counter[tuple[str, str, str, str, bool]] = Counter()
+        self._failures: Counter[tuple[str, str]] = Counter()
+        self._listeners: dict[str, ListenerCounters] = {}
+        self._routes: dict[str | None, RouteCounters] = {}
+        self._signing: dict[str, Histogram] = {}
+        self.breaking = BreakingClients()
+        """Clients that the policy `require` would refuse."""
+        self.loop_lag = Histogram(LAG_SECONDS)
+        self.swaps = 0
+        """Generations that took the place of the one before."""
+
+    # -- what is counted
+
+    def listener(self, name: str) -> ListenerCounters:
+        """The counters of a configured listener."""
+        found = self._listeners.get(name)
+        if found is None:
+            found = self._listeners[name] = ListenerCounters()
+        return found
+
+    def route(self, label: str | None) -> RouteCounters:
+        """The counters of a configured route; None for requests that found none."""
+        found = self._routes.get(label)
+        if found is None:
+            found = self._routes[label] = RouteCounters()
+        return found
+
+    def established(self, listener: str, result: "Established", seconds: float) -> None:
+        """Count a handshake that took so long from the accept to its end."""
+        identity = result.identity.name
+        self._handshakes[listener, identity, result.outcome, result.group_name, result.is_resumed] += 1
+        self.listener(listener).handshake_seconds.observe(seconds)
+        if result.signing_seconds is not None:
+            signing = self._signing.get(identity)
+            if signing is None:
+                signing = self._signing[identity] = Histogram(SIGNING_SECONDS)
+            signing.observe(result.signing_seconds)
+
+    def refused(self, listener: str, identity: str | None) -> None:
+        """Count a client that the policy turned away; `identity` is a configured one, None where no name fitted."""
+        self._handshakes[listener, identity or NOWHERE, "refused", NOWHERE, False] += 1
 
     def failure(self, listener: str, reason: str) -> None:
-        """Count a connection that never came to a request."""
+        """Count a connection that never came to a request, or a request that came to nothing, by a reason of the code."""
         self._failures[listener, reason] += 1
 
-    def request(self, listener: str, status: int) -> None:
-        """Count an answered request."""
-        self._requests[listener, status // 100] += 1
+    def request(self, record: "RequestRecord") -> None:
+        """Count a request that was answered or given up. This stands in the way of every request."""
+        route = self._routes.get(record.route) or self.route(record.route)
+        name = record.connection.listener
+        listener = self._listeners.get(name) or self.listener(name)
+        hundreds = record.status // 100
+        route.statuses[hundreds] += 1
+        listener.statuses[hundreds] += 1
+        if record.error is not None:
+            self.failure(name, request_reason(record.status, record.error))
+        first_byte = record.first_byte
+        histogram = route.first_byte_seconds
+        histogram.counts[bisect_left(REQUEST_SECONDS, first_byte)] += 1
+        histogram.sum += first_byte
+        if record.messages is not None:
+            return  # its bytes were counted as they came, and it lasted as long as its client wished
+        duration = record.duration
+        histogram = route.seconds
+        histogram.counts[bisect_left(REQUEST_SECONDS, duration)] += 1
+        histogram.sum += duration
+        route.request_bytes += record.request_bytes
+        route.response_bytes += record.response_bytes
 
-    def snapshot(self) -> dict[str, list[dict[str, str | int]]]:
-        """All counters, for JSON."""
+    # -- what is told
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything, for JSON: rows of text (labels) and numbers, which add up over workers; see `merging`."""
+        dropped, errors = self._log_losses()
+        return {
+            **self._connections(),
+            **self._requests(),
+            "loop_lag": [self.loop_lag.row()],
+            "log": [{"dropped": dropped, "errors": errors}],
+            "swaps": [{"count": self.swaps}],
+            "breaking": self.breaking.snapshot(),
+        }
+
+    def _connections(self) -> dict[str, Any]:
         return {
             "handshakes": [
-                {"listener": listener, "identity": identity, "outcome": outcome, "count": count}
-                for (listener, identity, outcome), count in sorted(self._handshakes.items())
+                {
+                    "listener": listener,
+                    "identity": identity,
+                    "outcome": outcome,
+                    "group": group,
+                    "version": _TLS_VERSION,
+                    "resumed": "true" if resumed else "false",
+                    "count": count,
+                }
+                for (listener, identity, outcome, group, resumed), count in sorted(self._handshakes.items())
             ],
-            "failures": [
-                {"listener": listener, "reason": reason, "count": count}
-                for (listener, reason), count in sorted(self._failures.items())
+            "failures": self._failure_rows(),
+            "connections": [
+                {"listener": name, "accepted": one.accepted, "open": one.open} for name, one in self._listeners.items()
             ],
+            "handshake_seconds": [one.handshake_seconds.row(listener=name) for name, one in self._listeners.items()],
+            "signing_seconds": [one.row(identity=name) for name, one in self._signing.items()],
+            "listener_requests": self._listener_request_rows(),
+        }
+
+    def _requests(self) -> dict[str, Any]:
+        routes = [(label or NOWHERE, one) for label, one in self._routes.items()]
+        return {
             "requests": [
-                {"listener": listener, "status": f"{hundreds}xx", "count": count}
-                for (listener, hundreds), count in sorted(self._requests.items())
+                {"route": label, "status": f"{hundreds}xx", "count": count}
+                for label, one in routes
+                for hundreds, count in enumerate(one.statuses)
+                if count
+            ],
+            "first_byte_seconds": [one.first_byte_seconds.row(route=label) for label, one in routes],
+            "request_seconds": [one.seconds.row(route=label) for label, one in routes],
+            "bytes": [
+                {"route": label, "request": one.request_bytes, "response": one.response_bytes} for label, one in routes
+            ],
+            "websockets": [
+                {"route": label, "count": one.websockets, "open": one.websockets_open} for label, one in routes
+            ],
+            "websocket_traffic": [
+                {"route": label, "direction": direction, "messages": traffic.messages, "bytes": traffic.bytes}
+                for label, one in routes
+                for direction, traffic in (("from_client", one.from_client), ("to_client", one.to_client))
             ],
         }
 
-    def summary(self) -> str:
-        """The totals in a sentence, for a terminal."""
-        outcomes: Counter[str] = Counter()
-        for (_, _, outcome), count in self._handshakes.items():
-            outcomes[outcome] += count
-        handshakes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "none"
-        return f"{self._requests.total()} requests; handshakes: {handshakes}; failures: {self._failures.total()}"
+    def _failure_rows(self) -> list[dict[str, str | int]]:
+        return [
+            {"listener": listener, "reason": reason, "count": count}
+            for (listener, reason), count in sorted(self._failures.items())
+        ]
+
+    def _listener_request_rows(self) -> list[dict[str, str | int]]:
+        return [
+            {"listener": name, "status": f"{hundreds}xx", "count": count}
+            for name, one in sorted(self._listeners.items())
+            for hundreds, count in enumerate(one.statuses)
+            if count
+        ]

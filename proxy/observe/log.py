@@ -17,14 +17,33 @@ class Log:
     def __init__(self, writer: LogWriter, form: LogFormat, *, has_colours: bool) -> None:
         """`has_colours` for a terminal."""
         self._writer = writer
+        self._has_colours = has_colours
+        self._use(form)
+
+    def _use(self, form: LogFormat) -> None:
         self._form = form
         match form:
             case LogFormat.JSON:
                 self._lines: JsonLines | PrettyLines = JsonLines()
             case LogFormat.PRETTY:
-                self._lines = PrettyLines(Console(force_terminal=has_colours, no_color=not has_colours, width=200))
+                self._lines = PrettyLines(
+                    Console(force_terminal=self._has_colours, no_color=not self._has_colours, width=200)
+                )
             case _:
                 assert_never(form)
+
+    def switch(self, descriptor: int, form: LogFormat) -> None:
+        """Write to another descriptor (the log's from now on), in another form."""
+        self._use(form)
+        self._writer.switch(descriptor)
+
+    def close(self, seconds: float) -> bool:
+        """Write what is queued, for `seconds` at most; say whether that was enough. Nothing may be written afterwards."""
+        return self._writer.close(seconds)
+
+    def losses(self) -> tuple[int, int]:
+        """Lines that were dropped or could not be written, and attempts to write that failed, since the start."""
+        return self._writer.dropped + self._writer.unwritten, self._writer.errors
 
     def request(self, record: RequestRecord) -> None:
         """Log a request."""

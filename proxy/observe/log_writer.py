@@ -29,28 +29,25 @@ _ROOM_MILLISECONDS: Final = 100
 class LogWriter:
     """A queue, a thread, a file descriptor."""
 
-    def __init__(self, target: Path | int, queue_lines: int) -> None:
-        """Write to a file that is appended to (made with mode 0600), or to an open descriptor, which is left open.
-
-        Raises `OSError` when the file cannot be opened.
-        """
-        self._path = None if isinstance(target, int) else target
-        self._descriptor = target if isinstance(target, int) else _opened(target)
+    def __init__(self, descriptor: int, queue_lines: int) -> None:
+        """Write to a descriptor, which is the writer's from now on."""
+        self._descriptor = descriptor
         self._piece_bytes = _piece_bytes(self._descriptor)
         self._queue_lines = queue_lines
         self._queue: deque[bytes] = deque()
         self._has_lines = threading.Event()
         self._is_urgent = threading.Event()
         self._is_closing = False
-        self._reopens = False
+        self._next: deque[int] = deque()
         # Whether what was written last is a part of a line.
         self._is_torn = False
-        self._unwritten = 0
         self._reported = 0
         self.dropped = 0
         """Lines that found the queue full."""
+        self.unwritten = 0
+        """Lines that the file did not take."""
         self.errors = 0
-        """Attempts to write or to reopen that failed."""
+        """Attempts to write that failed."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
@@ -69,12 +66,9 @@ class LogWriter:
         if waiting * 2 >= self._queue_lines:
             self._is_urgent.set()
 
-    def reopen(self) -> None:
-        """Open the file of that name again before the next line is written, as it was renamed. Not for a descriptor.
-
-        If that fails, the old file is kept.
-        """
-        self._reopens = True
+    def switch(self, descriptor: int) -> None:
+        """Write to another descriptor, which is the writer's from now on, and close the one before."""
+        self._next.append(descriptor)
         self._wake()
 
     def close(self, seconds: float) -> bool:
@@ -99,14 +93,15 @@ class LogWriter:
             self._has_lines.clear()
             self._is_urgent.clear()
             is_last = self._is_closing
-            if self._reopens:
-                self._reopen()
+            while self._next:
+                os.close(self._descriptor)
+                self._descriptor = self._next.popleft()
+                self._piece_bytes = _piece_bytes(self._descriptor)
             while self._queue:
                 lines = self._piece()
-                self._unwritten += self._write_all(b"".join(lines))
+                self.unwritten += self._write_all(b"".join(lines))
                 self._report_loss()
-        if self._path is not None:
-            os.close(self._descriptor)
+        os.close(self._descriptor)
 
     def _piece(self) -> list[bytes]:
         """Take as many lines as are written at once, one at least."""
@@ -117,7 +112,7 @@ class LogWriter:
         return lines
 
     def _report_loss(self) -> None:
-        lost = self.dropped + self._unwritten
+        lost = self.dropped + self.unwritten
         if lost == self._reported:
             return
         now = datetime.fromtimestamp(time.time(), UTC)  # noqa: TID251 - a thread of its own has no `now` to take
@@ -143,20 +138,9 @@ class LogWriter:
             rest = rest[written:]
         return 0
 
-    def _reopen(self) -> None:
-        self._reopens = False
-        if self._path is None:
-            return
-        try:
-            descriptor = _opened(self._path)
-        except OSError:
-            self.errors += 1
-            return
-        os.close(self._descriptor)
-        self._descriptor = descriptor
 
-
-def _opened(path: Path) -> int:
+def open_log(path: Path) -> int:
+    """Open a file to append to, made with mode 0600 where there is none; the descriptor is the caller's. Raises `OSError`."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 

@@ -1,18 +1,15 @@
 """What a start reports: what is really offered, not what was asked for. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from proxy.tls.capabilities import Capabilities
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerReport:
+class ListenerOffer:
     """What one listener offers."""
 
     name: str
-    addresses: Sequence[str]
     pq: str
     groups: str
     cipher_suites: str
@@ -20,14 +17,39 @@ class ListenerReport:
     """Identity -> algorithms of its credentials."""
 
 
-def ready_event(capabilities: Capabilities, listeners: Sequence[ListenerReport]) -> dict[str, Any]:
-    """The event that says that connections are accepted; `listeners` maps each name to its bound addresses."""
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What a worker serves by, in its own words."""
+
+    openssl: str
+    libssl: str
+    providers: Sequence[str]
+    listeners: Sequence[ListenerOffer]
+
+    def as_json(self) -> dict[str, Any]:
+        """For the channel to the parent."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> Self:
+        """Read what `as_json` wrote."""
+        return cls(**{**facts, "listeners": [ListenerOffer(**one) for one in facts["listeners"]]})
+
+
+Addresses = Mapping[str, Sequence[str]]
+"""The bound addresses of each listener."""
+
+
+def ready_event(offers: Offers, addresses: Addresses, metrics: Sequence[str], workers: int) -> dict[str, Any]:
+    """The event that says that connections are accepted."""
     return {
         "event": "ready",
-        "openssl": capabilities.version,
-        "libssl": capabilities.libssl,
-        "providers": list(capabilities.providers),
-        "listeners": {one.name: list(one.addresses) for one in listeners},
+        "workers": workers,
+        "openssl": offers.openssl,
+        "libssl": offers.libssl,
+        "providers": list(offers.providers),
+        "metrics": list(metrics),
+        "listeners": {one.name: list(addresses[one.name]) for one in offers.listeners},
         "offers": {
             one.name: {
                 "pq": one.pq,
@@ -35,19 +57,20 @@ def ready_event(capabilities: Capabilities, listeners: Sequence[ListenerReport])
                 "cipher_suites": one.cipher_suites,
                 "identities": {name: list(algorithms) for name, algorithms in one.identities.items()},
             }
-            for one in listeners
+            for one in offers.listeners
         },
     }
 
 
-def ready_lines(capabilities: Capabilities, listeners: Sequence[ListenerReport]) -> list[str]:
+def ready_lines(offers: Offers, addresses: Addresses, metrics: Sequence[str], workers: int) -> list[str]:
     """The same for a terminal."""
     lines = [
-        f"OpenSSL {capabilities.version} ({capabilities.libssl}), providers: {', '.join(capabilities.providers)}",
+        f"OpenSSL {offers.openssl} ({offers.libssl}), providers: {', '.join(offers.providers)}; workers: {workers}",
     ]
-    for one in listeners:
-        lines.append(f"listener {one.name}: {', '.join(one.addresses)}  pq = {one.pq}")
+    for one in offers.listeners:
+        lines.append(f"listener {one.name}: {', '.join(addresses[one.name])}  pq = {one.pq}")
         lines.append(f"  groups  {one.groups}")
         lines.append(f"  suites  {one.cipher_suites}")
         lines += [f"  {name}  {', '.join(algorithms)}" for name, algorithms in one.identities.items()]
+    lines += [f"metrics: http://{address}/metrics" for address in metrics]
     return lines

@@ -9,10 +9,10 @@ ServerHello in it. On an error OpenSSL's alert goes out before the connection li
 
 import contextlib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, NamedTuple, Protocol
+from time import perf_counter
+from typing import Final, Protocol
 
 from config.schema import PqPolicy
 from proxy.deadlines import NEVER
@@ -20,12 +20,15 @@ from proxy.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.context import ALPN_PROTOCOLS
-from proxy.tls.groups import GroupPreference, NamedGroup
+from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import HandshakeOutcome, outcome, refuses
+from proxy.tls.policy import breaks_under_require, outcome, refuses
 from proxy.tls.records import ClientHelloReader, HelloError, HelloFailure
+from proxy.tls.results import Established, Failed, FailureReason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+
+__all__ = ["Established", "Failed", "FailureReason", "Handshake", "HandshakeObserver", "HandshakePolicy"]
 
 _ALERT_RECORD: Final = 21
 _ALERT_RECORD_BYTES: Final = 7
@@ -34,20 +37,6 @@ _SAID_FOR_WANT_OF_A_CERTIFICATE: Final = frozenset(
     {AlertDescription.HANDSHAKE_FAILURE, AlertDescription.PROTOCOL_VERSION}
 )
 _OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
-
-
-class FailureReason(StrEnum):
-    """Why a handshake ended without a connection; the detail stands beside it."""
-
-    NOT_TLS = "not_tls"
-    OLD_VERSION = "old_version"
-    MALFORMED_HELLO = "malformed_hello"
-    UNRECOGNIZED_NAME = "unrecognized_name"
-    NO_APPLICATION_PROTOCOL = "no_application_protocol"
-    POLICY = "pq_policy"
-    TLS_ERROR = "tls_error"
-    TIMEOUT = "timeout"
-    CLIENT_LEFT = "client_left"
 
 
 # Nothing is wrong with a client that is only too old, and whoever looks after a proxy wants to know how many there are.
@@ -68,38 +57,6 @@ class HandshakePolicy:
     wire_bytes: int
     alert_context: ssl.SSLContext
     tls_limits: TlsLimits
-
-
-class Established(NamedTuple):
-    """What a finished handshake settled."""
-
-    server_name: str | None
-    identity: ServerIdentity
-    group: NamedGroup | None
-    outcome: HandshakeOutcome
-    is_resumed: bool
-
-    @property
-    def group_name(self) -> str:
-        """The group for logs and upstreams."""
-        return "unknown" if self.group is None else self.group.name
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """Why there is no connection."""
-
-    reason: FailureReason
-    detail: str
-    server_name: str | None
-    offered_groups: Sequence[int]
-    identity: str | None
-    alert: AlertDescription | None
-
-    @property
-    def is_refusal_by_policy(self) -> bool:
-        """Whether the policy on key exchange refused the client."""
-        return self.reason is FailureReason.POLICY
 
 
 class HandshakeObserver(Protocol):
@@ -126,6 +83,7 @@ class Handshake:
         "_reader",
         "_retried",
         "_server_hello",
+        "_signing_seconds",
         "_stream",
         "_tls",
         "_wire_left",
@@ -151,6 +109,7 @@ class Handshake:
         self._identity: ServerIdentity | None = None
         self._server_hello: ServerHello | None = None
         self._retried = False
+        self._signing_seconds: float | None = None
         self._tls: ssl.SSLObject | None = None
         self._over = False
         # what the client may still send behind its ClientHello: a second one, its Finished
@@ -267,26 +226,33 @@ class Handshake:
         bios = self._bios
         bios.incoming.write(data)
         is_finished = True
+        started = perf_counter()
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:
             is_finished = False
         except ssl.SSLError as error:
-            alert = bios.outgoing.read()
-            bios.clear()
-            if alert:
-                self._stream.write(alert)
-            self._fail(FailureReason.TLS_ERROR, error.reason or str(error), _alert_in(alert))
-            self._end()
+            self._step_failed(error)
             return
         flight = bios.outgoing.read()
         if flight and not is_finished:
             self._server_hello = parse_server_flight(flight)
-            self._retried = self._retried or self._server_hello.is_retry
+            if self._server_hello.is_retry:
+                self._retried = True
+            elif not tls.session_reused:
+                self._signing_seconds = perf_counter() - started
         if flight:
             self._stream.write(flight)
         if is_finished:
             self._establish(tls)
+
+    def _step_failed(self, error: ssl.SSLError) -> None:
+        alert = self._bios.outgoing.read()
+        self._bios.clear()
+        if alert:
+            self._stream.write(alert)
+        self._fail(FailureReason.TLS_ERROR, error.reason or str(error), _alert_in(alert))
+        self._end()
 
     def _establish(self, tls: ssl.SSLObject) -> None:
         assert self._hello is not None  # set before the first step
@@ -300,6 +266,8 @@ class Handshake:
             group=None if code_point is None else policy.preference.by_code_point.get(code_point),
             outcome=outcome(policy.pq, policy.preference, self._hello, code_point, retried=self._retried),
             is_resumed=bool(tls.session_reused),
+            signing_seconds=self._signing_seconds,
+            breaks_under_require=breaks_under_require(policy.preference, self._hello),
         )
         self._over = True
         # what came in the same segment as the client's Finished, out of the BIO before anybody else is called

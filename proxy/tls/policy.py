@@ -205,6 +205,11 @@ def refuses(pq: PqPolicy, preference: GroupPreference, hello: ClientHello) -> bo
     return pq is PqPolicy.REQUIRE and preference.quantum_safe_code_points.isdisjoint(hello.supported_groups)
 
 
+def breaks_under_require(preference: GroupPreference, hello: ClientHello) -> bool:
+    """Whether `PqPolicy.REQUIRE` would turn a client away; where no quantum-safe group of ours is on, any group of that kind counts."""
+    return (preference.quantum_safe_code_points or QUANTUM_SAFE_CODE_POINTS).isdisjoint(hello.supported_groups)
+
+
 def outcome(
     pq: PqPolicy, preference: GroupPreference, hello: ClientHello, selected_group: int | None, *, retried: bool
 ) -> HandshakeOutcome:

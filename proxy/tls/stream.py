@@ -130,6 +130,11 @@ class TlsStream:
         """Whether bytes can still be written."""
         return self._raw.is_open and self._ending is None
 
+    @property
+    def waiting_bytes(self) -> int:
+        """What the peer has not acknowledged. A system call."""
+        return len(self._pending) + self._raw.waiting_bytes
+
     # -- reading
 
     def data_received(self, data: memoryview) -> None:
@@ -286,6 +291,12 @@ class TlsStream:
             self._raw.end_at_once()
         else:
             self._raw.end()
+
+    def end_at_once(self) -> None:
+        """Say so and close, without waiting for what the peer says to it: nothing is under way."""
+        if self._ending is None:
+            self._end(_Ending.CLEAN)
+            self._raw.abort()
 
     def abort(self) -> None:
         """Close at once, without flushing."""

@@ -51,3 +51,10 @@ class Keeper(Protocol):
 
     def closed(self, connection: "UpstreamConnection") -> None:
         """It is gone."""
+
+
+class Tunnelling(Protocol):
+    """A connection to a server that became a WebSocket."""
+
+    def drain(self, seconds: float) -> None:
+        """Close it properly, at some moment within `seconds`."""

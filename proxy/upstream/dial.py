@@ -12,11 +12,10 @@ from typing import Final, Protocol
 from config.schema import ServerAddress
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
+from proxy.tcp_options import tune
 from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
-# A keep-alive probe after a minute without traffic finds half-open peers within two.
-KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
@@ -49,17 +48,6 @@ class DialSettings:
     server_name: str
     tls_limits: TlsLimits
     linger: Linger
-
-
-def tune(sock: socket.socket) -> None:
-    """Send small pieces at once, and have the kernel find a peer that went away without a word.
-
-    Connections that a listening socket accepts inherit what is set on it (tcp(7)).
-    """
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in KEEP_ALIVE:
-        sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def dial(

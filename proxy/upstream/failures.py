@@ -16,6 +16,7 @@ class UpstreamFault(Enum):
     RESPONSE_STALLED = (504, "the upstream stopped in the middle of its response")
     MALFORMED = (502, "the upstream's response breaks the rules of HTTP/1.1")
     INFORMATIONAL_FLOOD = (502, "the upstream sent too many informational responses")
+    ALL_DOWN = (503, "no server of the upstream takes requests now")
     NO_ROOM = (503, "the proxy has no resources left to reach the upstream")
 
     @property

@@ -1,22 +1,65 @@
-"""Everything about one `[upstream.NAME]` that can be settled before there is a loop."""
+"""Everything about one `[upstream.NAME]` that can be settled before there is a loop, and the step from there to its pools."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.dial import DialSettings
-from proxy.upstream.pool import PoolResources, Server, ServerLimits, Upstream
+from proxy.upstream.pool import PoolResources, ServerLimits
+from proxy.upstream.server import Server, ServerRules
+from proxy.upstream.upstream import Upstream, UpstreamRules
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamPlan:
-    """How to reach the servers of an upstream, and what they may take."""
+    """How to reach the servers of an upstream, what they may take, and how one is chosen."""
 
     name: str
     dialling: tuple[DialSettings, ...]
+    standing: tuple[ServerRules, ...]
+    """For each of `dialling`."""
     responses: ResponseLimits
     limits: ServerLimits
+    rules: UpstreamRules
 
-    def upstream(self, resources: PoolResources) -> Upstream:
-        """Set up the pools of a loop."""
-        servers = [Server(dialling, self.responses, self.limits, resources) for dialling in self.dialling]
-        return Upstream(self.name, servers)
+
+def upstreams_from(
+    plans: Sequence[UpstreamPlan], resources: PoolResources, previous: Mapping[str, Upstream]
+) -> dict[str, Upstream]:
+    """Set up the upstreams of a loop, in place of the `previous` ones of the same loop, which choose no more from then on.
+
+    A server that is reached in the same way and held to the same limits goes on with its connections, its state and its figures.
+    What has no place any more closes its idle connections and lets those under way come to their end. Never fails: it is made for
+    the moment when the old configuration gives way to the new one.
+    """
+    made = {plan.name: _upstream(plan, resources, previous.get(plan.name)) for plan in plans}
+    kept = {server for upstream in made.values() for server in upstream.servers}
+    for upstream in previous.values():
+        for server in upstream.servers:
+            if server not in kept:
+                server.retire()
+    return made
+
+
+def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream | None) -> Upstream:
+    known = {} if previous is None else {server.name: server for server in previous.servers}
+    servers = []
+    for dialling, rules in zip(plan.dialling, plan.standing, strict=True):
+        before = known.get(str(dialling.address))
+        if before is not None and _reached(before) == (dialling, plan.responses, plan.limits):
+            server = before
+            server.follow(rules)
+        else:
+            server = Server(dialling, plan.responses, plan.limits, rules, resources)
+            if before is not None:
+                server.succeed(before)
+            elif previous is not None:
+                server.begin_slowly()  # beside others that are warm
+        if plan.rules.recovery_seconds is None:
+            server.check_told(is_up=True)  # nobody checks it any more
+        servers.append(server)
+    return Upstream(plan.name, servers, plan.rules, resources.io.loop.time)
+
+
+def _reached(server: Server) -> tuple[DialSettings, ResponseLimits, ServerLimits]:
+    return server.dialling, server.responses, server.limits

@@ -1,12 +1,11 @@
-"""Connections to the servers of one upstream: reuse, bounded dialling, bounded waiting, one server after the other.
+"""Connections to one server: reuse, bounded dialling, bounded waiting.
 
 `acquire` never waits: the borrower is called back, at once where an idle connection is at hand.
 """
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy.deadlines import NEVER, Deadlines
 from proxy.http.responses import ResponseReader
@@ -52,12 +51,13 @@ class PoolResources:
 class _Waiting:
     """A borrower in the queue. Watched by the deadlines."""
 
-    __slots__ = ("borrower", "deadline", "server")
+    __slots__ = ("borrower", "deadline", "server", "since")
 
-    def __init__(self, server: "Server", borrower: Borrower, deadline: float) -> None:
+    def __init__(self, server: "Pool", borrower: Borrower, since: float, seconds: float) -> None:
         self.server = server
         self.borrower = borrower
-        self.deadline = deadline
+        self.since = since
+        self.deadline = since + seconds
 
     def deadline_passed(self, now: float) -> None:
         del now
@@ -65,65 +65,85 @@ class _Waiting:
         self.server.give_up(self)
 
 
-class Server:
-    """The connections to one server."""
+class Pool:
+    """The connections to one server. What it is told about them goes to `dialled`; it keeps none unless `keeps_idle`."""
 
     def __init__(
         self, dialling: DialSettings, responses: ResponseLimits, limits: ServerLimits, resources: PoolResources
     ) -> None:
         """Nothing is dialled before the first request."""
         self.name = str(dialling.address)
-        self._dialling = dialling
-        self._responses = responses
+        self.dialling: Final = dialling
+        self.responses: Final = responses
+        self.limits: Final = limits
         self._reader = ResponseReader()
-        self._limits = limits
         self._resources = resources
+        self._clock = resources.io.loop.time
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
         self._dials = 0
         self._queue: deque[_Waiting] = deque()
+        self.requests = 0
+        self.wait_seconds = 0.0
 
     def __repr__(self) -> str:
         """Show the state in numbers."""
-        return f"<Server {self.name} open={len(self._open)} idle={len(self._idle)} dialling={self._dials} waiting={len(self._queue)}>"
+        return f"<{type(self).__name__} {self.name} open={len(self._open)} idle={len(self._idle)} dialling={self._dials} waiting={len(self._queue)}>"
 
     @property
-    def load(self) -> int:
+    def exchanges(self) -> int:
         """Exchanges under way or waiting."""
         return len(self._open) - len(self._idle) + self._dials + len(self._queue)
 
+    @property
+    def keeps_idle(self) -> bool:
+        """Whether a connection that is not needed now may be needed again."""
+        return True
+
+    def dialled(self, fault: UpstreamFault | None) -> None:
+        """A connection was made, or there was a fault."""
+
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection, or dial one, or queue the borrower; refuse when the queue is full."""
+        self.requests += 1
         while self._idle:
             connection = self._idle.pop()  # the one used last: the server is least likely to have closed it
             if connection.is_idle:
                 borrower.upstream_acquired(connection)
                 return
-        if len(self._open) + self._dials < self._limits.connections:
-            self._dials += 1
-            self._resources.tasks.start(self._dial(borrower))
+        if self._has_room:
+            self._start_dial(borrower)
         elif self._has_room_to_wait():
-            waiting = _Waiting(self, borrower, self._resources.io.loop.time() + self._limits.wait_seconds)
+            waiting = _Waiting(self, borrower, self._clock(), self.limits.wait_seconds)
             self._queue.append(waiting)
             self._resources.deadlines.watch(waiting)
         else:
             borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, self.name))
 
+    @property
+    def _has_room(self) -> bool:
+        return len(self._open) + self._dials < self.limits.connections
+
+    def _start_dial(self, borrower: Borrower) -> None:
+        self._dials += 1
+        self._resources.tasks.start(self._dial(borrower))
+
     def _has_room_to_wait(self) -> bool:
         """Whether one more may wait. Those whose clients left meanwhile keep nobody out."""
-        if len(self._queue) >= self._limits.waiting:
+        if len(self._queue) >= self.limits.waiting:
             for waiting in [one for one in self._queue if not one.borrower.is_waiting]:
                 self._queue.remove(waiting)
-                self._resources.deadlines.forget(waiting)
-        return len(self._queue) < self._limits.waiting
+                self._waited(waiting)
+        return len(self._queue) < self.limits.waiting
 
     async def _dial(self, borrower: Borrower) -> None:
         resources = self._resources
-        connection = UpstreamConnection(self, self._responses, self._reader, resources.io.loop.time)
+        connection = UpstreamConnection(self, self.responses, self._reader, self._clock)
         try:
-            connection.stream = await dial(resources.io, self._dialling, connection)
+            connection.stream = await dial(resources.io, self.dialling, connection)
         except UpstreamFailure as failure:
             self._dials -= 1
+            self.dialled(failure.fault)
             if borrower.is_waiting:
                 borrower.upstream_unavailable(failure)
             self._serve_queue()
@@ -137,6 +157,7 @@ class Server:
                 self._serve_queue()
             raise
         self._dials -= 1
+        self.dialled(None)
         self._open.add(connection)
         resources.deadlines.watch(connection)
         connection.stream.resume_reading()
@@ -148,7 +169,7 @@ class Server:
     def give_up(self, waiting: _Waiting) -> None:
         """Answer a borrower that waited too long."""
         self._queue.remove(waiting)
-        self._resources.deadlines.forget(waiting)
+        self._waited(waiting)
         if waiting.borrower.is_waiting:
             waiting.borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, self.name))
 
@@ -157,8 +178,10 @@ class Server:
         borrower = self._next_waiting() if self._queue else None
         if borrower is not None:
             borrower.upstream_acquired(connection)
-        else:
+        elif self.keeps_idle:
             self._idle.append(connection)
+        else:
+            connection.close_idle()
 
     def closed(self, connection: UpstreamConnection) -> None:
         """Forget the connection; whoever waits may dial in its place."""
@@ -169,39 +192,24 @@ class Server:
         self._serve_queue()
 
     def _serve_queue(self) -> None:
-        borrower = self._next_waiting()
+        borrower = self._next_waiting() if self._has_room else None
         if borrower is not None:
-            self.acquire(borrower)
+            self._start_dial(borrower)
 
     def _next_waiting(self) -> Borrower | None:
         while self._queue:
             waiting = self._queue.popleft()
-            self._resources.deadlines.forget(waiting)
+            self._waited(waiting)
             if waiting.borrower.is_waiting:
                 return waiting.borrower
         return None
+
+    def _waited(self, waiting: _Waiting) -> None:
+        self._resources.deadlines.forget(waiting)
+        self.wait_seconds += self._clock() - waiting.since
 
     def close_idle(self) -> None:
         """Close what nobody uses."""
         for connection in list(self._idle):
             connection.close_idle()
         self._idle.clear()
-
-
-class Upstream:
-    """The servers of one `[upstream.NAME]`; a request goes to the one with the fewest exchanges under way."""
-
-    def __init__(self, name: str, servers: Sequence[Server]) -> None:
-        """`servers` are tried in order of their load, each once at most for a request."""
-        self.name = name
-        self.servers = tuple(servers)
-        self._turn = 0
-
-    def choose(self, tried: Sequence[Server] = ()) -> Server | None:
-        """Pick the least loaded server that was not tried yet, in turn among equals; None when all were tried."""
-        count = len(self.servers)
-        if count == 1:
-            return None if tried else self.servers[0]
-        self._turn += 1
-        in_turn = (self.servers[(self._turn + i) % count] for i in range(count))
-        return min((one for one in in_turn if one not in tried), key=lambda one: one.load, default=None)

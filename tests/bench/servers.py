@@ -79,6 +79,8 @@ _PROXY = """
 """
 
 _PLEXIGATE = """
+workers = 1
+admin.socket = "plexigate.sock"
 [listener.public]
 bind = "127.0.0.1:0"
 groups = [["X25519MLKEM768"], ["X25519"]]
@@ -91,6 +93,10 @@ servers = ["http://127.0.0.1:{backend}"]
 [[route]]
 host = "localhost"
 upstream = "backend"
+[limits]
+# all of its clients have one address
+handshakes_per_second_per_address = 1_000_000.0
+handshake_burst_per_address = 1_000_000
 [log]
 file = "plexigate.log"
 """

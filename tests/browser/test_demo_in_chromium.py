@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.devtools import Browser, Tab, chromium, trust
+from tests.configurations import process
 from tests.programs import chat_address, plexigate_listeners, program
 
 DEMO = Path(__file__).parents[2] / "docker" / "demo"
@@ -47,7 +48,9 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
     trust(home, certificates / "ca.pem")
     plexigate = str(Path(sys.executable).with_name("plexigate"))
     with program([sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0"], chat_address) as chat:
-        configuration.write_text(CONFIGURATION.format(chat=chat.ready))
+        configuration.write_text(
+            process(configuration.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat.ready)
+        )
         with program([plexigate, "run", str(configuration)], plexigate_listeners) as proxy:
             port = proxy.ready["public"][0].rpartition(":")[2]
             yield Demo(f"https://localhost:{port}/", home)

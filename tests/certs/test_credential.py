@@ -1,6 +1,7 @@
 """A chain and the key that fits it."""
 
 import ssl
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from certs.credential import (
     CertificateUnsupported,
     KeyDoesNotFit,
     LeafNotFirst,
+    content_digest,
     examine,
     load_credential,
+    reexamine,
 )
 from certs.errors import CredentialError, Part
 from certs.keys.software import KeyEncrypted, KeyUnsupported, SoftwareKey
@@ -161,3 +164,33 @@ def test_no_text_about_a_credential_has_content_of_its_key(tmp_path: Path) -> No
     swapped = examine(key, certificate, NOW)
     texts += [str(one) + repr(one) for one in swapped.errors] + [repr(swapped)]
     assert not any(line in text for line in secret for text in texts)
+
+
+class TestKnown:
+    """A credential whose content was examined before."""
+
+    def test_digest_is_that_of_both_files_and_tells_them_apart(self, tmp_path: Path) -> None:
+        certificate, key = tmp_path / "certificate", tmp_path / "key"
+        found = set()
+        for contents in ((b"ab", b"c"), (b"a", b"bc"), (b"abc", b""), (b"c", b"ab")):
+            certificate.write_bytes(contents[0])
+            key.write_bytes(contents[1])
+            found.add(content_digest(certificate, key))
+        assert len(found) == 4
+        assert None not in found
+        key.unlink()
+        assert content_digest(certificate, key) is None
+
+    def test_only_time_can_have_made_it_unusable(self, tmp_path: Path) -> None:
+        certificate, key = write(tmp_path, "chat", LEAF, MIDDLE, ROOT)
+        known = load_credential(certificate, key, NOW)
+        assert isinstance(known.key, SoftwareKey)
+        elsewhere = replace(known.key, pem_path=tmp_path / "elsewhere.key")
+        again = reexamine(known, tmp_path / "elsewhere.pem", elsewhere, NOW)
+        assert again.errors == ()
+        assert again.credential is not None
+        assert (again.credential.certificate_path, again.credential.key) == (tmp_path / "elsewhere.pem", elsewhere)
+        assert again.credential.digest == known.digest == content_digest(certificate, key)
+        late = reexamine(known, certificate, elsewhere, NOW + timedelta(days=10_000))
+        assert late.credential is None
+        assert {type(error) for error in late.errors} == {CertificateExpired}

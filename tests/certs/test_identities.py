@@ -189,3 +189,36 @@ def test_problems_of_an_upstream_s_files_name_their_keys(tmp_path: Path) -> None
         'upstream.chat.key: found "none.key", which cannot be read (No such file or directory)',
     ]
     assert loaded.upstreams == {}
+
+
+class TestKnown:
+    """What was examined before is not examined again."""
+
+    def test_same_content_is_known_by_its_digest(self, tmp_path: Path) -> None:
+        write(tmp_path, "chat", CHAT)
+        before = credentials(tmp_path, SINGLE)
+        after = load_credentials(load(tmp_path / "plexigate.toml"), NOW, before.by_digest)
+        (one,), (other,) = before.identities["chat"], after.identities["chat"]
+        assert one.chain is other.chain
+        assert (one.digest, other.key_pem_path) == (other.digest, tmp_path / "chat.key")
+
+    def test_other_content_is_examined(self, tmp_path: Path) -> None:
+        write(tmp_path, "chat", CHAT)
+        before = credentials(tmp_path, SINGLE)
+        write(tmp_path, "chat", issue("chat", private_key("ecdsa-p256", 7), names=["chat.example.org"]))
+        after = load_credentials(load(tmp_path / "plexigate.toml"), NOW, before.by_digest)
+        assert before.identities["chat"][0].digest != after.identities["chat"][0].digest
+        (tmp_path / "chat.key").write_text("no key")
+        assert load_credentials(load(tmp_path / "plexigate.toml"), NOW, before.by_digest).identities["chat"] == ()
+
+    def test_time_is_judged_anew_and_warnings_are_repeated(self, tmp_path: Path) -> None:
+        write(
+            tmp_path,
+            "chat",
+            issue("chat", private_key("ecdsa-p256"), names=["chat.example.org"], valid=(NOW - DAY, NOW + DAY)),
+        )
+        before = credentials(tmp_path, SINGLE)
+        again = load_credentials(load(tmp_path / "plexigate.toml"), NOW, before.by_digest)
+        assert again.problems == before.problems != ()
+        late = load_credentials(load(tmp_path / "plexigate.toml"), NOW + 2 * DAY, before.by_digest)
+        assert [problem.key for problem in late.problems if problem.is_error] == ["identity.chat.certificate"]

@@ -229,3 +229,17 @@ def test_any_text_is_parsed_or_refused(parse: Callable[[object], object], text: 
     except Refused:
         return
     assert parse(str(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "authority"),
+    [
+        ("http://a", "a"),
+        ("http://a:443", "a:443"),
+        ("https://a:443", "a"),
+        ("https://[::1]:8443", "[::1]:8443"),
+        ("unix:/run/a.sock", "localhost"),
+    ],
+)
+def test_authority_of_a_server(text: str, authority: str) -> None:
+    assert parse_server(text).authority == authority

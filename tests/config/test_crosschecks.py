@@ -119,8 +119,29 @@ def test_an_unused_upstream_is_only_said() -> None:
 
 def test_a_server_stands_once_in_its_upstream() -> None:
     text = GOOD.replace('"http://127.0.0.1:8000"', '"http://chat", "http://a", "HTTP://Chat:80"')
-    assert check(text) == ['f: upstream.chat.servers[2]: found "http://chat" again; allowed: each server once']
+    assert check(text) == [
+        'f: upstream.chat.servers[2]: found "http://chat" again; allowed: each server once: its weight says how much it gets'
+    ]
     assert check(text, ("upstream", "chat", "servers", 0))[0].startswith("f: upstream.chat.servers[3]")
+
+
+def test_each_upstream_has_a_cookie_of_its_own() -> None:
+    def text(*names: str) -> str:
+        return GOOD + "".join(
+            f'[upstream.u{number}]\nservers = ["http://a"]\nbalance = "sticky-cookie"\n'
+            f'[upstream.u{number}.cookie]\nsecret = "s"\n{name}'
+            for number, name in enumerate(names)
+        )
+
+    found = [
+        problem
+        for problem in check(text('name = "a"\n', 'name = "a"\n', 'name = "b"\n', "", ""))
+        if "cookie" in problem
+    ]
+    assert found == [
+        'f: upstream.u1.cookie.name: found "a", which upstream.u0.cookie.name has already; '
+        "allowed: a cookie of its own for each upstream: they would replace each other"
+    ]
 
 
 def test_a_route_leads_to_an_upstream() -> None:
@@ -187,3 +208,40 @@ def test_a_provider_is_loaded_once() -> None:
     assert check(GOOD + '[openssl]\nproviders = ["a", "b", "a"]\n') == [
         'f: openssl.providers[2]: found "a" again; allowed: each provider once'
     ]
+
+
+@pytest.mark.parametrize(
+    ("smaller", "larger", "value"),
+    [
+        ("connections_per_address", "connections", 2_000),
+        ("handshakes_per_address", "handshakes_in_flight", 500),
+        ("handshakes_in_flight", "connections", 3_000),
+        ("handshakes_per_address", "connections_per_address", 150),
+        ("client_hello_bytes", "client_hello_wire_bytes", 500_000),
+        ("header_bytes", "head_bytes", 40_000),
+        ("target_bytes", "head_bytes", 33_000),
+        ("chunk_line_bytes", "chunk_overhead_bytes", 20_000),
+    ],
+)
+def test_a_limit_that_another_one_makes_pointless_is_only_said(smaller: str, larger: str, value: int) -> None:
+    text = GOOD + f"[limits]\n{smaller} = {value}\n{larger} = "
+    assert check(f"{text}{value}\n") == []
+    problems = check(f"{text}{value - 1}\n")
+    assert problems == [
+        f"f: limits.{smaller}: warning: found {value:_}; "
+        f"better: at most {larger}, which is {value - 1:_}: it is reached first, and this limit never"
+    ]
+    assert check(f"{text}{value - 1}\n", ("limits", larger)) == []
+
+
+def test_limits_of_a_listener_are_compared_with_what_it_takes_from_the_general_ones() -> None:
+    own = "[listener.public.limits]\n{}\n"
+    assert check(GOOD + own.format("connections_per_address = 20_000")) == []
+    for line in ("connections_per_address = 20_001", "connections = 900\nhandshakes_in_flight = 9"):
+        (problem, *_) = check(GOOD + own.format(line))
+        assert problem.startswith("f: listener.public.limits.connections_per_address: warning: found ")
+
+
+def test_what_is_wrong_with_the_general_limits_is_not_said_of_each_listener() -> None:
+    text = GOOD + "[limits]\nconnections_per_address = 30_000\n[listener.public.limits]\nhandshakes_per_address = 5\n"
+    assert [problem.split(":")[1] for problem in check(text)] == [" limits.connections_per_address"]

@@ -3,22 +3,26 @@
 import pytest
 from pydantic import ValidationError
 
-from config.limits import LimitsConfig
+from config.limits import LimitsConfig, ListenerLimitsConfig
 
 
 def test_every_limit_has_bounds_around_its_default() -> None:
     for name, field in LimitsConfig.model_fields.items():
         bounds = {kind: getattr(item, kind) for item in field.metadata for kind in ("ge", "le") if hasattr(item, kind)}
-        assert bounds["ge"] <= field.default <= bounds["le"], name
+        assert bounds["ge"] < bounds["le"], name
+        assert field.default is None or bounds["ge"] <= field.default <= bounds["le"], name
 
 
 def test_the_unit_is_in_the_name() -> None:
-    units = ("_bytes", "_seconds", "_hours", "_count", "_lines", "_minute", "_fragments")
+    units = ("_bytes", "_seconds", "_hours", "_count", "_lines", "_minute", "_fragments", "bytes_per_second")
     counted = {
         "connections",
         "connections_per_address",
         "handshakes_in_flight",
         "handshakes_per_address",
+        "handshakes_per_second_per_address",
+        "handshake_burst_per_address",
+        "descriptor_reserve",
         "early_responses",
     }
     assert {name for name in LimitsConfig.model_fields if not name.endswith(units)} == counted
@@ -32,6 +36,8 @@ def test_a_hello_of_one_byte_records_fits_on_the_wire() -> None:
 @pytest.mark.parametrize("name", LimitsConfig.model_fields)
 @pytest.mark.parametrize("value", [-1, "5", True, float("nan"), float("inf"), None, 1 << 200])
 def test_other_values_are_refused(name: str, value: object) -> None:
+    if (name, value) == ("memory_bytes", None):
+        return  # which is its default
     with pytest.raises(ValidationError):
         LimitsConfig.model_validate({name: value})
 
@@ -40,3 +46,18 @@ def test_seconds_may_be_whole_numbers_and_bytes_may_not_be_broken() -> None:
     assert LimitsConfig.model_validate({"head_seconds": 3}).head_seconds == 3.0
     with pytest.raises(ValidationError):
         LimitsConfig.model_validate({"head_bytes": 4_096.0})
+
+
+def test_a_listener_has_what_it_says_itself_and_else_the_same() -> None:
+    general = LimitsConfig(connections=500, handshakes_per_address=7)
+    own = ListenerLimitsConfig(connections=30, handshakes_per_second_per_address=0.5)
+    limits = general.for_listener(own)
+    assert (limits.connections, limits.handshakes_per_address, limits.handshakes_per_second_per_address) == (30, 7, 0.5)
+    assert general.for_listener(ListenerLimitsConfig()) == general
+    assert general.connections == 500
+
+
+def test_limits_of_a_listener_have_the_bounds_of_the_general_ones() -> None:
+    for name, field in ListenerLimitsConfig.model_fields.items():
+        assert str(field.metadata) == str(LimitsConfig.model_fields[name].metadata)
+        assert field.default is None

@@ -22,3 +22,10 @@ def test_problems_name_file_and_key() -> None:
     )
     assert str(LOADED.warning(("log",), "a", "b")) == "/etc/plexigate/chat.toml: log: warning: found a; better: b"
     assert LOADED.key("log", "file") == "log.file"
+
+
+def test_file_may_really_be_elsewhere() -> None:
+    loaded = LoadedConfig(Config(), Path("/etc/plexigate.toml"), files={Path("/etc/chat.key"): Path("/proc/self/fd/5")})
+    assert loaded.resolve("chat.key") == Path("/proc/self/fd/5")
+    assert loaded.resolve("/etc/chat.key") == Path("/proc/self/fd/5")
+    assert loaded.resolve("other.key") == Path("/etc/other.key")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config.loader import load, survey
+from config.loader import accepted, load, parsed, read_file, survey
 from config.problems import ConfigError
 
 GOOD = """
@@ -202,3 +202,13 @@ def test_any_document_is_surveyed_to_the_end(path: Path, lines: list[int], value
     result = survey(path)
     assert result.loaded is not None
     assert len(set(map(str, result.problems))) == len(result.problems)
+
+
+def test_content_that_was_read_before_is_judged_as_the_file(path: Path) -> None:
+    path.write_text(GOOD)
+    content = read_file(path)
+    path.unlink()
+    assert accepted(content, path).config == parsed(content, path, {}).config
+    with pytest.raises(ConfigError) as caught:
+        accepted(content.replace(b"[listener", b"mistake = 1\n[listener", 1), path)
+    assert [problem.key for problem in caught.value.problems] == ["mistake"]

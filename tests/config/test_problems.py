@@ -101,3 +101,9 @@ def test_content_of_a_key_is_not_shown(secret: str) -> None:
 
 def test_a_path_is_no_key_material() -> None:
     assert not is_key_material("/etc/plexigate/My-chat.example.org-private-key-2026-2027.pem")
+
+
+@pytest.mark.parametrize("severity", Severity)
+def test_travels_as_json(severity: Severity) -> None:
+    problem = Problem("plexigate.toml", "listener.public.bind[0]", "nonsense", "an address", severity)
+    assert Problem.from_json(problem.as_json()) == problem

@@ -69,6 +69,24 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
             '[[route]]\nhost = "a"\nupstream = "a"\nbody_bytes = -1',
             "f: route[0].body_bytes: found -1; allowed: a whole number from 0 to 1_099_511_627_776",
         ),
+        (
+            '[upstream.a]\nservers = ["http://a", "b"]',
+            'f: upstream.a.servers[1]: found "b"; allowed: an address such as "http://127.0.0.1:8000", '
+            '"https://chat.internal" or "unix:/run/chat.sock"',
+        ),
+        (
+            '[upstream.a]\nservers = [{ address = "http://a", weight = 0 }]',
+            "f: upstream.a.servers[0].weight: found 0; allowed: a whole number from 1 to 1_000 (default 1)",
+        ),
+        (
+            '[upstream.a]\nservers = ["http://a"]\n[upstream.a.health]\npath = "/"\nrise = 0',
+            "f: upstream.a.health.rise: found 0; allowed: a whole number from 1 to 1_000 (default 2)",
+        ),
+        (
+            '[upstream.a]\nservers = ["http://a"]\n[upstream.a.ejection]\nerror = 5',
+            'f: upstream.a.ejection.error: found an unknown key (did you mean "errors"?); allowed: one of '
+            "base_seconds, connect_failures, errors, errors_seconds, max_seconds, most_percent",
+        ),
         ("route = 5", "f: route: found 5; allowed: a list in brackets"),
         ("[log]\nquery = 1", "f: log.query: found 1; allowed: true or false"),
         ("[log]\nfile = 2026-01-02", "f: log.file: found the date or time 2026-01-02; allowed: text in quotes"),
@@ -88,11 +106,11 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
         (
             "[listeners.a]",
             'f: listeners: found an unknown key (did you mean "listener"?); '
-            "allowed: one of identity, limits, listener, log, openssl, route, upstream",
+            f"allowed: one of {', '.join(sorted(Config.model_fields))}",
         ),
         (
             '[[route]]\nhost = "a"\nupstream = "b"\n[[route]]\nhost = "a"\nupstream = "b"\nuptream = "c"',
-            'f: route[1].uptream: found an unknown key (did you mean "upstream"?); allowed: one of body_bytes, host, path, pq, upstream',
+            'f: route[1].uptream: found an unknown key (did you mean "upstream"?); allowed: one of body_bytes, host, path, pq, rate, upstream',
         ),
     ],
 )

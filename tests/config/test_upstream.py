@@ -1,9 +1,11 @@
 """The shape of an upstream's table."""
 
+from typing import Any
+
 import pytest
 
 from config.addresses import ServerAddress
-from config.upstream import UpstreamConfig
+from config.upstream import Balance, HashKind, HashSource, SameSite, UpstreamConfig
 from tests.config.test_schema import UPSTREAM, refused
 
 
@@ -17,7 +19,7 @@ def test_an_upstream_over_tls_may_say_whom_to_trust_and_who_it_is() -> None:
             "key": "proxy.key",
         }
     )
-    assert upstream.servers == (
+    assert tuple(server.address for server in upstream.servers) == (
         ServerAddress("https", "chat.internal", 443),
         ServerAddress("unix", path="/run/chat.sock"),
     )
@@ -37,7 +39,82 @@ def test_an_upstream_over_tls_may_say_whom_to_trust_and_who_it_is() -> None:
         ({"connections": 0}, "connections"),
         ({"waiting": -1}, "waiting"),
         ({"connect_seconds": 0}, "connect_seconds"),
+        ({"servers": [{"address": "http://a", "weight": 0}]}, "weight"),
+        ({"servers": [{"weight": 2}]}, "address"),
+        ({"servers": [5]}, "servers"),
+        ({"balance": "random"}, "balance"),
+        ({"balance": "consistent-hash"}, "hash_on"),
+        ({"hash_on": "address"}, 'hash_on only with balance "consistent-hash"'),
+        ({"balance": "consistent-hash", "hash_on": "header:"}, '"header:NAME"'),
+        ({"balance": "consistent-hash", "hash_on": "header:a b"}, '"header:NAME"'),
+        ({"balance": "consistent-hash", "hash_on": "path"}, '"header:NAME"'),
+        ({"balance": "consistent-hash", "hash_on": 5}, '"header:NAME"'),
+        ({"balance": "sticky-cookie"}, "[upstream.NAME.cookie]"),
+        ({"cookie": {"secret": "s"}}, 'cookie only with balance "sticky-cookie"'),
+        ({"balance": "sticky-cookie", "cookie": {}}, "secret"),
+        ({"balance": "sticky-cookie", "cookie": {"secret": "s", "name": "a=b"}}, "name"),
+        ({"balance": "sticky-cookie", "cookie": {"secret": "s", "same_site": "Lax"}}, "same_site"),
+        ({"health": {}}, "path"),
+        ({"health": {"path": "healthz"}}, "path"),
+        ({"health": {"path": "/a b"}}, "path"),
+        ({"health": {"path": "/a#b"}}, "path"),
+        ({"health": {"path": "/", "statuses": [299, 200]}}, "[200, 299]"),
+        ({"health": {"path": "/", "statuses": [200]}}, "[200, 299]"),
+        ({"health": {"path": "/", "statuses": 200}}, "[200, 299]"),
+        ({"health": {"path": "/", "statuses": [0, 200]}}, "[200, 299]"),
+        ({"health": {"path": "/", "jitter": 1.0}}, "jitter"),
+        ({"health": {"path": "/", "rise": 0}}, "rise"),
+        ({"ejection": {"base_seconds": 10.0, "max_seconds": 5.0}}, "max_seconds"),
+        ({"ejection": {"most_percent": 100}}, "most_percent"),
+        ({"retry_percent": -1.0}, "retry_percent"),
     ],
 )
 def test_other_upstreams_are_refused(change: dict[str, object], text: str) -> None:
     assert text in refused(UpstreamConfig, {**UPSTREAM, **change})
+
+
+def upstream(**settings: Any) -> UpstreamConfig:
+    """An upstream with these settings."""
+    return UpstreamConfig.model_validate({**UPSTREAM, **settings})
+
+
+def test_a_server_with_a_weight_is_a_table() -> None:
+    servers = upstream(servers=["http://a", {"address": "http://b", "weight": 3}, {"address": "unix:/c"}]).servers
+    assert [(str(server.address), server.weight) for server in servers] == [
+        ("http://a", 1),
+        ("http://b", 3),
+        ("unix:/c", 1),
+    ]
+    parsed = ServerAddress("http", "a", 80)
+    assert upstream(servers=[parsed]).servers[0].address is parsed
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("address", HashSource(HashKind.ADDRESS)),
+        ("header:X-Room", HashSource(HashKind.HEADER, "X-Room")),
+        ("cookie:room", HashSource(HashKind.COOKIE, "room")),
+    ],
+)
+def test_what_is_hashed(text: str, source: HashSource) -> None:
+    assert upstream(balance="consistent-hash", hash_on=text).hash_on == source
+    assert upstream(balance="consistent-hash", hash_on=source).hash_on == source
+    assert str(source) == text
+
+
+def test_sticky_cookie_has_defaults_for_all_but_its_secret() -> None:
+    cookie = upstream(balance="sticky-cookie", cookie={"secret": "sticky.key"}).cookie
+    assert cookie is not None
+    assert (cookie.name, cookie.seconds, cookie.same_site) == (None, 86_400, SameSite.LAX)
+
+
+def test_statuses_and_path_of_a_check() -> None:
+    health = upstream(health={"path": "/a?b=%20&c", "statuses": [200, 204], "host": "Chat.Internal"}).health
+    assert health is not None
+    assert (health.path, health.statuses, health.host) == ("/a?b=%20&c", (200, 204), "chat.internal")
+
+
+def test_servers_are_ejected_and_balanced_by_default_and_not_checked() -> None:
+    made = upstream()
+    assert (made.balance, made.health, made.ejection.connect_failures) == (Balance.LEAST_CONNECTIONS, None, 5)

@@ -68,8 +68,8 @@ def test_configuration_of_compose_names_its_ports_services_and_volume() -> None:
     assert f'"127.0.0.1:8443:{bind.port}"' in COMPOSE
     assert f"\nEXPOSE {bind.port}\n" in DOCKERFILE
     (server,) = CONFIG.upstream["chat"].servers
-    assert server.host in SERVICES
-    assert f'command: ["--bind", "0.0.0.0:{server.port}"]' in COMPOSE
+    assert server.address.host in SERVICES
+    assert f'command: ["--bind", "0.0.0.0:{server.address.port}"]' in COMPOSE
     (credential,) = CONFIG.identity["demo"].credentials
     assert {Path(credential.certificate).parent, Path(credential.key).parent} == {Path("/certificates")}
 

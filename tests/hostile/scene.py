@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.certs.authority import issue, private_key, write
+from tests.configurations import process
 from tests.hostile.client import Address, Client, Cut, End
 from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
+from tests.integration.stage import workers_of
 from tests.programs import plexigate_listeners, program
 
 DOORS = ("chat", "vault")
@@ -167,10 +169,10 @@ def proxy(
     for identity, names in NAMES.items():
         text += f'[identity.{identity}]\nnames = {json.dumps(names)}\ncertificate = "{identity}.pem"\nkey = "{identity}.key"\n'
     configuration = directory / f"{len(list(directory.glob('*.toml')))}.toml"
-    configuration.write_text(text)
+    configuration.write_text(process(configuration.with_suffix(".sock")) + text)
     with program([sys.executable, "-m", "proxy.start", "run", str(configuration)], plexigate_listeners) as running:
         yield Proxy(
-            running.pid,
+            workers_of(running.pid)[0],
             {name: Address(int(bound.rpartition(":")[2]), trusted) for name, (bound, *_) in running.ready.items()},
             running.output,
         )

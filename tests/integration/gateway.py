@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.certificates import Authority
-from tests.configurations import identity, limits, listener
+from tests.configurations import identity, limits, listener, process
 from tests.hostile.client import Address, Client
 from tests.integration.upstreams import Peer, ScriptedServer
 from tests.programs import Program, plexigate_listeners, program
@@ -192,7 +192,9 @@ def gateway(
     """Run a proxy in front of an upstream, or of what is at a URL."""
     url = upstream if isinstance(upstream, str) else upstream.url
     configuration = directory / f"gateway-{len(list(directory.glob('gateway-*.toml')))}.toml"
-    configuration.write_text(listeners + trust.identities() + routes(url) + limits(limit or {}))
+    configuration.write_text(
+        process(configuration.with_suffix(".sock")) + listeners + trust.identities() + routes(url) + limits(limit or {})
+    )
     with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, environment) as running:
         yield Gateway(running, trust)
 

@@ -14,8 +14,11 @@ from typing import Any
 
 import requests
 
+from tests.bench.usage import processes
 from tests.certificates import Authority, CertificateFiles
+from tests.configurations import process
 from tests.hostile.client import Address, Client
+from tests.integration.admin import Admin
 from tests.programs import Program, plexigate_listeners, program
 
 PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
@@ -28,11 +31,27 @@ class Site:
 
     program: Program[dict[str, list[str]]]
     ca: Path
+    configuration: Path
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its parent process, which signals go to."""
         return self.program.pid
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The processes that serve, the oldest first."""
+        return workers_of(self.program.pid)
+
+    @property
+    def admin(self) -> Admin:
+        """Where it is asked how it is."""
+        return Admin(self.configuration.with_suffix(".sock"))
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of an operator against it."""
+        command = [PLEXIGATE, *words, "--config", str(self.configuration)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def port(self, listener: str = "public") -> int:
         """The port of a listener."""
@@ -81,17 +100,32 @@ class Site:
 
     @property
     def resident_bytes(self) -> int:
-        """The memory that the process holds now."""
-        return _status(self.pid, "VmRSS")
+        """The memory that the workers hold now."""
+        return sum(_status(pid, "VmRSS") for pid in self.worker_pids)
 
     @property
     def peak_bytes(self) -> int:
-        """The most memory that it has held since `forget_peak`."""
-        return _status(self.pid, "VmHWM")
+        """The most memory that they have held since `forget_peak`."""
+        return sum(_status(pid, "VmHWM") for pid in self.worker_pids)
 
     def forget_peak(self) -> None:
         """Let the peak begin anew at what is held now."""
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+        for pid in self.worker_pids:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def workers_of(pid: int) -> list[int]:
+    """The workers of a parent, the oldest first."""
+    return sorted(set(processes(pid)) - {pid}, key=_started)
+
+
+def _started(pid: int) -> tuple[int, int]:
+    """When a process began, in ticks, and its number, which begins anew at some time: zeros when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return 0, pid
+    return int(stat.rpartition(")")[2].split()[19]), pid
 
 
 def _status(pid: int, name: str) -> int:
@@ -104,7 +138,8 @@ def _status(pid: int, name: str) -> int:
 class Upstream:
     """One upstream of a site. Its route is `/NAME`, or `path`; `settings` are TOML lines of `[upstream.NAME]`."""
 
-    servers: tuple[str, ...]
+    servers: tuple[str | tuple[str, int], ...]
+    """URLs, or pairs of one and its weight."""
     settings: str = ""
     path: str | None = None
     route: str = ""
@@ -123,9 +158,16 @@ def site(
 ) -> Iterator[Site]:
     """Run a proxy; `extra` are further tables of its configuration. It must not have written anything unexpected."""
     configuration = write_configuration(directory, certificate, upstreams, extra)
+    with serving(configuration, authority, is_pretty=is_pretty) as running:
+        yield running
+
+
+@contextmanager
+def serving(configuration: Path, authority: Authority, *, is_pretty: bool = False) -> Iterator[Site]:
+    """Run a proxy by a configuration that `write_configuration` wrote. It must not have written anything unexpected."""
     command = [PLEXIGATE, "run", str(configuration), *(["--log-format", "pretty"] if is_pretty else [])]
     with program(command, _pretty_listeners if is_pretty else plexigate_listeners) as running:
-        yield Site(running, authority.path)
+        yield Site(running, authority.path, configuration)
     assert is_pretty or complaints(running.output) == []
 
 
@@ -135,7 +177,11 @@ def _pretty_listeners(line: str) -> dict[str, list[str]] | None:
 
 
 def write_configuration(
-    directory: Path, certificate: CertificateFiles, upstreams: Mapping[str, Upstream], extra: str = ""
+    directory: Path,
+    certificate: CertificateFiles,
+    upstreams: Mapping[str, Upstream],
+    extra: str = "",
+    workers: int = 1,
 ) -> Path:
     """Write a configuration with one identity, which is localhost's."""
     listeners = "" if "[listener.public]" in extra else '[listener.public]\nbind = "127.0.0.1:0"\n'
@@ -145,11 +191,18 @@ def write_configuration(
     )
     for name, upstream in upstreams.items():
         path = upstream.path or f"/{name}"
-        text += f"[upstream.{name}]\nservers = {json.dumps(upstream.servers)}\n{upstream.settings}\n"
+        text += f"[upstream.{name}]\nservers = [{_servers(upstream)}]\n{upstream.settings}\n"
         text += f'[[route]]\nhost = "localhost"\npath = "{path}"\nupstream = "{name}"\n{upstream.route}\n'
     configuration = directory / f"site-{len(list(directory.glob('site-*.toml')))}.toml"
-    configuration.write_text(text)
+    configuration.write_text(process(configuration.with_suffix(".sock"), workers) + text)
     return configuration
+
+
+def _servers(upstream: Upstream) -> str:
+    return ", ".join(
+        json.dumps(one) if isinstance(one, str) else f"{{ address = {json.dumps(one[0])}, weight = {one[1]} }}"
+        for one in upstream.servers
+    )
 
 
 def complaints(output: list[str]) -> list[str]:

@@ -76,14 +76,34 @@ def test_body_that_does_not_come_in_time(proxy: Site, raw: Path, lines: tuple[st
         assert gone.wait(10)
 
 
-def test_body_that_drips_is_taken(proxy: Site, raw: Path) -> None:
+def test_body_that_takes_its_time_is_taken(proxy: Site, raw: Path) -> None:
+    """500 bytes a second, in pieces: 240 are asked for."""
     pause = threading.Event()
     with scripted(answering(OK), raw), proxy.connect() as client:
-        client.send(request("Content-Length: 4", start="POST /drips HTTP/1.1"))
-        for piece in (b"a", b"b", b"c", b"d"):
+        client.send(request("Content-Length: 600", start="POST /slow HTTP/1.1"))
+        for _ in range(6):
             pause.wait(0.2)  # never set
-            client.send(piece)
+            client.send(bytes(100))
         assert client.read_response().status == 200
+
+
+def test_body_that_drips_does_not_come_in_time(proxy: Site, raw: Path) -> None:
+    """Each piece comes long before the time for one is over."""
+    pause = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_head()
+        peer.read_to_end()
+
+    with scripted(script, raw), proxy.connect() as client:
+        client.send(request("Content-Length: 600", start="POST /drips HTTP/1.1"))
+        for _ in range(12):
+            pause.wait(0.1)  # never set
+            client.send(b"x")
+        answer = client.read_response()
+        assert (answer.status, answer.values("Connection")) == (408, ["close"])
+        assert client.await_end() is End.CLEAN
+        assert proxy.record("/drips")["error"] == "body_too_slow"
 
 
 def test_unused_connection_is_closed_cleanly(proxy: Site, raw: Path) -> None:
@@ -119,7 +139,7 @@ def test_client_that_takes_nothing_is_let_go(proxy: Site, raw: Path) -> None:
         client.send(request(start="GET /taken-by-nobody HTTP/1.1"))
         assert gone.wait(10)
         record = proxy.record("/taken-by-nobody")
-        assert (record["status"], record["error"]) == (499, "the client takes no more of the response")
+        assert (record["status"], record["error"]) == (499, "reader_timeout: the client takes no more of the response")
 
 
 def test_slow_client_gets_the_end_of_its_response(proxy: Site, raw: Path) -> None:

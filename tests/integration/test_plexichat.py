@@ -13,6 +13,7 @@ from aiohttp import web
 from websockets.asyncio.client import connect
 
 from tests.certificates import Authority
+from tests.configurations import process
 from tests.integration.stage import PLEXIGATE, Site
 from tests.integration.upstreams import aiohttp_server, in_thread
 from tests.programs import plexigate_listeners, program
@@ -86,10 +87,10 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             assert said in text
             text = text.replace(said, here)
         configuration = directory / "plexichat.toml"
-        configuration.write_text(text)
+        configuration.write_text(process(configuration.with_suffix(".sock")) + text)
         subprocess.run([PLEXIGATE, "check", configuration], check=True, capture_output=True, timeout=30)
         with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners) as running:
-            yield Site(running, authority.path)
+            yield Site(running, authority.path, configuration)
 
 
 def test_rest(proxy: Site) -> None:

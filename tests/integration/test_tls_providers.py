@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.configurations import listener
+from tests.configurations import listener, process
 from tests.integration.gateway import PLEXIGATE, Gateway, Said, Trust, events, gateway
+from tests.integration.stage import workers_of
 from tests.integration.upstreams import ScriptedServer
 from tests.programs import plexigate_listeners, program
 
@@ -34,7 +35,7 @@ def providers(*names: str) -> str:
 def test_named_provider_is_loaded_and_reported(trust: Trust, echo_server: ScriptedServer, tmp_path: Path) -> None:
     """`legacy` comes with every OpenSSL, and nothing loads it that was not asked to."""
     with gateway(tmp_path, trust, echo_server, listener("standard") + providers("legacy")) as running:
-        assert "legacy.so" in Path(f"/proc/{running.program.pid}/maps").read_text()
+        assert "legacy.so" in Path(f"/proc/{workers_of(running.program.pid)[0]}/maps").read_text()
         assert running.s_client("-groups", "X25519MLKEM768").is_established
     (ready,) = events(running.program.output, "ready")
     assert ready["providers"] == ["default", "legacy"]
@@ -135,7 +136,9 @@ def test_oqs_client_without_it_still_gets_ours(oqs: Gateway) -> None:
 
 def test_oqs_group_is_unknown_without_the_provider(groups: Groups, trust: Trust, tmp_path: Path) -> None:
     path = tmp_path / "without.toml"
-    path.write_text(listener("standard", groups=[*groups.hybrid]) + trust.identities())
+    path.write_text(
+        process(path.with_suffix(".sock")) + listener("standard", groups=[*groups.hybrid]) + trust.identities()
+    )
     done = subprocess.run([PLEXIGATE, "check", str(path)], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert f"there is no key exchange group '{groups.hybrid[0]}'" in " ".join(done.stdout.split())
@@ -145,6 +148,6 @@ def test_oqs_is_not_needed_by_other_listeners(trust: Trust, tmp_path: Path, grou
     """It is only loaded where it is named."""
     del groups
     path = tmp_path / "plain.toml"
-    path.write_text(listener("standard") + trust.identities())
+    path.write_text(process(path.with_suffix(".sock")) + listener("standard") + trust.identities())
     with program([PLEXIGATE, "run", str(path)], plexigate_listeners) as running:
-        assert OQS not in Path(f"/proc/{running.pid}/maps").read_text()
+        assert OQS not in Path(f"/proc/{workers_of(running.pid)[0]}/maps").read_text()

@@ -253,7 +253,7 @@ class TestGone:
             pause, timers = threading.Event(), [""]
             for _ in range(50):
                 shown = subprocess.run(["ss", "-tnoHp"], capture_output=True, text=True, check=True, timeout=10).stdout
-                lines = [line for line in shown.splitlines() if f"pid={proxy.pid}," in line]
+                lines = [line for line in shown.splitlines() if f"pid={proxy.worker_pids[0]}," in line]
                 ours = [line for line in lines if int(line.split()[3].rpartition(":")[2]) in ports]
                 timers = [line.partition("timer:(")[2].partition(",")[0] for line in ours]
                 if "on" not in timers:

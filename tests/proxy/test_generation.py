@@ -71,8 +71,19 @@ body_bytes = 11
             "http://127.0.0.1:8000",
             "unix:/run/chat.sock",
         ]
+        assert {name: len(upstream.servers) for name, upstream in http.upstreams.items()} == {"chat": 2, "files": 1}
+        assert whole.payload.upstream is http.upstreams["chat"]
         assert http.limits is generation.limits
         assert not http.logs_query
+
+    def test_servers_go_on_in_the_runtime_that_follows(self, site: Site, capabilities: Capabilities) -> None:
+        loop = FakeLoop()
+        resources = PoolResources(SharedIo(loop), Tasks(loop, lambda _: None), Deadlines(loop))
+        before, after = (built(site, capabilities, site.minimal) for _ in range(2))
+        first = before.http(resources)
+        second = after.http(resources, first)
+        assert second.upstreams["chat"].servers == first.upstreams["chat"].servers
+        assert after.http(resources).upstreams["chat"].servers != first.upstreams["chat"].servers
 
 
 class TestWhole:

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.schema import CredentialPreference, PqPolicy, SecurityLevel
 from proxy.downstream.connection import Downstream
 from proxy.downstream.service import HttpService
-from proxy.listener import Listener, ListenerLimits, ListenerRuntime, ListenerServices, _is_in
+from proxy.limits.connections import ListenerLimits
+from proxy.limits.rates import Rate
+from proxy.limits.reasons import ConnectionReason
+from proxy.limits.scarcity import ResourceLimits, Scarcity
+from proxy.listener import Listener, ListenerRuntime, ListenerServices
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.shared_io import SharedIo
@@ -27,8 +32,8 @@ from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets
 from tests.certificates import Authority
-from tests.fakes import LINGER, FakeLoop
-from tests.fakes_http import WALL_CLOCK, Conversation
+from tests.fakes import LINGER, FakeFigures, FakeLoop
+from tests.fakes_http import HYBRID, WALL_CLOCK, Conversation, handshake_policy, server_identity
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
 
@@ -37,6 +42,7 @@ LIMITS = ListenerLimits(
     connections_per_address=50,
     handshakes_in_flight=20,
     handshakes_per_address=20,
+    handshake_rate=Rate.of(10.0, 1_000),
     handshake_seconds=10.0,
 )
 REQUEST = b"GET /missing HTTP/1.1\r\nHost: chat.test\r\n\r\n"
@@ -117,7 +123,7 @@ class World:
         client.sock.close()
         self.loop.settle()
 
-    def limit(self, **limits: int) -> None:
+    def limit(self, **limits: Any) -> None:
         """Change limits."""
         self.listener.runtime = replace(self.listener.runtime, limits=replace(LIMITS, **limits))
 
@@ -143,19 +149,23 @@ class World:
 def world(credential: Credential) -> Iterator[World]:
     conversation = Conversation()
     loop, http = conversation.loop, conversation.service
-    counters = Counters()
+    counters = http.counters
     records: list[HandshakeRecord] = []
     listening = FailingSocket(socket.AF_INET, socket.SOCK_STREAM)
     listening.errors = []
     listening.bind(("127.0.0.1", 0))
     listening.listen(100)
     listening.settimeout(0)
-    services = ListenerServices(SharedIo(loop), conversation.deadlines, http, counters, BioPair(), records.append)
-    listener = Listener([listening], runtime(credential), services)
-    listener.start()
+    scarcity = Scarcity(loop, FakeFigures(), http, counters.failure)
+    scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
+    services = ListenerServices(
+        SharedIo(loop), conversation.deadlines, http, counters, BioPair(), records.append, scarcity
+    )
+    listener = Listener(runtime(credential), services)
+    listener.accept_on([listening])
     world = World(loop, listener, counters, http, conversation, records, listening)
     yield world
-    listener.stop()
+    listener.accept_on(())
     for client in world.clients:
         client.sock.close()
     loop.settle()
@@ -177,20 +187,35 @@ class TestAccepting:
         assert record.connection.group == "X25519MLKEM768"
         assert record.connection.outcome == "hybrid"
 
-    def test_addresses_are_those_that_the_kernel_gave(self, world: World) -> None:
-        assert world.listener.addresses == [f"127.0.0.1:{world.listening.getsockname()[1]}"]
+    def test_open_connections_are_counted_for_a_scrape(self, world: World) -> None:
+        counts = world.counters.listener("public")
+        first, second = world.connect(), world.connect()
+        assert (counts.accepted, counts.open) == (2, 2)
+        world.leave(first)
+        assert (counts.accepted, counts.open) == (2, 1)
+        world.leave(second)
+        world.limit(connections=0)
+        world.connect()
+        assert (counts.accepted, counts.open) == (2, 0)
+        assert world.failures["connections"] == 1
 
-    def test_ipv6_addresses_are_shown_in_brackets(self, world: World, credential: Credential) -> None:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6) as sock:
-            listener = Listener([sock], runtime(credential), world.listener._services)
-            assert listener.addresses == [f"[::1]:{sock.getsockname()[1]}"]
+    def test_client_that_require_would_refuse_is_counted_once_with_its_user_agent(self, world: World) -> None:
+        for groups in ("X25519", "X25519MLKEM768"):
+            client = world.connect(groups)
+            client.establish(world.loop)
+            for _ in range(2):
+                client.sock.send(client.sealed(b"GET / HTTP/1.1\r\nHost: other.test\r\nUser-Agent: old/1.0\r\n\r\n"))
+                world.loop.settle()
+        breaking = world.counters.breaking.snapshot()
+        assert breaking["networks"]["entries"] == [["127.0.0.0/24", 1, 0]]
+        assert breaking["agents"]["entries"] == [["old/1.0", 1, 0]]
 
     def test_a_crowd_is_accepted_in_several_turns(self, world: World) -> None:
         socks = [socket.create_connection(world.listening.getsockname()) for _ in range(40)]
         counts = []
         for _ in range(3):
             world.loop.turn()
-            counts.append(world.listener._open)
+            counts.append(world.listener.counts.open)
         assert counts == [16, 20, 20]  # the limit on handshakes holds from then on
         assert world.failures == {"handshakes_in_flight": 20}
         for sock in socks:
@@ -227,13 +252,64 @@ class TestAccepting:
         (handshake,) = (one for one in world.conversation.deadlines._watched if isinstance(one, Handshake))
         assert len(handshake._stream._view) == 16_384
 
-    def test_nothing_is_accepted_after_the_stop(self, world: World) -> None:
+    def test_socket_that_is_left_out_is_emptied_and_closed(self, world: World) -> None:
+        """Whoever closes a listening socket last resets the connections that wait on it."""
         address = world.listening.getsockname()
-        world.listener.stop()
-        assert not world.loop.readers
+        waiting = [socket.create_connection(address) for _ in range(19)]
+        world.limit(handshakes_in_flight=100, handshakes_per_address=100, connections=100, connections_per_address=100)
+        world.listener.accept_on(())
+        assert world.listening.fileno() == -1
+        assert world.listener.counts.open == 19
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
-        assert world.listener.addresses == []
+        for sock in waiting:
+            sock.close()
+
+    def test_socket_that_stays_is_not_registered_twice(self, world: World) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as more:
+            more.settimeout(0)
+            world.listener.accept_on([world.listening, more])
+            world.listener.accept_on([world.listening, more])
+            assert set(world.loop.readers) == {world.listening, more}
+            world.listener.accept_on([world.listening])
+            assert set(world.loop.readers) == {world.listening}
+            assert more.fileno() == -1
+        world.connect().establish(world.loop)
+
+    def test_drain_waits_for_handshakes_under_way_and_for_what_they_were_made_for(self, world: World) -> None:
+        world.conversation.client.lose()  # the other connection of this service
+        client = world.connect("X25519MLKEM768")
+        quiet = world.http.drain(30.0)
+        assert not quiet.is_set()
+        client.establish(world.loop)
+        world.loop.advance(1.5)
+        client.sock.send(client.sealed(b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n"))
+        world.loop.settle()
+        answer = client.read()
+        assert answer.startswith(b"HTTP/1.1 421 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        world.leave(client)
+        assert quiet.is_set()
+
+    def test_drain_does_not_wait_for_a_handshake_that_failed(self, world: World) -> None:
+        world.conversation.client.lose()
+        client = world.connect("X25519MLKEM768", name="unknown.test")
+        quiet = world.http.drain(30.0)
+        client.sock.send(client.handshake_step())
+        world.loop.settle()
+        assert world.failures == {"unrecognized_name": 1}
+        assert quiet.is_set()
+
+    def test_handshake_under_way_at_a_swap_is_judged_by_the_new_policy(self, world: World) -> None:
+        """It ends as it began, by the old one; whoever would have been refused is not served for hours, though."""
+        spared, struck = world.connect("X25519MLKEM768"), world.connect("X25519")
+        only_hybrid = {"public": handshake_policy(HYBRID, identities=[server_identity("chat", "chat.test")])}
+        world.http.use(replace(world.http.runtime, policies=only_hybrid), 30.0)
+        for client in (spared, struck):
+            client.establish(world.loop)
+        assert struck.read() == b""
+        assert struck.sees_end
+        assert not spared.sees_end
 
     def test_new_runtime_is_for_new_connections(self, world: World, credential: Credential) -> None:
         before = world.connect("X25519")
@@ -275,6 +351,36 @@ class TestLimits:
         world.leave(clients[0])
         assert not world.is_refused(world.connect())
 
+    def test_handshakes_per_second_per_address(self, world: World) -> None:
+        world.limit(handshake_rate=Rate.of(0.5, 2))
+        clients = [world.connect() for _ in range(3)]
+        assert [world.is_refused(client) for client in clients] == [False, False, True]
+        assert world.failures == {"handshakes_per_second_per_address": 1}
+        world.loop.advance(1.9)
+        assert world.is_refused(world.connect())
+        world.loop.advance(0.2)
+        assert not world.is_refused(world.connect())
+
+    @pytest.mark.parametrize("limit", ["connections_per_address", "handshakes_per_address"])
+    def test_networks_that_are_exempt_have_no_share(self, world: World, limit: str) -> None:
+        world.limit(**{limit: 1})
+        world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network("127.0.0.0/8"),))
+        assert not [client for client in [world.connect() for _ in range(3)] if world.is_refused(client)]
+        world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network("192.0.2.0/24"),))
+        assert world.is_refused(world.connect())
+
+    def test_networks_that_are_exempt_have_no_rate(self, world: World) -> None:
+        world.limit(handshake_rate=Rate.of(0.1, 1))
+        world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network("127.0.0.1/32"),))
+        assert not [client for client in [world.connect() for _ in range(3)] if world.is_refused(client)]
+
+    @pytest.mark.parametrize("limit", ["connections", "handshakes_in_flight"])
+    def test_what_all_have_together_is_no_more_for_networks_that_are_exempt(self, world: World, limit: str) -> None:
+        world.limit(**{limit: 1})
+        world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network("127.0.0.0/8"),))
+        assert [world.is_refused(client) for client in [world.connect() for _ in range(2)]] == [False, True]
+        assert world.failures == {limit: 1}
+
     def test_everything_is_counted_out_however_a_connection_ends(self, world: World) -> None:
         for _ in range(3):
             established, refused, silent, rude = (world.connect() for _ in range(4))
@@ -288,8 +394,8 @@ class TestLimits:
             world.loop.advance(LIMITS.handshake_seconds + 1 + LINGER.seconds)
             assert world.is_refused(silent)
             world.leave(silent)
-        assert (world.listener._open, world.listener._in_flight) == (0, 0)
-        assert world.listener._per_address == {}
+        assert (world.listener.counts.open, world.listener.counts.in_flight) == (0, 0)
+        assert world.listener.counts.clients == 0
         assert world.failures == {"not_tls": 3, "client_left": 3, "timeout": 3}
         gc.collect()
         assert not [one for one in gc.get_objects() if type(one).__name__ == "_Arrival"]
@@ -348,19 +454,51 @@ class TestFailedHandshakes:
 class TestOutOfResources:
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
     def test_accepting_pauses_for_a_moment(self, world: World, number: int) -> None:
+        world.conversation.downstream.shed()
         world.listening.errors = [OSError(number, "exhausted")]
         client = world.connect()
-        assert world.failures == {"out_of_resources": 1}
+        is_memory = number in (errno.ENOBUFS, errno.ENOMEM)
+        assert world.failures == {"out_of_memory" if is_memory else "out_of_descriptors": 1}
         assert world.listening not in world.loop.readers
         world.loop.advance(0.1)
         client.establish(world.loop)
 
-    def test_stop_during_the_pause_is_final(self, world: World) -> None:
+    def test_idle_connections_are_ended_to_make_room(self, world: World) -> None:
+        idle = world.connect()
+        idle.establish(world.loop)
+        world.loop.advance(1)
+        world.listening.errors = [OSError(errno.EMFILE, "exhausted")]
+        client = world.connect()
+        assert idle.read() == b""
+        assert idle.is_closed
+        assert world.failures == {"out_of_descriptors": 1, "shed_idle": 2}  # that of the conversation is the other
+        world.loop.advance(0.1)
+        client.establish(world.loop)
+
+    def test_a_descriptor_of_the_reserve_pauses_accepting_after_it(self, world: World) -> None:
+        scarcity, figures = world.listener._services.scarcity, world.listener._services.scarcity._figures
+        assert isinstance(figures, FakeFigures)
+        scarcity.reserve_begins = 3
+        figures.lowest_free_descriptor = 3
+        first, second = world.connect(), world.connect()
+        first.establish(world.loop)
+        assert world.failures["out_of_descriptors"] == 1
+        world.loop.advance(0.5)
+        assert not second.receive()
+        figures.lowest_free_descriptor = 2
+        scarcity.reserve_begins = 1_000
+        second.sock.send(second.handshake_step())
+        world.loop.advance(0.1)
+        assert second.receive()
+
+    def test_socket_that_is_left_out_during_the_pause_stays_so(self, world: World) -> None:
         world.listening.errors = [OSError(errno.EMFILE, "exhausted")]
         world.connect()
-        world.listener.stop()
+        world.listener.accept_on(())
         world.loop.advance(1)
         assert not [sock for sock in world.loop.readers if sock is world.listening]
+        world.listener._services.scarcity.short_of(ConnectionReason.OUT_OF_MEMORY)
+        assert "out_of_memory" not in world.failures, "it is not asked any more"
 
     @pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EPROTO, errno.EPERM])
     def test_connection_that_is_gone_already_keeps_nobody_waiting(self, world: World, number: int) -> None:
@@ -385,7 +523,3 @@ class TestTrustedPeers:
         world.connect().establish(world.loop)
         (downstream,) = [one for one in world.http._connections if one is not world.conversation.downstream]
         assert downstream._facts.is_trusted is is_trusted  # type: ignore[attr-defined]
-
-    def test_mapped_addresses_are_the_ipv4_ones(self) -> None:
-        assert _is_in("::ffff:192.0.2.7", (ip_network("192.0.2.0/24"),))
-        assert not _is_in("2001:db8::1", (ip_network("192.0.2.0/24"),))

@@ -6,6 +6,7 @@ import ssl
 import pytest
 
 from config.schema import PqPolicy
+from proxy.limits.rates import Rate
 from proxy.tls import libssl
 from proxy.tls.capabilities import Capabilities
 from tests.configurations import MINIMAL_REST, Site, identity, limits, listener
@@ -119,6 +120,25 @@ def test_limits_and_peers_reach_their_place(site: Site, capabilities: Capabiliti
     assert (limit.handshake_seconds, linger.discard_bytes) == (3.5, 10_006)
     assert (linger.seconds, linger.flush_seconds) == (4.5, 5.5)
     assert [str(network) for network in runtime.trusted_peers] == ["192.0.2.0/24"]
+
+
+def test_a_listener_may_have_limits_of_its_own(site: Site, capabilities: Capabilities) -> None:
+    generation = built(
+        site,
+        capabilities,
+        listener("public", exempt=["192.0.2.0/24"])
+        + "[listener.public.limits]\nconnections = 30\nhandshakes_per_second_per_address = 0.5\n"
+        + listener("second")
+        + site.identity
+        + MINIMAL_REST
+        + limits({"connections": 40, "handshakes_per_address": 7, "handshake_burst_per_address": 11}),
+    )
+    public, second = generation.listeners["public"], generation.listeners["second"]
+    assert (public.limits.connections, second.limits.connections) == (30, 40)
+    assert (public.limits.handshakes_per_address, second.limits.handshakes_per_address) == (7, 7)
+    assert (public.limits.handshake_rate, second.limits.handshake_rate) == (Rate.of(0.5, 11), Rate.of(2_000.0, 11))
+    assert [str(network) for network in public.exempt] == ["192.0.2.0/24"]
+    assert second.exempt == ()
 
 
 def test_unknown_group_names_those_that_are_there(site: Site, capabilities: Capabilities) -> None:

@@ -2,6 +2,10 @@
 
 import dataclasses
 
+import pytest
+
+from proxy.generation import Generation
+from proxy.limits.requests import RequestRate
 from proxy.tls.capabilities import Capabilities
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, limits
 from tests.generations import built
@@ -24,6 +28,8 @@ def test_every_limit_of_http_reaches_its_place(site: Site, capabilities: Capabil
         "response_head_bytes",
         "response_header_count",
         "early_responses",
+        "body_bytes_per_second",
+        "response_bytes_per_second",
     ]
     times = [
         "keep_alive_seconds",
@@ -41,6 +47,27 @@ def test_every_limit_of_http_reaches_its_place(site: Site, capabilities: Capabil
         dataclasses.asdict(generation.upstreams[0].responses)
     )
     assert set(values.values()) <= found
+
+
+def rate_of(generation: Generation) -> RequestRate | None:
+    """That of its only route."""
+    route = generation.routes.match(b"chat.test", b"/")
+    assert route is not None
+    return route.payload.rate
+
+
+@pytest.mark.parametrize(("per", "is_per_client"), [("client", True), ("route", False)])
+def test_a_route_may_have_a_rate(
+    site: Site,
+    capabilities: Capabilities,
+    per: str,
+    is_per_client: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    rate = f'rate = {{ requests_per_second = 0.5, burst = 7, per = "{per}" }}\n'
+    generation = built(site, capabilities, MINIMAL_LISTENER + site.identity + MINIMAL_REST + rate)
+    assert rate_of(generation) == RequestRate.of("chat.test/", 0.5, 7, is_per_client=is_per_client)
+    plain = built(site, capabilities, MINIMAL_LISTENER + site.identity + MINIMAL_REST)
+    assert rate_of(plain) is None
 
 
 def _leaves(value: object) -> set[object]:

@@ -1,6 +1,8 @@
 """What upstreams and the log are told about a client."""
 
 from proxy.downstream.client import ClientFacts
+from proxy.limits.requests import ClientRates, RequestRate
+from proxy.limits.shared import SharedTable
 from tests.fakes_http import HYBRID, established
 
 
@@ -14,3 +16,11 @@ def test_a_client_is_described_once() -> None:
         HYBRID.name,
     )
     assert facts.record is facts.record
+
+
+def test_a_client_that_is_exempt_never_waits() -> None:
+    rate, table = RequestRate.of("chat.test/", 0.5, 1, is_per_client=True), SharedTable.private()
+    exempt = ClientFacts("192.0.2.7", "public", established(), is_trusted=False)
+    other = ClientFacts("192.0.2.7", "public", established(), is_trusted=False, rates=ClientRates(b"network"))
+    assert [exempt.wait(rate, table, 1_000.0) for _ in range(2)] == [0.0, 0.0]
+    assert [other.wait(rate, table, 1_000.0) for _ in range(2)] == [0.0, 2.0]

@@ -2,20 +2,42 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from proxy.deadlines import NEVER
+from proxy.deadlines import NEVER, SWEEP_SECONDS
+from proxy.downstream.admission import RouteTarget
+from proxy.http.routing import Route, RouteTable
 from proxy.http.upgrade import accept_value
+from proxy.limits.requests import ClientRates, RequestRate
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.upstream.failures import UpstreamFault
-from tests.fakes_http import CLASSICAL, LIMITS, WALL_CLOCK, Conversation, changed, octets, request, response
+from tests.fakes import FakeLoop
+from tests.fakes_http import (
+    CLASSICAL,
+    HYBRID,
+    LIMITS,
+    WALL_CLOCK,
+    Conversation,
+    FakeServer,
+    FakeStream,
+    changed,
+    handshake_policy,
+    octets,
+    placed,
+    request,
+    response,
+    server_identity,
+    upstream,
+)
 
 Feed = Callable[[bytes], list[bytes]]
 FEEDS = pytest.mark.parametrize("feed", [lambda data: [data], octets], ids=["whole", "octets"])
 
 OK = response(b"Content-Length: 2", body=b"ok")
+LAST = response(b"Content-Length: 2", b"Connection: close", body=b"ok")
 WEBSOCKET = request(
     b"Connection: Upgrade",
     b"Upgrade: websocket",
@@ -252,6 +274,7 @@ class TestPipelining:
         assert len(talk.records) == 1
         talk.receive(b"GET / HTTP/1.1\r\n" * 80)
         assert not talk.client.is_reading, "what it sends meanwhile is bounded"
+        talk.advance(SWEEP_SECONDS)
         assert talk.downstream.deadline == talk.loop.now + 60
         talk.client.take()
         server: Any = talk.server.idle[0].stream
@@ -319,7 +342,7 @@ class TestBodies:
         talk.receive(b"zz\r\n")
         assert talk.client.ending == "cut"
         assert talk.records[0].status == 200
-        assert talk.records[0].error == "invalid chunk size line"
+        assert talk.records[0].error == "malformed_body: invalid chunk size line"
 
     def test_declared_length_over_the_limit_is_refused_before_a_server_is_asked(self) -> None:
         talk = Conversation(body_bytes=5)
@@ -381,6 +404,7 @@ class TestBodies:
         server.receive(response(b"Content-Length: 4", body=b"go"))
         talk.receive(b"some body")
         assert server.sent() == b"some body"
+        talk.advance(SWEEP_SECONDS)
         assert talk.downstream.deadline == talk.loop.now + 60, "it is its reading that is waited for"
 
     def test_early_response_ends_the_connection_after_it(self) -> None:
@@ -389,6 +413,17 @@ class TestBodies:
         talk.answer(response(b"Content-Length: 0", start=b"HTTP/1.1 413 Content Too Large"))
         assert status(talk.client.sent()) == 413
         assert talk.client.ending == "end"
+
+
+def blocked(waiting: int) -> Conversation:
+    """A client that has blocked in the middle of a response, and so many bytes wait for it."""
+    talk = Conversation()
+    talk.client.is_full = True
+    talk.receive(request())
+    talk.server.lend().receive(response(b"Content-Length: 9", body=b"some"))
+    talk.client.waiting_bytes = waiting
+    talk.advance(SWEEP_SECONDS)
+    return talk
 
 
 class TestDeadlines:
@@ -412,16 +447,77 @@ class TestDeadlines:
 
     def test_body_has_its_time_from_each_piece_on(self) -> None:
         talk = Conversation()
-        talk.receive(upload(b"Content-Length: 9"))
+        talk.receive(upload(b"Content-Length: 9999"))
         server = talk.server.lend()
         talk.advance(29)
-        talk.receive(b"abc")
+        talk.receive(bytes(29 * 100))
         talk.advance(29)
         assert talk.client.sent() == b""
         talk.advance(2)
         assert status(talk.client.sent()) == 408
         assert server.ending == "abort"
         assert talk.records[0].error == "body_timeout"
+
+    def test_body_that_drips_uses_up_its_time_all_the_same(self) -> None:
+        """Five octets a second, where a hundred are asked for."""
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9999"))
+        server = talk.server.lend()
+        for _ in range(31):
+            talk.receive(b"drops")
+            talk.advance(1)
+        assert talk.client.sent() == b""
+        talk.advance(1)
+        assert status(talk.client.sent()) == 408
+        assert (talk.client.ending, server.ending) == ("end", "abort")
+        assert [(record.status, record.error) for record in talk.records] == [(408, "body_too_slow")]
+
+    def test_body_that_comes_at_the_rate_has_all_the_time_it_takes(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 99999"))
+        talk.server.lend()
+        for _ in range(99):
+            talk.advance(9)
+            talk.receive(bytes(900))
+        assert (talk.client.sent(), talk.client.ending) == (b"", None)
+
+    def test_body_that_we_hold_back_uses_no_time(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 99999"))
+        server = talk.server.lend()
+        talk.advance(29)
+        server.is_full = True
+        talk.receive(b"drop")
+        assert not talk.client.is_reading
+        talk.advance(50)
+        server.take()
+        talk.advance(29)
+        assert (talk.client.sent(), talk.client.ending) == (b"", None), "its time began anew"
+        talk.advance(2)
+        assert status(talk.client.sent()) == 408
+
+    def test_body_that_was_told_to_continue_has_its_time_from_then_on(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9", b"Expect: 100-continue"))
+        server = talk.server.lend()
+        talk.advance(20)
+        server.receive(b"HTTP/1.1 100 Continue\r\n\r\n")
+        assert status(talk.client.sent()) == 100
+        talk.advance(31)
+        assert status(talk.client.sent()) == 408
+        assert (talk.client.ending, server.ending) == ("end", "abort")
+
+    def test_body_that_drips_after_the_response_has_begun_cuts_it(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 9999"))
+        talk.server.lend().receive(response(b"Content-Length: 9", body=b"early"))
+        for _ in range(32):
+            talk.receive(b"drops")
+            talk.advance(1)
+            if talk.client.ending:
+                break
+        assert talk.client.ending == "cut"
+        assert [record.error for record in talk.records] == ["body_too_slow: the request body did not arrive in time"]
 
     def test_body_that_stops_after_the_response_has_begun_cuts_it(self) -> None:
         talk = Conversation()
@@ -442,8 +538,62 @@ class TestDeadlines:
         assert talk.client.ending == "abort"
         assert server.ending == "abort"
         assert [(record.status, record.error) for record in talk.records] == [
-            (499, "the client takes no more of the response")
+            (499, "reader_timeout: the client takes no more of the response")
         ]
+
+    def test_client_that_takes_its_response_too_slowly_loses_its_connection(self) -> None:
+        talk = blocked(10_000)
+        for _ in range(60):
+            talk.client.waiting_bytes -= 10
+            talk.advance(1)
+        assert talk.client.ending is None
+        for _ in range(9):
+            talk.client.waiting_bytes -= 10
+            talk.advance(1)
+        assert talk.client.ending == "abort"
+        assert [(record.status, record.error) for record in talk.records] == [
+            (499, "reader_too_slow: the client takes the response too slowly")
+        ]
+
+    def test_client_that_takes_its_response_at_the_rate_has_all_the_time_it_takes(self) -> None:
+        """Although the kernel has not told in all this time that it takes more."""
+        talk = blocked(100_000)
+        for _ in range(900):
+            talk.client.waiting_bytes -= 101
+            talk.advance(1)
+        assert talk.client.ending is None
+        talk.client.take()
+        assert talk.downstream.deadline == NEVER
+
+    def test_client_that_takes_a_little_each_time_is_found_out_all_the_same(self) -> None:
+        """It unblocks before its time is over, again and again: what it was behind is remembered."""
+        talk = blocked(10_000)
+        server: Any = talk.servers[0]
+        stalls = 0
+        while talk.client.ending is None and stalls < 10:
+            talk.advance(25)
+            talk.client.waiting_bytes -= 500
+            if talk.client.ending is None:
+                talk.client.take()
+                talk.client.is_full = True
+                talk.client.owner.send(b"more")
+                stalls += 1
+        assert stalls == 2
+        assert talk.records[0].error == "reader_timeout: the client takes no more of the response"
+        assert server.gone
+
+    def test_time_between_two_blocks_is_not_counted(self) -> None:
+        talk = blocked(10_000)
+        talk.advance(30)
+        talk.client.waiting_bytes -= 1_000
+        talk.client.take()
+        talk.advance(45)
+        talk.client.is_full = True
+        talk.client.owner.send(b"more")
+        talk.advance(35)
+        assert talk.client.ending is None
+        talk.advance(10)
+        assert talk.client.ending == "abort"
 
     def test_client_that_never_takes_its_last_answer_loses_its_connection(self) -> None:
         talk = Conversation()
@@ -461,6 +611,98 @@ class TestDeadlines:
         talk.server.lend()
         talk.advance(1_000)
         assert talk.client.ending is None
+
+
+class TestRates:
+    """How often a route may be asked for."""
+
+    def talk(self, *, is_exempt: bool = False, burst: int = 2) -> Conversation:
+        """A conversation on a route with a rate."""
+        rate = RequestRate.of("chat.test/", 0.5, burst, is_per_client=True)
+        return Conversation(rate=rate, rates=None if is_exempt else ClientRates(b"client"))
+
+    def test_request_over_the_rate_is_told_when_to_come_again_and_its_connection_stays(self) -> None:
+        talk = self.talk()
+        for _ in range(2):
+            talk.receive(request())
+            talk.answer(LAST)
+            talk.client.sent()
+        talk.receive(request())
+        sent = talk.client.sent()
+        assert status(sent) == 429
+        assert b"\r\nRetry-After: 2\r\n" in sent
+        assert b"\r\nContent-Type: application/problem+json\r\n" in sent
+        assert b"Connection" not in sent
+        assert talk.client.ending is None
+        assert [(record.status, record.error, record.route) for record in talk.records[2:]] == [
+            (429, "request_rate", "chat.test/")
+        ]
+        assert not talk.server.waiting, "no server was asked"
+        talk.advance(2)
+        talk.receive(request())
+        talk.answer(LAST)
+        assert status(talk.client.sent()) == 200
+
+    def test_body_that_came_whole_is_taken_off_the_connection(self) -> None:
+        talk = self.talk(burst=1)
+        talk.receive(request())
+        talk.answer(LAST)
+        talk.client.sent()
+        talk.receive(upload(b"Content-Length: 9", body=b"some body") + request())
+        assert [int(part[:3]) for part in talk.client.sent().split(b"HTTP/1.1 ")[1:]] == [429, 429]
+        assert talk.client.ending is None
+
+    def test_body_that_is_still_to_come_is_not_waited_for(self) -> None:
+        talk = self.talk(burst=1)
+        talk.receive(request())
+        talk.answer(LAST)
+        talk.client.sent()
+        talk.receive(upload(b"Content-Length: 9", body=b"some"))
+        assert status(talk.client.sent()) == 429
+        assert talk.client.ending == "end"
+
+    def test_networks_that_are_exempt_are_not_counted(self) -> None:
+        talk = self.talk(is_exempt=True, burst=1)
+        for _ in range(3):
+            talk.receive(request())
+            talk.answer(LAST)
+            assert status(talk.client.sent()) == 200
+
+
+class TestShedding:
+    """Which connections can be ended so that others can be served."""
+
+    def test_one_without_a_request(self) -> None:
+        talk = Conversation()
+        assert talk.downstream.idle_until == talk.loop.now + 75
+        talk.receive(request())
+        assert talk.downstream.idle_until == NEVER
+        talk.answer(OK)
+        assert talk.downstream.idle_until == talk.loop.now + 75
+        assert talk.downstream.shed() == "public"
+        assert talk.client.ending == "end_at_once"
+        assert talk.downstream.idle_until == NEVER
+        talk.advance(100)
+
+    def test_none_that_has_begun_a_head(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GET")
+        assert talk.downstream.idle_until == NEVER
+
+    def test_none_that_has_not_taken_its_answer(self) -> None:
+        talk = Conversation()
+        talk.client.is_full = True
+        talk.receive(request())
+        talk.answer(OK)
+        assert talk.downstream.idle_until == NEVER
+
+    def test_none_that_has_asked_for_more_already(self) -> None:
+        talk = Conversation()
+        talk.receive(request() * 2)
+        server = talk.server.lend()
+        talk.loop.ready.clear()
+        server.receive(OK)
+        assert talk.downstream.idle_until == NEVER
 
 
 class TestEnds:
@@ -576,7 +818,29 @@ class TestDrain:
 
     def test_idle_connection_ends_at_once(self) -> None:
         talk = Conversation()
+        talk.receive(request())
+        talk.answer(OK)
         talk.service.drain(30.0)
+        assert talk.client.ending == "end"
+
+    def test_new_connection_is_answered_once(self) -> None:
+        """Its client has done all of a handshake for that, and would take an end for a failure."""
+        talk = Conversation()
+        talk.service.drain(30.0)
+        talk.advance(1.0)
+        assert talk.client.ending is None
+        talk.receive(request())
+        talk.answer(OK)
+        assert b"Connection: close" in talk.client.sent()
+        assert talk.client.ending == "end"
+
+    @pytest.mark.parametrize(("drain", "least", "most"), [(30.0, 1.5, 3.0), (0.5, 0.0, 1.6)])
+    def test_new_connection_that_asks_nothing_is_not_waited_for(self, drain: float, least: float, most: float) -> None:
+        talk = Conversation()
+        talk.service.drain(drain)
+        talk.advance(least)
+        assert talk.client.ending is None
+        talk.advance(most - least)
         assert talk.client.ending == "end"
 
     def test_request_under_way_is_answered_and_told(self) -> None:
@@ -606,6 +870,113 @@ class TestDrain:
         talk.answer(OK)
         assert b"Connection: close" in talk.client.sent()
         assert talk.client.ending == "end"
+
+
+class TestSwap:
+    """Another configuration takes effect: whoever could connect now goes on, by it."""
+
+    def use(self, talk: Conversation, **changes: Any) -> None:
+        talk.service.use(replace(talk.service.runtime, **changes), 30.0)
+        talk.loop.settle()
+
+    def routes(self, host: str = "chat.test", *, requires_pq: bool = False) -> RouteTable[RouteTarget]:
+        self.servers = [FakeServer(FakeLoop())]
+        return RouteTable(
+            [Route(host, "/", RouteTarget(f"{host}/new", placed(upstream(*self.servers)), requires_pq, 100_000))]
+        )
+
+    def switched(self, talk: Conversation) -> FakeStream:
+        """Open a WebSocket."""
+        talk.receive(WEBSOCKET)
+        server = talk.server.lend()
+        server.receive(SWITCHED)
+        talk.loop.settle()
+        assert talk.client.sent().startswith(b"HTTP/1.1 101 ")
+        return server
+
+    def test_next_request_is_served_by_the_new_one(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.answer(OK)
+        self.use(talk, routes=self.routes())
+        talk.receive(request())
+        assert not talk.server.waiting
+        assert len(self.servers[0].waiting) == 1
+
+    def test_request_under_way_is_answered_by_the_old_one(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        self.use(talk, routes=RouteTable([]))
+        talk.client.sent()
+        talk.answer(OK)
+        assert talk.client.sent().startswith(b"HTTP/1.1 200 ")
+        assert talk.client.ending is None
+
+    def test_classical_connection_ends_after_its_response_when_hybrids_are_required(self) -> None:
+        talk = Conversation(group=CLASSICAL)
+        talk.receive(request())
+        self.use(talk, policies={"public": handshake_policy(HYBRID)})
+        assert talk.client.ending is None
+        talk.answer(OK)
+        assert b"Connection: close" in talk.client.sent()
+        assert talk.client.ending == "end"
+
+    @pytest.mark.parametrize("asked", [0, 1])
+    def test_idle_one_ends_at_once(self, asked: int) -> None:
+        talk = Conversation(group=CLASSICAL)
+        for _ in range(asked):
+            talk.receive(request())
+            talk.answer(OK)
+        self.use(talk, policies={"public": handshake_policy(HYBRID)})
+        assert talk.client.ending == "end"
+
+    def test_hybrid_connection_stays_under_it(self) -> None:
+        talk = Conversation()
+        self.use(talk, policies={"public": handshake_policy(HYBRID)})
+        talk.receive(request())
+        talk.answer(OK)
+        assert talk.client.sent().startswith(b"HTTP/1.1 200 ")
+        assert talk.client.ending is None
+
+    def test_websocket_stays_untouched(self) -> None:
+        talk = Conversation()
+        server = self.switched(talk)
+        server.sent()
+        self.use(talk, routes=self.routes())
+        talk.advance(60)
+        assert (talk.client.sent(), server.sent(), talk.client.ending) == (b"", b"", None)
+
+    @pytest.mark.parametrize(
+        "stricter",
+        [
+            {"routes": "gone"},
+            {"routes": "require"},
+            {"policies": {"public": handshake_policy(HYBRID)}},
+            {"policies": {}},
+            {"policies": {"public": handshake_policy(identities=[server_identity("other")])}},
+        ],
+        ids=["route gone", "route requires pq", "listener requires pq", "listener gone", "name of another identity"],
+    )
+    def test_websocket_that_is_not_allowed_any_more_is_told_within_half_of_the_drain_time(
+        self, stricter: dict[str, Any]
+    ) -> None:
+        talk = Conversation(group=CLASSICAL)
+        server = self.switched(talk)
+        server.sent()
+        tables = {"gone": self.routes("other.test"), "require": self.routes(requires_pq=True)}
+        self.use(
+            talk, **{key: tables.get(value, value) if key == "routes" else value for key, value in stricter.items()}
+        )
+        assert talk.client.ending is None
+        talk.advance(15.1)
+        first, length, *payload = talk.client.sent()
+        assert (first, length) == (0x88, len(payload))
+        assert int.from_bytes(payload[:2], "big") == 1012
+        assert server.sent()[0] == 0x88
+        talk.advance(6)
+        (record,) = talk.records
+        assert record.error is not None
+        assert "now" in record.error or "removed" in record.error or "any more" in record.error
 
 
 class TestGivingUp:
@@ -674,6 +1045,22 @@ class TestTunnel:
         (record,) = talk.records
         assert (record.status, record.messages) == (101, (1, 1))
         assert (record.request_bytes, record.response_bytes) == (8, 4)
+
+    def test_its_server_knows_of_it_until_it_ends(self) -> None:
+        talk = Conversation()
+        talk.receive(WEBSOCKET)
+        server = talk.server.lend()
+        server.receive(SWITCHED)
+        assert len(talk.server.tunnels) == 1
+        server.receive_end()
+        assert talk.server.tunnels == set()
+
+    def test_its_server_does_not_keep_one_that_ends_as_it_begins(self) -> None:
+        talk = Conversation()
+        talk.receive(WEBSOCKET)
+        talk.server.lend().receive(SWITCHED + b"\xff\x02no")
+        assert talk.server.tunnels == set()
+        assert talk.records[0].error is not None
 
     def test_frames_that_were_sent_ahead_wait_for_the_switch(self) -> None:
         talk = Conversation()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from config.upstream import Balance, HashKind, HashSource, SameSite
 from proxy.deadlines import NEVER
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
@@ -16,14 +17,19 @@ from proxy.http.headers import ForwardedPeer
 from proxy.http.upgrade import accept_value
 from proxy.http.websocket import Extensions
 from proxy.upstream.failures import UpstreamFault
+from proxy.upstream.sticky import CookieSettings
+from proxy.upstream.upstream import RequestFacts
 from tests.fakes_http import (
     DATE,
     LIMITS,
+    WALL_CLOCK,
     Conversation,
     FakeClient,
     FakeServer,
     FakeStream,
+    FakeTunnel,
     octets,
+    placed,
     request,
     response,
     upstream,
@@ -39,17 +45,30 @@ WEBSOCKET = (
 )
 
 
+STICKY: Any = {
+    "balance": Balance.STICKY_COOKIE,
+    "cookie": CookieSettings("__Host-chat", bytes(32), 1_000, SameSite.LAX),
+}
+
+
 class Case:
     """One exchange between a client that is a record and servers that the test plays."""
 
     def __init__(
-        self, *lines: bytes, start: bytes = b"GET / HTTP/1.1", servers: int = 1, body_limit: int = 1_000
+        self,
+        *lines: bytes,
+        start: bytes = b"GET / HTTP/1.1",
+        servers: int = 1,
+        body_limit: int = 1_000,
+        **rules: Any,
     ) -> None:
         shared = Conversation()  # for its loop and its service
         self.loop = shared.loop
         self.service = shared.service
         self.servers = [FakeServer(self.loop, str(number)) for number in range(servers)]
-        self.target = RouteTarget("chat.test/", upstream(*self.servers), requires_pq=False, body_bytes=body_limit)
+        self.target = RouteTarget(
+            "chat.test/", placed(upstream(*self.servers, **rules)), requires_pq=False, body_bytes=body_limit
+        )
         self.request = RequestReader().read(request(*lines, start=start), LIMITS.head)
         self.client = FakeClient()
         self.exchange = Exchange(self.client, self.service, self.request.head, self.request.framing, b"f00-1")
@@ -393,7 +412,7 @@ class TestInformational:
         case = Case(b"Content-Length: 2", b"Expect: 100-continue", start=b"POST / HTTP/1.1")
         server = case.begun()
         server.receive(self.CONTINUE * 2)
-        assert case.told() == [("send", self.CONTINUE)]
+        assert case.told() == [("send", self.CONTINUE), ("resume", None)], "it owes its body from now on"
 
     @pytest.mark.parametrize("lines", [(), (b"Content-Length: 2",)])
     def test_continue_does_not_go_to_who_never_asked(self, lines: tuple[bytes, ...]) -> None:
@@ -444,8 +463,55 @@ class TestFailure:
         second.fail()
         assert refusal(case.told())[0] == 502
 
-    def test_upstream_without_servers_is_unreachable(self) -> None:
-        assert refusal(Case(servers=0).start().told()) == (502, UpstreamFault.UNREACHABLE.sentence)
+    def test_upstream_without_a_usable_server_is_refused_at_once(self) -> None:
+        case = Case(servers=2, recovery_seconds=7.0)
+        for server in case.servers:
+            case.target.upstream.apply_health(server.name, is_up=False)
+        ((kind, refused),) = case.start().told()
+        assert (kind, refused.status, refused.retry_after) == ("refuse", 503, 7)
+        assert refused.detail == UpstreamFault.ALL_DOWN.sentence
+        assert not any(server.waiting for server in case.servers)
+        assert not case.exchange.is_waiting
+
+    def test_budget_that_is_spent_ends_the_search_for_another_server(self) -> None:
+        case = Case(servers=2, retries_per_second=0.0).start()
+        first = case.asked()
+        first.fail()
+        ((_, refused),) = case.told()
+        assert (refused.status, refused.reason.endswith("tried; the retry budget is spent")) == (502, True)
+        assert not any(server.waiting for server in case.servers)
+
+    def test_next_server_is_not_one_that_went_down_meanwhile(self) -> None:
+        case = Case(servers=2).start()
+        first = case.asked()
+        (other,) = [server for server in case.servers if server is not first]
+        case.target.upstream.apply_health(other.name, is_up=False)
+        first.fail()
+        assert refusal(case.told())[0] == 502
+
+    @pytest.mark.parametrize(("status", "ejects"), [(b"500 Oh", True), (b"503 No", True), (b"499 You", False)])
+    def test_bad_answers_are_told_of_their_server(self, status: bytes, *, ejects: bool) -> None:
+        first = Case()
+        for _ in range(4):  # as many as the rules take
+            case = Case()
+            case.servers, case.target = first.servers, first.target
+            answer = response(b"Content-Length: 0", b"Connection: close", start=b"HTTP/1.1 " + status)
+            case.begun().receive(answer)
+        assert first.servers[0].is_ejected is ejects
+
+    def test_answers_that_never_come_are_told_of_their_server(self) -> None:
+        servers = Case()
+        for _ in range(4):
+            case = Case()
+            case.servers, case.target = servers.servers, servers.target
+            case.begun().lose()
+        assert servers.servers[0].is_ejected
+        assert servers.servers[0].failures == 4
+
+    def test_connection_that_died_while_idle_is_not(self) -> None:
+        case = Case()
+        self.die_after_reuse(case)
+        assert case.servers[0].failures == 0
 
     def test_busy_server_is_not_left_for_another(self) -> None:
         case = Case(servers=2).start()
@@ -548,6 +614,67 @@ class TestFailure:
         case = Case()
         case.begun().receive(b"SSH-2.0\r\n\r\n")
         assert refusal(case.told()) == (502, UpstreamFault.MALFORMED.sentence)
+
+
+class TestBinding:
+    """What a choice needs to know of a request, and the cookie that it leads to."""
+
+    def line(self, case: Case) -> list[bytes]:
+        """The Set-Cookie lines of the answer."""
+        (_, data), _ = case.told()
+        return [line for line in head_and_body(data)[0] if line.startswith(b"Set-Cookie: __Host-chat=")]
+
+    def test_client_is_bound_to_the_server_that_answered_and_is_not_bound_anew(self) -> None:
+        case = Case(servers=3, **STICKY).start()
+        first = case.asked()
+        first.lend().receive(EMPTY)
+        (line,) = self.line(case)
+        cookie = line.partition(b": ")[2].partition(b";")[0]
+        for _ in range(5):
+            again = Case(b"Cookie: theme=dark; " + cookie, servers=3, **STICKY).start()
+            assert again.asked().name == first.name
+            again.lend().receive(EMPTY)
+            assert self.line(again) == []
+
+    def test_client_is_bound_anew_when_its_server_cannot_be_reached(self) -> None:
+        case = Case(servers=2, **STICKY).start()
+        failed = case.asked()
+        failed.fail()
+        used = case.asked()
+        assert used is not failed
+        case.lend().receive(EMPTY)
+        (line,) = self.line(case)
+        facts = RequestFacts(b"", [(b"Cookie", line.partition(b": ")[2].partition(b";")[0])], WALL_CLOCK)
+        assert case.target.upstream.choose(facts) is used
+
+    def test_websocket_is_bound_too(self) -> None:
+        case = Case(*WEBSOCKET, **STICKY)
+        case.begun().receive(TestSwitching().answer())
+        assert b"\r\nSet-Cookie: __Host-chat=" in case.told()[0][1]
+
+    @pytest.mark.parametrize(
+        ("is_trusted", "lines", "address"),
+        [
+            (False, (b"X-Forwarded-For: 198.51.100.1",), b"192.0.2.7"),
+            (True, (b"X-Forwarded-For: 203.0.113.9, 198.51.100.1",), b"198.51.100.1"),
+            (True, (), b"192.0.2.7"),
+        ],
+    )
+    def test_hash_is_that_of_the_client(self, lines: tuple[bytes, ...], address: bytes, *, is_trusted: bool) -> None:
+        rules: Any = {"balance": Balance.CONSISTENT_HASH, "hash_on": HashSource(HashKind.ADDRESS)}
+        case = Case(*lines, servers=9, **rules)
+        case.client.peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=is_trusted)
+        expected = case.target.upstream.choose(RequestFacts(address, [], 0.0))
+        assert case.start().asked() is expected
+
+    def test_server_knows_its_websockets(self) -> None:
+        case = Case(*WEBSOCKET)
+        case.begun().receive(TestSwitching().answer())
+        tunnel = FakeTunnel()
+        case.exchange.tunnel_opened(tunnel)
+        assert case.servers[0].tunnels == {tunnel}
+        case.exchange.tunnel_ended(tunnel)
+        assert case.servers[0].tunnels == set()
 
 
 class TestSwitching:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.downstream.refusals import Answer, Refusal, refusal_response
+from proxy.downstream.refusals import Answer, Refusal, body_too_long, refusal_response, too_many_requests
 from proxy.http.head import RequestHead, parse_request_head
 from tests.fakes_http import DATE, LIMITS, request
 
@@ -80,8 +80,11 @@ def test_format_is_what_the_client_prefers_in_all_lines_of_accept(lines: list[by
     assert b"<look>" not in body or media_type == b"application/problem+json"
 
 
-def test_busy_upstream_is_tried_again_soon() -> None:
+def test_busy_upstream_is_tried_again_soon_and_one_that_is_down_when_it_may_be_up() -> None:
     assert parsed(answer(503).data)[1][b"Retry-After"] == b"1"
+    refusal = Refusal(503, "down", "down", retry_after=15)
+    made = refusal_response(refusal, None, stays=True, date=DATE, request_id=b"f00-1")
+    assert parsed(made.data)[1][b"Retry-After"] == b"15"
 
 
 @pytest.mark.parametrize(("stays", "value"), [(True, b"Upgrade"), (False, b"close, Upgrade")])
@@ -97,3 +100,19 @@ def test_nothing_tells_what_the_proxy_is_made_of() -> None:
     for head in (None, head_of(b"Accept: text/html")):
         data = answer(502, head, stays=False).data.lower()
         assert not any(word in data for word in (b"python", b"plexigate/", b"uvloop", b"server:", b"traceback"))
+
+
+@pytest.mark.parametrize(("wait", "shown"), [(0.001, b"1"), (1.0, b"1"), (1.01, b"2"), (7_200.0, b"7200")])
+def test_too_many_requests_are_told_when_there_is_a_token(wait: float, shown: bytes) -> None:
+    refusal = too_many_requests(wait)
+    made = refusal_response(refusal, None, stays=True, date=DATE, request_id=b"f00-1")
+    start, fields, _ = parsed(made.data)
+    assert start == b"HTTP/1.1 429 Too Many Requests"
+    assert fields[b"Retry-After"] == shown
+    assert refusal.reason == "request_rate"
+
+
+def test_a_body_that_is_too_long_is_told_what_fits() -> None:
+    refusal = body_too_long(1_000)
+    assert (refusal.status, refusal.reason) == (413, "body_too_long")
+    assert "1000" in refusal.detail

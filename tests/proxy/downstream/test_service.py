@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass, field
 
-from proxy.deadlines import Deadlines
-from proxy.downstream.service import HttpRuntime, HttpService
+from proxy.deadlines import NEVER, Deadlines
+from proxy.downstream.service import HttpRuntime, HttpService, Ledger
 from proxy.http.routing import RouteTable
+from proxy.limits.shared import SharedTable
+from proxy.observe.counters import Counters
 from tests.fakes import FakeLoop
-from tests.fakes_http import DATE, LIMITS, WALL_CLOCK
+from tests.fakes_http import DATE, LIMITS, WALL_CLOCK, Conversation, request, response
 
 
 @dataclass(eq=False)
@@ -15,15 +17,29 @@ class FakeConnection:
     """A connection that is asked to end."""
 
     asked: list[float] = field(default_factory=list)
+    were_gentle: list[bool] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+    idle_until: float = NEVER
+    is_shed: bool = False
 
-    def drain(self, seconds: float) -> None:
+    def shed(self) -> str:
+        """Note it."""
+        self.is_shed = True
+        return f"listener{self.idle_until:.0f}"
+
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Note it."""
         self.asked.append(seconds)
+        self.were_gentle.append(gently)
 
     def give_up(self, reason: str) -> None:
         """Note it."""
         self.given_up.append(reason)
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Note it."""
+        self.changes.append(seconds)
 
 
 class Clock:
@@ -39,8 +55,10 @@ class Clock:
 def service(clock: Clock | None = None) -> HttpService:
     """A service without routes."""
     loop = FakeLoop()
-    runtime = HttpRuntime(RouteTable([]), LIMITS, logs_query=False)
-    return HttpService(loop, Deadlines(loop), runtime, lambda _: None, clock or Clock())
+    runtime = HttpRuntime(RouteTable([]), LIMITS, logs_query=False, policies={})
+    return HttpService(
+        loop, Deadlines(loop), runtime, Ledger(lambda _: None, Counters(), SharedTable.private()), clock or Clock()
+    )
 
 
 class TestDrain:
@@ -87,13 +105,56 @@ class TestDrain:
         shared = service()
 
         class Idle(FakeConnection):
-            def drain(self, seconds: float) -> None:
-                super().drain(seconds)
+            def drain(self, seconds: float, *, gently: bool = False) -> None:
+                super().drain(seconds, gently=gently)
                 shared.closed(self)
 
         for _ in range(3):
             shared.opened(Idle())
         assert shared.drain(1.0).is_set()
+
+
+class TestShedding:
+    """Room for others."""
+
+    def test_those_that_were_idle_the_longest_go_first_and_those_in_use_stay(self) -> None:
+        shared = service()
+        connections = [FakeConnection(idle_until=until) for until in (30.0, NEVER, 10.0, 20.0, NEVER)]
+        for connection in connections:
+            shared.opened(connection)
+        assert shared.count == 5
+        assert shared.shed(2) == ["listener10", "listener20"]
+        assert [connection.is_shed for connection in connections] == [False, False, True, True, False]
+
+    def test_unused_connections_to_upstreams_go_too(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        talk.answer(response(b"Content-Length: 2", body=b"ok"))
+        assert talk.server.idle
+        talk.advance(0.5)
+        assert talk.service.shed(1) == ["public"]
+        assert not talk.server.idle
+        talk.loop.settle()
+        assert talk.service.count == 0
+
+    def test_a_client_that_has_just_come_or_been_answered_is_left_in_peace(self) -> None:
+        talk = Conversation()
+        assert talk.service.shed(1) == []
+        talk.advance(0.4)
+        talk.receive(request())
+        talk.answer(response(b"Content-Length: 2", b"Connection: close", body=b"ok"))
+        talk.advance(0.4)
+        assert talk.service.shed(1) == []
+        talk.advance(0.1)
+        assert talk.service.shed(1) == ["public"]
+
+    def test_nothing_that_is_in_use_is_shed(self) -> None:
+        talk = Conversation()
+        talk.receive(request())
+        server = talk.server.lend()
+        assert talk.service.shed(1) == []
+        server.receive(response(b"Content-Length: 2", body=b"ok"))
+        assert talk.client.sent().endswith(b"ok")
 
 
 def test_request_ids_are_unique_and_safe_in_fields_and_logs() -> None:

@@ -3,8 +3,10 @@
 import pytest
 
 from proxy.deadlines import NEVER
+from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import CloseCode, Extensions
+from proxy.observe.counters import RouteCounters
 from tests.fakes_http import Conversation, FakeStream
 from tests.hostile.strict_frames import FrameReader
 
@@ -46,20 +48,38 @@ class Pair:
     """A tunnel between a client and a server that the test plays."""
 
     def __init__(
-        self, *, from_client: bytes = b"", from_upstream: bytes = b"", extensions: Extensions = Extensions.NONE
+        self,
+        *,
+        from_client: bytes = b"",
+        from_upstream: bytes = b"",
+        extensions: Extensions = Extensions.NONE,
+        counters: RouteCounters | None = None,
     ) -> None:
         shared = Conversation()
         self.service, self.loop = shared.service, shared.loop
         self.client, self.server = FakeStream(self.loop), FakeStream(self.loop)
         self.ends: list[str | None] = []
+        self.unwelcome: str | None = None
+        """Why the configuration does not allow this tunnel any more."""
         self.tunnel = Tunnel(
             self.service,
             self.client.as_tls,
             self.server.as_socket,
             extensions,
-            lambda _, reason: self.ends.append(reason),
+            self,
         )
-        self.tunnel.begin(from_client=from_client, from_upstream=from_upstream)
+        self.counters = counters or self.service.counters.route("chat.test/")
+        self.tunnel.begin(self.counters, from_client=from_client, from_upstream=from_upstream)
+
+    def tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
+        """Note why."""
+        del tunnel
+        self.ends.append(reason)
+
+    def tunnel_stands(self) -> None:
+        """Judge as the test wants."""
+        if self.unwelcome is not None:
+            raise NoLongerWelcome(self.unwelcome)
 
     @property
     def endings(self) -> tuple[str | None, str | None]:
@@ -80,6 +100,37 @@ class TestRelay:
         assert pair.client.sent() == from_server
         assert pair.tunnel.messages == (1, 1)
         assert (pair.tunnel.client_bytes, pair.tunnel.server_bytes) == (len(from_client), len(from_server))
+
+    def test_what_moves_is_counted_at_once(self) -> None:
+        first, second = frame(0x81, b"a", masked=True), frame(0x81, b"bc")
+        pair = Pair(from_client=first)
+        counters = pair.counters
+        assert (counters.websockets, counters.websockets_open) == (1, 1)
+        pair.client.receive(first)
+        pair.server.receive(second[:1])
+        assert (counters.from_client.messages, counters.from_client.bytes) == (2, 2 * len(first))
+        assert (counters.to_client.messages, counters.to_client.bytes) == (0, 1)
+        pair.server.receive(second[1:])
+        assert counters.to_client.messages == 1
+        pair.tunnel.give_up("over")
+        assert (counters.websockets, counters.websockets_open) == (1, 0)
+
+    def test_all_of_a_route_are_added_up(self) -> None:
+        data = frame(0x81, b"a", masked=True)
+        first = Pair(from_client=data)
+        second = Pair(from_client=data * 2, counters=first.counters)
+        second.client.receive(data)
+        counters = first.counters
+        assert (counters.from_client.messages, counters.from_client.bytes) == (4, 4 * len(data))
+        second.tunnel.give_up("over")
+        assert (counters.websockets, counters.websockets_open) == (2, 1)
+
+    def test_what_breaks_the_rules_is_counted_as_well(self) -> None:
+        pair = Pair()
+        data = frame(0x81, b"fine", masked=True) + frame(0x83, b"reserved", masked=True)
+        pair.client.receive(data)
+        assert (pair.counters.from_client.messages, pair.counters.from_client.bytes) == (1, len(data))
+        assert pair.counters.websockets_open == 0
 
     def test_what_was_sent_ahead_comes_first(self) -> None:
         pair = Pair(from_client=frame(0x81, b"a", masked=True), from_upstream=frame(0x81, b"b"))
@@ -402,7 +453,7 @@ class TestDrain:
         pair.loop.advance(15.5)
         assert not quiet.is_set()
         pair.client.receive(close(1012, masked=True))
-        assert pair.ends == ["the proxy is restarting"]
+        assert pair.ends == ["please connect again"]
 
 
 def test_end_is_told_once() -> None:

@@ -11,6 +11,7 @@ from proxy.http.framing import BodyKind, Delivery, Persistence, request_framing
 from proxy.http.head import Header, HeadLimits, RequestHead, parse_request_head, parse_response_head
 from proxy.http.headers import (
     ForwardedPeer,
+    client_address,
     delivery_frame,
     downstream_head,
     forwardable_trailers,
@@ -437,3 +438,22 @@ def test_written_response_is_one_that_we_would_take(headers: list[Header], statu
     written = b"\r\n".join(sent_downstream(*headers, status=status, client_minor=client_minor)) + b"\r\n\r\n"
     assert ResponseReader().read(written, LIMITS, b"GET").framing.length in (None, 0)
     assert sum(name.lower() == b"date" for name, _ in parse_response_head(written, LIMITS).headers) >= 1
+
+
+@pytest.mark.parametrize(
+    ("peer", "values", "address"),
+    [
+        (STRANGER, [b"198.51.100.1"], b"192.0.2.7"),
+        (TRUSTED, [b"198.51.100.1"], b"198.51.100.1"),
+        (TRUSTED, [b"203.0.113.1 , 198.51.100.1"], b"198.51.100.1"),
+        (TRUSTED, [b"203.0.113.1", b"2001:db8::1"], b"2001:db8::1"),
+        (TRUSTED, [b"203.0.113.1,"], b"192.0.2.7"),
+        (TRUSTED, [], b"192.0.2.7"),
+    ],
+)
+def test_address_of_the_client_is_what_the_nearest_trusted_peer_says(
+    peer: ForwardedPeer, values: list[bytes], address: bytes
+) -> None:
+    headers = [(b"Host", b"a"), (b"X-Forwarded-Proto", b"https"), *((b"x-forwarded-for", value) for value in values)]
+    framing = request_framing(RequestHead(b"GET", b"/", 1, headers))
+    assert client_address(framing.fields, peer) == address

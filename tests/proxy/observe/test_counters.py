@@ -1,55 +1,179 @@
 """Counters: what is counted, and under what."""
 
 import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
+import pytest
+
+from proxy.limits.reasons import RequestReason
+from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
+from proxy.tls.groups import KNOWN
+from proxy.tls.identities import ServerIdentity
+from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.results import Established
+
+if TYPE_CHECKING:
+    from proxy.tls.context import ServerContext
+
+CHAT = ServerIdentity("chat", frozenset({"chat.test"}), cast("ServerContext", None))
+HANDSHAKE = Established("chat.test", CHAT, KNOWN["x25519mlkem768"], HandshakeOutcome.HYBRID, is_resumed=False)
+CLASSICAL = HANDSHAKE._replace(group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT)
+CLIENT = ClientRecord("192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False)
+REQUEST = RequestRecord(
+    CLIENT, None, 0.0, 200, 10, 2_000, 0.004, 0.2, "http://a:1", "chat.test/", "id", error=None, messages=None
+)
 
 
 def counted() -> Counters:
     """Count a little of everything."""
     counters = Counters()
-    for outcome in ("hybrid", "hybrid", "client_cannot"):
-        counters.handshake("public", "chat", outcome)
-    counters.handshake("admin", "-", "refused")
+    for result in (HANDSHAKE, HANDSHAKE, CLASSICAL):
+        counters.established("public", result, 0.002)
+    counters.refused("admin", None)
     for reason in ("policy", "timeout", "policy"):
         counters.failure("public", reason)
     for status in (200, 204, 404, 499, 502, 101):
-        counters.request("public", status)
+        counters.request(replace(REQUEST, status=status))
     return counters
 
 
-def test_everything_is_counted_under_its_labels() -> None:
-    assert counted().snapshot() == {
-        "handshakes": [
-            {"listener": "admin", "identity": "-", "outcome": "refused", "count": 1},
-            {"listener": "public", "identity": "chat", "outcome": "client_cannot", "count": 1},
-            {"listener": "public", "identity": "chat", "outcome": "hybrid", "count": 2},
-        ],
-        "failures": [
-            {"listener": "public", "reason": "policy", "count": 2},
-            {"listener": "public", "reason": "timeout", "count": 1},
-        ],
-        "requests": [
-            {"listener": "public", "status": "1xx", "count": 1},
-            {"listener": "public", "status": "2xx", "count": 2},
-            {"listener": "public", "status": "4xx", "count": 2},
-            {"listener": "public", "status": "5xx", "count": 1},
-        ],
-    }
+def test_handshakes_are_counted_under_everything_that_was_settled() -> None:
+    counters = counted()
+    counters.established("public", HANDSHAKE._replace(is_resumed=True), 0.5)
+    common = {"listener": "public", "identity": "chat", "version": "TLSv1.3"}
+    hybrid = {"outcome": "hybrid", "group": "X25519MLKEM768"}
+    assert counters.snapshot()["handshakes"] == [
+        {
+            "listener": "admin",
+            "identity": "-",
+            "outcome": "refused",
+            "group": "-",
+            "version": "TLSv1.3",
+            "resumed": "false",
+            "count": 1,
+        },
+        {**common, "outcome": "client_cannot", "group": "X25519", "resumed": "false", "count": 1},
+        {**common, **hybrid, "resumed": "false", "count": 2},
+        {**common, **hybrid, "resumed": "true", "count": 1},
+    ]
+    (seconds,) = counters.snapshot()["handshake_seconds"]
+    assert seconds["listener"] == "public"
+    assert (seconds["counts"][1], sum(seconds["counts"])) == (3, 4)
+
+
+def test_a_group_that_nobody_knows_has_one_label() -> None:
+    counters = Counters()
+    counters.established("public", HANDSHAKE._replace(group=None), 0.001)
+    assert [row["group"] for row in counters.snapshot()["handshakes"]] == ["unknown"]
+
+
+def test_signing_is_timed_where_something_was_signed() -> None:
+    counters = Counters()
+    counters.established("public", HANDSHAKE, 0.001)
+    assert counters.snapshot()["signing_seconds"] == []
+    for seconds in (0.00009, 0.0002):
+        counters.established("public", HANDSHAKE._replace(signing_seconds=seconds), 0.001)
+    (row,) = counters.snapshot()["signing_seconds"]
+    assert (row["identity"], row["counts"][:3], row["sum"]) == ("chat", [1, 1, 0], pytest.approx(0.00029))
+
+
+def test_failures_are_counted_by_listener_and_reason() -> None:
+    assert counted().snapshot()["failures"] == [
+        {"listener": "public", "reason": "policy", "count": 2},
+        {"listener": "public", "reason": "timeout", "count": 1},
+    ]
+
+
+def test_a_request_that_came_to_nothing_is_a_failure_by_its_reason_too() -> None:
+    counters = Counters()
+    counters.request(replace(REQUEST, status=429, error=RequestReason.RATE))
+    counters.request(replace(REQUEST, status=502, error="whatever an upstream says"))
+    counters.request(REQUEST)
+    assert counters.snapshot()["failures"] == [
+        {"listener": "public", "reason": "request_rate", "count": 1},
+        {"listener": "public", "reason": "upstream", "count": 1},
+    ]
+
+
+def test_requests_are_counted_by_route_and_by_listener() -> None:
+    counters = counted()
+    counters.request(replace(REQUEST, route=None, status=421, connection=replace(CLIENT, listener="inner")))
+    classes = {"1xx": 1, "2xx": 2, "4xx": 2, "5xx": 1}
+    snapshot = counters.snapshot()
+    assert snapshot["requests"] == [
+        *({"route": "chat.test/", "status": status, "count": count} for status, count in classes.items()),
+        {"route": "-", "status": "4xx", "count": 1},
+    ]
+    assert snapshot["listener_requests"] == [
+        {"listener": "inner", "status": "4xx", "count": 1},
+        *({"listener": "public", "status": status, "count": count} for status, count in classes.items()),
+    ]
+
+
+def test_requests_are_timed_and_their_bytes_added() -> None:
+    counters = Counters()
+    counters.request(REQUEST)
+    counters.request(replace(REQUEST, first_byte=31.0, duration=31.0))
+    snapshot = counters.snapshot()
+    (first_byte,), (seconds,) = snapshot["first_byte_seconds"], snapshot["request_seconds"]
+    assert (first_byte["route"], first_byte["counts"][2], first_byte["counts"][-1]) == ("chat.test/", 1, 1)
+    assert (seconds["route"], seconds["counts"][7], seconds["counts"][-1]) == ("chat.test/", 1, 1)
+    assert (first_byte["sum"], seconds["sum"]) == (pytest.approx(31.004), pytest.approx(31.2))
+    assert snapshot["bytes"] == [{"route": "chat.test/", "request": 20, "response": 4_000}]
+
+
+def test_a_websocket_is_no_slow_request_and_its_bytes_are_counted_as_they_come() -> None:
+    counters = Counters()
+    route = counters.route("chat.test/")
+    route.websockets += 1
+    route.from_client.bytes += 5
+    route.to_client.messages += 2
+    counters.request(replace(REQUEST, status=101, duration=86_400.0, messages=(1, 2)))
+    snapshot = counters.snapshot()
+    assert sum(snapshot["request_seconds"][0]["counts"]) == 0
+    assert sum(snapshot["first_byte_seconds"][0]["counts"]) == 1
+    assert snapshot["bytes"] == [{"route": "chat.test/", "request": 0, "response": 0}]
+    assert snapshot["websockets"] == [{"route": "chat.test/", "count": 1, "open": 0}]
+    assert snapshot["websocket_traffic"] == [
+        {"route": "chat.test/", "direction": "from_client", "messages": 0, "bytes": 5},
+        {"route": "chat.test/", "direction": "to_client", "messages": 2, "bytes": 0},
+    ]
+
+
+def test_the_same_listener_and_route_are_one_object() -> None:
+    counters = Counters()
+    assert counters.listener("public") is counters.listener("public") is not counters.listener("inner")
+    assert counters.route("a/") is counters.route("a/") is not counters.route(None)
+    counters.listener("public").accepted += 2
+    counters.listener("public").open += 1
+    assert counters.snapshot()["connections"][0] == {"listener": "public", "accepted": 2, "open": 1}
+
+
+def test_what_the_process_itself_knows_is_told() -> None:
+    counters = Counters(lambda: (3, 1))
+    counters.swaps += 2
+    counters.loop_lag.observe(0.2)
+    counters.breaking.add("192.0.2.1", [(b"User-Agent", b"old")])
+    snapshot = counters.snapshot()
+    assert snapshot["log"] == [{"dropped": 3, "errors": 1}]
+    assert snapshot["swaps"] == [{"count": 2}]
+    assert snapshot["loop_lag"][0]["sum"] == 0.2
+    assert snapshot["breaking"]["agents"]["entries"] == [["old", 1, 0]]
+    assert Counters().snapshot()["log"] == [{"dropped": 0, "errors": 0}]
 
 
 def test_a_snapshot_is_json_and_does_not_change() -> None:
     counters = counted()
     snapshot = counters.snapshot()
     before = json.dumps(snapshot)
-    counters.request("public", 200)
+    counters.request(REQUEST)
+    counters.established("public", HANDSHAKE, 0.1)
     assert json.dumps(snapshot) == before != json.dumps(counters.snapshot())
+    assert json.loads(before) == snapshot
 
 
 def test_nothing_counted_is_nothing_listed() -> None:
-    assert Counters().snapshot() == {"handshakes": [], "failures": [], "requests": []}
-
-
-def test_a_summary_adds_up() -> None:
-    assert counted().summary() == "6 requests; handshakes: 1 client_cannot, 2 hybrid, 1 refused; failures: 3"
-    assert Counters().summary() == "0 requests; handshakes: none; failures: 0"
+    snapshot = Counters().snapshot()
+    assert {family for family, rows in snapshot.items() if rows} == {"loop_lag", "log", "swaps", "breaking"}

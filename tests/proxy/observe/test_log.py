@@ -6,7 +6,7 @@ from pathlib import Path
 from config.schema import LogFormat
 from proxy.observe.access_log import ClientRecord, HandshakeRecord, RequestRecord, TargetRecord
 from proxy.observe.log import Log
-from proxy.observe.log_writer import LogWriter
+from proxy.observe.log_writer import LogWriter, open_log
 
 REQUEST = RequestRecord(
     connection=ClientRecord("203.0.113.5", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False),
@@ -31,7 +31,7 @@ LINES = ["stopped:", "  nothing happened"]
 def written(tmp_path: Path, form: LogFormat, *, has_colours: bool = False) -> list[str]:
     """One of everything, through a real writer."""
     path = tmp_path / "log"
-    writer = LogWriter(path, 100)
+    writer = LogWriter(open_log(path), 100)
     log = Log(writer, form, has_colours=has_colours)
     log.request(REQUEST)
     log.handshake(HANDSHAKE)
@@ -57,3 +57,22 @@ def test_pretty_is_for_people(tmp_path: Path) -> None:
 
 def test_colours_are_for_terminals(tmp_path: Path) -> None:
     assert "\x1b[" in written(tmp_path, LogFormat.PRETTY, has_colours=True)[0]
+
+
+def test_switches_its_place_and_its_form_together(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    log = Log(LogWriter(open_log(first), 100), LogFormat.JSON, has_colours=False)
+    log.switch(open_log(second), LogFormat.PRETTY)
+    log.event(1_790_000_001.0, EVENT, LINES)
+    assert log.close(10)
+    assert first.read_text() == ""
+    assert second.read_text().splitlines() == LINES
+
+
+def test_what_was_lost_is_told(tmp_path: Path) -> None:
+    writer = LogWriter(open_log(tmp_path / "log"), 100)
+    log = Log(writer, LogFormat.JSON, has_colours=False)
+    assert log.losses() == (0, 0)
+    writer.dropped, writer.unwritten, writer.errors = 3, 2, 1
+    assert log.losses() == (5, 1)
+    writer.close(10)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.observe import log_writer
-from proxy.observe.log_writer import LogWriter
+from proxy.observe.log_writer import LogWriter, open_log
 
 SECONDS = 20.0
 
@@ -92,7 +92,7 @@ class TestFile:
 
     def test_lines_are_written_in_their_order(self, tmp_path: Path) -> None:
         path = tmp_path / "access.log"
-        writer = LogWriter(path, 10_000)
+        writer = LogWriter(open_log(path), 10_000)
         for number in range(5_000):
             writer.write(line(number, 100))
         assert writer.close(SECONDS)
@@ -101,7 +101,7 @@ class TestFile:
 
     def test_a_single_line_is_written_without_another_or_an_end(self) -> None:
         with pipe() as (reading, writing):
-            writer = LogWriter(writing, 100)
+            writer = LogWriter(os.dup(writing), 100)
             for number in range(3):
                 writer.write(line(number))
                 assert read_until(reading, b"\n") == line(number)
@@ -110,7 +110,7 @@ class TestFile:
     def test_what_is_there_already_is_kept(self, tmp_path: Path) -> None:
         path = tmp_path / "access.log"
         path.write_bytes(b"before\n")
-        writer = LogWriter(path, 10)
+        writer = LogWriter(open_log(path), 10)
         writer.write(b"after\n")
         assert writer.close(SECONDS)
         assert path.read_bytes() == b"before\nafter\n"
@@ -119,27 +119,28 @@ class TestFile:
         path = tmp_path / "access.log"
         mask = os.umask(0)
         try:
-            assert LogWriter(path, 10).close(SECONDS)
+            assert LogWriter(open_log(path), 10).close(SECONDS)
         finally:
             os.umask(mask)
         assert path.stat().st_mode & 0o777 == 0o600
 
     def test_a_file_that_cannot_be_opened_is_said_at_once(self, tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
-            LogWriter(tmp_path / "none" / "access.log", 10)
+            open_log(tmp_path / "none" / "access.log")
 
-    def test_its_descriptor_is_closed_and_that_of_the_caller_is_not(self, tmp_path: Path) -> None:
+    def test_its_descriptor_is_closed(self, tmp_path: Path) -> None:
         before = set(map(str, Path("/proc/self/fd").iterdir()))
-        assert LogWriter(tmp_path / "access.log", 10).close(SECONDS)
+        assert LogWriter(open_log(tmp_path / "access.log"), 10).close(SECONDS)
         assert set(map(str, Path("/proc/self/fd").iterdir())) == before
-        with pipe() as (reading, writing):
-            assert LogWriter(writing, 10).close(SECONDS)
-            os.write(writing, b"open")
-            assert os.read(reading, 10) == b"open"
+
+    def test_no_child_inherits_it(self, tmp_path: Path) -> None:
+        descriptor = open_log(tmp_path / "access.log")
+        assert not os.get_inheritable(descriptor)
+        os.close(descriptor)
 
     def test_a_line_longer_than_what_is_written_at_once_is_written(self, tmp_path: Path) -> None:
         path = tmp_path / "access.log"
-        writer = LogWriter(path, 10)
+        writer = LogWriter(open_log(path), 10)
         for number in range(3):
             writer.write(line(number, 200_000))
         assert writer.close(SECONDS)
@@ -148,7 +149,7 @@ class TestFile:
     @pytest.mark.usefixtures("_patient")
     def test_half_a_queue_is_urgent(self) -> None:
         with pipe() as (reading, writing):
-            writer = LogWriter(writing, 10)
+            writer = LogWriter(os.dup(writing), 10)
             for number in range(5):
                 writer.write(line(number))
             read_until(reading, line(4))
@@ -156,7 +157,7 @@ class TestFile:
 
     @pytest.mark.usefixtures("_patient")
     def test_many_lines_go_out_in_few_pieces(self, tmp_path: Path, sizes: list[int]) -> None:
-        writer = LogWriter(tmp_path / "access.log", 100_000)
+        writer = LogWriter(open_log(tmp_path / "access.log"), 100_000)
         for number in range(2_000):
             writer.write(line(number, 100))
         assert writer.close(SECONDS)
@@ -168,7 +169,7 @@ class TestFile:
     def test_into_a_pipe_goes_no_more_than_stays_in_one_piece(self, sizes: list[int]) -> None:
         """Other workers may write to the same pipe."""
         with pipe() as (reading, writing):
-            writer = LogWriter(writing, 10_000)
+            writer = LogWriter(os.dup(writing), 10_000)
             for number in range(300):
                 writer.write(line(number, 100))
             assert writer.close(SECONDS)
@@ -176,53 +177,48 @@ class TestFile:
             assert numbers(os.read(reading, 65_536)) == list(range(300))
 
 
-class TestReopen:
-    """A file that is renamed under the writer."""
+class TestSwitch:
+    """Another descriptor takes the place of the one before, as for a file that was renamed."""
 
-    def test_what_comes_later_goes_to_a_new_file(self, tmp_path: Path) -> None:
+    def test_what_comes_later_goes_to_the_new_one(self, tmp_path: Path) -> None:
         path, old = tmp_path / "access.log", tmp_path / "access.log.1"
-        writer = LogWriter(path, 10)
+        writer = LogWriter(open_log(path), 10)
         writer.write(line(1))
         path.rename(old)
-        writer.reopen()
+        writer.switch(open_log(path))
         writer.write(line(2))
         assert writer.close(SECONDS)
         assert path.read_bytes().endswith(line(2))
         assert old.read_bytes() + path.read_bytes() == line(1) + line(2)
-        assert path.stat().st_mode & 0o777 == 0o600
 
     @pytest.mark.usefixtures("_patient")
-    def test_a_new_file_is_made_at_once_and_the_old_one_closed(self, tmp_path: Path) -> None:
+    def test_the_old_one_is_closed_at_once(self, tmp_path: Path) -> None:
         path, old = tmp_path / "access.log", tmp_path / "access.log.1"
-        writer = LogWriter(path, 10)
+        writer = LogWriter(open_log(path), 10)
         path.rename(old)
-        writer.reopen()
-        while writer._reopens or not path.exists():
+        writer.switch(open_log(path))
+        while any(link.resolve() == old for link in Path("/proc/self/fd").iterdir()):
             os.sched_yield()
         assert writer.close(SECONDS)
-        assert not any(link.resolve() == old for link in Path("/proc/self/fd").iterdir())
 
-    def test_the_old_file_is_kept_when_there_cannot_be_a_new_one(self, tmp_path: Path) -> None:
-        directory = tmp_path / "log"
-        directory.mkdir()
-        path, moved = directory / "access.log", tmp_path / "moved.log"
-        writer = LogWriter(path, 10)
-        path.rename(moved)
-        directory.rmdir()
-        writer.reopen()
-        writer.write(line(1))
+    def test_the_last_of_several_is_written_to_and_none_stays_open(self, tmp_path: Path) -> None:
+        before = set(map(str, Path("/proc/self/fd").iterdir()))
+        writer = LogWriter(open_log(tmp_path / "0"), 10)
+        for number in range(1, 5):
+            writer.switch(open_log(tmp_path / str(number)))
+        writer.write(line(9))
         assert writer.close(SECONDS)
-        assert moved.read_bytes() == line(1)
-        assert (writer.errors, writer.dropped) == (1, 0)
+        assert (tmp_path / "4").read_bytes() == line(9)
+        assert set(map(str, Path("/proc/self/fd").iterdir())) == before
 
-    def test_a_descriptor_is_kept(self) -> None:
+    def test_pieces_are_of_the_size_that_the_new_one_takes_whole(self, tmp_path: Path) -> None:
         with pipe() as (reading, writing):
-            writer = LogWriter(writing, 10)
-            writer.reopen()
+            writer = LogWriter(open_log(tmp_path / "access.log"), 10)
+            writer.switch(os.dup(writing))
             writer.write(line(1))
+            assert read_until(reading, b"\n") == line(1)
+            assert writer._piece_bytes == select.PIPE_BUF
             assert writer.close(SECONDS)
-            assert os.read(reading, 100) == line(1)
-            assert writer.errors == 0
 
 
 class TestLoss:
@@ -231,7 +227,7 @@ class TestLoss:
     def test_a_pipe_that_nobody_reads_holds_nobody_up(self) -> None:
         with pipe() as (reading, writing):
             fill(writing)
-            writer = LogWriter(writing, 100)
+            writer = LogWriter(os.dup(writing), 100)
             for number in range(1_000):
                 writer.write(line(number, 100))
             # The queue holds 100 lines, and 4 KiB may be on their way.
@@ -248,7 +244,7 @@ class TestLoss:
     def test_the_queue_holds_as_many_lines_as_it_may(self) -> None:
         with pipe() as (reading, writing):
             fill(writing)
-            writer = LogWriter(writing, 100)
+            writer = LogWriter(os.dup(writing), 100)
             writer.write(line(0))
             while writer._queue:
                 os.sched_yield()
@@ -265,7 +261,7 @@ class TestLoss:
     def test_a_report_says_what_was_lost_since_the_last_one(self) -> None:
         with pipe() as (reading, writing):
             data = b""
-            writer = LogWriter(writing, 1)
+            writer = LogWriter(os.dup(writing), 1)
             for _ in range(2):
                 fill(writing)
                 for number in range(100):
@@ -280,7 +276,7 @@ class TestLoss:
     def test_a_report_has_a_time(self) -> None:
         with pipe() as (reading, writing):
             fill(writing)
-            writer = LogWriter(writing, 1)
+            writer = LogWriter(os.dup(writing), 1)
             for number in range(100):
                 writer.write(line(number))
             data = read_until(reading, b'"log_lines_lost"')
@@ -292,18 +288,18 @@ class TestLoss:
     def test_a_pipe_whose_reader_went_away_only_counts(self) -> None:
         with pipe() as (reading, writing):
             os.close(reading)
-            writer = LogWriter(writing, 100)
+            writer = LogWriter(os.dup(writing), 100)
             for number in range(10):
                 writer.write(line(number))
             assert writer.close(SECONDS)
             assert (writer.dropped, writer.errors > 0) == (0, True)
 
     def test_a_full_disk_only_counts(self) -> None:
-        writer = LogWriter(Path("/dev/full"), 100)
+        writer = LogWriter(open_log(Path("/dev/full")), 100)
         for number in range(10):
             writer.write(line(number))
         assert writer.close(SECONDS)
-        assert (writer.dropped, writer.errors > 0) == (0, True)
+        assert (writer.dropped, writer.unwritten, writer.errors > 0) == (0, 10, True)
 
     def test_a_line_that_was_cut_by_a_full_disk_does_not_spoil_the_next(self, tmp_path: Path) -> None:
         path = tmp_path / "access.log"
@@ -313,13 +309,13 @@ class TestLoss:
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1_500, limits[1]))
             # Half of the queue is urgent.
-            writer = LogWriter(path, 2 * len(lines))
+            writer = LogWriter(open_log(path), 2 * len(lines))
             for one in lines:
                 writer.write(one)
-            while writer._unwritten < 2:
+            while writer.unwritten < 2:
                 os.sched_yield()
             writer.write(line(8))
-            while writer._unwritten < 3:
+            while writer.unwritten < 3:
                 os.sched_yield()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -330,12 +326,12 @@ class TestLoss:
         assert first == lines[0]
         assert torn == lines[1][: 1_500 - len(first)] + b"\n"
         assert numbers(b"".join(rest)) == [9]
-        assert reported(b"".join(rest)) == writer._unwritten == 3
+        assert reported(b"".join(rest)) == writer.unwritten == 3
 
     def test_a_descriptor_that_does_not_block_is_waited_for(self) -> None:
         with pipe() as (reading, writing):
             os.set_blocking(writing, False)
-            writer = LogWriter(writing, 10_000)
+            writer = LogWriter(os.dup(writing), 10_000)
             for number in range(2_000):
                 writer.write(line(number, 100))
             data = read_until(reading, line(1_999, 100))

@@ -231,6 +231,33 @@ class TestEstablished:
         (result,) = attempt.observer.results
         assert (result.group, result.outcome) == (KNOWN[group], outcome)
 
+    @pytest.mark.parametrize("groups", ["X25519MLKEM768", SHARE_OF_X25519_ONLY])
+    def test_the_step_that_signs_is_timed(self, world: World, groups: str) -> None:
+        attempt = world.attempt(groups)
+        attempt.establish()
+        seconds = attempt.observer.results[0].signing_seconds
+        assert seconds is not None
+        assert 0 < seconds < 5
+
+    @pytest.mark.parametrize(
+        ("pq", "groups", "breaks"),
+        [
+            (PqPolicy.PREFER, "X25519", True),
+            (PqPolicy.PREFER, "MLKEM768:X25519", True),
+            (PqPolicy.REPORT, "X25519", True),
+            (PqPolicy.OFF, "X25519", True),
+            (PqPolicy.OFF, "X25519MLKEM768:X25519", False),
+            (PqPolicy.PREFER, SHARE_OF_X25519_ONLY, False),
+        ],
+    )
+    def test_it_is_known_whom_require_would_refuse(
+        self, world: World, pq: PqPolicy, groups: str, *, breaks: bool
+    ) -> None:
+        world.pq = pq
+        attempt = world.attempt(groups)
+        attempt.establish()
+        assert attempt.observer.results[0].breaks_under_require is breaks
+
     def test_retry_for_a_classical_group_is_no_hybrid(self, world: World) -> None:
         world.groups = (("X25519",), ("secp256r1",))
         attempt = world.attempt("*secp256r1:X25519")
@@ -332,6 +359,7 @@ class TestResumption:
         (result,) = attempt.observer.results
         assert result.is_resumed
         assert result.outcome is HandshakeOutcome.HYBRID
+        assert result.signing_seconds is None
         assert attempt.client.tls.session_reused
 
     def test_ticket_survives_a_retry(self, world: World) -> None:

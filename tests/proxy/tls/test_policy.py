@@ -18,6 +18,7 @@ from proxy.tls.policy import (
     RepeatedGroupError,
     UnknownGroupError,
     WeakerThanLevelError,
+    breaks_under_require,
     cipher_suites,
     effective_pq,
     group_preference,
@@ -239,6 +240,12 @@ class TestRefusal:
         else:
             assert parse_server_flight(server.answer(wire)).group in HYBRIDS_ONLY.quantum_safe_code_points
 
+    @pytest.mark.parametrize(("groups", "breaks"), [((X25519,), True), ((X25519, HYBRID), False), ((MLKEM512,), False)])
+    def test_where_hybrids_are_off_any_quantum_safe_group_counts(
+        self, groups: tuple[int, ...], *, breaks: bool
+    ) -> None:
+        assert breaks_under_require(CLASSICAL_ONLY, offering(*groups)) is breaks
+
 
 class TestOutcome:
     """How a handshake is counted."""
@@ -286,6 +293,7 @@ class TestOutcome:
     def test_would_refuse_is_exactly_whom_require_refuses(self, pq: PqPolicy, groups: list[int]) -> None:
         hello = offering(*groups)
         is_refused = refuses(REQUIRE, HYBRIDS_ONLY, hello)
+        assert breaks_under_require(PREFERENCE, hello) is is_refused
         selected = X25519 if is_refused else HYBRID
         assert (outcome(REPORT, PREFERENCE, hello, selected, retried=False) == "would_refuse") is is_refused
         assert (

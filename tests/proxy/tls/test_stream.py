@@ -361,6 +361,12 @@ class TestWriting:
         connection.loop.settle()
         assert connection.owner.data == b"waits"
 
+    def test_what_waits_is_what_the_peer_has_not_got(self, connection: Connection) -> None:
+        assert connection.stream.waiting_bytes == 0
+        connection.wire.limit_buffers()
+        connection.stream.write(bytes(MEGABYTE))
+        assert connection.stream.waiting_bytes >= MEGABYTE - RECORD_BYTES
+
     def test_failed_send_is_told_with_the_answer_that_had_arrived(self, connection: Connection, world: World) -> None:
         connection.wire.peer.sendall(connection.client.sealed(b"413"))
         connection.wire.sock.send_error = BrokenPipeError()
@@ -519,6 +525,16 @@ class TestEnding:
         connection.loop.settle()
         assert connection.client.is_closed
         assert connection.owner.events == []
+
+    def test_end_at_once_says_so_and_waits_for_nothing(self, connection: Connection) -> None:
+        connection.stream.end_at_once()
+        connection.loop.settle()
+        assert connection.client.read() == b""
+        assert connection.client.is_closed
+        assert connection.client.sees_end
+        assert connection.owner.is_lost
+        assert connection.wire.closed == [True]
+        connection.stream.end_at_once()
 
     def test_first_ending_counts(self, connection: Connection) -> None:
         connection.stream.cut()

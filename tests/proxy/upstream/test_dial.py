@@ -16,7 +16,7 @@ from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
 from proxy.tls.context import UpstreamTls, build_client_context
 from proxy.tls.stream import TlsLimits, TlsStream
-from proxy.upstream.dial import KEEP_ALIVE, DialSettings, dial, tune
+from proxy.upstream.dial import DialSettings, dial
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from tests.certificates import DAY, Authority
 from tests.fakes import LINGER, RecordingOwner
@@ -271,18 +271,6 @@ class TestVerified:
         async with serving(record) as address:
             await failure(address, tls=upstream_tls(authority.path))
             assert (await got)[:3] == b"\x15\x03\x03"
-
-
-def test_peer_that_went_away_is_found_by_the_kernel() -> None:
-    with socket.socket() as sock:
-        tune(sock)
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
-        for option, value in KEEP_ALIVE:
-            assert sock.getsockopt(socket.IPPROTO_TCP, option) == value
-    values = dict(KEEP_ALIVE)
-    idle, interval, count = (values[name] for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT))
-    assert idle + interval * count <= 120
 
 
 async def test_dialled_socket_is_tuned() -> None:

@@ -14,7 +14,7 @@ def test_every_fault_blames_the_upstream_and_names_nothing_of_it(fault: Upstream
 
 def test_statuses_follow_the_kind() -> None:
     late = {UpstreamFault.CONNECT_TIMEOUT, UpstreamFault.FIRST_BYTE_TIMEOUT, UpstreamFault.RESPONSE_STALLED}
-    ours = {UpstreamFault.BUSY, UpstreamFault.NO_ROOM}
+    ours = {UpstreamFault.BUSY, UpstreamFault.ALL_DOWN, UpstreamFault.NO_ROOM}
     assert {fault for fault in UpstreamFault if fault.status == 504} == late
     assert {fault for fault in UpstreamFault if fault.status == 503} == ours
 

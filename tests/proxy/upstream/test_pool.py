@@ -22,9 +22,9 @@ from proxy.tls.stream import TlsLimits
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import PoolResources, Server, ServerLimits, Upstream
-from tests.fakes import LINGER, FakeLoop
-from tests.fakes_http import RESPONSES, FakeServer, RecordingExchange, upstream
+from proxy.upstream.pool import Pool, PoolResources, ServerLimits
+from tests.fakes import LINGER
+from tests.fakes_http import RESPONSES, RecordingExchange
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -90,7 +90,7 @@ class Place:
         self.tasks = Tasks(loop, self.errors.append)
         resources = PoolResources(SharedIo(loop), self.tasks, self.deadlines)
         dialling = DialSettings(address, 5.0, tls, ".a name that nobody can have", TlsLimits(32), LINGER)
-        self.server = Server(dialling, RESPONSES, limits, resources)
+        self.server = Pool(dialling, RESPONSES, limits, resources)
         self.guests: list[Guest] = []
 
     def listen(self) -> None:
@@ -284,13 +284,13 @@ class TestLimits:
 
     def test_load_counts_exchanges_dials_and_queue(self) -> None:
         with place(connections=1) as pool:
-            assert pool.server.load == 0
+            assert pool.server.exchanges == 0
             first, _ = pool.acquire(), pool.acquire()
-            assert pool.server.load == 2
+            assert pool.server.exchanges == 2
             pool.settle()
-            assert pool.server.load == 2
+            assert pool.server.exchanges == 2
             first.answer()
-            assert pool.server.load == 1
+            assert pool.server.exchanges == 1
 
 
 class TestFailures:
@@ -324,45 +324,6 @@ class TestFailures:
             guest.leave()
             pool.settle()
             assert guest.calls == 0
-
-
-def names(*tried: FakeServer, loads: tuple[int, ...] = (0, 0, 0)) -> list[str | None]:
-    """Which servers are chosen, one after the other, of three with these loads."""
-    loop = FakeLoop()
-    servers = [FakeServer(loop, str(number)) for number in range(len(loads))]
-    for server, load in zip(servers, loads, strict=True):
-        server.load = load
-    group = upstream(*servers)
-    chosen = []
-    done: list[Server] = [group.servers[int(one.name)] for one in tried]
-    for _ in range(len(loads)):
-        server_chosen = group.choose(done)
-        chosen.append(None if server_chosen is None else server_chosen.name)
-    return chosen
-
-
-class TestChoice:
-    """Which server of an upstream a request goes to."""
-
-    def test_equals_take_turns(self) -> None:
-        assert sorted(name for name in names() if name) == ["0", "1", "2"]
-
-    def test_least_loaded_is_preferred(self) -> None:
-        assert names(loads=(2, 1, 3)) == ["1", "1", "1"]
-
-    def test_tried_ones_are_passed_over(self) -> None:
-        loop = FakeLoop()
-        assert names(FakeServer(loop, "1"), loads=(2, 1, 3)) == ["0", "0", "0"]
-
-    def test_none_is_left_when_all_were_tried(self) -> None:
-        loop = FakeLoop()
-        tried = [FakeServer(loop, str(number)) for number in range(3)]
-        assert names(*tried) == [None, None, None]
-        assert names(FakeServer(loop, "0"), loads=(0,)) == [None]
-        assert names(loads=(0,)) == ["0"]
-
-    def test_upstream_has_a_name(self) -> None:
-        assert Upstream("chat", ()).name == "chat"
 
 
 def picked(pool: Place, number: int, is_one: Callable[[Guest], bool]) -> list[Guest]:

@@ -1,0 +1,198 @@
+"""What a change of the configuration means for what is established: by key, with the rule beside it. Pure.
+
+A reload never touches an established connection without a reason: its route, identity or listener is gone, or a policy became
+stricter than what it was established with.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from config.problems import Location
+from config.schema import Config, ListenerConfig, PqPolicy, SecurityLevel
+
+
+class Kind(StrEnum):
+    """How a change takes effect."""
+
+    LIVE = "live"
+    """With the reload; nothing that is established ends because of it."""
+    DRAINED = "drained"
+    """With the reload; some of what is established ends, spread over the drain time."""
+    RESTART = "restart"
+    """Only with a restart: a reload that contains it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The kind of a change, and in one clause what happens to what is established."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that differs, at a location in which an entry of a list stands by its identity. None: it is not there."""
+
+    location: Location
+    old: object
+    new: object
+
+
+_END: Final = "get a close frame (1012) or end after their response, spread over the drain time"
+_UNTOUCHED: Final = "established connections are not touched"
+
+Rule = Callable[[Difference, Config, Config], Effect]
+
+
+def effect_of(difference: Difference, old: Config, new: Config) -> Effect:
+    """What a difference between two configurations means."""
+    for pattern, rule in _RULES.items():
+        if not _covers(pattern, difference.location):
+            continue
+        if isinstance(rule, Effect):
+            return rule
+        if len(pattern) == len(difference.location):
+            return rule(difference, old, new)
+    return _live(f"in force with the reload; {_UNTOUCHED}")
+
+
+def _covers(pattern: tuple[str, ...], place: Location) -> bool:
+    return len(pattern) <= len(place) and all(part in ("*", found) for part, found in zip(pattern, place, strict=False))
+
+
+def _live(text: str) -> Effect:
+    return Effect(Kind.LIVE, text)
+
+
+def _drained(text: str) -> Effect:
+    return Effect(Kind.DRAINED, text)
+
+
+def _restart(text: str) -> Effect:
+    return Effect(Kind.RESTART, text)
+
+
+def _entry(*, added: Effect, removed: Effect) -> Rule:
+    def rule(difference: Difference, _old: Config, _new: Config) -> Effect:
+        return added if difference.old is None else removed
+
+    return rule
+
+
+def _workers(difference: Difference, _old: Config, _new: Config) -> Effect:
+    match difference.old, difference.new:
+        case int(old), int(new) if new > old:
+            return _live(f"further workers start; {_UNTOUCHED}")
+        case int(), int():
+            return _drained(f"connections of a worker that goes {_END}")
+        case _:
+            return _drained(f"further workers start, or connections of a worker that goes {_END}")
+
+
+def _pq(difference: Difference, old: Config, new: Config) -> Effect:
+    name = str(difference.location[1])
+    if _requires_pq(new.listener[name]) and not _requires_pq(old.listener[name]):
+        return _drained(f"classical connections {_END}")
+    return _live(f"for new handshakes; {_UNTOUCHED}")
+
+
+def _requires_pq(listener: ListenerConfig) -> bool:
+    return listener.pq is PqPolicy.REQUIRE or listener.level.requires_pq
+
+
+def _level(difference: Difference, old: Config, new: Config) -> Effect:
+    name = str(difference.location[1])
+    order = list(SecurityLevel)  # from the least to the most strict
+    if order.index(new.listener[name].level) > order.index(old.listener[name].level):
+        return _drained(f"connections whose key exchange the new level does not allow {_END}")
+    return _live(f"for new handshakes; {_UNTOUCHED}")
+
+
+def _groups(difference: Difference, _old: Config, _new: Config) -> Effect:
+    match difference.old, difference.new:
+        case (list() | tuple()) as old, (list() | tuple()) as new if set(old) <= set(new):
+            return _live(f"for new handshakes; {_UNTOUCHED}")
+        case _:
+            return _drained(f"connections whose key exchange is not in the new list {_END}")
+
+
+def _names(difference: Difference, old: Config, new: Config) -> Effect:
+    name = str(difference.location[1])
+    if set(old.identity[name].names) - set(new.identity[name].names):
+        return _drained(f"connections to a name that is gone {_END}")
+    return _live(f"for new handshakes; {_UNTOUCHED}")
+
+
+def _route_pq(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if difference.new is not None:
+        return _drained(
+            "WebSockets of classical connections get a close frame (1012), spread over the drain time; requests get 403"
+        )
+    return _live("from the next request on; WebSockets stay")
+
+
+_MORE_SERVERS: Final = _live(f"further servers get requests; {_UNTOUCHED}")
+_FEWER_SERVERS: Final = _live(
+    "a server that is gone gets no further request; its responses under way and WebSockets stay"
+)
+_REQUESTS: Final = _live("from the next request on; responses under way and WebSockets stay")
+_PROOF: Final = _live(f"new handshakes are proved with it; {_UNTOUCHED}")
+_HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
+
+# By location, the name of an entry written "*"; the first that fits. A bare effect is also that of all keys below.
+_RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
+    ("openssl",): _restart("providers are loaded once in the life of a process"),
+    ("user",): _restart("workers keep the user that they were started as"),
+    ("group",): _restart("workers keep the group that they were started as"),
+    ("admin",): _restart("the admin socket and the listener of metrics are made once"),
+    ("workers",): _workers,
+    ("watch",): _live("watching starts or ends; connections are not touched"),
+    ("reload_seconds",): _live("for the reloads after this one"),
+    ("listener", "*"): _entry(
+        added=_live(f"its addresses are opened; {_UNTOUCHED}"),
+        removed=_drained(f"its addresses are closed; its connections {_END}"),
+    ),
+    ("listener", "*", "bind"): _live(
+        "addresses are opened and closed; connections that came through a closed one stay"
+    ),
+    ("listener", "*", "pq"): _pq,
+    ("listener", "*", "level"): _level,
+    ("listener", "*", "groups"): _groups,
+    ("listener", "*", "default"): _drained(
+        f"connections without a server name, which were those of the old one, {_END}"
+    ),
+    ("listener", "*", "trusted_peers"): _live(f"for new connections; {_UNTOUCHED}"),
+    ("identity", "*"): _entry(
+        added=_live(f"clients can ask for its names; {_UNTOUCHED}"),
+        removed=_drained(f"its names are refused; its connections {_END}"),
+    ),
+    ("identity", "*", "names"): _names,
+    ("identity", "*", "certificate"): _PROOF,
+    ("identity", "*", "key"): _PROOF,
+    ("identity", "*", "credential"): _PROOF,
+    ("identity", "*", "prefer"): _HANDSHAKES,
+    ("route", "*"): _entry(
+        added=_REQUESTS,
+        removed=_drained(
+            "its WebSockets stay where another route takes their path, else get a close frame (1012), spread over the drain time"
+        ),
+    ),
+    ("route", "*", "pq"): _route_pq,
+    ("route", "*", "upstream"): _live("from the next request on; WebSockets stay with their server"),
+    ("route", "*", "body_bytes"): _live("from the next request on"),
+    ("upstream", "*"): _entry(
+        added=_live("connections are made when requests come"),
+        removed=_live("its idle connections are closed; responses under way and WebSockets stay"),
+    ),
+    ("upstream", "*", "servers", "*"): _entry(added=_MORE_SERVERS, removed=_FEWER_SERVERS),
+    ("upstream",): _live("for new connections to its servers; responses under way and WebSockets stay"),
+    ("limits", "log_queue_lines"): _restart("the queue of log lines is made once"),
+    ("limits", "drain_seconds"): _live("for drains from now on"),
+    ("limits", "tls_ticket_rotation_hours"): _live("counts from the reload on"),
+    ("limits",): _live("for new connections and requests; nothing established ends because of it"),
+    ("log", "file"): _live("the new file is opened and the old one closed; no line is lost"),
+    ("log",): _live("for the lines from now on"),
+}

@@ -1,0 +1,71 @@
+"""The files that a configuration names: to read them before privileges are dropped, to watch them.
+
+Found by the type of each key (`FilePath` and its kin), so a key that is added to the schema is found without a word here.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from config.loaded import LoadedConfig
+from config.problems import Location
+from config.values import PathRole, Table
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file or directory of a configuration: the `key` that names it, and its `path` from where the process stands."""
+
+    key: str
+    path: Path
+    is_directory: bool = False
+
+
+def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
+    """Every file and directory that is read by this configuration, in the order of the schema.
+
+    Without the file of the configuration itself, and without what the process writes.
+    """
+    return tuple(
+        NamedFile(loaded.key(*location), loaded.resolve(path), role is PathRole.DIRECTORY)
+        for location, path, role in _paths(loaded.config, ())
+        if role is not PathRole.WRITTEN
+    )
+
+
+def _paths(table: Table, place: Location) -> Iterator[tuple[Location, str, PathRole]]:
+    for name, field in type(table).model_fields.items():
+        role = _role(field)
+        for location, value in _leaves(getattr(table, name), (*place, name)):
+            if isinstance(value, Table):
+                yield from _paths(value, location)
+            elif role is not None and isinstance(value, str):
+                yield location, value, role
+
+
+def _leaves(value: object, place: Location) -> Iterator[tuple[Location, object]]:
+    """What stands in a value that may be a list or a table of named entries."""
+    match value:
+        case dict():
+            for name, entry in value.items():
+                yield from _leaves(entry, (*place, name))
+        case tuple():
+            for index, entry in enumerate(value):
+                yield from _leaves(entry, (*place, index))
+        case _:
+            yield place, value
+
+
+def _role(field: FieldInfo) -> PathRole | None:
+    # pydantic keeps what annotates a whole field beside its type, and leaves what annotates a part of it inside
+    found = [*field.metadata, *_annotations(field.annotation)]
+    return next((one for one in found if isinstance(one, PathRole)), None)
+
+
+def _annotations(kind: Any) -> Iterator[object]:
+    yield from getattr(kind, "__metadata__", ())
+    for argument in get_args(kind):
+        yield from _annotations(argument)

@@ -1,0 +1,1 @@
+"""The admin socket: who serves it, who asks it."""

@@ -1,0 +1,107 @@
+"""Asks the admin socket of a running proxy."""
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from config.loader import survey
+from config.problems import ConfigError
+from proxy.admin.settings import AdminSettings, sockets_to_try
+
+
+class AdminUnreachable(Exception):
+    """The admin socket did not answer as it should: which `socket`, what was `found`, what to do (`remedy`)."""
+
+    def __init__(self, socket: str, found: str, remedy: str) -> None:
+        """Remember the facts."""
+        super().__init__(socket, found, remedy)
+        self.socket = socket
+        self.found = found
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """One sentence with the remedy."""
+        return f"{self.socket}: {self.found}; {self.remedy}"
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("plexigate")
+        self._path: Final = path
+
+    def connect(self) -> None:
+        """Connect. There is no time limit: a reload takes as long as its preparation may (`reload_seconds`)."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(str(self._path))
+
+
+class UnixAdminClient:
+    """Asks the admin socket at a path."""
+
+    def __init__(self, path: Path) -> None:
+        """Nothing is connected before something is asked."""
+        self.path: Final = path
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Answer status and JSON body. Raises `AdminUnreachable`."""
+        return self._ask("GET", path)
+
+    def post(self, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        """Answer status and JSON body. Raises `AdminUnreachable`."""
+        return self._ask("POST", f"{path}?{urlencode(query)}" if query else path)
+
+    def _ask(self, method: str, target: str) -> tuple[int, dict[str, Any]]:
+        connection = _Connection(self.path)
+        try:
+            connection.request(method, target, body=b"" if method == "POST" else None)
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        except OSError as error:
+            remedy = "is Plexigate running, and are you its user or root? (--socket PATH asks another)"
+            raise AdminUnreachable(str(self.path), error.strerror or str(error), remedy) from None
+        except (http.client.HTTPException, ValueError):
+            raise AdminUnreachable(
+                str(self.path), "an answer that is no JSON", "does Plexigate listen there?"
+            ) from None
+        finally:
+            connection.close()
+        if not isinstance(answer, dict):
+            raise AdminUnreachable(str(self.path), "an answer that is no report", "does Plexigate listen there?")
+        return response.status, answer
+
+
+def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
+    """The socket at a path, or that of a configuration, or the first one that is there of those that a proxy has by default.
+
+    Raises `ConfigError` for a file that cannot be read or is no TOML.
+    """
+    if path is not None:
+        return UnixAdminClient(path)
+    if config is not None:
+        # as much of it as can be understood: what is broken in it is the running proxy's to tell
+        found = survey(config)
+        if found.loaded is None:
+            raise ConfigError(found.problems)
+        loaded = found.loaded
+        if loaded.config.admin.socket is not None:
+            return UnixAdminClient(AdminSettings.of(loaded).socket)
+    tried = sockets_to_try(os.environ, os.geteuid())
+    return UnixAdminClient(next((one for one in tried if _may_be_there(one)), tried[0]))
+
+
+def _may_be_there(path: Path) -> bool:
+    """Whether a socket is there, or in a directory that hides it from us: connecting then says so."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,59 @@
+"""What the admin server asks of whoever runs the workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
+
+__all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "UnknownServer", "WorkerScrape"]
+
+
+class UnknownServer(Exception):
+    """There is no such upstream, or it has no such server; `known` are the servers that there are, as `upstream/server`."""
+
+    def __init__(self, upstream: str, server: str, known: Sequence[str]) -> None:
+        """Remember what was asked for and what there is."""
+        super().__init__(upstream, server, known)
+        self.upstream = upstream
+        self.server = server
+        self.known = known
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"upstream {self.upstream} has no server {self.server}; there are {', '.join(self.known) or 'none'}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """What a reload did, or would do: `changes` and `problems` as `Change.as_json` and `Problem.as_json` write them."""
+
+    ok: bool
+    changes: Sequence[dict[str, Any]]
+    problems: Sequence[dict[str, Any]]
+    generation: int
+
+
+class Control(Protocol):
+    """The parent process, as the admin server sees it."""
+
+    async def scrape(self) -> Scrape:
+        """Ask all workers for what they count."""
+
+    async def status(self) -> dict[str, Any]:
+        """The document of `GET /status`: `observe.status.status(await self.scrape())`."""
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Read the configuration again and serve by it, or only say what would change."""
+
+    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> None:
+        """Send no new requests to a server; its WebSockets may stay for `seconds` (None: the configured drain time).
+
+        Raises `UnknownServer`.
+        """
+
+    async def undrain_server(self, upstream: str, server: str) -> None:
+        """Let a server have requests again. Raises `UnknownServer`."""
+
+    def is_ready(self) -> bool:
+        """Whether every worker serves."""

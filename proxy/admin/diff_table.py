@@ -1,0 +1,33 @@
+"""The changes of a configuration, for a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from config.diff import Change, Kind
+
+# What is gravest comes last, where a terminal stops scrolling.
+_HEADINGS: Final[Mapping[Kind, tuple[str, str]]] = {
+    Kind.LIVE: ("changes live", "bold green"),
+    Kind.DRAINED: ("changes live, and ends connections", "bold yellow"),
+    Kind.RESTART: ("needs a restart; a reload refuses it", "bold red"),
+}
+
+
+def render(changes: Sequence[Change]) -> RenderableType:
+    """Each change with its effect, grouped by kind."""
+    return Group(*_parts(changes)) if changes else Text("nothing changes")
+
+
+def _parts(changes: Sequence[Change]) -> Iterator[RenderableType]:
+    for kind, (heading, style) in _HEADINGS.items():
+        of_kind = [change for change in changes if change.kind is kind]
+        if of_kind:
+            yield Text(heading, style)
+        for change in of_kind:
+            # indented as a whole, so that what is too long for a line goes on below its beginning
+            yield Padding(Text.assemble((change.key, "bold"), f": {change.summary}"), (0, 0, 0, 2))
+            yield Padding(Text(change.effect, "dim"), (0, 0, 0, 6))

@@ -1,0 +1,127 @@
+"""The sockets of the admin server, and what may stand in their way.
+
+A Unix socket is bound under another name and then renamed: so it takes the place of one that a crash left behind in one step,
+and nobody meets a socket that nothing listens on. Its mode is set before it is bound (Linux takes the mode of the socket itself
+for the new file), because between `bind` and `chmod` anybody could connect.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+from typing import Final
+
+from config.addresses import Bind
+
+_MODE: Final = 0o600
+_DIRECTORY_MODE: Final = 0o700
+BACKLOG: Final = 64
+
+
+class AdminSocketError(Exception):
+    """The admin server cannot listen at `place` as was `found`; `remedy` is what to do."""
+
+    def __init__(self, place: str, found: str, remedy: str) -> None:
+        """Remember the facts."""
+        super().__init__(place, found, remedy)
+        self.place = place
+        self.found = found
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        """One sentence with the remedy."""
+        return f"{self.place}: {self.found}; {self.remedy}"
+
+
+def admin_socket(path: Path) -> socket.socket:
+    """Listen at `path`, of which the last directory is made if need be. Raises `AdminSocketError`."""
+    try:
+        _make_directory(path.parent)
+        _refuse_what_is_there(path)
+        return _bound(path)
+    except OSError as error:
+        # "AF_UNIX path too long" has no number
+        remedy = "choose another path for admin.socket that this process may write to, of at most 90 bytes"
+        raise AdminSocketError(str(path), error.strerror or str(error), remedy) from None
+
+
+def _make_directory(directory: Path) -> None:
+    """Make one that is ours alone; one that is there must not be open to others who could put a socket of theirs in it."""
+    try:
+        directory.mkdir(_DIRECTORY_MODE)
+    except FileExistsError:
+        facts = directory.stat()
+        is_shared = facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX
+        if is_shared or facts.st_uid not in {0, os.geteuid()}:
+            owner = f"a directory of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):04o}"
+            remedy = "use one that only this user (or root) may write to"
+            raise AdminSocketError(str(directory), owner, remedy) from None
+
+
+def _refuse_what_is_there(path: Path) -> None:
+    """Nothing, or a socket that nobody listens on, may be replaced."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise AdminSocketError(
+            str(path), "something that is no socket", "remove it, or choose another path for admin.socket"
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(0)
+        try:
+            with contextlib.suppress(BlockingIOError):  # its queue is full, so somebody has it
+                sock.connect(str(path))
+        except ConnectionRefusedError:
+            return  # left behind
+    raise AdminSocketError(
+        str(path),
+        "another process listens there",
+        "is Plexigate running already? Stop it, or give this one another admin.socket",
+    )
+
+
+def _bound(path: Path) -> socket.socket:
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(sock.fileno(), _MODE)
+        new.unlink(missing_ok=True)
+        sock.bind(str(new))
+        sock.listen(BACKLOG)
+        sock.settimeout(0)
+        new.replace(path)
+    except OSError:
+        sock.close()
+        new.unlink(missing_ok=True)
+        raise
+    return sock
+
+
+def remove_admin_socket(path: Path, inode: int) -> None:
+    """Remove the socket, unless another process has put its own there meanwhile."""
+    with contextlib.suppress(FileNotFoundError):  # somebody was faster, and nothing is left to do
+        if path.lstat().st_ino == inode:
+            path.unlink()
+
+
+def metrics_socket(bind: Bind) -> socket.socket:
+    """Listen on a TCP address. Raises `AdminSocketError`."""
+    family = socket.AF_INET6 if bind.host.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((str(bind.host), bind.port))
+        sock.listen(BACKLOG)
+        sock.settimeout(0)
+    except OSError as error:
+        sock.close()
+        used = "stop what uses it (ss -ltnp shows it), or " if error.errno == errno.EADDRINUSE else ""
+        remedy = f"{used}choose another address for admin.metrics_bind"
+        raise AdminSocketError(str(bind), error.strerror or str(error), remedy) from None
+    return sock

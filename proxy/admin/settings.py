@@ -1,0 +1,54 @@
+"""Where the admin server listens, and where commands look for it: both ask here.
+
+The runtime directory is the one that systemd made for the service, else /run as root, else the one of the user's session, else
+one of the user's own in the temporary directory. Commands of root also find a service that runs as somebody else, since systemd's
+directory and root's are the same when the unit says `RuntimeDirectory=plexigate`.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from config.addresses import Bind
+from config.loaded import LoadedConfig
+
+_NAME: Final = "plexigate"
+_SOCKET: Final = "admin.sock"
+_OF_THE_SYSTEM: Final = Path("/run") / _NAME / _SOCKET
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """The path of the Unix socket, and the TCP addresses for monitoring."""
+
+    socket: Path
+    metrics_bind: tuple[Bind, ...] = ()
+
+    @classmethod
+    def of(cls, loaded: LoadedConfig) -> "AdminSettings":
+        """What a configuration says, with the default of this process."""
+        admin = loaded.config.admin
+        socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else loaded.resolve(admin.socket)
+        return cls(socket, admin.metrics_bind)
+
+
+def default_socket(environment: Mapping[str, str], user: int) -> Path:
+    """The path of the socket where the configuration names none, for the effective user id `user`."""
+    of_service = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # systemd.exec(5): there may be several
+    if of_service:
+        directory = Path(of_service)
+        return (directory if directory.name == _NAME else directory / _NAME) / _SOCKET
+    if user == 0:
+        return _OF_THE_SYSTEM
+    of_session = environment.get("XDG_RUNTIME_DIR")
+    if of_session:
+        return Path(of_session) / _NAME / _SOCKET
+    return Path(tempfile.gettempdir()) / f"{_NAME}-{user}" / _SOCKET
+
+
+def sockets_to_try(environment: Mapping[str, str], user: int) -> tuple[Path, ...]:
+    """Where a command looks that was told nothing: at the default, then at the system's service."""
+    return tuple(dict.fromkeys((default_socket(environment, user), _OF_THE_SYSTEM)))

@@ -1,0 +1,34 @@
+"""What one generation hands to the next: credentials that were examined, contexts that were built.
+
+A context costs 0.13 ms and 28 KB for a file key, and more for a key in a token; one whose content did not change goes on as the
+same object. What the next generation does not use is dropped with this one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from certs.credential import Credential
+from proxy.tls.client_tls import ClientTls
+from proxy.tls.context import ServerContext, TlsSettings
+from proxy.tls.tickets import TicketSecrets
+
+
+@dataclass(frozen=True, slots=True)
+class ContextKey:
+    """Everything that a server context is made of."""
+
+    identity: str
+    digests: tuple[bytes, ...]
+    signature_algorithms: str
+    settings: TlsSettings
+    tickets: TicketSecrets
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What is there to be used again."""
+
+    credentials: Mapping[bytes, Credential] = field(default_factory=dict)
+    contexts: Mapping[ContextKey, ServerContext] = field(default_factory=dict)
+    client_tls: Mapping[str, ClientTls] = field(default_factory=dict)
+    """By the name of the upstream."""

@@ -1,0 +1,26 @@
+"""Everything that is wrong with a configuration, without serving by it."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.loader import survey
+from config.problems import ConfigError, Problem
+from proxy.generation import build
+from proxy.openssl_setup import prepare_openssl
+from proxy.supervisor.privileges import account_of
+from proxy.tls.tickets import TicketSecrets
+
+
+def check(file: Path) -> tuple[Problem, ...]:
+    """Everything that is wrong with a configuration, warnings included. Raises `libssl.InterpreterUnsuitable`."""
+    found = survey(file)
+    if found.loaded is None:
+        return found.problems
+    problems = [problem for problem in found.problems if problem.is_error]
+    capabilities = prepare_openssl(found.loaded)
+    try:
+        problems += build(found.loaded, capabilities, TicketSecrets.fresh(), datetime.now(UTC)).warnings  # noqa: TID251 - a driver
+    except ConfigError as error:
+        problems += error.problems
+    problems += account_of(found.loaded)[1]
+    return tuple(problems)

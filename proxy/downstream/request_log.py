@@ -1,0 +1,57 @@
+"""The lines of the log about the requests of one connection."""
+
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.exchange import Exchange
+from proxy.downstream.refusals import Refusal
+from proxy.downstream.requests import Request
+from proxy.downstream.service import HttpService
+from proxy.observe.access_log import RequestRecord
+
+
+class RequestLog:
+    """Writes a line when a request is over."""
+
+    __slots__ = ("_facts", "_service")
+
+    def __init__(self, service: HttpService, facts: ClientFacts) -> None:
+        """`facts` are those of the connection."""
+        self._service = service
+        self._facts = facts
+
+    def request(
+        self,
+        request: Request | None,
+        exchange: Exchange,
+        status: int,
+        reason: str | None,
+        messages: tuple[int, int] | None = None,
+    ) -> None:
+        """A request that was understood, answered with `status`; `messages` are those of a WebSocket."""
+        service = self._service
+        duration = service.stopwatch() - exchange.started
+        service.log(
+            RequestRecord(
+                self._facts.record,
+                None if request is None else request.record(with_query=service.runtime.logs_query),
+                service.wall_clock(),
+                status,
+                exchange.request_bytes,
+                exchange.response_bytes,
+                duration if exchange.first_byte is None else exchange.first_byte - exchange.started,
+                duration,
+                exchange.server,
+                exchange.route,
+                exchange.request_id.decode(),
+                reason,
+                messages,
+            )
+        )
+
+    def refused(self, request: Request | None, exchange: Exchange | None, refusal: Refusal, request_id: bytes) -> None:
+        """A request that we answered ourselves; without an exchange it was not understood, or did not come."""
+        if exchange is not None:
+            self.request(request, exchange, refusal.status, refusal.reason)
+            return
+        service, facts, shown_id = self._service, self._facts.record, request_id.decode()
+        now, status, reason = service.wall_clock(), refusal.status, refusal.reason
+        service.log(RequestRecord(facts, None, now, status, 0, 0, 0.0, 0.0, None, None, shown_id, reason, None))

@@ -1,0 +1,34 @@
+"""Whether an established connection may go on under another configuration. Pure."""
+
+from collections.abc import Mapping
+
+from proxy.tls.handshake import Established, HandshakePolicy
+
+
+class NoLongerWelcome(Exception):
+    """The connection would not be accepted in this way any more; `reason` says why, for the log and for a close frame."""
+
+    def __init__(self, reason: str) -> None:
+        """Remember the reason."""
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """The reason."""
+        return self.reason
+
+
+def standing(tls: Established, listener: str, policies: Mapping[str, HandshakePolicy]) -> Established:
+    """The facts of a connection under the present policies of the listeners. Raises `NoLongerWelcome`.
+
+    The identity is looked up anew, because its names may have changed; the connection keeps its keys and its certificate.
+    """
+    policy = policies.get(listener)
+    if policy is None:
+        raise NoLongerWelcome("its listener was removed")
+    identity = policy.identities.resolve(tls.server_name)
+    if identity is None or identity.name != tls.identity.name:
+        raise NoLongerWelcome("its server name belongs to no identity or to another one now")
+    if tls.group is not None and tls.group.code_point not in policy.preference.by_code_point:
+        raise NoLongerWelcome(f"its key exchange, {tls.group_name}, is not accepted any more")
+    return tls if identity is tls.identity else tls._replace(identity=identity)

@@ -1,0 +1,41 @@
+"""Work that blocks, in a daemon thread: one that hangs keeps neither the loop nor the exit of the process.
+
+The default executor's threads are joined at the exit, and one that is stuck in a file system or a token would hold it for ever.
+"""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+Result = TypeVar("Result")
+
+_USUAL_SWITCH_SECONDS: Final = sys.getswitchinterval()
+# How often such a thread gives way to the loop while it computes (the interpreter's default is 5 ms, which connections would feel).
+_SWITCH_SECONDS: Final = 0.0005
+
+
+async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result]) -> Result:
+    """Run `work` and wait for it; its exception is raised here."""
+    future: asyncio.Future[Result] = loop.create_future()
+
+    def settle(method: Callable[[Any], None], value: object) -> None:
+        if not future.done():
+            method(value)
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            loop.call_soon_threadsafe(settle, future.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(settle, future.set_result, result)
+
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        threading.Thread(target=run, name="work", daemon=True).start()
+        return await future
+    finally:
+        # not what it was before: that may be the one of another thread, which would then stay for ever
+        sys.setswitchinterval(_USUAL_SWITCH_SECONDS)

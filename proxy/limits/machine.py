@@ -1,0 +1,69 @@
+"""What this process may have of the machine, and what it has taken."""
+
+import contextlib
+import ctypes
+import os
+import re
+import resource
+from pathlib import Path
+from typing import Final
+
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+_KIB: Final = 1_024
+# A process's own control group first, then those that it is in: each may have a limit (cgroups, version 2).
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+
+
+class Figures:
+    """The figures of this process; each costs a few microseconds."""
+
+    def __init__(self) -> None:
+        """Open what is read again and again: when descriptors are short, it could not be opened any more."""
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc only
+
+    def close(self) -> None:
+        """Give the descriptor back, once; nothing may be asked afterwards."""
+        descriptor, self._statm = self._statm, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @property
+    def descriptor_limit(self) -> int:
+        """How many descriptors the process may have."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return soft
+
+    @property
+    def lowest_free_descriptor(self) -> int:
+        """The number that the next descriptor will have: as many are in use at least. The limit, when there is none left."""
+        try:
+            descriptor = os.dup(self._statm)
+        except OSError:
+            return self.descriptor_limit
+        os.close(descriptor)
+        return descriptor
+
+    @property
+    def resident_bytes(self) -> int:
+        """The memory that the process holds."""
+        return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
+
+    def give_memory_back(self) -> None:
+        """Return what was freed to the system, as far as it is whole pages; glibc keeps it otherwise. Takes milliseconds."""
+        if self._trim is not None:
+            self._trim(0)
+
+
+def memory_bytes(proc: Path = Path("/proc"), cgroups: Path = _CGROUPS) -> int:
+    """The memory of the machine, or of the smallest control group that this process is in."""
+    found = re.search(r"^MemTotal:\s+(\d+) kB$", (proc / "meminfo").read_text(), re.MULTILINE)
+    assert found is not None  # each Linux has it
+    sizes = [int(found[1]) * _KIB]
+    own = re.search(r"^0::/(.*)$", (proc / "self/cgroup").read_text(), re.MULTILINE)
+    group = cgroups / (own[1] if own else "")
+    for place in (group, *group.parents):
+        if place.is_relative_to(cgroups):
+            with contextlib.suppress(OSError, ValueError):  # the root has none, and "max" is none
+                sizes.append(int((place / "memory.max").read_text()))
+    return min(sizes)

@@ -1,0 +1,28 @@
+"""Who counts as one client, and who is in a list of networks."""
+
+import socket
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+_PREFIX_BYTES: Final = 8
+_MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
+
+
+def network_of(address: str) -> bytes:
+    """The octets that count as one client: of IPv4 all four, of IPv6 a /64, as a single host has that many to choose from.
+
+    IPv4 in IPv6's clothes (RFC 4291 section 2.5.5.2), as a socket for both families shows it, is IPv4.
+    """
+    if ":" not in address:
+        return socket.inet_pton(socket.AF_INET, address)
+    octets = socket.inet_pton(socket.AF_INET6, address)
+    return octets[12:] if octets.startswith(_MAPPED_PREFIX) else octets[:_PREFIX_BYTES]
+
+
+def is_in(peer: str, networks: Networks) -> bool:
+    """Whether an address is in one of the networks."""
+    address = ip_address(peer)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return any((mapped or address) in network for network in networks)

@@ -1,0 +1,32 @@
+"""A rate with a burst, in the form in which it is checked. Pure.
+
+The token bucket is kept as its equivalent, the "generic cell rate algorithm": instead of a number of tokens and the time when
+it was last topped up, one time per bucket, at which the bucket will be full again. One number can be shared by processes
+without a lock, and what is long past means a full bucket, so that nothing has to be cleaned up.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One every `interval` seconds; after a silence, `tolerance` seconds' worth of them more at once."""
+
+    interval: float
+    tolerance: float
+
+    @classmethod
+    def of(cls, per_second: float, burst: int) -> "Rate":
+        """So many in a second, and `burst` at once after a silence; the burst is 1 at least."""
+        interval = 1.0 / per_second
+        return cls(interval, (burst - 1) * interval)
+
+    def wait(self, full_at: float, now: float) -> float:
+        """How long until the bucket that will be full at `full_at` has a token; 0 for now."""
+        wait = full_at - now - self.tolerance
+        # sums of many intervals are a little off; a nanosecond early is nothing
+        return wait if wait > 1e-9 else 0.0
+
+    def after_one(self, full_at: float, now: float) -> float:
+        """When the bucket will be full once a token was taken."""
+        return max(full_at, now) + self.interval

@@ -1,0 +1,45 @@
+"""How often a route may be asked for, and what a client has used of that."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.limits.rates import Rate
+from proxy.limits.shared import Place, SharedTable
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRate:
+    """The rate of one route."""
+
+    rate: Rate
+    key: bytes
+    """Names it among all rates; another one after a change, as what was used of the old rate means nothing for the new."""
+    is_per_client: bool
+
+    @classmethod
+    def of(cls, route: str, per_second: float, burst: int, *, is_per_client: bool) -> "RequestRate":
+        """The rate of the route with this label."""
+        key = f"route\0{route}\0{per_second!r}\0{burst}\0{is_per_client}\0".encode()
+        return cls(Rate.of(per_second, burst), key, is_per_client)
+
+
+class ClientRates:
+    """What one connection knows of the rates it is held to: where they stand in the shared table."""
+
+    __slots__ = ("_network", "_places")
+
+    def __init__(self, network: bytes) -> None:
+        """`network` is who counts as the same client."""
+        self._network: Final = network
+        self._places: dict[bytes, Place] | None = None
+
+    def wait(self, rate: RequestRate, shared: SharedTable, now: float) -> float:
+        """Take a token for a request: 0 if there was one, else the seconds until there is."""
+        places = self._places
+        if places is None:
+            places = self._places = {}
+        place = places.get(rate.key)
+        if place is None:
+            client = self._network if rate.is_per_client else b""
+            place = places[rate.key] = shared.rate_place(rate.key + client)
+        return shared.take(place, rate.rate, now)

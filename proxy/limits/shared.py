@@ -1,0 +1,193 @@
+"""Counts and rates that all workers share, without a lock.
+
+Theory of operation. A block of memory without a name (memfd) is made by the parent and mapped by every worker. It has three
+regions of 8-byte cells, each of two rows of buckets. A key (a listener, or a client network of a listener) is hashed with a
+secret of this start to one bucket in each row, and of the two what is read is the lower: a stranger has to share *both* to be
+taken for part of the key. So a client cannot choose whom it is counted with.
+
+*Counts* (connections, and handshakes under way, packed into one cell). A bucket has a column for each process, which alone
+writes it; a count is the sum of all columns. What a process has itself it knows exactly and says when it asks, so only the
+others' part can be too high, by what strangers in both buckets have: on average their connections divided by the buckets of a
+row (4,096 up to 16 columns, 1,024 with 64). It is never too low, but for what two processes admit at the very same moment: a
+limit may be exceeded by one connection per further worker. One worker alone is exact. A column belongs to one living process;
+the parent clears it (`forget_slot`) when that has died, and its connections with it.
+
+*Rates* (a time for each bucket, see `rates`). All processes write these. When two do so within the same half microsecond, one
+of the two is lost: a client gets a request or a handshake more each time, never less. With the 30 microseconds that a request
+takes this adds about one in a hundred; two processes that did nothing else would let twice the rate through, and that is all
+that can happen. A stranger can take tokens away only if it empties both buckets.
+
+A cell is read and written as one aligned machine word, so nobody ever sees half of a number.
+"""
+
+import fcntl
+import hashlib
+import mmap
+import os
+import secrets
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from proxy.limits.rates import Rate
+
+MOST_COLUMNS: Final = 64
+_CELL_BYTES: Final = 8
+_SECRET_BYTES: Final = 32
+# Header, padded to a page: number of columns, then the secret.
+_HEADER: Final = struct.Struct(f"<Q{_SECRET_BYTES}s")
+_HEADER_BYTES: Final = 4_096
+# 1 MiB of counts at most, whatever the number of columns.
+_COUNTS_BYTES: Final = 1_048_576
+_MOST_BUCKETS: Final = 4_096
+# Listeners: a handful. That two of them share both buckets has a chance of 1 in 60,000 for each start.
+_TOTAL_BUCKETS: Final = 256
+# Clients with a rate that is not long past: half a mebibyte for 32,768 buckets in each row.
+_RATE_BUCKETS: Final = 32_768
+_INDEXES: Final = struct.Struct("<4I")
+
+# A cell of counts is (connections << 32) + handshakes.
+CONNECTION: Final = 1 << 32
+HANDSHAKE: Final = 1
+_HANDSHAKES: Final = CONNECTION - 1
+
+Place = tuple[int, int]
+"""Where a key is in the two rows of a region."""
+
+
+def _buckets(columns: int) -> int:
+    """How many buckets a row of counts has: a power of two."""
+    buckets = _MOST_BUCKETS
+    while 2 * buckets * columns * _CELL_BYTES > _COUNTS_BYTES:
+        buckets //= 2
+    return buckets
+
+
+class SharedTable:
+    """One process's view of the table."""
+
+    def __init__(self, descriptor: int, slot: int) -> None:
+        """Map what `create` made. `slot` is the column of this process, which no other living one has."""
+        self.fd: Final = descriptor
+        """For a child to inherit, who then calls `attach`."""
+        memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+        self._columns, secret = _HEADER.unpack_from(memory)
+        if not 0 <= slot < self._columns:
+            raise ValueError(f"slot {slot} of a table with {self._columns} columns")
+        self._slot = slot
+        self._buckets = _buckets(self._columns)
+        self._hash = hashlib.blake2b(key=secret, digest_size=_INDEXES.size)
+        cells = _cell_count(self._columns)
+        view = memoryview(memory)[_HEADER_BYTES:]
+        self._cells = view[: cells * _CELL_BYTES].cast("q")
+        self._rates = view[cells * _CELL_BYTES :].cast("d")
+
+    @classmethod
+    def create(cls, columns: int) -> "SharedTable":
+        """Make a table for so many processes at one time, `MOST_COLUMNS` at most. A worker that is being replaced counts too.
+
+        The answer has slot 0, and is meant for the parent, which has no connections and only calls `forget_slot`.
+        """
+        if not 1 <= columns <= MOST_COLUMNS:
+            raise ValueError(f"{columns} columns, which must be 1 to {MOST_COLUMNS}")
+        descriptor = os.memfd_create("plexigate-limits", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.truncate(descriptor, _HEADER_BYTES + _cell_count(columns) * _CELL_BYTES + 2 * _RATE_BUCKETS * _CELL_BYTES)
+        # a table that shrinks under a process that has mapped it would kill it
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        os.pwrite(descriptor, _HEADER.pack(columns, secrets.token_bytes(_SECRET_BYTES)), 0)
+        return cls(descriptor, 0)
+
+    @classmethod
+    def attach(cls, descriptor: int, slot: int) -> "SharedTable":
+        """Join as one of the processes. The descriptor may be closed afterwards."""
+        return cls(descriptor, slot)
+
+    @classmethod
+    def private(cls) -> "SharedTable":
+        """A table for a process that shares with nobody."""
+        table = cls.create(1)
+        os.close(table.fd)
+        return table
+
+    def forget_slot(self, slot: int) -> None:
+        """Clear the column of a process that has died."""
+        column = self._cells[slot :: self._columns]
+        column[:] = memoryview(bytes(len(column) * _CELL_BYTES)).cast("q")
+
+    # -- places
+
+    def total_place(self, key: bytes) -> Place:
+        """Where the counts of a listener are."""
+        first, second, _, _ = self._indexes(b"total\0" + key)
+        columns = self._columns
+        row = 2 * self._buckets
+        return (
+            (row + first % _TOTAL_BUCKETS) * columns,
+            (row + _TOTAL_BUCKETS + second % _TOTAL_BUCKETS) * columns,
+        )
+
+    def places(self, key: bytes) -> tuple[Place, Place]:
+        """Where the counts of a key are, and where its rate."""
+        first, second, third, fourth = self._indexes(key)
+        columns, buckets = self._columns, self._buckets
+        return (
+            ((first % buckets) * columns, (buckets + second % buckets) * columns),
+            (third % _RATE_BUCKETS, _RATE_BUCKETS + fourth % _RATE_BUCKETS),
+        )
+
+    def rate_place(self, key: bytes) -> Place:
+        """Where the rate of a key is that has no counts."""
+        return self.places(key)[1]
+
+    def _indexes(self, key: bytes) -> tuple[int, int, int, int]:
+        keyed = self._hash.copy()
+        keyed.update(key)
+        first, second, third, fourth = _INDEXES.unpack(keyed.digest())
+        return first, second, third, fourth
+
+    # -- counts
+
+    def add(self, place: Place, amount: int) -> None:
+        """Count: sums of `CONNECTION` and `HANDSHAKE`, negative ones to count out."""
+        first, second = place
+        slot, cells = self._slot, self._cells
+        cells[first + slot] += amount
+        cells[second + slot] += amount
+
+    def others(self, place: Place) -> tuple[int, int]:
+        """Connections and handshakes that all other processes have there."""
+        columns = self._columns
+        if columns == 1:
+            return 0, 0
+        first, second = place
+        slot, cells = self._slot, self._cells
+        one = sum(cells[first : first + columns]) - cells[first + slot]
+        two = sum(cells[second : second + columns]) - cells[second + slot]
+        return min(one >> 32, two >> 32), min(one & _HANDSHAKES, two & _HANDSHAKES)
+
+    # -- rates
+
+    def take(self, place: Place, rate: Rate, now: float) -> float:
+        """Take a token; 0 if there was one, else the seconds until there is. `now` is that of the machine's monotonic clock."""
+        first, second = place
+        rates = self._rates
+        full_at = min(rates[first], rates[second])
+        wait = rate.wait(full_at, now)
+        if wait:
+            return wait
+        later = rate.after_one(full_at, now)
+        # A bucket that somebody has emptied further stays so; read once more, as the system may have let others run since the
+        # first time, for milliseconds, and all that they took would be given back.
+        if rates[first] < later:
+            rates[first] = later
+        if rates[second] < later:
+            rates[second] = later
+        return 0.0
+
+
+def _cell_count(columns: int) -> int:
+    return 2 * (_buckets(columns) + _TOTAL_BUCKETS) * columns
+
+
+Clock = Callable[[], float]
+"""Seconds of the machine's monotonic clock, which is the same for all of its processes."""

@@ -1,0 +1,138 @@
+"""A scrape as the text that Prometheus reads.
+
+Nothing is kept between two scrapes: the workers' plain counters are merged, and prometheus-client writes them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, assert_never
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as MetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from proxy.observe.merging import merge, merge_rows, server_totals
+from proxy.observe.metrics import METRICS, Kind, Metric
+from proxy.observe.scrape import Scrape, WorkerScrape
+
+# every name of ours is one in every version of the format, so the oldest is understood by all
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def exposition(scrape: Scrape) -> bytes:
+    """The document of `GET /metrics`, of the type `CONTENT_TYPE`."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(families(scrape)))
+    return generate_latest(registry)
+
+
+def families(scrape: Scrape) -> dict[str, Rows]:
+    """All families of rows that metrics are made of: what the workers counted, and what the parent knows."""
+    retained = scrape.retained or {}
+    counted = merge([retained, *(worker.snapshot for worker in scrape.workers)])
+    breaking = counted.pop("breaking", None)
+    dropped, errors = scrape.log_losses
+    return {
+        **counted,
+        "log": merge_rows([*counted.get("log", ()), {"dropped": dropped, "errors": errors}]),
+        **_servers(scrape, retained.get("servers", ())),
+        "breaking_total": [] if breaking is None else [{"count": breaking["agents"]["total"]}],
+        "build": [{"version": scrape.version, "count": 1}],
+        "process": [
+            {
+                "started_at": scrape.started_at,
+                "generation": scrape.generation,
+                "workers": len(scrape.workers),
+                "restarts": scrape.restarts,
+            }
+        ],
+        "reloads": [{"result": result, "count": count} for result, count in sorted(scrape.reloads.items())],
+        "workers": _workers(scrape),
+        "certificates": _certificates(scrape),
+    }
+
+
+def _workers(scrape: Scrape) -> Rows:
+    """By slot: where one worker leaves and another has its place, the age of the new one, and the memory of both."""
+    slots: dict[int, list[WorkerScrape]] = {}
+    for one in scrape.workers:
+        slots.setdefault(one.slot, []).append(one)
+    return [
+        {
+            "slot": str(slot),
+            "age": min(one.age_seconds for one in of_it),
+            "rss": sum(one.rss_bytes for one in of_it),
+        }
+        for slot, of_it in sorted(slots.items())
+    ]
+
+
+def _servers(scrape: Scrape, retained: Rows) -> dict[str, Rows]:
+    """Servers that some worker knows; of one that a reload removed nothing is told any more."""
+    live = [server for worker in scrape.workers for server in worker.servers]
+    known = {(one["upstream"], one["server"]) for one in live}
+    kept = [one for one in retained if (one["upstream"], one["server"]) in known]
+    return {
+        "servers": merge_rows([{key: value for key, value in one.items() if key != "state"} for one in live]),
+        "server_totals": merge_rows([*kept, *server_totals(live)]),
+        "server_states": merge_rows(
+            [{"upstream": one["upstream"], "server": one["server"], "state": one["state"], "count": 1} for one in live]
+        ),
+    }
+
+
+def _certificates(scrape: Scrape) -> Rows:
+    """By identity and algorithm, of several the one that expires first."""
+    left: dict[tuple[str, str], float] = {}
+    for one in scrape.certificates:
+        label = one.identity, one.algorithm
+        left[label] = min(one.expires_at - scrape.now, left.get(label, float("inf")))
+    return [
+        {"identity": identity, "algorithm": algorithm, "left": seconds}
+        for (identity, algorithm), seconds in left.items()
+    ]
+
+
+class _Families(Collector):
+    """Gives prometheus-client what it writes."""
+
+    def __init__(self, rows: Mapping[str, Rows]) -> None:
+        self._rows = rows
+
+    def collect(self) -> Iterator[MetricFamily]:
+        for metric in METRICS:
+            yield _family(metric, self._rows.get(metric.family, ()))
+
+
+def _family(metric: Metric, rows: Rows) -> MetricFamily:
+    match metric.kind:
+        case Kind.HISTOGRAM:
+            histogram = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+            for row in rows:
+                histogram.add_metric([row[one] for one in metric.labels], _buckets(metric, row["counts"]), row["sum"])
+            return histogram
+        case Kind.COUNTER:
+            counter = CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+            for row in rows:
+                counter.add_metric([row[one] for one in metric.labels], row[metric.value])
+            return counter
+        case Kind.GAUGE:
+            gauge = GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+            for row in rows:
+                gauge.add_metric([row[one] for one in metric.labels], row[metric.value])
+            return gauge
+        case _:
+            assert_never(metric.kind)
+
+
+def _buckets(metric: Metric, counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Cumulative, as Prometheus wants them."""
+    buckets = []
+    seen = 0
+    for bound, count in zip((*metric.bounds, float("inf")), counts, strict=True):
+        seen += count
+        buckets.append(("+Inf" if bound == float("inf") else repr(bound), float(seen)))
+    return buckets

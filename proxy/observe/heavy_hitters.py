@@ -1,0 +1,68 @@
+"""The most frequent of many keys in bounded memory: the Space-Saving summary. Pure.
+
+Theory of operation (Metwally, Agrawal, El Abbadi 2005). `capacity` keys are kept with a count. A key that has no place takes that
+of the least frequent one, together with its count, of which it remembers how much may be somebody else's: its `error`. After
+`total` additions it holds for every summary, also for a merged one, that
+
+- the true count of a listed key is between `count - error` and `count`;
+- no error is above `total / capacity`;
+- every key that was added more than `total / capacity` times is listed.
+
+So whoever sends thousands of made-up keys can push out what is rare, never what is frequent. Summaries merge by adding; a key
+that one of them does not list may have had the least count of that one (Agarwal and others 2012, Cafaro and others 2016).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class HeavyHitters:
+    """A summary of what was added."""
+
+    __slots__ = ("_capacity", "_entries", "total")
+
+    def __init__(self, capacity: int) -> None:
+        """`capacity` is how many keys are kept."""
+        self._capacity = capacity
+        self._entries: dict[str, list[int]] = {}
+        self.total = 0
+        """How many keys were added, the same one counted each time."""
+
+    def add(self, key: str) -> None:
+        """Count a key: at once for one that is listed, in the time of a look at all entries for one that is not."""
+        self.total += 1
+        entry = self._entries.get(key)
+        if entry is not None:
+            entry[0] += 1
+        elif len(self._entries) < self._capacity:
+            self._entries[key] = [1, 0]
+        else:
+            least = min(self._entries, key=lambda one: self._entries[one][0])
+            count = self._entries.pop(least)[0]
+            self._entries[key] = [count + 1, count]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The summary for JSON: entries of key, count and error, the most frequent first."""
+        entries = [[key, count, error] for key, (count, error) in self._entries.items()]
+        return {"capacity": self._capacity, "total": self.total, "entries": sorted(entries, key=_rank)}
+
+
+def merge_heavy_hitters(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One summary for what several were told; at least one, all of one capacity."""
+    capacity = snapshots[0]["capacity"]
+    # what a key may have had in each summary that does not list it
+    floors = [one["entries"][-1][1] if len(one["entries"]) == capacity else 0 for one in snapshots]
+    tables = [{key: (count, error) for key, count, error in one["entries"]} for one in snapshots]
+    entries = []
+    for key in dict.fromkeys(key for table in tables for key in table):
+        found = [table.get(key, (floor, floor)) for table, floor in zip(tables, floors, strict=True)]
+        entries.append([key, sum(count for count, _ in found), sum(error for _, error in found)])
+    return {
+        "capacity": capacity,
+        "total": sum(one["total"] for one in snapshots),
+        "entries": sorted(entries, key=_rank)[:capacity],
+    }
+
+
+def _rank(entry: list[Any]) -> tuple[int, str]:
+    return -entry[1], entry[0]

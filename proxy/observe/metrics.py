@@ -1,0 +1,182 @@
+"""Every metric: its name, what it means, and where in a snapshot its values stand. Pure.
+
+Names follow Prometheus: base units, `_total` for what only grows. Each metric reads one family of rows (`merging`): `labels` are
+keys of a row, `value` is the key of its number, and of a histogram the keys are `counts` and `sum`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS
+
+
+class Kind(StrEnum):
+    """What a metric does."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric; `meaning` is its HELP. `bounds` are those of a histogram's buckets."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    family: str
+    value: str = "count"
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+def _counter(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
+    return Metric(f"plexigate_{name}_total", Kind.COUNTER, meaning, family, value, labels)
+
+
+def _gauge(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
+    return Metric(f"plexigate_{name}", Kind.GAUGE, meaning, family, value, labels)
+
+
+def _histogram(name: str, meaning: str, bounds: tuple[float, ...], *labels: str, family: str) -> Metric:
+    return Metric(f"plexigate_{name}", Kind.HISTOGRAM, meaning, family, "counts", labels, bounds)
+
+
+_SERVER: Final = ("upstream", "server")
+
+METRICS: Final = (
+    # clients
+    _counter(
+        "handshakes",
+        "Handshakes by how their key exchange ended.",
+        "handshakes",
+        *("listener", "identity", "outcome", "group", "version", "resumed"),
+    ),
+    _histogram(
+        "handshake_seconds",
+        "From the accept to the end of a handshake that succeeded.",
+        HANDSHAKE_SECONDS,
+        "listener",
+        family="handshake_seconds",
+    ),
+    _histogram(
+        "signing_seconds",
+        "The step of a full handshake that signs; with a key in a file it includes the key exchange.",
+        SIGNING_SECONDS,
+        "identity",
+        family="signing_seconds",
+    ),
+    _counter(
+        "failures", "Connections and requests that were refused or came to nothing.", "failures", "listener", "reason"
+    ),
+    _counter(
+        "connections_breaking_under_require",
+        "Connections with a request whose client the policy require would refuse; GET /status says who they are.",
+        "breaking_total",
+    ),
+    _counter("connections_accepted", "Connections within the limits.", "connections", "listener", value="accepted"),
+    _gauge(
+        "connections_open", "Connections now, handshakes under way included.", "connections", "listener", value="open"
+    ),
+    _counter("requests", "Requests that were answered or given up (499).", "requests", "route", "status"),
+    _histogram(
+        "request_first_byte_seconds",
+        "From a request's head to the first byte of its response.",
+        REQUEST_SECONDS,
+        "route",
+        family="first_byte_seconds",
+    ),
+    _histogram(
+        "request_seconds",
+        "From a request's head to the end of its response; without WebSockets.",
+        REQUEST_SECONDS,
+        "route",
+        family="request_seconds",
+    ),
+    _counter("request_bytes", "Bytes of request bodies.", "bytes", "route", value="request"),
+    _counter("response_bytes", "Bytes of response bodies.", "bytes", "route", value="response"),
+    _counter("websockets", "WebSockets that were established.", "websockets", "route"),
+    _gauge("websockets_open", "WebSockets now.", "websockets", "route", value="open"),
+    _counter("websocket_messages", "WebSocket messages.", "websocket_traffic", "route", "direction", value="messages"),
+    _counter(
+        "websocket_bytes",
+        "Bytes of WebSockets, frames included.",
+        "websocket_traffic",
+        "route",
+        "direction",
+        value="bytes",
+    ),
+    # upstreams
+    _gauge("upstream_state", "How many workers see a server in this state.", "server_states", *_SERVER, "state"),
+    _gauge(
+        "upstream_connections_open", "Connections to a server, dials not included.", "servers", *_SERVER, value="open"
+    ),
+    _gauge("upstream_connections_idle", "Connections that wait for a request.", "servers", *_SERVER, value="idle"),
+    _gauge("upstream_dials", "Connections that are being made.", "servers", *_SERVER, value="dialling"),
+    _gauge("upstream_waiting", "Requests that wait for a connection.", "servers", *_SERVER, value="waiting"),
+    _gauge("upstream_websockets_open", "WebSockets of a server now.", "servers", *_SERVER, value="websockets"),
+    _counter(
+        "upstream_requests", "Requests that a server was chosen for.", "server_totals", *_SERVER, value="requests"
+    ),
+    _counter(
+        "upstream_failures", "Requests and dials that a server failed.", "server_totals", *_SERVER, value="failures"
+    ),
+    _counter(
+        "upstream_ejections",
+        "How often a worker took a server out because of its failures.",
+        "server_totals",
+        *_SERVER,
+        value="ejections",
+    ),
+    _counter(
+        "upstream_wait_seconds",
+        "Time that requests waited for a connection, all together.",
+        "server_totals",
+        *_SERVER,
+        value="wait_seconds",
+    ),
+    # the proxy itself
+    _gauge("build_info", "1, under the version that runs.", "build", "version"),
+    _gauge("start_time_seconds", "When the parent process started, in UNIX seconds.", "process", value="started_at"),
+    _gauge(
+        "generation",
+        "Number of the configuration that is served; attempts to reload take a number each.",
+        "process",
+        value="generation",
+    ),
+    _counter("reloads", "Reloads by result.", "reloads", "result"),
+    _counter("generation_swaps", "Configurations that a worker put in the place of the one before.", "swaps"),
+    _gauge("workers", "Worker processes, those included that only finish what they have.", "process", value="workers"),
+    _counter("worker_restarts", "Workers that had to be started again.", "process", value="restarts"),
+    _gauge("worker_age_seconds", "Age of the worker that has the slot.", "workers", "slot", value="age"),
+    _gauge("worker_resident_bytes", "Memory that the workers of a slot hold.", "workers", "slot", value="rss"),
+    _histogram(
+        "loop_lag_seconds",
+        "How late a timer of 0.1 s is called: what the event loop adds to every answer.",
+        LAG_SECONDS,
+        family="loop_lag",
+    ),
+    _counter(
+        "log_lines_dropped",
+        "Lines of the log that found its queue full, or that its file did not take.",
+        "log",
+        value="dropped",
+    ),
+    _counter("log_errors", "Attempts to write the log, or to open it again, that failed.", "log", value="errors"),
+    _gauge(
+        "certificate_expiry_seconds",
+        "Time until the first certificate of this kind expires; negative when it has.",
+        "certificates",
+        "identity",
+        "algorithm",
+        value="left",
+    ),
+)
+
+
+def readme_table() -> str:
+    """All metrics as a table in Markdown."""
+    rows = [f"| `{one.name}` | {one.kind} | {', '.join(one.labels)} | {one.meaning} |" for one in METRICS]
+    return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows]) + "\n"

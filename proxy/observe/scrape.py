@@ -1,0 +1,68 @@
+"""What the parent knows about the whole proxy at one moment: the input of the metrics and of the status. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Snapshot = Mapping[str, Any]
+"""What `Counters.snapshot` answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerScrape:
+    """One live worker: `servers` are its `ServerStatistics` as dictionaries, `generation` is the one that it serves by."""
+
+    slot: int
+    pid: int
+    age_seconds: float
+    generation: int
+    snapshot: Snapshot
+    servers: Sequence[Mapping[str, Any]] = ()
+    rss_bytes: int = 0
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """Open connections by listener; none of a worker that has not answered yet."""
+        return {row["listener"]: row["open"] for row in self.snapshot.get("connections", ())}
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """One credential of an identity; `expires_at` in UNIX seconds."""
+
+    identity: str
+    algorithm: str
+    names: Sequence[str]
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerFacts:
+    """What one listener offers where."""
+
+    name: str
+    addresses: Sequence[str]
+    pq: str
+    groups: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """Everything at one moment; `now` and `started_at` in UNIX seconds.
+
+    `retained` is what workers had counted that are gone (`merging.Retained.snapshot`), `restarts` how often a worker had to be
+    started again, `reloads` counts them by result ("ok", "failed"), `generation` numbers the configuration that is served,
+    `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed.
+    """
+
+    now: float
+    started_at: float
+    version: str
+    generation: int
+    workers: Sequence[WorkerScrape]
+    listeners: Sequence[ListenerFacts] = ()
+    certificates: Sequence[CertificateFacts] = ()
+    restarts: int = 0
+    reloads: Mapping[str, int] = field(default_factory=dict)
+    retained: Snapshot | None = None
+    log_losses: tuple[int, int] = (0, 0)

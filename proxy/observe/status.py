@@ -1,0 +1,145 @@
+"""The state of the proxy as one document: the answer to `GET /status`, what `plexigate status --json` prints. Pure.
+
+Counts are since the start of the parent process; of workers that were replaced meanwhile nothing is lost.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import isinf
+from typing import Any, Final
+
+from proxy.observe.exposition import families
+from proxy.observe.histogram import LAG_SECONDS, quantile
+from proxy.observe.merging import merge
+from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
+
+_DAY: Final = 86_400.0
+_HYBRID: Final = frozenset({"hybrid", "hybrid_after_retry"})
+_REFUSED: Final = "refused"
+_LATE: Final = 0.99
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def status(scrape: Scrape) -> dict[str, Any]:
+    """Write the document; times in seconds, `started_at` and `expires_at` in UNIX seconds."""
+    rows = families(scrape)
+    return {
+        "version": scrape.version,
+        "generation": scrape.generation,
+        "started_at": scrape.started_at,
+        "uptime_seconds": scrape.now - scrape.started_at,
+        "reloads": dict(scrape.reloads),
+        "worker_restarts": scrape.restarts,
+        "workers": [_worker(one) for one in sorted(scrape.workers, key=lambda one: one.slot)],
+        "listeners": [_listener(one, rows) for one in scrape.listeners],
+        "handshakes": _handshakes(rows.get("handshakes", ())),
+        "failures": _sums(rows.get("failures", ()), "reason"),
+        "breaking_under_require": _breaking(scrape),
+        "upstreams": _upstreams(rows),
+        "certificates": [_certificate(one, scrape.now) for one in scrape.certificates],
+    }
+
+
+def _worker(worker: WorkerScrape) -> dict[str, Any]:
+    return {
+        "slot": worker.slot,
+        "pid": worker.pid,
+        "age_seconds": worker.age_seconds,
+        "generation": worker.generation,
+        "connections": worker.connections,
+        "rss_bytes": worker.rss_bytes,
+        "loop_lag_p99_seconds": _loop_lag(worker),
+    }
+
+
+def _loop_lag(worker: WorkerScrape) -> float | None:
+    for lag in worker.snapshot.get("loop_lag", ()):  # none of a worker that has not answered yet
+        late = quantile(LAG_SECONDS, lag["counts"], _LATE)
+        # above the last bound nothing is known but that one delay is not longer than all together
+        return float(lag["sum"]) if late is not None and isinf(late) else late
+    return None
+
+
+def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> dict[str, Any]:
+    def of_it(family: str) -> list[Mapping[str, Any]]:
+        return [row for row in rows.get(family, ()) if row["listener"] == listener.name]
+
+    connections = of_it("connections")
+    return {
+        "name": listener.name,
+        "addresses": list(listener.addresses),
+        "pq": listener.pq,
+        "groups": listener.groups,
+        "connections_open": sum(row["open"] for row in connections),
+        "connections_accepted": sum(row["accepted"] for row in connections),
+        "requests": _sums(of_it("listener_requests"), "status"),
+        "handshakes": _handshakes(of_it("handshakes")),
+        "failures": _sums(of_it("failures"), "reason"),
+    }
+
+
+def _handshakes(rows: Rows) -> dict[str, Any]:
+    """Share of those with a quantum-safe key exchange among those that came to a connection; None when there is none."""
+    outcomes = _sums(rows, "outcome")
+    established = sum(count for outcome, count in outcomes.items() if outcome != _REFUSED)
+    hybrid = sum(count for outcome, count in outcomes.items() if outcome in _HYBRID)
+    return {
+        "established": established,
+        "hybrid": hybrid,
+        "hybrid_share": hybrid / established if established else None,
+        "resumed": sum(row["count"] for row in rows if row["resumed"] == "true"),
+        "by_outcome": outcomes,
+        "by_group": _sums((row for row in rows if row["outcome"] != _REFUSED), "group"),
+    }
+
+
+def _breaking(scrape: Scrape) -> dict[str, Any]:
+    """Who would be refused. Counts of entries are at most `error` too high; whoever is above `error_at_most` is listed."""
+    snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
+    merged = merge([{"breaking": one["breaking"]} for one in snapshots if "breaking" in one]).get("breaking")
+    if merged is None:
+        return {"connections": 0, "error_at_most": 0, "networks": [], "user_agents": []}
+    agents = merged["agents"]
+    return {
+        "connections": agents["total"],
+        "error_at_most": agents["total"] // agents["capacity"],
+        "networks": _entries(merged["networks"]["entries"], "network"),
+        "user_agents": _entries(agents["entries"], "user_agent"),
+    }
+
+
+def _entries(entries: Sequence[Sequence[Any]], name: str) -> list[dict[str, Any]]:
+    return [{name: key, "connections": count, "error": error} for key, count, error in entries]
+
+
+def _upstreams(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
+    """By upstream and server; `states` says how many workers see the server in which state."""
+    servers: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in (*rows["servers"], *rows["server_totals"]):
+        server = servers.setdefault((row["upstream"], row["server"]), {"server": row["server"], "states": {}})
+        server.update({key: value for key, value in row.items() if key != "upstream"})
+    for row in rows["server_states"]:
+        servers[row["upstream"], row["server"]]["states"][row["state"]] = row["count"]
+    names = dict.fromkeys(upstream for upstream, _ in servers)
+    return [
+        {"name": name, "servers": [server for (upstream, _), server in servers.items() if upstream == name]}
+        for name in names
+    ]
+
+
+def _certificate(one: CertificateFacts, now: float) -> dict[str, Any]:
+    return {
+        "identity": one.identity,
+        "algorithm": one.algorithm,
+        "names": list(one.names),
+        "expires_at": one.expires_at,
+        "days_left": round((one.expires_at - now) / _DAY, 1),
+    }
+
+
+def _sums(rows: Iterable[Mapping[str, Any]], label: str) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for row in rows:
+        sums[row[label]] += row["count"]
+    return dict(sorted(sums.items()))

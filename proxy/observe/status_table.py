@@ -1,0 +1,184 @@
+"""The status document for a person at a terminal."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+# A certificate authority renews a month before the end; a week before it somebody has to look.
+_SOON_DAYS: Final = 30
+_URGENT_DAYS: Final = 7
+# Timers of a busy loop are some milliseconds late; people notice a tenth of a second.
+_LATE_SECONDS: Final = 0.05
+_SHOWN_CLIENTS: Final = 10
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_GOOD_STATES: Final = frozenset({"up", "slow-start"})
+
+Document = Mapping[str, Any]
+
+
+def status_tables(document: Document) -> RenderableType:
+    """Everything of `GET /status` that fits on a screen or two."""
+    return Group(*_parts(document))
+
+
+def _parts(document: Document) -> Iterator[RenderableType]:
+    reloads = ", ".join(f"{count} {result}" for result, count in document["reloads"].items()) or "none"
+    yield Text.assemble(
+        ("Plexigate ", "bold"),
+        f"{document['version']}, up {duration(document['uptime_seconds'])}, generation {document['generation']}, "
+        f"reloads: {reloads}, workers restarted: {document['worker_restarts']}",
+    )
+    yield _workers(document["workers"])
+    yield _listeners(document["listeners"])
+    yield _handshakes(document["handshakes"], document["failures"])
+    yield from _breaking(document["breaking_under_require"])
+    if document["upstreams"]:
+        yield _upstreams(document["upstreams"])
+    if document["certificates"]:
+        yield _certificates(document["certificates"])
+
+
+def _workers(workers: Sequence[Document]) -> Table:
+    table = _table("Workers", "slot", ">pid", "age", ">generation", ">connections", ">memory", ">loop lag p99")
+    for one in workers:
+        lag = one["loop_lag_p99_seconds"]
+        shown = "-" if lag is None else f"<= {lag * 1000:g} ms"
+        table.add_row(
+            str(one["slot"]),
+            str(one["pid"]),
+            duration(one["age_seconds"]),
+            str(one["generation"]),
+            str(sum(one["connections"].values())),
+            size(one["rss_bytes"]),
+            Text(shown, "yellow" if lag is not None and lag > _LATE_SECONDS else ""),
+        )
+    return table
+
+
+def _listeners(listeners: Sequence[Document]) -> Table:
+    table = _table(
+        "Listeners", "name", "addresses", "pq", ">open", ">accepted", ">requests", ">5xx", ">hybrid", ">failures"
+    )
+    for one in listeners:
+        requests = one["requests"]
+        table.add_row(
+            one["name"],
+            Text("\n".join(one["addresses"])),
+            one["pq"],
+            str(one["connections_open"]),
+            str(one["connections_accepted"]),
+            str(sum(requests.values())),
+            str(requests.get("5xx", 0)),
+            share(one["handshakes"]["hybrid_share"]),
+            str(sum(one["failures"].values())),
+        )
+    return table
+
+
+def _handshakes(handshakes: Document, failures: Mapping[str, int]) -> Table:
+    table = _table("Handshakes", "", "")
+    table.add_row(
+        "hybrid", f"{share(handshakes['hybrid_share'])} of {handshakes['established']}, {handshakes['resumed']} resumed"
+    )
+    for name, counts in (
+        ("outcomes", handshakes["by_outcome"]),
+        ("groups", handshakes["by_group"]),
+        ("failures", failures),
+    ):
+        if counts:
+            table.add_row(name, Text(", ".join(f"{key} {count}" for key, count in counts.items())))
+    table.show_header = False
+    return table
+
+
+def _breaking(breaking: Document) -> Iterator[RenderableType]:
+    if not breaking["connections"]:
+        yield Text("\nNo client so far would break under pq = require.", "green")
+        return
+    yield Text(f"\n{breaking['connections']} connections would be refused under pq = require:", "yellow")
+    for title, key in (("By user agent", "user_agent"), ("By network", "network")):
+        table = _table(title, key.replace("_", " "), ">connections", ">of these uncertain")
+        entries = breaking[f"{key}s"]
+        for one in entries[:_SHOWN_CLIENTS]:
+            table.add_row(Text(one[key]), str(one["connections"]), str(one["error"] or ""))
+        if len(entries) > _SHOWN_CLIENTS:
+            table.caption_justify = "left"
+            table.caption = f"and {len(entries) - _SHOWN_CLIENTS} more, see --json"
+        yield table
+
+
+def _upstreams(upstreams: Sequence[Document]) -> Table:
+    table = _table(
+        "Upstreams",
+        "upstream",
+        "server",
+        "state",
+        ">open",
+        ">idle",
+        ">waiting",
+        ">WebSockets",
+        ">requests",
+        ">failures",
+        ">wait",
+    )
+    for upstream in upstreams:
+        for one in upstream["servers"]:
+            states = one["states"]
+            # workers need not agree: each one sees its own failures
+            shown = ", ".join(states if len(states) == 1 else (f"{state} ({n})" for state, n in states.items()))
+            mean = one["wait_seconds"] / one["requests"] if one["requests"] else 0.0
+            table.add_row(
+                upstream["name"],
+                Text(one["server"]),
+                Text(shown, "green" if _GOOD_STATES.issuperset(states) else "bold red"),
+                *(str(one[key]) for key in ("open", "idle", "waiting", "websockets", "requests", "failures")),
+                f"{mean * 1000:.1f} ms",
+            )
+    table.caption_justify = "left"
+    table.caption = "wait: mean time for a free connection"
+    return table
+
+
+def _certificates(certificates: Sequence[Document]) -> Table:
+    table = _table("Certificates", "identity", "algorithm", "names", ">days left")
+    for one in sorted(certificates, key=lambda one: one["days_left"]):
+        days = one["days_left"]
+        style = "bold red" if days < _URGENT_DAYS else "yellow" if days < _SOON_DAYS else "green"
+        shown = "expired" if days < 0 else f"{days:.0f}"
+        table.add_row(one["identity"], one["algorithm"], Text(", ".join(one["names"])), Text(shown, style))
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table; columns that begin with `>` are numbers."""
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", header_style="dim")
+    return table
+
+
+def share(value: float | None) -> str:
+    """A share in percent; never a rounded 100 % while one is missing."""
+    if value is None:
+        return "-"
+    return "100 %" if value == 1 else f"{min(value * 100, 99.9):.1f} %"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units."""
+    whole = int(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def size(count: int) -> str:
+    """Bytes as people read them."""
+    return f"{count / 1_000_000:.1f} MB"

@@ -1,0 +1,21 @@
+"""Problems of a configuration, for a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from config.problems import Problem
+
+
+def print_problems(problems: Sequence[Problem], console: Console) -> None:
+    """Print each problem: how grave, where, what was found, what is allowed."""
+    for problem in problems:
+        style = "bold red" if problem.is_error else "bold yellow"
+        console.print(Text.assemble((str(problem.severity), style), "  ", (problem.key or problem.file, "bold")))
+        table = Table.grid(padding=(0, 2))
+        table.add_row("", Text("in", "dim"), Text(problem.file))
+        table.add_row("", Text("found", "dim"), Text(problem.found))
+        table.add_row("", Text("allowed" if problem.is_error else "better", "dim"), Text(problem.allowed))
+        console.print(table)

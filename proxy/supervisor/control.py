@@ -1,0 +1,96 @@
+"""What the admin server asks of the parent, answered by the workers and by what the parent knows itself."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from proxy.admin.contracts import ReloadReport, UnknownServer
+from proxy.observe.scrape import ListenerFacts, Scrape, WorkerScrape
+from proxy.observe.status import status
+from proxy.supervisor.channel import Body
+from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.supervisor import Supervisor, wall_clock
+
+# A worker that is stuck is left out of a scrape: monitoring must not hang with it.
+_SCRAPE_SECONDS: Final = 2.0
+
+
+class SupervisorControl:
+    """Implements `admin.contracts.Control`."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        """Ask a running supervisor."""
+        self._supervisor = supervisor
+
+    async def scrape(self) -> Scrape:
+        """Ask all workers for what they count."""
+        supervisor = self._supervisor
+        workers = await supervisor.fleet.scrape(_SCRAPE_SECONDS)
+        offers = supervisor.offers
+        addresses = supervisor.addresses
+        return Scrape(
+            now=wall_clock(),
+            started_at=supervisor.started_at,
+            version=version("plexigate"),
+            generation=supervisor.edition.number,
+            workers=[self._worker(worker, worker.last) for worker in workers if worker.last is not None],
+            listeners=[
+                ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
+                for one in (() if offers is None else offers.listeners)
+            ],
+            certificates=supervisor.edition.certificates,
+            restarts=supervisor.fleet.restarts,
+            reloads=dict(supervisor.reloads),
+            retained=supervisor.retained.snapshot,
+            log_losses=supervisor.log_losses,
+        )
+
+    def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:
+        return WorkerScrape(
+            slot=worker.slot,
+            pid=worker.pid,
+            age_seconds=self._supervisor.loop.time() - worker.started,
+            generation=answer["generation"],
+            snapshot=answer["snapshot"],
+            servers=answer["servers"],
+            rss_bytes=_resident_bytes(worker.pid),
+        )
+
+    async def status(self) -> dict[str, Any]:
+        """The document of `GET /status`."""
+        return status(await self.scrape())
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Read the configuration again and serve by it, or only say what would change."""
+        return await self._supervisor.reload(dry_run=dry_run)
+
+    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> None:
+        """Send no new requests to a server; its WebSockets stay for `seconds`. Raises `UnknownServer`."""
+        self._require(upstream, server)
+        limit = self._supervisor.edition.loaded.config.limits.drain_seconds if seconds is None else seconds
+        await self._supervisor.servers.drain(upstream, server, limit)
+
+    async def undrain_server(self, upstream: str, server: str) -> None:
+        """Let a server have requests again. Raises `UnknownServer`."""
+        self._require(upstream, server)
+        await self._supervisor.servers.undrain(upstream, server)
+
+    def _require(self, upstream: str, server: str) -> None:
+        upstreams = self._supervisor.edition.loaded.config.upstream
+        known = [f"{name}/{one.address}" for name, settings in upstreams.items() for one in settings.servers]
+        if f"{upstream}/{server}" not in known:
+            raise UnknownServer(upstream, server, known)
+
+    def is_ready(self) -> bool:
+        """Whether every worker serves."""
+        supervisor = self._supervisor
+        return supervisor.is_ready and len(supervisor.fleet.workers) == supervisor.edition.worker_count
+
+
+def _resident_bytes(pid: int) -> int:
+    """The memory of a process; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1_024 for line in lines if line.startswith("VmRSS:")), 0)

@@ -1,0 +1,111 @@
+"""One reading of the configuration and of everything it names, numbered: what all workers are asked to serve by."""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from certs.identities import load_credentials
+from config.files import files_of
+from config.loaded import LoadedConfig
+from config.loader import accepted, read_file
+from config.problems import ConfigError, Problem
+from config.schema import Bind
+from proxy.building.health import health_checks
+from proxy.building.resources import worker_count
+from proxy.observe.scrape import CertificateFacts
+from proxy.supervisor.material import Material
+from proxy.supervisor.privileges import Account, account_of
+from proxy.supervisor.questions import tickets_as_json
+from proxy.tls.libssl import LibsslError
+from proxy.tls.tickets import TicketSecrets
+from proxy.upstream.health import HealthCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Everything that the parent read; it hands this on and builds nothing of it."""
+
+    number: int
+    content: bytes = field(repr=False)
+    loaded: LoadedConfig
+    material: Material
+    tickets: TicketSecrets
+    account: Account | None
+    warnings: Sequence[Problem]
+    certificates: Sequence[CertificateFacts]
+    checks: Sequence[HealthCheck]
+    read_at: datetime
+    """When it was judged: a worker that is replaced weeks later must not refuse what has expired meanwhile."""
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers serve by it."""
+        return worker_count(self.loaded.config)
+
+    @property
+    def binds(self) -> Mapping[str, Sequence[Bind]]:
+        """The addresses of each listener."""
+        return {name: settings.bind for name, settings in self.loaded.config.listener.items()}
+
+    @property
+    def servers(self) -> Mapping[tuple[str, str], bool]:
+        """Every server of every upstream, and whether it is checked."""
+        return {
+            (name, str(server.address)): settings.health is not None
+            for name, settings in self.loaded.config.upstream.items()
+            for server in settings.servers
+        }
+
+    def with_tickets(self, number: int, tickets: TicketSecrets) -> "Edition":
+        """The same files under other ticket secrets."""
+        return replace(self, number=number, tickets=tickets)
+
+    def question(self) -> dict[str, Any]:
+        """The body of a worker's `prepare`; the material goes beside it, in a memory file."""
+        return {
+            "number": self.number,
+            "path": str(self.loaded.path),
+            "content": self.content.decode(),
+            "read_at": self.read_at.isoformat(),
+            "tickets": tickets_as_json(self.tickets),
+        }
+
+
+def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime) -> Edition:
+    """Read and judge a configuration with all of its files; may take long. Raises `ConfigError` with every problem."""
+    content = read_file(path)
+    loaded = accepted(content, path)
+    credentials = load_credentials(loaded, now)
+    account, doubts = account_of(loaded)
+    problems = [*loaded.warnings, *credentials.problems, *doubts]
+    if any(problem.is_error for problem in problems):
+        raise ConfigError(problems)
+    certificates = [
+        CertificateFacts(name, str(one.algorithm), one.names, one.not_after.timestamp())
+        for name, of_identity in credentials.identities.items()
+        for one in of_identity
+    ]
+    material = Material.read(file.path for file in files_of(loaded))
+    return Edition(
+        number=number,
+        content=content,
+        loaded=loaded,
+        material=material,
+        tickets=tickets,
+        account=account,
+        warnings=problems,
+        certificates=certificates,
+        checks=_checks(loaded),
+        read_at=now,
+    )
+
+
+def _checks(loaded: LoadedConfig) -> Sequence[HealthCheck]:
+    try:
+        return health_checks(loaded)
+    except (ssl.SSLError, OSError, LibsslError) as error:
+        found = f"TLS settings of an upstream that OpenSSL does not take: {error}"
+        raise ConfigError([loaded.error(("upstream",), found, "PEM files")]) from None

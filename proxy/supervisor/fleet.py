@@ -1,0 +1,337 @@
+"""The workers: one for each slot, replaced when they end, led to the sockets that they accept on.
+
+Theory of operation. A worker joins (spawned, asked to `begin`, to `prepare` and to `commit` the present edition) before its
+slot is its own. Whenever the set of accepting workers changes, `assignment` says anew who accepts on which slots: first what is
+added is told to all, then what is taken away, so that a socket is never without somebody. Whoever prepares and commits holds
+`editing`: a worker that joined in the middle of a reload would serve by the wrong edition.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from proxy.supervisor.acceptance import Acceptance, Sockets
+from proxy.supervisor.assignment import assignment
+from proxy.supervisor.channel import Body, ChannelLost, Refused
+from proxy.supervisor.edition import Edition
+from proxy.supervisor.patience import Patience
+from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.pulse import Pulse
+from proxy.supervisor.verdicts import Verdicts
+from proxy.tasks import Tasks
+
+
+class FleetOwner(Sockets, Protocol):
+    """What a fleet needs of the parent around it."""
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What is known about servers."""
+
+    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
+        """What a new worker is told first, with descriptors that stay the owner's."""
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Log something about a worker."""
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """A process that was begun is gone, however it ended; its `last` figures are all there is."""
+
+
+class Fleet:
+    """All worker processes."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        owner: FleetOwner,
+        patience: Patience = Patience(),  # noqa: B008 - it never changes
+    ) -> None:
+        """Nobody works yet."""
+        self._loop = loop
+        self._tasks = tasks
+        self._owner = owner
+        self._slots: list[WorkerProcess | None] = []
+        self._leaving: dict[WorkerProcess, asyncio.Event] = {}
+        """Those that drain; the event is set when one has left."""
+        self._patience = patience
+        self._pulse = Pulse(loop, tasks, patience, owner.tell, self.assign)
+        self._acceptance = Acceptance(owner)
+        self._failures: dict[int, int] = {}
+        self._assigning = asyncio.Lock()
+        self.editing: Final = asyncio.Lock()
+        self._edition: Edition | None = None
+        self._is_ending = False
+        self.restarts = 0
+
+    @property
+    def workers(self) -> list[WorkerProcess]:
+        """Those that serve, by slot."""
+        return [one for one in self._slots if one is not None]
+
+    @property
+    def slots_with_sockets(self) -> int:
+        """How many slots there are or were: the sockets of one are kept for good."""
+        return len(self._slots)
+
+    # -- joining and editions
+
+    async def join(self, edition: Edition, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[Body]]:
+        """Start workers for these slots and let them prepare; answers them and their answers. They do not serve yet.
+
+        Raises `Refused`, `ChannelLost` or `OSError`, and then none is left.
+        """
+        joining: list[WorkerProcess] = []
+        try:
+            for slot in slots:
+                joining.append(WorkerProcess(self._loop, self._tasks, slot, edition.account, self._ended))  # noqa: PERF401 - what is there already is ended when one fails
+            for worker in joining:
+                worker.retire_asked = self._retirement_asked
+                await worker.ask("begin", *self._owner.beginning(worker))
+            return joining, await self.prepare(joining, edition)
+        except BaseException:
+            await self._dismiss(joining)
+            raise
+
+    async def _dismiss(self, workers: Sequence[WorkerProcess]) -> None:
+        """End workers at once, and wait until nothing is left of them."""
+        for worker in workers:
+            worker.kill()
+        await self._gone(workers)
+
+    async def _gone(self, workers: Sequence[WorkerProcess]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.goodbye):
+                for worker in workers:
+                    await worker.gone.wait()
+
+    async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> list[Body]:
+        """Let workers prepare an edition. Raises `Refused` or `ChannelLost` as soon as one cannot."""
+        material = edition.material.memory_file()
+        asked = [self._loop.create_task(one.ask("prepare", edition.question(), [material])) for one in workers]
+        try:
+            for task in asyncio.as_completed(asked):
+                await task
+            return [one.result() for one in asked]
+        finally:
+            os.close(material)
+            for one in asked:
+                one.cancel()
+                if one.done() and not one.cancelled():
+                    one.exception()  # the first one was told; several refuse for the same reason, mostly
+
+    async def abort(self, edition: Edition, joined: Sequence[WorkerProcess]) -> None:
+        """Drop what was prepared."""
+        await self._dismiss(joined)
+        await self.tell_all("abort", {"number": edition.number})
+
+    async def commit(self, edition: Edition, joined: Sequence[WorkerProcess], count: int) -> None:
+        """Serve by what was prepared, with `count` workers; a worker beyond that is drained."""
+        if self._is_ending:
+            await self._dismiss(joined)
+            return
+        self._edition = edition
+        surplus = [one for one in self._slots[count:] if one is not None]
+        for worker in joined:
+            self._take_slot(worker)
+        for worker in surplus:
+            self._slots[worker.slot] = None
+            self._leave(worker)
+        await self._serve_by(edition, self.workers)
+        for worker in surplus:
+            self._tasks.start(self._drain(worker))
+
+    async def _serve_by(self, edition: Edition, workers: Sequence[WorkerProcess]) -> None:
+        for worker in await self._tell(workers, lambda one: self._commitment(one, edition)):
+            self._owner.tell(
+                {"event": "worker_refused", "slot": worker.slot, "pid": worker.pid},
+                f"worker {worker.slot} (process {worker.pid}) cannot serve by what it has prepared: it is replaced",
+            )
+            worker.kill()
+        await self.assign()
+
+    def _commitment(self, worker: WorkerProcess, edition: Edition) -> tuple[str, Body, list[int]]:
+        body, descriptors = self._acceptance.listing(worker)
+        return "commit", {"number": edition.number, "verdicts": self._owner.verdicts.as_json(), **body}, descriptors
+
+    def _take_slot(self, worker: WorkerProcess) -> None:
+        self._slots.extend([None] * (worker.slot + 1 - len(self._slots)))
+        self._slots[worker.slot] = worker
+        if worker.is_alive:
+            self._pulse.watch(worker)
+        else:
+            self._ended(worker)
+
+    # -- who accepts where
+
+    async def assign(self) -> None:
+        """Tell every worker which sockets it accepts on."""
+        async with self._assigning:
+            if self._is_ending:
+                return  # a worker that drains must not begin to accept again
+            able = {one.slot for one in self.workers if one not in self._pulse.stuck}
+            wanted = assignment(len(self._slots), able or {one.slot for one in self.workers})
+            for step in (self._acceptance.add, self._acceptance.settle):
+                before = {one: self._acceptance.slots(one) for one in self.workers}
+                changed = [one for one in before if step(one, wanted.get(one.slot, frozenset()))]
+                for worker in await self._tell(changed, lambda one: ("accept", *self._acceptance.listing(one))):
+                    # out of descriptors, mostly: it is offered all of them again soon
+                    self._acceptance.refused(worker, before[worker])
+                    self._loop.call_later(self._patience.ping, lambda: self._tasks.start(self.assign()))
+
+    async def tell_all(self, kind: str, body: Body, descriptors: Sequence[int] = ()) -> None:
+        """Tell every worker the same."""
+        await self._tell(self.workers, lambda _: (kind, body, list(descriptors)))
+
+    async def scrape(self, seconds: float) -> list[WorkerProcess]:
+        """Ask everybody, also those who leave, for `last`; one that does not answer in time keeps its last one."""
+        everybody = [*self.workers, *self._leaving]
+        asked = {self._loop.create_task(one.ask("scrape")): one for one in everybody}
+        if asked:
+            answered, late = await asyncio.wait(asked, timeout=seconds)
+            for task in late:
+                task.cancel()
+            for task in answered:
+                if task.exception() is None:
+                    asked[task].last = task.result()
+        return [one for one in everybody if one.last is not None and (one.is_alive or one in self._leaving)]
+
+    async def _tell(
+        self,
+        workers: Sequence[WorkerProcess],
+        question: Callable[[WorkerProcess], tuple[str, Body, list[int]]],
+    ) -> list[WorkerProcess]:
+        """Ask several at once; answers those that said no.
+
+        One that is stuck is not waited for: it reads what it was told when it goes on. One that is gone is replaced already.
+        """
+        asked = {self._loop.create_task(one.ask(*question(one))): one for one in workers}
+        if not asked:
+            return []
+        answered, late = await asyncio.wait(asked, timeout=self._patience.stuck)
+        for task in late:
+            task.cancel()
+        return [asked[task] for task in answered if isinstance(task.exception(), Refused)]
+
+    # -- ends and restarts
+
+    def _ended(self, worker: WorkerProcess) -> None:
+        """A worker is gone."""
+        self._pulse.stuck.discard(worker)
+        self._acceptance.forget(worker)
+        if worker not in self._leaving:  # its last words may still be on their way to who drains it
+            self._owner.worker_gone(worker)
+        if worker.slot >= len(self._slots) or self._slots[worker.slot] is not worker:
+            return
+        self._slots[worker.slot] = None
+        if self._is_ending:
+            return
+        self._owner.tell(
+            {"event": "worker_ended", "slot": worker.slot, "pid": worker.pid, "status": worker.exit_status},
+            f"worker {worker.slot} (process {worker.pid}) has ended with status {worker.exit_status}; another one is started",
+        )
+        is_healthy = self._loop.time() - worker.started >= self._patience.healthy
+        self._failures[worker.slot] = 0 if is_healthy else self._failures.get(worker.slot, -1) + 1
+        self._tasks.start(self.assign())
+        self._tasks.start(self._rejoin(worker.slot))
+
+    async def _rejoin(self, slot: int) -> None:
+        """Fill a slot again, after a pause that grows with each failure."""
+        while True:
+            failures = self._failures.get(slot, 0)
+            await asyncio.sleep(self._patience.before_restart(failures))
+            async with self.editing:
+                edition = self._edition
+                if edition is None or self._is_ending or self._slots[slot] is not None or slot >= edition.worker_count:
+                    return
+                try:
+                    await self._fill(slot, edition)
+                except (Refused, ChannelLost, OSError) as error:
+                    self._failures[slot] = failures + 1
+                    self._failed(slot, error)
+                else:
+                    return
+
+    async def _fill(self, slot: int, edition: Edition) -> None:
+        # whoever fills a slot holds `editing`: a worker that hangs must not keep a reload from mending that
+        async with asyncio.timeout(edition.loaded.config.reload_seconds):
+            joined, _ = await self.join(edition, [slot])
+        if self._is_ending:
+            await self._dismiss(joined)
+            return
+        self.restarts += 1
+        before = self._slots[slot]
+        self._take_slot(joined[0])
+        if before is not None:
+            self._leave(before)
+        await self._serve_by(edition, joined)
+        self._owner.tell(
+            {"event": "worker_joined", "slot": slot, "pid": joined[0].pid},
+            f"worker {slot} (process {joined[0].pid}) serves from now on",
+        )
+        if before is not None:
+            self._tasks.start(self._drain(before))
+
+    # -- leaving
+
+    def _retirement_asked(self, worker: WorkerProcess) -> None:
+        self._tasks.start(self._replace(worker))
+
+    async def _replace(self, worker: WorkerProcess) -> None:
+        """Give a worker's slot to a new one; the old one keeps its connections until they end or the time to drain is over."""
+        async with self.editing:
+            if self._edition is None or self._is_ending or self._slots[worker.slot] is not worker:
+                return
+            try:
+                await self._fill(worker.slot, self._edition)
+            except (Refused, ChannelLost, OSError) as error:
+                self._failed(worker.slot, error)
+
+    def _failed(self, slot: int, error: Exception) -> None:
+        detail = str(error) or "it was not ready in time (reload_seconds)"
+        self._owner.tell(
+            {"event": "worker_failed", "slot": slot, "detail": detail}, f"worker {slot} could not be started: {detail}"
+        )
+
+    def _leave(self, worker: WorkerProcess) -> None:
+        """Expect a worker to end from now on; its drain is still to be started."""
+        worker.is_retiring = True
+        self._leaving[worker] = asyncio.Event()
+
+    async def _drain(self, worker: WorkerProcess) -> None:
+        assert self._edition is not None  # it has served by one
+        seconds = self._edition.loaded.config.limits.drain_seconds
+        try:
+            with contextlib.suppress(ChannelLost, Refused, TimeoutError):
+                async with asyncio.timeout(seconds + self._patience.goodbye):
+                    worker.last = await worker.ask("drain", {"seconds": seconds, "gently": not self._is_ending})
+                    await worker.gone.wait()
+            worker.kill()
+            await worker.gone.wait()
+            self._owner.worker_gone(worker)
+        finally:
+            self._leaving.pop(worker).set()
+
+    async def end(self) -> None:
+        """Drain all workers and wait until they are gone."""
+        self._is_ending = True
+        for worker in self.workers:
+            self._leave(worker)
+            self._tasks.start(self._drain(worker))
+        for left in list(self._leaving.values()):
+            await left.wait()
+
+    async def end_now(self) -> None:
+        """Let drains under way wait no longer; one that does not even say goodbye is ended."""
+        leaving = list(self._leaving)
+        await self._tell(leaving, lambda _: ("end", {}, []))
+        await self._gone(leaving)
+        await self._dismiss(leaving)
+
+    async def close(self) -> None:
+        """End everybody at once, and wait until nobody is left."""
+        self._is_ending = True
+        await self._dismiss([*self.workers, *self._leaving])

@@ -1,0 +1,107 @@
+"""Where the log of all processes goes: opened by the parent, which may write where workers may not, and handed on."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from config.loaded import LoadedConfig
+from config.problems import ConfigError, shown
+from config.schema import LogFormat
+from proxy.observe.log import Log
+from proxy.observe.log_writer import LogWriter, open_log
+
+_STDOUT: Final = 1
+
+
+class LogTarget:
+    """An open file or standard output, and the parent's own log on it."""
+
+    def __init__(self, loaded: LoadedConfig, form: LogFormat | None) -> None:
+        """`form` of the command line, which wins over the configuration. Raises `ConfigError` for a file that cannot be written."""
+        self._form_of_command: Final = form
+        self._has_colours: Final = sys.stdout.isatty()
+        self._queue_lines = loaded.config.limits.log_queue_lines
+        self._path = _path(loaded)
+        self._form = form or loaded.config.log.format
+        self.descriptor = _open(loaded, self._path)
+        """For new workers; stays open here."""
+        self._failed_to_reopen = 0
+        writer = LogWriter(os.dup(self.descriptor), self._queue_lines)
+        self.log = Log(writer, self._form, has_colours=self._has_colours)
+
+    def as_json(self) -> dict[str, Any]:
+        """What a worker has to know beside the descriptor."""
+        return {"format": self._form.value, "has_colours": self._has_colours, "queue_lines": self._queue_lines}
+
+    def prepare(self, loaded: LoadedConfig) -> "NextPlace":
+        """Open where another configuration says; nothing changes yet. Raises `ConfigError`."""
+        path, form = _path(loaded), self._form_of_command or loaded.config.log.format
+        return NextPlace(path, form, None if path == self._path else _open(loaded, path))
+
+    def use(self, place: "NextPlace") -> bool:
+        """Write there from now on; whether that is another place or form."""
+        if place.descriptor is None and place.form == self._form:
+            return False
+        self._path = place.path
+        self._use(os.dup(self.descriptor) if place.descriptor is None else place.descriptor, place.form)
+        place.descriptor = None
+        return True
+
+    def reopen(self) -> None:
+        """Open the file of that name anew, as it was renamed. Raises `OSError`, and then the old one is kept."""
+        if self._path is None:
+            return
+        try:
+            descriptor = open_log(self._path)
+        except OSError:
+            self._failed_to_reopen += 1
+            raise
+        self._use(descriptor, self._form)
+
+    def losses(self) -> tuple[int, int]:
+        """Lines of this process that were lost, and attempts to write or to reopen that failed."""
+        lost, errors = self.log.losses()
+        return lost, errors + self._failed_to_reopen
+
+    def close(self, seconds: float) -> None:
+        """Write what is queued, for `seconds` at most, and end."""
+        self.log.close(seconds)
+        os.close(self.descriptor)
+
+    def _use(self, descriptor: int, form: LogFormat) -> None:
+        os.close(self.descriptor)
+        self.descriptor, self._form = descriptor, form
+        self.log.switch(os.dup(descriptor), form)
+
+
+@dataclass(slots=True)
+class NextPlace:
+    """Where the log of another configuration goes: `descriptor` is None where that is no other place, or it is in use."""
+
+    path: Path | None
+    form: LogFormat
+    descriptor: int | None
+
+    def close(self) -> None:
+        """Drop it, if it did not come into use."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+def _path(loaded: LoadedConfig) -> Path | None:
+    file = loaded.config.log.file
+    return None if file is None else loaded.resolve(file)
+
+
+def _open(loaded: LoadedConfig, path: Path | None) -> int:
+    if path is None:
+        return os.dup(_STDOUT)
+    try:
+        return open_log(path)
+    except OSError as error:
+        found = f"{shown(loaded.config.log.file)}, which cannot be written: {error.strerror}"
+        allowed = "a file that the user who starts the proxy may append to or make"
+        raise ConfigError([loaded.error(("log", "file"), found, allowed)]) from error

@@ -1,0 +1,115 @@
+"""What a process may do and what can be got out of it: the account of workers, core dumps, descriptors, the parent's death.
+
+The parent may stay root, to bind low ports and to read keys at every reload. Workers, which see the traffic, run as `user` from
+their first instruction on.
+"""
+
+import ctypes
+import grp
+import os
+import pwd
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+from config.loaded import LoadedConfig
+from config.problems import Problem, shown
+
+# Numbers of prctl(2), which Python does not know.
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+
+_OURS: Final = __file__
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who a worker is."""
+
+    user: int
+    group: int
+    groups: tuple[int, ...]
+    name: str
+
+
+def account_of(loaded: LoadedConfig) -> tuple[Account | None, list[Problem]]:
+    """The account that the configuration asks for, None for that of the parent; and what is wrong or worth saying about it."""
+    user, group = loaded.config.user, loaded.config.group
+    if user is None:
+        return None, _without_user(loaded)
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        allowed = "the name of a user of this system (adduser --system --group plexigate makes one)"
+        return None, [loaded.error(("user",), shown(user), allowed)]
+    try:
+        group_id = entry.pw_gid if group is None else grp.getgrnam(group).gr_gid
+    except KeyError:
+        return None, [loaded.error(("group",), shown(group or ""), "the name of a group of this system")]
+    if os.geteuid() == entry.pw_uid:
+        return None, []
+    if os.geteuid() != 0:
+        found = f"{shown(user)}, while this process runs as {shown(_own_name())}"
+        return None, [
+            loaded.error(("user",), found, "a start as root, or no such key: all processes are one user then")
+        ]
+    groups = tuple(one for one in os.getgrouplist(user, group_id) if one != 0)
+    account = Account(entry.pw_uid, group_id, groups, user)
+    if not _can_run_us(account):
+        found = f"{shown(user)}, who may not run {sys.executable} with the modules of Plexigate"
+        allowed = "an installation that this user may read and run (an interpreter below /root is out of reach)"
+        return None, [loaded.error(("user",), found, allowed)]
+    return account, []
+
+
+def _can_run_us(account: Account) -> bool:
+    """Try it: modes of all the directories on the way, access lists and security modules have a say in it."""
+    try:
+        done = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-P", "-S", "-c", f"import os; os.stat({_OURS!r})"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            user=account.user,
+            group=account.group,
+            extra_groups=account.groups,
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def _without_user(loaded: LoadedConfig) -> list[Problem]:
+    if loaded.config.group is not None:
+        return [loaded.error(("group",), shown(loaded.config.group), 'no such key without "user"')]
+    if os.geteuid() == 0:
+        better = "a user without rights of its own: workers would run as root, and they parse what strangers send"
+        return [loaded.warning(("user",), "nothing, at a start as root", better)]
+    return []
+
+
+def _own_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def keep_memory_private() -> None:
+    """Write no core dump and let no other process of this user look in: keys are in there."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel for SIGKILL when the thread ends that started this process: a second net, under the channel's end."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def raise_descriptor_limit() -> None:
+    """Take as many file descriptors as the system allows: the soft limit of a shell or a service is for programs that need few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,115 @@
+"""One worker process: spawned, asked, and known to be gone."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from proxy.supervisor.channel import Body, Channel
+from proxy.supervisor.privileges import Account
+from proxy.tasks import Tasks
+
+# What a worker has no use for, or must not obey (`start`).
+_NOT_INHERITED: Final = frozenset(
+    {"OPENSSL_CONF", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+)
+
+
+class WorkerProcess:
+    """A spawned worker. `ended` is called once when the process is gone, however it ended, or has closed its channel."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        slot: int,
+        account: Account | None,
+        ended: Callable[["WorkerProcess"], None],
+    ) -> None:
+        """Spawn it. Raises `OSError` when the system has no room for another process."""
+        self.slot = slot
+        self.started = loop.time()
+        self.last: Body | None = None
+        """Its last answer to `scrape`, or to `drain`."""
+        self.is_retiring = False
+        """Whether it was told to drain and to end."""
+        self._loop = loop
+        self._ended: Callable[[WorkerProcess], None] | None = ended
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = _spawn(theirs, account)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        self._watch = os.pidfd_open(self.pid)
+        loop.add_reader(self._watch, self._exited)
+        self.channel = Channel(loop, ours, tasks, self._answer, self._channel_lost)
+        self.gone = asyncio.Event()
+        self.retire_asked: Callable[[WorkerProcess], None] | None = None
+
+    def __repr__(self) -> str:
+        """Slot and process id."""
+        return f"<worker {self.slot}, process {self.pid}>"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._ended is not None
+
+    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
+        """Ask it. Raises `channel.Refused` or `channel.ChannelLost`."""
+        return await self.channel.ask(kind, body, descriptors)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+
+    async def _answer(self, kind: str, _body: Body, descriptors: list[int]) -> Body:
+        for descriptor in descriptors:
+            os.close(descriptor)  # no worker has anything to give
+        if kind == "retire" and self.retire_asked is not None:
+            self.retire_asked(self)
+        return {}
+
+    def _channel_lost(self) -> None:
+        # whatever still runs without a channel cannot be led any more; its exit is what counts
+        self.kill()
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._watch)
+        os.close(self._watch)
+        self._process.wait()
+        self.channel.finish()
+        self.gone.set()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(self)
+
+    @property
+    def exit_status(self) -> int | None:
+        """As of `subprocess`: negative for a signal; None while it runs."""
+        return self._process.returncode
+
+
+def _spawn(channel: socket.socket, account: Account | None) -> "subprocess.Popen[bytes]":
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    # -P: whatever lies in the current directory is none of our modules
+    command = [sys.executable, "-P", "-m", "proxy.worker_entry", str(channel.fileno())]
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[channel.fileno()],
+        process_group=0,
+        user=None if account is None else account.user,
+        group=None if account is None else account.group,
+        extra_groups=None if account is None else account.groups,
+    )

@@ -1,0 +1,65 @@
+"""Whether workers still turn their loops: each is asked again and again, and one that is silent does not accept meanwhile."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from proxy.supervisor.channel import ChannelLost, Refused
+from proxy.supervisor.patience import Patience
+from proxy.supervisor.process import WorkerProcess
+from proxy.tasks import Tasks
+
+
+class Pulse:
+    """Watches workers until they end or are told to."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        patience: Patience,
+        tell: Callable[[dict[str, Any], str], None],
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`tell` logs an event with its line; `changed` is called when a worker became stuck, or answers again."""
+        self._loop = loop
+        self._tasks = tasks
+        self._patience = patience
+        self._tell = tell
+        self._changed = changed
+        self.stuck: set[WorkerProcess] = set()
+        """Those that do not answer."""
+
+    def watch(self, worker: WorkerProcess) -> None:
+        """Begin to ask a worker."""
+        self._tasks.start(self._watch(worker))
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        answered = self._loop.time()
+        while worker.is_alive and not worker.is_retiring:
+            with contextlib.suppress(ChannelLost, TimeoutError):
+                async with asyncio.timeout(self._patience.stuck):
+                    with contextlib.suppress(Refused):  # a no is an answer
+                        await worker.ask("ping")
+                answered = self._loop.time()
+            await self._judge(worker, self._loop.time() - answered)
+            await asyncio.sleep(self._patience.ping)
+        self.stuck.discard(worker)
+
+    async def _judge(self, worker: WorkerProcess, silent: float) -> None:
+        is_stuck = silent >= self._patience.stuck
+        if silent >= self._patience.hopeless:
+            self._tell(
+                {"event": "worker_hopeless", "slot": worker.slot, "pid": worker.pid},
+                f"worker {worker.slot} (process {worker.pid}) has not answered for {silent:.0f} s: it is ended",
+            )
+            worker.kill()
+        if is_stuck != (worker in self.stuck) and worker.is_alive:
+            (self.stuck.add if is_stuck else self.stuck.discard)(worker)
+            state = "does not answer: others accept in its place" if is_stuck else "answers again"
+            self._tell(
+                {"event": "worker_stuck" if is_stuck else "worker_answers", "slot": worker.slot, "pid": worker.pid},
+                f"worker {worker.slot} (process {worker.pid}) {state}",
+            )
+            await self._changed()

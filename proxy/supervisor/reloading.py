@@ -1,0 +1,127 @@
+"""Two phases over all workers: everybody prepares an edition, then everybody serves by it; one failure and nobody does.
+
+Nothing that runs is touched before the last worker has said yes. What is made on the way (sockets of new addresses, workers for
+new slots) is unmade when one says no, when one is lost, or when the time is over.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from config.diff import Change, Kind, diff
+from config.files import files_of
+from config.problems import ConfigError, Problem
+from proxy.supervisor.channel import Body, ChannelLost, Refused
+from proxy.supervisor.edition import Edition
+from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.questions import problems_from_json
+from proxy.supervisor.sockets import BindFailed, ListeningSockets, PreparedSockets, addresses_of
+
+
+@dataclass(slots=True)
+class Prepared:
+    """An edition that every worker can serve by."""
+
+    edition: Edition
+    sockets: PreparedSockets
+    joined: list[WorkerProcess]
+    answers: list[Body]
+
+
+class Reloading:
+    """Brings editions to a fleet and its sockets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, sockets: ListeningSockets) -> None:
+        """Whoever prepares holds `fleet.editing` until it has committed or aborted."""
+        self._loop = loop
+        self._fleet = fleet
+        self._sockets = sockets
+
+    async def prepare(self, edition: Edition) -> Prepared:
+        """Let everybody prepare. Raises `ConfigError`, and then nothing is left of it."""
+        slots = max(edition.worker_count, self._fleet.slots_with_sockets)
+        try:
+            sockets = self._sockets.prepare(addresses_of(edition.binds), slots)
+        except BindFailed as error:
+            raise ConfigError([_bind_problem(edition, error)]) from None
+        joined: list[WorkerProcess] = []
+        try:
+            async with asyncio.timeout(edition.loaded.config.reload_seconds):
+                staying = [one for one in self._fleet.workers if one.slot < edition.worker_count]
+                taken = {one.slot for one in staying}
+                joined, answers = await self._fleet.join(
+                    edition, [slot for slot in range(edition.worker_count) if slot not in taken]
+                )
+                answers += await self._fleet.prepare(staying, edition)
+        except BaseException as error:  # noqa: BLE001 - raised again, at least
+            sockets.abandon()
+            await self._fleet.abort(edition, joined)
+            raise _refusal(edition, error) from None
+        return Prepared(edition, sockets, joined, answers)
+
+    async def commit(self, prepared: Prepared) -> None:
+        """Let everybody serve by it."""
+        gone = prepared.sockets.commit()
+        await self._fleet.commit(prepared.edition, prepared.joined, prepared.edition.worker_count)
+        for address in gone:
+            address.close()
+
+    async def abandon(self, prepared: Prepared) -> None:
+        """Drop it again."""
+        prepared.sockets.abandon()
+        await self._fleet.abort(prepared.edition, prepared.joined)
+
+
+def _refusal(edition: Edition, error: BaseException) -> BaseException:
+    """What stands against an edition, as problems of its file; anything else is left as it is."""
+    file = edition.loaded.path
+    match error:
+        case Refused():
+            return ConfigError(problems_from_json(error.reason, str(file)))
+        case ChannelLost():
+            found, allowed = "a worker that ended while it prepared", "workers that live: the log says how it ended"
+        case TimeoutError():
+            seconds = edition.loaded.config.reload_seconds
+            found = f"a worker that was not ready after {seconds:g} s"
+            allowed = "files and tokens that answer, or a longer reload_seconds"
+        case OSError():
+            found, allowed = f"no room for another process: {error.strerror}", "fewer workers, or higher limits"
+        case _:
+            return error
+    return ConfigError([Problem(str(file), "", found, allowed)])
+
+
+def _bind_problem(edition: Edition, error: BindFailed) -> Problem:
+    index = list(edition.binds[error.listener]).index(error.bind)
+    return edition.loaded.error(("listener", error.listener, "bind", index), error.found, error.allowed)
+
+
+def changes_between(old: Edition, new: Edition) -> tuple[Change, ...]:
+    """What a reload from one edition to another changes."""
+    changed = {
+        file.key: "new content"
+        for file in files_of(new.loaded)
+        if (path := str(file.path)) in old.material and _digest(old, path) != _digest(new, path)
+    }
+    return diff(old.loaded.config, new.loaded.config, changed)
+
+
+def restart_problems(changes: Sequence[Change], edition: Edition) -> list[Problem]:
+    """Changes that a running proxy cannot make."""
+    return [
+        Problem(
+            str(edition.loaded.path),
+            change.key,
+            f"a change that needs a restart ({change.summary})",
+            "a restart (systemctl restart plexigate), or the value before",
+        )
+        for change in changes
+        if change.kind is Kind.RESTART
+    ]
+
+
+def _digest(edition: Edition, path: str) -> bytes:
+    one = edition.material.get(path)
+    return b"" if one is None else hashlib.sha256(one.content).digest()

@@ -1,0 +1,64 @@
+"""What the parent does about the servers of upstreams: checks how they are, lets them drain, and tells every worker."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.verdicts import Verdicts
+from proxy.tasks import Tasks
+from proxy.upstream.health import HealthCheck, HealthChecker
+
+
+class Servers:
+    """The standing of servers, as far as it is the same for all workers."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        fleet: Fleet,
+        tell: Callable[[dict[str, Any], str], None],
+    ) -> None:
+        """Nothing is known; `tell` logs an event with its line."""
+        self._tasks = tasks
+        self._fleet = fleet
+        self._tell = tell
+        self._checker: asyncio.Task[None] | None = None
+        self._round = 0
+        self.verdicts = Verdicts(loop.time)
+
+    def follow(self, configured: Mapping[tuple[str, str], bool], checks: Sequence[HealthCheck]) -> None:
+        """Forget servers that are not configured any more, and ask the others how they are, from now on by these checks.
+
+        What is known already goes on to be known. `configured` says of each server whether it is checked. To be called
+        before workers are told to serve in that way: behind that, nobody would ever take back what a check of before had found.
+        """
+        self.verdicts.follow(configured)
+        self._round += 1
+        if self._checker is not None:
+            self._checker.cancel()
+            self._checker = None
+        if checks:
+            checker = HealthChecker(checks, partial(self._is, self._round), self.verdicts.health)
+            self._checker = self._tasks.start_to_cancel(checker.run())
+
+    async def drain(self, upstream: str, server: str, seconds: float) -> None:
+        """Tell all workers, and those to come, to send a server no new requests; its WebSockets stay for `seconds`."""
+        event = {"event": "server_draining", "upstream": upstream, "server": server, "seconds": seconds}
+        self._tell(event, f"server {server} of upstream {upstream} gets no new requests; WebSockets have {seconds:g} s")
+        await self._fleet.tell_all("verdict", self.verdicts.draining(upstream, server, seconds))
+
+    async def undrain(self, upstream: str, server: str) -> None:
+        """Let a server have requests again."""
+        event = {"event": "server_undrained", "upstream": upstream, "server": server}
+        self._tell(event, f"server {server} of upstream {upstream} gets requests again")
+        await self._fleet.tell_all("verdict", self.verdicts.undrained(upstream, server))
+
+    def _is(self, found_in: int, upstream: str, server: str, is_up: bool) -> None:  # noqa: FBT001 - as the health checker reports
+        if found_in != self._round:
+            return  # the last word of a checker that is cancelled: the next one does not know of it
+        event = {"event": "server_up" if is_up else "server_down", "upstream": upstream, "server": server}
+        self._tell(event, f"server {server} of upstream {upstream} is {'up' if is_up else 'down'}")
+        self._tasks.start(self._fleet.tell_all("verdict", self.verdicts.checked(upstream, server, is_up=is_up)))

@@ -1,0 +1,341 @@
+"""The parent: holds the sockets, leads the workers, obeys signals. No byte of a client passes through it."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from config.diff import Change
+from config.problems import ConfigError, Problem
+from config.watching import FileWatcher
+from proxy.admin.contracts import ReloadReport
+from proxy.in_thread import in_thread
+from proxy.observe.merging import Retained
+from proxy.observe.startup import Offers, ready_event, ready_lines
+from proxy.observe.totals import summary, totals
+from proxy.supervisor.channel import Body
+from proxy.supervisor.columns import Columns
+from proxy.supervisor.edition import Edition, read_edition
+from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.log_target import LogTarget
+from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.reloading import Prepared, Reloading, changes_between, restart_problems
+from proxy.supervisor.servers import Servers
+from proxy.supervisor.sockets import BoundAddress, ListeningSockets, address_of
+from proxy.supervisor.verdicts import Verdicts
+from proxy.systemd import Notifier
+from proxy.tasks import Tasks
+from proxy.tls.tickets import TicketSecrets
+
+_HOUR: Final = 3_600.0
+# After a rotation that failed: soon enough that tickets do not outlive their secret by much.
+_ROTATION_RETRY_SECONDS: Final = 300.0
+
+
+class Supervisor:
+    """Runs one edition after the other until a signal ends it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        edition: Edition,
+        sockets: ListeningSockets,
+        log: LogTarget,
+        notifier: Notifier,
+    ) -> None:
+        """Nothing is served before `start`."""
+        self.loop = loop
+        self.edition = edition
+        """What is served."""
+        self._number = edition.number
+        self.sockets = sockets
+        self._log = log
+        self._notifier = notifier
+        self._tasks = Tasks(loop, self.unexpected)
+        self.fleet = Fleet(loop, self._tasks, self)
+        self._reloading = Reloading(loop, self.fleet, sockets)
+        self.offers: Offers | None = None
+        self.reloads: Counter[str] = Counter()
+        self.retained = Retained()
+        self.started_at = wall_clock()
+        self._stop = asyncio.Event()
+        self._stop_now = asyncio.Event()
+        self.is_ready = False
+        self._columns = Columns(edition.worker_count)
+        self._watcher = FileWatcher(edition.loaded.path, self._files_changed)
+        self._watching: asyncio.Task[None] | None = None
+        self.servers = Servers(loop, self._tasks, self.fleet, self.tell)
+
+    # -- what the fleet needs
+
+    @property
+    def bound(self) -> Iterable[BoundAddress]:
+        """The sockets there are."""
+        return self.sockets.bound
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What is known about servers."""
+        return self.servers.verdicts
+
+    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
+        """Tell a new worker who it is, where it writes, where it counts, and what is known about servers."""
+        column = self._columns.take(worker)
+        body = {"slot": worker.slot, "column": column, **self._log.as_json()}
+        return body, [self._log.descriptor, self._columns.descriptor]
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Log something about the process."""
+        self._log.log.event(wall_clock(), event, [line])
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Keep what a worker had counted, and forget what it had open."""
+        self._columns.give_back(worker)
+        if worker.last is not None:
+            self.retained.keep(worker.last["snapshot"], worker.last["servers"])
+
+    # -- the life of the process
+
+    async def start(self, metrics: Sequence[str]) -> None:
+        """Serve; `metrics` are the addresses where figures are read, for the report. Raises `ConfigError`; nothing is left then."""
+        async with self.fleet.editing:
+            prepared = await self._reloading.prepare(self.edition)
+            await self._commit(prepared)
+        self.is_ready = True
+        offers, addresses = self.offers, self.addresses
+        assert offers is not None  # of the commit
+        workers = len(self.fleet.workers)
+        self._log.log.event(
+            wall_clock(),
+            ready_event(offers, addresses, metrics, workers),
+            ready_lines(offers, addresses, metrics, workers),
+        )
+        for name, address in self.sockets.unused:
+            self.tell(
+                {"event": "socket_unused", "name": name, "address": address},
+                f"the socket {name} at {address}, which the service manager made, belongs to no listener: "
+                "its clients wait in vain; a listener of this name or address takes it",
+            )
+        self._notifier.ready(f"serving with {workers} workers")
+
+    async def run(self, watchdog_seconds: float | None) -> None:
+        """Serve until SIGTERM or SIGINT, then drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.loop.add_signal_handler(number, self._asked_to_stop)
+        self.loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self._reload_by("SIGHUP")))
+        self.loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._reopen_log()))
+        self._tasks.start(self._rotate_regularly())
+        if watchdog_seconds is not None:
+            self._tasks.start(self._feed(watchdog_seconds / 2))
+        await self._stop.wait()
+        self.is_ready = False
+        self._notifier.stopping()
+        await self._drain()
+        counted = self.retained.total([])
+        self.tell({"event": "stopped", **totals(counted)}, f"stopped: {summary(counted)}")
+
+    def _asked_to_stop(self) -> None:
+        (self._stop_now if self._stop.is_set() else self._stop).set()
+
+    async def _drain(self) -> None:
+        # whoever comes now is refused at once, and goes elsewhere: the workers empty what they accept on, and close it too
+        self.sockets.close()
+        ending = self.loop.create_task(self.fleet.end())
+        impatience = self.loop.create_task(self._stop_now.wait())
+        await asyncio.wait({ending, impatience}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            await self.fleet.end_now()
+            await ending
+        impatience.cancel()
+
+    async def close(self) -> None:
+        """Leave nothing running and nothing open."""
+        await self.fleet.close()
+        await self._tasks.cancel_all()
+        self.sockets.close()
+        self._columns.close()
+
+    async def _feed(self, seconds: float) -> None:
+        while True:
+            self._notifier.watchdog()
+            await asyncio.sleep(seconds)
+
+    # -- editions
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Read the configuration again and serve by it, or only say what would change; one failure and nothing changes."""
+        changes: Sequence[Change] = ()
+        async with self.fleet.editing, self._announced(dry_run=dry_run):
+            try:
+                edition = await self._read()
+                changes = changes_between(self.edition, edition)
+                problems = restart_problems(changes, edition)
+                if problems:
+                    raise ConfigError([*edition.warnings, *problems])  # noqa: TRY301 - one way out for all that stands against it
+                await self._reload_to(edition, dry_run=dry_run)
+            except ConfigError as error:
+                self._told_failure(error, dry_run=dry_run)
+                return self._report(changes, error.problems, ok=False)
+        if not dry_run:
+            self.reloads["ok"] += 1
+            count = len(changes)
+            event = {"event": "reloaded", "generation": edition.number, "changes": [str(one) for one in changes]}
+            self.tell(event, f"reloaded: {count} change{'' if count == 1 else 's'}, generation {edition.number}")
+        return self._report(changes, edition.warnings, ok=True)
+
+    async def _reload_to(self, edition: Edition, *, dry_run: bool) -> None:
+        place = self._log.prepare(edition.loaded)
+        try:
+            prepared = await self._reloading.prepare(edition)
+            if dry_run:
+                await self._reloading.abandon(prepared)
+                return
+            await self._commit(prepared)
+            if self._log.use(place):
+                await self._tell_log()
+        finally:
+            place.close()
+
+    def _report(self, changes: Sequence[Change], problems: Sequence[Problem], *, ok: bool) -> ReloadReport:
+        return ReloadReport(
+            ok,
+            [change.as_json() for change in changes],
+            [problem.as_json() for problem in problems],
+            self.edition.number,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _announced(self, *, dry_run: bool) -> Any:
+        """Tell the service manager about a reload (sd_notify(3): RELOADING=1, then READY=1, whatever came of it).
+
+        `systemctl reload` cannot fail by that, so `systemctl status` has to tell.
+        """
+        failed = self.reloads["failed"]
+        if not dry_run:
+            self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
+        try:
+            yield
+        finally:
+            if not dry_run:
+                verdict = "" if self.reloads["failed"] == failed else "the last reload was refused, see the log; "
+                workers, number = len(self.fleet.workers), self.edition.number
+                self._notifier.ready(f"{verdict}serving with {workers} workers, generation {number}")
+
+    def _told_failure(self, error: ConfigError, *, dry_run: bool) -> None:
+        if dry_run:
+            return
+        self.reloads["failed"] += 1
+        problems = [problem for problem in error.problems if problem.is_error]
+        event = {"event": "reload_failed", "problems": [problem.as_json() for problem in problems]}
+        self.tell(event, "reload failed, the old configuration goes on: " + "; ".join(map(str, problems)))
+
+    async def _read(self) -> Edition:
+        """Read everything anew, in a thread: a file may hang. Raises `ConfigError`."""
+        self._number += 1
+        file, number, tickets = self.edition.loaded.path, self._number, self.edition.tickets
+        seconds = self.edition.loaded.config.reload_seconds
+        now = datetime.now(UTC)  # noqa: TID251 - a driver
+
+        def read() -> Edition:
+            self._watcher.reloading()
+            return read_edition(file, number, tickets, now)
+
+        try:
+            async with asyncio.timeout(seconds):
+                return await in_thread(self.loop, read)
+        except TimeoutError:
+            found = f"a file that could not be read within {seconds:g} s (reload_seconds)"
+            raise ConfigError(
+                [Problem(str(file), "", found, "files that answer: no pipes, no dead network shares")]
+            ) from None
+
+    async def _commit(self, prepared: Prepared) -> None:
+        edition = prepared.edition
+        self.servers.follow(edition.servers, edition.checks)
+        self.offers = Offers.from_json(prepared.answers[0]["offers"])
+        await self._reloading.commit(prepared)
+        self.edition = edition
+        warnings = [*edition.warnings, *map(Problem.from_json, prepared.answers[0]["warnings"])]
+        for warning in {(one.key, one.found): one for one in warnings}.values():
+            self._log.log.event(wall_clock(), {"event": "warning", **warning.as_json()}, [str(warning)])
+        self._watch_files()
+
+    def _watch_files(self) -> None:
+        wanted = self.edition.loaded.config.watch
+        if wanted and self._watching is None:
+            self._watching = self._tasks.start_to_cancel(self._watcher.run())
+        elif not wanted and self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
+    async def _files_changed(self) -> None:
+        # a task of its own: a reload may end the watching, and must not be ended in its middle by that
+        self._tasks.start(self._reload_by("a change of a file"))
+
+    async def _reload_by(self, cause: str) -> None:
+        self.tell({"event": "reloading", "cause": cause}, f"reloading: {cause}")
+        await self.reload(dry_run=False)
+
+    async def _rotate_regularly(self) -> None:
+        has_succeeded = True
+        while True:
+            regular = self.edition.loaded.config.limits.tls_ticket_rotation_hours * _HOUR
+            await asyncio.sleep(regular if has_succeeded else min(regular, _ROTATION_RETRY_SECONDS))
+            has_succeeded = await self.rotate_tickets()
+
+    async def rotate_tickets(self) -> bool:
+        """Seal session tickets by a new secret from now on, and accept those of the one before it, in all workers."""
+        async with self.fleet.editing:
+            self._number += 1
+            tickets = self.edition.tickets.rotated(TicketSecrets.fresh().current)
+            try:
+                prepared = await self._reloading.prepare(self.edition.with_tickets(self._number, tickets))
+            except ConfigError as error:
+                event = {"event": "ticket_rotation_failed", "detail": str(error)}
+                self.tell(event, f"ticket rotation failed: {error}")
+                return False
+            await self._reloading.commit(prepared)
+            self.edition = prepared.edition
+        self.tell({"event": "tickets_rotated"}, "session ticket keys rotated")
+        return True
+
+    # -- the log
+
+    async def _reopen_log(self) -> None:
+        """Open the file of the log anew (logrotate); if that fails, the old one is kept."""
+        try:
+            self._log.reopen()
+        except OSError as error:
+            self.tell({"event": "log_not_reopened", "detail": str(error)}, f"the log could not be reopened: {error}")
+        else:
+            await self._tell_log()
+
+    @property
+    def log_losses(self) -> tuple[int, int]:
+        """Lines of this process that were lost, and attempts to write or to open the log that failed."""
+        return self._log.losses()
+
+    async def _tell_log(self) -> None:
+        await self.fleet.tell_all("log", self._log.as_json(), [self._log.descriptor])
+
+    def unexpected(self, error: BaseException) -> None:
+        """Report an error that nobody has foreseen; the rest goes on."""
+        name = type(error).__name__
+        self.tell({"event": "error", "error": name, "detail": str(error)}, f"unexpected {name}: {error}")
+
+    @property
+    def addresses(self) -> dict[str, list[str]]:
+        """The bound addresses of each listener."""
+        found: dict[str, list[str]] = {}
+        for address in self.sockets.bound:
+            found.setdefault(address.listener, []).append(address_of(address.sockets[0]))
+        return found
+
+
+def wall_clock() -> float:
+    """UNIX seconds, for logs and figures."""
+    return time.time()  # noqa: TID251 - a driver

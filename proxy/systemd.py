@@ -1,0 +1,125 @@
+"""What systemd tells a service by its environment, and what the service tells systemd (sd_notify(3), sd_listen_fds(3)).
+
+Without systemd all of it is nothing: no variables, no notifications. The variables are removed from the environment when they are
+read, so that no child takes them for its own.
+"""
+
+import contextlib
+import socket
+from collections.abc import MutableMapping
+from typing import Final
+
+# The first descriptor that is passed (SD_LISTEN_FDS_START in sd_listen_fds(3)).
+_FIRST_DESCRIPTOR: Final = 3
+# What sd_listen_fds_with_names(3) calls a socket whose unit gives no name.
+_NAMELESS: Final = "unknown"
+# systemd takes datagrams at once, unless it is reloading itself; losing READY=1 would cost the service its life.
+_SEND_SECONDS: Final = 1.0
+
+
+class InheritedSocketUnusable(Exception):
+    """A descriptor that systemd passed is no listening TCP socket: its `name`, its `number`, and what was `found`."""
+
+    def __init__(self, name: str, number: int, found: str) -> None:
+        """Remember the facts."""
+        super().__init__(name, number, found)
+        self.name = name
+        self.number = number
+        self.found = found
+
+    def __str__(self) -> str:
+        """One sentence with the remedy."""
+        return (
+            f"LISTEN_FDS: descriptor {self.number} ({self.name}): found {self.found}; allowed: a listening TCP socket "
+            "(ListenStream= with an address and a port, Accept=no, in the .socket unit)"
+        )
+
+
+class Notifier:
+    """Tells systemd how the service is; silent where nobody asked."""
+
+    def __init__(self, address: str | None) -> None:
+        """`address` is that of a Unix datagram socket, "@" in front for an abstract one; None: nobody asks."""
+        self._address: Final = address
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str]) -> "Notifier":
+        """Take NOTIFY_SOCKET. Sockets of virtual machines (vsock) belong to the first process of one, which this is not."""
+        address = environment.pop("NOTIFY_SOCKET", "")
+        return cls(address if address.startswith(("/", "@")) else None)
+
+    def ready(self, status: str) -> None:
+        """Everything is served: after the start, and after each reload whether it succeeded or not."""
+        self._send(f"READY=1\n{_status(status)}")
+
+    def reloading(self, monotonic_usec: int) -> None:
+        """A reload begins; `monotonic_usec` is CLOCK_MONOTONIC now, by which systemd tells this reload from one before."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_usec}")
+
+    def stopping(self) -> None:
+        """The drain begins."""
+        self._send("STOPPING=1")
+
+    def watchdog(self) -> None:
+        """A sign of life."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows."""
+        self._send(_status(text))
+
+    def _send(self, message: str) -> None:
+        if self._address is None:
+            return
+        address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
+        # whoever is served does not suffer when systemd does not listen
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(_SEND_SECONDS)
+            sock.sendto(message.encode(), address)
+
+
+def _status(text: str) -> str:
+    # each line is an assignment of its own
+    return f"STATUS={' '.join(text.split())}"
+
+
+def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float | None:
+    """Within how many seconds systemd wants a sign of life of process `pid` each time; None: never.
+
+    sd_watchdog_enabled(3) advises to give it after half of that.
+    """
+    microseconds, of_process = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", str(pid))
+    if of_process != str(pid) or not microseconds.isdecimal() or int(microseconds) == 0:
+        return None
+    return int(microseconds) / 1_000_000
+
+
+def inherited_sockets(environment: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:
+    """The listening sockets that systemd made for process `pid`, each with the FileDescriptorName= of its unit.
+
+    They do not block and are not inherited by children. Several may have the same name: a unit with several ListenStream= gives it
+    to each. Raises `InheritedSocketUnusable`.
+    """
+    count, names = environment.pop("LISTEN_FDS", ""), environment.pop("LISTEN_FDNAMES", "").split(":")
+    if environment.pop("LISTEN_PID", "") != str(pid) or not count.isdecimal():
+        return []
+    names += [_NAMELESS] * (int(count) - len(names))
+    numbers = range(_FIRST_DESCRIPTOR, _FIRST_DESCRIPTOR + int(count))
+    return [
+        (name or _NAMELESS, _listening(name or _NAMELESS, number)) for number, name in zip(numbers, names, strict=False)
+    ]
+
+
+def _listening(name: str, number: int) -> socket.socket:
+    try:
+        sock = socket.socket(fileno=number)
+    except OSError as error:
+        raise InheritedSocketUnusable(name, number, f"no socket ({error.strerror})") from error
+    is_tcp = sock.family in {socket.AF_INET, socket.AF_INET6} and sock.type is socket.SOCK_STREAM
+    if not is_tcp or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        found = f"a socket of {sock.family.name}, {sock.type.name}" + (", which does not listen" if is_tcp else "")
+        sock.detach()
+        raise InheritedSocketUnusable(name, number, found)
+    sock.settimeout(0)
+    sock.set_inheritable(inheritable=False)
+    return sock

@@ -1,0 +1,43 @@
+"""The context by which an upstream's servers are reached, kept as long as nothing that it was made of changes.
+
+Connections made by one context are not good for another: without this, each reload would close every connection to an https server.
+"""
+
+import ssl
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from proxy.tls.context import UpstreamTls, build_client_context
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """A context, and the fingerprint of everything that it was made of."""
+
+    context: ssl.SSLContext
+    fingerprint: bytes = field(repr=False)
+
+
+def client_tls(settings: UpstreamTls, known: ClientTls | None) -> ClientTls:
+    """Build the context, or answer the one that is `known` already if the files have the same content still.
+
+    Raises what `build_client_context` raises.
+    """
+    fingerprint = _fingerprint(settings)
+    if known is not None and known.fingerprint == fingerprint:
+        return known
+    return ClientTls(build_client_context(settings), fingerprint)
+
+
+def _fingerprint(settings: UpstreamTls) -> bytes:
+    digest = sha256(settings.groups.encode())
+    for path in (settings.ca, settings.certificate, settings.key):
+        digest.update(b"-" if path is None else sha256(path.read_bytes()).digest())
+    if settings.ca is None:
+        # a few hundred certificates: when they were last changed says enough
+        places = ssl.get_default_verify_paths()
+        for place in (places.cafile, places.capath):
+            if place is not None and Path(place).exists():
+                digest.update(b"%d," % Path(place).stat().st_mtime_ns)
+    return digest.digest()

@@ -1,0 +1,61 @@
+"""How a handshake ended: with a connection and what was settled for it, or without one and why. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from proxy.tls.alerts import AlertDescription
+from proxy.tls.groups import NamedGroup
+from proxy.tls.identities import ServerIdentity
+from proxy.tls.policy import HandshakeOutcome
+
+
+class FailureReason(StrEnum):
+    """Why a handshake ended without a connection; the detail stands beside it."""
+
+    NOT_TLS = "not_tls"
+    OLD_VERSION = "old_version"
+    MALFORMED_HELLO = "malformed_hello"
+    UNRECOGNIZED_NAME = "unrecognized_name"
+    NO_APPLICATION_PROTOCOL = "no_application_protocol"
+    POLICY = "pq_policy"
+    TLS_ERROR = "tls_error"
+    TIMEOUT = "timeout"
+    CLIENT_LEFT = "client_left"
+
+
+class Established(NamedTuple):
+    """What a finished handshake settled."""
+
+    server_name: str | None
+    identity: ServerIdentity
+    group: NamedGroup | None
+    outcome: HandshakeOutcome
+    is_resumed: bool
+    signing_seconds: float | None = None
+    """How long the step took that signs (and computes the key exchange); None where nothing was signed."""
+    breaks_under_require: bool = False
+    """Whether the policy `require` would have refused this client."""
+
+    @property
+    def group_name(self) -> str:
+        """The group for logs and upstreams."""
+        return "unknown" if self.group is None else self.group.name
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why there is no connection."""
+
+    reason: FailureReason
+    detail: str
+    server_name: str | None
+    offered_groups: Sequence[int]
+    identity: str | None
+    alert: AlertDescription | None
+
+    @property
+    def is_refusal_by_policy(self) -> bool:
+        """Whether the policy on key exchange refused the client."""
+        return self.reason is FailureReason.POLICY

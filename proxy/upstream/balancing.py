@@ -1,0 +1,88 @@
+"""Which of several servers a request goes to. Pure.
+
+A server's `share` is its weight, or less while it begins slowly. Nothing here knows why a server is among the candidates.
+"""
+
+import math
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final, Protocol, TypeVar
+
+_BITS: Final = 0xFFFFFFFFFFFFFFFF
+
+
+class Candidate(Protocol):
+    """A server that may be chosen."""
+
+    name: str
+    share: float
+    """How much it gets, in proportion to the shares of the others."""
+    credit: float
+    """What it is owed in the round robin; no one else writes it."""
+
+    @property
+    def load(self) -> int:
+        """What it has to do now."""
+
+
+CandidateT = TypeVar("CandidateT", bound=Candidate)
+
+
+def in_turn(candidates: Sequence[CandidateT]) -> CandidateT:
+    """Pick by smooth weighted round robin: by shares 3 and 1, it is A A B A, never A A A B; one after the other if equal."""
+    best = candidates[0]
+    total = 0.0
+    for one in candidates:
+        one.credit += one.share
+        total += one.share
+        if one.credit > best.credit:
+            best = one
+    best.credit -= total
+    return best
+
+
+def least_loaded(candidates: Sequence[CandidateT]) -> CandidateT:
+    """Pick the one with the least load for its share; in turn among equals, so that shares count for idle servers as well."""
+    least = math.inf
+    equals: list[CandidateT] = []
+    for one in candidates:
+        load = one.load / one.share
+        if load < least:
+            least = load
+            equals = [one]
+        elif load == least:
+            equals.append(one)
+    return equals[0] if len(equals) == 1 else in_turn(equals)
+
+
+class ConsistentHash:
+    """Rendezvous hashing with weights: each server bids for each key, and the highest bid wins.
+
+    Whoever leaves takes only its own keys along, whoever comes gets its share evenly from all others; the same in each process
+    and after each restart. Costs one short hash for a request and a few multiplications for a server.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known of any server yet."""
+        self._seeds: dict[str, int] = {}
+
+    def pick(self, candidates: Sequence[CandidateT], key: bytes) -> CandidateT:
+        """Pick for a key."""
+        digest = _hash(key)
+        return max(candidates, key=lambda one: one.share * self._bid(one.name, digest))
+
+    def _bid(self, name: str, digest: int) -> float:
+        seed = self._seeds.get(name)
+        if seed is None:
+            seed = self._seeds[name] = _hash(name.encode())
+        # the finishing steps of SplitMix64, by which each bit of both has its part in the bid
+        mixed = (digest ^ seed) & _BITS
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
+        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _BITS
+        mixed ^= mixed >> 31
+        # uniform within (0, 1): 52 bits and a half are exact; -1/log of it, times the weight, is won in proportion to the weight
+        return -1.0 / math.log(((mixed >> 12) + 0.5) / 4_503_599_627_370_496)
+
+
+def _hash(data: bytes) -> int:
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "big")

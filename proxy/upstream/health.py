@@ -1,0 +1,141 @@
+"""Active checks: ask each server how it is, and tell who listens when that changes.
+
+Run by one process for all workers. A check uses a connection of its own each time: one that is kept would say nothing about
+whether a server still takes new ones.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from config.schema import ServerAddress
+
+_USER_AGENT = "plexigate-health"
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """What one server is asked, how often, and which answers are good."""
+
+    upstream: str
+    address: ServerAddress
+    host: str
+    """For the Host field."""
+    path: str
+    interval_seconds: float
+    jitter: float
+    """The share of the interval by which it is longer or shorter."""
+    timeout_seconds: float
+    rise: int
+    fall: int
+    statuses: tuple[int, int]
+    tls: ssl.SSLContext | None
+    server_name: str
+    """To verify, where there is TLS."""
+
+    @property
+    def server(self) -> str:
+        """The name of the server within its upstream."""
+        return str(self.address)
+
+
+class Streak:
+    """The verdict on one server: `fall` bad answers in a row take it down, `rise` good ones bring it up."""
+
+    def __init__(self, rise: int, fall: int, *, is_up: bool | None = None) -> None:
+        """`is_up` None: nothing is known, so that the first answer decides."""
+        self._rise = rise
+        self._fall = fall
+        self.is_up = is_up
+        self._against = 0
+
+    def answered(self, *, is_good: bool) -> bool:
+        """Count an answer; whether the verdict has changed."""
+        if is_good is self.is_up:
+            self._against = 0
+            return False
+        self._against += 1
+        needed = 1 if self.is_up is None else self._rise if is_good else self._fall
+        if self._against < needed:
+            return False
+        self.is_up, self._against = is_good, 0
+        return True
+
+
+class HealthChecker:
+    """Runs all checks of one configuration."""
+
+    def __init__(
+        self,
+        checks: Sequence[HealthCheck],
+        report: Callable[[str, str, bool], None],
+        known: Mapping[tuple[str, str], bool],
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`report` is called with an upstream, a server, and whether that is up, when this has changed or is known at last.
+
+        `known` are the `verdicts` of the checker before this one. `chance` is uniform within [0, 1).
+        """
+        self._checks = {
+            check: Streak(check.rise, check.fall, is_up=known.get((check.upstream, check.server))) for check in checks
+        }
+        self._report = report
+        self._sleep = sleep
+        self._chance = chance
+
+    @property
+    def verdicts(self) -> dict[tuple[str, str], bool]:
+        """Upstream and server -> whether it is up, of those that are known: for a worker that starts now."""
+        return {
+            (check.upstream, check.server): streak.is_up
+            for check, streak in self._checks.items()
+            if streak.is_up is not None
+        }
+
+    async def run(self) -> None:
+        """Check until this is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for check, streak in self._checks.items():
+                group.create_task(self._watch(check, streak))
+
+    async def _watch(self, check: HealthCheck, streak: Streak) -> None:
+        while True:
+            is_good = await ask(check)
+            if streak.answered(is_good=is_good):
+                self._report(check.upstream, check.server, is_good)
+            await self._sleep(check.interval_seconds * (1.0 + check.jitter * (2.0 * self._chance() - 1.0)))
+
+
+async def ask(check: HealthCheck) -> bool:
+    """Ask once; whether the answer was good and came in time."""
+    address = check.address
+    connector: aiohttp.BaseConnector
+    if address.scheme == "unix":
+        connector = aiohttp.UnixConnector(address.path, force_close=True)
+        origin = "http://localhost"
+    else:
+        connector = aiohttp.TCPConnector(force_close=True, use_dns_cache=False)
+        origin = str(address)
+    headers = {"Host": check.host, "User-Agent": _USER_AGENT}
+    least, most = check.statuses
+    try:
+        async with (
+            asyncio.timeout(check.timeout_seconds),
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.get(
+                URL(origin + check.path, encoded=True),
+                allow_redirects=False,
+                headers=headers,
+                ssl=check.tls or True,
+                server_hostname=None if check.tls is None else check.server_name,
+            ) as response,
+        ):
+            return least <= response.status <= most
+    except (aiohttp.ClientError, OSError):  # a time-out is an OSError
+        return False

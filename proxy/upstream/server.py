@@ -1,0 +1,238 @@
+"""One server of an upstream: its connections, and how it stands: what it is due, and whether it takes requests at all."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from proxy.upstream.connection import ResponseLimits
+from proxy.upstream.contracts import Tunnelling
+from proxy.upstream.dial import DialSettings
+from proxy.upstream.ejection import EjectionPolicy, EjectionRecord
+from proxy.upstream.failures import UpstreamFault
+from proxy.upstream.pool import Pool, PoolResources, ServerLimits
+from proxy.upstream.slow_start import warmth
+from proxy.upstream.statistics import ServerState, ServerStatistics
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+    from collections.abc import Callable
+
+# What WebSockets that outlast the drain of their server are given to end, one by one: their clients all come to the others then.
+_CLOSING_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRules:
+    """What an upstream makes of one server; unlike its connections, this can change while it serves."""
+
+    weight: int
+    slow_start_seconds: float
+    ejection: EjectionPolicy
+
+
+class Server(Pool):
+    """A `balancing.Candidate`."""
+
+    def __init__(
+        self,
+        dialling: DialSettings,
+        responses: ResponseLimits,
+        limits: ServerLimits,
+        rules: ServerRules,
+        resources: PoolResources,
+    ) -> None:
+        """It is up, and warm."""
+        super().__init__(dialling, responses, limits, resources)
+        self.changed: Callable[[], None] = _nobody
+        """Called when `may_be_chosen` or `is_ejected` may have changed."""
+        self.share = float(rules.weight)
+        self.credit = 0.0
+        self.is_down = False
+        self._rules = rules
+        self._record = EjectionRecord(rules.ejection)
+        self._ejection_over: TimerHandle | None = None
+        self._warm_since: float | None = None
+        self.is_draining = False
+        self.drain_ends_at = 0.0
+        """Loop time; while it is draining."""
+        self._is_retired = False
+        self._drain_over: TimerHandle | None = None
+        self._closes_tunnels = False
+        self.tunnels: set[Tunnelling] = set()
+        self.failures = 0
+
+    # -- choice
+
+    @property
+    def load(self) -> int:
+        """Exchanges under way or waiting, and WebSockets."""
+        return self.exchanges + len(self.tunnels)
+
+    @property
+    def may_be_chosen(self) -> bool:
+        """Whether it takes new requests, as far as checks and the operator say."""
+        return not (self.is_down or self.is_draining)
+
+    @property
+    def is_ejected(self) -> bool:
+        """Whether it failed too many requests."""
+        return self._record.is_ejected
+
+    @property
+    def state(self) -> ServerState:
+        """The state for those who watch: what the operator wanted comes first, then what checks say."""
+        if self.is_draining:
+            return ServerState.DRAINING if self.load else ServerState.DRAINED
+        if self.is_down:
+            return ServerState.DOWN
+        if self.is_ejected:
+            return ServerState.EJECTED
+        return ServerState.UP if self._warm_since is None else ServerState.SLOW_START
+
+    def statistics(self, upstream: str) -> ServerStatistics:
+        """Its state and its figures."""
+        return ServerStatistics(
+            upstream=upstream,
+            server=self.name,
+            state=self.state,
+            open=len(self._open),
+            idle=len(self._idle),
+            dialling=self._dials,
+            waiting=len(self._queue),
+            requests=self.requests,
+            websockets=len(self.tunnels),
+            failures=self.failures,
+            ejections=self._record.count,
+            wait_seconds=self.wait_seconds,
+        )
+
+    def follow(self, rules: ServerRules) -> None:
+        """Go on by the rules of a new configuration; what was counted stays."""
+        self._rules = rules
+        self._record.policy = rules.ejection
+        self.warm(self._clock())
+
+    def succeed(self, other: "Server") -> None:
+        """Take the place of a server at the same address, which other settings replace: what was said about it still holds."""
+        self.is_down = other.is_down
+        self.tunnels = other.tunnels  # the same set: a drain is for those too
+        self.requests, self.failures, self.wait_seconds = other.requests, other.failures, other.wait_seconds
+        if other.is_draining:
+            self.drain(max(0.0, other.drain_ends_at - self._clock()))
+            other.undrain()
+
+    def begin_slowly(self) -> None:
+        """It is new, or back: give it little at first."""
+        if self._rules.slow_start_seconds > 0:
+            self._warm_since = self._clock()
+        self.warm(self._clock())
+
+    def warm(self, now: float) -> bool:
+        """Settle its share; whether that still grows."""
+        self.share = float(self._rules.weight)
+        if self._warm_since is None:
+            return False
+        part = warmth(now - self._warm_since, self._rules.slow_start_seconds)
+        if part >= 1.0:
+            self._warm_since = None
+            return False
+        self.share *= part
+        return True
+
+    # -- what befalls it
+
+    def check_told(self, *, is_up: bool) -> None:
+        """Take the verdict of the active checks."""
+        if self.is_down is is_up:
+            self.is_down = not is_up
+            if is_up:
+                self.begin_slowly()
+            else:
+                self.close_idle()
+            self.changed()
+
+    def answered_badly(self) -> None:
+        """It answered with a status of class 5xx."""
+        self._leave_out(self._record.answered_badly(self._clock()))
+
+    def failed_a_request(self) -> None:
+        """It sent no response, or not all of it, or none by the rules."""
+        self.failures += 1
+        self.answered_badly()
+
+    def _leave_out(self, seconds: float) -> None:
+        if seconds:
+            self._ejection_over = self._resources.io.loop.call_later(seconds, self._end_ejection)
+            self.changed()
+
+    def _end_ejection(self) -> None:
+        self._ejection_over = None
+        self._record.end()
+        self.begin_slowly()
+        self.changed()
+
+    def drain(self, seconds: float) -> None:
+        """Take no new requests; WebSockets stay for `seconds`, then they are closed, one after the other."""
+        self.is_draining = True
+        self.drain_ends_at = self._clock() + seconds
+        self.close_idle()
+        if self._drain_over is not None:
+            self._drain_over.cancel()
+        self._drain_over = self._resources.io.loop.call_later(
+            seconds, self._close_tunnels, min(seconds, _CLOSING_SECONDS)
+        )
+        self.changed()
+
+    def undrain(self) -> None:
+        """Take requests again; WebSockets that were asked to close still do."""
+        if self.is_draining:
+            self.is_draining = self._closes_tunnels = False
+            if self._drain_over is not None:
+                self._drain_over.cancel()
+                self._drain_over = None
+            self.begin_slowly()
+            self.changed()
+
+    def _close_tunnels(self, seconds: float) -> None:
+        self._drain_over = None
+        self._closes_tunnels = True
+        for tunnel in list(self.tunnels):
+            tunnel.drain(seconds)
+
+    def retire(self) -> None:
+        """No configuration has it any more: exchanges and WebSockets under way go on, nothing is kept for later ones."""
+        self._is_retired = True
+        self.changed = _nobody
+        if self._ejection_over is not None:
+            self._ejection_over.cancel()
+        self.close_idle()  # a drain goes on: it is about WebSockets that are still there
+
+    # -- WebSockets
+
+    def tunnel_opened(self, tunnel: Tunnelling) -> None:
+        """A connection became a WebSocket: it counts as load until it ends, and a drain closes it."""
+        self.tunnels.add(tunnel)
+        if self._closes_tunnels:  # it was asked for before the drain
+            tunnel.drain(0.0)
+
+    def tunnel_ended(self, tunnel: Tunnelling) -> None:
+        """The WebSocket is over."""
+        self.tunnels.discard(tunnel)
+
+    # -- the pool's side
+
+    @property
+    def keeps_idle(self) -> bool:
+        """Whether a connection that is not needed now may be needed again."""
+        return not (self.is_down or self.is_draining or self._is_retired)
+
+    def dialled(self, fault: UpstreamFault | None) -> None:
+        """Remember whether it can be reached."""
+        if fault is None:
+            self._record.connected()
+        elif fault is not UpstreamFault.NO_ROOM:  # that one is ours
+            self.failures += 1
+            self._leave_out(self._record.connect_failed(self._clock()))
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""

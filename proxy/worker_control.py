@@ -1,0 +1,177 @@
+"""A worker as its parent sees it: answers what the parent asks over the channel.
+
+A configuration comes in two steps. `prepare` builds its generation in a thread and keeps it; `commit` serves by it, in one turn
+of the loop. `abort` drops what was prepared. Until the first `commit` nothing is served.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.loader import parsed
+from config.problems import ConfigError
+from config.schema import LogFormat
+from proxy.building.carried import Carried
+from proxy.generation import Generation, build
+from proxy.in_thread import in_thread
+from proxy.limits.shared import SharedTable
+from proxy.observe.log import Log
+from proxy.observe.startup import Offers
+from proxy.openssl_setup import prepare_openssl
+from proxy.supervisor.channel import Body, Refused
+from proxy.supervisor.material import Material
+from proxy.supervisor.questions import problems_as_json, tickets_from_json
+from proxy.tls.libssl import InterpreterUnsuitable
+from proxy.worker import Worker, offers_of
+
+if TYPE_CHECKING:
+    from proxy.tls.capabilities import Capabilities
+
+
+class WorkerControl:
+    """Owner of the `Worker`, from the first commit on."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, log: Log, shared: SharedTable, ended: Callable[[], None]
+    ) -> None:
+        """`shared`: the counts of all workers. `ended` is called when the worker has drained and the answer to that is on its way."""
+        self._loop = loop
+        self._log = log
+        self._shared = shared
+        self._ended = ended
+        self._capabilities: Capabilities | None = None
+        self._worker: Worker | None = None
+        self._preparing: int | None = None
+        """What is asked for: a build that was given up may still end long after the one that came next."""
+        self._prepared: tuple[int, Generation] | None = None
+        self._number = 0
+        self._sockets: dict[int, socket.socket] = {}
+
+    async def answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
+        """Answer a question of the parent. Raises `Refused`."""
+        match kind:
+            case "prepare":
+                return await self._prepare(body, descriptors)
+            case "commit":
+                return self._commit(body, descriptors)
+            case "drain":
+                return await self._drain(body["seconds"], gently=body["gently"])
+            case _:
+                return self._answer_at_once(kind, body, descriptors)
+
+    def _answer_at_once(self, kind: str, body: Body, descriptors: list[int]) -> Body:
+        match kind:
+            case "ping":
+                pass
+            case "abort":
+                self._preparing = self._prepared = None
+            case "accept":
+                self._accept(body, descriptors)
+            case "log":
+                self._log.switch(descriptors[0], LogFormat(body["format"]))
+            case "end" if self._worker is not None:
+                self._worker.end_now()
+            case "verdict" if self._worker is not None:
+                self._worker.apply_verdict(body)
+            case "scrape":
+                return self._scrape()
+            case _:
+                raise Refused({"error": f"an unknown question: {kind}"})
+        return {}
+
+    # -- configurations
+
+    async def _prepare(self, body: Body, descriptors: list[int]) -> Body:
+        (descriptor,) = descriptors
+        self._preparing, self._prepared = body["number"], None
+        try:
+            with _uncollected():
+                generation, offers = await in_thread(self._loop, lambda: self._build(body, descriptor))
+        except ConfigError as error:
+            raise Refused(problems_as_json(error.problems)) from None
+        except InterpreterUnsuitable as error:
+            raise Refused({"error": str(error)}) from None
+        if self._preparing != body["number"]:
+            raise Refused({"error": "the preparation was given up meanwhile"})
+        self._prepared = (body["number"], generation)
+        return {"offers": offers.as_json(), "warnings": [one.as_json() for one in generation.warnings]}
+
+    def _build(self, body: Body, descriptor: int) -> tuple[Generation, Offers]:
+        """Runs in a thread of its own, beside the loop."""
+        try:
+            material = Material.from_memory_file(descriptor)
+        finally:
+            os.close(descriptor)
+        content, tickets = body["content"].encode(), tickets_from_json(body["tickets"])
+        with material.as_files() as files:
+            loaded = parsed(content, Path(body["path"]), files)
+            if self._capabilities is None:
+                self._capabilities = prepare_openssl(loaded)
+            carried = Carried() if self._worker is None else self._worker.generation.carried
+            generation = build(loaded, self._capabilities, tickets, datetime.fromisoformat(body["read_at"]), carried)
+        found = self._capabilities
+        return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation))
+
+    def _commit(self, body: Body, descriptors: list[int]) -> Body:
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared[0] != body["number"]:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            raise Refused({"error": "a commit of what was not prepared"})
+        self._number, generation = prepared
+        if self._worker is None:
+            self._worker = Worker(self._loop, generation, self._log, self._shared)
+        else:
+            self._worker.swap(generation)
+        for verdict in body["verdicts"]:
+            self._worker.apply_verdict(verdict)
+        self._accept(body, descriptors)
+        return {}
+
+    # -- sockets
+
+    def _accept(self, body: Body, descriptors: list[int]) -> None:
+        """Accept on the listed sockets; those that are new here came along."""
+        for number, descriptor in zip(body["new"], descriptors, strict=True):
+            self._sockets[number] = socket.socket(fileno=descriptor)
+        listed = {name: [self._sockets[number] for number in numbers] for name, numbers in body["listeners"].items()}
+        if self._worker is not None:
+            self._worker.accept_on(listed)
+        kept = {number for numbers in body["listeners"].values() for number in numbers}
+        self._sockets = {number: sock for number, sock in self._sockets.items() if number in kept}
+
+    # -- figures and the end
+
+    def _scrape(self) -> Body:
+        if self._worker is None:
+            return {"generation": self._number, "snapshot": {}, "servers": []}
+        snapshot, servers = self._worker.counters.snapshot(), self._worker.servers()
+        return {"generation": self._number, "snapshot": snapshot, "servers": servers}
+
+    async def _drain(self, seconds: float, *, gently: bool) -> Body:
+        if self._worker is not None:
+            await self._worker.drain(seconds, gently=gently)
+        self._loop.call_soon(self._ended)
+        return self._scrape()
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector out of what is built.
+
+    It would go through the new objects again and again while there are more and more of them, with the loop waiting for it (10 ms
+    each time with a thousand identities), and find nothing: they are there to stay. So they are put where it never looks. What
+    has no use any more is let go by its reference count; only cycles that were alive at this moment would stay for good.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

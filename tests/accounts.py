@@ -1,0 +1,23 @@
+"""Tests of processes that are another user need root, and an interpreter that this user can run."""
+
+import os
+import subprocess
+import sys
+from typing import Final
+
+import pytest
+
+
+def _can_be_somebody_else() -> bool:
+    if os.geteuid() != 0:
+        return False
+    try:
+        done = subprocess.run([sys.executable, "-c", "import proxy"], user="nobody", check=False, capture_output=True)
+    except PermissionError:
+        return False
+    return done.returncode == 0
+
+
+AS_SOMEBODY_ELSE: Final = pytest.mark.skipif(
+    not _can_be_somebody_else(), reason="needs root, and a Python that the user nobody can run too: not one below /root"
+)

@@ -1,0 +1,147 @@
+"""What a change means for what is established."""
+
+from typing import Any
+
+import pytest
+
+from config.diff import Change, Kind, diff
+from config.effects import Difference, effect_of
+from config.schema import Config
+
+IDENTITY: dict[str, Any] = {"names": ["a.test", "b.test"], "certificate": "chat.pem", "key": "chat.key"}
+ROUTE = {"host": "a.test", "upstream": "chat"}
+UPSTREAM: dict[str, Any] = {"servers": ["http://127.0.0.1:1", "http://127.0.0.1:2"]}
+
+
+def document(**tables: Any) -> dict[str, Any]:
+    return {
+        "listener": {"public": {"bind": "127.0.0.1:443"}},
+        "identity": {"chat": IDENTITY},
+        "upstream": {"chat": UPSTREAM},
+        "route": [ROUTE],
+        **tables,
+    }
+
+
+def only(old: dict[str, Any], new: dict[str, Any]) -> Change:
+    (change,) = diff(Config.model_validate(old), Config.model_validate(new))
+    return change
+
+
+def listener(**settings: str) -> dict[str, Any]:
+    return document(listener={"public": {"bind": "127.0.0.1:443", **settings}})
+
+
+POLICIES = ["off", "prefer", "report", "require"]
+
+
+@pytest.mark.parametrize("old", POLICIES)
+@pytest.mark.parametrize("new", POLICIES)
+def test_only_a_policy_that_newly_requires_ends_classical_connections(old: str, new: str) -> None:
+    if old != new:
+        change = only(listener(pq=old), listener(pq=new))
+        assert change.kind is (Kind.DRAINED if new == "require" else Kind.LIVE)
+        assert ("classical connections get a close frame (1012)" in change.effect) is (new == "require")
+
+
+def test_a_policy_that_the_level_had_required_already_ends_nothing() -> None:
+    assert only(listener(level="critical"), listener(level="critical", pq="require")).kind is Kind.LIVE
+    changes = diff(
+        Config.model_validate(listener(level="critical")), Config.model_validate(listener(level="high", pq="require"))
+    )
+    assert [change.kind for change in changes] == [Kind.LIVE, Kind.LIVE]
+
+
+LEVELS = ["standard", "high", "critical", "quantum-safe"]
+
+
+@pytest.mark.parametrize("old", LEVELS)
+@pytest.mark.parametrize("new", LEVELS)
+def test_a_stricter_level_ends_what_it_does_not_allow(old: str, new: str) -> None:
+    if old != new:
+        is_stricter = LEVELS.index(new) > LEVELS.index(old)
+        change = only(listener(level=old), listener(level=new))
+        assert change.kind is (Kind.DRAINED if is_stricter else Kind.LIVE)
+
+
+@pytest.mark.parametrize("table", ["listener", "identity"])
+def test_what_is_removed_is_drained_and_what_is_added_is_live(table: str) -> None:
+    both = document()
+    both[table] = {
+        **both[table],
+        "second": {"bind": "127.0.0.1:1"} if table == "listener" else {**IDENTITY, "names": ["c"]},
+    }
+    assert only(document(), both).kind is Kind.LIVE
+    assert only(both, document()).kind is Kind.DRAINED
+
+
+def test_a_removed_name_ends_its_connections_and_a_new_one_none() -> None:
+    fewer = document(identity={"chat": {**IDENTITY, "names": ["a.test"]}})
+    assert only(document(), fewer).kind is Kind.DRAINED
+    assert only(fewer, document()).kind is Kind.LIVE
+
+
+def test_routes() -> None:
+    assert only(document(), document(route=[])).kind is Kind.DRAINED
+    assert only(document(route=[]), document()).kind is Kind.LIVE
+    strict = document(route=[{**ROUTE, "pq": "require"}])
+    assert only(document(), strict).kind is Kind.DRAINED
+    assert only(strict, document()).kind is Kind.LIVE
+    assert only(document(), document(route=[{**ROUTE, "upstream": "other"}])).kind is Kind.LIVE
+
+
+def test_upstreams_end_nothing_that_is_under_way() -> None:
+    fewer = document(upstream={"chat": {"servers": ["http://127.0.0.1:1"]}})
+    change = only(document(), fewer)
+    assert (change.kind, "a server that is gone" in change.effect) == (Kind.LIVE, True)
+    change = only(fewer, document())
+    assert (change.kind, "a server that is gone" in change.effect) == (Kind.LIVE, False)
+    assert only(document(), document(upstream={})).kind is Kind.LIVE
+    change = only(document(), document(upstream={"chat": {**UPSTREAM, "waiting": 1}}))
+    assert (change.kind, "for new connections to its servers" in change.effect) == (Kind.LIVE, True)
+
+
+@pytest.mark.parametrize(("old", "new", "is_gone"), [(None, "server", False), ("server", None, True)])
+def test_servers_that_are_tables_of_their_own(old: object, new: object, is_gone: bool) -> None:  # noqa: FBT001
+    difference = Difference(("upstream", "chat", "servers", "http://a"), old, new)
+    effect = effect_of(difference, Config(), Config())
+    assert (effect.kind, "a server that is gone" in effect.text) == (Kind.LIVE, is_gone)
+
+
+@pytest.mark.parametrize("openssl", [{"providers": ["oqsprovider"]}, {"module_path": "modules"}])
+def test_openssl_needs_a_restart(openssl: dict[str, Any]) -> None:
+    assert only(document(), document(openssl=openssl)).kind is Kind.RESTART
+
+
+@pytest.mark.parametrize(
+    "place",
+    [("user",), ("group",), ("admin",), ("admin", "socket"), ("admin", "x", "y"), ("limits", "log_queue_lines")],
+)
+def test_what_is_done_once_needs_a_restart(place: tuple[str, ...]) -> None:
+    assert effect_of(Difference(place, "a", "b"), Config(), Config()).kind is Kind.RESTART
+
+
+@pytest.mark.parametrize(("old", "new", "kind"), [(2, 4, Kind.LIVE), (4, 2, Kind.DRAINED), ("auto", 2, Kind.DRAINED)])
+def test_fewer_workers_end_connections(old: object, new: object, kind: Kind) -> None:
+    assert effect_of(Difference(("workers",), old, new), Config(), Config()).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [(["a"], ["a", "b"], Kind.LIVE), (["a", "b"], ["a"], Kind.DRAINED), (None, ["a"], Kind.DRAINED)],
+)
+def test_fewer_groups_end_connections(old: object, new: object, kind: Kind) -> None:
+    assert effect_of(Difference(("listener", "public", "groups"), old, new), Config(), Config()).kind is kind
+
+
+def test_another_default_ends_those_that_had_the_old_one() -> None:
+    assert effect_of(Difference(("listener", "public", "default"), "a", "b"), Config(), Config()).kind is Kind.DRAINED
+
+
+def test_limits_and_log_are_live() -> None:
+    assert only(document(), document(limits={"connections": 1})).kind is Kind.LIVE
+    assert only(document(), document(log={"file": "a.log"})).kind is Kind.LIVE
+
+
+def test_a_key_without_a_rule_is_live() -> None:
+    assert effect_of(Difference(("new",), 1, 2), Config(), Config()).kind is Kind.LIVE

@@ -1,0 +1,95 @@
+"""The units of systemd: what they say fits what Plexigate does, and systemd understands them."""
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import config
+from config.schema import Config
+
+DOCKER = Path(__file__).parents[2] / "docker"
+DEFAULTS = Config()
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(DOCKER / name)
+    return parser
+
+
+SERVICE = unit("plexigate.service")["Service"]
+
+
+def seconds(key: str) -> float:
+    return float(SERVICE[key])
+
+
+def test_times_of_systemd_are_longer_than_those_of_the_configuration() -> None:
+    assert seconds("TimeoutStopSec") > DEFAULTS.limits.drain_seconds + 10
+    assert seconds("TimeoutStartSec") > DEFAULTS.reload_seconds + 10
+    assert seconds("WatchdogSec") >= 10
+
+
+def test_a_reload_is_reported_and_the_parent_alone_is_asked_to_end() -> None:
+    assert (SERVICE["Type"], SERVICE["KillMode"]) == ("notify-reload", "mixed")
+    assert "ReloadSignal" not in SERVICE  # SIGHUP
+
+
+def test_one_user_with_one_capability_and_no_core_dumps() -> None:
+    assert SERVICE["User"] == "plexigate"
+    assert SERVICE["AmbientCapabilities"] == SERVICE["CapabilityBoundingSet"] == "CAP_NET_BIND_SERVICE"
+    assert SERVICE["LimitCORE"] == "0"
+
+
+def test_descriptors_suffice_for_two_for_each_connection() -> None:
+    assert int(SERVICE["LimitNOFILE"]) > 2 * DEFAULTS.limits.connections * 4  # listeners
+
+
+def test_directories_are_those_that_are_documented() -> None:
+    assert (SERVICE["RuntimeDirectory"], SERVICE["LogsDirectory"]) == ("plexigate", "plexigate")
+    assert "/var/log/plexigate/" in (DOCKER / "plexigate.logrotate").read_text()
+
+
+def test_sockets_are_those_of_the_example() -> None:
+    text = (DOCKER / "plexigate.socket").read_text()
+    example = (Path(config.__file__).parent / "example.toml").read_text()
+    bind = re.search(r"^\[listener\.(\w+)\].*?^bind = \[(.*?)\]$", example, re.MULTILINE | re.DOTALL)
+    assert bind is not None
+    assert re.findall(r"^ListenStream=(.*)$", text, re.MULTILINE) == re.findall(r'"(.*?)"', bind[2])
+    assert re.findall(r"^FileDescriptorName=(.*)$", text, re.MULTILINE) == [bind[1]]
+
+
+def test_the_log_is_reopened_by_the_parent() -> None:
+    text = (DOCKER / "plexigate.logrotate").read_text()
+    assert "systemctl kill --kill-whom=main --signal=SIGUSR1 plexigate.service" in text
+    assert "nocreate" in text
+
+
+def test_the_command_is_where_the_image_has_it() -> None:
+    program, command, _ = SERVICE["ExecStart"].split()
+    assert program == "/opt/plexigate/venv/bin/plexigate"
+    assert command == "run"
+    assert "WORKDIR /opt/plexigate" in (DOCKER / "Dockerfile").read_text()
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze (Debian: systemd) is not installed"
+)
+def test_systemd_understands_them(tmp_path: Path) -> None:
+    units = [DOCKER / "plexigate.service", DOCKER / "plexigate.socket"]
+    for path in units:
+        text = path.read_text().replace(SERVICE["ExecStart"], "/bin/true")  # it is looked for
+        (tmp_path / path.name).write_text(text)
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *[str(tmp_path / path.name) for path in units]],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")

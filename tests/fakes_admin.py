@@ -1,0 +1,157 @@
+"""Stand-ins for the parent process behind the admin server: a scrape from counters that were fed, and a `Control`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from proxy.admin.contracts import ReloadReport, UnknownServer
+from proxy.observe.access_log import ClientRecord, RequestRecord
+from proxy.observe.counters import Counters
+from proxy.observe.merging import Retained
+from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
+from proxy.observe.status import status
+from proxy.tls.groups import KNOWN
+from proxy.tls.identities import ServerIdentity
+from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.results import Established
+
+# Noon of 1 June 2026.
+NOW = 1_780_315_200.0
+DAY = 86_400.0
+_CONTEXT: Any = None
+CHAT = ServerIdentity("chat", frozenset({"chat.test", "*.chat.test"}), _CONTEXT)
+FILES = ServerIdentity("files", frozenset({"files.test"}), _CONTEXT)
+HYBRID = Established(
+    "chat.test", CHAT, KNOWN["x25519mlkem768"], HandshakeOutcome.HYBRID, is_resumed=False, signing_seconds=0.0003
+)
+RESUMED = HYBRID._replace(is_resumed=True, signing_seconds=None)
+RETRIED = HYBRID._replace(outcome=HandshakeOutcome.HYBRID_AFTER_RETRY, identity=FILES)
+CLASSICAL = HYBRID._replace(group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT, breaks_under_require=True)
+CLIENT = ClientRecord("192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False)
+REQUEST = RequestRecord(
+    CLIENT, None, NOW, 200, 100, 2_000, 0.004, 0.02, "http://10.0.0.1:8000", "chat.test/", "id", None, None
+)
+OLD_AGENT = b"OldChat/1.4 (Windows NT 6.1)"
+
+
+def fed(times: int = 1) -> Counters:
+    """What a worker has counted after a little of everything, `times` over; three of ten handshakes are classical."""
+    counters = Counters(lambda: (2 * times, 1))
+    for number in range(times):
+        for result in (*[HYBRID] * 5, RESUMED, RETRIED):
+            counters.established("public", result, 0.003)
+        for host in range(3):
+            counters.established("public", CLASSICAL, 0.002)
+            counters.breaking.add(f"192.0.2.{host}", [(b"User-Agent", OLD_AGENT if host else b"curl/7.68.0")])
+        counters.refused("strict", None)
+        counters.failure("strict", "pq_policy")
+        counters.failure("public", "timeout")
+        for code in (200, 200, 201, 304, 404, 502):
+            counters.request(replace(REQUEST, status=code))
+        counters.request(replace(REQUEST, status=421, route=None, upstream=None))
+        counters.request(replace(REQUEST, status=101, duration=3_600.0, messages=(4, 9)))
+        counters.listener("strict").accepted += 1
+        counters.listener("public").accepted += 11
+        counters.loop_lag.observe(0.0004 if number else 0.003)
+    counters.listener("public").open = 4
+    socket = counters.route("chat.test/gateway")
+    socket.websockets, socket.websockets_open = 3 * times, 2
+    socket.from_client.messages, socket.from_client.bytes = 40 * times, 4_000 * times
+    socket.to_client.messages, socket.to_client.bytes = 90 * times, 18_000 * times
+    counters.swaps = 1
+    return counters
+
+
+def server(name: str = "http://10.0.0.1:8000", state: str = "up", **figures: float) -> dict[str, Any]:
+    """The statistics of a server of `chat`."""
+    usual = {"open": 3, "idle": 1, "dialling": 0, "waiting": 0, "requests": 50, "websockets": 2}
+    rest = {"failures": 1, "ejections": 0, "wait_seconds": 0.25}
+    return {"upstream": "chat", "server": name, "state": state, **usual, **rest, **figures}
+
+
+def worker(slot: int, counters: Counters, servers: Sequence[Mapping[str, Any]] | None = None) -> WorkerScrape:
+    """A worker whose snapshot came over the control channel."""
+    return WorkerScrape(
+        slot=slot,
+        pid=4_000 + slot,
+        age_seconds=7_260.0 + slot,
+        generation=2,
+        snapshot=json.loads(json.dumps(counters.snapshot())),
+        servers=[server(), server("http://10.0.0.2:8000", "ejected", ejections=1)] if servers is None else servers,
+        rss_bytes=61_000_000 + slot,
+    )
+
+
+def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
+    """A whole proxy: two workers unless others are given."""
+    return Scrape(
+        now=NOW,
+        started_at=NOW - 3 * DAY,
+        version="0.1.0",
+        generation=2,
+        workers=workers or (worker(0, fed()), worker(1, fed(3))),
+        listeners=(
+            ListenerFacts("public", ("0.0.0.0:443", "[::]:443"), "prefer", "X25519MLKEM768 / X25519"),
+            ListenerFacts("strict", ("0.0.0.0:8443",), "require", "X25519MLKEM768"),
+        ),
+        certificates=(
+            CertificateFacts("chat", "ecdsa-p256", ("chat.test", "*.chat.test"), NOW + 60.5 * DAY),
+            CertificateFacts("chat", "mldsa-65", ("chat.test", "*.chat.test"), NOW + 6 * DAY),
+            CertificateFacts("files", "ecdsa-p256", ("files.test",), NOW - DAY),
+        ),
+        restarts=1,
+        reloads={"ok": 1, "failed": 2},
+        retained=None if retained is None else retained.snapshot,
+    )
+
+
+@dataclass
+class FakeControl:
+    """A parent that remembers what it was told."""
+
+    answer: Scrape = field(default_factory=scrape)
+    report: ReloadReport = field(default_factory=lambda: ReloadReport(ok=True, changes=[], problems=[], generation=3))
+    ready: bool = True
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    error: Exception | None = None
+    """What the next call fails with."""
+
+    def _tell(self, *call: Any) -> None:
+        self.told.append(call)
+        if self.error is not None:
+            raise self.error
+
+    async def scrape(self) -> Scrape:
+        """Answer what was prepared."""
+        self._tell("scrape")
+        return self.answer
+
+    async def status(self) -> dict[str, Any]:
+        """Answer the document of what was prepared."""
+        self._tell("status")
+        return status(self.answer)
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Answer the prepared report."""
+        self._tell("reload", dry_run)
+        return self.report
+
+    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> None:
+        """Remember it, if there is such a server."""
+        self._tell("drain", upstream, server, seconds)
+        self._find(upstream, server)
+
+    async def undrain_server(self, upstream: str, server: str) -> None:
+        """Remember it, if there is such a server."""
+        self._tell("undrain", upstream, server)
+        self._find(upstream, server)
+
+    def _find(self, upstream: str, server: str) -> None:
+        known = {f"{one['upstream']}/{one['server']}" for one in self.answer.workers[0].servers}
+        if f"{upstream}/{server}" not in known:
+            raise UnknownServer(upstream, server, sorted(known))
+
+    def is_ready(self) -> bool:
+        """Answer what was prepared."""
+        return self.ready

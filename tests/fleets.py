@@ -1,0 +1,206 @@
+"""Real worker processes under a test, with a parent that is the test itself."""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from proxy.supervisor.channel import Body
+from proxy.supervisor.columns import Columns
+from proxy.supervisor.edition import Edition, read_edition
+from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.patience import Patience
+from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.reloading import Reloading
+from proxy.supervisor.sockets import BoundAddress, ListeningSockets
+from proxy.supervisor.verdicts import Verdicts
+from proxy.tasks import Tasks
+from proxy.tls.tickets import TicketSecrets
+from tests.configurations import Site
+from tests.waiting import until_seen
+
+SECRETS = TicketSecrets(bytes(32))
+NOW = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock
+REQUEST = b"GET /missing HTTP/1.1\r\nHost: other.test\r\n\r\n"
+
+
+def edition_of(site: Site, text: str, number: int = 1, name: str = "plexigate.toml") -> Edition:
+    """Read what the parent reads."""
+    return read_edition(site.write(text, name), number, SECRETS, NOW)
+
+
+@dataclass
+class FleetParent:
+    """What a fleet needs of the parent around it; remembers what it was told."""
+
+    sockets: ListeningSockets
+    log: int
+    events: list[dict[str, Any]] = field(default_factory=list)
+    left: list[tuple[int, Body | None]] = field(default_factory=list)
+    verdicts: Verdicts = field(default_factory=lambda: Verdicts(time.monotonic))
+    columns: Columns = field(default_factory=lambda: Columns(2))
+
+    @property
+    def bound(self) -> Iterable[BoundAddress]:
+        """The sockets there are."""
+        return self.sockets.bound
+
+    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
+        """Let it log to the test's file."""
+        body: Body = {"slot": worker.slot, "format": "json", "has_colours": False, "queue_lines": 1_000}
+        return {**body, "column": self.columns.take(worker)}, [self.log, self.columns.descriptor]
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Note the event, which has its sentence."""
+        assert line
+        self.events.append(event)
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Note it."""
+        self.columns.give_back(worker)
+        self.left.append((worker.slot, worker.last))
+
+    @property
+    def told(self) -> list[str]:
+        """The names of the events."""
+        return [event["event"] for event in self.events]
+
+
+@dataclass
+class Connection:
+    """A client's connection, and which process serves it (by the beginning of the ids that it gives to requests)."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    served_by: str = ""
+
+    async def ask(self) -> str:
+        """Send a request that the proxy answers by itself; answers who did."""
+        self.writer.write(REQUEST)
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[16:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length: "))
+        self.served_by = json.loads(await self.reader.readexactly(length))["instance"].partition("-")[0]
+        return self.served_by
+
+    def close(self) -> None:
+        """Close it without waiting."""
+        self.writer.transport.abort()
+
+
+@dataclass
+class RunningFleet:
+    """A fleet that serves."""
+
+    parent: FleetParent
+    fleet: Fleet
+    reloading: Reloading
+    client: ssl.SSLContext
+    errors: list[BaseException]
+
+    @property
+    def port(self) -> int:
+        """Where the first address listens."""
+        port: int = next(iter(self.parent.bound)).sockets[0].getsockname()[1]
+        return port
+
+    async def connect(self) -> Connection:
+        """An established connection, which was served once."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=self.client, server_hostname="chat.test"
+        )
+        connection = Connection(reader, writer)
+        await connection.ask()
+        return connection
+
+    async def crowd(self, count: int) -> list[Connection]:
+        """Several at once."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.connect()) for _ in range(count)]
+        return [one.result() for one in tasks]
+
+    async def served_by(self, count: int = 24) -> set[str]:
+        """The processes that serve new connections: the kernel spreads so many over all sockets, but for a chance of 2**-23."""
+        crowd = await self.crowd(count)
+        for one in crowd:
+            one.close()
+        return {one.served_by for one in crowd}
+
+    async def use(self, edition: Edition) -> None:
+        """Serve by an edition, as a start and a reload do."""
+        async with self.fleet.editing:
+            await self.reloading.commit(await self.reloading.prepare(edition))
+
+    async def settled(self, count: int = 2) -> None:
+        """Wait until there are so many workers and each accepts on its own slot."""
+        await until_seen(
+            lambda: (
+                len(self.fleet.workers) == count
+                and not self.fleet._assigning.locked()
+                and all(self.fleet._acceptance.slots(one) == {one.slot} for one in self.fleet.workers)
+            )
+        )
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of the slots."""
+        return [worker.pid for worker in self.fleet.workers]
+
+
+@asynccontextmanager
+async def fleet(site: Site, tmp_path: Path, text: str, patience: Patience | None = None) -> AsyncIterator[RunningFleet]:
+    """Run a fleet by a configuration; no process of it is left, whatever the test did."""
+    loop = asyncio.get_running_loop()
+    errors: list[BaseException] = []
+    tasks = Tasks(loop, errors.append)
+    parent = FleetParent(ListeningSockets(), os.open(tmp_path / "log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    workers = Fleet(loop, tasks, parent, patience or Patience())
+    running = RunningFleet(
+        parent, workers, Reloading(loop, workers, parent.sockets), site.authority.client_context(), errors
+    )
+    try:
+        if text:
+            await running.use(edition_of(site, text))
+        yield running
+    finally:
+        await workers.close()
+        await tasks.cancel_all()
+        parent.sockets.close()
+        parent.columns.close()
+        os.close(parent.log)
+    assert errors == []
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that is dead and not yet waited for does not.
+
+    The first thread is dead before the last one is, and only with that one the files are closed.
+    """
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return False
+    return any(map(_is_running, threads))
+
+
+def _is_running(thread: Path) -> bool:
+    try:
+        return "\nState:\tZ" not in (thread / "status").read_text(encoding="ascii")
+    except OSError:
+        return False
+
+
+def refuses(port: int) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False

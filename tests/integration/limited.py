@@ -1,0 +1,104 @@
+"""A proxy whose limits a test reaches, and the counts that it has when it ends."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.certificates import Authority, CertificateFiles
+from tests.hostile.client import Address, Client, connect
+from tests.integration.gateway import events
+from tests.integration.stage import PLEXIGATE, Site, Upstream, complaints, request, write_configuration
+from tests.integration.upstreams import Peer, Script, scripted
+from tests.programs import plexigate_listeners, program
+
+SILENCE_SECONDS = 0.3
+"""Over loopback: who has got nothing for so long waits, and is not refused."""
+
+
+@dataclass
+class Limited:
+    """A running proxy."""
+
+    site: Site
+
+    def connect(
+        self,
+        source: str = "",
+        listener: str = "public",
+        receive_bytes: int = 0,
+        context: ssl.SSLContext | None = None,
+    ) -> Client:
+        """An established connection, from `source` or the usual address."""
+        address = Address(self.site.port(listener), self.site.ca)
+        return Client(address, "localhost", context, source=source, receive_bytes=receive_bytes)
+
+    def tcp(self, source: str = "", listener: str = "public") -> socket.socket:
+        """A connection that says nothing."""
+        return connect(self.site.port(listener), source=source)
+
+    def refuses(self, source: str = "", listener: str = "public") -> bool:
+        """Whether a new connection is closed without a word."""
+        with self.tcp(source, listener) as sock:
+            return is_closed(sock)
+
+    def serves(self, source: str = "", listener: str = "public") -> bool:
+        """Whether a new client is served."""
+        with self.connect(source, listener) as client:
+            return serves(client)
+
+    def counted(self, listener: str = "public") -> dict[str, int]:
+        """What a listener has counted, once the proxy has ended."""
+        (stopped,) = events(self.site.program.output, "stopped")
+        return {entry["reason"]: entry["count"] for entry in stopped["failures"] if entry["listener"] == listener}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where such proxies are started."""
+
+    directory: Path
+    authority: Authority
+    certificate: CertificateFiles
+
+    @contextmanager
+    def limited(
+        self, extra: str, *, route: str = "", descriptors: int = 0, script: Script | None = None, workers: int = 1
+    ) -> Iterator[Limited]:
+        """Run one: `extra` are further tables, `route` lines of its route; `descriptors` is what the system gives it."""
+        with scripted(script or answering_all) as server:
+            upstreams = {"chat": Upstream((server.url,), path="/", route=route)}
+            configuration = write_configuration(self.directory, self.certificate, upstreams, extra, workers)
+            command = [PLEXIGATE, "run", str(configuration)]
+            if descriptors:
+                command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
+            with program(command, plexigate_listeners) as running:
+                yield Limited(Site(running, self.authority.path, configuration))
+            assert complaints(running.output) == []
+
+
+def answering_all(peer: Peer) -> None:
+    """Answer all requests of a connection."""
+    peer.sock.settimeout(None)
+    while True:
+        peer.read_request(is_peer_trusted=True)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Whether the proxy has closed a connection on which nothing was said."""
+    sock.settimeout(SILENCE_SECONDS)
+    try:
+        return sock.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def serves(client: Client) -> bool:
+    """Whether a request of this client is answered."""
+    client.send(request())
+    return client.read_response().status == 200

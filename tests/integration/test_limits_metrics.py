@@ -1,0 +1,490 @@
+"""Each reason to refuse or to give up, reached by a real client, and counted where monitoring reads it: over all workers."""
+
+import resource
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from typing import Final
+
+import pytest
+
+from proxy.limits.reasons import ConnectionReason, RequestReason
+from proxy.tls import libssl
+from proxy.tls.results import FailureReason
+from tests.certificates import Authority, CertificateFiles
+from tests.hostile.client import Client, End
+from tests.integration.limited import Limited, is_closed
+from tests.integration.stage import Upstream, request, reset, serving, write_configuration
+from tests.integration.upstreams import OK, Peer, scripted, unused_port
+from tests.proxy.tls import hellos
+from tests.waiting import until_found
+
+OTHER = "127.0.0.2"
+# The kernel spreads so many connections over both workers, but for a chance of 2**-23.
+MANY = 24
+# Descriptors of a worker that it soon has none of.
+FEW = 64
+MUCH_MEMORY, LITTLE_MEMORY = "memory_bytes = 68_719_476_736", "memory_bytes = 33_554_432"
+HIGH_RATE, LOW_RATE = "response_bytes_per_second = 4_000_000", "response_bytes_per_second = 240"
+RATE = 'rate = {{ requests_per_second = 0.001, burst = {}, per = "client" }}'
+UPGRADE = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+def listener(name: str, settings: str = "", **limits: float) -> str:
+    """A listener with limits of its own."""
+    lines = [f"[listener.{name}]", 'bind = "127.0.0.1:0"', settings, f"[listener.{name}.limits]"]
+    return "\n".join([*lines, *(f"{limit} = {value}" for limit, value in limits.items()), ""])
+
+
+CONFIGURATION: Final = (
+    listener("public")
+    + listener("few", connections=2)
+    + listener("few_each", connections_per_address=2)
+    + listener("few_at_once", handshakes_in_flight=2)
+    + listener("few_at_once_each", handshakes_per_address=2)
+    + listener("rarely", handshakes_per_second_per_address=0.001, handshake_burst_per_address=2)
+    + listener("impatient", handshake_seconds=0.3)
+    + listener("strict", 'pq = "require"')
+    + listener(
+        "trusting",
+        f'exempt = ["{OTHER}"]',
+        connections_per_address=2,
+        handshakes_per_second_per_address=0.001,
+        handshake_burst_per_address=2,
+    )
+    + listener("many_each", connections_per_address=MANY)
+    + listener("many_at_first", handshakes_per_second_per_address=0.001, handshake_burst_per_address=MANY)
+    + f"""
+[limits]
+{MUCH_MEMORY}
+handshakes_per_address = 1_000
+head_bytes = 1_024
+header_bytes = 512
+target_bytes = 64
+body_bytes = 100
+head_seconds = 0.3
+body_idle_seconds = 0.5
+write_idle_seconds = 0.5
+{HIGH_RATE}
+"""
+)
+
+
+def play(peer: Peer) -> None:
+    """Answer as the path asks for."""
+    peer.sock.settimeout(None)
+    while True:
+        message = peer.read_request(is_peer_trusted=True)
+        match message.target:
+            case "/chat/large":
+                peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+                while True:
+                    peer.send(bytes(100_000))
+            case "/chat/slow":
+                peer.read_to_end()
+            case "/chat/socket":
+                peer.send(
+                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+                )
+                peer.read_to_end()
+            case _:
+                peer.send(OK)
+
+
+@pytest.fixture(scope="module")
+def limited(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
+) -> Iterator[Limited]:
+    """A proxy with two workers; whoever changes it changes it back."""
+    with scripted(play) as server:
+        upstreams = {
+            "chat": Upstream((server.url,)),
+            "rated": Upstream((server.url,), route=RATE.format(2)),
+            "many": Upstream((server.url,), route=RATE.format(MANY)),
+            "safe": Upstream((server.url,), route='pq = "require"'),
+            "gone": Upstream((f"http://127.0.0.1:{unused_port()}",)),
+        }
+        directory = tmp_path_factory.mktemp("limits")
+        configuration = write_configuration(directory, localhost, upstreams, CONFIGURATION, workers=2)
+        with serving(configuration, authority) as running:
+            yield Limited(running)
+
+
+def count(limited: Limited, listener: str, reason: str) -> int:
+    """How often it was counted, in both workers together."""
+    return limited.site.admin.failures().get((listener, reason), 0)
+
+
+def asks(client: Client, path: str) -> int:
+    """The status of a request."""
+    client.send(request(start=f"GET {path} HTTP/1.1"))
+    return client.read_response().status
+
+
+Driver = Callable[[Limited], Iterator[int]]
+"""Brings it about and gives the number of times, where the clients stay until it was counted."""
+DRIVERS: Final[dict[StrEnum, tuple[str, Driver]]] = {}
+# How often these are met depends on how long it takes.
+AT_LEAST: Final = {ConnectionReason.OUT_OF_DESCRIPTORS, ConnectionReason.OUT_OF_MEMORY, ConnectionReason.SHED}
+
+
+def drives(reason: StrEnum, listener: str = "public") -> Callable[[Driver], Driver]:
+    """Register who brings a reason about, and on which listener."""
+
+    def register(driver: Driver) -> Driver:
+        DRIVERS[reason] = listener, driver
+        return driver
+
+    return register
+
+
+REASONS: Final = [*ConnectionReason, *RequestReason, *FailureReason]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_each_reason_is_counted(limited: Limited, reason: StrEnum) -> None:
+    listener, driver = DRIVERS[reason]  # a new reason needs a driver
+    before = count(limited, listener, reason)
+    with contextmanager(driver)(limited) as times:
+        until_found(lambda: count(limited, listener, reason) >= before + times)
+    after = count(limited, listener, reason)
+    assert after == before + times or (reason in AT_LEAST and after > before)
+
+
+# -- connections
+
+
+@drives(ConnectionReason.CONNECTIONS, "few")
+def connections(limited: Limited) -> Iterator[int]:
+    with limited.connect(listener="few") as first, limited.connect(OTHER, "few") as second:
+        assert [limited.refuses(listener="few"), limited.refuses(OTHER, "few")] == [True, True]
+        assert asks(first, "/chat/x") == asks(second, "/chat/x") == 200
+        yield 2
+
+
+@drives(ConnectionReason.CONNECTIONS_PER_ADDRESS, "few_each")
+def connections_per_address(limited: Limited) -> Iterator[int]:
+    with limited.connect(listener="few_each"), limited.connect(listener="few_each"):
+        assert [limited.refuses(listener="few_each") for _ in range(3)] == [True] * 3
+        with limited.connect(OTHER, "few_each") as other:
+            assert asks(other, "/chat/x") == 200
+        yield 3
+
+
+@drives(ConnectionReason.HANDSHAKES_IN_FLIGHT, "few_at_once")
+def handshakes_in_flight(limited: Limited) -> Iterator[int]:
+    with limited.tcp(listener="few_at_once") as first, limited.tcp(OTHER, "few_at_once") as second:
+        assert not is_closed(first)
+        assert not is_closed(second)
+        assert limited.refuses(OTHER, "few_at_once")
+        yield 1
+
+
+@drives(ConnectionReason.HANDSHAKES_PER_ADDRESS, "few_at_once_each")
+def handshakes_per_address(limited: Limited) -> Iterator[int]:
+    with limited.tcp(listener="few_at_once_each") as first, limited.tcp(listener="few_at_once_each") as second:
+        assert not is_closed(first)
+        assert not is_closed(second)
+        assert limited.refuses(listener="few_at_once_each")
+        with limited.connect(OTHER, "few_at_once_each") as other:
+            assert asks(other, "/chat/x") == 200
+        yield 1
+
+
+@drives(ConnectionReason.HANDSHAKE_RATE, "rarely")
+def handshake_rate(limited: Limited) -> Iterator[int]:
+    for _ in range(2):
+        limited.connect(listener="rarely").sock.close()
+    assert [limited.refuses(listener="rarely") for _ in range(3)] == [True] * 3
+    limited.connect(OTHER, "rarely").sock.close()
+    yield 3
+
+
+@contextmanager
+def few_descriptors(limited: Limited) -> Iterator[None]:
+    """Let the workers have nearly none left."""
+    before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in limited.site.worker_pids}
+    for pid, (_, most) in before.items():
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEW, most))
+    try:
+        yield
+    finally:
+        for pid, limits in before.items():
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+@drives(ConnectionReason.OUT_OF_DESCRIPTORS)
+def out_of_descriptors(limited: Limited) -> Iterator[int]:
+    with few_descriptors(limited), ExitStack() as stack:
+        for _ in range(2 * FEW):
+            stack.enter_context(limited.tcp())
+        yield 1
+
+
+@drives(ConnectionReason.SHED)
+def shed(limited: Limited) -> Iterator[int]:
+    with limited.connect() as idle, few_descriptors(limited), ExitStack() as stack:
+        assert asks(idle, "/chat/x") == 200
+        for _ in range(2 * FEW):
+            stack.enter_context(limited.tcp())
+        assert idle.await_end() is End.CLEAN
+        yield 1
+
+
+@contextmanager
+def changed(limited: Limited, before: str, after: str) -> Iterator[None]:
+    """Reload with another line in the configuration, and then with the old one."""
+    path = limited.site.configuration
+    text = path.read_text()
+    assert before in text
+    reload(limited, text.replace(before, after))
+    try:
+        yield
+    finally:
+        reload(limited, text)
+
+
+def reload(limited: Limited, text: str) -> None:
+    """Serve by another configuration."""
+    limited.site.configuration.write_text(text)
+    done = limited.site.command("reload")
+    assert done.returncode == 0, done.stderr
+
+
+@drives(ConnectionReason.OUT_OF_MEMORY)
+def out_of_memory(limited: Limited) -> Iterator[int]:
+    """The workers have less than they need by themselves."""
+    with changed(limited, MUCH_MEMORY, LITTLE_MEMORY), limited.connect() as idle:
+        assert idle.await_end() is End.CLEAN
+        yield 1
+
+
+# -- handshakes
+
+
+def refused(limited: Limited, name: str = "localhost", listener: str = "public", **settings: str) -> None:
+    """A handshake with these settings, which comes to nothing."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(limited.site.ca)
+    if "groups" in settings:
+        libssl.set_groups(context, settings["groups"])
+    if "protocol" in settings:
+        context.set_alpn_protocols([settings["protocol"]])
+    if "version" in settings:
+        context.maximum_version = ssl.TLSVersion[settings["version"]]
+    with limited.tcp(listener=listener) as sock, pytest.raises(ssl.SSLError):
+        context.wrap_socket(sock, server_hostname=name)
+
+
+@drives(FailureReason.NOT_TLS)
+def not_tls(limited: Limited) -> Iterator[int]:
+    with limited.tcp() as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        yield 1
+
+
+@drives(FailureReason.OLD_VERSION)
+def old_version(limited: Limited) -> Iterator[int]:
+    refused(limited, version="TLSv1_2")
+    yield 1
+
+
+@drives(FailureReason.MALFORMED_HELLO)
+def malformed_hello(limited: Limited) -> Iterator[int]:
+    with limited.tcp() as sock:
+        sock.sendall(hellos.record(hellos.handshake(11, b"certificate?")))
+        yield 1
+
+
+@drives(FailureReason.UNRECOGNIZED_NAME)
+def unrecognized_name(limited: Limited) -> Iterator[int]:
+    refused(limited, "nobody.test")
+    yield 1
+
+
+@drives(FailureReason.NO_APPLICATION_PROTOCOL)
+def no_application_protocol(limited: Limited) -> Iterator[int]:
+    refused(limited, protocol="h2")
+    yield 1
+
+
+@drives(FailureReason.POLICY, "strict")
+def policy(limited: Limited) -> Iterator[int]:
+    refused(limited, listener="strict", groups="X25519")
+    yield 1
+
+
+@drives(FailureReason.TLS_ERROR)
+def tls_error(limited: Limited) -> Iterator[int]:
+    refused(limited, groups="X448")
+    yield 1
+
+
+@drives(FailureReason.TIMEOUT, "impatient")
+def handshake_timeout(limited: Limited) -> Iterator[int]:
+    with limited.tcp(listener="impatient") as sock:
+        assert sock.recv(100) == b""
+        yield 1
+
+
+@drives(FailureReason.CLIENT_LEFT)
+def client_left(limited: Limited) -> Iterator[int]:
+    limited.tcp().close()
+    yield 1
+
+
+# -- requests
+
+
+def answered(reason: RequestReason, status: int, sent: bytes) -> None:
+    """Register a driver that sends something and gets an answer with a status."""
+
+    def driver(limited: Limited) -> Iterator[int]:
+        with limited.connect() as client:
+            client.send(sent)
+            assert client.read_response().status == status
+            yield 1
+
+    DRIVERS[reason] = "public", driver
+
+
+def post(*lines: str, body: bytes = b"") -> bytes:
+    """Write a request with a body."""
+    return request(*lines, start="POST /chat/x HTTP/1.1", body=body)
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+answered(RequestReason.HEAD_TIMEOUT, 408, b"GET / HTTP/1.1\r\nHo")
+answered(RequestReason.BODY_TIMEOUT, 408, post("Content-Length: 9"))
+answered(RequestReason.HEAD_TOO_LARGE, 431, request("X: " + "x" * 600))
+answered(RequestReason.TARGET_TOO_LONG, 414, request(start=f"GET /{'x' * 64} HTTP/1.1"))
+answered(RequestReason.BODY_TOO_LONG, 413, post("Content-Length: 101"))
+answered(RequestReason.MALFORMED_REQUEST, 400, b"GET  / HTTP/1.1\r\n\r\n")
+answered(RequestReason.MALFORMED_BODY, 400, post(CHUNKED, body=b"z\r\n"))
+answered(RequestReason.MISDIRECTED_HOST, 421, b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n")
+answered(RequestReason.AMBIGUOUS_PATH, 400, request(start="GET /chat%2fx HTTP/1.1"))
+answered(RequestReason.NO_ROUTE, 404, request())
+answered(RequestReason.UPSTREAM, 502, request(start="GET /gone HTTP/1.1"))
+
+
+@drives(RequestReason.RATE)
+def request_rate(limited: Limited) -> Iterator[int]:
+    with limited.connect() as client:
+        assert [asks(client, "/rated") for _ in range(5)] == [200, 200, 429, 429, 429]
+        yield 3
+
+
+@drives(RequestReason.ROUTE_REQUIRES_PQ)
+def route_requires_pq(limited: Limited) -> Iterator[int]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(limited.site.ca)
+    libssl.set_groups(context, "X25519")
+    with limited.connect(context=context) as client:
+        assert [asks(client, "/safe"), asks(client, "/chat/x")] == [403, 200]
+        yield 1
+
+
+@drives(RequestReason.BODY_TOO_SLOW)
+def body_too_slow(limited: Limited) -> Iterator[int]:
+    pause = threading.Event()
+    with limited.connect() as client:
+        client.send(post("Content-Length: 99"))
+        for _ in range(12):
+            pause.wait(0.1)  # never set: slowness is what is tried
+            client.send(b"x")
+        assert client.read_response().status == 408
+        yield 1
+
+
+@drives(RequestReason.READER_TIMEOUT)
+def reader_timeout(limited: Limited) -> Iterator[int]:
+    """What its kernel takes first is worth some time, at the end of which nothing has moved any more."""
+    with changed(limited, HIGH_RATE, LOW_RATE), limited.connect(receive_bytes=16_384) as client:
+        client.send(request(start="GET /chat/large HTTP/1.1"))
+        yield 1
+
+
+@drives(RequestReason.READER_TOO_SLOW)
+def reader_too_slow(limited: Limited) -> Iterator[int]:
+    pause = threading.Event()
+    with limited.connect(receive_bytes=16_384) as client:
+        client.send(request(start="GET /chat/large HTTP/1.1"))
+        for _ in range(50):
+            client.sock.recv(10_000)
+            pause.wait(0.1)  # never set: slowness is what is tried
+            if count(limited, "public", RequestReason.READER_TOO_SLOW):
+                break
+        yield 1
+
+
+@drives(RequestReason.GIVEN_UP)
+def given_up(limited: Limited) -> Iterator[int]:
+    with limited.connect() as client:
+        client.send(request(start="GET /chat/slow HTTP/1.1"))
+    yield 1
+
+
+@drives(RequestReason.WEBSOCKET)
+def websocket(limited: Limited) -> Iterator[int]:
+    client = limited.connect()
+    client.send(request(*UPGRADE, start="GET /chat/socket HTTP/1.1"))
+    assert client.read_response().status == 101
+    reset(client)
+    yield 1
+
+
+# -- what holds beyond a single reason
+
+
+def test_nobody_else_is_counted(limited: Limited) -> None:
+    """Who is served, and leaves when that is over, is no failure."""
+    before = limited.site.admin.failures()
+    with limited.connect() as client:
+        assert asks(client, "/chat/x") == 200
+        client.shut_down()
+        assert client.await_end() is End.CLEAN
+    assert limited.site.admin.failures() == before
+
+
+def test_trusted_networks_are_exempt_from_what_holds_for_one_client(limited: Limited) -> None:
+    with ExitStack() as stack:
+        trusted = [stack.enter_context(limited.connect(OTHER, "trusting")) for _ in range(8)]
+        assert [asks(client, "/rated") for client in trusted] == [200] * 8
+        assert count(limited, "trusting", ConnectionReason.CONNECTIONS_PER_ADDRESS) == 0
+        for _ in range(2):
+            stack.enter_context(limited.connect(listener="trusting"))
+        assert limited.refuses(listener="trusting")
+    of_one_client = (ConnectionReason.CONNECTIONS_PER_ADDRESS, ConnectionReason.HANDSHAKE_RATE, RequestReason.RATE)
+    assert [count(limited, "trusting", reason) for reason in of_one_client] == [1, 0, 0]
+
+
+def by_worker(limited: Limited, listener: str) -> list[int]:
+    """How many connections of a listener each worker has."""
+    return [one["connections"].get(listener, 0) for one in limited.site.admin.status()["workers"]]
+
+
+def test_workers_share_what_is_counted_for_a_network(limited: Limited) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(limited.connect(listener="many_each")) for _ in range(MANY)]
+        assert sum(by_worker(limited, "many_each")) == MANY
+        assert all(by_worker(limited, "many_each"))
+        assert [limited.refuses(listener="many_each") for _ in range(8)] == [True] * 8
+        assert count(limited, "many_each", ConnectionReason.CONNECTIONS_PER_ADDRESS) == 8
+
+        assert [asks(client, "/many") for client in clients] == [200] * MANY
+        assert [asks(client, "/many") for client in clients] == [429] * MANY
+        assert count(limited, "many_each", RequestReason.RATE) == MANY
+    with ExitStack() as stack:
+        for _ in range(MANY):
+            stack.enter_context(limited.connect(listener="many_at_first"))
+        assert all(by_worker(limited, "many_at_first"))
+        assert [limited.refuses(listener="many_at_first") for _ in range(8)] == [True] * 8
+        assert count(limited, "many_at_first", ConnectionReason.HANDSHAKE_RATE) == 8

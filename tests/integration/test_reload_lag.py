@@ -1,0 +1,136 @@
+"""How long connections wait while a worker prepares a thousand identities and then serves by them."""
+
+import asyncio
+import itertools
+import statistics
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+import uvloop
+
+from config.files import files_of
+from config.loader import load
+from config.schema import LogFormat
+from proxy.in_thread import in_thread
+from proxy.limits.shared import SharedTable
+from proxy.observe.log import Log
+from proxy.observe.log_writer import LogWriter, open_log
+from proxy.supervisor.channel import Body
+from proxy.supervisor.material import Material
+from proxy.supervisor.questions import tickets_as_json
+from proxy.tls.tickets import TicketSecrets
+from proxy.worker_control import WorkerControl
+from tests.certificates import Authority, CertificateFiles
+from tests.configurations import identity, listener
+
+IDENTITIES = 1_000
+CHANGED = 100
+ADDED_SECONDS = 0.005
+TICK_SECONDS = 0.001
+REPEATS = 5
+"""A busy machine makes any single one late: the median is told."""
+UPSTREAM = '[upstream.chat]\nservers = ["http://127.0.0.1:1"]\n'
+
+
+class Ticker:
+    """Notes how late it comes, a thousand times a second."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.late: list[float] = []
+        self._due = perf_counter()
+        self._tick()
+
+    def _tick(self) -> None:
+        now = perf_counter()
+        self.late.append(max(0.0, now - self._due))
+        self._due = now + TICK_SECONDS
+        self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def stop(self) -> float:
+        """The 99th percentile."""
+        self._timer.cancel()
+        return sorted(self.late)[int(len(self.late) * 0.99)]
+
+
+def compute() -> int:
+    """What any thread costs the loop on this machine at this moment: something of a reload's length that only computes."""
+    ends, count = perf_counter() + 0.15, 0
+    while perf_counter() < ends:
+        count += 1
+    return count
+
+
+class Site:
+    """A configuration with many identities, each with a route and a certificate of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._authority = Authority(directory)
+        self.path = directory / "many.toml"
+        self._files: list[CertificateFiles] = []
+        self.renew(IDENTITIES)
+
+    def renew(self, count: int) -> None:
+        """Give the first `count` identities new certificates."""
+        new = [self._authority.issue(f"n{number}", (f"n{number}.test",)) for number in range(count)]
+        self._files = new + self._files[count:]
+        tables = [identity(f"i{number}", (f"n{number}.test",), files) for number, files in enumerate(self._files)]
+        routes = [f'[[route]]\nhost = "n{number}.test"\nupstream = "chat"\n' for number in range(IDENTITIES)]
+        self.path.write_text("".join([listener("public"), UPSTREAM, *tables, *routes]))
+
+    def question(self, number: int, tickets: TicketSecrets) -> Body:
+        """What the parent would ask."""
+        return {
+            "number": number,
+            "path": str(self.path),
+            "content": self.path.read_text(),
+            "read_at": datetime.now(UTC).isoformat(),  # noqa: TID251 - certificates are judged by it
+            "tickets": tickets_as_json(tickets),
+        }
+
+    def material(self) -> int:
+        """The memory file that it would send."""
+        return Material.read(file.path for file in files_of(load(self.path))).memory_file()
+
+
+@pytest.mark.timeout(60)
+def test_a_thousand_identities(tmp_path: Path) -> None:
+    site, tickets = Site(tmp_path), TicketSecrets.fresh()
+    found: dict[str, list[float]] = {}
+    numbers = itertools.count(1)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        log = Log(LogWriter(open_log(tmp_path / "log"), 1_000), LogFormat.JSON, has_colours=False)
+        control = WorkerControl(loop, log, SharedTable.private(), lambda: None)
+
+        async def measure(name: str, change: Callable[[], object]) -> None:
+            change()
+            number = next(numbers)
+            body, descriptor = site.question(number, tickets), site.material()
+            ticker = Ticker(loop)
+            await control.answer("prepare", body, [descriptor])
+            commit: Body = {"number": number, "listeners": {}, "new": [], "verdicts": []}
+            await control.answer("commit", commit, [])
+            await asyncio.sleep(TICK_SECONDS * 20)
+            found.setdefault(name, []).append(ticker.stop())
+
+        await measure("all are new", lambda: None)
+        for _ in range(REPEATS):
+            ticker = Ticker(loop)
+            await in_thread(loop, compute)
+            found.setdefault("any thread", []).append(ticker.stop())
+            await measure("none has changed", lambda: None)
+            await measure("some have changed", lambda: site.renew(CHANGED))
+        await control.answer("drain", {"seconds": 0.0, "gently": False}, [])
+        log.close(10)
+
+    uvloop.run(serve())
+    measured = {name: statistics.median(several) for name, several in found.items()}
+    shown = ", ".join(f"{name}: {seconds * 1_000:.1f} ms" for name, seconds in measured.items())
+    allowed = ADDED_SECONDS + measured.pop("any thread")
+    assert all(seconds < allowed for seconds in measured.values()), shown
+    print(shown)  # noqa: T201 - for `./dev soak`

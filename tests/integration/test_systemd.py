@@ -1,0 +1,205 @@
+"""Plexigate as a service: the test plays the service manager, which passes sockets and listens to what it is told."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.configurations import Site
+from tests.fleets import is_alive
+from tests.hostile.client import Address, Client
+from tests.integration.stage import PLEXIGATE
+from tests.soak.scenes import Scene, scene
+from tests.waiting import until_found
+
+WATCHDOG_SECONDS = 2.0
+SECONDS = 10.0
+
+
+class Manager:
+    """Hears what the service tells, in a thread of its own: when it came counts too."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self.environment = [
+            f"NOTIFY_SOCKET={path}",
+            f"WATCHDOG_USEC={round(WATCHDOG_SECONDS * 1_000_000)}",
+        ]
+        self.states: list[dict[str, str]] = []
+        """All but the signs of life."""
+        self.signs: list[float] = []
+        """When signs of life came."""
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while message := self._socket.recv(4_096).decode():
+            if message == "WATCHDOG=1":
+                self.signs.append(time.monotonic())
+            else:
+                self.states.append(dict(line.split("=", 1) for line in message.splitlines()))
+
+    def close(self) -> None:
+        """Listen no more."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self._socket.getsockname())
+        self._thread.join(SECONDS)
+        self._socket.close()
+
+    def heard(self, count: int) -> dict[str, str]:
+        """Wait for so many messages; answers the last one of them."""
+        return until_found(lambda: self.states[count - 1 : count])[0]
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.close()
+
+
+def responds(port: int, ca: Path) -> str:
+    """Ask what the proxy answers by itself; answers which worker did."""
+    with Client(Address(port, ca), "localhost") as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n")
+        response = client.read_response()
+    assert response.status == 421
+    return response.values("X-Request-Id")[0].partition("-")[0]
+
+
+def test_the_manager_is_told_what_the_service_does(manager: Manager, tmp_path: Path) -> None:
+    with scene(tmp_path, prefix=["env", *manager.environment]) as running:
+        assert manager.heard(1) == {"READY": "1", "STATUS": "serving with 2 workers"}
+        responds(running.port, running.authority.path)
+
+        before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        running.extra = "[limits]\nbody_bytes = 5"
+        running.write()
+        running.signal(signal.SIGHUP)
+        reloading = manager.heard(2)
+        assert set(reloading) == {"RELOADING", "MONOTONIC_USEC"}
+        assert before < int(reloading["MONOTONIC_USEC"]) < time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
+        assert manager.heard(3) == {"READY": "1", "STATUS": "serving with 2 workers, generation 2"}
+
+        running.extra = "[limits]\nbody_bites = 5"
+        running.write()
+        running.signal(signal.SIGHUP)
+        assert set(manager.heard(4)) == {"RELOADING", "MONOTONIC_USEC"}
+        refused = manager.heard(5)
+        assert refused["READY"] == "1"
+        assert refused["STATUS"].startswith("the last reload was refused")
+        assert refused["STATUS"].endswith("serving with 2 workers, generation 2")
+
+        until_found(lambda: len(manager.signs) >= 3)
+        running.signal(signal.SIGTERM)
+        assert manager.heard(6) == {"STOPPING": "1"}
+        until_found(lambda: not is_alive(running.running.pid))
+    assert len(manager.states) == 6
+    pauses = [after - before for before, after in zip(manager.signs, manager.signs[1:], strict=False)]
+    assert max(pauses) < WATCHDOG_SECONDS
+
+
+# Makes the sockets, given by their numbers, the third descriptor and those behind it, as sd_listen_fds(3) has it; then the
+# process becomes the service, whose number is its own by that.
+LAUNCHER = """
+import fcntl, os, sys
+kept = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 100) for number in sys.argv[1].split(",")]
+for place, number in enumerate(kept, 3):
+    os.dup2(number, place)
+os.closerange(100, 200)
+os.environ.update(LISTEN_FDS=str(len(kept)), LISTEN_FDNAMES=sys.argv[2], LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+def activation(**sockets: socket.socket) -> tuple[list[str], list[int]]:
+    """The program that starts a service with these sockets by their names, and what it has to inherit."""
+    numbers = [sock.fileno() for sock in sockets.values()]
+    return [sys.executable, "-c", LAUNCHER, ",".join(map(str, numbers)), ":".join(sockets)], numbers
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Let a process do nothing meanwhile: whatever is answered, another one did it."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def serving(running: Scene) -> set[str]:
+    """The workers that answer, each asked while the other one cannot."""
+    answered = set()
+    for pid in running.worker_pids:
+        with stopped(pid):
+            answered.add(responds(running.port, running.authority.path))
+    return answered
+
+
+def test_a_socket_of_the_manager_is_served_by_all_workers_and_outlives_them(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as public,
+        socket.create_server(("127.0.0.1", 0)) as stray,
+    ):
+        prefix, descriptors = activation(public=public, stray=stray)
+        with scene(tmp_path, prefix=prefix, descriptors=descriptors) as running:
+            assert running.port == public.getsockname()[1]
+            (unused,) = running.events("socket_unused")
+            assert (unused["name"], unused["address"]) == ("stray", f"127.0.0.1:{stray.getsockname()[1]}")
+            first = serving(running)
+            assert len(first) == 2
+
+            running.extra = "[limits]\nbody_bytes = 5"
+            running.write()
+            command = [PLEXIGATE, "reload", "--config", str(running.path)]
+            subprocess.run(command, check=True, capture_output=True, timeout=30)
+            assert serving(running) == first
+
+            victim = running.worker_pids[0]
+            os.kill(victim, signal.SIGKILL)
+            assert responds(running.port, running.authority.path) in first
+            until_found(lambda: running.events("worker_joined"))
+            assert len(serving(running) & first) == 1
+
+        # the service is away: who comes now is served by the next one
+        (again := tmp_path / "again").mkdir()
+        with socket.create_connection(public.getsockname()) as early:
+            prefix, descriptors = activation(public=public)
+            with scene(again, prefix=prefix, descriptors=descriptors, workers=1):
+                early.settimeout(SECONDS)
+                early.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                assert early.recv(7)[0] == 21, "an alert: it speaks TLS"
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        (socket.SOCK_DGRAM, "a socket of AF_INET, SOCK_DGRAM"),
+        (socket.SOCK_STREAM, "a socket of AF_INET, SOCK_STREAM, which does not listen"),
+    ],
+)
+def test_a_socket_that_cannot_be_used_ends_with_a_sentence(tmp_path: Path, kind: socket.SocketKind, found: str) -> None:
+    site = Site.make(tmp_path)
+    with socket.socket(socket.AF_INET, kind) as sock:
+        prefix, descriptors = activation(public=sock)
+        done = subprocess.run(
+            [*prefix, PLEXIGATE, "run", str(site.write(site.minimal))],
+            pass_fds=descriptors,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stdout) == (1, "")
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith(f"plexigate: LISTEN_FDS: descriptor 3 (public): found {found}; allowed: ")

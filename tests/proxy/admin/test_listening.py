@@ -1,0 +1,160 @@
+"""The sockets of the admin server: who may open them, and what stands in their way."""
+
+import os
+import socket
+import stat
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from config.addresses import Bind
+from proxy.admin.listening import AdminSocketError, admin_socket, metrics_socket, remove_admin_socket
+
+LOOPBACK = ip_address("127.0.0.1")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def connects(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+class TestUnix:
+    def test_only_its_user_may_open_it_whatever_the_umask(self, tmp_path: Path) -> None:
+        path = tmp_path / "run" / "admin.sock"
+        before = os.umask(0)
+        try:
+            with admin_socket(path):
+                assert mode(path) == 0o600
+                assert mode(path.parent) == 0o700
+                assert connects(path)
+        finally:
+            os.umask(before)
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_it_never_exists_with_another_mode(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The moment after `bind` is looked at, in which a `chmod` would not have happened yet."""
+        seen = []
+
+        class Watched(socket.socket):
+            def bind(self, address: str) -> None:  # type: ignore[override]  # a path
+                super().bind(address)
+                seen.append(mode(Path(address)))
+
+        monkeypatch.setattr("proxy.admin.listening.socket.socket", Watched)
+        before = os.umask(0)
+        try:
+            admin_socket(tmp_path / "admin.sock").close()
+        finally:
+            os.umask(before)
+        assert seen == [0o600]
+
+    def test_one_that_was_left_behind_is_replaced(self, tmp_path: Path) -> None:
+        path = tmp_path / "admin.sock"
+        admin_socket(path).close()
+        assert path.exists()
+        with admin_socket(path):
+            assert connects(path)
+
+    def test_one_that_another_process_uses_is_not(self, tmp_path: Path) -> None:
+        path = tmp_path / "admin.sock"
+        with admin_socket(path):
+            with pytest.raises(AdminSocketError) as caught:
+                admin_socket(path)
+            assert connects(path)
+        assert str(caught.value) == (
+            f"{path}: another process listens there; "
+            "is Plexigate running already? Stop it, or give this one another admin.socket"
+        )
+
+    def test_one_whose_queue_is_full_is_somebodys(self, tmp_path: Path) -> None:
+        path = tmp_path / "admin.sock"
+        with socket.socket(socket.AF_UNIX) as busy:
+            busy.bind(str(path))
+            busy.listen(0)
+            clients = []
+            while True:
+                client = socket.socket(socket.AF_UNIX)
+                client.settimeout(0)
+                clients.append(client)
+                try:
+                    client.connect(str(path))
+                except BlockingIOError:
+                    break
+            with pytest.raises(AdminSocketError, match="another process listens there"):
+                admin_socket(path)
+            for client in clients:
+                client.close()
+
+    def test_a_file_is_not_replaced(self, tmp_path: Path) -> None:
+        path = tmp_path / "admin.sock"
+        path.write_text("precious")
+        with pytest.raises(AdminSocketError, match=r"admin\.sock: something that is no socket; remove it"):
+            admin_socket(path)
+        assert path.read_text() == "precious"
+
+    def test_a_directory_that_everybody_may_write_to_is_refused(self, tmp_path: Path) -> None:
+        directory = tmp_path / "open"
+        directory.mkdir()
+        directory.chmod(0o777)
+        with pytest.raises(AdminSocketError, match=rf"open: a directory of user {os.geteuid()} with mode 0777"):
+            admin_socket(directory / "admin.sock")
+        directory.chmod(0o1777)  # as /tmp: what is ours stays ours there
+        admin_socket(directory / "admin.sock").close()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+    def test_a_directory_of_somebody_else_is_refused(self, tmp_path: Path) -> None:
+        directory = tmp_path / "theirs"
+        directory.mkdir(0o700)
+        os.chown(directory, 12_345, -1)
+        with pytest.raises(AdminSocketError, match="a directory of user 12345"):
+            admin_socket(directory / "admin.sock")
+
+    @pytest.mark.parametrize("name", ["missing/run/admin.sock", "x" * 120])
+    def test_what_cannot_be_made_is_one_sentence(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(AdminSocketError, match=r"(No such file|too long).*; choose another path for admin\.socket"):
+            admin_socket(tmp_path / name)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_it_is_removed_unless_it_is_another_ones_by_then(self, tmp_path: Path) -> None:
+        path = tmp_path / "admin.sock"
+        with admin_socket(path):
+            first = path.stat().st_ino
+        with admin_socket(path):
+            remove_admin_socket(path, first)
+            assert connects(path)
+            remove_admin_socket(path, path.stat().st_ino)
+            assert not path.exists()
+            remove_admin_socket(path, first)
+
+
+class TestTcp:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+    def test_listens(self, host: str) -> None:
+        with (
+            metrics_socket(Bind(ip_address(host), 0)) as sock,
+            socket.create_connection(sock.getsockname()[:2], timeout=5),
+        ):
+            assert sock.gettimeout() == 0
+
+    def test_an_address_in_use_is_one_sentence(self) -> None:
+        with metrics_socket(Bind(LOOPBACK, 0)) as sock:
+            port = sock.getsockname()[1]
+            with pytest.raises(AdminSocketError) as caught:
+                metrics_socket(Bind(LOOPBACK, port))
+        assert str(caught.value) == (
+            f"127.0.0.1:{port}: Address already in use; "
+            "stop what uses it (ss -ltnp shows it), or choose another address for admin.metrics_bind"
+        )
+
+    def test_an_address_that_is_not_ours(self) -> None:
+        with pytest.raises(AdminSocketError, match=r"192\.0\.2\.1:1: .*; choose another address"):
+            metrics_socket(Bind(ip_address("192.0.2.1"), 1))

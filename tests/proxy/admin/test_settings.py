@@ -1,0 +1,48 @@
+"""Where the admin socket is."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from config.admin import AdminConfig
+from config.loaded import LoadedConfig
+from config.schema import Config
+from proxy.admin.settings import AdminSettings, default_socket, sockets_to_try
+
+
+@pytest.mark.parametrize(
+    ("environment", "user", "expected"),
+    [
+        ({"RUNTIME_DIRECTORY": "/run/plexigate"}, 999, "/run/plexigate/admin.sock"),
+        ({"RUNTIME_DIRECTORY": "/run/edge"}, 0, "/run/edge/plexigate/admin.sock"),
+        ({"RUNTIME_DIRECTORY": "/run/plexigate:/run/more"}, 999, "/run/plexigate/admin.sock"),
+        ({"RUNTIME_DIRECTORY": ""}, 0, "/run/plexigate/admin.sock"),
+        ({"XDG_RUNTIME_DIR": "/run/user/0"}, 0, "/run/plexigate/admin.sock"),
+        ({"XDG_RUNTIME_DIR": "/run/user/1000"}, 1000, "/run/user/1000/plexigate/admin.sock"),
+        ({}, 1000, f"{tempfile.gettempdir()}/plexigate-1000/admin.sock"),
+    ],
+)
+def test_default_is_in_the_runtime_directory(environment: dict[str, str], user: int, expected: str) -> None:
+    assert default_socket(environment, user) == Path(expected)
+
+
+def test_a_command_looks_at_the_service_of_the_system_too() -> None:
+    assert sockets_to_try({"XDG_RUNTIME_DIR": "/run/user/7"}, 7) == (
+        Path("/run/user/7/plexigate/admin.sock"),
+        Path("/run/plexigate/admin.sock"),
+    )
+    assert sockets_to_try({}, 0) == (Path("/run/plexigate/admin.sock"),)
+
+
+def test_a_path_of_the_configuration_is_relative_to_its_file() -> None:
+    config = Config(admin=AdminConfig.model_validate({"socket": "run/a.sock", "metrics_bind": "127.0.0.1:9464"}))
+    settings = AdminSettings.of(LoadedConfig(config, Path("/etc/plexigate/plexigate.toml")))
+    assert settings.socket == Path("/etc/plexigate/run/a.sock")
+    assert [str(bind) for bind in settings.metrics_bind] == ["127.0.0.1:9464"]
+
+
+def test_without_a_path_it_is_the_default_of_this_process() -> None:
+    settings = AdminSettings.of(LoadedConfig(Config(), Path("/etc/plexigate/plexigate.toml")))
+    assert settings == AdminSettings(default_socket(os.environ, os.geteuid()))

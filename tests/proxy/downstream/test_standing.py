@@ -1,0 +1,59 @@
+"""Whether a connection may go on under another configuration."""
+
+import pytest
+
+from proxy.downstream.standing import NoLongerWelcome, standing
+from tests.fakes_http import CLASSICAL, HYBRID, established, handshake_policy, server_identity
+
+PRESENT = established()
+
+
+def test_same_policy_changes_nothing() -> None:
+    policy = handshake_policy(identities=[PRESENT.identity])
+    assert standing(PRESENT, "public", {"public": policy}) is PRESENT
+
+
+def test_identity_of_the_same_name_brings_its_names_of_now() -> None:
+    identity = server_identity("chat", "chat.test", "new.test")
+    now = standing(PRESENT, "public", {"public": handshake_policy(identities=[identity])})
+    assert now.identity is identity
+    assert now == PRESENT._replace(identity=identity)
+
+
+def test_default_identity_still_answers_for_who_named_none() -> None:
+    nameless = PRESENT._replace(server_name=None)
+    policy = handshake_policy(identities=[PRESENT.identity], default=PRESENT.identity)
+    assert standing(nameless, "public", {"public": policy}) is nameless
+    with pytest.raises(NoLongerWelcome):
+        standing(nameless, "public", {"public": handshake_policy(identities=[PRESENT.identity])})
+
+
+def test_unknown_group_is_no_reason() -> None:
+    """A resumption without a key exchange, or a group that nobody could name, was judged at the handshake."""
+    unknown = established(group=None)
+    policy = handshake_policy(HYBRID, identities=[unknown.identity])
+    assert standing(unknown, "public", {"public": policy}) is unknown
+
+
+@pytest.mark.parametrize(
+    ("group", "policies", "reason"),
+    [
+        (HYBRID, {}, "its listener was removed"),
+        (HYBRID, {"other": handshake_policy()}, "its listener was removed"),
+        (CLASSICAL, {"public": handshake_policy(HYBRID)}, "its key exchange, X25519, is not accepted any more"),
+        (
+            HYBRID,
+            {"public": handshake_policy(identities=[server_identity("chat", "other.test")])},
+            "its server name belongs to no identity or to another one now",
+        ),
+        (
+            HYBRID,
+            {"public": handshake_policy(identities=[server_identity("second")])},
+            "its server name belongs to no identity or to another one now",
+        ),
+    ],
+)
+def test_what_a_client_could_not_have_now_it_loses(group: object, policies: object, reason: str) -> None:
+    with pytest.raises(NoLongerWelcome) as caught:
+        standing(established(group=group), "public", policies)  # type: ignore[arg-type]
+    assert (caught.value.reason, str(caught.value)) == (reason, reason)

@@ -1,0 +1,85 @@
+"""What this process has, told by the kernel."""
+
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from proxy.limits.machine import Figures, memory_bytes
+
+MEBIBYTE = 1_048_576
+
+
+@pytest.fixture
+def figures() -> Iterator[Figures]:
+    figures = Figures()
+    yield figures
+    figures.close()
+
+
+def test_the_next_descriptor_gets_the_lowest_free_number(figures: Figures) -> None:
+    expected = figures.lowest_free_descriptor
+    taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(3)]
+    assert taken[0] == expected
+    assert figures.lowest_free_descriptor == taken[-1] + 1
+    for descriptor in taken:
+        os.close(descriptor)
+    assert figures.lowest_free_descriptor == expected
+
+
+def test_without_a_free_one_it_is_the_limit(figures: Figures) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (figures.lowest_free_descriptor, hard))
+    try:
+        assert figures.lowest_free_descriptor == figures.descriptor_limit
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert figures.descriptor_limit == soft
+
+
+def test_resident_memory_is_what_is_used_now(figures: Figures) -> None:
+    before = figures.resident_bytes
+    used = bytearray(b"x") * (50 * MEBIBYTE)
+    assert 45 * MEBIBYTE < figures.resident_bytes - before < 55 * MEBIBYTE
+    del used
+    figures.give_memory_back()
+    assert figures.resident_bytes - before < 5 * MEBIBYTE
+
+
+def test_this_machine_has_memory() -> None:
+    assert memory_bytes() > 100 * MEBIBYTE
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, 8_192 * MEBIBYTE),
+        ({"a/b": "max"}, 8_192 * MEBIBYTE),
+        ({"a/b": "1048576"}, MEBIBYTE),
+        ({"a": "2097152", "a/b": "max"}, 2 * MEBIBYTE),
+        ({"a": "1048576", "a/b": "2097152"}, MEBIBYTE),
+        ({"": "1048576"}, MEBIBYTE),
+        ({"other": "1048576"}, 8_192 * MEBIBYTE),
+        ({"a/b": "99999999999999"}, 8_192 * MEBIBYTE),
+    ],
+)
+def test_a_control_group_has_less_than_its_machine(tmp_path: Path, limits: dict[str, str], expected: int) -> None:
+    proc, cgroups = tmp_path / "proc", tmp_path / "cgroup"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text("MemTotal:        8388608 kB\nMemFree:  5 kB\n")
+    (proc / "self/cgroup").write_text("12:cpu:/x\n0::/a/b\n")
+    (cgroups / "a/b").mkdir(parents=True)
+    (cgroups / "other").mkdir()
+    (tmp_path / "memory.max").write_text("1")  # none of ours
+    for group, limit in limits.items():
+        (cgroups / group / "memory.max").write_text(f"{limit}\n")
+    assert memory_bytes(proc, cgroups) == expected
+
+
+def test_without_groups_of_version_2_there_is_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "meminfo").write_text("MemTotal: 1024 kB\n")
+    (tmp_path / "self/cgroup").write_text("")
+    assert memory_bytes(tmp_path, tmp_path / "none") == MEBIBYTE

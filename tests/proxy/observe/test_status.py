@@ -1,0 +1,117 @@
+"""The status document: what it says about a whole proxy, and about one that has just begun."""
+
+import json
+from dataclasses import replace
+
+from proxy.observe.counters import Counters
+from proxy.observe.merging import Retained
+from proxy.observe.scrape import Scrape
+from proxy.observe.status import status
+from tests.fakes_admin import DAY, NOW, fed, scrape, server, worker
+
+
+def test_it_is_json() -> None:
+    document = status(scrape())
+    assert json.loads(json.dumps(document, allow_nan=False)) == document
+
+
+def test_the_process() -> None:
+    document = status(scrape())
+    assert (document["version"], document["generation"], document["uptime_seconds"]) == ("0.1.0", 2, 3 * DAY)
+    assert (document["started_at"], document["worker_restarts"]) == (NOW - 3 * DAY, 1)
+    assert document["reloads"] == {"ok": 1, "failed": 2}
+
+
+def test_workers() -> None:
+    slow = fed()
+    slow.loop_lag.observe(9.0)
+    assert status(scrape(worker(1, slow), worker(0, fed())))["workers"] == [
+        {
+            "slot": 0,
+            "pid": 4_000,
+            "age_seconds": 7_260.0,
+            "generation": 2,
+            "connections": {"public": 4, "strict": 0},
+            "rss_bytes": 61_000_000,
+            "loop_lag_p99_seconds": 0.005,
+        },
+        {
+            "slot": 1,
+            "pid": 4_001,
+            "age_seconds": 7_261.0,
+            "generation": 2,
+            "connections": {"public": 4, "strict": 0},
+            "rss_bytes": 61_000_001,
+            "loop_lag_p99_seconds": 9.003,
+        },
+    ]
+
+
+def test_listeners_have_their_own_figures() -> None:
+    public, strict = status(scrape())["listeners"]
+    assert (public["name"], public["addresses"], public["pq"]) == ("public", ["0.0.0.0:443", "[::]:443"], "prefer")
+    assert (public["connections_open"], public["connections_accepted"]) == (8, 44)
+    assert public["requests"] == {"1xx": 4, "2xx": 12, "3xx": 4, "4xx": 8, "5xx": 4}
+    assert public["handshakes"]["hybrid_share"] == 0.7
+    assert (strict["requests"], strict["failures"]) == ({}, {"pq_policy": 4})
+    assert strict["handshakes"]["hybrid_share"] is None
+
+
+def test_share_of_hybrid_handshakes_leaves_out_who_was_refused() -> None:
+    handshakes = status(scrape())["handshakes"]
+    assert (handshakes["established"], handshakes["hybrid"], handshakes["hybrid_share"]) == (40, 28, 0.7)
+    assert handshakes["resumed"] == 4
+    assert handshakes["by_outcome"] == {"client_cannot": 12, "hybrid": 24, "hybrid_after_retry": 4, "refused": 4}
+    assert handshakes["by_group"] == {"X25519": 12, "X25519MLKEM768": 28}
+
+
+def test_who_would_break_under_require() -> None:
+    retained = Retained()
+    retained.keep(fed().snapshot())
+    assert status(scrape(retained=retained))["breaking_under_require"] == {
+        "connections": 15,
+        "error_at_most": 0,
+        "networks": [{"network": "192.0.2.0/24", "connections": 15, "error": 0}],
+        "user_agents": [
+            {"user_agent": "OldChat/1.4 (Windows NT 6.1)", "connections": 10, "error": 0},
+            {"user_agent": "curl/7.68.0", "connections": 5, "error": 0},
+        ],
+    }
+
+
+def test_upstreams_with_what_each_worker_sees() -> None:
+    found = scrape(worker(0, fed()), worker(1, fed(), [server(), server("http://10.0.0.2:8000", "up")]))
+    (chat,) = status(found)["upstreams"]
+    assert chat["name"] == "chat"
+    first, second = chat["servers"]
+    assert first == {
+        "server": "http://10.0.0.1:8000",
+        "states": {"up": 2},
+        "open": 6,
+        "idle": 2,
+        "dialling": 0,
+        "waiting": 0,
+        "requests": 100,
+        "websockets": 4,
+        "failures": 2,
+        "ejections": 0,
+        "wait_seconds": 0.5,
+    }
+    assert second["states"] == {"ejected": 1, "up": 1}
+
+
+def test_certificates_with_the_days_that_are_left() -> None:
+    left = {(one["identity"], one["algorithm"]): one["days_left"] for one in status(scrape())["certificates"]}
+    assert left == {("chat", "ecdsa-p256"): 60.5, ("chat", "mldsa-65"): 6.0, ("files", "ecdsa-p256"): -1.0}
+
+
+def test_a_proxy_that_has_just_begun() -> None:
+    starting = replace(worker(0, Counters()), snapshot={}, servers=())
+    begun = status(Scrape(NOW, NOW, "0.1.0", 1, [starting]))
+    assert begun["workers"][0]["loop_lag_p99_seconds"] is None
+    assert begun["workers"][0]["connections"] == {}
+    assert begun["handshakes"]["hybrid_share"] is None
+    assert begun["breaking_under_require"]["connections"] == 0
+    assert (begun["upstreams"], begun["listeners"], begun["failures"]) == ([], [], {})
+    idle = status(Scrape(NOW, NOW, "0.1.0", 1, [worker(0, Counters(), ())]))
+    assert idle["workers"][0]["loop_lag_p99_seconds"] is None

@@ -1,0 +1,74 @@
+"""Everything that is wrong with a configuration."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from config.problems import Problem
+from proxy import checking
+from proxy.tls.libssl import InterpreterUnsuitable
+from tests.configurations import MINIMAL_REST, Site, listener
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site.make(tmp_path_factory.mktemp("site"))
+
+
+def check(file: Path) -> tuple[Problem, ...]:
+    """What is wrong with a file, whoever runs the tests: root is told that it should not serve."""
+    return tuple(problem for problem in checking.check(file) if problem.key != "user")
+
+
+class TestCheck:
+    def test_usable_configuration_has_no_problems(self, site: Site) -> None:
+        assert check(site.write(site.minimal)) == ()
+
+    def test_warnings_are_told_once(self, site: Site) -> None:
+        text = listener("public", level="quantum-safe", pq="report") + site.identity + MINIMAL_REST
+        found = check(site.write(text))
+        assert sorted(problem.key for problem in found) == ["listener.public.level", "listener.public.pq"]
+        assert not any(problem.is_error for problem in found)
+
+    def test_structure_credentials_and_groups_are_judged_together(self, site: Site) -> None:
+        text = (
+            listener("public", groups=["X25519MLKEM786"], default="nobody", mistake=1)
+            + site.identity.replace(str(site.chat.key), "missing.key")
+            + MINIMAL_REST.replace('upstream = "chat"', 'upstream = "nowhere"')
+        )
+        assert sorted({problem.key for problem in check(site.write(text)) if problem.is_error}) == [
+            "identity.chat.key",
+            "listener.public.default",
+            "listener.public.groups",
+            "listener.public.mistake",
+            "route[0].upstream",
+        ]
+
+    @pytest.mark.parametrize(("name", "found"), [("missing.toml", "No such file"), ("", "Is a directory")])
+    def test_file_that_cannot_be_read_is_the_only_problem(self, site: Site, name: str, found: str) -> None:
+        (problem,) = check(site.directory / name)
+        assert found in problem.found
+
+    def test_file_that_is_no_toml_is_the_only_problem(self, site: Site) -> None:
+        (problem,) = check(site.write("[listener\n"))
+        assert "line 3" in problem.found  # of what was written before it
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without a user")
+    def test_root_is_told_to_name_a_user(self, site: Site) -> None:
+        (problem,) = checking.check(site.write(site.minimal))
+        assert (problem.key, problem.is_error) == ("user", False)
+
+    def test_user_that_is_missing_stands_beside_the_rest(self, site: Site) -> None:
+        text = 'user = "nobody-of-that-name"\n' + listener("public", groups=["nonsense"]) + site.identity + MINIMAL_REST
+        assert [problem.key for problem in checking.check(site.write(text))] == ["listener.public.groups", "user"]
+
+    def test_unsuitable_interpreter_is_not_a_problem_of_the_file(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unsuitable() -> None:
+            raise InterpreterUnsuitable("an old ssl", "another Python")
+
+        monkeypatch.setattr("proxy.tls.libssl.self_check", unsuitable)
+        with pytest.raises(InterpreterUnsuitable, match="an old ssl; another Python"):
+            check(site.write(site.minimal))

@@ -1,0 +1,38 @@
+"""Problems, for a terminal."""
+
+from io import StringIO
+
+from rich.console import Console
+
+from config.problems import Problem, Severity
+from proxy.problem_table import print_problems
+
+
+def printed(*problems: Problem) -> list[str]:
+    output = StringIO()
+    print_problems(problems, Console(file=output, width=200))
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+def test_each_with_file_key_found_and_allowed() -> None:
+    problems = [
+        Problem("a.toml", "listener.public.pq", '"on"', "off, prefer"),
+        Problem("b.pem", "", "a certificate that ends soon", "a newer one", Severity.WARNING),
+    ]
+    assert printed(*problems) == [
+        "error  listener.public.pq",
+        "  in       a.toml",
+        '  found    "on"',
+        "  allowed  off, prefer",
+        "warning  b.pem",
+        "  in      b.pem",
+        "  found   a certificate that ends soon",
+        "  better  a newer one",
+    ]
+
+
+def test_text_of_a_file_is_no_markup() -> None:
+    assert printed(Problem("a", "k", "[red]x[/red]", "[[route]]"))[2:] == [
+        "  found    [red]x[/red]",
+        "  allowed  [[route]]",
+    ]

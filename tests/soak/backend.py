@@ -1,0 +1,48 @@
+"""What stands behind the proxy in the long proofs: answers requests and echoes WebSocket messages, in a process of its own.
+
+`python -m tests.soak.backend` prints its port, on which it listens at two addresses: one server can drain while the other serves. Every answer repeats the path that was asked for, so that a mixed-up one is seen.
+"""
+
+from aiohttp import WSMsgType, web
+
+
+async def _echo(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse(compress=False)
+    await socket.prepare(request)
+    async for message in socket:
+        if message.type is WSMsgType.TEXT:
+            await socket.send_str(message.data)
+    return socket
+
+
+async def _answer(request: web.Request) -> web.StreamResponse:
+    if request.headers.get("Upgrade") == "websocket":
+        return await _echo(request)
+    body = await request.read()
+    return web.Response(text=f"{request.path} {len(body)} {'.' * 500}")
+
+
+async def _started() -> web.Application:
+    application = web.Application(client_max_size=1 << 30)
+    application.router.add_route("*", "/{path:.*}", _answer)
+    return application
+
+
+def main() -> None:
+    """Serve until a signal ends it."""
+    import asyncio
+
+    async def run() -> None:
+        runner = web.AppRunner(await _started(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        await web.TCPSite(runner, "127.0.0.2", port).start()
+        print(f"backend: ready on {port}", flush=True)  # noqa: T201 - how its starter learns the port
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+if __name__ == "__main__":
+    main()
