@@ -10,10 +10,12 @@ from rich.console import Console
 
 from config.problems import ConfigError
 from config.schema import LogFormat
+from proxy import audit_command
 from proxy.admin import commands
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
 from proxy.admin.reload_command import reload_command
+from proxy.hsm import commands as hsm_commands
 from proxy.problem_table import print_problems
 from proxy.systemd import InheritedSocketUnusable
 from proxy.tls.libssl import InterpreterUnsuitable
@@ -104,3 +106,5 @@ def check(
 
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
 commands.register(app)
+app.add_typer(audit_command.app)
+app.add_typer(hsm_commands.app)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from proxy.limits.reasons import request_reason
 from proxy.observe.breaking import BreakingClients
 from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
+from proxy.observe.tokens import TokenCounters
 
 if TYPE_CHECKING:
     from proxy.observe.access_log import RequestRecord
@@ -97,6 +98,7 @@ class Counters:
         self._listeners: dict[str, ListenerCounters] = {}
         self._routes: dict[str | None, RouteCounters] = {}
         self._signing: dict[str, Histogram] = {}
+        self._tokens: dict[str, TokenCounters] = {}
         self.breaking = BreakingClients()
         """Clients that the policy `require` would refuse."""
         self.loop_lag = Histogram(LAG_SECONDS)
@@ -117,6 +119,13 @@ class Counters:
         found = self._routes.get(label)
         if found is None:
             found = self._routes[label] = RouteCounters()
+        return found
+
+    def token(self, name: str) -> TokenCounters:
+        """The counters of a configured token."""
+        found = self._tokens.get(name)
+        if found is None:
+            found = self._tokens[name] = TokenCounters()
         return found
 
     def established(self, listener: str, result: "Established", seconds: float) -> None:
@@ -169,6 +178,9 @@ class Counters:
         return {
             **self._connections(),
             **self._requests(),
+            "tokens": [one.row(name) for name, one in self._tokens.items()],
+            "token_signing_seconds": [one.signing_seconds.row(token=name) for name, one in self._tokens.items()],
+            "token_wait_seconds": [one.wait_seconds.row(token=name) for name, one in self._tokens.items()],
             "loop_lag": [self.loop_lag.row()],
             "log": [{"dropped": dropped, "errors": errors}],
             "swaps": [{"count": self.swaps}],

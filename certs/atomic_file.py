@@ -1,0 +1,34 @@
+"""Replace a file as a whole: whoever reads it, at whatever moment the machine stops, finds the old content or the new one.
+
+In this order: a new file beside it, its content synced, renamed over the old one (POSIX `rename` is atomic), the directory synced, as
+the rename itself is only in memory until then.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file with mode 0600, which replaces the one of that name; raises `OSError`, and then the old one is as it was."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Have the names in a directory on disk; raises `OSError`."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

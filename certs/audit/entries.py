@@ -1,0 +1,120 @@
+"""What is written to an audit log: operations on keys one by one, handshakes as totals."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from certs.audit.line import Facts, Kind
+from config.problems import is_key_material
+
+_LONGEST_TEXT: Final = 500
+_NOT_SHOWN: Final = "(looks like key material: not shown)"
+
+
+class Action(StrEnum):
+    """What was done with a key."""
+
+    GENERATE = "generate"
+    IMPORT = "import"
+    ACTIVATE = "activate"
+    RETIRE = "retire"
+    DESTROY = "destroy"
+    SIGN = "sign"
+    """Other than in a handshake: a certificate request, a certificate, a probe."""
+    SEAL = "seal"
+    OPEN = "open"
+    DERIVE = "derive"
+    ROTATE = "rotate"
+    SPLIT = "split"
+    RECOVER = "recover"
+    LOGIN = "login"
+    TEST = "test"
+
+
+class Outcome(StrEnum):
+    """What came of it."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    """By us: it was not tried."""
+    FAILED = "failed"
+    """By the token, the file or the network: it was tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOperation:
+    """One operation on one key.
+
+    `actor` says who: `parent`, `worker 2`, `cli root`. `key` is the id of the key or its place (`pkcs11:token=plexi;object=chat`), never
+    a secret. `detail` is for a person.
+    """
+
+    actor: str
+    action: Action
+    key: str
+    outcome: Outcome
+    detail: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """An operation."""
+        return Kind.OPERATION
+
+    @property
+    def facts(self) -> Facts:
+        """What the line says."""
+        facts = {
+            "actor": _safe(self.actor),
+            "action": self.action.value,
+            "key": _safe(self.key),
+            "outcome": self.outcome.value,
+        }
+        return {**facts, "detail": _safe(self.detail)} if self.detail else facts
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeTotal:
+    """Handshakes of one key in a worker (`actor`) since the line before about both: how many signatures were `done` and `failed`."""
+
+    actor: str
+    key: str
+    done: int
+    failed: int
+
+    @property
+    def kind(self) -> Kind:
+        """Handshakes."""
+        return Kind.HANDSHAKES
+
+    @property
+    def facts(self) -> Facts:
+        """What the line says."""
+        return {"actor": _safe(self.actor), "key": _safe(self.key), "done": self.done, "failed": self.failed}
+
+
+Entry = KeyOperation | HandshakeTotal
+"""What can be recorded."""
+
+
+class HandshakeTotals:
+    """Counts the signatures of handshakes until their totals are recorded: one line a key and period, however many handshakes."""
+
+    def __init__(self, actor: str) -> None:
+        self._actor = actor
+        self._counts: dict[str, list[int]] = {}
+
+    def count(self, key: str, outcome: Outcome, signatures: int = 1) -> None:
+        """Count signatures with a key."""
+        self._counts.setdefault(key, [0, 0])[outcome is not Outcome.DONE] += signatures
+
+    def take(self) -> tuple[HandshakeTotal, ...]:
+        """The totals since the last call, one for each key that was used, in the order of the keys."""
+        counts, self._counts = self._counts, {}
+        return tuple(HandshakeTotal(self._actor, key, done, failed) for key, (done, failed) in sorted(counts.items()))
+
+
+def _safe(text: str) -> str:
+    """A text that cannot make a line too long, nor, by a mistake of a caller, carry a key in PEM or base64."""
+    if is_key_material(text):
+        return _NOT_SHOWN
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."

@@ -1,0 +1,55 @@
+"""Where checkpoints go besides the log: out of reach of whoever can write the log.
+
+On a machine with systemd, what is sent to /dev/log is in the journal, with the identity of the sender added by the kernel; where
+the journal is forwarded or sealed (`journalctl --setup-keys`), no one on this machine can take it back.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Final, Protocol, TextIO
+
+SYSLOG: Final = Path("/dev/log")
+"""The socket of syslog, which systemd-journald listens on (RFC 3164 as spoken locally)."""
+
+_PRIORITY: Final = 10 * 8 + 5  # facility authpriv, severity notice (RFC 5424 6.2.1)
+
+
+class Journal(Protocol):
+    """Takes a line of text to keep."""
+
+    def send(self, text: str) -> None:
+        """Keep one line; never raises and never waits for long, as the log goes on without it."""
+
+
+class StreamJournal:
+    """Writes to standard error, which a service manager or a container runtime keeps."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    def send(self, text: str) -> None:
+        """Write one line."""
+        try:
+            print(text, file=self._stream or sys.stderr, flush=True)
+        except (OSError, ValueError):  # ValueError: closed
+            return
+
+
+class SyslogJournal:
+    """Sends to the socket of syslog, and to `fallback` what the socket does not take."""
+
+    def __init__(self, path: Path = SYSLOG, fallback: Journal | None = None) -> None:
+        self._path = path
+        self._fallback = fallback or StreamJournal()
+
+    def send(self, text: str) -> None:
+        """Send one datagram."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+                # a full queue of the daemon must not stop whoever works with a key
+                sender.settimeout(0)
+                sender.sendto(f"<{_PRIORITY}>plexigate[{os.getpid()}]: {text}".encode(), str(self._path))
+        except OSError:
+            self._fallback.send(text)

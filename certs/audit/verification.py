@@ -1,0 +1,209 @@
+"""Whether an audit log is what was written: every line there, unchanged, once and in order, as far as somebody signed for it.
+
+Theory of operation. The files come in the order of their first lines. Each line is judged by itself (its hash) and by its place (its
+number, and the hash of the line before). What a finding says is the most likely cause; that there is one is certain. After a finding
+the chain goes on from what the line says of itself, so one change gives one finding and not one for every line behind it.
+
+Hashes can be computed anew by whoever can write the file. So what is intact is also *proven* only up to the last line that a
+checkpoint covers: one in the log that is signed by the public key given, or one from outside (`known`), which was out of reach.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from certs.audit.chain import names_torn
+from certs.audit.checkpoint import Checkpoint, NotACheckpoint
+from certs.audit.line import NO_HASH, Kind, Line, NotALine
+from certs.audit.sequence import Gap, Order, Sequence
+from certs.audit.signing import fingerprint
+from certs.audit.verdict import Fault, Finding, Place, Remark, Verdict
+from certs.keys.signing_key import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of a log: its name for people, and its lines with their newlines, read as they are needed."""
+
+    name: str
+    lines: Iterable[bytes]
+
+
+def verify(sources: Iterable[Source], public_key: PublicKey | None = None, known: Iterable[Checkpoint] = ()) -> Verdict:
+    """Judge the files of one log, in the order of their lines.
+
+    A checkpoint in the log counts if `public_key` signed it; `known` are checkpoints from outside, which count unless they have a
+    signature that is not of that key. `sources` are read once.
+    """
+    examination = _Examination(public_key)
+    for source in sources:
+        examination.read(source)
+    return examination.verdict(known)
+
+
+class _Examination:
+    """The state between two lines."""
+
+    def __init__(self, key: PublicKey | None) -> None:
+        self._key = key
+        self._key_name = "" if key is None else fingerprint(key)
+        self._log = ""
+        self._sequence = Sequence()
+        self._proven = 0
+        self._place = Place("", 0)
+        self._torn = bytearray()
+        self._torn_at: Place | None = None
+        self._torn_reason = ""
+        self._findings: list[Finding] = []
+        self._remarks: list[Remark] = []
+        self._uncounted: dict[str, list[Place]] = {}
+
+    def read(self, source: Source) -> None:
+        for number, raw in enumerate(source.lines, 1):
+            self._place = Place(source.name, number)
+            try:
+                line = Line.parse(raw.removesuffix(b"\n"))
+            except NotALine as error:
+                self._keep_torn(raw, error)
+                continue
+            self._judge(line)
+        self._end_file()
+
+    def verdict(self, known: Iterable[Checkpoint]) -> Verdict:
+        for index, checkpoint in enumerate(known, 1):
+            self._judge_known(checkpoint, Place("known checkpoints", index))
+        self._findings += map(_removed, self._sequence.gaps)
+        for what, places in self._uncounted.items():
+            count = f"{len(places)} checkpoints, the first here, are" if len(places) > 1 else "a checkpoint is"
+            self._remarks.append(Remark(places[0], f"{count} {what}"))
+        first, last = self._sequence.first, self._sequence.last
+        return Verdict(self._log, first, last, self._proven, tuple(self._findings), tuple(self._remarks))
+
+    # -- what is no line
+
+    def _keep_torn(self, raw: bytes, error: NotALine) -> None:
+        if self._torn_at is None:
+            self._torn_at, self._torn_reason = self._place, str(error)
+        self._torn += raw
+
+    def _explain_torn(self, line: Line) -> None:
+        place, torn = self._torn_at, bytes(self._torn)
+        self._torn_at, self._torn = None, bytearray()
+        if place is None:
+            if "sha256" in line.facts:
+                self._find(Fault.REMOVED, "it names the rest of a torn line before it, which is not there")
+        elif names_torn(line, torn):
+            self._remarks.append(Remark(place, f"{len(torn)} bytes of a line that a crash has torn, kept as evidence"))
+        else:
+            self._find(Fault.UNREADABLE, f"a line {self._torn_reason}", place)
+
+    def _end_file(self) -> None:
+        if self._torn_at is None:
+            return
+        if b"\n" in self._torn:
+            self._find(Fault.UNREADABLE, f"a line {self._torn_reason}", self._torn_at)
+        else:
+            meaning = "the file ends with a part of a line: a crash tore it, or somebody cut the file there"
+            self._remarks.append(Remark(self._torn_at, meaning))
+        self._torn_at, self._torn = None, bytearray()
+
+    # -- lines
+
+    def _judge(self, line: Line) -> None:
+        self._explain_torn(line)
+        if not line.is_intact:
+            self._find(Fault.CHANGED, "the line does not have the hash that it had when it was written")
+        if not self._sequence.last:
+            self._begin(line)
+        elif line.kind is Kind.GENESIS:
+            self._find(Fault.BEGUN_ANEW, "another log begins here; the one before is judged up to the line before")
+            self._sequence, self._proven = Sequence(), 0
+            self._begin(line)
+        else:
+            self._follow(line)
+        if line.kind is Kind.CHECKPOINT:
+            self._judge_checkpoint(line)
+
+    def _begin(self, line: Line) -> None:
+        self._sequence.take(line, self._place)
+        if line.kind not in (Kind.GENESIS, Kind.CONTINUED):
+            self._find(
+                Fault.REMOVED, f"the lines before it (1 to {line.seq - 1}) are missing: no file begins like this"
+            )
+            return
+        self._log = str(line.facts.get("log", ""))
+        if line.kind is Kind.CONTINUED:
+            self._remarks.append(Remark(self._place, f"lines 1 to {line.seq - 1} are in files that were not given"))
+        elif (line.seq, line.prev) != (1, NO_HASH):
+            self._find(Fault.UNLINKED, "the first line of a log has the number 1 and follows nothing")
+
+    def _follow(self, line: Line) -> None:
+        last_hash = self._sequence.last_hash
+        order = self._sequence.take(line, self._place)
+        if order is Order.LATE:
+            self._find(Fault.REORDERED, f"line {line.seq} stands after later ones")
+        elif order is Order.AGAIN:
+            self._find(Fault.DUPLICATED, f"line {line.seq} was there before")
+        elif order is Order.NEXT and line.prev != last_hash:
+            self._find(Fault.UNLINKED, f"it does not follow line {line.seq - 1} before it, which was replaced")
+        if line.kind is Kind.CONTINUED and line.facts.get("log") != self._log:
+            self._find(Fault.UNLINKED, "it continues another log")
+
+    # -- checkpoints
+
+    def _judge_checkpoint(self, line: Line) -> None:
+        try:
+            checkpoint = Checkpoint.from_facts(line.facts)
+        except NotACheckpoint:
+            self._find(Fault.WRONG_CHECKPOINT, "a checkpoint without what makes one")
+            return
+        if checkpoint.log != self._log or checkpoint.count >= line.seq:
+            self._find(Fault.WRONG_CHECKPOINT, "a checkpoint of another log, or of lines that come after it")
+            return
+        if not self._is_there(checkpoint, str(self._place)):
+            return
+        if self._key is None:
+            self._uncounted.setdefault("not checked: no public key was given", []).append(self._place)
+        elif not checkpoint.signature:
+            self._uncounted.setdefault(f"not signed ({checkpoint.reason})", []).append(self._place)
+        elif checkpoint.key != self._key_name:
+            what = f"signed by another key ({checkpoint.key[:16]}...)"
+            self._uncounted.setdefault(what, []).append(self._place)
+        elif not checkpoint.is_signed_by(self._key):
+            self._find(Fault.WRONG_SIGNATURE, "the signature of the checkpoint is not of this key and these lines")
+        else:
+            self._proven = max(self._proven, checkpoint.count)
+
+    def _judge_known(self, checkpoint: Checkpoint, place: Place) -> None:
+        if checkpoint.log != self._log:
+            return
+        if self._key is not None and checkpoint.signature and not checkpoint.is_signed_by(self._key):
+            meaning = (
+                f"the known checkpoint of {checkpoint.time} for {checkpoint.count} lines is not signed by this key"
+            )
+            self._find(Fault.WRONG_SIGNATURE, meaning, place)
+        elif checkpoint.count > self._sequence.last:
+            missing = checkpoint.count - self._sequence.last
+            meaning = f"the log ends here with line {self._sequence.last}; at {checkpoint.time} it had {missing} more"
+            self._find(Fault.CUT, meaning)
+        elif self._is_there(checkpoint, f"the known one of {checkpoint.time}"):
+            self._proven = max(self._proven, checkpoint.count)
+
+    def _is_there(self, checkpoint: Checkpoint, name: str) -> bool:
+        """Whether the line that a checkpoint names is as it says; also a line that was not given or is missing is not."""
+        found = self._sequence.find(checkpoint.count)
+        if found is None:
+            return False
+        place, line_hash = found
+        if line_hash != checkpoint.head:
+            meaning = f"line {checkpoint.count} is not what the checkpoint ({name}) knows: it or lines before it were rewritten"
+            self._find(Fault.REWRITTEN, meaning, place)
+            return False
+        return True
+
+    def _find(self, fault: Fault, meaning: str, place: Place | None = None) -> None:
+        self._findings.append(Finding(place or self._place, fault, meaning))
+
+
+def _removed(gap: Gap) -> Finding:
+    which = f"line {gap.first} is" if gap.first == gap.last else f"lines {gap.first} to {gap.last} are"
+    return Finding(gap.place, Fault.REMOVED, f"{which} missing before it")

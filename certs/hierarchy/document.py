@@ -1,0 +1,91 @@
+"""The hierarchy with its secrets as JSON, which is what the store seals."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Self
+
+from certs.hierarchy.hierarchy import Hierarchy
+from certs.hierarchy.key import KeyState, ManagedKey, Origin
+
+_VERSION: Final = 1
+
+
+class DocumentUnreadable(Exception):
+    """A document that is no hierarchy of a version that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A hierarchy, the random secrets of its domains, and its wrapped secrets, by the id of their keys."""
+
+    hierarchy: Hierarchy = field(default_factory=Hierarchy)
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def encode(self) -> bytes:
+        """The document as bytes."""
+        return json.dumps(
+            {
+                "version": _VERSION,
+                "keys": [_as_json(key) for key in self.hierarchy.keys.values()],
+                "secrets": {key_id: base64.b64encode(secret).decode() for key_id, secret in self.secrets.items()},
+            }
+        ).encode()
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Read a document; raises `DocumentUnreadable`, which shows nothing of it."""
+        try:
+            document = json.loads(content)
+            if document["version"] != _VERSION:
+                raise DocumentUnreadable(f"it is of version {document['version']!r:.20}")
+            keys = [_from_json(entry) for entry in document["keys"]]
+            secrets = {key_id: base64.b64decode(text, validate=True) for key_id, text in document["secrets"].items()}
+        except (KeyError, TypeError, AttributeError, ValueError, binascii.Error):
+            raise DocumentUnreadable("it is no key hierarchy") from None
+        return cls(Hierarchy({key.id: key for key in keys}), secrets)
+
+
+def _as_json(key: ManagedKey) -> dict[str, Any]:
+    return {
+        "domain": key.domain,
+        "purpose": key.purpose,
+        "version": key.version,
+        "origin": key.origin.value,
+        "parent": key.parent,
+        "quota": key.quota,
+        "uses": key.uses,
+        "state": key.state.value,
+        "created": key.created.isoformat(),
+        "activated": _shown(key.activated),
+        "retired": _shown(key.retired),
+        "destroyed": _shown(key.destroyed),
+    }
+
+
+def _from_json(entry: Mapping[str, Any]) -> ManagedKey:
+    return ManagedKey(
+        domain=str(entry["domain"]),
+        purpose=str(entry["purpose"]),
+        version=int(entry["version"]),
+        origin=Origin(entry["origin"]),
+        parent=str(entry["parent"]),
+        created=datetime.fromisoformat(entry["created"]),
+        quota=None if entry["quota"] is None else int(entry["quota"]),
+        uses=int(entry["uses"]),
+        state=KeyState(entry["state"]),
+        activated=_date(entry["activated"]),
+        retired=_date(entry["retired"]),
+        destroyed=_date(entry["destroyed"]),
+    )
+
+
+def _shown(date: datetime | None) -> str | None:
+    return None if date is None else date.isoformat()
+
+
+def _date(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

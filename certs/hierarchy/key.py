@@ -1,0 +1,137 @@
+"""One key of the hierarchy and its life: created, activated, retired, destroyed; never back.
+
+A created key is known everywhere before it is used. The active one protects what is new. A retired one still opens what it protected.
+Of a destroyed one only this record is left. (NIST SP 800-57 part 1, 7.2, without the states of a compromise: such a key is retired at
+once, and destroyed when nothing needs it.)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+
+class KeyState(StrEnum):
+    """Where in its life a key is."""
+
+    CREATED = "created"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    DESTROYED = "destroyed"
+
+
+class Step(StrEnum):
+    """What moves a key to the next state."""
+
+    ACTIVATE = "activate"
+    RETIRE = "retire"
+    DESTROY = "destroy"
+
+
+_TRANSITIONS: Final[Mapping[tuple[KeyState, Step], KeyState]] = {
+    (KeyState.CREATED, Step.ACTIVATE): KeyState.ACTIVE,
+    (KeyState.CREATED, Step.DESTROY): KeyState.DESTROYED,
+    (KeyState.ACTIVE, Step.RETIRE): KeyState.RETIRED,
+    (KeyState.RETIRED, Step.DESTROY): KeyState.DESTROYED,
+}
+"""Everything that can happen to a key. An active key is retired before it is destroyed: what it protected has to be looked after first."""
+
+
+class Origin(StrEnum):
+    """Where the secret of a key comes from."""
+
+    RANDOM = "random"
+    """A domain: made at random, kept sealed."""
+    DERIVED = "derived"
+    """Computed from the key of its domain, kept nowhere."""
+    WRAPPED = "wrapped"
+    """Given from outside, kept encrypted under the key of its domain."""
+
+
+class IllegalStep(Exception):
+    """A key is in no state for a step."""
+
+    def __init__(self, key_id: str, state: KeyState, step: Step) -> None:
+        super().__init__(key_id, state, step)
+        self.key_id = key_id
+        self.state = state
+        self.step = step
+
+    def __str__(self) -> str:
+        return f"key {self.key_id} is {self.state.value}: it cannot be taken to {self.step.value}"
+
+
+class QuotaExhausted(Exception):
+    """A key may protect no more, or is not active; `left` uses remain."""
+
+    def __init__(self, key_id: str, asked: int, left: int) -> None:
+        super().__init__(key_id, asked, left)
+        self.key_id = key_id
+        self.asked = asked
+        self.left = left
+
+    def __str__(self) -> str:
+        return f"key {self.key_id} was to be used {self.asked} times; {self.left} are left: rotate its domain"
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedKey:
+    """A key without its secret.
+
+    `purpose` is empty for the key of a domain; `parent` is then empty as well, else the id of the domain's key that it comes from.
+    `uses` counts what it has protected, against `quota` (None: without bound).
+    """
+
+    domain: str
+    purpose: str
+    version: int
+    origin: Origin
+    parent: str
+    created: datetime
+    quota: int | None = None
+    uses: int = 0
+    state: KeyState = KeyState.CREATED
+    activated: datetime | None = None
+    retired: datetime | None = None
+    destroyed: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """Domain, purpose and version: `chat/tickets:3`, or `chat:2` for the key of the domain."""
+        return f"{self.domain}/{self.purpose}:{self.version}" if self.purpose else f"{self.domain}:{self.version}"
+
+    @property
+    def protects(self) -> bool:
+        """Whether it may be used for what is new."""
+        return self.state is KeyState.ACTIVE
+
+    @property
+    def opens(self) -> bool:
+        """Whether it may be used for what it has protected before."""
+        return self.state in (KeyState.ACTIVE, KeyState.RETIRED)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether its quota is used up."""
+        return self.quota is not None and self.uses >= self.quota
+
+    def taken(self, step: Step, now: datetime) -> "ManagedKey":
+        """The key after a step; raises `IllegalStep`. A clock that was set back does not turn the order of its dates."""
+        state = _TRANSITIONS.get((self.state, step))
+        if state is None:
+            raise IllegalStep(self.id, self.state, step)
+        dates = (self.created, self.activated, self.retired, now)
+        at = max(date for date in dates if date is not None)
+        if step is Step.ACTIVATE:
+            return replace(self, state=state, activated=at)
+        if step is Step.RETIRE:
+            return replace(self, state=state, retired=at)
+        return replace(self, state=state, destroyed=at)
+
+    def used(self, times: int) -> "ManagedKey":
+        """The key after it has protected something `times` times; raises `QuotaExhausted`."""
+        left = 0 if not self.protects else times if self.quota is None else self.quota - self.uses
+        if times > left:
+            raise QuotaExhausted(self.id, times, left)
+        return replace(self, uses=self.uses + times)

@@ -1,0 +1,95 @@
+"""How to reach a token: its module, which token of the module, and the file with its PIN."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from certs.hsm.errors import PinFileUnusable
+from certs.hsm.secret import Secret
+
+# A PIN is at most 255 bytes in every token known (CK_TOKEN_INFO.ulMaxPinLen); more is another file.
+_LONGEST_PIN: Final = 255
+_ALLOWED_MODE: Final = "a file that its owner alone can read (chmod 600), or a systemd credential"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChoice:
+    """Which token of a module. Every field that is set must agree; ValueError when none is."""
+
+    label: str | None = None
+    serial: str | None = None
+    slot: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a choice of every token: a PIN would be tried on whichever comes first."""
+        if self.label is None and self.serial is None and self.slot is None:
+            raise ValueError("a token needs a label, a serial or a slot")
+
+    def __str__(self) -> str:
+        named = {"label": self.label, "serial": self.serial, "slot": self.slot}
+        return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccess:
+    """What a login needs. `pin` is not shown by anything that shows this value."""
+
+    module: Path
+    token: TokenChoice
+    pin: Secret
+    latch_directory: Path
+    """Where refused PINs are remembered (`pin_latch`): the same for every process of this machine."""
+    may_use_final_try: bool = False
+    """Whether to log in although one more wrong PIN locks the token; an operator's to say."""
+
+
+def default_latch_directory() -> Path:
+    """Where refused PINs are remembered: systemd's StateDirectory, else /var/lib/plexigate for root, else XDG_STATE_HOME."""
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given, "pin-latch")
+    if os.geteuid() == 0:
+        return Path("/var/lib/plexigate/pin-latch")
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return Path(state, "plexigate/pin-latch")
+
+
+def read_pin(path: Path) -> Secret:
+    """The PIN in a file: its content without the line end after it.
+
+    Raises PinFileUnusable: unreadable, no file, readable by others, empty, too long, or more than one line.
+    """
+    try:
+        # O_NONBLOCK: a FIFO in its place would hold us for ever
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise PinFileUnusable(str(path), (error.strerror or "an error").lower(), "a file with the PIN") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PinFileUnusable(str(path), "something that is no regular file", "a file with the PIN")
+        mode = stat.S_IMODE(status.st_mode)
+        if mode & 0o077:
+            raise PinFileUnusable(str(path), f"mode {mode:04o}", _ALLOWED_MODE)
+        line = os.read(descriptor, _LONGEST_PIN + 3).removesuffix(b"\n").removesuffix(b"\r")
+    finally:
+        os.close(descriptor)
+    fault = _fault_of(line)
+    if fault is not None:
+        raise PinFileUnusable(str(path), fault, f"one line with the PIN, 1 to {_LONGEST_PIN} bytes of printable UTF-8")
+    return Secret(line.decode())
+
+
+def _fault_of(line: bytes) -> str | None:
+    """What is wrong with the content. Apart from where the error is raised: a UnicodeDecodeError would be its context, with the PIN."""
+    if not line:
+        return "nothing in it"
+    if len(line) > _LONGEST_PIN:
+        return f"more than {_LONGEST_PIN} bytes"
+    try:
+        pin = line.decode()
+    except UnicodeDecodeError:
+        return "bytes that are no UTF-8"
+    return None if pin.isprintable() else "more than one line, or control characters"

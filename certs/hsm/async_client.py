@@ -1,0 +1,112 @@
+"""Calls to a PKCS#11 module from an event loop, which goes on meanwhile: the parent."""
+
+import asyncio
+import itertools
+from typing import Self
+
+from certs.hsm import calls, frames
+from certs.hsm.access import TokenAccess
+from certs.hsm.calls import Answer, Call
+from certs.hsm.errors import DeadlinePassed, HsmError, TokenProcessLost
+from certs.hsm.spawning import Spawned, request, result
+
+
+class AsyncTokenProcess:
+    """A process with one module, for tasks: one call at a time, in the order in which they were made.
+
+    Once a deadline has passed, a call was cancelled or the process is gone, every call raises TokenProcessLost. An asynchronous
+    context manager, as `client.TokenProcess`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the process. Raises OSError when the system has no room for another one."""
+        self._loop = loop
+        self._spawned = Spawned()
+        self._spawned.socket.settimeout(0)
+        self._numbers = itertools.count(1)
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    async def logged_in(cls, loop: asyncio.AbstractEventLoop, access: TokenAccess) -> Self:
+        """Start one, load the module and log in to the token. Raises an HsmError."""
+        process = cls(loop)
+        try:
+            await process.perform(calls.load(access.module))
+            await process.perform(calls.log_in(access))
+        except BaseException:
+            process.kill()
+            raise
+        return process
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._spawned.pid
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether calls can be made."""
+        return self._spawned.is_usable
+
+    async def perform(self, call: Call[Answer]) -> Answer:
+        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error that the call names.
+
+        The time begins when the calls before it are done, each of which has a deadline of its own.
+        """
+        async with self._turn:
+            if not self._spawned.is_usable:
+                raise TokenProcessLost(call.operation, "it was ended before")
+            number = next(self._numbers)
+            try:
+                async with asyncio.timeout(call.seconds):
+                    payload = await self._exchange(request(number, call))
+            except TimeoutError:
+                self._spawned.end()
+                raise DeadlinePassed(call.operation, call.seconds) from None
+            except (OSError, EOFError, frames.Garbled):
+                raise self._spawned.lost(call) from None
+            except BaseException:
+                self._spawned.end()  # cancelled: an answer that nobody took would be the next one's
+                raise
+        try:
+            return result(number, call, payload)
+        except frames.Garbled:
+            raise self._spawned.lost(call) from None
+
+    async def close(self) -> None:
+        """Log out and end the process; kill it when it does not."""
+        if self._spawned.is_usable:
+            try:
+                await self.perform(calls.bye())
+            except HsmError:
+                pass  # killed below, which is an end too
+            finally:
+                self.kill()
+
+    def kill(self) -> None:
+        """End it at once; whoever waits for an answer gets TokenProcessLost."""
+        if self._turn.locked():
+            self._spawned.kill()  # not closed under the loop's reader: whoever is in the call sees the end and closes
+        else:
+            self._spawned.end()
+
+    async def __aenter__(self) -> Self:
+        """Itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.close()
+
+    async def _exchange(self, frame: bytes) -> bytes:
+        await self._loop.sock_sendall(self._spawned.socket, frame)
+        return await self._exactly(frames.length_of(await self._exactly(frames.HEADER.size)))
+
+    async def _exactly(self, count: int) -> bytes:
+        received = bytearray()
+        while len(received) < count:
+            part = await self._loop.sock_recv(self._spawned.socket, count - len(received))
+            if not part:
+                raise EOFError
+            received += part
+        return bytes(received)

@@ -1,0 +1,57 @@
+"""What goes over the pipe to a token's process: a length and a JSON value in which bytes may stand."""
+
+import json
+import struct
+from base64 import b64decode, b64encode
+from typing import Any, Final
+
+HEADER: Final = struct.Struct("!I")
+LARGEST_FRAME: Final = 16 * 1_048_576
+"""Bytes of a frame. The largest values are what is sealed (keyrings, some 100 KiB) and the list of the keys of a token."""
+
+_BYTES: Final = "$bytes"
+
+
+class Garbled(Exception):
+    """Not a frame of ours: a module has written into the pipe, or the process is another program."""
+
+    def __str__(self) -> str:
+        """One clause."""
+        return "what came over the pipe is no frame"
+
+
+def pack(value: Any) -> bytes:
+    """A frame. Raises ValueError for a value that is too large."""
+    payload = json.dumps(value, default=_bytes_as_text, separators=(",", ":")).encode()
+    if len(payload) > LARGEST_FRAME:
+        raise ValueError(f"{len(payload)} bytes for a token at once; allowed: {LARGEST_FRAME}")
+    return HEADER.pack(len(payload)) + payload
+
+
+def length_of(header: bytes) -> int:
+    """How many bytes follow these `HEADER.size` bytes. Raises Garbled."""
+    (length,) = HEADER.unpack(header)
+    if length > LARGEST_FRAME:
+        raise Garbled
+    return int(length)
+
+
+def unpack(payload: bytes) -> dict[str, Any]:
+    """The value of a frame. Raises Garbled."""
+    try:
+        value = json.loads(payload, object_hook=_text_as_bytes)
+    except (ValueError, TypeError):
+        raise Garbled from None
+    if not isinstance(value, dict):
+        raise Garbled
+    return value
+
+
+def _bytes_as_text(value: object) -> dict[str, str]:
+    if not isinstance(value, bytes):
+        raise TypeError(f"{type(value).__name__} in a frame")
+    return {_BYTES: b64encode(value).decode()}
+
+
+def _text_as_bytes(document: dict[str, Any]) -> Any:
+    return b64decode(document[_BYTES], validate=True) if document.keys() == {_BYTES} else document

@@ -1,0 +1,179 @@
+"""The latch that keeps a wrong PIN from being tried again: on disk, one file a token, for every process of the machine.
+
+A token locks itself after a few wrong PINs, and a process that is started again after each crash would give them. So whoever gets
+CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_PIN_EXPIRED or their kin writes down which token that was and how to tell that PIN from
+another; the next one reads it before it logs in. Released by another PIN that works, or by an operator.
+
+The content of the PIN file counts, not its time: systemd makes the files of credentials anew at each start, and that is the very
+crash loop. No PIN can be found from what is written: it keeps 8 bits of a salted scrypt, which leaves 390,000 candidates of an
+8-digit PIN. They are taken of a PIN that was refused; in one case of 256 a new PIN looks like the old one, and needs `unlatch`.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from certs.hsm.errors import LatchUnusable
+from certs.hsm.secret import Secret
+
+# scrypt: 16 MiB and some 50 ms a guess.
+_COST: Final = 2**14
+_BLOCK: Final = 8
+_SALT_BYTES: Final = 16
+_CHECK_BYTES: Final = 1
+_PREFIX: Final = "CKR_PIN_"
+
+
+def is_about_pin(ckr: str) -> bool:
+    """Whether a return value says that this PIN is not to be tried again."""
+    return ckr.startswith(_PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is written about a refused PIN."""
+
+    label: str
+    serial: str
+    ckr: str
+    at: str
+    """When, in UTC."""
+    salt: bytes
+    check: bytes
+
+    def is_about(self, pin: Secret) -> bool:
+        """Whether this PIN is the refused one, as far as 8 bits tell."""
+        return hmac.compare_digest(_check(self.salt, pin), self.check)
+
+
+class PinLatch:
+    """The latch of one token. Raises LatchUnusable wherever its directory or file cannot be used."""
+
+    def __init__(self, directory: Path, label: str, serial: str) -> None:
+        """For the token with this serial; one without serial is known by its label."""
+        self._directory = directory
+        self._label = label
+        self._serial = serial
+        stem = hashlib.sha256((serial or f"label:{label}").encode()).hexdigest()[:24]
+        self.path = directory / f"{stem}.json"
+        self._lock_path = directory / f"{stem}.lock"
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Only one process of the machine is in here: several that start at once would each try the wrong PIN.
+
+        Waits for the others, so it belongs where a deadline ends the process.
+        """
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unusable(self._lock_path, error) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read(self) -> Refusal | None:
+        """What was refused last; None when nothing was. A damaged file counts as a refusal of every PIN: it raises LatchUnusable."""
+        return _read(self.path)
+
+    def set(self, pin: Secret, ckr: str, at: str) -> None:
+        """Remember that `pin` was refused. On disk when this returns."""
+        salt = os.urandom(_SALT_BYTES)
+        document = {
+            "token": self._label,
+            "serial": self._serial,
+            "refused": ckr,
+            "at": at,
+            "salt": salt.hex(),
+            "check": _check(salt, pin).hex(),
+        }
+        try:
+            _write(self.path, json.dumps(document, indent=2).encode() + b"\n")
+        except OSError as error:
+            raise _unusable(self.path, error) from None
+
+    def release(self) -> bool:
+        """Forget it; whether there was something to forget."""
+        return _remove(self.path)
+
+
+def release_by_name(directory: Path, token: str) -> list[str]:
+    """Forget what was refused for the tokens of this label or serial; answers their labels. Needs no token, which may be gone."""
+    released = []
+    try:
+        paths = sorted(directory.glob("*.json"))
+    except OSError as error:
+        raise _unusable(directory, error) from None
+    for path in paths:
+        refusal = _read(path)
+        if refusal is not None and token in (refusal.label, refusal.serial) and _remove(path):
+            released.append(refusal.label)
+    return released
+
+
+def _check(salt: bytes, pin: Secret) -> bytes:
+    return hashlib.scrypt(pin.reveal().encode(), salt=salt, n=_COST, r=_BLOCK, p=1)[:_CHECK_BYTES]
+
+
+def _read(path: Path) -> Refusal | None:
+    try:
+        document = json.loads(path.read_bytes())
+        return Refusal(
+            str(document["token"]),
+            str(document["serial"]),
+            str(document["refused"]),
+            str(document["at"]),
+            bytes.fromhex(document["salt"]),
+            bytes.fromhex(document["check"]),
+        )
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, error) from None
+    except (ValueError, KeyError, TypeError):
+        # half of a write cannot be there (`_write`): somebody else's doing, and no reason to try a PIN
+        raise LatchUnusable(str(path), "something that is no latch; delete the file to try the PIN again") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Replace the file: after a crash it has the old content or the new one."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".latch-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unusable(path, error) from None
+    return True
+
+
+def _unusable(path: Path, error: OSError) -> LatchUnusable:
+    return LatchUnusable(str(path), (error.strerror or "an error").lower())

@@ -1,0 +1,95 @@
+"""Starts and kills the process of `token_process`; never waits for it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any, Final
+
+from certs.hsm import frames
+from certs.hsm.calls import Answer, Call
+from certs.hsm.errors import CallFailed, TokenProcessLost, from_document
+
+# Of OpenSSL, which SoftHSM and others use in there; the providers of our own configuration are for the workers.
+_NOT_INHERITED: Final = frozenset({"OPENSSL_CONF", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"})
+
+# A process that was killed is gone in a few milliseconds. That long we look, so that the usual one leaves nothing behind; a loop
+# may be waiting for us.
+_USUAL_END_SECONDS: Final = 0.05
+
+
+class Spawned:
+    """A process and our end of its socket."""
+
+    def __init__(self) -> None:
+        """Spawn it. Raises OSError when the system has no room for another process."""
+        self.socket, theirs = socket.socketpair()
+        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        try:
+            # -P: whatever lies in the current directory is none of our modules
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "certs.hsm.token_process"],
+                env=environment,
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except BaseException:
+            self.socket.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid: int = self._process.pid
+        self._is_over = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a call can be made."""
+        return not self._is_over
+
+    def end(self) -> None:
+        """Kill it and close our end. A process that hangs in the kernel dies later; a thread waits for that, nobody else."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self.socket.close()
+        self.kill()
+        reaper = threading.Thread(target=self._process.wait, name="reaper", daemon=True)
+        reaper.start()
+        reaper.join(_USUAL_END_SECONDS)
+
+    def kill(self) -> None:
+        """Kill it and leave our end open: it reads the end of the stream."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+
+    def lost(self, call: Call[Any]) -> TokenProcessLost:
+        """The error of a call whose process has gone by itself."""
+        try:
+            status = self._process.wait(_USUAL_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return TokenProcessLost(call.operation, "it closed its end")
+        finally:
+            self.end()
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        return TokenProcessLost(call.operation, how)
+
+
+def request(number: int, call: Call[Any]) -> bytes:
+    """The frame that asks for a call."""
+    return frames.pack({"id": number, "call": call.name, "operation": call.operation, "arguments": call.arguments})
+
+
+def result(number: int, call: Call[Answer], payload: bytes) -> Answer:
+    """What came back. Raises the error that came instead, or frames.Garbled."""
+    reply = frames.unpack(payload)
+    if reply.get("id") != number:
+        raise frames.Garbled
+    if "error" in reply:
+        raise from_document(reply["error"])
+    try:
+        return call.read(reply["answer"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CallFailed(call.operation, f"an answer that cannot be read ({type(error).__name__})") from None

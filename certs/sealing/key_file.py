@@ -1,0 +1,118 @@
+"""A sealing key in a file: for those without a token.
+
+It protects what it seals in backups and on lost disks, if it is kept apart from them. Who can read the files of the running proxy can
+read this one as well: hence the warning.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from certs.atomic_file import sync_directory
+from certs.sealing.envelope import KEY_ID_BYTES, NONCE_BYTES
+from certs.sealing.errors import Tampered
+
+KEY_BYTES: Final = 32  # AES-256
+
+_HEADER: Final = b"plexigate sealing key 1\n"
+_LARGEST_FILE: Final = 4_096
+_ID_LABEL: Final = b"plexigate sealing key id 1"
+
+
+class KeyFileUnusable(Exception):
+    """A key file that cannot be used; never has content of it."""
+
+    def __init__(self, path: Path, found: str, allowed: str) -> None:
+        super().__init__(path, found, allowed)
+        self.path = path
+        self.found = found
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return f'sealing key "{self.path}", {self.found}; allowed: {self.allowed}'
+
+
+def key_id_of(secret: bytes | bytearray) -> bytes:
+    """The id of a key that is known outside of a token: HMAC-SHA-256 (RFC 2104) of a constant, cut to 16 bytes. Tells nothing of the key."""
+    return hmac.digest(secret, _ID_LABEL, hashlib.sha256)[:KEY_ID_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """An `AeadKey` in the file `path`."""
+
+    path: Path
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a key; raises `KeyFileUnusable`, also where anybody but the owner may do anything with the file."""
+        try:
+            with path.open("rb") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                content = file.read(_LARGEST_FILE)
+        except OSError as error:
+            found = f"which cannot be read ({error.strerror})"
+            raise KeyFileUnusable(path, found, "a file that this process may read") from None
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise KeyFileUnusable(path, f"which has mode {mode:04o}", "mode 0600 (chmod 600 FILE)")
+        try:
+            secret = base64.b64decode(content.removeprefix(_HEADER).strip(), validate=True)
+        except binascii.Error:
+            secret = b""
+        if not content.startswith(_HEADER) or len(secret) != KEY_BYTES:
+            raise KeyFileUnusable(path, "which holds no sealing key", "the file that plexigate hsm init made")
+        return cls(path, secret)
+
+    @classmethod
+    def create(cls, path: Path, secret: bytes | bytearray | None = None) -> Self:
+        """Write a key (None: a new one) to a new file with mode 0600; raises `KeyFileUnusable`, also where there is a file already."""
+        key = cls(path, os.urandom(KEY_BYTES) if secret is None else bytes(secret))
+        if len(key.secret) != KEY_BYTES:
+            raise ValueError(f"a sealing key has {KEY_BYTES} bytes")
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(_HEADER + base64.b64encode(key.secret) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            sync_directory(path.parent)
+        except OSError as error:
+            raise KeyFileUnusable(
+                path, f"which cannot be made ({error.strerror})", "a new file in a directory that exists"
+            ) from None
+        return key
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key."""
+        return key_id_of(self.secret)
+
+    @property
+    def warning(self) -> str:
+        """What its owner should know."""
+        return (
+            f'the sealing key is the file "{self.path}": it protects backups that do not contain it, but not against anybody who can read '
+            "the files of this machine; a key in a token does"
+        )
+
+    def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
+        """A random nonce, and ciphertext with tag."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce, AESGCM(self.secret).encrypt(nonce, plain, associated)
+
+    def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
+        """The plain text; raises `Tampered`."""
+        try:
+            return AESGCM(self.secret).decrypt(nonce, ciphertext, associated)
+        except InvalidTag:
+            raise Tampered from None

@@ -1,0 +1,169 @@
+"""`plexigate audit verify`: whether the audit log of key operations is what was written."""
+
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+app = typer.Typer(
+    name="audit",
+    help="The audit log of key operations.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+_DAMAGED: Final = 1
+_UNREADABLE: Final = 2  # the same as for a wrong option
+_UNPROVEN: Final = 3
+# Wide enough for every table where the output is no terminal.
+_FILE_COLUMNS: Final = 160
+
+
+@app.callback()
+def _audit() -> None:
+    """A group, so that `verify` keeps its name while it is alone in it."""
+
+
+@app.command(
+    epilog="Example: journalctl -t plexigate -o cat > known.txt && plexigate audit verify audit*.jsonl --public-key audit.pub --checkpoints known.txt"
+)
+def verify(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="All files of the log, in any order; .gz too.", show_default=False),
+    ],
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="The public key that checkpoints must be signed with.", show_default=False),
+    ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Checkpoints from outside the log: an export of the journal, in any text form.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+) -> None:
+    """Find every line that was removed, changed, reordered or duplicated, and a tail that was cut; say where.
+
+    A line counts as proven if a checkpoint after it is signed by the key, or is known from outside; whoever can write the file could have
+    rewritten the others. A cut tail is found only against checkpoints from outside. Exits with 0 when the log is intact and proven up to a
+    checkpoint, with 1 when something was found, with 2 when a file cannot be read, with 3 when all is intact but nothing is proven.
+    """
+    # here: the other commands need nothing of this, and cryptography takes time to load
+    from certs.audit.checkpoint import checkpoints_in
+    from certs.audit.signing import load_public_key
+    from certs.audit.verification import verify as judge
+    from certs.errors import CredentialError
+
+    try:
+        key = load_public_key(public_key) if public_key else None
+        known = () if checkpoints is None else checkpoints_in(_text_lines(checkpoints))
+        groups = _logs(files)
+        judged = [(paths, judge(map(_source, paths), key, known)) for paths in groups]
+    except (OSError, EOFError, zlib.error) as error:
+        # gzip tells neither which file nor, for a cut one, more than that
+        raise _ended(f"{getattr(error, 'filename', None) or 'a file of the log'} cannot be read: {error}") from None
+    except CredentialError as error:
+        raise _ended(str(error)) from None
+    lost = _logs_without_a_file(known, [verdict.log for _, verdict in judged])
+    if as_json:
+        typer.echo(json.dumps([_as_json(paths, verdict) for paths, verdict in judged] + lost, indent=2))
+    else:
+        _show(judged, lost)
+    if lost or not all(verdict.is_intact for _, verdict in judged):
+        raise typer.Exit(_DAMAGED)
+    if not all(verdict.proven for _, verdict in judged):
+        raise typer.Exit(_UNPROVEN)
+
+
+def _logs(files: Sequence[Path]) -> list[list[Path]]:
+    """The files of each log, in the order of their first lines. What begins with no line at all comes last, in one group."""
+    from certs.audit.line import LARGEST_LINE, Line, NotALine
+    from certs.audit.tail import open_for_reading
+
+    begun: dict[str, list[tuple[int, Path]]] = {}
+    for path in files:
+        log, seq = "~", 0
+        with open_for_reading(path) as file:
+            while raw := file.readline(LARGEST_LINE + 1):
+                try:
+                    line = Line.parse(raw.removesuffix(b"\n"))
+                except NotALine:
+                    continue
+                log, seq = str(line.facts.get("log", "~")), line.seq
+                break
+        begun.setdefault(log, []).append((seq, path))
+    if len(begun) == 2 and "~" in begun:
+        # a file that lost its first line still belongs to the only log there is
+        begun = {"": [entry for entries in begun.values() for entry in entries]}
+    return [[path for _, path in sorted(begun[log])] for log in sorted(begun)]
+
+
+def _source(path: Path) -> Any:
+    from certs.audit.verification import Source
+
+    return Source(str(path), _raw_lines(path))
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
+    from certs.audit.line import LARGEST_LINE
+    from certs.audit.tail import open_for_reading
+
+    with open_for_reading(path) as file:
+        while raw := file.readline(LARGEST_LINE + 1):
+            yield raw
+
+
+def _text_lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        yield from file
+
+
+def _logs_without_a_file(known: Sequence[Any], logs: Sequence[str]) -> list[dict[str, Any]]:
+    """The logs that a checkpoint from outside tells of, and of which no file was given: they may have been deleted."""
+    lines: dict[str, int] = {}
+    for checkpoint in known:
+        if checkpoint.log not in logs:
+            lines[checkpoint.log] = max(checkpoint.count, lines.get(checkpoint.log, 0))
+    return [{"log": log, "files": [], "known_lines": count, "intact": False} for log, count in lines.items()]
+
+
+def _as_json(paths: Sequence[Path], verdict: Any) -> dict[str, Any]:
+    return {
+        "log": verdict.log,
+        "files": [str(path) for path in paths],
+        "first": verdict.first,
+        "last": verdict.last,
+        "proven": verdict.proven,
+        "unproven": verdict.unproven,
+        "intact": verdict.is_intact,
+        "findings": [asdict(finding) for finding in verdict.findings],
+        "remarks": [asdict(remark) for remark in verdict.remarks],
+    }
+
+
+def _show(judged: Sequence[tuple[Sequence[Path], Any]], lost: Sequence[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    from proxy.audit_table import lost_log, verdict_table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_COLUMNS)
+    for paths, verdict in judged:
+        console.print(verdict_table([str(path) for path in paths], verdict))
+    for one in lost:
+        console.print(lost_log(one["log"], one["known_lines"]))
+
+
+def _ended(sentence: str) -> typer.Exit:
+    typer.echo(f"plexigate: {sentence}", err=True)
+    return typer.Exit(_UNREADABLE)

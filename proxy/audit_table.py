@@ -1,0 +1,52 @@
+"""The verdict on an audit log, for a terminal."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from certs.audit.verdict import Verdict
+
+
+def verdict_table(files: Sequence[str], verdict: Verdict) -> RenderableType:
+    """The log and its files, what was found, what should be known, and the last word."""
+    heading = Text.assemble(
+        ("log ", "bold"), (verdict.log or "(its id is not known)", "bold"), f"  {_count(len(files), 'file')}"
+    )
+    table = Table.grid(padding=(0, 2))
+    for finding in verdict.findings:
+        table.add_row("", Text(finding.fault.value, "bold red"), Text(str(finding.place)), Text(finding.meaning))
+    for remark in verdict.remarks:
+        table.add_row("", Text("note", "bold yellow"), Text(str(remark.place)), Text(remark.meaning))
+    rows = [table] if verdict.findings or verdict.remarks else []
+    return Group(heading, *rows, _conclusion(verdict))
+
+
+def lost_log(log: str, lines: int) -> RenderableType:
+    """A log that a checkpoint from outside tells of, and of which there is no file."""
+    return Group(
+        Text.assemble(("log ", "bold"), (log, "bold"), "  0 files"),
+        Text(
+            f"Not intact: a known checkpoint tells of {_count(lines, 'line')}; no file of this log was given.",
+            "bold red",
+        ),
+    )
+
+
+def _conclusion(verdict: Verdict) -> Text:
+    lines = f"lines {verdict.first} to {verdict.last}"
+    if not verdict.last:
+        return Text("There is no line.", "bold yellow")
+    if not verdict.is_intact:
+        return Text(f"Not intact: {_count(len(verdict.findings), 'finding')} in {lines}.", "bold red")
+    if not verdict.proven:
+        return Text(f"Intact, but nothing is proven: no checkpoint vouches for any of {lines}.", "bold yellow")
+    if verdict.unproven:
+        which = _count(verdict.unproven, "line")
+        return Text(f"Intact: {lines}, proven up to {verdict.proven}; {which} after that still unproven.", "bold green")
+    return Text(f"Intact and proven: {lines}.", "bold green")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

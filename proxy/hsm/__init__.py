@@ -1,0 +1,1 @@
+"""`plexigate hsm`: an operator's look at tokens, and the keys in them."""

@@ -1,0 +1,185 @@
+"""`plexigate hsm init` and `plexigate hsm recover`: the sealing key, and the shares that bring it back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from proxy.hsm.sources import Config, Module, PinFile, Source, Token, logged_in
+from proxy.hsm.sources import said_errors as token_errors
+
+if TYPE_CHECKING:
+    from certs.recovery.ceremony import Ceremony, Record
+    from certs.recovery.importing import KeyImporter
+
+_KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Keep the key in this new file, with mode 0600, in place of a token.", show_default=False
+    ),
+]
+_Version = Annotated[
+    int, typer.Option("--key-version", min=1, help="Which sealing key of the token: N in sealing.aes-256.vN.")
+]
+_AuditLog = Annotated[Path | None, typer.Option(metavar="FILE", help="The audit log to write to.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program of tokens."""
+    app.command(epilog="Example: plexigate hsm init --threshold 3 --shares 5 --config plexigate.toml --token plexi")(
+        init
+    )
+    app.command(epilog="Example: plexigate hsm recover --check 0123456789abcdef --config plexigate.toml --token plexi")(
+        recover
+    )
+
+
+def init(  # noqa: PLR0913 - the options of a command
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+    key_file: _KeyFile = None,
+    key_version: _Version = 1,
+    threshold: Annotated[int, typer.Option(min=2, max=16, help="How many shares bring the key back.")] = 3,
+    shares: Annotated[int, typer.Option(min=2, max=16, help="How many shares there are.")] = 5,
+    has_recovery: Annotated[  # noqa: FBT002 - the signature of a typer command
+        bool, typer.Option("--recovery/--no-recovery", help="Make it outside and split it; or make it where it stays.")
+    ] = True,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Ask nobody, and show all shares at once.")] = False,  # noqa: FBT002
+    audit_log: _AuditLog = None,
+) -> None:
+    """Make the sealing key, which encrypts what must rest on disk, and split it among people.
+
+    With recovery the key is made outside of the token, in the memory of this one process, which is locked and never dumped; the shares
+    (SLIP-39, 33 words each) are shown once and kept nowhere. With --no-recovery it is made in its place, and nobody can bring it back.
+    """
+    source = Source(config, module, token, pin_file)
+    with said_errors(), recorded(audit_log) as record, _place(source, key_file, key_version) as importer:
+        make_key(importer, record, (threshold, shares) if has_recovery else None, is_sure=is_sure)
+
+
+def recover(  # noqa: PLR0913 - as above
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+    key_file: _KeyFile = None,
+    key_version: _Version = 1,
+    check: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", help="The check value that hsm init has told.", show_default=False),
+    ] = None,
+    audit_log: _AuditLog = None,
+) -> None:
+    """Bring the sealing key back from its shares, which are asked for one after the other.
+
+    Words may be shortened to their first four letters, and are not shown. Without a terminal a share is read from each line of standard
+    input. What was sealed names the version of its key: bring it back under the same one.
+    """
+    source = Source(config, module, token, pin_file)
+    with said_errors(), recorded(audit_log) as record, _place(source, key_file, key_version) as importer:
+        bring_key_back(importer, record, check)
+
+
+def make_key(importer: "KeyImporter", record: "Record", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
+    """What `init` does, for any place: `scheme` says how many shares of how many, None without recovery.
+
+    Raises what `said_errors` says.
+    """
+    from proxy.hsm.recovery_terminal import ConsoleTerminal, NoTerminal
+
+    ceremony = _ceremony(importer, record, is_sure=is_sure)
+    if scheme is None:
+        ceremony.generate()
+        return
+    from certs.recovery.shares import Scheme
+
+    chosen = Scheme(*scheme)
+    if not is_sure and not ConsoleTerminal.is_one():
+        raise NoTerminal
+    ceremony.init(chosen)
+
+
+def bring_key_back(importer: "KeyImporter", record: "Record", check_value: str | None) -> None:
+    """What `recover` does, for any place. Raises what `said_errors` says."""
+    _ceremony(importer, record, is_sure=False).recover(check_value)
+
+
+@contextmanager
+def _place(source: Source, key_file: Path | None, version: int) -> Iterator["KeyImporter"]:
+    """The file, or the token, which this process is logged in to meanwhile."""
+    if key_file is not None:
+        from certs.recovery.importing import KeyFileImporter
+
+        yield KeyFileImporter(key_file)
+        return
+    from certs.hsm.sealing_key import TokenKeyImporter
+
+    with token_errors(), logged_in(source.access()) as (process, facts):
+        yield TokenKeyImporter(process, facts.label, version)
+
+
+def _ceremony(importer: "KeyImporter", record: "Record", *, is_sure: bool) -> "Ceremony":
+    # here: the other commands need nothing of this
+    from certs.recovery.ceremony import Ceremony
+    from certs.recovery.hardening import harden
+    from proxy.hsm.recovery_terminal import ConsoleTerminal
+
+    return Ceremony(importer, ConsoleTerminal(is_sure=is_sure), harden, record)
+
+
+@contextmanager
+def recorded(path: Path | None) -> Iterator["Record"]:
+    """Write to an audit log, if one is named, in the name of the user of this command."""
+    if path is None:
+        yield _unrecorded
+        return
+    from certs.audit.actors import command_line_actor
+    from certs.audit.entries import Action, KeyOperation, Outcome
+    from certs.audit.journal import SyslogJournal
+    from certs.audit.log import AuditLog, AuditRules
+
+    log = AuditLog(path, AuditRules(), None, SyslogJournal())
+    actor = command_line_actor()
+
+    def record(action: Action, outcome: Outcome, detail: str) -> None:
+        log.record(KeyOperation(actor, action, "sealing key", outcome, detail), _now())
+
+    try:
+        yield record
+    finally:
+        log.close()
+
+
+def _unrecorded(*_: Any) -> None:
+    return None
+
+
+def _now() -> Any:
+    from datetime import UTC, datetime
+
+    return datetime.now(UTC)  # noqa: TID251 - the end of a command, which has no `now` to take
+
+
+@contextmanager
+def said_errors() -> Iterator[None]:
+    """Say an error in its own words and exit with 1. What is not expected shows no local variable (the default of typer)."""
+    from certs.audit.tail import LogDamaged
+    from certs.file_lock import StillLocked
+    from certs.recovery.ceremony import Aborted
+    from certs.recovery.hardening import NotHardened
+    from certs.recovery.importing import ImportRefused
+    from certs.recovery.shares import NotRebuilt, SchemeUnusable
+    from proxy.hsm.recovery_terminal import NoTerminal
+
+    expected: tuple[type[Exception], ...] = (
+        Aborted, ImportRefused, LogDamaged, NotHardened, NotRebuilt, NoTerminal, OSError, SchemeUnusable, StillLocked,
+    )  # fmt: skip
+    try:
+        yield
+    except expected as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,68 @@
+"""The people in front of the terminal when a sealing key is made or brought back.
+
+Shares go to standard output and nowhere else; everything that is no secret goes to standard error.
+"""
+
+import getpass
+import sys
+from typing import Final
+
+import typer
+
+from certs.recovery.shares import Scheme, Share
+
+_COLUMNS: Final = 3
+# Clears the screen, then what can be scrolled back to (ECMA-48 8.3.39; 3 is xterm's).
+_CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
+
+
+class NoTerminal(Exception):
+    """Nobody is there to see a share, or it would go to a file."""
+
+    def __str__(self) -> str:
+        return "no terminal here: the shares would be written to a file or a pipe; --yes if that is meant"
+
+
+class ConsoleTerminal:
+    """A terminal; with `is_sure` nobody is asked and nothing is cleared, so that a program can take the shares."""
+
+    def __init__(self, *, is_sure: bool) -> None:
+        self._is_sure = is_sure
+
+    @staticmethod
+    def is_one() -> bool:
+        """Whether there is somebody to ask, and the shares are shown to them and not written to a file."""
+        return sys.stdin.isatty() and sys.stdout.isatty()
+
+    def say(self, text: str) -> None:
+        """Tell something that is no secret."""
+        typer.echo(text, err=True)
+
+    def show(self, share: Share, scheme: Scheme) -> None:
+        """Show a share to its holder alone."""
+        rows = -(-len(share.words) // _COLUMNS)
+        typer.echo(f"\nShare {share.number} of {scheme.count}; any {scheme.threshold} of them bring the key back.\n")
+        for row in range(rows):
+            cells = ((place + 1, share.words[place]) for place in range(row, len(share.words), rows))
+            typer.echo("".join(f"  {number:2}. {word:<10}" for number, word in cells).rstrip())
+        typer.echo("")
+        if not self._is_sure:
+            self.say(
+                "For one holder alone. Write the words down in this order, with the number of the share; no photo, no file."
+            )
+
+    def is_written_down(self, share: Share) -> bool:
+        """Ask the holder until they answer."""
+        return self._is_sure or typer.confirm(f"Has the holder of share {share.number} written it down?", err=True)
+
+    def hide(self) -> None:
+        """Clear the screen."""
+        if not self._is_sure and sys.stdout.isatty():
+            sys.stdout.write(_CLEAR)
+            sys.stdout.flush()
+
+    def ask_share(self, question: str) -> str:
+        """Ask for the words of a share; what is typed is not shown."""
+        if sys.stdin.isatty():
+            return getpass.getpass(f"{question} (its words; not shown; Enter alone ends): ")
+        return sys.stdin.readline()

@@ -1,0 +1,74 @@
+"""`plexigate hsm request`: a certificate request (RFC 2986) for a key that stays in its token, signed there."""
+
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from certs.hsm import calls
+from certs.hsm.facts import KeyAddress
+from proxy.hsm.sources import Config, Module, NotChosen, PinFile, Source, Token, logged_in, said_errors
+
+if TYPE_CHECKING:
+    from cryptography.x509 import GeneralName
+
+_Label = Annotated[
+    str, typer.Argument(metavar="LABEL", help="CKA_LABEL, such as chat.ecdsa-p256.v1", show_default=False)
+]
+
+
+def request(
+    label: _Label,
+    names: Annotated[
+        list[str],
+        typer.Option(
+            "--name", metavar="NAME", help="A DNS name or an IP address; may be repeated.", show_default=False
+        ),
+    ],
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+) -> None:
+    """Write a certificate request in PEM to standard output: for these names, signed by a key in a token.
+
+    A certificate authority makes a certificate of it, which stands in the configuration beside the key's URI.
+    """
+    # here: the other commands need nothing of it
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from certs.keys.token_private_key import token_private_key
+    from certs.keys.token_public_key import public_key_of
+
+    with said_errors():
+        try:
+            subjects = [_general_name(name) for name in names]
+        except ValueError:
+            raise NotChosen(
+                f"--name: found {', '.join(names)}; allowed: DNS names (A-labels) and IP addresses"
+            ) from None
+        with logged_in(Source(config, module, token, pin_file).access()) as (process, _):
+            address = KeyAddress(label)
+            key = token_private_key(
+                public_key_of(process.perform(calls.public_parts(address))), address, process.perform
+            )
+            made = (
+                x509.CertificateSigningRequestBuilder()
+                .subject_name(x509.Name([]))
+                .add_extension(
+                    x509.SubjectAlternativeName(subjects), critical=True
+                )  # RFC 5280 4.2.1.6: the subject is empty
+                .sign(key, hashes.SHA256())
+            )
+    typer.echo(made.public_bytes(Encoding.PEM).decode("ascii"), nl=False)
+
+
+def _general_name(name: str) -> "GeneralName":
+    from cryptography.x509 import DNSName, IPAddress  # as above
+
+    try:
+        return IPAddress(ip_address(name))
+    except ValueError:
+        return DNSName(name)

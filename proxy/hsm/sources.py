@@ -1,0 +1,141 @@
+"""Which token a command is about: by a configuration, or by options alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from certs.hsm import calls
+from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
+from certs.hsm.client import TokenProcess
+from certs.hsm.errors import HsmError
+from certs.hsm.facts import PinState, TokenFacts
+from certs.hsm.key_names import IdentityUnusable
+from proxy.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
+
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration with \\[hsm].", show_default=False)]
+Module = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="The PKCS#11 library, without --config.", show_default=False)
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        help="NAME of \\[hsm.token.NAME], or without --config a label, serial=SERIAL or slot=NUMBER.",
+        show_default=False,
+    ),
+]
+PinFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The PIN of the token, without --config; mode 0600.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+
+_NOTHING = "nothing to find a token by: give --config FILE, or --module PATH with --token TOKEN and --pin-file FILE"
+
+
+class NotChosen(Exception):
+    """The options do not say which token; the sentence says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The options that every command has."""
+
+    config: Path | None
+    module: Path | None
+    token: str | None
+    pin_file: Path | None
+
+    def configured(self) -> Configured | None:
+        """What the configuration says. Raises HsmNotConfigured."""
+        return None if self.config is None else read_configured(self.config)
+
+    def modules(self) -> Path:
+        """The module. Raises NotChosen or HsmNotConfigured."""
+        configured = self.configured()
+        if self.module is None and configured is None:
+            raise NotChosen(_NOTHING)
+        return self.module or (configured.module if configured is not None else Path())
+
+    def accesses(self) -> list[TokenAccess]:
+        """Every token that can be logged in to. Raises an HsmError, NotChosen or HsmNotConfigured."""
+        configured = self.configured()
+        if configured is None:
+            return [self._by_options()] if self.token is not None and self.pin_file is not None else []
+        chosen = [one for one in configured.tokens if self.token in (None, one.name)]
+        if not chosen:
+            names = ", ".join(one.name for one in configured.tokens) or "none"
+            raise NotChosen(f"{self.config}: found no token {self.token}; allowed: {names}")
+        return [self._access(configured, one) for one in chosen]
+
+    def access(self) -> TokenAccess:
+        """The one token. Raises as `accesses`, and NotChosen where there are several."""
+        accesses = self.accesses()
+        if not accesses:
+            raise NotChosen(_NOTHING)
+        if len(accesses) > 1:
+            raise NotChosen(f"{self.config} has {len(accesses)} tokens; say which one with --token NAME")
+        return accesses[0]
+
+    def _by_options(self) -> TokenAccess:
+        assert self.token is not None  # looked at by the caller, as is the PIN file
+        assert self.pin_file is not None
+        if self.module is None:
+            raise NotChosen(_NOTHING)
+        return TokenAccess(self.module, _choice(self.token), read_pin(self.pin_file), default_latch_directory())
+
+    def _access(self, configured: Configured, token: ConfiguredToken) -> TokenAccess:
+        pin_file = self.pin_file or token.pin_file
+        if pin_file is None:
+            raise NotChosen(f"{configured.file}: hsm.token.{token.name}: found no pin_file; allowed: --pin-file FILE")
+        return TokenAccess(
+            self.module or configured.module, token.choice, read_pin(pin_file), default_latch_directory()
+        )
+
+
+def _choice(text: str) -> TokenChoice:
+    kind, is_given, value = text.partition("=")
+    match kind if is_given else "":
+        case "serial":
+            return TokenChoice(serial=value)
+        case "slot" if value.isdecimal():
+            return TokenChoice(slot=int(value))
+        case _:
+            return TokenChoice(label=text)
+
+
+@contextmanager
+def said_errors() -> Iterator[None]:
+    """An error is one sentence on standard error, and the exit status 1."""
+    try:
+        yield
+    except (HsmError, NotChosen, HsmNotConfigured, IdentityUnusable) as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"plexigate: {error.filename or 'the system'}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterator[tuple[TokenProcess, TokenFacts]]:
+    """A process that has logged in, and what the token said before. Warns of a PIN that was given wrong before."""
+    with TokenProcess() as process:
+        process.perform(calls.load(access.module))
+        facts = process.perform(calls.log_in(replace(access, may_use_final_try=may_use_final_try)))
+        if facts.pin_state is not PinState.FINE:
+            typer.echo(
+                f"plexigate: token {facts.label}: a wrong PIN was given since the last login ({facts.pin_state})",
+                err=True,
+            )
+        yield process, facts
+
+
+def progress() -> Console:
+    """Where it is said what takes time: standard error, and only when somebody looks."""
+    return Console(stderr=True)

@@ -1,0 +1,80 @@
+"""The life of a key: every step from every state."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, Origin, QuotaExhausted, Step
+
+NOW = datetime(2026, 5, 4, tzinfo=UTC)
+KEY = ManagedKey("chat", "tickets", 3, Origin.DERIVED, "chat:2", NOW, quota=5)
+ACTIVE = KEY.taken(Step.ACTIVATE, NOW + timedelta(1))
+RETIRED = ACTIVE.taken(Step.RETIRE, NOW + timedelta(2))
+DESTROYED = RETIRED.taken(Step.DESTROY, NOW + timedelta(3))
+
+
+def test_the_whole_life() -> None:
+    dates = (DESTROYED.created, DESTROYED.activated, DESTROYED.retired, DESTROYED.destroyed)
+    assert dates == tuple(NOW + timedelta(days) for days in range(4))
+    assert [key.state.value for key in (KEY, ACTIVE, RETIRED, DESTROYED)] == [
+        "created",
+        "active",
+        "retired",
+        "destroyed",
+    ]
+    assert [key.protects for key in (KEY, ACTIVE, RETIRED, DESTROYED)] == [False, True, False, False]
+    assert [key.opens for key in (KEY, ACTIVE, RETIRED, DESTROYED)] == [False, True, True, False]
+
+
+def test_a_key_that_was_never_active_can_be_destroyed() -> None:
+    assert KEY.taken(Step.DESTROY, NOW).state is KeyState.DESTROYED
+
+
+@pytest.mark.parametrize(
+    ("key", "step"),
+    [
+        (KEY, Step.RETIRE),
+        (ACTIVE, Step.ACTIVATE),
+        (ACTIVE, Step.DESTROY),
+        (RETIRED, Step.ACTIVATE),
+        (RETIRED, Step.RETIRE),
+        *((DESTROYED, step) for step in Step),
+    ],
+)
+def test_no_way_back_and_none_around(key: ManagedKey, step: Step) -> None:
+    with pytest.raises(
+        IllegalStep, match=f"key chat/tickets:3 is {key.state.value}: it cannot be taken to {step.value}"
+    ):
+        key.taken(step, NOW)
+
+
+@given(st.lists(st.integers(-1_000, 1_000), min_size=3, max_size=3))
+def test_dates_are_in_order_whatever_the_clock_does(days: list[int]) -> None:
+    key = KEY
+    for step, day in zip(Step, days, strict=True):
+        key = key.taken(step, NOW + timedelta(day))
+    assert key.created <= (key.activated or NOW) <= (key.retired or NOW) <= (key.destroyed or NOW)
+
+
+def test_uses_against_the_quota() -> None:
+    key = ACTIVE.used(4)
+    assert (key.uses, key.is_exhausted) == (4, False)
+    with pytest.raises(QuotaExhausted, match="was to be used 2 times; 1 are left"):
+        key.used(2)
+    assert key.used(1).is_exhausted
+    for other in (KEY, RETIRED, DESTROYED):
+        with pytest.raises(QuotaExhausted, match="0 are left"):
+            other.used(1)
+
+
+def test_without_a_quota() -> None:
+    key = ManagedKey("chat", "", 1, Origin.RANDOM, "", NOW).taken(Step.ACTIVATE, NOW)
+    assert key.used(10**12).uses == 10**12
+    assert not key.used(10**12).is_exhausted
+
+
+def test_ids() -> None:
+    assert KEY.id == "chat/tickets:3"
+    assert ManagedKey("chat", "", 2, Origin.RANDOM, "", NOW).id == "chat:2"

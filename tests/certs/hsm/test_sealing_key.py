@@ -1,0 +1,77 @@
+"""The sealing key in a real token."""
+
+import os
+import signal
+from typing import cast
+
+import pytest
+
+from certs.hsm import calls
+from certs.hsm.calls import Call
+from certs.hsm.client import TokenProcess
+from certs.hsm.errors import CallFailed
+from certs.hsm.facts import KeyAddress
+from certs.hsm.sealing_key import TokenKeyImporter, TokenSealingKey, sealing_key_name
+from certs.recovery.importing import ImportRefused
+from certs.sealing.errors import KeyUnavailable, Tampered
+from certs.sealing.key_file import KeyFile
+from certs.sealing.sealer import AeadSealer
+
+LABEL = "ticket keys: main"
+
+
+def test_seals_and_opens_and_finds_what_was_tampered_with(token: TokenProcess) -> None:
+    key = TokenKeyImporter(token, "plexi").generate()
+    sealer = AeadSealer(key)
+    sealed = sealer.seal(b"ticket keys", LABEL)
+    assert sealer.open(sealed, LABEL) == b"ticket keys"
+    assert sealer.key_id == sealing_key_name().id
+    with pytest.raises(Tampered):
+        sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), LABEL)
+
+
+def test_an_imported_key_is_the_same_key(token: TokenProcess) -> None:
+    importer = TokenKeyImporter(token, "plexi", 3)
+    importer.require_free()
+    secret = bytearray(range(32))
+    nonce, sealed = importer.import_key(secret).encrypt(b"plain", b"associated")
+    assert KeyFile(importer.place, bytes(secret)).decrypt(nonce, sealed, b"associated") == b"plain"  # type: ignore[arg-type]
+    with pytest.raises(ImportRefused, match=r"token plexi has a key sealing\.aes-256\.v3 already"):
+        importer.require_free()
+    with pytest.raises(ImportRefused):
+        importer.import_key(secret)
+    with pytest.raises(ImportRefused):
+        importer.generate()
+
+
+def test_a_key_that_is_gone_is_not_taken_for_tampering(token: TokenProcess) -> None:
+    importer = TokenKeyImporter(token, "plexi")
+    key = importer.generate()
+    nonce, sealed = key.encrypt(b"plain", b"")
+    token.perform(calls.destroy(KeyAddress.of(sealing_key_name())))
+    with pytest.raises(KeyUnavailable):
+        key.decrypt(nonce, sealed, b"")
+    with pytest.raises(KeyUnavailable):
+        key.encrypt(b"plain", b"")
+
+
+def test_a_process_that_is_gone(token: TokenProcess) -> None:
+    key = TokenSealingKey(token, sealing_key_name())
+    os.kill(token.pid, signal.SIGKILL)
+    with pytest.raises(KeyUnavailable):
+        key.decrypt(bytes(12), bytes(16), b"")
+    with pytest.raises(ImportRefused):
+        TokenKeyImporter(token, "plexi").require_free()
+
+
+class FailingProcess:
+    """A process whose token answers every call with an error."""
+
+    def perform(self, call: Call[object]) -> object:
+        raise CallFailed(call.operation, "CKR_DEVICE_ERROR")
+
+
+def test_a_token_that_fails_is_not_taken_for_tampering() -> None:
+    key = TokenSealingKey(cast("TokenProcess", FailingProcess()), sealing_key_name())
+    with pytest.raises(KeyUnavailable, match="CKR_DEVICE_ERROR"):
+        key.decrypt(bytes(12), bytes(16), b"")

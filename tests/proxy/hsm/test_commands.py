@@ -1,0 +1,156 @@
+"""An operator makes, sees, tries and destroys keys of a token."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
+from proxy.hsm.commands import key_uri
+from tests.hsm_tokens import PIN
+from tests.proxy.hsm.conftest import Command
+
+
+def configuration(command: Command, key: str = "chat.key") -> Path:
+    path = command.hsm.directory / "plexigate.toml"
+    path.write_text(
+        f'[hsm]\nmodule = "{command.hsm.module}"\n[hsm.token.plexi]\npin_file = "token.pin"\n'
+        f'[identity.chat]\nnames = ["chat.example"]\ncertificate = "c.pem"\nkey = "{key}"\n'
+    )
+    return path
+
+
+def generated(command: Command, *arguments: str) -> dict[str, Any]:
+    answer = command.run("generate", *arguments, "--json")
+    assert answer.exit_code == 0, answer.output
+    document: dict[str, Any] = json.loads(answer.stdout)
+    return document
+
+
+def test_a_key_is_made_and_listed(command: Command) -> None:
+    made = generated(command, "chat")
+    assert (made["label"], made["identity"], made["version"], made["sign_only"]) == (
+        "chat.ecdsa-p256.v1",
+        "chat",
+        1,
+        True,
+    )
+    assert isinstance(load_pem_public_key(made["public_key"].encode()), ec.EllipticCurvePublicKey)
+    assert made["uri"].startswith("pkcs11:token=plexi;object=chat.ecdsa-p256.v1;id=P%01")
+    assert generated(command, "chat")["version"] == 2
+    listed = json.loads(command.run("list", "--json").stdout)
+    plexi = next(one for one in listed if one["label"] == "plexi")
+    assert [key["label"] for key in plexi["keys"]] == ["chat.ecdsa-p256.v1", "chat.ecdsa-p256.v2"]
+    assert plexi["pin"] == "fine"
+
+
+def test_a_key_is_made_and_listed_for_people(command: Command) -> None:
+    made = command.run("generate", "seal", "--kind", "aes-256")
+    assert made.exit_code == 0
+    assert 'key = "pkcs11:token=plexi;object=seal.aes-256.v1;id=' in made.stdout
+    assert "BEGIN" not in made.stdout
+    made = command.run("generate", "chat")
+    assert "BEGIN PUBLIC KEY" in made.stdout
+    listed = command.run("list").stdout
+    assert "seal.aes-256.v1" in listed
+    assert "SoftHSM v2" in listed
+
+
+def test_without_a_pin_only_tokens_are_listed(command: Command) -> None:
+    answer = command.plain("list", "--module", str(command.hsm.module), "--json")
+    assert [one["keys"] for one in json.loads(answer.stdout)] == [None, None]
+
+
+def test_a_configuration_names_the_token(command: Command) -> None:
+    answer = command.plain("list", "--config", str(configuration(command)), "--json")
+    assert answer.exit_code == 0, answer.output
+    assert [one["keys"] for one in json.loads(answer.stdout) if one["label"] == "plexi"] == [[]]
+
+
+def test_what_the_token_cannot_make_is_said(command: Command) -> None:
+    answer = command.run("generate", "chat", "--kind", "mldsa-65")
+    assert answer.exit_code == 1
+    assert "plexi has no mldsa-65 keys" in answer.stderr
+
+
+def test_an_identity_that_fits_no_label_is_said(command: Command) -> None:
+    answer = command.run("generate", "a/b")
+    assert answer.exit_code == 1
+    assert "allowed: 1 to 40 ASCII letters" in answer.stderr
+
+
+def test_a_destruction_asks_first(command: Command) -> None:
+    generated(command, "chat")
+    refused = command.run("destroy", "chat.ecdsa-p256.v1", answer="n\n")
+    assert refused.exit_code == 1
+    assert "for ever?" in refused.output
+    assert len(json.loads(command.run("list", "--json").stdout)[0]["keys"]) == 1
+    done = command.run("destroy", "chat.ecdsa-p256.v1", answer="y\n")
+    assert done.exit_code == 0
+    assert "is gone" in done.output
+    assert json.loads(command.run("list", "--json").stdout)[0]["keys"] == []
+
+
+def test_a_key_in_use_is_not_destroyed(command: Command) -> None:
+    made = generated(command, "chat")
+    for uri in (made["uri"], "pkcs11:token=plexi;object=chat.ecdsa-p256.v1"):
+        config = configuration(command, uri)
+        answer = command.plain("destroy", "chat.ecdsa-p256.v1", "--yes", "--config", str(config))
+        assert answer.exit_code == 1
+        assert "identity.chat.key uses chat.ecdsa-p256.v1 of token plexi" in answer.stderr
+    other = configuration(command, "pkcs11:token=plexi;object=other")
+    assert command.plain("destroy", "chat.ecdsa-p256.v1", "--yes", "--config", str(other)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(("none",), "no key with label"), (("none", "--id", "zz"), "allowed: hexadecimal digits")],
+)
+def test_what_cannot_be_destroyed_is_said(command: Command, arguments: tuple[str, ...], said: str) -> None:
+    answer = command.run("destroy", *arguments, "--yes")
+    assert answer.exit_code == 1
+    assert said in answer.stderr
+
+
+def test_a_token_is_tried(command: Command) -> None:
+    answer = command.run("test", "--seconds", "0.1", "--json")
+    assert answer.exit_code == 0, answer.output
+    report = json.loads(answer.stdout)
+    assert report["ok"]
+    assert {one["where"] for one in report["measured"]} == {"token", "software"}
+    shown = command.run("test", "--seconds", "0.1").stdout
+    assert "ML-KEM-1024 encapsulation" in shown
+    assert "1568 bytes, FIPS 203 table 3: 1568" in shown
+
+
+def test_a_refused_pin_is_latched_until_an_operator_says_so(command: Command) -> None:
+    wrong = str(command.hsm.pin_file("wrong-pin", "wrong.pin"))
+    options = ("--module", str(command.hsm.module), "--token", "plexi", "--pin-file", wrong)
+    first, second = command.plain("list", *options), command.plain("list", *options)
+    assert (first.exit_code, second.exit_code) == (1, 1)
+    assert "refused (CKR_PIN_INCORRECT)" in first.stderr
+    assert "plexigate hsm unlatch plexi" in second.stderr
+    assert "was refused on" in second.stderr
+    assert "may be tried again" in command.plain("unlatch", "plexi").stdout
+    assert command.plain("unlatch", "plexi").exit_code == 1
+    assert "refused (CKR_PIN_INCORRECT)" in command.plain("list", *options).stderr
+    warned = command.run("list")
+    assert warned.exit_code == 0
+    assert "a wrong PIN was given since the last login (count-low)" in warned.stderr
+    assert not {"wrong-pin", PIN} & set((first.output + second.output + warned.output).split())
+
+
+def test_each_command_has_help_with_an_example(command: Command) -> None:
+    for name in ("list", "generate", "destroy", "test", "unlatch", "init-dev"):
+        answer = command.plain(name, "--help")
+        assert answer.exit_code == 0
+        assert f"Example: plexigate hsm {name}" in answer.stdout
+
+
+def test_a_uri_escapes_what_has_a_meaning_in_it() -> None:
+    token = TokenFacts(0, "a b;c", "", "", "", 0, None, None, ())
+    key = KeyFacts("k/1", b"\x00a", KeyClass.PRIVATE, "ecdsa-p256", 256, None, None, None, None, None, ())
+    assert key_uri(token, key) == "pkcs11:token=a%20b%3Bc;object=k%2F1;id=%00a"

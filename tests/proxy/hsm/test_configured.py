@@ -1,0 +1,70 @@
+"""What the commands need of a configuration is read, and what is missing is said."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from certs.hsm.access import TokenChoice
+from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
+from proxy.hsm.configured import HsmNotConfigured, UsedKey, read_configured
+
+TEXT = """
+[hsm]
+module = "modules/m.so"
+[hsm.token.plexi]
+pin_file = "plexi.pin"
+[hsm.token.two]
+serial = "42"
+[identity.chat]
+key = ["pkcs11:token=plexi;object=a%20b?pin-source=x", "pkcs11:serial=42;id=%01%ff"]
+certificate = "chat.pem"
+"""
+TOKEN = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ())
+KEY = KeyFacts("a b", b"\x01\xff", KeyClass.PRIVATE, "ecdsa-p256", 256, None, None, None, None, None, ())
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    return path
+
+
+def test_tokens_and_keys_are_found(tmp_path: Path) -> None:
+    configured = read_configured(written(tmp_path, TEXT))
+    assert configured.module == tmp_path / "modules/m.so"
+    plexi, two = configured.tokens
+    assert (plexi.choice, plexi.pin_file) == (TokenChoice(label="plexi"), tmp_path / "plexi.pin")
+    assert (two.choice, two.pin_file) == (TokenChoice(serial="42"), None)
+    assert configured.keys == (
+        UsedKey("identity.chat.key[0]", "plexi", None, "a b", None),
+        UsedKey("identity.chat.key[1]", None, "42", None, b"\x01\xff"),
+    )
+
+
+def test_a_module_without_a_path_is_for_the_dynamic_linker(tmp_path: Path) -> None:
+    assert read_configured(written(tmp_path, '[hsm]\nmodule = "p11-kit-proxy.so"')).module == Path("p11-kit-proxy.so")
+
+
+def test_a_used_key_is_known(tmp_path: Path) -> None:
+    by_label, by_id = read_configured(written(tmp_path, TEXT)).keys
+    assert by_label.is_about(TOKEN, KEY)
+    assert by_id.is_about(TOKEN, KEY)
+    assert not by_label.is_about(TOKEN, replace(KEY, label="c"))
+    assert not by_label.is_about(replace(TOKEN, label="other"), KEY)
+    assert not by_id.is_about(TOKEN, replace(KEY, id=b""))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "hsm: found no module"), ("[hsm]", "no module"), ("[", "allowed: TOML"), ("[hsm]\nmodule='m'\ntoken.a=5", "hsm.token.a"),
+     ("[hsm]\nmodule='m'\ntoken=5", "no module")],
+)  # fmt: skip
+def test_what_is_missing_is_said(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(HsmNotConfigured, match=said):
+        read_configured(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(HsmNotConfigured, match="no such file"):
+        read_configured(tmp_path / "none.toml")

@@ -1,0 +1,65 @@
+"""Tables say what there is, and what is wrong with it."""
+
+import io
+from dataclasses import replace
+
+from rich.console import Console, RenderableType
+
+from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
+from certs.hsm.key_kinds import KeyKind
+from certs.hsm.key_names import KeyName
+from certs.hsm.targets import Check, Measured, Place, Report, Target
+from proxy.hsm.tables import key_json, key_table, report_table, token_json, token_table
+
+TOKEN = TokenFacts(3, "plexi", "42", "M1", "Maker", 0x1042D, 2, 16, ("CKM_ECDSA", "CKM_AES_GCM"))
+NAME = KeyName("chat", KeyKind.ECDSA_P256, 1)
+KEY = KeyFacts(NAME.label, NAME.id, KeyClass.PRIVATE, "ecdsa-p256", 256, True, False, True, True, True, ("sign",))  # noqa: FBT003 - states as a token tells them
+
+
+def shown(table: RenderableType) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+def test_tokens_are_shown_with_pin_sessions_and_abilities() -> None:
+    text = shown(token_table([TOKEN, replace(TOKEN, label="", flags=0, sessions=None, session_limit=None)]))
+    assert "count-low" in text
+    assert "2 of 16" in text
+    assert "ECDSA, AES-GCM" in text
+    assert "(not set up)" in text
+    assert "? of ?" in text
+
+
+def test_keys_are_shown_with_what_they_may_do() -> None:
+    lines = shown(key_table(TOKEN, [KEY, replace(KEY, label="mine", is_extractable=True, is_local=None)])).splitlines()
+    assert lines[2].split() == ["chat.ecdsa-p256.v1", NAME.id.hex(), "ecdsa-p256", "sign", "yes", "yes"]
+    assert lines[3].split()[-3:] == ["no", "not", "told"]
+    assert "none" in shown(key_table(TOKEN, []))
+
+
+def test_measurements_are_shown_beside_their_targets() -> None:
+    measured = [
+        Measured(Target.KEY_GENERATION, Place.TOKEN, (0.2,)),
+        Measured(Target.SEALING, Place.TOKEN, (0.0001,)),
+        Measured(Target.SIGNING_ECDSA, Place.SOFTWARE, (0.001,), "no mechanism"),
+    ]
+    text = shown(
+        report_table(Report(measured, [Check("a", is_right=True, found="x"), Check("b", is_right=False, found="y")]))
+    )
+    assert "< 100 ms, > 10/s  missed" in text
+    assert "< 1 ms            met" in text
+    assert "software (no mechanism)" in text
+    assert "WRONG" in text
+
+
+def test_machines_get_the_same() -> None:
+    assert token_json(TOKEN)["flags"] == [
+        "rng",
+        "login-required",
+        "user-pin-initialized",
+        "initialized",
+        "user-pin-count-low",
+    ]
+    assert (key_json(KEY)["identity"], key_json(KEY)["version"]) == ("chat", 1)
+    assert key_json(replace(KEY, label="mine"))["identity"] is None

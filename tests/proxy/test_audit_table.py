@@ -1,0 +1,48 @@
+"""A verdict, for a terminal."""
+
+from io import StringIO
+
+from rich.console import Console, RenderableType
+
+from certs.audit.verdict import Fault, Finding, Place, Remark, Verdict
+from proxy.audit_table import lost_log, verdict_table
+
+
+def printed(renderable: RenderableType) -> list[str]:
+    output = StringIO()
+    Console(file=output, width=160).print(renderable)
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+def test_findings_and_remarks_with_their_places() -> None:
+    verdict = Verdict(
+        "ab12",
+        1,
+        9,
+        4,
+        (Finding(Place("audit.jsonl", 3), Fault.CHANGED, "the line is another"),),
+        (Remark(Place("audit.jsonl.1", 12), "[bold]torn[/bold]"),),
+    )
+    assert printed(verdict_table(["audit.jsonl", "audit.jsonl.1"], verdict)) == [
+        "log ab12  2 files",
+        "  changed  audit.jsonl:3     the line is another",
+        "  note     audit.jsonl.1:12  [bold]torn[/bold]",
+        "Not intact: 1 finding in lines 1 to 9.",
+    ]
+
+
+def test_the_last_word() -> None:
+    def last(first: int, last: int, proven: int) -> str:
+        return printed(verdict_table(["a"], Verdict("ab12", first, last, proven, (), ())))[-1]
+
+    assert last(0, 0, 0) == "There is no line."
+    assert last(1, 9, 0) == "Intact, but nothing is proven: no checkpoint vouches for any of lines 1 to 9."
+    assert last(1, 9, 8) == "Intact: lines 1 to 9, proven up to 8; 1 line after that still unproven."
+    assert last(1, 9, 9) == "Intact and proven: lines 1 to 9."
+
+
+def test_a_log_that_is_gone() -> None:
+    assert printed(lost_log("ab12", 40)) == [
+        "log ab12  0 files",
+        "Not intact: a known checkpoint tells of 40 lines; no file of this log was given.",
+    ]
