@@ -27,12 +27,12 @@ class NamedFile:
 def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     """Every file and directory that is read by this configuration, in the order of the schema.
 
-    Without the file of the configuration itself, and without what the process writes.
+    Without the file of the configuration itself, what the process writes, and what is the parent's own.
     """
     return tuple(
         NamedFile(loaded.key(*location), loaded.resolve(path), role is PathRole.DIRECTORY)
         for location, path, role in _paths(loaded.config, ())
-        if role is not PathRole.WRITTEN
+        if role not in {PathRole.WRITTEN, PathRole.OWN}
     )
 
 

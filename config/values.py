@@ -33,6 +33,8 @@ class PathRole(Enum):
     """A file that is read at the start and at each reload."""
     DIRECTORY = auto()
     """A directory that a library looks into."""
+    OWN = auto()
+    """A file that only the parent reads: no worker gets its content, and a change of it is no reason to reload."""
     WRITTEN = auto()
     """A file or socket that the process makes: what happens to it is no reason to reload."""
 
@@ -40,9 +42,14 @@ class PathRole(Enum):
 Name = Annotated[str, AfterValidator(_parse_name)]
 FilePath = Annotated[str, AfterValidator(_parse_path_of_file), PathRole.READ]
 DirectoryPath = Annotated[str, AfterValidator(_parse_path_of_file), PathRole.DIRECTORY]
+OwnFilePath = Annotated[str, AfterValidator(_parse_path_of_file), PathRole.OWN]
 WrittenPath = Annotated[str, AfterValidator(_parse_path_of_file), PathRole.WRITTEN]
 ServerName = Annotated[str, PlainValidator(parse_server_name)]
 Network = Annotated[IPNetwork, PlainValidator(parse_network)]
+
+
+TAG_PREFIX = "\0"
+"""Begins the tags by which pydantic tells kinds of one table apart: no key of a file looks so, and no message shows them."""
 
 
 class Table(BaseModel):

@@ -10,10 +10,13 @@ from typing import Final
 
 import uvloop
 
+from certs.storage.disk import Disk
+from certs.storage.lock import StateInUse, StateLock
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
+from proxy.plain_listener import PlainListener, PlainListenerError
 from proxy.supervisor.control import SupervisorControl
 from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.log_target import LogTarget
@@ -55,16 +58,43 @@ async def _supervise(edition: Edition, target: LogTarget) -> None:
     sockets = ListeningSockets(inherited_sockets(os.environ, os.getpid()))
     watchdog = watchdog_seconds(os.environ, os.getpid())
     notifier = Notifier.from_environment(os.environ)
+    lock = _state_lock(edition)
     supervisor = Supervisor(asyncio.get_running_loop(), edition, sockets, target, notifier)
+    acme = edition.loaded.config.acme
+    plain = PlainListener(acme.http_bind, acme.https_port, supervisor.proofs.tokens)
     admin = AdminServer(SupervisorControl(supervisor), AdminSettings.of(edition.loaded), supervisor.unexpected)
     try:
         # first: a second proxy by the same configuration is found out before it takes a port
         await admin.start()
+        try:
+            await plain.start()
+        except PlainListenerError as error:
+            found = f"{error.bind}, which cannot be used: {error.reason}"
+            remedy = "an address that this process may bind and nobody else uses (ss -ltnp shows who does)"
+            raise ConfigError([edition.loaded.error(("acme", "http_bind"), found, remedy)]) from None
         await supervisor.start(admin.metrics_addresses)
         await supervisor.run(watchdog)
     finally:
+        await plain.stop()
         await admin.stop()
         await supervisor.close()
+        if lock is not None:
+            lock.release()
+
+
+def _state_lock(edition: Edition) -> StateLock | None:
+    """Nobody else may change the state directory while this process lives. Raises `ConfigError`."""
+    loaded = edition.loaded
+    state = loaded.config.rotation.state
+    if state is None:
+        return None
+    directory = loaded.resolve(state)
+    try:
+        Disk().make_directory(directory)
+        return StateLock.acquire(directory)
+    except (StateInUse, OSError) as error:
+        allowed = "a directory that this process alone writes to"
+        raise ConfigError([loaded.error(("rotation", "state"), str(error), allowed)]) from None
 
 
 def _now() -> datetime:

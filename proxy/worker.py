@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from proxy.observe.log import Log
 from proxy.observe.startup import ListenerOffer
 from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
+from proxy.tls.challenges import PendingChallenges, TlsChallenge
 from proxy.tls.stream import BioPair
 from proxy.upstream.pool import PoolResources
 
@@ -60,8 +61,18 @@ class Worker:
         )
         self._figures = Figures()
         self._scarcity = Scarcity(loop, self._figures, self._http, self.counters.failure)
+        self._challenges = PendingChallenges()
         self._services = ListenerServices(
-            io, self._deadlines, self._http, self.counters, BioPair(), log.handshake, self._scarcity, shared
+            io,
+            self._deadlines,
+            self._http,
+            self.counters,
+            BioPair(),
+            log.handshake,
+            self._scarcity,
+            shared,
+            self._challenges,
+            self._tell,
         )
         self._listeners: dict[str, Listener] = {}
         self._ends_now = asyncio.Event()
@@ -116,6 +127,10 @@ class Worker:
             else:
                 upstream.drain(verdict["server"], max(0.0, verdict["drains_until"] - self._loop.time()))
 
+    def follow_challenges(self, challenges: Iterable[TlsChallenge]) -> None:
+        """Show CAs exactly these from now on."""
+        self._challenges.follow(challenges)
+
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Stop accepting, let what is under way finish, then close what is left. Gently: see `downstream.service.Drainable`."""
         self.accept_on({})
@@ -141,6 +156,9 @@ class Worker:
     def _request_over(self, record: RequestRecord) -> None:
         self.counters.request(record)
         self._log.request(record)
+
+    def _tell(self, event: dict[str, Any], line: str) -> None:
+        self._log.event(self._http.wall_clock(), event, [line])
 
     def unexpected(self, error: BaseException) -> None:
         """Report an error that nobody has foreseen; the rest goes on."""

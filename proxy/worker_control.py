@@ -26,7 +26,7 @@ from proxy.observe.startup import Offers
 from proxy.openssl_setup import prepare_openssl
 from proxy.supervisor.channel import Body, Refused
 from proxy.supervisor.material import Material
-from proxy.supervisor.questions import problems_as_json, tickets_from_json
+from proxy.supervisor.questions import challenges_from_json, problems_as_json, tickets_from_json
 from proxy.tls.libssl import InterpreterUnsuitable
 from proxy.worker import Worker, offers_of
 
@@ -62,6 +62,9 @@ class WorkerControl:
                 return self._commit(body, descriptors)
             case "drain":
                 return await self._drain(body["seconds"], gently=body["gently"])
+            case "challenges" if self._worker is not None:
+                self._worker.follow_challenges(challenges_from_json(body["pending"]))
+                return {}
             case _:
                 return self._answer_at_once(kind, body, descriptors)
 
@@ -131,6 +134,7 @@ class WorkerControl:
             self._worker.swap(generation)
         for verdict in body["verdicts"]:
             self._worker.apply_verdict(verdict)
+        self._worker.follow_challenges(challenges_from_json(body["challenges"]))
         self._accept(body, descriptors)
         return {}
 

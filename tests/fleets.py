@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,10 +19,12 @@ from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.patience import Patience
 from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.questions import challenges_as_json
 from proxy.supervisor.reloading import Reloading
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets
 from proxy.supervisor.verdicts import Verdicts
 from proxy.tasks import Tasks
+from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 from tests.configurations import Site
 from tests.waiting import until_seen
@@ -47,11 +49,16 @@ class FleetParent:
     left: list[tuple[int, Body | None]] = field(default_factory=list)
     verdicts: Verdicts = field(default_factory=lambda: Verdicts(time.monotonic))
     columns: Columns = field(default_factory=lambda: Columns(2))
+    pending_challenges: Callable[[], Collection[TlsChallenge]] = tuple
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
         """The sockets there are."""
         return self.sockets.bound
+
+    def known(self) -> Body:
+        """What the parent of a proxy tells."""
+        return {"verdicts": self.verdicts.as_json(), "challenges": challenges_as_json(self.pending_challenges())}
 
     def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
         """Let it log to the test's file."""
@@ -179,20 +186,9 @@ async def fleet(site: Site, tmp_path: Path, text: str, patience: Patience | None
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that is dead and not yet waited for does not.
-
-    The first thread is dead before the last one is, and only with that one the files are closed.
-    """
+    """Whether a process runs; one that is dead and not yet waited for does not."""
     try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-    except OSError:
-        return False
-    return any(map(_is_running, threads))
-
-
-def _is_running(thread: Path) -> bool:
-    try:
-        return "\nState:\tZ" not in (thread / "status").read_text(encoding="ascii")
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:
         return False
 

@@ -158,12 +158,7 @@ METRICS: Final = (
         LAG_SECONDS,
         family="loop_lag",
     ),
-    _counter(
-        "log_lines_dropped",
-        "Lines of the log that found its queue full, or that its file did not take.",
-        "log",
-        value="dropped",
-    ),
+    _counter("log_lines_dropped", "Lines of the log that found its queue full.", "log", value="dropped"),
     _counter("log_errors", "Attempts to write the log, or to open it again, that failed.", "log", value="errors"),
     _gauge(
         "certificate_expiry_seconds",

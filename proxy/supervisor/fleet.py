@@ -19,16 +19,14 @@ from proxy.supervisor.edition import Edition
 from proxy.supervisor.patience import Patience
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.pulse import Pulse
-from proxy.supervisor.verdicts import Verdicts
 from proxy.tasks import Tasks
 
 
 class FleetOwner(Sockets, Protocol):
     """What a fleet needs of the parent around it."""
 
-    @property
-    def verdicts(self) -> Verdicts:
-        """What is known about servers."""
+    def known(self) -> Body:
+        """What a worker has to know beside its edition, as it changes between two."""
 
     def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
         """What a new worker is told first, with descriptors that stay the owner's."""
@@ -155,7 +153,7 @@ class Fleet:
 
     def _commitment(self, worker: WorkerProcess, edition: Edition) -> tuple[str, Body, list[int]]:
         body, descriptors = self._acceptance.listing(worker)
-        return "commit", {"number": edition.number, "verdicts": self._owner.verdicts.as_json(), **body}, descriptors
+        return "commit", {"number": edition.number, **self._owner.known(), **body}, descriptors
 
     def _take_slot(self, worker: WorkerProcess) -> None:
         self._slots.extend([None] * (worker.slot + 1 - len(self._slots)))

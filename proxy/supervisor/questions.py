@@ -1,10 +1,12 @@
 """What parent and workers say to each other, beside what JSON has by itself. Without a word of what only the parent does."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from config.problems import Problem
+from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 
 
@@ -25,10 +27,22 @@ def problems_as_json(problems: Sequence[Problem]) -> dict[str, Any]:
     return {"problems": [problem.as_json() for problem in problems]}
 
 
-def problems_from_json(reason: Mapping[str, Any], file: str) -> list[Problem]:
+def problems_from_json(reason: Mapping[str, Any], file: Path) -> list[Problem]:
     """The same in the parent; anything else that went wrong becomes a problem of the whole file."""
     if "problems" in reason:
         return [Problem.from_json(one) for one in reason["problems"]]
     return [
-        Problem(file, "", f"a worker that failed: {reason.get('error', json.dumps(reason))}", "a worker that starts")
+        Problem(
+            str(file), "", f"a worker that failed: {reason.get('error', json.dumps(reason))}", "a worker that starts"
+        )
     ]
+
+
+def challenges_as_json(challenges: Iterable[TlsChallenge]) -> list[list[str]]:
+    """All pending challenges, for workers: names and digests. No secret."""
+    return [[one.name, one.digest.hex()] for one in challenges]
+
+
+def challenges_from_json(challenges: Iterable[Sequence[str]]) -> list[TlsChallenge]:
+    """What `challenges_as_json` wrote."""
+    return [TlsChallenge(name, bytes.fromhex(digest)) for name, digest in challenges]

@@ -5,6 +5,9 @@ the policy, the context. Only then is an SSL object made, on exactly one context
 hello that our parser rejects goes to OpenSSL all the same, for its alert is the better one; ours is sent when OpenSSL has
 none. The server's flight is sent only when the step that produced it succeeded, and the group is read back from the
 ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
+
+A CA that looks at a pending challenge (RFC 8737) comes before all of that: no identity, no policy. It is shown a certificate that
+proves nothing else, and its connection is closed as soon as the handshake is over.
 """
 
 import contextlib
@@ -18,6 +21,7 @@ from config.schema import PqPolicy
 from proxy.deadlines import NEVER
 from proxy.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges
 from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.context import ALPN_PROTOCOLS
 from proxy.tls.groups import GroupPreference
@@ -36,6 +40,7 @@ _ALERT_RECORD_BYTES: Final = 7
 _SAID_FOR_WANT_OF_A_CERTIFICATE: Final = frozenset(
     {AlertDescription.HANDSHAKE_FAILURE, AlertDescription.PROTOCOL_VERSION}
 )
+_CHALLENGE: Final = (CHALLENGE_ALPN,)  # RFC 8737 section 3: "with the single protocol name "acme-tls/1""
 _OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
 
 
@@ -60,7 +65,7 @@ class HandshakePolicy:
 
 
 class HandshakeObserver(Protocol):
-    """Whoever waits for the result; exactly one of the two is called, once."""
+    """Whoever waits for the result; exactly one of these is called, once."""
 
     def handshake_established(self, result: Established, stream: TlsStream) -> None:
         """Set `stream.owner`; what the client sent already is delivered right after this returns."""
@@ -68,12 +73,17 @@ class HandshakeObserver(Protocol):
     def handshake_failed(self, failure: Failed) -> None:
         """There will be no connection; the socket closes by itself."""
 
+    def challenge_answered(self, server_name: str) -> None:
+        """A CA saw what it asked for; the socket closes by itself."""
+
 
 class Handshake:
     """Owns a `SocketStream` until the handshake is over."""
 
     __slots__ = (
         "_bios",
+        "_challenged",
+        "_challenges",
         "_clock",
         "_hello",
         "_identity",
@@ -97,9 +107,12 @@ class Handshake:
         observer: HandshakeObserver,
         clock: Callable[[], float],
         deadline: float,
+        challenges: PendingChallenges,
     ) -> None:
         """Set up for one connection; `begin` hands over its stream. `deadline` and `clock` are in loop time."""
         self._policy = policy
+        self._challenges = challenges
+        self._challenged: str | None = None
         self._bios = bios
         self._observer: HandshakeObserver | None = observer
         self._clock = clock
@@ -175,6 +188,10 @@ class Handshake:
             self._refuse_malformed(error)
             return
         self._hello = hello
+        if hello.alpn == _CHALLENGE and (context := self._challenges.context_for(hello.server_name)) is not None:
+            self._challenged = hello.server_name
+            self._begin_tls(context)
+            return
         self._identity = self._policy.identities.resolve(hello.server_name)
         if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
             # RFC 7301 section 3.2; the standard library would complete without a protocol
@@ -193,9 +210,11 @@ class Handshake:
                 "the client offers none of our quantum-safe groups",
             )
         else:
-            context = self._identity.context.select(hello.psk_identities)
-            self._tls = context.wrap_bio(self._bios.incoming, self._bios.outgoing, server_side=True)
-            self._step(self._tls, self._reader.wire)
+            self._begin_tls(self._identity.context.select(hello.psk_identities))
+
+    def _begin_tls(self, context: ssl.SSLContext) -> None:
+        self._tls = context.wrap_bio(self._bios.incoming, self._bios.outgoing, server_side=True)
+        self._step(self._tls, self._reader.wire)
 
     def _refuse_malformed(self, error: HelloError) -> None:
         """Answer with the alert that OpenSSL has for these bytes, with ours where it has none or only a general one."""
@@ -244,7 +263,25 @@ class Handshake:
         if flight:
             self._stream.write(flight)
         if is_finished:
+            self._finish(tls)
+
+    def _finish(self, tls: ssl.SSLObject) -> None:
+        if self._challenged is None:
             self._establish(tls)
+        else:
+            self._close_answered(tls, self._challenged)
+
+    def _close_answered(self, tls: ssl.SSLObject, server_name: str) -> None:
+        """RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be immediately closed"."""
+        with contextlib.suppress(ssl.SSLError):  # it wants to read the other side's close_notify; ours is written
+            tls.unwrap()
+        self._stream.write(self._bios.outgoing.read())
+        self._bios.clear()
+        self._over = True
+        observer, self._observer = self._observer, None
+        assert observer is not None  # it is told once
+        observer.challenge_answered(server_name)
+        self._end()
 
     def _step_failed(self, error: ssl.SSLError) -> None:
         alert = self._bios.outgoing.read()

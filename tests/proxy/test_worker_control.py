@@ -68,7 +68,7 @@ class Parent:
     async def commit(self, edition: Edition, slots: Sequence[int] = (0,)) -> None:
         gone = self.sockets.prepare(addresses_of(edition.binds), 1).commit()
         body, descriptors = self.listing(slots)
-        await self.ask("commit", {"number": edition.number, "verdicts": [], **body}, descriptors)
+        await self.ask("commit", {"number": edition.number, "verdicts": [], "challenges": [], **body}, descriptors)
         for one in gone:
             one.close()
 
@@ -238,6 +238,24 @@ class TestTwoPhases:
             problems = caught.value.reason["problems"]
             assert {problem["key"] for problem in problems} == {"identity.chat.certificate", "identity.chat.key"}
             assert "/proc/" not in str(problems)
+
+
+class TestChallenges:
+    async def test_those_of_the_last_question_are_shown_from_the_first_commit_on(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        async with parent(site, tmp_path) as asking:
+            with pytest.raises(Refused, match="unknown question"):
+                await asking.ask("challenges", {"pending": []})
+            await asking.use(site.minimal)
+            assert asking.control._worker is not None
+            pending = asking.control._worker._challenges
+            for names in (["a.test", "b.test"], ["b.test"], []):
+                await asking.ask("challenges", {"pending": [[name, "00" * 32] for name in names]})
+                assert [pending.context_for(name) is not None for name in ("a.test", "b.test")] == [
+                    "a.test" in names,
+                    "b.test" in names,
+                ]
 
 
 class TestSockets:

@@ -1,11 +1,20 @@
 """What parent and workers say to each other."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from config.problems import Problem, Severity
-from proxy.supervisor.questions import problems_as_json, problems_from_json, tickets_as_json, tickets_from_json
+from proxy.supervisor.questions import (
+    challenges_as_json,
+    challenges_from_json,
+    problems_as_json,
+    problems_from_json,
+    tickets_as_json,
+    tickets_from_json,
+)
+from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 
 
@@ -15,8 +24,13 @@ def test_secrets_of_tickets_come_back(previous: bytes | None) -> None:
     assert tickets_from_json(json.loads(json.dumps(tickets_as_json(tickets)))) == tickets
 
 
+def test_challenges_come_back() -> None:
+    pending = [TlsChallenge("chat.test", bytes(range(32))), TlsChallenge("192.0.2.1", bytes(32))]
+    assert challenges_from_json(json.loads(json.dumps(challenges_as_json(pending)))) == pending
+
+
 class TestProblems:
-    FILE = "plexigate.toml"
+    FILE = Path("plexigate.toml")
 
     def test_come_back_as_they_were(self) -> None:
         problems = [
