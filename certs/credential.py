@@ -143,8 +143,8 @@ def load_credential(certificate: Path, key: Path, now: datetime) -> Credential:
     return examination.credential
 
 
-def examine(certificate: Path, key: Path, now: datetime) -> Examination:
-    """Read a chain and its key, and find all that keeps them from being used at `now` (with its time zone)."""
+def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
+    """Read a chain and its key, and find all that keeps them from being used at `now` (with its time zone; None: at any time)."""
     errors: list[CredentialError] = []
     chain: Chain = ()
     signing_key: SoftwareKey | None = None
@@ -162,9 +162,9 @@ def examine(certificate: Path, key: Path, now: datetime) -> Examination:
     return Examination(Credential(chain, signing_key, certificate, content_digest(certificate, key) or b""))
 
 
-def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime) -> Examination:
+def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime | None) -> Examination:
     """Judge a credential anew whose content was examined before: only time can have made it unusable."""
-    errors = tuple(validity_errors(known.chain, certificate, now))
+    errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     return Examination(None if errors else replace(known, certificate_path=certificate, key=key), errors)
 
 
@@ -177,7 +177,7 @@ def content_digest(certificate: Path, key: Path) -> bytes | None:
     return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in contents)).digest()
 
 
-def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime) -> Iterator[CredentialError]:
+def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime | None) -> Iterator[CredentialError]:
     if not chain:
         return
     public_key = _leaf_key(chain[0])

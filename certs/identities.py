@@ -14,9 +14,16 @@ from certs.credential import Credential, Examination, content_digest, examine, r
 from certs.errors import CredentialError, Part
 from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
+from certs.storage.store import paths_of
 from config.loaded import LoadedConfig
 from config.problems import Problem, shown
-from config.schema import CredentialConfig, CredentialPreference, IdentityConfig, SecurityLevel
+from config.schema import (
+    CredentialConfig,
+    CredentialPreference,
+    IdentityConfig,
+    IssuedCredentialConfig,
+    SecurityLevel,
+)
 
 _SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
 
@@ -70,6 +77,9 @@ class _Reading:
         credentials: list[Credential] = []
         for index, paths in enumerate(settings.credentials):
             place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
+            if isinstance(paths, IssuedCredentialConfig):
+                credentials += self._issued(place, name, paths)
+                continue
             credential = self._credential(place, paths)
             if credential is None:
                 continue
@@ -88,6 +98,25 @@ class _Reading:
             )
         return tuple(credentials)
 
+    def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
+        """The credential that the rotation has put in place; it looks after all that may be wrong with it."""
+        state = self.loaded.config.rotation.state
+        assert state is not None  # cross-checked
+        certificate, key = paths_of(identity, settings.key.slot, self.loaded.resolve(state))
+        if certificate not in self.loaded.files:
+            found = f"{settings.key}, whose certificate is not there yet"
+            better = (
+                f"patience: it is fetched from {settings.issuer} as soon as the proxy runs, which logs what comes of it"
+            )
+            self.problems.append(self.loaded.warning(place, found, better))
+            return []
+        # whatever the time is: one that has expired is being replaced, and no worse than none
+        examination = self._examination(self.loaded.files[certificate], self.loaded.files[key], None)
+        for error in examination.errors:
+            found, better = f"{settings.key}, {error.found}", f"another one: plexigate certs rotate {identity}"
+            self.problems.append(self.loaded.warning(place, found, better))
+        return [] if examination.credential is None else [examination.credential]
+
     def upstreams(self) -> Iterator[tuple[str, Credential]]:
         for name, upstream in self.loaded.config.upstream.items():
             place = ("upstream", name)
@@ -102,17 +131,17 @@ class _Reading:
 
     def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
         certificate, key = self.loaded.resolve(paths.certificate), self.loaded.resolve(paths.key)
-        examination = self._examination(certificate, key)
+        examination = self._examination(certificate, key, self.now)
         self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
         if examination.credential is not None:
             self.problems += self._warnings(place, paths, examination.credential)
         return examination.credential
 
-    def _examination(self, certificate: Path, key: Path) -> Examination:
+    def _examination(self, certificate: Path, key: Path, now: datetime | None) -> Examination:
         known = self.known.get(content_digest(certificate, key) or b"") if self.known else None
         if known is None or not isinstance(known.key, SoftwareKey):
-            return examine(certificate, key, self.now)
-        return reexamine(known, certificate, replace(known.key, pem_path=key), self.now)
+            return examine(certificate, key, now)
+        return reexamine(known, certificate, replace(known.key, pem_path=key), now)
 
     def _problem(self, place: _Place, paths: CredentialConfig, error: CredentialError) -> Problem:
         path = paths.certificate if error.part is Part.CERTIFICATE else paths.key

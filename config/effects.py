@@ -138,6 +138,15 @@ _MORE_SERVERS: Final = _live(f"further servers get requests; {_UNTOUCHED}")
 _FEWER_SERVERS: Final = _live(
     "a server that is gone gets no further request; its responses under way and WebSockets stay"
 )
+
+
+def _servers(difference: Difference, old: Config, new: Config) -> Effect:
+    name = str(difference.location[1])
+    if set(old.upstream[name].servers) - set(new.upstream[name].servers):
+        return _FEWER_SERVERS
+    return _MORE_SERVERS
+
+
 _REQUESTS: Final = _live("from the next request on; responses under way and WebSockets stay")
 _PROOF: Final = _live(f"new handshakes are proved with it; {_UNTOUCHED}")
 _HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
@@ -174,6 +183,9 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("identity", "*", "key"): _PROOF,
     ("identity", "*", "credential"): _PROOF,
     ("identity", "*", "prefer"): _HANDSHAKES,
+    ("issuer",): _live("for the next certificates; those that are there stay"),
+    ("rotation", "state"): _restart("the directory is locked for the life of a process"),
+    ("rotation",): _live("for rotations from now on"),
     ("route", "*"): _entry(
         added=_REQUESTS,
         removed=_drained(
@@ -187,6 +199,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
         added=_live("connections are made when requests come"),
         removed=_live("its idle connections are closed; responses under way and WebSockets stay"),
     ),
+    ("upstream", "*", "servers"): _servers,
     ("upstream", "*", "servers", "*"): _entry(added=_MORE_SERVERS, removed=_FEWER_SERVERS),
     ("upstream",): _live("for new connections to its servers; responses under way and WebSockets stay"),
     ("limits", "log_queue_lines"): _restart("the queue of log lines is made once"),

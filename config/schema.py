@@ -8,7 +8,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from config.addresses import (
     Bind,
@@ -18,8 +18,9 @@ from config.addresses import (
 )
 from config.admin import AdminConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
+from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
-from config.values import DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
+from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
 
 __all__ = [
     "MOST_WORKERS",
@@ -33,6 +34,8 @@ __all__ = [
     "EjectionConfig",
     "HealthConfig",
     "IdentityConfig",
+    "InternalIssuerConfig",
+    "IssuedCredentialConfig",
     "LimitsConfig",
     "ListenerConfig",
     "ListenerLimitsConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "PqPolicy",
     "RateConfig",
     "RatePer",
+    "RotationConfig",
     "RouteConfig",
     "SecurityLevel",
     "ServerAddress",
@@ -169,6 +173,22 @@ class CredentialConfig(Table):
     key: FilePath
 
 
+_WITH_FILES = f"{TAG_PREFIX}files"
+_ISSUED = f"{TAG_PREFIX}issued"
+
+
+def _kind_of_credential(value: object) -> str:
+    if isinstance(value, dict):
+        return _ISSUED if "issuer" in value else _WITH_FILES
+    return _ISSUED if isinstance(value, IssuedCredentialConfig) else _WITH_FILES
+
+
+AnyCredentialConfig = Annotated[
+    Annotated[CredentialConfig, Tag(_WITH_FILES)] | Annotated[IssuedCredentialConfig, Tag(_ISSUED)],
+    Discriminator(_kind_of_credential),
+]
+
+
 class IdentityConfig(Table):
     """`[identity.NAME]`: a server as clients know it: its names and what it proves them with.
 
@@ -179,11 +199,11 @@ class IdentityConfig(Table):
     names: Annotated[tuple[ServerName, ...], Field(min_length=1)]
     certificate: FilePath | None = None
     key: FilePath | None = None
-    credential: tuple[CredentialConfig, ...] = ()
+    credential: tuple[AnyCredentialConfig, ...] = ()
     prefer: CredentialPreference = CredentialPreference.CLASSICAL
 
     @property
-    def credentials(self) -> tuple[CredentialConfig, ...]:
+    def credentials(self) -> tuple[CredentialConfig | IssuedCredentialConfig, ...]:
         """The credentials of this identity in the order of the file; never empty."""
         if self.certificate is None or self.key is None:
             return self.credential
@@ -260,6 +280,8 @@ class Config(Table):
     identity: dict[Name, IdentityConfig] = Field(default_factory=dict)
     upstream: dict[Name, UpstreamConfig] = Field(default_factory=dict)
     route: tuple[RouteConfig, ...] = ()
+    issuer: dict[Name, InternalIssuerConfig] = Field(default_factory=dict)
+    rotation: RotationConfig = RotationConfig()
     openssl: OpensslConfig = OpensslConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()

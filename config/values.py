@@ -45,6 +45,10 @@ ServerName = Annotated[str, PlainValidator(parse_server_name)]
 Network = Annotated[IPNetwork, PlainValidator(parse_network)]
 
 
+TAG_PREFIX = "\0"
+"""Begins the tags by which pydantic tells kinds of one table apart: no key of a file looks so, and no message shows them."""
+
+
 class Table(BaseModel):
     """A table of the configuration: it never changes, and a key that it does not know is refused.
 

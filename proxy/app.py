@@ -10,6 +10,8 @@ from typing import Final
 
 import uvloop
 
+from certs.storage.disk import Disk
+from certs.storage.lock import StateInUse, StateLock
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.server import AdminServer
@@ -55,8 +57,11 @@ async def _supervise(edition: Edition, target: LogTarget) -> None:
     sockets = ListeningSockets(inherited_sockets(os.environ, os.getpid()))
     watchdog = watchdog_seconds(os.environ, os.getpid())
     notifier = Notifier.from_environment(os.environ)
+    lock = _state_lock(edition)
     supervisor = Supervisor(asyncio.get_running_loop(), edition, sockets, target, notifier)
-    admin = AdminServer(SupervisorControl(supervisor), AdminSettings.of(edition.loaded), supervisor.unexpected)
+    control = SupervisorControl(supervisor)
+    supervisor.rotating.count_by(control.signatures)
+    admin = AdminServer(control, AdminSettings.of(edition.loaded), supervisor.unexpected)
     try:
         # first: a second proxy by the same configuration is found out before it takes a port
         await admin.start()
@@ -65,6 +70,23 @@ async def _supervise(edition: Edition, target: LogTarget) -> None:
     finally:
         await admin.stop()
         await supervisor.close()
+        if lock is not None:
+            lock.release()
+
+
+def _state_lock(edition: Edition) -> StateLock | None:
+    """Nobody else may change the state directory while this process lives. Raises `ConfigError`."""
+    loaded = edition.loaded
+    state = loaded.config.rotation.state
+    if state is None:
+        return None
+    directory = loaded.resolve(state)
+    try:
+        Disk().make_directory(directory)
+        return StateLock.acquire(directory)
+    except (StateInUse, OSError) as error:
+        allowed = "a directory that this process alone writes to"
+        raise ConfigError([loaded.error(("rotation", "state"), str(error), allowed)]) from None
 
 
 def _now() -> datetime:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from config.problems import ConfigError
 from config.schema import LogFormat
-from proxy.admin import commands
+from proxy.admin import certs_trust, commands
+from proxy.admin.certs_commands import certs_app
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
 from proxy.admin.reload_command import reload_command
@@ -104,3 +105,6 @@ def check(
 
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
 commands.register(app)
+_certs = certs_app()
+certs_trust.add_to(_certs)
+app.add_typer(_certs)

@@ -1,10 +1,11 @@
 """Stand-ins for the parent process behind the admin server: a scrape from counters that were fed, and a `Control`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
@@ -113,6 +114,8 @@ class FakeControl:
     answer: Scrape = field(default_factory=scrape)
     report: ReloadReport = field(default_factory=lambda: ReloadReport(ok=True, changes=[], problems=[], generation=3))
     ready: bool = True
+    urgent: str = "calm"
+    rotating: "FakeRotation" = field(default_factory=lambda: FakeRotation())
     told: list[tuple[Any, ...]] = field(default_factory=list)
     error: Exception | None = None
     """What the next call fails with."""
@@ -155,3 +158,48 @@ class FakeControl:
     def is_ready(self) -> bool:
         """Answer what was prepared."""
         return self.ready
+
+    def urgency(self) -> str:
+        """Answer what was prepared."""
+        return self.urgent
+
+    @property
+    def rotation(self) -> "FakeRotation":
+        """Answer what was prepared."""
+        return self.rotating
+
+
+@dataclass
+class FakeRotation:
+    """A rotation with one credential, chat, whose steps are given."""
+
+    steps: list[dict[str, Any]] = field(default_factory=lambda: [{"step": "begun"}, {"ok": True}])
+    results: list[dict[str, Any]] = field(default_factory=lambda: [{"ok": True, "version": 1}])
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    is_running: bool = False
+
+    def certificates(self) -> list[dict[str, Any]]:
+        """Answer what was prepared."""
+        return self.listed
+
+    async def rotate_certificate(
+        self, identity: str, slot: str | None, *, compromised: bool, dry_run: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Answer the prepared steps."""
+        self.told.append(("rotate", identity, slot, compromised, dry_run))
+        self._find(identity, slot)
+        for step in self.steps:
+            yield step
+
+    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
+        """Answer the prepared results."""
+        self.told.append(("rollback", identity, slot))
+        self._find(identity, slot)
+        return self.results
+
+    def _find(self, identity: str, slot: str | None) -> None:
+        if identity != "chat" or slot not in {None, "ec"}:
+            raise UnknownCertificate(identity, slot, ["chat"])
+        if self.is_running:
+            raise RotationUnderWay(identity, "ec")

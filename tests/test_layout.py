@@ -70,6 +70,7 @@ def test_each_key_of_the_configuration_is_read_outside_of_it() -> None:
     }
     known_only_as_pairs = {"certificate", "key", "credential"}  # read as `IdentityConfig.credentials`
     keys = fields(Config, set())
+    read |= {"watch", "reload_seconds"}  # by the supervisor
     assert "websocket_idle_seconds" in keys
     assert "names" in keys
     assert keys - read - known_only_as_pairs == set()

@@ -4,7 +4,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -27,6 +27,23 @@ class AdminUnreachable(Exception):
     def __str__(self) -> str:
         """One sentence with the remedy."""
         return f"{self.socket}: {self.found}; {self.remedy}"
+
+
+class AdminRefused(Exception):
+    """The proxy does not do what it was asked for: `status` of its answer, and its sentence (`detail`)."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        """Remember the answer."""
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.detail
+
+
+_REMEDY: Final = "is Plexigate running, and are you its user or root? (--socket PATH asks another)"
 
 
 class _Connection(http.client.HTTPConnection):
@@ -57,6 +74,24 @@ class UnixAdminClient:
         """Answer status and JSON body. Raises `AdminUnreachable`."""
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path)
 
+    def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Post, and answer each line of the answer as it comes. Raises `AdminUnreachable` and `AdminRefused`."""
+        connection = _Connection(self.path)
+        try:
+            connection.request("POST", f"{path}?{urlencode(query)}" if query else path, body=b"")
+            response = connection.getresponse()
+            if response.status != 200:
+                raise AdminRefused(response.status, _detail(response.read()))
+            for line in response:
+                yield json.loads(line)
+        except OSError as error:
+            raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
+        except (http.client.HTTPException, ValueError):
+            remedy = "the log of the proxy tells what became of it"
+            raise AdminUnreachable(str(self.path), "an answer that broke off", remedy) from None
+        finally:
+            connection.close()
+
     def _ask(self, method: str, target: str) -> tuple[int, dict[str, Any]]:
         connection = _Connection(self.path)
         try:
@@ -64,8 +99,7 @@ class UnixAdminClient:
             response = connection.getresponse()
             answer = json.loads(response.read())
         except OSError as error:
-            remedy = "is Plexigate running, and are you its user or root? (--socket PATH asks another)"
-            raise AdminUnreachable(str(self.path), error.strerror or str(error), remedy) from None
+            raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
         except (http.client.HTTPException, ValueError):
             raise AdminUnreachable(
                 str(self.path), "an answer that is no JSON", "does Plexigate listen there?"
@@ -75,6 +109,13 @@ class UnixAdminClient:
         if not isinstance(answer, dict):
             raise AdminUnreachable(str(self.path), "an answer that is no report", "does Plexigate listen there?")
         return response.status, answer
+
+
+def _detail(answer: bytes) -> str:
+    try:
+        return str(json.loads(answer)["detail"])
+    except (KeyError, TypeError, ValueError):
+        return "an answer that is no JSON: does Plexigate listen there?"
 
 
 def connect(config: Path | None, path: Path | None) -> UnixAdminClient:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from proxy.admin.certificates import CertificateControl
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
 __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "UnknownServer", "WorkerScrape"]
@@ -57,3 +58,10 @@ class Control(Protocol):
 
     def is_ready(self) -> bool:
         """Whether every worker serves."""
+
+    def urgency(self) -> str:
+        """How urgent the most urgent rotation is, in a word: calm, due, late, grave, expired."""
+
+    @property
+    def rotation(self) -> CertificateControl:
+        """Whoever rotates certificates."""

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from proxy.limits.reasons import request_reason
 from proxy.observe.breaking import BreakingClients
 from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
 
@@ -90,7 +89,7 @@ class Counters:
     """Everything that a worker counts."""
 
     def __init__(self, log_losses: Callable[[], tuple[int, int]] = _no_losses) -> None:
-        """`log_losses` tells how many lines of the log were lost, and how many attempts to write it failed."""
+        """`log_losses` tells how many lines of the log were dropped, and how many attempts to write it failed."""
         self._log_losses = log_losses
         self._handshakes: Counter[tuple[str, str, str, str, bool]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
@@ -135,7 +134,7 @@ class Counters:
         self._handshakes[listener, identity or NOWHERE, "refused", NOWHERE, False] += 1
 
     def failure(self, listener: str, reason: str) -> None:
-        """Count a connection that never came to a request, or a request that came to nothing, by a reason of the code."""
+        """Count a connection that never came to a request, or a request that a limit refused, by a reason of the code."""
         self._failures[listener, reason] += 1
 
     def request(self, record: "RequestRecord") -> None:
@@ -146,8 +145,6 @@ class Counters:
         hundreds = record.status // 100
         route.statuses[hundreds] += 1
         listener.statuses[hundreds] += 1
-        if record.error is not None:
-            self.failure(name, request_reason(record.status, record.error))
         first_byte = record.first_byte
         histogram = route.first_byte_seconds
         histogram.counts[bisect_left(REQUEST_SECONDS, first_byte)] += 1

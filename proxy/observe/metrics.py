@@ -158,12 +158,7 @@ METRICS: Final = (
         LAG_SECONDS,
         family="loop_lag",
     ),
-    _counter(
-        "log_lines_dropped",
-        "Lines of the log that found its queue full, or that its file did not take.",
-        "log",
-        value="dropped",
-    ),
+    _counter("log_lines_dropped", "Lines of the log that found its queue full.", "log", value="dropped"),
     _counter("log_errors", "Attempts to write the log, or to open it again, that failed.", "log", value="errors"),
     _gauge(
         "certificate_expiry_seconds",
@@ -172,6 +167,23 @@ METRICS: Final = (
         "identity",
         "algorithm",
         value="left",
+    ),
+    _counter("rotations", "Rotations of certificates by their result (ok, failed).", "rotations", "result"),
+    _gauge(
+        "rotation_urgency",
+        "How urgent the rotation of a credential is: 0 calm, 1 due, 2 late, 3 grave, 4 expired.",
+        "rotating",
+        "identity",
+        "credential",
+        value="urgency",
+    ),
+    _gauge(
+        "rotation_failures",
+        "Failures in a row of the rotation of a credential.",
+        "rotating",
+        "identity",
+        "credential",
+        value="failures",
     ),
 )
 

@@ -37,6 +37,16 @@ class CertificateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class RotationFacts:
+    """One credential that rotates by itself: `urgency` from 0 (calm) to 4 (expired), `failures` in a row."""
+
+    identity: str
+    credential: str
+    urgency: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerFacts:
     """What one listener offers where."""
 
@@ -51,8 +61,7 @@ class Scrape:
     """Everything at one moment; `now` and `started_at` in UNIX seconds.
 
     `retained` is what workers had counted that are gone (`merging.Retained.snapshot`), `restarts` how often a worker had to be
-    started again, `reloads` counts them by result ("ok", "failed"), `generation` numbers the configuration that is served,
-    `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed.
+    started again, `reloads` and `rotations` are counts by result ("ok", "failed"), `generation` numbers the configuration that is served.
     """
 
     now: float
@@ -65,4 +74,5 @@ class Scrape:
     restarts: int = 0
     reloads: Mapping[str, int] = field(default_factory=dict)
     retained: Snapshot | None = None
-    log_losses: tuple[int, int] = (0, 0)
+    rotations: Mapping[str, int] = field(default_factory=dict)
+    rotating: Sequence[RotationFacts] = ()

@@ -1,12 +1,16 @@
 """What the admin server asks of the parent, answered by the workers and by what the parent knows itself."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from proxy.admin.certificates import CertificateControl
 from proxy.admin.contracts import ReloadReport, UnknownServer
-from proxy.observe.scrape import ListenerFacts, Scrape, WorkerScrape
-from proxy.observe.status import status
+from proxy.observe.scrape import ListenerFacts, RotationFacts, Scrape, WorkerScrape
+from proxy.observe.status import signatures, status
+from proxy.rotation.listing import worst
+from proxy.supervisor.certificate_control import RotationControl
 from proxy.supervisor.channel import Body
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.supervisor import Supervisor, wall_clock
@@ -42,7 +46,11 @@ class SupervisorControl:
             restarts=supervisor.fleet.restarts,
             reloads=dict(supervisor.reloads),
             retained=supervisor.retained.snapshot,
-            log_losses=supervisor.log_losses,
+            rotations=dict(supervisor.rotating.rotations),
+            rotating=[
+                RotationFacts(identity, slot, int(one.urgency), one.failures)
+                for (identity, slot), one in supervisor.rotating.standings.items()
+            ],
         )
 
     def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:
@@ -59,6 +67,10 @@ class SupervisorControl:
     async def status(self) -> dict[str, Any]:
         """The document of `GET /status`."""
         return status(await self.scrape())
+
+    async def signatures(self) -> Mapping[str, int]:
+        """How often the keys of each identity have signed since the start: handshakes that were not resumed."""
+        return signatures(await self.scrape())
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Read the configuration again and serve by it, or only say what would change."""
@@ -80,6 +92,15 @@ class SupervisorControl:
         known = [f"{name}/{one.address}" for name, settings in upstreams.items() for one in settings.servers]
         if f"{upstream}/{server}" not in known:
             raise UnknownServer(upstream, server, known)
+
+    @property
+    def rotation(self) -> CertificateControl:
+        """Whoever rotates certificates."""
+        return RotationControl(self._supervisor.rotating)
+
+    def urgency(self) -> str:
+        """How urgent the most urgent rotation is."""
+        return worst(self._supervisor.rotating.standings)
 
     def is_ready(self) -> bool:
         """Whether every worker serves."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from config.problems import Problem
@@ -25,10 +26,12 @@ def problems_as_json(problems: Sequence[Problem]) -> dict[str, Any]:
     return {"problems": [problem.as_json() for problem in problems]}
 
 
-def problems_from_json(reason: Mapping[str, Any], file: str) -> list[Problem]:
+def problems_from_json(reason: Mapping[str, Any], file: Path) -> list[Problem]:
     """The same in the parent; anything else that went wrong becomes a problem of the whole file."""
     if "problems" in reason:
         return [Problem.from_json(one) for one in reason["problems"]]
     return [
-        Problem(file, "", f"a worker that failed: {reason.get('error', json.dumps(reason))}", "a worker that starts")
+        Problem(
+            str(file), "", f"a worker that failed: {reason.get('error', json.dumps(reason))}", "a worker that starts"
+        )
     ]

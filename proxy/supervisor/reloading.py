@@ -79,7 +79,7 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
     file = edition.loaded.path
     match error:
         case Refused():
-            return ConfigError(problems_from_json(error.reason, str(file)))
+            return ConfigError(problems_from_json(error.reason, file))
         case ChannelLost():
             found, allowed = "a worker that ended while it prepared", "workers that live: the log says how it ended"
         case TimeoutError():

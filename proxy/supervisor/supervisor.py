@@ -5,10 +5,13 @@ import contextlib
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
+from certs.rotation.parts import parts_of
+from certs.storage.served import ServedFile
 from config.diff import Change
 from config.problems import ConfigError, Problem
 from config.watching import FileWatcher
@@ -17,6 +20,8 @@ from proxy.in_thread import in_thread
 from proxy.observe.merging import Retained
 from proxy.observe.startup import Offers, ready_event, ready_lines
 from proxy.observe.totals import summary, totals
+from proxy.rotation.clocks import CLOCKS
+from proxy.rotation.rotating import Rotating
 from proxy.supervisor.channel import Body
 from proxy.supervisor.columns import Columns
 from proxy.supervisor.edition import Edition, read_edition
@@ -26,14 +31,13 @@ from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.reloading import Prepared, Reloading, changes_between, restart_problems
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets, address_of
+from proxy.supervisor.swaps import Swaps
 from proxy.supervisor.verdicts import Verdicts
 from proxy.systemd import Notifier
 from proxy.tasks import Tasks
-from proxy.tls.tickets import TicketSecrets
 
-_HOUR: Final = 3_600.0
-# After a rotation that failed: soon enough that tickets do not outlive their secret by much.
-_ROTATION_RETRY_SECONDS: Final = 300.0
+# How long "ready" waits for certificates that are not there yet: an internal CA takes a moment, others minutes.
+_FIRST_ROUND_SECONDS: Final = 10.0
 
 
 class Supervisor:
@@ -58,6 +62,7 @@ class Supervisor:
         self._tasks = Tasks(loop, self.unexpected)
         self.fleet = Fleet(loop, self._tasks, self)
         self._reloading = Reloading(loop, self.fleet, sockets)
+        self._swaps = Swaps(loop, self.fleet, self._reloading, self)
         self.offers: Offers | None = None
         self.reloads: Counter[str] = Counter()
         self.retained = Retained()
@@ -69,6 +74,7 @@ class Supervisor:
         self._watcher = FileWatcher(edition.loaded.path, self._files_changed)
         self._watching: asyncio.Task[None] | None = None
         self.servers = Servers(loop, self._tasks, self.fleet, self.tell)
+        self.rotating = Rotating(loop, self._tasks, self, CLOCKS)
 
     # -- what the fleet needs
 
@@ -105,6 +111,9 @@ class Supervisor:
         async with self.fleet.editing:
             prepared = await self._reloading.prepare(self.edition)
             await self._commit(prepared)
+        await self.rotating.follow(parts_of(self.edition.loaded, CLOCKS.wall))
+        self._tasks.start(self.rotating.run())
+        await self.rotating.first_round(_FIRST_ROUND_SECONDS)
         self.is_ready = True
         offers, addresses = self.offers, self.addresses
         assert offers is not None  # of the commit
@@ -128,7 +137,7 @@ class Supervisor:
             self.loop.add_signal_handler(number, self._asked_to_stop)
         self.loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self._reload_by("SIGHUP")))
         self.loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._reopen_log()))
-        self._tasks.start(self._rotate_regularly())
+        self._tasks.start(self._swaps.tickets_regularly())
         if watchdog_seconds is not None:
             self._tasks.start(self._feed(watchdog_seconds / 2))
         await self._stop.wait()
@@ -181,6 +190,7 @@ class Supervisor:
                 self._told_failure(error, dry_run=dry_run)
                 return self._report(changes, error.problems, ok=False)
         if not dry_run:
+            await self.rotating.follow(parts_of(edition.loaded, CLOCKS.wall))
             self.reloads["ok"] += 1
             count = len(changes)
             event = {"event": "reloaded", "generation": edition.number, "changes": [str(one) for one in changes]}
@@ -210,20 +220,16 @@ class Supervisor:
 
     @contextlib.asynccontextmanager
     async def _announced(self, *, dry_run: bool) -> Any:
-        """Tell the service manager about a reload (sd_notify(3): RELOADING=1, then READY=1, whatever came of it).
-
-        `systemctl reload` cannot fail by that, so `systemctl status` has to tell.
-        """
-        failed = self.reloads["failed"]
+        """Tell the service manager about a reload (sd_notify(3): RELOADING=1, then READY=1, whatever came of it)."""
         if not dry_run:
             self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
         try:
             yield
         finally:
             if not dry_run:
-                verdict = "" if self.reloads["failed"] == failed else "the last reload was refused, see the log; "
-                workers, number = len(self.fleet.workers), self.edition.number
-                self._notifier.ready(f"{verdict}serving with {workers} workers, generation {number}")
+                self._notifier.ready(
+                    f"serving with {len(self.fleet.workers)} workers, generation {self.edition.number}"
+                )
 
     def _told_failure(self, error: ConfigError, *, dry_run: bool) -> None:
         if dry_run:
@@ -235,8 +241,7 @@ class Supervisor:
 
     async def _read(self) -> Edition:
         """Read everything anew, in a thread: a file may hang. Raises `ConfigError`."""
-        self._number += 1
-        file, number, tickets = self.edition.loaded.path, self._number, self.edition.tickets
+        file, number, tickets = self.edition.loaded.path, self.next_number(), self.edition.tickets
         seconds = self.edition.loaded.config.reload_seconds
         now = datetime.now(UTC)  # noqa: TID251 - a driver
 
@@ -280,28 +285,23 @@ class Supervisor:
         self.tell({"event": "reloading", "cause": cause}, f"reloading: {cause}")
         await self.reload(dry_run=False)
 
-    async def _rotate_regularly(self) -> None:
-        has_succeeded = True
-        while True:
-            regular = self.edition.loaded.config.limits.tls_ticket_rotation_hours * _HOUR
-            await asyncio.sleep(regular if has_succeeded else min(regular, _ROTATION_RETRY_SECONDS))
-            has_succeeded = await self.rotate_tickets()
-
     async def rotate_tickets(self) -> bool:
         """Seal session tickets by a new secret from now on, and accept those of the one before it, in all workers."""
-        async with self.fleet.editing:
-            self._number += 1
-            tickets = self.edition.tickets.rotated(TicketSecrets.fresh().current)
-            try:
-                prepared = await self._reloading.prepare(self.edition.with_tickets(self._number, tickets))
-            except ConfigError as error:
-                event = {"event": "ticket_rotation_failed", "detail": str(error)}
-                self.tell(event, f"ticket rotation failed: {error}")
-                return False
-            await self._reloading.commit(prepared)
-            self.edition = prepared.edition
-        self.tell({"event": "tickets_rotated"}, "session ticket keys rotated")
-        return True
+        return await self._swaps.tickets()
+
+    async def swap_issued(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
+        """Serve by another version of an issued credential, in all workers or in none; see `rotation.running.Host`."""
+        await self._swaps.issued(files, decide)
+
+    def next_number(self) -> int:
+        """The number of an edition that has none yet."""
+        self._number += 1
+        return self._number
+
+    def served(self, prepared: Prepared) -> None:
+        """An edition that differs in secrets only serves in all workers."""
+        self.edition = prepared.edition
+        self.offers = Offers.from_json(prepared.answers[0]["offers"])
 
     # -- the log
 
@@ -313,11 +313,6 @@ class Supervisor:
             self.tell({"event": "log_not_reopened", "detail": str(error)}, f"the log could not be reopened: {error}")
         else:
             await self._tell_log()
-
-    @property
-    def log_losses(self) -> tuple[int, int]:
-        """Lines of this process that were lost, and attempts to write or to open the log that failed."""
-        return self._log.losses()
 
     async def _tell_log(self) -> None:
         await self.fleet.tell_all("log", self._log.as_json(), [self._log.descriptor])

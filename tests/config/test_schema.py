@@ -8,7 +8,6 @@ from pydantic import BaseModel, ValidationError
 
 from config.addresses import parse_bind
 from config.schema import (
-    MOST_WORKERS,
     REJECT,
     Config,
     CredentialConfig,
@@ -183,25 +182,3 @@ def test_switches_are_true_or_false() -> None:
     assert LogConfig.model_validate({"query": True}).query
     refused(LogConfig, {"query": 1})
     refused(LogConfig, {"query": "true"})
-
-
-@pytest.mark.parametrize("name", ["nobody", "_apt", "www-data", "a.b", "machine$", "A" * 32])
-def test_accounts_are_named_as_the_system_names_them(name: str) -> None:
-    config = Config.model_validate({"user": name, "group": name})
-    assert (config.user, config.group) == (name, name)
-
-
-@pytest.mark.parametrize("name", ["", "0", "1000", "-a", "a b", "a:b", "a\n", "$", "A" * 33])
-@pytest.mark.parametrize("key", ["user", "group"])
-def test_other_accounts_are_refused(key: str, name: str) -> None:
-    assert "a name of the system's user or group database" in refused(Config, {key: name})
-
-
-@pytest.mark.parametrize(("value", "workers"), [("auto", None), (1, 1), (MOST_WORKERS, MOST_WORKERS)])
-def test_workers_are_a_number_or_as_many_as_there_are_cores(value: object, workers: int | None) -> None:
-    assert Config.model_validate({"workers": value}).workers == workers
-
-
-@pytest.mark.parametrize("value", [0, -1, MOST_WORKERS + 1, True, 1.0, "2", "", [2]])
-def test_other_numbers_of_workers_are_refused(value: object) -> None:
-    assert f"a number from 1 to {MOST_WORKERS}" in refused(Config, {"workers": value})

@@ -13,7 +13,6 @@ from typing import Any
 
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import identity, process
-from tests.integration.admin import Admin
 from tests.integration.stage import PLEXIGATE, workers_of
 from tests.programs import Program, plexigate_listeners, program
 
@@ -69,10 +68,15 @@ class Scene:
         draft = self.path.with_suffix(".draft")
         draft.write_text(
             f"{process(self.directory / 'admin.sock', self.workers)}{self.top}\n[listener.public]\n{self.listener}\n"
-            f"{identity('local', ('localhost', '127.0.0.1'), CertificateFiles(self.certificate, self.key))}\n"
+            f"{self.identity}\n"
             f"[upstream.backend]\nservers = {servers}\n{self.route}\n{self.extra}\n"
         )
         draft.replace(self.path)
+
+    @property
+    def identity(self) -> str:
+        """What it proves itself with."""
+        return identity("local", ("localhost", "127.0.0.1"), CertificateFiles(self.certificate, self.key))
 
     def server(self, address: str) -> str:
         """The backend as a server of the upstream, by one of its addresses."""
@@ -92,11 +96,6 @@ class Scene:
     def worker_pids(self) -> list[int]:
         """Its workers, the oldest first."""
         return workers_of(self.running.pid)
-
-    @property
-    def admin(self) -> Admin:
-        """Where it is asked how it is."""
-        return Admin(self.directory / "admin.sock")
 
     def resident_bytes(self) -> dict[int, int]:
         """The memory of the parent and of each worker."""
@@ -118,14 +117,11 @@ def _resident(pid: int) -> int:
 
 
 @contextmanager
-def scene(
-    directory: Path, prefix: Sequence[str] = (), descriptors: Sequence[int] = (), **settings: Any
-) -> Iterator[Scene]:
-    """Run backend and proxy until the block ends; `prefix` is a program that starts the proxy, which inherits `descriptors`."""
+def scene(directory: Path, prefix: Sequence[str] = (), kind: type[Scene] = Scene, **settings: Any) -> Iterator[Scene]:
+    """Run backend and proxy until the block ends; `prefix` is a program that the proxy is started by."""
     with program([sys.executable, "-m", "tests.soak.backend"], backend_port) as backend:
-        made = Scene(directory, Authority(directory), backend.ready, **settings)
+        made = kind(directory, Authority(directory), backend.ready, **settings)
         made.write()
-        command = [*prefix, PLEXIGATE, "run", str(made.path)]
-        with program(command, plexigate_listeners, descriptors=descriptors) as running:
+        with program([*prefix, PLEXIGATE, "run", str(made.path)], plexigate_listeners) as running:
             made.running = running
             yield made

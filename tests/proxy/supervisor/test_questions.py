@@ -1,6 +1,7 @@
 """What parent and workers say to each other."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ def test_secrets_of_tickets_come_back(previous: bytes | None) -> None:
 
 
 class TestProblems:
-    FILE = "plexigate.toml"
+    FILE = Path("plexigate.toml")
 
     def test_come_back_as_they_were(self) -> None:
         problems = [
