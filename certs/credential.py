@@ -1,7 +1,7 @@
 """A certificate chain and the key that fits it: what a server proves itself with."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.chain import Chain, alternative_names, chain_errors, order_errors, read_chain, validity_errors
 from certs.errors import CredentialError, Part
+from certs.keys.pin import Pin
+from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import (
     SUPPORTED,
     KeyAlgorithm,
@@ -23,6 +25,7 @@ from certs.keys.signing_key import (
 )
 from certs.keys.software import SoftwareKey
 from config.addresses import name_matches
+from config.pkcs11_uri import Pkcs11Uri
 
 
 class KeyDoesNotFit(CredentialError):
@@ -86,7 +89,16 @@ class Credential:
     key: SigningKey
     certificate_path: Path
     digest: bytes = field(default=b"", repr=False)
-    """Of the content of both files (SHA-256): equal ones make equal contexts."""
+    """Of everything that a context is made of (SHA-256): equal ones make equal contexts."""
+    spares: tuple[SigningKey, ...] = ()
+    """The same key in other tokens, in the order of preference."""
+    is_spread: bool = False
+    """Whether all of `keys` are used in turn, and not each only when those before it fail."""
+
+    @property
+    def keys(self) -> tuple[SigningKey, ...]:
+        """The key and its spares."""
+        return (self.key, *self.spares)
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -168,13 +180,70 @@ def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datet
     return Examination(None if errors else replace(known, certificate_path=certificate, key=key), errors)
 
 
+@dataclass(frozen=True, slots=True)
+class TokenPlace:
+    """Where a key is in a token: `token` is the NAME of its `[hsm.token.NAME]`, `pin` the one to log in with."""
+
+    uri: Pkcs11Uri
+    token: str
+    pin: Pin
+
+    def key(self, public_key: PublicKey) -> Pkcs11Key:
+        """The key there whose public half is this."""
+        return Pkcs11Key(self.uri, self.token, public_key, self.pin)
+
+
+def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: datetime) -> Examination:
+    """Read a chain whose key is in one token or several, and find all that keeps it from being used at `now`.
+
+    Whether there is such a key, and whether it fits, is only found by who may log in to the token.
+    """
+    try:
+        chain = read_chain(certificate)
+    except CredentialError as error:
+        return Examination(None, (error,))
+    errors = tuple(_errors(chain, None, certificate, now))
+    public_key = _leaf_key(chain[0])
+    if public_key is None or errors:
+        return Examination(None, errors)
+    if algorithm_of(public_key).is_too_weak:
+        return Examination(None, (CertificateUnsupported(certificate),))
+    first, *spares = (place.key(public_key) for place in places)
+    digest = digest_in_tokens(certificate, places) or b""
+    return Examination(Credential(chain, first, certificate, digest, tuple(spares)))
+
+
+def reexamine_in_tokens(
+    known: Credential, certificate: Path, places: Sequence[TokenPlace], now: datetime
+) -> Examination:
+    """The same for a chain that was examined before, with equal places: only time can have made it unusable."""
+    errors = tuple(validity_errors(known.chain, certificate, now))
+    first, *spares = (place.key(known.key.public_key) for place in places)
+    again = replace(known, certificate_path=certificate, key=first, spares=tuple(spares))
+    return Examination(None if errors else again, errors)
+
+
+def digest_in_tokens(certificate: Path, places: Sequence[TokenPlace]) -> bytes | None:
+    """Digest the chain, and where its keys are and with which PIN (SHA-256); None if the chain cannot be read."""
+    try:
+        content = certificate.read_bytes()
+    except OSError:
+        return None
+    keys = [part for place in places for part in (str(place.uri).encode(), place.token.encode(), place.pin.digest)]
+    return _digest([content, *keys])
+
+
 def content_digest(certificate: Path, key: Path) -> bytes | None:
     """Digest the content of both files (SHA-256); None if one cannot be read."""
     try:
         contents = [certificate.read_bytes(), key.read_bytes()]
     except OSError:
         return None
-    return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in contents)).digest()
+    return _digest(contents)
+
+
+def _digest(parts: Sequence[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in parts)).digest()
 
 
 def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime) -> Iterator[CredentialError]:

@@ -4,14 +4,25 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
 from certs.chain import read_chain
-from certs.credential import Credential, Examination, content_digest, examine, reexamine
+from certs.credential import (
+    Credential,
+    Examination,
+    TokenPlace,
+    content_digest,
+    digest_in_tokens,
+    examine,
+    examine_in_tokens,
+    reexamine,
+    reexamine_in_tokens,
+)
 from certs.errors import CredentialError, Part
+from certs.keys.pin import Pin, read_pins
 from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
 from config.loaded import LoadedConfig
@@ -50,7 +61,8 @@ def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = Mapping
 
     What is `known` is not examined again, only whether it is still valid.
     """
-    reading = _Reading(loaded, now, known)
+    pins = read_pins(loaded)
+    reading = _Reading(loaded, now, known, pins.by_token, list(pins.problems))
     identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
     upstreams = dict(reading.upstreams())
     reading.problems += _quantum_safe_warnings(loaded, identities)
@@ -64,7 +76,8 @@ class _Reading:
     loaded: LoadedConfig
     now: datetime
     known: Known
-    problems: list[Problem] = field(default_factory=list)
+    pins: Mapping[str, Pin]
+    problems: list[Problem]
 
     def identity(self, name: str, settings: IdentityConfig) -> tuple[Credential, ...]:
         credentials: list[Credential] = []
@@ -95,14 +108,17 @@ class _Reading:
                 self._authorities((*place, "ca"), upstream.ca)
             if upstream.certificate is None or upstream.key is None:
                 continue
-            paths = CredentialConfig(certificate=upstream.certificate, key=upstream.key)
+            paths = CredentialConfig(certificate=upstream.certificate, key=(upstream.key,))
             credential = self._credential(place, paths)
             if credential is not None:
                 yield name, credential
 
     def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
-        certificate, key = self.loaded.resolve(paths.certificate), self.loaded.resolve(paths.key)
-        examination = self._examination(certificate, key)
+        certificate = self.loaded.resolve(paths.certificate)
+        if isinstance(paths.key[0], str):
+            examination = self._examination(certificate, self.loaded.resolve(paths.key[0]))
+        else:
+            examination = self._examination_in_tokens(certificate, paths)
         self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
         if examination.credential is not None:
             self.problems += self._warnings(place, paths, examination.credential)
@@ -114,14 +130,36 @@ class _Reading:
             return examine(certificate, key, self.now)
         return reexamine(known, certificate, replace(known.key, pem_path=key), self.now)
 
+    def _examination_in_tokens(self, certificate: Path, paths: CredentialConfig) -> Examination:
+        places = list(self._places(paths))
+        if len(places) < len(paths.key):
+            return Examination(None)  # what is wrong with their tokens is said already
+        known = self.known.get(digest_in_tokens(certificate, places) or b"") if self.known else None
+        if known is None:
+            examination = examine_in_tokens(certificate, places, self.now)
+        else:
+            examination = reexamine_in_tokens(known, certificate, places, self.now)
+        if examination.credential is None:
+            return examination
+        return Examination(replace(examination.credential, is_spread=paths.spread))
+
+    def _places(self, paths: CredentialConfig) -> Iterator[TokenPlace]:
+        hsm = self.loaded.config.hsm
+        for uri in paths.key:
+            if hsm is None or isinstance(uri, str) or len(tokens := hsm.tokens_of(uri)) != 1:
+                continue
+            pin = self.pins.get(tokens[0])
+            if pin is not None:
+                yield TokenPlace(hsm.full_uri(uri), tokens[0], pin)
+
     def _problem(self, place: _Place, paths: CredentialConfig, error: CredentialError) -> Problem:
-        path = paths.certificate if error.part is Part.CERTIFICATE else paths.key
-        return self.loaded.error(place, f"{shown(path)}, {error.found}", error.allowed)
+        path = paths.certificate if error.part is Part.CERTIFICATE else paths.key[0]
+        return self.loaded.error(place, f"{shown(str(path))}, {error.found}", error.allowed)
 
     def _warnings(self, place: _Place, paths: CredentialConfig, credential: Credential) -> Iterator[Problem]:
         key = credential.key
         if isinstance(key, SoftwareKey) and key.is_exposed:
-            found = f"{shown(paths.key)}, which others may read (mode {key.mode:04o})"
+            found = f"{shown(str(paths.key[0]))}, which others may read (mode {key.mode:04o})"
             yield self.loaded.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
         if credential.expires_within(_SOON, self.now):
             found = f"{shown(paths.certificate)}, which expires at {credential.not_after:%Y-%m-%d %H:%M} UTC"
@@ -144,7 +182,7 @@ class _Reading:
     ) -> Iterator[Problem]:
         slot = credential.algorithm.slot
         if slot in {other.algorithm.slot for other in others}:
-            found = f"{shown(paths.key)}, a second {slot} key of this identity"
+            found = f"{shown(str(paths.key[0]))}, a second {slot} key of this identity"
             yield self.loaded.error(
                 (*place, "key"), found, "one credential of each kind: TLS would only ever use one of them"
             )

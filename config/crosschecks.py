@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from config.addresses import name_matches
+from config.hsm_crosschecks import token_problems
 from config.omissions import Omissions
 from config.problems import Problem, Severity, shown
 from config.schema import REJECT, Config, LimitsConfig, PqPolicy, RouteConfig
@@ -40,6 +41,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.providers(),
         *checks.limits(),
         *checks.listener_limits(),
+        *token_problems(config, file, checks.omissions),
     ]
 
 

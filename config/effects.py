@@ -139,12 +139,30 @@ _FEWER_SERVERS: Final = _live(
     "a server that is gone gets no further request; its responses under way and WebSockets stay"
 )
 _REQUESTS: Final = _live("from the next request on; responses under way and WebSockets stay")
+
+
+def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if difference.new is None:
+        return _live("the module stays loaded until a restart, and no key in it is used")
+    return _restart("the module is loaded once in the life of a process")
+
+
 _PROOF: Final = _live(f"new handshakes are proved with it; {_UNTOUCHED}")
 _HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
 
 # By location, the name of an entry written "*"; the first that fits. A bare effect is also that of all keys below.
 _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("openssl",): _restart("providers are loaded once in the life of a process"),
+    ("hsm",): _hsm,
+    ("hsm", "module"): _restart("the module is loaded once in the life of a process"),
+    ("hsm", "token", "*"): _entry(
+        added=_live(f"keys in it can be used, if the token was there when the workers started; {_UNTOUCHED}"),
+        removed=_live(f"no key in it is used any more; {_UNTOUCHED}"),
+    ),
+    ("hsm", "token", "*", "pin_file"): _live(f"for logins from now on; {_UNTOUCHED}"),
+    ("hsm", "token", "*", "pin_credential"): _live(f"for logins from now on; {_UNTOUCHED}"),
+    ("hsm", "token", "*", "max_sessions"): _restart("threads that sign are started once in the life of a process"),
+    ("hsm", "token"): _live(f"for keys that are loaded from now on; {_UNTOUCHED}"),
     ("user",): _restart("workers keep the user that they were started as"),
     ("group",): _restart("workers keep the group that they were started as"),
     ("admin",): _restart("the admin socket and the listener of metrics are made once"),
@@ -173,6 +191,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("identity", "*", "certificate"): _PROOF,
     ("identity", "*", "key"): _PROOF,
     ("identity", "*", "credential"): _PROOF,
+    ("identity", "*", "spread"): _HANDSHAKES,
     ("identity", "*", "prefer"): _HANDSHAKES,
     ("route", "*"): _entry(
         added=_REQUESTS,

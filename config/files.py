@@ -6,7 +6,7 @@ Found by the type of each key (`FilePath` and its kin), so a key that is added t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, assert_never, get_args
 
 from pydantic.fields import FieldInfo
 
@@ -27,19 +27,34 @@ class NamedFile:
 def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     """Every file and directory that is read by this configuration, in the order of the schema.
 
-    Without the file of the configuration itself, and without what the process writes.
+    Without the file of the configuration itself, without what the process writes, and without libraries.
     """
     return tuple(
-        NamedFile(loaded.key(*location), loaded.resolve(path), role is PathRole.DIRECTORY)
+        NamedFile(loaded.key(*location), place, role is PathRole.DIRECTORY)
         for location, path, role in _paths(loaded.config, ())
-        if role is not PathRole.WRITTEN
+        if (place := _place(loaded, path, role)) is not None
     )
+
+
+def _place(loaded: LoadedConfig, path: str, role: PathRole) -> Path | None:
+    match role:
+        case PathRole.READ | PathRole.DIRECTORY:
+            return loaded.resolve(path)
+        case PathRole.CREDENTIAL:
+            return loaded.resolve_credential(path)
+        case PathRole.WRITTEN | PathRole.LIBRARY:
+            return None
+        case _:
+            assert_never(role)
 
 
 def _paths(table: Table, place: Location) -> Iterator[tuple[Location, str, PathRole]]:
     for name, field in type(table).model_fields.items():
         role = _role(field)
-        for location, value in _leaves(getattr(table, name), (*place, name)):
+        written = getattr(table, name)
+        if name in table.lists_of_one and written is not None and len(written) == 1:
+            (written,) = written
+        for location, value in _leaves(written, (*place, name)):
             if isinstance(value, Table):
                 yield from _paths(value, location)
             elif role is not None and isinstance(value, str):

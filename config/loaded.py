@@ -23,6 +23,9 @@ class LoadedConfig:
     files: Mapping[Path, Path] = field(default_factory=dict, repr=False)
     """Where the content of a file really is, for a process that may not read the file itself."""
 
+    credentials: Path | None = None
+    """The directory of the credentials that systemd hands to this service (systemd.exec(5), $CREDENTIALS_DIRECTORY)."""
+
     @property
     def directory(self) -> Path:
         """The directory that paths in the file are relative to."""
@@ -32,6 +35,13 @@ class LoadedConfig:
         """A path of the file from where the process stands."""
         resolved = self.directory / path
         return self.files.get(resolved, resolved)
+
+    def resolve_credential(self, name: str) -> Path | None:
+        """A systemd credential from where the process stands; None where systemd hands over none."""
+        if self.credentials is None:
+            return None
+        path = self.credentials / name
+        return self.files.get(path, path)
 
     def key(self, *location: str | int) -> str:
         """The key, as in the file, of a location in `config`: `key("route", 2, "path")` is `route[2].path`."""

@@ -5,6 +5,7 @@ judge it further: whatever of the file could be understood, and the faults so fa
 """
 
 import copy
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -72,7 +73,7 @@ def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConf
         entries = {name: model.model_validate(entry) for name, entry in document.get(table, {}).items()}
         document[table] = entries
     document["route"] = [RouteConfig.model_validate(entry) for entry in document.get("route", ())]
-    return LoadedConfig(Config.model_validate(document), path, files=files)
+    return LoadedConfig(Config.model_validate(document), path, files=files, credentials=_credentials())
 
 
 def survey(path: Path) -> Survey:
@@ -90,8 +91,8 @@ def _survey(content: bytes, path: Path) -> Survey:
         return Survey(None, error.problems)
     config, omissions, problems = _understand(document, str(path))
     problems += cross_check(config, str(path), omissions)
-    loaded = LoadedConfig(config, path, omissions=omissions)
-    problems += _missing_directories(loaded)
+    loaded = LoadedConfig(config, path, omissions=omissions, credentials=_credentials())
+    problems += _missing_places(loaded)
     warnings = tuple(problem for problem in problems if not problem.is_error)
     return Survey(replace(loaded, warnings=warnings), tuple(problems))
 
@@ -154,10 +155,19 @@ def _discard_unknown_keys(document: Document, refused: list[Rejection]) -> None:
             del table[key]
 
 
-def _missing_directories(loaded: LoadedConfig) -> list[Problem]:
-    """Directories that must be there; files of certificates and keys are judged by those who read them."""
+def _credentials() -> Path | None:
+    # of the service as a whole, and the same in all of its processes
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    return None if directory is None else Path(directory)
+
+
+def _missing_places(loaded: LoadedConfig) -> list[Problem]:
+    """Directories and libraries that must be there; files of certificates and keys are judged by those who read them."""
     problems = []
-    openssl, log = loaded.config.openssl, loaded.config.log
+    openssl, log, hsm = loaded.config.openssl, loaded.config.log, loaded.config.hsm
+    if hsm is not None and not loaded.resolve(hsm.module).is_file():
+        allowed = "the PKCS#11 library of the token's vendor, such as /usr/lib/softhsm/libsofthsm2.so"
+        problems.append(loaded.error(("hsm", "module"), f"{shown(hsm.module)}, which is not there", allowed))
     if openssl.module_path is not None and not loaded.resolve(openssl.module_path).is_dir():
         problems.append(_no_directory(loaded, ("openssl", "module_path"), openssl.module_path))
     if log.file is not None and not loaded.resolve(log.file).parent.is_dir():

@@ -19,6 +19,7 @@ _LONGEST_SHOWN = 100
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 # PEM, or the base64 of a DER SEQUENCE ("M" is its first sextet): the content of a key where its path belongs.
 _KEY_MATERIAL = re.compile(r"-----BEGIN|^\s*M[A-Za-z0-9+/=\s]{40,}$")
+_PIN = re.compile(r"(pin-value=)[^&;\s\"]*", re.IGNORECASE)  # of a PKCS#11 URI (RFC 7512 2.4)
 _USER_INFORMATION = re.compile(r"//[^/@\s]*@")
 
 
@@ -116,7 +117,7 @@ def is_key_material(text: str) -> bool:
 def _shown_text(text: str) -> str:
     if is_key_material(text):
         return "the content of a key or certificate (not shown)"
-    text = _USER_INFORMATION.sub("//***@", text)
+    text = _PIN.sub(r"\1***", _USER_INFORMATION.sub("//***@", text))
     if len(text) > _LONGEST_SHOWN:
         return f"{_quoted(text[: _LONGEST_SHOWN // 2])}... ({len(text)} characters)"
     return _quoted(text)

@@ -17,6 +17,7 @@ from config.addresses import (
     parse_bind,
 )
 from config.admin import AdminConfig
+from config.hsm import HsmConfig, Keys, TokenConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values import DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
@@ -32,6 +33,7 @@ __all__ = [
     "CredentialPreference",
     "EjectionConfig",
     "HealthConfig",
+    "HsmConfig",
     "IdentityConfig",
     "LimitsConfig",
     "ListenerConfig",
@@ -46,6 +48,7 @@ __all__ = [
     "SecurityLevel",
     "ServerAddress",
     "ServerConfig",
+    "TokenConfig",
     "UpstreamConfig",
 ]
 
@@ -163,22 +166,31 @@ class ListenerConfig(Table):
 
 
 class CredentialConfig(Table):
-    """`[[identity.NAME.credential]]`: paths of a certificate chain (PEM, leaf first) and of its private key (PEM)."""
+    """`[[identity.NAME.credential]]`: the path of a certificate chain (PEM, leaf first), and where its private key is.
+
+    `key` has one entry, or the same key in several tokens: in the order of preference, or to be used in turn if `spread`.
+    """
+
+    lists_of_one: ClassVar[tuple[str, ...]] = ("key",)
 
     certificate: FilePath
-    key: FilePath
+    key: Keys
+    spread: bool = Field(default=False, strict=True)
 
 
 class IdentityConfig(Table):
     """`[identity.NAME]`: a server as clients know it: its names and what it proves them with.
 
-    In the file either `certificate` and `key` stand, or `credential` tables; read `credentials`, which is the same for both.
+    In the file either `certificate` and `key` (and `spread`) stand, or `credential` tables; read `credentials`, which is the same for both.
     `names` are in the form of `parse_server_name`.
     """
 
+    lists_of_one: ClassVar[tuple[str, ...]] = ("key",)
+
     names: Annotated[tuple[ServerName, ...], Field(min_length=1)]
     certificate: FilePath | None = None
-    key: FilePath | None = None
+    key: Keys | None = None
+    spread: bool = Field(default=False, strict=True)
     credential: tuple[CredentialConfig, ...] = ()
     prefer: CredentialPreference = CredentialPreference.CLASSICAL
 
@@ -187,12 +199,17 @@ class IdentityConfig(Table):
         """The credentials of this identity in the order of the file; never empty."""
         if self.certificate is None or self.key is None:
             return self.credential
-        return (CredentialConfig(certificate=self.certificate, key=self.key),)
+        return (CredentialConfig(certificate=self.certificate, key=self.key, spread=self.spread),)
 
     @model_validator(mode="after")
     def _has_one_kind_of_credential(self) -> Self:
         allowed = 'either both "certificate" and "key", or [[identity.NAME.credential]] tables'
         about = ("certificate", "key", "credential")
+        if self.spread and self.credential:
+            found = "spread beside credential tables"
+            raise Refused(
+                "spread in the credential whose keys it is about", found=found, about=("spread", "credential")
+            )
         single = [key for key in ("certificate", "key") if getattr(self, key) is not None]
         if single and self.credential:
             raise Refused(allowed, found=" and ".join([*single, "credential"]), about=about)
@@ -260,6 +277,7 @@ class Config(Table):
     identity: dict[Name, IdentityConfig] = Field(default_factory=dict)
     upstream: dict[Name, UpstreamConfig] = Field(default_factory=dict)
     route: tuple[RouteConfig, ...] = ()
+    hsm: HsmConfig | None = None
     openssl: OpensslConfig = OpensslConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()

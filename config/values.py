@@ -7,9 +7,12 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator
 
 from config.addresses import IPNetwork, Refused, parse_network, parse_server_name
+from config.pkcs11_uri import is_pkcs11_uri
 from config.problems import is_key_material
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+# systemd.exec(5): a file name; without what could lead elsewhere.
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
 
 def _parse_name(value: str) -> str:
@@ -18,9 +21,12 @@ def _parse_name(value: str) -> str:
     return value
 
 
-def _parse_path_of_file(value: str) -> str:
+def parse_path_of_file(value: str) -> str:
+    """Read the path of a file. Raises `Refused`."""
     if is_key_material(value):
         raise Refused("the path of a file, not its content", found="the content of a file (not shown)")
+    if is_pkcs11_uri(value):
+        raise Refused("the path of a file: only keys of identities can be in a token")
     if not value or any(character < " " for character in value):
         raise Refused("the path of a file, relative to this configuration")
     return value
@@ -35,12 +41,24 @@ class PathRole(Enum):
     """A directory that a library looks into."""
     WRITTEN = auto()
     """A file or socket that the process makes: what happens to it is no reason to reload."""
+    LIBRARY = auto()
+    """A shared library that a process loads once: nobody reads its content, and a new one needs a restart."""
+    CREDENTIAL = auto()
+    """The name of a systemd credential, read as a file of the directory that systemd made for this service."""
+
+
+def _parse_credential_name(value: str) -> str:
+    if not _CREDENTIAL.fullmatch(value):
+        raise Refused("the name of a credential that systemd hands over (LoadCredential=), without directory")
+    return value
 
 
 Name = Annotated[str, AfterValidator(_parse_name)]
-FilePath = Annotated[str, AfterValidator(_parse_path_of_file), PathRole.READ]
-DirectoryPath = Annotated[str, AfterValidator(_parse_path_of_file), PathRole.DIRECTORY]
-WrittenPath = Annotated[str, AfterValidator(_parse_path_of_file), PathRole.WRITTEN]
+FilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.READ]
+DirectoryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.DIRECTORY]
+WrittenPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.WRITTEN]
+LibraryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.LIBRARY]
+CredentialName = Annotated[str, AfterValidator(_parse_credential_name), PathRole.CREDENTIAL]
 ServerName = Annotated[str, PlainValidator(parse_server_name)]
 Network = Annotated[IPNetwork, PlainValidator(parse_network)]
 
@@ -49,10 +67,12 @@ class Table(BaseModel):
     """A table of the configuration: it never changes, and a key that it does not know is refused.
 
     `identified_by` are the keys that tell the entries of a list of such tables apart, whatever their order (none: an entry is
-    what it says, and nothing else).
+    what it says, and nothing else). `lists_of_one` are keys of lists that may be written without brackets when they have one
+    entry: their location is then that of the key.
     """
 
     identified_by: ClassVar[tuple[str, ...]] = ()
+    lists_of_one: ClassVar[tuple[str, ...]] = ()
 
     # ValidationError would otherwise print the input, which may be a key that was pasted in the wrong place.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -1,26 +1,82 @@
 """Everything that is wrong with a configuration, without serving by it."""
 
+import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from config.loader import survey
+from config.loaded import LoadedConfig
+from config.loader import Survey, survey
 from config.problems import ConfigError, Problem
 from proxy.generation import build
 from proxy.openssl_setup import prepare_openssl
 from proxy.supervisor.privileges import account_of
+from proxy.supervisor.process import worker_environment
+from proxy.tls import libssl
 from proxy.tls.tickets import TicketSecrets
 
 
 def check(file: Path) -> tuple[Problem, ...]:
-    """Everything that is wrong with a configuration, warnings included. Raises `libssl.InterpreterUnsuitable`."""
+    """Everything that is wrong with a configuration, warnings included. Raises `libssl.InterpreterUnsuitable`.
+
+    Keys in tokens are tried in a process of its own: their module is the work of strangers, who may crash it or let it hang, and
+    this process may have to use it in another way.
+    """
     found = survey(file)
     if found.loaded is None:
         return found.problems
+    libssl.self_check()
+    if found.loaded.config.hsm is None:
+        return _check_here(found.loaded, found)
+    return _check_elsewhere(file, found.loaded, found)
+
+
+def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     problems = [problem for problem in found.problems if problem.is_error]
-    capabilities = prepare_openssl(found.loaded)
+    capabilities = prepare_openssl(loaded)
     try:
-        problems += build(found.loaded, capabilities, TicketSecrets.fresh(), datetime.now(UTC)).warnings  # noqa: TID251 - a driver
+        problems += build(loaded, capabilities, TicketSecrets.fresh(), datetime.now(UTC)).warnings  # noqa: TID251 - a driver
     except ConfigError as error:
-        problems += error.problems
-    problems += account_of(found.loaded)[1]
+        refused = {problem.key for problem in problems}
+        problems += [problem for problem in error.problems if problem.key not in refused]
+    problems += account_of(loaded)[1]
     return tuple(problems)
+
+
+def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
+    seconds = loaded.config.reload_seconds
+    try:
+        done = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-P", "-m", "proxy.checking", str(file)],
+            env=worker_environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        said = f"a PKCS#11 module that has not answered after {seconds:g} s (reload_seconds)"
+    else:
+        if done.returncode == 0:
+            return tuple(Problem.from_json(one) for one in json.loads(done.stdout))
+        said = f"a PKCS#11 module with which a process ends (exit status {done.returncode})"
+    lost = loaded.error(("hsm", "module"), said, "a module that works in a process beside OpenSSL")
+    return (*found.problems, lost)
+
+
+def _main() -> None:
+    """The process of its own: writes the problems of the file in `sys.argv[1]` as JSON."""
+    found = survey(Path(sys.argv[1]))
+    assert found.loaded is not None  # of whoever started this
+    problems = json.dumps([one.as_json() for one in _check_here(found.loaded, found)])
+    # at once: nothing of the module is to run at the end of this process
+    sys.stdout.write(problems)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _main()

@@ -4,22 +4,26 @@ A `Generation` is immutable. It is built completely, or not at all with every pr
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from certs.identities import load_credentials
 from config.loaded import LoadedConfig
-from config.problems import ConfigError, Problem
+from config.problems import ConfigError, Problem, shown
 from proxy.building.carried import Carried
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
 from proxy.building.requests import http_limits, route_table
+from proxy.building.signing import token_plans
+from proxy.building.token_credentials import note_session_shortage, usable_credentials
 from proxy.building.upstreams import upstream_plans
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.service import HttpLimits, HttpRuntime
 from proxy.http.routing import RouteTable
 from proxy.listener import ListenerRuntime
+from proxy.openssl_configuration import PKCS11
+from proxy.signing.tokens import TokenPlan
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
@@ -40,6 +44,8 @@ class Generation:
     identity_algorithms: Mapping[str, tuple[str, ...]]
     """Identity -> what its keys sign with, for the start-up report."""
     tickets: TicketSecrets
+    tokens: Mapping[str, TokenPlan]
+    """The tokens whose keys are used."""
     warnings: tuple[Problem, ...]
     carried: Carried = field(repr=False)
     """What the next generation may use again."""
@@ -65,6 +71,8 @@ def build(
     foundation.problems.extend(_provider_problems(loaded, capabilities))
     credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)
+    note_session_shortage(foundation)
+    credentials = replace(credentials, identities=usable_credentials(foundation, credentials.identities, capabilities))
     listeners = listener_runtimes(foundation, credentials.identities, capabilities, tickets)
     upstreams = tuple(upstream_plans(foundation, credentials.upstreams))
     if any(problem.is_error for problem in foundation.problems):
@@ -83,12 +91,25 @@ def build(
             for name, of_identity in credentials.identities.items()
         },
         tickets=tickets,
+        tokens=token_plans(foundation),
         warnings=tuple(foundation.problems),
-        carried=Carried(credentials.by_digest, foundation.contexts, foundation.client_tls),
+        carried=Carried(
+            credentials.by_digest,
+            foundation.contexts,
+            foundation.client_tls,
+            foundation.plans,
+            foundation.token_keys,
+        ),
     )
 
 
 def _provider_problems(loaded: LoadedConfig, capabilities: Capabilities) -> Iterator[Problem]:
+    if loaded.config.hsm is not None and PKCS11 in capabilities.missing_providers:
+        yield loaded.error(
+            ("hsm", "module"),
+            f"{shown(loaded.config.hsm.module)}, which OpenSSL's pkcs11-provider cannot start, or there is no such provider",
+            "pkcs11-provider (apt-get install pkcs11-provider), and a PKCS#11 module that these processes may load and use",
+        )
     for index, name in enumerate(loaded.config.openssl.providers):
         if name in capabilities.missing_providers:
             yield loaded.error(

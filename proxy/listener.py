@@ -21,8 +21,8 @@ from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
-from proxy.tls.handshake import Established, Failed, Handshake, HandshakePolicy
-from proxy.tls.stream import BioPair, TlsStream
+from proxy.tls.handshake import Established, Failed, FlightServices, Handshake, HandshakePolicy
+from proxy.tls.stream import TlsStream
 
 # Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
 _ACCEPTS_PER_TURN: Final = 16
@@ -60,7 +60,7 @@ class ListenerServices:
     deadlines: Deadlines
     http: HttpService
     counters: Counters
-    bios: BioPair
+    flights: FlightServices
     log: Callable[[HandshakeRecord], None]
     scarcity: Scarcity
     shared: SharedTable = field(default_factory=SharedTable.private)
@@ -195,7 +195,7 @@ class _Arrival:
         self._started = services.io.loop.time()
         self._began = services.http.stopwatch()
         policy, deadline = self._runtime.policy, self._started + self._runtime.limits.handshake_seconds
-        self._handshake = Handshake(policy, services.bios, self, services.io.loop.time, deadline)
+        self._handshake = Handshake(policy, services.flights, self, deadline, client.network)
 
     def begin(self, sock: socket.socket) -> None:
         services = self._services

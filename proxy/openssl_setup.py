@@ -1,22 +1,40 @@
 """Load the configured providers into this process's OpenSSL, before its first context."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from config.loaded import LoadedConfig
+from proxy.openssl_configuration import ProviderModule, openssl_configuration, pkcs11_provider
 from proxy.tls import libssl
-from proxy.tls.capabilities import Capabilities, openssl_configuration, survey
+from proxy.tls.capabilities import Capabilities, survey
 
 
 def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
-    """Load the providers and see what is there. Raises `libssl.InterpreterUnsuitable`."""
-    providers, module_path = loaded.config.openssl.providers, loaded.config.openssl.module_path
+    """Load the providers and see what is there. Raises `libssl.InterpreterUnsuitable`.
+
+    Where keys are in tokens, the PKCS#11 module is initialised here: never in a process that also uses it in another way.
+    """
+    libssl.never_prompt()
+    providers = tuple(_providers(loaded))
     # in memory: a locked-down service may have no place to write to
     descriptor = os.memfd_create("openssl.cnf")
     try:
-        path = None if module_path is None else loaded.resolve(module_path)
-        os.write(descriptor, openssl_configuration(providers, path).encode())
+        os.write(descriptor, openssl_configuration(providers).encode())
         libssl.load_configuration(Path(f"/proc/self/fd/{descriptor}"))
     finally:
         os.close(descriptor)
-    return survey(providers)
+    return survey(tuple(provider.name for provider in providers))
+
+
+def _providers(loaded: LoadedConfig) -> Iterator[ProviderModule]:
+    openssl, hsm = loaded.config.openssl, loaded.config.hsm
+    directory = None if openssl.module_path is None else loaded.resolve(openssl.module_path)
+    if hsm is not None:
+        own = None if directory is None else directory / "pkcs11.so"
+        # it comes with the system, whatever else was built by hand
+        yield pkcs11_provider(
+            str(own) if own is not None and own.exists() else None, str(loaded.resolve(hsm.module).absolute())
+        )
+    for name in openssl.providers:
+        yield ProviderModule(name, None if directory is None else str(directory / f"{name}.so"))

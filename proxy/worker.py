@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -22,7 +22,12 @@ from proxy.observe.lag import LoopLag
 from proxy.observe.log import Log
 from proxy.observe.startup import ListenerOffer
 from proxy.shared_io import SharedIo
+from proxy.signing.breaker import BreakerState
+from proxy.signing.token import Timing
+from proxy.signing.tokens import Tokens
 from proxy.tasks import Tasks
+from proxy.tls.handshake import FlightServices
+from proxy.tls.race import SigningServices
 from proxy.tls.stream import BioPair
 from proxy.upstream.pool import PoolResources
 
@@ -40,8 +45,12 @@ class Worker:
         generation: Generation,
         log: Log,
         shared: SharedTable,
+        retire: Callable[[], None],
     ) -> None:
-        """Nothing is accepted before `accept_on`. `shared` are the counts of all workers."""
+        """Nothing is accepted before `accept_on`. `shared` are the counts of all workers.
+
+        `retire` asks for another worker in the place of this one: a token works, but not in this process any more.
+        """
         self._loop = loop
         self._generation = generation
         self._log = log
@@ -49,6 +58,8 @@ class Worker:
         self._lag = LoopLag(loop, time.perf_counter, self.counters.loop_lag)
         self._deadlines = Deadlines(loop)
         self._tasks = Tasks(loop, self.unexpected)
+        self._tokens = Tokens(Timing(loop, loop.time), self.counters.token, _TokenEvents(self._event, retire))
+        self._tokens.use(generation.tokens)
         io = SharedIo(loop)
         self._resources = PoolResources(io, self._tasks, self._deadlines)
         self._http = HttpService(
@@ -61,7 +72,14 @@ class Worker:
         self._figures = Figures()
         self._scarcity = Scarcity(loop, self._figures, self._http, self.counters.failure)
         self._services = ListenerServices(
-            io, self._deadlines, self._http, self.counters, BioPair(), log.handshake, self._scarcity, shared
+            io,
+            self._deadlines,
+            self._http,
+            self.counters,
+            FlightServices(BioPair(), SigningServices(loop, loop.time, self._tokens)),
+            log.handshake,
+            self._scarcity,
+            shared,
         )
         self._listeners: dict[str, Listener] = {}
         self._ends_now = asyncio.Event()
@@ -92,6 +110,7 @@ class Worker:
         # thousands of objects come to their end with these: in a turn of their own
         self._loop.call_later(_LET_GO_SECONDS, past.clear)
         self._generation = generation
+        self._tokens.use(generation.tokens)
         self.counters.swaps += 1
         for name, listener in self._listeners.items():
             listener.runtime = generation.listeners.get(name, listener.runtime)
@@ -133,6 +152,7 @@ class Worker:
         self._lag.stop()
         self._scarcity.stop()
         self._figures.close()
+        self._tokens.close()
 
     def end_now(self) -> None:
         """Let a drain under way wait no longer."""
@@ -141,6 +161,18 @@ class Worker:
     def _request_over(self, record: RequestRecord) -> None:
         self.counters.request(record)
         self._log.request(record)
+
+    def token_says(self, token: str, *, ok: bool) -> None:
+        """Act on what the parent's probe of a token has found; one that is not used here is passed over."""
+        if token in self._tokens:
+            self._tokens[token].parent_says(ok=ok)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that is counted, and what tokens are doing, for `merging`."""
+        return {**self.counters.snapshot(), **self._tokens.rows()}
+
+    def _event(self, event: dict[str, Any], line: str) -> None:
+        self._log.event(self._http.wall_clock(), event, [line])
 
     def unexpected(self, error: BaseException) -> None:
         """Report an error that nobody has foreseen; the rest goes on."""
@@ -151,6 +183,24 @@ class Worker:
     def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback of one connection failed in a way nobody expected: say so, and serve the others."""
         self.unexpected(context.get("exception") or RuntimeError(context.get("message", "")))
+
+
+class _TokenEvents:
+    """Tells of tokens in the log."""
+
+    def __init__(self, event: Callable[[dict[str, Any], str], None], retire: Callable[[], None]) -> None:
+        self._event = event
+        self._retire = retire
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        self._event({"event": "token", "token": token, "state": str(state)}, f"token {token}: breaker {state}")
+
+    def needs_replacement(self, token: str) -> None:
+        self._event(
+            {"event": "token", "token": token, "state": "beyond_recovery"},
+            f"token {token}: it works, but not in this process any more, which asks to be replaced",
+        )
+        self._retire()
 
 
 def _resources(generation: Generation) -> ResourceLimits:

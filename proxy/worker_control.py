@@ -38,13 +38,21 @@ class WorkerControl:
     """Owner of the `Worker`, from the first commit on."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, log: Log, shared: SharedTable, ended: Callable[[], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        log: Log,
+        shared: SharedTable,
+        ended: Callable[[], None],
+        retire: Callable[[], None],
     ) -> None:
-        """`shared`: the counts of all workers. `ended` is called when the worker has drained and the answer to that is on its way."""
+        """`shared`: the counts of all workers. `ended` is called when the worker has drained and the answer to that is on its way,
+        `retire` when it cannot serve as it should and wants to be replaced.
+        """
         self._loop = loop
         self._log = log
         self._shared = shared
         self._ended = ended
+        self._retire = retire
         self._capabilities: Capabilities | None = None
         self._worker: Worker | None = None
         self._preparing: int | None = None
@@ -75,10 +83,8 @@ class WorkerControl:
                 self._accept(body, descriptors)
             case "log":
                 self._log.switch(descriptors[0], LogFormat(body["format"]))
-            case "end" if self._worker is not None:
-                self._worker.end_now()
-            case "verdict" if self._worker is not None:
-                self._worker.apply_verdict(body)
+            case "end" | "verdict" | "token" if self._worker is not None:
+                _tell(self._worker, kind, body)
             case "scrape":
                 return self._scrape()
             case _:
@@ -126,7 +132,7 @@ class WorkerControl:
             raise Refused({"error": "a commit of what was not prepared"})
         self._number, generation = prepared
         if self._worker is None:
-            self._worker = Worker(self._loop, generation, self._log, self._shared)
+            self._worker = Worker(self._loop, generation, self._log, self._shared, self._retire)
         else:
             self._worker.swap(generation)
         for verdict in body["verdicts"]:
@@ -151,7 +157,7 @@ class WorkerControl:
     def _scrape(self) -> Body:
         if self._worker is None:
             return {"generation": self._number, "snapshot": {}, "servers": []}
-        snapshot, servers = self._worker.counters.snapshot(), self._worker.servers()
+        snapshot, servers = self._worker.snapshot(), self._worker.servers()
         return {"generation": self._number, "snapshot": snapshot, "servers": servers}
 
     async def _drain(self, seconds: float, *, gently: bool) -> Body:
@@ -159,6 +165,16 @@ class WorkerControl:
             await self._worker.drain(seconds, gently=gently)
         self._loop.call_soon(self._ended)
         return self._scrape()
+
+
+def _tell(worker: Worker, kind: str, body: Body) -> None:
+    match kind:
+        case "end":
+            worker.end_now()
+        case "verdict":
+            worker.apply_verdict(body)
+        case _:
+            worker.token_says(body["token"], ok=body["ok"])
 
 
 @contextlib.contextmanager

@@ -58,7 +58,7 @@ class _Entry:
             column = body["column"]
             shared = SharedTable.private() if column is None else SharedTable.attach(descriptors[1], column)
             os.close(descriptors[1])
-            self._control = WorkerControl(self._loop, self.log, shared, self.over.set)
+            self._control = WorkerControl(self._loop, self.log, shared, self.over.set, self._retire)
             return {"pid": os.getpid()}
         if self._control is None:
             raise Refused({"error": "a question before the beginning"})
@@ -71,6 +71,9 @@ class _Entry:
 
     def _terminated(self) -> None:
         """Somebody asks this worker alone to end: the parent decides how, and replaces it."""
+        self._retire()
+
+    def _retire(self) -> None:
         self._tasks.start(self._ask_to_retire())
 
     async def _ask_to_retire(self) -> None:

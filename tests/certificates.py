@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -74,12 +75,25 @@ class Authority:
     ) -> CertificateFiles:
         """Issue a certificate for DNS names and IP addresses; `valid` is relative to now."""
         key = private_key(kind, next(_numbers))
+        files = CertificateFiles(self.certify(file, key.public_key(), names, valid), self._directory / f"{file}.key")
+        files.key.touch(mode=0o600)
+        files.key.write_bytes(key_pem(key))
+        return files
+
+    def certify(
+        self,
+        file: str,
+        key: CertificatePublicKeyTypes,
+        names: tuple[str, ...] = LOCAL_NAMES,
+        valid: tuple[timedelta, timedelta] = (-DAY, 90 * DAY),
+    ) -> Path:
+        """Issue a certificate for a key whose private half is somewhere else."""
         now = datetime.now(UTC)  # noqa: TID251 - as above
         certificate = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)]))
             .issuer_name(self._subject)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now + valid[0])
             .not_valid_after(now + valid[1])
@@ -93,11 +107,9 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, self._digest)
         )
-        files = CertificateFiles(self._directory / f"{file}.pem", self._directory / f"{file}.key")
-        files.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
-        files.key.touch(mode=0o600)
-        files.key.write_bytes(key_pem(key))
-        return files
+        path = self._directory / f"{file}.pem"
+        path.write_bytes(certificate.public_bytes(Encoding.PEM))
+        return path
 
     def client_context(self) -> ssl.SSLContext:
         """A context that trusts this authority and nobody else, as strictly as Python can."""

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import hypothesis
-import pytest
 import uvloop
 
-# Here and not in the folder: tests of the browser import them as well.
-pytest.register_assert_rewrite("tests.integration.gateway", "tests.integration.stage", "tests.integration.upstreams")
+from tests.hsm.fixtures import hsm_site, shim_module
+
+__all__ = ["hsm_site", "pytest_asyncio_loop_factories", "shim_module"]
 
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
 hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples=200, deadline=None, database=None)

@@ -54,6 +54,10 @@ def fed(times: int = 1) -> Counters:
         counters.listener("strict").accepted += 1
         counters.listener("public").accepted += 11
         counters.loop_lag.observe(0.0004 if number else 0.003)
+        token = counters.token("plexi")
+        token.signing_seconds.observe(0.004)
+        token.wait_seconds.observe(0.0002)
+        token.errors += 1
     counters.listener("public").open = 4
     socket = counters.route("chat.test/gateway")
     socket.websockets, socket.websockets_open = 3 * times, 2
@@ -70,6 +74,16 @@ def server(name: str = "http://10.0.0.1:8000", state: str = "up", **figures: flo
     return {"upstream": "chat", "server": name, "state": state, **usual, **rest, **figures}
 
 
+def tokens(youngest: float = 0.0) -> dict[str, Any]:
+    """What `Tokens.rows` tells of one token."""
+    figures = {"queued": 3, "running": 2, "lost": 1, "sessions": 4, "session_limit": 7}
+    return {
+        "token_figures": [{"token": "plexi", **figures}],
+        "token_states": [{"token": "plexi", "state": "closed", "count": 1}],
+        "token_good": [{"token": "plexi", "youngest": youngest}],
+    }
+
+
 def worker(slot: int, counters: Counters, servers: Sequence[Mapping[str, Any]] | None = None) -> WorkerScrape:
     """A worker whose snapshot came over the control channel."""
     return WorkerScrape(
@@ -77,7 +91,7 @@ def worker(slot: int, counters: Counters, servers: Sequence[Mapping[str, Any]] |
         pid=4_000 + slot,
         age_seconds=7_260.0 + slot,
         generation=2,
-        snapshot=json.loads(json.dumps(counters.snapshot())),
+        snapshot=json.loads(json.dumps({**counters.snapshot(), **tokens(float(slot))})),
         servers=[server(), server("http://10.0.0.2:8000", "ejected", ejections=1)] if servers is None else servers,
         rss_bytes=61_000_000 + slot,
     )

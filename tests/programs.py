@@ -53,21 +53,17 @@ class Program(Generic[Ready]):
 
 @contextmanager
 def program(
-    command: Sequence[str],
-    ready: Callable[[str], Ready | None],
-    environment: Mapping[str, str] | None = None,
-    descriptors: Sequence[int] = (),
+    command: Sequence[str], ready: Callable[[str], Ready | None], environment: Mapping[str, str] | None = None
 ) -> Iterator[Program[Ready]]:
     """Run `command` until the block ends. `ready` answers None for the lines before the one that is waited for.
 
-    `environment` is added to ours, `descriptors` it inherits. Raises NotReadyError.
+    `environment` is added to ours. Raises NotReadyError.
     """
     output: list[str] = []
     lines: queue.Queue[str | None] = queue.Queue()
     with subprocess.Popen(
         command,
         env={**os.environ, **(environment or {})},
-        pass_fds=descriptors,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,14 +1,7 @@
 """Waiting for what nobody tells: the loop turns until it has happened; pytest's timeout ends a wait in vain."""
 
 import asyncio
-import time
 from collections.abc import Callable
-from typing import TypeVar
-
-SECONDS = 10.0
-"""Nothing that a real program does in a test takes that long."""
-
-Found = TypeVar("Found")
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -21,12 +14,3 @@ async def until_seen(condition: Callable[[], object]) -> None:
     """The same for what another process does, which gets the processor meanwhile."""
     while not condition():  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.005)
-
-
-def until_found(look: Callable[[], Found]) -> Found:
-    """Look again until something true is seen that another process brings about; without a loop, and not for ever."""
-    deadline = time.monotonic() + SECONDS
-    while not (seen := look()):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.02)
-    return seen

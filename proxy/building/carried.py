@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from certs.credential import Credential
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext, TlsSettings
+from proxy.tls.signing_plan import SigningPlan
 from proxy.tls.tickets import TicketSecrets
+from proxy.tls.token_key import TokenKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class ContextKey:
     signature_algorithms: str
     settings: TlsSettings
     tickets: TicketSecrets
+    spread: tuple[bool, ...] = ()
+    """Of each credential: whether its keys in several tokens are used in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +36,7 @@ class Carried:
     contexts: Mapping[ContextKey, ServerContext] = field(default_factory=dict)
     client_tls: Mapping[str, ClientTls] = field(default_factory=dict)
     """By the name of the upstream."""
+    plans: Mapping[ContextKey, SigningPlan] = field(default_factory=dict)
+    """Of identities with a key in a token."""
+    token_keys: Mapping[tuple[bytes, str], TokenKey] = field(default_factory=dict)
+    """What was loaded of tokens, by the digest of the credential and the place of the key."""

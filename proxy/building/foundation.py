@@ -8,7 +8,9 @@ from proxy.building.carried import Carried, ContextKey
 from proxy.sockets import Linger
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext
+from proxy.tls.signing_plan import SigningPlan
 from proxy.tls.stream import TlsLimits
+from proxy.tls.token_key import TokenKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Foundation:
     before: Carried
     contexts: dict[ContextKey, ServerContext] = field(default_factory=dict)
     client_tls: dict[str, ClientTls] = field(default_factory=dict)
+    plans: dict[ContextKey, SigningPlan] = field(default_factory=dict)
+    token_keys: dict[tuple[bytes, str], TokenKey] = field(default_factory=dict)
 
     @classmethod
     def of(cls, loaded: LoadedConfig, before: Carried) -> "Foundation":

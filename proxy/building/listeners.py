@@ -4,14 +4,15 @@ import ssl
 from collections.abc import Iterator, Mapping
 
 from certs.credential import Credential
-from config.schema import REJECT, CredentialPreference, ListenerConfig
+from config.schema import REJECT, ListenerConfig
 from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
+from proxy.building.signing import signing_plan, without_tokens
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
 from proxy.listener import ListenerRuntime
 from proxy.tls.capabilities import Capabilities
-from proxy.tls.context import ServerContext, TlsSettings, build_alert_context, build_server_context
+from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import GroupPreference
 from proxy.tls.handshake import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
@@ -56,9 +57,9 @@ class _Listeners:
     def _listener(self, name: str, settings: ListenerConfig, preference: GroupPreference) -> ListenerRuntime:
         tls = TlsSettings(self._groups_for_openssl(preference), cipher_suites(settings.level))
         identities = [
-            ServerIdentity(identity, frozenset(self._config.identity[identity].names), context)
+            server_identity
             for identity, of_identity in self._credentials.items()
-            if of_identity and (context := self._context(identity, of_identity, tls, name)) is not None
+            if of_identity and (server_identity := self._identity(identity, of_identity, tls, name)) is not None
         ]
         default = None
         if settings.default != REJECT:
@@ -107,16 +108,25 @@ class _Listeners:
         listed = preference.openssl_list()
         return listed if self._capabilities.has_group_tuples else listed.replace(" / ", ":")
 
-    def _context(
+    def _identity(
         self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
-    ) -> ServerContext | None:
-        prefer: CredentialPreference = self._config.identity[identity].prefer
-        algorithms = sigalgs_list(prefer)
-        key = ContextKey(identity, tuple(one.digest for one in credentials), algorithms, tls, self._tickets)
+    ) -> ServerIdentity | None:
+        settings = self._config.identity[identity]
+        key = ContextKey(
+            identity,
+            tuple(one.digest for one in credentials),
+            sigalgs_list(settings.prefer),
+            tls,
+            self._tickets,
+            tuple(one.is_spread for one in credentials),
+        )
         context = self._foundation.known_context(key)
         try:
             if context is None:
-                context = build_server_context(identity, credentials, algorithms, tls, self._tickets)
+                context = build_server_context(
+                    identity, without_tokens(credentials), key.signature_algorithms, tls, self._tickets
+                )
+            plan = signing_plan(self._foundation, key, credentials, settings.prefer)
         except (ssl.SSLError, OSError, LibsslError) as error:
             self._foundation.error(
                 ("identity", identity),
@@ -125,4 +135,4 @@ class _Listeners:
             )
             return None
         self._foundation.contexts[key] = context
-        return context
+        return ServerIdentity(identity, frozenset(settings.names), context, plan)

@@ -103,13 +103,10 @@ class Scarcity:
     def start(self, limits: ResourceLimits) -> None:
         """Hold the process to these limits from now on, until `stop`; also to change them."""
         self._limits = limits
-        self._settle_reserve()
+        most = self._figures.descriptor_limit
+        self.reserve_begins = most - min(limits.descriptor_reserve, most // _LARGEST_RESERVE)
         if self._memory_timer is None:
             self._memory_timer = self._loop.call_later(_MEMORY_SECONDS, self._look_at_memory)
-
-    def _settle_reserve(self) -> None:
-        most = self._figures.descriptor_limit
-        self.reserve_begins = most - min(self._limits.descriptor_reserve, most // _LARGEST_RESERVE)
 
     def stop(self) -> None:
         """Look no more."""
@@ -143,7 +140,6 @@ class Scarcity:
         self._pause_timer = self._loop.call_later(_PAUSE_SECONDS, self._look_again)
 
     def _look_again(self) -> None:
-        self._settle_reserve()  # whoever sees that it is short may have changed the limit (prlimit), for the better or the worse
         if self._figures.lowest_free_descriptor >= self.reserve_begins or self._is_memory_short():
             self._relieve()
             return

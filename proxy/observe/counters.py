@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from proxy.limits.reasons import request_reason
 from proxy.observe.breaking import BreakingClients
 from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
+from proxy.observe.tokens import TokenCounters
 
 if TYPE_CHECKING:
     from proxy.observe.access_log import RequestRecord
@@ -90,13 +90,14 @@ class Counters:
     """Everything that a worker counts."""
 
     def __init__(self, log_losses: Callable[[], tuple[int, int]] = _no_losses) -> None:
-        """`log_losses` tells how many lines of the log were lost, and how many attempts to write it failed."""
+        """`log_losses` tells how many lines of the log were dropped, and how many attempts to write it failed."""
         self._log_losses = log_losses
         self._handshakes: Counter[tuple[str, str, str, str, bool]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
         self._listeners: dict[str, ListenerCounters] = {}
         self._routes: dict[str | None, RouteCounters] = {}
         self._signing: dict[str, Histogram] = {}
+        self._tokens: dict[str, TokenCounters] = {}
         self.breaking = BreakingClients()
         """Clients that the policy `require` would refuse."""
         self.loop_lag = Histogram(LAG_SECONDS)
@@ -119,6 +120,13 @@ class Counters:
             found = self._routes[label] = RouteCounters()
         return found
 
+    def token(self, name: str) -> TokenCounters:
+        """The counters of a configured token."""
+        found = self._tokens.get(name)
+        if found is None:
+            found = self._tokens[name] = TokenCounters()
+        return found
+
     def established(self, listener: str, result: "Established", seconds: float) -> None:
         """Count a handshake that took so long from the accept to its end."""
         identity = result.identity.name
@@ -135,7 +143,7 @@ class Counters:
         self._handshakes[listener, identity or NOWHERE, "refused", NOWHERE, False] += 1
 
     def failure(self, listener: str, reason: str) -> None:
-        """Count a connection that never came to a request, or a request that came to nothing, by a reason of the code."""
+        """Count a connection that never came to a request, or a request that a limit refused, by a reason of the code."""
         self._failures[listener, reason] += 1
 
     def request(self, record: "RequestRecord") -> None:
@@ -146,8 +154,6 @@ class Counters:
         hundreds = record.status // 100
         route.statuses[hundreds] += 1
         listener.statuses[hundreds] += 1
-        if record.error is not None:
-            self.failure(name, request_reason(record.status, record.error))
         first_byte = record.first_byte
         histogram = route.first_byte_seconds
         histogram.counts[bisect_left(REQUEST_SECONDS, first_byte)] += 1
@@ -169,6 +175,9 @@ class Counters:
         return {
             **self._connections(),
             **self._requests(),
+            "tokens": [one.row(name) for name, one in self._tokens.items()],
+            "token_signing_seconds": [one.signing_seconds.row(token=name) for name, one in self._tokens.items()],
+            "token_wait_seconds": [one.wait_seconds.row(token=name) for name, one in self._tokens.items()],
             "loop_lag": [self.loop_lag.row()],
             "log": [{"dropped": dropped, "errors": errors}],
             "swaps": [{"count": self.swaps}],

@@ -34,10 +34,8 @@ def families(scrape: Scrape) -> dict[str, Rows]:
     retained = scrape.retained or {}
     counted = merge([retained, *(worker.snapshot for worker in scrape.workers)])
     breaking = counted.pop("breaking", None)
-    dropped, errors = scrape.log_losses
     return {
         **counted,
-        "log": merge_rows([*counted.get("log", ()), {"dropped": dropped, "errors": errors}]),
         **_servers(scrape, retained.get("servers", ())),
         "breaking_total": [] if breaking is None else [{"count": breaking["agents"]["total"]}],
         "build": [{"version": scrape.version, "count": 1}],

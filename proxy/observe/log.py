@@ -42,8 +42,8 @@ class Log:
         return self._writer.close(seconds)
 
     def losses(self) -> tuple[int, int]:
-        """Lines that were dropped or could not be written, and attempts to write that failed, since the start."""
-        return self._writer.dropped + self._writer.unwritten, self._writer.errors
+        """Lines that were dropped, and attempts to write or to reopen that failed, since the start."""
+        return self._writer.dropped, self._writer.errors
 
     def request(self, record: RequestRecord) -> None:
         """Log a request."""

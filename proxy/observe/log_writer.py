@@ -41,11 +41,10 @@ class LogWriter:
         self._next: deque[int] = deque()
         # Whether what was written last is a part of a line.
         self._is_torn = False
+        self._unwritten = 0
         self._reported = 0
         self.dropped = 0
         """Lines that found the queue full."""
-        self.unwritten = 0
-        """Lines that the file did not take."""
         self.errors = 0
         """Attempts to write that failed."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -99,7 +98,7 @@ class LogWriter:
                 self._piece_bytes = _piece_bytes(self._descriptor)
             while self._queue:
                 lines = self._piece()
-                self.unwritten += self._write_all(b"".join(lines))
+                self._unwritten += self._write_all(b"".join(lines))
                 self._report_loss()
         os.close(self._descriptor)
 
@@ -112,7 +111,7 @@ class LogWriter:
         return lines
 
     def _report_loss(self) -> None:
-        lost = self.dropped + self.unwritten
+        lost = self.dropped + self._unwritten
         if lost == self._reported:
             return
         now = datetime.fromtimestamp(time.time(), UTC)  # noqa: TID251 - a thread of its own has no `now` to take

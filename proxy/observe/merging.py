@@ -11,6 +11,9 @@ from proxy.observe.breaking import merge_breaking
 
 # What is there at a moment: nothing of it is left when a worker is gone.
 _GAUGES: Final = frozenset({"open"})
+_LIVE_FAMILIES: Final = frozenset({"token_figures", "token_states", "token_good"})
+# Of which the smallest is told, not the sum.
+_AGES: Final = frozenset({"youngest"})
 # What of a server's statistics only grows, and under which labels.
 _SERVER_TOTALS: Final = ("requests", "failures", "ejections", "wait_seconds")
 _SERVER_LABELS: Final = ("upstream", "server")
@@ -50,6 +53,8 @@ def _add(into: dict[str, Any], row: Row) -> None:
                 pass
             case list():
                 into[key] = [one + other for one, other in zip(into[key], value, strict=True)]
+            case _ if key in _AGES:
+                into[key] = min(into[key], value)
             case _:
                 into[key] += value
 
@@ -68,7 +73,11 @@ class Retained:
 
     def keep(self, snapshot: Mapping[str, Any], servers: Sequence[Row] = ()) -> None:
         """Add the last snapshot of a worker that ended, and the last statistics of its servers (`ServerStatistics`)."""
-        counted = {family: rows if family == "breaking" else _without_gauges(rows) for family, rows in snapshot.items()}
+        counted = {
+            family: rows if family == "breaking" else _without_gauges(rows)
+            for family, rows in snapshot.items()
+            if family not in _LIVE_FAMILIES
+        }
         self._kept = merge([self._kept, counted, {"servers": server_totals(servers)}])
 
     @property

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS
+from proxy.observe.tokens import WAIT_SECONDS
 
 
 class Kind(StrEnum):
@@ -67,6 +68,71 @@ METRICS: Final = (
         SIGNING_SECONDS,
         "identity",
         family="signing_seconds",
+    ),
+    # tokens
+    _histogram(
+        "token_signing_seconds",
+        "Signatures of a token, probes included; with the key exchange of the handshake.",
+        SIGNING_SECONDS,
+        "token",
+        family="token_signing_seconds",
+    ),
+    _histogram(
+        "token_wait_seconds",
+        "How long signatures waited for a thread.",
+        WAIT_SECONDS,
+        "token",
+        family="token_wait_seconds",
+    ),
+    _gauge("token_queued", "Signatures that wait for a thread.", "token_figures", "token", value="queued"),
+    _gauge("token_signing", "Signatures under way.", "token_figures", "token", value="running"),
+    _gauge("token_lost", "Threads that a token has not given back in time.", "token_figures", "token", value="lost"),
+    _gauge("token_sessions", "Sessions that the workers have opened.", "token_figures", "token", value="sessions"),
+    _gauge(
+        "token_session_limit",
+        "Sessions that the workers may open; the parent has its own.",
+        "token_figures",
+        "token",
+        value="session_limit",
+    ),
+    _gauge(
+        "token_state", "How many workers have the breaker of a token in this state.", "token_states", "token", "state"
+    ),
+    _gauge(
+        "token_last_good_seconds",
+        "Time since the last good signature of any worker.",
+        "token_good",
+        "token",
+        value="youngest",
+    ),
+    _counter("token_errors", "Signatures that failed or did not come in time.", "tokens", "token", value="errors"),
+    _counter(
+        "token_failovers",
+        "Handshakes that went on to another token after an error.",
+        "tokens",
+        "token",
+        value="failovers",
+    ),
+    _counter(
+        "token_hedges",
+        "Handshakes that asked another token as well, as this one took too long.",
+        "tokens",
+        "token",
+        value="hedges",
+    ),
+    _counter(
+        "token_hedges_won",
+        "Handshakes for which this token was asked as well, and answered first.",
+        "tokens",
+        "token",
+        value="hedges_won",
+    ),
+    _counter(
+        "token_refusals", "Signatures that were not tried, as too many waited.", "tokens", "token", value="refusals"
+    ),
+    _counter("token_probes", "Probes by real signatures.", "tokens", "token", value="probes"),
+    _counter(
+        "token_probes_failed", "Probes that failed or did not come in time.", "tokens", "token", value="probes_failed"
     ),
     _counter(
         "failures", "Connections and requests that were refused or came to nothing.", "failures", "listener", "reason"
@@ -158,12 +224,7 @@ METRICS: Final = (
         LAG_SECONDS,
         family="loop_lag",
     ),
-    _counter(
-        "log_lines_dropped",
-        "Lines of the log that found its queue full, or that its file did not take.",
-        "log",
-        value="dropped",
-    ),
+    _counter("log_lines_dropped", "Lines of the log that found its queue full.", "log", value="dropped"),
     _counter("log_errors", "Attempts to write the log, or to open it again, that failed.", "log", value="errors"),
     _gauge(
         "certificate_expiry_seconds",

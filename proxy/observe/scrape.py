@@ -51,8 +51,7 @@ class Scrape:
     """Everything at one moment; `now` and `started_at` in UNIX seconds.
 
     `retained` is what workers had counted that are gone (`merging.Retained.snapshot`), `restarts` how often a worker had to be
-    started again, `reloads` counts them by result ("ok", "failed"), `generation` numbers the configuration that is served,
-    `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed.
+    started again, `reloads` counts them by result ("ok", "failed"), `generation` numbers the configuration that is served.
     """
 
     now: float
@@ -65,4 +64,3 @@ class Scrape:
     restarts: int = 0
     reloads: Mapping[str, int] = field(default_factory=dict)
     retained: Snapshot | None = None
-    log_losses: tuple[int, int] = (0, 0)

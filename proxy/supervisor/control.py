@@ -42,7 +42,6 @@ class SupervisorControl:
             restarts=supervisor.fleet.restarts,
             reloads=dict(supervisor.reloads),
             retained=supervisor.retained.snapshot,
-            log_losses=supervisor.log_losses,
         )
 
     def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:

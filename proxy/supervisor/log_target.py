@@ -27,7 +27,6 @@ class LogTarget:
         self._form = form or loaded.config.log.format
         self.descriptor = _open(loaded, self._path)
         """For new workers; stays open here."""
-        self._failed_to_reopen = 0
         writer = LogWriter(os.dup(self.descriptor), self._queue_lines)
         self.log = Log(writer, self._form, has_colours=self._has_colours)
 
@@ -51,19 +50,8 @@ class LogTarget:
 
     def reopen(self) -> None:
         """Open the file of that name anew, as it was renamed. Raises `OSError`, and then the old one is kept."""
-        if self._path is None:
-            return
-        try:
-            descriptor = open_log(self._path)
-        except OSError:
-            self._failed_to_reopen += 1
-            raise
-        self._use(descriptor, self._form)
-
-    def losses(self) -> tuple[int, int]:
-        """Lines of this process that were lost, and attempts to write or to reopen that failed."""
-        lost, errors = self.log.losses()
-        return lost, errors + self._failed_to_reopen
+        if self._path is not None:
+            self._use(open_log(self._path), self._form)
 
     def close(self, seconds: float) -> None:
         """Write what is queued, for `seconds` at most, and end."""

@@ -4,7 +4,6 @@ The parent reads each file once. Its content travels in one sealed memory file; 
 as long as it builds, because OpenSSL and cryptography load from paths (`/proc/self/fd/N`).
 """
 
-import fcntl
 import json
 import os
 import stat
@@ -13,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from certs.memory_file import sealed_memory_file
 
 # Far above any certificate, key or list of authorities; those who parse a file refuse it at a megabyte with a better message.
 _LARGEST_FILE: Final = 4 * 1_048_576  # bytes
@@ -50,7 +51,7 @@ class Material(dict[str, FileContent]):
         """Write everything to a sealed memory file; the descriptor is the caller's."""
         index = json.dumps([[path, one.mode, len(one.content)] for path, one in self.items()]).encode()
         parts = [len(index).to_bytes(8, "big"), index, *(one.content for one in self.values())]
-        return _memory_file("material", b"".join(parts))
+        return sealed_memory_file("material", b"".join(parts))
 
     @classmethod
     def from_memory_file(cls, descriptor: int) -> "Material":
@@ -70,7 +71,7 @@ class Material(dict[str, FileContent]):
         try:
             files = {}
             for path, one in self.items():
-                descriptor = _memory_file("file", one.content)
+                descriptor = sealed_memory_file("file", one.content)
                 descriptors.append(descriptor)
                 # root may read what even the owner may not, and handed it on for that
                 os.fchmod(descriptor, one.mode | stat.S_IRUSR)
@@ -79,17 +80,3 @@ class Material(dict[str, FileContent]):
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-
-
-def _memory_file(name: str, content: bytes) -> int:
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from proxy.supervisor.channel import Body, Channel
@@ -15,7 +15,16 @@ from proxy.tasks import Tasks
 
 # What a worker has no use for, or must not obey (`start`).
 _NOT_INHERITED: Final = frozenset(
-    {"OPENSSL_CONF", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}
+    {
+        "OPENSSL_CONF",
+        "PKCS11_PROVIDER_MODULE",  # would be loaded instead of the module of the configuration
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+    }
 )
 
 
@@ -99,16 +108,21 @@ class WorkerProcess:
         return self._process.returncode
 
 
+def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What a process inherits that loads the providers of the configuration."""
+    return {name: value for name, value in ours.items() if name not in _NOT_INHERITED}
+
+
 def _spawn(channel: socket.socket, account: Account | None) -> "subprocess.Popen[bytes]":
-    environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     # -P: whatever lies in the current directory is none of our modules
     command = [sys.executable, "-P", "-m", "proxy.worker_entry", str(channel.fileno())]
     return subprocess.Popen(  # noqa: S603 - ourselves
         command,
-        env=environment,
+        env=worker_environment(os.environ),
         stdin=subprocess.DEVNULL,
         pass_fds=[channel.fileno()],
-        process_group=0,
+        # a session of its own: no terminal to ask a person for a PIN on, and no Ctrl-C but the parent's
+        start_new_session=True,
         user=None if account is None else account.user,
         group=None if account is None else account.group,
         extra_groups=None if account is None else account.groups,

@@ -210,20 +210,16 @@ class Supervisor:
 
     @contextlib.asynccontextmanager
     async def _announced(self, *, dry_run: bool) -> Any:
-        """Tell the service manager about a reload (sd_notify(3): RELOADING=1, then READY=1, whatever came of it).
-
-        `systemctl reload` cannot fail by that, so `systemctl status` has to tell.
-        """
-        failed = self.reloads["failed"]
+        """Tell the service manager about a reload (sd_notify(3): RELOADING=1, then READY=1, whatever came of it)."""
         if not dry_run:
             self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
         try:
             yield
         finally:
             if not dry_run:
-                verdict = "" if self.reloads["failed"] == failed else "the last reload was refused, see the log; "
-                workers, number = len(self.fleet.workers), self.edition.number
-                self._notifier.ready(f"{verdict}serving with {workers} workers, generation {number}")
+                self._notifier.ready(
+                    f"serving with {len(self.fleet.workers)} workers, generation {self.edition.number}"
+                )
 
     def _told_failure(self, error: ConfigError, *, dry_run: bool) -> None:
         if dry_run:
@@ -313,11 +309,6 @@ class Supervisor:
             self.tell({"event": "log_not_reopened", "detail": str(error)}, f"the log could not be reopened: {error}")
         else:
             await self._tell_log()
-
-    @property
-    def log_losses(self) -> tuple[int, int]:
-        """Lines of this process that were lost, and attempts to write or to open the log that failed."""
-        return self._log.losses()
 
     async def _tell_log(self) -> None:
         await self.fleet.tell_all("log", self._log.as_json(), [self._log.descriptor])

@@ -1,9 +1,11 @@
 """TLS alerts: the numbers of RFC 8446 section 6, and the plaintext record that carries one before any key exists."""
 
+import contextlib
 from enum import IntEnum
 from typing import Final
 
 _ALERT_RECORD_HEADER: Final = bytes.fromhex("15 0303 0002")  # content type 21, legacy version 1.2, two bytes follow
+_RECORD_BYTES: Final = 7
 _WARNING: Final = 1
 _FATAL: Final = 2
 
@@ -48,3 +50,11 @@ def alert_record(description: AlertDescription) -> bytes:
     """Write the alert as one unencrypted record of 7 bytes; only valid before the ServerHello went out."""
     level = _WARNING if description in _CLOSURE_ALERTS else _FATAL
     return _ALERT_RECORD_HEADER + bytes((level, description))
+
+
+def alert_in(records: bytes) -> AlertDescription | None:
+    """The description in a plaintext alert record, None for anything else (an encrypted alert shows itself to the peer only)."""
+    if len(records) == _RECORD_BYTES and records[0] == _ALERT_RECORD_HEADER[0]:
+        with contextlib.suppress(ValueError):
+            return AlertDescription(records[-1])
+    return None

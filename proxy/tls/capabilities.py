@@ -2,9 +2,8 @@
 
 import contextlib
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from proxy.tls import libssl
@@ -33,24 +32,6 @@ class Capabilities:
     def has_group_tuples(self) -> bool:
         """Whether the group list has tuples: an older OpenSSL cannot move a client to a hybrid by HelloRetryRequest."""
         return ssl.OPENSSL_VERSION_INFO[:2] >= OLDEST_OPENSSL
-
-
-def openssl_configuration(providers: Iterable[str], module_path: Path | None) -> str:
-    """Write the `openssl.cnf` that activates OpenSSL's own provider and the named ones."""
-    lines = [
-        "openssl_conf = plexigate",
-        "[plexigate]",
-        "providers = providers",
-        "[providers]",
-        "default = provider_default",
-    ]
-    sections = ["[provider_default]", "activate = 1"]
-    for name in providers:
-        lines.append(f"{name} = provider_{name}")
-        sections += [f"[provider_{name}]", "activate = 1"]
-        if module_path is not None:
-            sections.append(f"module = {module_path / name}.so")
-    return "\n".join([*lines, *sections, ""])
 
 
 def survey(providers: tuple[str, ...]) -> Capabilities:

@@ -13,7 +13,7 @@ from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 UPSTREAM_GROUPS: Final = "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024:X25519:secp256r1:secp384r1"
 ALPN_PROTOCOLS: Final = ("http/1.1",)
 # Two, as browsers open a second connection at once and use each ticket a single time (RFC 8446 appendix C.4).
-_TICKETS_PER_HANDSHAKE: Final = 2
+TICKETS_PER_HANDSHAKE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class ServerContext:
     current: ssl.SSLContext
     previous: ssl.SSLContext | None = None
     previous_key_name: bytes = field(default=b"", repr=False)
+    key_name: bytes = field(default=b"", repr=False)
 
     def select(self, psk_identities: Sequence[bytes]) -> ssl.SSLContext:
         """Pick the context whose key sealed the first ticket of a ClientHello (its key name stands in the clear)."""
@@ -58,6 +59,11 @@ class ServerContext:
         ):
             return self.previous
         return self.current
+
+    def opens(self, psk_identities: Sequence[bytes]) -> bool:
+        """Whether a ticket of a ClientHello was sealed by one of our keys."""
+        ours = (self.key_name, self.previous_key_name)
+        return any(identity[:KEY_NAME_BYTES] in ours for identity in psk_identities)
 
 
 def build_server_context(
@@ -73,7 +79,7 @@ def build_server_context(
     """
 
     def context(secret: bytes, tickets_per_handshake: int) -> tuple[ssl.SSLContext, bytes]:
-        built = _bare_context(settings)
+        built = bare_context(settings)
         for credential in credentials:
             built.load_cert_chain(credential.certificate_path, credential.key_pem_path, _no_passphrase)
         libssl.set_signature_algorithms(built, signature_algorithms)
@@ -82,15 +88,16 @@ def build_server_context(
         built.num_tickets = tickets_per_handshake
         return built, key[:KEY_NAME_BYTES]
 
-    current, _ = context(tickets.current, _TICKETS_PER_HANDSHAKE)
+    current, current_name = context(tickets.current, TICKETS_PER_HANDSHAKE)
     if tickets.previous is None:
-        return ServerContext(current)
+        return ServerContext(current, key_name=current_name)
     # A context seals by the key it opens with, so this one gives out no tickets: they would die at the next rotation, all at once.
     previous, name = context(tickets.previous, 0)
-    return ServerContext(current, previous, name)
+    return ServerContext(current, previous, name, current_name)
 
 
-def _bare_context(settings: TlsSettings) -> ssl.SSLContext:
+def bare_context(settings: TlsSettings) -> ssl.SSLContext:
+    """A context with all that a listener demands, and nothing yet to prove an identity with. Raises `libssl.LibsslError`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     # Server preference comes with CPython's defaults; ChaCha20 first for a client that put it first.

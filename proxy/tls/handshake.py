@@ -5,11 +5,12 @@ the policy, the context. Only then is an SSL object made, on exactly one context
 hello that our parser rejects goes to OpenSSL all the same, for its alert is the better one; ours is sent when OpenSSL has
 none. The server's flight is sent only when the step that produced it succeeded, and the group is read back from the
 ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
+
+For an identity with a key in a token the way to the server's flight is another one (`signed_flight`); what comes after it is the
+same, but that the SSL object may bring a pair of BIOs of its own.
 """
 
-import contextlib
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
@@ -17,7 +18,8 @@ from typing import Final, Protocol
 from config.schema import PqPolicy
 from proxy.deadlines import NEVER
 from proxy.sockets import SocketStream
-from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.alerts import AlertDescription, alert_in, alert_record
+from proxy.tls.attempt import Flight
 from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.context import ALPN_PROTOCOLS
 from proxy.tls.groups import GroupPreference
@@ -26,12 +28,19 @@ from proxy.tls.policy import breaks_under_require, outcome, refuses
 from proxy.tls.records import ClientHelloReader, HelloError, HelloFailure
 from proxy.tls.results import Established, Failed, FailureReason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
-from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
+from proxy.tls.stream import TlsLimits, TlsStream
 
-__all__ = ["Established", "Failed", "FailureReason", "Handshake", "HandshakeObserver", "HandshakePolicy"]
+__all__ = [
+    "Established",
+    "Failed",
+    "FailureReason",
+    "FlightServices",
+    "Handshake",
+    "HandshakeObserver",
+    "HandshakePolicy",
+]
 
-_ALERT_RECORD: Final = 21
-_ALERT_RECORD_BYTES: Final = 7
 # To a hello that it can read OpenSSL says that it knows no version in common, as the context for alerts has no certificate.
 _SAID_FOR_WANT_OF_A_CERTIFICATE: Final = frozenset(
     {AlertDescription.HANDSHAKE_FAILURE, AlertDescription.PROTOCOL_VERSION}
@@ -74,15 +83,17 @@ class Handshake:
 
     __slots__ = (
         "_bios",
-        "_clock",
         "_hello",
         "_identity",
+        "_network",
         "_observer",
         "_over",
         "_policy",
         "_reader",
         "_retried",
         "_server_hello",
+        "_services",
+        "_signed",
         "_signing_seconds",
         "_stream",
         "_tls",
@@ -93,22 +104,24 @@ class Handshake:
     def __init__(
         self,
         policy: HandshakePolicy,
-        bios: BioPair,
+        services: FlightServices,
         observer: HandshakeObserver,
-        clock: Callable[[], float],
         deadline: float,
+        network: bytes = b"",
     ) -> None:
-        """Set up for one connection; `begin` hands over its stream. `deadline` and `clock` are in loop time."""
+        """Set up for one connection; `begin` hands over its stream. `deadline` is in loop time, `network` is the client's."""
         self._policy = policy
-        self._bios = bios
+        self._services = services
+        self._bios = services.bios
         self._observer: HandshakeObserver | None = observer
-        self._clock = clock
+        self._network = network
         self.deadline = deadline
         self._reader = ClientHelloReader(policy.hello_bytes, policy.wire_bytes)
         self._hello: ClientHello | None = None
         self._identity: ServerIdentity | None = None
         self._server_hello: ServerHello | None = None
         self._retried = False
+        self._signed: SignedFlight | None = None
         self._signing_seconds: float | None = None
         self._tls: ssl.SSLObject | None = None
         self._over = False
@@ -128,16 +141,19 @@ class Handshake:
         """Take the next bytes of the handshake."""
         if self._over:
             return
-        if self._tls is None:
+        tls = self._tls
+        if tls is None and self._signed is None:
             self._read_hello(bytes(data))
             return
         self._wire_left -= len(data)
         if self._wire_left < 0:
-            self._refuse(
+            self.refuse(
                 FailureReason.MALFORMED_HELLO, AlertDescription.RECORD_OVERFLOW, "too many bytes in the handshake"
             )
-            return
-        self._step(self._tls, data)
+        elif tls is not None:
+            self._step(tls, data)
+        elif self._signed is not None:
+            self._signed.data_received(bytes(data))
 
     def eof_received(self) -> None:
         """The client gave up."""
@@ -160,6 +176,9 @@ class Handshake:
         """The handshake took too long."""
         del now
         self.deadline = NEVER
+        if self._signed is not None and self._signed.is_waiting:
+            self.refuse(FailureReason.SIGNING_TIMEOUT, AlertDescription.INTERNAL_ERROR, "no signature came in time")
+            return
         self._fail(FailureReason.TIMEOUT, "the handshake did not finish in time")
         self._end()
 
@@ -179,19 +198,23 @@ class Handshake:
         if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
             # RFC 7301 section 3.2; the standard library would complete without a protocol
             offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:4])
-            self._refuse(
+            self.refuse(
                 FailureReason.NO_APPLICATION_PROTOCOL, AlertDescription.NO_APPLICATION_PROTOCOL, f"offered {offered}"
             )
         elif self._identity is None:
             # RFC 6066 section 3
             named = "no server name" if hello.server_name is None else f"server name {hello.server_name}"
-            self._refuse(FailureReason.UNRECOGNIZED_NAME, AlertDescription.UNRECOGNIZED_NAME, named)
+            self.refuse(FailureReason.UNRECOGNIZED_NAME, AlertDescription.UNRECOGNIZED_NAME, named)
         elif refuses(self._policy.pq, self._policy.preference, hello):
-            self._refuse(
+            self.refuse(
                 FailureReason.POLICY,
                 AlertDescription.HANDSHAKE_FAILURE,
                 "the client offers none of our quantum-safe groups",
             )
+        elif self._identity.plan is not None:
+            limits = HelloLimits(self._policy.hello_bytes, self._policy.wire_bytes)
+            self._signed = SignedFlight(self._identity, self._services, self._network, limits, self, self._stream)
+            self._signed.begin(hello, self._reader.wire, self._policy.preference, self.deadline)
         else:
             context = self._identity.context.select(hello.psk_identities)
             self._tls = context.wrap_bio(self._bios.incoming, self._bios.outgoing, server_side=True)
@@ -207,7 +230,7 @@ class Handshake:
         except ssl.SSLError:
             answer = bios.outgoing.read()
         bios.clear()
-        openssls = _alert_in(answer)
+        openssls = alert_in(answer)
         if openssls is None or (openssls in _SAID_FOR_WANT_OF_A_CERTIFICATE and not error.is_not_tls):
             answer = alert_record(error.alert)
         reason = _REASONS.get(error.reason, FailureReason.MALFORMED_HELLO)
@@ -215,7 +238,8 @@ class Handshake:
         self._fail(reason, str(error), AlertDescription(answer[-1]))
         self._end()
 
-    def _refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
+    def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
+        """End with an alert."""
         self._stream.write(alert_record(alert))
         self._fail(reason, detail, alert)
         self._end()
@@ -251,8 +275,21 @@ class Handshake:
         self._bios.clear()
         if alert:
             self._stream.write(alert)
-        self._fail(FailureReason.TLS_ERROR, error.reason or str(error), _alert_in(alert))
+        self._fail(FailureReason.TLS_ERROR, error.reason or str(error), alert_in(alert))
         self._end()
+
+    def flight_ready(self, flight: Flight, server_hello: ServerHello) -> None:
+        """Send what a `SignedFlight` has brought about. The object goes on with the handshake unless it only asked for another hello."""
+        self._server_hello = server_hello
+        if server_hello.is_retry:
+            self._retried = True
+        else:
+            self._tls, self._bios, self._signed = flight.tls, flight.bios, None
+            if not flight.tls.session_reused:
+                self._signing_seconds = flight.seconds
+        self._stream.write(flight.data)
+
+    # -- success
 
     def _establish(self, tls: ssl.SSLObject) -> None:
         assert self._hello is not None  # set before the first step
@@ -272,7 +309,7 @@ class Handshake:
         self._over = True
         # what came in the same segment as the client's Finished, out of the BIO before anybody else is called
         leftover = self._bios.incoming.read()
-        stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, self._clock)
+        stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, self._services.signing.clock)
         observer, self._observer = self._observer, None
         assert observer is not None  # it is told once
         observer.handshake_established(result, stream)
@@ -285,6 +322,8 @@ class Handshake:
         if self._over:
             return
         self._over = True
+        if self._signed is not None:
+            self._signed.abandon()
         hello = self._hello
         observer, self._observer = self._observer, None
         assert observer is not None  # it is told once
@@ -301,11 +340,3 @@ class Handshake:
 
     def _end(self) -> None:
         self._stream.end()
-
-
-def _alert_in(records: bytes) -> AlertDescription | None:
-    """The description in a plaintext alert record, None for anything else (an encrypted alert shows itself to the peer only)."""
-    if len(records) == _ALERT_RECORD_BYTES and records[0] == _ALERT_RECORD:
-        with contextlib.suppress(ValueError):
-            return AlertDescription(records[-1])
-    return None

@@ -4,15 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proxy.tls.context import ServerContext
+from proxy.tls.signing_plan import SigningPlan
 
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """One `[identity.NAME]` on one listener: the names it answers for and the context that proves it."""
+    """One `[identity.NAME]` on one listener: the names it answers for and the context that proves it.
+
+    With a key in a token there is a `plan` for it, and `context` has a throw-away certificate in its place, which no client may
+    ever see: it only resumes sessions and asks for other key shares.
+    """
 
     name: str
     names: frozenset[str]
     context: ServerContext
+    plan: SigningPlan | None = None
 
     def covers(self, host: str) -> bool:
         """Whether `host` (lower case, without port) is one of the names; a wildcard stands for exactly one label."""

@@ -80,10 +80,16 @@ def _library() -> ctypes.CDLL:
         library.SSL_CTX_ctrl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p]
         library.SSL_CTX_ctrl.restype = ctypes.c_long
         library.SSL_CTX_set_ciphersuites.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.SSL_CTX_get0_privatekey.argtypes = [ctypes.c_void_p]
+        library.SSL_CTX_get0_privatekey.restype = ctypes.c_void_p
+        library.SSL_CTX_use_PrivateKey.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        library.SSL_CTX_use_certificate_chain_file.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.SSL_CTX_get_num_tickets.argtypes = [ctypes.c_void_p]
         library.SSL_CTX_get_num_tickets.restype = ctypes.c_size_t
         library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.UI_null.restype = ctypes.c_void_p
+        library.UI_set_default_method.argtypes = [ctypes.c_void_p]
         library.OPENSSL_sk_new_null.restype = ctypes.c_void_p
         library.OPENSSL_sk_num.argtypes = [ctypes.c_void_p]
         library.OPENSSL_sk_value.argtypes = [ctypes.c_void_p, ctypes.c_int]
@@ -146,6 +152,19 @@ def set_ciphersuites(context: ssl.SSLContext, suites: str) -> None:
         raise LibsslError("the cipher suites", suites)
 
 
+def share_credential(certificate: Path, source: ssl.SSLContext, target: ssl.SSLContext) -> None:
+    """Have `target` use the private key that `source` has loaded, and the chain in a PEM file that belongs to it.
+
+    A key in a token costs a round trip for each of its attributes when it is loaded, and none when it is shared.
+    Raises `LibsslError`.
+    """
+    library = _library()
+    if library.SSL_CTX_use_certificate_chain_file(_pointer(target), os.fsencode(certificate)) != 1:
+        raise LibsslError("the certificate chain", str(certificate))
+    if library.SSL_CTX_use_PrivateKey(_pointer(target), library.SSL_CTX_get0_privatekey(_pointer(source))) != 1:
+        raise LibsslError("the key for the certificate", str(certificate))
+
+
 def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
     """Set the session ticket key: 16 bytes of name, 32 of HMAC key, 32 of AES key. Raises `LibsslError`, without the key."""
     if len(key) != TICKET_KEY_BYTES:
@@ -181,6 +200,14 @@ def load_configuration(path: Path) -> None:
     """
     if _library().OSSL_LIB_CTX_load_config(None, os.fsencode(path)) != 1:
         raise LibsslError("the configuration file", str(path))
+
+
+def never_prompt() -> None:
+    """Let nothing in this process ask a person for a PIN or passphrase: not on a terminal, and not on standard input.
+
+    A provider that has lost its login would ask, and wait for ever, in the middle of a handshake.
+    """
+    _library().UI_set_default_method(_library().UI_null())
 
 
 def provider_is_available(name: str) -> bool:

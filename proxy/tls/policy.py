@@ -205,6 +205,18 @@ def refuses(pq: PqPolicy, preference: GroupPreference, hello: ClientHello) -> bo
     return pq is PqPolicy.REQUIRE and preference.quantum_safe_code_points.isdisjoint(hello.supported_groups)
 
 
+def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:
+    """Whether OpenSSL will answer with a HelloRetryRequest: the client lists a group of the best tuple, with no share of it.
+
+    A prediction that saves work. What is right, whatever it says, is what OpenSSL then does.
+    """
+    for one_tuple in preference.tuples:
+        listed = [group.code_point for group in one_tuple if group.code_point in hello.supported_groups]
+        if listed:
+            return set(listed).isdisjoint(hello.key_shares)
+    return False
+
+
 def breaks_under_require(preference: GroupPreference, hello: ClientHello) -> bool:
     """Whether `PqPolicy.REQUIRE` would turn a client away; where no quantum-safe group of ours is on, any group of that kind counts."""
     return (preference.quantum_safe_code_points or QUANTUM_SAFE_CODE_POINTS).isdisjoint(hello.supported_groups)

@@ -23,6 +23,12 @@ class FailureReason(StrEnum):
     TLS_ERROR = "tls_error"
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
+    SIGNING_UNAVAILABLE = "signing_unavailable"
+    """No token can sign: their breakers are open, or all have failed."""
+    SIGNING_BUSY = "signing_busy"
+    """The queue of the token is full, or would come to this client too late."""
+    SIGNING_TIMEOUT = "signing_timeout"
+    """No signature came in time."""
 
 
 class Established(NamedTuple):

@@ -5,10 +5,11 @@ this list that the client lists too and a loaded key can do. A client that lists
 classical ones come first unless the identity says otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from config.schema import CredentialPreference
 
 # Within a kind, cheap signatures come first: P-256, then the larger curves, then RSA.
@@ -43,3 +44,26 @@ _ORDERS: Final = {
 def sigalgs_list(prefer: CredentialPreference) -> str:
     """Write all schemes in OpenSSL's syntax, the preferred kind first."""
     return ":".join(_ORDERS[prefer])
+
+
+def ranking(prefer: CredentialPreference, algorithms: Sequence[KeyAlgorithm]) -> tuple[tuple[int, int], ...]:
+    """For a server with keys of these kinds, one of each: code points that it can sign by, the most preferred first, each with the
+    position of its key. What a client gets is the first one that it lists too.
+    """
+    return tuple(
+        (SIGNATURE_SCHEMES[name], position)
+        for name in _ORDERS[prefer]
+        for position, algorithm in enumerate(algorithms)
+        if _fits(name, algorithm)
+    )
+
+
+def _fits(scheme: str, algorithm: KeyAlgorithm) -> bool:
+    return scheme.startswith(
+        {
+            KeyFamily.ECDSA: f"ecdsa_secp{algorithm.size}r1",
+            KeyFamily.RSA: "rsa_pss_rsae",
+            KeyFamily.ED25519: "ed25519",
+            KeyFamily.MLDSA: f"mldsa{algorithm.size}",
+        }[algorithm.family]
+    )

@@ -10,16 +10,23 @@ import pytest
 from certs.chain import CertificateExpired, ChainBroken
 from certs.credential import (
     CertificateUnsupported,
+    Examination,
     KeyDoesNotFit,
     LeafNotFirst,
+    TokenPlace,
     content_digest,
+    digest_in_tokens,
     examine,
+    examine_in_tokens,
     load_credential,
     reexamine,
+    reexamine_in_tokens,
 )
 from certs.errors import CredentialError, Part
+from certs.keys.pin import Pin
 from certs.keys.software import KeyEncrypted, KeyUnsupported, SoftwareKey
 from certs.pem import Unreadable
+from config.pkcs11_uri import parse
 from tests.certs.authority import DAY, NOW, Issued, issue, key_pem, private_key, write
 
 ROOT = issue("Root", private_key("ecdsa-p384"))
@@ -194,3 +201,51 @@ class TestKnown:
         late = reexamine(known, certificate, elsewhere, NOW + timedelta(days=10_000))
         assert late.credential is None
         assert {type(error) for error in late.errors} == {CertificateExpired}
+
+
+class TestInTokens:
+    def places(self, *uris: str) -> list[TokenPlace]:
+        return [TokenPlace(parse(uri), "plexi", Pin(b"1234")) for uri in uris or ("pkcs11:token=plexi;object=chat",)]
+
+    def examined(self, tmp_path: Path, kind: str = "ecdsa-p256") -> Examination:
+        certificate, _ = write(tmp_path, "chat", issue("chat", private_key(kind), names=["chat.test"]))
+        return examine_in_tokens(certificate, self.places(), NOW)
+
+    def test_chain_is_judged_as_with_a_file(self, tmp_path: Path) -> None:
+        assert self.examined(tmp_path).errors == ()
+        certificate = tmp_path / "chat.pem"
+        (error,) = examine_in_tokens(certificate, self.places(), NOW + timedelta(days=10_000)).errors
+        assert "expired" in error.found
+        (error,) = examine_in_tokens(tmp_path / "missing.pem", self.places(), NOW).errors
+        assert "cannot be read" in error.found
+
+    @pytest.mark.parametrize("kind", ["rsa-1024", "ed448", "ecdsa-k256"])
+    def test_keys_that_cannot_be_used(self, tmp_path: Path, kind: str) -> None:
+        examination = self.examined(tmp_path, kind)
+        assert examination.credential is None
+        assert any(isinstance(error, CertificateUnsupported) for error in examination.errors)
+
+    def test_digest_is_of_chain_place_and_pin(self, tmp_path: Path) -> None:
+        self.examined(tmp_path)
+        certificate = tmp_path / "chat.pem"
+        places = self.places()
+        digests = {
+            digest_in_tokens(certificate, places),
+            digest_in_tokens(certificate, self.places("pkcs11:token=plexi;object=other")),
+            digest_in_tokens(certificate, [TokenPlace(places[0].uri, "plexi", Pin(b"5678"))]),
+            digest_in_tokens(certificate, [TokenPlace(places[0].uri, "spare", Pin(b"1234"))]),
+            digest_in_tokens(certificate, places * 2),
+        }
+        assert len(digests) == 5
+        assert None not in digests
+        assert digest_in_tokens(tmp_path / "missing.pem", places) is None
+
+    def test_known_one_is_only_compared_with_the_clock(self, tmp_path: Path) -> None:
+        known = self.examined(tmp_path).credential
+        assert known is not None
+        again = reexamine_in_tokens(known, tmp_path / "elsewhere.pem", self.places(), NOW)
+        assert again.credential is not None
+        assert again.credential.certificate_path == tmp_path / "elsewhere.pem"
+        assert again.credential.key is not known.key
+        late = reexamine_in_tokens(known, tmp_path / "chat.pem", self.places(), NOW + timedelta(days=10_000))
+        assert (late.credential, len(late.errors)) == (None, 1)

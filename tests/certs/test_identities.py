@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from certs.identities import LoadedCredentials, load_credentials
+from certs.keys.signing_key import Custody
 from config.loader import load, survey
 from tests.certs.authority import DAY, NOW, issue, private_key, write
 
@@ -222,3 +223,88 @@ class TestKnown:
         assert again.problems == before.problems != ()
         late = load_credentials(load(tmp_path / "plexigate.toml"), NOW + 2 * DAY, before.by_digest)
         assert [problem.key for problem in late.problems if problem.is_error] == ["identity.chat.certificate"]
+
+
+class TestTokens:
+    """Keys that are only named: no token is asked for anything."""
+
+    KEY = '"pkcs11:token=plexi;object=chat"'
+    HSM = '[hsm]\nmodule = "hsm.so"\n[hsm.token.plexi]\npin_file = "plexi.pin"\n[hsm.token.spare]\npin_file = "plexi.pin"\n'
+
+    def text(self, key: str = KEY, further: str = "") -> str:
+        return BASE + f'certificate = "chat.pem"\nkey = {key}\n{further}' + self.HSM
+
+    @pytest.fixture(autouse=True)
+    def files(self, tmp_path: Path) -> None:
+        write(tmp_path, "chat", CHAT)
+        (tmp_path / "hsm.so").touch()
+        (tmp_path / "plexi.pin").touch(mode=0o600)
+        (tmp_path / "plexi.pin").write_text("1234")
+
+    def test_public_half_is_that_of_the_certificate(self, tmp_path: Path) -> None:
+        loaded = credentials(tmp_path, self.text())
+        assert loaded.problems == ()
+        (one,) = loaded.identities["chat"]
+        assert (one.key.custody, str(one.algorithm)) == (Custody.TOKEN, "ecdsa-p256")
+        assert one.key.public_key == one.leaf.public_key()
+        assert one.key_pem_path.read_bytes().startswith(b"-----BEGIN PKCS#11 PROVIDER URI-----")
+        assert (one.keys, one.is_spread) == ((one.key,), False)
+
+    def test_several_keep_their_order(self, tmp_path: Path) -> None:
+        several = '["pkcs11:token=spare;object=chat", "pkcs11:token=plexi;object=chat"]'
+        loaded = credentials(tmp_path, self.text(several, "spread = true\n"))
+        (one,) = loaded.identities["chat"]
+        assert [key.location for key in one.keys] == [
+            "pkcs11:token=spare;object=chat",
+            "pkcs11:token=plexi;object=chat",
+        ]
+        assert one.is_spread
+
+    def test_unusable_pin_and_certificate_are_told_once_each(self, tmp_path: Path) -> None:
+        (tmp_path / "plexi.pin").chmod(0o644)
+        assert [one.partition(":")[0] for one in texts(tmp_path, credentials(tmp_path, self.text()))] == [
+            "hsm.token.plexi.pin_file",
+            "hsm.token.spare.pin_file",
+        ]
+        (tmp_path / "plexi.pin").chmod(0o600)
+        (tmp_path / "chat.pem").unlink()
+        loaded = credentials(tmp_path, self.text())
+        assert [problem.key for problem in loaded.problems] == ["identity.chat.certificate"]
+        assert loaded.identities["chat"] == ()
+
+    def test_faulty_tables_are_the_business_of_others(self, tmp_path: Path) -> None:
+        path = tmp_path / "plexigate.toml"
+        for text in (self.text().partition("[hsm]")[0], self.text('"pkcs11:token=gone;object=chat"')):
+            path.write_text(text)
+            surveyed = survey(path)
+            assert surveyed.loaded is not None
+            assert load_credentials(surveyed.loaded, NOW).problems == ()
+
+    def test_what_is_known_is_known_again_until_something_changes(self, tmp_path: Path) -> None:
+        path = tmp_path / "plexigate.toml"
+        path.write_text(self.text())
+
+        def digest(known: LoadedCredentials | None = None) -> bytes:
+            loaded = load_credentials(load(path), NOW, {} if known is None else known.by_digest)
+            (one,) = loaded.identities["chat"]
+            assert one.key_pem_path.exists()
+            return one.digest
+
+        first = load_credentials(load(path), NOW)
+        assert digest(first) == digest() == first.identities["chat"][0].digest
+        before = digest()
+        (tmp_path / "plexi.pin").write_text("5678")
+        assert digest(first) != before
+        path.write_text(self.text('"pkcs11:token=plexi;object=chat;id=%01"'))
+        assert digest(first) != before
+        late = load_credentials(load(path), NOW + 10_000 * DAY, load_credentials(load(path), NOW).by_digest)
+        assert late.identities["chat"] == ()
+
+    def test_key_of_an_upstream_is_a_file(self, tmp_path: Path) -> None:
+        text = self.text().replace("servers = [", f'certificate = "chat.pem"\nkey = {self.KEY}\nservers = [')
+        (tmp_path / "plexigate.toml").write_text(text)
+        (problem,) = survey(tmp_path / "plexigate.toml").problems
+        assert (problem.key, problem.allowed) == (
+            "upstream.chat.key",
+            "the path of a file: only keys of identities can be in a token",
+        )

@@ -1,6 +1,5 @@
 """What a reload would change: every difference once, in words of an operator."""
 
-import contextlib
 import json
 import re
 import tomllib
@@ -22,12 +21,16 @@ EXAMPLE = (Path(config.__file__).parent / "example.toml").read_text()
 
 def complete() -> str:
     """The example with each key that is commented out put in, where it fits those before it: it has every table of the schema."""
-    text = EXAMPLE
-    for found in re.findall(r"(?m)^# [a-z_]+ = .*$", EXAMPLE):
-        further = text.replace(found, found.removeprefix("# "), 1)
-        with contextlib.suppress(ValidationError, tomllib.TOMLDecodeError):
+    text, waiting = EXAMPLE, ""
+    for found in re.findall(r"(?m)^# (?:[a-z_]+ = .*|\[.*)$", EXAMPLE):
+        further = (waiting or text).replace(found, found.removeprefix("# "), 1)
+        try:
             Config.model_validate(tomllib.loads(further))
-            text = further
+        except (ValidationError, tomllib.TOMLDecodeError):
+            # a table that is not complete yet waits for its other keys
+            waiting = further if waiting or found.startswith("# [") else ""
+        else:
+            text, waiting = further, ""
     return text
 
 

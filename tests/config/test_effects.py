@@ -145,3 +145,32 @@ def test_limits_and_log_are_live() -> None:
 
 def test_a_key_without_a_rule_is_live() -> None:
     assert effect_of(Difference(("new",), 1, 2), Config(), Config()).kind is Kind.LIVE
+
+
+PLEXI = {"pin_file": "a.pin"}
+HSM = {"module": "hsm.so", "token": {"plexi": PLEXI}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        (None, HSM, Kind.RESTART),
+        (HSM, None, Kind.LIVE),
+        (HSM, {**HSM, "module": "other.so"}, Kind.RESTART),
+        (HSM, {**HSM, "token": {"plexi": PLEXI, "spare": PLEXI}}, Kind.LIVE),
+        ({**HSM, "token": {"plexi": PLEXI, "spare": PLEXI}}, HSM, Kind.LIVE),
+        (HSM, {**HSM, "token": {"plexi": {"pin_file": "b.pin"}}}, Kind.LIVE),
+        (HSM, {**HSM, "token": {"plexi": {**PLEXI, "serial": "1"}}}, Kind.LIVE),
+        (HSM, {**HSM, "token": {"plexi": {**PLEXI, "max_sessions": 32}}}, Kind.RESTART),
+    ],
+)
+def test_the_module_is_loaded_once_and_its_keys_are_live(old: object, new: object, kind: Kind) -> None:
+    assert only(document(hsm=old), document(hsm=new)).kind is kind
+
+
+def test_keys_are_live() -> None:
+    keys = ["pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat"]
+    change = only(document(), document(identity={"chat": {**IDENTITY, "key": keys}}))
+    assert (change.kind, change.old, change.new) == (Kind.LIVE, "chat.key", ", ".join(f'"{key}"' for key in keys))
+    both = document(identity={"chat": {**IDENTITY, "key": keys}})
+    assert only(both, document(identity={"chat": {**IDENTITY, "key": keys, "spread": True}})).kind is Kind.LIVE

@@ -80,11 +80,33 @@ def test_keys_that_are_added_to_the_schema_are_found() -> None:
 
 
 def test_keys_are_those_of_the_file_where_entries_were_left_out() -> None:
-    credential = CredentialConfig(certificate="c.pem", key="c.key")
+    credential = CredentialConfig(certificate="c.pem", key=("c.key",))
     settings = Config(identity={"chat": IdentityConfig(names=("chat.test",), credential=(credential,))})
     omissions = Omissions(frozenset({("identity", "chat", "credential", 0)}))
     found = files_of(LoadedConfig(settings, SITE / "plexigate.toml", omissions=omissions))
     assert [file.key for file in found] == [
         "identity.chat.credential[1].certificate",
         "identity.chat.credential[1].key",
+    ]
+
+
+HSM = {"module": "hsm.so", "token": {"a": {"pin_file": "a.pin"}, "b": {"pin_credential": "b-pin"}}}
+
+
+def test_pins_are_read_and_libraries_are_not() -> None:
+    settings = Config.model_validate({"hsm": HSM})
+    assert files(settings) == [("hsm.token.a.pin_file", "/etc/plexigate/a.pin")]
+    credentials = Path("/run/credentials/plexigate.service")
+    found = files_of(LoadedConfig(settings, SITE / "plexigate.toml", credentials=credentials))
+    assert [(file.key, file.path) for file in found] == [
+        ("hsm.token.a.pin_file", SITE / "a.pin"),
+        ("hsm.token.b.pin_credential", credentials / "b-pin"),
+    ]
+
+
+def test_keys_in_tokens_are_no_files() -> None:
+    keys = ["pkcs11:token=a;object=x", "pkcs11:token=b;object=x"]
+    chat = {"names": ["chat.test"], "certificate": "chat.pem", "key": keys}
+    assert files(Config.model_validate({"identity": {"chat": chat}})) == [
+        ("identity.chat.certificate", "/etc/plexigate/chat.pem")
     ]

@@ -29,3 +29,12 @@ def test_file_may_really_be_elsewhere() -> None:
     assert loaded.resolve("chat.key") == Path("/proc/self/fd/5")
     assert loaded.resolve("/etc/chat.key") == Path("/proc/self/fd/5")
     assert loaded.resolve("other.key") == Path("/etc/other.key")
+
+
+def test_credentials_of_systemd() -> None:
+    path = Path("/run/credentials/plexigate.service")
+    loaded = LoadedConfig(Config(), Path("/etc/plexigate.toml"), credentials=path)
+    assert loaded.resolve_credential("pin") == path / "pin"
+    elsewhere = LoadedConfig(Config(), loaded.path, files={path / "pin": Path("/proc/self/fd/5")}, credentials=path)
+    assert elsewhere.resolve_credential("pin") == Path("/proc/self/fd/5")
+    assert LOADED.resolve_credential("pin") is None

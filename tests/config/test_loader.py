@@ -212,3 +212,25 @@ def test_content_that_was_read_before_is_judged_as_the_file(path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         accepted(content.replace(b"[listener", b"mistake = 1\n[listener", 1), path)
     assert [problem.key for problem in caught.value.problems] == ["mistake"]
+
+
+HSM = '[hsm]\nmodule = "hsm.so"\n[hsm.token.plexi]\npin_credential = "plexi-pin"\n'
+
+
+def test_module_of_tokens_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(GOOD + HSM)
+    (problem,) = survey(tmp_path / "a.toml").problems
+    assert (problem.key, problem.found) == ("hsm.module", '"hsm.so", which is not there')
+    (tmp_path / "hsm.so").touch()
+    assert survey(tmp_path / "a.toml").problems == ()
+
+
+def test_credentials_of_systemd_are_where_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hsm.so").touch()
+    (tmp_path / "a.toml").write_text(GOOD + HSM)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    assert load(tmp_path / "a.toml").credentials is None
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/plexigate.service")
+    loaded = load(tmp_path / "a.toml")
+    assert loaded.credentials == Path("/run/credentials/plexigate.service")
+    assert parsed((tmp_path / "a.toml").read_bytes(), loaded.path, {}).credentials == loaded.credentials

@@ -107,3 +107,8 @@ def test_a_path_is_no_key_material() -> None:
 def test_travels_as_json(severity: Severity) -> None:
     problem = Problem("plexigate.toml", "listener.public.bind[0]", "nonsense", "an address", severity)
     assert Problem.from_json(problem.as_json()) == problem
+
+
+def test_pins_in_uris_are_not_shown() -> None:
+    assert shown("pkcs11:token=a?pin-value=sesam&x=y") == '"pkcs11:token=a?pin-value=***&x=y"'
+    assert "sesam" not in shown("PKCS11:object=a?PIN-VALUE=sesam")

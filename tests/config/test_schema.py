@@ -92,11 +92,11 @@ def test_critical_levels_require_post_quantum_groups() -> None:
 
 def test_an_identity_has_one_credential_in_its_table_or_several_in_tables_of_their_own() -> None:
     single = IdentityConfig.model_validate(IDENTITY)
-    assert single.credentials == (CredentialConfig(certificate="chat.pem", key="chat.key"),)
+    assert single.credentials == (CredentialConfig(certificate="chat.pem", key=("chat.key",)),)
     several = [{"certificate": "a.pem", "key": "a.key"}, {"certificate": "b.pem", "key": "b.key"}]
     identity = IdentityConfig.model_validate({"names": ["Chat.example.org"], "credential": several})
     assert identity.names == ("chat.example.org",)
-    assert [credential.key for credential in identity.credentials] == ["a.key", "b.key"]
+    assert [credential.key for credential in identity.credentials] == [("a.key",), ("b.key",)]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +183,15 @@ def test_switches_are_true_or_false() -> None:
     assert LogConfig.model_validate({"query": True}).query
     refused(LogConfig, {"query": 1})
     refused(LogConfig, {"query": "true"})
+
+
+def test_spreading_is_about_the_keys_beside_it() -> None:
+    both = ["pkcs11:token=a;object=x", "pkcs11:token=b;object=x"]
+    (credential,) = IdentityConfig.model_validate({**IDENTITY, "key": both, "spread": True}).credentials
+    assert (len(credential.key), credential.spread) == (2, True)
+    several = [{"certificate": "a.pem", "key": both, "spread": True}]
+    assert IdentityConfig.model_validate({"names": ["a.test"], "credential": several}).credentials[0].spread
+    assert "spread" in refused(IdentityConfig, {"names": ["a.test"], "credential": several, "spread": True})
 
 
 @pytest.mark.parametrize("name", ["nobody", "_apt", "www-data", "a.b", "machine$", "A" * 32])

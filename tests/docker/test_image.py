@@ -71,7 +71,7 @@ def test_configuration_of_compose_names_its_ports_services_and_volume() -> None:
     assert server.address.host in SERVICES
     assert f'command: ["--bind", "0.0.0.0:{server.address.port}"]' in COMPOSE
     (credential,) = CONFIG.identity["demo"].credentials
-    assert {Path(credential.certificate).parent, Path(credential.key).parent} == {Path("/certificates")}
+    assert {Path(credential.certificate).parent, Path(str(credential.key[0])).parent} == {Path("/certificates")}
 
 
 def test_compose_waits_longer_than_the_proxy_drains() -> None:

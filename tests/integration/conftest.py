@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import Authority, CertificateFiles
-from tests.integration.gateway import Gateway, Trust, complaints, echo
-from tests.integration.gateway import gateway as running_gateway
-from tests.integration.upstreams import ScriptedServer, scripted
+pytest.register_assert_rewrite("tests.integration.gateway", "tests.integration.stage", "tests.integration.upstreams")
+
+from tests.certificates import Authority, CertificateFiles  # noqa: E402 - rewritten only from here on
+from tests.integration.gateway import Gateway, Trust, complaints, echo  # noqa: E402 - as above
+from tests.integration.gateway import gateway as running_gateway  # noqa: E402 - as above
+from tests.integration.upstreams import ScriptedServer, scripted  # noqa: E402 - as above
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,8 @@ from proxy.sockets import SocketStream
 from proxy.supervisor.sockets import listening_socket
 from proxy.tasks import Tasks
 from proxy.tls.capabilities import survey
+from proxy.tls.handshake import FlightServices
+from proxy.tls.race import SigningServices
 from proxy.tls.stream import BioPair
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.pool import PoolResources
@@ -63,7 +65,15 @@ class Inside:
         self._http = HttpService(loop, self._deadlines, runtime, ledger, time.time)  # noqa: TID251 - as a process
         scarcity = Scarcity(loop, Figures(), self._http, counters.failure)
         scarcity.start(ResourceLimits(descriptor_reserve=16, memory_bytes=1 << 40))
-        services = ListenerServices(io, self._deadlines, self._http, counters, BioPair(), lambda _: None, scarcity)
+        services = ListenerServices(
+            io,
+            self._deadlines,
+            self._http,
+            counters,
+            FlightServices(BioPair(), SigningServices(loop, loop.time, {})),
+            lambda _: None,
+            scarcity,
+        )
         self._scarcity = scarcity
         self._sock = sock
         self._listener = Listener(generation.listeners["public"], services)

@@ -1,7 +1,6 @@
 """A proxy whose limits a test reaches, and the counts that it has when it ends."""
 
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,16 +23,10 @@ class Limited:
 
     site: Site
 
-    def connect(
-        self,
-        source: str = "",
-        listener: str = "public",
-        receive_bytes: int = 0,
-        context: ssl.SSLContext | None = None,
-    ) -> Client:
+    def connect(self, source: str = "", listener: str = "public", receive_bytes: int = 0) -> Client:
         """An established connection, from `source` or the usual address."""
         address = Address(self.site.port(listener), self.site.ca)
-        return Client(address, "localhost", context, source=source, receive_bytes=receive_bytes)
+        return Client(address, "localhost", source=source, receive_bytes=receive_bytes)
 
     def tcp(self, source: str = "", listener: str = "public") -> socket.socket:
         """A connection that says nothing."""
@@ -65,17 +58,17 @@ class Stage:
 
     @contextmanager
     def limited(
-        self, extra: str, *, route: str = "", descriptors: int = 0, script: Script | None = None, workers: int = 1
+        self, extra: str, *, route: str = "", descriptors: int = 0, script: Script | None = None
     ) -> Iterator[Limited]:
         """Run one: `extra` are further tables, `route` lines of its route; `descriptors` is what the system gives it."""
         with scripted(script or answering_all) as server:
             upstreams = {"chat": Upstream((server.url,), path="/", route=route)}
-            configuration = write_configuration(self.directory, self.certificate, upstreams, extra, workers)
+            configuration = write_configuration(self.directory, self.certificate, upstreams, extra)
             command = [PLEXIGATE, "run", str(configuration)]
             if descriptors:
                 command = ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh", *command]
             with program(command, plexigate_listeners) as running:
-                yield Limited(Site(running, self.authority.path, configuration))
+                yield Limited(Site(running, self.authority.path))
             assert complaints(running.output) == []
 
 

@@ -18,7 +18,6 @@ from tests.bench.usage import processes
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import process
 from tests.hostile.client import Address, Client
-from tests.integration.admin import Admin
 from tests.programs import Program, plexigate_listeners, program
 
 PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
@@ -31,7 +30,6 @@ class Site:
 
     program: Program[dict[str, list[str]]]
     ca: Path
-    configuration: Path
 
     @property
     def pid(self) -> int:
@@ -42,16 +40,6 @@ class Site:
     def worker_pids(self) -> list[int]:
         """The processes that serve, the oldest first."""
         return workers_of(self.program.pid)
-
-    @property
-    def admin(self) -> Admin:
-        """Where it is asked how it is."""
-        return Admin(self.configuration.with_suffix(".sock"))
-
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command of an operator against it."""
-        command = [PLEXIGATE, *words, "--config", str(self.configuration)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def port(self, listener: str = "public") -> int:
         """The port of a listener."""
@@ -158,16 +146,9 @@ def site(
 ) -> Iterator[Site]:
     """Run a proxy; `extra` are further tables of its configuration. It must not have written anything unexpected."""
     configuration = write_configuration(directory, certificate, upstreams, extra)
-    with serving(configuration, authority, is_pretty=is_pretty) as running:
-        yield running
-
-
-@contextmanager
-def serving(configuration: Path, authority: Authority, *, is_pretty: bool = False) -> Iterator[Site]:
-    """Run a proxy by a configuration that `write_configuration` wrote. It must not have written anything unexpected."""
     command = [PLEXIGATE, "run", str(configuration), *(["--log-format", "pretty"] if is_pretty else [])]
     with program(command, _pretty_listeners if is_pretty else plexigate_listeners) as running:
-        yield Site(running, authority.path, configuration)
+        yield Site(running, authority.path)
     assert is_pretty or complaints(running.output) == []
 
 
@@ -177,11 +158,7 @@ def _pretty_listeners(line: str) -> dict[str, list[str]] | None:
 
 
 def write_configuration(
-    directory: Path,
-    certificate: CertificateFiles,
-    upstreams: Mapping[str, Upstream],
-    extra: str = "",
-    workers: int = 1,
+    directory: Path, certificate: CertificateFiles, upstreams: Mapping[str, Upstream], extra: str = ""
 ) -> Path:
     """Write a configuration with one identity, which is localhost's."""
     listeners = "" if "[listener.public]" in extra else '[listener.public]\nbind = "127.0.0.1:0"\n'
@@ -194,7 +171,7 @@ def write_configuration(
         text += f"[upstream.{name}]\nservers = [{_servers(upstream)}]\n{upstream.settings}\n"
         text += f'[[route]]\nhost = "localhost"\npath = "{path}"\nupstream = "{name}"\n{upstream.route}\n'
     configuration = directory / f"site-{len(list(directory.glob('site-*.toml')))}.toml"
-    configuration.write_text(process(configuration.with_suffix(".sock"), workers) + text)
+    configuration.write_text(process(configuration.with_suffix(".sock")) + text)
     return configuration
 
 

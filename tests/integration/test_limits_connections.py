@@ -1,20 +1,15 @@
 """Limits on connections, each reached by real clients: who is over it is refused, others are served, the reason is counted."""
 
-import resource
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from proxy.limits.reasons import ConnectionReason
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import End
 from tests.integration.limited import Limited, Stage, is_closed, serves
-from tests.integration.stage import request
-from tests.integration.upstreams import OK, Peer
 
 OTHER = "127.0.0.2"
 
@@ -168,56 +163,6 @@ def test_what_is_in_use_stays_and_has_descriptors_for_its_upstream(stage: Stage)
         client.send(b"host\r\n\r\n")
         assert client.read_response().status == 200
     assert limited.counted()["out_of_descriptors"] >= 1
-
-
-def test_a_crowd_that_accepting_fails_under_ends_idle_ones_and_nothing_else(stage: Stage) -> None:
-    """The limit falls under two workers while they serve, so that the kernel refuses what the reserve was to prevent."""
-    answers = threading.Event()
-
-    def script(peer: Peer) -> None:
-        peer.sock.settimeout(None)
-        while True:
-            if peer.read_request(is_peer_trusted=True).target == "/slow":
-                assert answers.wait(30)
-            peer.send(OK)
-
-    with stage.limited("", script=script, workers=2) as limited, limited.connect() as busy, ExitStack() as stack:
-        site, reasons = limited.site, limited.site.admin.failures
-        workers = site.worker_pids
-        idle = idle_clients(limited, stack, FEW)
-        busy.send(request(start="GET /slow HTTP/1.1"))
-        before = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in workers}
-        for pid, (_, most) in before.items():
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEW, most))
-        crowd = []
-        for _ in range(2 * FEW):
-            crowd.append(stack.enter_context(limited.connect()))
-            assert serves(crowd[-1])
-        assert reasons()["public", ConnectionReason.OUT_OF_DESCRIPTORS] >= 1
-        assert reasons()["public", ConnectionReason.SHED] >= FEW // 2
-        assert all(map(is_ended, idle)), "those that were idle the longest"
-        assert serves(crowd[-1])
-        answers.set()
-        assert busy.read_response().status == 200
-
-        for pid, limits in before.items():
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
-        short = reasons()["public", ConnectionReason.OUT_OF_DESCRIPTORS]
-        assert all(serves(stack.enter_context(limited.connect())) for _ in range(2 * FEW))
-        # each worker learns of its new limit by one more pause at most
-        assert reasons()["public", ConnectionReason.OUT_OF_DESCRIPTORS] <= short + len(workers)
-        assert site.worker_pids == workers
-
-
-def is_ended(sock: socket.socket) -> bool:
-    """Whether the proxy has ended a connection of which everything but its end was read."""
-    sock.settimeout(5)
-    try:
-        while sock.recv(10_000):  # tickets, close_notify
-            pass
-    except ConnectionResetError:
-        pass
-    return True
 
 
 def test_idle_connections_make_room_when_memory_is_short(stage: Stage) -> None:

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, TCPConnector, UnixConnector, web
+from prometheus_client.parser import text_string_to_metric_families
 
 from proxy.tls import libssl
 from tests.configurations import Site, listener
-from tests.integration.admin import Series, found, series
 from tests.integration.stage import PLEXIGATE, complaints
 from tests.programs import program
 
 AGENT = "OldChat/1.0"
+Series = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @dataclass
@@ -54,7 +55,12 @@ class Stage:
     async def metrics(self) -> Series:
         """What a monitoring system reads over TCP."""
         async with ClientSession() as session, session.get(f"http://{self.metrics_address}/metrics") as got:
-            return series(await got.text())
+            text = await got.text()
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
 
     async def status(self) -> dict[str, Any]:
         """The document over the Unix socket."""
@@ -122,6 +128,11 @@ HANDSHAKES = "plexigate_handshakes_total"
 COMMON = {"listener": "public", "identity": "chat", "version": "TLSv1.3"}
 
 
+def found(series: Series, name: str, **labels: str) -> float:
+    """The sum of the samples with these labels."""
+    return sum(value for (one, of_it), value in series.items() if one == name and labels.items() <= dict(of_it).items())
+
+
 async def test_what_clients_did_is_read_while_they_do_it(stage: Stage) -> None:
     async with stage.client() as modern, stage.client("X25519") as old:
         assert [await stage.get(modern, path) for path in ("/", "/api/x", "/api")] == [200, 200, 200]
@@ -132,27 +143,27 @@ async def test_what_clients_did_is_read_while_they_do_it(stage: Stage) -> None:
         async with modern.ws_connect("/gateway", server_hostname="chat.test") as socket:
             await socket.send_str("hello")
             assert [await socket.receive_str(), await socket.receive_str()] == ["hello", "hello"]
-            read = await stage.metrics()
+            series = await stage.metrics()
             document = await stage.status()
-    assert found(read, HANDSHAKES, **COMMON, outcome="hybrid", group="X25519MLKEM768") == 1
-    assert found(read, HANDSHAKES, **COMMON, outcome="client_cannot", group="X25519") == 1
-    assert found(read, HANDSHAKES, listener="strict", identity="chat", outcome="refused") == 1
-    assert found(read, "plexigate_failures_total", listener="strict", reason="pq_policy") == 1
-    assert found(read, "plexigate_failures_total", listener="public", reason="unrecognized_name") == 1
-    assert found(read, "plexigate_handshake_seconds_count", listener="public") == 2
-    signed = found(read, "plexigate_signing_seconds_count") + found(read, HANDSHAKES, resumed="true")
+    assert found(series, HANDSHAKES, **COMMON, outcome="hybrid", group="X25519MLKEM768") == 1
+    assert found(series, HANDSHAKES, **COMMON, outcome="client_cannot", group="X25519") == 1
+    assert found(series, HANDSHAKES, listener="strict", identity="chat", outcome="refused") == 1
+    assert found(series, "plexigate_failures_total", listener="strict", reason="pq_policy") == 1
+    assert found(series, "plexigate_failures_total", listener="public", reason="unrecognized_name") == 1
+    assert found(series, "plexigate_handshake_seconds_count", listener="public") == 2
+    signed = found(series, "plexigate_signing_seconds_count") + found(series, HANDSHAKES, resumed="true")
     assert signed == 2
-    assert found(read, "plexigate_connections_open", listener="public") == 2
-    assert found(read, "plexigate_requests_total", route="chat.test/", status="2xx") == 3
-    assert found(read, "plexigate_requests_total", route="chat.test/api", status="2xx") == 2
-    assert found(read, "plexigate_requests_total", route="-", status="4xx") == 1
-    assert found(read, "plexigate_request_seconds_count") == 6
-    assert found(read, "plexigate_response_bytes_total", route="chat.test/api") == 10
-    assert found(read, "plexigate_websockets_open", route="chat.test/") == 1
-    assert found(read, "plexigate_websocket_messages_total", direction="from_client") == 1
-    assert found(read, "plexigate_websocket_messages_total", direction="to_client") == 2
-    assert found(read, "plexigate_connections_breaking_under_require_total") == 1
-    assert found(read, "plexigate_log_lines_dropped_total") == 0
+    assert found(series, "plexigate_connections_open", listener="public") == 2
+    assert found(series, "plexigate_requests_total", route="chat.test/", status="2xx") == 3
+    assert found(series, "plexigate_requests_total", route="chat.test/api", status="2xx") == 2
+    assert found(series, "plexigate_requests_total", route="-", status="4xx") == 1
+    assert found(series, "plexigate_request_seconds_count") == 6
+    assert found(series, "plexigate_response_bytes_total", route="chat.test/api") == 10
+    assert found(series, "plexigate_websockets_open", route="chat.test/") == 1
+    assert found(series, "plexigate_websocket_messages_total", direction="from_client") == 1
+    assert found(series, "plexigate_websocket_messages_total", direction="to_client") == 2
+    assert found(series, "plexigate_connections_breaking_under_require_total") == 1
+    assert found(series, "plexigate_log_lines_dropped_total") == 0
     assert document["breaking_under_require"]["user_agents"] == [{"user_agent": AGENT, "connections": 1, "error": 0}]
     assert document["breaking_under_require"]["networks"][0]["network"] == "127.0.0.0/24"
     assert document["handshakes"]["hybrid_share"] == 0.5

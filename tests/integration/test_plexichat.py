@@ -90,7 +90,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         configuration.write_text(process(configuration.with_suffix(".sock")) + text)
         subprocess.run([PLEXIGATE, "check", configuration], check=True, capture_output=True, timeout=30)
         with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners) as running:
-            yield Site(running, authority.path, configuration)
+            yield Site(running, authority.path)
 
 
 def test_rest(proxy: Site) -> None:

@@ -18,11 +18,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError
 
 from tests.configurations import listener
-from tests.hostile.client import Address, Client, End
+from tests.hostile.client import End
 from tests.integration.gateway import PLEXIGATE, Gateway, Trust, complaints, events, gateway
-from tests.integration.upstreams import Peer, ScriptedServer, scripted, unused_port
-from tests.programs import plexigate_listeners, program
-from tests.soak.scenes import scene
+from tests.integration.upstreams import Peer, ScriptedServer, scripted
+from tests.programs import program
 
 SECONDS = 10.0
 REQUEST = b"GET %s HTTP/1.1\r\nHost: chat.test\r\n\r\n"
@@ -197,24 +196,3 @@ def test_people_are_told_what_is_offered_and_what_happened(
     assert "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024 / X25519" in lines[2]
     assert "  dual  ecdsa-p256, mldsa-65" in lines
     assert lines[-1] == "stopped: 0 requests; handshakes: none; failures: 0"
-
-
-def test_parent_that_is_killed_takes_its_workers_along_and_leaves_the_addresses_free(tmp_path: Path) -> None:
-    bound = listener("public", bind=f"127.0.0.1:{unused_port()}").partition("\n")[2]
-    with scene(tmp_path, listener=bound) as first:
-        address = Address(first.port, first.authority.path)
-        with Client(address, "localhost") as client:
-            client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert client.read_response().status == 200
-            workers = first.worker_pids
-            assert len(workers) == 2
-            os.kill(first.running.pid, signal.SIGKILL)
-            with program([PLEXIGATE, "run", str(first.path)], plexigate_listeners) as second:
-                assert second.ready == first.running.ready
-                for pid in workers:
-                    ended(pid)
-                with Client(address, "localhost") as again:
-                    again.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                    assert again.read_response().status == 200
-            assert client.read_to_end() == b""
-        assert complaints(second.output) == []

@@ -19,9 +19,10 @@ OQS = "oqsprovider"
 _LIST = """
 import json, sys
 from pathlib import Path
+from proxy.openssl_configuration import ProviderModule, openssl_configuration
 from proxy.tls import capabilities, libssl
 from proxy.tls.groups import KNOWN
-Path(sys.argv[1]).write_text(capabilities.openssl_configuration(["oqsprovider"], None))
+Path(sys.argv[1]).write_text(openssl_configuration([ProviderModule("oqsprovider")]))
 libssl.load_configuration(Path(sys.argv[1]))
 found = set(capabilities.survey(("oqsprovider",)).groups.values()) - set(KNOWN.values())
 print(json.dumps(sorted((group.name, group.code_point, group.kind) for group in found)))

@@ -5,11 +5,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from config.loader import load
 from proxy.building.health import health_checks
@@ -19,7 +20,7 @@ from tests.hostile.client import Client, End
 from tests.hostile.strict_frames import CLOSE, TEXT, Frame, FrameReader
 from tests.integration.inside import Inside, inside
 from tests.integration.stage import Upstream, request, site, write_configuration
-from tests.integration.upstreams import OK, WAIT_SECONDS, Backend, Peer, backends, scripted, unused_port
+from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, aiohttp_server, in_thread, scripted, unused_port
 
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 UPGRADE = (
@@ -29,6 +30,36 @@ UPGRADE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )
 EJECTION = "[upstream.chat.ejection]\n"
+
+
+class Backend:
+    """A real server whose answers the test decides, and which counts requests and connections."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.health = 200
+        self.requests = 0
+        self.checks = 0
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a health check, a request, or become an echoing WebSocket."""
+        if request.path == "/healthz":
+            self.checks += 1
+            return web.Response(status=self.health)
+        self.requests += 1
+        return web.Response(status=self.status, text=self.url)
+
+
+@contextmanager
+def backends(count: int) -> Iterator[list[Backend]]:
+    """Run some."""
+    with ExitStack() as stack:
+        made = [Backend() for _ in range(count)]
+        for one in made:
+            route = web.route("*", "/{path:.*}", one.answer)
+            one.url = f"http://127.0.0.1:{stack.enter_context(in_thread(partial(aiohttp_server, route)))}"
+        yield made
 
 
 @pytest.fixture

@@ -7,10 +7,8 @@ import socket
 import ssl
 import struct
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
-from functools import partial
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -226,59 +224,14 @@ def in_thread(server: Callable[[], AbstractAsyncContextManager[int]]) -> Iterato
 
 
 @asynccontextmanager
-async def aiohttp_server(*routes: web.RouteDef, at: int = 0) -> AsyncIterator[int]:
-    """An aiohttp application, at a port."""
+async def aiohttp_server(*routes: web.RouteDef) -> AsyncIterator[int]:
+    """An aiohttp application."""
     application = web.Application(client_max_size=1 << 30)
     application.add_routes(routes)
     runner = web.AppRunner(application, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", at).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-
-
-class Backend:
-    """A real server whose answers the test decides, and which counts requests, checks and WebSockets."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.health = 200
-        self.health_answers: deque[int] = deque()
-        """What checks are answered with first, one after the other."""
-        self.requests = 0
-        self.checks = 0
-        self.sockets = 0
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer a health check, a request, or become an echoing WebSocket."""
-        if request.path == "/healthz":
-            self.checks += 1
-            return web.Response(status=self.health_answers.popleft() if self.health_answers else self.health)
-        if request.headers.get("Upgrade") == "websocket":
-            return await self._echo(request)
-        self.requests += 1
-        return web.Response(status=self.status, text=self.url)
-
-    async def _echo(self, request: web.Request) -> web.StreamResponse:
-        opened = web.WebSocketResponse()
-        await opened.prepare(request)
-        self.sockets += 1
-        async for message in opened:
-            await opened.send_str(message.data)
-        self.sockets -= 1
-        return opened
-
-
-@contextmanager
-def backends(count: int, at: int = 0) -> Iterator[list[Backend]]:
-    """Run some; a single one may be `at` a port."""
-    with ExitStack() as stack:
-        made = [Backend() for _ in range(count)]
-        for one in made:
-            route = web.route("*", "/{path:.*}", one.answer)
-            port = stack.enter_context(in_thread(partial(aiohttp_server, route, at=at)))
-            one.url = f"http://127.0.0.1:{port}"
-        yield made

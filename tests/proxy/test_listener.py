@@ -25,9 +25,10 @@ from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN
-from proxy.tls.handshake import Handshake, HandshakePolicy
+from proxy.tls.handshake import FlightServices, Handshake, HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import cipher_suites, group_preference
+from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets
@@ -159,7 +160,13 @@ def world(credential: Credential) -> Iterator[World]:
     scarcity = Scarcity(loop, FakeFigures(), http, counters.failure)
     scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
     services = ListenerServices(
-        SharedIo(loop), conversation.deadlines, http, counters, BioPair(), records.append, scarcity
+        SharedIo(loop),
+        conversation.deadlines,
+        http,
+        counters,
+        FlightServices(BioPair(), SigningServices(loop, loop.time, {})),
+        records.append,
+        scarcity,
     )
     listener = Listener(runtime(credential), services)
     listener.accept_on([listening])

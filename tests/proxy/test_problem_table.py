@@ -25,9 +25,9 @@ def test_each_with_file_key_found_and_allowed() -> None:
         '  found    "on"',
         "  allowed  off, prefer",
         "warning  b.pem",
-        "  in      b.pem",
-        "  found   a certificate that ends soon",
-        "  better  a newer one",
+        "  in       b.pem",
+        "  found    a certificate that ends soon",
+        "  allowed  a newer one",
     ]
 
 

@@ -109,7 +109,7 @@ async def running(site: Site, generation: Generation, tmp_path: Path) -> AsyncIt
     """Serve until the test has drained it, or drain it at once."""
     loop = asyncio.get_running_loop()
     log = Log(LogWriter(open_log(tmp_path / "log"), 1_000), LogFormat.JSON, has_colours=False)
-    worker = Worker(loop, generation, log, SharedTable.private())
+    worker = Worker(loop, generation, log, SharedTable.private(), lambda: None)
     try:
         yield Running(worker, site.authority.client_context())
     finally:

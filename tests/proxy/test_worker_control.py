@@ -39,7 +39,9 @@ class Parent:
         self.log = Log(LogWriter(open_log(directory / "log"), 1_000), LogFormat.JSON, has_colours=False)
         self.ends = 0
         self.sockets = ListeningSockets()
-        self.control = WorkerControl(asyncio.get_running_loop(), self.log, SharedTable.private(), self.ended)
+        self.control = WorkerControl(
+            asyncio.get_running_loop(), self.log, SharedTable.private(), self.ended, lambda: None
+        )
         self.given: set[int] = set()
 
     def ended(self) -> None:

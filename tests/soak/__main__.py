@@ -123,7 +123,7 @@ async def soak(running: Scene, minutes: float, console: Console) -> tuple[Operat
     operator = Operator(running)
 
     async def operate(tally: Tally) -> None:
-        begun, told = time.monotonic(), 0
+        begun = time.monotonic()
         while (passed := time.monotonic() - begun) < minutes * 60 and len(tally.failures) < 10:
             await asyncio.sleep(ACT_SECONDS)
             await asyncio.to_thread(operator.act)
@@ -133,9 +133,6 @@ async def soak(running: Scene, minutes: float, console: Console) -> tuple[Operat
                 f"{len(tally.failures)} failures  {memory}",
                 highlight=False,
             )
-            for failure in tally.failures[told:]:
-                console.print(f"failed: {failure}", highlight=False)
-            told = len(tally.failures)
 
     return operator, await under_load(running.port, running.client, CROWD, operate)
 

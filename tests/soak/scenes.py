@@ -13,7 +13,6 @@ from typing import Any
 
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import identity, process
-from tests.integration.admin import Admin
 from tests.integration.stage import PLEXIGATE, workers_of
 from tests.programs import Program, plexigate_listeners, program
 
@@ -93,11 +92,6 @@ class Scene:
         """Its workers, the oldest first."""
         return workers_of(self.running.pid)
 
-    @property
-    def admin(self) -> Admin:
-        """Where it is asked how it is."""
-        return Admin(self.directory / "admin.sock")
-
     def resident_bytes(self) -> dict[int, int]:
         """The memory of the parent and of each worker."""
         return {pid: _resident(pid) for pid in (self.running.pid, *self.worker_pids)}
@@ -118,14 +112,11 @@ def _resident(pid: int) -> int:
 
 
 @contextmanager
-def scene(
-    directory: Path, prefix: Sequence[str] = (), descriptors: Sequence[int] = (), **settings: Any
-) -> Iterator[Scene]:
-    """Run backend and proxy until the block ends; `prefix` is a program that starts the proxy, which inherits `descriptors`."""
+def scene(directory: Path, prefix: Sequence[str] = (), **settings: Any) -> Iterator[Scene]:
+    """Run backend and proxy until the block ends; `prefix` is a program that the proxy is started by."""
     with program([sys.executable, "-m", "tests.soak.backend"], backend_port) as backend:
         made = Scene(directory, Authority(directory), backend.ready, **settings)
         made.write()
-        command = [*prefix, PLEXIGATE, "run", str(made.path)]
-        with program(command, plexigate_listeners, descriptors=descriptors) as running:
+        with program([*prefix, PLEXIGATE, "run", str(made.path)], plexigate_listeners) as running:
             made.running = running
             yield made

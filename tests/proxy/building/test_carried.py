@@ -33,7 +33,7 @@ def next_of(
     content = read_file(path)
     named = accepted(content, path)
     material = Material.read(
-        named.resolve(one.certificate if part == "certificate" else one.key)
+        named.resolve(one.certificate if part == "certificate" else str(one.key[0]))
         for settings in named.config.identity.values()
         for one in settings.credentials
         for part in ("certificate", "key")

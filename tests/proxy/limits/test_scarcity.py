@@ -123,15 +123,6 @@ class TestDescriptors:
         world.loop.advance(0.11)
         assert world.paused == [False, False]
 
-    def test_a_limit_that_was_changed_meanwhile_holds(self, world: World) -> None:
-        world.figures.lowest_free_descriptor = world.figures.descriptor_limit = 64
-        world.scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
-        world.loop.advance(1)
-        assert (world.paused, world.scarcity.reserve_begins) == ([True, True], 48)
-        world.figures.descriptor_limit = 4_000
-        world.loop.advance(0.11)
-        assert (world.paused, world.scarcity.reserve_begins) == ([False, False], 3_900)
-
     def test_when_it_is_the_system_that_has_none_it_tries_again(self, world: World) -> None:
         world.scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
         world.loop.advance(0.11)

@@ -135,7 +135,6 @@ def test_old_file_is_kept_when_there_can_be_no_new_one(logging: Logging) -> None
     (logging.directory / "first").symlink_to("first")
     with pytest.raises(OSError, match="symbolic"):
         target.reopen()
-    assert target.losses() == (0, 1)
     logging.write("still")
     (logging.directory / "first").unlink()
     assert len(logging.end()["first.1"]) == 1

@@ -119,11 +119,14 @@ class TestWhatItIs:
     async def test_nothing_of_the_service_manager_is_inherited(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OPENSSL_CONF", "/tmp/evil")  # noqa: S108 - a name
         monkeypatch.setenv("NOTIFY_SOCKET", "@nobody")
+        monkeypatch.setenv("PKCS11_PROVIDER_MODULE", "/tmp/evil.so")  # noqa: S108 - a name
         monkeypatch.setenv("KEPT", "yes")
         async with spawned() as worker:
             environment = said_of(worker.pid, "environ").split(b"\0")
             assert b"KEPT=yes" in environment
-            assert not any(one.startswith((b"OPENSSL_CONF", b"NOTIFY_SOCKET")) for one in environment)
+            assert not any(
+                one.startswith((b"OPENSSL_CONF", b"NOTIFY_SOCKET", b"PKCS11_PROVIDER_MODULE")) for one in environment
+            )
 
     async def test_no_descriptors_of_the_parent_are_inherited(self) -> None:
         reading, writing = os.pipe()
@@ -137,10 +140,10 @@ class TestWhatItIs:
         os.close(reading)
         os.close(copy)
 
-    async def test_leads_a_group_of_its_own(self) -> None:
-        """Ctrl-C in a terminal is for the parent."""
+    async def test_leads_a_session_of_its_own(self) -> None:
+        """Ctrl-C in a terminal is for the parent, and nobody can be asked for a PIN there."""
         async with spawned() as worker:
-            assert os.getpgid(worker.pid) == worker.pid
+            assert os.getpgid(worker.pid) == os.getsid(worker.pid) == worker.pid
 
     async def test_its_memory_is_private(self) -> None:
         async with spawned() as worker:

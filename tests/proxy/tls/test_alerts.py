@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.alerts import AlertDescription, alert_in, alert_record
 from tests.proxy.tls.hellos import client_context, peer, record, server_context
 
 
@@ -57,3 +57,15 @@ def test_our_alert_equals_the_one_of_openssl() -> None:
     with pytest.raises(ssl.SSLError):
         server.answer(record(b"\1\0\0\0"))
     assert server.outgoing.read() == alert_record(AlertDescription.DECODE_ERROR)
+
+
+@pytest.mark.parametrize("description", AlertDescription)
+def test_alert_is_read_back(description: AlertDescription) -> None:
+    assert alert_in(alert_record(description)) is description
+
+
+@pytest.mark.parametrize(
+    "records", [b"", alert_record(AlertDescription.DECODE_ERROR) * 2, b"\x17\3\3\0\2\2\x28", b"\x15\3\3\0\2\2\xff"]
+)
+def test_nothing_else_is_an_alert(records: bytes) -> None:
+    assert alert_in(records) is None

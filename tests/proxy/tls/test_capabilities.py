@@ -8,43 +8,11 @@ from pathlib import Path
 import pytest
 
 from config.schema import PqPolicy, SecurityLevel
+from proxy.openssl_configuration import ProviderModule, openssl_configuration
 from proxy.tls import capabilities
-from proxy.tls.capabilities import openssl_configuration, survey
+from proxy.tls.capabilities import survey
 from proxy.tls.groups import KNOWN, GroupKind
 from proxy.tls.policy import group_preference
-
-
-class TestConfiguration:
-    def test_default_provider_is_always_active(self) -> None:
-        assert _parsed(openssl_configuration([], None)) == {
-            "": {"openssl_conf": "plexigate"},
-            "plexigate": {"providers": "providers"},
-            "providers": {"default": "provider_default"},
-            "provider_default": {"activate": "1"},
-        }
-
-    def test_named_providers_are_activated_in_order_from_where_their_modules_are(self) -> None:
-        sections = _parsed(openssl_configuration(["oqsprovider", "other"], Path("/opt/modules")))
-        assert list(sections["providers"]) == ["default", "oqsprovider", "other"]
-        assert sections["provider_oqsprovider"] == {"activate": "1", "module": "/opt/modules/oqsprovider.so"}
-        assert sections["provider_other"] == {"activate": "1", "module": "/opt/modules/other.so"}
-
-    def test_openssl_finds_modules_by_itself_where_no_place_is_given(self) -> None:
-        assert _parsed(openssl_configuration(["oqsprovider"], None))["provider_oqsprovider"] == {"activate": "1"}
-
-
-def _parsed(text: str) -> dict[str, dict[str, str]]:
-    sections: dict[str, dict[str, str]] = {"": {}}
-    name = ""
-    for line in text.splitlines():
-        if line.startswith("["):
-            name = line.strip("[]")
-            assert name not in sections
-            sections[name] = {}
-        elif line:
-            key, _, value = line.partition(" = ")
-            sections[name][key] = value
-    return sections
 
 
 class TestSurvey:
@@ -96,7 +64,7 @@ class TestSurvey:
 def test_provider_is_loaded_by_the_configuration_that_we_write(tmp_path: Path) -> None:
     """With the one module that every OpenSSL brings, from where OpenSSL looks for it."""
     path = tmp_path / "openssl.cnf"
-    path.write_text(openssl_configuration(["legacy"], None))
+    path.write_text(openssl_configuration([ProviderModule("legacy")]))
     code = f"""
 from pathlib import Path
 from proxy.tls import capabilities, libssl

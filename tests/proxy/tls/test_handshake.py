@@ -13,9 +13,10 @@ from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN, GroupPreference
-from proxy.tls.handshake import FailureReason, Handshake, HandshakePolicy
+from proxy.tls.handshake import FailureReason, FlightServices, Handshake, HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome, cipher_suites, group_preference
+from proxy.tls.race import SigningServices
 from proxy.tls.records import HelloFailure
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
@@ -111,6 +112,10 @@ class World:
     wires: list[Wire] = field(default_factory=list)
 
     @property
+    def services(self) -> FlightServices:
+        return FlightServices(self.bios, SigningServices(self.loop, self.loop.time, {}))
+
+    @property
     def preference(self) -> GroupPreference:
         return group_preference(self.level, self.pq, self.groups, KNOWN)
 
@@ -150,7 +155,7 @@ class World:
         self.wires.append(wire)
         context = groups if isinstance(groups, ssl.SSLContext) else hellos.client_context(groups)
         observer = RecordingObserver()
-        handshake = Handshake(policy or self.policy(), self.bios, observer, self.loop.time, self.loop.now + 10)
+        handshake = Handshake(policy or self.policy(), self.services, observer, self.loop.now + 10)
         handshake.begin(wire.stream)
         return Attempt(self.loop, wire, TlsClient(wire.peer, context, name, session), handshake, observer, self.bios)
 

@@ -184,6 +184,39 @@ class TestTicketKey:
         assert "kkk" not in repr(caught.value)
 
 
+class TestSharing:
+    """A key that one context has loaded serves another one."""
+
+    @pytest.fixture
+    def chain(self, tmp_path: Path) -> Path:
+        path = tmp_path / "chain.pem"
+        path.write_bytes(hellos.certificate_pem())
+        return path
+
+    def test_shared_key_signs(self, chain: Path) -> None:
+        target = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        libssl.share_credential(chain, hellos.server_context("X25519MLKEM768"), target)
+        client = hellos.peer(hellos.client_context("X25519MLKEM768"))
+        hellos.converse(client, hellos.peer(target))
+        assert client.tls.getpeercert(binary_form=True)
+
+    def test_it_outlives_the_context_that_loaded_it(self, chain: Path) -> None:
+        target, source = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), hellos.server_context("X25519MLKEM768")
+        libssl.share_credential(chain, source, target)
+        del source
+        hellos.converse(hellos.peer(hellos.client_context("X25519MLKEM768")), hellos.peer(target))
+
+    def test_chain_that_cannot_be_read(self, tmp_path: Path) -> None:
+        target = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with pytest.raises(LibsslError, match="certificate chain"):
+            libssl.share_credential(tmp_path / "none.pem", hellos.server_context("X25519"), target)
+
+    def test_context_without_a_key(self, chain: Path) -> None:
+        empty, target = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with pytest.raises(LibsslError, match="key for the certificate"):
+            libssl.share_credential(chain, empty, target)
+
+
 def test_no_sessions_are_kept_in_memory() -> None:
     """They would be where tickets are switched off or carry early data."""
     keeping, forgetting = server(), server()

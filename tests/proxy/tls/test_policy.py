@@ -23,6 +23,7 @@ from proxy.tls.policy import (
     effective_pq,
     group_preference,
     outcome,
+    predicts_retry,
     refuses,
 )
 from proxy.tls.server_hello import parse_server_flight
@@ -300,3 +301,31 @@ class TestOutcome:
             outcome(REQUIRE, HYBRIDS_ONLY, hello, None if is_refused else HYBRID, retried=False) == "refused"
         ) is is_refused
         assert outcome(pq, PREFERENCE, hello, HYBRID, retried=False) is HandshakeOutcome.HYBRID
+
+
+class TestRetry:
+    """Predicting a HelloRetryRequest saves the loop a key exchange; OpenSSL says whether it comes."""
+
+    NAMES = ("X25519MLKEM768", "SecP256r1MLKEM768", "X25519", "secp256r1", "secp384r1")
+
+    @given(
+        tuples=st.permutations(NAMES[:4]).flatmap(
+            lambda names: st.integers(1, 3).map(lambda cut: (tuple(names[:cut]), tuple(names[cut:])))
+        ),
+        listed=st.lists(st.sampled_from(NAMES), min_size=1, unique=True),
+        shares=st.sets(st.sampled_from(NAMES), min_size=1, max_size=3),
+    )
+    def test_openssl_agrees(self, tuples: tuple[tuple[str, ...], ...], listed: list[str], shares: set[str]) -> None:
+        preference = group_preference(STANDARD, PREFER, tuples, KNOWN)
+        marked = [f"*{name}" if name in shares else name for name in listed]
+        if not shares & set(listed):
+            marked[0] = f"*{listed[0]}"
+        wire = peer(client_context(":".join(marked))).answer(b"")
+        hello = parse_client_hello(wire[5:])
+        server = peer(server_context(preference.openssl_list()))
+        if set(hello.supported_groups).isdisjoint(preference.code_points):
+            assert not predicts_retry(preference, hello)
+            with pytest.raises(ssl.SSLError):
+                server.answer(wire)
+        else:
+            assert predicts_retry(preference, hello) is parse_server_flight(server.answer(wire)).is_retry

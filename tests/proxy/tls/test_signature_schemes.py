@@ -6,9 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from config.schema import CredentialPreference
 from proxy.tls.client_hello import parse_client_hello
-from proxy.tls.signature_schemes import SIGNATURE_SCHEMES, sigalgs_list
+from proxy.tls.signature_schemes import SIGNATURE_SCHEMES, ranking, sigalgs_list
 from tests.proxy.tls.hellos import (
     SET_SIGALGS_LIST,
     client_context,
@@ -81,3 +82,35 @@ def test_a_client_gets_the_preferred_credential_that_it_accepts(
     names = {c.public_bytes(Encoding.DER): c for c in (EC_CERTIFICATE, MLDSA_CERTIFICATE)}
     assert shown is not None
     assert names[shown] is certificate
+
+
+class TestRanking:
+    """Which key signs for whom is known before OpenSSL is asked; `test_stand_in` asks it."""
+
+    P256, RSA = KeyAlgorithm(KeyFamily.ECDSA, 256), KeyAlgorithm(KeyFamily.RSA, 3072)
+    MLDSA_65 = KeyAlgorithm(KeyFamily.MLDSA, 65)
+
+    def test_every_key_stands_where_its_schemes_do(self) -> None:
+        ranked = ranking(CLASSICAL, [self.MLDSA_65, self.RSA, self.P256])
+        assert ranked == ((0x0403, 2), (0x0804, 1), (0x0805, 1), (0x0806, 1), (0x0905, 0))
+
+    def test_preference_of_the_identity_decides(self) -> None:
+        assert ranking(MLDSA, [self.P256, self.MLDSA_65]) == ((0x0905, 1), (0x0403, 0))
+
+    @pytest.mark.parametrize("prefer", CredentialPreference)
+    @pytest.mark.parametrize(
+        "client_schemes", ["mldsa65:ecdsa_secp256r1_sha256", "ecdsa_secp256r1_sha256:mldsa65", "mldsa65"]
+    )
+    def test_openssl_agrees(self, prefer: CredentialPreference, client_schemes: str) -> None:
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        load_pem(server, pem(EC_CERTIFICATE, EC_KEY))
+        load_pem(server, pem(MLDSA_CERTIFICATE, MLDSA_KEY))
+        assert openssl_takes(server, SET_SIGALGS_LIST, sigalgs_list(prefer))
+        context = client_context("X25519")
+        assert openssl_takes(context, SET_SIGALGS_LIST, client_schemes)
+        client = peer(context)
+        converse(client, peer(server))
+        offered = {SIGNATURE_SCHEMES[name] for name in client_schemes.split(":")}
+        position = next(place for scheme, place in ranking(prefer, [self.P256, self.MLDSA_65]) if scheme in offered)
+        expected = (EC_CERTIFICATE, MLDSA_CERTIFICATE)[position]
+        assert client.tls.getpeercert(binary_form=True) == expected.public_bytes(Encoding.DER)

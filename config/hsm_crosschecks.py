@@ -1,0 +1,84 @@
+"""Rules about keys in tokens that span several tables. Pure: the schema's values in, problems out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from config.hsm import HsmConfig
+from config.omissions import Omissions
+from config.pkcs11_uri import Pkcs11Uri
+from config.problems import Location, Problem
+from config.schema import Config, CredentialConfig
+
+
+def token_problems(config: Config, file: str, omissions: Omissions) -> Iterator[Problem]:
+    """What does not fit together between `[hsm]` and the keys of credentials."""
+    checks = _TokenChecks(config, file, omissions)
+    if config.hsm is not None:
+        yield from checks.tokens(config.hsm)
+        yield from checks.provider()
+    for identity, settings in config.identity.items():
+        for index, credential in enumerate(settings.credentials):
+            place = ("identity", identity, "credential", index) if settings.credential else ("identity", identity)
+            yield from checks.keys(place, credential)
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenChecks:
+    config: Config
+    file: str
+    omissions: Omissions
+
+    def tokens(self, hsm: HsmConfig) -> Iterator[Problem]:
+        seen: list[str] = []
+        for name, names in hsm.names.items():
+            same = next((other for other in seen if hsm.names[other] == names), None)
+            if same is not None:
+                found = f"a token that [hsm.token.{same}] has already"
+                yield self._error(("hsm", "token", name), found, "each token once: another label, serial or slot")
+            seen.append(name)
+
+    def provider(self) -> Iterator[Problem]:
+        for index, name in enumerate(self.config.openssl.providers):
+            if name == "pkcs11":
+                yield self._error(
+                    ("openssl", "providers", index),
+                    '"pkcs11"',
+                    "no such entry: [hsm] brings this provider with its settings",
+                )
+
+    def keys(self, place: Location, credential: CredentialConfig) -> Iterator[Problem]:
+        owners: dict[str, int] = {}
+        for index, key in enumerate(credential.key):
+            if isinstance(key, Pkcs11Uri):
+                at = (*place, "key", index) if len(credential.key) > 1 else (*place, "key")
+                yield from self._key(at, key, owners, index)
+        if credential.spread and len(credential.key) == 1:
+            yield self._error(
+                (*place, "spread"), "true, with one key", "a list of keys to spread the signatures over, or false"
+            )
+
+    def _key(self, place: Location, uri: Pkcs11Uri, owners: dict[str, int], index: int) -> Iterator[Problem]:
+        hsm = self.config.hsm
+        if hsm is None:
+            if not self.omissions.touch("hsm"):
+                yield self._error(
+                    place, f'"{uri}", while there is no [hsm]', "[hsm] with its module, and [hsm.token.NAME]"
+                )
+            return
+        names = hsm.tokens_of(uri)
+        if len(names) > 1:
+            found = f'"{uri}", which could be in {" or ".join(names)}'
+            yield self._error(place, found, "one token: say its serial= or slot-id= too, as its [hsm.token.NAME] does")
+        if not names and not self.omissions.touch("hsm", "token"):
+            allowed = f"a token of [hsm.token.NAME], found by its label, serial or slot: {', '.join(sorted(hsm.token))}"
+            yield self._error(place, f'"{uri}", whose token is unknown', allowed)
+        for name in names[:1]:
+            first = owners.setdefault(name, index)
+            if first != index:
+                found = f'"{uri}", a second key in the token {name}'
+                yield self._error(
+                    place, found, "each token once: keys of a list stand in for each other when a token fails"
+                )
+
+    def _error(self, location: Location, found: str, allowed: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, allowed)

@@ -1,0 +1,116 @@
+"""Build what signs for identities whose keys are in tokens, and by what these tokens are tried."""
+
+from collections.abc import Sequence
+
+from certs.credential import Credential
+from certs.keys.pkcs11 import Pkcs11Key
+from certs.keys.signing_key import Custody
+from config.schema import CredentialPreference
+from proxy.building.carried import ContextKey
+from proxy.building.foundation import Foundation
+from proxy.building.resources import worker_count
+from proxy.signing.tokens import TokenPlan
+from proxy.tls.context import TICKETS_PER_HANDSHAKE, ContextCredential, build_server_context
+from proxy.tls.probe import KeyProbe
+from proxy.tls.signature_schemes import ranking
+from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
+from proxy.tls.stand_in import stand_in
+from proxy.tls.tickets import ticket_key
+from proxy.tls.token_key import KeyContext, TokenKey
+from proxy.tls.tokens import refuses_pin
+
+
+def without_tokens(credentials: Sequence[Credential]) -> list[ContextCredential]:
+    """The same kinds of credentials, with throw-away ones in the place of those whose key is in a token."""
+    return [stand_in(one.algorithm) if one.key.custody is Custody.TOKEN else one for one in credentials]
+
+
+def signing_plan(
+    foundation: Foundation, made_of: ContextKey, credentials: Sequence[Credential], prefer: CredentialPreference
+) -> SigningPlan | None:
+    """Plan who signs for an identity; None if no key of it is in a token.
+
+    Keys that were loaded before are shared. Raises as `build_server_context` does.
+    """
+    files = [one for one in credentials if one.key.custody is Custody.FILE]
+    if len(files) == len(credentials):
+        return None
+    plan = foundation.plans.get(made_of) or foundation.before.plans.get(made_of)
+    if plan is not None:
+        _hand_on(foundation, credentials)
+    else:
+        of_files = None
+        if files:
+            settings, tickets = made_of.settings, made_of.tickets
+            of_files = build_server_context(
+                made_of.identity, files, made_of.signature_algorithms, settings, tickets
+            ).current
+        signers: list[Signer] = []
+        for one in credentials:
+            if one.key.custody is Custody.TOKEN or of_files is None:
+                signers.append(_in_tokens(foundation, made_of, one))
+            else:
+                signers.append(of_files)
+        ranked = ranking(prefer, [one.algorithm for one in credentials])
+        plan = SigningPlan(tuple((scheme, signers[position]) for scheme, position in ranked))
+    foundation.plans[made_of] = plan
+    return plan
+
+
+def _hand_on(foundation: Foundation, credentials: Sequence[Credential]) -> None:
+    """Keep the keys of a plan that is used again."""
+    places = [(one.digest, key.location) for one in credentials for key in one.keys]
+    before = foundation.before.token_keys
+    foundation.token_keys.update({place: before[place] for place in places if place in before})
+
+
+def _in_tokens(foundation: Foundation, made_of: ContextKey, credential: Credential) -> TokenCredential:
+    secret = ticket_key(made_of.tickets.current, made_of.identity, made_of.settings.fingerprint)
+    contexts = tuple(
+        KeyContext(
+            _token_key(foundation, credential, key),
+            made_of.settings,
+            made_of.signature_algorithms,
+            secret,
+            TICKETS_PER_HANDSHAKE,
+        )
+        for key in credential.keys
+        if isinstance(key, Pkcs11Key)
+    )
+    return TokenCredential(contexts, credential.is_spread)
+
+
+def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -> TokenKey:
+    """The key as it was loaded before, or loaded now; one whose token is away is looked for by the probes."""
+    place = (credential.digest, key.location)
+    known = foundation.token_keys.get(place) or foundation.before.token_keys.get(place)
+    if known is None:
+        known = TokenKey(key, credential.certificate_path.read_bytes())
+        try:
+            known.adopt(known.load())
+        except OSError:
+            if len(credential.keys) == 1:
+                raise
+    foundation.token_keys[place] = known
+    return known
+
+
+def token_plans(foundation: Foundation) -> dict[str, TokenPlan]:
+    """Plan the use of each token that has a key which is used."""
+    config = foundation.loaded.config
+    if config.hsm is None:
+        return {}
+    workers = worker_count(config)
+    module = foundation.loaded.resolve(config.hsm.module).absolute()
+
+    def refused(key: TokenKey) -> bool:
+        return refuses_pin(module, key.key.uri)
+
+    keys = {
+        name: tuple(key for key in foundation.token_keys.values() if key.token == name) for name in config.hsm.token
+    }
+    return {
+        name: TokenPlan(config.hsm.token[name].signing_threads(workers), KeyProbe(of_token, refused))
+        for name, of_token in keys.items()
+        if of_token
+    }

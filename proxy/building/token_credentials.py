@@ -1,0 +1,81 @@
+"""Settle which credentials with keys in tokens can serve, and say what is wrong with their keys."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from certs.credential import Credential
+from certs.keys.pkcs11 import Pkcs11Key
+from certs.keys.signing_key import Custody
+from config.problems import Location, Severity
+from proxy.building.foundation import Foundation
+from proxy.building.resources import worker_count
+from proxy.building.token_keys import TokenKeys, Unusable
+from proxy.openssl_configuration import PKCS11
+from proxy.tls.capabilities import Capabilities
+
+
+def usable_credentials(
+    foundation: Foundation, identities: Mapping[str, tuple[Credential, ...]], capabilities: Capabilities
+) -> dict[str, tuple[Credential, ...]]:
+    """The credentials of each identity, without those that have no key that was found in its token.
+
+    A token that is only away is passed over until it is back, whatever stands in for it. A credential of the generation before
+    is taken without asking its tokens again.
+    """
+    hsm = foundation.loaded.config.hsm
+    if hsm is None:
+        return dict(identities)
+    if PKCS11 in capabilities.missing_providers:  # which is said already
+        return {
+            name: tuple(one for one in several if one.key.custody is Custody.FILE)
+            for name, several in identities.items()
+        }
+    keys = TokenKeys(foundation.loaded.resolve(hsm.module).absolute())
+    return {name: tuple(_usable(foundation, keys, name, credentials)) for name, credentials in identities.items()}
+
+
+def _usable(
+    foundation: Foundation, keys: TokenKeys, identity: str, credentials: tuple[Credential, ...]
+) -> Iterator[Credential]:
+    for credential in credentials:
+        if not isinstance(credential.key, Pkcs11Key) or credential.digest in foundation.before.credentials:
+            yield credential
+        else:
+            faults = [
+                keys.fault(one, credential.certificate_path) for one in credential.keys if isinstance(one, Pkcs11Key)
+            ]
+            _note(foundation, _place(foundation, identity, credential), credential, faults)
+            if None in faults:
+                yield credential
+
+
+def _note(foundation: Foundation, place: Location, credential: Credential, faults: list[Unusable | None]) -> None:
+    others_serve = any(fault is None for fault in faults)
+    for index, (key, fault) in enumerate(zip(credential.keys, faults, strict=True)):
+        if fault is not None:
+            at = (*place, "key", index) if len(faults) > 1 else (*place, "key")
+            problem = foundation.loaded.error(at, f'"{key.location}", {fault.found}', fault.allowed)
+            # a token that is away for a moment is what the other keys are there for
+            severity = Severity.WARNING if fault.may_pass and others_serve else Severity.ERROR
+            foundation.problems.append(replace(problem, severity=severity))
+
+
+def _place(foundation: Foundation, identity: str, credential: Credential) -> Location:
+    settings = foundation.loaded.config.identity[identity]
+    if not settings.credential:
+        return ("identity", identity)
+    paths = [foundation.loaded.resolve(one.certificate) for one in settings.credential]
+    return ("identity", identity, "credential", paths.index(credential.certificate_path))
+
+
+def note_session_shortage(foundation: Foundation) -> None:
+    """Add an error for each token whose sessions are too few for the number of workers."""
+    hsm, workers = foundation.loaded.config.hsm, worker_count(foundation.loaded.config)
+    for name, token in ({} if hsm is None else hsm.token).items():
+        if token.signing_threads(workers) < 1:
+            found = f"{token.max_sessions}, which is too few for {workers} workers"
+            allowed = (
+                f"{token.fewest_sessions(workers)} or more, if the token has them: 2 for the parent, and for each worker "
+                "one to stay logged in and one to sign; or fewer workers"
+            )
+            foundation.error(("hsm", "token", name, "max_sessions"), found, allowed)

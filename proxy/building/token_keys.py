@@ -1,0 +1,140 @@
+"""Whether keys in tokens can be used: in one token, one key, which fits its certificate.
+
+Asked in this order, so that no PIN is ever sent to a token that was not meant, and that a PIN which a token has refused once is not
+tried again: it would be locked. An answer stands for the whole building, in which the same key may serve several listeners.
+"""
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from certs.keys.pkcs11 import Pkcs11Key
+from certs.keys.signing_key import KeyFamily
+from proxy.tls.key_store import LookupFailed, count_keys
+from proxy.tls.tokens import ModuleUnusable, Token, is_logged_in, tokens_of
+
+# OpenSSL's reasons for a key of another certificate: of the same type, and of another one.
+_OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """What is wrong with a key: a clause that begins with "which" or "whose", and how to mend it.
+
+    `may_pass`: the token does not answer, or is not there, which says nothing about the configuration.
+    """
+
+    found: str
+    allowed: str
+    may_pass: bool = False
+
+
+@dataclass(slots=True)
+class TokenKeys:
+    """The answers of one building. `module` is the PKCS#11 module that OpenSSL has loaded."""
+
+    module: Path
+    _verdicts: dict[tuple[str, Path], Unusable | None] = field(default_factory=dict)
+    _closed: dict[str, Unusable] = field(default_factory=dict)
+    """By token: why nobody logs in there any more."""
+    _tokens: Sequence[Token] | None = None
+
+    def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
+        """What keeps a key from being used with this certificate, None if nothing does. Takes as long as the token does."""
+        asked = (key.openssl_uri, certificate)
+        if asked not in self._verdicts:
+            self._verdicts[asked] = self._examine(key, certificate)
+        return self._verdicts[asked]
+
+    def _examine(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
+        try:
+            fault = self._closed.get(key.token) or self._token_fault(key)
+            if fault is None:
+                fault = self._count_fault(key)
+        except (ModuleUnusable, LookupFailed) as error:
+            return Unusable(f"which cannot be looked up: {error}", "a token that answers", may_pass=True)
+        return fault or _fit_fault(key, certificate)
+
+    def _token_fault(self, key: Pkcs11Key) -> Unusable | None:
+        if self._tokens is None:
+            self._tokens = tokens_of(self.module)
+        fitting = [token for token in self._tokens if token.fits(key.uri)]
+        if not fitting:
+            there = ", ".join(sorted(f'"{token.label}"' for token in self._tokens)) or "none"
+            return Unusable(
+                "whose token is not there",
+                f"a token of the module (there are: {there}); one that was initialised while the proxy runs needs a restart",
+                may_pass=True,
+            )
+        if len(fitting) > 1:
+            slots = ", ".join(f"{token.serial} in slot {token.slot}" for token in fitting)
+            allowed = f"one token: tell them apart by serial or slot in [hsm.token.{key.token}] (there are: {slots})"
+            return Unusable(f"which {len(fitting)} tokens fit", allowed)
+        return self._locked(key) if fitting[0].is_locked else None
+
+    def _count_fault(self, key: Pkcs11Key) -> Unusable | None:
+        count = count_keys(key.openssl_uri)
+        if count > 1:
+            return Unusable(
+                "which several keys of the token fit", "one key: say its id= too (plexigate hsm list shows it)"
+            )
+        if count:
+            return None
+        # asked again: the flags of before do not know of this login
+        now = next((token for token in tokens_of(self.module) if token.fits(key.uri)), None)
+        if now is None:
+            return Unusable("whose token went away", "a token that stays", may_pass=True)
+        if now.needs_login and not is_logged_in(self.module, now.slot):
+            return self._login_fault(key, now)
+        if key.algorithm.family is KeyFamily.MLDSA:
+            return Unusable(
+                f"which is not found, or not as {key.algorithm}, which needs a token and a pkcs11-provider that know it",
+                "an ECDSA or RSA key in the token, and a key file for ML-DSA beside it ([[identity.NAME.credential]])",
+            )
+        return Unusable(
+            "which is not in the token, or not as a private key", "the label (object=) or id= of a private key in it"
+        )
+
+    def _login_fault(self, key: Pkcs11Key, token: Token) -> Unusable:
+        if token.is_locked:
+            return self._locked(key)
+        if token.was_refused:
+            allowed = f"the PIN of the token {key.token}; each wrong one brings it nearer to being locked"
+            return self._close(key, "whose token refuses the PIN", allowed)
+        # not every token says why: once is enough to lock nothing
+        fault = Unusable(
+            "whose token lets nobody log in",
+            f"the PIN of the token {key.token}, and a token that answers",
+            may_pass=True,
+        )
+        self._closed[key.token] = fault
+        return fault
+
+    def _locked(self, key: Pkcs11Key) -> Unusable:
+        return self._close(
+            key, "whose token is locked after wrong PINs", "a token whose PIN its security officer has set anew"
+        )
+
+    def _close(self, key: Pkcs11Key, found: str, allowed: str) -> Unusable:
+        self._closed[key.token] = Unusable(found, allowed)
+        return self._closed[key.token]
+
+
+def _fit_fault(key: Pkcs11Key, certificate: Path) -> Unusable | None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key.pem_path, _no_passphrase)
+    except ssl.SSLError as error:
+        if error.reason in _OTHER_KEY:
+            return Unusable(
+                "which does not fit the certificate", f"the key that the certificate was made for ({key.algorithm})"
+            )
+        return Unusable(
+            f"which OpenSSL cannot load: {error}", "a key of ECDSA P-256 or P-384, or RSA of 2048 bits or more"
+        )
+    return None
+
+
+def _no_passphrase() -> str:
+    return ""

@@ -1,0 +1,212 @@
+"""When a token is left alone, and when it is trusted again. Pure: time comes in.
+
+Theory of operation. While the breaker is closed, handshakes use the token. It opens in two degrees. A token that fails, by errors
+or by not answering, is not asked by anybody: handshakes go elsewhere or are refused at once. A token that is only outrun by
+another one all the time is passed over as well, but still asked where there is nothing better: late is better than never.
+
+Only signatures made for the purpose (probes) close it again. One is tried at once, as most of what happens to a session is
+healed by logging in again, then after 1, 2, 4 ... 30 seconds. Both this process and the parent, whose probes come from outside of
+the TLS library, must find the token well; a parent that has said nothing has nothing against it. A token whose PIN is refused is
+not tried again: each attempt brings it nearer to being locked.
+
+The first failure already has the token probed, while handshakes go on using it: a probe that fails opens the breaker.
+"""
+
+import math
+from collections import deque
+from enum import StrEnum
+from typing import Final
+
+NEVER: Final = math.inf
+BACK_OFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Before each probe after the breaker has opened; the last one counts for all further ones."""
+
+_FAILURES_IN_A_ROW: Final = 3
+# Of the last signatures so many: a token that fails every second time is no use either.
+_WINDOW: Final = 20
+_FAILURES_IN_WINDOW: Final = 10
+# A race is lost now and then by chance.
+_RACES_LOST_IN_A_ROW: Final = 5
+# A breaker that opens again so soon after it was closed goes on where its back-off was.
+_RELAPSE_SECONDS: Final = 30.0
+# Between probes that failures cause while the breaker is closed.
+_SUSPICION_SECONDS: Final = 1.0
+# So long a good probe of ours counts while the parent's is missing.
+_PROOF_SECONDS: Final = 10.0
+# Probes that failed in a row before the fault is looked for in this process.
+_PROBES_BEFORE_REPLACEMENT: Final = 3
+
+
+class BreakerState(StrEnum):
+    """The values are stable: they stand in logs and metrics."""
+
+    CLOSED = "closed"
+    SLOW = "slow"
+    """Passed over, but used where there is nothing better."""
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    """A probe is under way, or a good one of ours waits for the parent's."""
+    STOPPED = "stopped"
+    """The PIN was refused: for good, until `resume`."""
+
+
+class Breaker:
+    """Of one token in one process. All times are of one monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        """Closed."""
+        self.state = BreakerState.CLOSED
+        self.probe_at = NEVER
+        """When the next probe is due."""
+        self._recent: deque[bool] = deque(maxlen=_WINDOW)
+        self._failures_in_a_row = 0
+        self._races_lost = 0
+        self._back_off = 0
+        self._probes_failed = 0
+        self._closed_at = -math.inf
+        self._suspected_at = -math.inf
+        self._proved_at = -math.inf
+        self._parent_ok: bool | None = None
+        self._parent_ok_since_opening = False
+        self._limit = NEVER
+        self._was_good = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether handshakes use the token without a second thought."""
+        return self.state is BreakerState.CLOSED
+
+    @property
+    def is_last_resort(self) -> bool:
+        """Whether handshakes use it if there is no better one."""
+        return self.state is BreakerState.SLOW
+
+    @property
+    def needs_replacement(self) -> bool:
+        """Whether the fault is in this process: the token has worked here, does not any more, and the parent finds it well."""
+        return (
+            self._was_good
+            and self._parent_ok_since_opening
+            and self.state in (BreakerState.OPEN, BreakerState.HALF_OPEN)
+            and self._probes_failed >= _PROBES_BEFORE_REPLACEMENT
+        )
+
+    # -- what handshakes find
+
+    def succeeded(self) -> None:
+        """A signature came in time."""
+        self._was_good = True
+        self._recent.append(True)
+        self._failures_in_a_row = self._races_lost = 0
+
+    def failed(self, now: float) -> None:
+        """A signature failed, or never came."""
+        if self.state is BreakerState.SLOW:
+            self._open(BreakerState.OPEN, now)
+        if self.state is not BreakerState.CLOSED:
+            return  # begun before it opened; probes decide now
+        self._recent.append(False)
+        self._failures_in_a_row += 1
+        in_window = self._recent.count(False)
+        if self._failures_in_a_row >= _FAILURES_IN_A_ROW or in_window >= _FAILURES_IN_WINDOW:
+            self._open(BreakerState.OPEN, now)
+        elif now - self._suspected_at >= _SUSPICION_SECONDS:
+            self._suspected_at = now
+            self.suspect(now)
+
+    def suspect(self, at: float) -> None:
+        """Have a closed breaker's token probed at that time."""
+        if self.state is BreakerState.CLOSED:
+            self.probe_at = min(self.probe_at, at)
+
+    def outrun(self, now: float, limit: float) -> None:
+        """Another token was asked after `limit` seconds, and answered first."""
+        if self.state is not BreakerState.CLOSED:
+            return
+        self._races_lost += 1
+        if self._races_lost >= _RACES_LOST_IN_A_ROW:
+            self._limit = limit
+            self._open(BreakerState.SLOW, now)
+
+    def alive(self, now: float) -> None:
+        """A signature that nobody waits for any more came after all: worth a look at once, which takes nothing of the back-off."""
+        if self.state in (BreakerState.OPEN, BreakerState.SLOW) and now < self.probe_at < NEVER:
+            self.probe_at = now
+            self._back_off -= 1
+
+    def _open(self, state: BreakerState, now: float) -> None:
+        if self.state is BreakerState.CLOSED:
+            self._back_off = self._back_off if now - self._closed_at < _RELAPSE_SECONDS else 0
+            self._probes_failed = 0
+            self._parent_ok_since_opening = False
+            self._recent.clear()
+            self._failures_in_a_row = self._races_lost = 0
+        self.state = state
+        self._wait(now)
+
+    def _wait(self, now: float) -> None:
+        self.probe_at = now + BACK_OFF_SECONDS[min(self._back_off, len(BACK_OFF_SECONDS) - 1)]
+        self._back_off += 1
+
+    # -- probes
+
+    def probe_begins(self) -> None:
+        """A probe is under way; one of `probe_succeeded`, `probe_failed` and `stop` follows."""
+        self.probe_at = NEVER
+        if self.state is BreakerState.OPEN:
+            self.state = BreakerState.HALF_OPEN
+
+    def probe_succeeded(self, now: float, seconds: float) -> None:
+        """It brought a good signature within so many seconds."""
+        self._was_good = True
+        if self.state is BreakerState.SLOW and seconds > self._limit:
+            self._wait(now)
+        elif self.state in (BreakerState.HALF_OPEN, BreakerState.SLOW):
+            self._proved_at = now
+            if self._parent_ok is False:
+                self.state = BreakerState.HALF_OPEN
+            else:
+                self._close(now)
+
+    def probe_failed(self, now: float) -> None:
+        """It failed, or never came."""
+        if self.state is BreakerState.STOPPED:
+            return
+        self._proved_at = -math.inf
+        self._open(BreakerState.OPEN, now)
+        self._probes_failed += 1
+
+    def parent_says(self, now: float, *, ok: bool) -> None:
+        """What the parent's latest probe has found."""
+        is_news = ok and self._parent_ok is not True
+        self._parent_ok = ok
+        if self.state in (BreakerState.CLOSED, BreakerState.STOPPED):
+            return
+        self._parent_ok_since_opening = ok
+        if self.state is BreakerState.HALF_OPEN and self.probe_at == NEVER and ok and self._proved_at > -math.inf:
+            if now - self._proved_at <= _PROOF_SECONDS:
+                self._close(now)
+            else:
+                self.probe_at = now
+        elif is_news and self.state is BreakerState.OPEN:
+            self.probe_at = now
+
+    def _close(self, now: float) -> None:
+        self.state = BreakerState.CLOSED
+        self._closed_at = now
+        self._proved_at = -math.inf
+        self.probe_at = NEVER
+
+    # -- PINs
+
+    def stop(self) -> None:
+        """The token refuses the PIN: it is not tried any more."""
+        self.state = BreakerState.STOPPED
+        self.probe_at = NEVER
+
+    def resume(self, now: float) -> None:
+        """There may be another PIN: try it once, at once."""
+        if self.state is BreakerState.STOPPED:
+            self.state = BreakerState.OPEN
+            self._back_off = 1
+            self.probe_at = now

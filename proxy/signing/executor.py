@@ -1,0 +1,215 @@
+"""The threads in which one token signs, and the queue before them.
+
+Theory of operation. A signature blocks its thread for as long as the token likes, and cannot be called off: a token that hangs
+keeps the thread. So the threads are daemons that nobody ever joins, their number is that of the sessions which this process may
+have at the token, and whoever waits is told on the event loop. A thread whose job is past its deadline counts as lost until it
+comes back; it is not replaced, as its session is not free either.
+
+What cannot be done in time is refused at once, so that a client learns it now and not when its time is over.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from proxy.signing.fair_queue import FairQueue, NoRoom, QueueLimits
+
+Result = TypeVar("Result")
+
+# With 5 ms a signature a third of a second of work; a slower token refuses by the deadline of its jobs long before.
+_WAITING_PER_THREAD: Final = 64
+# A network may have half of it, and a small office is rarely all the load there is.
+_PART_OF_ONE_NETWORK: Final = 2
+
+
+class Refusal(Enum):
+    """Why a job is not taken."""
+
+    QUEUE_FULL = auto()
+    NETWORK_SHARE = auto()
+    TOO_LATE = auto()
+    """Its turn would come after its deadline."""
+    NO_THREAD = auto()
+    """All threads are lost."""
+
+
+class Loop(Protocol):
+    """What of an event loop is needed here."""
+
+    def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> object:
+        """Have the loop call it."""
+
+
+class GivenUp(Exception):
+    """The job's turn did not come: its token is not asked any more, or not within the deadline."""
+
+
+class Job(Generic[Result]):
+    """Something for a thread to do. `settled` is called on the loop, once, unless the job was cancelled in the queue."""
+
+    __slots__ = ("deadline", "network", "settled", "started", "submitted", "work")
+
+    def __init__(
+        self,
+        work: Callable[[], Result],
+        settled: Callable[["Job[Result]", Result | BaseException], None],
+        network: bytes,
+        deadline: float,
+        submitted: float,
+    ) -> None:
+        """Not begun."""
+        self.work = work
+        self.settled = settled
+        self.network = network
+        self.deadline = deadline
+        self.submitted = submitted
+        self.started: float | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a thread has begun."""
+        return self.started is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorFigures:
+    """What the threads of a token are doing."""
+
+    threads: int
+    queued: int
+    running: int
+    """Lost ones not included."""
+    lost: int
+    most_running: int
+    """At one time, so far: as many sessions are open."""
+
+
+class SigningExecutor:
+    """The threads of one token in this process."""
+
+    def __init__(self, name: str, threads: int, loop: Loop, clock: Callable[[], float]) -> None:
+        """Start them. `clock` is that of all deadlines here, and may be asked from any thread."""
+        self._loop = loop
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._threads = threads
+        waiting = threads * _WAITING_PER_THREAD
+        self._queue: FairQueue[Job[Any]] = FairQueue(QueueLimits(waiting, waiting // _PART_OF_ONE_NETWORK))
+        self._running: set[Job[Any]] = set()
+        self._most_running = 0
+        self._is_closed = False
+        for number in range(threads):
+            threading.Thread(target=self._serve, name=f"sign-{name}-{number}", daemon=True).start()
+
+    # -- from the loop
+
+    def submit(self, job: Job[Any], typical_seconds: float) -> Refusal | None:
+        """Have `job` done; None if it was taken. `typical_seconds` is what such a job takes.
+
+        The other side's answer comes from the loop, never from inside this call.
+        """
+        with self._changed:
+            refusal = self._refusal(job, typical_seconds)
+            if refusal is None:
+                self._changed.notify()
+            return refusal
+
+    def submit_urgent(self, job: Job[Any]) -> Refusal | None:
+        """The same for one of our own, which goes before all others and is in no limit; it may be too late."""
+        with self._changed:
+            if self._lost(self._clock()) >= self._threads:
+                return Refusal.NO_THREAD
+            self._queue.push_urgent(job)
+            self._changed.notify()
+            return None
+
+    def _refusal(self, job: Job[Any], typical_seconds: float) -> Refusal | None:
+        now = self._clock()
+        able = self._threads - self._lost(now)
+        if able <= 0:
+            return Refusal.NO_THREAD
+        ahead = len(self._queue) + len(self._running) - (self._threads - able)
+        if now + self._expected_seconds(now, ahead, able, typical_seconds) > job.deadline:
+            return Refusal.TOO_LATE
+        match self._queue.push(job.network, job):
+            case NoRoom.FULL:
+                return Refusal.QUEUE_FULL
+            case NoRoom.SHARE:
+                return Refusal.NETWORK_SHARE
+            case None:
+                return None
+
+    def _expected_seconds(self, now: float, ahead: int, able: int, typical_seconds: float) -> float:
+        if ahead < able:
+            return typical_seconds
+        # where even the latest one has been at it for longer, this is what signatures take now
+        ages = [now - job.started for job in self._running if job.started is not None and job.deadline > now]
+        latest = min(ages, default=0.0)
+        return max(typical_seconds, latest) * (1 + ahead // able)
+
+    def cancel(self, job: Job[Any]) -> bool:
+        """Let a job be; whether it was still in the queue. One that runs goes on, and is told of as ever."""
+        with self._changed:
+            return self._queue.remove(job.network, job)
+
+    def give_up_waiting(self) -> None:
+        """Tell all who wait that their turn will not come (`GivenUp`)."""
+        with self._changed:
+            jobs = self._queue.clear()
+        for job in jobs:
+            self._loop.call_soon_threadsafe(job.settled, job, GivenUp())
+
+    @property
+    def has_idle_thread(self) -> bool:
+        """Whether a job would begin at once."""
+        with self._changed:
+            return len(self._running) < self._threads and not self._queue
+
+    def figures(self) -> ExecutorFigures:
+        """What is going on."""
+        with self._changed:
+            lost = self._lost(self._clock())
+            return ExecutorFigures(self._threads, len(self._queue), len(self._running) - lost, lost, self._most_running)
+
+    def close(self) -> None:
+        """Take nothing more; threads end when they have nothing left to do."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        self.give_up_waiting()
+
+    def _lost(self, now: float) -> int:
+        return sum(1 for job in self._running if job.deadline <= now)
+
+    # -- in the threads
+
+    def _serve(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                if self._clock() >= job.deadline:
+                    raise GivenUp  # noqa: TRY301 - as what the work raises: whoever waits gets it
+                result = job.work()
+            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+                result = error
+            with self._changed:
+                self._running.discard(job)
+            self._tell(job, result)
+            del job, result  # nothing is kept alive by a thread that waits
+
+    def _next(self) -> Job[Any] | None:
+        with self._changed:
+            while (job := self._queue.pop()) is None:
+                if self._is_closed:
+                    return None
+                self._changed.wait()
+            job.started = self._clock()
+            self._running.add(job)
+            self._most_running = max(self._most_running, len(self._running))
+            return job
+
+    def _tell(self, job: Job[Any], result: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(job.settled, job, result)

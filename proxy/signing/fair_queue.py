@@ -1,0 +1,87 @@
+"""A bounded queue in which client networks take turns, so that none has others wait for all that it has brought. Pure."""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class NoRoom(Enum):
+    """Why something is not taken."""
+
+    FULL = auto()
+    SHARE = auto()
+    """This network has as much in the queue as one may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many may wait: all together, and of one network."""
+
+    all: int
+    per_network: int
+
+
+class FairQueue(Generic[Item]):
+    """Takes one of each network in turn."""
+
+    def __init__(self, limits: QueueLimits) -> None:
+        """Empty."""
+        self._limits = limits
+        self._waiting: OrderedDict[bytes, deque[Item]] = OrderedDict()
+        self._urgent: deque[Item] = deque()
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return self._count + len(self._urgent)
+
+    def push(self, network: bytes, item: Item) -> NoRoom | None:
+        """Add the last one of a network; None if it was taken."""
+        if self._count >= self._limits.all:
+            return NoRoom.FULL
+        of_network = self._waiting.get(network)
+        if of_network is None:
+            of_network = self._waiting[network] = deque()
+        elif len(of_network) >= self._limits.per_network:
+            return NoRoom.SHARE
+        of_network.append(item)
+        self._count += 1
+        return None
+
+    def push_urgent(self, item: Item) -> None:
+        """Add one of our own, before all others and beyond the limits."""
+        self._urgent.append(item)
+
+    def pop(self) -> Item | None:
+        """Take the next one; None if nobody waits."""
+        if self._urgent:
+            return self._urgent.popleft()
+        if not self._waiting:
+            return None
+        network, of_network = self._waiting.popitem(last=False)
+        item = of_network.popleft()
+        if of_network:
+            self._waiting[network] = of_network
+        self._count -= 1
+        return item
+
+    def remove(self, network: bytes, item: Item) -> bool:
+        """Take out one that needs to wait no more; whether it was there."""
+        of_network = self._waiting.get(network)
+        if of_network is None or item not in of_network:
+            return False
+        of_network.remove(item)
+        self._count -= 1
+        if not of_network:
+            del self._waiting[network]
+        return True
+
+    def clear(self) -> list[Item]:
+        """Take out all but our own."""
+        items = [item for of_network in self._waiting.values() for item in of_network]
+        self._waiting.clear()
+        self._count = 0
+        return items

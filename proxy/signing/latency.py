@@ -1,0 +1,46 @@
+"""How long a token takes for a signature, and from when on another one is asked as well. Pure."""
+
+from collections import deque
+from typing import Final
+
+# Enough for a 95th percentile, few enough to follow a token that changes its pace within seconds.
+_KEPT: Final = 128
+_SHARE: Final = 0.95
+_TIMES: Final = 2.0
+# A pause of the machine is as long; asking earlier would have two tokens work for nothing.
+_LEAST_SECONDS: Final = 0.020
+# Of a token that has not signed yet: as slow as devices are.
+_UNKNOWN_SECONDS: Final = 0.100
+
+
+class Latencies:
+    """The last signatures of one token, in seconds each."""
+
+    __slots__ = ("_kept", "_sorted")
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self._kept: deque[float] = deque(maxlen=_KEPT)
+        self._sorted: list[float] | None = None
+
+    def add(self, seconds: float) -> None:
+        """Take a signature into account."""
+        self._kept.append(seconds)
+        self._sorted = None
+
+    @property
+    def typical(self) -> float:
+        """The median."""
+        return self._quantile(0.5)
+
+    @property
+    def hedge_after(self) -> float:
+        """When a signature is late: after twice what 95 of 100 take, but not within 20 ms."""
+        return max(_LEAST_SECONDS, _TIMES * self._quantile(_SHARE))
+
+    def _quantile(self, share: float) -> float:
+        if not self._kept:
+            return _UNKNOWN_SECONDS
+        if self._sorted is None:
+            self._sorted = sorted(self._kept)
+        return self._sorted[min(len(self._sorted) - 1, int(share * len(self._sorted)))]

@@ -1,0 +1,233 @@
+"""One token as a process uses it: its threads, its pace, its breaker, and the probes that close the breaker again."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Protocol
+
+from proxy.observe.tokens import TokenCounters
+from proxy.signing.breaker import NEVER, Breaker, BreakerState
+from proxy.signing.executor import Job, Refusal, SigningExecutor
+from proxy.signing.latency import Latencies
+
+# A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. Longer, and the token is no use.
+_PROBE_SECONDS: Final = 5.0
+# How soon a key that is missing in a token that works is looked for again.
+_MISSING_SECONDS: Final = 30.0
+_OURS: Final = b""
+"""The network of what no client has asked for."""
+
+
+class PinRefused(Exception):
+    """The token does not take the PIN: nobody may try again before there is another one."""
+
+
+class Probe(Protocol):
+    """Tries a token by real signatures; runs in a thread."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every key can be asked for signatures."""
+
+    def __call__(self) -> float:
+        """Load every key anew, which logs in where that is needed, and sign with each; seconds of the slowest signature.
+
+        What is loaded takes the place of what handshakes have used so far. Raises `PinRefused`, or any other exception for a
+        token with which nothing works.
+        """
+
+
+class Watcher(Protocol):
+    """Whoever wants to know what becomes of tokens."""
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Say so in the log."""
+
+    def needs_replacement(self, token: str) -> None:
+        """The token works, but not in this process any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The loop and the clock of a process; the clock is that of the loop."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]
+
+
+class Token:
+    """Everything about one token in this process, on the event loop."""
+
+    def __init__(
+        self, name: str, executor: SigningExecutor, timing: Timing, counters: TokenCounters, watcher: Watcher
+    ) -> None:
+        """Closed, and not tried yet. `use` comes before the first signature."""
+        self.name: Final = name
+        self.executor: Final = executor
+        self.counters: Final = counters
+        self.latencies: Final = Latencies()
+        self._probe: Probe | None = None
+        self._breaker: Final = Breaker()
+        self._timing = timing
+        self._watcher = watcher
+        self._good_at: float | None = None
+        self._told: BreakerState = BreakerState.CLOSED
+        self._timer: asyncio.TimerHandle | None = None
+        self._probing: Job[float] | None = None
+        self._given_up: Job[float] | None = None
+        """The probe that did not come in time and is still awaited."""
+        self._has_asked = False
+
+    @property
+    def state(self) -> BreakerState:
+        """What the breaker says."""
+        return self._breaker.state
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is used without a second thought."""
+        return self._breaker.is_closed
+
+    @property
+    def is_last_resort(self) -> bool:
+        """Whether it is used if there is no better one."""
+        return self._breaker.is_last_resort
+
+    @property
+    def seconds_since_good(self) -> float | None:
+        """Age of the last good signature; None before the first."""
+        return None if self._good_at is None else self._timing.clock() - self._good_at
+
+    # -- signatures of handshakes
+
+    def sign(
+        self, network: bytes, deadline: float, work: Callable[[], Any], settled: Callable[[Job[Any], Any], None]
+    ) -> Job[Any] | Refusal:
+        """Have `work` done in a thread; `settled` gets its result or its exception, on the loop."""
+        job: Job[Any] = Job(work, partial(self._settled, settled), network, deadline, self._timing.clock())
+        refusal = self.executor.submit(job, self.latencies.typical)
+        if refusal is None:
+            return job
+        self.counters.refusals += 1
+        return refusal
+
+    def _settled(self, settled: Callable[[Job[Any], Any], None], job: Job[Any], result: Any) -> None:
+        if job.started is not None:
+            self.counters.wait_seconds.observe(job.started - job.submitted)
+        settled(job, result)
+
+    def succeeded(self, seconds: float) -> None:
+        """A signature came, and was used."""
+        self.counters.signing_seconds.observe(seconds)
+        self.latencies.add(seconds)
+        self._good_at = self._timing.clock()
+        self._breaker.succeeded()
+
+    def failed(self) -> None:
+        """A signature failed by the token's fault, or did not come within its deadline."""
+        self.counters.errors += 1
+        self._breaker.failed(self._timing.clock())
+        self._arrange()
+
+    def outrun(self, limit: float) -> None:
+        """Another token, which was asked after `limit` seconds, was quicker."""
+        self._breaker.outrun(self._timing.clock(), limit)
+        self._arrange()
+
+    def came_late(self) -> None:
+        """A signature came that nobody waits for any more."""
+        self._breaker.alive(self._timing.clock())
+        self._arrange()
+
+    # -- probes
+
+    def use(self, probe: Probe) -> None:
+        """Probe by this from now on; keys that are not loaded yet are looked for at once.
+
+        A refused PIN is forgotten only if something has changed: each further try brings a token nearer to being locked.
+        """
+        now = self._timing.clock()
+        if probe != self._probe:
+            self._probe = probe
+            self._breaker.resume(now)
+        if not probe.is_complete:
+            self._breaker.suspect(now)
+        self._arrange()
+
+    def parent_says(self, *, ok: bool) -> None:
+        """What the parent's latest probe has found."""
+        self._breaker.parent_says(self._timing.clock(), ok=ok)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Do what a change of the breaker asks for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        state = self._breaker.state
+        if state is not self._told:
+            self._told = state
+            if state in (BreakerState.OPEN, BreakerState.STOPPED):
+                self.executor.give_up_waiting()
+            self._watcher.breaker_changed(self.name, state)
+        if self._breaker.needs_replacement and not self._has_asked:
+            self._has_asked = True
+            self._watcher.needs_replacement(self.name)
+        if self._breaker.probe_at != NEVER:
+            delay = max(0.0, self._breaker.probe_at - self._timing.clock())
+            self._timer = self._timing.loop.call_later(delay, self._begin_probe)
+
+    def _begin_probe(self) -> None:
+        self._breaker.probe_begins()
+        self.counters.probes += 1
+        assert self._probe is not None  # set by whoever made this token
+        now = self._timing.clock()
+        job: Job[float] = Job(self._probe, self._probed, _OURS, now + _PROBE_SECONDS, now)
+        # one that hangs already says enough, and keeps its thread
+        if self._probing is not None or self.executor.submit_urgent(job) is not None:
+            self._probe_failed()
+            return
+        self._probing = job
+        self._timing.loop.call_later(_PROBE_SECONDS, self._probe_is_late, job)
+        self._arrange()
+
+    def _probe_is_late(self, job: Job[float]) -> None:
+        if self._probing is job:
+            self._given_up = job
+            self._probe_failed()
+
+    def _probed(self, job: Job[float], result: float | BaseException) -> None:
+        was_given_up = self._given_up is job
+        self._probing = self._given_up = None
+        now = self._timing.clock()
+        if was_given_up:
+            if not isinstance(result, BaseException):
+                self._breaker.alive(now)
+                self._arrange()
+        elif isinstance(result, PinRefused):
+            self.counters.probes_failed += 1
+            self._breaker.stop()
+            self._arrange()
+        elif isinstance(result, BaseException):
+            self._probe_failed()
+        else:
+            self.counters.signing_seconds.observe(result)
+            self.latencies.add(result)
+            self._good_at = now
+            self._breaker.probe_succeeded(now, result)
+            if self._probe is not None and not self._probe.is_complete:
+                self._breaker.suspect(now + _MISSING_SECONDS)
+            self._arrange()
+
+    def _probe_failed(self) -> None:
+        self.counters.probes_failed += 1
+        self._breaker.probe_failed(self._timing.clock())
+        self._arrange()
+
+    def close(self) -> None:
+        """Nobody uses it any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.executor.close()

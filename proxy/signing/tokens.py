@@ -1,0 +1,84 @@
+"""All tokens that a process uses, by the names in the configuration."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.observe.tokens import TokenCounters
+from proxy.signing.executor import SigningExecutor
+from proxy.signing.token import Probe, Timing, Token, Watcher
+
+_LOGIN_SESSIONS: Final = 1
+"""By which OpenSSL's provider stays logged in, beside those that sign."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPlan:
+    """What a configuration says of a token: how many signatures may be under way at one time, and how it is tried."""
+
+    threads: int
+    probe: Probe
+
+
+class Tokens(Mapping[str, Token]):
+    """Follows the configurations of a process."""
+
+    def __init__(self, timing: Timing, counters: Callable[[str], TokenCounters], watcher: Watcher) -> None:
+        """There are none. `counters` answers those of a token."""
+        self._timing = timing
+        self._counters = counters
+        self._watcher = watcher
+        self._tokens: dict[str, Token] = {}
+
+    def __getitem__(self, name: str) -> Token:
+        """Find one."""
+        return self._tokens[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._tokens)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._tokens)
+
+    def use(self, plans: Mapping[str, TokenPlan]) -> None:
+        """Have exactly these from now on. One that was there goes on with the threads that it has."""
+        for name in [name for name in self._tokens if name not in plans]:
+            self._tokens.pop(name).close()
+        for name, plan in plans.items():
+            token = self._tokens.get(name)
+            if token is None:
+                executor = SigningExecutor(name, plan.threads, self._timing.loop, self._timing.clock)
+                token = Token(name, executor, self._timing, self._counters(name), self._watcher)
+                self._tokens[name] = token
+            token.use(plan.probe)
+
+    def close(self) -> None:
+        """Use none any more. Whatever hangs in their threads hangs on."""
+        self.use({})
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """What is going on, for a snapshot: rows by the family they belong to."""
+        figures = {name: token.executor.figures() for name, token in self._tokens.items()}
+        return {
+            "token_figures": [
+                {
+                    "token": name,
+                    "queued": one.queued,
+                    "running": one.running,
+                    "lost": one.lost,
+                    "sessions": _LOGIN_SESSIONS + one.most_running,
+                    "session_limit": _LOGIN_SESSIONS + one.threads,
+                }
+                for name, one in figures.items()
+            ],
+            "token_states": [
+                {"token": name, "state": str(token.state), "count": 1} for name, token in self._tokens.items()
+            ],
+            "token_good": [
+                {"token": name, "youngest": seconds}
+                for name, token in self._tokens.items()
+                if (seconds := token.seconds_since_good) is not None
+            ],
+        }

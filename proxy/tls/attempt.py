@@ -1,0 +1,88 @@
+"""One attempt at a server's flight: a new SSL object, led with recorded bytes to where it signs. Runs in a signing thread.
+
+Theory of operation. Nothing of an attempt is shared: the SSL object and its pair of BIOs are its own, and nobody else touches them
+before it is over (OpenSSL has no lock in either). So any number of attempts can be made for one client, one after the other or at
+the same time, each with the same client bytes, and the first flight that is ready is sent. After a HelloRetryRequest an attempt
+begins with the first ClientHello: what it answers to that must be, byte for byte, what was sent.
+"""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from proxy.tls.alerts import AlertDescription, alert_in
+from proxy.tls.stream import BioPair
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a client has sent so far, as it came: its first hello; and what is behind the HelloRetryRequest that was sent."""
+
+    first: bytes
+    retry: bytes = b""
+    second: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What a step has brought: bytes for the client, and the object with which the handshake goes on."""
+
+    tls: ssl.SSLObject
+    bios: BioPair
+    data: bytes
+    seconds: float
+    """The step that brought it: key exchange and signature."""
+
+
+class AttemptFailed(Exception):
+    """OpenSSL gave up; `error` says why, `output` is what it had for the client."""
+
+    def __init__(self, error: ssl.SSLError, output: bytes) -> None:
+        """Remember both."""
+        super().__init__(error, output)
+        self.error = error
+        self.output = output
+
+    @property
+    def alert(self) -> AlertDescription | None:
+        """The alert that stands alone in the output: OpenSSL gave up before it answered the hello."""
+        return alert_in(self.output)
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the hello itself was refused. What a token cannot do is found only after the ServerHello was written."""
+        return self.alert not in (None, AlertDescription.INTERNAL_ERROR)
+
+
+class RetryDiffers(Exception):
+    """Another HelloRetryRequest than the one that was sent: the contexts of an identity are not alike."""
+
+
+def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios: BioPair) -> Flight:
+    """Lead a new object with an empty pair of BIOs through a transcript.
+
+    Raises `AttemptFailed`, `RetryDiffers`, and what `context` raises.
+    """
+    tls = context().wrap_bio(bios.incoming, bios.outgoing, server_side=True)
+    flight = step(tls, bios, transcript.first)
+    if transcript.retry:
+        if flight.data != transcript.retry:
+            raise RetryDiffers
+        flight = step(tls, bios, transcript.second)
+    return flight
+
+
+def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
+    """Give bytes of the client to an object that wants more of them afterwards. Raises `AttemptFailed`; the BIOs are then empty."""
+    bios.incoming.write(data)
+    started = perf_counter()
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    except ssl.SSLError as error:
+        output = bios.outgoing.read()
+        bios.clear()
+        raise AttemptFailed(error, output) from None
+    return Flight(tls, bios, bios.outgoing.read(), perf_counter() - started)

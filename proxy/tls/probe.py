@@ -1,0 +1,80 @@
+"""Trying a token by real signatures: the keys are loaded anew, and each one makes a server's flight that a client of ours checks."""
+
+import contextlib
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from proxy.signing.token import PinRefused
+from proxy.tls.token_key import TokenKey
+
+
+class BadSignature(Exception):
+    """What the token answered does not fit the certificate of its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyProbe:
+    """The probe of one token (`signing.token.Probe`), by all of its keys that are used."""
+
+    keys: Sequence[TokenKey]
+    is_pin_refused: Callable[[TokenKey], bool] = field(compare=False)
+    """Whether the token lets nobody log in by the PIN of a key that could not be loaded; asks the token."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every key is loaded."""
+        return all(key.is_loaded for key in self.keys)
+
+    def __call__(self) -> float:
+        """Load and sign. A key that is missing where another one works is not used until it is found.
+
+        Raises `PinRefused`, or what the first key fails with if none works; then all go on with what was loaded before.
+        """
+        slowest, failed, failure = 0.0, [], None
+        for key in self.keys:
+            try:
+                loaded = key.load()
+                slowest = max(slowest, signing_seconds(loaded))
+            except (OSError, BadSignature) as error:
+                if self.is_pin_refused(key):
+                    raise PinRefused from error
+                failed.append(key)
+                failure = failure or error
+            else:
+                key.adopt(loaded)
+        if failure is not None and len(failed) == len(self.keys):
+            raise failure
+        for key in failed:
+            key.adopt(None)
+        return slowest
+
+
+def signing_seconds(context: ssl.SSLContext) -> float:
+    """Have a context make a server's flight, and check the signature in it; how long the flight took.
+
+    Raises `ssl.SSLError` for a signature that failed, `BadSignature` for a wrong one.
+    """
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    # whatever certificate comes is good: the signature must fit it
+    checker = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    checker.minimum_version = ssl.TLSVersion.TLSv1_3
+    checker.check_hostname = False
+    checker.verify_mode = ssl.CERT_NONE
+    client = checker.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    _wants_more(client)
+    started = perf_counter()
+    _wants_more(server)
+    seconds = perf_counter() - started
+    try:
+        client.do_handshake()
+    except ssl.SSLError as error:
+        raise BadSignature from error
+    return seconds
+
+
+def _wants_more(tls: ssl.SSLObject) -> None:
+    with contextlib.suppress(ssl.SSLWantReadError):
+        tls.do_handshake()

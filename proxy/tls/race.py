@@ -1,0 +1,231 @@
+"""The signature of one handshake: one token after the other is asked, until a flight is there.
+
+Theory of operation. The first candidate is asked. If it fails, the next one is, with the same client bytes; if it is late, the
+next one is asked as well (a hedge), provided that it has nothing else to do: two tokens with long queues would only make them
+longer for each other. The first flight that is ready wins, and whatever comes later is thrown away, where it only tells how the
+token is. All of this is on the event loop; in the threads there are attempts, and nothing but attempts.
+
+An error is the client's fault if OpenSSL refused its hello before it answered it, or if a context that needs no token fails on
+the same bytes as well. Only what is left is the token's fault: nobody shuts a token down by what they send.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+from proxy.signing.candidates import candidates
+from proxy.signing.executor import GivenUp, Job, Refusal
+from proxy.signing.token import Token
+from proxy.tls.attempt import AttemptFailed, Flight, Transcript, attempt
+from proxy.tls.results import FailureReason
+from proxy.tls.signing_plan import TokenCredential
+from proxy.tls.stream import BioPair
+
+if TYPE_CHECKING:
+    from proxy.tls.token_key import KeyContext
+
+# A token that needs longer is as good as gone, and the client wants to know while it is still there.
+_MOST_SECONDS: Final = 5.0
+
+
+class RaceOwner(Protocol):
+    """Whoever needs the flight; exactly one of `race_won`, `race_lost` and `race_refused` is called, once, or none after `abandon`."""
+
+    def race_won(self, flight: Flight) -> None:
+        """Send it. The object in it is the owner's from now on."""
+
+    def race_lost(self, reason: FailureReason, detail: str) -> None:
+        """There will be no signature, which is not the client's fault."""
+
+    def race_refused(self, failure: AttemptFailed) -> None:
+        """OpenSSL does not take what the client has sent."""
+
+    def judge(self) -> AttemptFailed | None:
+        """Try the client's bytes where no token is needed; None if they are good."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningServices:
+    """What all handshakes of a process share: its loop and its tokens, by name."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Callable[[], float]
+    tokens: Mapping[str, Token]
+
+
+@dataclass(slots=True, eq=False)
+class _Runner:
+    """One token that was asked."""
+
+    token: Token
+    hedges: "_Runner | None"
+    """The one that was late."""
+    limit: float
+    """From when on this one is late, in seconds."""
+    job: Job[Flight] | None = None
+
+
+class SigningRace:
+    """Of one handshake."""
+
+    def __init__(
+        self,
+        services: SigningServices,
+        credential: TokenCredential,
+        transcript: Transcript,
+        network: bytes,
+        owner: RaceOwner,
+    ) -> None:
+        """Nobody is asked before `begin`. `network` is the client's, for the order in the queues."""
+        self._services = services
+        self._transcript = transcript
+        self._network = network
+        self._owner: RaceOwner | None = owner
+        keys = [
+            (key, token)
+            for key in credential.keys
+            if key.key.is_loaded and (token := services.tokens.get(key.key.token)) is not None
+        ]
+        self._left: list[KeyContext] = candidates(keys, credential.turn())
+        self._running: list[_Runner] = []
+        self._was_busy = False
+        self._deadline = 0.0
+        self._winner: _Runner | None = None
+        self._is_judged = False
+        self._late_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+
+    def begin(self, deadline: float) -> None:
+        """Ask the first token. `deadline` is the handshake's, in loop time."""
+        self._deadline = min(deadline, self._services.clock() + _MOST_SECONDS)
+        if not self._ask_next():
+            self._lose()
+            return
+        self._end_timer = self._services.loop.call_later(self._deadline - self._services.clock(), self._out_of_time)
+
+    def abandon(self) -> None:
+        """The handshake is over in another way: nobody is to be told any more."""
+        self._close()
+
+    # -- asking
+
+    def _ask_next(self, late: _Runner | None = None) -> bool:
+        """Ask the next one that takes the job; whether there was one."""
+        while self._left:
+            key = self._left.pop(0)
+            token = self._services.tokens[key.key.token]
+            runner = _Runner(token, late, token.latencies.hedge_after)
+            work = partial(attempt, key.current, self._transcript, BioPair())
+            job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
+            if isinstance(job, Refusal):
+                self._was_busy = self._was_busy or job is not Refusal.NO_THREAD
+                continue
+            runner.job = job
+            self._running.append(runner)
+            self._watch(runner)
+            return True
+        return False
+
+    def _watch(self, runner: _Runner) -> None:
+        if self._late_timer is not None:
+            self._late_timer.cancel()
+            self._late_timer = None
+        if self._left:
+            self._late_timer = self._services.loop.call_later(runner.limit, self._late, runner)
+
+    def _late(self, runner: _Runner) -> None:
+        tokens = self._services.tokens
+        idle = next((key for key in self._left if tokens[key.key.token].executor.has_idle_thread), None)
+        if idle is not None:
+            self._left.remove(idle)
+            self._left.insert(0, idle)
+            runner.token.counters.hedges += 1
+            if self._ask_next(runner):
+                return
+        self._watch(runner)
+
+    # -- answers
+
+    def _settled(self, runner: _Runner, job: Job[Flight], result: Flight | BaseException) -> None:
+        del job
+        self._running.remove(runner)
+        if self._owner is None:
+            self._late_answer(runner, result)
+        elif isinstance(result, Flight):
+            self._win(runner, result)
+        else:
+            self._failed(runner, result)
+
+    def _win(self, runner: _Runner, flight: Flight) -> None:
+        runner.token.succeeded(flight.seconds)
+        self._winner = runner
+        late = runner.hedges
+        if late is not None:
+            runner.token.counters.hedges_won += 1
+            if late in self._running and late.job is not None and late.job.is_running:
+                late.token.outrun(late.limit)
+        owner = self._close()
+        assert owner is not None  # asked by whoever called
+        owner.race_won(flight)
+
+    def _failed(self, runner: _Runner, error: BaseException) -> None:
+        if not isinstance(error, GivenUp):
+            refused = self._client_fault(error)
+            if refused is not None:
+                owner = self._close()
+                assert owner is not None  # as above
+                owner.race_refused(refused)
+                return
+            runner.token.failed()
+        if self._ask_next():
+            runner.token.counters.failovers += 1
+        elif not self._running:
+            self._lose()
+
+    def _client_fault(self, error: BaseException) -> AttemptFailed | None:
+        if isinstance(error, AttemptFailed) and error.is_refusal:
+            return error
+        if self._is_judged:
+            return None
+        self._is_judged = True  # what was good once is good
+        assert self._owner is not None  # asked by whoever called
+        return self._owner.judge()
+
+    def _late_answer(self, runner: _Runner, result: Flight | BaseException) -> None:
+        """Of one that nobody waits for: it only tells something of its token."""
+        if isinstance(result, Flight):
+            runner.token.came_late()
+        elif self._winner is not None and not isinstance(result, GivenUp):
+            runner.token.failed()  # another one could do it with the same bytes
+
+    # -- the end
+
+    def _out_of_time(self) -> None:
+        for runner in self._running:
+            if runner.job is not None and runner.job.is_running:
+                runner.token.failed()
+        self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")
+
+    def _lose(self) -> None:
+        if self._was_busy:
+            self._end(FailureReason.SIGNING_BUSY, "too many signatures are waiting")
+        else:
+            self._end(FailureReason.SIGNING_UNAVAILABLE, "no token can sign")
+
+    def _end(self, reason: FailureReason, detail: str) -> None:
+        owner = self._close()
+        assert owner is not None  # asked by whoever called
+        owner.race_lost(reason, detail)
+
+    def _close(self) -> RaceOwner | None:
+        """Be over, however, and take out of the queues what waits there; answers who was to be told, if anybody still was."""
+        owner, self._owner = self._owner, None
+        for timer in (self._late_timer, self._end_timer):
+            if timer is not None:
+                timer.cancel()
+        for runner in list(self._running):
+            if runner.job is not None and runner.token.executor.cancel(runner.job):
+                self._running.remove(runner)
+        return owner

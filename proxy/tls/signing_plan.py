@@ -1,0 +1,38 @@
+"""How an identity signs of which a key is in a token. Pure."""
+
+import ssl
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from proxy.tls.token_key import KeyContext
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCredential:
+    """One certificate and its key, which is in one token, or in several that stand in for each other."""
+
+    keys: tuple[KeyContext, ...]
+    """In the order of preference."""
+    is_spread: bool = False
+    """Whether they are used in turn."""
+    _turns: Iterator[int] = field(default_factory=count, repr=False)
+
+    def turn(self) -> int:
+        """Which key is first this time, for `candidates`."""
+        return next(self._turns) if self.is_spread else 0
+
+
+Signer = TokenCredential | ssl.SSLContext
+"""What signs: keys in tokens, or a context whose key is in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningPlan:
+    """Who signs for which clients: `ranked` are signature schemes, the most preferred first, each with its signer."""
+
+    ranked: Sequence[tuple[int, Signer]]
+
+    def signer_for(self, schemes: Sequence[int]) -> Signer | None:
+        """Who will sign for a client that lists these schemes; None if nobody can."""
+        return next((signer for scheme, signer in self.ranked if scheme in schemes), None)

@@ -1,0 +1,105 @@
+"""Keys in tokens as OpenSSL of this process has loaded them, and the contexts that sign with them.
+
+Theory of operation. Loading a key logs in where that is needed, and takes a round trip for each attribute; sharing a loaded one
+takes none. So each key is loaded once in a process, into a context that serves for nothing else, and the contexts of listeners
+and ticket keys share it. When the sessions of a token are lost, every loaded key of it is useless for ever: it has to be loaded
+anew, and whoever shares it must share the new one. A context is therefore asked for at each signature, and is the same as long as
+the key is.
+"""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from certs.keys.pkcs11 import Pkcs11Key
+from certs.memory_file import MemoryFile
+from proxy.tls import libssl
+from proxy.tls.context import TlsSettings, bare_context
+
+
+class NotLoaded(Exception):
+    """The key could not be loaded so far, as its token was away."""
+
+
+class TokenKey:
+    """One key in one token, with the chain that it proves."""
+
+    def __init__(self, key: Pkcs11Key, chain: bytes) -> None:
+        """Nothing is loaded before `reload`. `chain` is in PEM, leaf first."""
+        self.key: Final = key
+        self._chain = MemoryFile("chain", chain)
+        self._loaded: ssl.SSLContext | None = None
+
+    @property
+    def token(self) -> str:
+        """The NAME of its `[hsm.token.NAME]`."""
+        return self.key.token
+
+    @property
+    def certificate_path(self) -> Path:
+        """The chain, for this process."""
+        return self._chain.path
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it can be asked for a signature."""
+        return self._loaded is not None
+
+    @property
+    def loaded(self) -> ssl.SSLContext:
+        """A context that has it, and serves to share it. Raises `NotLoaded`."""
+        loaded = self._loaded
+        if loaded is None:
+            raise NotLoaded
+        return loaded
+
+    def load(self) -> ssl.SSLContext:
+        """Load it anew, which logs in where that is needed, and takes as long as the token does; use the result by `adopt`.
+
+        Raises `ssl.SSLError` or `OSError`.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate_path, self.key.pem_path, _no_passphrase)
+        return context
+
+    def adopt(self, loaded: ssl.SSLContext | None) -> None:
+        """Sign with what was loaded from now on; None: with nothing."""
+        self._loaded = loaded
+
+
+@dataclass(slots=True)
+class KeyContext:
+    """The context of a key under the policy of one listener."""
+
+    key: TokenKey
+    settings: TlsSettings
+    signature_algorithms: str
+    ticket_key: bytes = field(repr=False)
+    tickets_per_handshake: int
+    _made: tuple[ssl.SSLContext, ssl.SSLContext] | None = field(default=None, repr=False)
+    """What is loaded of the key, and the context that shares it."""
+
+    def current(self) -> ssl.SSLContext:
+        """The context, for a signature that begins now; no call to the token. May be called from any thread.
+
+        Raises `libssl.LibsslError` or `NotLoaded`.
+        """
+        loaded, made = self.key.loaded, self._made
+        if made is None or made[0] is not loaded:
+            # two threads may both come here: each has a context that works, and the later one stays
+            self._made = made = (loaded, self._sharing(loaded))
+        return made[1]
+
+    def _sharing(self, loaded: ssl.SSLContext) -> ssl.SSLContext:
+        context = bare_context(self.settings)
+        libssl.share_credential(self.key.certificate_path, loaded, context)
+        libssl.set_signature_algorithms(context, self.signature_algorithms)
+        libssl.set_ticket_key(context, self.ticket_key)
+        context.num_tickets = self.tickets_per_handshake
+        return context
+
+
+def _no_passphrase() -> str:
+    """Answer OpenSSL instead of the terminal."""
+    return ""

@@ -1,0 +1,110 @@
+"""PINs: read from where the configuration says, refused where others can read them, and never shown."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.keys.pin import LONGEST_PIN, Pin, Pins, read_pins
+from config.loaded import LoadedConfig
+from config.schema import Config
+
+SECRET = "sesam-1234"  # noqa: S105 - of nothing
+
+
+def loaded(directory: Path, **token: object) -> LoadedConfig:
+    config = Config.model_validate({"hsm": {"module": "hsm.so", "token": {"plexi": token}}})
+    return LoadedConfig(config, directory / "plexigate.toml", credentials=directory / "credentials")
+
+
+def write(path: Path, content: bytes = SECRET.encode() + b"\n", mode: int = 0o600) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def from_file(directory: Path, content: bytes = SECRET.encode(), mode: int = 0o600) -> Pins:
+    write(directory / "plexi.pin", content, mode)
+    return read_pins(loaded(directory, pin_file="plexi.pin"))
+
+
+def fault(pins: Pins) -> tuple[str, str]:
+    (problem,) = pins.problems
+    assert problem.is_error
+    assert not pins.by_token
+    assert SECRET not in str(problem)
+    return problem.key, problem.found
+
+
+def test_no_tokens_have_no_pins(tmp_path: Path) -> None:
+    assert read_pins(LoadedConfig(Config(), tmp_path / "plexigate.toml")) == Pins({}, ())
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize("mode", [0o600, 0o400])
+def test_line_of_a_file(tmp_path: Path, ending: bytes, mode: int) -> None:
+    pins = from_file(tmp_path, SECRET.encode() + ending, mode)
+    assert pins.problems == ()
+    assert pins.by_token["plexi"].path.read_text() == SECRET
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644])
+def test_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    key, found = fault(from_file(tmp_path, mode=mode))
+    assert (key, found) == (
+        "hsm.token.plexi.pin_file",
+        f'"plexi.pin", which others may read or write (mode {mode:04o})',
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "which has 0 octets"),
+        (b"\n", "which has 0 octets"),
+        (b"a" * (LONGEST_PIN + 1), "which has 32 octets"),
+        (b"1234\n5678\n", "which has more than one line or a control character"),
+        (b"12\x0034", "which has more than one line or a control character"),
+    ],
+)
+def test_what_is_no_pin_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    assert fault(from_file(tmp_path, content)) == ("hsm.token.plexi.pin_file", f'"plexi.pin", {found}')
+
+
+def test_missing_file_is_a_problem(tmp_path: Path) -> None:
+    _, found = fault(read_pins(loaded(tmp_path, pin_file="plexi.pin")))
+    assert found == '"plexi.pin", which cannot be read (No such file or directory)'
+
+
+class TestSystemd:
+    def test_credential_is_read_whatever_its_mode_says(self, tmp_path: Path) -> None:
+        """systemd shows the mask of an access list as rights of the group."""
+        write(tmp_path / "credentials" / "plexi-pin", mode=0o440)
+        pins = read_pins(loaded(tmp_path, pin_credential="plexi-pin"))
+        assert pins.problems == ()
+        assert pins.by_token["plexi"].path.read_text() == SECRET
+
+    def test_credential_that_was_not_handed_over(self, tmp_path: Path) -> None:
+        key, found = fault(read_pins(loaded(tmp_path, pin_credential="plexi-pin")))
+        assert key == "hsm.token.plexi.pin_credential"
+        assert found == '"plexi-pin", which cannot be read among the credentials (No such file or directory)'
+
+    def test_start_without_systemd(self, tmp_path: Path) -> None:
+        given = loaded(tmp_path, pin_credential="plexi-pin")
+        _, found = fault(read_pins(LoadedConfig(given.config, given.path)))
+        assert found == '"plexi-pin", while systemd hands over no credentials'
+
+
+class TestSecrecy:
+    def test_shows_itself_to_nobody(self) -> None:
+        pin = Pin(SECRET.encode())
+        assert SECRET not in f"{pin!r} {pin} {pin.digest!r} {pin.path}"
+
+    def test_is_told_from_others(self) -> None:
+        assert Pin(b"a").digest == Pin(b"a").digest != Pin(b"b").digest
+
+    def test_its_file_is_gone_with_it(self) -> None:
+        pin = Pin(SECRET.encode())
+        path = pin.path
+        assert path == pin.path
+        del pin
+        assert not path.exists() or path.read_bytes() != SECRET.encode()

@@ -1,0 +1,160 @@
+"""Tokens for tests: threads that run when the test says so, keys in files that pass for keys in tokens, and a watcher."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from proxy.observe.tokens import TokenCounters
+from proxy.signing.breaker import BreakerState
+from proxy.signing.executor import ExecutorFigures, GivenUp, Job, Refusal, SigningExecutor
+from proxy.signing.token import PinRefused, Timing, Token
+from proxy.tls.token_key import TokenKey
+from tests.certificates import CertificateFiles
+from tests.fakes import FakeLoop
+
+if TYPE_CHECKING:
+    from certs.keys.pkcs11 import Pkcs11Key
+
+
+class HandExecutor:
+    """The threads of a token, as a test moves them: `waiting` are those in the queue, `running` those that have begun."""
+
+    def __init__(self, loop: FakeLoop, threads: int = 2) -> None:
+        self._loop = loop
+        self.threads = threads
+        self.waiting: list[Job[Any]] = []
+        self.running: list[Job[Any]] = []
+        self.refuses: Refusal | None = None
+        self.is_closed = False
+
+    def submit(self, job: Job[Any], typical_seconds: float) -> Refusal | None:
+        """Take it, and begin it where a thread is free."""
+        assert typical_seconds > 0
+        if self.refuses is None:
+            self.waiting.append(job)
+            self._begin()
+        return self.refuses
+
+    def submit_urgent(self, job: Job[Any]) -> Refusal | None:
+        """The same, before all others."""
+        if self.refuses is None:
+            self.waiting.insert(0, job)
+            self._begin()
+        return self.refuses
+
+    def _begin(self) -> None:
+        while self.waiting and len(self.running) < self.threads:
+            job = self.waiting.pop(0)
+            job.started = self._loop.now
+            self.running.append(job)
+
+    def finish(self, error: BaseException | None = None, place: int = 0) -> None:
+        """Let a job that runs come to its end: by its own work, or by this error."""
+        job = self.running.pop(place)
+        result: object = error
+        if error is None:
+            try:
+                result = job.work()
+            except BaseException as raised:  # noqa: BLE001 - as the threads do
+                result = raised
+        self._begin()
+        self._loop.call_soon(job.settled, job, result)
+        self._loop.settle()
+
+    def cancel(self, job: Job[Any]) -> bool:
+        """Take it out of the queue."""
+        if job in self.waiting:
+            self.waiting.remove(job)
+            return True
+        return False
+
+    def give_up_waiting(self) -> None:
+        """Tell those in the queue."""
+        for job in self.waiting:
+            self._loop.call_soon(job.settled, job, GivenUp())
+        self.waiting.clear()
+
+    @property
+    def has_idle_thread(self) -> bool:
+        """Whether a job would begin at once."""
+        return len(self.running) < self.threads
+
+    def figures(self) -> ExecutorFigures:
+        """What is going on."""
+        return ExecutorFigures(self.threads, len(self.waiting), len(self.running), 0, self.threads)
+
+    def close(self) -> None:
+        """Note it."""
+        self.is_closed = True
+
+
+class HandProbe:
+    """A probe with the outcome that a test gives it: seconds, or an exception."""
+
+    def __init__(self) -> None:
+        self.outcome: float | BaseException = 0.004
+        self.is_complete = True
+        self.calls = 0
+
+    def __call__(self) -> float:
+        """Answer as told."""
+        self.calls += 1
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@dataclass
+class RecordingWatcher:
+    """Notes what becomes of tokens."""
+
+    states: list[tuple[str, BreakerState]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Note it."""
+        self.states.append((token, state))
+
+    def needs_replacement(self, token: str) -> None:
+        """Note it."""
+        self.lost.append(token)
+
+
+@dataclass
+class HandToken:
+    """A token whose threads and probe a test moves."""
+
+    token: Token
+    executor: HandExecutor
+    probe: HandProbe
+    watcher: RecordingWatcher
+
+    @classmethod
+    def make(cls, loop: FakeLoop, name: str = "plexi", threads: int = 2) -> "HandToken":
+        """A token that has not signed yet."""
+        executor, watcher, probe = HandExecutor(loop, threads), RecordingWatcher(), HandProbe()
+        timing = Timing(loop, loop.time)
+        token = Token(name, cast("SigningExecutor", executor), timing, TokenCounters(), watcher)
+        token.use(probe)
+        return cls(token, executor, probe, watcher)
+
+
+@dataclass(frozen=True)
+class KeyInFile:
+    """A key in a file that says it is in a token; `is_away` lets loading fail."""
+
+    token: str
+    pem_path: Path
+    is_away: Callable[[], bool] = lambda: False
+
+
+def token_key(files: CertificateFiles, token: str = "plexi", *, is_loaded: bool = True) -> TokenKey:  # noqa: S107 - a name
+    """A key that passes for one in a token."""
+    key = TokenKey(cast("Pkcs11Key", KeyInFile(token, files.key)), files.certificate.read_bytes())
+    if is_loaded:
+        key.adopt(key.load())
+    return key
+
+
+__all__ = ["HandExecutor", "HandProbe", "HandToken", "KeyInFile", "PinRefused", "RecordingWatcher", "token_key"]

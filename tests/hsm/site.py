@@ -1,0 +1,151 @@
+"""A configuration whose keys are in tokens, and processes that serve by it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final
+
+from certs.keys.signing_key import PublicKey
+from tests.certificates import Authority
+from tests.configurations import MINIMAL_LISTENER, process
+from tests.hsm.softhsm import SoftHsm, Token
+from tests.programs import end
+
+_SIGNER: Final = Path(__file__).with_name("signing_process.py")
+
+
+@dataclass(slots=True)
+class Signer:
+    """The process of `signing_process`; `problems` are those of its building, by key."""
+
+    process: "subprocess.Popen[str]"
+    problems: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    exit_status: int | None = None
+    """When it is over."""
+
+    def build(self, **settings: str) -> None:
+        """Build again."""
+        self._built(self._ask("build", settings))
+
+    def handshakes(self, name: str = "localhost", count: int = 1, threads: int = 1) -> list[str]:
+        """Let it shake hands; answers the errors."""
+        errors: list[str] = self._ask("handshakes", {"name": name, "count": count, "threads": threads})["errors"]
+        return errors
+
+    def begin_handshake(self, name: str = "localhost") -> None:
+        """Let it shake hands, and wait for nothing."""
+        self._say("handshakes", {"name": name})
+
+    def end_handshake(self) -> list[str]:
+        """Wait for what was begun; answers the errors."""
+        errors: list[str] = self._read()["errors"]
+        return errors
+
+    def count_keys(self, uri: str) -> tuple[int, int]:
+        """How many keys a URI finds (-1: the token did not answer), and the error of the token."""
+        answer = self._ask("count", {"uri": uri})
+        return answer["count"], answer.get("error", 0)
+
+    def tokens(self, module: Path) -> dict[str, dict[str, Any]]:
+        """The tokens of a module by their labels."""
+        return {one["label"]: one for one in self._ask("tokens", {"module": str(module)})["tokens"]}
+
+    def error_of(self, module: Path) -> int:
+        """What a module says instead of its tokens."""
+        return int(self._ask("tokens", {"module": str(module)})["error"])
+
+    def probe(self, token: str) -> str | None:
+        """Let it load the keys of a token anew and sign; answers the kind of error, if any."""
+        error: str | None = self._ask("probe", {"token": token})["error"]
+        return error
+
+    def plan(self, name: str) -> dict[str, Any]:
+        """What signs first for a host: its keys, and the threads of all tokens."""
+        return self._ask("plan", {"name": name})
+
+    def use_openssl_otherwise(self) -> None:
+        """Let it use cryptography, and start children that use OpenSSL."""
+        self._ask("others", {})
+
+    def read_problems(self) -> None:
+        """Read how the first building went."""
+        self._built(self._read())
+
+    def _built(self, answer: Mapping[str, Any]) -> None:
+        self.problems = {one["key"]: one for one in answer["problems"] if one["key"] not in ("route", "user")}
+
+    def _ask(self, what: str, settings: Mapping[str, object]) -> dict[str, Any]:
+        self._say(what, settings)
+        return self._read()
+
+    def _say(self, what: str, settings: Mapping[str, object]) -> None:
+        _pipe(self.process.stdin).write(json.dumps([what, settings]) + "\n")
+        _pipe(self.process.stdin).flush()
+
+    def _read(self) -> dict[str, Any]:
+        line = _pipe(self.process.stdout).readline()
+        assert line, f"the process ended: {_pipe(self.process.stderr).read()}"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None
+    return stream
+
+
+@dataclass(frozen=True, slots=True)
+class HsmSite:
+    """A directory with tokens, an authority, and configurations."""
+
+    directory: Path
+    hsm: SoftHsm
+    authority: Authority
+
+    @classmethod
+    def make(cls, directory: Path, module: Path) -> "HsmSite":
+        """Set it up with a shim that was built before."""
+        return cls(directory, SoftHsm.make(directory, module), Authority(directory))
+
+    def identity(self, name: str, key: PublicKey, *uris: str, further: str = "") -> str:
+        """An identity for the host of that name, with keys in tokens."""
+        certificate = self.authority.certify(name, key, (name,))
+        keys = json.dumps(uris[0] if len(uris) == 1 else uris)
+        table = f"[identity.{name.partition('.')[0]}]\nnames = [{json.dumps(name)}]\n"
+        return f"{table}certificate = {json.dumps(str(certificate))}\nkey = {keys}\n{further}"
+
+    def tokens(self, *tokens: Token, further: Mapping[str, str] | None = None) -> str:
+        """`[hsm]` with these tokens; `further` lines by their labels."""
+        text = f"[hsm]\nmodule = {json.dumps(str(self.hsm.shim.module))}\n"
+        for token in tokens:
+            pin_file = json.dumps(str(self.hsm.pin_file(token)))
+            text += f"[hsm.token.{token.label}]\npin_file = {pin_file}\n{(further or {}).get(token.label, '')}\n"
+        return text
+
+    def write(self, *parts: str, listener: str = MINIMAL_LISTENER, workers: int = 1, top: str = "") -> Path:
+        """Write a configuration."""
+        path = self.directory / "plexigate.toml"
+        path.write_text(top + process(path.with_suffix(".sock"), workers) + listener + "".join(parts))
+        return path
+
+    @contextmanager
+    def signer(self, configuration: Path, without: Sequence[str] = ()) -> Iterator[Signer]:
+        """Run a process that builds and signs; it ends by itself with the block."""
+        command = [sys.executable, str(_SIGNER), str(configuration), str(self.authority.path), *without]
+        environment = {**os.environ, **self.hsm.environment}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, env=environment, text=True, start_new_session=True, **pipes) as running:
+            signer = Signer(running)
+            try:
+                signer.read_problems()
+                yield signer
+                _pipe(running.stdin).close()
+                running.wait(20)
+                signer.exit_status = running.returncode
+            finally:
+                end(running)

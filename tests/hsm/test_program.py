@@ -1,0 +1,178 @@
+"""The whole program with a key in a token: curl is served, and the PIN is nowhere to be seen."""
+
+import json
+import os
+import pwd
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.accounts import AS_SOMEBODY_ELSE
+from tests.hsm.shim import CKR_DEVICE_ERROR
+from tests.hsm.site import HsmSite
+from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.integration.stage import workers_of
+from tests.programs import Program, plexigate_listeners, program
+
+PIN = "sesam-98127465"
+URI = "pkcs11:token=plexi;object=chat"
+ROUTE = '[upstream.chat]\nservers = ["http://127.0.0.1:1"]\n[[route]]\nhost = "localhost"\nupstream = "chat"\n'
+Running = Program[dict[str, list[str]]]
+
+
+def text_of(site: HsmSite) -> str:
+    """A configuration that serves localhost with a key in a token."""
+    plexi = site.hsm.add_token("plexi", PIN)
+    return site.tokens(plexi) + site.identity("localhost", site.hsm.generate(plexi, "chat"), URI) + ROUTE
+
+
+def curl(site: HsmSite, running: Running) -> str:
+    """Answers the status; each call is a full handshake with a certificate that is verified."""
+    port = running.ready["public"][0].rpartition(":")[2]
+    command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", str(site.authority.path)]
+    done = subprocess.run(
+        [*command, "-o", "/dev/null", "-w", "%{http_code}", f"https://localhost:{port}/"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return done.stdout or done.stderr
+
+
+def libraries(process: int) -> str:
+    return Path(f"/proc/{process}/maps").read_text()
+
+
+def test_curl_is_served(hsm_site: HsmSite) -> None:
+    configuration = hsm_site.write(text_of(hsm_site), workers=2)
+    plexi = hsm_site.hsm.shim.token("plexi")
+    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+        workers = workers_of(running.pid)
+        assert len(workers) == 2
+        assert [curl(hsm_site, running) for _ in range(8)] == ["502"] * 8  # by the proxy: there is nobody behind it
+        assert plexi.calls("C_Sign") == 8
+        assert plexi.calls("C_Login") == 2
+        # the module is in the workers, each in a session of its own without a terminal, and never in the parent
+        assert "shim.so" not in libraries(running.pid)
+        assert "pkcs11.so" not in libraries(running.pid)
+        for worker in workers:
+            assert "shim.so" in libraries(worker)
+            assert os.getsid(worker) == worker
+            assert Path(f"/proc/{worker}/fd/0").readlink() == Path("/dev/null")
+        for process in (running.pid, *workers):
+            for where in ("environ", "cmdline"):
+                assert PIN.encode() not in Path(f"/proc/{process}/{where}").read_bytes()
+    (ready,) = events(running.output, "ready")
+    assert ready["providers"] == ["default", "pkcs11"]
+    assert ready["offers"]["public"]["identities"] == {"localhost": ["ecdsa-p256"]}
+    assert complaints(running.output) == []
+    assert PIN not in "\n".join(running.output)
+
+
+def test_another_key_is_taken_live_and_one_that_is_not_there_changes_nothing(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi", PIN)
+    tokens = hsm_site.tokens(plexi)
+    chat = hsm_site.identity("localhost", hsm_site.hsm.generate(plexi, "chat"), URI)
+    configuration = hsm_site.write(tokens, chat, ROUTE)
+
+    def reload(running: Running, kind: str) -> str:
+        os.kill(running.pid, signal.SIGHUP)
+        (event,) = running.wait_for(lambda output: events(output, kind) or None)
+        return json.dumps(event)
+
+    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+        later = hsm_site.hsm.generate(plexi, "later", "ecdsa-p384", "02")  # while it runs
+        hsm_site.write(tokens, hsm_site.identity("localhost", later, "pkcs11:token=plexi;object=later"), ROUTE)
+        assert "object=later" in reload(running, "reloaded")
+        assert curl(hsm_site, running) == "502"
+        hsm_site.write(tokens, hsm_site.identity("localhost", later, "pkcs11:token=plexi;object=none"), ROUTE)
+        assert "which is not in the token" in reload(running, "reload_failed")
+        assert curl(hsm_site, running) == "502"
+    assert hsm_site.hsm.shim.token("plexi").calls("C_Sign") == 2
+    assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 1
+    assert complaints(running.output) == []
+
+
+@pytest.fixture
+def public_site(shim_module: Path) -> Iterator[HsmSite]:
+    """A directory that everybody may look into, as that of pytest is its owner's alone."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        shim = Path(directory) / "shim.so"
+        shim.write_bytes(shim_module.read_bytes())
+        shim.chmod(0o755)
+        site = HsmSite.make(Path(directory), shim)
+        yield site
+        site.hsm.shim.close()
+
+
+@AS_SOMEBODY_ELSE
+def test_workers_are_somebody_who_may_not_read_the_pin(public_site: HsmSite) -> None:
+    text = text_of(public_site)
+    nobody = pwd.getpwnam("nobody").pw_uid
+    public_site.hsm.give_to(nobody)
+    configuration = public_site.write(text, workers=2, top='user = "nobody"\n')
+    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, public_site.hsm.environment) as running:
+        assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers_of(running.pid)} <= {0, nobody}
+        assert [curl(public_site, running) for _ in range(4)] == ["502"] * 4
+        assert public_site.hsm.shim.token("plexi").calls("C_Sign") == 4
+    assert complaints(running.output) == []
+
+
+class TestCheck:
+    def check(self, site: HsmSite, configuration: Path) -> tuple[int, dict[str, str]]:
+        done = subprocess.run(
+            [PLEXIGATE, "check", "--json", str(configuration)],
+            env={**os.environ, **site.hsm.environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        problems = json.loads(done.stdout)["problems"]
+        return done.returncode, {one["key"]: one["found"] for one in problems if one["key"] != "user"}
+
+    def test_usable(self, hsm_site: HsmSite) -> None:
+        assert self.check(hsm_site, hsm_site.write(text_of(hsm_site))) == (0, {})
+        assert hsm_site.hsm.shim.token("plexi").calls("C_Sign") == 0
+
+    def test_keys_are_tried(self, hsm_site: HsmSite) -> None:
+        text = text_of(hsm_site).replace("object=chat", "object=cat")
+        status, found = self.check(hsm_site, hsm_site.write(text))
+        assert status == 1
+        assert found["identity.localhost.key"].endswith("which is not in the token, or not as a private key")
+
+    def test_module_that_hangs_is_left(self, hsm_site: HsmSite) -> None:
+        configuration = hsm_site.write(text_of(hsm_site), top="reload_seconds = 5.0\n")
+        with hsm_site.hsm.shim.token("plexi").hanging("C_FindObjects"):
+            status, found = self.check(hsm_site, configuration)
+        assert status == 1
+        assert found == {"hsm.module": "a PKCS#11 module that has not answered after 5 s (reload_seconds)"}
+
+    def test_a_start_that_fails_says_the_same(self, hsm_site: HsmSite) -> None:
+        configuration = hsm_site.write(text_of(hsm_site))
+        with hsm_site.hsm.shim.token("plexi").failing(CKR_DEVICE_ERROR, "C_FindObjects"):
+            done = subprocess.run(
+                [PLEXIGATE, "run", str(configuration)],
+                env={**os.environ, **hsm_site.hsm.environment},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert done.returncode == 1
+        assert "identity.localhost.key" in done.stderr
+        assert PIN not in done.stdout + done.stderr
+
+
+def test_environment_cannot_put_another_module_in_place(hsm_site: HsmSite) -> None:
+    """pkcs11-provider obeys `PKCS11_PROVIDER_MODULE` before its configuration."""
+    configuration = hsm_site.write(text_of(hsm_site))
+    environment = {**hsm_site.hsm.environment, "PKCS11_PROVIDER_MODULE": "/missing.so"}
+    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, environment) as running:
+        assert curl(hsm_site, running) == "502"

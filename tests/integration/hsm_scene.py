@@ -1,0 +1,190 @@
+"""The whole program with the same key in two tokens, clients that shake hands with it, and what it says of itself."""
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from tests.hsm.shim import TokenControl
+from tests.hsm.site import HsmSite
+from tests.integration.gateway import PLEXIGATE, complaints
+from tests.programs import Program, plexigate_listeners, program
+from tests.proxy.tls import hellos
+
+WAIT_SECONDS = 20.0
+CLIENT_SECONDS = 15.0
+SIGNATURES = ("C_Sign", "C_SignUpdate", "C_SignFinal")
+EVERYTHING = (
+    "C_OpenSession",
+    "C_GetSessionInfo",
+    "C_Login",
+    "C_FindObjectsInit",
+    "C_FindObjects",
+    "C_SignInit",
+    *SIGNATURES,
+)
+ROUTE = '[upstream.chat]\nservers = ["http://127.0.0.1:1"]\n[[route]]\nhost = "localhost"\nupstream = "chat"\n'
+USUAL_GROUPS = "X25519MLKEM768:X25519"
+RETRIED_GROUPS = "X25519MLKEM768:*X25519"
+"""A share of X25519 only, although the better group is listed too: it takes a HelloRetryRequest."""
+
+
+@dataclass
+class Scene:
+    """A running proxy that answers for localhost with the key `chat` of the tokens plexi and spare."""
+
+    site: HsmSite
+    running: Program[dict[str, list[str]]]
+    plexi: TokenControl
+    spare: TokenControl
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.running.ready["public"][0].rpartition(":")[2])
+
+    # -- clients
+
+    def client(self, groups: str = USUAL_GROUPS, authority: Path | None = None) -> ssl.SSLContext:
+        """A client that verifies, and sends shares as the groups say."""
+        context = hellos.client_context(groups)
+        context.check_hostname = True
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(authority or self.site.authority.path)
+        return context
+
+    def connect(
+        self, context: ssl.SSLContext, session: ssl.SSLSession | None = None, name: str = "localhost"
+    ) -> ssl.SSLSocket:
+        """A connection after its handshake. Raises `ssl.SSLError` or `OSError`."""
+        sock = socket.create_connection(("127.0.0.1", self.port), CLIENT_SECONDS)
+        try:
+            return context.wrap_socket(sock, server_hostname=name, session=session)
+        except BaseException:
+            sock.close()
+            raise
+
+    def handshake(self, context: ssl.SSLContext, name: str = "localhost") -> float:
+        """Shake hands and part; how long that took."""
+        began = time.perf_counter()
+        with self.connect(context, name=name) as tls:
+            took = time.perf_counter() - began
+            assert ask(tls, name) == 502  # by the proxy: there is nobody behind it
+        return took
+
+    def resumable(self, context: ssl.SSLContext) -> ssl.SSLSession:
+        """A session to come back with."""
+        with self.connect(context) as tls:
+            ask(tls)
+            session = tls.session
+        assert session is not None
+        return session
+
+    # -- what it says
+
+    def samples(self, name: str, **labels: str) -> list[Sample]:
+        """A metric's samples with these labels."""
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(WAIT_SECONDS)
+        connection.sock.connect(str(self.site.directory / "plexigate.sock"))
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        return [
+            sample
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"plexigate_{name}" and labels.items() <= sample.labels.items()
+        ]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Their sum."""
+        return sum(sample.value for sample in self.samples(name, **labels))
+
+    def state(self, token: str) -> str:
+        """What the breaker of the only worker says of a token."""
+        (sample,) = self.samples("token_state", token=token)
+        return sample.labels["state"]
+
+    def until(self, is_so: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+        """Wait until something is so, which must come about by itself."""
+        ends, never = time.monotonic() + seconds, threading.Event()
+        while not is_so():
+            assert time.monotonic() < ends, "it never came about"
+            never.wait(0.01)
+
+
+def ask(tls: ssl.SSLSocket, host: str = "localhost") -> int:
+    """Send a request; answers the status."""
+    tls.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return int(tls.recv(65_536).split(b" ", 2)[1])
+
+
+@dataclass
+class Load:
+    """Clients that shake hands again and again, each in a thread of its own."""
+
+    scene: Scene
+    context: ssl.SSLContext
+    times: list[float] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            try:
+                self.times.append(self.scene.handshake(self.context))
+            except Exception as error:  # noqa: BLE001 - counted
+                self.errors.append(error)
+
+    @contextmanager
+    def running(self, clients: int) -> Iterator["Load"]:
+        """Let so many clients come until the block ends."""
+        threads = [threading.Thread(target=self._run) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            for thread in threads:
+                thread.join()
+
+    def more(self, count: int) -> None:
+        """Wait for so many more handshakes."""
+        wanted = len(self.times) + len(self.errors) + count
+        self.scene.until(lambda: len(self.times) + len(self.errors) >= wanted)
+
+
+@contextmanager
+def scene(
+    site: HsmSite,
+    kind: str = "ecdsa-p256",
+    further: str = "",
+    settings: str = "",
+    sessions: Mapping[str, int] | None = None,
+) -> Iterator[Scene]:
+    """Run one with one worker. `settings` are those of the identity, `further` are tables, `sessions` those of each token."""
+    plexi, spare = site.hsm.add_token("plexi"), site.hsm.add_token("spare", "another-pin")
+    key = site.hsm.share("chat", plexi, spare, kind=kind)
+    uris = ("pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat")
+    limits = {name: f"max_sessions = {count}" for name, count in (sessions or {}).items()}
+    configuration = site.write(
+        site.tokens(plexi, spare, further=limits),
+        site.identity("localhost", key, *uris, further=settings),
+        ROUTE,
+        further,
+    )
+    controls = site.hsm.shim.token("plexi"), site.hsm.shim.token("spare")
+    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment) as running:
+        yield Scene(site, running, *controls)
+    assert complaints(running.output) == []

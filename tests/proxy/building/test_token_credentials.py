@@ -1,0 +1,139 @@
+"""Which key serves of a credential that has several, and what is said about the others."""
+
+import pytest
+
+from certs.keys.signing_key import PublicKey
+from tests.configurations import listener
+from tests.hsm.shim import CKR_DEVICE_ERROR
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
+
+URIS = ("pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat")
+SESSIONS = ("C_OpenSession", "C_FindObjects", "C_FindObjectsInit", "C_GetAttributeValue")
+
+
+@pytest.fixture
+def tokens(hsm_site: HsmSite) -> tuple[Token, Token]:
+    return hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
+
+
+@pytest.fixture
+def chat(hsm_site: HsmSite, tokens: tuple[Token, Token]) -> PublicKey:
+    return hsm_site.hsm.share("chat", *tokens)
+
+
+def signatures(site: HsmSite) -> tuple[int, int]:
+    plexi, spare = (site.hsm.shim.token(label).calls("C_Sign") for label in ("plexi", "spare"))
+    return plexi, spare
+
+
+def test_first_of_several_signs(hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey) -> None:
+    text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", chat, *URIS)
+    with hsm_site.signer(hsm_site.write(text)) as signer:
+        assert signer.problems == {}
+        assert signer.handshakes(count=3) == []
+    assert signatures(hsm_site) == (3, 0)
+
+
+def test_token_that_does_not_answer_is_passed_over_and_told(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    configuration = hsm_site.write(hsm_site.tokens(*tokens), hsm_site.identity("localhost", chat, *URIS))
+    control = hsm_site.hsm.shim.token("plexi")
+    with control.failing(CKR_DEVICE_ERROR, "C_FindObjects"), hsm_site.signer(configuration) as signer:
+        (problem,) = signer.problems.values()
+        assert (problem["key"], problem["severity"]) == ("identity.localhost.key[0]", "warning")
+        assert problem["found"].endswith("which cannot be looked up: error 0x30 of the token")
+        assert signer.handshakes(count=3) == []
+        assert signatures(hsm_site) == (0, 3)
+        signer.build(tickets="11" * 32)  # by the key of before, and nobody is asked again
+        assert signer.problems == {}
+        assert signer.handshakes(count=3) == []
+        assert signatures(hsm_site) == (0, 6)
+
+
+def test_key_that_does_not_fit_is_an_error_whatever_the_others_are(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    hsm_site.hsm.generate(tokens[1], "other", identifier="02")
+    keys = (URIS[0], "pkcs11:token=spare;object=other")
+    text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", chat, *keys)
+    with hsm_site.signer(hsm_site.write(text)) as signer:
+        (problem,) = signer.problems.values()
+        assert (problem["key"], problem["severity"]) == ("identity.localhost.key[1]", "error")
+
+
+def test_no_usable_key_is_told_for_each(hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey) -> None:
+    configuration = hsm_site.write(hsm_site.tokens(*tokens), hsm_site.identity("localhost", chat, *URIS))
+    plexi, spare = (hsm_site.hsm.shim.token(token.label) for token in tokens)
+    with (
+        plexi.failing(CKR_DEVICE_ERROR, "C_FindObjects"),
+        spare.failing(CKR_DEVICE_ERROR, "C_OpenSession"),
+        hsm_site.signer(configuration) as signer,
+    ):
+        assert {key: one["severity"] for key, one in signer.problems.items()} == {
+            "identity.localhost.key[0]": "error",
+            "identity.localhost.key[1]": "error",
+        }
+
+
+def test_what_did_not_change_is_not_asked_for_again(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    """A reload for another reason works while the token is away."""
+    hsm = hsm_site.tokens(*tokens)
+    text = hsm + hsm_site.identity("localhost", chat, *URIS)
+    with hsm_site.signer(hsm_site.write(text)) as signer:
+        calls = hsm_site.hsm.shim.calls
+        plexi = hsm_site.hsm.shim.token("plexi")
+        with plexi.failing(CKR_DEVICE_ERROR, *SESSIONS):
+            hsm_site.write(text, "[limits]\nconnections = 10_000\n", listener=listener("public", pq="report"))
+            signer.build()
+            assert signer.problems == {}
+        assert hsm_site.hsm.shim.calls == calls
+        assert signer.handshakes() == []
+
+
+def test_place_in_tables_of_several_credentials(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    files = hsm_site.authority.issue("modern", ("localhost",), kind="mldsa-65")
+    certificate = hsm_site.authority.certify("chat", chat, ("localhost",))
+    text = hsm_site.tokens(*tokens) + '[identity.chat]\nnames = ["localhost"]\n'
+    for one, key in ((files.certificate, files.key), (certificate, "pkcs11:token=plexi;object=none")):
+        text += f'[[identity.chat.credential]]\ncertificate = "{one}"\nkey = "{key}"\n'
+    with hsm_site.signer(hsm_site.write(text)) as signer:
+        assert list(signer.problems) == ["identity.chat.credential[1].key"]
+        hsm_site.write(text.replace("object=none", "object=chat"))
+        signer.build()
+        assert signer.problems == {}
+        assert signer.handshakes() == []
+    assert signatures(hsm_site) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("sessions", "workers", "is_enough"), [(16, 2, True), (5, 2, False), (6, 2, True), (16, 8, False)]
+)
+def test_sessions_are_enough_for_all_workers(
+    hsm_site: HsmSite,
+    tokens: tuple[Token, Token],
+    chat: PublicKey,
+    sessions: int,
+    workers: int,
+    is_enough: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    text = hsm_site.tokens(tokens[0], further={"plexi": f"max_sessions = {sessions}"})
+    configuration = hsm_site.write(text, hsm_site.identity("localhost", chat, URIS[0]), workers=workers)
+    with hsm_site.signer(configuration) as signer:
+        assert (signer.problems == {}) is is_enough
+        if not is_enough:
+            problem = signer.problems["hsm.token.plexi.max_sessions"]
+            assert problem["found"] == f"{sessions}, which is too few for {workers} workers"
+
+
+def test_module_that_openssl_cannot_use_is_said_once(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", chat, *URIS)
+    with hsm_site.signer(hsm_site.write(text.replace(str(hsm_site.hsm.shim.module), "/bin/true"))) as signer:
+        assert list(signer.problems) == ["hsm.module"]

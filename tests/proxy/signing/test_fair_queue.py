@@ -1,0 +1,71 @@
+"""Networks take turns, and none fills the queue."""
+
+from proxy.signing.fair_queue import FairQueue, NoRoom, QueueLimits
+
+A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
+
+
+def queue(of_all: int = 10, per_network: int = 5) -> FairQueue[str]:
+    return FairQueue(QueueLimits(of_all, per_network))
+
+
+def emptied(one: FairQueue[str]) -> list[str]:
+    found = []
+    while (item := one.pop()) is not None:
+        found.append(item)
+    return found
+
+
+def test_networks_take_turns_and_each_keeps_its_order() -> None:
+    waiting = queue()
+    for network, item in ((A, "a1"), (A, "a2"), (A, "a3"), (B, "b1"), (B, "b2")):
+        assert waiting.push(network, item) is None
+    assert len(waiting) == 5
+    assert emptied(waiting) == ["a1", "b1", "a2", "b2", "a3"]
+    assert len(waiting) == 0
+
+
+def test_one_network_cannot_fill_it() -> None:
+    waiting = queue(of_all=4, per_network=2)
+    assert [waiting.push(A, item) for item in "abc"] == [None, None, NoRoom.SHARE]
+    assert [waiting.push(B, item) for item in "ab"] == [None, None]
+    assert waiting.push(b"third", "c") is NoRoom.FULL
+    assert waiting.pop() == "a"
+    assert waiting.push(b"third", "c") is None
+
+
+def test_what_is_refused_leaves_nothing_behind() -> None:
+    waiting = queue(of_all=0)
+    assert waiting.push(A, "a") is NoRoom.FULL
+    assert waiting.pop() is None
+
+
+def test_our_own_goes_first_and_counts_for_nobody() -> None:
+    waiting = queue(of_all=1)
+    assert waiting.push(A, "a") is None
+    waiting.push_urgent("ours")
+    assert len(waiting) == 2
+    assert emptied(waiting) == ["ours", "a"]
+
+
+def test_who_needs_it_no_more_is_taken_out() -> None:
+    waiting = queue()
+    for item in ("a1", "a2"):
+        waiting.push(A, item)
+    waiting.push(B, "b1")
+    assert waiting.remove(A, "a1")
+    assert not waiting.remove(A, "a1")
+    assert not waiting.remove(b"third", "a2")
+    assert waiting.remove(B, "b1")
+    assert len(waiting) == 1
+    assert emptied(waiting) == ["a2"]
+
+
+def test_clearing_leaves_our_own() -> None:
+    waiting = queue()
+    waiting.push(A, "a")
+    waiting.push(B, "b")
+    waiting.push_urgent("ours")
+    assert sorted(waiting.clear()) == ["a", "b"]
+    assert emptied(waiting) == ["ours"]
+    assert waiting.push(A, "a") is None

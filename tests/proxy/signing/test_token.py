@@ -1,0 +1,216 @@
+"""A token on the loop: signatures, its breaker, and the probes that follow from it."""
+
+from typing import Any
+
+import pytest
+
+from proxy.signing.breaker import BreakerState
+from proxy.signing.executor import GivenUp, Job, Refusal
+from proxy.signing.token import PinRefused
+from tests.fakes import FakeLoop
+from tests.fakes_signing import HandProbe, HandToken
+
+S = BreakerState
+
+
+@pytest.fixture
+def loop() -> FakeLoop:
+    return FakeLoop()
+
+
+@pytest.fixture
+def one(loop: FakeLoop) -> HandToken:
+    return HandToken.make(loop)
+
+
+def opened(one: HandToken) -> None:
+    """Fail until the breaker opens."""
+    one.token.succeeded(0.004)
+    for _ in range(3):
+        one.token.failed()
+    assert one.token.state is S.OPEN
+
+
+def probed(loop: FakeLoop, one: HandToken, outcome: float | BaseException, after: float = 0.0) -> None:
+    """Let the next probe come, and end so."""
+    one.probe.outcome = outcome
+    loop.advance(after)
+    one.executor.finish()
+
+
+class TestSignatures:
+    def test_result_comes_to_whoever_asked(self, loop: FakeLoop, one: HandToken) -> None:
+        results: list[Any] = []
+        job = one.token.sign(b"net", loop.now + 5, lambda: "flight", lambda job, result: results.append((job, result)))
+        assert isinstance(job, Job)
+        assert (job.network, job.deadline) == (b"net", loop.now + 5)
+        loop.now += 0.003
+        one.executor.finish()
+        assert results == [(job, "flight")]
+        assert one.token.counters.wait_seconds.sum == 0
+
+    def test_one_that_never_began_has_not_waited_for_anything(self, loop: FakeLoop) -> None:
+        one = HandToken.make(loop, threads=1)
+        results: list[Any] = []
+        for _ in range(2):
+            one.token.sign(b"net", loop.now + 5, lambda: "flight", lambda _, result: results.append(result))
+        one.executor.give_up_waiting()
+        loop.settle()
+        assert isinstance(results[0], GivenUp)
+        assert sum(one.token.counters.wait_seconds.counts) == 0
+
+    def test_refusal_is_counted(self, loop: FakeLoop, one: HandToken) -> None:
+        one.executor.refuses = Refusal.QUEUE_FULL
+        assert one.token.sign(b"net", loop.now + 5, lambda: None, lambda *_: None) is Refusal.QUEUE_FULL
+        assert one.token.counters.refusals == 1
+
+    def test_good_one_is_remembered(self, loop: FakeLoop, one: HandToken) -> None:
+        assert one.token.seconds_since_good is None
+        one.token.succeeded(0.030)
+        loop.now += 4
+        assert one.token.seconds_since_good == 4
+        assert one.token.latencies.hedge_after == 0.060
+        assert one.token.counters.signing_seconds.sum == 0.030
+
+
+class TestBreaker:
+    def test_who_waits_is_sent_elsewhere_when_it_opens(self, loop: FakeLoop) -> None:
+        one = HandToken.make(loop, threads=1)
+        results: list[Any] = []
+        for _ in range(2):
+            one.token.sign(b"net", loop.now + 5, lambda: "flight", lambda _, result: results.append(result))
+        opened(one)
+        loop.settle()
+        assert isinstance(results[0], GivenUp)
+        assert one.watcher.states == [("plexi", S.OPEN)]
+        assert one.token.counters.errors == 3
+
+    def test_first_failure_brings_a_probe_and_nothing_else(self, loop: FakeLoop, one: HandToken) -> None:
+        one.token.failed()
+        probed(loop, one, 0.004)
+        assert one.probe.calls == 1
+        assert one.token.is_closed
+        assert one.watcher.states == []
+
+    def test_open_one_is_probed_at_once_and_closes(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        probed(loop, one, 0.004)
+        assert one.watcher.states == [("plexi", S.OPEN), ("plexi", S.HALF_OPEN), ("plexi", S.CLOSED)]
+        assert (one.token.counters.probes, one.token.counters.probes_failed) == (1, 0)
+
+    def test_probes_back_off(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        probed(loop, one, OSError())
+        loop.advance(0.9)
+        assert one.probe.calls == 1
+        probed(loop, one, OSError(), after=0.1)
+        assert one.probe.calls == 2
+        loop.advance(1.9)
+        assert not one.executor.running
+        probed(loop, one, 0.004, after=0.1)
+        assert one.token.is_closed
+        assert one.token.counters.probes_failed == 2
+
+    def test_slow_one_is_the_last_resort(self, loop: FakeLoop, one: HandToken) -> None:
+        for _ in range(5):
+            one.token.outrun(0.02)
+        assert one.token.is_last_resort
+        assert not one.token.is_closed
+        probed(loop, one, 0.004)
+        assert one.token.is_closed
+
+    def test_late_signature_brings_a_probe(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        probed(loop, one, OSError())
+        one.token.came_late()
+        probed(loop, one, 0.004)
+        assert one.token.is_closed
+
+
+class TestProbes:
+    def test_hanging_one_fails_in_time_and_keeps_others_away(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        loop.advance(0)
+        loop.advance(5)
+        assert one.watcher.states == [("plexi", S.OPEN), ("plexi", S.HALF_OPEN), ("plexi", S.OPEN)]
+        loop.advance(1)
+        assert one.token.counters.probes == 2
+        assert len(one.executor.running) == 1
+        assert one.token.state is S.OPEN
+
+    def test_hanging_one_that_comes_back_is_a_sign_of_life(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        loop.advance(20)
+        one.executor.finish()
+        probed(loop, one, 0.004)
+        assert one.probe.calls == 2
+        assert one.token.is_closed
+
+    def test_hanging_one_that_fails_after_all_is_none(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        loop.advance(5)
+        one.executor.finish(OSError())
+        assert not one.executor.running
+        assert one.token.state is S.OPEN
+
+    def test_without_a_thread_it_fails(self, loop: FakeLoop, one: HandToken) -> None:
+        one.executor.refuses = Refusal.NO_THREAD
+        opened(one)
+        loop.advance(0)
+        assert one.token.state is S.OPEN
+        assert one.token.counters.probes_failed == 1
+
+    def test_refused_pin_is_the_last_try(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        probed(loop, one, PinRefused())
+        loop.advance(100)
+        one.token.use(one.probe)  # a reload that changes nothing
+        loop.advance(100)
+        assert one.token.state is S.STOPPED
+        assert one.token.counters.probes == 1
+
+    def test_other_pin_is_tried(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        probed(loop, one, PinRefused())
+        one.token.use(HandProbe())
+        loop.advance(0)
+        one.executor.finish()
+        assert one.token.is_closed
+
+    def test_missing_key_is_looked_for_at_once_and_again(self, loop: FakeLoop, one: HandToken) -> None:
+        one.probe.is_complete = False
+        one.token.use(one.probe)
+        probed(loop, one, 0.004)
+        assert one.token.is_closed
+        loop.advance(29)
+        assert one.probe.calls == 1
+        one.probe.is_complete = True
+        probed(loop, one, 0.004, after=1)
+        loop.advance(100)
+        assert one.probe.calls == 2
+
+
+class TestParent:
+    def test_its_verdict_is_needed(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        one.token.parent_says(ok=False)
+        probed(loop, one, 0.004)
+        assert one.token.state is S.HALF_OPEN
+        one.token.parent_says(ok=True)
+        assert one.token.is_closed
+
+    def test_process_that_cannot_recover_is_replaced_once(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        one.token.parent_says(ok=True)
+        for after in (0, 1, 2, 4):
+            probed(loop, one, OSError(), after=after)
+        assert one.watcher.lost == ["plexi"]
+
+
+def test_closed_one_probes_no_more(loop: FakeLoop, one: HandToken) -> None:
+    opened(one)
+    one.token.close()
+    loop.advance(100)
+    assert one.probe.calls == 0
+    assert one.executor.is_closed
+    one.token.close()

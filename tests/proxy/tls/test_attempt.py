@@ -1,0 +1,82 @@
+"""One attempt: recorded bytes in, a flight out, and whose fault it is if not."""
+
+import ssl
+
+import pytest
+
+from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.attempt import AttemptFailed, RetryDiffers, Transcript, attempt, step
+from proxy.tls.server_hello import parse_server_flight
+from proxy.tls.stream import BioPair
+from tests.proxy.tls import hellos
+
+RETRIED = "X25519MLKEM768:*X25519"
+
+
+def server(groups: str = "X25519MLKEM768 / X25519") -> ssl.SSLContext:
+    return hellos.server_context(groups)
+
+
+def test_flight_of_a_first_hello_is_taken_by_its_client() -> None:
+    client = hellos.peer(hellos.client_context("X25519MLKEM768"))
+    flight = attempt(server, Transcript(client.answer(b"")), BioPair())
+    assert flight.seconds > 0
+    finished = client.answer(flight.data)
+    flight.bios.incoming.write(finished)
+    flight.tls.do_handshake()
+
+
+def test_flight_after_a_retry_comes_from_another_context() -> None:
+    """Any number of them: the client notices nothing."""
+    client = hellos.peer(hellos.client_context(RETRIED))
+    first = client.answer(b"")
+    retry = attempt(server, Transcript(first), BioPair()).data
+    assert parse_server_flight(retry).is_retry
+    transcript = Transcript(first, retry, client.answer(retry))
+    flights = [attempt(server, transcript, BioPair()) for _ in range(3)]
+    finished = client.answer(flights[1].data)
+    flights[1].bios.incoming.write(finished)
+    flights[1].tls.do_handshake()
+
+
+def test_other_retry_than_the_one_that_was_sent() -> None:
+    client = hellos.peer(hellos.client_context("X25519MLKEM768:secp256r1:*X25519"))
+    first = client.answer(b"")
+    retry = attempt(server, Transcript(first), BioPair()).data
+    transcript = Transcript(first, retry, client.answer(retry))
+    with pytest.raises(RetryDiffers):
+        attempt(lambda: server("secp256r1"), transcript, BioPair())
+
+
+def test_refused_hello_has_an_alert_that_the_client_can_read() -> None:
+    client = hellos.peer(hellos.client_context("X25519"))
+    bios = BioPair()
+    with pytest.raises(AttemptFailed) as failed:
+        attempt(lambda: server("secp256r1"), Transcript(client.answer(b"")), bios)
+    assert failed.value.is_refusal
+    assert failed.value.alert is AlertDescription.HANDSHAKE_FAILURE
+    assert not bios.incoming.pending
+    assert not bios.outgoing.pending
+
+
+@pytest.mark.parametrize(
+    ("output", "is_refusal"),
+    [
+        (alert_record(AlertDescription.DECODE_ERROR), True),
+        (alert_record(AlertDescription.INTERNAL_ERROR), False),
+        (b"", False),
+        (hellos.record(b"\2" + bytes(80), version=0x0303) + bytes(24), False),
+    ],
+)
+def test_only_what_comes_before_a_server_hello_is_a_refusal(output: bytes, is_refusal: bool) -> None:  # noqa: FBT001 - a parameter
+    """A token fails when the ServerHello is written already."""
+    assert AttemptFailed(ssl.SSLError(), output).is_refusal is is_refusal
+
+
+def test_step_leaves_both_bios_empty() -> None:
+    client = hellos.peer(hellos.client_context("X25519MLKEM768"))
+    bios = BioPair()
+    tls = server().wrap_bio(bios.incoming, bios.outgoing, server_side=True)
+    assert step(tls, bios, client.answer(b"")).data
+    assert not bios.incoming.pending
+    assert not bios.outgoing.pending

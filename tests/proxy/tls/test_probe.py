@@ -1,0 +1,125 @@
+"""Probes: every key is loaded anew and signs, and what works is used from then on."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from proxy.signing.token import PinRefused
+from proxy.tls.probe import BadSignature, KeyProbe, signing_seconds
+from proxy.tls.token_key import TokenKey
+from tests.certificates import Authority, CertificateFiles
+from tests.fakes_signing import token_key
+from tests.proxy.tls import hellos
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    return Authority(tmp_path_factory.mktemp("credentials")).issue("chat", ("chat.example.org",))
+
+
+@dataclass
+class Shelf:
+    """Two keys, of which some are away."""
+
+    keys: tuple[TokenKey, ...]
+    away: set[int] = field(default_factory=set)
+    is_refused: bool = False
+
+    def probe(self, monkeypatch: pytest.MonkeyPatch) -> KeyProbe:
+        for number, key in enumerate(self.keys):
+            monkeypatch.setattr(key, "load", self._loading(number, key.load))
+        return KeyProbe(self.keys, lambda _: self.is_refused)
+
+    def _loading(self, number: int, load: Callable[[], ssl.SSLContext]) -> Callable[[], ssl.SSLContext]:
+        def loaded() -> ssl.SSLContext:
+            if number in self.away:
+                raise ssl.SSLError(1, "no such object")
+            return load()
+
+        return loaded
+
+
+@pytest.fixture
+def shelf(files: CertificateFiles) -> Shelf:
+    return Shelf((token_key(files), token_key(files)))
+
+
+def test_all_are_loaded_anew(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [key.loaded for key in shelf.keys]
+    probe = shelf.probe(monkeypatch)
+    assert probe.is_complete
+    assert 0 < probe() < 10
+    assert not {id(key.loaded) for key in shelf.keys} & {id(one) for one in before}
+
+
+def test_where_none_works_nothing_changes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.away = {0, 1}
+    before = [key.loaded for key in shelf.keys]
+    with pytest.raises(ssl.SSLError, match="no such object"):
+        shelf.probe(monkeypatch)()
+    assert [key.loaded for key in shelf.keys] == before
+
+
+def test_missing_one_beside_one_that_works_is_not_used(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.away = {0}
+    probe = shelf.probe(monkeypatch)
+    probe()
+    assert [key.is_loaded for key in shelf.keys] == [False, True]
+    assert not probe.is_complete
+    shelf.away.clear()
+    probe()
+    assert probe.is_complete
+
+
+def test_refused_pin_ends_it_before_the_next_key_is_tried(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.away, shelf.is_refused = {0}, True
+    before = shelf.keys[1].loaded
+    with pytest.raises(PinRefused):
+        shelf.probe(monkeypatch)()
+    assert shelf.keys[1].loaded is before
+
+
+def test_equal_keys_make_equal_probes(shelf: Shelf, files: CertificateFiles) -> None:
+    """A reload that changes nothing is no reason to try a PIN again."""
+    assert KeyProbe(shelf.keys, lambda _: True) == KeyProbe(shelf.keys, lambda _: False)
+    assert KeyProbe((token_key(files),), bool) != KeyProbe((token_key(files),), bool)
+
+
+def test_context_without_a_key_fails() -> None:
+    with pytest.raises(ssl.SSLError):
+        signing_seconds(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+
+def test_signature_that_does_not_fit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a token that answers anything: what the client gets is spoilt on its way."""
+    context = hellos.server_context("X25519MLKEM768")
+    real = ssl.SSLContext.wrap_bio
+
+    def wrap(
+        self: ssl.SSLContext,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,  # noqa: FBT001, FBT002 - as the real one
+    ) -> ssl.SSLObject:
+        if not server_side:
+            return real(self, incoming, outgoing)
+        aside = ssl.MemoryBIO()
+        tls = real(self, incoming, aside, server_side=True)
+        handshake = tls.do_handshake
+
+        def spoilt() -> None:
+            try:
+                handshake()
+            finally:
+                flight = bytearray(aside.read())
+                flight[-1] ^= 1
+                outgoing.write(bytes(flight))
+
+        monkeypatch.setattr(tls, "do_handshake", spoilt)
+        return tls
+
+    monkeypatch.setattr(ssl.SSLContext, "wrap_bio", wrap)
+    with pytest.raises(BadSignature):
+        signing_seconds(context)

@@ -1,0 +1,332 @@
+"""Which token is asked for a signature, and when another one is: the order of events, moved by hand."""
+
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from proxy.signing.executor import Refusal
+from proxy.tls.attempt import AttemptFailed, Flight, Transcript
+from proxy.tls.race import SigningRace
+from proxy.tls.results import FailureReason
+from proxy.tls.signing_plan import TokenCredential
+from tests.certificates import Authority, CertificateFiles
+from tests.fakes_signing import HandToken, token_key
+from tests.proxy.tls import hellos
+from tests.proxy.tls.signing_world import World
+
+R = FailureReason
+TOKEN_FAULT = ssl.SSLError(1, "[SSL] EVP lib")
+UNKNOWN_LIMIT = 0.2
+"""When a token is late that has not signed yet."""
+
+
+@dataclass
+class Owner:
+    """Notes how it ended."""
+
+    flights: list[Flight] = field(default_factory=list)
+    lost: list[FailureReason] = field(default_factory=list)
+    refused: list[AttemptFailed] = field(default_factory=list)
+    verdict: AttemptFailed | None = None
+    judged: int = 0
+
+    def race_won(self, flight: Flight) -> None:
+        self.flights.append(flight)
+
+    def race_lost(self, reason: FailureReason, detail: str) -> None:
+        assert detail
+        self.lost.append(reason)
+
+    def race_refused(self, failure: AttemptFailed) -> None:
+        self.refused.append(failure)
+
+    def judge(self) -> AttemptFailed | None:
+        self.judged += 1
+        return self.verdict
+
+    @property
+    def calls(self) -> int:
+        return len(self.flights) + len(self.lost) + len(self.refused)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
+    return Authority(tmp_path_factory.mktemp("credentials")).issue("chat", ("chat.example.org",))
+
+
+@pytest.fixture
+def world(files: CertificateFiles) -> Iterator[World]:
+    world = World.make(files, threads=1)
+    yield world
+    world.close()
+
+
+def credential_of(world: World) -> TokenCredential:
+    identity = world.policy().identities.resolve("chat.example.org")
+    assert identity is not None
+    assert identity.plan is not None
+    _, credential = identity.plan.ranked[0]
+    assert isinstance(credential, TokenCredential)
+    return credential
+
+
+def raced(world: World, seconds: float = 10.0) -> tuple[SigningRace, Owner]:
+    """A race that has begun."""
+    hello = hellos.peer(hellos.client_context("X25519MLKEM768")).answer(b"")
+    owner = Owner()
+    race = SigningRace(world.services().signing, credential_of(world), Transcript(hello), b"net", owner)
+    race.begin(world.loop.now + seconds)
+    return race, owner
+
+
+def running(token: HandToken) -> int:
+    return len(token.executor.running)
+
+
+class TestFirst:
+    def test_one_is_asked_and_wins(self, world: World) -> None:
+        _, owner = raced(world)
+        assert (running(world.plexi), running(world.spare)) == (1, 0)
+        world.plexi.executor.finish()
+        assert len(owner.flights) == 1
+        world.loop.advance(20)
+        assert owner.calls == 1
+        assert not world.loop.timers
+
+    def test_open_breaker_is_passed_over(self, world: World) -> None:
+        for _ in range(3):
+            world.plexi.token.failed()
+        raced(world)
+        assert running(world.spare) == 1
+
+    def test_slow_token_is_asked_where_there_is_no_other(self, world: World) -> None:
+        for _ in range(5):
+            world.plexi.token.outrun(0.02)
+        for _ in range(3):
+            world.spare.token.failed()
+        _, owner = raced(world)
+        world.plexi.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_token_that_takes_nothing_is_passed_over(self, world: World) -> None:
+        world.plexi.executor.refuses = Refusal.QUEUE_FULL
+        raced(world)
+        assert running(world.spare) == 1
+
+    @pytest.mark.parametrize(
+        ("refusal", "reason"),
+        [
+            (Refusal.QUEUE_FULL, R.SIGNING_BUSY),
+            (Refusal.NETWORK_SHARE, R.SIGNING_BUSY),
+            (Refusal.TOO_LATE, R.SIGNING_BUSY),
+            (Refusal.NO_THREAD, R.SIGNING_UNAVAILABLE),
+        ],
+    )
+    def test_nobody_takes_it(self, world: World, refusal: Refusal, reason: FailureReason) -> None:
+        for token in (world.plexi, world.spare):
+            token.executor.refuses = refusal
+        _, owner = raced(world)
+        assert owner.lost == [reason]
+        assert not world.loop.timers
+
+    def test_key_of_a_token_that_is_not_used_any_more(self, world: World) -> None:
+        """A reload has taken it out of the configuration while the handshake went on."""
+        world.keys = (token_key(world.files, "gone"), *world.keys[1:])
+        raced(world)
+        assert running(world.spare) == 1
+
+    def test_key_that_is_not_loaded_is_none(self, world: World) -> None:
+        world.keys[0].adopt(None)
+        raced(world)
+        assert running(world.spare) == 1
+
+
+class TestFailover:
+    def test_error_goes_to_the_next_one_and_to_the_breaker(self, world: World) -> None:
+        _, owner = raced(world)
+        world.plexi.executor.finish(TOKEN_FAULT)
+        assert running(world.spare) == 1
+        world.spare.executor.finish()
+        assert owner.calls == len(owner.flights) == 1
+        assert world.plexi.token.counters.errors == 1
+        assert world.plexi.token.counters.failovers == 1
+
+    def test_client_is_judged_once(self, world: World) -> None:
+        _, owner = raced(world)
+        world.plexi.executor.finish(TOKEN_FAULT)
+        world.spare.executor.finish(TOKEN_FAULT)
+        assert owner.judged == 1
+        assert owner.lost == [R.SIGNING_UNAVAILABLE]
+
+    def test_what_fails_without_a_token_too_is_the_clients_fault(self, world: World) -> None:
+        _, owner = raced(world)
+        owner.verdict = AttemptFailed(ssl.SSLError(), b"")
+        world.plexi.executor.finish(TOKEN_FAULT)
+        assert owner.refused == [owner.verdict]
+        assert world.plexi.token.counters.errors == 0
+        assert running(world.spare) == 0
+
+    def test_refused_hello_is_the_clients_fault_without_a_judge(self, world: World) -> None:
+        _, owner = raced(world)
+        refusal = AttemptFailed(ssl.SSLError(), bytes.fromhex("15 0303 0002 02 28"))
+        world.plexi.executor.finish(refusal)
+        assert owner.refused == [refusal]
+        assert owner.judged == 0
+
+    def test_alert_about_ourselves_is_no_refusal(self, world: World) -> None:
+        _, owner = raced(world)
+        world.plexi.executor.finish(AttemptFailed(ssl.SSLError(), bytes.fromhex("15 0303 0002 02 50")))
+        assert owner.judged == 1
+        assert running(world.spare) == 1
+
+    def test_who_waits_for_a_token_that_opens_goes_on_at_once(self, world: World) -> None:
+        _, first = raced(world)
+        _, second = raced(world)
+        assert len(world.plexi.executor.waiting) == 1
+        for _ in range(3):
+            world.plexi.token.failed()
+        world.loop.settle()
+        assert running(world.spare) == 1
+        world.spare.executor.finish()
+        assert len(second.flights) == 1
+        assert second.judged == 0
+        assert first.calls == 0
+        assert world.plexi.token.counters.errors == 3  # of those who failed, not of who was sent away
+
+
+class TestHedge:
+    def test_late_token_gets_company(self, world: World) -> None:
+        raced(world)
+        world.loop.advance(UNKNOWN_LIMIT - 0.01)
+        assert running(world.spare) == 0
+        world.loop.advance(0.01)
+        assert (running(world.plexi), running(world.spare)) == (1, 1)
+        assert world.plexi.token.counters.hedges == 1
+
+    def test_first_one_may_still_win(self, world: World) -> None:
+        _, owner = raced(world)
+        world.loop.advance(UNKNOWN_LIMIT)
+        world.plexi.executor.finish()
+        assert len(owner.flights) == 1
+        world.spare.executor.finish()
+        assert owner.calls == 1
+        assert world.spare.token.counters.hedges_won == 0
+
+    def test_races_lost_again_and_again_open_the_breaker_half_the_way(self, world: World) -> None:
+        for _ in range(5):
+            _, owner = raced(world)
+            world.loop.advance(world.plexi.token.latencies.hedge_after)
+            world.spare.executor.finish()
+            assert len(owner.flights) == 1
+            world.plexi.executor.threads += 1  # the other one hangs
+        assert world.plexi.token.is_last_resort
+        assert world.spare.token.counters.hedges_won == 5
+        raced(world)
+        assert running(world.spare) == 1
+
+    def test_late_answer_of_who_lost_only_tells_of_the_token(self, world: World) -> None:
+        _, owner = raced(world)
+        world.loop.advance(UNKNOWN_LIMIT)
+        world.spare.executor.finish()
+        world.plexi.executor.finish(TOKEN_FAULT)
+        assert owner.calls == 1
+        assert world.plexi.token.counters.errors == 1
+
+    def test_no_company_by_who_is_busy(self, world: World) -> None:
+        """Two tokens with queues would only make them longer for each other."""
+        world.spare.token.sign(b"other", world.loop.now + 5, lambda: None, lambda *_: None)
+        _, owner = raced(world)
+        world.loop.advance(UNKNOWN_LIMIT)
+        assert len(world.spare.executor.waiting) == 0
+        world.spare.executor.finish()
+        world.loop.advance(UNKNOWN_LIMIT)
+        assert running(world.spare) == 1
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_company_that_refuses_is_none(self, world: World) -> None:
+        raced(world)
+        world.spare.executor.refuses = Refusal.TOO_LATE
+        world.loop.advance(UNKNOWN_LIMIT)
+        assert running(world.plexi) == 1
+
+    def test_who_still_waits_in_the_queue_is_not_slow(self, world: World) -> None:
+        world.plexi.token.sign(b"other", world.loop.now + 5, lambda: None, lambda *_: None)
+        for _ in range(5):
+            _, owner = raced(world)
+            world.loop.advance(world.plexi.token.latencies.hedge_after)
+            world.spare.executor.finish()
+            assert len(owner.flights) == 1
+        assert not world.plexi.executor.waiting
+        assert world.plexi.token.is_closed
+
+    def test_error_of_one_leaves_the_other(self, world: World) -> None:
+        _, owner = raced(world)
+        world.loop.advance(UNKNOWN_LIMIT)
+        world.plexi.executor.finish(TOKEN_FAULT)
+        assert owner.calls == 0
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
+
+class TestEnds:
+    def test_out_of_time(self, world: World) -> None:
+        _, owner = raced(world)
+        world.loop.advance(5)
+        assert owner.lost == [R.SIGNING_TIMEOUT]
+        assert world.plexi.token.counters.errors == 1
+        assert world.spare.token.counters.errors == 1
+
+    def test_deadline_of_the_handshake_comes_first_if_it_is_earlier(self, world: World) -> None:
+        _, owner = raced(world, seconds=0.1)
+        world.loop.advance(0.1)
+        assert owner.lost == [R.SIGNING_TIMEOUT]
+
+    def test_who_waited_in_the_queue_is_no_fault_of_the_token(self, world: World) -> None:
+        world.spare.executor.refuses = Refusal.NO_THREAD
+        world.plexi.token.sign(b"other", world.loop.now + 20, lambda: None, lambda *_: None)
+        _, owner = raced(world)
+        world.loop.advance(5)
+        assert owner.lost == [R.SIGNING_TIMEOUT]
+        assert world.plexi.token.counters.errors == 0
+        assert not world.plexi.executor.waiting
+
+    def test_signature_that_comes_too_late_is_a_sign_of_life(self, world: World) -> None:
+        world.plexi.executor.threads = 2
+        _, owner = raced(world, seconds=0.5)
+        for _ in range(3):
+            world.plexi.token.failed()
+        world.loop.advance(0)
+        world.plexi.executor.finish(TOKEN_FAULT, place=1)  # the probe: the next one would come in a second
+        world.loop.advance(0.5)
+        assert owner.lost == [R.SIGNING_TIMEOUT]
+        world.plexi.executor.finish()
+        assert owner.calls == 1
+        world.loop.advance(0)
+        world.plexi.executor.finish()
+        assert world.plexi.token.is_closed
+
+    def test_abandoned_one_tells_nobody(self, world: World) -> None:
+        race, owner = raced(world)
+        race.abandon()
+        world.plexi.executor.finish(TOKEN_FAULT)
+        world.loop.advance(20)
+        assert owner.calls == 0
+        assert world.plexi.token.counters.errors == 0  # it may have been the client's
+        race.abandon()
+
+
+def test_spread_takes_turns(world: World) -> None:
+    credential = credential_of(world)
+    spread = TokenCredential(credential.keys, is_spread=True)
+    hello = hellos.peer(hellos.client_context("X25519MLKEM768")).answer(b"")
+    asked = []
+    for _ in range(4):
+        SigningRace(world.services().signing, spread, Transcript(hello), b"net", Owner()).begin(world.loop.now + 1)
+        asked.append((running(world.plexi), running(world.spare)))
+        for token in (world.plexi, world.spare):
+            if token.executor.running:
+                token.executor.finish()
+    assert asked == [(1, 0), (0, 1), (1, 0), (0, 1)]
