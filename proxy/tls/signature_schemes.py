@@ -66,5 +66,5 @@ def _fits(scheme: str, algorithm: KeyAlgorithm) -> bool:
             return scheme.startswith("rsa_pss_rsae")
         case KeyFamily.ED25519:
             return scheme == "ed25519"
-        case KeyFamily.MLDSA:
+        case _:  # ML-DSA
             return scheme == f"mldsa{algorithm.size}"

@@ -114,3 +114,8 @@ class TestRanking:
         position = next(place for scheme, place in ranking(prefer, [self.P256, self.MLDSA_65]) if scheme in offered)
         expected = (EC_CERTIFICATE, MLDSA_CERTIFICATE)[position]
         assert client.tls.getpeercert(binary_form=True) == expected.public_bytes(Encoding.DER)
+
+
+def test_an_edwards_key_signs_by_its_own_scheme_only() -> None:
+    found = ranking(CredentialPreference.CLASSICAL, [KeyAlgorithm(KeyFamily.ED25519, 256)])
+    assert found == ((SIGNATURE_SCHEMES["ed25519"], 0),)
