@@ -7,8 +7,8 @@ from typing import Self
 from certs.hsm import calls, frames
 from certs.hsm.access import TokenAccess
 from certs.hsm.calls import Answer, Call
-from certs.hsm.errors import DeadlinePassed, HsmError, TokenProcessLost
-from certs.hsm.spawning import Spawned, request, result
+from certs.hsm.errors import HsmError
+from certs.hsm.spawning import Spawned, request
 
 
 class AsyncTokenProcess:
@@ -54,24 +54,11 @@ class AsyncTokenProcess:
         The time begins when the calls before it are done, each of which has a deadline of its own.
         """
         async with self._turn:
-            if not self._spawned.is_usable:
-                raise TokenProcessLost(call.operation, "it was ended before")
             number = next(self._numbers)
-            try:
+            with self._spawned.exchanging(call):
                 async with asyncio.timeout(call.seconds):
                     payload = await self._exchange(request(number, call))
-            except TimeoutError:
-                self._spawned.end()
-                raise DeadlinePassed(call.operation, call.seconds) from None
-            except (OSError, EOFError, frames.Garbled):
-                raise self._spawned.lost(call) from None
-            except BaseException:
-                self._spawned.end()  # cancelled: an answer that nobody took would be the next one's
-                raise
-        try:
-            return result(number, call, payload)
-        except frames.Garbled:
-            raise self._spawned.lost(call) from None
+        return self._spawned.answer(number, call, payload)
 
     async def close(self) -> None:
         """Log out and end the process; kill it when it does not."""

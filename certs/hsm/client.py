@@ -7,8 +7,8 @@ from typing import Self
 from certs.hsm import calls, frames
 from certs.hsm.access import TokenAccess
 from certs.hsm.calls import Answer, Call
-from certs.hsm.errors import DeadlinePassed, HsmError, TokenProcessLost
-from certs.hsm.spawning import Spawned, request, result
+from certs.hsm.errors import HsmError
+from certs.hsm.spawning import Spawned, request
 
 
 class TokenProcess:
@@ -46,24 +46,11 @@ class TokenProcess:
 
     def perform(self, call: Call[Answer]) -> Answer:
         """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error that the call names."""
-        if not self._spawned.is_usable:
-            raise TokenProcessLost(call.operation, "it was ended before")
         number = next(self._numbers)
         end = time.monotonic() + call.seconds
-        try:
+        with self._spawned.exchanging(call):
             payload = self._exchange(request(number, call), end)
-        except TimeoutError:
-            self._spawned.end()
-            raise DeadlinePassed(call.operation, call.seconds) from None
-        except (OSError, EOFError, frames.Garbled):
-            raise self._spawned.lost(call) from None
-        except BaseException:
-            self._spawned.end()  # Ctrl-C: an answer that nobody took would be the next one's
-            raise
-        try:
-            return result(number, call, payload)
-        except frames.Garbled:
-            raise self._spawned.lost(call) from None
+        return self._spawned.answer(number, call, payload)
 
     def close(self) -> None:
         """Log out and end the process; kill it when it does not."""

@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from certs.hsm import frames
 from certs.hsm.calls import Answer, Call
-from certs.hsm.errors import CallFailed, TokenProcessLost, from_document
+from certs.hsm.errors import CallFailed, DeadlinePassed, TokenProcessLost, from_document
 
 # Of OpenSSL, which SoftHSM and others use in there; the providers of our own configuration are for the workers.
 _NOT_INHERITED: Final = frozenset({"OPENSSL_CONF", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"})
@@ -64,6 +66,33 @@ class Spawned:
         """Kill it and leave our end open: it reads the end of the stream."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
+
+    @contextmanager
+    def exchanging(self, call: Call[Any]) -> Iterator[None]:
+        """End the process when a call's request and answer do not pass as they should: the next answer would be that of this call.
+
+        Raises TokenProcessLost, or DeadlinePassed for a TimeoutError inside. Whatever else is raised inside goes on: Ctrl-C, a task
+        that is cancelled.
+        """
+        if self._is_over:
+            raise TokenProcessLost(call.operation, "it was ended before")
+        try:
+            yield
+        except TimeoutError:
+            self.end()
+            raise DeadlinePassed(call.operation, call.seconds) from None
+        except (OSError, EOFError, frames.Garbled):
+            raise self.lost(call) from None
+        except BaseException:
+            self.end()
+            raise
+
+    def answer(self, number: int, call: Call[Answer], payload: bytes) -> Answer:
+        """What came back. Raises the error that came instead, or TokenProcessLost for what is no answer to this call."""
+        try:
+            return result(number, call, payload)
+        except frames.Garbled:
+            raise self.lost(call) from None
 
     def lost(self, call: Call[Any]) -> TokenProcessLost:
         """The error of a call whose process has gone by itself."""
