@@ -1,0 +1,36 @@
+"""Handshakes and requests as they are counted, and counters that counted a little of everything."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from proxy.observe.access_log import ClientRecord, RequestRecord
+from proxy.observe.counters import Counters
+from proxy.tls.groups import KNOWN
+from proxy.tls.identities import ServerIdentity
+from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.results import Established
+
+if TYPE_CHECKING:
+    from proxy.tls.context import ServerContext
+
+CHAT = ServerIdentity("chat", frozenset({"chat.test"}), cast("ServerContext", None))
+HANDSHAKE = Established("chat.test", CHAT, KNOWN["x25519mlkem768"], HandshakeOutcome.HYBRID, is_resumed=False)
+CLASSICAL = HANDSHAKE._replace(group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT)
+CLIENT = ClientRecord("192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False)
+REQUEST = RequestRecord(
+    CLIENT, None, 0.0, 200, 10, 2_000, 0.004, 0.2, "http://a:1", "chat.test/", "id", error=None, messages=None
+)
+
+
+def counters_of(handshakes: Iterable[Established]) -> Counters:
+    """Count these, and what fails, is refused and asked for."""
+    counters = Counters()
+    for result in handshakes:
+        counters.established("public", result, 0.002)
+    counters.refused("admin", None)
+    for reason in ("policy", "timeout", "policy"):
+        counters.failure("public", reason)
+    for status in (200, 204, 404, 499, 502, 101):
+        counters.request(replace(REQUEST, status=status))
+    return counters
