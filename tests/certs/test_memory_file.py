@@ -1,15 +1,11 @@
 """Files in memory: sealed, for this process, and gone with their object."""
 
 import os
-from pathlib import Path
 
 import pytest
 
 from certs.memory_file import MemoryFile, sealed_memory_file
-
-
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+from tests.descriptors import open_descriptors
 
 
 def test_nobody_can_change_it() -> None:

@@ -1,15 +1,14 @@
 """From a file to a serving process or to the list of its problems: what happens before anything is served."""
 
-import gc
 import os
 import socket
-from pathlib import Path
 
 import pytest
 
 from config.problems import ConfigError
 from proxy import app
 from tests.configurations import MINIMAL_REST, Site, listener
+from tests.descriptors import open_descriptors
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +25,7 @@ class TestRun:
         for _ in range(2):  # what the first one leaves is the loop's own, made once
             with pytest.raises(ConfigError, match=r"listener\.public\.groups"):
                 app.run(site.write(text + f'[log]\nfile = "{os.devnull}"\n'), None)
-            gc.collect()  # the memory that workers count in
-            left.append(len(list(Path("/proc/self/fd").iterdir())))
+            left.append(open_descriptors())
         assert left[0] == left[1]
 
     def test_all_are_raised_though_the_structure_is_wrong(self, site: Site) -> None:

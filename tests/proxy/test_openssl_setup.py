@@ -10,6 +10,7 @@ import pytest
 from config.loader import load
 from proxy.openssl_setup import prepare_openssl
 from tests.configurations import Site
+from tests.descriptors import open_descriptors
 from tests.hsm.site import HsmSite
 
 
@@ -47,10 +48,10 @@ class TestPrepareOpenssl:
 
     def test_nothing_is_written_to_disk(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         loaded = load(site.write(site.minimal))
-        descriptors = len(list(Path("/proc/self/fd").iterdir()))
+        descriptors = open_descriptors()
         monkeypatch.setattr("tempfile.gettempdir", lambda: pytest.fail("a locked-down service has no such place"))
         assert prepare_openssl(loaded).missing_providers == ()
-        assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+        assert open_descriptors() == descriptors
 
 
 class TestTokens:

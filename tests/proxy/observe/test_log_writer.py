@@ -14,6 +14,7 @@ import pytest
 
 from proxy.observe import log_writer
 from proxy.observe.log_writer import LogWriter, open_log
+from tests.descriptors import open_descriptors
 
 SECONDS = 20.0
 
@@ -129,9 +130,9 @@ class TestFile:
             open_log(tmp_path / "none" / "access.log")
 
     def test_its_descriptor_is_closed(self, tmp_path: Path) -> None:
-        before = set(map(str, Path("/proc/self/fd").iterdir()))
+        before = open_descriptors()
         assert LogWriter(open_log(tmp_path / "access.log"), 10).close(SECONDS)
-        assert set(map(str, Path("/proc/self/fd").iterdir())) == before
+        assert open_descriptors() == before
 
     def test_no_child_inherits_it(self, tmp_path: Path) -> None:
         descriptor = open_log(tmp_path / "access.log")
@@ -202,14 +203,14 @@ class TestSwitch:
         assert writer.close(SECONDS)
 
     def test_the_last_of_several_is_written_to_and_none_stays_open(self, tmp_path: Path) -> None:
-        before = set(map(str, Path("/proc/self/fd").iterdir()))
+        before = open_descriptors()
         writer = LogWriter(open_log(tmp_path / "0"), 10)
         for number in range(1, 5):
             writer.switch(open_log(tmp_path / str(number)))
         writer.write(line(9))
         assert writer.close(SECONDS)
         assert (tmp_path / "4").read_bytes() == line(9)
-        assert set(map(str, Path("/proc/self/fd").iterdir())) == before
+        assert open_descriptors() == before
 
     def test_pieces_are_of_the_size_that_the_new_one_takes_whole(self, tmp_path: Path) -> None:
         with pipe() as (reading, writing):

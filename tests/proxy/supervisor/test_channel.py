@@ -8,20 +8,16 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proxy.supervisor.channel import Body, Channel, ChannelLost, Refused
 from proxy.tasks import Tasks
+from tests.descriptors import open_descriptors
 from tests.waiting import until
 
 HEADER = struct.Struct("!IH")
-
-
-def open_descriptors() -> set[str]:
-    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 class End:
@@ -249,7 +245,7 @@ class TestDescriptors:
         async with pair() as (left, _):
             mine = memory(b"x")
             limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-            highest = max(int(name) for name in open_descriptors())
+            highest = max(open_descriptors())
             resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 3, limits[1]))
             try:
                 with pytest.raises(OSError, match="Too many open files"):
@@ -271,9 +267,9 @@ class TestDescriptors:
             for one in sent[1:]:
                 os.close(one)
             limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-            taken = {int(name) for name in open_descriptors()}
+            taken = open_descriptors()
             spare = [os.dup(0) for _ in range(max(taken) - len(taken) + 2)]  # fill the gaps
-            highest = max(int(name) for name in open_descriptors())
+            highest = max(open_descriptors())
             resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, limits[1]))
             try:
                 while right.channel._receive():

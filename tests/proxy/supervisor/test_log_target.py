@@ -12,13 +12,14 @@ from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.supervisor.log_target import LogTarget
 from tests.configurations import Site
+from tests.descriptors import open_descriptors
 
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_open() -> Iterator[None]:
-    before = set(Path("/proc/self/fd").iterdir())
+    before = open_descriptors()
     yield
-    assert set(Path("/proc/self/fd").iterdir()) <= before  # fewer, when garbage of an earlier test went
+    assert open_descriptors() == before
 
 
 class Logging:

@@ -7,12 +7,9 @@ from pathlib import Path
 import pytest
 
 from proxy.supervisor.material import FileContent, Material
+from tests.descriptors import open_descriptors
 
 SECRET = b"-----BEGIN PRIVATE KEY-----"
-
-
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """One worker process: what it inherits, who it is, and how its end is known."""
 
 import asyncio
-import gc
 import os
 import pwd
 import signal
@@ -19,6 +18,7 @@ from proxy.supervisor.process import WorkerProcess
 from proxy.tasks import Tasks
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
+from tests.descriptors import open_descriptors
 from tests.fleets import edition_of
 
 
@@ -27,7 +27,7 @@ async def spawned(
     account: Account | None = None, ended: Callable[[WorkerProcess], None] = lambda _: None
 ) -> AsyncIterator[WorkerProcess]:
     """A worker that was asked once, or could not be; nothing of it is left."""
-    before = open_here()
+    before = open_descriptors()
     tasks = Tasks(asyncio.get_running_loop(), lambda error: pytest.fail(str(error)))
     worker = WorkerProcess(asyncio.get_running_loop(), tasks, 7, account, ended)
     try:
@@ -38,18 +38,12 @@ async def spawned(
         worker.kill()
         await worker.gone.wait()
         await tasks.cancel_all()
-    assert open_here() == before
+    assert open_descriptors() == before
 
 
 def said_of(pid: int, file: str) -> bytes:
     """What the kernel says of a process."""
     return Path(f"/proc/{pid}/{file}").read_bytes()
-
-
-def open_here() -> int:
-    """How many descriptors are open, without those of tests that are over."""
-    gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def facts(pid: int) -> dict[str, list[str]]:
@@ -107,12 +101,12 @@ class TestTheEnd:
         def no_room(*_arguments: object, **_settings: object) -> None:
             raise OSError(11, "Resource temporarily unavailable")
 
-        before = open_here()
+        before = open_descriptors()
         monkeypatch.setattr(subprocess, "Popen", no_room)
         loop = asyncio.get_running_loop()
         with pytest.raises(OSError, match="temporarily"):
             WorkerProcess(loop, Tasks(loop, lambda _: None), 0, None, lambda _: None)
-        assert open_here() == before
+        assert open_descriptors() == before
 
 
 class TestWhatItIs:

@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from proxy.supervisor.sockets import (
     addresses_of,
     listening_socket,
 )
+from tests.descriptors import open_descriptors
 
 LOOPBACK = IPv4Address("127.0.0.1")
 ANY = IPv4Address("0.0.0.0")  # noqa: S104 - on purpose
@@ -23,9 +23,9 @@ ANY = IPv4Address("0.0.0.0")  # noqa: S104 - on purpose
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_open() -> Iterator[None]:
-    before = set(Path("/proc/self/fd").iterdir())
+    before = open_descriptors()
     yield
-    assert set(Path("/proc/self/fd").iterdir()) <= before  # fewer, when garbage of an earlier test went
+    assert open_descriptors() == before
 
 
 @pytest.fixture
