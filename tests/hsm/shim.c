@@ -6,11 +6,13 @@
  * entry is of the module as a whole (calls without a token, or with a session that is gone); each other one begins with the label
  * of its token. Without the variable, or for a token that no entry names, calls only pass through.
  *
- * A signature that is to fail is made all the same: the token must know that the operation is over.
+ * A signature that is to fail is made all the same: the token must know that the operation is over. Sessions are lost between calls
+ * only: SoftHSM frees what another thread still signs with, and a crash of the process is not the fault that is asked for.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +69,28 @@ static struct {
 } known[SLOTS];
 static int known_count;
 
+/* Held for reading by each call of the real module, for writing while sessions are closed. */
+static pthread_rwlock_t in_call = PTHREAD_RWLOCK_INITIALIZER;
+
+#define REAL(result, call) \
+    do { \
+        pthread_rwlock_rdlock(&in_call); \
+        result = real->call; \
+        pthread_rwlock_unlock(&in_call); \
+    } while (0)
+
+static void lose_sessions(int i)
+{
+    uint64_t lost = __atomic_load_n(&known[i].token->lost, __ATOMIC_SEQ_CST);
+
+    pthread_rwlock_wrlock(&in_call);
+    if (known[i].lost != lost) { /* nobody else was quicker */
+        __atomic_store_n(&known[i].lost, lost, __ATOMIC_SEQ_CST);
+        real->C_CloseAllSessions(known[i].slot); /* handles are invalid from now on, and nobody is logged in */
+    }
+    pthread_rwlock_unlock(&in_call);
+}
+
 static struct token *token_of_slot(CK_SLOT_ID slot)
 {
     CK_TOKEN_INFO info;
@@ -75,10 +99,8 @@ static struct token *token_of_slot(CK_SLOT_ID slot)
     for (i = 0; i < known_count; i++) {
         if (known[i].slot != slot)
             continue;
-        if (__atomic_load_n(&known[i].token->lost, __ATOMIC_SEQ_CST) != __atomic_load_n(&known[i].lost, __ATOMIC_SEQ_CST)) {
-            __atomic_store_n(&known[i].lost, known[i].token->lost, __ATOMIC_SEQ_CST);
-            real->C_CloseAllSessions(slot); /* handles are invalid from now on, and nobody is logged in */
-        }
+        if (__atomic_load_n(&known[i].token->lost, __ATOMIC_SEQ_CST) != __atomic_load_n(&known[i].lost, __ATOMIC_SEQ_CST))
+            lose_sessions(i);
         return known[i].token;
     }
     if (real->C_GetTokenInfo(slot, &info) != CKR_OK || !(info.flags & CKF_TOKEN_INITIALIZED))
@@ -100,8 +122,10 @@ static struct token *token_of_slot(CK_SLOT_ID slot)
 static struct token *token_of(CK_SESSION_HANDLE session)
 {
     CK_SESSION_INFO info;
+    CK_RV result;
 
-    return real->C_GetSessionInfo(session, &info) == CKR_OK ? token_of_slot(info.slotID) : tokens;
+    REAL(result, C_GetSessionInfo(session, &info));
+    return result == CKR_OK ? token_of_slot(info.slotID) : tokens;
 }
 
 /* Count a call and let it take its time; answer what it shall fail with. */
@@ -122,8 +146,11 @@ static CK_RV enter(struct token *token, int number)
 /* For calls that do not happen at all when they fail. */
 #define PASS(name, token, ...) \
     { \
-        CK_RV error = enter(token, N_##name); \
-        return error != CKR_OK ? error : real->name(__VA_ARGS__); \
+        CK_RV result = enter(token, N_##name); \
+\
+        if (result == CKR_OK) \
+            REAL(result, name(__VA_ARGS__)); \
+        return result; \
     }
 
 static CK_RV shim_initialize(void *arguments) PASS(C_Initialize, tokens, arguments)
@@ -178,18 +205,19 @@ static CK_RV shim_sign(CK_SESSION_HANDLE session, unsigned char *data, unsigned 
     if (signature == NULL) /* only asks how long it will be */
         return real->C_Sign(session, data, data_len, signature, signature_len);
     error = enter(token_of(session), N_C_Sign);
-    result = real->C_Sign(session, data, data_len, signature, signature_len);
+    REAL(result, C_Sign(session, data, data_len, signature, signature_len));
     return error != CKR_OK ? error : result;
 }
 
 static CK_RV shim_sign_update(CK_SESSION_HANDLE session, unsigned char *part, unsigned long part_len)
 {
-    CK_RV error = enter(token_of(session), N_C_SignUpdate), result = real->C_SignUpdate(session, part, part_len);
+    CK_RV error = enter(token_of(session), N_C_SignUpdate), result;
     unsigned char unused[8192];
     unsigned long unused_len = sizeof unused;
 
+    REAL(result, C_SignUpdate(session, part, part_len));
     if (error != CKR_OK && result == CKR_OK) /* a failed update ends the operation */
-        real->C_SignFinal(session, unused, &unused_len);
+        REAL(result, C_SignFinal(session, unused, &unused_len));
     return error != CKR_OK ? error : result;
 }
 
@@ -200,7 +228,7 @@ static CK_RV shim_sign_final(CK_SESSION_HANDLE session, unsigned char *signature
     if (signature == NULL)
         return real->C_SignFinal(session, signature, signature_len);
     error = enter(token_of(session), N_C_SignFinal);
-    result = real->C_SignFinal(session, signature, signature_len);
+    REAL(result, C_SignFinal(session, signature, signature_len));
     return error != CKR_OK ? error : result;
 }
 
