@@ -104,6 +104,10 @@ class HandProbe:
             raise self.outcome
         return self.outcome
 
+    def check(self) -> float:
+        """The same."""
+        return self()
+
 
 @dataclass
 class RecordingWatcher:

@@ -5,7 +5,7 @@ or by not answering, is not asked by anybody: handshakes go elsewhere or are ref
 another one all the time is passed over as well, but still asked where there is nothing better: late is better than never.
 
 Only signatures made for the purpose (probes) close it again. One is tried at once, as most of what happens to a session is
-healed by logging in again, then after 1, 2, 4 ... 30 seconds. Both this process and the parent, whose probes come from outside of
+healed by logging in again, then after 1, 2, 4 ... 30 seconds; but every second while clients are refused for want of it. Both this process and the parent, whose probes come from outside of
 the TLS library, must find the token well; a parent that has said nothing has nothing against it. A token whose PIN is refused is
 not tried again: each attempt brings it nearer to being locked.
 
@@ -27,10 +27,13 @@ _WINDOW: Final = 20
 _FAILURES_IN_WINDOW: Final = 10
 # A race is lost now and then by chance.
 _RACES_LOST_IN_A_ROW: Final = 5
-# A breaker that opens again so soon after it was closed goes on where its back-off was.
+# A breaker that opens again so soon after it was closed, and after so few good signatures, goes on where its back-off was.
 _RELAPSE_SECONDS: Final = 30.0
+_RELAPSE_SIGNATURES: Final = 20
 # Between probes that failures cause while the breaker is closed.
 _SUSPICION_SECONDS: Final = 1.0
+# Between probes while clients are refused.
+_WANTED_SECONDS: Final = 1.0
 # So long a good probe of ours counts while the parent's is missing.
 _PROOF_SECONDS: Final = 10.0
 # Probes that failed in a row before the fault is looked for in this process.
@@ -65,11 +68,13 @@ class Breaker:
         self._probes_failed = 0
         self._closed_at = -math.inf
         self._suspected_at = -math.inf
+        self._waiting_since = -math.inf
         self._proved_at = -math.inf
         self._parent_ok: bool | None = None
         self._parent_ok_since_opening = False
         self._limit = NEVER
         self._was_good = False
+        self._good_since_closing = 0
 
     @property
     def is_closed(self) -> bool:
@@ -91,11 +96,16 @@ class Breaker:
             and self._probes_failed >= _PROBES_BEFORE_REPLACEMENT
         )
 
+    def is_tried_at_once(self, now: float) -> bool:
+        """Whether the probe that follows the first failures is due: most of what happens to a session is healed by it."""
+        return self.probe_at <= now and self._probes_failed == 0
+
     # -- what handshakes find
 
     def succeeded(self) -> None:
         """A signature came in time."""
         self._was_good = True
+        self._good_since_closing += 1
         self._recent.append(True)
         self._failures_in_a_row = self._races_lost = 0
 
@@ -129,13 +139,20 @@ class Breaker:
             self._open(BreakerState.SLOW, now)
 
     def alive(self, now: float) -> None:
-        """A signature that nobody waits for any more came after all: worth a look at once."""
-        if self.state in (BreakerState.OPEN, BreakerState.SLOW):
+        """A signature that nobody waits for any more came after all: worth a look at once, which takes nothing of the back-off."""
+        if self.state in (BreakerState.OPEN, BreakerState.SLOW) and now < self.probe_at < NEVER:
             self.probe_at = now
+            self._back_off -= 1
+
+    def wanted(self, now: float) -> None:
+        """A client was refused as nothing can sign for it: do not let the next one wait for a long back-off."""
+        if self.state is BreakerState.OPEN:
+            self.probe_at = min(self.probe_at, max(now, self._waiting_since + _WANTED_SECONDS))
 
     def _open(self, state: BreakerState, now: float) -> None:
         if self.state is BreakerState.CLOSED:
-            self._back_off = self._back_off if now - self._closed_at < _RELAPSE_SECONDS else 0
+            is_relapse = now - self._closed_at < _RELAPSE_SECONDS and self._good_since_closing < _RELAPSE_SIGNATURES
+            self._back_off = self._back_off if is_relapse else 0
             self._probes_failed = 0
             self._parent_ok_since_opening = False
             self._recent.clear()
@@ -144,6 +161,7 @@ class Breaker:
         self._wait(now)
 
     def _wait(self, now: float) -> None:
+        self._waiting_since = now
         self.probe_at = now + BACK_OFF_SECONDS[min(self._back_off, len(BACK_OFF_SECONDS) - 1)]
         self._back_off += 1
 
@@ -173,7 +191,10 @@ class Breaker:
         if self.state is BreakerState.STOPPED:
             return
         self._proved_at = -math.inf
+        was_closed = self.state is BreakerState.CLOSED
         self._open(BreakerState.OPEN, now)
+        if was_closed and self._back_off == 1:
+            self._wait(now)  # this one was the try at once
         self._probes_failed += 1
 
     def parent_says(self, now: float, *, ok: bool) -> None:
@@ -194,6 +215,8 @@ class Breaker:
     def _close(self, now: float) -> None:
         self.state = BreakerState.CLOSED
         self._closed_at = now
+        self._good_since_closing = 0
+        self._probes_failed = 0
         self._proved_at = -math.inf
         self.probe_at = NEVER
 

@@ -1,6 +1,7 @@
 """One token as a process uses it: its threads, its pace, its breaker, and the probes that close the breaker again."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,13 +9,14 @@ from typing import Any, Final, Protocol
 
 from proxy.observe.tokens import TokenCounters
 from proxy.signing.breaker import NEVER, Breaker, BreakerState
-from proxy.signing.executor import Job, Refusal, SigningExecutor
+from proxy.signing.executor import GivenUp, Job, Refusal, SigningExecutor
 from proxy.signing.latency import Latencies
 
 # A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. Longer, and the token is no use.
 _PROBE_SECONDS: Final = 5.0
 # How soon a key that is missing in a token that works is looked for again.
 _MISSING_SECONDS: Final = 30.0
+_IDLE_SECONDS: Final = 10.0
 _OURS: Final = b""
 """The network of what no client has asked for."""
 
@@ -36,6 +38,9 @@ class Probe(Protocol):
         What is loaded takes the place of what handshakes have used so far. Raises `PinRefused`, or any other exception for a
         token with which nothing works.
         """
+
+    def check(self) -> float:
+        """Sign with each key as it is loaded; seconds of the slowest signature. Raises any exception where one fails."""
 
 
 class Watcher(Protocol):
@@ -79,6 +84,12 @@ class Token:
         """The probe that did not come in time and is still awaited."""
         self._has_asked = False
         self._is_closed = False
+        self._healed_at = -math.inf
+        """When a probe last loaded all keys anew."""
+        self._first_try = False
+        """Whether the probe under way is the one that follows the first failures."""
+        self._waiting: list[Callable[[], None]] = []
+        self._is_checking = False
 
     @property
     def state(self) -> BreakerState:
@@ -136,10 +147,31 @@ class Token:
         self._breaker.outrun(self._timing.clock(), limit)
         self._arrange()
 
+    def wanted(self) -> None:
+        """A client was refused, for which it could have signed."""
+        self._breaker.wanted(self._timing.clock())
+        self._arrange()
+
     def came_late(self) -> None:
         """A signature came that nobody waits for any more."""
         self._breaker.alive(self._timing.clock())
         self._arrange()
+
+    def await_recovery(self, since: float, tell: Callable[[], None]) -> bool:
+        """Have `tell` called when the probe that follows the first failures is over: `is_closed` says whether to ask again.
+
+        Most of what happens to a session is healed by it within milliseconds, so that a handshake which began at `since` may wait;
+        not at all if it is over already. False, and no call, where there is no such probe, or threads hang in the token.
+        """
+        if self.is_closed and self._healed_at >= since:
+            self._timing.loop.call_soon(tell)
+        elif self.executor.figures().lost or not (
+            self._breaker.is_tried_at_once(self._timing.clock()) or (self._first_try and self._given_up is None)
+        ):
+            return False
+        else:
+            self._waiting.append(tell)
+        return True
 
     # -- probes
 
@@ -155,6 +187,24 @@ class Token:
         if not probe.is_complete:
             self._breaker.suspect(now)
         self._arrange()
+
+    def check_if_idle(self) -> None:
+        """Have each key sign once if handshakes have not used the token for long: the state of a spare one is known before it is
+        needed, and no session ends for want of use.
+        """
+        now = self._timing.clock()
+        is_idle = self._good_at is None or now - self._good_at >= _IDLE_SECONDS
+        if is_idle and self.is_closed and self._probing is None and not self._is_checking and self._probe is not None:
+            job: Job[float] = Job(self._probe.check, self._checked, _OURS, now + _PROBE_SECONDS, now)
+            self._is_checking = self.executor.submit_urgent(job) is None
+
+    def _checked(self, job: Job[float], result: float | BaseException) -> None:
+        del job
+        self._is_checking = False
+        if isinstance(result, float):
+            self.succeeded(result)
+        elif not isinstance(result, GivenUp):
+            self.failed()
 
     def parent_says(self, *, ok: bool) -> None:
         """What the parent's latest probe has found."""
@@ -182,6 +232,7 @@ class Token:
             self._timer = self._timing.loop.call_later(delay, self._begin_probe)
 
     def _begin_probe(self) -> None:
+        self._first_try = self._breaker.is_tried_at_once(self._timing.clock())
         self._breaker.probe_begins()
         if self._probing is not None and self._given_up is None:
             self._arrange()  # the one under way tells as much as another one
@@ -204,6 +255,10 @@ class Token:
             self._probe_failed()
 
     def _probed(self, job: Job[float], result: float | BaseException) -> None:
+        self._judge_probe(job, result)
+        self._end_waiting()
+
+    def _judge_probe(self, job: Job[float], result: float | BaseException) -> None:
         was_given_up = self._given_up is job
         is_outdated = job.work != self._probe
         self._probing = self._given_up = None
@@ -223,7 +278,7 @@ class Token:
         else:
             self.counters.signing_seconds.observe(result)
             self.latencies.add(result)
-            self._good_at = now
+            self._good_at = self._healed_at = now
             self._breaker.probe_succeeded(now, result)
             if self._probe is not None and not self._probe.is_complete:
                 self._breaker.suspect(now if is_outdated else now + _MISSING_SECONDS)
@@ -233,6 +288,13 @@ class Token:
         self.counters.probes_failed += 1
         self._breaker.probe_failed(self._timing.clock())
         self._arrange()
+        self._end_waiting()
+
+    def _end_waiting(self) -> None:
+        self._first_try = False
+        waiting, self._waiting = self._waiting, []
+        for tell in waiting:
+            tell()
 
     def close(self) -> None:
         """Nobody uses it any more but for what is under way."""
@@ -240,4 +302,5 @@ class Token:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._end_waiting()
         self.executor.close()

@@ -2,14 +2,19 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from proxy.observe.tokens import TokenCounters
 from proxy.signing.executor import SigningExecutor
 from proxy.signing.token import Probe, Timing, Token, Watcher
 
+if TYPE_CHECKING:
+    import asyncio
+
 _LOGIN_SESSIONS: Final = 1
 """By which OpenSSL's provider stays logged in, beside those that sign."""
+_LOOK_SECONDS: Final = 5.0
+"""How often it is looked for tokens that nobody uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Tokens(Mapping[str, Token]):
         self._counters = counters
         self._watcher = watcher
         self._tokens: dict[str, Token] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def __getitem__(self, name: str) -> Token:
         """Find one."""
@@ -53,6 +59,14 @@ class Tokens(Mapping[str, Token]):
                 token = Token(name, executor, self._timing, self._counters(name), self._watcher)
                 self._tokens[name] = token
             token.use(plan.probe)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._timing.loop.call_later(_LOOK_SECONDS, self._look) if self._tokens else None
+
+    def _look(self) -> None:
+        for token in self._tokens.values():
+            token.check_if_idle()
+        self._timer = self._timing.loop.call_later(_LOOK_SECONDS, self._look)
 
     def close(self) -> None:
         """Use none any more. Whatever hangs in their threads hangs on."""

@@ -50,6 +50,10 @@ class KeyProbe:
             key.adopt(None)
         return slowest
 
+    def check(self) -> float:
+        """Sign with what is loaded. Raises what the first key fails with."""
+        return max(signing_seconds(key.loaded) for key in self.keys if key.is_loaded)
+
 
 def signing_seconds(context: ssl.SSLContext) -> float:
     """Have a context make a server's flight, and check the signature in it; how long the flight took.

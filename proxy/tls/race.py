@@ -5,6 +5,9 @@ next one is asked as well (a hedge), provided that it has nothing else to do: tw
 longer for each other. The first flight that is ready wins, and whatever comes later is thrown away, where it only tells how the
 token is. All of this is on the event loop; in the threads there are attempts, and nothing but attempts.
 
+Where all have failed, a race waits for those that are being tried at once: a session that was lost is healed within milliseconds, by
+which no client needs to be sent away. Each key is asked a second time at most.
+
 An error is the client's fault if OpenSSL refused its hello before it answered it, or if a context that needs no token fails on
 the same bytes as well. Only what is left is the token's fault: nobody shuts a token down by what they send.
 """
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 # A token that needs longer is as good as gone, and the client wants to know while it is still there.
 _MOST_SECONDS: Final = 5.0
+# To log in again and load some keys; a token that takes longer for it is dead to clients that are waiting.
+_RECOVERY_SECONDS: Final = 1.0
 
 
 class RaceOwner(Protocol):
@@ -89,21 +94,25 @@ class SigningRace:
             if key.key.is_loaded and (token := services.tokens.get(key.key.token)) is not None
         ]
         self._left: list[KeyContext] = candidates(keys, credential.turn())
+        self._again: list[KeyContext] = [key for key, _ in keys]
+        """Those that were not asked a second time."""
+        self._awaited = 0
         self._running: list[_Runner] = []
         self._was_busy = False
-        self._deadline = 0.0
+        self._began = self._deadline = 0.0
         self._winner: _Runner | None = None
         self._is_judged = False
         self._late_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
+        self._recovery_timer: asyncio.TimerHandle | None = None
 
     def begin(self, deadline: float) -> None:
         """Ask the first token. `deadline` is the handshake's, in loop time."""
-        self._deadline = min(deadline, self._services.clock() + _MOST_SECONDS)
+        self._began = self._services.clock()
+        self._deadline = min(deadline, self._began + _MOST_SECONDS)
+        self._end_timer = self._services.loop.call_later(self._deadline - self._began, self._out_of_time)
         if not self._ask_next():
             self._lose()
-            return
-        self._end_timer = self._services.loop.call_later(self._deadline - self._services.clock(), self._out_of_time)
 
     def abandon(self) -> None:
         """The handshake is over in another way: nobody is to be told any more."""
@@ -115,7 +124,9 @@ class SigningRace:
         """Ask the next one that takes the job; whether there was one."""
         while self._left:
             key = self._left.pop(0)
-            token = self._services.tokens[key.key.token]
+            token = self._services.tokens.get(key.key.token)
+            if token is None:
+                continue  # a reload has taken it away meanwhile
             runner = _Runner(token, late, token.latencies.hedge_after)
             work = partial(attempt, key.current, self._transcript, BioPair())
             job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
@@ -137,7 +148,9 @@ class SigningRace:
 
     def _late(self, runner: _Runner) -> None:
         tokens = self._services.tokens
-        idle = next((key for key in self._left if tokens[key.key.token].executor.has_idle_thread), None)
+        idle = next(
+            (key for key in self._left if (token := tokens.get(key.key.token)) and token.executor.has_idle_thread), None
+        )
         if idle is not None:
             self._left.remove(idle)
             self._left.insert(0, idle)
@@ -202,6 +215,34 @@ class SigningRace:
 
     # -- the end
 
+    def _await_recovery(self) -> bool:
+        again, self._again = self._again, []
+        for key in again:
+            token = self._services.tokens.get(key.key.token)
+            if token is None:
+                continue
+            if token.await_recovery(self._began, partial(self._recovered, key, token)):
+                self._awaited += 1
+            else:
+                token.wanted()
+        if self._awaited and self._recovery_timer is None:
+            self._recovery_timer = self._services.loop.call_later(_RECOVERY_SECONDS, self._unrecovered)
+        return self._awaited > 0
+
+    def _recovered(self, key: "KeyContext", token: Token) -> None:
+        if self._owner is None:
+            return
+        self._awaited -= 1
+        if token.is_closed:
+            self._left.append(key)
+        if not self._running and not self._ask_next() and not self._awaited:
+            self._lose()
+
+    def _unrecovered(self) -> None:
+        self._awaited = 0
+        if self._owner is not None and not self._running:
+            self._lose()
+
     def _out_of_time(self) -> None:
         for runner in self._running:
             if runner.job is not None and runner.job.is_running:
@@ -211,7 +252,7 @@ class SigningRace:
     def _lose(self) -> None:
         if self._was_busy:
             self._end(FailureReason.SIGNING_BUSY, "too many signatures are waiting")
-        else:
+        elif not self._await_recovery():
             self._end(FailureReason.SIGNING_UNAVAILABLE, "no token can sign")
 
     def _end(self, reason: FailureReason, detail: str) -> None:
@@ -222,7 +263,7 @@ class SigningRace:
     def _close(self) -> RaceOwner | None:
         """Be over, however, and take out of the queues what waits there; answers who was to be told, if anybody still was."""
         owner, self._owner = self._owner, None
-        for timer in (self._late_timer, self._end_timer):
+        for timer in (self._late_timer, self._end_timer, self._recovery_timer):
             if timer is not None:
                 timer.cancel()
         for runner in list(self._running):

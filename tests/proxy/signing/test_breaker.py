@@ -167,8 +167,67 @@ class TestBackOff:
         breaker = make()
         breaker.probe_begins()
         breaker.probe_failed(NOW)
+        wait = breaker.probe_at - NOW
         breaker.alive(NOW + 0.5)
         assert breaker.probe_at == NOW + 0.5
+        breaker.alive(NOW + 0.5)
+        breaker.probe_begins()
+        breaker.probe_failed(NOW + 0.5)
+        assert breaker.probe_at == NOW + 0.5 + wait
+
+    def test_probe_that_fails_while_it_is_closed_was_the_one_at_once(self) -> None:
+        breaker = Breaker()
+        breaker.failed(NOW)
+        breaker.probe_begins()
+        breaker.probe_failed(NOW)
+        assert breaker.state is BreakerState.OPEN
+        assert breaker.probe_at == NOW + 1
+
+    def test_who_signed_well_for_a_while_is_tried_at_once_again(self) -> None:
+        breaker = failing()
+        breaker.probe_begins()
+        breaker.probe_succeeded(NOW, 0.004)
+        for _ in range(20):
+            breaker.succeeded()
+        for _ in range(3):
+            breaker.failed(NOW + 1)
+        assert breaker.probe_at == NOW + 1
+
+    def test_first_try_is_the_one_before_any_probe_has_failed(self) -> None:
+        breaker = Breaker()
+        assert not breaker.is_tried_at_once(NOW)
+        breaker.failed(NOW)
+        assert breaker.is_tried_at_once(NOW)
+        breaker.probe_begins()
+        breaker.probe_failed(NOW)
+        assert not breaker.is_tried_at_once(NOW + 1)
+        breaker.probe_begins()
+        breaker.probe_succeeded(NOW + 1, 0.004)
+        breaker.failed(NOW + 2)
+        assert breaker.is_tried_at_once(NOW + 2)
+
+    def test_refused_clients_shorten_it_to_a_second(self) -> None:
+        breaker = failing()
+        for _ in range(5):
+            breaker.probe_begins()
+            breaker.probe_failed(NOW)
+        assert breaker.probe_at == NOW + 16
+        breaker.wanted(NOW + 0.2)
+        assert breaker.probe_at == NOW + 1
+        breaker.wanted(NOW + 0.3)
+        assert breaker.probe_at == NOW + 1
+        breaker.probe_begins()
+        breaker.wanted(NOW + 1)
+        assert breaker.probe_at == NEVER
+        breaker.probe_failed(NOW + 1)
+        breaker.wanted(NOW + 9)
+        assert breaker.probe_at == NOW + 9
+
+    def test_sign_of_life_during_a_probe_says_nothing_new(self) -> None:
+        breaker = slow()
+        breaker.probe_begins()
+        breaker.alive(NOW)
+        assert breaker.probe_at == NEVER
 
     def test_sign_of_life_of_a_closed_one_is_none(self) -> None:
         breaker = Breaker()

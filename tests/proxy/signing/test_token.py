@@ -214,3 +214,48 @@ def test_closed_one_probes_no_more(loop: FakeLoop, one: HandToken) -> None:
     assert one.probe.calls == 0
     assert one.executor.is_closed
     one.token.close()
+
+
+class TestIdle:
+    """A token that handshakes do not use is tried now and then, by what is loaded."""
+
+    def test_signature_that_is_good_costs_no_new_keys(self, one: HandToken) -> None:
+        one.token.check_if_idle()
+        one.executor.finish()
+        assert one.token.seconds_since_good == 0
+        assert one.token.counters.probes == 0
+        assert one.probe.calls == 1
+
+    def test_failure_is_one_of_the_token(self, loop: FakeLoop, one: HandToken) -> None:
+        one.token.check_if_idle()
+        one.executor.finish(OSError())
+        assert one.token.counters.errors == 1
+        probed(loop, one, 0.004)
+        assert one.token.counters.probes == 1
+        assert one.token.is_closed
+
+    def test_who_has_signed_lately_is_left_alone(self, loop: FakeLoop, one: HandToken) -> None:
+        one.token.succeeded(0.004)
+        one.token.check_if_idle()
+        assert not one.executor.running
+        loop.now += 10
+        one.token.check_if_idle()
+        assert one.executor.running
+
+    def test_one_at_a_time(self, one: HandToken) -> None:
+        one.token.check_if_idle()
+        one.token.check_if_idle()
+        assert len(one.executor.running) == 1
+
+    def test_open_one_is_left_to_its_probes(self, one: HandToken) -> None:
+        opened(one)
+        one.token.check_if_idle()
+        assert not one.executor.running
+
+    def test_nothing_is_said_when_it_was_not_begun(self, one: HandToken) -> None:
+        one.executor.refuses = Refusal.NO_THREAD
+        one.token.check_if_idle()
+        one.executor.refuses = None
+        one.token.check_if_idle()
+        one.executor.finish(GivenUp())
+        assert one.token.counters.errors == 0

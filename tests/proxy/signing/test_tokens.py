@@ -12,8 +12,12 @@ from tests.fakes_signing import HandProbe, RecordingWatcher
 
 
 @pytest.fixture
-def tokens() -> Tokens:
-    loop = FakeLoop()
+def loop() -> FakeLoop:
+    return FakeLoop()
+
+
+@pytest.fixture
+def tokens(loop: FakeLoop) -> Tokens:
     return Tokens(Timing(loop, loop.time), lambda _: TokenCounters(), RecordingWatcher())
 
 
@@ -48,3 +52,18 @@ def test_rows_tell_what_goes_on(tokens: Tokens) -> None:
     tokens["told"].succeeded(0.004)
     assert tokens.rows()["token_good"] == [{"token": "told", "youngest": 0.0}]
     tokens.close()
+
+
+def test_those_that_nobody_uses_are_looked_at(loop: FakeLoop, tokens: Tokens) -> None:
+    looked = threading.Semaphore(0)
+
+    class Looked(HandProbe):
+        def check(self) -> float:
+            looked.release()
+            raise OSError
+
+    tokens.use({"told": TokenPlan(2, Looked())})
+    loop.advance(5)
+    assert looked.acquire(timeout=10)
+    tokens.close()
+    assert not loop.timers

@@ -123,3 +123,14 @@ def test_signature_that_does_not_fit_is_found(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ssl.SSLContext, "wrap_bio", wrap)
     with pytest.raises(BadSignature):
         signing_seconds(context)
+
+
+def test_check_signs_with_what_is_loaded_and_loads_nothing(
+    files: CertificateFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = Shelf((token_key(files, "plexi"), token_key(files, "plexi")))
+    probe = shelf.probe(monkeypatch)
+    loaded = [key.loaded for key in shelf.keys]
+    shelf.away = {0, 1}
+    assert probe.check() > 0
+    assert [key.loaded for key in shelf.keys] == loaded

@@ -1,12 +1,13 @@
 """Which token is asked for a signature, and when another one is: the order of events, moved by hand."""
 
 import ssl
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from proxy.signing.executor import Refusal
+from proxy.signing.token import Token
 from proxy.tls.attempt import AttemptFailed, Flight, Transcript
 from proxy.tls.race import SigningRace
 from proxy.tls.results import FailureReason
@@ -72,17 +73,138 @@ def credential_of(world: World) -> TokenCredential:
     return credential
 
 
-def raced(world: World, seconds: float = 10.0) -> tuple[SigningRace, Owner]:
+def raced(world: World, seconds: float = 10.0, tokens: Mapping[str, Token] | None = None) -> tuple[SigningRace, Owner]:
     """A race that has begun."""
     hello = hellos.peer(hellos.client_context("X25519MLKEM768")).answer(b"")
     owner = Owner()
-    race = SigningRace(world.services().signing, credential_of(world), Transcript(hello), b"net", owner)
+    services = world.services().signing
+    if tokens is not None:
+        services = replace(services, tokens=tokens)
+    race = SigningRace(services, credential_of(world), Transcript(hello), b"net", owner)
     race.begin(world.loop.now + seconds)
     return race, owner
 
 
 def running(token: HandToken) -> int:
     return len(token.executor.running)
+
+
+def probes(world: World, outcome: float | BaseException) -> None:
+    """Let the probes that are due come to this end."""
+    for token in (world.plexi, world.spare):
+        token.probe.outcome = outcome
+        world.loop.advance(0)
+        if token.executor.running:
+            token.executor.finish()
+
+
+class TestRecovery:
+    """All have failed, and the probe that follows the first failure is not over: sessions that were lost."""
+
+    def both_failed(self, world: World, seconds: float = 10.0) -> tuple[SigningRace, Owner]:
+        race, owner = raced(world, seconds)
+        world.plexi.executor.finish(TOKEN_FAULT)
+        world.spare.executor.finish(TOKEN_FAULT)
+        assert owner.calls == 0
+        return race, owner
+
+    def test_token_that_is_well_again_is_asked_again(self, world: World) -> None:
+        _, owner = self.both_failed(world)
+        world.loop.advance(0)
+        world.plexi.executor.finish()
+        world.plexi.executor.finish()
+        assert len(owner.flights) == 1
+        world.spare.executor.finish()
+        assert owner.calls == 1
+
+    def test_next_one_is_asked_when_that_fails_too(self, world: World) -> None:
+        _, owner = self.both_failed(world)
+        probes(world, 0.004)
+        world.plexi.executor.finish(TOKEN_FAULT)
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_each_is_asked_a_second_time_only(self, world: World) -> None:
+        _, owner = self.both_failed(world)
+        probes(world, 0.004)
+        world.plexi.executor.finish(TOKEN_FAULT)
+        world.spare.executor.finish(TOKEN_FAULT)
+        assert owner.lost == [R.SIGNING_UNAVAILABLE]
+
+    def test_probe_that_was_over_before_the_failure_came(self, world: World) -> None:
+        """Two signatures fail for one lost session: the second one comes when it is healed."""
+        world.plexi.executor.threads = 2
+        _, owner = raced(world)
+        world.plexi.token.failed()
+        world.loop.advance(0)
+        world.plexi.executor.finish(place=1)
+        world.spare.executor.refuses = Refusal.NO_THREAD
+        world.plexi.executor.finish(TOKEN_FAULT)
+        assert owner.calls == 0
+        world.plexi.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_one_that_fails_while_the_other_one_is_still_tried(self, world: World) -> None:
+        _, owner = self.both_failed(world)
+        world.loop.advance(0)
+        world.plexi.executor.finish(TOKEN_FAULT)
+        assert owner.calls == 0
+        world.spare.executor.finish()
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_it_waits_for_a_second_only(self, world: World) -> None:
+        _, owner = self.both_failed(world)
+        world.loop.advance(0.9)
+        assert owner.calls == 0
+        world.loop.advance(0.2)
+        assert owner.lost == [R.SIGNING_UNAVAILABLE]
+        world.plexi.executor.finish()
+        assert owner.calls == 1
+
+    def test_deadline_comes_first(self, world: World) -> None:
+        _, owner = self.both_failed(world, seconds=0.5)
+        world.loop.advance(0.6)
+        assert owner.lost == [R.SIGNING_TIMEOUT]
+
+    def test_client_that_leaves(self, world: World) -> None:
+        race, owner = self.both_failed(world)
+        race.abandon()
+        probes(world, 0.004)
+        assert owner.calls == running(world.plexi) == 0
+
+    def test_who_comes_while_it_lasts_waits_too(self, world: World) -> None:
+        for token in (world.plexi, world.spare):
+            for _ in range(3):
+                token.token.failed()
+        _, owner = raced(world)
+        assert owner.calls == 0
+        probes(world, 0.004)
+        world.plexi.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_whoever_comes_later_is_refused_at_once(self, world: World) -> None:
+        self.both_failed(world)
+        probes(world, TOKEN_FAULT)
+        _, owner = raced(world)
+        assert owner.lost == [R.SIGNING_UNAVAILABLE]
+
+    def test_refused_clients_have_it_tried_every_second(self, world: World) -> None:
+        self.both_failed(world)
+        for _ in range(6):
+            probes(world, TOKEN_FAULT)
+            raced(world)
+            world.loop.advance(1)
+        assert world.plexi.probe.calls == 6
+
+    def test_token_that_is_gone_meanwhile(self, world: World) -> None:
+        """A reload has taken it away."""
+        tokens = {"plexi": world.plexi.token, "spare": world.spare.token}
+        _, owner = raced(world, tokens=tokens)
+        del tokens["spare"]
+        world.plexi.executor.finish(TOKEN_FAULT)
+        probes(world, TOKEN_FAULT)
+        assert owner.lost == [R.SIGNING_UNAVAILABLE]
 
 
 class TestFirst:
@@ -157,6 +279,7 @@ class TestFailover:
         _, owner = raced(world)
         world.plexi.executor.finish(TOKEN_FAULT)
         world.spare.executor.finish(TOKEN_FAULT)
+        probes(world, TOKEN_FAULT)
         assert owner.judged == 1
         assert owner.lost == [R.SIGNING_UNAVAILABLE]
 

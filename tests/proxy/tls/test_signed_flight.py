@@ -166,6 +166,9 @@ class TestFailover:
         one = asked(world, groups)
         world.plexi.executor.finish(TOKEN_FAULT)
         world.spare.executor.finish(TOKEN_FAULT)
+        world.loop.advance(0)
+        for token in (world.plexi, world.spare):
+            token.executor.finish(TOKEN_FAULT)  # the probe
         refused(one, R.SIGNING_UNAVAILABLE, A.INTERNAL_ERROR)
 
     def test_contexts_that_are_not_alike_are_no_fault_of_the_client(self, world: World) -> None:
