@@ -13,6 +13,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from proxy.tls.results import FailureReason
 from tests.hsm.shim import TokenControl
 from tests.hsm.site import HsmSite
 from tests.integration.gateway import PLEXIGATE, complaints
@@ -21,16 +22,6 @@ from tests.proxy.tls import hellos
 
 WAIT_SECONDS = 20.0
 CLIENT_SECONDS = 15.0
-SIGNATURES = ("C_Sign", "C_SignUpdate", "C_SignFinal")
-EVERYTHING = (
-    "C_OpenSession",
-    "C_GetSessionInfo",
-    "C_Login",
-    "C_FindObjectsInit",
-    "C_FindObjects",
-    "C_SignInit",
-    *SIGNATURES,
-)
 ROUTE = '[upstream.chat]\nservers = ["http://127.0.0.1:1"]\n[[route]]\nhost = "localhost"\nupstream = "chat"\n'
 USUAL_GROUPS = "X25519MLKEM768:X25519"
 RETRIED_GROUPS = "X25519MLKEM768:*X25519"
@@ -80,6 +71,14 @@ class Scene:
             assert ask(tls, name) == 502  # by the proxy: there is nobody behind it
         return took
 
+    def serves(self, context: ssl.SSLContext, name: str = "localhost") -> bool:
+        """Whether a handshake comes to its end."""
+        try:
+            self.handshake(context, name)
+        except (ssl.SSLError, ConnectionError):
+            return False
+        return True
+
     def resumable(self, context: ssl.SSLContext) -> ssl.SSLSession:
         """A session to come back with."""
         with self.connect(context) as tls:
@@ -110,10 +109,18 @@ class Scene:
         """Their sum."""
         return sum(sample.value for sample in self.samples(name, **labels))
 
+    def handshakes_failed(self) -> float:
+        """Of all handshakes, for whatever reason."""
+        return sum(self.metric("failures_total", reason=reason) for reason in FailureReason)
+
     def state(self, token: str) -> str:
         """What the breaker of the only worker says of a token."""
         (sample,) = self.samples("token_state", token=token)
         return sample.labels["state"]
+
+    def is_used(self, token: str) -> bool:
+        """Whether handshakes use a token without a second thought."""
+        return self.state(token) == "closed"
 
     def until(self, is_so: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
         """Wait until something is so, which must come about by itself."""

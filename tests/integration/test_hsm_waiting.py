@@ -1,0 +1,167 @@
+"""Nobody waits for a token but who needs its signature: not the loop, not others, not the end of the process."""
+
+import os
+import signal
+import ssl
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from proxy.observe.histogram import LAG_SECONDS, quantile
+from tests.configurations import limits
+from tests.hsm.faults import EVERYTHING, SIGNATURES
+from tests.hsm.shim import CKR_DEVICE_ERROR
+from tests.hsm.site import HsmSite
+from tests.integration.hsm_scene import RETRIED_GROUPS, USUAL_GROUPS, Load, Scene, ask, scene
+from tests.integration.stage import workers_of
+
+LAG_ALLOWED = 0.010
+DRAIN_SECONDS = 3.0
+
+
+def lag(one: Scene) -> list[int]:
+    """How often each lag of the loop was seen so far, by bucket."""
+    cumulative = [int(sample.value) for sample in one.samples("loop_lag_seconds_bucket")]
+    return [after - before for before, after in zip([0, *cumulative], cumulative, strict=False)]
+
+
+def lag_during(one: Scene, before: list[int]) -> float:
+    """Below what 99 of 100 were since then, in seconds."""
+    counts = [now - then for then, now in zip(before, lag(one), strict=True)]
+    found = quantile(LAG_SECONDS, counts, 0.99)
+    assert found is not None
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_loop_and_established_connections_do_not_wait(hsm_site: HsmSite) -> None:
+    """200 ms a signature; what the machine itself adds is measured before."""
+    with scene(hsm_site) as one:
+        context = one.client()
+        with one.connect(context) as established:
+            quiet = lag(one)
+            one.until(lambda: sum(lag(one)) - sum(quiet) >= 30)
+            allowed = max(LAG_ALLOWED, lag_during(one, quiet))
+            for token in (one.plexi, one.spare):
+                token.delay(200, "C_Sign")
+            before, times = lag(one), []
+            with Load(one, context).running(16) as load:
+                for _ in range(100):
+                    began = time.perf_counter()
+                    assert ask(established) == 502
+                    times.append(time.perf_counter() - began)
+                load.more(60)
+            assert lag_during(one, before) <= allowed
+            assert sorted(times)[50] < LAG_ALLOWED
+            assert load.errors == []
+
+
+class TestDeadTokens:
+    """Both are gone, by errors or by silence."""
+
+    @pytest.mark.parametrize("groups", [USUAL_GROUPS, RETRIED_GROUPS], ids=["hello", "retried"])
+    def test_resumptions_go_on(self, hsm_site: HsmSite, groups: str) -> None:
+        with scene(hsm_site) as one:
+            context = one.client(groups)
+            sessions = [one.resumable(context) for _ in range(3)]
+            for token in (one.plexi, one.spare):
+                token.lose_sessions()
+            with one.plexi.failing(CKR_DEVICE_ERROR, *EVERYTHING), one.spare.hanging(*EVERYTHING):
+                for session in sessions:
+                    with one.connect(context, session) as tls:
+                        assert tls.session_reused
+                        assert ask(tls) == 502
+
+    def test_refusals_are_quick_and_say_why(self, hsm_site: HsmSite) -> None:
+        with scene(hsm_site) as one:
+            context = one.client()
+            with one.connect(context) as established:
+                with one.plexi.failing(CKR_DEVICE_ERROR, *EVERYTHING), one.spare.failing(CKR_DEVICE_ERROR, *EVERYTHING):
+                    for _ in range(4):
+                        with pytest.raises(ssl.SSLError, match="INTERNAL_ERROR"):
+                            one.connect(context)
+                    one.until(lambda: one.state("plexi") == one.state("spare") == "open")
+                    signatures = one.plexi.calls("C_SignInit") + one.spare.calls("C_SignInit")
+                    began = time.perf_counter()
+                    for _ in range(20):
+                        with pytest.raises(ssl.SSLError, match="INTERNAL_ERROR"):
+                            one.connect(context)
+                    assert time.perf_counter() - began < 5.0
+                    asked = one.plexi.calls("C_SignInit") + one.spare.calls("C_SignInit") - signatures
+                    assert asked <= 4  # probes
+                    assert one.metric("failures_total", reason="signing_unavailable") == 24
+                assert ask(established) == 502
+
+    def test_they_are_used_again_within_two_seconds(self, hsm_site: HsmSite) -> None:
+        with scene(hsm_site) as one:
+            context = one.client()
+            one.handshake(context)
+            with one.plexi.failing(CKR_DEVICE_ERROR, *EVERYTHING), one.spare.failing(CKR_DEVICE_ERROR, *EVERYTHING):
+                for _ in range(4):
+                    with pytest.raises(ssl.SSLError):
+                        one.connect(context)
+                one.until(lambda: one.metric("token_probes_failed_total", token="plexi") >= 2)
+            back = time.perf_counter()
+            one.until(lambda: one.serves(context), seconds=5.0)
+            assert time.perf_counter() - back < 2.0 + 0.5  # the time of a handshake on a busy machine
+
+    def test_hanging_ones_are_used_again_as_soon_as_they_answer(self, hsm_site: HsmSite) -> None:
+        with scene(hsm_site) as one:
+            context = one.client()
+            one.handshake(context)
+            with one.plexi.hanging(*SIGNATURES), one.spare.hanging(*SIGNATURES):
+                with ThreadPoolExecutor(3) as clients:
+                    assert not any(clients.map(one.serves, [context] * 3))
+                one.until(lambda: one.state("plexi") == one.state("spare") == "open", seconds=30.0)
+                assert one.metric("token_lost", token="plexi") >= 1
+                assert one.metric("failures_total", reason="signing_timeout") >= 1
+            back = time.perf_counter()
+            one.until(lambda: one.serves(context), seconds=5.0)
+            assert time.perf_counter() - back < 2.0 + 0.5
+            one.until(lambda: one.metric("token_lost") == 0)
+
+
+def test_identity_with_a_key_in_a_file_is_served_while_tokens_hang(hsm_site: HsmSite) -> None:
+    files = hsm_site.authority.issue("files", ("files.test",))
+    further = f'[identity.files]\nnames = ["files.test"]\ncertificate = "{files.certificate}"\nkey = "{files.key}"\n'
+    further += '[[route]]\nhost = "files.test"\nupstream = "chat"\n'
+    with scene(hsm_site, further=further) as one, one.plexi.hanging(*EVERYTHING), one.spare.hanging(*EVERYTHING):
+        context = one.client()
+        hanging = [threading.Thread(target=one.serves, args=(context,)) for _ in range(30)]
+        for thread in hanging:
+            thread.start()
+        one.until(lambda: one.metric("token_signing") + one.metric("token_lost") >= 20)
+        times = [one.handshake(context, "files.test") for _ in range(20)]
+        assert sorted(times)[10] < 0.2
+        for thread in hanging:
+            thread.join()
+
+
+def test_process_ends_in_its_time_with_sixteen_hung_signatures(hsm_site: HsmSite) -> None:
+    further = limits({"drain_seconds": DRAIN_SECONDS})
+    with scene(hsm_site, further=further, sessions={"plexi": 19, "spare": 19}) as one:
+        context = one.client()
+        with one.plexi.hanging(*SIGNATURES), one.spare.hanging(*SIGNATURES):
+            clients = [threading.Thread(target=one.serves, args=(context,)) for _ in range(40)]
+            for thread in clients:
+                thread.start()
+            one.until(
+                lambda: one.metric("token_signing", token="plexi") + one.metric("token_lost", token="plexi") == 16
+            )
+            (worker,) = workers_of(one.running.pid)
+            began = time.monotonic()
+            os.kill(one.running.pid, signal.SIGTERM)
+            one.until(lambda: not alive(worker))
+            assert time.monotonic() - began < DRAIN_SECONDS + 2.0
+            for thread in clients:
+                thread.join()
