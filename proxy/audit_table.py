@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from certs.audit.verdict import Verdict
@@ -14,12 +13,8 @@ def verdict_table(files: Sequence[str], verdict: Verdict) -> RenderableType:
     heading = Text.assemble(
         ("log ", "bold"), (verdict.log or "(its id is not known)", "bold"), f"  {_count(len(files), 'file')}"
     )
-    table = Table.grid(padding=(0, 2))
-    for finding in verdict.findings:
-        table.add_row("", Text(finding.fault.value, "bold red"), Text(str(finding.place)), Text(finding.meaning))
-    for remark in verdict.remarks:
-        table.add_row("", Text("note", "bold yellow"), Text(str(remark.place)), Text(remark.meaning))
-    rows = [table] if verdict.findings or verdict.remarks else []
+    rows = [_row(finding.fault.value, "bold red", f"{finding.place}", finding.meaning) for finding in verdict.findings]
+    rows += [_row("note", "bold yellow", f"{remark.place}", remark.meaning) for remark in verdict.remarks]
     return Group(heading, *rows, _conclusion(verdict))
 
 
@@ -32,6 +27,11 @@ def lost_log(log: str, lines: int) -> RenderableType:
             "bold red",
         ),
     )
+
+
+def _row(what: str, style: str, place: str, meaning: str) -> Text:
+    """Not a table's: that would cut a long path."""
+    return Text.assemble("  ", (what, style), f"  {place}  {meaning}")
 
 
 def _conclusion(verdict: Verdict) -> Text:

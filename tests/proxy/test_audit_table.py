@@ -25,10 +25,16 @@ def test_findings_and_remarks_with_their_places() -> None:
     )
     assert printed(verdict_table(["audit.jsonl", "audit.jsonl.1"], verdict)) == [
         "log ab12  2 files",
-        "  changed  audit.jsonl:3     the line is another",
-        "  note     audit.jsonl.1:12  [bold]torn[/bold]",
+        "  changed  audit.jsonl:3  the line is another",
+        "  note  audit.jsonl.1:12  [bold]torn[/bold]",
         "Not intact: 1 finding in lines 1 to 9.",
     ]
+
+
+def test_long_path_is_not_cut() -> None:
+    place = Place("/" + "far/" * 40 + "audit.jsonl", 3)
+    lines = printed(verdict_table(["a"], Verdict("ab12", 1, 9, 4, (Finding(place, Fault.CHANGED, "so"),), ())))
+    assert str(place) in "".join(lines)
 
 
 def test_the_last_word() -> None:
