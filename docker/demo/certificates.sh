@@ -1,11 +1,16 @@
 #!/bin/sh
-# certificates.sh DIRECTORY: a demo authority (ca.pem) and a certificate for localhost (server.pem, server.key).
-# Made anew when they end within a day. The authority's key is thrown away once it has signed, so whoever trusts
+# certificates.sh DIRECTORY [REQUEST]: a demo authority (ca.pem) and a certificate for localhost: server.pem with a new key in
+# server.key, or for the key of a certificate request. Made anew when they end within a day, or are for another key. The authority's key is thrown away once it has signed, so whoever trusts
 # ca.pem trusts this one certificate and nothing that could follow.
 set -eu
 umask 077
 directory=$1
-if openssl x509 -checkend 86400 -noout -in "$directory/server.pem" >/dev/null 2>&1; then
+request=${2-}
+is_for_request() {
+    [ -z "$request" ] ||
+        [ "$(openssl x509 -noout -pubkey -in "$directory/server.pem")" = "$(openssl req -noout -pubkey -in "$request")" ]
+}
+if openssl x509 -checkend 86400 -noout -in "$directory/server.pem" >/dev/null 2>&1 && is_for_request; then
     exit 0
 fi
 work=$(mktemp -d)
@@ -19,11 +24,21 @@ certify() {
 }
 certify -subj "/CN=Plexigate demo authority" -keyout "$work/ca.key" -out "$work/ca.pem" \
     -addext "basicConstraints=critical,CA:TRUE,pathlen:0" -addext "keyUsage=critical,keyCertSign"
-certify -subj "/CN=localhost" -CA "$work/ca.pem" -CAkey "$work/ca.key" -keyout "$work/server.key" -out "$work/server.pem" \
-    -addext "subjectAltName=DNS:localhost,DNS:chat.localhost,IP:127.0.0.1,IP:::1" \
-    -addext "basicConstraints=critical,CA:FALSE" -addext "keyUsage=critical,digitalSignature" -addext "extendedKeyUsage=serverAuth"
+[ -n "$request" ] ||
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=localhost" -keyout "$work/server.key" \
+        -out "$work/server.csr" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
+cat >"$work/extensions" <<'END'
+subjectAltName = DNS:localhost, DNS:chat.localhost, IP:127.0.0.1, IP:::1
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+END
+openssl x509 -req -in "${request:-$work/server.csr}" -CA "$work/ca.pem" -CAkey "$work/ca.key" -days 90 -subj /CN=localhost \
+    -extfile "$work/extensions" -out "$work/server.pem" 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
 
 mkdir -p "$directory"
 chmod 644 "$work/ca.pem" "$work/server.pem"
-mv "$work/server.key" "$work/ca.pem" "$directory/"
+rm -f "$directory/server.key"
+[ -n "$request" ] || mv "$work/server.key" "$directory/"
+mv "$work/ca.pem" "$directory/"
 mv "$work/server.pem" "$directory/"

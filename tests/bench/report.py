@@ -23,10 +23,23 @@ class Row:
     nginx: float
     plexigate: float
     ratio: float
-    limit: float
+    limit: float | None
+    """Of the ratio."""
+    most: float | None = None
+    """What Plexigate may need, whatever nginx does."""
+    note: str = ""
 
     @classmethod
-    def of(cls, title: str, unit: str, limit: float, rounds: Sequence[Round]) -> "Row":
+    def of(
+        cls,
+        title: str,
+        unit: str,
+        limit: float | None,
+        rounds: Sequence[Round],
+        *,
+        most: float | None = None,
+        note: str = "",
+    ) -> "Row":
         """Summarise the rounds."""
         return cls(
             title,
@@ -35,12 +48,19 @@ class Row:
             median(each.plexigate for each in rounds),
             median(each.plexigate / each.nginx for each in rounds),
             limit,
+            most,
+            note,
         )
 
     @property
     def is_within_limit(self) -> bool:
         """Whether Plexigate costs no more than it may."""
-        return self.ratio <= self.limit
+        return (self.limit is None or self.ratio <= self.limit) and (self.most is None or self.plexigate <= self.most)
+
+    @property
+    def bound(self) -> str:
+        """What it may cost, for people."""
+        return f"{self.limit:.2f}x" if self.limit is not None else f"{self.most:.1f}"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -48,8 +68,9 @@ def table(rows: Sequence[Row]) -> str:
     width = max(len(row.title) for row in rows)
     lines = [f"{'':{width}}  {'':7}  {'nginx':>8}  {'plexigate':>9}  {'ratio':>6}  {'limit':>6}"]
     for row in rows:
-        numbers = f"{row.nginx:>8.1f}  {row.plexigate:>9.1f}  {row.ratio:>5.2f}x  {row.limit:>5.2f}x"
-        lines.append(f"{row.title:{width}}  {row.unit:7}  {numbers}  {'ok' if row.is_within_limit else 'OVER'}")
+        numbers = f"{row.nginx:>8.1f}  {row.plexigate:>9.1f}  {row.ratio:>5.2f}x  {row.bound:>6}"
+        verdict = "ok" if row.is_within_limit else "OVER"
+        lines.append(f"{row.title:{width}}  {row.unit:7}  {numbers}  {verdict}{row.note and f'  ({row.note})'}")
     return "\n".join(lines)
 
 

@@ -154,10 +154,10 @@ class Bench:
 
     @contextmanager
     def _nginx(self, name: str, core: int, http: str, backend: int = 0) -> Iterator[Server]:
-        port = _free_port()
+        port = free_port()
         configuration = self.directory / f"{name}.conf"
         part = http.format(directory=self.directory, port=port, backend=backend)
-        configuration.write_text(_NGINX.format(directory=self.directory, name=name, user=_user(), http=part))
+        configuration.write_text(_NGINX.format(directory=self.directory, name=name, user=nginx_user(), http=part))
         # The error log of the moment before nginx has read its configuration has to go somewhere writable too.
         command = _pinned(core, "/usr/sbin/nginx", "-e", "stderr", "-c", str(configuration))
         with program(command, lambda line: "start worker process" in line or None) as running:
@@ -168,12 +168,12 @@ def _pinned(core: int, *command: str) -> list[str]:
     return ["taskset", "--cpu-list", str(core), *command]
 
 
-def _user() -> str:
+def nginx_user() -> str:
     """As root, nginx would give its worker to somebody who may not read the directory."""
     return "user root;" if Path("/proc/self").stat().st_uid == 0 else ""
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port for nginx, which cannot say which one it got: nobody else takes ports on this machine meanwhile."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]

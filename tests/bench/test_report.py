@@ -12,6 +12,12 @@ def test_ratio_is_the_median_of_the_rounds_ratios_not_the_ratio_of_the_medians()
     assert (row.nginx, row.plexigate, row.ratio) == (10, 20, 1.5)
 
 
+@pytest.mark.parametrize(("plexigate", "verdict"), [(10.0, "ok"), (10.1, "OVER")])
+def test_row_may_have_a_bound_of_its_own_whatever_nginx_needs(plexigate: float, verdict: str) -> None:
+    row = Row.of("echo", "ms", None, [Round(800, plexigate)], most=10.0, note="in a storm")
+    assert table([row]).splitlines()[1].split()[-5:] == ["10.0", verdict, "(in", "a", "storm)"]
+
+
 @pytest.mark.parametrize(("plexigate", "verdict"), [(15.0, "ok"), (15.1, "OVER")])
 def test_row_is_over_when_its_ratio_exceeds_the_limit(plexigate: float, verdict: str) -> None:
     row = Row.of("request", "µs CPU", 1.5, [Round(10, plexigate)])
@@ -42,6 +48,16 @@ def test_json_holds_every_number_and_the_verdict() -> None:
     document = json.loads(as_json([Row.of("request", "µs CPU", 2.0, [Round(10, 30)])]))
     assert document == {
         "rows": [
-            {"title": "request", "unit": "µs CPU", "nginx": 10, "plexigate": 30, "ratio": 3, "limit": 2, "ok": False}
+            {
+                "title": "request",
+                "unit": "µs CPU",
+                "nginx": 10,
+                "plexigate": 30,
+                "ratio": 3,
+                "limit": 2,
+                "most": None,
+                "note": "",
+                "ok": False,
+            }
         ]
     }

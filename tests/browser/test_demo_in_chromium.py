@@ -1,8 +1,9 @@
 """The whole demo as a person sees it: Debian's Chromium, Plexigate, and the chat behind it."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.browser.devtools import Browser, Tab, chromium, trust
 from tests.configurations import process
 from tests.programs import chat_address, plexigate_listeners, program
 
+PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 DEMO = Path(__file__).parents[2] / "docker" / "demo"
 
 CONFIGURATION = """
@@ -21,7 +23,13 @@ bind = "127.0.0.1:0"
 [identity.demo]
 names = ["localhost"]
 certificate = "certificates/server.pem"
-key = "certificates/server.key"
+key = "pkcs11:token=plexi;object=demo.ecdsa-p256.v1"
+
+[hsm]
+module = "/usr/lib/softhsm/libsofthsm2.so"
+
+[hsm.token.plexi]
+pin_file = "hsm/plexi.pin"
 
 [upstream.chat]
 servers = ["http://{chat}"]
@@ -40,20 +48,51 @@ class Demo:
     home: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A directory with a token and a certificate for the key in it, and who trusts that."""
+
+    directory: Path
+    home: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What makes SoftHSM find the token."""
+        return {"SOFTHSM2_CONF": str(self.directory / "hsm" / "softhsm2.conf")}
+
+    def run(self, *command: str | Path) -> bytes:
+        """Run a program of the set-up."""
+        environment = {**os.environ, **self.environment}
+        return subprocess.run(command, check=True, timeout=30, env=environment, capture_output=True).stdout
+
+    def write(self, chat: str) -> Path:
+        """Write the configuration."""
+        path = self.directory / "demo.toml"
+        path.write_text(process(path.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat))
+        return path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """The same steps as in `./dev run`."""
+    directory = tmp_path_factory.mktemp("demo")
+    site = Site(directory, directory / "home")
+    site.run(PLEXIGATE, "hsm", "init-dev", directory / "hsm", "--identity", "demo")
+    of_request = ("demo.ecdsa-p256.v1", "--name", "localhost", "--config", site.write("127.0.0.1:1"))
+    (directory / "server.csr").write_bytes(site.run(PLEXIGATE, "hsm", "request", *of_request))
+    site.run("sh", DEMO / "certificates.sh", directory / "certificates", directory / "server.csr")
+    trust(site.home, directory / "certificates" / "ca.pem")
+    return site
+
+
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[Demo]:
+def demo(site: Site) -> Iterator[Demo]:
     """Chat and proxy on ports of their own, ended after the test."""
-    home, certificates, configuration = tmp_path / "home", tmp_path / "certificates", tmp_path / "demo.toml"
-    subprocess.run(["sh", DEMO / "certificates.sh", certificates], check=True, timeout=30)
-    trust(home, certificates / "ca.pem")
-    plexigate = str(Path(sys.executable).with_name("plexigate"))
     with program([sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0"], chat_address) as chat:
-        configuration.write_text(
-            process(configuration.with_suffix(".sock"), workers=2) + CONFIGURATION.format(chat=chat.ready)
-        )
-        with program([plexigate, "run", str(configuration)], plexigate_listeners) as proxy:
+        command = [PLEXIGATE, "run", str(site.write(chat.ready))]
+        with program(command, plexigate_listeners, site.environment) as proxy:
             port = proxy.ready["public"][0].rpartition(":")[2]
-            yield Demo(f"https://localhost:{port}/", home)
+            yield Demo(f"https://localhost:{port}/", site.home)
 
 
 async def enter(browser: Browser, demo: Demo, name: str) -> Tab:

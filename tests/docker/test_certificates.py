@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 SCRIPT = Path(__file__).parents[2] / "docker" / "demo" / "certificates.sh"
 
 
-def make(directory: Path) -> x509.Certificate:
+def make(directory: Path, *request: Path) -> x509.Certificate:
     """Run the script; the server's certificate that lies there afterwards."""
-    subprocess.run(["sh", SCRIPT, directory], check=True, timeout=30)
+    subprocess.run(["sh", SCRIPT, directory, *request], check=True, timeout=30)
     return x509.load_pem_x509_certificate((directory / "server.pem").read_bytes())
 
 
@@ -58,3 +58,27 @@ def test_certificate_that_ends_within_a_day_is_replaced_with_its_authority(tmp_p
     assert certificate.subject.rfc4514_string() == "CN=localhost"
     authority = x509.load_pem_x509_certificate((tmp_path / "ca.pem").read_bytes())
     certificate.verify_directly_issued_by(authority)
+
+
+def test_request_gets_a_certificate_for_its_key_and_no_key_file(tmp_path: Path) -> None:
+    make(tmp_path)
+    requests = []
+    for name in ("first", "second"):
+        request = tmp_path / f"{name}.csr"
+        key: list[str | Path] = [
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            tmp_path / f"{name}.key",
+        ]
+        assert openssl("req", *key, "-subj", "/CN=whatever", "-out", request).returncode == 0
+        requests.append(request)
+    certificates = [make(tmp_path, request) for request in (requests[0], requests[0], requests[1])]
+    assert certificates[0] == certificates[1] != certificates[2]
+    for request, certificate in zip(requests, certificates[1:], strict=True):
+        assert certificate.public_key() == x509.load_pem_x509_csr(request.read_bytes()).public_key()
+        assert certificate.subject.rfc4514_string() == "CN=localhost"
+    assert not (tmp_path / "server.key").exists()

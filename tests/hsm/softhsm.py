@@ -12,13 +12,14 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certs.keys.signing_key import PublicKey
-from tests.certs.authority import key_pem, private_key
+from tests.certs.authority import PrivateKey, key_pem, private_key
 from tests.hsm.shim import Shim, build_shim
 
 SOFTHSM: Final = Path("/usr/lib/softhsm/libsofthsm2.so")
 """Where Debian's softhsm2 puts its module."""
 
 _KINDS: Final = {"ecdsa-p256": "EC:prime256v1", "ecdsa-p384": "EC:secp384r1", "rsa-3072": "rsa:3072"}
+USER_PIN: Final = "1234-user-pin"
 _SO_PIN: Final = "so-pin-of-the-tests"
 _imported = itertools.count(50_000)
 
@@ -54,7 +55,7 @@ class SoftHsm:
         """What a process needs to find the tokens and to be led by the shim."""
         return {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf"), **self.shim.environment}
 
-    def add_token(self, label: str, pin: str = "1234-user-pin") -> Token:
+    def add_token(self, label: str, pin: str = USER_PIN) -> Token:
         """Initialise a token; the shim follows it from now on."""
         self.shim.token(label)
         self._run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", _SO_PIN)
@@ -74,9 +75,16 @@ class SoftHsm:
         assert isinstance(key, PublicKey)
         return key
 
-    def share(self, label: str, *tokens: Token, kind: str = "ecdsa-p256", identifier: str = "01") -> PublicKey:
-        """Put the same key into several tokens. Answers its public half."""
-        key = private_key(kind, next(_imported))
+    def share(
+        self,
+        label: str,
+        *tokens: Token,
+        kind: str = "ecdsa-p256",
+        identifier: str = "01",
+        key: PrivateKey | None = None,
+    ) -> PublicKey:
+        """Put the same key, a new one or this one, into several tokens. Answers its public half."""
+        key = key or private_key(kind, next(_imported))
         file = self.directory / "shared.key"
         file.write_bytes(key_pem(key))
         for token in tokens:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from proxy.tls.results import FailureReason
+from tests.certs.authority import PrivateKey
 from tests.hsm.shim import TokenControl
 from tests.hsm.site import HsmSite
 from tests.integration.gateway import PLEXIGATE, complaints
@@ -179,15 +180,18 @@ def scene(
     further: str = "",
     settings: str = "",
     sessions: Mapping[str, int] | None = None,
+    key: PrivateKey | None = None,
 ) -> Iterator[Scene]:
-    """Run one with one worker. `settings` are those of the identity, `further` are tables, `sessions` those of each token."""
+    """Run one with one worker. `settings` are those of the identity, `further` are tables, `sessions` those of each token, `key` is
+    the one in both (else a new one).
+    """
     plexi, spare = site.hsm.add_token("plexi"), site.hsm.add_token("spare", "another-pin")
-    key = site.hsm.share("chat", plexi, spare, kind=kind)
+    public = site.hsm.share("chat", plexi, spare, kind=kind, key=key)
     uris = ("pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat")
     limits = {name: f"max_sessions = {count}" for name, count in (sessions or {}).items()}
     configuration = site.write(
         site.tokens(plexi, spare, further=limits),
-        site.identity("localhost", key, *uris, further=settings),
+        site.identity("localhost", public, *uris, further=settings),
         ROUTE,
         further,
     )
