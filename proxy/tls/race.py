@@ -120,24 +120,27 @@ class SigningRace:
 
     # -- asking
 
-    def _ask_next(self, late: _Runner | None = None) -> bool:
+    def _ask_next(self) -> bool:
         """Ask the next one that takes the job; whether there was one."""
         while self._left:
-            key = self._left.pop(0)
-            token = self._services.tokens.get(key.key.token)
-            if token is None:
-                continue  # a reload has taken it away meanwhile
-            runner = _Runner(token, late, token.latencies.hedge_after)
-            work = partial(attempt, key.current, self._transcript, BioPair())
-            job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
-            if isinstance(job, Refusal):
-                self._was_busy = self._was_busy or job is not Refusal.NO_THREAD
-                continue
-            runner.job = job
-            self._running.append(runner)
-            self._watch(runner)
-            return True
+            if self._ask(self._left.pop(0)):
+                return True
         return False
+
+    def _ask(self, key: "KeyContext", late: _Runner | None = None) -> bool:
+        token = self._services.tokens.get(key.key.token)
+        if token is None:
+            return False  # a reload has taken it away meanwhile
+        runner = _Runner(token, late, token.latencies.hedge_after)
+        work = partial(attempt, key.current, self._transcript, BioPair())
+        job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
+        if isinstance(job, Refusal):
+            self._was_busy = self._was_busy or job is not Refusal.NO_THREAD
+            return False
+        runner.job = job
+        self._running.append(runner)
+        self._watch(runner)
+        return True
 
     def _watch(self, runner: _Runner) -> None:
         if self._late_timer is not None:
@@ -153,10 +156,10 @@ class SigningRace:
         )
         if idle is not None:
             self._left.remove(idle)
-            self._left.insert(0, idle)
-            runner.token.counters.hedges += 1
-            if self._ask_next(runner):
+            if self._ask(idle, runner):
+                runner.token.counters.hedges += 1
                 return
+            self._left.append(idle)
         self._watch(runner)
 
     # -- answers

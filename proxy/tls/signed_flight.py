@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription
-from proxy.tls.attempt import AttemptFailed, Flight, Transcript, attempt, step
+from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, step
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import ServerIdentity
@@ -27,6 +27,7 @@ from proxy.tls.stream import BioPair
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
 _NOBODY_CAN: Final = "no key fits what the client lists"
 
 
@@ -194,6 +195,8 @@ class SignedFlight:
                 flight = attempt(lambda: signer, self._transcript, self._services.bios)
             except AttemptFailed as failure:
                 self._refuse(failure)
+            except RetryDiffers:
+                self._owner.refuse(FailureReason.TLS_ERROR, AlertDescription.INTERNAL_ERROR, _NOT_ALIKE)
             else:
                 self._made(flight, parse_server_flight(flight.data))
 
@@ -219,4 +222,6 @@ class SignedFlight:
             attempt(lambda: self._identity.context.current, self._transcript, self._services.bios)
         except AttemptFailed as failure:
             return failure
+        except RetryDiffers:
+            pass  # of our contexts, which is not the client's fault
         return None

@@ -328,6 +328,17 @@ class TestHedge:
         assert (running(world.plexi), running(world.spare)) == (1, 1)
         assert world.plexi.token.counters.hedges == 1
 
+    def test_idle_token_that_takes_no_job_sends_nobody_to_a_busy_one(self, world: World) -> None:
+        """Its refusal changes nothing: it is asked like any other one when the first has failed."""
+        _, owner = raced(world)
+        world.spare.executor.refuses = Refusal.NETWORK_SHARE
+        world.loop.advance(UNKNOWN_LIMIT)
+        assert world.plexi.token.counters.hedges == 0
+        world.spare.executor.refuses = None
+        world.plexi.executor.finish(TOKEN_FAULT)
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
     def test_first_one_may_still_win(self, world: World) -> None:
         _, owner = raced(world)
         world.loop.advance(UNKNOWN_LIMIT)

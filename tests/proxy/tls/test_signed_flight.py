@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.identities import IdentityTable
 from proxy.tls.policy import HandshakeOutcome
@@ -185,6 +186,20 @@ class TestFailover:
         one.hear()
         one.say()
         world.plexi.executor.finish()
+        world.spare.executor.finish()
+        one.finish()
+        assert world.plexi.token.counters.errors == 1
+
+    def test_judge_that_would_have_asked_otherwise_does_not_blame_the_client(self, world: World) -> None:
+        policy = world.policy()
+        identity = policy.identities.resolve("chat.example.org")
+        assert identity is not None
+        one = world.conversation(RETRIED_GROUPS, policy=policy)
+        one.say()
+        one.hear()
+        libssl.set_groups(identity.context.current, "X25519")
+        one.say()
+        world.plexi.executor.finish(TOKEN_FAULT)
         world.spare.executor.finish()
         one.finish()
         assert world.plexi.token.counters.errors == 1
@@ -390,6 +405,21 @@ class TestMixedIdentities:
         one.finish()
         assert not world.plexi.executor.running
         assert one.observer.results[0].signing_seconds is not None
+
+    def test_file_whose_context_would_have_asked_otherwise(self, world: World) -> None:
+        policy = world.policy()
+        identity = policy.identities.resolve("chat.example.org")
+        assert identity is not None
+        assert identity.plan is not None
+        in_file = next(signer for _, signer in identity.plan.ranked if isinstance(signer, ssl.SSLContext))
+        one = world.conversation(policy=policy)
+        one.client = TlsClient(one.wire.peer, self.client("rsa_pss_rsae_sha256", RETRIED_GROUPS))
+        one.say()
+        one.hear()
+        libssl.set_groups(in_file, "X25519")
+        one.say()
+        assert one.hear().endswith(alert_record(A.INTERNAL_ERROR))
+        assert one.observer.failures[0].reason is R.TLS_ERROR
 
     def test_token_signs_where_it_is_preferred(self, world: World) -> None:
         one = world.conversation()
