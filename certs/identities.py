@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -44,6 +44,8 @@ class LoadedCredentials:
     identities: Mapping[str, tuple[Credential, ...]]
     upstreams: Mapping[str, Credential]
     problems: tuple[Problem, ...]
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    """By the NAME of their token."""
 
     @property
     def by_digest(self) -> Mapping[bytes, Credential]:
@@ -66,7 +68,9 @@ def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = Mapping
     identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
     upstreams = dict(reading.upstreams())
     reading.problems += _quantum_safe_warnings(loaded, identities)
-    return LoadedCredentials(MappingProxyType(identities), MappingProxyType(upstreams), tuple(reading.problems))
+    return LoadedCredentials(
+        MappingProxyType(identities), MappingProxyType(upstreams), tuple(reading.problems), pins.by_token
+    )
 
 
 @dataclass(slots=True)

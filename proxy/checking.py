@@ -1,5 +1,6 @@
 """Everything that is wrong with a configuration, without serving by it."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -7,9 +8,13 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from certs.hsm.prober import Condition, Finding, Prober
+from certs.hsm.token_use import TokenUse, token_uses
+from certs.identities import load_credentials
 from config.loaded import LoadedConfig
 from config.loader import Survey, survey
 from config.problems import ConfigError, Problem
+from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import build
 from proxy.openssl_setup import prepare_openssl
 from proxy.supervisor.privileges import account_of
@@ -35,14 +40,37 @@ def check(file: Path) -> tuple[Problem, ...]:
 
 def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     problems = [problem for problem in found.problems if problem.is_error]
+    now = datetime.now(UTC)  # noqa: TID251 - a driver
+    refusals, closed = _refused_pins(loaded, now)
+    problems += refusals
     capabilities = prepare_openssl(loaded)
     try:
-        problems += build(loaded, capabilities, TicketSecrets.fresh(), datetime.now(UTC)).warnings  # noqa: TID251 - a driver
+        problems += build(loaded, capabilities, TicketSecrets.fresh(), now, closed=closed).warnings
     except ConfigError as error:
         refused = {problem.key for problem in problems}
         problems += [problem for problem in error.problems if problem.key not in refused]
     problems += account_of(loaded)[1]
     return tuple(problems)
+
+
+def _refused_pins(loaded: LoadedConfig, now: datetime) -> tuple[list[Problem], ClosedTokens]:
+    """Try each PIN once, as the parent does, with the same latch: OpenSSL would try one that was refused before."""
+    credentials = load_credentials(loaded, now)
+    uses = token_uses(loaded, credentials.identities, credentials.pins)
+
+    async def tried() -> list[tuple[TokenUse, Finding]]:
+        loop, seconds = asyncio.get_running_loop(), loaded.config.reload_seconds / 2
+        return [(use, await Prober(loop, use).try_pin(seconds)) for use in uses]
+
+    found = [(use, one) for use, one in asyncio.run(tried()) if one.condition is Condition.REFUSED]
+    problems = [
+        loaded.error(("hsm", "token", use.name), f"the PIN from the {use.pin_source}: {one.detail}", "its PIN")
+        for use, one in found
+    ]
+    told = {
+        use.name: {"condition": str(one.condition), "detail": one.detail, "module_hangs": False} for use, one in found
+    }
+    return problems, ClosedTokens.from_json(told)
 
 
 def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:

@@ -12,6 +12,7 @@ from certs.identities import load_credentials
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Problem, shown
 from proxy.building.carried import Carried
+from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
 from proxy.building.requests import http_limits, route_table
@@ -65,9 +66,10 @@ def build(
     tickets: TicketSecrets,
     now: datetime,
     before: Carried = Carried(),  # noqa: B008 - it never changes
+    closed: ClosedTokens = NONE_CLOSED,
 ) -> Generation:
-    """Build a generation. Raises `ConfigError` with every problem that stands against it."""
-    foundation = Foundation.of(loaded, before)
+    """Build a generation; `closed` tokens are left alone until a probe finds them well. Raises `ConfigError` with every problem that stands against it."""
+    foundation = Foundation.of(loaded, before, closed)
     foundation.problems.extend(_provider_problems(loaded, capabilities))
     credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)

@@ -10,13 +10,14 @@ from proxy.tls import libssl
 from proxy.tls.capabilities import Capabilities, survey
 
 
-def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
+def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabilities:
     """Load the providers and see what is there. Raises `libssl.InterpreterUnsuitable`.
 
-    Where keys are in tokens, the PKCS#11 module is initialised here: never in a process that also uses it in another way.
+    Where keys are in tokens, the PKCS#11 module is initialised here: never in a process that also uses it in another way. A module
+    that hangs is left out (not `with_tokens`): this process then has none for good.
     """
     libssl.never_prompt()
-    providers = tuple(_providers(loaded))
+    providers = tuple(_providers(loaded, with_tokens=with_tokens))
     # in memory: a locked-down service may have no place to write to
     descriptor = os.memfd_create("openssl.cnf")
     try:
@@ -27,10 +28,10 @@ def prepare_openssl(loaded: LoadedConfig) -> Capabilities:
     return survey(tuple(provider.name for provider in providers))
 
 
-def _providers(loaded: LoadedConfig) -> Iterator[ProviderModule]:
+def _providers(loaded: LoadedConfig, *, with_tokens: bool) -> Iterator[ProviderModule]:
     openssl, hsm = loaded.config.openssl, loaded.config.hsm
     directory = None if openssl.module_path is None else loaded.resolve(openssl.module_path)
-    if hsm is not None:
+    if hsm is not None and with_tokens:
         own = None if directory is None else directory / "pkcs11.so"
         # it comes with the system, whatever else was built by hand
         yield pkcs11_provider(

@@ -6,12 +6,14 @@ import socket
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from config.pkcs11_uri import Pkcs11Uri
 from proxy.building.resources import resource_limits, worker_count
 from proxy.deadlines import Deadlines
 from proxy.downstream.service import HttpService, Ledger
 from proxy.generation import Generation
+from proxy.in_thread import in_thread
 from proxy.limits.machine import Figures, memory_bytes
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
@@ -27,6 +29,7 @@ from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
 from proxy.tasks import Tasks
 from proxy.tls.handshake import FlightServices
+from proxy.tls.key_trial import KeyTrial, try_key
 from proxy.tls.race import SigningServices
 from proxy.tls.stream import BioPair
 from proxy.upstream.pool import PoolResources
@@ -34,6 +37,16 @@ from proxy.upstream.pool import PoolResources
 # For what was cut at the end of a drain to leave the process.
 _LAST_WORDS_SECONDS: Final = 1.0
 _LET_GO_SECONDS: Final = 0.1
+
+
+class Parent(Protocol):
+    """Who leads this process, as far as a worker speaks to it by itself. Nothing here waits."""
+
+    def retire(self) -> None:
+        """Ask for another worker in the place of this one."""
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Tell how far this process trusts a token."""
 
 
 class Worker:
@@ -45,12 +58,9 @@ class Worker:
         generation: Generation,
         log: Log,
         shared: SharedTable,
-        retire: Callable[[], None],
+        parent: Parent,
     ) -> None:
-        """Nothing is accepted before `accept_on`. `shared` are the counts of all workers.
-
-        `retire` asks for another worker in the place of this one: a token works, but not in this process any more.
-        """
+        """Nothing is accepted before `accept_on`. `shared` are the counts of all workers."""
         self._loop = loop
         self._generation = generation
         self._log = log
@@ -58,8 +68,7 @@ class Worker:
         self._lag = LoopLag(loop, time.perf_counter, self.counters.loop_lag)
         self._deadlines = Deadlines(loop)
         self._tasks = Tasks(loop, self.unexpected)
-        self._tokens = Tokens(Timing(loop, loop.time), self.counters.token, _TokenEvents(self._event, retire))
-        self._tokens.use(generation.tokens)
+        self._tokens = Tokens(Timing(loop, loop.time), self.counters.token, _TokenEvents(self._event, parent))
         io = SharedIo(loop)
         self._resources = PoolResources(io, self._tasks, self._deadlines)
         self._http = HttpService(
@@ -87,6 +96,7 @@ class Worker:
         self._deadlines.start()
         self._lag.start()
         self._scarcity.start(_resources(generation))
+        self._tokens.use(generation.tokens)
 
     @property
     def generation(self) -> Generation:
@@ -167,6 +177,25 @@ class Worker:
         if token in self._tokens:
             self._tokens[token].parent_says(ok=ok)
 
+    def token_pin(self, token: str, *, is_refused: bool) -> None:
+        """Log in to a token no more, or again; one that is not used here is passed over."""
+        if token not in self._tokens:
+            return
+        if is_refused:
+            self._tokens[token].pin_refused()
+        else:
+            self._tokens[token].pin_may_be_tried()
+
+    def tokens_refused(self, tokens: Collection[str]) -> None:
+        """Log in to exactly these no more: what was said while this process prepared has not reached it."""
+        for name in self._tokens:
+            self.token_pin(name, is_refused=name in tokens)
+
+    async def try_key(self, wanted: Pkcs11Uri) -> KeyTrial:
+        """Find out whether this process can sign with a key of a token, in a thread that takes as long as the token does."""
+        keys = list(self._generation.carried.token_keys.values())
+        return await in_thread(self._loop, lambda: try_key(keys, wanted))
+
     def snapshot(self) -> dict[str, Any]:
         """Everything that is counted, and what tokens are doing, for `merging`."""
         return {**self.counters.snapshot(), **self._tokens.rows()}
@@ -188,19 +217,20 @@ class Worker:
 class _TokenEvents:
     """Tells of tokens in the log."""
 
-    def __init__(self, event: Callable[[dict[str, Any], str], None], retire: Callable[[], None]) -> None:
+    def __init__(self, event: Callable[[dict[str, Any], str], None], parent: Parent) -> None:
         self._event = event
-        self._retire = retire
+        self._parent = parent
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         self._event({"event": "token", "token": token, "state": str(state)}, f"token {token}: breaker {state}")
+        self._parent.breaker_changed(token, state)
 
     def needs_replacement(self, token: str) -> None:
         self._event(
             {"event": "token", "token": token, "state": "beyond_recovery"},
             f"token {token}: it works, but not in this process any more, which asks to be replaced",
         )
-        self._retire()
+        self._parent.retire()
 
 
 def _resources(generation: Generation) -> ResourceLimits:

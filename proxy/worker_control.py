@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from config.loader import parsed
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.building.carried import Carried
+from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import Generation, build
 from proxy.in_thread import in_thread
 from proxy.limits.shared import SharedTable
@@ -26,9 +28,9 @@ from proxy.observe.startup import Offers
 from proxy.openssl_setup import prepare_openssl
 from proxy.supervisor.channel import Body, Refused
 from proxy.supervisor.material import Material
-from proxy.supervisor.questions import problems_as_json, tickets_from_json
+from proxy.supervisor.questions import key_from_json, problems_as_json, tickets_from_json
 from proxy.tls.libssl import InterpreterUnsuitable
-from proxy.worker import Worker, offers_of
+from proxy.worker import Parent, Worker, offers_of
 
 if TYPE_CHECKING:
     from proxy.tls.capabilities import Capabilities
@@ -43,16 +45,14 @@ class WorkerControl:
         log: Log,
         shared: SharedTable,
         ended: Callable[[], None],
-        retire: Callable[[], None],
+        parent: Parent,
     ) -> None:
-        """`shared`: the counts of all workers. `ended` is called when the worker has drained and the answer to that is on its way,
-        `retire` when it cannot serve as it should and wants to be replaced.
-        """
+        """`shared`: the counts of all workers. `ended` is called when the worker has drained and the answer to that is on its way."""
         self._loop = loop
         self._log = log
         self._shared = shared
         self._ended = ended
-        self._retire = retire
+        self._parent = parent
         self._capabilities: Capabilities | None = None
         self._worker: Worker | None = None
         self._preparing: int | None = None
@@ -68,6 +68,8 @@ class WorkerControl:
                 return await self._prepare(body, descriptors)
             case "commit":
                 return self._commit(body, descriptors)
+            case "try_key":
+                return await self._try_key(body)
             case "drain":
                 return await self._drain(body["seconds"], gently=body["gently"])
             case _:
@@ -83,7 +85,7 @@ class WorkerControl:
                 self._accept(body, descriptors)
             case "log":
                 self._log.switch(descriptors[0], LogFormat(body["format"]))
-            case "end" | "verdict" | "token" if self._worker is not None:
+            case "end" | "verdict" | "token" | "pin" if self._worker is not None:
                 _tell(self._worker, kind, body)
             case "scrape":
                 return self._scrape()
@@ -117,10 +119,12 @@ class WorkerControl:
         content, tickets = body["content"].encode(), tickets_from_json(body["tickets"])
         with material.as_files() as files:
             loaded = parsed(content, Path(body["path"]), files)
+            closed = ClosedTokens.from_json(body["closed_tokens"])
             if self._capabilities is None:
-                self._capabilities = prepare_openssl(loaded)
+                self._capabilities = prepare_openssl(loaded, with_tokens=not closed.is_module_left_out)
             carried = Carried() if self._worker is None else self._worker.generation.carried
-            generation = build(loaded, self._capabilities, tickets, datetime.fromisoformat(body["read_at"]), carried)
+            read_at = datetime.fromisoformat(body["read_at"])
+            generation = build(loaded, self._capabilities, tickets, read_at, carried, closed)
         found = self._capabilities
         return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation))
 
@@ -132,11 +136,12 @@ class WorkerControl:
             raise Refused({"error": "a commit of what was not prepared"})
         self._number, generation = prepared
         if self._worker is None:
-            self._worker = Worker(self._loop, generation, self._log, self._shared, self._retire)
+            self._worker = Worker(self._loop, generation, self._log, self._shared, self._parent)
         else:
             self._worker.swap(generation)
         for verdict in body["verdicts"]:
             self._worker.apply_verdict(verdict)
+        self._worker.tokens_refused(body["refused_tokens"])
         self._accept(body, descriptors)
         return {}
 
@@ -160,6 +165,11 @@ class WorkerControl:
         snapshot, servers = self._worker.snapshot(), self._worker.servers()
         return {"generation": self._number, "snapshot": snapshot, "servers": servers}
 
+    async def _try_key(self, body: Body) -> Body:
+        if self._worker is None:
+            return {"is_used": False, "signs": False}
+        return asdict(await self._worker.try_key(key_from_json(body)))
+
     async def _drain(self, seconds: float, *, gently: bool) -> Body:
         if self._worker is not None:
             await self._worker.drain(seconds, gently=gently)
@@ -173,6 +183,8 @@ def _tell(worker: Worker, kind: str, body: Body) -> None:
             worker.end_now()
         case "verdict":
             worker.apply_verdict(body)
+        case "pin":
+            worker.token_pin(body["token"], is_refused=body["is_refused"])
         case _:
             worker.token_says(body["token"], ok=body["ok"])
 

@@ -14,6 +14,7 @@ from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
+from proxy.signing.breaker import BreakerState
 from proxy.supervisor.channel import Body, Channel, ChannelLost, Refused
 from proxy.supervisor.privileges import die_with_parent, keep_memory_private, raise_descriptor_limit
 from proxy.tasks import Tasks
@@ -58,7 +59,7 @@ class _Entry:
             column = body["column"]
             shared = SharedTable.private() if column is None else SharedTable.attach(descriptors[1], column)
             os.close(descriptors[1])
-            self._control = WorkerControl(self._loop, self.log, shared, self.over.set, self._retire)
+            self._control = WorkerControl(self._loop, self.log, shared, self.over.set, self)
             return {"pid": os.getpid()}
         if self._control is None:
             raise Refused({"error": "a question before the beginning"})
@@ -71,14 +72,19 @@ class _Entry:
 
     def _terminated(self) -> None:
         """Somebody asks this worker alone to end: the parent decides how, and replaces it."""
-        self._retire()
+        self.retire()
 
-    def _retire(self) -> None:
-        self._tasks.start(self._ask_to_retire())
+    def retire(self) -> None:
+        """Ask to be replaced (`worker.Parent`)."""
+        self._tasks.start(self._say("retire", {}))
 
-    async def _ask_to_retire(self) -> None:
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Tell of a breaker (`worker.Parent`)."""
+        self._tasks.start(self._say("breaker", {"token": token, "state": str(state)}))
+
+    async def _say(self, kind: str, body: Body) -> None:
         with contextlib.suppress(ChannelLost, Refused):
-            await self._channel.ask("retire")
+            await self._channel.ask(kind, body)
 
     def _orphaned(self) -> None:
         """The parent is gone: nobody would ever tell this process to end."""

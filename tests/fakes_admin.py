@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
-from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
+from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, TokenScrape, WorkerScrape
 from proxy.observe.status import status
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
@@ -76,7 +77,7 @@ def server(name: str = "http://10.0.0.1:8000", state: str = "up", **figures: flo
 
 def tokens(youngest: float = 0.0) -> dict[str, Any]:
     """What `Tokens.rows` tells of one token."""
-    figures = {"queued": 3, "running": 2, "lost": 1, "sessions": 4, "session_limit": 7}
+    figures = {"queued": 3, "running": 2, "lost": 1, "sessions": 4, "threads": 3}
     return {
         "token_figures": [{"token": "plexi", **figures}],
         "token_states": [{"token": "plexi", "state": "closed", "count": 1}],
@@ -114,6 +115,7 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
             CertificateFacts("chat", "mldsa-65", ("chat.test", "*.chat.test"), NOW + 6 * DAY),
             CertificateFacts("files", "ecdsa-p256", ("files.test",), NOW - DAY),
         ),
+        tokens=(TokenScrape("plexi", "well", "", 1, 16, 5, {"CKR_DEVICE_ERROR": 2}, 3.5),),
         restarts=1,
         reloads={"ok": 1, "failed": 2},
         retained=None if retained is None else retained.snapshot,
@@ -166,6 +168,11 @@ class FakeControl:
         if f"{upstream}/{server}" not in known:
             raise UnknownServer(upstream, server, sorted(known))
 
-    def is_ready(self) -> bool:
+    async def try_key(self, key: Pkcs11Uri) -> list[dict[str, Any]]:
+        """Remember it; worker 0 does not use it."""
+        self._tell("try_key", str(key))
+        return [{"slot": 0, "pid": 4_000, "is_used": False, "signs": False}]
+
+    def why_not_ready(self) -> str | None:
         """Answer what was prepared."""
-        return self.ready
+        return None if self.ready else "not every worker serves"

@@ -27,6 +27,7 @@ class HandExecutor:
         self.running: list[Job[Any]] = []
         self.refuses: Refusal | None = None
         self.is_closed = False
+        self.lost = 0
 
     def submit(self, job: Job[Any], typical_seconds: float) -> Refusal | None:
         """Take it, and begin it where a thread is free."""
@@ -82,7 +83,7 @@ class HandExecutor:
 
     def figures(self) -> ExecutorFigures:
         """What is going on."""
-        return ExecutorFigures(self.threads, len(self.waiting), len(self.running), 0, self.threads)
+        return ExecutorFigures(self.threads, len(self.waiting), len(self.running), self.lost, self.threads)
 
     def close(self) -> None:
         """Note it."""
@@ -135,11 +136,11 @@ class HandToken:
     watcher: RecordingWatcher
 
     @classmethod
-    def make(cls, loop: FakeLoop, name: str = "plexi", threads: int = 2) -> "HandToken":
+    def make(cls, loop: FakeLoop, name: str = "plexi", threads: int = 2, *, has_parent: bool = False) -> "HandToken":
         """A token that has not signed yet."""
         executor, watcher, probe = HandExecutor(loop, threads), RecordingWatcher(), HandProbe()
         timing = Timing(loop, loop.time)
-        token = Token(name, cast("SigningExecutor", executor), timing, TokenCounters(), watcher)
+        token = Token(name, cast("SigningExecutor", executor), timing, TokenCounters(), watcher, has_parent=has_parent)
         token.use(probe)
         return cls(token, executor, probe, watcher)
 
@@ -162,3 +163,13 @@ def token_key(files: CertificateFiles, token: str = "plexi", *, is_loaded: bool 
 
 
 __all__ = ["HandExecutor", "HandProbe", "HandToken", "KeyInFile", "PinRefused", "RecordingWatcher", "token_key"]
+
+
+class SilentParent:
+    """A parent of a worker to whom it makes no difference what the worker says."""
+
+    def retire(self) -> None:
+        """Do nothing about it."""
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Do nothing about it."""

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from certs.hsm.token_use import TokenUse
+from proxy.signing.breaker import BreakerState
 from proxy.supervisor.channel import Body
 from proxy.supervisor.columns import Columns
 from proxy.supervisor.edition import Edition, read_edition
@@ -37,6 +39,23 @@ def edition_of(site: Site, text: str, number: int = 1, name: str = "plexigate.to
     return read_edition(site.write(text, name), number, SECRETS, NOW)
 
 
+class NoTokens:
+    """What a parent knows about tokens that nobody uses."""
+
+    refused: Sequence[str] = ()
+
+    def __init__(self) -> None:
+        self.breakers: list[tuple[int, str, BreakerState]] = []
+
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+        """There is none."""
+        return {use.name: {} for use in uses}
+
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """Note it."""
+        self.breakers.append((worker.slot, token, state))
+
+
 @dataclass
 class FleetParent:
     """What a fleet needs of the parent around it; remembers what it was told."""
@@ -46,6 +65,7 @@ class FleetParent:
     events: list[dict[str, Any]] = field(default_factory=list)
     left: list[tuple[int, Body | None]] = field(default_factory=list)
     verdicts: Verdicts = field(default_factory=lambda: Verdicts(time.monotonic))
+    tokens: NoTokens = field(default_factory=NoTokens)
     columns: Columns = field(default_factory=lambda: Columns(2))
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from certs.hsm.secret import Secret
 from certs.memory_file import MemoryFile
 from config.hsm import TokenConfig
 from config.loaded import LoadedConfig
@@ -29,6 +30,11 @@ class Pin:
     def digest(self) -> bytes:
         """What tells it from another one; as secret as the PIN, which is short enough to be guessed from it."""
         return sha256(self._secret).digest()
+
+    @property
+    def text(self) -> Secret:
+        """The PIN for a login by ourselves; hidden as here."""
+        return Secret(self._secret.decode())
 
     @cached_property
     def _file(self) -> MemoryFile:
@@ -105,7 +111,18 @@ def _pin(loaded: LoadedConfig, at: Location, name: str, content: bytes, problems
         found = f"{name}, which has {len(secret)} octets"
     elif any(octet < 0x20 for octet in secret):
         found = f"{name}, which has more than one line or a control character"
+    elif not _is_text(secret):
+        found = f"{name}, which has octets that are no UTF-8"
     else:
         return Pin(secret)
     problems.append(loaded.error(at, found, f"one line of 1 to {LONGEST_PIN} octets: the PIN and nothing else"))
     return None
+
+
+def _is_text(secret: bytes) -> bool:
+    """Whether it is UTF-8, as PKCS#11 2.40 section 5.6 has PINs. Apart: the error of `decode` has the PIN in it."""
+    try:
+        secret.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from config.pkcs11_uri import Pkcs11Uri
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
 __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "UnknownServer", "WorkerScrape"]
@@ -55,5 +56,8 @@ class Control(Protocol):
     async def undrain_server(self, upstream: str, server: str) -> None:
         """Let a server have requests again. Raises `UnknownServer`."""
 
-    def is_ready(self) -> bool:
-        """Whether every worker serves."""
+    async def try_key(self, key: Pkcs11Uri) -> list[dict[str, Any]]:
+        """Let each worker try to sign with a key of a token: slot, pid, `is_used`, `signs` (None: no answer)."""
+
+    def why_not_ready(self) -> str | None:
+        """Say what keeps new clients from being served; None when every worker serves every identity."""

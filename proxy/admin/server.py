@@ -15,6 +15,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.contracts import Control, UnknownServer
 from proxy.admin.listening import BACKLOG, admin_socket, metrics_socket, remove_admin_socket
 from proxy.admin.settings import AdminSettings
@@ -85,6 +86,7 @@ class AdminServer:
         if commands is not None:
             application.router.add_get("/status", commands.status)
             application.router.add_post("/reload", commands.reload)
+            application.router.add_post("/keys/try", commands.try_key)
             # the name of a server is percent-encoded: it has slashes
             application.router.add_post("/upstreams/{upstream}/{server}/drain", commands.drain)
             application.router.add_post("/upstreams/{upstream}/{server}/undrain", commands.undrain)
@@ -107,9 +109,8 @@ class _Monitoring:
         return _json({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        if self._control.is_ready():
-            return _json({"status": "ready"})
-        return _problem(503, "not every worker serves")
+        reason = self._control.why_not_ready()
+        return _json({"status": "ready"}) if reason is None else _problem(503, reason)
 
 
 class _Commands:
@@ -137,6 +138,18 @@ class _Commands:
         upstream, server = request.match_info["upstream"], request.match_info["server"]
         await self._control.undrain_server(upstream, server)
         return _json({"upstream": upstream, "server": server, "draining": False})
+
+    async def try_key(self, request: web.Request) -> web.Response:
+        """Say for each worker whether it could sign with a key of a token (`token`, `serial`, `object`, `id` in hexadecimal)."""
+        query = request.query
+        try:
+            key_id = bytes.fromhex(query.get("id", ""))
+        except ValueError:
+            raise _Unusable(f"id is {query['id'][:20]!a}: write hexadecimal digits") from None
+        if not query.get("token") or not query.get("object"):
+            raise _Unusable("token and object say which key: write both")
+        key = Pkcs11Uri(query["token"], query.get("serial"), object=query["object"], id=key_id or None)
+        return _json({"workers": await self._control.try_key(key)})
 
 
 class _Unusable(Exception):

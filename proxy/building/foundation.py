@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem
 from proxy.building.carried import Carried, ContextKey
+from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.sockets import Linger
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext
@@ -22,13 +23,15 @@ class Foundation:
     tls_limits: TlsLimits
     linger: Linger
     before: Carried
+    closed: ClosedTokens = NONE_CLOSED
+    """Left alone."""
     contexts: dict[ContextKey, ServerContext] = field(default_factory=dict)
     client_tls: dict[str, ClientTls] = field(default_factory=dict)
     plans: dict[ContextKey, SigningPlan] = field(default_factory=dict)
     token_keys: dict[tuple[bytes, str], TokenKey] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, loaded: LoadedConfig, before: Carried) -> "Foundation":
+    def of(cls, loaded: LoadedConfig, before: Carried, closed: ClosedTokens = NONE_CLOSED) -> "Foundation":
         """Begin with the warnings that reading the file has raised."""
         limits = loaded.config.limits
         return cls(
@@ -37,6 +40,7 @@ class Foundation:
             TlsLimits(limits.key_updates_per_minute),
             Linger(limits.linger_bytes, limits.linger_seconds, limits.write_idle_seconds),
             before,
+            closed,
         )
 
     def error(self, location: Location, found: str, allowed: str) -> None:

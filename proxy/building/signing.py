@@ -86,11 +86,12 @@ def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -
     known = foundation.token_keys.get(place) or foundation.before.token_keys.get(place)
     if known is None:
         known = TokenKey(key, credential.certificate_path.read_bytes())
-        try:
-            known.adopt(known.load())
-        except OSError:
-            if len(credential.keys) == 1:
-                raise
+        if key.token not in foundation.closed:
+            try:
+                known.adopt(known.load())
+            except OSError:
+                if len(credential.keys) == 1 and key.token not in foundation.closed.seen:
+                    raise
     foundation.token_keys[place] = known
     return known
 
@@ -110,7 +111,12 @@ def token_plans(foundation: Foundation) -> dict[str, TokenPlan]:
         name: tuple(key for key in foundation.token_keys.values() if key.token == name) for name in config.hsm.token
     }
     return {
-        name: TokenPlan(config.hsm.token[name].signing_threads(workers), KeyProbe(of_token, refused))
+        name: TokenPlan(
+            config.hsm.token[name].signing_threads(workers),
+            KeyProbe(of_token, refused),
+            is_closed=not any(key.is_loaded for key in of_token),
+            is_refused=foundation.closed.is_refused(name),
+        )
         for name, of_token in keys.items()
         if of_token
     }

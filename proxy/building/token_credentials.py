@@ -9,7 +9,8 @@ from certs.keys.signing_key import Custody
 from config.problems import Location, Severity
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
-from proxy.building.token_keys import TokenKeys, Unusable
+from proxy.building.token_fault import Unusable
+from proxy.building.token_keys import TokenKeys
 from proxy.openssl_configuration import PKCS11
 from proxy.tls.capabilities import Capabilities
 
@@ -30,7 +31,7 @@ def usable_credentials(
             name: tuple(one for one in several if one.key.custody is Custody.FILE)
             for name, several in identities.items()
         }
-    keys = TokenKeys(foundation.loaded.resolve(hsm.module).absolute())
+    keys = TokenKeys(foundation.loaded.resolve(hsm.module).absolute(), foundation.closed)
     return {name: tuple(_usable(foundation, keys, name, credentials)) for name, credentials in identities.items()}
 
 
@@ -45,7 +46,7 @@ def _usable(
                 keys.fault(one, credential.certificate_path) for one in credential.keys if isinstance(one, Pkcs11Key)
             ]
             _note(foundation, _place(foundation, identity, credential), credential, faults)
-            if None in faults:
+            if any(fault is None or fault.is_expected for fault in faults):
                 yield credential
 
 
@@ -56,7 +57,8 @@ def _note(foundation: Foundation, place: Location, credential: Credential, fault
             at = (*place, "key", index) if len(faults) > 1 else (*place, "key")
             problem = foundation.loaded.error(at, f'"{key.location}", {fault.found}', fault.allowed)
             # a token that is away for a moment is what the other keys are there for
-            severity = Severity.WARNING if fault.may_pass and others_serve else Severity.ERROR
+            is_tolerable = fault.is_expected or (fault.may_pass and others_serve)
+            severity = Severity.WARNING if is_tolerable else Severity.ERROR
             foundation.problems.append(replace(problem, severity=severity))
 
 

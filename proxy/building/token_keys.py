@@ -12,6 +12,8 @@ from typing import Final
 
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily
+from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+from proxy.building.token_fault import Unusable
 from proxy.tls.key_store import LookupFailed, count_keys
 from proxy.tls.tokens import ModuleUnusable, Token, is_logged_in, tokens_of
 
@@ -19,23 +21,13 @@ from proxy.tls.tokens import ModuleUnusable, Token, is_logged_in, tokens_of
 _OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH"})
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """What is wrong with a key: a clause that begins with "which" or "whose", and how to mend it.
-
-    `may_pass`: the token does not answer, or is not there, which says nothing about the configuration.
-    """
-
-    found: str
-    allowed: str
-    may_pass: bool = False
-
-
 @dataclass(slots=True)
 class TokenKeys:
     """The answers of one building. `module` is the PKCS#11 module that OpenSSL has loaded."""
 
     module: Path
+    closed: ClosedTokens = NONE_CLOSED
+    """Those that are not asked at all."""
     _verdicts: dict[tuple[str, Path], Unusable | None] = field(default_factory=dict)
     _closed: dict[str, Unusable] = field(default_factory=dict)
     """By token: why nobody logs in there any more."""
@@ -43,6 +35,8 @@ class TokenKeys:
 
     def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         """What keeps a key from being used with this certificate, None if nothing does. Takes as long as the token does."""
+        if (fault := self.closed.fault(key.token)) is not None:
+            return fault
         asked = (key.openssl_uri, certificate)
         if asked not in self._verdicts:
             self._verdicts[asked] = self._examine(key, certificate)
@@ -65,8 +59,9 @@ class TokenKeys:
             there = ", ".join(sorted(f'"{token.label}"' for token in self._tokens)) or "none"
             return Unusable(
                 "whose token is not there",
-                f"a token of the module (there are: {there}); one that was initialised while the proxy runs needs a restart",
+                f"a token of the module (there are: {there}); one that is initialised later is found by `plexigate run` alone",
                 may_pass=True,
+                is_expected=key.token in self.closed.seen,  # the parent replaces this process
             )
         if len(fitting) > 1:
             slots = ", ".join(f"{token.serial} in slot {token.slot}" for token in fitting)
@@ -85,7 +80,8 @@ class TokenKeys:
         # asked again: the flags of before do not know of this login
         now = next((token for token in tokens_of(self.module) if token.fits(key.uri)), None)
         if now is None:
-            return Unusable("whose token went away", "a token that stays", may_pass=True)
+            is_expected = key.token in self.closed.seen
+            return Unusable("whose token went away", "a token that stays", may_pass=True, is_expected=is_expected)
         if now.needs_login and not is_logged_in(self.module, now.slot):
             return self._login_fault(key, now)
         if key.algorithm.family is KeyFamily.MLDSA:

@@ -18,6 +18,7 @@ from certs.hsm.pin_latch import release_by_name
 from proxy.hsm import recovery_commands
 from proxy.hsm.init_dev import init_dev
 from proxy.hsm.request import request
+from proxy.hsm.running import Running
 from proxy.hsm.sources import (
     AsJson,
     Config,
@@ -130,19 +131,23 @@ def destroy(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Destroy a key and the public key beside it, and verify that they are gone. Nothing brings it back.
 
-    Refused for a key that the configuration uses (--config); without a configuration nobody knows, so give it.
+    Refused for a key that the configuration uses (--config), or a worker of the running proxy. Afterwards each worker tries to sign with
+    it once: exits with 1 if one can.
     """
     source = Source(config, module, token, pin_file)
     with said_errors():
         address = _address(label, key_id)
         with logged_in(source.access()) as (process, facts):
             found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
+            proxy = Running.of(config)
             for key in found:
                 _refuse_used(source, facts, key)
+                proxy.refuse_used(facts, key)
             if not is_sure:
                 typer.confirm(f"Destroy {address} in token {facts.label} for ever?", abort=True)
             gone = process.perform(calls.destroy(address))
-    typer.echo(f"{gone.label} (id {gone.id.hex()}) of token {facts.label} is gone.")
+        typer.echo(f"{gone.label} (id {gone.id.hex()}) of token {facts.label} is gone.")
+        typer.echo(proxy.verify_gone(facts, gone))
 
 
 @app.command("test", epilog="Example: plexigate hsm test --config plexigate.toml --token plexi --json | jq .measured")

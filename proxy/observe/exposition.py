@@ -52,6 +52,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
         "reloads": [{"result": result, "count": count} for result, count in sorted(scrape.reloads.items())],
         "workers": _workers(scrape),
         "certificates": _certificates(scrape),
+        **_tokens(scrape, counted.get("token_figures", ())),
     }
 
 
@@ -68,6 +69,31 @@ def _workers(scrape: Scrape) -> Rows:
         }
         for slot, of_it in sorted(slots.items())
     ]
+
+
+def _tokens(scrape: Scrape, figures: Rows) -> dict[str, Rows]:
+    """What the parent knows of tokens; its session counts with those of the workers."""
+    parents = [
+        {"token": one.token, "queued": 0, "running": 0, "lost": 0, "sessions": one.sessions} for one in scrape.tokens
+    ]
+    return {
+        "token_figures": merge_rows([*({"threads": 0, **row} for row in parents), *figures]),
+        "token_parent": [
+            {
+                "token": one.token,
+                "max_sessions": one.max_sessions,
+                "well": int(one.condition == "well"),
+                "refused": int(one.condition == "pin_refused"),
+                "probes": one.probes,
+            }
+            for one in scrape.tokens
+        ],
+        "token_parent_errors": [
+            {"token": one.token, "error": name, "count": count}
+            for one in scrape.tokens
+            for name, count in sorted(one.errors.items())
+        ],
+    }
 
 
 def _servers(scrape: Scrape, retained: Rows) -> dict[str, Rows]:

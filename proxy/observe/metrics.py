@@ -87,13 +87,19 @@ METRICS: Final = (
     _gauge("token_queued", "Signatures that wait for a thread.", "token_figures", "token", value="queued"),
     _gauge("token_signing", "Signatures under way.", "token_figures", "token", value="running"),
     _gauge("token_lost", "Threads that a token has not given back in time.", "token_figures", "token", value="lost"),
-    _gauge("token_sessions", "Sessions that the workers have opened.", "token_figures", "token", value="sessions"),
     _gauge(
-        "token_session_limit",
-        "Sessions that the workers may open; the parent has its own.",
+        "token_sessions",
+        "Sessions that the workers and the parent have opened.",
         "token_figures",
         "token",
-        value="session_limit",
+        value="sessions",
+    ),
+    _gauge(
+        "token_session_limit",
+        "Sessions that all processes together may open (max_sessions).",
+        "token_parent",
+        "token",
+        value="max_sessions",
     ),
     _gauge(
         "token_state", "How many workers have the breaker of a token in this state.", "token_states", "token", "state"
@@ -129,6 +135,28 @@ METRICS: Final = (
     ),
     _counter(
         "token_refusals", "Signatures that were not tried, as too many waited.", "tokens", "token", value="refusals"
+    ),
+    _gauge(
+        "token_parent_well",
+        "Whether the parent's latest probe found a token well.",
+        "token_parent",
+        "token",
+        value="well",
+    ),
+    _gauge(
+        "token_pin_refused",
+        "Whether nobody logs in to a token, as it refused the PIN.",
+        "token_parent",
+        "token",
+        value="refused",
+    ),
+    _counter("token_parent_probes", "Probes of the parent.", "token_parent", "token", value="probes"),
+    _counter(
+        "token_parent_errors",
+        "Probes of the parent that failed, by CKR_ name or cause.",
+        "token_parent_errors",
+        "token",
+        "error",
     ),
     _counter("token_probes", "Probes by real signatures.", "tokens", "token", value="probes"),
     _counter(

@@ -37,6 +37,23 @@ class CertificateFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenScrape:
+    """A token as the parent sees it: `condition` of `certs.hsm.prober`, `detail` a sentence where it is not well.
+
+    `sessions` are those of the parent, `max_sessions` may be used by all processes; `errors` count what went wrong by CKR_ name.
+    """
+
+    token: str
+    condition: str
+    detail: str
+    sessions: int
+    max_sessions: int
+    probes: int
+    errors: Mapping[str, int]
+    seconds_since_good: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerFacts:
     """What one listener offers where."""
 
@@ -66,3 +83,4 @@ class Scrape:
     reloads: Mapping[str, int] = field(default_factory=dict)
     retained: Snapshot | None = None
     log_losses: tuple[int, int] = (0, 0)
+    tokens: Sequence[TokenScrape] = ()

@@ -36,6 +36,7 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "handshakes": _handshakes(rows.get("handshakes", ())),
         "failures": _sums(rows.get("failures", ()), "reason"),
         "breaking_under_require": _breaking(scrape),
+        "tokens": _tokens(scrape, rows),
         "upstreams": _upstreams(rows),
         "certificates": [_certificate(one, scrape.now) for one in scrape.certificates],
     }
@@ -111,6 +112,50 @@ def _breaking(scrape: Scrape) -> dict[str, Any]:
 
 def _entries(entries: Sequence[Sequence[Any]], name: str) -> list[dict[str, Any]]:
     return [{name: key, "connections": count, "error": error} for key, count, error in entries]
+
+
+def _tokens(scrape: Scrape, rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
+    """By token: what the parent has found, and what each worker says of it. `last_good_seconds` is the age of the last signature."""
+    used = {row["token"]: row["sessions"] for row in rows.get("token_figures", ())}
+    found = []
+    for one in scrape.tokens:
+        workers = [_worker_token(worker, one.token) for worker in sorted(scrape.workers, key=lambda one: one.slot)]
+        ages = [one.seconds_since_good, *(worker["last_good_seconds"] for worker in workers if worker is not None)]
+        found.append(
+            {
+                "token": one.token,
+                "parent": one.condition,
+                "detail": one.detail,
+                "pin_refused": one.condition == "pin_refused",
+                "sessions": used.get(one.token, one.sessions),
+                "session_limit": one.max_sessions,
+                "last_good_seconds": min((age for age in ages if age is not None), default=None),
+                "parent_errors": dict(one.errors),
+                "workers": [worker for worker in workers if worker is not None],
+            }
+        )
+    return found
+
+
+def _worker_token(worker: WorkerScrape, token: str) -> dict[str, Any] | None:
+    """What a worker says of a token; None if it does not use it."""
+
+    def row(family: str) -> Mapping[str, Any] | None:
+        return next((one for one in worker.snapshot.get(family, ()) if one["token"] == token), None)
+
+    state, figures, good = row("token_states"), row("token_figures"), row("token_good")
+    if state is None or figures is None:
+        return None
+    return {
+        "slot": worker.slot,
+        "pid": worker.pid,
+        "state": state["state"],
+        "threads": figures["threads"],
+        "signing": figures["running"],
+        "lost": figures["lost"],
+        "queued": figures["queued"],
+        "last_good_seconds": None if good is None else good["youngest"],
+    }
 
 
 def _upstreams(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ def _parts(document: Document) -> Iterator[RenderableType]:
     yield _listeners(document["listeners"])
     yield _handshakes(document["handshakes"], document["failures"])
     yield from _breaking(document["breaking_under_require"])
+    if document["tokens"]:
+        yield _tokens(document["tokens"])
     if document["upstreams"]:
         yield _upstreams(document["upstreams"])
     if document["certificates"]:
@@ -108,6 +110,38 @@ def _breaking(breaking: Document) -> Iterator[RenderableType]:
             table.caption_justify = "left"
             table.caption = f"and {len(entries) - _SHOWN_CLIENTS} more, see --json"
         yield table
+
+
+def _tokens(tokens: Sequence[Document]) -> Table:
+    table = _table(
+        "Tokens",
+        "token",
+        "parent",
+        "PIN",
+        "breakers",
+        ">queued",
+        ">signing",
+        ">threads",
+        ">lost",
+        ">sessions",
+        "last good",
+    )
+    for one in tokens:
+        workers = one["workers"]
+        states = [worker["state"] for worker in workers]
+        counts = {state: states.count(state) for state in dict.fromkeys(states)}
+        shown = ", ".join(counts if len(counts) == 1 else (f"{state} ({n})" for state, n in counts.items()))
+        age = one["last_good_seconds"]
+        table.add_row(
+            Text(one["token"]),
+            Text(one["parent"], "green" if one["parent"] == "well" else "bold red"),
+            Text("refused", "bold red") if one["pin_refused"] else Text("good"),
+            Text(shown or "-", "green" if set(states) <= {"closed"} else "bold red"),
+            *(str(sum(worker[key] for worker in workers)) for key in ("queued", "signing", "threads", "lost")),
+            f"{one['sessions']} of {one['session_limit']}",
+            "-" if age is None else f"{duration(age)} ago",
+        )
+    return table
 
 
 def _upstreams(upstreams: Sequence[Document]) -> Table:

@@ -5,9 +5,9 @@ or by not answering, is not asked by anybody: handshakes go elsewhere or are ref
 another one all the time is passed over as well, but still asked where there is nothing better: late is better than never.
 
 Only signatures made for the purpose (probes) close it again. One is tried at once, as most of what happens to a session is
-healed by logging in again, then after 1, 2, 4 ... 30 seconds; but every second while clients are refused for want of it. Both this process and the parent, whose probes come from outside of
-the TLS library, must find the token well; a parent that has said nothing has nothing against it. A token whose PIN is refused is
-not tried again: each attempt brings it nearer to being locked.
+healed by logging in again, then after 1, 2, 4 ... 30 seconds; but every second while clients are refused for want of it. Both this
+process and the parent, whose probes come from outside of the TLS library, must find the token well; a parent that says nothing for some
+seconds has nothing against it. A token whose PIN is refused is not tried again: each attempt brings it nearer to being locked.
 
 The first failure already has the token probed, while handshakes go on using it: a probe that fails opens the breaker.
 """
@@ -36,6 +36,8 @@ _SUSPICION_SECONDS: Final = 1.0
 _WANTED_SECONDS: Final = 1.0
 # So long a good probe of ours counts while the parent's is missing.
 _PROOF_SECONDS: Final = 10.0
+# So long a good probe of ours waits for a parent that has said nothing since the breaker opened.
+_PARENT_SECONDS: Final = 5.0
 # Probes that failed in a row before the fault is looked for in this process.
 _PROBES_BEFORE_REPLACEMENT: Final = 3
 
@@ -56,8 +58,11 @@ class BreakerState(StrEnum):
 class Breaker:
     """Of one token in one process. All times are of one monotonic clock, in seconds."""
 
-    def __init__(self) -> None:
-        """Closed."""
+    def __init__(self, *, has_parent: bool = False) -> None:
+        """Closed. `has_parent`: somebody calls `parent_says` while it is open."""
+        self._has_parent = has_parent
+        self._first_proof_at = NEVER
+        """The first good probe of ours since it opened."""
         self.state = BreakerState.CLOSED
         self.probe_at = NEVER
         """When the next probe is due."""
@@ -99,6 +104,11 @@ class Breaker:
     def is_tried_at_once(self, now: float) -> bool:
         """Whether the probe that follows the first failures is due: most of what happens to a session is healed by it."""
         return self.probe_at <= now and self._probes_failed == 0
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether a probe of ours has found the token well since it opened, and only the parent's word is missing."""
+        return self.state is BreakerState.HALF_OPEN and self._proved_at > -math.inf and self._parent_ok is not False
 
     # -- what handshakes find
 
@@ -149,12 +159,19 @@ class Breaker:
         if self.state is BreakerState.OPEN:
             self.probe_at = min(self.probe_at, max(now, self._waiting_since + _WANTED_SECONDS))
 
+    def begin_open(self, now: float) -> None:
+        """Trust a token only when a probe has found it well."""
+        self._open(BreakerState.OPEN, now)
+
     def _open(self, state: BreakerState, now: float) -> None:
         if self.state is BreakerState.CLOSED:
             is_relapse = now - self._closed_at < _RELAPSE_SECONDS and self._good_since_closing < _RELAPSE_SIGNATURES
             self._back_off = self._back_off if is_relapse else 0
             self._probes_failed = 0
             self._parent_ok_since_opening = False
+            if self._has_parent:
+                self._parent_ok = None  # it looks at the token anew
+            self._first_proof_at = NEVER
             self._recent.clear()
             self._failures_in_a_row = self._races_lost = 0
         self.state = state
@@ -181,10 +198,18 @@ class Breaker:
             self._wait(now)
         elif self.state in (BreakerState.HALF_OPEN, BreakerState.SLOW):
             self._proved_at = now
+            self._first_proof_at = min(self._first_proof_at, now)
             if self._parent_ok is False:
                 self.state = BreakerState.HALF_OPEN
+            elif self._is_awaiting_parent(now):
+                self.probe_at = now + _PARENT_SECONDS
             else:
                 self._close(now)
+
+    def _is_awaiting_parent(self, now: float) -> bool:
+        has_waited = now - self._first_proof_at >= _PARENT_SECONDS
+        is_open = self.state is BreakerState.HALF_OPEN
+        return self._has_parent and is_open and not self._parent_ok_since_opening and not has_waited
 
     def probe_failed(self, now: float) -> None:
         """It failed, or never came."""
@@ -204,7 +229,7 @@ class Breaker:
         if self.state in (BreakerState.CLOSED, BreakerState.STOPPED):
             return
         self._parent_ok_since_opening = ok
-        if self.state is BreakerState.HALF_OPEN and self.probe_at == NEVER and ok and self._proved_at > -math.inf:
+        if self.state is BreakerState.HALF_OPEN and ok and self._proved_at > -math.inf:
             if now - self._proved_at <= _PROOF_SECONDS:
                 self._close(now)
             else:

@@ -65,15 +65,22 @@ class Token:
     """Everything about one token in this process, on the event loop."""
 
     def __init__(
-        self, name: str, executor: SigningExecutor, timing: Timing, counters: TokenCounters, watcher: Watcher
+        self,
+        name: str,
+        executor: SigningExecutor,
+        timing: Timing,
+        counters: TokenCounters,
+        watcher: Watcher,
+        *,
+        has_parent: bool = False,
     ) -> None:
-        """Closed, and not tried yet. `use` comes before the first signature."""
+        """Closed, and not tried yet. `use` comes before the first signature. `has_parent`: see `Breaker`."""
         self.name: Final = name
         self.executor: Final = executor
         self.counters: Final = counters
         self.latencies: Final = Latencies()
         self._probe: Probe | None = None
-        self._breaker: Final = Breaker()
+        self._breaker: Final = Breaker(has_parent=has_parent)
         self._timing = timing
         self._watcher = watcher
         self._good_at: float | None = None
@@ -100,6 +107,11 @@ class Token:
     def is_closed(self) -> bool:
         """Whether it is used without a second thought."""
         return self._breaker.is_closed
+
+    @property
+    def is_well(self) -> bool:
+        """Whether whoever waits for it may use it: without a second thought, or as a probe of ours has just found it well."""
+        return self._breaker.is_closed or self._breaker.is_proved
 
     @property
     def is_last_resort(self) -> bool:
@@ -158,12 +170,12 @@ class Token:
         self._arrange()
 
     def await_recovery(self, since: float, tell: Callable[[], None]) -> bool:
-        """Have `tell` called when the probe that follows the first failures is over: `is_closed` says whether to ask again.
+        """Have `tell` called when the probe that follows the first failures is over: `is_well` says whether to ask again.
 
         Most of what happens to a session is healed by it within milliseconds, so that a handshake which began at `since` may wait;
         not at all if it is over already. False, and no call, where there is no such probe, or threads hang in the token.
         """
-        if self.is_closed and self._healed_at >= since:
+        if self._breaker.is_proved or (self.is_closed and self._healed_at >= since):
             self._timing.loop.call_soon(tell)
         elif self.executor.figures().lost or not (
             self._breaker.is_tried_at_once(self._timing.clock()) or (self._first_try and self._given_up is None)
@@ -175,14 +187,21 @@ class Token:
 
     # -- probes
 
-    def use(self, probe: Probe) -> None:
+    def begin_open(self) -> None:
+        """Take it for failing until a probe finds it well; before `use`."""
+        self._breaker.begin_open(self._timing.clock())
+
+    def use(self, probe: Probe, *, is_refused: bool = False) -> None:
         """Probe by this from now on; keys that are not loaded yet are looked for at once.
 
         A refused PIN is forgotten only if something has changed: each further try brings a token nearer to being locked.
+        `is_refused`: the parent knows of one, and nothing is tried here.
         """
         now = self._timing.clock()
-        if probe != self._probe:
-            self._probe = probe
+        has_changed, self._probe = probe != self._probe, probe
+        if is_refused:
+            self._breaker.stop()
+        elif has_changed:
             self._breaker.resume(now)
         if not probe.is_complete:
             self._breaker.suspect(now)
@@ -209,6 +228,16 @@ class Token:
     def parent_says(self, *, ok: bool) -> None:
         """What the parent's latest probe has found."""
         self._breaker.parent_says(self._timing.clock(), ok=ok)
+        self._arrange()
+
+    def pin_refused(self) -> None:
+        """Log in no more: the parent, or another process, was refused."""
+        self._breaker.stop()
+        self._arrange()
+
+    def pin_may_be_tried(self) -> None:
+        """Log in again: the PIN was good elsewhere."""
+        self._breaker.resume(self._timing.clock())
         self._arrange()
 
     def _arrange(self) -> None:

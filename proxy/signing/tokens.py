@@ -23,6 +23,10 @@ class TokenPlan:
 
     threads: int
     probe: Probe
+    is_closed: bool = False
+    """Whether nothing of it could be loaded: to be probed before it is trusted."""
+    is_refused: bool = False
+    """Whether it refuses the PIN: not to be tried until `Token.pin_may_be_tried`."""
 
 
 class Tokens(Mapping[str, Token]):
@@ -56,9 +60,11 @@ class Tokens(Mapping[str, Token]):
             token = self._tokens.get(name)
             if token is None:
                 executor = SigningExecutor(name, plan.threads, self._timing.loop, self._timing.clock)
-                token = Token(name, executor, self._timing, self._counters(name), self._watcher)
+                token = Token(name, executor, self._timing, self._counters(name), self._watcher, has_parent=True)
                 self._tokens[name] = token
-            token.use(plan.probe)
+                if plan.is_closed and not plan.is_refused:
+                    token.begin_open()
+            token.use(plan.probe, is_refused=plan.is_refused)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._timing.loop.call_later(_LOOK_SECONDS, self._look) if self._tokens else None
@@ -83,7 +89,7 @@ class Tokens(Mapping[str, Token]):
                     "running": one.running,
                     "lost": one.lost,
                     "sessions": _LOGIN_SESSIONS + one.most_running,
-                    "session_limit": _LOGIN_SESSIONS + one.threads,
+                    "threads": one.threads,
                 }
                 for name, one in figures.items()
             ],

@@ -4,15 +4,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.observe.scrape import ListenerFacts, Scrape, WorkerScrape
 from proxy.observe.status import status
 from proxy.supervisor.channel import Body
 from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.questions import key_as_json
 from proxy.supervisor.supervisor import Supervisor, wall_clock
 
 # A worker that is stuck is left out of a scrape: monitoring must not hang with it.
 _SCRAPE_SECONDS: Final = 2.0
+# For a signature, and for a look into the token: one that hangs is said to have given no answer.
+_KEY_SECONDS: Final = 10.0
 
 
 class SupervisorControl:
@@ -43,6 +47,7 @@ class SupervisorControl:
             reloads=dict(supervisor.reloads),
             retained=supervisor.retained.snapshot,
             log_losses=supervisor.log_losses,
+            tokens=supervisor.tokens.scrape(),
         )
 
     def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:
@@ -75,16 +80,24 @@ class SupervisorControl:
         self._require(upstream, server)
         await self._supervisor.servers.undrain(upstream, server)
 
+    async def try_key(self, key: Pkcs11Uri) -> list[dict[str, Any]]:
+        """Let each worker try to sign with a key of a token; None of one that has not answered."""
+        answers = await self._supervisor.fleet.ask_all("try_key", key_as_json(key), _KEY_SECONDS)
+        nothing = {"is_used": None, "signs": None}
+        return [{"slot": one.slot, "pid": one.pid, **(answer or nothing)} for one, answer in answers.items()]
+
     def _require(self, upstream: str, server: str) -> None:
         upstreams = self._supervisor.edition.loaded.config.upstream
         known = [f"{name}/{one.address}" for name, settings in upstreams.items() for one in settings.servers]
         if f"{upstream}/{server}" not in known:
             raise UnknownServer(upstream, server, known)
 
-    def is_ready(self) -> bool:
-        """Whether every worker serves."""
+    def why_not_ready(self) -> str | None:
+        """Say what keeps new clients from being served; None when every worker serves every identity."""
         supervisor = self._supervisor
-        return supervisor.is_ready and len(supervisor.fleet.workers) == supervisor.edition.worker_count
+        if not supervisor.is_ready or len(supervisor.fleet.workers) != supervisor.edition.worker_count:
+            return "not every worker serves"
+        return supervisor.tokens.why_not_ready(supervisor.edition.identities_in_tokens)
 
 
 def _resident_bytes(pid: int) -> int:

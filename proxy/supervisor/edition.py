@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from certs.hsm.token_use import TokenUse, identities_in_tokens, token_uses
 from certs.identities import load_credentials
 from config.files import files_of
 from config.loaded import LoadedConfig
@@ -37,6 +39,9 @@ class Edition:
     warnings: Sequence[Problem]
     certificates: Sequence[CertificateFacts]
     checks: Sequence[HealthCheck]
+    tokens: Sequence[TokenUse]
+    identities_in_tokens: Mapping[str, frozenset[str]]
+    """Those without a key in a file, and the NAMEs of the tokens that sign for them."""
     read_at: datetime
     """When it was judged: a worker that is replaced weeks later must not refuse what has expired meanwhile."""
 
@@ -63,14 +68,15 @@ class Edition:
         """The same files under other ticket secrets."""
         return replace(self, number=number, tickets=tickets)
 
-    def question(self) -> dict[str, Any]:
-        """The body of a worker's `prepare`; the material goes beside it, in a memory file."""
+    def question(self, closed_tokens: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+        """The body of a worker's `prepare`; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
         return {
             "number": self.number,
             "path": str(self.loaded.path),
             "content": self.content.decode(),
             "read_at": self.read_at.isoformat(),
             "tickets": tickets_as_json(self.tickets),
+            "closed_tokens": dict(closed_tokens),
         }
 
 
@@ -99,6 +105,8 @@ def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime)
         warnings=problems,
         certificates=certificates,
         checks=_checks(loaded),
+        tokens=token_uses(loaded, credentials.identities, credentials.pins),
+        identities_in_tokens=identities_in_tokens(credentials.identities),
         read_at=now,
     )
 

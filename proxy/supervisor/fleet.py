@@ -10,34 +10,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final
 
-from proxy.supervisor.acceptance import Acceptance, Sockets
+from proxy.supervisor.acceptance import Acceptance
 from proxy.supervisor.assignment import assignment
 from proxy.supervisor.channel import Body, ChannelLost, Refused
+from proxy.supervisor.contracts import FleetOwner
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.patience import Patience
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.pulse import Pulse
-from proxy.supervisor.verdicts import Verdicts
 from proxy.tasks import Tasks
-
-
-class FleetOwner(Sockets, Protocol):
-    """What a fleet needs of the parent around it."""
-
-    @property
-    def verdicts(self) -> Verdicts:
-        """What is known about servers."""
-
-    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
-        """What a new worker is told first, with descriptors that stay the owner's."""
-
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        """Log something about a worker."""
-
-    def worker_gone(self, worker: WorkerProcess) -> None:
-        """A process that was begun is gone, however it ended; its `last` figures are all there is."""
 
 
 class Fleet:
@@ -90,6 +73,7 @@ class Fleet:
                 joining.append(WorkerProcess(self._loop, self._tasks, slot, edition.account, self._ended))  # noqa: PERF401 - what is there already is ended when one fails
             for worker in joining:
                 worker.retire_asked = self._retirement_asked
+                worker.breaker_changed = self._owner.tokens.breaker_changed
                 await worker.ask("begin", *self._owner.beginning(worker))
             return joining, await self.prepare(joining, edition)
         except BaseException:
@@ -111,7 +95,8 @@ class Fleet:
     async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> list[Body]:
         """Let workers prepare an edition. Raises `Refused` or `ChannelLost` as soon as one cannot."""
         material = edition.material.memory_file()
-        asked = [self._loop.create_task(one.ask("prepare", edition.question(), [material])) for one in workers]
+        question = edition.question(self._owner.tokens.closed(edition.tokens))
+        asked = [self._loop.create_task(one.ask("prepare", question, [material])) for one in workers]
         try:
             for task in asyncio.as_completed(asked):
                 await task
@@ -155,7 +140,8 @@ class Fleet:
 
     def _commitment(self, worker: WorkerProcess, edition: Edition) -> tuple[str, Body, list[int]]:
         body, descriptors = self._acceptance.listing(worker)
-        return "commit", {"number": edition.number, "verdicts": self._owner.verdicts.as_json(), **body}, descriptors
+        known = {"verdicts": self._owner.verdicts.as_json(), "refused_tokens": list(self._owner.tokens.refused)}
+        return "commit", {"number": edition.number, **known, **body}, descriptors
 
     def _take_slot(self, worker: WorkerProcess) -> None:
         self._slots.extend([None] * (worker.slot + 1 - len(self._slots)))
@@ -188,16 +174,25 @@ class Fleet:
 
     async def scrape(self, seconds: float) -> list[WorkerProcess]:
         """Ask everybody, also those who leave, for `last`; one that does not answer in time keeps its last one."""
+        for worker, answer in (await self.ask_all("scrape", {}, seconds)).items():
+            if answer is not None:
+                worker.last = answer
         everybody = [*self.workers, *self._leaving]
-        asked = {self._loop.create_task(one.ask("scrape")): one for one in everybody}
-        if asked:
-            answered, late = await asyncio.wait(asked, timeout=seconds)
-            for task in late:
-                task.cancel()
-            for task in answered:
-                if task.exception() is None:
-                    asked[task].last = task.result()
         return [one for one in everybody if one.last is not None and (one.is_alive or one in self._leaving)]
+
+    async def ask_all(self, kind: str, body: Body, seconds: float) -> dict[WorkerProcess, Body | None]:
+        """Ask everybody, also those who leave; None of one that has not answered in time, or with an error."""
+        everybody = [*self.workers, *self._leaving]
+        asked = {self._loop.create_task(one.ask(kind, body)): one for one in everybody}
+        if not asked:
+            return {}
+        answered, late = await asyncio.wait(asked, timeout=seconds)
+        for task in late:
+            task.cancel()
+        return {
+            worker: task.result() if task in answered and task.exception() is None else None
+            for task, worker in asked.items()
+        }
 
     async def _tell(
         self,
@@ -278,9 +273,9 @@ class Fleet:
     # -- leaving
 
     def _retirement_asked(self, worker: WorkerProcess) -> None:
-        self._tasks.start(self._replace(worker))
+        self._tasks.start(self.replace(worker))
 
-    async def _replace(self, worker: WorkerProcess) -> None:
+    async def replace(self, worker: WorkerProcess) -> None:
         """Give a worker's slot to a new one; the old one keeps its connections until they end or the time to drain is over."""
         async with self.editing:
             if self._edition is None or self._is_ending or self._slots[worker.slot] is not worker:

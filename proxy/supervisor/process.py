@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from proxy.signing.breaker import BreakerState
 from proxy.supervisor.channel import Body, Channel
 from proxy.supervisor.privileges import Account
 from proxy.tasks import Tasks
@@ -62,6 +63,7 @@ class WorkerProcess:
         self.channel = Channel(loop, ours, tasks, self._answer, self._channel_lost)
         self.gone = asyncio.Event()
         self.retire_asked: Callable[[WorkerProcess], None] | None = None
+        self.breaker_changed: Callable[[WorkerProcess, str, BreakerState], None] | None = None
 
     def __repr__(self) -> str:
         """Slot and process id."""
@@ -81,11 +83,13 @@ class WorkerProcess:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
 
-    async def _answer(self, kind: str, _body: Body, descriptors: list[int]) -> Body:
+    async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
         for descriptor in descriptors:
             os.close(descriptor)  # no worker has anything to give
         if kind == "retire" and self.retire_asked is not None:
             self.retire_asked(self)
+        if kind == "breaker" and self.breaker_changed is not None:
+            self.breaker_changed(self, str(body["token"]), BreakerState(body["state"]))
         return {}
 
     def _channel_lost(self) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from config.pkcs11_uri import Pkcs11Uri
 from config.problems import Problem
 from proxy.tls.tickets import TicketSecrets
 
@@ -18,6 +19,26 @@ def tickets_from_json(secrets: Sequence[str | None]) -> TicketSecrets:
     current, previous = secrets
     assert current is not None  # there is always one
     return TicketSecrets(bytes.fromhex(current), None if previous is None else bytes.fromhex(previous))
+
+
+def key_as_json(key: Pkcs11Uri) -> dict[str, str | None]:
+    """Which key a worker is to try: token and serial, label and id."""
+    return {
+        "token": key.token,
+        "serial": key.serial,
+        "object": key.object,
+        "id": None if key.id is None else key.id.hex(),
+    }
+
+
+def key_from_json(body: Mapping[str, Any]) -> Pkcs11Uri:
+    """What `key_as_json` wrote. Raises ValueError for an id that is not hexadecimal."""
+    return Pkcs11Uri(
+        token=body["token"],
+        serial=body["serial"],
+        object=body["object"],
+        id=None if body["id"] is None else bytes.fromhex(body["id"]),
+    )
 
 
 def problems_as_json(problems: Sequence[Problem]) -> dict[str, Any]:

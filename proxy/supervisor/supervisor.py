@@ -26,6 +26,7 @@ from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.reloading import Prepared, Reloading, changes_between, restart_problems
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets, address_of
+from proxy.supervisor.tokens import ParentTokens
 from proxy.supervisor.verdicts import Verdicts
 from proxy.systemd import Notifier
 from proxy.tasks import Tasks
@@ -69,6 +70,7 @@ class Supervisor:
         self._watcher = FileWatcher(edition.loaded.path, self._files_changed)
         self._watching: asyncio.Task[None] | None = None
         self.servers = Servers(loop, self._tasks, self.fleet, self.tell)
+        self.tokens = ParentTokens(loop, self._tasks, self.fleet, self.tell)
 
     # -- what the fleet needs
 
@@ -95,6 +97,7 @@ class Supervisor:
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Keep what a worker had counted, and forget what it had open."""
         self._columns.give_back(worker)
+        self.tokens.worker_gone(worker)
         if worker.last is not None:
             self.retained.keep(worker.last["snapshot"], worker.last["servers"])
 
@@ -103,6 +106,7 @@ class Supervisor:
     async def start(self, metrics: Sequence[str]) -> None:
         """Serve; `metrics` are the addresses where figures are read, for the report. Raises `ConfigError`; nothing is left then."""
         async with self.fleet.editing:
+            await self.tokens.begin(self.edition)
             prepared = await self._reloading.prepare(self.edition)
             await self._commit(prepared)
         self.is_ready = True
@@ -188,6 +192,10 @@ class Supervisor:
         return self._report(changes, edition.warnings, ok=True)
 
     async def _reload_to(self, edition: Edition, *, dry_run: bool) -> None:
+        async with self.tokens.changing_to(edition):
+            await self._serve_by(edition, dry_run=dry_run)
+
+    async def _serve_by(self, edition: Edition, *, dry_run: bool) -> None:
         place = self._log.prepare(edition.loaded)
         try:
             prepared = await self._reloading.prepare(edition)
@@ -256,6 +264,7 @@ class Supervisor:
     async def _commit(self, prepared: Prepared) -> None:
         edition = prepared.edition
         self.servers.follow(edition.servers, edition.checks)
+        self.tokens.follow(edition.tokens)
         self.offers = Offers.from_json(prepared.answers[0]["offers"])
         await self._reloading.commit(prepared)
         self.edition = edition

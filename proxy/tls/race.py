@@ -236,7 +236,7 @@ class SigningRace:
         if self._owner is None:
             return
         self._awaited -= 1
-        if token.is_closed:
+        if token.is_well:
             self._left.append(key)
         if not self._running and not self._ask_next() and not self._awaited:
             self._lose()

@@ -18,14 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from config.loader import load
+from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError, Problem
 from proxy import openssl_configuration
 from proxy.building.carried import Carried
+from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import Generation, build
 from proxy.openssl_setup import prepare_openssl
 from proxy.signing.token import PinRefused
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.key_store import LookupFailed, count_keys
+from proxy.tls.key_trial import try_key
 from proxy.tls.signing_plan import TokenCredential
 from proxy.tls.tickets import TicketSecrets
 from proxy.tls.tokens import ModuleUnusable, is_logged_in, tokens_of
@@ -40,13 +43,20 @@ class _Signer:
         with suppress(LookupFailed):
             count_keys("pkcs11:token=nowhere;object=nothing")  # a module that was not loaded early is now
 
-    def build(self, tickets: str = "00" * 32) -> dict[str, Any]:
-        """Build it, after the one of before if there is one."""
+    def build(self, tickets: str = "00" * 32, closed: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Build it, after the one of before if there is one; `closed` is what the parent would say of tokens."""
         carried = Carried() if self._generation is None else self._generation.carried
         now = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock
         secrets = TicketSecrets(bytes.fromhex(tickets))
         try:
-            generation = build(load(self._configuration), self._capabilities, secrets, now, carried)
+            generation = build(
+                load(self._configuration),
+                self._capabilities,
+                secrets,
+                now,
+                carried,
+                ClosedTokens.from_json(closed or {}),
+            )
         except ConfigError as error:
             return {"problems": _told(error.problems)}
         self._generation = generation
@@ -97,6 +107,12 @@ class _Signer:
         except (PinRefused, OSError) as error:
             return {"error": type(error).__name__}
         return {"error": None}
+
+    def try_key(self, token: str, label: str, key_id: str) -> dict[str, Any]:
+        """Find out whether this process can sign with a key."""
+        assert self._generation is not None
+        wanted = Pkcs11Uri(token, object=label, id=bytes.fromhex(key_id))
+        return asdict(try_key(self._generation.carried.token_keys.values(), wanted))
 
     def plan(self, name: str) -> dict[str, Any]:
         """What signs first for a host, and what is planned for tokens."""

@@ -28,7 +28,7 @@ class Signer:
     exit_status: int | None = None
     """When it is over."""
 
-    def build(self, **settings: str) -> None:
+    def build(self, **settings: object) -> None:
         """Build again."""
         self._built(self._ask("build", settings))
 
@@ -63,6 +63,11 @@ class Signer:
         """Let it load the keys of a token anew and sign; answers the kind of error, if any."""
         error: str | None = self._ask("probe", {"token": token})["error"]
         return error
+
+    def try_key(self, token: str, label: str, key_id: str) -> tuple[bool, bool]:
+        """Whether it serves by a key of a token, and whether it could sign with it."""
+        answer = self._ask("try_key", {"token": token, "label": label, "key_id": key_id})
+        return answer["is_used"], answer["signs"]
 
     def plan(self, name: str) -> dict[str, Any]:
         """What signs first for a host: its keys, and the threads of all tokens."""

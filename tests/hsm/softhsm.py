@@ -43,7 +43,7 @@ class SoftHsm:
     def make(cls, directory: Path, module: Path | None = None) -> "SoftHsm":
         """Set it up; `module` is a shim that was built before."""
         assert SOFTHSM.exists(), f"{SOFTHSM} is missing (apt-get install softhsm2)"
-        (directory / "tokens").mkdir()
+        (directory / "tokens").mkdir(parents=True)
         (directory / "softhsm2.conf").write_text(
             f"directories.tokendir = {directory}/tokens\nobjectstore.backend = file\nlog.level = ERROR\n"
         )
@@ -53,13 +53,22 @@ class SoftHsm:
     @property
     def environment(self) -> Mapping[str, str]:
         """What a process needs to find the tokens and to be led by the shim."""
-        return {"SOFTHSM2_CONF": str(self.directory / "softhsm2.conf"), **self.shim.environment}
+        return {
+            "SOFTHSM2_CONF": str(self.directory / "softhsm2.conf"),
+            "STATE_DIRECTORY": str(self.directory / "state"),
+            **self.shim.environment,
+        }
 
     def add_token(self, label: str, pin: str = USER_PIN) -> Token:
         """Initialise a token; the shim follows it from now on."""
         self.shim.token(label)
         self._run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", _SO_PIN)
         return Token(label, pin)
+
+    def put_into(self, other: "SoftHsm") -> None:
+        """Move all tokens to where another one looks for them, at once: SoftHSM does not see a token that is being written."""
+        for token in (self.directory / "tokens").iterdir():
+            token.rename(other.directory / "tokens" / token.name)
 
     def generate(self, token: Token, label: str, kind: str = "ecdsa-p256", identifier: str = "01") -> PublicKey:
         """Make a key in a token, where it stays; `identifier` are hexadecimal digits. Answers its public half."""
@@ -83,7 +92,7 @@ class SoftHsm:
         identifier: str = "01",
         key: PrivateKey | None = None,
     ) -> PublicKey:
-        """Put the same key, a new one or this one, into several tokens. Answers its public half."""
+        """Put the same key into several tokens: a new one of a kind, or this `key`. Answers its public half."""
         key = key or private_key(kind, next(_imported))
         file = self.directory / "shared.key"
         file.write_bytes(key_pem(key))

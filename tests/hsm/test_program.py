@@ -14,6 +14,7 @@ import pytest
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
 from tests.integration.gateway import PLEXIGATE, complaints, events
 from tests.integration.stage import workers_of
 from tests.programs import Program, plexigate_listeners, program
@@ -56,7 +57,7 @@ def test_curl_is_served(hsm_site: HsmSite) -> None:
         assert len(workers) == 2
         assert [curl(hsm_site, running) for _ in range(8)] == ["502"] * 8  # by the proxy: there is nobody behind it
         assert plexi.calls("C_Sign") == 8
-        assert plexi.calls("C_Login") == 2
+        assert plexi.calls("C_Login") == 3, "the parent, which tries the PIN, and two workers"
         # the module is in the workers, each in a session of its own without a terminal, and never in the parent
         assert "shim.so" not in libraries(running.pid)
         assert "pkcs11.so" not in libraries(running.pid)
@@ -94,7 +95,7 @@ def test_another_key_is_taken_live_and_one_that_is_not_there_changes_nothing(hsm
         assert "which is not in the token" in reload(running, "reload_failed")
         assert curl(hsm_site, running) == "502"
     assert hsm_site.hsm.shim.token("plexi").calls("C_Sign") == 2
-    assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 1
+    assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 2, "the parent, and the worker"
     assert complaints(running.output) == []
 
 
@@ -140,6 +141,15 @@ class TestCheck:
     def test_usable(self, hsm_site: HsmSite) -> None:
         assert self.check(hsm_site, hsm_site.write(text_of(hsm_site))) == (0, {})
         assert hsm_site.hsm.shim.token("plexi").calls("C_Sign") == 0
+
+    def test_a_wrong_pin_is_tried_once(self, hsm_site: HsmSite) -> None:
+        configuration = hsm_site.write(text_of(hsm_site))
+        hsm_site.hsm.pin_file(Token("plexi", "another-pin"))
+        for _ in range(2):
+            status, found = self.check(hsm_site, configuration)
+            assert status == 1
+            assert "CKR_PIN_INCORRECT" in found["hsm.token.plexi"]
+        assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 1
 
     def test_keys_are_tried(self, hsm_site: HsmSite) -> None:
         text = text_of(hsm_site).replace("object=chat", "object=cat")

@@ -10,6 +10,8 @@ from tests.hsm.site import HsmSite
 from tests.integration.hsm_scene import RETRIED_GROUPS, USUAL_GROUPS, Load, scene
 
 CLIENTS = 4
+LOGINS = 2
+"""One of the worker, and one of the parent, which may find that it needs none again."""
 # Each way of dying with each key, each with and without a HelloRetryRequest; all sixteen are in `./dev soak tokens`.
 CASES = [
     (errors, "ecdsa-p256", RETRIED_GROUPS),
@@ -52,11 +54,11 @@ def test_no_handshake_fails(hsm_site: HsmSite, fault: Fault, kind: str, groups: 
 def test_lost_sessions_cost_one_login(hsm_site: HsmSite) -> None:
     with scene(hsm_site) as one, Load(one, one.client()).running(CLIENTS) as load:
         load.more(20)
-        assert one.plexi.calls("C_Login") == 1
+        assert one.plexi.calls("C_Login") == LOGINS
         one.plexi.lose_sessions()
         load.more(200)
         one.until(lambda: one.state("plexi") == "closed")
-        assert one.plexi.calls("C_Login") == 2
+        assert LOGINS < one.plexi.calls("C_Login") <= 2 * LOGINS
         assert load.errors == []
 
 
@@ -87,6 +89,6 @@ def test_sessions_of_both_lost_at_once_fail_no_handshake(hsm_site: HsmSite) -> N
         one.plexi.lose_sessions()
         one.spare.lose_sessions()
         load.more(40)
-        assert one.plexi.calls("C_Login") == 2
+        assert LOGINS < one.plexi.calls("C_Login") <= 2 * LOGINS
         assert load.errors == []
         assert one.handshakes_failed() == 0

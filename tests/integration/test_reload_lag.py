@@ -25,6 +25,7 @@ from proxy.tls.tickets import TicketSecrets
 from proxy.worker_control import WorkerControl
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import identity, listener
+from tests.fakes_signing import SilentParent
 
 IDENTITIES = 1_000
 CHANGED = 100
@@ -89,6 +90,7 @@ class Site:
             "content": self.path.read_text(),
             "read_at": datetime.now(UTC).isoformat(),  # noqa: TID251 - certificates are judged by it
             "tickets": tickets_as_json(tickets),
+            "closed_tokens": {},
         }
 
     def material(self) -> int:
@@ -105,7 +107,7 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         log = Log(LogWriter(open_log(tmp_path / "log"), 1_000), LogFormat.JSON, has_colours=False)
-        control = WorkerControl(loop, log, SharedTable.private(), lambda: None, lambda: None)
+        control = WorkerControl(loop, log, SharedTable.private(), lambda: None, SilentParent())
 
         async def measure(name: str, change: Callable[[], object]) -> None:
             change()
@@ -113,7 +115,7 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
             body, descriptor = site.question(number, tickets), site.material()
             ticker = Ticker(loop)
             await control.answer("prepare", body, [descriptor])
-            commit: Body = {"number": number, "listeners": {}, "new": [], "verdicts": []}
+            commit: Body = {"number": number, "listeners": {}, "new": [], "verdicts": [], "refused_tokens": []}
             await control.answer("commit", commit, [])
             await asyncio.sleep(TICK_SECONDS * 20)
             found.setdefault(name, []).append(ticker.stop())

@@ -16,6 +16,7 @@ import pytest
 
 from config.loader import load
 from config.schema import Bind, LogFormat
+from proxy.building.carried import Carried
 from proxy.downstream.connection import _State
 from proxy.generation import Generation, build
 from proxy.limits.shared import SharedTable
@@ -26,6 +27,7 @@ from proxy.tls.capabilities import Capabilities, survey
 from proxy.tls.tickets import TicketSecrets
 from proxy.worker import Worker, offers_of
 from tests.configurations import MINIMAL_REST, Site, listener
+from tests.fakes_signing import SilentParent
 from tests.waiting import until
 
 REQUEST = b"GET /missing HTTP/1.1\r\nHost: other.test\r\n\r\n"
@@ -53,8 +55,8 @@ def made(site: Site, capabilities: Capabilities, tmp_path: Path) -> Made:
     def make(text: str) -> Generation:
         loaded = load(site.write(text, f"{tmp_path.name}.toml"))
         now = datetime.now(UTC)  # noqa: TID251 - the clock of OpenSSL
-        carried = [generation.carried for generation in generations[-1:]]
-        generations.append(build(loaded, capabilities, SECRETS, now, *carried))
+        carried = generations[-1].carried if generations else Carried()
+        generations.append(build(loaded, capabilities, SECRETS, now, carried))
         return generations[-1]
 
     return make
@@ -109,7 +111,7 @@ async def running(site: Site, generation: Generation, tmp_path: Path) -> AsyncIt
     """Serve until the test has drained it, or drain it at once."""
     loop = asyncio.get_running_loop()
     log = Log(LogWriter(open_log(tmp_path / "log"), 1_000), LogFormat.JSON, has_colours=False)
-    worker = Worker(loop, generation, log, SharedTable.private(), lambda: None)
+    worker = Worker(loop, generation, log, SharedTable.private(), SilentParent())
     try:
         yield Running(worker, site.authority.client_context())
     finally:

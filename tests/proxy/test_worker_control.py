@@ -22,6 +22,7 @@ from proxy.supervisor.sockets import ListeningSockets, addresses_of
 from proxy.tls import libssl
 from proxy.worker_control import WorkerControl
 from tests.configurations import MINIMAL_REST, Site, listener
+from tests.fakes_signing import SilentParent
 from tests.fleets import REQUEST, edition_of
 from tests.waiting import until, until_seen
 
@@ -40,7 +41,7 @@ class Parent:
         self.ends = 0
         self.sockets = ListeningSockets()
         self.control = WorkerControl(
-            asyncio.get_running_loop(), self.log, SharedTable.private(), self.ended, lambda: None
+            asyncio.get_running_loop(), self.log, SharedTable.private(), self.ended, SilentParent()
         )
         self.given: set[int] = set()
 
@@ -70,7 +71,7 @@ class Parent:
     async def commit(self, edition: Edition, slots: Sequence[int] = (0,)) -> None:
         gone = self.sockets.prepare(addresses_of(edition.binds), 1).commit()
         body, descriptors = self.listing(slots)
-        await self.ask("commit", {"number": edition.number, "verdicts": [], **body}, descriptors)
+        await self.ask("commit", {"number": edition.number, "verdicts": [], "refused_tokens": [], **body}, descriptors)
         for one in gone:
             one.close()
 

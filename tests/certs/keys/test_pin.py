@@ -64,6 +64,7 @@ def test_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
         (b"a" * (LONGEST_PIN + 1), "which has 32 octets"),
         (b"1234\n5678\n", "which has more than one line or a control character"),
         (b"12\x0034", "which has more than one line or a control character"),
+        (b"12\xff34", "which has octets that are no UTF-8"),
     ],
 )
 def test_what_is_no_pin_is_refused(tmp_path: Path, content: bytes, found: str) -> None:

@@ -132,6 +132,7 @@ class TestMonitoring:
         ("POST", "/reload?dry_run=1"),
         ("POST", DRAIN),
         ("POST", f"{DRAIN[:-5]}undrain"),
+        ("POST", "/keys/try?token=plexi&object=chat"),
     ],
 )
 async def test_tcp_has_no_commands(admin: Admin, method: str, target: str) -> None:
@@ -185,6 +186,16 @@ class TestCommands:
         answer = await admin.ask(f"{DRAIN[:-5]}undrain", "POST")
         assert answer.json == {"upstream": "chat", "server": "http://10.0.0.1:8000", "draining": False}
         assert admin.control.told == [("undrain", "chat", "http://10.0.0.1:8000")]
+
+    async def test_a_key_is_tried_by_the_workers(self, admin: Admin) -> None:
+        answer = await admin.ask("/keys/try?token=plexi&serial=42&object=chat&id=0a", "POST")
+        assert answer.json == {"workers": [{"slot": 0, "pid": 4_000, "is_used": False, "signs": False}]}
+        assert admin.control.told == [("try_key", "pkcs11:token=plexi;serial=42;object=chat;id=%0A")]
+
+    @pytest.mark.parametrize("query", ["token=plexi", "object=chat", "token=plexi&object=chat&id=zz"])
+    async def test_a_key_that_is_not_said(self, admin: Admin, query: str) -> None:
+        answer = await admin.ask(f"/keys/try?{query}", "POST")
+        assert (answer.status, admin.control.told) == (400, [])
 
     @pytest.mark.parametrize("verb", ["drain", "undrain"])
     async def test_an_unknown_server_says_what_there_is(self, admin: Admin, verb: str) -> None:

@@ -137,3 +137,40 @@ def test_module_that_openssl_cannot_use_is_said_once(
     text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", chat, *URIS)
     with hsm_site.signer(hsm_site.write(text.replace(str(hsm_site.hsm.shim.module), "/bin/true"))) as signer:
         assert list(signer.problems) == ["hsm.module"]
+
+
+def told(condition: str) -> dict[str, object]:
+    return {"condition": condition, "detail": "the parent says so", "module_hangs": False}
+
+
+@pytest.mark.parametrize("condition", ["unwell", "absent", "pin_refused"])
+def test_a_token_that_the_parent_has_closed_is_not_touched_and_stops_nothing(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey, condition: str
+) -> None:
+    plexi, spare = hsm_site.hsm.shim.token("plexi"), hsm_site.hsm.shim.token("spare")
+    files = hsm_site.authority.issue("files.test")
+    text = f'[identity.files]\nnames = ["files.test"]\ncertificate = "{files.certificate}"\nkey = "{files.key}"\n'
+    with hsm_site.signer(hsm_site.write(hsm_site.tokens(*tokens), text)) as signer:
+        hsm_site.write(hsm_site.tokens(*tokens), hsm_site.identity("localhost", chat, *URIS))
+        signer.build(closed={"plexi": told(condition), "spare": told(condition)})
+        assert {problem["severity"] for problem in signer.problems.values()} == {"warning"}
+        assert len(signer.problems) == 2
+        assert (plexi.calls("C_Login"), spare.calls("C_Login")) == (0, 0)
+        assert signer.handshakes("files.test") == []
+        signer.build()
+        assert (plexi.calls("C_Login"), spare.calls("C_Login")) == (0, 0), "the probes load them, beside the serving"
+        assert signer.probe("spare") is None
+        assert (plexi.calls("C_Login"), spare.calls("C_Login")) == (0, 1)
+
+
+def test_a_token_that_the_parent_sees_and_this_process_does_not_is_no_fault_of_the_configuration(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    text = hsm_site.tokens(*tokens).replace("[hsm.token.plexi]", '[hsm.token.plexi]\nlabel = "later"')
+    uri = "pkcs11:token=later;object=chat"
+    with hsm_site.signer(hsm_site.write(text, hsm_site.identity("localhost", chat, uri))) as signer:
+        (problem,) = signer.problems.values()
+        assert problem["severity"] == "error"
+        signer.build(closed={"plexi": told("well")})
+        (problem,) = signer.problems.values()
+        assert (problem["severity"], "whose token is not there" in problem["found"]) == ("warning", True)

@@ -100,6 +100,39 @@ def test_upstreams_with_what_each_worker_sees() -> None:
     assert second["states"] == {"ejected": 1, "up": 1}
 
 
+def test_tokens_as_the_parent_and_each_worker_see_them() -> None:
+    (plexi,) = status(scrape())["tokens"]
+    workers = plexi.pop("workers")
+    assert plexi == {
+        "token": "plexi",
+        "parent": "well",
+        "detail": "",
+        "pin_refused": False,
+        "sessions": 9,
+        "session_limit": 16,
+        "last_good_seconds": 0.0,
+        "parent_errors": {"CKR_DEVICE_ERROR": 2},
+    }
+    assert [(one["slot"], one["state"], one["threads"], one["queued"]) for one in workers] == [
+        (0, "closed", 3, 3),
+        (1, "closed", 3, 3),
+    ]
+    silent = replace(worker(0, Counters()), snapshot={}, servers=())
+    (plexi,) = status(scrape(silent))["tokens"]
+    assert (plexi["workers"], plexi["sessions"], plexi["last_good_seconds"]) == ([], 1, 3.5)
+    begun = scrape(silent)
+    never = replace(begun.tokens[0], seconds_since_good=None, condition="pin_refused")
+    (plexi,) = status(replace(begun, tokens=(never,)))["tokens"]
+    assert (plexi["last_good_seconds"], plexi["pin_refused"]) == (None, True)
+
+
+def test_a_worker_that_has_signed_nothing_yet_says_so() -> None:
+    one = worker(0, Counters())
+    fresh = replace(one, snapshot={**one.snapshot, "token_good": []})
+    (plexi,) = status(scrape(fresh))["tokens"]
+    assert plexi["workers"][0]["last_good_seconds"] is None
+
+
 def test_certificates_with_the_days_that_are_left() -> None:
     left = {(one["identity"], one["algorithm"]): one["days_left"] for one in status(scrape())["certificates"]}
     assert left == {("chat", "ecdsa-p256"): 60.5, ("chat", "mldsa-65"): 6.0, ("files", "ecdsa-p256"): -1.0}

@@ -52,6 +52,21 @@ def test_workers_that_disagree_are_counted() -> None:
     assert "ejected (1), up (1)" in shown(status(found))
 
 
+def test_tokens_with_what_is_wrong() -> None:
+    assert lines(shown(status(scrape())), "plexi") == ["plexi well good closed 6 4 6 2 9 of 16 0 s ago"]
+    found = scrape()
+    failing = worker(1, fed())
+    failing = replace(
+        failing, snapshot={**failing.snapshot, "token_states": [{"token": "plexi", "state": "stopped", "count": 1}]}
+    )
+    refused = replace(found.tokens[0], condition="pin_refused", seconds_since_good=None)
+    text = shown(status(replace(found, workers=(worker(0, fed()), failing), tokens=(refused,))))
+    assert lines(text, "plexi") == ["plexi pin_refused refused closed (1), stopped (1) 6 4 6 2 9 of 16 0 s ago"]
+    nobody = replace(worker(0, Counters()), snapshot={}, servers=())
+    text = shown(status(replace(found, workers=(nobody,), tokens=(refused,))))
+    assert lines(text, "plexi") == ["plexi pin_refused refused - 0 0 0 0 1 of 16 -"]
+
+
 def test_a_proxy_that_has_just_begun() -> None:
     starting = replace(worker(0, Counters()), snapshot={}, servers=[server(requests=0)])
     text = shown(status(Scrape(NOW, NOW, "0.1.0", 1, [starting])))

@@ -304,6 +304,57 @@ class TestClosing:
         assert breaker.is_closed
 
 
+class TestParentThatFollows:
+    """One of which it is known that it will say something."""
+
+    def opened(self) -> Breaker:
+        breaker = Breaker(has_parent=True)
+        breaker.begin_open(NOW)
+        breaker.probe_begins()
+        return breaker
+
+    def test_its_word_is_awaited(self) -> None:
+        breaker = self.opened()
+        breaker.probe_succeeded(NOW, 0.004)
+        assert breaker.state is S.HALF_OPEN
+        breaker.parent_says(NOW + 1, ok=False)
+        assert breaker.state is S.HALF_OPEN
+        breaker.parent_says(NOW + 2, ok=True)
+        assert breaker.is_closed
+        assert breaker.probe_at == NEVER
+
+    def test_its_word_may_come_first(self) -> None:
+        breaker = self.opened()
+        breaker.parent_says(NOW, ok=True)
+        breaker.probe_succeeded(NOW, 0.004)
+        assert breaker.is_closed
+
+    def test_one_that_stays_silent_holds_nobody_up_for_long(self) -> None:
+        breaker = self.opened()
+        breaker.probe_succeeded(NOW, 0.004)
+        assert breaker.probe_at == NOW + 5
+        breaker.probe_begins()
+        breaker.probe_succeeded(NOW + 5, 0.004)
+        assert breaker.is_closed
+
+    def test_its_word_of_before_is_forgotten(self) -> None:
+        breaker = Breaker(has_parent=True)
+        breaker.parent_says(NOW, ok=True)
+        breaker.begin_open(NOW)
+        breaker.probe_begins()
+        breaker.probe_succeeded(NOW, 0.004)
+        assert breaker.state is S.HALF_OPEN
+
+    def test_slowness_is_none_of_its_business(self) -> None:
+        breaker = Breaker(has_parent=True)
+        for _ in range(5):
+            breaker.outrun(NOW, 0.02)
+        assert breaker.is_last_resort
+        breaker.probe_begins()
+        breaker.probe_succeeded(NOW, 0.001)
+        assert breaker.is_closed
+
+
 class TestReplacement:
     def fail(self, breaker: Breaker, times: int) -> None:
         for _ in range(times):

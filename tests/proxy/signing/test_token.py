@@ -259,3 +259,81 @@ class TestIdle:
         one.token.check_if_idle()
         one.executor.finish(GivenUp())
         assert one.token.counters.errors == 0
+
+
+class TestPinsOfTheParent:
+    def test_a_refused_one_is_not_tried_here(self, loop: FakeLoop) -> None:
+        one = HandToken.make(loop)
+        probe = HandProbe()
+        probe.is_complete = False
+        one.token.use(probe, is_refused=True)
+        loop.advance(60.0)
+        assert one.token.state is S.STOPPED
+        assert one.token.counters.probes == 0
+        one.token.pin_may_be_tried()
+        loop.advance(0.0)
+        assert one.token.counters.probes == 1
+
+    def test_one_that_was_refused_elsewhere_is_not_tried_any_more(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        one.token.pin_refused()
+        loop.advance(60.0)
+        assert (one.token.state, one.token.counters.probes) == (S.STOPPED, 0)
+
+    def test_a_token_that_was_left_alone_is_probed_before_it_is_used(self, loop: FakeLoop, one: HandToken) -> None:
+        one.token.begin_open()
+        one.token.use(one.probe)
+        assert one.token.state is S.OPEN
+        probed(loop, one, 0.004)
+        assert one.token.is_closed
+
+
+class TestRecovery:
+    """Whoever waits for a token hears when it has been tried, and whether it is well."""
+
+    def told(self, loop: FakeLoop, one: HandToken) -> list[bool]:
+        said: list[bool] = []
+        assert one.token.await_recovery(loop.now, lambda: said.append(one.token.is_well))
+        return said
+
+    def test_of_the_probe(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        said = self.told(loop, one)
+        probed(loop, one, 0.004)
+        assert said == [True]
+
+    def test_of_its_failure(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        said = self.told(loop, one)
+        probed(loop, one, OSError())
+        assert said == [False]
+        assert not one.token.await_recovery(loop.now, said.clear)
+
+    def test_does_not_wait_for_the_word_of_the_parent(self, loop: FakeLoop) -> None:
+        one = HandToken.make(loop, has_parent=True)
+        opened(one)
+        early = self.told(loop, one)
+        probed(loop, one, 0.004)
+        assert not one.token.is_closed
+        late = self.told(loop, one)
+        loop.settle()
+        assert early == late == [True]
+
+    def test_obeys_a_parent_that_has_said_no(self, loop: FakeLoop) -> None:
+        one = HandToken.make(loop, has_parent=True)
+        opened(one)
+        said = self.told(loop, one)
+        one.token.parent_says(ok=False)
+        probed(loop, one, 0.004)
+        assert said == [False]
+
+    def test_comes_to_nobody_while_threads_hang(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        one.executor.lost = 1
+        assert not one.token.await_recovery(loop.now, lambda: None)
+
+    def test_ends_with_the_token(self, loop: FakeLoop, one: HandToken) -> None:
+        opened(one)
+        said = self.told(loop, one)
+        one.token.close()
+        assert said == [False]

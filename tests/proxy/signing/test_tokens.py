@@ -45,7 +45,7 @@ def test_rows_tell_what_goes_on(tokens: Tokens) -> None:
     tokens.use({"told": TokenPlan(2, HandProbe())})
     rows = tokens.rows()
     assert rows["token_figures"] == [
-        {"token": "told", "queued": 0, "running": 0, "lost": 0, "sessions": 1, "session_limit": 3}
+        {"token": "told", "queued": 0, "running": 0, "lost": 0, "sessions": 1, "threads": 2}
     ]
     assert rows["token_states"] == [{"token": "told", "state": "closed", "count": 1}]
     assert rows["token_good"] == []

@@ -153,7 +153,7 @@ class TestScrape:
         scrape = await run.control.scrape()
         assert (list(scrape.workers), list(scrape.listeners)) == ([], [])
         assert len(scrape.certificates) == 1
-        assert not run.control.is_ready()
+        assert run.control.why_not_ready() is not None
         await run.supervisor.close()
         run.target.close(10)
 
@@ -224,11 +224,11 @@ class TestDrain:
 
 async def test_it_is_ready_while_every_slot_has_its_worker(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path) as run:
-        assert run.control.is_ready()
+        assert run.control.why_not_ready() is None
         victim = run.workers[0]
         os.kill(victim.pid, signal.SIGKILL)
         await victim.gone.wait()
-        assert not run.control.is_ready()
-        await until_seen(run.control.is_ready)
+        assert run.control.why_not_ready() == "not every worker serves"
+        await until_seen(lambda: run.control.why_not_ready() is None)
         run.supervisor.is_ready = False
-        assert not run.control.is_ready(), "it ends"
+        assert run.control.why_not_ready() is not None, "it ends"

@@ -4,8 +4,16 @@ import json
 
 import pytest
 
+from config.pkcs11_uri import Pkcs11Uri
 from config.problems import Problem, Severity
-from proxy.supervisor.questions import problems_as_json, problems_from_json, tickets_as_json, tickets_from_json
+from proxy.supervisor.questions import (
+    key_as_json,
+    key_from_json,
+    problems_as_json,
+    problems_from_json,
+    tickets_as_json,
+    tickets_from_json,
+)
 from proxy.tls.tickets import TicketSecrets
 
 
@@ -13,6 +21,12 @@ from proxy.tls.tickets import TicketSecrets
 def test_secrets_of_tickets_come_back(previous: bytes | None) -> None:
     tickets = TicketSecrets(b"\x01" * 32, previous)
     assert tickets_from_json(json.loads(json.dumps(tickets_as_json(tickets)))) == tickets
+
+
+@pytest.mark.parametrize("identifier", [None, b"\x00\x0a"])
+def test_a_key_comes_back(identifier: bytes | None) -> None:
+    key = Pkcs11Uri("plexi", "42", object="chat", id=identifier)
+    assert key_from_json(json.loads(json.dumps(key_as_json(key)))) == key
 
 
 class TestProblems:

@@ -1,0 +1,81 @@
+"""What a configuration uses of tokens, as the parent needs it: how to log in to each, and which keys to try it by."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from certs.credential import Credential
+from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
+from certs.hsm.facts import KeyAddress
+from certs.keys.pin import Pin
+from certs.keys.pkcs11 import Pkcs11Key
+from certs.keys.signing_key import PublicKey
+from config.loaded import LoadedConfig
+
+_CREDENTIAL: Final = "the systemd credential"
+
+
+@dataclass(frozen=True, slots=True)
+class TriedKey:
+    """A key of a token, and what its signatures are checked with."""
+
+    address: KeyAddress
+    public_key: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUse:
+    """`[hsm.token.NAME]`."""
+
+    name: str
+    access: TokenAccess
+    pin_source: str
+    """Where the PIN comes from, for an operator who has to mend it."""
+    max_sessions: int
+    keys: tuple[TriedKey, ...]
+    """Each once."""
+    login: bytes = field(repr=False)
+    """The same for the same PIN of the same token, and as secret as the PIN."""
+
+
+def token_uses(
+    loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]], pins: Mapping[str, Pin]
+) -> tuple[TokenUse, ...]:
+    """Every token of a configuration whose PIN is known, also one that no identity has a key in."""
+    hsm = loaded.config.hsm
+    if hsm is None:
+        return ()
+    module = loaded.resolve(hsm.module).absolute()
+    used = [key for several in identities.values() for one in several for key in one.keys]
+    uses = []
+    for name, token in hsm.token.items():
+        if name not in pins:
+            continue
+        names = hsm.names[name]
+        choice = TokenChoice(names.label, names.serial, names.slot)
+        access = TokenAccess(module, choice, pins[name].text, default_latch_directory())
+        source = f"file {token.pin_file}" if token.pin_file else f"{_CREDENTIAL} {token.pin_credential}"
+        login = b"\0".join([str(module).encode(), str(choice).encode(), pins[name].digest])
+        keys = _tried(key for key in used if isinstance(key, Pkcs11Key) and key.token == name)
+        uses.append(TokenUse(name, access, source, token.max_sessions, keys, login))
+    return tuple(uses)
+
+
+def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> dict[str, frozenset[str]]:
+    """The identities that have no key but in tokens, with the NAMEs of these."""
+    found: dict[str, frozenset[str]] = {}
+    for identity, credentials in identities.items():
+        keys = [key for one in credentials for key in one.keys]
+        tokens = frozenset(key.token for key in keys if isinstance(key, Pkcs11Key))
+        if tokens and all(isinstance(key, Pkcs11Key) for key in keys):
+            found[identity] = tokens
+    return found
+
+
+def _tried(keys: Iterable[Pkcs11Key]) -> tuple[TriedKey, ...]:
+    # python-pkcs11 is not asked for Ed25519 (`SignatureMechanism`): the login alone tells of a token with nothing else
+    able = [key for key in keys if not isinstance(key.public_key, Ed25519PublicKey)]
+    by_address = {(key.uri.object, key.uri.id): key.public_key for key in able}
+    return tuple(TriedKey(KeyAddress(label, id_), public) for (label, id_), public in by_address.items())

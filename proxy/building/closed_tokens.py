@@ -1,0 +1,55 @@
+"""What the parent has told of tokens: those that do not answer or refuse the PIN are left alone while a worker builds. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from proxy.building.token_fault import Unusable
+
+# `certs.hsm.prober.Condition`
+_WELL: Final = "well"
+_REFUSED: Final = "pin_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedTokens:
+    """By the NAME of the token: the condition that the parent has found it in, and a sentence about it."""
+
+    conditions: Mapping[str, str]
+    details: Mapping[str, str]
+    seen: frozenset[str] = frozenset()
+    """Those that the parent finds well: when they are missing here, it is the fault of this process."""
+    is_module_left_out: bool = False
+    """Whether the module did not even come up for the parent: it would hang whoever loads it."""
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "ClosedTokens":
+        """What `supervisor.tokens.ParentTokens.closed` made."""
+        closed = {name: one for name, one in body.items() if one["condition"] != _WELL}
+        return cls(
+            {name: one["condition"] for name, one in closed.items()},
+            {name: one["detail"] for name, one in closed.items()},
+            frozenset(body) - frozenset(closed),
+            any(one["module_hangs"] for one in body.values()),
+        )
+
+    def __contains__(self, token: object) -> bool:
+        """Whether it is left alone."""
+        return token in self.conditions
+
+    def is_refused(self, token: str) -> bool:
+        """Whether no login is to be tried, later either."""
+        return self.conditions.get(token) == _REFUSED
+
+    def fault(self, token: str) -> Unusable | None:
+        """Why its keys are not looked at."""
+        if token not in self.conditions:
+            return None
+        if self.is_refused(token):
+            allowed = f"the PIN of the token {token}, or `plexigate hsm unlatch`; until then others serve, or nobody"
+        else:
+            allowed = "a token that answers: it is used as soon as it does"
+        return Unusable(f"which is not looked at: {self.details[token]}", allowed, may_pass=True, is_expected=True)
+
+
+NONE_CLOSED: Final = ClosedTokens({}, {})

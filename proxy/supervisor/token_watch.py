@@ -1,0 +1,223 @@
+"""One token as the parent sees it: what its latest probe has found, when the next one is due, and what workers are told of it.
+
+Theory of operation. The PIN was tried once before the workers were told of the token. From then on the parent asks the token nothing
+while every worker finds it well. Once a breaker is open anywhere, the parent probes by signatures of its own, with the breaker's
+back-off for what needs a login and twice a second in a session that lives, and tells all workers what comes of it: none of their
+breakers closes before that. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
+
+A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by another PIN that worked; then
+the parent tries once more, and the workers after it.
+"""
+
+import asyncio
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Final, Protocol
+
+from certs.hsm.pin_latch import PinLatch, is_about_pin
+from certs.hsm.prober import Condition, Finding, Prober
+from certs.hsm.token_use import TokenUse
+from proxy.in_thread import in_thread
+from proxy.signing.breaker import BACK_OFF_SECONDS
+
+# After that a call under way counts as failed.
+_HANGING_SECONDS: Final = 3.0
+# Between two looks that need no login.
+_LIVING_SECONDS: Final = 0.5
+# A call that hangs is given up then, and its process ended: the module may be what hangs, not the token.
+_HOPELESS_SECONDS: Final = 30.0
+# Between two looks at the latches: a person who has released one waits.
+_LATCH_SECONDS: Final = 1.0
+_LOGIN_SECONDS: Final = 15.0
+
+
+class Herald(Protocol):
+    """Whoever tells workers and the log."""
+
+    def found(self, token: "TokenWatch", finding: Finding, before: Condition) -> None:
+        """A look is over, or late; `before` is what was known."""
+
+    def may_log_in(self, token: "TokenWatch") -> None:
+        """The PIN that was refused works now."""
+
+
+class TokenWatch:
+    """Watches a token from `start` on."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, use: TokenUse, finding: Finding, herald: Herald) -> None:
+        """`finding` is that of the first try of the PIN."""
+        self.finding = finding
+        self.errors: Counter[str] = Counter()
+        """By CKR_ name, or by what went wrong instead."""
+        self.probes = 0
+        self.good_at: float | None = None
+        """When a probe was good last, by the clock of the loop."""
+        self._loop = loop
+        self._herald = herald
+        self._prober = Prober(loop, use)
+        self._troubled: set[int] = set()
+        """Slots and processes of workers whose breaker is not closed."""
+        self._stirred = asyncio.Event()
+        self._latches = _stamps(use.access.latch_directory)
+        self._is_free = asyncio.Event()
+        self._is_free.set()
+        self._count(finding)
+
+    @property
+    def use(self) -> TokenUse:
+        """What is used of it."""
+        return self._prober.use
+
+    def follow(self, use: TokenUse) -> None:
+        """Use it so from now on; the login is the same."""
+        self._prober.use = use
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nobody is to log in."""
+        return self.finding.condition is Condition.REFUSED
+
+    @property
+    def sessions(self) -> int:
+        """Those that the parent has open."""
+        return int(self._prober.is_logged_in)
+
+    @property
+    def pid(self) -> int | None:
+        """The process that talks to the token; None while there is none."""
+        return self._prober.pid
+
+    def hold(self) -> None:
+        """Try no PIN until `release`: another one is being tried, which lets go of the latch when it works."""
+        self._is_free.clear()
+
+    def release(self) -> None:
+        """Go on; what became of the latch meanwhile is nobody's word about this PIN."""
+        self._latches = _stamps(self.use.access.latch_directory)
+        self._is_free.set()
+
+    def trouble(self, worker: int, *, is_there: bool) -> None:
+        """A worker (by its process id) has an open breaker, or none any more."""
+        (self._troubled.add if is_there else self._troubled.discard)(worker)
+        self._stirred.set()
+
+    def refused(self, ckr: str, detail: str) -> None:
+        """A worker was refused: nobody tries again."""
+        if not self.is_refused:
+            self._found(Finding(Condition.REFUSED, ckr, detail))
+            self._stirred.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        failures = 0
+        try:
+            while True:
+                if self.is_refused:
+                    await self._prober.close()
+                    await self._until_latches_change()
+                    await self._try_again()
+                elif self._troubled:
+                    failures = 0 if await self._probe(failures) else failures + 1
+                else:
+                    failures = 0
+                    await self._prober.close()
+                    await self._stirring(None)
+        finally:
+            self._prober.kill()
+
+    # -- probes
+
+    async def _probe(self, failures: int) -> bool:
+        """Probe, say what came of it, and wait until the next probe is due; answers whether it was good."""
+        began = self._loop.time()
+        looking = self._loop.create_task(self._prober.probe())
+        try:
+            done, _ = await asyncio.wait({looking}, timeout=_HANGING_SECONDS)
+            if not done:
+                self._found(Finding(Condition.UNWELL, "deadline", f"no answer within {_HANGING_SECONDS:g} s"))
+                done, _ = await asyncio.wait({looking}, timeout=_HOPELESS_SECONDS - _HANGING_SECONDS)
+            if not done:
+                self._prober.kill()
+                await looking
+                return False
+            finding = looking.result()
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
+        self._found(finding)
+        is_well = finding.condition is Condition.WELL
+        if is_well or self._prober.is_logged_in:
+            pause = _LIVING_SECONDS
+        else:
+            pause = BACK_OFF_SECONDS[min(failures + 1, len(BACK_OFF_SECONDS) - 1)]
+        await self._stirring(began + pause - self._loop.time())
+        return is_well
+
+    async def _stirring(self, seconds: float | None) -> None:
+        """Wait, at most for so long, until a worker has another state, or a PIN was refused.
+
+        What is due soon comes in time all the same: `run` looks at once at a token that has just become a trouble only.
+        """
+        had_trouble = bool(self._troubled)
+        self._stirred.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                while bool(self._troubled) == had_trouble and not self.is_refused:
+                    await self._stirred.wait()
+                    self._stirred.clear()
+        except TimeoutError:
+            return
+
+    def _found(self, finding: Finding) -> None:
+        before, self.finding = self.finding.condition, finding
+        if finding.condition is Condition.REFUSED:
+            self._latches = _stamps(self.use.access.latch_directory)
+        self.probes += 1
+        if finding.condition is Condition.WELL:
+            self.good_at = self._loop.time()
+        self._count(finding)
+        self._herald.found(self, finding, before)
+
+    def _count(self, finding: Finding) -> None:
+        if finding.error:
+            self.errors[finding.error] += 1
+
+    # -- PINs
+
+    async def latch(self, ckr: str, at: str) -> bool:
+        """Write down that the PIN was refused; False where the token never said who it is. Raises `LatchUnusable`."""
+        facts = self._prober.facts
+        if facts is None:
+            return False
+        latch = PinLatch(self.use.access.latch_directory, facts.label, facts.serial)
+        await in_thread(self._loop, lambda: latch.set(self.use.access.pin, ckr, at))
+        return True
+
+    async def _until_latches_change(self) -> None:
+        directory = self.use.access.latch_directory
+        # without a latch it is the token's own flag that counts, or the directory that cannot be written
+        is_latched = is_about_pin(self.finding.error)
+        ends = math.inf if is_latched else self._loop.time() + BACK_OFF_SECONDS[-1]
+        while True:
+            await self._is_free.wait()
+            now = _stamps(directory)
+            if now != self._latches or self._loop.time() >= ends:
+                self._latches = now
+                return
+            await asyncio.sleep(_LATCH_SECONDS)
+
+    async def _try_again(self) -> None:
+        finding = await self._prober.try_pin(_LOGIN_SECONDS)
+        if finding != self.finding:
+            self._found(finding)
+        if finding.condition is not Condition.REFUSED:
+            self._herald.may_log_in(self)
+
+
+def _stamps(directory: Path) -> frozenset[tuple[str, int]]:
+    """What tells one state of the latches from another; the files are few and small, and on a local disk."""
+    try:
+        return frozenset((one.name, one.stat().st_mtime_ns) for one in directory.glob("*.json"))
+    except OSError:
+        return frozenset()

@@ -1,0 +1,277 @@
+"""What the parent does about tokens: tries each PIN once before anybody else, probes what workers have given up, and tells them all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from certs.hsm.errors import LatchUnusable
+from certs.hsm.prober import Condition, Finding, Prober
+from certs.hsm.token_use import TokenUse
+from config.problems import ConfigError
+from proxy.observe.scrape import TokenScrape
+from proxy.signing.breaker import BreakerState
+from proxy.supervisor.blindness import Blindness
+from proxy.supervisor.edition import Edition
+from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.token_watch import TokenWatch
+from proxy.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+# For a token to answer before the workers are told of it; half of `reload_seconds` if that is less.
+_FIRST_LOGIN_SECONDS: Final = 10.0
+_NOT_SIGNING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.STOPPED})
+_FAILING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN})
+
+
+class ParentTokens:
+    """The tokens of what is served."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        fleet: Fleet,
+        tell: Callable[[dict[str, Any], str], None],
+    ) -> None:
+        """Nothing is known; `tell` logs an event with its line."""
+        self._loop = loop
+        self._tasks = tasks
+        self._fleet = fleet
+        self._tell = tell
+        self._watches: dict[str, TokenWatch] = {}
+        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._admitted: dict[bytes, Finding] = {}
+        """Of logins that nobody watches yet."""
+        self._blindness = Blindness()
+        self._states: dict[int, dict[str, BreakerState]] = {}
+        """By worker (process id) and token, where it is not closed."""
+
+    # -- before workers are told
+
+    async def begin(self, edition: Edition) -> None:
+        """Try the PINs of what is served first. Nothing that is wrong with a token stops that."""
+        self.admit(edition.tokens, await self.examine(edition.tokens, _patience(edition)))
+
+    @asynccontextmanager
+    async def changing_to(self, edition: Edition) -> AsyncIterator[None]:
+        """Try the PINs that are new in an edition; nobody else tries one until the block ends.
+
+        Raises `ConfigError` for one that is refused: what is served knows a better one, or none. A token that does not answer is
+        looked at by the workers, and may have another one to stand in for it.
+        """
+        with self._held():
+            findings = await self.examine(edition.tokens, _patience(edition))
+            refused = [
+                edition.loaded.error(
+                    ("hsm", "token", use.name),
+                    f"the PIN from the {use.pin_source}: {findings[use.name].detail}",
+                    "the PIN of the token",
+                )
+                for use in edition.tokens
+                if use.name in findings and findings[use.name].condition is Condition.REFUSED
+            ]
+            if refused:
+                raise ConfigError([*edition.warnings, *refused])
+            well = {name: one for name, one in findings.items() if one.condition is Condition.WELL}
+            self.admit(edition.tokens, well)
+            yield
+
+    async def examine(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
+        """Try the PINs that were not tried yet, each once, all at the same time; answers what was found, by token.
+
+        A token that has not answered after `seconds` is not well. No error stops it.
+        """
+        known = {watch.use.login for watch in self._watches.values()}
+        asked = {
+            use.name: self._loop.create_task(Prober(self._loop, use).try_pin(seconds))
+            for use in uses
+            if use.login not in known
+        }
+        try:
+            return {name: await task for name, task in asked.items()}
+        finally:
+            for task in asked.values():
+                task.cancel()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let a reload alone try PINs until the block ends."""
+        watches = list(self._watches.values())
+        for watch in watches:
+            watch.hold()
+        try:
+            yield
+        finally:
+            for watch in watches:
+                watch.release()
+
+    def admit(self, uses: Sequence[TokenUse], findings: Mapping[str, Finding]) -> None:
+        """Let workers be told of what was found, and say in the log what is wrong."""
+        for use in uses:
+            if (finding := findings.get(use.name)) is not None:
+                self._admitted[use.login] = finding
+                if finding.condition is not Condition.WELL:
+                    self._say(use, finding)
+
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+        """What a worker is told of tokens before it prepares: condition and reason by name. It leaves alone what is not well."""
+        known = {**self._admitted, **{watch.use.login: watch.finding for watch in self._watches.values()}}
+        found = {use.name: known.get(use.login) for use in uses}
+        return {
+            name: {
+                "condition": str(finding.condition),
+                "detail": finding.detail,
+                "module_hangs": finding.is_module_hanging,
+            }
+            for name, finding in found.items()
+            if finding is not None
+        }
+
+    @property
+    def refused(self) -> list[str]:
+        """The tokens that nobody logs in to."""
+        return [name for name, watch in self._watches.items() if watch.is_refused]
+
+    # -- while they serve
+
+    def follow(self, uses: Sequence[TokenUse]) -> None:
+        """Watch exactly these from now on."""
+        wanted = {use.name: use for use in uses}
+        counted: dict[str, Counter[str]] = {}
+        for name in [name for name, watch in self._watches.items() if not _is_same(watch, wanted.get(name))]:
+            self._watching.pop(name).cancel()
+            counted[name] = self._watches.pop(name).errors
+        for name, use in wanted.items():
+            if name in self._watches:
+                self._watches[name].follow(use)
+                continue
+            finding = self._admitted.get(use.login, Finding(Condition.UNWELL, "", "it was not tried yet"))
+            watch = self._watches[name] = TokenWatch(self._loop, use, finding, self)
+            watch.errors.update(counted.pop(name, {}))
+            for worker, states in self._states.items():
+                if states.get(name) in _FAILING:
+                    watch.trouble(worker, is_there=True)
+            self._watching[name] = self._tasks.start_to_cancel(watch.run())
+        self._admitted.clear()
+
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """Take what a worker says of its breaker."""
+        if worker.is_retiring or not worker.is_alive:
+            return
+        states = self._states.setdefault(worker.pid, {})
+        if state is BreakerState.CLOSED:
+            states.pop(token, None)
+        else:
+            states[token] = state
+        watch = self._watches.get(token)
+        if watch is None:
+            return
+        watch.trouble(worker.pid, is_there=state in _FAILING)
+        if state not in _FAILING:
+            self._blindness.forget_worker(worker.pid, token)
+        if state is BreakerState.STOPPED and not watch.is_refused:
+            detail = f"worker {worker.slot} (process {worker.pid}) was refused by the token"
+            watch.refused("CKR_PIN_INCORRECT", detail)
+            self._tasks.start(self._latch(watch))
+
+    async def _latch(self, watch: TokenWatch) -> None:
+        now = datetime.now(UTC)  # noqa: TID251 - a driver
+        try:
+            await watch.latch("CKR_PIN_INCORRECT", now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        except LatchUnusable as error:
+            self._tell({"event": "token_not_latched", "token": watch.use.name, "detail": str(error)}, str(error))
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Forget what a worker has said."""
+        for token in self._watches:
+            self._blindness.forget_worker(worker.pid, token)
+        if self._states.pop(worker.pid, None) is not None:
+            for watch in self._watches.values():
+                watch.trouble(worker.pid, is_there=False)
+
+    def found(self, token: TokenWatch, finding: Finding, before: Condition) -> None:
+        """Tell workers what a look has shown (`token_watch.Herald`)."""
+        name, is_well = token.use.name, finding.condition is Condition.WELL
+        if finding.condition is not before:
+            self._say(token.use, finding)
+        if token.is_refused:
+            self._broadcast("pin", {"token": name, "is_refused": True})
+            return
+        self._broadcast("token", {"token": name, "ok": is_well})
+        if before is Condition.ABSENT:
+            self._blindness.forget(name)
+        if is_well:
+            # half open: its probe is under way, which takes a slow device a while
+            troubled = [one for one in self._fleet.workers if self._state(one, name) is BreakerState.OPEN]
+            blind = self._blindness.found_well(name, [(one.slot, one.pid) for one in troubled], self._loop.time())
+            self._tasks.start(self._replace(name, [one for one in troubled if one.pid in blind]))
+
+    async def _replace(self, token: str, workers: Sequence[WorkerProcess]) -> None:
+        for worker in workers:
+            self._tell(
+                {"event": "worker_blind", "slot": worker.slot, "pid": worker.pid, "token": token},
+                f"worker {worker.slot} (process {worker.pid}) cannot use the token {token}, which is well: it is replaced",
+            )
+            await self._fleet.replace(worker)
+
+    def may_log_in(self, token: TokenWatch) -> None:
+        """Let workers log in again (`token_watch.Herald`)."""
+        self._broadcast("pin", {"token": token.use.name, "is_refused": False})
+
+    def _broadcast(self, kind: str, body: dict[str, Any]) -> None:
+        self._tasks.start(self._fleet.tell_all(kind, body))
+
+    def _say(self, use: TokenUse, finding: Finding) -> None:
+        event = {"event": "token_condition", "token": use.name, "condition": str(finding.condition)}
+        match finding.condition:
+            case Condition.WELL:
+                self._tell(event, f"token {use.name}: the parent finds it well")
+            case Condition.REFUSED:
+                line = f"token {use.name}, PIN from the {use.pin_source}: {finding.detail}; no process logs in there meanwhile"
+                self._tell({**event, "pin_source": use.pin_source, "detail": finding.detail}, line)
+            case _:
+                line = f"token {use.name}: the parent does not find it well: {finding.detail}; it is looked at again and again"
+                self._tell({**event, "detail": finding.detail}, line)
+
+    # -- what is known
+
+    def why_not_ready(self, identities: Mapping[str, frozenset[str]]) -> str | None:
+        """Name an identity for which a worker has no key that can sign; `identities` are those with keys in tokens only."""
+        for worker in self._fleet.workers:
+            for identity, tokens in identities.items():
+                if all(self._state(worker, token) in _NOT_SIGNING for token in tokens):
+                    return f"identity {identity} has no key that can sign in worker {worker.slot}: {', '.join(sorted(tokens))}"
+        return None
+
+    def _state(self, worker: WorkerProcess, token: str) -> BreakerState:
+        return self._states.get(worker.pid, {}).get(token, BreakerState.CLOSED)
+
+    def scrape(self) -> list[TokenScrape]:
+        """What the parent knows of each token."""
+        now = self._loop.time()
+        return [
+            TokenScrape(
+                token=name,
+                condition=str(watch.finding.condition),
+                detail=watch.finding.detail,
+                sessions=watch.sessions,
+                max_sessions=watch.use.max_sessions,
+                probes=watch.probes,
+                errors=dict(watch.errors),
+                seconds_since_good=None if watch.good_at is None else now - watch.good_at,
+            )
+            for name, watch in self._watches.items()
+        ]
+
+
+def _patience(edition: Edition) -> float:
+    return min(_FIRST_LOGIN_SECONDS, edition.loaded.config.reload_seconds / 2)
+
+
+def _is_same(watch: TokenWatch, use: TokenUse | None) -> bool:
+    return use is not None and use.login == watch.use.login

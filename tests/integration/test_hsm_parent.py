@@ -1,0 +1,199 @@
+"""What the parent owes to tokens: one try of a PIN for all processes, probes beside those of the workers, and workers that see."""
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certs.hsm.pin_latch import release_by_name
+from proxy.admin.client import UnixAdminClient
+from tests.certs.authority import private_key
+from tests.hsm.faults import SIGNATURES
+from tests.hsm.shim import CKR_DEVICE_ERROR
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import SoftHsm, Token
+from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.integration.hsm_scene import ROUTE, Scene, ask
+from tests.integration.stage import workers_of
+from tests.programs import Program, plexigate_listeners, program
+
+Running = Program[dict[str, list[str]]]
+WRONG = "0000-wrong-pin"
+NO_HANDSHAKE = (ssl.SSLError, ConnectionError)
+QUICK = "reload_seconds = 3.0\n"
+
+
+def written(
+    site: HsmSite, *tokens: Token, workers: int = 2, key: Sequence[str] = ("plexi", "spare"), top: str = ""
+) -> Path:
+    """Localhost by a key of the tokens plexi and spare."""
+    public = site.hsm.share("chat", *tokens)
+    uris = [f"pkcs11:token={name};object=chat" for name in key]
+    return site.write(site.tokens(*tokens), site.identity("localhost", public, *uris), ROUTE, workers=workers, top=top)
+
+
+def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Running]:
+    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
+
+
+def scene_of(site: HsmSite, run: Running) -> Scene:
+    return Scene(site, run, site.hsm.shim.token("plexi"), site.hsm.shim.token("spare"))
+
+
+def test_a_wrong_pin_costs_one_login_over_starts_reload_and_two_workers(hsm_site: HsmSite) -> None:
+    plexi, spare = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
+    configuration = written(hsm_site, plexi, spare)
+    hsm_site.hsm.pin_file(plexi, WRONG)
+    control, latches = hsm_site.hsm.shim.token("plexi"), hsm_site.directory / "state" / "pin-latch"
+    for _ in range(1):  # as a service manager starts it again and again
+        with running(hsm_site, configuration) as run:
+            one = scene_of(hsm_site, run)
+            one.handshake(one.client())  # by the spare
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        (event,) = events(run.output, "token_condition")
+        assert event["condition"] == "pin_refused"
+        assert event["pin_source"].endswith("plexi.pin")
+        assert "plexigate hsm unlatch plexi" in event["detail"]
+        os.kill(run.pid, signal.SIGHUP)
+        run.wait_for(lambda output: events(output, "reloaded") or None)
+        for worker in workers_of(run.pid):
+            os.kill(worker, signal.SIGKILL)
+        one.until(lambda: len(events(run.output, "worker_joined")) == 2)
+        one.handshake(one.client())
+        assert one.metric("token_pin_refused", token="plexi") == 1
+        assert one.metric("token_state", token="plexi", state="stopped") == 2
+        assert control.calls("C_Login") == 1
+        # an operator lets it be tried again: by one process, once
+        assert release_by_name(latches, "plexi") == ["plexi"]
+        one.until(lambda: control.calls("C_Login") == 2 and len(list(latches.glob("*.json"))) == 1)
+        # a reload with another wrong one changes nothing
+        hsm_site.hsm.pin_file(plexi, "another" + WRONG)
+        os.kill(run.pid, signal.SIGHUP)
+        (refusal,) = run.wait_for(lambda output: events(output, "reload_failed") or None)
+        assert "CKR_PIN_INCORRECT" in json.dumps(refusal)
+        assert control.calls("C_Login") == 3
+        hsm_site.hsm.pin_file(plexi)
+        os.kill(run.pid, signal.SIGHUP)
+        one.until(lambda: one.metric("token_state", token="plexi", state="closed") == 2)
+        assert one.metric("token_pin_refused", token="plexi") == 0
+        assert one.metric("token_parent_errors_total", token="plexi", error="CKR_PIN_INCORRECT") == 2
+    assert complaints(run.output) == []
+
+
+def test_both_must_find_a_token_well_and_the_parent_holds_nobody_up(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    configuration = written(hsm_site, plexi, key=["plexi"])
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        one.until(lambda: readiness(one) == (200, "ready"))
+
+        def both(state: str) -> bool:
+            return one.metric("token_state", token="plexi", state=state) == 2
+
+        with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
+            for _ in range(100):
+                with pytest.raises(NO_HANDSHAKE):
+                    one.handshake(one.client())
+                if one.metric("token_state", token="plexi", state="closed") == 0:
+                    break
+            one.until(lambda: one.metric("token_parent_well", token="plexi") == 0)
+            one.until(lambda: one.metric("token_parent_errors_total", token="plexi", error="CKR_DEVICE_ERROR") >= 3)
+            status, reason = readiness(one)
+            assert status == 503
+            assert reason.startswith("identity localhost has no key that can sign in worker 0")
+        began = time.monotonic()
+        one.until(lambda: both("closed"))
+        assert time.monotonic() - began < 2.0
+        one.handshake(one.client())
+        assert readiness(one) == (200, "ready")
+        (token,) = asked(one, "/status")[1]["tokens"]
+        assert (token["parent"], token["pin_refused"], token["session_limit"]) == ("well", False, 16)
+        assert [worker["state"] for worker in token["workers"]] == ["closed", "closed"]
+        assert token["sessions"] >= 4
+
+        # a key that nobody uses is destroyed, and every worker tries it; one that a worker uses is not
+        hsm_site.hsm.generate(plexi, "past", identifier="02")
+        done = hsm(hsm_site, "destroy", "past", "--yes")
+        assert done.returncode == 0, done.stderr
+        assert "2 workers of the running proxy tried it: none can sign with it" in done.stdout
+        configuration.write_text(configuration.read_text().replace("object=chat", "object=next"))
+        done = hsm(hsm_site, "destroy", "chat", "--yes")
+        assert done.returncode == 1
+        assert "worker 0, 1 of the running proxy signs with chat of token plexi" in done.stderr
+        one.handshake(one.client())
+    assert complaints(run.output) == []
+
+
+def test_start_with_a_module_that_hangs_and_recovery(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    configuration = written(hsm_site, plexi, key=["plexi"], top=QUICK)
+    with ExitStack() as hanging:
+        hanging.enter_context(hsm_site.hsm.shim.token("").hanging("C_Initialize"))
+        with running(hsm_site, configuration) as run:
+            one = scene_of(hsm_site, run)
+            with pytest.raises(NO_HANDSHAKE):
+                one.handshake(one.client())
+            one.until(lambda: readiness(one)[0] == 503)
+            hanging.close()
+            one.until(lambda: len(events(run.output, "worker_blind")) == 2)
+            one.until(lambda: serves(one))  # those who leave may take one more client each
+            one.until(lambda: readiness(one)[0] == 200)
+    assert complaints(run.output) == []
+
+
+def test_a_token_that_is_made_later_is_used_by_workers_that_replace_the_blind_ones(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    private = private_key("ecdsa-p256")
+    key = hsm_site.hsm.share("chat", plexi, key=private)
+    made = SoftHsm.make(hsm_site.directory / "later", hsm_site.hsm.shim.module)
+    spare = made.add_token("spare", "another-pin")
+    made.share("chat", spare, key=private)
+    uris = ("pkcs11:token=spare;object=chat", "pkcs11:token=plexi;object=chat")
+    configuration = hsm_site.write(
+        hsm_site.tokens(plexi, spare), hsm_site.identity("localhost", key, *uris), ROUTE, workers=2
+    )
+    with running(hsm_site, configuration) as run, ExitStack() as closing:
+        one = scene_of(hsm_site, run)
+        old = one.connect(one.client())
+        closing.callback(old.close)
+        assert ask(old) == 502
+        made.put_into(hsm_site.hsm)
+        one.until(lambda: len(events(run.output, "worker_joined")) == 2)
+        one.until(lambda: one.metric("token_state", token="spare", state="closed") >= 2)
+        with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
+            one.handshake(one.client())  # by the other one, as nobody else can
+        assert ask(old) == 502, "a connection of a worker that leaves stays"
+    assert complaints(run.output) == []
+
+
+def serves(one: Scene) -> bool:
+    try:
+        one.handshake(one.client())
+    except NO_HANDSHAKE:
+        return False
+    return True
+
+
+def hsm(site: HsmSite, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command of `plexigate hsm` with the configuration."""
+    command = [PLEXIGATE, "hsm", *arguments, "--config", str(site.directory / "plexigate.toml")]
+    environment = {**os.environ, **site.hsm.environment}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def asked(one: Scene, path: str) -> tuple[int, dict[str, Any]]:
+    return UnixAdminClient(one.site.directory / "plexigate.sock").get(path)
+
+
+def readiness(one: Scene) -> tuple[int, str]:
+    status, answer = asked(one, "/readyz")
+    return status, answer.get("detail") or answer["status"]

@@ -1,0 +1,33 @@
+"""What a worker makes of the parent's word about tokens."""
+
+from typing import Any
+
+from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+
+
+def told(condition: str, *, module_hangs: bool = False) -> dict[str, Any]:
+    return {"condition": condition, "detail": f"it is {condition}", "module_hangs": module_hangs}
+
+
+def test_only_what_is_not_well_is_left_alone() -> None:
+    closed = ClosedTokens.from_json({"a": told("well"), "b": told("unwell"), "c": told("pin_refused")})
+    assert [name in closed for name in "abcd"] == [False, True, True, False]
+    assert [closed.is_refused(name) for name in "abcd"] == [False, False, True, False]
+    assert closed.seen == {"a"}
+    assert not closed.is_module_left_out
+    assert "b" not in NONE_CLOSED
+
+
+def test_the_reason_is_told_and_nobody_fails_for_it() -> None:
+    closed = ClosedTokens.from_json({"a": told("well"), "b": told("absent"), "c": told("pin_refused")})
+    assert closed.fault("a") is None
+    for name, remedy in (("b", "a token that answers"), ("c", "plexigate hsm unlatch")):
+        fault = closed.fault(name)
+        assert fault is not None
+        assert fault.is_expected
+        assert "which is not looked at: it is" in fault.found
+        assert remedy in fault.allowed
+
+
+def test_a_module_that_hangs_is_left_out() -> None:
+    assert ClosedTokens.from_json({"a": told("absent", module_hangs=True)}).is_module_left_out

@@ -1,0 +1,73 @@
+"""What the running proxy says of a key, and what `plexigate hsm destroy` makes of that."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
+from proxy.admin.client import AdminUnreachable, UnixAdminClient
+from proxy.hsm.running import Running, StillSigns
+from proxy.hsm.sources import NotChosen
+
+TOKEN = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ())
+KEY = KeyFacts("chat", b"\x01", KeyClass.PRIVATE, "ecdsa-p256", 256, None, None, None, None, None, ())
+
+
+@dataclass
+class Proxy:
+    """Answers for its workers: each with whether it serves by the key, and whether it can sign."""
+
+    workers: list[tuple[bool | None, bool | None]]
+    status: int = 200
+    path: Path = Path("/run/plexigate.sock")
+    asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+    def post(self, path: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        self.asked.append((path, query))
+        if not self.workers:
+            raise AdminUnreachable("/run/plexigate.sock", "Connection refused", "is Plexigate running?")
+        rows = [{"slot": slot, "is_used": used, "signs": signs} for slot, (used, signs) in enumerate(self.workers)]
+        return self.status, {"workers": rows, "detail": "an error of ours"}
+
+
+def running(*workers: tuple[bool | None, bool | None], status: int = 200) -> tuple[Running, Proxy]:
+    proxy = Proxy(list(workers), status)
+    return Running(cast("UnixAdminClient", proxy)), proxy
+
+
+def test_a_key_that_a_worker_serves_by_is_in_use() -> None:
+    one, proxy = running((False, False), (True, True), (True, None))
+    with pytest.raises(NotChosen, match="worker 1, 2 of the running proxy signs with chat of token plexi"):
+        one.refuse_used(TOKEN, KEY)
+    assert proxy.asked == [("/keys/try", {"token": "plexi", "serial": "42", "object": "chat", "id": "01"})]
+    running((False, True))[0].refuse_used(TOKEN, KEY)
+
+
+def test_gone_is_what_no_worker_can_sign_with() -> None:
+    assert running((False, False))[0].verify_gone(TOKEN, KEY).startswith("1 worker of the running proxy tried it")
+    assert running((False, False), (False, False))[0].verify_gone(TOKEN, KEY).startswith("2 workers")
+    for left in (True, None):
+        with pytest.raises(StillSigns, match="worker 1 signs with it or gives no answer"):
+            running((False, False), (False, left))[0].verify_gone(TOKEN, KEY)
+
+
+def test_without_a_proxy_nobody_is_asked_and_that_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "p.toml"
+    config.write_text(f'admin.socket = "{tmp_path}/none.sock"\n')
+    one = Running.of(config)
+    one.refuse_used(TOKEN, KEY)
+    said = one.verify_gone(TOKEN, KEY)
+    assert said.startswith("No worker was asked whether it still signs with it: ")
+    assert "none.sock" in said
+
+
+@pytest.mark.parametrize(
+    ("workers", "status", "said"), [((), 200, "Connection refused"), (((False, False),), 500, "an error of ours")]
+)
+def test_a_proxy_that_does_not_answer_stops_the_destruction(
+    workers: tuple[tuple[bool, bool], ...], status: int, said: str
+) -> None:
+    with pytest.raises(NotChosen, match=said):
+        running(*workers, status=status)[0].refuse_used(TOKEN, KEY)

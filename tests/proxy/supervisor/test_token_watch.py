@@ -1,0 +1,153 @@
+"""The parent watches a token by real processes behind the shim."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from certs.hsm.pin_latch import release_by_name
+from certs.hsm.prober import Condition, Finding, Prober
+from certs.hsm.token_use import TokenUse
+from proxy.supervisor.token_watch import TokenWatch
+from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
+from tests.tried_tokens import use_of
+from tests.waiting import until_seen
+
+C = Condition
+WELL = Finding(C.WELL)
+WORKER = 4_000
+
+
+class Herald:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.conditions: list[Condition] = []
+        self.logins = 0
+
+    def found(self, _token: TokenWatch, finding: Finding, _before: Condition) -> None:
+        self.conditions.append(finding.condition)
+
+    def may_log_in(self, _token: TokenWatch) -> None:
+        self.logins += 1
+
+
+@pytest.fixture
+def plexi(hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch) -> Token:
+    for name, value in hsm_site.hsm.environment.items():
+        monkeypatch.setenv(name, value)
+    return hsm_site.hsm.add_token("plexi")
+
+
+@pytest.fixture
+def use(hsm_site: HsmSite, plexi: Token) -> TokenUse:
+    return use_of(hsm_site.hsm, plexi, hsm_site.hsm.share("chat", plexi))
+
+
+@pytest.fixture
+def control(hsm_site: HsmSite, plexi: Token) -> TokenControl:
+    return hsm_site.hsm.shim.token(plexi.label)
+
+
+@asynccontextmanager
+async def watched(use: TokenUse, finding: Finding = WELL) -> AsyncIterator[tuple[TokenWatch, Herald]]:
+    loop, herald = asyncio.get_running_loop(), Herald()
+    watch = TokenWatch(loop, use, finding, herald)
+    running = loop.create_task(watch.run())
+    try:
+        yield watch, herald
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+    assert watch.pid is None
+
+
+async def test_a_token_that_everybody_finds_well_is_left_alone(use: TokenUse, control: TokenControl) -> None:
+    async with watched(use) as (watch, herald):
+        await asyncio.sleep(0)
+        assert (watch.pid, watch.sessions, herald.conditions) == (None, 0, [])
+    assert control.all_calls() == {}
+
+
+async def test_one_in_trouble_is_probed_until_it_is_over(use: TokenUse, control: TokenControl) -> None:
+    async with watched(use) as (watch, herald):
+        with control.failing(CKR_DEVICE_ERROR, "C_Sign"):
+            watch.trouble(WORKER, is_there=True)
+            await until_seen(lambda: len(herald.conditions) >= 2)
+            assert set(herald.conditions) == {C.UNWELL}
+            assert watch.errors["CKR_DEVICE_ERROR"] >= 2
+            assert watch.sessions == 1, "the login lives"
+        await until_seen(lambda: herald.conditions[-1] is C.WELL)
+        assert watch.good_at is not None
+        watch.trouble(WORKER, is_there=False)
+        await until_seen(lambda: watch.pid is None)
+    assert control.calls("C_Login") == 1
+    assert control.calls("C_Sign") == watch.probes
+
+
+async def test_what_hangs_is_a_failure_soon_and_is_awaited(
+    use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.token_watch._HANGING_SECONDS", 0.6)
+    async with watched(use) as (watch, herald):
+        with control.hanging("C_Sign"):
+            watch.trouble(WORKER, is_there=True)
+            await until_seen(lambda: herald.conditions == [C.UNWELL])
+            pid = watch.pid
+        await until_seen(lambda: herald.conditions[-1] is C.WELL)
+        assert watch.pid == pid, "the call that hung has come back"
+
+
+async def test_what_hangs_for_ever_is_ended(
+    use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.token_watch._HANGING_SECONDS", 0.3)
+    monkeypatch.setattr("proxy.supervisor.token_watch._HOPELESS_SECONDS", 1.0)
+    async with watched(use) as (watch, herald):
+        with control.hanging("C_Sign"):
+            watch.trouble(WORKER, is_there=True)
+            await asyncio.to_thread(control.wait_for, "C_Sign", 1)
+            pid = watch.pid
+            await until_seen(lambda: watch.pid not in (pid, None))
+        await until_seen(lambda: C.WELL in herald.conditions)
+
+
+async def test_a_refused_pin_is_tried_again_when_an_operator_says_so(
+    hsm_site: HsmSite, plexi: Token, use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.token_watch._LATCH_SECONDS", 0.01)
+    wrong, latches = use_of(hsm_site.hsm, plexi, pin="0000-wrong"), use.access.latch_directory
+    loop = asyncio.get_running_loop()
+    finding = await Prober(loop, wrong).try_pin(20)
+    async with watched(wrong, finding) as (watch, herald):
+        watch.trouble(WORKER, is_there=True)
+        assert watch.is_refused
+        release_by_name(latches, "plexi")
+        await asyncio.to_thread(control.wait_for, "C_Login", 2)
+        await until_seen(lambda: len(list(latches.glob("*.json"))) == 1)
+        watch.hold()
+        release_by_name(latches, "plexi")
+        watch.release()
+        watch.follow(use)  # as if the PIN had been set anew in the token
+        (latches / "other.json").touch()
+        await until_seen(lambda: herald.logins == 1)
+        await until_seen(lambda: herald.conditions[-1] is C.WELL and watch.sessions == 1)
+    assert control.calls("C_Login") == 2 + 1 + 1, "twice wrong, then by the try and by the probe"
+
+
+async def test_a_worker_that_was_refused_stops_everybody(use: TokenUse) -> None:
+    loop = asyncio.get_running_loop()
+    async with watched(use) as (watch, herald):
+        assert not await watch.latch("CKR_PIN_INCORRECT", "now"), "nobody knows yet which token it is"
+        watch.trouble(WORKER, is_there=True)
+        await until_seen(lambda: herald.conditions == [C.WELL])
+        watch.refused("CKR_PIN_INCORRECT", "worker 0 was refused")
+        watch.refused("CKR_PIN_INCORRECT", "worker 1 was refused")
+        assert await watch.latch("CKR_PIN_INCORRECT", "2026-01-01T00:00:00Z")
+        await until_seen(lambda: watch.pid is None)
+        assert herald.conditions.count(C.REFUSED) == 1
+    finding = await Prober(loop, use).try_pin(20)
+    assert (finding.condition, finding.error) == (C.REFUSED, "CKR_PIN_INCORRECT")

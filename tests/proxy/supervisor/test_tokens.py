@@ -1,0 +1,196 @@
+"""The parent's word about tokens: to workers that begin, to those that serve, to whoever asks whether it is ready."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from certs.hsm.prober import Condition, Finding
+from certs.hsm.token_use import TokenUse
+from proxy.signing.breaker import BreakerState
+from proxy.supervisor.tokens import ParentTokens
+from proxy.tasks import Tasks
+from tests.hsm.shim import TokenControl
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
+from tests.tried_tokens import use_of
+from tests.waiting import until_seen
+
+if TYPE_CHECKING:
+    from proxy.supervisor.fleet import Fleet
+    from proxy.supervisor.process import WorkerProcess
+
+S = BreakerState
+WELL = Finding(Condition.WELL)
+ABSENT = Finding(Condition.ABSENT, "no_such_token", "no token with label plexi")
+REFUSED = Finding(Condition.REFUSED, "CKR_PIN_INCORRECT", "the PIN was refused")
+CHAT = {"chat": frozenset({"plexi", "spare"})}
+
+
+@dataclass
+class OneWorker:
+    """What the parent knows of a worker."""
+
+    slot: int
+    pid: int
+    started: float = 0.0
+    is_retiring: bool = False
+    is_alive: bool = True
+
+
+@dataclass
+class Workers:
+    """Stands for a fleet: remembers what its workers are told, and who is replaced."""
+
+    workers: list[OneWorker] = field(default_factory=lambda: [OneWorker(0, 4_000), OneWorker(1, 4_001)])
+    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    replaced: list[int] = field(default_factory=list)
+
+    async def tell_all(self, kind: str, body: dict[str, Any]) -> None:
+        self.told.append((kind, body))
+
+    async def replace(self, worker: OneWorker) -> None:
+        self.replaced.append(worker.pid)
+
+
+@dataclass
+class Parent:
+    """Tokens of a parent with two workers."""
+
+    fleet: Workers
+    tokens: ParentTokens
+    events: list[dict[str, Any]]
+
+    def breaker(self, slot: int, token: str, state: BreakerState) -> None:
+        self.tokens.breaker_changed(cast("WorkerProcess", self.fleet.workers[slot]), token, state)
+
+    def follow(self, use: TokenUse, finding: Finding) -> None:
+        self.tokens.admit([use], {use.name: finding})
+        self.tokens.follow([use])
+
+
+@pytest.fixture
+async def parent() -> AsyncIterator[Parent]:
+    loop, fleet, errors = asyncio.get_running_loop(), Workers(), list[BaseException]()
+    tasks, events = Tasks(loop, errors.append), list[dict[str, Any]]()
+    tokens = ParentTokens(loop, tasks, cast("Fleet", fleet), lambda event, _: events.append(event))
+    yield Parent(fleet, tokens, events)
+    await tasks.cancel_all()
+    assert errors == []
+
+
+@pytest.fixture
+def plexi(hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch) -> Token:
+    for name, value in hsm_site.hsm.environment.items():
+        monkeypatch.setenv(name, value)
+    return hsm_site.hsm.add_token("plexi")
+
+
+@pytest.fixture
+def use(hsm_site: HsmSite, plexi: Token) -> TokenUse:
+    return use_of(hsm_site.hsm, plexi, hsm_site.hsm.share("chat", plexi))
+
+
+@pytest.fixture
+def control(hsm_site: HsmSite, plexi: Token) -> TokenControl:
+    return hsm_site.hsm.shim.token(plexi.label)
+
+
+async def test_each_login_is_tried_once(parent: Parent, use: TokenUse, control: TokenControl) -> None:
+    findings = await parent.tokens.examine([use], 20)
+    assert findings == {"plexi": WELL}
+    parent.follow(use, findings["plexi"])
+    assert await parent.tokens.examine([use], 20) == {}, "it is known"
+    other = replace(use, login=b"another PIN")
+    assert list(await parent.tokens.examine([other], 20)) == ["plexi"]
+    assert control.calls("C_Login") == 2
+
+
+async def test_workers_that_begin_are_told(parent: Parent, use: TokenUse) -> None:
+    assert parent.tokens.closed([use]) == {}, "nothing is known: they look for themselves"
+    parent.tokens.admit([use], {"plexi": ABSENT})
+    told = {"condition": "absent", "detail": ABSENT.detail, "module_hangs": False}
+    assert parent.tokens.closed([use]) == {"plexi": told}
+    parent.tokens.follow([use])
+    assert parent.tokens.closed([use]) == {"plexi": told}
+    assert parent.tokens.closed([replace(use, login=b"another PIN")]) == {}
+    (event,) = parent.events
+    assert (event["event"], event["token"], event["condition"]) == ("token_condition", "plexi", "absent")
+
+
+async def test_a_refused_pin_names_its_source(parent: Parent, use: TokenUse) -> None:
+    parent.follow(use, REFUSED)
+    assert parent.events[0]["pin_source"] == "file plexi.pin"
+    assert parent.tokens.refused == ["plexi"]
+    (scraped,) = parent.tokens.scrape()
+    assert (scraped.condition, scraped.errors, scraped.max_sessions) == ("pin_refused", {"CKR_PIN_INCORRECT": 1}, 16)
+
+
+async def test_what_was_counted_stays_when_the_pin_is_another_one(parent: Parent, use: TokenUse) -> None:
+    parent.follow(use, REFUSED)
+    parent.follow(replace(use, login=b"another PIN"), WELL)
+    assert parent.tokens.refused == []
+    assert parent.tokens.scrape()[0].errors == {"CKR_PIN_INCORRECT": 1}
+    parent.tokens.follow([])
+    assert parent.tokens.scrape() == []
+
+
+async def test_all_workers_hear_of_probes_while_one_is_in_trouble(parent: Parent, use: TokenUse) -> None:
+    parent.follow(use, WELL)
+    parent.breaker(0, "plexi", S.SLOW)
+    await asyncio.sleep(0)
+    assert parent.tokens.scrape()[0].sessions == 0, "slowness is the worker's to judge"
+    parent.breaker(0, "plexi", S.OPEN)
+    await until_seen(lambda: ("token", {"token": "plexi", "ok": True}) in parent.fleet.told)
+    parent.breaker(0, "plexi", S.CLOSED)
+    await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
+    assert parent.fleet.replaced == []
+
+
+async def test_a_worker_that_stays_in_trouble_is_replaced(parent: Parent, use: TokenUse) -> None:
+    parent.follow(use, ABSENT)
+    parent.breaker(0, "plexi", S.OPEN)
+    parent.breaker(1, "plexi", S.OPEN)
+    parent.breaker(1, "plexi", S.HALF_OPEN)  # its probe takes a while
+    await until_seen(lambda: len(parent.fleet.replaced) > 0)
+    assert parent.fleet.replaced == [4_000]
+    parent.breaker(1, "plexi", S.CLOSED)
+    assert [event["event"] for event in parent.events if event["event"] == "worker_blind"] == ["worker_blind"]
+    parent.tokens.worker_gone(cast("WorkerProcess", parent.fleet.workers[0]))
+    await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
+
+
+async def test_one_worker_that_was_refused_is_enough(parent: Parent, use: TokenUse, control: TokenControl) -> None:
+    parent.follow(use, WELL)
+    parent.breaker(0, "plexi", S.OPEN)
+    await until_seen(lambda: parent.tokens.scrape()[0].sessions == 1)
+    parent.breaker(0, "plexi", S.STOPPED)
+    parent.breaker(1, "plexi", S.STOPPED)
+    latches = use.access.latch_directory
+    await until_seen(lambda: len(list(latches.glob("*.json"))) == 1)
+    await until_seen(lambda: not any(thread.name == "work" for thread in threading.enumerate()))
+    assert parent.fleet.told.count(("pin", {"token": "plexi", "is_refused": True})) == 1
+    assert control.calls("C_Login") == 1
+
+
+async def test_ready_while_every_identity_has_a_key_in_every_worker(parent: Parent) -> None:
+    assert parent.tokens.why_not_ready(CHAT) is None
+    for token in ("plexi", "spare"):
+        parent.breaker(1, token, S.OPEN)
+    reason = parent.tokens.why_not_ready(CHAT)
+    assert reason == "identity chat has no key that can sign in worker 1: plexi, spare"
+    assert parent.tokens.why_not_ready({}) is None
+    parent.breaker(1, "spare", S.SLOW)
+    assert parent.tokens.why_not_ready(CHAT) is None, "late is better than never"
+    for state in (S.HALF_OPEN, S.STOPPED):
+        parent.breaker(1, "spare", state)
+        assert parent.tokens.why_not_ready(CHAT) is not None
+    parent.tokens.worker_gone(cast("WorkerProcess", parent.fleet.workers[1]))
+    assert parent.tokens.why_not_ready(CHAT) is None
+    parent.fleet.workers[0].is_retiring = True
+    for token in ("plexi", "spare"):
+        parent.breaker(0, token, S.OPEN)
+    assert parent.tokens.why_not_ready(CHAT) is None, "it takes no clients any more"
