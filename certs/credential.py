@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.chain import Chain, alternative_names, chain_errors, order_errors, read_chain, validity_errors
 from certs.errors import CredentialError, Part
-from certs.keys.pin import Pin
+from certs.hsm.secret import Secret
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import (
     SUPPORTED,
@@ -186,7 +186,7 @@ class TokenPlace:
 
     uri: Pkcs11Uri
     token: str
-    pin: Pin
+    pin: Secret
 
     def key(self, public_key: PublicKey) -> Pkcs11Key:
         """The key there whose public half is this."""

@@ -22,7 +22,8 @@ from certs.credential import (
     reexamine_in_tokens,
 )
 from certs.errors import CredentialError, Part
-from certs.keys.pin import Pin, read_pins
+from certs.hsm.secret import Secret
+from certs.keys.pin import read_pins
 from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
 from config.loaded import LoadedConfig
@@ -44,7 +45,7 @@ class LoadedCredentials:
     identities: Mapping[str, tuple[Credential, ...]]
     upstreams: Mapping[str, Credential]
     problems: tuple[Problem, ...]
-    pins: Mapping[str, Pin] = field(default_factory=dict)
+    pins: Mapping[str, Secret] = field(default_factory=dict)
     """By the NAME of their token."""
 
     @property
@@ -80,7 +81,7 @@ class _Reading:
     loaded: LoadedConfig
     now: datetime
     known: Known
-    pins: Mapping[str, Pin]
+    pins: Mapping[str, Secret]
     problems: list[Problem]
 
     def identity(self, name: str, settings: IdentityConfig) -> tuple[Credential, ...]:

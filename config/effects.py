@@ -163,6 +163,8 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("hsm", "token", "*", "pin_credential"): _live(f"for logins from now on; {_UNTOUCHED}"),
     ("hsm", "token", "*", "max_sessions"): _restart("threads that sign are started once in the life of a process"),
     ("hsm", "token"): _live(f"for keys that are loaded from now on; {_UNTOUCHED}"),
+    ("sealing",): _restart("the keys below the sealing key are opened once, before the workers start"),
+    ("audit",): _restart("the audit log is opened once"),
     ("user",): _restart("workers keep the user that they were started as"),
     ("group",): _restart("workers keep the group that they were started as"),
     ("admin",): _restart("the admin socket and the listener of metrics are made once"),

@@ -27,7 +27,7 @@ class NamedFile:
 def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     """Every file and directory that is read by this configuration, in the order of the schema.
 
-    Without the file of the configuration itself, without what the process writes, and without libraries.
+    Without the file of the configuration itself, what the process writes, what is the parent's own, and libraries.
     """
     return tuple(
         NamedFile(loaded.key(*location), place, role is PathRole.DIRECTORY)
@@ -42,7 +42,7 @@ def _place(loaded: LoadedConfig, path: str, role: PathRole) -> Path | None:
             return loaded.resolve(path)
         case PathRole.CREDENTIAL:
             return loaded.resolve_credential(path)
-        case PathRole.WRITTEN | PathRole.LIBRARY:
+        case PathRole.OWN | PathRole.WRITTEN | PathRole.LIBRARY:
             return None
         case _:
             assert_never(role)

@@ -22,7 +22,8 @@ KeySource = str | Pkcs11Uri
 """Where a private key is: the path of a file, or a key in a token."""
 
 
-def _parse_key(value: object) -> KeySource:
+def parse_key(value: object) -> KeySource:
+    """Read where a private key is. Raises `Refused`."""
     if isinstance(value, Pkcs11Uri):
         return value
     if not isinstance(value, str):
@@ -44,7 +45,7 @@ def _are_alike(keys: tuple[KeySource, ...]) -> tuple[KeySource, ...]:
 
 
 Keys = Annotated[
-    tuple[Annotated[KeySource, PlainValidator(_parse_key), PathRole.READ], ...],
+    tuple[Annotated[KeySource, PlainValidator(parse_key), PathRole.READ], ...],
     BeforeValidator(_listed),
     Field(min_length=1),
     AfterValidator(_are_alike),

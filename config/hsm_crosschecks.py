@@ -16,6 +16,12 @@ def token_problems(config: Config, file: str, omissions: Omissions) -> Iterator[
     if config.hsm is not None:
         yield from checks.tokens(config.hsm)
         yield from checks.provider()
+    for table, name, key in (
+        ("sealing", "key", config.sealing.key),
+        ("audit", "checkpoint_key", config.audit.checkpoint_key),
+    ):
+        if isinstance(key, Pkcs11Uri):
+            yield from checks.key((table, name), key)
     for identity, settings in config.identity.items():
         for index, credential in enumerate(settings.credentials):
             place = ("identity", identity, "credential", index) if settings.credential else ("identity", identity)
@@ -51,13 +57,16 @@ class _TokenChecks:
         for index, key in enumerate(credential.key):
             if isinstance(key, Pkcs11Uri):
                 at = (*place, "key", index) if len(credential.key) > 1 else (*place, "key")
-                yield from self._key(at, key, owners, index)
+                yield from self.key(at, key, owners, index)
         if credential.spread and len(credential.key) == 1:
             yield self._error(
                 (*place, "spread"), "true, with one key", "a list of keys to spread the signatures over, or false"
             )
 
-    def _key(self, place: Location, uri: Pkcs11Uri, owners: dict[str, int], index: int) -> Iterator[Problem]:
+    def key(
+        self, place: Location, uri: Pkcs11Uri, owners: dict[str, int] | None = None, index: int = 0
+    ) -> Iterator[Problem]:
+        owners = {} if owners is None else owners
         hsm = self.config.hsm
         if hsm is None:
             if not self.omissions.touch("hsm"):

@@ -165,6 +165,7 @@ def _missing_places(loaded: LoadedConfig) -> list[Problem]:
     """Directories and libraries that must be there; files of certificates and keys are judged by those who read them."""
     problems = []
     openssl, log, hsm = loaded.config.openssl, loaded.config.log, loaded.config.hsm
+    audit = loaded.config.audit.file
     if hsm is not None and not loaded.resolve(hsm.module).is_file():
         allowed = "the PKCS#11 library of the token's vendor, such as /usr/lib/softhsm/libsofthsm2.so"
         problems.append(loaded.error(("hsm", "module"), f"{shown(hsm.module)}, which is not there", allowed))
@@ -174,6 +175,8 @@ def _missing_places(loaded: LoadedConfig) -> list[Problem]:
         problems.append(_no_directory(loaded, ("log", "file"), log.file))
     elif log.file is not None and loaded.resolve(log.file).is_dir():
         problems.append(loaded.error(("log", "file"), f"{shown(log.file)}, which is a directory", "the path of a file"))
+    if audit is not None and not loaded.resolve(audit).parent.is_dir():
+        problems.append(_no_directory(loaded, ("audit", "file"), audit))
     return problems
 
 

@@ -17,8 +17,10 @@ from config.addresses import (
     parse_bind,
 )
 from config.admin import AdminConfig
+from config.audit import AuditConfig
 from config.hsm import HsmConfig, Keys, TokenConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
+from config.sealing import SealingConfig
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
 from config.values import DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
 
@@ -26,6 +28,7 @@ __all__ = [
     "MOST_WORKERS",
     "REJECT",
     "AdminConfig",
+    "AuditConfig",
     "Bind",
     "Config",
     "CookieConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "RateConfig",
     "RatePer",
     "RouteConfig",
+    "SealingConfig",
     "SecurityLevel",
     "ServerAddress",
     "ServerConfig",
@@ -278,6 +282,8 @@ class Config(Table):
     upstream: dict[Name, UpstreamConfig] = Field(default_factory=dict)
     route: tuple[RouteConfig, ...] = ()
     hsm: HsmConfig | None = None
+    sealing: SealingConfig = SealingConfig()
+    audit: AuditConfig = AuditConfig()
     openssl: OpensslConfig = OpensslConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()

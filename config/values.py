@@ -39,6 +39,8 @@ class PathRole(Enum):
     """A file that is read at the start and at each reload."""
     DIRECTORY = auto()
     """A directory that a library looks into."""
+    OWN = auto()
+    """A file that only the parent reads: no worker gets its content, and a change of it is no reason to reload."""
     WRITTEN = auto()
     """A file or socket that the process makes: what happens to it is no reason to reload."""
     LIBRARY = auto()

@@ -1,10 +1,8 @@
 """From a configuration file to a serving proxy: the parent process."""
 
-# ruff: noqa: TID251 - the one place that reads the clock for those that take `now`
-
 import asyncio
 import os
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +12,12 @@ from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
+from proxy.in_thread import in_thread
 from proxy.supervisor.control import SupervisorControl
 from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.privileges import keep_memory_private, raise_descriptor_limit
+from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.supervisor.sockets import ListeningSockets
 from proxy.supervisor.supervisor import Supervisor
 from proxy.systemd import Notifier, inherited_sockets, watchdog_seconds
@@ -26,6 +26,8 @@ from proxy.tls.tickets import TicketSecrets
 
 # A log that takes longer than this is stuck, and the process has to end.
 _LAST_LINES_SECONDS: Final = 2.0
+# A token that signs the last checkpoint has this long: what is before it is on the disk in any case.
+_LAST_CHECKPOINT_SECONDS: Final = 5.0
 
 
 def run(file: Path, log_format: LogFormat | None) -> None:
@@ -34,28 +36,37 @@ def run(file: Path, log_format: LogFormat | None) -> None:
     Raises `ConfigError`, `libssl.InterpreterUnsuitable` or `AdminSocketError` before anything is served.
     """
     libssl.self_check()
+    safe = Safe(now_in_utc)
     try:
-        edition = read_edition(file, 1, TicketSecrets.fresh(), _now())
+        edition = _with_tickets(read_edition(file, 1, TicketSecrets.fresh(), now_in_utc(), safe), safe)
     except ConfigError:
         # not above: it brings in everything that only workers need
         from proxy.checking import check
 
         raise ConfigError(check(file)) from None  # whoever has to mend it wants to know the rest as well
+    safe.trail.open(edition.loaded)
     target = LogTarget(edition.loaded, log_format)
     keep_memory_private()
     raise_descriptor_limit()
     try:
-        uvloop.run(_supervise(edition, target))
+        uvloop.run(_supervise(edition, target, safe))
     finally:
         target.close(_LAST_LINES_SECONDS)
 
 
-async def _supervise(edition: Edition, target: LogTarget) -> None:
+def _with_tickets(edition: Edition, safe: Safe) -> Edition:
+    """The edition with the secret of session tickets that the process before has kept."""
+    tickets, doubts = safe.tickets(edition.loaded)
+    return replace(edition, tickets=tickets, warnings=[*edition.warnings, *doubts])
+
+
+async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     # each takes its variables out of the environment, which workers inherit
     sockets = ListeningSockets(inherited_sockets(os.environ, os.getpid()))
     watchdog = watchdog_seconds(os.environ, os.getpid())
     notifier = Notifier.from_environment(os.environ)
-    supervisor = Supervisor(asyncio.get_running_loop(), edition, sockets, target, notifier)
+    loop = asyncio.get_running_loop()
+    supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
     admin = AdminServer(SupervisorControl(supervisor), AdminSettings.of(edition.loaded), supervisor.unexpected)
     try:
         # first: a second proxy by the same configuration is found out before it takes a port
@@ -65,7 +76,6 @@ async def _supervise(edition: Edition, target: LogTarget) -> None:
     finally:
         await admin.stop()
         await supervisor.close()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+        if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):
+            supervisor.tell({"event": "audit_log_late"}, "the audit log could not be finished in time")
+        await asyncio.sleep(0)  # what its thread had to report

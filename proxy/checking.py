@@ -5,9 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
+from certs.hierarchy.configured import key_in_file_warnings, opened_keys, vault_of
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse, token_uses
 from certs.identities import load_credentials
@@ -17,8 +19,10 @@ from config.problems import ConfigError, Problem
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import build
 from proxy.openssl_setup import prepare_openssl
+from proxy.supervisor.material import Material
 from proxy.supervisor.privileges import account_of
 from proxy.supervisor.process import worker_environment
+from proxy.supervisor.safe import now_in_utc
 from proxy.tls import libssl
 from proxy.tls.tickets import TicketSecrets
 
@@ -40,12 +44,16 @@ def check(file: Path) -> tuple[Problem, ...]:
 
 def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     problems = [problem for problem in found.problems if problem.is_error]
-    now = datetime.now(UTC)  # noqa: TID251 - a driver
+    now = now_in_utc()
     refusals, closed = _refused_pins(loaded, now)
     problems += refusals
     capabilities = prepare_openssl(loaded)
     try:
-        problems += build(loaded, capabilities, TicketSecrets.fresh(), now, closed=closed).warnings
+        opened = Material.of_keys(opened_keys(loaded, vault_of(loaded, now_in_utc, lambda *_: None)))
+        with opened.as_files() as files:
+            with_keys = replace(loaded, files=files)
+            built = build(with_keys, capabilities, TicketSecrets.fresh(), now, closed=closed)
+        problems += [*key_in_file_warnings(loaded), *built.warnings]
     except ConfigError as error:
         refused = {problem.key for problem in problems}
         problems += [problem for problem in error.problems if problem.key not in refused]

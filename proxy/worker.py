@@ -215,7 +215,7 @@ class Worker:
 
 
 class _TokenEvents:
-    """Tells of tokens in the log."""
+    """Tells of tokens in the log, and to the parent."""
 
     def __init__(self, event: Callable[[dict[str, Any], str], None], parent: Parent) -> None:
         self._event = event

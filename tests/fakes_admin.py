@@ -116,6 +116,7 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
             CertificateFacts("files", "ecdsa-p256", ("files.test",), NOW - DAY),
         ),
         tokens=(TokenScrape("plexi", "well", "", 1, 16, 5, {"CKR_DEVICE_ERROR": 2}, 3.5),),
+        audit={"written": 5, "lost": 1, "errors": 2, "unsigned": 1},
         restarts=1,
         reloads={"ok": 1, "failed": 2},
         retained=None if retained is None else retained.snapshot,

@@ -152,6 +152,7 @@ class KeyInFile:
     token: str
     pem_path: Path
     is_away: Callable[[], bool] = lambda: False
+    location: str = "pkcs11:token=plexi;object=chat"
 
 
 def token_key(files: CertificateFiles, token: str = "plexi", *, is_loaded: bool = True) -> TokenKey:  # noqa: S107 - a name

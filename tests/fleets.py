@@ -51,10 +51,6 @@ class NoTokens:
         """There is none."""
         return {use.name: {} for use in uses}
 
-    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
-        """Note it."""
-        self.breakers.append((worker.slot, token, state))
-
 
 @dataclass
 class FleetParent:
@@ -63,6 +59,7 @@ class FleetParent:
     sockets: ListeningSockets
     log: int
     events: list[dict[str, Any]] = field(default_factory=list)
+    said: list[tuple[int, str, Body]] = field(default_factory=list)
     left: list[tuple[int, Body | None]] = field(default_factory=list)
     verdicts: Verdicts = field(default_factory=lambda: Verdicts(time.monotonic))
     tokens: NoTokens = field(default_factory=NoTokens)
@@ -82,6 +79,10 @@ class FleetParent:
         """Note the event, which has its sentence."""
         assert line
         self.events.append(event)
+
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """There are no tokens."""
+        raise AssertionError(token, state, worker)
 
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Note it."""

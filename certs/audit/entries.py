@@ -28,6 +28,15 @@ class Action(StrEnum):
     SPLIT = "split"
     RECOVER = "recover"
     LOGIN = "login"
+    UNLATCH = "unlatch"
+    """A refused PIN may be tried again."""
+    LOAD = "load"
+    """The key of a certificate that is served from now on."""
+    UNLOAD = "unload"
+    BREAKER = "breaker"
+    """A worker trusts a token no more, or again."""
+    LOSE = "lose"
+    """Lines that could not be written."""
     TEST = "test"
 
 
@@ -94,23 +103,6 @@ class HandshakeTotal:
 
 Entry = KeyOperation | HandshakeTotal
 """What can be recorded."""
-
-
-class HandshakeTotals:
-    """Counts the signatures of handshakes until their totals are recorded: one line a key and period, however many handshakes."""
-
-    def __init__(self, actor: str) -> None:
-        self._actor = actor
-        self._counts: dict[str, list[int]] = {}
-
-    def count(self, key: str, outcome: Outcome, signatures: int = 1) -> None:
-        """Count signatures with a key."""
-        self._counts.setdefault(key, [0, 0])[outcome is not Outcome.DONE] += signatures
-
-    def take(self) -> tuple[HandshakeTotal, ...]:
-        """The totals since the last call, one for each key that was used, in the order of the keys."""
-        counts, self._counts = self._counts, {}
-        return tuple(HandshakeTotal(self._actor, key, done, failed) for key, (done, failed) in sorted(counts.items()))
 
 
 def _safe(text: str) -> str:

@@ -58,10 +58,14 @@ class AuditLog:
         self._file: IO[bytes] | None = None
         self._size = 0
 
-    def start(self, now: datetime) -> Checkpoint:
-        """Open or begin the log and make the checkpoint of a start. Raises as `record` does."""
+    def open(self, now: datetime) -> None:
+        """Open or begin the log. Raises as `record` does."""
         with self._lock():
             self._prepared(now)
+
+    def start(self, now: datetime) -> Checkpoint:
+        """Open or begin the log and make the checkpoint of a start. Raises as `record` does."""
+        self.open(now)
         return self.checkpoint(now)
 
     def record(self, entry: Entry, now: datetime) -> None:
@@ -69,18 +73,26 @@ class AuditLog:
 
         Raises `OSError` (the record may then be there in part), `StillLocked` and `LogDamaged`.
         """
-        seq = self._append(entry.kind, entry.facts, now)
-        if self._checkpointed is None or seq - self._checkpointed >= self._rules.checkpoint_lines:
+        self.append(entry, now)
+        if self.is_checkpoint_due:
             self.checkpoint(now)
+
+    def append(self, entry: Entry, now: datetime) -> None:
+        """Write a line, and leave a checkpoint that is due to the caller. Raises as `record` does."""
+        self._append(entry.kind, entry.facts, now)
+
+    @property
+    def is_checkpoint_due(self) -> bool:
+        """Whether so many lines were written since the last one of this process, or there was none."""
+        last, now = self._checkpointed, self._head
+        return last is None or now is None or now.seq - last >= self._rules.checkpoint_lines
 
     def checkpoint(self, now: datetime) -> Checkpoint:
         """Sign how the log ends, write that to it, and send it to the journal. Raises as `record` does.
 
         Without a signature where the key cannot be used now: the copy in the journal is worth something all the same.
         """
-        if self._head is None:
-            with self._lock():
-                self._prepared(now)
+        self.open(now)  # other processes may have written meanwhile
         assert self._head is not None  # `_prepared` has set it
         checkpoint = Checkpoint.of(self._head, now)
         if self._signer is not None:
@@ -147,6 +159,7 @@ class AuditLog:
                 before = read_tail(self.path, renamed).head
                 if before is not None and self._head is not None and before.seq > self._head.seq:
                     self._head = before
+            self._file = None  # closed, also if there is none to open in its place
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:

@@ -30,7 +30,7 @@ class Document:
         return json.dumps(
             {
                 "version": _VERSION,
-                "keys": [_as_json(key) for key in self.hierarchy.keys.values()],
+                "keys": [as_json(key) for key in self.hierarchy.keys.values()],
                 "secrets": {key_id: base64.b64encode(secret).decode() for key_id, secret in self.secrets.items()},
             }
         ).encode()
@@ -49,7 +49,8 @@ class Document:
         return cls(Hierarchy({key.id: key for key in keys}), secrets)
 
 
-def _as_json(key: ManagedKey) -> dict[str, Any]:
+def as_json(key: ManagedKey) -> dict[str, Any]:
+    """What there is to know of a key, without its secret."""
     return {
         "domain": key.domain,
         "purpose": key.purpose,

@@ -48,6 +48,11 @@ class KeyStore:
         self._block = block
         self._taken: dict[str, int] = {}
 
+    @property
+    def exists(self) -> bool:
+        """Whether there are any keys."""
+        return self._path.exists()
+
     def read(self) -> Hierarchy:
         """The hierarchy as it is now."""
         return self._read().hierarchy
@@ -81,7 +86,16 @@ class KeyStore:
 
     def secret(self, key_id: str, length: int = KEY_BYTES) -> bytes:
         """The secret of a key of a purpose, `length` bytes of it where it is derived. Raises `HierarchyError` where there is none (any more)."""
+        return self._secret(self._read(), key_id, length)
+
+    def opened(self, domain: str) -> tuple[Hierarchy, dict[str, bytes]]:
+        """The hierarchy, and the secrets of all keys of a domain's purposes that still open something: by one look at the file."""
         document = self._read()
+        keys = document.hierarchy
+        opening = [key.id for key in keys.keys.values() if key.domain == domain and key.purpose and key.opens]
+        return keys, {key_id: self._secret(document, key_id, KEY_BYTES) for key_id in opening}
+
+    def _secret(self, document: Document, key_id: str, length: int) -> bytes:
         key = document.hierarchy[key_id]
         if not key.purpose:
             raise HierarchyError(f"key {key_id} is of a domain: its secret stays in the store")

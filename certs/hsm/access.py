@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from certs.hsm.errors import PinFileUnusable
-from certs.hsm.secret import Secret
+from certs.hsm.secret import LONGEST_PIN, Secret
 
-# A PIN is at most 255 bytes in every token known (CK_TOKEN_INFO.ulMaxPinLen); more is another file.
-_LONGEST_PIN: Final = 255
 _ALLOWED_MODE: Final = "a file that its owner alone can read (chmod 600), or a systemd credential"
 
 
@@ -45,15 +43,20 @@ class TokenAccess:
     """Whether to log in although one more wrong PIN locks the token; an operator's to say."""
 
 
-def default_latch_directory() -> Path:
-    """Where refused PINs are remembered: systemd's StateDirectory, else /var/lib/plexigate for root, else XDG_STATE_HOME."""
+def state_directory() -> Path:
+    """Where what outlives a process is kept: systemd's StateDirectory, else /var/lib/plexigate for root, else XDG_STATE_HOME."""
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
-        return Path(given, "pin-latch")
+        return Path(given)
     if os.geteuid() == 0:
-        return Path("/var/lib/plexigate/pin-latch")
+        return Path("/var/lib/plexigate")
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return Path(state, "plexigate/pin-latch")
+    return Path(state, "plexigate")
+
+
+def default_latch_directory() -> Path:
+    """Where refused PINs are remembered: in the state directory."""
+    return state_directory() / "pin-latch"
 
 
 def read_pin(path: Path) -> Secret:
@@ -61,6 +64,16 @@ def read_pin(path: Path) -> Secret:
 
     Raises PinFileUnusable: unreadable, no file, readable by others, empty, too long, or more than one line.
     """
+    # refused, not only said: whoever read it may have the key sign whatever they like, and nobody would see it
+    return _read(path, 0o077)
+
+
+def read_handed_over_pin(path: Path) -> Secret:
+    """The same of a systemd credential: its mode says nothing, as it has the rights of an access list in it. Raises PinFileUnusable."""
+    return _read(path, 0)
+
+
+def _read(path: Path, refused_mode: int) -> Secret:
     try:
         # O_NONBLOCK: a FIFO in its place would hold us for ever
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -71,14 +84,14 @@ def read_pin(path: Path) -> Secret:
         if not stat.S_ISREG(status.st_mode):
             raise PinFileUnusable(str(path), "something that is no regular file", "a file with the PIN")
         mode = stat.S_IMODE(status.st_mode)
-        if mode & 0o077:
+        if mode & refused_mode:
             raise PinFileUnusable(str(path), f"mode {mode:04o}", _ALLOWED_MODE)
-        line = os.read(descriptor, _LONGEST_PIN + 3).removesuffix(b"\n").removesuffix(b"\r")
+        line = os.read(descriptor, LONGEST_PIN + 3).removesuffix(b"\n").removesuffix(b"\r")
     finally:
         os.close(descriptor)
     fault = _fault_of(line)
     if fault is not None:
-        raise PinFileUnusable(str(path), fault, f"one line with the PIN, 1 to {_LONGEST_PIN} bytes of printable UTF-8")
+        raise PinFileUnusable(str(path), fault, f"one line with the PIN, 1 to {LONGEST_PIN} bytes of printable UTF-8")
     return Secret(line.decode())
 
 
@@ -86,10 +99,10 @@ def _fault_of(line: bytes) -> str | None:
     """What is wrong with the content. Apart from where the error is raised: a UnicodeDecodeError would be its context, with the PIN."""
     if not line:
         return "nothing in it"
-    if len(line) > _LONGEST_PIN:
-        return f"more than {_LONGEST_PIN} bytes"
     try:
         pin = line.decode()
     except UnicodeDecodeError:
         return "bytes that are no UTF-8"
-    return None if pin.isprintable() else "more than one line, or control characters"
+    if not pin.isprintable():
+        return "more than one line, or control characters"
+    return f"more than {LONGEST_PIN} bytes" if len(line) > LONGEST_PIN else None

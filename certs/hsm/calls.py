@@ -143,6 +143,16 @@ def decrypt(address: KeyAddress, sealed: Sealed, associated: bytes = b"") -> Cal
     return Call("decrypt", "decrypt", _SIGN, bytes, arguments)
 
 
+def agree(address: KeyAddress, point: bytes) -> Call[bytes]:
+    """ECDH with an uncompressed point: the x coordinate. Raises KeyMissing, KeyAmbiguous."""
+    return Call("agree", "agree on a key", _SIGN, bytes, {**_where(address), "point": point})
+
+
+def unwrap(address: KeyAddress, wrapped: bytes) -> Call[bytes]:
+    """Decrypt with RSAES-OAEP (`sealing.unwrapping.OAEP`). Raises KeyMissing, KeyAmbiguous."""
+    return Call("unwrap", "unwrap a key", _SIGN, bytes, {**_where(address), "wrapped": wrapped})
+
+
 def random(count: int) -> Call[bytes]:
     """Bytes from the token's generator."""
     return Call("random", "give random bytes", _QUICK, bytes, {"count": count})

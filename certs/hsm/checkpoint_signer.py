@@ -1,25 +1,49 @@
 """A key in a token that signs the checkpoints of the audit log."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from certs.audit.signing import FileSigner, SignerUnavailable
+from certs.hsm import calls
+from certs.hsm.access import TokenAccess
+from certs.hsm.client import TokenProcess
 from certs.hsm.errors import HsmError
+from certs.hsm.facts import KeyAddress
 from certs.keys.signing_key import PublicKey
-from certs.keys.token_private_key import TokenEcKey, TokenRsaKey
+from certs.keys.token_private_key import SignatureUnsupported, token_private_key
+from certs.keys.token_public_key import public_key_of
 
 
 class TokenSigner:
-    """A `Signer`: the same signatures as those of a key file, made in the token."""
+    """A `Signer`: the same signatures as those of a key file, made in the token.
 
-    def __init__(self, key: TokenEcKey | TokenRsaKey) -> None:
-        self._signer = FileSigner(key)
+    It logs in for each signature: there is one in a thousand lines, and a session that is kept would be one less for handshakes.
+    """
+
+    def __init__(self, access: TokenAccess, address: KeyAddress) -> None:
+        """Nothing is asked of the token before the first signature."""
+        self._access = access
+        self._address = address
+        self._public: PublicKey | None = None
 
     @property
     def public_key(self) -> PublicKey:
-        """Its public half."""
-        return self._signer.public_key
+        """Its public half; raises `SignerUnavailable` where it was never seen yet."""
+        if self._public is None:
+            with _said(), TokenProcess.logged_in(self._access) as process:
+                self._public = public_key_of(process.perform(calls.public_parts(self._address)))
+        return self._public
 
     def sign(self, data: bytes) -> bytes:
         """A signature; raises `SignerUnavailable`."""
-        try:
-            return self._signer.sign(data)
-        except HsmError as error:
-            raise SignerUnavailable(str(error)) from None
+        public = self.public_key
+        with _said(), TokenProcess.logged_in(self._access) as process:
+            return FileSigner(token_private_key(public, self._address, process.perform)).sign(data)
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    try:
+        yield
+    except (HsmError, OSError, SignatureUnsupported) as error:
+        raise SignerUnavailable(str(error)) from None

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 import pkcs11
-from pkcs11.mechanisms import MGF, GCMParams, Mechanism
+from pkcs11 import Attribute, KeyType, MechanismFlag
+from pkcs11.mechanisms import KDF, MGF, GCMParams, Mechanism
 
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import SignatureMechanism
@@ -11,6 +12,9 @@ from certs.hsm.key_store import KeyStore
 
 NONCE_BYTES: Final = 12
 """Of AES-GCM (NIST SP 800-38D 5.2.1.1)."""
+
+COORDINATE_BYTES: Final = 32
+"""Of a point of P-256."""
 
 _MECHANISMS: Final = {
     SignatureMechanism.ECDSA: Mechanism.ECDSA,
@@ -60,6 +64,31 @@ class KeyUse:
         key, _ = self._keys.one(address)
         plaintext: bytes = key.decrypt(ciphertext, mechanism=Mechanism.AES_GCM, mechanism_param=_gcm(nonce, associated))
         return plaintext
+
+    def agree(self, address: KeyAddress, point: bytes) -> bytes:
+        """ECDH with CKD_NULL: the x coordinate (SEC 1 3.3.1), in a key of the session that is shown and gone."""
+        key, _ = self._keys.one(address)
+        shown = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
+        agreed = key.derive_key(
+            KeyType.GENERIC_SECRET,
+            8 * COORDINATE_BYTES,
+            store=False,
+            capabilities=MechanismFlag(0),
+            template=shown,
+            mechanism=Mechanism.ECDH1_DERIVE,
+            mechanism_param=(KDF.NULL, None, point),
+        )
+        try:
+            return bytes(agreed[Attribute.VALUE])
+        finally:
+            agreed.destroy()
+
+    def unwrap(self, address: KeyAddress, wrapped: bytes) -> bytes:
+        """RSAES-OAEP with SHA-1, the hash that every token has for it."""
+        key, _ = self._keys.one(address)
+        parameter = (Mechanism.SHA_1, MGF.SHA1, None)
+        plain: bytes = key.decrypt(wrapped, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=parameter)
+        return plain
 
     def random(self, count: int) -> bytes:
         """Bytes from the token's generator."""

@@ -77,6 +77,8 @@ class _Service:
             "sign": self._sign,
             "encrypt": self._encrypt,
             "decrypt": self._decrypt,
+            "agree": lambda body: self._opened()[1].agree(_address(body), body["point"]),
+            "unwrap": lambda body: self._opened()[1].unwrap(_address(body), body["wrapped"]),
             "random": lambda body: self._opened()[1].random(body["count"]),
             "measure": self._measure,
             "bye": self._bye,

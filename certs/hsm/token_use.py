@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from certs.credential import Credential
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
 from certs.hsm.facts import KeyAddress
-from certs.keys.pin import Pin
+from certs.hsm.secret import Secret
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import PublicKey
 from config.loaded import LoadedConfig
@@ -41,7 +41,7 @@ class TokenUse:
 
 
 def token_uses(
-    loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]], pins: Mapping[str, Pin]
+    loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]], pins: Mapping[str, Secret]
 ) -> tuple[TokenUse, ...]:
     """Every token of a configuration whose PIN is known, also one that no identity has a key in."""
     hsm = loaded.config.hsm
@@ -55,7 +55,7 @@ def token_uses(
             continue
         names = hsm.names[name]
         choice = TokenChoice(names.label, names.serial, names.slot)
-        access = TokenAccess(module, choice, pins[name].text, default_latch_directory())
+        access = TokenAccess(module, choice, pins[name], default_latch_directory())
         source = f"file {token.pin_file}" if token.pin_file else f"{_CREDENTIAL} {token.pin_credential}"
         login = b"\0".join([str(module).encode(), str(choice).encode(), pins[name].digest])
         keys = _tried(key for key in used if isinstance(key, Pkcs11Key) and key.token == name)

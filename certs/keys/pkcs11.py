@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from certs.keys.pin import Pin
+from certs.hsm.secret import Secret
 from certs.keys.signing_key import Custody, KeyAlgorithm, PublicKey, algorithm_of
 from certs.memory_file import MemoryFile
 from config.pkcs11_uri import Pkcs11Uri
@@ -31,7 +31,7 @@ class Pkcs11Key:
     uri: Pkcs11Uri
     token: str
     public_key: PublicKey
-    pin: Pin = field(repr=False)
+    pin: Secret = field(repr=False)
 
     @property
     def algorithm(self) -> KeyAlgorithm:

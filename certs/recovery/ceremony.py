@@ -17,7 +17,7 @@ from certs.recovery.buffers import random_buffer, wipe
 from certs.recovery.importing import ImportRefused, KeyImporter
 from certs.recovery.shares import KEY_BYTES, Scheme, Share, ShareCollector, ShareRefused, split
 from certs.sealing.errors import SealingError
-from certs.sealing.key_file import key_id_of
+from certs.sealing.held_key import key_id_of
 from certs.sealing.sealer import AeadKey
 
 Record = Callable[[Action, Outcome, str], None]

@@ -32,7 +32,7 @@ class Scheme(IntEnum):
     DIRECT = 1
     """It is the sealing key."""
     RSA_OAEP = 2
-    """Random, encrypted with RSAES-OAEP, SHA-256 and MGF1 with SHA-256 (RFC 8017 7.1)."""
+    """Random, encrypted with RSAES-OAEP (RFC 8017 7.1, `unwrapping.OAEP`)."""
     ECDH_P256 = 3
     """HKDF-SHA-256 (RFC 5869) of an ephemeral-static ECDH on P-256 (NIST SP 800-56A 6.2.2.2)."""
 
@@ -42,7 +42,7 @@ class Purpose(StrEnum):
 
     TICKET_KEYS = "ticket keys"
     PAYLOAD_KEYRING = "payload keyring"
-    MLDSA_KEY = "ML-DSA key"
+    CREDENTIAL_KEY = "credential key"
     ACME_ACCOUNT = "ACME account key"
     KEY_HIERARCHY = "key hierarchy"
     PROBE = "probe"
@@ -109,6 +109,11 @@ class Envelope:
         """Raises `OtherLabel` if this is for another purpose."""
         if self.label != expected:
             raise OtherLabel(self.label, expected)
+
+
+def is_sealed(content: bytes) -> bool:
+    """Whether it begins as an envelope does."""
+    return content.startswith(_MAGIC)
 
 
 def _cut(raw: bytes, length: int) -> tuple[bytes, bytes]:

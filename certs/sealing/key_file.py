@@ -6,26 +6,19 @@ read this one as well: hence the warning.
 
 import base64
 import binascii
-import hashlib
-import hmac
 import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from certs.atomic_file import sync_directory
-from certs.sealing.envelope import KEY_ID_BYTES, NONCE_BYTES
-from certs.sealing.errors import Tampered
+from certs.sealing.held_key import HeldKey
 
 KEY_BYTES: Final = 32  # AES-256
 
 _HEADER: Final = b"plexigate sealing key 1\n"
 _LARGEST_FILE: Final = 4_096
-_ID_LABEL: Final = b"plexigate sealing key id 1"
 
 
 class KeyFileUnusable(Exception):
@@ -39,11 +32,6 @@ class KeyFileUnusable(Exception):
 
     def __str__(self) -> str:
         return f'sealing key "{self.path}", {self.found}; allowed: {self.allowed}'
-
-
-def key_id_of(secret: bytes | bytearray) -> bytes:
-    """The id of a key that is known outside of a token: HMAC-SHA-256 (RFC 2104) of a constant, cut to 16 bytes. Tells nothing of the key."""
-    return hmac.digest(secret, _ID_LABEL, hashlib.sha256)[:KEY_ID_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +81,9 @@ class KeyFile:
         return key
 
     @property
-    def key_id(self) -> bytes:
-        """The id of the key."""
-        return key_id_of(self.secret)
+    def held(self) -> HeldKey:
+        """The key itself, which seals."""
+        return HeldKey(self.secret)
 
     @property
     def warning(self) -> str:
@@ -105,14 +93,15 @@ class KeyFile:
             "the files of this machine; a key in a token does"
         )
 
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key."""
+        return self.held.key_id
+
     def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
         """A random nonce, and ciphertext with tag."""
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce, AESGCM(self.secret).encrypt(nonce, plain, associated)
+        return self.held.encrypt(plain, associated)
 
     def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
         """The plain text; raises `Tampered`."""
-        try:
-            return AESGCM(self.secret).decrypt(nonce, ciphertext, associated)
-        except InvalidTag:
-            raise Tampered from None
+        return self.held.decrypt(nonce, ciphertext, associated)

@@ -17,8 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from certs.sealing.envelope import KEY_ID_BYTES, Scheme
 from certs.sealing.errors import Tampered
 
-OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-"""RSAES-OAEP with SHA-256 and an empty label (RFC 8017 7.1): CKM_RSA_PKCS_OAEP with CKM_SHA256 and CKG_MGF1_SHA256."""
+OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+"""RSAES-OAEP with SHA-1 and an empty label (RFC 8017 7.1): CKM_RSA_PKCS_OAEP with CKM_SHA_1 and CKG_MGF1_SHA1.
+
+It hides a random key, for which no hash needs to be free of collisions (NIST SP 800-131A allows it), and every token has it: SoftHSM, for
+one, has no other.
+"""
 
 _KEY_BYTES: Final = 32
 _INFO: Final = b"plexigate sealing ECDH P-256 1"

@@ -15,8 +15,9 @@ from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import KeyName, next_version
 from certs.hsm.pin_latch import release_by_name
-from proxy.hsm import recovery_commands
+from proxy.hsm import recovery_commands, sealing_commands
 from proxy.hsm.init_dev import init_dev
+from proxy.hsm.recording import recorded
 from proxy.hsm.request import request
 from proxy.hsm.running import Running
 from proxy.hsm.sources import (
@@ -103,9 +104,15 @@ def generate(  # noqa: PLR0913 - the options of a command
     """
     with said_errors():
         access = Source(config, module, token, pin_file).access()
-        with logged_in(access) as (process, facts), progress().status(f"making a key of kind {kind} in {facts.label}"):
+        with (
+            recorded(config) as record,
+            logged_in(access) as (process, facts),
+            progress().status(f"making a key of kind {kind} in {facts.label}"),
+        ):
             labels = [key.label for key in process.perform(calls.keys())]
-            key = process.perform(calls.generate(next_version(identity, kind, labels)))
+            name = next_version(identity, kind, labels)
+            with record.operation("generate", _place(facts, name.label)):
+                key = process.perform(calls.generate(name))
             made = _Made(facts, key, _public_pem(process, key))
     if as_json:
         _print_json(made.as_json())
@@ -137,15 +144,16 @@ def destroy(  # noqa: PLR0913 - the options of a command
     source = Source(config, module, token, pin_file)
     with said_errors():
         address = _address(label, key_id)
-        with logged_in(source.access()) as (process, facts):
+        with recorded(config) as record, logged_in(source.access()) as (process, facts):
             found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
             proxy = Running.of(config)
-            for key in found:
-                _refuse_used(source, facts, key)
-                proxy.refuse_used(facts, key)
-            if not is_sure:
-                typer.confirm(f"Destroy {address} in token {facts.label} for ever?", abort=True)
-            gone = process.perform(calls.destroy(address))
+            with record.operation("destroy", _place(facts, label)):
+                for key in found:
+                    _refuse_used(source, facts, key)
+                    proxy.refuse_used(facts, key)
+                if not is_sure and not typer.confirm(f"Destroy {address} in token {facts.label} for ever?"):
+                    raise NotChosen("nothing was destroyed")
+                gone = process.perform(calls.destroy(address))
         typer.echo(f"{gone.label} (id {gone.id.hex()}) of token {facts.label} is gone.")
         typer.echo(proxy.verify_gone(facts, gone))
 
@@ -168,7 +176,12 @@ def try_out(
 
     with said_errors():
         access = Source(config, module, token, pin_file).access()
-        with logged_in(access) as (process, facts), progress().status("") as status:
+        with (
+            recorded(config) as record,
+            logged_in(access) as (process, facts),
+            record.operation("test", f"token {facts.label}"),
+            progress().status("") as status,
+        ):
             report = SelfTest(
                 facts, process.perform, lambda step: status.update(f"{facts.label}: {step}"), seconds
             ).run()
@@ -183,12 +196,13 @@ def try_out(
 @app.command(epilog="Example: plexigate hsm unlatch plexi")
 def unlatch(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="Label or serial of the token.", show_default=False)],
+    config: Config = None,
 ) -> None:
     """Let a PIN be tried again that a token has refused; every process of this machine may then log in once.
 
     Exits with 1 when nothing was latched for that token.
     """
-    with said_errors():
+    with said_errors(), recorded(config) as record, record.operation("unlatch", f"token {token}"):
         released = release_by_name(default_latch_directory(), token)
         if not released:
             raise NotChosen(f"no PIN of a token {token} is latched in {default_latch_directory()}")
@@ -204,6 +218,7 @@ app.command(
     epilog="Example: plexigate hsm request chat.ecdsa-p256.v1 --name chat.example.org --config plexigate.toml > chat.csr"
 )(request)
 recovery_commands.register(app)
+sealing_commands.register(app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +244,11 @@ def key_uri(token: TokenFacts, key: KeyFacts) -> str:
     """The RFC 7512 URI of a key: its token by label, its object by label and id."""
     parts = (f"token={quote(token.label, safe='')}", f"object={quote(key.label, safe='')}")
     return f"pkcs11:{';'.join(parts)};id={quote_from_bytes(key.id, safe='')}"
+
+
+def _place(token: TokenFacts, label: str) -> str:
+    """What the audit log calls a key."""
+    return f"pkcs11:token={quote(token.label, safe='')};object={quote(label, safe='')}"
 
 
 def _public_pem(process: TokenProcess, key: KeyFacts) -> str:

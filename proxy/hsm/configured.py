@@ -9,8 +9,13 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from certs.hsm.access import TokenChoice
 from certs.hsm.facts import KeyFacts, TokenFacts
-
-_SCHEME = "pkcs11:"
+from certs.hsm.secret import Secret
+from certs.keys.pin import read_pin_of
+from config.hsm import TokenConfig
+from config.loaded import LoadedConfig
+from config.loader import survey
+from config.pkcs11_uri import SCHEME
+from config.problems import Problem
 
 
 class HsmNotConfigured(Exception):
@@ -34,7 +39,14 @@ class ConfiguredToken:
 
     name: str
     choice: TokenChoice
-    pin_file: Path | None
+    settings: TokenConfig
+
+    def pin(self, loaded: LoadedConfig) -> Secret:
+        """Its PIN, from where the configuration says. Raises HsmNotConfigured."""
+        pin = read_pin_of(loaded, self.name, self.settings)
+        if isinstance(pin, Problem):
+            raise HsmNotConfigured(loaded.path, pin.key, pin.found, pin.allowed)
+        return pin
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,56 +69,46 @@ class UsedKey:
 class Configured:
     """What a configuration says of tokens."""
 
-    file: Path
+    loaded: LoadedConfig
     module: Path
     tokens: tuple[ConfiguredToken, ...]
     keys: tuple[UsedKey, ...]
+    faults: tuple[Problem, ...] = ()
+    """What is wrong with its tokens; those that it is about are missing above."""
+
+    @property
+    def file(self) -> Path:
+        """Its file."""
+        return self.loaded.path
 
 
 def read_configured(file: Path) -> Configured:
-    """Read it. Raises HsmNotConfigured; whether the rest of the file is right is for `plexigate check`."""
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise HsmNotConfigured(file, "file", (error.strerror or "an error").lower(), "a configuration") from None
-    except ValueError as error:
-        raise HsmNotConfigured(file, "file", str(error), "TOML; see plexigate check") from None
-    hsm = document.get("hsm")
-    if (
-        not isinstance(hsm, dict)
-        or not isinstance(hsm.get("module"), str)
-        or not isinstance(hsm.get("token", {}), dict)
-    ):
-        allowed = "a table [hsm] with module, or --module, --token and --pin-file"
-        raise HsmNotConfigured(file, "hsm", "no module", allowed)
-    tokens = tuple(_token(file, name, table) for name, table in hsm.get("token", {}).items())
-    module = hsm["module"]
-    # a bare name is looked up by the dynamic linker, as p11-kit-proxy.so
-    path = _beside(file, module) if "/" in module else Path(module)
-    return Configured(file, path, tokens, tuple(_keys(document, "")))
+    """Read it. Raises HsmNotConfigured; whether the rest of the file is right is for `plexigate check`.
 
-
-def _token(file: Path, name: str, table: Any) -> ConfiguredToken:
-    if not isinstance(table, dict):
-        raise HsmNotConfigured(file, f"hsm.token.{name}", "no table", "a table with pin_file")
-    label, serial, slot = (table.get(key) for key in ("label", "serial", "slot"))
-    if label is None and serial is None and slot is None:
-        label = name
-    pin_file = table.get("pin_file")
-    return ConfiguredToken(
-        name,
-        TokenChoice(label, serial, slot),
-        _beside(file, pin_file) if isinstance(pin_file, str) else None,
+    What is wrong elsewhere is passed over, and the keys are taken from the whole document: also one in a table that is refused is one
+    that somebody needs.
+    """
+    found = survey(file)
+    hsm = None if found.loaded is None else found.loaded.config.hsm
+    if found.loaded is None or hsm is None:
+        about = [one for one in found.problems if found.loaded is None or one.key.startswith("hsm")]
+        for problem in about:
+            raise HsmNotConfigured(file, problem.key or "file", problem.found, problem.allowed)
+        raise HsmNotConfigured(file, "hsm", "nothing", "a table [hsm], or --module, --token and --pin-file")
+    document = tomllib.loads(file.read_text(encoding="utf-8"))
+    tokens = tuple(
+        ConfiguredToken(name, TokenChoice(names.label, names.serial, names.slot), hsm.token[name])
+        for name, names in hsm.names.items()
     )
-
-
-def _beside(file: Path, name: str) -> Path:
-    return file.parent / name
+    # a bare name is looked up by the dynamic linker, as p11-kit-proxy.so
+    module = found.loaded.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
+    faults = tuple(one for one in found.problems if one.is_error and one.key.startswith("hsm.token."))
+    return Configured(found.loaded, module, tokens, tuple(_keys(document, "")), faults)
 
 
 def _keys(value: Any, where: str) -> Iterator[UsedKey]:
     match value:
-        case str() if value.startswith(_SCHEME):
+        case str() if value.startswith(SCHEME):
             yield _used(value, where)
         case dict():
             for key, inner in value.items():
@@ -120,7 +122,7 @@ def _keys(value: Any, where: str) -> Iterator[UsedKey]:
 
 def _used(uri: str, where: str) -> UsedKey:
     """The four attributes of RFC 7512 2.3 that say which key. Whatever else stands there names the same key or none."""
-    path = uri.removeprefix(_SCHEME).partition("?")[0]
+    path = uri.removeprefix(SCHEME).partition("?")[0]
     parts = dict(part.partition("=")[::2] for part in path.split(";"))
     text = {name: unquote(value) for name, value in parts.items()}
     key_id = unquote_to_bytes(parts["id"]) if "id" in parts else None

@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from proxy.hsm.recording import Recorder, recorded
 from proxy.hsm.sources import Config, Module, PinFile, Source, Token, logged_in
 from proxy.hsm.sources import said_errors as token_errors
 
 if TYPE_CHECKING:
+    from certs.audit.entries import Action, Outcome
     from certs.recovery.ceremony import Ceremony, Record
     from certs.recovery.importing import KeyImporter
 
@@ -23,7 +25,10 @@ _KeyFile = Annotated[
 _Version = Annotated[
     int, typer.Option("--key-version", min=1, help="Which sealing key of the token: N in sealing.aes-256.vN.")
 ]
-_AuditLog = Annotated[Path | None, typer.Option(metavar="FILE", help="The audit log to write to.", show_default=False)]
+_AuditLog = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The audit log to write to, in place of that of --config.", show_default=False),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -57,8 +62,13 @@ def init(  # noqa: PLR0913 - the options of a command
     (SLIP-39, 33 words each) are shown once and kept nowhere. With --no-recovery it is made in its place, and nobody can bring it back.
     """
     source = Source(config, module, token, pin_file)
-    with said_errors(), recorded(audit_log) as record, _place(source, key_file, key_version) as importer:
-        make_key(importer, record, (threshold, shares) if has_recovery else None, is_sure=is_sure)
+    with (
+        said_errors(),
+        token_errors(),
+        recorded(config, audit_log) as record,
+        _place(source, key_file, key_version) as importer,
+    ):
+        make_key(importer, _of_sealing_key(record), (threshold, shares) if has_recovery else None, is_sure=is_sure)
 
 
 def recover(  # noqa: PLR0913 - as above
@@ -80,8 +90,13 @@ def recover(  # noqa: PLR0913 - as above
     input. What was sealed names the version of its key: bring it back under the same one.
     """
     source = Source(config, module, token, pin_file)
-    with said_errors(), recorded(audit_log) as record, _place(source, key_file, key_version) as importer:
-        bring_key_back(importer, record, check)
+    with (
+        said_errors(),
+        token_errors(),
+        recorded(config, audit_log) as record,
+        _place(source, key_file, key_version) as importer,
+    ):
+        bring_key_back(importer, _of_sealing_key(record), check)
 
 
 def make_key(importer: "KeyImporter", record: "Record", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
@@ -118,7 +133,7 @@ def _place(source: Source, key_file: Path | None, version: int) -> Iterator["Key
         return
     from certs.hsm.sealing_key import TokenKeyImporter
 
-    with token_errors(), logged_in(source.access()) as (process, facts):
+    with logged_in(source.access()) as (process, facts):
         yield TokenKeyImporter(process, facts.label, version)
 
 
@@ -131,37 +146,13 @@ def _ceremony(importer: "KeyImporter", record: "Record", *, is_sure: bool) -> "C
     return Ceremony(importer, ConsoleTerminal(is_sure=is_sure), harden, record)
 
 
-@contextmanager
-def recorded(path: Path | None) -> Iterator["Record"]:
-    """Write to an audit log, if one is named, in the name of the user of this command."""
-    if path is None:
-        yield _unrecorded
-        return
-    from certs.audit.actors import command_line_actor
-    from certs.audit.entries import Action, KeyOperation, Outcome
-    from certs.audit.journal import SyslogJournal
-    from certs.audit.log import AuditLog, AuditRules
+def _of_sealing_key(record: Recorder) -> "Record":
+    """What a ceremony writes to."""
 
-    log = AuditLog(path, AuditRules(), None, SyslogJournal())
-    actor = command_line_actor()
+    def write(action: "Action", outcome: "Outcome", detail: str) -> None:
+        record(action, "sealing key", outcome, detail)
 
-    def record(action: Action, outcome: Outcome, detail: str) -> None:
-        log.record(KeyOperation(actor, action, "sealing key", outcome, detail), _now())
-
-    try:
-        yield record
-    finally:
-        log.close()
-
-
-def _unrecorded(*_: Any) -> None:
-    return None
-
-
-def _now() -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.now(UTC)  # noqa: TID251 - the end of a command, which has no `now` to take
+    return write
 
 
 @contextmanager

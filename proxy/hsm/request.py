@@ -7,6 +7,7 @@ import typer
 
 from certs.hsm import calls
 from certs.hsm.facts import KeyAddress
+from proxy.hsm.recording import recorded
 from proxy.hsm.sources import Config, Module, NotChosen, PinFile, Source, Token, logged_in, said_errors
 
 if TYPE_CHECKING:
@@ -43,13 +44,12 @@ def request(
     from certs.keys.token_public_key import public_key_of
 
     with said_errors():
-        try:
-            subjects = [_general_name(name) for name in names]
-        except ValueError:
-            raise NotChosen(
-                f"--name: found {', '.join(names)}; allowed: DNS names (A-labels) and IP addresses"
-            ) from None
-        with logged_in(Source(config, module, token, pin_file).access()) as (process, _):
+        subjects = subjects_of(names)
+        with (
+            recorded(config) as record,
+            record.operation("sign", label),
+            logged_in(Source(config, module, token, pin_file).access()) as (process, _),
+        ):
             address = KeyAddress(label)
             key = token_private_key(
                 public_key_of(process.perform(calls.public_parts(address))), address, process.perform
@@ -63,6 +63,14 @@ def request(
                 .sign(key, hashes.SHA256())
             )
     typer.echo(made.public_bytes(Encoding.PEM).decode("ascii"), nl=False)
+
+
+def subjects_of(names: list[str]) -> "list[GeneralName]":
+    """The names of a certificate request. Raises NotChosen."""
+    try:
+        return [_general_name(name) for name in names]
+    except ValueError:
+        raise NotChosen(f"--name: found {', '.join(names)}; allowed: DNS names (A-labels) and IP addresses") from None
 
 
 def _general_name(name: str) -> "GeneralName":

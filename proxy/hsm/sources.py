@@ -68,6 +68,8 @@ class Source:
         if configured is None:
             return [self._by_options()] if self.token is not None and self.pin_file is not None else []
         chosen = [one for one in configured.tokens if self.token in (None, one.name)]
+        if not chosen and configured.faults:
+            raise NotChosen(str(configured.faults[0]))
         if not chosen:
             names = ", ".join(one.name for one in configured.tokens) or "none"
             raise NotChosen(f"{self.config}: found no token {self.token}; allowed: {names}")
@@ -90,12 +92,8 @@ class Source:
         return TokenAccess(self.module, _choice(self.token), read_pin(self.pin_file), default_latch_directory())
 
     def _access(self, configured: Configured, token: ConfiguredToken) -> TokenAccess:
-        pin_file = self.pin_file or token.pin_file
-        if pin_file is None:
-            raise NotChosen(f"{configured.file}: hsm.token.{token.name}: found no pin_file; allowed: --pin-file FILE")
-        return TokenAccess(
-            self.module or configured.module, token.choice, read_pin(pin_file), default_latch_directory()
-        )
+        pin = token.pin(configured.loaded) if self.pin_file is None else read_pin(self.pin_file)
+        return TokenAccess(self.module or configured.module, token.choice, pin, default_latch_directory())
 
 
 def _choice(text: str) -> TokenChoice:

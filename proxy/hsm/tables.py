@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
 from certs.hsm.targets import Check, Measured, Report
 
@@ -23,6 +24,24 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
             _pin(one),
             f"{_known(one.sessions)} of {_known(one.session_limit)}",
             ", ".join(_abilities(one)),
+        )
+    return table
+
+
+def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
+    """Keys below the sealing key: what each is for, where in its life it is, how often it has sealed."""
+    table = Table(
+        "key", "from", "state", "created", "activated", "retired", "destroyed", "uses", box=None, header_style="bold"
+    )
+    for key in keys:
+        dates = (key.created, key.activated, key.retired, key.destroyed)
+        of = "" if key.quota is None else f" of {key.quota:_}"
+        table.add_row(
+            Text(key.id, style="bold" if key.protects else "dim"),
+            key.parent or "random, sealed",
+            key.state.value,
+            *("" if date is None else f"{date:%Y-%m-%d %H:%M}" for date in dates),
+            f"{key.uses:_}{of}",
         )
     return table
 

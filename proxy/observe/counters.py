@@ -179,6 +179,7 @@ class Counters:
             **self._connections(),
             **self._requests(),
             "tokens": [one.row(name) for name, one in self._tokens.items()],
+            "key_signatures": [row for one in self._tokens.values() for row in one.key_rows()],
             "token_signing_seconds": [one.signing_seconds.row(token=name) for name, one in self._tokens.items()],
             "token_wait_seconds": [one.wait_seconds.row(token=name) for name, one in self._tokens.items()],
             "loop_lag": [self.loop_lag.row()],

@@ -39,6 +39,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
         **counted,
         "log": merge_rows([*counted.get("log", ()), {"dropped": dropped, "errors": errors}]),
         **_servers(scrape, retained.get("servers", ())),
+        "audit": [scrape.audit] if scrape.audit else [],
         "breaking_total": [] if breaking is None else [{"count": breaking["agents"]["total"]}],
         "build": [{"version": scrape.version, "count": 1}],
         "process": [

@@ -259,6 +259,10 @@ METRICS: Final = (
         value="dropped",
     ),
     _counter("log_errors", "Attempts to write the log, or to open it again, that failed.", "log", value="errors"),
+    _counter("audit_lines", "Lines of the audit log that were written.", "audit", value="written"),
+    _counter("audit_lines_lost", "Lines of the audit log that could not be written in time.", "audit", value="lost"),
+    _counter("audit_errors", "Attempts to write the audit log that failed.", "audit", value="errors"),
+    _counter("audit_checkpoints_unsigned", "Checkpoints that the key could not sign.", "audit", value="unsigned"),
     _gauge(
         "certificate_expiry_seconds",
         "Time until the first certificate of this kind expires; negative when it has.",

@@ -28,12 +28,14 @@ class WorkerScrape:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """One credential of an identity; `expires_at` in UNIX seconds."""
+    """One credential of an identity; `expires_at` in UNIX seconds, `keys` where its keys are, `fingerprint` SHA-256 of the leaf in hex."""
 
     identity: str
     algorithm: str
     names: Sequence[str]
     expires_at: float
+    keys: Sequence[str] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Scrape:
 
     `retained` is what workers had counted that are gone (`merging.Retained.snapshot`), `restarts` how often a worker had to be
     started again, `reloads` counts them by result ("ok", "failed"), `generation` numbers the configuration that is served,
-    `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed.
+    `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed; `audit` counts what
+    became of lines of the audit log (empty: there is none).
     """
 
     now: float
@@ -84,3 +87,4 @@ class Scrape:
     retained: Snapshot | None = None
     log_losses: tuple[int, int] = (0, 0)
     tokens: Sequence[TokenScrape] = ()
+    audit: Mapping[str, int] = field(default_factory=dict)

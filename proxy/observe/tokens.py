@@ -12,6 +12,7 @@ class TokenCounters:
     """What only grows."""
 
     __slots__ = (
+        "_keys",
         "errors",
         "failovers",
         "hedges",
@@ -39,6 +40,18 @@ class TokenCounters:
         """Signatures that were not tried, as the queue was too long."""
         self.probes = 0
         self.probes_failed = 0
+        self._keys: dict[str, list[int]] = {}
+
+    def signed(self, key: str, *, is_good: bool) -> None:
+        """Count a signature of a handshake with a key of the configuration."""
+        counts = self._keys.get(key)
+        if counts is None:
+            counts = self._keys[key] = [0, 0]
+        counts[not is_good] += 1
+
+    def key_rows(self) -> list[dict[str, Any]]:
+        """How often each key signed, and how often it failed to."""
+        return [{"key": key, "done": done, "failed": failed} for key, (done, failed) in self._keys.items()]
 
     def row(self, token: str) -> dict[str, Any]:
         """The plain numbers, for a snapshot."""

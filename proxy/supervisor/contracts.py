@@ -21,9 +21,6 @@ class TokensKnown(Protocol):
     def refused(self) -> Sequence[str]:
         """The tokens that nobody logs in to."""
 
-    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
-        """A worker trusts a token more, or less, than before."""
-
 
 class FleetOwner(Sockets, Protocol):
     """What a fleet needs of the parent around it."""
@@ -38,6 +35,9 @@ class FleetOwner(Sockets, Protocol):
     @property
     def tokens(self) -> TokensKnown:
         """What is known about tokens."""
+
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """A worker trusts a token more, or less, than before."""
 
     def tell(self, event: dict[str, Any], line: str) -> None:
         """Log something about a worker."""

@@ -31,7 +31,7 @@ class SupervisorControl:
         supervisor = self._supervisor
         workers = await supervisor.fleet.scrape(_SCRAPE_SECONDS)
         offers = supervisor.offers
-        addresses = supervisor.addresses
+        addresses = supervisor.sockets.by_listener
         return Scrape(
             now=wall_clock(),
             started_at=supervisor.started_at,
@@ -48,6 +48,7 @@ class SupervisorControl:
             retained=supervisor.retained.snapshot,
             log_losses=supervisor.log_losses,
             tokens=supervisor.tokens.scrape(),
+            audit=supervisor.auditing.trail.as_row(),
         )
 
     def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:

@@ -8,6 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from certs.credential import Credential
+from certs.hierarchy.configured import key_in_file_warnings
 from certs.hsm.token_use import TokenUse, identities_in_tokens, token_uses
 from certs.identities import load_credentials
 from config.files import files_of
@@ -21,6 +25,7 @@ from proxy.observe.scrape import CertificateFacts
 from proxy.supervisor.material import Material
 from proxy.supervisor.privileges import Account, account_of
 from proxy.supervisor.questions import tickets_as_json
+from proxy.supervisor.safe import Safe
 from proxy.tls.libssl import LibsslError
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.health import HealthCheck
@@ -80,21 +85,34 @@ class Edition:
         }
 
 
-def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime) -> Edition:
-    """Read and judge a configuration with all of its files; may take long. Raises `ConfigError` with every problem."""
+def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime, safe: Safe | None = None) -> Edition:
+    """Read and judge a configuration with all of its files; may take long. Raises `ConfigError` with every problem.
+
+    `safe` opens private keys that rest sealed; without it there must be none.
+    """
     content = read_file(path)
     loaded = accepted(content, path)
-    credentials = load_credentials(loaded, now)
+    opened = Material() if safe is None else Material.of_keys(safe.open_keys(loaded))
+    with opened.as_files() as files:
+        credentials = load_credentials(replace(loaded, files=files), now)
     account, doubts = account_of(loaded)
-    problems = [*loaded.warnings, *credentials.problems, *doubts]
+    problems = [*loaded.warnings, *key_in_file_warnings(loaded), *credentials.problems, *doubts]
     if any(problem.is_error for problem in problems):
         raise ConfigError(problems)
     certificates = [
-        CertificateFacts(name, str(one.algorithm), one.names, one.not_after.timestamp())
+        CertificateFacts(
+            name,
+            str(one.algorithm),
+            one.names,
+            one.not_after.timestamp(),
+            _key_places(loaded, name, one),
+            one.leaf.fingerprint(SHA256()).hex(),
+        )
         for name, of_identity in credentials.identities.items()
         for one in of_identity
     ]
     material = Material.read(file.path for file in files_of(loaded))
+    material.update(opened)
     return Edition(
         number=number,
         content=content,
@@ -109,6 +127,15 @@ def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime)
         identities_in_tokens=identities_in_tokens(credentials.identities),
         read_at=now,
     )
+
+
+def _key_places(loaded: LoadedConfig, identity: str, credential: Credential) -> tuple[str, ...]:
+    """Where the keys of a credential are: as the configuration says, not where this process has their content."""
+    for one in loaded.config.identity[identity].credentials:
+        keys = [key if isinstance(key, str) else str(key) for key in one.key]
+        if credential.certificate_path == loaded.resolve(one.certificate):
+            return tuple(keys)
+    return ()
 
 
 def _checks(loaded: LoadedConfig) -> Sequence[HealthCheck]:

@@ -73,7 +73,7 @@ class Fleet:
                 joining.append(WorkerProcess(self._loop, self._tasks, slot, edition.account, self._ended))  # noqa: PERF401 - what is there already is ended when one fails
             for worker in joining:
                 worker.retire_asked = self._retirement_asked
-                worker.breaker_changed = self._owner.tokens.breaker_changed
+                worker.breaker_changed = self._owner.breaker_changed
                 await worker.ask("begin", *self._owner.beginning(worker))
             return joining, await self.prepare(joining, edition)
         except BaseException:

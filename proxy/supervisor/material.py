@@ -43,6 +43,11 @@ class Material(dict[str, FileContent]):
                 continue
         return material
 
+    @classmethod
+    def of_keys(cls, contents: Mapping[Path, bytes]) -> "Material":
+        """Private keys that were sealed on the disk."""
+        return cls({str(path): FileContent(0o600, content) for path, content in contents.items()})
+
     def __repr__(self) -> str:
         """Paths only: the contents are secrets."""
         return f"<Material {sorted(self)}>"

@@ -131,6 +131,14 @@ class ListeningSockets:
         return self._bound.values()
 
     @property
+    def by_listener(self) -> dict[str, list[str]]:
+        """The addresses in use of each listener, as text."""
+        found: dict[str, list[str]] = {}
+        for address in self.bound:
+            found.setdefault(address.listener, []).append(address_of(address.sockets[0]))
+        return found
+
+    @property
     def unused(self) -> list[tuple[str, str]]:
         """Name and address of each socket of the service manager that no listener has: whoever connects there waits for nothing."""
         return [(name, address_of(sock)) for name, sock in self._inherited]

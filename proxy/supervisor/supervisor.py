@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from config.diff import Change
 from config.problems import ConfigError, Problem
@@ -17,6 +17,8 @@ from proxy.in_thread import in_thread
 from proxy.observe.merging import Retained
 from proxy.observe.startup import Offers, ready_event, ready_lines
 from proxy.observe.totals import summary, totals
+from proxy.signing.breaker import BreakerState
+from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.channel import Body
 from proxy.supervisor.columns import Columns
 from proxy.supervisor.edition import Edition, read_edition
@@ -24,17 +26,14 @@ from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.reloading import Prepared, Reloading, changes_between, restart_problems
+from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.supervisor.servers import Servers
-from proxy.supervisor.sockets import BoundAddress, ListeningSockets, address_of
+from proxy.supervisor.sockets import BoundAddress, ListeningSockets
+from proxy.supervisor.ticket_rotation import TicketRotation
 from proxy.supervisor.tokens import ParentTokens
 from proxy.supervisor.verdicts import Verdicts
 from proxy.systemd import Notifier
 from proxy.tasks import Tasks
-from proxy.tls.tickets import TicketSecrets
-
-_HOUR: Final = 3_600.0
-# After a rotation that failed: soon enough that tickets do not outlive their secret by much.
-_ROTATION_RETRY_SECONDS: Final = 300.0
 
 
 class Supervisor:
@@ -47,8 +46,9 @@ class Supervisor:
         sockets: ListeningSockets,
         log: LogTarget,
         notifier: Notifier,
+        safe: Safe | None = None,
     ) -> None:
-        """Nothing is served before `start`."""
+        """Nothing is served before `start`. `safe` is where `edition` has its tickets from; its audit log is open."""
         self.loop = loop
         self.edition = edition
         """What is served."""
@@ -56,9 +56,13 @@ class Supervisor:
         self.sockets = sockets
         self._log = log
         self._notifier = notifier
+        self._safe = safe or Safe(now_in_utc)
         self._tasks = Tasks(loop, self.unexpected)
         self.fleet = Fleet(loop, self._tasks, self)
+        self.auditing = Auditing(self._safe.trail, self.fleet)
+        self._safe.trail.report = lambda event, line: loop.call_soon_threadsafe(self.tell, event, line)
         self._reloading = Reloading(loop, self.fleet, sockets)
+        self._tickets = TicketRotation(loop, self.fleet, self._reloading, self._safe, self)
         self.offers: Offers | None = None
         self.reloads: Counter[str] = Counter()
         self.retained = Retained()
@@ -70,7 +74,7 @@ class Supervisor:
         self._watcher = FileWatcher(edition.loaded.path, self._files_changed)
         self._watching: asyncio.Task[None] | None = None
         self.servers = Servers(loop, self._tasks, self.fleet, self.tell)
-        self.tokens = ParentTokens(loop, self._tasks, self.fleet, self.tell)
+        self.tokens = ParentTokens(loop, self._tasks, self.fleet, self.tell, self.auditing.pin_tried)
 
     # -- what the fleet needs
 
@@ -94,8 +98,14 @@ class Supervisor:
         """Log something about the process."""
         self._log.log.event(wall_clock(), event, [line])
 
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """A worker trusts a token no more, or again, which it has logged."""
+        self.tokens.breaker_changed(worker, token, state)
+        self.auditing.breaker_changed(worker, token, state)
+
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Keep what a worker had counted, and forget what it had open."""
+        self.auditing.worker_gone(worker)
         self._columns.give_back(worker)
         self.tokens.worker_gone(worker)
         if worker.last is not None:
@@ -110,7 +120,7 @@ class Supervisor:
             prepared = await self._reloading.prepare(self.edition)
             await self._commit(prepared)
         self.is_ready = True
-        offers, addresses = self.offers, self.addresses
+        offers, addresses = self.offers, self.sockets.by_listener
         assert offers is not None  # of the commit
         workers = len(self.fleet.workers)
         self._log.log.event(
@@ -132,7 +142,8 @@ class Supervisor:
             self.loop.add_signal_handler(number, self._asked_to_stop)
         self.loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self._reload_by("SIGHUP")))
         self.loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._reopen_log()))
-        self._tasks.start(self._rotate_regularly())
+        self._tasks.start(self._tickets.run())
+        self._tasks.start(self.auditing.run(self.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:
             self._tasks.start(self._feed(watchdog_seconds / 2))
         await self._stop.wait()
@@ -243,14 +254,13 @@ class Supervisor:
 
     async def _read(self) -> Edition:
         """Read everything anew, in a thread: a file may hang. Raises `ConfigError`."""
-        self._number += 1
-        file, number, tickets = self.edition.loaded.path, self._number, self.edition.tickets
+        file, number, tickets = self.edition.loaded.path, self.next_number(), self.edition.tickets
         seconds = self.edition.loaded.config.reload_seconds
         now = datetime.now(UTC)  # noqa: TID251 - a driver
 
         def read() -> Edition:
             self._watcher.reloading()
-            return read_edition(file, number, tickets, now)
+            return read_edition(file, number, tickets, now, self._safe)
 
         try:
             async with asyncio.timeout(seconds):
@@ -268,6 +278,7 @@ class Supervisor:
         self.offers = Offers.from_json(prepared.answers[0]["offers"])
         await self._reloading.commit(prepared)
         self.edition = edition
+        self.auditing.follow(edition)
         warnings = [*edition.warnings, *map(Problem.from_json, prepared.answers[0]["warnings"])]
         for warning in {(one.key, one.found): one for one in warnings}.values():
             self._log.log.event(wall_clock(), {"event": "warning", **warning.as_json()}, [str(warning)])
@@ -289,28 +300,23 @@ class Supervisor:
         self.tell({"event": "reloading", "cause": cause}, f"reloading: {cause}")
         await self.reload(dry_run=False)
 
-    async def _rotate_regularly(self) -> None:
-        has_succeeded = True
-        while True:
-            regular = self.edition.loaded.config.limits.tls_ticket_rotation_hours * _HOUR
-            await asyncio.sleep(regular if has_succeeded else min(regular, _ROTATION_RETRY_SECONDS))
-            has_succeeded = await self.rotate_tickets()
-
     async def rotate_tickets(self) -> bool:
         """Seal session tickets by a new secret from now on, and accept those of the one before it, in all workers."""
-        async with self.fleet.editing:
-            self._number += 1
-            tickets = self.edition.tickets.rotated(TicketSecrets.fresh().current)
-            try:
-                prepared = await self._reloading.prepare(self.edition.with_tickets(self._number, tickets))
-            except ConfigError as error:
-                event = {"event": "ticket_rotation_failed", "detail": str(error)}
-                self.tell(event, f"ticket rotation failed: {error}")
-                return False
-            await self._reloading.commit(prepared)
-            self.edition = prepared.edition
+        return await self._tickets.rotate()
+
+    def next_number(self) -> int:
+        """The number of an edition that has none yet."""
+        self._number += 1
+        return self._number
+
+    def served(self, prepared: Prepared) -> None:
+        """An edition that differs in secrets only serves in all workers."""
+        self.edition = prepared.edition
+
+    def tickets_rotated(self) -> None:
+        """Say so."""
+        self.auditing.tickets_rotated()
         self.tell({"event": "tickets_rotated"}, "session ticket keys rotated")
-        return True
 
     # -- the log
 
@@ -335,14 +341,6 @@ class Supervisor:
         """Report an error that nobody has foreseen; the rest goes on."""
         name = type(error).__name__
         self.tell({"event": "error", "error": name, "detail": str(error)}, f"unexpected {name}: {error}")
-
-    @property
-    def addresses(self) -> dict[str, list[str]]:
-        """The bound addresses of each listener."""
-        found: dict[str, list[str]] = {}
-        for address in self.sockets.bound:
-            found.setdefault(address.listener, []).append(address_of(address.sockets[0]))
-        return found
 
 
 def wall_clock() -> float:

@@ -37,12 +37,14 @@ class ParentTokens:
         tasks: Tasks,
         fleet: Fleet,
         tell: Callable[[dict[str, Any], str], None],
+        tried: Callable[[str, Finding], None],
     ) -> None:
-        """Nothing is known; `tell` logs an event with its line."""
+        """Nothing is known; `tell` logs an event with its line, `tried` hears what a try of a PIN has found, by token."""
         self._loop = loop
         self._tasks = tasks
         self._fleet = fleet
         self._tell = tell
+        self._tried = tried
         self._watches: dict[str, TokenWatch] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._admitted: dict[bytes, Finding] = {}
@@ -93,10 +95,13 @@ class ParentTokens:
             if use.login not in known
         }
         try:
-            return {name: await task for name, task in asked.items()}
+            findings = {name: await task for name, task in asked.items()}
         finally:
             for task in asked.values():
                 task.cancel()
+        for name, finding in findings.items():
+            self._tried(name, finding)
+        return findings
 
     @contextmanager
     def _held(self) -> Iterator[None]:

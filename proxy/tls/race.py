@@ -65,11 +65,22 @@ class _Runner:
     """One token that was asked."""
 
     token: Token
+    key: str
     hedges: "_Runner | None"
     """The one that was late."""
     limit: float
     """From when on this one is late, in seconds."""
     job: Job[Flight] | None = None
+
+    def succeeded(self, seconds: float) -> None:
+        """Its flight is used."""
+        self.token.succeeded(seconds)
+        self.token.counters.signed(self.key, is_good=True)
+
+    def failed(self) -> None:
+        """There was none, by the token's fault, or none in time."""
+        self.token.failed()
+        self.token.counters.signed(self.key, is_good=False)
 
 
 class SigningRace:
@@ -131,7 +142,7 @@ class SigningRace:
         token = self._services.tokens.get(key.key.token)
         if token is None:
             return False  # a reload has taken it away meanwhile
-        runner = _Runner(token, late, token.latencies.hedge_after)
+        runner = _Runner(token, key.key.location, late, token.latencies.hedge_after)
         work = partial(attempt, key.current, self._transcript, BioPair())
         job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
         if isinstance(job, Refusal):
@@ -175,7 +186,7 @@ class SigningRace:
             self._failed(runner, result)
 
     def _win(self, runner: _Runner, flight: Flight) -> None:
-        runner.token.succeeded(flight.seconds)
+        runner.succeeded(flight.seconds)
         self._winner = runner
         late = runner.hedges
         if late is not None:
@@ -194,7 +205,7 @@ class SigningRace:
                 assert owner is not None  # as above
                 owner.race_refused(refused)
                 return
-            runner.token.failed()
+            runner.failed()
         if self._ask_next():
             runner.token.counters.failovers += 1
         elif not self._running:
@@ -213,8 +224,9 @@ class SigningRace:
         """Of one that nobody waits for: it only tells something of its token."""
         if isinstance(result, Flight):
             runner.token.came_late()
+            runner.token.counters.signed(runner.key, is_good=True)
         elif self._winner is not None and not isinstance(result, GivenUp):
-            runner.token.failed()  # another one could do it with the same bytes
+            runner.failed()  # another one could do it with the same bytes
 
     # -- the end
 
@@ -249,7 +261,7 @@ class SigningRace:
     def _out_of_time(self) -> None:
         for runner in self._running:
             if runner.job is not None and runner.job.is_running:
-                runner.token.failed()
+                runner.failed()
         self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")
 
     def _lose(self) -> None:

@@ -28,6 +28,8 @@ class TokenKey:
     def __init__(self, key: Pkcs11Key, chain: bytes) -> None:
         """Nothing is loaded before `reload`. `chain` is in PEM, leaf first."""
         self.key: Final = key
+        self.location: Final = key.location
+        """Which key that is, for people."""
         self._chain = MemoryFile("chain", chain)
         self._loaded: ssl.SSLContext | None = None
 

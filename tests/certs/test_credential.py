@@ -23,7 +23,7 @@ from certs.credential import (
     reexamine_in_tokens,
 )
 from certs.errors import CredentialError, Part
-from certs.keys.pin import Pin
+from certs.hsm.secret import Secret
 from certs.keys.software import KeyEncrypted, KeyUnsupported, SoftwareKey
 from certs.pem import Unreadable
 from config.pkcs11_uri import parse
@@ -205,7 +205,7 @@ class TestKnown:
 
 class TestInTokens:
     def places(self, *uris: str) -> list[TokenPlace]:
-        return [TokenPlace(parse(uri), "plexi", Pin(b"1234")) for uri in uris or ("pkcs11:token=plexi;object=chat",)]
+        return [TokenPlace(parse(uri), "plexi", Secret("1234")) for uri in uris or ("pkcs11:token=plexi;object=chat",)]
 
     def examined(self, tmp_path: Path, kind: str = "ecdsa-p256") -> Examination:
         certificate, _ = write(tmp_path, "chat", issue("chat", private_key(kind), names=["chat.test"]))
@@ -232,8 +232,8 @@ class TestInTokens:
         digests = {
             digest_in_tokens(certificate, places),
             digest_in_tokens(certificate, self.places("pkcs11:token=plexi;object=other")),
-            digest_in_tokens(certificate, [TokenPlace(places[0].uri, "plexi", Pin(b"5678"))]),
-            digest_in_tokens(certificate, [TokenPlace(places[0].uri, "spare", Pin(b"1234"))]),
+            digest_in_tokens(certificate, [TokenPlace(places[0].uri, "plexi", Secret("5678"))]),
+            digest_in_tokens(certificate, [TokenPlace(places[0].uri, "spare", Secret("1234"))]),
             digest_in_tokens(certificate, places * 2),
         }
         assert len(digests) == 5

@@ -15,6 +15,7 @@ from config.crosschecks import cross_check
 from config.loader import load
 from config.schema import (
     AdminConfig,
+    AuditConfig,
     Config,
     CookieConfig,
     CredentialConfig,
@@ -29,6 +30,7 @@ from config.schema import (
     OpensslConfig,
     RateConfig,
     RouteConfig,
+    SealingConfig,
     ServerConfig,
     TokenConfig,
     UpstreamConfig,
@@ -65,6 +67,8 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         LogConfig: [document["log"]],
         Config: [document],
         AdminConfig: [document["admin"]],
+        AuditConfig: [document["audit"]],
+        SealingConfig: [document["sealing"]],
     }
     return kinds[model]
 
@@ -87,6 +91,8 @@ MODELS: list[type[BaseModel]] = [
     LimitsConfig,
     LogConfig,
     AdminConfig,
+    AuditConfig,
+    SealingConfig,
 ]
 # Tables within a table, which are looked at by themselves.
 INNER: list[type[BaseModel]] = [

@@ -17,6 +17,7 @@ from proxy.tls.results import FailureReason
 from tests.certs.authority import PrivateKey
 from tests.hsm.shim import TokenControl
 from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
 from tests.integration.gateway import PLEXIGATE, complaints
 from tests.programs import Program, plexigate_listeners, program
 from tests.proxy.tls import hellos
@@ -174,18 +175,20 @@ class Load:
 
 
 @contextmanager
-def scene(
+def scene(  # noqa: PLR0913 - what a test may set
     site: HsmSite,
     kind: str = "ecdsa-p256",
     further: str = "",
     settings: str = "",
     sessions: Mapping[str, int] | None = None,
     key: PrivateKey | None = None,
+    prepared: Callable[[Token], object] = lambda _: None,
 ) -> Iterator[Scene]:
     """Run one with one worker. `settings` are those of the identity, `further` are tables, `sessions` those of each token, `key` is
-    the one in both (else a new one).
+    the one in both (else a new one). `prepared` puts into the token plexi what is needed besides.
     """
     plexi, spare = site.hsm.add_token("plexi"), site.hsm.add_token("spare", "another-pin")
+    prepared(plexi)
     public = site.hsm.share("chat", plexi, spare, kind=kind, key=key)
     uris = ("pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat")
     limits = {name: f"max_sessions = {count}" for name, count in (sessions or {}).items()}

@@ -1,6 +1,6 @@
 """What is recorded, and what is kept out of it."""
 
-from certs.audit.entries import Action, HandshakeTotal, HandshakeTotals, KeyOperation, Outcome
+from certs.audit.entries import Action, HandshakeTotal, KeyOperation, Outcome
 from certs.audit.line import LARGEST_LINE, Kind
 from tests.certs.audit.logs import Writer
 
@@ -28,12 +28,5 @@ def test_long_texts_still_make_a_line() -> None:
 
 
 def test_handshakes_are_totals_by_key() -> None:
-    totals = HandshakeTotals("worker 2")
-    totals.count("b", Outcome.DONE)
-    totals.count("a", Outcome.DONE, 40)
-    totals.count("a", Outcome.FAILED)
-    totals.count("a", Outcome.REFUSED)
-    a, b = totals.take()
-    assert (a, b) == (HandshakeTotal("worker 2", "a", 40, 2), HandshakeTotal("worker 2", "b", 1, 0))
-    assert (a.kind, a.facts) == (Kind.HANDSHAKES, {"actor": "worker 2", "key": "a", "done": 40, "failed": 2})
-    assert totals.take() == ()
+    total = HandshakeTotal("worker 2", "a", 40, 2)
+    assert (total.kind, total.facts) == (Kind.HANDSHAKES, {"actor": "worker 2", "key": "a", "done": 40, "failed": 2})

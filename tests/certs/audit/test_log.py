@@ -348,3 +348,28 @@ def test_times_are_utc(path: Path) -> None:
     log.record(SIGNED, datetime(2026, 1, 1, tzinfo=UTC).astimezone())
     log.close()
     assert b'"time":"2026-01-01T00:00:00.000000Z"' in path.read_bytes()
+
+
+def test_a_file_that_could_not_be_opened_for_a_while_goes_on_where_it_was(path: Path) -> None:
+    log = opened(path)
+    log.start(NOW)
+    away = path.rename(path.with_name("away"))
+    path.mkdir()
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError):
+            log.append(SIGNED, NOW)
+    path.rmdir()
+    away.rename(path)
+    log.append(SIGNED, NOW)
+    assert log.is_checkpoint_due is False
+    log.close()
+    assert (verdict(path).is_intact, verdict(path).last) == (True, 3)
+
+
+def test_a_checkpoint_covers_what_another_process_has_written(path: Path) -> None:
+    log, other = opened(path), opened(path)
+    log.start(NOW)
+    other.append(SIGNED, NOW)
+    other.close()
+    assert log.checkpoint(NOW).count == 3
+    log.close()

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
+from certs.hsm.access import (
+    TokenAccess,
+    TokenChoice,
+    default_latch_directory,
+    read_handed_over_pin,
+    read_pin,
+    state_directory,
+)
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import Secret
 
@@ -33,10 +40,14 @@ def test_a_file_of_its_owner_alone_is_read(tmp_path: Path, mode: int) -> None:
     assert read_pin(file_with(tmp_path, b"1234", mode)).reveal() == "1234"
 
 
+def test_the_mode_of_what_systemd_hands_over_says_nothing(tmp_path: Path) -> None:
+    assert read_handed_over_pin(file_with(tmp_path, b"1" * 31, 0o440)).reveal() == "1" * 31
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
-    [(b"", "nothing"), (b"\n", "nothing"), (b"geheim\nzwei\n", "more than one line"), (b"geheim\xff", "no UTF-8"),
-     (b"geheim" * 50, "more than 255 bytes"), (b"geheim\x00", "control characters")],
+    [(b"", "nothing"), (b"\n", "nothing"), (b"geheim\nzwei\n", "more than one line"), (b"geheim\xff", "no UTF-8"), (b"g" * 32, "more than 31 bytes"),
+     (b"geheim" * 50, "more than 31 bytes"), (b"geheim\x00", "control characters")],
 )  # fmt: skip
 def test_what_is_no_pin_is_refused_without_showing_it(tmp_path: Path, content: bytes, found: str) -> None:
     with pytest.raises(PinFileUnusable, match=found) as caught:
@@ -69,6 +80,7 @@ def test_a_choice_names_a_token() -> None:
 def test_latches_lie_where_the_service_may_write(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/one:/var/lib/two")
     assert default_latch_directory() == Path("/var/lib/one/pin-latch")
+    assert state_directory() == Path("/var/lib/one")
     monkeypatch.delenv("STATE_DIRECTORY")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert default_latch_directory() == Path("/var/lib/plexigate/pin-latch")

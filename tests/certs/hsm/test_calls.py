@@ -30,6 +30,8 @@ EACH: list[calls.Call[Any]] = [
     calls.sign(KEY, SignatureMechanism.ECDSA, b"geheim"),
     calls.encrypt(KEY, b"geheim"),
     calls.decrypt(KEY, calls.Sealed(b"n", b"c")),
+    calls.agree(KEY, b"geheim"),
+    calls.unwrap(KEY, b"geheim"),
     calls.random(4),
     calls.measure("ECDSA", KEY, 1, 1.0),
     calls.bye(),

@@ -2,20 +2,23 @@
 
 import os
 import signal
+import subprocess
 from typing import cast
 
 import pytest
 
 from certs.hsm import calls
+from certs.hsm.access import TokenAccess
 from certs.hsm.calls import Call
 from certs.hsm.client import TokenProcess
 from certs.hsm.errors import CallFailed
 from certs.hsm.facts import KeyAddress
-from certs.hsm.sealing_key import TokenKeyImporter, TokenSealingKey, sealing_key_name
+from certs.hsm.sealing_key import TokenKeyImporter, TokenSealingKey, sealer_in_token, sealing_key_name
 from certs.recovery.importing import ImportRefused
 from certs.sealing.errors import KeyUnavailable, Tampered
 from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadSealer
+from tests.hsm_tokens import token_process, tool
 
 LABEL = "ticket keys: main"
 
@@ -56,7 +59,7 @@ def test_a_key_that_is_gone_is_not_taken_for_tampering(token: TokenProcess) -> N
 
 
 def test_a_process_that_is_gone(token: TokenProcess) -> None:
-    key = TokenSealingKey(token, sealing_key_name())
+    key = TokenSealingKey.named(token, sealing_key_name())
     os.kill(token.pid, signal.SIGKILL)
     with pytest.raises(KeyUnavailable):
         key.decrypt(bytes(12), bytes(16), b"")
@@ -72,6 +75,43 @@ class FailingProcess:
 
 
 def test_a_token_that_fails_is_not_taken_for_tampering() -> None:
-    key = TokenSealingKey(cast("TokenProcess", FailingProcess()), sealing_key_name())
+    key = TokenSealingKey.named(cast("TokenProcess", FailingProcess()), sealing_key_name())
     with pytest.raises(KeyUnavailable, match="CKR_DEVICE_ERROR"):
         key.decrypt(bytes(12), bytes(16), b"")
+
+
+def made_elsewhere(access: TokenAccess, kind: str, usage: str, label: str) -> KeyAddress:
+    """A key as a vendor's tool makes one for decrypting or agreeing."""
+    tool_of = tool("pkcs11-tool", "opensc")
+    login = ["--module", str(access.module), "--token-label", "plexi", "--login", "--pin", access.pin.reveal()]
+    made = ["--keypairgen", "--key-type", kind, "--label", label, "--id", "77", usage]
+    subprocess.run([tool_of, *login, *made], check=True, capture_output=True)
+    return KeyAddress(label)
+
+
+@pytest.mark.parametrize(("kind", "usage"), [("EC:prime256v1", "--usage-derive"), ("rsa:2048", "--usage-decrypt")])
+def test_a_key_pair_stands_in_where_a_token_has_no_aes(access: TokenAccess, kind: str, usage: str) -> None:
+    address = made_elsewhere(access, kind, usage, "sealing")
+    with token_process(access) as process:
+        sealer = sealer_in_token(process, address)
+        sealed = sealer.seal(b"ticket keys", LABEL)
+        assert sealer.open(sealed, LABEL) == b"ticket keys"
+        with pytest.raises(Tampered):
+            sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), LABEL)
+        at = sealed.index(LABEL.encode()) + len(LABEL) + 12  # in what hides the key
+        with pytest.raises(Tampered):
+            sealer.open(sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :], LABEL)
+        process.perform(calls.destroy(address))
+        with pytest.raises(KeyUnavailable):
+            sealer.open(sealed, LABEL)
+
+
+def test_what_seals_is_one_key_of_a_kind_that_can(access: TokenAccess, token: TokenProcess) -> None:
+    key = TokenKeyImporter(token, "plexi").generate()
+    by_label = sealer_in_token(token, KeyAddress(sealing_key_name().label))
+    assert by_label.open(AeadSealer(key).seal(b"a", LABEL), LABEL) == b"a"
+    with pytest.raises(KeyUnavailable, match='has 0 keys with label "none"'):
+        sealer_in_token(token, KeyAddress("none"))
+    address = made_elsewhere(access, "EC:secp384r1", "--usage-derive", "other")
+    with pytest.raises(KeyUnavailable, match="of kind ecdsa-p384; allowed: aes-256"):
+        sealer_in_token(token, address)

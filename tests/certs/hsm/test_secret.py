@@ -16,10 +16,19 @@ def test_nothing_shows_it() -> None:
     assert "1234" not in f"{secret} {secret!r} {[secret]} {secret!s}"
 
 
-def test_it_is_neither_compared_nor_hashed_nor_pickled() -> None:
-    with pytest.raises(TypeError):
-        assert Secret("1234") == Secret("1234")
-    with pytest.raises(TypeError):
-        hash(Secret("1234"))
+def test_it_is_told_from_others_and_not_pickled() -> None:
+    assert Secret("1234") == Secret("1234") != Secret("5678")
+    assert Secret("1234") != "1234"
+    assert len({Secret("1234"), Secret("1234"), Secret("5678")}) == 2
     with pytest.raises(TypeError):
         pickle.dumps(Secret("1234"))
+
+
+def test_its_file_is_gone_with_it() -> None:
+    secret = Secret("1234")
+    path = secret.path
+    assert path == secret.path
+    assert path.read_text() == "1234"
+    assert "1234" not in str(path)
+    del secret
+    assert not path.exists() or path.read_bytes() != b"1234"

@@ -4,7 +4,7 @@ import subprocess
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from certs.keys.pin import Pin
+from certs.hsm.secret import Secret
 from certs.keys.pkcs11 import Pkcs11Key, uri_pem
 from certs.keys.signing_key import Custody, SigningKey
 from config.pkcs11_uri import Pkcs11Uri
@@ -16,7 +16,7 @@ URI = Pkcs11Uri(token="plexi", object="chat")
 def key() -> Pkcs11Key:
     public = private_key("ecdsa-p384").public_key()
     assert isinstance(public, ec.EllipticCurvePublicKey)
-    return Pkcs11Key(URI, "plexi", public, Pin(b"sesam-1234"))
+    return Pkcs11Key(URI, "plexi", public, Secret("sesam-1234"))
 
 
 def test_is_a_signing_key_that_may_block() -> None:

@@ -15,7 +15,8 @@ from certs.recovery.hardening import NotHardened
 from certs.recovery.importing import ImportRefused
 from certs.recovery.shares import NotRebuilt, Scheme, Share
 from certs.sealing.errors import KeyUnavailable
-from certs.sealing.key_file import KeyFile, key_id_of
+from certs.sealing.held_key import key_id_of
+from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadSealer
 from tests.certs.recovery.places import People, Records, Token, leaks
 from tests.certs.recovery.softhsm import Refused, SoftHsm

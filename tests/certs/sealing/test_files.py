@@ -43,7 +43,7 @@ def test_no_file_yet(path: Path) -> None:
 def test_errors_name_the_file(path: Path) -> None:
     write_sealed(path, b"keys", LABEL, SEALER)
     with pytest.raises(SealedFileUnusable, match=r'payload\.keyring" is sealed as "payload keyring: chat"') as caught:
-        read_sealed(path, Purpose.MLDSA_KEY.label("chat"), SEALER)
+        read_sealed(path, Purpose.CREDENTIAL_KEY.label("chat"), SEALER)
     assert isinstance(caught.value.cause, OtherLabel)
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(SealedFileUnusable, match=r'payload\.keyring" was changed or damaged'):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from certs.sealing.errors import Tampered
-from certs.sealing.key_file import KeyFile, KeyFileUnusable, key_id_of
+from certs.sealing.held_key import key_id_of
+from certs.sealing.key_file import KeyFile, KeyFileUnusable
 
 SECRET = bytes(range(32))
 

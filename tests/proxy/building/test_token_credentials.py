@@ -148,10 +148,10 @@ def test_a_token_that_the_parent_has_closed_is_not_touched_and_stops_nothing(
     hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey, condition: str
 ) -> None:
     plexi, spare = hsm_site.hsm.shim.token("plexi"), hsm_site.hsm.shim.token("spare")
-    files = hsm_site.authority.issue("files.test")
+    files = hsm_site.authority.issue("files", ("files.test",))
     text = f'[identity.files]\nnames = ["files.test"]\ncertificate = "{files.certificate}"\nkey = "{files.key}"\n'
     with hsm_site.signer(hsm_site.write(hsm_site.tokens(*tokens), text)) as signer:
-        hsm_site.write(hsm_site.tokens(*tokens), hsm_site.identity("localhost", chat, *URIS))
+        hsm_site.write(hsm_site.tokens(*tokens), text, hsm_site.identity("localhost", chat, *URIS))
         signer.build(closed={"plexi": told(condition), "spare": told(condition)})
         assert {problem["severity"] for problem in signer.problems.values()} == {"warning"}
         assert len(signer.problems) == 2

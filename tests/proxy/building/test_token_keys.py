@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from certs.keys.pin import LONGEST_PIN
+from certs.hsm.secret import LONGEST_PIN
 from certs.keys.signing_key import PublicKey
 from tests.configurations import listener
 from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_PIN_INCORRECT, TokenControl

@@ -7,6 +7,7 @@ import typer
 
 from certs.hsm.access import TokenChoice
 from certs.hsm.errors import PinFileUnusable
+from proxy.hsm.configured import HsmNotConfigured
 from proxy.hsm.sources import NotChosen, Source, said_errors
 from tests.hsm_tokens import PIN, SoftHsm
 
@@ -15,7 +16,9 @@ MODULE = Path("/m.so")
 
 def configuration(tmp_path: Path) -> Path:
     path = tmp_path / "p.toml"
-    path.write_text('[hsm]\nmodule = "/c.so"\n[hsm.token.a]\npin_file = "token.pin"\n[hsm.token.b]\nslot = 3\n')
+    path.write_text(
+        '[hsm]\nmodule = "/c.so"\n[hsm.token.a]\npin_file = "token.pin"\n[hsm.token.b]\nslot = 3\npin_file = "none.pin"\n'
+    )
     return path
 
 
@@ -49,11 +52,14 @@ def test_a_configuration_has_several_tokens(hsm: SoftHsm, tmp_path: Path) -> Non
     assert Source(config, None, None, None).modules() == Path("/c.so")
     assert Source(config, None, "a", None).access().token == TokenChoice("a")
     assert Source(config, MODULE, "b", pin_file).access().module == MODULE
-    with pytest.raises(NotChosen, match=r"hsm\.token\.b: found no pin_file"):
+    with pytest.raises(HsmNotConfigured, match=r"hsm\.token\.b\.pin_file: found .*no such file"):
         Source(config, None, "b", None).access()
     with pytest.raises(NotChosen, match="has 2 tokens; say which"):
         Source(config, None, None, pin_file).access()
     with pytest.raises(NotChosen, match="found no token c; allowed: a, b"):
+        Source(config, None, "c", None).access()
+    config.write_text(config.read_text() + "[hsm.token.c]\n")
+    with pytest.raises(NotChosen, match=r"hsm\.token\.c: found neither pin_file nor pin_credential"):
         Source(config, None, "c", None).access()
 
 

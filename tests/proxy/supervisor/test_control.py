@@ -49,7 +49,7 @@ class Running:
 
     async def visit(self) -> None:
         """Have one request answered."""
-        port = int(self.supervisor.addresses["public"][0].rpartition(":")[2])
+        port = int(self.supervisor.sockets.by_listener["public"][0].rpartition(":")[2])
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", port, ssl=self.site.authority.client_context(), server_hostname="chat.test"
         )
@@ -93,7 +93,7 @@ class TestScrape:
             assert (scrape.generation, scrape.restarts, scrape.reloads) == (1, 0, {})
             (public,) = scrape.listeners
             assert (public.name, public.pq) == ("public", "prefer")
-            assert list(public.addresses) == run.supervisor.addresses["public"]
+            assert list(public.addresses) == run.supervisor.sockets.by_listener["public"]
             assert "X25519MLKEM768" in public.groups
             (certificate,) = scrape.certificates
             assert (certificate.identity, set(certificate.names)) == ("chat", {"chat.test", "*.chat.test"})

@@ -76,7 +76,7 @@ class Parent:
 async def parent() -> AsyncIterator[Parent]:
     loop, fleet, errors = asyncio.get_running_loop(), Workers(), list[BaseException]()
     tasks, events = Tasks(loop, errors.append), list[dict[str, Any]]()
-    tokens = ParentTokens(loop, tasks, cast("Fleet", fleet), lambda event, _: events.append(event))
+    tokens = ParentTokens(loop, tasks, cast("Fleet", fleet), lambda event, _: events.append(event), lambda *_: None)
     yield Parent(fleet, tokens, events)
     await tasks.cancel_all()
     assert errors == []

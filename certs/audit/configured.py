@@ -1,0 +1,36 @@
+"""The audit log of a configuration, for the parent and for commands: one file, one chain, one key that signs for it."""
+
+from pathlib import Path
+
+from certs.audit.journal import Journal
+from certs.audit.log import AuditLog, AuditRules
+from certs.audit.signing import FileSigner, Signer
+from certs.errors import CredentialError
+from certs.hsm.checkpoint_signer import TokenSigner
+from certs.hsm.configured_access import access_of
+from certs.hsm.facts import KeyAddress
+from config.loaded import LoadedConfig
+from config.problems import ConfigError, shown
+
+
+def audit_log_of(loaded: LoadedConfig, journal: Journal) -> AuditLog | None:
+    """The log, of which nothing is touched yet; None where there is none. Raises `ConfigError` for a key that cannot be used."""
+    audit = loaded.config.audit
+    if audit.file is None:
+        return None
+    rules = AuditRules(audit.checkpoint_lines, audit.rotate_bytes or None)
+    return AuditLog(loaded.resolve(audit.file), rules, _signer(loaded), journal)
+
+
+def _signer(loaded: LoadedConfig) -> Signer | None:
+    key = loaded.config.audit.checkpoint_key
+    if key is None:
+        return None
+    if not isinstance(key, str):
+        return TokenSigner(access_of(loaded, key), KeyAddress(key.object, key.id))
+    try:
+        return FileSigner.load(Path(loaded.resolve(key)))
+    except CredentialError as error:
+        raise ConfigError(
+            [loaded.error(("audit", "checkpoint_key"), f"{shown(key)}, {error.found}", error.allowed)]
+        ) from None

@@ -1,0 +1,99 @@
+"""The vault of a configuration, and what it opens of that: private keys that rest sealed."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from certs.hierarchy.vault import Told, Vault
+from certs.hsm.access import state_directory
+from certs.sealing.envelope import Purpose, is_sealed
+from certs.sealing.errors import SealingError
+from certs.sealing.master import Master, place_of
+from certs.sealing.sealer import Sealer
+from config.loaded import LoadedConfig
+from config.problems import ConfigError, Location, Problem, shown
+
+KEY_LABEL = Purpose.CREDENTIAL_KEY.label("private key")
+"""Of every sealed private key: which one it is, its certificate tells."""
+
+_LARGEST_FILE = 1_048_576  # bytes, as of PEM files
+
+
+def directory_of(loaded: LoadedConfig) -> Path:
+    """Where what is sealed lies."""
+    directory = loaded.config.sealing.directory
+    return state_directory() if directory is None else loaded.resolve(directory)
+
+
+def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) -> Vault | None:
+    """What seals by a configuration; None where nothing is sealed. Raises `ConfigError` without the PIN of the token."""
+    place = place_of(loaded)
+    return None if place is None else Vault(Master(place), directory_of(loaded), clock, told)
+
+
+def key_in_file_warnings(loaded: LoadedConfig) -> tuple[Problem, ...]:
+    """What the owner of a sealing key should know that is a file."""
+    key = loaded.config.sealing.key
+    if not isinstance(key, str):
+        return ()
+    found = f"{shown(key)}, a file: it protects backups that do not contain it, not against anybody who can read the files of this machine"
+    return (
+        loaded.warning(("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'),
+    )
+
+
+def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
+    """The content of each private key that rests sealed, by its path. Raises `ConfigError` with every one that does not open.
+
+    May take as long as the token of the sealing key takes. Files that cannot be read are left to those who judge keys.
+    """
+    opened: dict[Path, bytes] = {}
+    problems: list[Problem] = []
+    sealer = None if vault is None else vault.sealer(Purpose.CREDENTIAL_KEY)
+    for place, written in _key_files(loaded):
+        path = loaded.resolve(written)
+        sealed = _read(path)
+        if sealed is None:
+            continue
+        try:
+            opened[path] = _opened(sealed, sealer)
+        except SealingError as error:
+            found = f"{shown(written)}, which {error.reason}"
+            problems.append(
+                loaded.error(place, found, "a key sealed by the sealing key of this configuration (plexigate hsm seal)")
+            )
+    if problems:
+        raise ConfigError(problems)
+    return opened
+
+
+class _NoKey(SealingError):
+    """There is no `[sealing]`."""
+
+    def __init__(self) -> None:
+        super().__init__("is sealed, while [sealing] has no key")
+
+
+def _opened(sealed: bytes, sealer: Sealer | None) -> bytes:
+    if sealer is None:
+        raise _NoKey
+    return sealer.open(sealed, KEY_LABEL)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE)
+    except OSError:
+        return None
+    return content if is_sealed(content) else None
+
+
+def _key_files(loaded: LoadedConfig) -> Iterator[tuple[Location, str]]:
+    for name, settings in loaded.config.identity.items():
+        for index, credential in enumerate(settings.credentials):
+            place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
+            yield from (((*place, "key"), key) for key in credential.key if isinstance(key, str))
+    for name, upstream in loaded.config.upstream.items():
+        if upstream.key is not None:
+            yield ("upstream", name, "key"), upstream.key

@@ -1,0 +1,208 @@
+"""Seals by purpose: what everybody else uses of the sealing key and the hierarchy below it.
+
+Theory of operation. The sealing key (in a token, or a file) opens the hierarchy, once; from the key of its one domain comes a key for
+each purpose, and these seal, in this process. So a token that is slow or away stands in nobody's way after the start, each purpose
+has a key that cannot open what another one has sealed, and a rotation changes them all without a word to whoever seals. Uses are
+counted, as random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store writes that down ahead.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from certs.audit.entries import Action, Outcome
+from certs.file_lock import StillLocked
+from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
+from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, QuotaExhausted, Step
+from certs.hierarchy.store import KeyStore, StoreDamaged
+from certs.sealing.envelope import Purpose
+from certs.sealing.errors import KeyUnavailable, OtherKey
+from certs.sealing.files import SealedFileUnusable
+from certs.sealing.held_key import HeldKey
+from certs.sealing.master import Master
+from certs.sealing.sealer import AeadSealer, Sealer, SealerRing
+
+DOMAIN: Final = "plexigate"
+FILE_NAME: Final = "keys.sealed"
+"""Of the hierarchy, in the directory of `[sealing]`."""
+
+Told = Callable[[Action, str, Outcome, str], None]
+"""Takes what was done with which key, what came of it, and a detail for a person: for the audit log."""
+
+_QUOTA: Final = 2**32
+_PURPOSES: Final = {
+    Purpose.TICKET_KEYS: "tickets",
+    Purpose.CREDENTIAL_KEY: "credentials",
+    Purpose.PAYLOAD_KEYRING: "payload",
+    Purpose.ACME_ACCOUNT: "acme",
+}
+_ACTIONS: Final = {
+    None: Action.GENERATE,
+    Step.ACTIVATE: Action.ACTIVATE,
+    Step.RETIRE: Action.RETIRE,
+    Step.DESTROY: Action.DESTROY,
+}
+
+
+class Vault:
+    """The keys below a sealing key. Blocks as long as the sealing key takes: not for the event loop. For any thread."""
+
+    def __init__(self, master: Master, directory: Path, clock: Callable[[], datetime], told: Told) -> None:
+        """Keep the hierarchy in a directory, which is made when it is first needed."""
+        self._master = master
+        self._directory = directory
+        self._store = KeyStore(directory / FILE_NAME, master)
+        self._clock = clock
+        self._told = told
+        self._lock = threading.RLock()
+        self._rings: dict[str, tuple[str, SealerRing]] = {}
+        """By purpose, the id of the key that seals, and the sealers of all that open."""
+
+    def sealer(self, purpose: Purpose) -> Sealer:
+        """What seals and opens for a purpose."""
+        return _PurposeSealer(self, _PURPOSES[purpose])
+
+    def read(self) -> Hierarchy:
+        """All keys, without their secrets; raises `KeyUnavailable`."""
+        with self._lock, self._explained(), self._master.at_hand():
+            return self._founded()
+
+    def rotate(self) -> Hierarchy:
+        """Retire the key of the domain and those that come from it, and seal by new ones from now on; raises `KeyUnavailable`."""
+        return self._change(lambda keys: keys.rotated(DOMAIN, self._clock()))
+
+    def destroy(self, version: int) -> Hierarchy:
+        """Destroy a retired version of all keys: what it has sealed opens never again. Raises `KeyUnavailable`."""
+        return self._change(lambda keys: _destroyed(keys, version, self._clock()))
+
+    def _change(self, change: Callable[[Hierarchy], Hierarchy]) -> Hierarchy:
+        with self._lock, self._explained(), self._master.at_hand():
+            self._founded()
+            self._record(self._store.change(change))
+            self._rings.clear()
+            return self._store.read()
+
+    # -- what sealers do
+
+    def ring(self, purpose: str) -> SealerRing:
+        """The sealers of a purpose; raises `KeyUnavailable`."""
+        with self._lock, self._explained():
+            return self._loaded(purpose)[1]
+
+    def seal(self, purpose: str, plain: bytes, label: str) -> bytes:
+        """Count a use, and seal; raises `KeyUnavailable`."""
+        with self._lock, self._explained():
+            with self._master_if_needed(purpose):
+                key_id, ring = self._loaded(purpose)
+                try:
+                    self._store.use(key_id)
+                except QuotaExhausted:
+                    # by another process, which has rotated the keys
+                    self._rings.clear()
+                    key_id, ring = self._loaded(purpose)
+                    self._store.use(key_id)
+            return ring.seal(plain, label)
+
+    def open(self, purpose: str, sealed: bytes, label: str) -> bytes:
+        """Open with the key that the envelope names; raises a `SealingError`."""
+        with self._lock, self._explained():
+            if not self._store.exists:
+                raise KeyUnavailable(f'there are no keys in "{self._directory}" yet')
+            try:
+                return self._loaded(purpose)[1].open(sealed, label)
+            except OtherKey:
+                self._rings.clear()  # perhaps one that another process has made since
+                return self._loaded(purpose)[1].open(sealed, label)
+
+    # -- the hierarchy, under the lock
+
+    @contextmanager
+    def _master_if_needed(self, purpose: str) -> Iterator[None]:
+        """Log in once for the first seal, which reads and writes the hierarchy; later ones mostly do neither."""
+        if purpose in self._rings:
+            yield
+            return
+        with self._master.at_hand():
+            yield
+
+    def _loaded(self, purpose: str) -> tuple[str, SealerRing]:
+        if purpose not in self._rings:
+            with self._master.at_hand():
+                self._founded()
+                keys, secrets = self._store.opened(DOMAIN)
+            self._told(Action.OPEN, str(self._master.place), Outcome.DONE, f"the keys of {DOMAIN}")
+            self._rings = {name: _ring(keys, secrets, name) for name in _PURPOSES.values()}
+        return self._rings[purpose]
+
+    def _founded(self) -> Hierarchy:
+        """The hierarchy, in which every purpose has a key."""
+        keys = self._store.read()
+        if all(keys.versions(DOMAIN, purpose) for purpose in _PURPOSES.values()):
+            return keys
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._record(self._store.change(lambda keys: _with_all_purposes(keys, self._clock())))
+        return self._store.read()
+
+    def _record(self, transitions: tuple[Transition, ...]) -> None:
+        for one in transitions:
+            self._told(_ACTIONS[one.step], one.key_id, Outcome.DONE, "")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (
+            HierarchyError, IllegalStep, OSError, QuotaExhausted, SealedFileUnusable, StillLocked, StoreDamaged,
+        ) as error:  # fmt: skip
+            self._told(Action.OPEN, str(self._master.place), Outcome.FAILED, str(error))
+            raise KeyUnavailable(str(error)) from None
+        except KeyUnavailable as error:
+            self._told(Action.OPEN, str(self._master.place), Outcome.FAILED, error.reason)
+            raise
+
+
+class _PurposeSealer:
+    """A `Sealer`."""
+
+    def __init__(self, vault: Vault, purpose: str) -> None:
+        self._vault = vault
+        self._purpose = purpose
+
+    @property
+    def key_id(self) -> bytes:
+        return self._vault.ring(self._purpose).key_id
+
+    def seal(self, plain: bytes, label: str) -> bytes:
+        return self._vault.seal(self._purpose, plain, label)
+
+    def open(self, sealed: bytes, label: str) -> bytes:
+        return self._vault.open(self._purpose, sealed, label)
+
+
+def _with_all_purposes(keys: Hierarchy, now: datetime) -> Hierarchy:
+    if not keys.versions(DOMAIN):
+        keys = keys.with_domain(DOMAIN, now)
+    for purpose in _PURPOSES.values():
+        if not keys.versions(DOMAIN, purpose):
+            keys = keys.with_purpose(DOMAIN, purpose, now, quota=_QUOTA)
+    return keys
+
+
+def _destroyed(keys: Hierarchy, version: int, now: datetime) -> Hierarchy:
+    above = keys[f"{DOMAIN}:{version}"]
+    for key in list(keys.keys.values()):
+        if key.parent == above.id and key.state is not KeyState.DESTROYED:
+            keys = keys.destroyed(key.id, now)
+    return keys.destroyed(above.id, now)
+
+
+def _ring(keys: Hierarchy, secrets: dict[str, bytes], purpose: str) -> tuple[str, SealerRing]:
+    def sealer(key: ManagedKey) -> Sealer:
+        return AeadSealer(HeldKey(secrets[key.id]))
+
+    active = keys.active(DOMAIN, purpose)
+    older = (key for key in keys.versions(DOMAIN, purpose) if key.opens and key != active)
+    return active.id, SealerRing(sealer(active), *map(sealer, older))

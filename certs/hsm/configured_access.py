@@ -1,0 +1,20 @@
+"""The way from a configuration to a token in which the parent or a command needs a key of its own."""
+
+from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
+from certs.keys.pin import read_pin_of
+from config.loaded import LoadedConfig
+from config.pkcs11_uri import Pkcs11Uri
+from config.problems import ConfigError, Problem
+
+
+def access_of(loaded: LoadedConfig, uri: Pkcs11Uri) -> TokenAccess:
+    """How to log in to the token of a key, in a configuration that was checked. Raises `ConfigError` without its PIN."""
+    hsm = loaded.config.hsm
+    assert hsm is not None  # cross-checked, as is that there is one such token
+    (name,) = hsm.tokens_of(uri)
+    pin = read_pin_of(loaded, name, hsm.token[name])
+    if isinstance(pin, Problem):
+        raise ConfigError([pin])
+    names = hsm.names[name]
+    choice = TokenChoice(names.label, names.serial, names.slot)
+    return TokenAccess(loaded.resolve(hsm.module), choice, pin, default_latch_directory())

@@ -1,0 +1,90 @@
+"""The sealing key itself: a file, or a key in a token that a process logs in to for as long as it is needed.
+
+It seals the keys below it (`certs.hierarchy.vault`) and nothing else, so it is needed at a start, and seldom afterwards: no session of
+a token is kept for that.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from certs.hsm.access import TokenAccess
+from certs.hsm.client import TokenProcess
+from certs.hsm.configured_access import access_of
+from certs.hsm.errors import HsmError
+from certs.hsm.facts import KeyAddress
+from certs.hsm.sealing_key import sealer_in_token
+from certs.sealing.errors import KeyUnavailable
+from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.sealer import AeadSealer, Sealer
+from config.loaded import LoadedConfig
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInToken:
+    """A sealing key in a token."""
+
+    access: TokenAccess
+    address: KeyAddress
+
+    def __str__(self) -> str:
+        return f"the key with {self.address} in the token with {self.access.token}"
+
+
+Place = Path | KeyInToken
+"""Where the sealing key is."""
+
+
+def place_of(loaded: LoadedConfig) -> Place | None:
+    """Where a configuration says that it is; None where nothing is sealed. Raises `ConfigError` without the PIN of its token."""
+    key = loaded.config.sealing.key
+    if key is None:
+        return None
+    if isinstance(key, str):
+        return loaded.resolve(key)
+    return KeyInToken(access_of(loaded, key), KeyAddress(key.object, key.id))
+
+
+class Master:
+    """A `Sealer` with the sealing key. Blocks as long as the token takes, up to its deadlines; one thread at a time."""
+
+    def __init__(self, place: Place) -> None:
+        """Nothing is opened before it is needed."""
+        self.place = place
+        self._open: Sealer | None = None
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Sealer]:
+        """Log in once for all that is done in the block. Raises `KeyUnavailable`."""
+        if self._open is not None:
+            yield self._open
+            return
+        try:
+            if isinstance(self.place, Path):
+                self._open = AeadSealer(KeyFile.load(self.place))
+                yield self._open
+                return
+            with TokenProcess.logged_in(self.place.access) as process:
+                self._open = sealer_in_token(process, self.place.address)
+                yield self._open
+        except (HsmError, KeyFileUnusable) as error:
+            raise KeyUnavailable(str(error)) from None
+        finally:
+            self._open = None
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key."""
+        with self.at_hand() as sealer:
+            return sealer.key_id
+
+    def seal(self, plain: bytes, label: str) -> bytes:
+        """An envelope."""
+        with self.at_hand() as sealer:
+            return sealer.seal(plain, label)
+
+    def open(self, sealed: bytes, label: str) -> bytes:
+        """The content of an envelope."""
+        with self.at_hand() as sealer:
+            return sealer.open(sealed, label)

@@ -1,0 +1,35 @@
+"""The shape of `[audit]`: the log of key operations, and who signs for how many lines it has. Pure."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, PlainValidator, model_validator
+
+from config.addresses import Refused
+from config.hsm import KeySource, parse_key
+from config.values import PathRole, Table, WrittenPath
+
+
+def _parse_optional_key(value: object) -> KeySource | None:
+    return None if value is None else parse_key(value)
+
+
+class AuditConfig(Table):
+    """`[audit]`: `file` None keeps no log.
+
+    A checkpoint is made after `checkpoint_lines`, signed by `checkpoint_key` (None: by nobody). Handshakes are written as a total for
+    each key every `totals_seconds`. At `rotate_bytes` the file is renamed and another one begun (0: that is left to logrotate).
+    `queue_lines` may wait for the disk; what is beyond is lost, and counted.
+    """
+
+    file: WrittenPath | None = None
+    checkpoint_key: Annotated[KeySource | None, PlainValidator(_parse_optional_key), PathRole.OWN] = None
+    checkpoint_lines: int = Field(default=1_000, ge=1, le=1_000_000, strict=True)
+    totals_seconds: float = Field(default=300.0, ge=0.1, le=86_400.0, strict=True, allow_inf_nan=False)
+    rotate_bytes: int = Field(default=67_108_864, ge=0, le=1_099_511_627_776, strict=True)
+    queue_lines: int = Field(default=10_000, ge=1, le=1_000_000, strict=True)
+
+    @model_validator(mode="after")
+    def _signs_something(self) -> Self:
+        if self.checkpoint_key is not None and self.file is None:
+            raise Refused("a file beside it, whose lines it signs for", found="no file", about=("checkpoint_key",))
+        return self

@@ -1,0 +1,186 @@
+"""`plexigate hsm seal` and `plexigate hsm keys`: private keys that rest sealed, and the keys below the sealing key."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from proxy.hsm.recording import Recorder, recorded
+from proxy.hsm.sources import AsJson, NotChosen, said_errors
+
+if TYPE_CHECKING:
+    from certs.hierarchy.vault import Vault
+
+_Config = Annotated[Path, typer.Option(metavar="FILE", help="A configuration with \\[sealing].", show_default=False)]
+
+
+class SealedKind(StrEnum):
+    """What kind of key is made."""
+
+    MLDSA_44 = "mldsa-44"
+    MLDSA_65 = "mldsa-65"
+    MLDSA_87 = "mldsa-87"
+    ECDSA_P256 = "ecdsa-p256"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program of tokens."""
+    app.command(
+        epilog="Example: plexigate hsm seal chat-mldsa.sealed --make mldsa-65 --config plexigate.toml > chat.csr"
+    )(seal)
+    app.command(epilog="Example: plexigate hsm keys --config plexigate.toml --json | jq .")(keys)
+
+
+def seal(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sealed key to write.", show_default=False)],
+    config: _Config,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PEM", help="A private key to seal.", show_default=False)
+    ] = None,
+    make: Annotated[SealedKind | None, typer.Option(help="Make a new key.", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="Of the certificate request for a new key.", show_default=False),
+    ] = None,
+) -> None:
+    """Seal a private key, so that only the sealing key of the configuration opens it: `key = "FILE"` in a credential takes it.
+
+    With --from a PEM file is sealed, which should be destroyed then (shred -u). With --make a new key is made, which is never on the
+    disk in the clear, and a certificate request for the --name (or names) is written to standard output.
+    """
+    from certs.audit.entries import Action
+    from certs.hierarchy.configured import KEY_LABEL
+    from certs.sealing.envelope import Purpose
+    from certs.sealing.files import write_sealed
+
+    with said_sealing_errors(), said_errors(), recorded(config) as record:
+        if (source is None) == (make is None):
+            raise NotChosen("one of --from PEM and --make KIND")
+        if file.exists():
+            raise NotChosen(f"{file} is there already; allowed: a new file")
+        pem, request = _given(source) if source is not None else _made(make, names or [])
+        action = Action.IMPORT if source is not None else Action.GENERATE
+        with record.operation(action, str(file)):
+            write_sealed(file, pem, KEY_LABEL, _vault(config, record).sealer(Purpose.CREDENTIAL_KEY))
+    if request:
+        typer.echo(request, nl=False)
+    else:
+        typer.echo(
+            f"{file} is {source}, sealed. Try it (plexigate check), then destroy the original: shred -u {source}"
+        )
+
+
+def keys(
+    config: _Config,
+    rotate: Annotated[  # noqa: FBT002 - the signature of a typer command
+        bool, typer.Option("--rotate", help="Seal by new keys from now on; the old ones still open.")
+    ] = False,
+    destroy: Annotated[
+        int | None,
+        typer.Option(
+            metavar="VERSION", help="Destroy a retired version, and what it sealed with it.", show_default=False
+        ),
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Show the keys below the sealing key: what each is for, its state, its dates and how often it has sealed."""
+    with said_sealing_errors(), said_errors(), recorded(config) as record:
+        vault = _vault(config, record)
+        if rotate:
+            found = vault.rotate()
+        elif destroy is not None:
+            found = vault.destroy(destroy)
+        else:
+            found = vault.read()
+    if as_json:
+        from certs.hierarchy.document import as_json as described
+
+        typer.echo(json.dumps([{"id": key.id, **described(key)} for key in found.keys.values()], indent=2))
+        return
+    from rich.console import Console
+
+    from proxy.hsm.tables import hierarchy_table
+
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(hierarchy_table(list(found.keys.values())))
+
+
+def _vault(config: Path, record: Recorder) -> "Vault":
+    from certs.hierarchy.configured import vault_of
+    from config.loader import survey
+    from config.problems import ConfigError
+
+    found = survey(config)
+    try:
+        vault = None if found.loaded is None else vault_of(found.loaded, _now, record)
+    except ConfigError as error:
+        raise NotChosen("; ".join(map(str, error.problems))) from None
+    if vault is None:
+        raise NotChosen(
+            f"{config}: sealing.key: found nothing; allowed: [sealing] with the key that plexigate hsm init made"
+        )
+    return vault
+
+
+def _given(path: Path) -> tuple[bytes, str]:
+    from certs.errors import CredentialError, Part
+    from certs.keys.software import SoftwareKey
+    from certs.pem import read_pem
+
+    try:
+        SoftwareKey.load(path)
+        return read_pem(path, Part.KEY).content, ""
+    except CredentialError as error:
+        raise NotChosen(f'"{path}", {error.found}; allowed: {error.allowed}') from None
+
+
+def _made(kind: SealedKind | None, names: list[str]) -> tuple[bytes, str]:
+    """A new key in PEM, and a request for a certificate of it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, mldsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from proxy.hsm.request import subjects_of
+
+    subjects = subjects_of(names)
+    key: ec.EllipticCurvePrivateKey | mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
+    match kind:
+        case SealedKind.MLDSA_44:
+            key = mldsa.MLDSA44PrivateKey.generate()
+        case SealedKind.MLDSA_65:
+            key = mldsa.MLDSA65PrivateKey.generate()
+        case SealedKind.MLDSA_87:
+            key = mldsa.MLDSA87PrivateKey.generate()
+        case _:
+            key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.SubjectAlternativeName(subjects), critical=True)  # RFC 5280 4.2.1.6
+    algorithm = hashes.SHA256() if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    request = builder.sign(key, algorithm).public_bytes(Encoding.PEM).decode("ascii")
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), request
+
+
+@contextmanager
+def said_sealing_errors() -> Iterator[None]:
+    """An error is one sentence on standard error, and the exit status 1."""
+    from certs.sealing.errors import SealingError
+    from certs.sealing.files import SealedFileUnusable
+
+    try:
+        yield
+    except SealedFileUnusable as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+    except SealingError as error:
+        typer.echo(f"plexigate: this {error.reason}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - a driver

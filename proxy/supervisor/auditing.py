@@ -1,0 +1,77 @@
+"""What of the parent's work with keys goes into the audit log: what is served by, what signed how often, what became of tokens."""
+
+import asyncio
+from typing import Final
+
+from certs.audit.entries import Action, KeyOperation, Outcome
+from certs.hsm.prober import Condition, Finding
+from proxy.observe.scrape import CertificateFacts
+from proxy.signing.breaker import BreakerState
+from proxy.supervisor.audit_trail import AuditTrail
+from proxy.supervisor.edition import Edition
+from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.signature_totals import SignatureTotals
+
+_SCRAPE_SECONDS: Final = 2.0
+
+
+class Auditing:
+    """Runs for as long as the parent does."""
+
+    def __init__(self, trail: AuditTrail, fleet: Fleet) -> None:
+        """Nothing is served yet."""
+        self.trail = trail
+        self._fleet = fleet
+        self._totals = SignatureTotals()
+        self._served: dict[tuple[str, str], str] = {}
+
+    def follow(self, edition: Edition) -> None:
+        """Tell which keys are served by from now on, and which no more: none if there is no change."""
+        served = {(key, one.fingerprint): _described(one) for one in edition.certificates for key in one.keys}
+        for (key, print_), detail in served.items():
+            if (key, print_) not in self._served:
+                self.trail.operation(Action.LOAD, key, Outcome.DONE, detail)
+        for (key, print_), detail in self._served.items():
+            if (key, print_) not in served:
+                self.trail.operation(Action.UNLOAD, key, Outcome.DONE, detail)
+        self._served = served
+
+    def tickets_rotated(self) -> None:
+        """The secret of session tickets was replaced."""
+        self.trail.operation(Action.ROTATE, "session tickets", Outcome.DONE)
+
+    def breaker_changed(self, worker: WorkerProcess, name: str, state: BreakerState) -> None:
+        """A worker trusts a token no more, or again."""
+        actor, token = f"worker {worker.slot}", f"token {name}"
+        if state is BreakerState.STOPPED:
+            self.trail.tell(
+                KeyOperation(actor, Action.LOGIN, token, Outcome.REFUSED, "the token does not take the PIN")
+            )
+        self.trail.tell(KeyOperation(actor, Action.BREAKER, token, Outcome.DONE, str(state)))
+
+    def pin_tried(self, token: str, finding: Finding) -> None:
+        """The parent has tried a PIN, or was kept from it by what is remembered of one that was refused."""
+        outcome = Outcome.DONE if finding.condition is Condition.WELL else Outcome.FAILED
+        self.trail.operation(Action.LOGIN, f"token {token}", outcome, finding.detail)
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Tell what it had counted last."""
+        self._count(worker)
+        self._totals.forget(worker)
+
+    async def run(self, seconds: float) -> None:
+        """Tell every so many seconds how often each key signed."""
+        while True:
+            await asyncio.sleep(seconds)
+            for worker in await self._fleet.scrape(_SCRAPE_SECONDS):
+                self._count(worker)
+
+    def _count(self, worker: WorkerProcess) -> None:
+        if worker.last is not None:
+            for total in self._totals.take(worker, f"worker {worker.slot}", worker.last["snapshot"]):
+                self.trail.tell(total)
+
+
+def _described(certificate: CertificateFacts) -> str:
+    return f"identity {certificate.identity}, certificate {certificate.fingerprint}"

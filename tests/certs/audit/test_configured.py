@@ -1,0 +1,61 @@
+"""The audit log that a configuration asks for."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.audit.configured import audit_log_of
+from certs.audit.signing import FileSigner
+from config.loaded import LoadedConfig
+from config.problems import ConfigError
+from config.schema import Config
+from tests.certs.audit.logs import NOW, SIGNED, Journal
+
+
+def loaded(directory: Path, **tables: object) -> LoadedConfig:
+    return LoadedConfig(Config.model_validate(tables), directory / "p.toml")
+
+
+def test_without_a_file_there_is_none(tmp_path: Path) -> None:
+    assert audit_log_of(loaded(tmp_path), Journal()) is None
+
+
+def test_a_key_in_a_file_signs_after_so_many_lines(tmp_path: Path) -> None:
+    FileSigner.create(tmp_path / "audit.key")
+    table = {"file": "audit.jsonl", "checkpoint_key": "audit.key", "checkpoint_lines": 2, "rotate_bytes": 0}
+    journal = Journal()
+    log = audit_log_of(loaded(tmp_path, audit=table), journal)
+    assert log is not None
+    for _ in range(4):
+        log.record(SIGNED, NOW)
+    log.close()
+    assert log.path == tmp_path / "audit.jsonl"
+    assert [text.count('"signature"') for text in journal.texts] == [1, 1]
+
+
+def test_the_file_is_renamed_where_it_is_large(tmp_path: Path) -> None:
+    log = audit_log_of(loaded(tmp_path, audit={"file": "audit.jsonl", "rotate_bytes": 300}), Journal())
+    assert log is not None
+    log.record(SIGNED, NOW)
+    log.close()
+    assert len(list(tmp_path.glob("audit-*.jsonl"))) == 2
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    FileSigner.create(tmp_path / "audit.key")
+    (tmp_path / "audit.key").chmod(0o644)
+    with pytest.raises(ConfigError, match=r"audit\.checkpoint_key"):
+        audit_log_of(loaded(tmp_path, audit={"file": "a", "checkpoint_key": "audit.key"}), Journal())
+
+
+def test_a_key_in_a_token_is_not_asked_before_it_signs(tmp_path: Path) -> None:
+    (tmp_path / "plexi.pin").touch(0o600)
+    (tmp_path / "plexi.pin").write_text("1234")
+    hsm = {"module": "none.so", "token": {"plexi": {"pin_file": "plexi.pin"}}}
+    audit = {"file": "audit.jsonl", "checkpoint_key": "pkcs11:token=plexi;object=audit"}
+    journal = Journal()
+    log = audit_log_of(loaded(tmp_path, audit=audit, hsm=hsm), journal)
+    assert log is not None
+    log.record(SIGNED, NOW)
+    log.close()
+    assert "none.so" in (tmp_path / "audit.jsonl").read_text(), "unsigned, and why"

@@ -1,0 +1,95 @@
+"""The vault of a configuration, and private keys that rest sealed."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.audit.entries import Action
+from certs.hierarchy.configured import KEY_LABEL, directory_of, key_in_file_warnings, opened_keys, vault_of
+from certs.hierarchy.vault import Vault
+from certs.sealing.envelope import Purpose
+from certs.sealing.key_file import KeyFile
+from config.loaded import LoadedConfig
+from config.problems import ConfigError
+from config.schema import Config
+from tests.certs.hierarchy.test_hierarchy import NOW
+
+IDENTITY = {
+    "names": ["chat.test"],
+    "credential": [
+        {"certificate": "a.pem", "key": "plain.key"},
+        {"certificate": "b.pem", "key": "mldsa.sealed"},
+        {"certificate": "c.pem", "key": "none.key"},
+    ],
+}
+UPSTREAM = {"servers": ["https://a.test"], "certificate": "d.pem", "key": "upstream.sealed"}
+TABLES = {"identity": {"chat": IDENTITY}, "upstream": {"files": UPSTREAM}}
+SEALING = {"key": "sealing.key", "directory": "state"}
+
+
+def loaded(directory: Path, **tables: object) -> LoadedConfig:
+    return LoadedConfig(Config.model_validate({**TABLES, **tables}), directory / "p.toml")
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> LoadedConfig:
+    """Both sealed files are there."""
+    KeyFile.create(tmp_path / "sealing.key")
+    config = loaded(tmp_path, sealing=SEALING)
+    sealer = vault(config).sealer(Purpose.CREDENTIAL_KEY)
+    (tmp_path / "plain.key").write_text("-----BEGIN PRIVATE KEY-----")
+    for name in ("mldsa.sealed", "upstream.sealed"):
+        (tmp_path / name).write_bytes(sealer.seal(name.encode(), KEY_LABEL))
+    return config
+
+
+def vault(config: LoadedConfig) -> Vault:
+    found = vault_of(config, lambda: NOW, lambda *_: None)
+    assert found is not None
+    return found
+
+
+def test_sealed_keys_open_and_others_are_left_alone(sealed: LoadedConfig) -> None:
+    names = ("mldsa.sealed", "upstream.sealed")
+    assert opened_keys(sealed, vault(sealed)) == {sealed.directory / name: name.encode() for name in names}
+
+
+def test_the_use_of_the_sealing_key_is_told(sealed: LoadedConfig) -> None:
+    told: list[tuple[object, ...]] = []
+    opened_keys(sealed, vault_of(sealed, lambda: NOW, lambda *one: told.append(one)))
+    assert [one[0] for one in told] == [Action.OPEN]
+
+
+def test_every_key_that_does_not_open_is_a_problem(sealed: LoadedConfig) -> None:
+    damaged = sealed.directory / "upstream.sealed"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    other = sealed.directory / "mldsa.sealed"
+    other.write_bytes(vault(sealed).sealer(Purpose.TICKET_KEYS).seal(b"a", KEY_LABEL))
+    with pytest.raises(ConfigError) as caught:
+        opened_keys(sealed, vault(sealed))
+    found = {one.key: one.found for one in caught.value.problems}
+    assert set(found) == {"identity.chat.credential[1].key", "upstream.files.key"}
+    assert "was changed or damaged" in found["upstream.files.key"]
+
+
+def test_without_a_sealing_key_a_sealed_one_is_no_use(sealed: LoadedConfig) -> None:
+    config = loaded(sealed.directory)
+    assert vault_of(config, lambda: NOW, lambda *_: None) is None
+    with pytest.raises(ConfigError, match=r"is sealed, while \[sealing\] has no key"):
+        opened_keys(config, None)
+
+
+def test_the_directory_is_the_state_directory_unless_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/somewhere")
+    assert directory_of(loaded(tmp_path, sealing={"key": "a"})) == Path("/var/lib/somewhere")
+    assert directory_of(loaded(tmp_path, sealing=SEALING)) == tmp_path / "state"
+
+
+def test_a_key_in_a_file_is_worth_a_warning(tmp_path: Path) -> None:
+    (warning,) = key_in_file_warnings(loaded(tmp_path, sealing=SEALING))
+    assert (warning.key, warning.is_error) == ("sealing.key", False)
+    assert key_in_file_warnings(loaded(tmp_path)) == ()
+    token = {"key": "pkcs11:token=plexi;object=s"}
+    assert key_in_file_warnings(loaded(tmp_path, sealing=token)) == ()

@@ -1,0 +1,113 @@
+"""Sealing by purpose, with keys below the sealing key."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.audit.entries import Action, Outcome
+from certs.hierarchy.key import KeyState
+from certs.hierarchy.vault import FILE_NAME, Vault
+from certs.sealing.envelope import Envelope, Purpose
+from certs.sealing.errors import KeyUnavailable, OtherKey, OtherLabel
+from certs.sealing.key_file import KeyFile
+from certs.sealing.master import Master
+from tests.certs.hierarchy.test_hierarchy import NOW
+
+LABEL = Purpose.TICKET_KEYS.label("all")
+PURPOSES = (Purpose.TICKET_KEYS, Purpose.CREDENTIAL_KEY, Purpose.PAYLOAD_KEYRING, Purpose.ACME_ACCOUNT)
+
+
+class Scene:
+    """A directory with a sealing key, the vaults of several processes, and what they have told."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "state"
+        self.key = directory / "sealing.key"
+        KeyFile.create(self.key)
+        self.told: list[tuple[Action, str, Outcome]] = []
+
+    def vault(self) -> Vault:
+        return Vault(Master(self.key), self.directory, lambda: NOW, lambda *told: self.told.append(told[:3]))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return Scene(tmp_path)
+
+
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_every_process_opens_what_another_has_sealed_for_the_same_purpose(scene: Scene, purpose: Purpose) -> None:
+    sealed = scene.vault().sealer(purpose).seal(b"secret", LABEL)
+    sealer = scene.vault().sealer(purpose)
+    assert sealer.open(sealed, LABEL) == b"secret"
+    assert Envelope.parse(sealed).key_id == sealer.key_id
+    with pytest.raises(OtherLabel):
+        sealer.open(sealed, "another label")
+    for other in set(PURPOSES) - {purpose}:
+        with pytest.raises(OtherKey):
+            scene.vault().sealer(other).open(sealed, LABEL)
+    assert (scene.directory / FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
+def test_the_sealing_key_is_not_needed_after_the_first_time(scene: Scene) -> None:
+    vault = scene.vault()
+    sealer = vault.sealer(Purpose.TICKET_KEYS)
+    first = sealer.seal(b"first", LABEL)
+    scene.key.unlink()
+    assert sealer.open(sealer.seal(b"second", LABEL), LABEL) == b"second"
+    assert sealer.open(first, LABEL) == b"first"
+    with pytest.raises(KeyUnavailable, match="cannot be read"):
+        scene.vault().sealer(Purpose.TICKET_KEYS).open(first, LABEL)
+    assert scene.told[-1] == (Action.OPEN, str(scene.key), Outcome.FAILED)
+
+
+def test_uses_are_counted_ahead(scene: Scene) -> None:
+    sealer = scene.vault().sealer(Purpose.TICKET_KEYS)
+    for _ in range(1_001):
+        sealer.seal(b"a", LABEL)
+    keys = scene.vault().read()
+    assert keys["plexigate/tickets:1"].uses == 2_000
+    assert keys["plexigate/payload:1"].uses == 0
+
+
+def test_a_rotation_seals_by_new_keys_and_opens_by_old_ones_in_every_process(scene: Scene) -> None:
+    running, command = scene.vault(), scene.vault()
+    sealer = running.sealer(Purpose.TICKET_KEYS)
+    old = sealer.seal(b"old", LABEL)
+    command.rotate()
+    new = command.sealer(Purpose.TICKET_KEYS).seal(b"new", LABEL)
+    assert Envelope.parse(new).key_id != Envelope.parse(old).key_id
+    assert (sealer.open(new, LABEL), sealer.open(old, LABEL)) == (b"new", b"old")
+    again = scene.vault()
+    assert again.sealer(Purpose.TICKET_KEYS).open(old, LABEL) == b"old"
+    assert (Action.RETIRE, "plexigate/tickets:1", Outcome.DONE) in scene.told
+
+
+def test_a_process_that_sealed_before_a_rotation_goes_on_with_the_new_keys(scene: Scene) -> None:
+    running = scene.vault().sealer(Purpose.TICKET_KEYS)
+    before = [running.seal(b"a", LABEL) for _ in range(1_000)][-1]
+    scene.vault().rotate()
+    after = running.seal(b"a", LABEL)  # the uses that it had taken are over
+    assert Envelope.parse(after).key_id != Envelope.parse(before).key_id
+
+
+def test_what_a_destroyed_version_has_sealed_opens_never_again(scene: Scene) -> None:
+    vault = scene.vault()
+    old = vault.sealer(Purpose.TICKET_KEYS).seal(b"old", LABEL)
+    with pytest.raises(KeyUnavailable, match="is active"):
+        vault.destroy(1)
+    vault.rotate()
+    keys = vault.destroy(1)
+    assert {key.state for key in keys.keys.values() if key.version == 1} == {KeyState.DESTROYED}
+    with pytest.raises(OtherKey):
+        vault.sealer(Purpose.TICKET_KEYS).open(old, LABEL)
+    with pytest.raises(KeyUnavailable, match="no key plexigate:7"):
+        vault.destroy(7)
+
+
+def test_a_damaged_hierarchy_is_said_and_not_replaced(scene: Scene) -> None:
+    scene.vault().read()
+    path = scene.directory / FILE_NAME
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(KeyUnavailable, match=r"keys\.sealed.*was changed or damaged"):
+        scene.vault().sealer(Purpose.TICKET_KEYS).seal(b"a", LABEL)
