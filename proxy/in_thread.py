@@ -4,6 +4,7 @@ The default executor's threads are joined at the exit, and one that is stuck in 
 """
 
 import asyncio
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -25,12 +26,14 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
             method(value)
 
     def run() -> None:
+        method: Callable[[Any], None] = future.set_result
+        value: object
         try:
-            result = work()
+            value = work()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-            loop.call_soon_threadsafe(settle, future.set_exception, error)
-        else:
-            loop.call_soon_threadsafe(settle, future.set_result, result)
+            method, value = future.set_exception, error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, method, value)
 
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:

@@ -8,6 +8,7 @@ also while a call hangs: a second thread, which never touches the module, watche
 Standard output is not ours: modules print there.
 """
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -48,10 +49,12 @@ def main() -> None:
     sock = socket.socket(fileno=os.dup(0))
     threading.Thread(target=_end_with, args=(sock,), daemon=True).start()
     service = _Service()
-    while (request := _receive(sock)) is not None:
-        sock.sendall(frames.pack({"id": request["id"], **service.answer(request)}))
-        if request["call"] == "bye":
-            break
+    # an error of the socket: the leader has closed its end, and does not want the answer under way
+    with contextlib.suppress(ConnectionError):
+        while (request := _receive(sock)) is not None:
+            sock.sendall(frames.pack({"id": request["id"], **service.answer(request)}))
+            if request["call"] == "bye":
+                break
     # not by the interpreter's end: modules crash there, and everything has been given back
     os._exit(0)
 

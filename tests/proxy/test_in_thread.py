@@ -70,3 +70,23 @@ async def test_one_that_hangs_is_left_behind() -> None:
     gate.set()
     await until_seen(ended.is_set)
     await asyncio.sleep(0)
+
+
+def test_one_that_ends_after_the_loop_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback of its thread would be the last that a process says, for no fault of its own."""
+    gate, threads, said = threading.Event(), list[threading.Thread](), list[object]()
+    monkeypatch.setattr(threading, "excepthook", said.append)
+
+    def hangs() -> None:
+        threads.append(threading.current_thread())
+        gate.wait(10)
+
+    async def leave() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await in_thread(asyncio.get_running_loop(), hangs)
+
+    asyncio.run(leave())
+    gate.set()
+    threads[0].join(10)
+    assert said == []

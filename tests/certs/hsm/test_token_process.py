@@ -2,6 +2,8 @@
 
 import logging
 import os
+import select
+import socket
 import traceback
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from certs.hsm import calls
 from certs.hsm.access import TokenAccess
 from certs.hsm.client import TokenProcess
 from certs.hsm.errors import PinRefused
+from certs.hsm.spawning import Spawned, request
 from certs.hsm.token_process import _Service
 from tests.hsm_tokens import PIN, SoftHsm
 
@@ -64,6 +67,21 @@ def test_an_error_of_our_own_is_answered_without_its_text() -> None:
     request = {"call": "load", "operation": "load", "arguments": {"wrong": "geheim"}}
     answer = _Service().answer(request)
     assert answer["error"]["facts"] == ["load", "KeyError in our own code"]
+
+
+def test_it_ends_without_a_word_when_nobody_wants_its_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    """As after a deadline, when the leader has closed its end and not yet killed it."""
+    spawned = Spawned()
+    watch = os.pidfd_open(spawned.pid)
+    try:
+        spawned.socket.shutdown(socket.SHUT_RD)  # writing fails over there; the end of the stream is not seen
+        spawned.socket.sendall(request(1, calls.tokens()))
+        assert select.select([watch], [], [], 15.0)[0]
+        assert "exit status 0" in str(spawned.lost(calls.tokens()))
+    finally:
+        spawned.end()
+        os.close(watch)
+    assert capfd.readouterr().err == ""
 
 
 def test_its_standard_output_is_not_the_pipe(token: TokenProcess) -> None:
