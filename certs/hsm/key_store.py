@@ -154,6 +154,10 @@ class KeyStore:
         ]
         if wrong:
             raise KeyNotAsAsked(name.label, wrong, is_undone=self._undone(name, made))
+        # two programs that have looked at the same time have both found the name free: nothing could tell these keys apart
+        if sum(len(self._search(_template(KeyAddress.of(name)), one)) for one in _OWNED) > 1:
+            self._undone(name, made)
+            raise KeyExists(self._token.label, name.label)
         return self.described(KeyAddress.of(name))
 
     def _undone(self, name: KeyName, made: list[Any]) -> bool:

@@ -1,6 +1,7 @@
 /* A PKCS#11 module over another one (DISHONEST_MODULE) that does what real tokens do at their worst; DISHONEST says what:
  *
  *   extractable   keys are made extractable, whatever was asked for
+ *   twin          another program makes the same key just before
  *   undead        objects are said to be destroyed and stay
  *   final-try     the token says that the next wrong PIN locks it
  *   locked        the token says that its PIN is locked
@@ -36,15 +37,21 @@ static void make_extractable(attribute *template, word count) {
 }
 
 static rv generate_key(word session, void *mechanism, attribute *template, word count, word *key) {
+    rv (*generate)(word, void *, attribute *, word, word *) = (rv (*)(word, void *, attribute *, word, word *))below->function[GENERATE_KEY];
     make_extractable(template, count);
-    return ((rv (*)(word, void *, attribute *, word, word *))below->function[GENERATE_KEY])(session, mechanism, template, count, key);
+    if (asked("twin"))
+        generate(session, mechanism, template, count, key);
+    return generate(session, mechanism, template, count, key);
 }
 
 static rv generate_key_pair(word session, void *mechanism, attribute *public_template, word public_count, attribute *template, word count,
                             word *public_key, word *key) {
+    rv (*generate)(word, void *, attribute *, word, attribute *, word, word *, word *) =
+        (rv (*)(word, void *, attribute *, word, attribute *, word, word *, word *))below->function[GENERATE_KEY_PAIR];
     make_extractable(template, count);
-    return ((rv (*)(word, void *, attribute *, word, attribute *, word, word *, word *))below->function[GENERATE_KEY_PAIR])(
-        session, mechanism, public_template, public_count, template, count, public_key, key);
+    if (asked("twin"))
+        generate(session, mechanism, public_template, public_count, template, count, public_key, key);
+    return generate(session, mechanism, public_template, public_count, template, count, public_key, key);
 }
 
 static rv destroy_object(word session, word object) {

@@ -105,6 +105,17 @@ def test_a_name_is_given_once(token: TokenProcess) -> None:
     assert len(token.perform(calls.keys())) == 1
 
 
+@pytest.mark.parametrize("name", [P256, SEAL])
+def test_a_name_that_another_program_takes_meanwhile_is_left_to_it(
+    hsm: SoftHsm, access: TokenAccess, name: KeyName
+) -> None:
+    with dishonest(hsm, "twin") as racing, token_process(through(access, racing.module)) as process:
+        with pytest.raises(KeyExists):
+            process.perform(calls.generate(name))
+        assert [key.name for key in process.perform(calls.keys())] == [name]
+    assert pkcs11_tool(hsm, "--list-objects", "--type", "pubkey").stdout.count("Public Key") == (name is P256)
+
+
 def test_keys_are_listed_by_label(token: TokenProcess) -> None:
     for name in (SEAL, P256):
         token.perform(calls.generate(name))
