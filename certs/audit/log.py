@@ -208,11 +208,11 @@ class AuditLog:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files of a log: the one that is written, and those beside it that rotation has renamed (`NAME*`, `STEM-*`)."""
+    """The files of a log: the one that is written, and those beside it that rotation has renamed (`NAME*`, `STEM-*`, `STEM.*`)."""
     beside = (
         one
         for one in path.parent.iterdir()
-        if one.name.startswith((path.name, f"{path.stem}-")) and one.suffix != ".lock" and one.is_file()
+        if one.name.startswith((path.name, f"{path.stem}-", f"{path.stem}.")) and one.suffix != ".lock" and one.is_file()
     )
     return tuple(sorted(beside))
 

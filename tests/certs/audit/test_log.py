@@ -153,9 +153,10 @@ class TestCrash:
         for end in (b"", b'"parent"}', b'"parent"}\n'):
             assert len(self.survived(path, whole + bytes(4_096) + end).remarks) == 1
 
-    def test_between_the_rename_and_the_new_file(self, path: Path) -> None:
+    @pytest.mark.parametrize("name", ["audit-000000000002.jsonl", "audit.1.jsonl"])
+    def test_between_the_rename_and_the_new_file(self, path: Path, name: str) -> None:
         started_and_closed(path)
-        path.rename(path.with_name("audit-000000000002.jsonl"))
+        path.rename(path.with_name(name))
         log = opened(path)
         log.start(NOW)
         log.close()
