@@ -212,7 +212,9 @@ def files_of(path: Path) -> tuple[Path, ...]:
     beside = (
         one
         for one in path.parent.iterdir()
-        if one.name.startswith((path.name, f"{path.stem}-", f"{path.stem}.")) and one.suffix != ".lock" and one.is_file()
+        if one.name.startswith((path.name, f"{path.stem}-", f"{path.stem}."))
+        and one.suffix != ".lock"
+        and one.is_file()
     )
     return tuple(sorted(beside))
 

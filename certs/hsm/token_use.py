@@ -11,7 +11,7 @@ from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
 from certs.hsm.facts import KeyAddress
 from certs.hsm.secret import Secret
 from certs.keys.pkcs11 import Pkcs11Key
-from certs.keys.signing_key import PublicKey
+from certs.keys.signing_key import KeyFamily, PublicKey
 from config.loaded import LoadedConfig
 
 _CREDENTIAL: Final = "the systemd credential"
@@ -64,10 +64,14 @@ def token_uses(
 
 
 def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> dict[str, frozenset[str]]:
-    """The identities that have no key but in tokens, with the NAMEs of these."""
+    """The identities that have no key but in tokens, with the NAMEs of these.
+
+    A key of ML-DSA beside others does not count: hardly a client could do with it alone.
+    """
     found: dict[str, frozenset[str]] = {}
     for identity, credentials in identities.items():
-        keys = [key for one in credentials for key in one.keys]
+        usual = [one for one in credentials if one.algorithm.family is not KeyFamily.MLDSA] or credentials
+        keys = [key for one in usual for key in one.keys]
         tokens = frozenset(key.token for key in keys if isinstance(key, Pkcs11Key))
         if tokens and all(isinstance(key, Pkcs11Key) for key in keys):
             found[identity] = tokens

@@ -21,7 +21,7 @@ from proxy.tls.race import SigningRace, SigningServices
 from proxy.tls.records import ClientFlight, ClientHelloReader, HelloError
 from proxy.tls.results import FailureReason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
-from proxy.tls.signing_plan import SigningPlan, TokenCredential
+from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.stream import BioPair
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class SignedFlight:
         "_schemes",
         "_second",
         "_services",
+        "_signers",
         "_stand_in",
         "_stream",
     )
@@ -99,6 +100,8 @@ class SignedFlight:
         self._deadline = 0.0
         self._first = self._retry = self._second = b""
         self._schemes: Sequence[int] = ()
+        self._signers: list[Signer] = []
+        """Those that were not asked."""
         self._stand_in: ssl.SSLObject | None = None
         self._reader: ClientHelloReader | None = None
         self._race: SigningRace | None = None
@@ -112,7 +115,7 @@ class SignedFlight:
         """Answer a ClientHello; `wire` is all that has come, `deadline` that of the handshake in loop time."""
         self._first, self._deadline, self._schemes = wire, deadline, hello.signature_algorithms
         is_ours = self._identity.context.opens(hello.psk_identities)
-        if is_ours or predicts_retry(preference, hello) or self._plan.signer_for(self._schemes) is None:
+        if is_ours or predicts_retry(preference, hello) or not self._plan.signers_for(self._schemes):
             context = self._identity.context.select(hello.psk_identities)
             bios = self._services.bios
             tls = context.wrap_bio(bios.incoming, bios.outgoing, server_side=True)
@@ -182,10 +185,14 @@ class SignedFlight:
         return Transcript(self._first, self._retry, self._second)
 
     def _sign(self) -> None:
-        signer = self._plan.signer_for(self._schemes)
-        if signer is None:
+        self._signers = self._plan.signers_for(self._schemes)
+        if self._signers:
+            self._sign_by(self._signers.pop(0))
+        else:
             self._owner.refuse(FailureReason.SIGNING_UNAVAILABLE, AlertDescription.INTERNAL_ERROR, _NOBODY_CAN)
-        elif isinstance(signer, TokenCredential):
+
+    def _sign_by(self, signer: Signer) -> None:
+        if isinstance(signer, TokenCredential):
             self._stream.pause_reading()
             race = SigningRace(self._services.signing, signer, self._transcript, self._network, self)
             self._race = race
@@ -207,8 +214,12 @@ class SignedFlight:
         self._made(flight, parse_server_flight(flight.data))
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
-        """Nobody can sign, or not in time."""
+        """Nobody can sign, or not in time. Where its tokens are gone, another credential that the client takes is better than none."""
         self._race = None
+        if reason is FailureReason.SIGNING_UNAVAILABLE and self._signers:
+            self._stream.resume_reading()
+            self._sign_by(self._signers.pop(0))
+            return
         self._owner.refuse(reason, AlertDescription.INTERNAL_ERROR, detail)
 
     def race_refused(self, failure: AttemptFailed) -> None:

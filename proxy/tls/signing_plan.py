@@ -33,6 +33,10 @@ class SigningPlan:
 
     ranked: Sequence[tuple[int, Signer]]
 
-    def signer_for(self, schemes: Sequence[int]) -> Signer | None:
-        """Who will sign for a client that lists these schemes; None if nobody can."""
-        return next((signer for scheme, signer in self.ranked if scheme in schemes), None)
+    def signers_for(self, schemes: Sequence[int]) -> list[Signer]:
+        """Who could sign for a client that lists these schemes, each once, whoever does first; empty if nobody can."""
+        able: list[Signer] = []
+        for scheme, signer in self.ranked:
+            if scheme in schemes and signer not in able:
+                able.append(signer)
+        return able

@@ -87,6 +87,16 @@ def test_identities_with_a_key_in_a_file_need_no_token(tmp_path: Path) -> None:
     assert identities_in_tokens(credentials.identities) == {"a": frozenset({"plexi"})}
 
 
+@pytest.mark.parametrize(("kind", "is_in_tokens"), [("mldsa-65", True), ("rsa-2048", False)])
+def test_an_mldsa_key_in_a_file_does_not_serve_the_usual_client(tmp_path: Path, kind: str, is_in_tokens: bool) -> None:  # noqa: FBT001
+    certificate = Authority(tmp_path).certify("chat", public("ecdsa-p256"), ("a.test",))
+    beside = Authority(tmp_path).issue("beside", ("a.test",), kind=kind)
+    one = '[[identity.a.credential]]\ncertificate = "{}"\nkey = "{}"\n'
+    text = '[identity.a]\nnames = ["a.test"]\n' + one.format(certificate, "pkcs11:token=plexi;object=chat")
+    _, credentials = read(tmp_path, text + one.format(beside.certificate, beside.key))
+    assert ("a" in identities_in_tokens(credentials.identities)) is is_in_tokens
+
+
 @pytest.mark.parametrize("pin", ["", "two\nlines"])
 def test_a_token_without_a_pin_is_passed_over(tmp_path: Path, pin: str) -> None:
     text = identity(tmp_path, "a.test", public("ecdsa-p256"), "pkcs11:serial=42;object=chat")

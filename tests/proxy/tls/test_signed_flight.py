@@ -406,6 +406,20 @@ class TestMixedIdentities:
         assert not world.plexi.executor.running
         assert one.observer.results[0].signing_seconds is not None
 
+    @GROUPS
+    def test_file_signs_where_no_token_is_left(self, world: World, groups: str) -> None:
+        one = asked(world, groups)
+        for _ in range(2):
+            for token in (world.plexi, world.spare):
+                token.executor.finish(TOKEN_FAULT)
+            world.loop.advance(0)  # to the probes
+        one.finish()
+        assert world.plexi.token.counters.errors == 1
+        shown = one.client.tls.getpeercert(binary_form=True)
+        assert shown is not None
+        assert world.rsa is not None
+        assert ssl.DER_cert_to_PEM_cert(shown) == world.rsa.certificate.read_text()
+
     def test_file_whose_context_would_have_asked_otherwise(self, world: World) -> None:
         policy = world.policy()
         identity = policy.identities.resolve("chat.example.org")

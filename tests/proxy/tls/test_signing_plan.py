@@ -10,13 +10,17 @@ PLAN = SigningPlan(((0x0403, IN_TOKEN), (0x0804, IN_FILE), (0x0805, IN_FILE)))
 
 
 def test_first_scheme_of_ours_that_the_client_lists() -> None:
-    assert PLAN.signer_for((0x0805, 0x0403)) is IN_TOKEN
-    assert PLAN.signer_for((0x0806, 0x0805)) is IN_FILE
+    assert PLAN.signers_for((0x0805, 0x0403)) == [IN_TOKEN, IN_FILE]
+    assert PLAN.signers_for((0x0806, 0x0805)) == [IN_FILE]
+
+
+def test_each_once() -> None:
+    assert PLAN.signers_for((0x0804, 0x0805)) == [IN_FILE]
 
 
 def test_nobody_for_who_lists_none_of_ours() -> None:
-    assert PLAN.signer_for((0x0906,)) is None
-    assert PLAN.signer_for(()) is None
+    assert PLAN.signers_for((0x0906,)) == []
+    assert PLAN.signers_for(()) == []
 
 
 def test_turns_only_where_keys_are_used_in_turn() -> None:
