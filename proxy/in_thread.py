@@ -32,8 +32,7 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
             value = work()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             method, value = future.set_exception, error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, method, value)
+        tell_loop(loop, settle, method, value)
 
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
@@ -42,3 +41,9 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
     finally:
         # not what it was before: that may be the one of another thread, which would then stay for ever
         sys.setswitchinterval(_USUAL_SWITCH_SECONDS)
+
+
+def tell_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object) -> None:
+    """Have the loop call something, from any thread; passed over where the loop is closed, as nobody waits any more."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, *args)

@@ -13,7 +13,7 @@ from config.diff import Change
 from config.problems import ConfigError, Problem
 from config.watching import FileWatcher
 from proxy.admin.contracts import ReloadReport
-from proxy.in_thread import in_thread
+from proxy.in_thread import in_thread, tell_loop
 from proxy.observe.merging import Retained
 from proxy.observe.startup import Offers, ready_event, ready_lines
 from proxy.observe.totals import summary, totals
@@ -60,7 +60,7 @@ class Supervisor:
         self._tasks = Tasks(loop, self.unexpected)
         self.fleet = Fleet(loop, self._tasks, self)
         self.auditing = Auditing(self._safe.trail, self.fleet)
-        self._safe.trail.report = lambda event, line: loop.call_soon_threadsafe(self.tell, event, line)
+        self._safe.trail.report = lambda event, line: tell_loop(loop, self.tell, event, line)
         self._reloading = Reloading(loop, self.fleet, sockets)
         self._tickets = TicketRotation(loop, self.fleet, self._reloading, self._safe, self)
         self.offers: Offers | None = None

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from proxy.in_thread import in_thread
+from proxy.in_thread import in_thread, tell_loop
 from tests.waiting import until_seen
 
 
@@ -90,3 +90,9 @@ def test_one_that_ends_after_the_loop_says_nothing(monkeypatch: pytest.MonkeyPat
     gate.set()
     threads[0].join(10)
     assert said == []
+
+
+def test_a_loop_that_is_closed_is_told_nothing() -> None:
+    loop = asyncio.new_event_loop()
+    loop.close()
+    tell_loop(loop, pytest.fail)
