@@ -76,7 +76,7 @@ def _refused_pins(loaded: LoadedConfig, now: datetime) -> tuple[list[Problem], C
         for use, one in found
     ]
     told = {
-        use.name: {"condition": str(one.condition), "detail": one.detail, "module_hangs": False} for use, one in found
+        use.name: {"condition": str(one.condition), "detail": one.detail, "module_is_down": False} for use, one in found
     }
     return problems, ClosedTokens.from_json(told)
 

@@ -26,8 +26,19 @@ class ModuleUnusable(HsmError):
         self.module = module
         self.found = found
 
+    @property
+    def ckr(self) -> str:
+        """What its own C_Initialize answered, as when its device is out of reach; empty where no such library could be loaded."""
+        return self.found if self.found.startswith("CKR") else ""
+
     def __str__(self) -> str:
-        return f"PKCS#11 module {self.module}: found {self.found}; allowed: a PKCS#11 library of this machine's architecture"
+        allowed = (
+            "a device and settings of the module that it can reach"
+            if self.ckr
+            else "a PKCS#11 library of this machine's architecture"
+        )
+        at = " when it starts" if self.ckr else ""
+        return f"PKCS#11 module {self.module}: found {self.found}{at}; allowed: {allowed}"
 
 
 class TokenMissing(HsmError):

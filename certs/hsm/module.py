@@ -30,10 +30,20 @@ _ABSENT: Final = frozenset(
     {"CKR_TOKEN_NOT_PRESENT", "CKR_TOKEN_NOT_RECOGNIZED", "CKR_SLOT_ID_INVALID", "CKR_DEVICE_REMOVED"}
 )
 
+# How python-pkcs11 says that it has no class for a return value.
+_UNMAPPED: Final = "Unmapped error code"
+
 
 def failed(operation: str, error: pkcs11.exceptions.PKCS11Error) -> CallFailed:
     """The error of a call, by the name of its return value."""
     return CallFailed(operation, name_of_error(type(error).__name__, str(error)))
+
+
+def _why_not_loaded(error: pkcs11.exceptions.PKCS11Error) -> str:
+    """The return value of C_Initialize, or the linker's words where it did not come to that."""
+    text = str(error)
+    is_linker = type(error) is pkcs11.exceptions.PKCS11Error and not text.startswith(_UNMAPPED)
+    return text if is_linker else name_of_error(type(error).__name__, text)
 
 
 class Module:
@@ -44,8 +54,7 @@ class Module:
         try:
             self._library = pkcs11.lib(str(path))
         except pkcs11.exceptions.PKCS11Error as error:
-            found = str(error) or name_of_error(type(error).__name__, "")
-            raise ModuleUnusable(str(path), found) from None
+            raise ModuleUnusable(str(path), _why_not_loaded(error)) from None
         self._table = FunctionTable(path)
 
     def finalize(self) -> None:

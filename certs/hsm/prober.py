@@ -55,9 +55,10 @@ class Finding:
     detail: str = ""
 
     @property
-    def is_module_hanging(self) -> bool:
-        """Whether the module did not come up in time."""
-        return self.condition is Condition.ABSENT and self.error == _NAMES[DeadlinePassed]
+    def is_module_down(self) -> bool:
+        """Whether the module did not start, or not in time: one that reaches its device over a network, while that is away."""
+        is_late = self.error == _NAMES[DeadlinePassed]
+        return self.condition is Condition.ABSENT and (is_late or self.error.startswith("CKR"))
 
 
 _WELL: Final = Finding(Condition.WELL)
@@ -189,6 +190,8 @@ def _finding(error: HsmError, *, has_loaded: bool) -> Finding:
 def _name(error: HsmError) -> str:
     match error:
         case CallFailed() | PinRefused() | PinLatched():
+            return error.ckr
+        case ModuleUnusable() if error.ckr:
             return error.ckr
         case _:
             return _NAMES.get(type(error), "error")

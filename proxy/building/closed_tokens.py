@@ -20,7 +20,7 @@ class ClosedTokens:
     seen: frozenset[str] = frozenset()
     """Those that the parent finds well: when they are missing here, it is the fault of this process."""
     is_module_left_out: bool = False
-    """Whether the module did not even come up for the parent: it would hang whoever loads it."""
+    """Whether the module did not even come up for the parent: it would hang or fail whoever loads it."""
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "ClosedTokens":
@@ -30,7 +30,7 @@ class ClosedTokens:
             {name: one["condition"] for name, one in closed.items()},
             {name: one["detail"] for name, one in closed.items()},
             frozenset(body) - frozenset(closed),
-            any(one["module_hangs"] for one in body.values()),
+            any(one["module_is_down"] for one in body.values()),
         )
 
     def __contains__(self, token: object) -> bool:

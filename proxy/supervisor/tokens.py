@@ -131,7 +131,7 @@ class ParentTokens:
             name: {
                 "condition": str(finding.condition),
                 "detail": finding.detail,
-                "module_hangs": finding.is_module_hanging,
+                "module_is_down": finding.is_module_down,
             }
             for name, finding in found.items()
             if finding is not None

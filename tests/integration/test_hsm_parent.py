@@ -133,11 +133,15 @@ def test_both_must_find_a_token_well_and_the_parent_holds_nobody_up(hsm_site: Hs
     assert complaints(run.output) == []
 
 
-def test_start_with_a_module_that_hangs_and_recovery(hsm_site: HsmSite) -> None:
+@pytest.mark.parametrize("fault", ["hangs", "fails"])
+def test_start_with_a_module_that_hangs_or_fails_and_recovery(hsm_site: HsmSite, fault: str) -> None:
     plexi = hsm_site.hsm.add_token("plexi")
     configuration = written(hsm_site, plexi, key=["plexi"], top=QUICK)
     with ExitStack() as hanging:
-        hanging.enter_context(hsm_site.hsm.shim.token("").hanging("C_Initialize"))
+        module = hsm_site.hsm.shim.token("")
+        hanging.enter_context(
+            module.hanging("C_Initialize") if fault == "hangs" else module.failing(CKR_DEVICE_ERROR, "C_Initialize")
+        )
         with running(hsm_site, configuration) as run:
             one = scene_of(hsm_site, run)
             with pytest.raises(NO_HANDSHAKE):

@@ -96,13 +96,25 @@ async def test_what_is_not_there_is_absent(use: TokenUse) -> None:
     nowhere = replace(use, access=replace(use.access, module=Path("/none.so")))
     finding = await prober(nowhere).try_pin(20)
     assert (finding.condition, finding.error) == (C.ABSENT, "module_unusable")
-    assert not finding.is_module_hanging
+    assert not finding.is_module_down
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [(CKR_DEVICE_ERROR, "CKR_DEVICE_ERROR"), (0x80000102, "CKR 0x80000102")], ids=["usual", "vendor"]
+)
+async def test_a_module_that_does_not_start_is_absent_and_down(
+    hsm_site: HsmSite, use: TokenUse, code: int, name: str
+) -> None:
+    with hsm_site.hsm.shim.token("").failing(code, "C_Initialize"):
+        finding = await prober(use).try_pin(20)
+    assert (finding.condition, finding.error, finding.is_module_down) == (C.ABSENT, name, True)
+    assert f"found {name} when it starts; allowed: a device" in finding.detail
 
 
 async def test_what_hangs_is_left(hsm_site: HsmSite, use: TokenUse, control: TokenControl) -> None:
     with hsm_site.hsm.shim.token("").hanging("C_Initialize"):
         finding = await prober(use).try_pin(1.0)
-        assert (finding.condition, finding.error, finding.is_module_hanging) == (C.ABSENT, "deadline", True)
+        assert (finding.condition, finding.error, finding.is_module_down) == (C.ABSENT, "deadline", True)
         assert "load its module within 1 s" in finding.detail
     one = prober(use)
     assert (await one.probe()).condition is C.WELL

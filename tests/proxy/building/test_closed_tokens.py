@@ -5,8 +5,8 @@ from typing import Any
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 
 
-def told(condition: str, *, module_hangs: bool = False) -> dict[str, Any]:
-    return {"condition": condition, "detail": f"it is {condition}", "module_hangs": module_hangs}
+def told(condition: str, *, module_is_down: bool = False) -> dict[str, Any]:
+    return {"condition": condition, "detail": f"it is {condition}", "module_is_down": module_is_down}
 
 
 def test_only_what_is_not_well_is_left_alone() -> None:
@@ -30,4 +30,4 @@ def test_the_reason_is_told_and_nobody_fails_for_it() -> None:
 
 
 def test_a_module_that_hangs_is_left_out() -> None:
-    assert ClosedTokens.from_json({"a": told("absent", module_hangs=True)}).is_module_left_out
+    assert ClosedTokens.from_json({"a": told("absent", module_is_down=True)}).is_module_left_out

@@ -140,7 +140,7 @@ def test_module_that_openssl_cannot_use_is_said_once(
 
 
 def told(condition: str) -> dict[str, object]:
-    return {"condition": condition, "detail": "the parent says so", "module_hangs": False}
+    return {"condition": condition, "detail": "the parent says so", "module_is_down": False}
 
 
 @pytest.mark.parametrize("condition", ["unwell", "absent", "pin_refused"])

@@ -112,7 +112,7 @@ async def test_each_login_is_tried_once(parent: Parent, use: TokenUse, control: 
 async def test_workers_that_begin_are_told(parent: Parent, use: TokenUse) -> None:
     assert parent.tokens.closed([use]) == {}, "nothing is known: they look for themselves"
     parent.tokens.admit([use], {"plexi": ABSENT})
-    told = {"condition": "absent", "detail": ABSENT.detail, "module_hangs": False}
+    told = {"condition": "absent", "detail": ABSENT.detail, "module_is_down": False}
     assert parent.tokens.closed([use]) == {"plexi": told}
     parent.tokens.follow([use])
     assert parent.tokens.closed([use]) == {"plexi": told}
