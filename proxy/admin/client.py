@@ -29,16 +29,26 @@ class AdminUnreachable(Exception):
         return f"{self.socket}: {self.found}; {self.remedy}"
 
 
+class AdminSilent(AdminUnreachable):
+    """There is somebody, who did not answer in time."""
+
+
+# For what is only asked: longer than the proxy waits for its own workers.
+_ANSWER_SECONDS: Final = 30.0
+
+
 class _Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, seconds: float | None) -> None:
         super().__init__("plexigate")
         self._path: Final = path
+        self._seconds: Final = seconds
 
     def connect(self) -> None:
-        """Connect. There is no time limit: a reload takes as long as its preparation may (`reload_seconds`)."""
+        """Connect."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._seconds)
         self.sock.connect(str(self._path))
 
 
@@ -49,20 +59,23 @@ class UnixAdminClient:
         """Nothing is connected before something is asked."""
         self.path: Final = path
 
-    def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Answer status and JSON body. Raises `AdminUnreachable`."""
-        return self._ask("GET", path)
+    def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, dict[str, Any]]:
+        """Answer status and JSON body. Raises `AdminUnreachable`, of which `AdminSilent` says that the time was over."""
+        return self._ask("GET", path, seconds)
 
-    def post(self, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
-        """Answer status and JSON body. Raises `AdminUnreachable`."""
-        return self._ask("POST", f"{path}?{urlencode(query)}" if query else path)
+    def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
+        """Answer status and JSON body. Raises as `get`; without `seconds` it takes as long as it may: a reload has its own limit."""
+        return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds)
 
-    def _ask(self, method: str, target: str) -> tuple[int, dict[str, Any]]:
-        connection = _Connection(self.path)
+    def _ask(self, method: str, target: str, seconds: float | None) -> tuple[int, dict[str, Any]]:
+        connection = _Connection(self.path, seconds)
         try:
             connection.request(method, target, body=b"" if method == "POST" else None)
             response = connection.getresponse()
             answer = json.loads(response.read())
+        except TimeoutError:
+            found, remedy = f"no answer within {seconds:g} s", "is Plexigate stopped, or the machine overloaded?"
+            raise AdminSilent(str(self.path), found, remedy) from None
         except OSError as error:
             remedy = "is Plexigate running, and are you its user or root? (--socket PATH asks another)"
             raise AdminUnreachable(str(self.path), error.strerror or str(error), remedy) from None

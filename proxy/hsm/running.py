@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from certs.hsm.facts import KeyFacts, TokenFacts
 from config.problems import ConfigError
-from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
+from proxy.admin.client import AdminSilent, AdminUnreachable, UnixAdminClient, connect
 from proxy.hsm.sources import NotChosen
+
+_ALIVE_SECONDS: Final = 10.0
+# The proxy waits ten seconds for its workers (`supervisor.control`).
+_TRY_SECONDS: Final = 20.0
 
 
 class StillSigns(NotChosen):
@@ -24,10 +28,12 @@ class Running:
 
     @classmethod
     def of(cls, config: Path | None) -> Self:
-        """The proxy of a configuration, or the one where a proxy is by default."""
+        """The proxy of a configuration, or the one where a proxy is by default. Raises `NotChosen` for one that does not answer."""
         try:
             client = connect(config, None)
-            client.get("/healthz")
+            client.get("/healthz", _ALIVE_SECONDS)
+        except AdminSilent as error:
+            raise NotChosen(str(error)) from None
         except (AdminUnreachable, ConfigError) as error:
             return cls(None, str(error))
         return cls(client)
@@ -59,7 +65,7 @@ class Running:
             return ()
         query = {"token": token.label, "serial": token.serial, "object": key.label, "id": key.id.hex()}
         try:
-            status, answer = self.client.post("/keys/try", query)
+            status, answer = self.client.post("/keys/try", query, _TRY_SECONDS)
         except AdminUnreachable as error:
             raise NotChosen(str(error)) from None
         if status != 200:

@@ -1,5 +1,6 @@
 """What the running proxy says of a key, and what `plexigate hsm destroy` makes of that."""
 
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +25,7 @@ class Proxy:
     path: Path = Path("/run/plexigate.sock")
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
-    def post(self, path: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    def post(self, path: str, query: dict[str, str], _seconds: float) -> tuple[int, dict[str, Any]]:
         self.asked.append((path, query))
         if not self.workers:
             raise AdminUnreachable("/run/plexigate.sock", "Connection refused", "is Plexigate running?")
@@ -61,6 +62,18 @@ def test_without_a_proxy_nobody_is_asked_and_that_is_said(tmp_path: Path) -> Non
     said = one.verify_gone(TOKEN, KEY)
     assert said.startswith("No worker was asked whether it still signs with it: ")
     assert "none.sock" in said
+
+
+def test_a_proxy_that_is_silent_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may sign with the key."""
+    monkeypatch.setattr("proxy.hsm.running._ALIVE_SECONDS", 0.05)
+    config = tmp_path / "p.toml"
+    config.write_text(f'admin.socket = "{tmp_path}/s.sock"\n')
+    with socket.socket(socket.AF_UNIX) as stopped:
+        stopped.bind(f"{tmp_path}/s.sock")
+        stopped.listen()
+        with pytest.raises(NotChosen, match=r"s.sock: no answer within 0.05 s"):
+            Running.of(config)
 
 
 @pytest.mark.parametrize(
