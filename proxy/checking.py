@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from certs.audit.configured import checkpoint_key_problems
 from certs.hierarchy.configured import key_in_file_warnings, opened_keys, vault_of
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse, token_uses
@@ -57,7 +58,7 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     except ConfigError as error:
         refused = {problem.key for problem in problems}
         problems += [problem for problem in error.problems if problem.key not in refused]
-    problems += account_of(loaded)[1]
+    problems += [*checkpoint_key_problems(loaded), *account_of(loaded)[1]]
     return tuple(problems)
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from certs.audit.journal import Journal
 from certs.audit.log import AuditLog, AuditRules
-from certs.audit.signing import FileSigner, Signer
+from certs.audit.signing import FileSigner, Signer, SignerUnavailable
 from certs.errors import CredentialError
 from certs.hsm.checkpoint_signer import TokenSigner
 from certs.hsm.configured_access import access_of
 from certs.hsm.facts import KeyAddress
 from config.loaded import LoadedConfig
-from config.problems import ConfigError, shown
+from config.problems import ConfigError, Problem, shown
 
 
 def audit_log_of(loaded: LoadedConfig, journal: Journal) -> AuditLog | None:
@@ -20,6 +20,25 @@ def audit_log_of(loaded: LoadedConfig, journal: Journal) -> AuditLog | None:
         return None
     rules = AuditRules(audit.checkpoint_lines, audit.rotate_bytes or None)
     return AuditLog(loaded.resolve(audit.file), rules, _signer(loaded), journal)
+
+
+def checkpoint_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
+    """What is wrong with the key that signs for the log. One that is not in its token is only said: a start goes on without it.
+
+    May take as long as the token takes.
+    """
+    if loaded.config.audit.file is None:
+        return ()
+    try:
+        signer = _signer(loaded)
+        if signer is not None:
+            _ = signer.public_key
+    except ConfigError as error:
+        return error.problems
+    except SignerUnavailable as error:
+        found = f"a key that cannot sign, so nobody signs for the log: {error.reason}"
+        return (loaded.warning(("audit", "checkpoint_key"), found, "a key that plexigate hsm list shows"),)
+    return ()
 
 
 def _signer(loaded: LoadedConfig) -> Signer | None:

@@ -31,6 +31,10 @@ class TestCheck:
         assert sorted(problem.key for problem in found) == ["listener.public.level", "listener.public.pq"]
         assert not any(problem.is_error for problem in found)
 
+    def test_key_of_the_audit_log_is_tried(self, site: Site) -> None:
+        text = site.minimal + '[audit]\nfile = "audit.jsonl"\ncheckpoint_key = "missing.key"\n'
+        assert [problem.key for problem in check(site.write(text))] == ["audit.checkpoint_key"]
+
     def test_structure_credentials_and_groups_are_judged_together(self, site: Site) -> None:
         text = (
             listener("public", groups=["X25519MLKEM786"], default="nobody", mistake=1)

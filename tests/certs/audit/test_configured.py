@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.audit.configured import audit_log_of
+from certs.audit.configured import audit_log_of, checkpoint_key_problems
 from certs.audit.signing import FileSigner
 from config.loaded import LoadedConfig
 from config.problems import ConfigError
@@ -47,6 +47,15 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"audit\.checkpoint_key"):
         audit_log_of(loaded(tmp_path, audit={"file": "a", "checkpoint_key": "audit.key"}), Journal())
 
+    (problem,) = checkpoint_key_problems(loaded(tmp_path, audit={"file": "a", "checkpoint_key": "audit.key"}))
+    assert (problem.key, problem.is_error) == ("audit.checkpoint_key", True)
+
+
+def test_nothing_is_wrong_with_a_key_that_signs_or_that_nobody_needs(tmp_path: Path) -> None:
+    FileSigner.create(tmp_path / "audit.key")
+    for table in ({"file": "a", "checkpoint_key": "audit.key"}, {"file": "a"}, {}):
+        assert checkpoint_key_problems(loaded(tmp_path, audit=table)) == ()
+
 
 def test_a_key_in_a_token_is_not_asked_before_it_signs(tmp_path: Path) -> None:
     (tmp_path / "plexi.pin").touch(0o600)
@@ -59,3 +68,6 @@ def test_a_key_in_a_token_is_not_asked_before_it_signs(tmp_path: Path) -> None:
     log.record(SIGNED, NOW)
     log.close()
     assert "none.so" in (tmp_path / "audit.jsonl").read_text(), "unsigned, and why"
+    (warning,) = checkpoint_key_problems(loaded(tmp_path, audit=audit, hsm=hsm))
+    assert (warning.key, warning.is_error) == ("audit.checkpoint_key", False)
+    assert "nobody signs for the log" in warning.found
