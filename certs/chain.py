@@ -101,10 +101,11 @@ def read_chain(path: Path) -> Chain:
         raise NotPem(path, Part.CERTIFICATE, "a damaged certificate") from None
 
 
-def chain_errors(chain: Chain, path: Path, now: datetime) -> Iterator[CredentialError]:
-    """Find what is wrong with the certificates of a file, except their order (`order_errors`)."""
+def chain_errors(chain: Chain, path: Path, now: datetime | None) -> Iterator[CredentialError]:
+    """Find what is wrong with the certificates of a file, except their order (`order_errors`); None: whatever the time is."""
     yield from _signature_errors(chain, path)
-    yield from validity_errors(chain, path, now)
+    if now is not None:
+        yield from validity_errors(chain, path, now)
 
 
 def order_errors(chain: Chain, path: Path) -> Iterator[ChainBroken]:
@@ -150,7 +151,7 @@ def validity_errors(chain: Chain, path: Path, now: datetime) -> Iterator[Credent
             yield CertificateNotYetValid(path, _text(certificate.subject), certificate.not_valid_before_utc)
 
 
-def alternative_names(certificate: x509.Certificate) -> Iterator[str]:
+def alternative_names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> Iterator[str]:
     """The DNS names, in lower case, and IP addresses that a certificate is for (its common name counts for nothing)."""
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)

@@ -155,8 +155,8 @@ def load_credential(certificate: Path, key: Path, now: datetime) -> Credential:
     return examination.credential
 
 
-def examine(certificate: Path, key: Path, now: datetime) -> Examination:
-    """Read a chain and its key, and find all that keeps them from being used at `now` (with its time zone)."""
+def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
+    """Read a chain and its key, and find all that keeps them from being used at `now` (with its time zone; None: at any time)."""
     errors: list[CredentialError] = []
     chain: Chain = ()
     signing_key: SoftwareKey | None = None
@@ -174,9 +174,9 @@ def examine(certificate: Path, key: Path, now: datetime) -> Examination:
     return Examination(Credential(chain, signing_key, certificate, content_digest(certificate, key) or b""))
 
 
-def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime) -> Examination:
+def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime | None) -> Examination:
     """Judge a credential anew whose content was examined before: only time can have made it unusable."""
-    errors = tuple(validity_errors(known.chain, certificate, now))
+    errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     return Examination(None if errors else replace(known, certificate_path=certificate, key=key), errors)
 
 
@@ -193,8 +193,8 @@ class TokenPlace:
         return Pkcs11Key(self.uri, self.token, public_key, self.pin)
 
 
-def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: datetime) -> Examination:
-    """Read a chain whose key is in one token or several, and find all that keeps it from being used at `now`.
+def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: datetime | None) -> Examination:
+    """Read a chain whose key is in one token or several, and find all that keeps it from being used at `now` (None: at any time).
 
     Whether there is such a key, and whether it fits, is only found by who may log in to the token.
     """
@@ -214,10 +214,10 @@ def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: date
 
 
 def reexamine_in_tokens(
-    known: Credential, certificate: Path, places: Sequence[TokenPlace], now: datetime
+    known: Credential, certificate: Path, places: Sequence[TokenPlace], now: datetime | None
 ) -> Examination:
     """The same for a chain that was examined before, with equal places: only time can have made it unusable."""
-    errors = tuple(validity_errors(known.chain, certificate, now))
+    errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     first, *spares = (place.key(known.key.public_key) for place in places)
     again = replace(known, certificate_path=certificate, key=first, spares=tuple(spares))
     return Examination(None if errors else again, errors)
@@ -246,7 +246,7 @@ def _digest(parts: Sequence[bytes]) -> bytes:
     return hashlib.sha256(b"".join(len(one).to_bytes(8, "big") + one for one in parts)).digest()
 
 
-def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime) -> Iterator[CredentialError]:
+def _errors(chain: Chain, key: SoftwareKey | None, path: Path, now: datetime | None) -> Iterator[CredentialError]:
     if not chain:
         return
     public_key = _leaf_key(chain[0])

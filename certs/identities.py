@@ -3,7 +3,7 @@
 `plexigate check` and the start go through the same `load_credentials`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,12 +23,19 @@ from certs.credential import (
 )
 from certs.errors import CredentialError, Part
 from certs.hsm.secret import Secret
+from certs.issued import files_of_slot, stand_ins, token_place
 from certs.keys.pin import read_pins
 from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
 from config.loaded import LoadedConfig
 from config.problems import Problem, shown
-from config.schema import CredentialConfig, CredentialPreference, IdentityConfig, SecurityLevel
+from config.schema import (
+    CredentialConfig,
+    CredentialPreference,
+    IdentityConfig,
+    IssuedCredentialConfig,
+    SecurityLevel,
+)
 
 _SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
 
@@ -74,6 +81,13 @@ def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = Mapping
     )
 
 
+def examine_issued(loaded: LoadedConfig, certificate: Path, key: Path, now: datetime) -> Examination:
+    """Judge chain and key of one issued credential that is to serve."""
+    return _Reading(loaded, now, MappingProxyType({}), read_pins(loaded).by_token, []).issued_examination(
+        certificate, key
+    )
+
+
 @dataclass(slots=True)
 class _Reading:
     """One pass over the files of a configuration, which collects the problems."""
@@ -88,12 +102,16 @@ class _Reading:
         credentials: list[Credential] = []
         for index, paths in enumerate(settings.credentials):
             place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
+            if isinstance(paths, IssuedCredentialConfig):
+                credentials += self._issued(place, name, paths)
+                continue
             credential = self._credential(place, paths)
             if credential is None:
                 continue
             self.problems += self._uncovered(place, paths, credential, settings.names)
             self.problems += self._second_of_its_kind(place, paths, credential, credentials)
             credentials.append(credential)
+        credentials += self._stand_ins(name)
         is_complete = len(credentials) == len(settings.credentials)
         if (
             settings.prefer is CredentialPreference.MLDSA
@@ -105,6 +123,38 @@ class _Reading:
                 self.loaded.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
             )
         return tuple(credentials)
+
+    def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
+        """The credential that the rotation has put in place; it looks after all that may be wrong with it."""
+        files = files_of_slot(self.loaded, identity, settings.key.slot)
+        if files is None:
+            found = f"{settings.key}, whose certificate is not there yet"
+            better = (
+                f"patience: it is fetched from {settings.issuer} as soon as the proxy runs, which logs what comes of it"
+            )
+            self.problems.append(self.loaded.warning(place, found, better))
+            return []
+        examination = self.issued_examination(*files)
+        for error in examination.errors:
+            found, better = f"{settings.key}, {error.found}", f"another one: plexigate certs rotate {identity}"
+            self.problems.append(self.loaded.warning(place, found, better))
+        return [] if examination.credential is None else [examination.credential]
+
+    def _stand_ins(self, identity: str) -> Iterator[Credential]:
+        for files in stand_ins(self.loaded, identity):
+            credential = self.issued_examination(*files).credential
+            if credential is not None:
+                yield credential
+
+    def issued_examination(self, certificate: Path, key: Path) -> Examination:
+        """Judge what was issued, whatever the time is: one that has expired is being replaced, and no worse than none."""
+        try:
+            place = token_place(self.loaded, certificate, key, self.pins)
+        except CredentialError as error:
+            return Examination(None, (error,))
+        if place is None:
+            return self._examination(certificate, key, None)
+        return self._examination_at(certificate, [place], None)
 
     def upstreams(self) -> Iterator[tuple[str, Credential]]:
         for name, upstream in self.loaded.config.upstream.items():
@@ -121,7 +171,7 @@ class _Reading:
     def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
         certificate = self.loaded.resolve(paths.certificate)
         if isinstance(paths.key[0], str):
-            examination = self._examination(certificate, self.loaded.resolve(paths.key[0]))
+            examination = self._examination(certificate, self.loaded.resolve(paths.key[0]), self.now)
         else:
             examination = self._examination_in_tokens(certificate, paths)
         self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
@@ -129,24 +179,26 @@ class _Reading:
             self.problems += self._warnings(place, paths, examination.credential)
         return examination.credential
 
-    def _examination(self, certificate: Path, key: Path) -> Examination:
+    def _examination(self, certificate: Path, key: Path, now: datetime | None) -> Examination:
         known = self.known.get(content_digest(certificate, key) or b"") if self.known else None
         if known is None or not isinstance(known.key, SoftwareKey):
-            return examine(certificate, key, self.now)
-        return reexamine(known, certificate, replace(known.key, pem_path=key), self.now)
+            return examine(certificate, key, now)
+        return reexamine(known, certificate, replace(known.key, pem_path=key), now)
 
     def _examination_in_tokens(self, certificate: Path, paths: CredentialConfig) -> Examination:
         places = list(self._places(paths))
         if len(places) < len(paths.key):
             return Examination(None)  # what is wrong with their tokens is said already
-        known = self.known.get(digest_in_tokens(certificate, places) or b"") if self.known else None
-        if known is None:
-            examination = examine_in_tokens(certificate, places, self.now)
-        else:
-            examination = reexamine_in_tokens(known, certificate, places, self.now)
+        examination = self._examination_at(certificate, places, self.now)
         if examination.credential is None:
             return examination
         return Examination(replace(examination.credential, is_spread=paths.spread))
+
+    def _examination_at(self, certificate: Path, places: Sequence[TokenPlace], now: datetime | None) -> Examination:
+        known = self.known.get(digest_in_tokens(certificate, places) or b"") if self.known else None
+        if known is None:
+            return examine_in_tokens(certificate, places, now)
+        return reexamine_in_tokens(known, certificate, places, now)
 
     def _places(self, paths: CredentialConfig) -> Iterator[TokenPlace]:
         hsm = self.loaded.config.hsm

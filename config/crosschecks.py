@@ -5,9 +5,18 @@ from dataclasses import dataclass
 
 from config.addresses import name_matches
 from config.hsm_crosschecks import token_problems
+from config.issuer_checks import acme_problems
 from config.omissions import Omissions
 from config.problems import Problem, Severity, shown
-from config.schema import REJECT, Config, LimitsConfig, PqPolicy, RouteConfig
+from config.schema import (
+    REJECT,
+    Config,
+    InternalIssuerConfig,
+    IssuedCredentialConfig,
+    LimitsConfig,
+    PqPolicy,
+    RouteConfig,
+)
 
 # Pairs of limits of which the second is reached first if the first is larger.
 _ORDERED_LIMITS = (
@@ -34,6 +43,9 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.listeners(),
         *checks.binds(),
         *checks.identities(),
+        *checks.issued_credentials(),
+        *checks.issuers(),
+        *acme_problems(config, file, omissions or Omissions()),
         *checks.upstreams(),
         *checks.cookies(),
         *checks.routes(),
@@ -94,6 +106,48 @@ class _CrossChecks:
                 if first != key:
                     allowed = "each name once: it decides which certificate a client gets"
                     yield Problem(self.file, key, f'"{name}", which {first} has already', allowed)
+
+    def issued_credentials(self) -> Iterator[Problem]:
+        issuers = self._names("issuer", self.config.issuer)
+        needs_state = False
+        for name, index, credential in self._issued():
+            needs_state = True
+            if credential.issuer not in issuers:
+                allowed = f"the name of an issuer: {_listed(issuers)}"
+                place = ("identity", name, "credential", index, "issuer")
+                yield self._error(place, shown(credential.issuer), allowed)
+        if needs_state and self.config.rotation.state is None and not self.omissions.touch("rotation"):
+            allowed = 'a directory for keys and certificates that are made here, such as "/var/lib/plexigate"'
+            yield self._error(("rotation", "state"), "nothing", allowed)
+        yield from self._same_slots()
+
+    def _issued(self) -> Iterator[tuple[str, int, IssuedCredentialConfig]]:
+        for name, identity in self.config.identity.items():
+            for index, credential in enumerate(identity.credential):
+                if isinstance(credential, IssuedCredentialConfig):
+                    yield name, index, credential
+
+    def _same_slots(self) -> Iterator[Problem]:
+        owners: dict[tuple[str, str], str] = {}
+        for name, index, credential in self._issued():
+            key = self.omissions.key("identity", name, "credential", index, "key")
+            first = owners.setdefault((name, credential.key.slot), key)
+            if first != key:
+                found = f'"{credential.key}", a second {credential.key.slot} key of this identity beside {first}'
+                yield Problem(self.file, key, found, "one credential of each kind: TLS would only ever use one of them")
+
+    def issuers(self) -> Iterator[Problem]:
+        used = {credential.issuer for _, _, credential in self._issued()}
+        used |= {name for one in self.config.issuer.values() for name in getattr(one, "fallback", ())}
+        for name in self.config.issuer:
+            if name not in used and not self.omissions.touch("identity"):
+                better = "a credential with this issuer, or remove it"
+                yield self._warning(("issuer", name), "an issuer that no credential uses", better)
+        for name, issuer in self.config.issuer.items():
+            if isinstance(issuer, InternalIssuerConfig) and issuer.intermediate_lifetime < 4 * issuer.lifetime:
+                found = f"{issuer.intermediate_lifetime.days} days"
+                allowed = "at least four times the lifetime of a certificate: it has to outlive those that it signs"
+                yield self._error(("issuer", name, "intermediate_lifetime"), found, allowed)
 
     def upstreams(self) -> Iterator[Problem]:
         used = {route.upstream for route in self.config.route}

@@ -167,6 +167,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("audit",): _restart("the audit log is opened once"),
     ("user",): _restart("workers keep the user that they were started as"),
     ("group",): _restart("workers keep the group that they were started as"),
+    ("acme",): _restart("the listener without TLS is made once"),
     ("admin",): _restart("the admin socket and the listener of metrics are made once"),
     ("workers",): _workers,
     ("watch",): _live("watching starts or ends; connections are not touched"),
@@ -195,6 +196,9 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("identity", "*", "credential"): _PROOF,
     ("identity", "*", "spread"): _HANDSHAKES,
     ("identity", "*", "prefer"): _HANDSHAKES,
+    ("issuer",): _live("for the next certificates; those that are there stay"),
+    ("rotation", "state"): _restart("the directory is locked for the life of a process"),
+    ("rotation",): _live("for rotations from now on"),
     ("route", "*"): _entry(
         added=_REQUESTS,
         removed=_drained(

@@ -25,7 +25,8 @@ def token_problems(config: Config, file: str, omissions: Omissions) -> Iterator[
     for identity, settings in config.identity.items():
         for index, credential in enumerate(settings.credentials):
             place = ("identity", identity, "credential", index) if settings.credential else ("identity", identity)
-            yield from checks.keys(place, credential)
+            if isinstance(credential, CredentialConfig):
+                yield from checks.keys(place, credential)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import UnionType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -17,11 +17,12 @@ from config.addresses import Refused
 from config.omissions import Omissions
 from config.problems import Location, Problem, shown, toml_key
 from config.schema import Config
+from config.values import TAG_PREFIX
 
 _MISSING = "missing"
 _UNKNOWN = "extra_forbidden"
 _TOO_SHORT = "too_short"
-_FEW = 16  # keys that can be listed beside a proposal, the top level among them; [limits] has far more
+_FEW = 20  # keys that can be listed beside a proposal, the top level among them; [limits] has far more
 
 # By pydantic's type of error, where the shape alone says what is allowed.
 _SHAPES = {
@@ -69,7 +70,7 @@ class Rejection:
 def rejections(error: ValidationError, document: Mapping[str, object], omissions: Omissions) -> list[Rejection]:
     """Translate the errors of reading `omissions.without(document)`."""
     found = [
-        _rejection(entry["type"], _place(omissions.in_file(entry["loc"]), document, entry["type"]), entry)
+        _rejection(entry["type"], _place(omissions.in_file(_untagged(entry["loc"])), document, entry["type"]), entry)
         for entry in error.errors(include_url=False)
     ]
     # pydantic calls a list too short as well when its entries are refused.
@@ -84,12 +85,17 @@ def _rejection(kind: str, location: Location, entry: Mapping[str, Any]) -> Rejec
         found, allowed = "nothing", f"this key is needed in [{toml_key(location[:-1])}]"
     elif kind == _UNKNOWN:
         found, allowed = _unknown_key(location)
-    elif kind == "enum":
+    elif kind in {"enum", "literal_error"}:
         allowed = f"one of {entry['ctx']['expected']}".replace("'", '"')
     elif isinstance(refused := entry.get("ctx", {}).get("error"), Refused):
         found, allowed = refused.found or found, refused.allowed
         about = tuple((*location, key) for key in refused.about) or about
     return Rejection(location, kind, found, allowed or _number(location) or entry["msg"], about)
+
+
+def _untagged(location: Location) -> Location:
+    """A location without the tags that pydantic puts in for the kind of a table."""
+    return tuple(part for part in location if not str(part).startswith(TAG_PREFIX))
 
 
 def _place(location: Location, document: Mapping[str, object], kind: str) -> Location:
@@ -132,16 +138,24 @@ def _bound(field: FieldInfo | None, kind: str) -> float | None:
 
 
 def _fields(location: Location) -> Mapping[str, FieldInfo]:
-    """The fields of the schema's table at a location of the file; none where there is no table of fields."""
+    """The fields of the schema's table at a location of the file, of all of its kinds; none where there is no table of fields."""
     annotation: Any = Config
     for part in location:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = annotation.model_fields[str(part)].annotation
+        fields = _fields_of(annotation)
+        if fields:
+            annotation = fields[str(part)].annotation
         else:  # dict[Name, Table] and tuple[Table, ...]
             annotation = get_args(annotation)[0 if get_origin(annotation) is tuple else 1]
-        if get_origin(annotation) is UnionType:  # Table | None
-            annotation = get_args(annotation)[0]
-        if get_origin(annotation) is Annotated:  # a table that may be written as text
-            annotation = get_args(annotation)[0]
+    return _fields_of(annotation)
+
+
+def _fields_of(annotation: Any) -> Mapping[str, FieldInfo]:
+    if get_origin(annotation) is Annotated:  # a table that may be written as text, or is one of several kinds
+        return _fields_of(get_args(annotation)[0])
+    if get_origin(annotation) in {UnionType, Union}:  # Table | None, or several kinds of one table
+        fields: dict[str, FieldInfo] = {}
+        for kind in get_args(annotation):
+            fields.update(_fields_of(kind))
+        return fields
     is_table = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return annotation.model_fields if is_table else {}

@@ -8,7 +8,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from config.addresses import (
     Bind,
@@ -19,14 +19,18 @@ from config.addresses import (
 from config.admin import AdminConfig
 from config.audit import AuditConfig
 from config.hsm import HsmConfig, Keys, TokenConfig
+from config.issuers import AcmeConfig, AcmeIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
+from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
 from config.sealing import SealingConfig
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
-from config.values import DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
+from config.values import TAG_PREFIX, DirectoryPath, FilePath, Name, Network, ServerName, Table, WrittenPath
 
 __all__ = [
     "MOST_WORKERS",
     "REJECT",
+    "AcmeConfig",
+    "AcmeIssuerConfig",
     "AdminConfig",
     "AuditConfig",
     "Bind",
@@ -38,6 +42,8 @@ __all__ = [
     "HealthConfig",
     "HsmConfig",
     "IdentityConfig",
+    "InternalIssuerConfig",
+    "IssuedCredentialConfig",
     "LimitsConfig",
     "ListenerConfig",
     "ListenerLimitsConfig",
@@ -47,6 +53,7 @@ __all__ = [
     "PqPolicy",
     "RateConfig",
     "RatePer",
+    "RotationConfig",
     "RouteConfig",
     "SealingConfig",
     "SecurityLevel",
@@ -182,6 +189,37 @@ class CredentialConfig(Table):
     spread: bool = Field(default=False, strict=True)
 
 
+_WITH_FILES = f"{TAG_PREFIX}files"
+_ISSUED = f"{TAG_PREFIX}issued"
+
+
+def _kind_of_credential(value: object) -> str:
+    if isinstance(value, dict):
+        return _ISSUED if "issuer" in value else _WITH_FILES
+    return _ISSUED if isinstance(value, IssuedCredentialConfig) else _WITH_FILES
+
+
+AnyCredentialConfig = Annotated[
+    Annotated[CredentialConfig, Tag(_WITH_FILES)] | Annotated[IssuedCredentialConfig, Tag(_ISSUED)],
+    Discriminator(_kind_of_credential),
+]
+
+
+_INTERNAL = f"{TAG_PREFIX}internal"
+_ACME = f"{TAG_PREFIX}acme"
+
+
+def _kind_of_issuer(value: object) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return _ACME if kind == "acme" else _INTERNAL
+
+
+AnyIssuerConfig = Annotated[
+    Annotated[InternalIssuerConfig, Tag(_INTERNAL)] | Annotated[AcmeIssuerConfig, Tag(_ACME)],
+    Discriminator(_kind_of_issuer),
+]
+
+
 class IdentityConfig(Table):
     """`[identity.NAME]`: a server as clients know it: its names and what it proves them with.
 
@@ -195,11 +233,11 @@ class IdentityConfig(Table):
     certificate: FilePath | None = None
     key: Keys | None = None
     spread: bool = Field(default=False, strict=True)
-    credential: tuple[CredentialConfig, ...] = ()
+    credential: tuple[AnyCredentialConfig, ...] = ()
     prefer: CredentialPreference = CredentialPreference.CLASSICAL
 
     @property
-    def credentials(self) -> tuple[CredentialConfig, ...]:
+    def credentials(self) -> tuple[CredentialConfig | IssuedCredentialConfig, ...]:
         """The credentials of this identity in the order of the file; never empty."""
         if self.certificate is None or self.key is None:
             return self.credential
@@ -284,6 +322,9 @@ class Config(Table):
     hsm: HsmConfig | None = None
     sealing: SealingConfig = SealingConfig()
     audit: AuditConfig = AuditConfig()
+    issuer: dict[Name, AnyIssuerConfig] = Field(default_factory=dict)
+    acme: AcmeConfig = AcmeConfig()
+    rotation: RotationConfig = RotationConfig()
     openssl: OpensslConfig = OpensslConfig()
     limits: LimitsConfig = LimitsConfig()
     log: LogConfig = LogConfig()

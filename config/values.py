@@ -58,11 +58,16 @@ def _parse_credential_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(_parse_name)]
 FilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.READ]
 DirectoryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.DIRECTORY]
+OwnFilePath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.OWN]
 WrittenPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.WRITTEN]
 LibraryPath = Annotated[str, AfterValidator(parse_path_of_file), PathRole.LIBRARY]
 CredentialName = Annotated[str, AfterValidator(_parse_credential_name), PathRole.CREDENTIAL]
 ServerName = Annotated[str, PlainValidator(parse_server_name)]
 Network = Annotated[IPNetwork, PlainValidator(parse_network)]
+
+
+TAG_PREFIX = "\0"
+"""Begins the tags by which pydantic tells kinds of one table apart: no key of a file looks so, and no message shows them."""
 
 
 class Table(BaseModel):

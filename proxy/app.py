@@ -8,11 +8,14 @@ from typing import Final
 
 import uvloop
 
+from certs.storage.disk import Disk
+from certs.storage.lock import StateInUse, StateLock
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
 from proxy.in_thread import in_thread
+from proxy.plain_listener import PlainListener, PlainListenerError
 from proxy.supervisor.control import SupervisorControl
 from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.log_target import LogTarget
@@ -66,16 +69,45 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     watchdog = watchdog_seconds(os.environ, os.getpid())
     notifier = Notifier.from_environment(os.environ)
     loop = asyncio.get_running_loop()
+    lock = _state_lock(edition)
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
-    admin = AdminServer(SupervisorControl(supervisor), AdminSettings.of(edition.loaded), supervisor.unexpected)
+    acme = edition.loaded.config.acme
+    plain = PlainListener(acme.http_bind, acme.https_port, supervisor.proofs.tokens)
+    control = SupervisorControl(supervisor)
+    supervisor.rotating.count_by(control.signatures)
+    admin = AdminServer(control, AdminSettings.of(edition.loaded), supervisor.unexpected)
     try:
         # first: a second proxy by the same configuration is found out before it takes a port
         await admin.start()
+        try:
+            await plain.start()
+        except PlainListenerError as error:
+            found = f"{error.bind}, which cannot be used: {error.reason}"
+            remedy = "an address that this process may bind and nobody else uses (ss -ltnp shows who does)"
+            raise ConfigError([edition.loaded.error(("acme", "http_bind"), found, remedy)]) from None
         await supervisor.start(admin.metrics_addresses)
         await supervisor.run(watchdog)
     finally:
+        await plain.stop()
         await admin.stop()
         await supervisor.close()
         if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):
             supervisor.tell({"event": "audit_log_late"}, "the audit log could not be finished in time")
         await asyncio.sleep(0)  # what its thread had to report
+        if lock is not None:
+            lock.release()
+
+
+def _state_lock(edition: Edition) -> StateLock | None:
+    """Nobody else may change the state directory while this process lives. Raises `ConfigError`."""
+    loaded = edition.loaded
+    state = loaded.config.rotation.state
+    if state is None:
+        return None
+    directory = loaded.resolve(state)
+    try:
+        Disk().make_directory(directory)
+        return StateLock.acquire(directory)
+    except (StateInUse, OSError) as error:
+        allowed = "a directory that this process alone writes to"
+        raise ConfigError([loaded.error(("rotation", "state"), str(error), allowed)]) from None

@@ -5,12 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from certs.audit.configured import checkpoint_key_problems
-from certs.hierarchy.configured import key_in_file_warnings, opened_keys, vault_of
+from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealing_key_problems, vault_of
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse, token_uses
 from certs.identities import load_credentials
@@ -20,6 +19,7 @@ from config.problems import ConfigError, Problem
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import build
 from proxy.openssl_setup import prepare_openssl
+from proxy.supervisor.issued import issued_material, with_files
 from proxy.supervisor.material import Material
 from proxy.supervisor.privileges import account_of
 from proxy.supervisor.process import worker_environment
@@ -49,11 +49,14 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     refusals, closed = _refused_pins(loaded, now)
     problems += refusals
     capabilities = prepare_openssl(loaded)
+    issued, faults = issued_material(loaded)
+    problems += faults
     try:
-        opened = Material.of_keys(opened_keys(loaded, vault_of(loaded, now_in_utc, lambda *_: None)))
-        with opened.as_files() as files:
-            with_keys = replace(loaded, files=files)
-            built = build(with_keys, capabilities, TicketSecrets.fresh(), now, closed=closed)
+        vault = vault_of(loaded, now_in_utc, lambda *_: None)
+        problems += sealing_key_problems(loaded)
+        opened = Material.of_keys(opened_keys(loaded, vault))
+        with Material({**opened, **issued}).as_files() as files:
+            built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
         problems += [*key_in_file_warnings(loaded), *built.warnings]
     except ConfigError as error:
         refused = {problem.key for problem in problems}

@@ -11,7 +11,8 @@ from rich.console import Console
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy import audit_command
-from proxy.admin import commands
+from proxy.admin import certs_trust, commands
+from proxy.admin.certs_commands import certs_app
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
 from proxy.admin.reload_command import reload_command
@@ -108,3 +109,6 @@ app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(re
 commands.register(app)
 app.add_typer(audit_command.app)
 app.add_typer(hsm_commands.app)
+_certs = certs_app()
+certs_trust.add_to(_certs)
+app.add_typer(_certs)

@@ -4,7 +4,6 @@ The default executor's threads are joined at the exit, and one that is stuck in 
 """
 
 import asyncio
-import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -45,5 +44,8 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
 
 def tell_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object) -> None:
     """Have the loop call something, from any thread; passed over where the loop is closed, as nobody waits any more."""
-    with contextlib.suppress(RuntimeError):
+    try:
         loop.call_soon_threadsafe(callback, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from proxy.deadlines import NEVER, Deadlines
 from proxy.downstream.client import ClientFacts
@@ -21,6 +21,7 @@ from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
+from proxy.tls.challenges import PendingChallenges
 from proxy.tls.handshake import Established, Failed, FlightServices, Handshake, HandshakePolicy
 from proxy.tls.stream import TlsStream
 
@@ -52,6 +53,10 @@ class ListenerRuntime:
     """Whom the limits on single clients do not hold for."""
 
 
+def _untold(_event: dict[str, Any], _line: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class ListenerServices:
     """What all listeners of a loop share."""
@@ -65,6 +70,10 @@ class ListenerServices:
     scarcity: Scarcity
     shared: SharedTable = field(default_factory=SharedTable.private)
     """The counts of all workers."""
+    challenges: PendingChallenges = field(default_factory=PendingChallenges)
+    """What CAs may be shown."""
+    tell: Callable[[dict[str, Any], str], None] = _untold
+    """Logs an event with its line."""
 
 
 class Listener:
@@ -127,6 +136,10 @@ class Listener:
                 self._services.scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
                 return False
         return True
+
+    def take(self, sock: socket.socket) -> None:
+        """Take a connection that another process has accepted."""
+        self._accepted(sock, sock.getpeername()[0])
 
     def pause(self) -> None:
         """Accept nobody until `resume`; who connects waits in the kernel."""
@@ -195,7 +208,7 @@ class _Arrival:
         self._started = services.io.loop.time()
         self._began = services.http.stopwatch()
         policy, deadline = self._runtime.policy, self._started + self._runtime.limits.handshake_seconds
-        self._handshake = Handshake(policy, services.flights, self, deadline, client.network)
+        self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, client.network)
 
     def begin(self, sock: socket.socket) -> None:
         services = self._services
@@ -238,6 +251,15 @@ class _Arrival:
                 duration=services.io.loop.time() - self._started,
             )
         )
+
+    def challenge_answered(self, server_name: str) -> None:
+        """Say so: when a CA does not believe a name, it is good to know that it has been here."""
+        self._over()
+        services = self._services
+        services.http.closed(self)
+        listener = self._runtime.name
+        event = {"event": "challenge_answered", "client": self._address, "listener": listener, "name": server_name}
+        services.tell(event, f"{self._address} looked at the challenge for {server_name} (tls-alpn-01)")
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Go on, but not for long: the connection is drained once it is one."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from config.problems import Problem
@@ -14,7 +14,7 @@ def print_problems(problems: Sequence[Problem], console: Console) -> None:
     for problem in problems:
         style = "bold red" if problem.is_error else "bold yellow"
         console.print(Text.assemble((str(problem.severity), style), "  ", (problem.key or problem.file, "bold")))
-        table = Table.grid(padding=(0, 2))
+        table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))  # a path that is cut is of no use
         table.add_row("", Text("in", "dim"), Text(problem.file))
         table.add_row("", Text("found", "dim"), Text(problem.found))
         table.add_row("", Text("allowed" if problem.is_error else "better", "dim"), Text(problem.allowed))

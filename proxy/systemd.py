@@ -4,6 +4,7 @@ Without systemd all of it is nothing: no variables, no notifications. The variab
 read, so that no child takes them for its own.
 """
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import MutableMapping
@@ -63,6 +64,12 @@ class Notifier:
     def watchdog(self) -> None:
         """A sign of life."""
         self._send("WATCHDOG=1")
+
+    async def feed(self, seconds: float) -> None:
+        """A sign of life each time so many seconds are over, until cancelled."""
+        while True:
+            self.watchdog()
+            await asyncio.sleep(seconds)
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows."""

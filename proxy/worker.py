@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, Protocol
 
@@ -28,6 +28,7 @@ from proxy.signing.breaker import BreakerState
 from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
 from proxy.tasks import Tasks
+from proxy.tls.challenges import PendingChallenges, TlsChallenge
 from proxy.tls.handshake import FlightServices
 from proxy.tls.key_trial import KeyTrial, try_key
 from proxy.tls.race import SigningServices
@@ -80,6 +81,7 @@ class Worker:
         )
         self._figures = Figures()
         self._scarcity = Scarcity(loop, self._figures, self._http, self.counters.failure)
+        self._challenges = PendingChallenges()
         self._services = ListenerServices(
             io,
             self._deadlines,
@@ -89,6 +91,8 @@ class Worker:
             log.handshake,
             self._scarcity,
             shared,
+            self._challenges,
+            self._event,
         )
         self._listeners: dict[str, Listener] = {}
         self._ends_now = asyncio.Event()
@@ -113,6 +117,13 @@ class Worker:
             if name not in self._listeners:
                 self._listeners[name] = Listener(self._generation.listeners[name], self._services)
             self._listeners[name].accept_on(several)
+
+    def take(self, listener: str, sock: socket.socket) -> bool:
+        """Serve a connection that the parent has made; whether there is such a listener."""
+        if listener not in self._listeners:
+            return False
+        self._listeners[listener].take(sock)
+        return True
 
     def swap(self, generation: Generation) -> None:
         """Serve by another generation: from the next connection and the next request on."""
@@ -144,6 +155,10 @@ class Worker:
                 upstream.undrain(verdict["server"])
             else:
                 upstream.drain(verdict["server"], max(0.0, verdict["drains_until"] - self._loop.time()))
+
+    def follow_challenges(self, challenges: Iterable[TlsChallenge]) -> None:
+        """Show CAs exactly these from now on."""
+        self._challenges.follow(challenges)
 
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Stop accepting, let what is under way finish, then close what is left. Gently: see `downstream.service.Drainable`."""

@@ -28,7 +28,7 @@ from proxy.observe.startup import Offers
 from proxy.openssl_setup import prepare_openssl
 from proxy.supervisor.channel import Body, Refused
 from proxy.supervisor.material import Material
-from proxy.supervisor.questions import key_from_json, problems_as_json, tickets_from_json
+from proxy.supervisor.questions import challenges_from_json, key_from_json, problems_as_json, tickets_from_json
 from proxy.tls.libssl import InterpreterUnsuitable
 from proxy.worker import Parent, Worker, offers_of
 
@@ -72,6 +72,9 @@ class WorkerControl:
                 return await self._try_key(body)
             case "drain":
                 return await self._drain(body["seconds"], gently=body["gently"])
+            case "challenges" if self._worker is not None:
+                self._worker.follow_challenges(challenges_from_json(body["pending"]))
+                return {}
             case _:
                 return self._answer_at_once(kind, body, descriptors)
 
@@ -83,6 +86,8 @@ class WorkerControl:
                 self._preparing = self._prepared = None
             case "accept":
                 self._accept(body, descriptors)
+            case "arrival":
+                self._take(body["listener"], descriptors[0])
             case "log":
                 self._log.switch(descriptors[0], LogFormat(body["format"]))
             case "end" | "verdict" | "token" | "pin" if self._worker is not None:
@@ -142,6 +147,7 @@ class WorkerControl:
         for verdict in body["verdicts"]:
             self._worker.apply_verdict(verdict)
         self._worker.tokens_refused(body["refused_tokens"])
+        self._worker.follow_challenges(challenges_from_json(body["challenges"]))
         self._accept(body, descriptors)
         return {}
 
@@ -156,6 +162,13 @@ class WorkerControl:
             self._worker.accept_on(listed)
         kept = {number for numbers in body["listeners"].values() for number in numbers}
         self._sockets = {number: sock for number, sock in self._sockets.items() if number in kept}
+
+    def _take(self, listener: str, descriptor: int) -> None:
+        """Serve a connection of the parent, which looks at what clients get. Raises `Refused`."""
+        sock = socket.socket(fileno=descriptor)
+        if self._worker is None or not self._worker.take(listener, sock):
+            sock.close()
+            raise Refused({"error": f"no listener {listener} accepts here"})
 
     # -- figures and the end
 

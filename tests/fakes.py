@@ -186,6 +186,7 @@ class RecordingObserver:
     def __init__(self) -> None:
         self.results: list[Established] = []
         self.failures: list[Failed] = []
+        self.challenges: list[str] = []
         self.streams: list[TlsStream] = []
         self.owners: list[RecordingOwner] = []
         self.when_established: Callable[[TlsStream], None] = lambda _: None
@@ -202,10 +203,14 @@ class RecordingObserver:
         """Note why."""
         self.failures.append(failure)
 
+    def challenge_answered(self, server_name: str) -> None:
+        """Note for which name."""
+        self.challenges.append(server_name)
+
     @property
     def calls(self) -> int:
         """How many times it was told anything; once is right."""
-        return len(self.results) + len(self.failures)
+        return len(self.results) + len(self.failures) + len(self.challenges)
 
 
 class ScriptedSocket(socket.socket):

@@ -1,16 +1,24 @@
 """Stand-ins for the parent process behind the admin server: a scrape from counters that were fed, and a `Control`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from config.pkcs11_uri import Pkcs11Uri
+from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
-from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, TokenScrape, WorkerScrape
+from proxy.observe.scrape import (
+    CertificateFacts,
+    ListenerFacts,
+    RotationFacts,
+    Scrape,
+    TokenScrape,
+    WorkerScrape,
+)
 from proxy.observe.status import status
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
@@ -120,6 +128,8 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
         restarts=1,
         reloads={"ok": 1, "failed": 2},
         retained=None if retained is None else retained.snapshot,
+        rotations={"ok": 7, "failed": 1},
+        rotating=(RotationFacts("chat", "ec", 1, 0), RotationFacts("chat", "mldsa-65", 3, 4)),
     )
 
 
@@ -130,6 +140,8 @@ class FakeControl:
     answer: Scrape = field(default_factory=scrape)
     report: ReloadReport = field(default_factory=lambda: ReloadReport(ok=True, changes=[], problems=[], generation=3))
     ready: bool = True
+    urgent: str = "calm"
+    rotating: "FakeRotation" = field(default_factory=lambda: FakeRotation())
     told: list[tuple[Any, ...]] = field(default_factory=list)
     error: Exception | None = None
     """What the next call fails with."""
@@ -177,3 +189,54 @@ class FakeControl:
     def why_not_ready(self) -> str | None:
         """Answer what was prepared."""
         return None if self.ready else "not every worker serves"
+
+    def urgency(self) -> str:
+        """Answer what was prepared."""
+        return self.urgent
+
+    @property
+    def rotation(self) -> "FakeRotation":
+        """Answer what was prepared."""
+        return self.rotating
+
+
+@dataclass
+class FakeRotation:
+    """A rotation with one credential, chat, whose steps are given."""
+
+    steps: list[dict[str, Any]] = field(default_factory=lambda: [{"step": "begun"}, {"ok": True}])
+    results: list[dict[str, Any]] = field(default_factory=lambda: [{"ok": True, "version": 1}])
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    is_running: bool = False
+
+    def certificates(self) -> list[dict[str, Any]]:
+        """Answer what was prepared."""
+        return self.listed
+
+    async def rotate_certificate(
+        self, identity: str, slot: str | None, *, compromised: bool, dry_run: bool
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Answer the prepared steps."""
+        self.told.append(("rotate", identity, slot, compromised, dry_run))
+        self._find(identity, slot)
+        for step in self.steps:
+            yield step
+
+    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
+        """Answer the prepared results."""
+        self.told.append(("rollback", identity, slot))
+        self._find(identity, slot)
+        return self.results
+
+    async def shown(self, identity: str) -> list[dict[str, Any]]:
+        """Answer the prepared rows."""
+        self._find(identity, None)
+        return self.rows
+
+    def _find(self, identity: str, slot: str | None) -> None:
+        if identity != "chat" or slot not in {None, "ec"}:
+            raise UnknownCertificate(identity, slot, ["chat"])
+        if self.is_running:
+            raise RotationUnderWay(identity, "ec")

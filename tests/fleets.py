@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +21,12 @@ from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.patience import Patience
 from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.questions import challenges_as_json
 from proxy.supervisor.reloading import Reloading
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets
 from proxy.supervisor.verdicts import Verdicts
 from proxy.tasks import Tasks
+from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 from tests.configurations import Site
 from tests.waiting import until_seen
@@ -64,11 +66,20 @@ class FleetParent:
     verdicts: Verdicts = field(default_factory=lambda: Verdicts(time.monotonic))
     tokens: NoTokens = field(default_factory=NoTokens)
     columns: Columns = field(default_factory=lambda: Columns(2))
+    pending_challenges: Callable[[], Collection[TlsChallenge]] = tuple
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
         """The sockets there are."""
         return self.sockets.bound
+
+    def known(self) -> Body:
+        """What the parent of a proxy tells."""
+        return {
+            "verdicts": self.verdicts.as_json(),
+            "challenges": challenges_as_json(self.pending_challenges()),
+            "refused_tokens": list(self.tokens.refused),
+        }
 
     def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
         """Let it log to the test's file."""

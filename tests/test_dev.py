@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.loader import load
+from config.schema import CredentialConfig
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = (ROOT / "dev").read_text()
@@ -61,6 +62,7 @@ def test_addresses_of_the_demo_stand_where_the_script_reads_them() -> None:
         f"{server.address.host}:{server.address.port}"
     ]
     (credential,) = loaded.config.identity["demo"].credentials
+    assert isinstance(credential, CredentialConfig)
     assert loaded.resolve(credential.certificate).resolve() == ROOT / ".dev" / "server.pem"
 
 

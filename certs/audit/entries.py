@@ -1,5 +1,6 @@
 """What is written to an audit log: operations on keys one by one, handshakes as totals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -48,6 +49,14 @@ class Outcome(StrEnum):
     """By us: it was not tried."""
     FAILED = "failed"
     """By the token, the file or the network: it was tried."""
+
+
+Told = Callable[[Action, str, Outcome, str], None]
+"""Takes what was done with which key, what came of it, and a detail for a person."""
+
+
+def unheard(_action: Action, _key: str, _outcome: Outcome, _detail: str) -> None:
+    """A `Told` where nobody keeps a log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from certs.hierarchy.vault import Told, Vault
+from certs.audit.entries import Told
+from certs.hierarchy.vault import Vault
 from certs.hsm.access import state_directory
 from certs.sealing.envelope import Purpose, is_sealed
-from certs.sealing.errors import SealingError
+from certs.sealing.errors import KeyUnavailable, SealingError
 from certs.sealing.master import Master, place_of
 from certs.sealing.sealer import Sealer
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Location, Problem, shown
+from config.schema import CredentialConfig
 
 KEY_LABEL = Purpose.CREDENTIAL_KEY.label("private key")
 """Of every sealed private key: which one it is, its certificate tells."""
@@ -40,6 +42,23 @@ def key_in_file_warnings(loaded: LoadedConfig) -> tuple[Problem, ...]:
     return (
         loaded.warning(("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'),
     )
+
+
+def sealing_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
+    """What keeps the sealing key from being used: only said, as a start goes on without it. Raises `ConfigError` without its PIN.
+
+    May take as long as the token takes.
+    """
+    place = place_of(loaded)
+    if place is None:
+        return ()
+    try:
+        with Master(place).at_hand():
+            return ()
+    except KeyUnavailable as error:
+        found = f"a key that cannot be used: what is to rest on disk {error.reason}"
+        better = "one that there is: plexigate hsm init makes it"
+        return (loaded.warning(("sealing", "key"), found, better),)
 
 
 def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
@@ -93,7 +112,8 @@ def _key_files(loaded: LoadedConfig) -> Iterator[tuple[Location, str]]:
     for name, settings in loaded.config.identity.items():
         for index, credential in enumerate(settings.credentials):
             place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
-            yield from (((*place, "key"), key) for key in credential.key if isinstance(key, str))
+            if isinstance(credential, CredentialConfig):
+                yield from (((*place, "key"), key) for key in credential.key if isinstance(key, str))
     for name, upstream in loaded.config.upstream.items():
         if upstream.key is not None:
             yield ("upstream", name, "key"), upstream.key

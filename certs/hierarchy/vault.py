@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from certs.audit.entries import Action, Outcome
+from certs.audit.entries import Action, Outcome, Told
 from certs.file_lock import StillLocked
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, QuotaExhausted, Step
@@ -28,9 +28,6 @@ from certs.sealing.sealer import AeadSealer, Sealer, SealerRing
 DOMAIN: Final = "plexigate"
 FILE_NAME: Final = "keys.sealed"
 """Of the hierarchy, in the directory of `[sealing]`."""
-
-Told = Callable[[Action, str, Outcome, str], None]
-"""Takes what was done with which key, what came of it, and a detail for a person: for the audit log."""
 
 _QUOTA: Final = 2**32
 _PURPOSES: Final = {

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from certs.sealing.envelope import NONCE_BYTES, Envelope, Scheme
-from certs.sealing.errors import OtherKey, Tampered
+from certs.sealing.errors import KeyUnavailable, OtherKey, Tampered
 
 
 class Sealer(Protocol):
@@ -137,6 +137,30 @@ class SealerRing:
         if sealer is None:
             raise OtherKey(named, tuple(self._sealers))
         return sealer.open(sealed, label)
+
+
+class SucceedingSealer:
+    """Seals with one key, and opens with the one before it as well, which need not be there any more."""
+
+    def __init__(self, sealer: Sealer, before: Sealer) -> None:
+        self._sealer = sealer
+        self._before = before
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key that seals."""
+        return self._sealer.key_id
+
+    def seal(self, plain: bytes, label: str) -> bytes:
+        """An envelope."""
+        return self._sealer.seal(plain, label)
+
+    def open(self, sealed: bytes, label: str) -> bytes:
+        """The content of an envelope of either."""
+        try:
+            return self._before.open(sealed, label)
+        except (OtherKey, KeyUnavailable):
+            return self._sealer.open(sealed, label)
 
 
 def _addressed(sealed: bytes, label: str, scheme: Scheme, key_id: bytes) -> Envelope:

@@ -4,7 +4,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -33,6 +33,21 @@ class AdminSilent(AdminUnreachable):
     """There is somebody, who did not answer in time."""
 
 
+class AdminRefused(Exception):
+    """The proxy does not do what it was asked for: `status` of its answer, and its sentence (`detail`)."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        """Remember the answer."""
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.detail
+
+
+_REMEDY: Final = "is Plexigate running, and are you its user or root? (--socket PATH asks another)"
 # For what is only asked: longer than the proxy waits for its own workers.
 _ANSWER_SECONDS: Final = 30.0
 
@@ -67,6 +82,24 @@ class UnixAdminClient:
         """Answer status and JSON body. Raises as `get`; without `seconds` it takes as long as it may: a reload has its own limit."""
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds)
 
+    def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Post, and answer each line of the answer as it comes. Raises `AdminUnreachable` and `AdminRefused`."""
+        connection = _Connection(self.path, None)
+        try:
+            connection.request("POST", f"{path}?{urlencode(query)}" if query else path, body=b"")
+            response = connection.getresponse()
+            if response.status != 200:
+                raise AdminRefused(response.status, _detail(response.read()))
+            for line in response:
+                yield json.loads(line)
+        except OSError as error:
+            raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
+        except (http.client.HTTPException, ValueError):
+            remedy = "the log of the proxy tells what became of it"
+            raise AdminUnreachable(str(self.path), "an answer that broke off", remedy) from None
+        finally:
+            connection.close()
+
     def _ask(self, method: str, target: str, seconds: float | None) -> tuple[int, dict[str, Any]]:
         connection = _Connection(self.path, seconds)
         try:
@@ -77,8 +110,7 @@ class UnixAdminClient:
             found, remedy = f"no answer within {seconds:g} s", "is Plexigate stopped, or the machine overloaded?"
             raise AdminSilent(str(self.path), found, remedy) from None
         except OSError as error:
-            remedy = "is Plexigate running, and are you its user or root? (--socket PATH asks another)"
-            raise AdminUnreachable(str(self.path), error.strerror or str(error), remedy) from None
+            raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
         except (http.client.HTTPException, ValueError):
             raise AdminUnreachable(
                 str(self.path), "an answer that is no JSON", "does Plexigate listen there?"
@@ -88,6 +120,13 @@ class UnixAdminClient:
         if not isinstance(answer, dict):
             raise AdminUnreachable(str(self.path), "an answer that is no report", "does Plexigate listen there?")
         return response.status, answer
+
+
+def _detail(answer: bytes) -> str:
+    try:
+        return str(json.loads(answer)["detail"])
+    except (KeyError, TypeError, ValueError):
+        return "an answer that is no JSON: does Plexigate listen there?"
 
 
 def connect(config: Path | None, path: Path | None) -> UnixAdminClient:

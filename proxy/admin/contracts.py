@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from config.pkcs11_uri import Pkcs11Uri
+from proxy.admin.certificates import CertificateControl
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
 __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "UnknownServer", "WorkerScrape"]
@@ -61,3 +62,10 @@ class Control(Protocol):
 
     def why_not_ready(self) -> str | None:
         """Say what keeps new clients from being served; None when every worker serves every identity."""
+
+    def urgency(self) -> str:
+        """How urgent the most urgent rotation is, in a word: calm, due, late, grave, expired."""
+
+    @property
+    def rotation(self) -> CertificateControl:
+        """Whoever rotates certificates."""

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from config.pkcs11_uri import Pkcs11Uri
+from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import Control, UnknownServer
 from proxy.admin.listening import BACKLOG, admin_socket, metrics_socket, remove_admin_socket
 from proxy.admin.settings import AdminSettings
@@ -90,6 +91,7 @@ class AdminServer:
             # the name of a server is percent-encoded: it has slashes
             application.router.add_post("/upstreams/{upstream}/{server}/drain", commands.drain)
             application.router.add_post("/upstreams/{upstream}/{server}/undrain", commands.undrain)
+            CertificateCommands(self._control.rotation).add_to(application.router)
         return application
 
 
@@ -110,7 +112,10 @@ class _Monitoring:
 
     async def readyz(self, _request: web.Request) -> web.Response:
         reason = self._control.why_not_ready()
-        return _json({"status": "ready"}) if reason is None else _problem(503, reason)
+        if reason is None:
+            # a rotation is never a reason not to be ready: what there is goes on to serve, and other names are none the worse
+            return _json({"status": "ready", "certificates": self._control.urgency()})
+        return _problem(503, reason)
 
 
 class _Commands:
@@ -188,8 +193,10 @@ def _problems(report: Report) -> Middleware:
             return _problem(error.status, error.reason, allow)
         except _Unusable as error:
             return _problem(400, str(error))
-        except UnknownServer as error:
+        except (UnknownServer, UnknownCertificate) as error:
             return _problem(404, str(error))
+        except RotationUnderWay as error:
+            return _problem(409, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported, and the next request gets its answer
             report(error)
             return _problem(500, "an error of ours, see the log")

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from certs.credential import Credential
+from certs.issued import files_of_slot
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import Custody
+from config.loaded import LoadedConfig
 from config.problems import Location, Severity
+from config.schema import CredentialConfig, IssuedCredentialConfig
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
 from proxy.building.token_fault import Unusable
@@ -66,8 +70,19 @@ def _place(foundation: Foundation, identity: str, credential: Credential) -> Loc
     settings = foundation.loaded.config.identity[identity]
     if not settings.credential:
         return ("identity", identity)
-    paths = [foundation.loaded.resolve(one.certificate) for one in settings.credential]
+    paths = [_certificate(foundation.loaded, identity, one) for one in settings.credential]
+    if credential.certificate_path not in paths:
+        return ("identity", identity)  # it stands in for one that was not issued yet
     return ("identity", identity, "credential", paths.index(credential.certificate_path))
+
+
+def _certificate(
+    loaded: LoadedConfig, identity: str, settings: CredentialConfig | IssuedCredentialConfig
+) -> Path | None:
+    if isinstance(settings, CredentialConfig):
+        return loaded.resolve(settings.certificate)
+    files = files_of_slot(loaded, identity, settings.key.slot)
+    return None if files is None else files[0]
 
 
 def note_session_shortage(foundation: Foundation) -> None:

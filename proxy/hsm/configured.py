@@ -16,6 +16,7 @@ from config.loaded import LoadedConfig
 from config.loader import survey
 from config.pkcs11_uri import SCHEME
 from config.problems import Problem
+from proxy.hsm.issued_keys import issued_keys
 
 
 class HsmNotConfigured(Exception):
@@ -103,7 +104,14 @@ def read_configured(file: Path) -> Configured:
     # a bare name is looked up by the dynamic linker, as p11-kit-proxy.so
     module = found.loaded.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
     faults = tuple(one for one in found.problems if one.is_error and one.key.startswith("hsm.token."))
-    return Configured(found.loaded, module, tokens, tuple(_keys(document, "")), faults)
+    return Configured(found.loaded, module, tokens, (*_keys(document, ""), *_issued(found.loaded)), faults)
+
+
+def _issued(loaded: LoadedConfig) -> Iterator[UsedKey]:
+    state = loaded.config.rotation.state
+    if state is not None:
+        for where, label, key_id in issued_keys(loaded.resolve(state)):
+            yield UsedKey(where, None, None, label, key_id)
 
 
 def _keys(value: Any, where: str) -> Iterator[UsedKey]:

@@ -271,6 +271,23 @@ METRICS: Final = (
         "algorithm",
         value="left",
     ),
+    _counter("rotations", "Rotations of certificates by their result (ok, failed).", "rotations", "result"),
+    _gauge(
+        "rotation_urgency",
+        "How urgent the rotation of a credential is: 0 calm, 1 due, 2 late, 3 grave, 4 expired.",
+        "rotating",
+        "identity",
+        "credential",
+        value="urgency",
+    ),
+    _gauge(
+        "rotation_failures",
+        "Failures in a row of the rotation of a credential.",
+        "rotating",
+        "identity",
+        "credential",
+        value="failures",
+    ),
 )
 
 

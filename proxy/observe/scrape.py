@@ -56,6 +56,16 @@ class TokenScrape:
 
 
 @dataclass(frozen=True, slots=True)
+class RotationFacts:
+    """One credential that rotates by itself: `urgency` from 0 (calm) to 4 (expired), `failures` in a row."""
+
+    identity: str
+    credential: str
+    urgency: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerFacts:
     """What one listener offers where."""
 
@@ -70,9 +80,9 @@ class Scrape:
     """Everything at one moment; `now` and `started_at` in UNIX seconds.
 
     `retained` is what workers had counted that are gone (`merging.Retained.snapshot`), `restarts` how often a worker had to be
-    started again, `reloads` counts them by result ("ok", "failed"), `generation` numbers the configuration that is served,
-    `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed; `audit` counts what
-    became of lines of the audit log (empty: there is none).
+    started again, `reloads` and `rotations` are counts by result ("ok", "failed"), `generation` numbers the configuration that is
+    served, `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed; `audit`
+    counts what became of lines of the audit log (empty: there is none).
     """
 
     now: float
@@ -88,3 +98,5 @@ class Scrape:
     log_losses: tuple[int, int] = (0, 0)
     tokens: Sequence[TokenScrape] = ()
     audit: Mapping[str, int] = field(default_factory=dict)
+    rotations: Mapping[str, int] = field(default_factory=dict)
+    rotating: Sequence[RotationFacts] = ()

@@ -42,6 +42,13 @@ def status(scrape: Scrape) -> dict[str, Any]:
     }
 
 
+def signatures(scrape: Scrape) -> dict[str, int]:
+    """How often the keys of each identity have signed: each handshake has one that came to a connection and resumed none."""
+    rows = families(scrape).get("handshakes", ())
+    signed = (row for row in rows if row["outcome"] != _REFUSED and row["resumed"] != "true")
+    return _sums(signed, "identity")
+
+
 def _worker(worker: WorkerScrape) -> dict[str, Any]:
     return {
         "slot": worker.slot,

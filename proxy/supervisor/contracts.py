@@ -8,7 +8,6 @@ from proxy.signing.breaker import BreakerState
 from proxy.supervisor.acceptance import Sockets
 from proxy.supervisor.channel import Body
 from proxy.supervisor.process import WorkerProcess
-from proxy.supervisor.verdicts import Verdicts
 
 
 class TokensKnown(Protocol):
@@ -25,9 +24,8 @@ class TokensKnown(Protocol):
 class FleetOwner(Sockets, Protocol):
     """What a fleet needs of the parent around it."""
 
-    @property
-    def verdicts(self) -> Verdicts:
-        """What is known about servers."""
+    def known(self) -> Body:
+        """What a worker has to know beside its edition, as it changes between two."""
 
     def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
         """What a new worker is told first, with descriptors that stay the owner's."""

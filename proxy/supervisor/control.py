@@ -1,14 +1,19 @@
 """What the admin server asks of the parent, answered by the workers and by what the parent knows itself."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from config.pkcs11_uri import Pkcs11Uri
+from proxy.admin.certificates import CertificateControl
 from proxy.admin.contracts import ReloadReport, UnknownServer
-from proxy.observe.scrape import ListenerFacts, Scrape, WorkerScrape
-from proxy.observe.status import status
+from proxy.observe.scrape import ListenerFacts, RotationFacts, Scrape, WorkerScrape
+from proxy.observe.status import signatures, status
+from proxy.rotation.listing import worst
+from proxy.supervisor.certificate_control import RotationControl
 from proxy.supervisor.channel import Body
+from proxy.supervisor.inspection import Inspection
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.questions import key_as_json
 from proxy.supervisor.supervisor import Supervisor, wall_clock
@@ -49,6 +54,11 @@ class SupervisorControl:
             log_losses=supervisor.log_losses,
             tokens=supervisor.tokens.scrape(),
             audit=supervisor.auditing.trail.as_row(),
+            rotations=dict(supervisor.rotating.rotations),
+            rotating=[
+                RotationFacts(identity, slot, int(one.urgency), one.failures)
+                for (identity, slot), one in supervisor.rotating.standings.items()
+            ],
         )
 
     def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:
@@ -65,6 +75,10 @@ class SupervisorControl:
     async def status(self) -> dict[str, Any]:
         """The document of `GET /status`."""
         return status(await self.scrape())
+
+    async def signatures(self) -> Mapping[str, int]:
+        """How often the keys of each identity have signed since the start: handshakes that were not resumed."""
+        return signatures(await self.scrape())
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Read the configuration again and serve by it, or only say what would change."""
@@ -92,6 +106,17 @@ class SupervisorControl:
         known = [f"{name}/{one.address}" for name, settings in upstreams.items() for one in settings.servers]
         if f"{upstream}/{server}" not in known:
             raise UnknownServer(upstream, server, known)
+
+    @property
+    def rotation(self) -> CertificateControl:
+        """Whoever rotates certificates."""
+        supervisor = self._supervisor
+        inspection = Inspection(supervisor.loop, supervisor.fleet, supervisor)
+        return RotationControl(supervisor.rotating, inspection)
+
+    def urgency(self) -> str:
+        """How urgent the most urgent rotation is."""
+        return worst(self._supervisor.rotating.standings)
 
     def why_not_ready(self) -> str | None:
         """Say what keeps new clients from being served; None when every worker serves every identity."""

@@ -1,7 +1,8 @@
 """One reading of the configuration and of everything it names, numbered: what all workers are asked to serve by."""
 
+import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,19 +14,22 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from certs.credential import Credential
 from certs.hierarchy.configured import key_in_file_warnings
 from certs.hsm.token_use import TokenUse, identities_in_tokens, token_uses
-from certs.identities import load_credentials
+from certs.identities import LoadedCredentials, examine_issued, load_credentials
+from certs.keys.pkcs11 import Pkcs11Key
 from config.files import files_of
 from config.loaded import LoadedConfig
 from config.loader import accepted, read_file
 from config.problems import ConfigError, Problem
-from config.schema import Bind
+from config.schema import Bind, CredentialConfig
 from proxy.building.health import health_checks
 from proxy.building.resources import worker_count
+from proxy.in_thread import in_thread
 from proxy.observe.scrape import CertificateFacts
+from proxy.supervisor.issued import issued_material, with_files
 from proxy.supervisor.material import Material
 from proxy.supervisor.privileges import Account, account_of
 from proxy.supervisor.questions import tickets_as_json
-from proxy.supervisor.safe import Safe
+from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.tls.libssl import LibsslError
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.health import HealthCheck
@@ -39,6 +43,8 @@ class Edition:
     content: bytes = field(repr=False)
     loaded: LoadedConfig
     material: Material
+    made: Material
+    """The part of the material that no file has as it is: keys that rest sealed, and what the rotation has issued."""
     tickets: TicketSecrets
     account: Account | None
     warnings: Sequence[Problem]
@@ -69,9 +75,34 @@ class Edition:
             for server in settings.servers
         }
 
+    def credentials(self, identity: str) -> tuple[Credential, ...]:
+        """What an identity proves itself with. May take long."""
+        with self.material.as_files() as files:
+            return load_credentials(with_files(self.loaded, files), self.read_at).identities[identity]
+
     def with_tickets(self, number: int, tickets: TicketSecrets) -> "Edition":
         """The same files under other ticket secrets."""
         return replace(self, number=number, tickets=tickets)
+
+    def with_issued(self, number: int, new: Material) -> "Edition":
+        """The same files, and another version of one issued credential: its chain and its key. Raises `ConfigError`."""
+        with new.as_files() as files:
+            # here, because a reload lets an issued credential be missing that cannot be used: its rotation is to mend that
+            chain, key = (files[path] for path in sorted(files))  # as the store names them
+            errors = examine_issued(self.loaded, chain, key, self.read_at).errors
+        if errors:
+            raise ConfigError([self.loaded.error((), str(error), "a chain and a key that fit") for error in errors])
+        made = Material({**self.made, **new})
+        credentials = _credentials(self.loaded, made, self.read_at)
+        return replace(
+            self,
+            number=number,
+            material=Material({**self.material, **new}),
+            made=made,
+            certificates=_facts(self.loaded, credentials),
+            tokens=token_uses(self.loaded, credentials.identities, credentials.pins),
+            identities_in_tokens=identities_in_tokens(credentials.identities),
+        )
 
     def question(self, closed_tokens: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """The body of a worker's `prepare`; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
@@ -92,14 +123,61 @@ def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime,
     """
     content = read_file(path)
     loaded = accepted(content, path)
+    issued, faults = issued_material(loaded, None if safe is None else safe.vault(loaded))
     opened = Material() if safe is None else Material.of_keys(safe.open_keys(loaded))
-    with opened.as_files() as files:
-        credentials = load_credentials(replace(loaded, files=files), now)
+    made = Material({**opened, **issued})
+    credentials = _credentials(loaded, made, now)
     account, doubts = account_of(loaded)
-    problems = [*loaded.warnings, *key_in_file_warnings(loaded), *credentials.problems, *doubts]
+    problems = [*loaded.warnings, *key_in_file_warnings(loaded), *faults, *credentials.problems, *doubts]
     if any(problem.is_error for problem in problems):
         raise ConfigError(problems)
-    certificates = [
+    material = Material.read(file.path for file in files_of(loaded))
+    material.update(made)
+    return Edition(
+        number=number,
+        content=content,
+        loaded=loaded,
+        material=material,
+        tickets=tickets,
+        account=account,
+        warnings=problems,
+        made=made,
+        certificates=_facts(loaded, credentials),
+        checks=_checks(loaded),
+        tokens=token_uses(loaded, credentials.identities, credentials.pins),
+        identities_in_tokens=identities_in_tokens(credentials.identities),
+        read_at=now,
+    )
+
+
+async def reread_edition(
+    loop: asyncio.AbstractEventLoop, served: Edition, number: int, safe: Safe, begin: Callable[[], None]
+) -> Edition:
+    """Read everything anew that `served` was read from, in a thread: a file may hang. `begin` is called there first. Raises `ConfigError`."""
+    file, tickets = served.loaded.path, served.tickets
+    seconds = served.loaded.config.reload_seconds
+
+    def read() -> Edition:
+        begin()
+        return read_edition(file, number, tickets, now_in_utc(), safe)
+
+    try:
+        async with asyncio.timeout(seconds):
+            return await in_thread(loop, read)
+    except TimeoutError:
+        found = f"a file that could not be read within {seconds:g} s (reload_seconds)"
+        raise ConfigError(
+            [Problem(str(file), "", found, "files that answer: no pipes, no dead network shares")]
+        ) from None
+
+
+def _credentials(loaded: LoadedConfig, material: Material, now: datetime) -> LoadedCredentials:
+    with material.as_files() as files:
+        return load_credentials(with_files(loaded, files), now)
+
+
+def _facts(loaded: LoadedConfig, credentials: LoadedCredentials) -> list[CertificateFacts]:
+    return [
         CertificateFacts(
             name,
             str(one.algorithm),
@@ -111,31 +189,15 @@ def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime,
         for name, of_identity in credentials.identities.items()
         for one in of_identity
     ]
-    material = Material.read(file.path for file in files_of(loaded))
-    material.update(opened)
-    return Edition(
-        number=number,
-        content=content,
-        loaded=loaded,
-        material=material,
-        tickets=tickets,
-        account=account,
-        warnings=problems,
-        certificates=certificates,
-        checks=_checks(loaded),
-        tokens=token_uses(loaded, credentials.identities, credentials.pins),
-        identities_in_tokens=identities_in_tokens(credentials.identities),
-        read_at=now,
-    )
 
 
 def _key_places(loaded: LoadedConfig, identity: str, credential: Credential) -> tuple[str, ...]:
     """Where the keys of a credential are: as the configuration says, not where this process has their content."""
     for one in loaded.config.identity[identity].credentials:
-        keys = [key if isinstance(key, str) else str(key) for key in one.key]
-        if credential.certificate_path == loaded.resolve(one.certificate):
-            return tuple(keys)
-    return ()
+        if isinstance(one, CredentialConfig) and credential.certificate_path == loaded.resolve(one.certificate):
+            return tuple(str(key) for key in one.key)
+    issued = tuple(key.location for key in credential.keys if isinstance(key, Pkcs11Key))
+    return issued or (f"{identity} {credential.algorithm}",)
 
 
 def _checks(loaded: LoadedConfig) -> Sequence[HealthCheck]:

@@ -140,8 +140,7 @@ class Fleet:
 
     def _commitment(self, worker: WorkerProcess, edition: Edition) -> tuple[str, Body, list[int]]:
         body, descriptors = self._acceptance.listing(worker)
-        known = {"verdicts": self._owner.verdicts.as_json(), "refused_tokens": list(self._owner.tokens.refused)}
-        return "commit", {"number": edition.number, **known, **body}, descriptors
+        return "commit", {"number": edition.number, **self._owner.known(), **body}, descriptors
 
     def _take_slot(self, worker: WorkerProcess) -> None:
         self._slots.extend([None] * (worker.slot + 1 - len(self._slots)))

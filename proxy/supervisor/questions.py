@@ -1,11 +1,12 @@
 """What parent and workers say to each other, beside what JSON has by itself. Without a word of what only the parent does."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from config.pkcs11_uri import Pkcs11Uri
 from config.problems import Problem
+from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 
 
@@ -53,3 +54,13 @@ def problems_from_json(reason: Mapping[str, Any], file: str) -> list[Problem]:
     return [
         Problem(file, "", f"a worker that failed: {reason.get('error', json.dumps(reason))}", "a worker that starts")
     ]
+
+
+def challenges_as_json(challenges: Iterable[TlsChallenge]) -> list[list[str]]:
+    """All pending challenges, for workers: names and digests. No secret."""
+    return [[one.name, one.digest.hex()] for one in challenges]
+
+
+def challenges_from_json(challenges: Iterable[Sequence[str]]) -> list[TlsChallenge]:
+    """What `challenges_as_json` wrote."""
+    return [TlsChallenge(name, bytes.fromhex(digest)) for name, digest in challenges]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from config.diff import Change, Kind, diff
 from config.files import files_of
 from config.problems import ConfigError, Problem
+from proxy.admin.contracts import ReloadReport
 from proxy.supervisor.channel import Body, ChannelLost, Refused
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.fleet import Fleet
@@ -125,3 +126,9 @@ def restart_problems(changes: Sequence[Change], edition: Edition) -> list[Proble
 def _digest(edition: Edition, path: str) -> bytes:
     one = edition.material.get(path)
     return b"" if one is None else hashlib.sha256(one.content).digest()
+
+
+def report_of(served: Edition, changes: Sequence[Change], problems: Sequence[Problem], *, ok: bool) -> ReloadReport:
+    """What came of a reload; `served` is what serves after it."""
+    shown = [change.as_json() for change in changes], [problem.as_json() for problem in problems]
+    return ReloadReport(ok, *shown, served.number)

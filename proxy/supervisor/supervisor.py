@@ -5,35 +5,46 @@ import contextlib
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from config.diff import Change
+from certs.rotation.parts import Parts, parts_of
+from certs.storage.served import ServedFile
 from config.problems import ConfigError, Problem
 from config.watching import FileWatcher
 from proxy.admin.contracts import ReloadReport
-from proxy.in_thread import in_thread, tell_loop
+from proxy.in_thread import tell_loop
 from proxy.observe.merging import Retained
 from proxy.observe.startup import Offers, ready_event, ready_lines
 from proxy.observe.totals import summary, totals
+from proxy.rotation.clocks import CLOCKS
+from proxy.rotation.rotating import Rotating
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.channel import Body
 from proxy.supervisor.columns import Columns
-from proxy.supervisor.edition import Edition, read_edition
+from proxy.supervisor.edition import Edition, reread_edition
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.process import WorkerProcess
-from proxy.supervisor.reloading import Prepared, Reloading, changes_between, restart_problems
+from proxy.supervisor.proofs import Proofs
+from proxy.supervisor.questions import challenges_as_json
+from proxy.supervisor.reloading import Prepared, Reloading, changes_between, report_of, restart_problems
 from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets
+from proxy.supervisor.swaps import Swaps
 from proxy.supervisor.ticket_rotation import TicketRotation
 from proxy.supervisor.tokens import ParentTokens
-from proxy.supervisor.verdicts import Verdicts
 from proxy.systemd import Notifier
 from proxy.tasks import Tasks
+
+if TYPE_CHECKING:
+    from config.diff import Change
+
+# How long "ready" waits for certificates that are not there yet: an internal CA takes a moment, others minutes.
+_FIRST_ROUND_SECONDS: Final = 10.0
 
 
 class Supervisor:
@@ -63,6 +74,7 @@ class Supervisor:
         self._safe.trail.report = lambda event, line: tell_loop(loop, self.tell, event, line)
         self._reloading = Reloading(loop, self.fleet, sockets)
         self._tickets = TicketRotation(loop, self.fleet, self._reloading, self._safe, self)
+        self._swaps = Swaps(loop, self.fleet, self._reloading, self)
         self.offers: Offers | None = None
         self.reloads: Counter[str] = Counter()
         self.retained = Retained()
@@ -75,6 +87,8 @@ class Supervisor:
         self._watching: asyncio.Task[None] | None = None
         self.servers = Servers(loop, self._tasks, self.fleet, self.tell)
         self.tokens = ParentTokens(loop, self._tasks, self.fleet, self.tell, self.auditing.pin_tried)
+        self.proofs = Proofs(loop, self.fleet, self.tell)
+        self.rotating = Rotating(loop, self._tasks, self, CLOCKS)
 
     # -- what the fleet needs
 
@@ -83,10 +97,13 @@ class Supervisor:
         """The sockets there are."""
         return self.sockets.bound
 
-    @property
-    def verdicts(self) -> Verdicts:
-        """What is known about servers."""
-        return self.servers.verdicts
+    def known(self) -> Body:
+        """What is known about servers and tokens, and what CAs may be shown now."""
+        return {
+            "verdicts": self.servers.verdicts.as_json(),
+            "challenges": challenges_as_json(self.proofs.challenges.pending),
+            "refused_tokens": list(self.tokens.refused),
+        }
 
     def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
         """Tell a new worker who it is, where it writes, where it counts, and what is known about servers."""
@@ -119,6 +136,9 @@ class Supervisor:
             await self.tokens.begin(self.edition)
             prepared = await self._reloading.prepare(self.edition)
             await self._commit(prepared)
+        await self.rotating.follow(self._parts(self.edition))
+        self._tasks.start(self.rotating.run())
+        await self.rotating.first_round(_FIRST_ROUND_SECONDS)
         self.is_ready = True
         offers, addresses = self.offers, self.sockets.by_listener
         assert offers is not None  # of the commit
@@ -145,7 +165,7 @@ class Supervisor:
         self._tasks.start(self._tickets.run())
         self._tasks.start(self.auditing.run(self.edition.loaded.config.audit.totals_seconds))
         if watchdog_seconds is not None:
-            self._tasks.start(self._feed(watchdog_seconds / 2))
+            self._tasks.start(self._notifier.feed(watchdog_seconds / 2))
         await self._stop.wait()
         self.is_ready = False
         self._notifier.stopping()
@@ -174,11 +194,6 @@ class Supervisor:
         self.sockets.close()
         self._columns.close()
 
-    async def _feed(self, seconds: float) -> None:
-        while True:
-            self._notifier.watchdog()
-            await asyncio.sleep(seconds)
-
     # -- editions
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
@@ -186,7 +201,9 @@ class Supervisor:
         changes: Sequence[Change] = ()
         async with self.fleet.editing, self._announced(dry_run=dry_run):
             try:
-                edition = await self._read()
+                edition = await reread_edition(
+                    self.loop, self.edition, self.next_number(), self._safe, self._watcher.reloading
+                )
                 changes = changes_between(self.edition, edition)
                 problems = restart_problems(changes, edition)
                 if problems:
@@ -194,13 +211,14 @@ class Supervisor:
                 await self._reload_to(edition, dry_run=dry_run)
             except ConfigError as error:
                 self._told_failure(error, dry_run=dry_run)
-                return self._report(changes, error.problems, ok=False)
+                return report_of(self.edition, changes, error.problems, ok=False)
         if not dry_run:
+            await self.rotating.follow(self._parts(edition))
             self.reloads["ok"] += 1
             count = len(changes)
             event = {"event": "reloaded", "generation": edition.number, "changes": [str(one) for one in changes]}
             self.tell(event, f"reloaded: {count} change{'' if count == 1 else 's'}, generation {edition.number}")
-        return self._report(changes, edition.warnings, ok=True)
+        return report_of(self.edition, changes, edition.warnings, ok=True)
 
     async def _reload_to(self, edition: Edition, *, dry_run: bool) -> None:
         async with self.tokens.changing_to(edition):
@@ -218,14 +236,6 @@ class Supervisor:
                 await self._tell_log()
         finally:
             place.close()
-
-    def _report(self, changes: Sequence[Change], problems: Sequence[Problem], *, ok: bool) -> ReloadReport:
-        return ReloadReport(
-            ok,
-            [change.as_json() for change in changes],
-            [problem.as_json() for problem in problems],
-            self.edition.number,
-        )
 
     @contextlib.asynccontextmanager
     async def _announced(self, *, dry_run: bool) -> Any:
@@ -252,25 +262,6 @@ class Supervisor:
         event = {"event": "reload_failed", "problems": [problem.as_json() for problem in problems]}
         self.tell(event, "reload failed, the old configuration goes on: " + "; ".join(map(str, problems)))
 
-    async def _read(self) -> Edition:
-        """Read everything anew, in a thread: a file may hang. Raises `ConfigError`."""
-        file, number, tickets = self.edition.loaded.path, self.next_number(), self.edition.tickets
-        seconds = self.edition.loaded.config.reload_seconds
-        now = datetime.now(UTC)  # noqa: TID251 - a driver
-
-        def read() -> Edition:
-            self._watcher.reloading()
-            return read_edition(file, number, tickets, now, self._safe)
-
-        try:
-            async with asyncio.timeout(seconds):
-                return await in_thread(self.loop, read)
-        except TimeoutError:
-            found = f"a file that could not be read within {seconds:g} s (reload_seconds)"
-            raise ConfigError(
-                [Problem(str(file), "", found, "files that answer: no pipes, no dead network shares")]
-            ) from None
-
     async def _commit(self, prepared: Prepared) -> None:
         edition = prepared.edition
         self.servers.follow(edition.servers, edition.checks)
@@ -283,6 +274,10 @@ class Supervisor:
         for warning in {(one.key, one.found): one for one in warnings}.values():
             self._log.log.event(wall_clock(), {"event": "warning", **warning.as_json()}, [str(warning)])
         self._watch_files()
+
+    def _parts(self, edition: Edition) -> Parts | None:
+        vault, told = self._safe.vault(edition.loaded), self._safe.trail.operation
+        return parts_of(edition.loaded, CLOCKS.wall, showing=self.proofs.showing, vault=vault, told=told)
 
     def _watch_files(self) -> None:
         wanted = self.edition.loaded.config.watch
@@ -304,6 +299,10 @@ class Supervisor:
         """Seal session tickets by a new secret from now on, and accept those of the one before it, in all workers."""
         return await self._tickets.rotate()
 
+    async def swap_issued(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
+        """Serve by another version of an issued credential, in all workers or in none; see `rotation.running.Host`."""
+        await self._swaps.issued(files, decide)
+
     def next_number(self) -> int:
         """The number of an edition that has none yet."""
         self._number += 1
@@ -312,6 +311,9 @@ class Supervisor:
     def served(self, prepared: Prepared) -> None:
         """An edition that differs in secrets only serves in all workers."""
         self.edition = prepared.edition
+        self.offers = Offers.from_json(prepared.answers[0]["offers"])
+        self.tokens.follow(prepared.edition.tokens)
+        self.auditing.follow(prepared.edition)
 
     def tickets_rotated(self) -> None:
         """Say so."""

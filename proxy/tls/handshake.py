@@ -8,6 +8,9 @@ ServerHello in it. On an error OpenSSL's alert goes out before the connection li
 
 For an identity with a key in a token the way to the server's flight is another one (`signed_flight`); what comes after it is the
 same, but that the SSL object may bring a pair of BIOs of its own.
+
+A CA that looks at a pending challenge (RFC 8737) comes before all of that: no identity, no policy. It is shown a certificate that
+proves nothing else, and its connection is closed as soon as the handshake is over.
 """
 
 import ssl
@@ -20,12 +23,14 @@ from proxy.deadlines import NEVER
 from proxy.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription, alert_in, alert_record
 from proxy.tls.attempt import Flight
+from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
 from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.context import ALPN_PROTOCOLS
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.malformed_hello import answer_to, reason_of
 from proxy.tls.policy import breaks_under_require, outcome, refuses
-from proxy.tls.records import ClientHelloReader, HelloError, HelloFailure
+from proxy.tls.records import ClientHelloReader, HelloError
 from proxy.tls.results import Established, Failed, FailureReason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
@@ -41,18 +46,8 @@ __all__ = [
     "HandshakePolicy",
 ]
 
-# To a hello that it can read OpenSSL says that it knows no version in common, as the context for alerts has no certificate.
-_SAID_FOR_WANT_OF_A_CERTIFICATE: Final = frozenset(
-    {AlertDescription.HANDSHAKE_FAILURE, AlertDescription.PROTOCOL_VERSION}
-)
+_CHALLENGE: Final = (CHALLENGE_ALPN,)  # RFC 8737 section 3: "with the single protocol name "acme-tls/1""
 _OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
-
-
-# Nothing is wrong with a client that is only too old, and whoever looks after a proxy wants to know how many there are.
-_REASONS: Final = {
-    HelloFailure.NOT_TLS: FailureReason.NOT_TLS,
-    HelloFailure.OLD_VERSION: FailureReason.OLD_VERSION,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ class HandshakePolicy:
 
 
 class HandshakeObserver(Protocol):
-    """Whoever waits for the result; exactly one of the two is called, once."""
+    """Whoever waits for the result; exactly one of these is called, once."""
 
     def handshake_established(self, result: Established, stream: TlsStream) -> None:
         """Set `stream.owner`; what the client sent already is delivered right after this returns."""
@@ -77,12 +72,17 @@ class HandshakeObserver(Protocol):
     def handshake_failed(self, failure: Failed) -> None:
         """There will be no connection; the socket closes by itself."""
 
+    def challenge_answered(self, server_name: str) -> None:
+        """A CA saw what it asked for; the socket closes by itself."""
+
 
 class Handshake:
     """Owns a `SocketStream` until the handshake is over."""
 
     __slots__ = (
         "_bios",
+        "_challenged",
+        "_challenges",
         "_hello",
         "_identity",
         "_network",
@@ -107,10 +107,13 @@ class Handshake:
         services: FlightServices,
         observer: HandshakeObserver,
         deadline: float,
+        challenges: PendingChallenges,
         network: bytes = b"",
     ) -> None:
         """Set up for one connection; `begin` hands over its stream. `deadline` is in loop time, `network` is the client's."""
         self._policy = policy
+        self._challenges = challenges
+        self._challenged: str | None = None
         self._services = services
         self._bios = services.bios
         self._observer: HandshakeObserver | None = observer
@@ -194,6 +197,10 @@ class Handshake:
             self._refuse_malformed(error)
             return
         self._hello = hello
+        if hello.alpn == _CHALLENGE and (context := self._challenges.context_for(hello.server_name)) is not None:
+            self._challenged = hello.server_name
+            self._begin_tls(context)
+            return
         self._identity = self._policy.identities.resolve(hello.server_name)
         if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
             # RFC 7301 section 3.2; the standard library would complete without a protocol
@@ -216,26 +223,16 @@ class Handshake:
             self._signed = SignedFlight(self._identity, self._services, self._network, limits, self, self._stream)
             self._signed.begin(hello, self._reader.wire, self._policy.preference, self.deadline)
         else:
-            context = self._identity.context.select(hello.psk_identities)
-            self._tls = context.wrap_bio(self._bios.incoming, self._bios.outgoing, server_side=True)
-            self._step(self._tls, self._reader.wire)
+            self._begin_tls(self._identity.context.select(hello.psk_identities))
+
+    def _begin_tls(self, context: ssl.SSLContext) -> None:
+        self._tls = context.wrap_bio(self._bios.incoming, self._bios.outgoing, server_side=True)
+        self._step(self._tls, self._reader.wire)
 
     def _refuse_malformed(self, error: HelloError) -> None:
-        """Answer with the alert that OpenSSL has for these bytes, with ours where it has none or only a general one."""
-        bios = self._bios
-        bios.incoming.write(self._reader.wire)
-        answer = b""
-        try:
-            self._policy.alert_context.wrap_bio(bios.incoming, bios.outgoing, server_side=True).do_handshake()
-        except ssl.SSLError:
-            answer = bios.outgoing.read()
-        bios.clear()
-        openssls = alert_in(answer)
-        if openssls is None or (openssls in _SAID_FOR_WANT_OF_A_CERTIFICATE and not error.is_not_tls):
-            answer = alert_record(error.alert)
-        reason = _REASONS.get(error.reason, FailureReason.MALFORMED_HELLO)
+        answer = answer_to(self._reader.wire, error, self._bios, self._policy.alert_context)
         self._stream.write(answer)
-        self._fail(reason, str(error), AlertDescription(answer[-1]))
+        self._fail(reason_of(error), str(error), AlertDescription(answer[-1]))
         self._end()
 
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
@@ -268,7 +265,15 @@ class Handshake:
         if flight:
             self._stream.write(flight)
         if is_finished:
-            self._establish(tls)
+            self._finish(tls)
+
+    def _close_answered(self, tls: ssl.SSLObject, server_name: str) -> None:
+        self._stream.write(goodbye(tls, self._bios))
+        self._over = True
+        observer, self._observer = self._observer, None
+        assert observer is not None  # it is told once
+        observer.challenge_answered(server_name)
+        self._end()
 
     def _step_failed(self, error: ssl.SSLError) -> None:
         alert = self._bios.outgoing.read()
@@ -291,7 +296,10 @@ class Handshake:
 
     # -- success
 
-    def _establish(self, tls: ssl.SSLObject) -> None:
+    def _finish(self, tls: ssl.SSLObject) -> None:
+        if self._challenged is not None:
+            self._close_answered(tls, self._challenged)
+            return
         assert self._hello is not None  # set before the first step
         assert self._identity is not None  # set before the first step
         assert self._server_hello is not None  # a server cannot finish without having sent one

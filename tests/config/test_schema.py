@@ -188,9 +188,12 @@ def test_switches_are_true_or_false() -> None:
 def test_spreading_is_about_the_keys_beside_it() -> None:
     both = ["pkcs11:token=a;object=x", "pkcs11:token=b;object=x"]
     (credential,) = IdentityConfig.model_validate({**IDENTITY, "key": both, "spread": True}).credentials
+    assert isinstance(credential, CredentialConfig)
     assert (len(credential.key), credential.spread) == (2, True)
     several = [{"certificate": "a.pem", "key": both, "spread": True}]
-    assert IdentityConfig.model_validate({"names": ["a.test"], "credential": several}).credentials[0].spread
+    (credential,) = IdentityConfig.model_validate({"names": ["a.test"], "credential": several}).credentials
+    assert isinstance(credential, CredentialConfig)
+    assert credential.spread
     assert "spread" in refused(IdentityConfig, {"names": ["a.test"], "credential": several, "spread": True})
 
 

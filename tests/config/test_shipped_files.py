@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from pydantic_core import PydanticUndefined
 import config
 from config.crosschecks import cross_check
 from config.loader import load
+from config.rotation import KeySpec
 from config.schema import (
+    AcmeConfig,
+    AcmeIssuerConfig,
     AdminConfig,
     AuditConfig,
     Config,
@@ -23,12 +27,15 @@ from config.schema import (
     HealthConfig,
     HsmConfig,
     IdentityConfig,
+    InternalIssuerConfig,
+    IssuedCredentialConfig,
     LimitsConfig,
     ListenerConfig,
     ListenerLimitsConfig,
     LogConfig,
     OpensslConfig,
     RateConfig,
+    RotationConfig,
     RouteConfig,
     SealingConfig,
     ServerConfig,
@@ -48,11 +55,17 @@ def all_keys() -> dict[str, Any]:
 def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[str, Any]]:
     identities = list(document["identity"].values())
     upstreams = list(document["upstream"].values())
+    credentials = [entry for identity in identities for entry in identity.get("credential", [])]
     kinds: dict[type[BaseModel], list[Mapping[str, Any]]] = {
         ListenerConfig: list(document["listener"].values()),
         ListenerLimitsConfig: [entry["limits"] for entry in document["listener"].values()],
         IdentityConfig: identities,
-        CredentialConfig: [entry for identity in identities for entry in identity.get("credential", [])],
+        CredentialConfig: [entry for entry in credentials if "issuer" not in entry],
+        IssuedCredentialConfig: [entry for entry in credentials if "issuer" in entry],
+        InternalIssuerConfig: [entry for entry in document["issuer"].values() if entry["type"] == "internal"],
+        AcmeIssuerConfig: [entry for entry in document["issuer"].values() if entry["type"] == "acme"],
+        AcmeConfig: [document["acme"]],
+        RotationConfig: [document["rotation"]],
         UpstreamConfig: upstreams,
         ServerConfig: [entry for upstream in upstreams for entry in upstream["servers"] if isinstance(entry, dict)],
         CookieConfig: [upstream["cookie"] for upstream in upstreams if "cookie" in upstream],
@@ -78,6 +91,11 @@ MODELS: list[type[BaseModel]] = [
     ListenerLimitsConfig,
     IdentityConfig,
     CredentialConfig,
+    IssuedCredentialConfig,
+    InternalIssuerConfig,
+    AcmeIssuerConfig,
+    AcmeConfig,
+    RotationConfig,
     UpstreamConfig,
     ServerConfig,
     CookieConfig,
@@ -96,6 +114,8 @@ MODELS: list[type[BaseModel]] = [
 ]
 # Tables within a table, which are looked at by themselves.
 INNER: list[type[BaseModel]] = [
+    AcmeIssuerConfig,
+    IssuedCredentialConfig,
     CredentialConfig,
     ListenerLimitsConfig,
     RateConfig,
@@ -142,6 +162,19 @@ def test_example_has_every_key(model: type[BaseModel], name: str) -> None:
     assert any(name in table for table in tables(all_keys(), model))
 
 
+def as_written(value: object) -> object:
+    """A value as it stands in a file."""
+    match value:
+        case tuple():
+            return list(value)
+        case timedelta():
+            return f"{value.days}d"
+        case KeySpec():
+            return str(value)
+        case _:
+            return value
+
+
 @pytest.mark.parametrize(("model", "name"), FIELDS)
 def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
     default = model.model_fields[name].default
@@ -151,6 +184,7 @@ def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
         shown = {
             (IdentityConfig, "certificate"),
             (IdentityConfig, "key"),
+            (RotationConfig, "state"),
             (UpstreamConfig, "cookie"),
             (UpstreamConfig, "health"),
         }
@@ -160,8 +194,7 @@ def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
     elif isinstance(default, BaseModel):
         assert active != []
     elif default is not PydanticUndefined and (model, name) != (IdentityConfig, "credential"):
-        plain = list(default) if isinstance(default, tuple) else default
-        assert plain in active
+        assert as_written(default) in active
 
 
 @pytest.mark.parametrize("name", LimitsConfig.model_fields)

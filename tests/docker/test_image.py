@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.loader import load
+from config.schema import CredentialConfig
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
@@ -71,6 +72,7 @@ def test_configuration_of_compose_names_its_ports_services_and_volume() -> None:
     assert server.address.host in SERVICES
     assert f'command: ["--bind", "0.0.0.0:{server.address.port}"]' in COMPOSE
     (credential,) = CONFIG.identity["demo"].credentials
+    assert isinstance(credential, CredentialConfig)
     assert {Path(credential.certificate).parent, Path(str(credential.key[0])).parent} == {Path("/certificates")}
 
 

@@ -53,6 +53,7 @@ def test_descriptors_suffice_for_two_for_each_connection() -> None:
 def test_directories_are_those_that_are_documented() -> None:
     places = [SERVICE[f"{kind}Directory"] for kind in ("Runtime", "Logs", "State")]
     assert places == ["plexigate"] * 3
+    assert SERVICE["StateDirectoryMode"] == "0700"
     assert "/var/log/plexigate/" in (DOCKER / "plexigate.logrotate").read_text()
 
 

@@ -45,7 +45,7 @@ def test_from_ready_to_the_end(tmp_path: Path) -> None:
         assert stat.S_IMODE(facts.st_mode) == 0o600
 
         for answer in (admin.ask("/readyz"), over_tcp(running, "/readyz")):
-            assert document(answer) == {"status": "ready"}
+            assert document(answer) == {"status": "ready", "certificates": "calm"}
         for answer in (admin.ask("/healthz"), over_tcp(running, "/healthz")):
             assert document(answer) == {"status": "ok"}
         assert [one["pid"] for one in admin.status()["workers"]] == running.worker_pids
@@ -64,7 +64,7 @@ def test_from_ready_to_the_end(tmp_path: Path) -> None:
         (sentence,) = second.stderr.splitlines()
         assert sentence.startswith(f"plexigate: {socket}: another process listens there; is Plexigate running already?")
         assert socket.stat().st_ino == facts.st_ino
-        assert document(admin.ask("/readyz")) == {"status": "ready"}
+        assert document(admin.ask("/readyz")) == {"status": "ready", "certificates": "calm"}
 
         os.kill(running.worker_pids[0], signal.SIGKILL)
         until_found(lambda: admin.ask("/readyz")[0] == 503)

@@ -115,7 +115,14 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
             body, descriptor = site.question(number, tickets), site.material()
             ticker = Ticker(loop)
             await control.answer("prepare", body, [descriptor])
-            commit: Body = {"number": number, "listeners": {}, "new": [], "verdicts": [], "refused_tokens": []}
+            commit: Body = {
+                "number": number,
+                "listeners": {},
+                "new": [],
+                "verdicts": [],
+                "challenges": [],
+                "refused_tokens": [],
+            }
             await control.answer("commit", commit, [])
             await asyncio.sleep(TICK_SECONDS * 20)
             found.setdefault(name, []).append(ticker.stop())

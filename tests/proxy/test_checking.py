@@ -35,6 +35,11 @@ class TestCheck:
         text = site.minimal + '[audit]\nfile = "audit.jsonl"\ncheckpoint_key = "missing.key"\n'
         assert [problem.key for problem in check(site.write(text))] == ["audit.checkpoint_key"]
 
+    def test_the_sealing_key_is_tried_also_where_nothing_is_sealed_yet(self, site: Site) -> None:
+        text = site.minimal + '[sealing]\nkey = "missing.key"\ndirectory = "seal"\n'
+        found = [problem.found for problem in check(site.write(text)) if problem.key == "sealing.key"]
+        assert any("what is to rest on disk" in one for one in found)
+
     def test_structure_credentials_and_groups_are_judged_together(self, site: Site) -> None:
         text = (
             listener("public", groups=["X25519MLKEM786"], default="nobody", mistake=1)

@@ -3,6 +3,7 @@
 import errno
 import gc
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
@@ -23,6 +24,7 @@ from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
+from proxy.tls.challenges import PendingChallenges, TlsChallenge
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.handshake import FlightServices, Handshake, HandshakePolicy
@@ -109,6 +111,8 @@ class World:
     conversation: Conversation
     records: list[HandshakeRecord]
     listening: FailingSocket
+    challenges: PendingChallenges
+    events: list[tuple[dict[str, Any], str]]
     clients: list[TlsClient] = field(default_factory=list)
 
     def connect(self, groups: str = "X25519", name: str | None = "chat.test") -> TlsClient:
@@ -159,6 +163,8 @@ def world(credential: Credential) -> Iterator[World]:
     listening.settimeout(0)
     scarcity = Scarcity(loop, FakeFigures(), http, counters.failure)
     scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
+    challenges = PendingChallenges()
+    events: list[tuple[dict[str, Any], str]] = []
     services = ListenerServices(
         SharedIo(loop),
         conversation.deadlines,
@@ -167,16 +173,44 @@ def world(credential: Credential) -> Iterator[World]:
         FlightServices(BioPair(), SigningServices(loop, loop.time, {})),
         records.append,
         scarcity,
+        challenges=challenges,
+        tell=lambda event, line: events.append((event, line)),
     )
     listener = Listener(runtime(credential), services)
     listener.accept_on([listening])
-    world = World(loop, listener, counters, http, conversation, records, listening)
+    world = World(loop, listener, counters, http, conversation, records, listening, challenges, events)
     yield world
     listener.accept_on(())
     for client in world.clients:
         client.sock.close()
     loop.settle()
     loop.advance(200)
+
+
+def test_ca_that_looked_is_told_of_and_gone(world: World) -> None:
+    world.challenges.follow([TlsChallenge("unknown.test", bytes(32))])
+    context = hellos.client_context("X25519")
+    context.set_alpn_protocols(["acme-tls/1"])
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    sock = socket.create_connection(world.listening.getsockname())
+    sock.settimeout(0)
+    client = TlsClient(sock, context, "unknown.test")
+    world.clients.append(client)
+    world.loop.settle()
+    for _ in range(2):
+        sock.send(client.handshake_step())
+        world.loop.settle()
+        client.receive()
+    assert client.read() == b""
+    assert client.sees_end
+    ((event, line),) = world.events
+    expected = {"event": "challenge_answered", "client": "127.0.0.1", "listener": "public", "name": "unknown.test"}
+    assert event == expected
+    assert line == "127.0.0.1 looked at the challenge for unknown.test (tls-alpn-01)"
+    assert (world.failures, world.handshakes, world.records) == ({}, {}, [])
+    world.leave(client)
+    assert world.listener._tally.open == 0
 
 
 class TestAccepting:

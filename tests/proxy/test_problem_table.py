@@ -36,3 +36,9 @@ def test_text_of_a_file_is_no_markup() -> None:
         "  found    [red]x[/red]",
         "  allowed  [[route]]",
     ]
+
+
+def test_long_path_is_not_cut() -> None:
+    output, file = StringIO(), "/" + "far/" * 40 + "plexigate.toml"
+    print_problems([Problem(file, "user", "somebody", "nobody")], Console(file=output, width=80))
+    assert file in "".join(output.getvalue().split())

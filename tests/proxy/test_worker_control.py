@@ -17,6 +17,7 @@ from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 from proxy.supervisor.channel import Body, Refused
 from proxy.supervisor.edition import Edition
+from proxy.supervisor.inspection import connected_pair
 from proxy.supervisor.material import Material
 from proxy.supervisor.sockets import ListeningSockets, addresses_of
 from proxy.tls import libssl
@@ -71,7 +72,8 @@ class Parent:
     async def commit(self, edition: Edition, slots: Sequence[int] = (0,)) -> None:
         gone = self.sockets.prepare(addresses_of(edition.binds), 1).commit()
         body, descriptors = self.listing(slots)
-        await self.ask("commit", {"number": edition.number, "verdicts": [], "refused_tokens": [], **body}, descriptors)
+        known: dict[str, list[str]] = {"verdicts": [], "challenges": [], "refused_tokens": []}
+        await self.ask("commit", {"number": edition.number, **known, **body}, descriptors)
         for one in gone:
             one.close()
 
@@ -243,6 +245,24 @@ class TestTwoPhases:
             assert "/proc/" not in str(problems)
 
 
+class TestChallenges:
+    async def test_those_of_the_last_question_are_shown_from_the_first_commit_on(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        async with parent(site, tmp_path) as asking:
+            with pytest.raises(Refused, match="unknown question"):
+                await asking.ask("challenges", {"pending": []})
+            await asking.use(site.minimal)
+            assert asking.control._worker is not None
+            pending = asking.control._worker._challenges
+            for names in (["a.test", "b.test"], ["b.test"], []):
+                await asking.ask("challenges", {"pending": [[name, "00" * 32] for name in names]})
+                assert [pending.context_for(name) is not None for name in ("a.test", "b.test")] == [
+                    "a.test" in names,
+                    "b.test" in names,
+                ]
+
+
 class TestSockets:
     async def test_those_that_are_listed_and_no_others(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
@@ -255,6 +275,26 @@ class TestSockets:
                 taken = asking.control._worker._listeners["public"]._sockets
                 assert {sock.fileno() for sock in asking.control._sockets.values()} == {one.fileno() for one in taken}
                 assert len(taken) == len(slots)
+
+    async def test_connection_of_the_parent_is_served_as_if_it_had_been_accepted(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        async with parent(site, tmp_path) as asking:
+            edition = edition_of(site, site.minimal)
+            ours, theirs = connected_pair()
+            with theirs:
+                with pytest.raises(Refused, match="no listener public accepts here"):
+                    await asking.ask("arrival", {"listener": "public"}, [theirs.fileno()])
+                await asking.prepare(edition)
+                await asking.commit(edition)
+                with pytest.raises(Refused, match="no listener other accepts here"):
+                    await asking.ask("arrival", {"listener": "other"}, [theirs.fileno()])
+                assert await asking.ask("arrival", {"listener": "public"}, [theirs.fileno()]) == {}
+            context = site.authority.client_context()
+            reader, writer = await asyncio.open_connection(sock=ours, ssl=context, server_hostname="chat.test")
+            writer.write(REQUEST)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 421 ")
+            writer.transport.abort()
 
     async def test_question_before_the_first_commit_is_kept_for_it(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:

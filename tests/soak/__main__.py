@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from tests.soak import operation, tokens
+from tests.soak import operation, rotations, tokens
 
 
 class Proof(NamedTuple):
@@ -23,6 +23,7 @@ PROOFS = {
         operation.run, 20.0, "reloads, renewals, replaced workers, drains under load: no failure, flat memory"
     ),
     "tokens": Proof(tokens.run, 4.0, "two tokens that die in turn, in every way, under load: no handshake fails"),
+    "rotations": Proof(rotations.run, 0.0, "rotations under load, renewals by pebble, weeks of simulated time"),
 }
 
 
@@ -32,7 +33,10 @@ def main() -> int:
         prog="./dev soak",
         description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
-        epilog="\n".join(f"{name:<12}{proof.what} ({proof.minutes:g} minutes)" for name, proof in PROOFS.items()),
+        epilog="\n".join(
+            f"{name:<12}{proof.what} ({proof.minutes:g} minutes)" if proof.minutes else f"{name:<12}{proof.what}"
+            for name, proof in PROOFS.items()
+        ),
     )
     parser.add_argument("proof", nargs="*", help=f"{', '.join(PROOFS)} (all)", metavar="PROOF")
     parser.add_argument("--minutes", type=float, help="how long each of them takes (as below)")

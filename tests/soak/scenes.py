@@ -69,10 +69,15 @@ class Scene:
         draft = self.path.with_suffix(".draft")
         draft.write_text(
             f"{process(self.directory / 'admin.sock', self.workers)}{self.top}\n[listener.public]\n{self.listener}\n"
-            f"{identity('local', ('localhost', '127.0.0.1'), CertificateFiles(self.certificate, self.key))}\n"
+            f"{self.identity}\n"
             f"[upstream.backend]\nservers = {servers}\n{self.route}\n{self.extra}\n"
         )
         draft.replace(self.path)
+
+    @property
+    def identity(self) -> str:
+        """What it proves itself with."""
+        return identity("local", ("localhost", "127.0.0.1"), CertificateFiles(self.certificate, self.key))
 
     def server(self, address: str) -> str:
         """The backend as a server of the upstream, by one of its addresses."""
@@ -119,11 +124,15 @@ def _resident(pid: int) -> int:
 
 @contextmanager
 def scene(
-    directory: Path, prefix: Sequence[str] = (), descriptors: Sequence[int] = (), **settings: Any
+    directory: Path,
+    prefix: Sequence[str] = (),
+    descriptors: Sequence[int] = (),
+    kind: type[Scene] = Scene,
+    **settings: Any,
 ) -> Iterator[Scene]:
     """Run backend and proxy until the block ends; `prefix` is a program that starts the proxy, which inherits `descriptors`."""
     with program([sys.executable, "-m", "tests.soak.backend"], backend_port) as backend:
-        made = Scene(directory, Authority(directory), backend.ready, **settings)
+        made = kind(directory, Authority(directory), backend.ready, **settings)
         made.write()
         command = [*prefix, PLEXIGATE, "run", str(made.path)]
         with program(command, plexigate_listeners, descriptors=descriptors) as running:

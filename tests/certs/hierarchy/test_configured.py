@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from certs.audit.entries import Action
-from certs.hierarchy.configured import KEY_LABEL, directory_of, key_in_file_warnings, opened_keys, vault_of
+from certs.hierarchy.configured import (
+    KEY_LABEL,
+    directory_of,
+    key_in_file_warnings,
+    opened_keys,
+    sealing_key_problems,
+    vault_of,
+)
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
@@ -93,3 +100,12 @@ def test_a_key_in_a_file_is_worth_a_warning(tmp_path: Path) -> None:
     assert key_in_file_warnings(loaded(tmp_path)) == ()
     token = {"key": "pkcs11:token=plexi;object=s"}
     assert key_in_file_warnings(loaded(tmp_path, sealing=token)) == ()
+
+
+def test_a_sealing_key_that_is_not_there_is_told(sealed: LoadedConfig) -> None:
+    assert sealing_key_problems(sealed) == ()
+    assert sealing_key_problems(loaded(sealed.directory)) == ()
+    (sealed.directory / "sealing.key").unlink()
+    (warning,) = sealing_key_problems(sealed)
+    assert (warning.key, warning.is_error) == ("sealing.key", False)
+    assert "what is to rest on disk cannot be sealed" in warning.found

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from certs.sealing.envelope import Envelope, Purpose
 from certs.sealing.errors import NotSealed, OtherKey, OtherLabel, SealingError, Tampered
-from certs.sealing.sealer import Sealer, SealerRing
+from certs.sealing.sealer import Sealer, SealerRing, SucceedingSealer
 from tests.certs.sealing.sealers import SEALERS, direct
 
 LABEL = Purpose.TICKET_KEYS.label("main")
@@ -75,3 +75,16 @@ def test_ring_opens_with_older_keys_and_seals_with_the_newest() -> None:
     assert ring.key_id == new.key_id
     with pytest.raises(OtherKey, match=f"{new.key_id.hex()} or {old.key_id.hex()}"):
         ring.open(direct(bytes([2]) * 32).seal(b"", LABEL), LABEL)
+
+
+def test_a_key_that_succeeds_another_one_opens_what_that_has_sealed() -> None:
+    before, now = direct(bytes(32)), direct()
+    both = SucceedingSealer(now, before)
+    assert both.key_id == now.key_id
+    assert both.open(before.seal(b"plain", LABEL), LABEL) == b"plain"
+    sealed = both.seal(b"plain", LABEL)
+    assert now.open(sealed, LABEL) == both.open(sealed, LABEL) == b"plain"
+    with pytest.raises(OtherKey):
+        before.open(sealed, LABEL)
+    with pytest.raises(Tampered):
+        both.open(before.seal(b"plain", LABEL)[:-1] + b"\0", LABEL)

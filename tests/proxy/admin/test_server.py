@@ -112,7 +112,10 @@ class TestMonitoring:
 
     async def test_readiness_is_that_of_the_workers(self, admin: Admin, *, over_tcp: bool) -> None:
         answer = await admin.ask("/readyz", over_tcp=over_tcp)
-        assert (answer.status, answer.json) == (200, {"status": "ready"})
+        assert (answer.status, answer.json) == (200, {"status": "ready", "certificates": "calm"})
+        admin.control.urgent = "grave"  # never a reason not to be ready
+        answer = await admin.ask("/readyz", over_tcp=over_tcp)
+        assert (answer.status, answer.json) == (200, {"status": "ready", "certificates": "grave"})
         admin.control.ready = False
         answer = await admin.ask("/readyz", over_tcp=over_tcp)
         assert (answer.status, answer.detail) == (503, "not every worker serves")

@@ -8,6 +8,7 @@ import pytest
 
 from config.loader import accepted, parsed, read_file
 from config.problems import ConfigError
+from config.schema import CredentialConfig
 from proxy.building.carried import Carried, ContextKey
 from proxy.generation import Generation, build
 from proxy.supervisor.material import Material
@@ -36,6 +37,7 @@ def next_of(
         named.resolve(one.certificate if part == "certificate" else str(one.key[0]))
         for settings in named.config.identity.values()
         for one in settings.credentials
+        if isinstance(one, CredentialConfig)
         for part in ("certificate", "key")
     )
     with material.as_files() as files:

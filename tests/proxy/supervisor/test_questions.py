@@ -7,6 +7,8 @@ import pytest
 from config.pkcs11_uri import Pkcs11Uri
 from config.problems import Problem, Severity
 from proxy.supervisor.questions import (
+    challenges_as_json,
+    challenges_from_json,
     key_as_json,
     key_from_json,
     problems_as_json,
@@ -14,6 +16,7 @@ from proxy.supervisor.questions import (
     tickets_as_json,
     tickets_from_json,
 )
+from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 
 
@@ -27,6 +30,11 @@ def test_secrets_of_tickets_come_back(previous: bytes | None) -> None:
 def test_a_key_comes_back(identifier: bytes | None) -> None:
     key = Pkcs11Uri("plexi", "42", object="chat", id=identifier)
     assert key_from_json(json.loads(json.dumps(key_as_json(key)))) == key
+
+
+def test_challenges_come_back() -> None:
+    pending = [TlsChallenge("chat.test", bytes(range(32))), TlsChallenge("192.0.2.1", bytes(32))]
+    assert challenges_from_json(json.loads(json.dumps(challenges_as_json(pending)))) == pending
 
 
 class TestProblems:

@@ -17,6 +17,7 @@ from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.sockets import ListeningSockets
 from proxy.supervisor.supervisor import Supervisor
 from proxy.systemd import Notifier
+from proxy.tls.challenges import TlsChallenge
 from tests.configurations import Site, listener
 from tests.fleets import REQUEST, edition_of, is_alive, refuses
 from tests.waiting import until_seen
@@ -294,3 +295,14 @@ async def test_start_that_fails_leaves_nothing(site: Site, tmp_path: Path) -> No
     assert run.notifications() == []
     run.target.close(10)
     run.notified.close()
+
+
+async def test_worker_that_joins_is_told_what_cas_may_be_shown(site: Site, tmp_path: Path) -> None:
+    async with running(site, tmp_path, site.minimal) as run:
+        supervisor = run.supervisor
+        assert supervisor.known() == {"verdicts": [], "challenges": [], "refused_tokens": []}
+        challenge = TlsChallenge("chat.test", bytes(32))
+        await supervisor.proofs.challenges.present(challenge)
+        assert supervisor.known()["challenges"] == [["chat.test", "00" * 32]]
+        await supervisor.proofs.challenges.withdraw(challenge)
+        assert supervisor.known() == {"verdicts": [], "challenges": [], "refused_tokens": []}

@@ -6,6 +6,7 @@ from pathlib import Path
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from config.schema import CredentialPreference, PqPolicy, SecurityLevel
 from proxy.tls import libssl
+from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import (
     TICKETS_PER_HANDSHAKE,
     ContextCredential,
@@ -154,7 +155,7 @@ class World:
         self.wires.append(wire)
         observer = RecordingObserver()
         deadline = self.loop.now + SECONDS
-        handshake = Handshake(policy or self.policy(), self.services(), observer, deadline, b"net")
+        handshake = Handshake(policy or self.policy(), self.services(), observer, deadline, PendingChallenges(), b"net")
         handshake.begin(wire.stream)
         if client is None:
             client = TlsClient(wire.peer, hellos.client_context(groups))

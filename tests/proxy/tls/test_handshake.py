@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
+from certs.chain import alternative_names
 from config.schema import CredentialPreference, PqPolicy, SecurityLevel
 from proxy.deadlines import NEVER
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
+from proxy.tls.challenges import PendingChallenges, TlsChallenge
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN, GroupPreference
 from proxy.tls.handshake import FailureReason, FlightServices, Handshake, HandshakePolicy
@@ -110,6 +113,7 @@ class World:
     wire_bytes: int = 400_000
     tickets: TicketSecrets = field(default_factory=lambda: TicketSecrets(SECRET))
     wires: list[Wire] = field(default_factory=list)
+    challenges: PendingChallenges = field(default_factory=PendingChallenges)
 
     @property
     def services(self) -> FlightServices:
@@ -155,7 +159,7 @@ class World:
         self.wires.append(wire)
         context = groups if isinstance(groups, ssl.SSLContext) else hellos.client_context(groups)
         observer = RecordingObserver()
-        handshake = Handshake(policy or self.policy(), self.services, observer, self.loop.now + 10)
+        handshake = Handshake(policy or self.policy(), self.services, observer, self.loop.now + 10, self.challenges)
         handshake.begin(wire.stream)
         return Attempt(self.loop, wire, TlsClient(wire.peer, context, name, session), handshake, observer, self.bios)
 
@@ -499,6 +503,84 @@ class TestRefusals:
         )
         attempt.refused(A.NO_APPLICATION_PROTOCOL, FailureReason.NO_APPLICATION_PROTOCOL)
         assert attempt.observer.failures[0].detail == r"offered '\x1b[2J\xff'"
+
+
+class TestChallenges:
+    """A CA looks (RFC 8737): before and outside of all policy."""
+
+    DIGEST = bytes(range(32))
+
+    def looking(self, world: World, name: str | None = "chat.example.org", groups: str = "X25519") -> Attempt:
+        context = hellos.client_context(groups)
+        context.set_alpn_protocols(["acme-tls/1"])
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # nobody vouches for the certificate; what counts is in it
+        return world.attempt(context, name)
+
+    def pending(self, world: World, *names: str) -> None:
+        world.challenges.follow(TlsChallenge(name, self.DIGEST) for name in names)
+
+    @pytest.mark.parametrize("name", ["chat.example.org", "unknown.example.org"])
+    @pytest.mark.parametrize("cut", [whole, byte_by_byte])
+    def test_ca_without_any_hybrid_is_answered_where_hybrids_are_required(
+        self, world: World, name: str, cut: Callable[[bytes], list[bytes]]
+    ) -> None:
+        world.pq, world.level = PqPolicy.REQUIRE, SecurityLevel.CRITICAL
+        self.pending(world, name)
+        attempt = self.looking(world, name)
+        attempt.feed(*cut(attempt.client.handshake_step()))
+        attempt.client.receive()
+        attempt.feed(*cut(attempt.client.handshake_step()))
+        certificate = x509.load_der_x509_certificate(attempt.client.tls.getpeercert(binary_form=True) or b"")
+        assert list(alternative_names(certificate)) == [name]
+        extension = certificate.extensions.get_extension_for_oid(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.31"))
+        assert isinstance(extension.value, x509.UnrecognizedExtension)
+        assert (extension.critical, extension.value.value) == (True, b"\x04\x20" + self.DIGEST)
+        assert attempt.client.tls.selected_alpn_protocol() == "acme-tls/1"
+        assert attempt.client.read() == b""  # close_notify, and no ticket before it
+        assert attempt.wire.peer_sees_end
+        assert (attempt.observer.challenges, attempt.observer.calls) == ([name], 1)
+
+    def test_request_behind_the_handshake_is_not_looked_at(self, world: World) -> None:
+        self.pending(world, "chat.example.org")
+        attempt = self.looking(world)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        attempt.feed(attempt.client.handshake_step() + attempt.client.sealed(b"GET / HTTP/1.1\r\n\r\n"))
+        assert attempt.client.read() == b""
+        assert (attempt.observer.challenges, attempt.observer.calls) == (["chat.example.org"], 1)
+
+    @pytest.mark.parametrize("name", ["chat.example.org", None])
+    def test_without_a_pending_challenge_there_is_no_such_protocol(self, world: World, name: str | None) -> None:
+        self.pending(world, "files.example.org")
+        attempt = self.looking(world, name)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.refused(A.NO_APPLICATION_PROTOCOL, FailureReason.NO_APPLICATION_PROTOCOL)
+
+    @pytest.mark.parametrize("protocols", [[], ["http/1.1"], ["acme-tls/1", "http/1.1"]])
+    def test_others_see_nothing_of_it(self, world: World, protocols: list[str]) -> None:
+        self.pending(world, "chat.example.org")
+        context = hellos.client_context("X25519")
+        if protocols:
+            context.set_alpn_protocols(protocols)
+        attempt = world.attempt(context)
+        attempt.establish()
+        assert attempt.client.tls.selected_alpn_protocol() == ("http/1.1" if protocols else None)
+        assert attempt.observer.challenges == []
+
+    def test_ca_that_does_not_like_it_is_a_handshake_that_failed(self, world: World) -> None:
+        self.pending(world, "chat.example.org")
+        context = hellos.client_context("X25519")
+        context.set_alpn_protocols(["acme-tls/1"])
+        context.verify_mode = ssl.CERT_REQUIRED
+        attempt = world.attempt(context)
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            attempt.client.tls.do_handshake()
+        attempt.feed(attempt.client.outgoing.read())
+        assert attempt.observer.failures[0].reason is FailureReason.TLS_ERROR
+        assert attempt.observer.calls == 1
 
 
 def _without(index: int) -> hellos.Hello:

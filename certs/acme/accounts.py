@@ -1,0 +1,129 @@
+"""ACME accounts, and where they rest between two renewals.
+
+What is stored has a private key in it. A store keeps documents, and knows nothing of what is in them: one that seals them by a key
+in a token stands behind the same two methods as the plain files here.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from certs.acme.account_key import AccountKey, NoAccountKey
+
+_DIRECTORY_MODE: Final = 0o700
+# Far above any account: a key of 241 bytes and two URLs.
+_LARGEST_DOCUMENT: Final = 65_536  # bytes
+_READABLE: Final = re.compile(r"[^a-z0-9.-]+")
+_LONGEST_READABLE: Final = 60
+
+
+class AccountDamaged(Exception):
+    """What is stored for `directory` is no account; nothing of it is shown."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+    def __str__(self) -> str:
+        return f"the stored account of {self.directory} is damaged: restore it, or remove it and a new account is made"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account at the CA of `directory` (a URL). `url` names it there (RFC 8555 section 7.3), None as long as it is not registered."""
+
+    directory: str
+    key: AccountKey = field(repr=False)
+    url: str | None = None
+
+    @classmethod
+    def fresh(cls, directory: str) -> Self:
+        """One with a new key, of which the CA does not know yet."""
+        return cls(directory, AccountKey.generate())
+
+    def registered_as(self, url: str) -> Self:
+        """The same, known to the CA by `url`."""
+        return replace(self, url=url)
+
+    def forgotten(self) -> Self:
+        """The same key, of an account that the CA does not know (any more)."""
+        return replace(self, url=None)
+
+    def to_document(self) -> bytes:
+        """Everything, the private key too."""
+        document = {"directory": self.directory, "url": self.url, "key": self.key.to_pem().decode()}
+        return json.dumps(document).encode()
+
+    @classmethod
+    def from_document(cls, document: bytes, directory: str) -> Self:
+        """Read what `to_document` wrote for `directory`. Raises `AccountDamaged`."""
+        try:
+            facts = json.loads(document)
+            if facts["directory"] != directory or not (facts["url"] is None or isinstance(facts["url"], str)):
+                raise AccountDamaged(directory)
+            return cls(directory, AccountKey.from_pem(facts["key"].encode()), facts["url"])
+        except (ValueError, KeyError, TypeError, AttributeError, NoAccountKey):
+            raise AccountDamaged(directory) from None  # what these say may be about the private key
+
+
+class AccountStore(Protocol):
+    """Keeps one document for each directory. What it answers is what was saved last, whole, or nothing."""
+
+    def load(self, directory: str) -> bytes | None:
+        """The document for a directory URL, None where there is none. Raises `OSError`."""
+
+    def save(self, directory: str, document: bytes) -> None:
+        """Keep a document for good, instead of the one before. Raises `OSError`; then that one is still there."""
+
+
+class FileAccountStore:
+    """An `AccountStore` of files with mode 0600 in a directory of mode 0700."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is the directory, made when something is saved."""
+        self._path = path
+
+    def load(self, directory: str) -> bytes | None:
+        """Read a file."""
+        try:
+            with self._file(directory).open("rb") as file:
+                return file.read(_LARGEST_DOCUMENT)
+        except FileNotFoundError:
+            return None
+
+    def save(self, directory: str, document: bytes) -> None:
+        """Write a file beside the one that is there, then put it in its place in one step."""
+        self._path.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
+        path = self._file(directory)
+        # 0600 from the beginning, and a name that nobody else has
+        descriptor, new = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=self._path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(document)
+                file.flush()
+                os.fsync(descriptor)
+            Path(new).replace(path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                Path(new).unlink()
+            raise
+        self._sync_directory()
+
+    def _sync_directory(self) -> None:
+        """Let the new name survive a loss of power as well."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _file(self, directory: str) -> Path:
+        """A name that tells a person which CA it is, and two directories of one CA apart."""
+        readable = _READABLE.sub("-", directory.lower().removeprefix("https://")).strip("-.")[:_LONGEST_READABLE]
+        return self._path / f"{readable}-{hashlib.sha256(directory.encode()).hexdigest()[:16]}.json"

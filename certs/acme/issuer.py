@@ -1,0 +1,216 @@
+"""An `Issuer` that is an ACME CA: each attempt is a conversation of its own, and whatever goes wrong in it becomes an `IssueFailed`.
+
+All of it blocks, for minutes if need be, in one thread that the caller gives. Each request has a thread of its own within
+(`deadline`), so that no CA can hold the caller's for longer than `Patience` says.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.acme.account_key import NoBindingKey
+from certs.acme.accounts import AccountDamaged, AccountStore
+from certs.acme.challenges import ChallengeKind, NotOffered, PresentingFailed, Solver
+from certs.acme.messages import Unreadable
+from certs.acme.ordering import NameRefused, OrderFailed, Ordering, OrderOverdue
+from certs.acme.patience import Clocks, Patience
+from certs.acme.problems import AcmeProblem
+from certs.acme.renewal_info import NoWindow, certificate_id, window_of
+from certs.acme.sealed_accounts import AccountOutOfReach
+from certs.acme.session import Order, Session
+from certs.acme.sign_in import BindingMissing, Membership, SignIn
+from certs.acme.silences import Silences
+from certs.acme.wire import CaUnreachable, Wire, WireSettings
+from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Window
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily
+
+# What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor ML-DSA is among it.
+_CERTIFIED: Final = frozenset({KeyFamily.ECDSA, KeyFamily.RSA})
+# A CA that does not know a certificate, or cannot read its name: it is not one of its own.
+_NOT_ITS_OWN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
+_PERMANENT: Final = (AccountDamaged, BindingMissing, NoBindingKey, NotOffered)
+_TEMPORARY: Final = (AccountOutOfReach, CaUnreachable, OrderOverdue, PresentingFailed, Unreadable, OSError)
+
+
+class ProfileUnknown(Exception):
+    """The CA has no such profile; `offered` are those that it has."""
+
+    def __init__(self, profile: str, offered: frozenset[str]) -> None:
+        super().__init__(profile, offered)
+        self.profile = profile
+        self.offered = offered
+
+    def __str__(self) -> str:
+        offered = ", ".join(sorted(self.offered)) or "none at all"
+        return f"the CA has no profile {self.profile}, but {offered}"
+
+
+@dataclass(frozen=True, slots=True)
+class AcmeSettings:
+    """Which CA, how it is asked and for what.
+
+    PEM files of authorities, None for those of the system: `trust` for the CA's own TLS, `roots` for what its chains end in.
+    `profile` None: the CA's default.
+    """
+
+    membership: Membership
+    challenge: ChallengeKind
+    profile: str | None = None
+    trust: Path | None = None
+    roots: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an issuer works with. `tell` takes a line for each step, which begins with the issuer's name."""
+
+    store: AccountStore
+    solver: Solver
+    tell: Callable[[str], None]
+    silences: Silences = field(default_factory=Silences)
+    clocks: Clocks = field(default_factory=Clocks)
+    patience: Patience = field(default_factory=Patience)
+
+
+class AcmeIssuer:
+    """An `Issuer` (see `issuing.issuer`)."""
+
+    def __init__(self, name: str, settings: AcmeSettings, surroundings: Surroundings) -> None:
+        """`name` is NAME of `[issuer.NAME]`."""
+        self._name = name
+        self._settings = settings
+        self._around = surroundings
+        self._sign_in = SignIn(settings.membership, surroundings.store, self._tell)
+
+    @property
+    def name(self) -> str:
+        """NAME of its `[issuer.NAME]`."""
+        return self._name
+
+    @property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """What its chains end in. Raises `IssueFailed` for a file that has no certificates."""
+        path = self._settings.roots
+        if path is None:
+            return ()
+        try:
+            return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+        except (OSError, ValueError):
+            detail = f"{self._name}: root_file {path} cannot be read as certificates in PEM"
+            raise IssueFailed(FailureKind.PERMANENT, detail) from None
+
+    def signs(self, algorithm: KeyAlgorithm) -> bool:
+        """Whether CAs certify such keys."""
+        return algorithm.family in _CERTIFIED
+
+    def issue(self, request: IssueRequest) -> Issued:
+        """Get a certificate. Raises `IssueFailed`; before the end of a time that the CA wants to be left alone, without asking it."""
+        names = frozenset(request.names)
+        self._keep_quiet(names)
+        about = ", ".join(sorted(names))
+        try:
+            with self._failures_of(about), self._wire() as wire:
+                session = self._sign_in.session(wire)
+                order = self._order(session, request)
+                chain = self._ordering(session).fulfil(order, request.csr_der)
+                self._tell(f"issued for {about}")
+                return Issued(_certificates_only(chain))
+        except IssueFailed as failure:
+            if failure.kind is FailureKind.RATE_LIMITED and failure.retry_after is not None:
+                until = self._around.clocks.monotonic() + failure.retry_after
+                self._around.silences.keep(self._settings.membership.directory, names, until)
+            raise
+
+    def renewal_window(self, leaf: x509.Certificate) -> Window | None:
+        """When the CA wants one of its certificates renewed (RFC 9773). None: it has no opinion, or does not know it."""
+        now = self._around.clocks.now()
+        identifier = certificate_id(leaf)
+        # section 4.3: "Clients MUST NOT check a certificate's RenewalInfo after the certificate has expired."
+        if identifier is None or leaf.not_valid_after_utc <= now:
+            return None
+        with self._failures_of("renewal information"), self._wire() as wire:
+            try:
+                answer = self._sign_in.visit(wire).renewal_info(identifier)
+                return None if answer is None else window_of(answer.document, answer.retry_after, now)
+            except AcmeProblem as problem:
+                if problem.status in _NOT_ITS_OWN:
+                    return None
+                raise
+
+    def revoke(self, leaf: x509.Certificate) -> None:
+        """Tell the CA that the key of a certificate is compromised (RFC 8555 section 7.6). Raises `IssueFailed`."""
+        with self._failures_of("revocation"), self._wire() as wire:
+            self._sign_in.session(wire).revoke(leaf.public_bytes(Encoding.DER))
+
+    # -- an attempt
+
+    def _order(self, session: Session, request: IssueRequest) -> Order:
+        profile = request.profile or self._settings.profile
+        if profile is not None and profile not in session.directory.profiles:
+            raise ProfileUnknown(profile, session.directory.profiles)
+        replaces = None
+        if request.replaces is not None and session.directory.renewal_info is not None:
+            replaces = certificate_id(x509.load_der_x509_certificate(request.replaces))
+        try:
+            return session.order(request.names, profile, replaces)
+        except AcmeProblem as problem:
+            self._sign_in.repair(session, problem)
+            return session.order(request.names, profile, replaces)
+
+    def _ordering(self, session: Session) -> Ordering:
+        around = self._around
+        return Ordering(session, around.solver, self._settings.challenge, around.clocks, around.patience, self._tell)
+
+    @contextmanager
+    def _wire(self) -> Iterator[Wire]:
+        """A conversation of its own: a call that was overdue leaves a thread behind that may still use it."""
+        settings = WireSettings(self._settings.trust, self._around.patience.call)
+        wire = Wire(settings, self._around.clocks.now)
+        try:
+            yield wire
+        finally:
+            wire.close()
+
+    def _tell(self, line: str) -> None:
+        self._around.tell(f"{self._name}: {line}")
+
+    # -- failures
+
+    def _keep_quiet(self, names: frozenset[str]) -> None:
+        directory, now = self._settings.membership.directory, self._around.clocks.monotonic()
+        left = self._around.silences.left(directory, names, now)
+        if left > 0:
+            detail = f"{self._name}: asks to be left alone with {', '.join(sorted(names))} for another {left:.0f} s"
+            raise IssueFailed(FailureKind.RATE_LIMITED, detail, left)
+
+    @contextmanager
+    def _failures_of(self, about: str) -> Iterator[None]:
+        """Translate what can go wrong, once."""
+        try:
+            yield
+        except AcmeProblem as problem:
+            raise problem.as_failure(self._name, about) from None
+        except (NameRefused, OrderFailed) as refusal:
+            kind = FailureKind.TEMPORARY if refusal.problem is None else refusal.problem.kind
+            raise IssueFailed(kind, f"{self._name}: {refusal}") from None
+        except NoWindow as error:
+            raise IssueFailed(FailureKind.TEMPORARY, f"{self._name}: {error}") from None
+        except (*_PERMANENT, ProfileUnknown) as error:
+            raise IssueFailed(FailureKind.PERMANENT, f"{self._name}: {about}: {error}") from None
+        except _TEMPORARY as error:
+            raise IssueFailed(FailureKind.TEMPORARY, f"{self._name}: {about}: {error}") from None
+
+
+def _certificates_only(chain: bytes) -> bytes:
+    """The certificates of what a CA sent, and nothing else that may stand between them. Raises `Unreadable`."""
+    try:
+        certificates = x509.load_pem_x509_certificates(chain)
+    except ValueError:
+        raise Unreadable("chain of certificates in PEM") from None
+    return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)

@@ -1,0 +1,105 @@
+"""From `[issuer.NAME]` of type "acme" to issuers that work."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from certs.acme.accounts import AccountStore
+from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof, Solver
+from certs.acme.dns_hook import DnsHook
+from certs.acme.fallback import FallbackIssuer
+from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
+from certs.acme.patience import Patience
+from certs.acme.session import Binding
+from certs.acme.sign_in import Membership
+from certs.acme.silences import Silences
+from certs.issuing.issuer import Issuer
+from config.issuers import AcmeIssuerConfig
+from config.loaded import LoadedConfig
+
+# Far above any key; keeps a device that was named by mistake out of memory.
+_LARGEST_FILE: Final = 1_048_576  # bytes
+# A validation and an issuance, and a part for everything else: signing in, hooks, waiting for one's turn.
+_PARTS_OF_AN_ATTEMPT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What issuers share, and keep when a configuration takes the place of another one.
+
+    `solver` shows proofs for challenges other than dns-01. `tell` takes a line for each step, from the thread of whoever calls an
+    issuer. `silences` are those that CAs have asked for.
+    """
+
+    solver: Solver
+    tell: Callable[[str], None]
+    silences: Silences = field(default_factory=Silences)
+
+
+def acme_issuers(loaded: LoadedConfig, store: AccountStore, showing: Showing) -> Mapping[str, Issuer]:
+    """Make the issuers of type "acme", by NAME; nothing is asked of anybody yet."""
+    return dict(_AcmeIssuers(loaded, store, showing).made())
+
+
+class _AcmeIssuers:
+    def __init__(self, loaded: LoadedConfig, store: AccountStore, showing: Showing) -> None:
+        self._loaded = loaded
+        self._store = store
+        self._showing = showing
+        issuers = loaded.config.issuer.items()
+        self._configured = {name: one for name, one in issuers if isinstance(one, AcmeIssuerConfig)}
+
+    def made(self) -> Iterator[tuple[str, Issuer]]:
+        # one object for each CA, also where it stands in for others: it remembers whom it may not ask
+        seconds = self._loaded.config.rotation.issue_seconds
+        longest = 1 + max((len(one.fallback) for one in self._configured.values()), default=0)
+        patience = _patience(seconds / longest)
+        single = {name: self._single(name, one, patience) for name, one in self._configured.items()}
+        for name, settings in self._configured.items():
+            others = [single[other] for other in settings.fallback if other in single]
+            yield name, FallbackIssuer([single[name], *others]) if others else single[name]
+
+    def _single(self, name: str, settings: AcmeIssuerConfig, patience: Patience) -> AcmeIssuer:
+        membership = Membership(settings.directory, settings.contact, lambda: self._binding(settings))
+        solver = DnsHook(settings.hook, settings.hook_seconds) if settings.hook else self._showing.solver
+        acme = AcmeSettings(
+            membership,
+            ChallengeKind(settings.challenge),
+            settings.profile,
+            self._path(settings.ca_file),
+            self._path(settings.root_file),
+        )
+        around = Surroundings(self._store, solver, self._showing.tell, self._showing.silences, patience=patience)
+        return AcmeIssuer(name, acme, around)
+
+    def _binding(self, settings: AcmeIssuerConfig) -> Binding | None:
+        """Read the key each time that an account is registered: hardly ever, and then it is the present one. Raises `OSError`."""
+        path = self._path(settings.eab_key_file)
+        if path is None or settings.eab_kid is None:
+            return None
+        with path.open("rb") as file:
+            return Binding(settings.eab_kid, file.read(_LARGEST_FILE).decode("ascii", "replace").strip())
+
+    def _path(self, file: str | None) -> Path | None:
+        return None if file is None else self._loaded.resolve(file)
+
+
+def _patience(seconds: float) -> Patience:
+    """Share the time of one attempt among its parts."""
+    part = seconds / _PARTS_OF_AN_ATTEMPT
+    usual = Patience()
+    return Patience(
+        call=min(usual.call, part), validation=min(usual.validation, part), issuance=min(usual.issuance, part)
+    )
+
+
+class NobodyShows:
+    """A `Solver` for those who only want to know what issuers are like: nothing runs that a CA could look at."""
+
+    def present(self, _proof: Proof) -> None:
+        """Refuse. Raises `PresentingFailed`."""
+        raise PresentingFailed("the proxy does not run, so nobody would answer the CA")
+
+    def withdraw(self, _proof: Proof) -> None:
+        """Nothing was shown."""

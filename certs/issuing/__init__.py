@@ -1,0 +1,1 @@
+"""Who signs our certificates: one seam, `Issuer`, and those that stand behind it."""

@@ -1,0 +1,340 @@
+"""The internal authority as an `Issuer`.
+
+Theory of operation. Root and intermediate are shelves of the store, so each comes to be as a whole or not at all, wherever their
+keys live. The root is made once; its key is used only to sign an intermediate, may be moved away between two of them, and is not
+missed before the next one is due. The intermediate is replaced in time: when a third of its life is left, or less than two lives of
+a certificate, or when its key or its names are others in the configuration. The former one stays good for what it has signed, and
+its key is kept as long as it may have to sign lists of revocations.
+"""
+
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.issuing.internal_ca.names import is_permitted, name_constraints
+from certs.issuing.internal_ca.profiles import (
+    Signer,
+    intermediate_certificate,
+    root_certificate,
+    server_certificate,
+)
+from certs.issuing.internal_ca.revocations import (
+    Revocation,
+    RevocationsDamaged,
+    encode,
+    parse,
+    revocation_list,
+)
+from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Window
+from certs.keys.generating import ALGORITHMS
+from certs.keys.home import HomeFailed, Homes
+from certs.keys.signing_key import KeyAlgorithm, algorithm_of, supported_public_key
+from certs.keys.software_homes import FileHome
+from certs.storage.intent import Intent
+from certs.storage.ledger import Retirement
+from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
+from certs.storage.store import Store
+from config.rotation import InternalIssuerConfig, KeySpec
+
+_SIGNED: Final = frozenset(ALGORITHMS.values())
+_NEVER: Final = timedelta(days=36_500)  # until a root's key is taken away by hand
+_REVOKED: Final = "revoked.json"
+_LIST: Final = "crl.pem"
+
+
+def root_identity(name: str) -> str:
+    """Whose the key of the root is, in its label in a token: the longest of an authority's names."""
+    return f"ca.{name}.root"
+
+
+class InternalAuthority:
+    """An `Issuer` whose root is made here. `now` is the clock, in UTC."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: InternalIssuerConfig,
+        store: Store,
+        homes: Homes,
+        root_key: Path | None,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`root_key` is the file that the root's key was moved to."""
+        self._name = name
+        self._settings = settings
+        self._homes = homes
+        self._root_key = root_key
+        self._now = now
+        self._disk = store.disk
+        self.directory: Final = store.directory / "issuers" / name
+        self.root_shelf: Final = Shelf(self.directory / "root", root_identity(name), "root", store.disk, store.told)
+        self.intermediate_shelf: Final = Shelf(
+            self.directory / "intermediate", f"ca.{name}", "intermediate", store.disk, store.told
+        )
+
+    # -- the seam
+
+    @property
+    def name(self) -> str:
+        """NAME in the configuration."""
+        return self._name
+
+    @property
+    def permitted_names(self) -> tuple[str, ...]:
+        """The only names that it may certify; empty: all of them."""
+        return self._settings.names
+
+    @property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """The root, which is made if there is none yet."""
+        with _failures():
+            return (self._root(),)
+
+    def signs(self, algorithm: KeyAlgorithm) -> bool:
+        """ECDSA P-256 and P-384, RSA of 2048 bits or more, ML-DSA-65 and -87."""
+        return algorithm in _SIGNED
+
+    def issue(self, request: IssueRequest) -> Issued:
+        """Sign a certificate for a server."""
+        csr = _checked(request, self)
+        refused = [name for name in request.names if not is_permitted(name, self._settings.names)]
+        if refused:
+            allowed = ", ".join(self._settings.names)
+            raise IssueFailed(
+                FailureKind.PERMANENT, f"{self._name} may not certify {', '.join(refused)} (only {allowed})"
+            )
+        with _failures():
+            now = self._now()
+            version = self._intermediate(now)
+            signer = self._signer(version)
+            leaf = server_certificate(
+                request.names, csr.public_key(), signer, now + self._settings.lifetime, now, self._settings.crl_url
+            )
+        chain = (leaf, signer.certificate)
+        return Issued(b"".join(one.public_bytes(Encoding.PEM) for one in chain))
+
+    def renewal_window(self, _leaf: x509.Certificate) -> Window | None:
+        """It has no opinion."""
+        return None
+
+    def revoke(self, leaf: x509.Certificate) -> None:
+        """Put a certificate on the list of revocations."""
+        with _failures():
+            now = self._now()
+            entry = Revocation(leaf.serial_number, leaf.issuer.rfc4514_string(), now, leaf.not_valid_after_utc)
+            known = [one for one in self._revocations() if one.serial != entry.serial and one.not_after > now]
+            self._disk.make_directory(self.directory)
+            self._disk.write(self.directory / _REVOKED, encode([*known, entry]))
+            self.publish_list()
+
+    # -- for those who look after it
+
+    def publish_list(self) -> Path:
+        """Write the list of revocations of every intermediate that is valid, and answer where. Raises `IssueFailed`."""
+        with _failures():
+            path = self.directory / _LIST
+            self._disk.make_directory(self.directory)
+            self._disk.write(path, self.revocation_list())
+        return path
+
+    def revocation_list(self) -> bytes:
+        """The lists of every intermediate that is valid, in PEM. Raises `IssueFailed`."""
+        with _failures():
+            now = self._now()
+            revocations = self._revocations()
+            signers = [self._signer(one) for one in self.intermediate_shelf.versions() if one.has_key]
+            lists = [
+                revocation_list(one, revocations, int(now.timestamp()), now)
+                for one in signers
+                if one.certificate.not_valid_after_utc > now
+            ]
+        return b"".join(one.public_bytes(Encoding.PEM) for one in lists)
+
+    @property
+    def has_root(self) -> bool:
+        """Whether the root was made. Raises `OSError` or `ShelfDamaged`."""
+        return self.root_shelf.current() is not None
+
+    def exportable_root_key(self) -> CertificateIssuerPrivateKeyTypes | None:
+        """The key of the root, None where it is in a token or elsewhere. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
+        root = self.root_version()
+        home = self._homes.get(root.spec.place)
+        if home is None or not home.is_software or not root.has_key:
+            return None
+        return self._root_signer(root)
+
+    def forget_root_key(self) -> None:
+        """Destroy the key of the root here: somebody has it elsewhere. Raises `OSError` or `ShelfDamaged`."""
+        self._disk.remove(self.root_version().kept_path)
+
+    def recover(self) -> None:
+        """Undo what a process left behind that is gone. Raises `IssueFailed`."""
+        with _failures():
+            self.root_shelf.recover(self._homes)
+            self.intermediate_shelf.recover(self._homes)
+            now = self._now()
+            self.intermediate_shelf.destroy_keys(now, self._homes)
+
+    # -- root and intermediate
+
+    def _root(self) -> x509.Certificate:
+        return _certificate(self.root_version())
+
+    def root_version(self) -> StoredVersion:
+        """The root, which is made if there is none yet. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
+        current = self.root_shelf.current() or self.root_shelf.candidate()
+        now = self._now()
+        if current is None:
+            spec = self._settings.root
+
+            def made(number: int, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
+                return root_certificate(f"Plexigate {self._name} root {now:%Y-%m-%d} {number}", key, now)
+
+            current = self._make(self.root_shelf, spec, "first", made)
+        if self.root_shelf.ledger().current != current.number:
+            self.root_shelf.serve(current.number, Retirement(now, now + _NEVER, "replaced"))
+        return current
+
+    def _intermediate(self, now: datetime) -> StoredVersion:
+        current = self.intermediate_shelf.current()
+        reason = "first" if current is None else self._reason_to_replace(current, now)
+        if reason is None and current is not None:
+            return current
+        candidate = self.intermediate_shelf.candidate()
+        if candidate is None:
+            try:
+                candidate = self._make_intermediate(str(reason), now)
+            except RootKeyMissing:
+                if current is None or _certificate(current).not_valid_after_utc <= now + self._settings.lifetime / 2:
+                    raise
+                return current  # good enough for now: it is asked for again each time
+        end = now if current is None else _certificate(current).not_valid_after_utc
+        self.intermediate_shelf.serve(candidate.number, Retirement(now, end, str(reason)))
+        return candidate
+
+    def _reason_to_replace(self, current: StoredVersion, now: datetime) -> str | None:
+        certificate = _certificate(current)
+        left = certificate.not_valid_after_utc - now
+        if left < max(self._settings.intermediate_lifetime / 3, 2 * self._settings.lifetime):
+            return "it ends soon"
+        if current.spec != self._settings.key:
+            return "its key is another one in the configuration"
+        if _constraints(certificate) != name_constraints(self._settings.names):
+            return "its names are others in the configuration"
+        return None
+
+    def _make_intermediate(self, reason: str, now: datetime) -> StoredVersion:
+        root = self.root_version()
+        signer = Signer(_certificate(root), self._root_signer(root))
+
+        def made(number: int, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
+            name = f"Plexigate {self._name} intermediate {now:%Y-%m-%d} {number}"
+            end = now + self._settings.intermediate_lifetime
+            return intermediate_certificate(name, key.public_key(), signer, end, self._settings.names, now)
+
+        return self._make(self.intermediate_shelf, self._settings.key, reason, made)
+
+    def _make(
+        self,
+        shelf: Shelf,
+        spec: KeySpec,
+        reason: str,
+        made: Callable[[int, CertificateIssuerPrivateKeyTypes], x509.Certificate],
+    ) -> StoredVersion:
+        if spec.place not in self._homes:
+            raise HomeFailed(spec.place, "there is no such place in the configuration")
+        home = self._homes[spec.place]
+        number = shelf.begin(Intent(str(spec), self._name, (), reason, self._now()))
+        name = shelf.key_name(number, spec)
+        try:
+            kept = home.make(name)
+            shelf.keep_key(number, kept)
+            certificate = made(number, home.signer(name, kept))
+            shelf.keep_chain(number, certificate.public_bytes(Encoding.PEM))
+            return shelf.complete(number)
+        except Exception:
+            with contextlib.suppress(HomeFailed, OSError):  # the next start tries again
+                shelf.drop(number, self._homes)
+            raise
+
+    def _signer(self, version: StoredVersion) -> Signer:
+        name = self.intermediate_shelf.key_name(version.number, version.spec)
+        key = self._homes[version.spec.place].signer(name, version.kept_path.read_bytes())
+        return Signer(_certificate(version), key)
+
+    def _root_signer(self, root: StoredVersion) -> CertificateIssuerPrivateKeyTypes:
+        name = self.root_shelf.key_name(root.number, root.spec)
+        if root.has_key:
+            return self._homes[root.spec.place].signer(name, root.kept_path.read_bytes())
+        if self._root_key is None or not self._root_key.is_file():
+            raise RootKeyMissing(self._name)
+        key = FileHome().signer(name, self._root_key.read_bytes())
+        if key.public_key() != _certificate(root).public_key():
+            raise RootKeyMissing(self._name)
+        return key
+
+    def _revocations(self) -> tuple[Revocation, ...]:
+        try:
+            return parse((self.directory / _REVOKED).read_bytes())
+        except FileNotFoundError:
+            return ()
+
+
+class RootKeyMissing(Exception):
+    """The key of the root of `issuer` was moved away, and an intermediate has to be made."""
+
+    def __init__(self, issuer: str) -> None:
+        super().__init__(issuer)
+        self.issuer = issuer
+
+    def __str__(self) -> str:
+        return f"the key of the root is needed to make an intermediate: name its file in issuer.{self.issuer}.root_key until then"
+
+
+class _failures:  # noqa: N801 - used as a function
+    """What goes wrong inside of the authority, as the seam has it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        match error:
+            case HomeFailed() | OSError():
+                raise IssueFailed(FailureKind.TEMPORARY, str(error)) from None
+            case ShelfDamaged() | RevocationsDamaged() | RootKeyMissing():
+                raise IssueFailed(FailureKind.PERMANENT, str(error)) from None
+            case _:
+                return
+
+
+def _checked(request: IssueRequest, issuer: InternalAuthority) -> x509.CertificateSigningRequest:
+    """The CSR (RFC 2986), if it is of a kind that is signed here and its own key has signed it."""
+    try:
+        csr = x509.load_der_x509_csr(request.csr_der)
+        key = supported_public_key(csr.public_key())
+        if key is not None and issuer.signs(algorithm_of(key)) and csr.is_signature_valid:
+            return csr
+    except (ValueError, UnsupportedAlgorithm):
+        pass  # as below
+    raise IssueFailed(FailureKind.PERMANENT, "a CSR that is damaged, or for a key that is not certified here")
+
+
+def _certificate(version: StoredVersion) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(version.chain_path.read_bytes())
+    except ValueError:
+        raise ShelfDamaged(version.chain_path, "no certificate in PEM") from None
+
+
+def _constraints(certificate: x509.Certificate) -> x509.NameConstraints | None:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return None

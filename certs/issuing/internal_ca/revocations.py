@@ -1,0 +1,91 @@
+"""What an authority has revoked, and the list of it that clients may look at (RFC 5280 5). Pure but for the signatures."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+
+from certs.issuing.internal_ca.profiles import Signer
+from certs.keys.generating import digest_for
+
+LIST_LIFETIME: Final = timedelta(days=7)
+"""How long a list is good: as long as the certificates that are on it, by default."""
+
+
+class RevocationsDamaged(ValueError):
+    """The file is none that this program wrote."""
+
+    def __str__(self) -> str:
+        return "no record of revocations that this program wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A certificate that must not be trusted any more; `issuer` is the subject of who signed it (RFC 4514)."""
+
+    serial: int
+    issuer: str
+    at: datetime
+    not_after: datetime
+
+
+def encode(revocations: Iterable[Revocation]) -> bytes:
+    """As a file."""
+    entries = [
+        {
+            "serial": f"{one.serial:x}",
+            "issuer": one.issuer,
+            "at": one.at.isoformat(),
+            "not_after": one.not_after.isoformat(),
+        }
+        for one in revocations
+    ]
+    return json.dumps({"format": 1, "revoked": entries}, indent=2).encode() + b"\n"
+
+
+def parse(content: bytes) -> tuple[Revocation, ...]:
+    """Read what `encode` wrote. Raises `RevocationsDamaged`."""
+    try:
+        document = json.loads(content)
+        if document["format"] != 1:
+            raise RevocationsDamaged
+        return tuple(
+            Revocation(
+                int(one["serial"], 16),
+                one["issuer"],
+                datetime.fromisoformat(one["at"]),
+                datetime.fromisoformat(one["not_after"]),
+            )
+            for one in document["revoked"]
+        )
+    except (KeyError, TypeError, ValueError):
+        raise RevocationsDamaged from None
+
+
+def revocation_list(
+    signer: Signer, revocations: Iterable[Revocation], number: int, now: datetime
+) -> x509.CertificateRevocationList:
+    """The list of one signer; a certificate that has expired by itself is left out (RFC 5280 5.1)."""
+    subject = signer.certificate.subject
+    identifier = signer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(subject)
+        .last_update(now)
+        .next_update(now + LIST_LIFETIME)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+    )
+    for one in revocations:
+        if one.issuer == subject.rfc4514_string() and one.not_after > now:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(one.serial)
+                .revocation_date(one.at)
+                .add_extension(x509.CRLReason(x509.ReasonFlags.key_compromise), critical=False)
+                .build()
+            )
+    return builder.sign(signer.key, digest_for(signer.key))

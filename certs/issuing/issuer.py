@@ -1,0 +1,113 @@
+"""The seam between the rotation and whoever signs certificates: an internal CA, an ACME directory.
+
+Nobody above an `Issuer` knows which it is. All methods block, some for minutes: they are called in a thread with a deadline,
+never on an event loop, and one call at a time for each issuer. What cannot be had is an `IssueFailed`, whose kind tells the
+rotation whether, and how soon, to ask again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from cryptography import x509
+
+from certs.keys.signing_key import KeyAlgorithm
+
+
+class FailureKind(StrEnum):
+    """What a failure says about asking again."""
+
+    TEMPORARY = "temporary"
+    """The issuer did not answer, or not in a way that tells anything: ask again by the table."""
+    PERMANENT = "permanent"
+    """The same question gets the same answer until somebody changes something: ask again seldom, and alarm at once."""
+    RATE_LIMITED = "rate_limited"
+    """Asked too often (RFC 8555 6.6): not before `retry_after`."""
+
+
+class IssueFailed(Exception):
+    """No certificate. `retry_after`: seconds that the issuer wants to be left alone, None where it said nothing.
+
+    `detail` is a sentence for logs, without a secret: of an answer of a CA only the problem's type and text.
+    """
+
+    def __init__(self, kind: FailureKind, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(kind, detail, retry_after)
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+@dataclass(frozen=True, slots=True)
+class IssueRequest:
+    """What a certificate is asked for.
+
+    `names` are in the form of `config.addresses.parse_server_name` (A-labels in lower case, `*.` for a wildcard, IP addresses);
+    the CSR has the same. `csr_der` is PKCS #10 (RFC 2986), signed by the key that the certificate is for. `replaces` is the
+    DER of the leaf that this one takes the place of (RFC 9773 5), None for the first one. `profile` names one of the issuer's
+    own, None for its default.
+    """
+
+    names: tuple[str, ...]
+    csr_der: bytes = field(repr=False)
+    replaces: bytes | None = field(default=None, repr=False)
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A chain in PEM (RFC 7468), leaf first, then each one's issuer; the root may be missing (RFC 8446 4.4.2)."""
+
+    chain_pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When an issuer wants a certificate renewed (RFC 9773 4.2); times with their time zone.
+
+    `explanation` is an address where it says why, or empty. `ask_again`: when the issuer wants to be asked for the window again,
+    None where it said nothing.
+    """
+
+    start: datetime
+    end: datetime
+    explanation: str = ""
+    ask_again: datetime | None = None
+
+
+class Issuer(Protocol):
+    """Whoever signs certificates."""
+
+    @property
+    def name(self) -> str:
+        """NAME of its `[issuer.NAME]`, for logs."""
+
+    @property
+    def roots(self) -> tuple[x509.Certificate, ...]:
+        """What its chains have to end in; none: whatever the system trusts. Raises `IssueFailed` where it cannot be read."""
+
+    def signs(self, algorithm: KeyAlgorithm) -> bool:
+        """Whether it certifies keys of this algorithm; known without asking anybody."""
+
+    def issue(self, request: IssueRequest) -> Issued:
+        """Get a certificate. Raises `IssueFailed`."""
+
+    def renewal_window(self, leaf: x509.Certificate) -> Window | None:
+        """When it wants one of its certificates renewed (ARI, RFC 9773); None: it has no opinion. Raises `IssueFailed`."""
+
+
+@runtime_checkable
+class Revoker(Protocol):
+    """An issuer that can take a certificate back."""
+
+    def revoke(self, leaf: x509.Certificate, /) -> None:
+        """Tell the world that a key is compromised. Raises `IssueFailed`."""
+
+
+Issuers = Mapping[str, Issuer]
+"""By NAME of `[issuer.NAME]`."""

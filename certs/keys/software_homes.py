@@ -1,0 +1,95 @@
+"""Homes of software keys: plain files, and files that open only with a sealing key."""
+
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec, mldsa, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from certs.keys.generating import ALGORITHMS, generate, private_pem
+from certs.keys.home import HomeFailed, KeyName
+from certs.keys.signing_key import KeyAlgorithm
+from certs.sealing.envelope import Purpose
+from certs.sealing.errors import SealingError
+from certs.sealing.sealer import Sealer
+from config.rotation import FILE, SEALED
+
+_MADE: Final = frozenset(ALGORITHMS.values())
+
+
+class FileHome:
+    """Keeps the key itself, which the state directory keeps with mode 0600."""
+
+    name: Final = FILE
+    is_software: Final = True
+
+    def makes(self, algorithm: KeyAlgorithm) -> bool:
+        """Whatever software can make."""
+        return algorithm in _MADE
+
+    def make(self, name: KeyName) -> bytes:
+        """A new key in PEM."""
+        return private_pem(generate(name.algorithm))
+
+    def signer(self, _name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
+        """The key."""
+        return _loaded(self.name, kept)
+
+    def for_workers(self, _name: KeyName, kept: bytes) -> bytes:
+        """The key."""
+        return kept
+
+    def destroy(self, _name: KeyName) -> None:
+        """There is no more of it than what is kept."""
+
+
+class SealedHome:
+    """Keeps the key sealed: for keys that a token cannot make (ML-DSA), with a sealing key that may live in one."""
+
+    name: Final = SEALED
+    is_software: Final = True
+
+    def __init__(self, sealer: Sealer) -> None:
+        """`sealer` hides keys, and opens them again."""
+        self._sealer = sealer
+
+    def makes(self, algorithm: KeyAlgorithm) -> bool:
+        """Whatever software can make."""
+        return algorithm in _MADE
+
+    def make(self, name: KeyName) -> bytes:
+        """A new key, sealed."""
+        try:
+            return self._sealer.seal(private_pem(generate(name.algorithm)), _label(name))
+        except SealingError as error:
+            raise HomeFailed(self.name, f"{name} {error.reason}") from None
+
+    def signer(self, name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
+        """The key, opened."""
+        return _loaded(self.name, self.for_workers(name, kept))
+
+    def for_workers(self, name: KeyName, kept: bytes) -> bytes:
+        """The key, opened."""
+        try:
+            return self._sealer.open(kept, _label(name))
+        except SealingError as error:
+            raise HomeFailed(self.name, f"{name} {error.reason}") from None
+
+    def destroy(self, _name: KeyName) -> None:
+        """There is no more of it than what is kept."""
+
+
+def _label(name: KeyName) -> str:
+    return Purpose.CREDENTIAL_KEY.label(str(name))
+
+
+def _loaded(home: str, pem: bytes) -> CertificateIssuerPrivateKeyTypes:
+    try:
+        key = load_pem_private_key(pem, None)
+    except (TypeError, ValueError):
+        raise HomeFailed(home, "the file of a key is damaged") from None  # not what cryptography says about a secret
+    if not isinstance(
+        key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
+    ):
+        raise HomeFailed(home, "the file of a key has one of another kind")
+    return key

@@ -1,0 +1,177 @@
+"""What a new chain must be before it may serve. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from certs.chain import alternative_names
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
+
+_BROKEN_HASHES: Final = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4
+_LEAST_LEFT: Final = 0.5
+"""The share of its lifetime that a new certificate has left at least: one that was handed out again helps for a short time only."""
+
+# Bits of security (NIST SP 800-57 part 1, table 2; FIPS 204 for ML-DSA). RSA by its size.
+_STRENGTHS: Final = {
+    (KeyFamily.ECDSA, 256): 128,
+    (KeyFamily.ECDSA, 384): 192,
+    (KeyFamily.ECDSA, 521): 256,
+    (KeyFamily.MLDSA, 44): 128,
+    (KeyFamily.MLDSA, 65): 192,
+    (KeyFamily.MLDSA, 87): 256,
+    (KeyFamily.ED25519, 0): 128,
+}
+_RSA: Final = ((15_360, 256), (7_680, 192), (3_072, 128), (2_048, 112))
+
+
+class ChainUnusable(ValueError):
+    """A chain that must not serve; `findings` are clauses about it."""
+
+    def __init__(self, findings: Iterable[str]) -> None:
+        self.findings = tuple(findings)
+        super().__init__(self.findings)
+
+    def __str__(self) -> str:
+        return "; ".join(self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a chain is held against. No `roots`: its end is not judged here. `strength`: bits at least, 0 for any."""
+
+    key: CertificatePublicKeyTypes
+    names: tuple[str, ...]
+    roots: tuple[x509.Certificate, ...]
+    strength: int = 0
+
+
+def read_chain_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
+    """The certificates of a chain. Raises `ChainUnusable`."""
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except ValueError:
+        raise ChainUnusable(["it is no PEM with certificates"]) from None
+
+
+def findings(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> list[str]:
+    """All that speaks against a chain, leaf first."""
+    leaf = chain[0]
+    found = []
+    if _spki(leaf) != expected.key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+        found.append("it is for another key")
+    missing = sorted(set(expected.names) - set(alternative_names(leaf)))
+    if missing:
+        found.append(f"it is not for {', '.join(missing)}")
+    if not _is_for_servers(leaf):
+        found.append("it is not for servers (extended key usage)")
+    return [*found, *_time(chain, now), *_path(chain, expected.roots), *_weakness(chain, expected.strength)]
+
+
+def strength(algorithm: KeyAlgorithm) -> int:
+    """Bits of security of a key."""
+    if algorithm.family is KeyFamily.RSA:
+        return next((bits for size, bits in _RSA if algorithm.size >= size), 0)
+    return _STRENGTHS[algorithm.family, algorithm.size]
+
+
+def is_weak(chain: Sequence[x509.Certificate]) -> bool:
+    """Whether a chain that served before must be replaced because of what it is made with."""
+    return bool(list(_weakness(chain, 0)))
+
+
+def _weakness(chain: Sequence[x509.Certificate], least: int) -> Iterator[str]:
+    for position, certificate in enumerate(chain, start=1):
+        if certificate.issuer != certificate.subject and _digest(certificate) in _BROKEN_HASHES:
+            yield f"its certificate in place {position} is signed with {_digest(certificate)}"
+    algorithm = _algorithm(chain[0])
+    if algorithm is None or algorithm.is_too_weak:
+        yield "its key is of a kind, or size, that TLS does not take"
+    elif strength(algorithm) < least:
+        yield f"its key is weaker than before ({algorithm})"
+
+
+def _time(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
+    for position, certificate in enumerate(chain, start=1):
+        if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
+            span = (
+                f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} to {certificate.not_valid_after_utc:%Y-%m-%d %H:%M}"
+            )
+            yield f"its certificate in place {position} is valid from {span}, and here it is {now:%Y-%m-%d %H:%M} UTC"
+            return
+    leaf = chain[0]
+    lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    if leaf.not_valid_after_utc - now < lifetime * _LEAST_LEFT:
+        yield "more than half of its life is over already"
+
+
+def _path(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> Iterator[str]:
+    """RFC 5280 6.1 without policies: signatures, authorities, depth, and where it ends."""
+    for position, (certificate, issuer) in enumerate(pairwise(chain), start=2):
+        if not _is_issued_by(certificate, issuer):
+            yield f"its certificate in place {position} did not sign the one before it"
+            return
+        if not _may_sign(issuer, position - 2):
+            yield f"its certificate in place {position} must not sign it"
+            return
+    last, depth = chain[-1], len(chain) - 1
+    if roots and not any(last == root or (_is_issued_by(last, root) and _may_sign(root, depth)) for root in roots):
+        yield "it does not end in a root that is expected"
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _may_sign(issuer: x509.Certificate, below: int) -> bool:
+    """Whether a certificate is an authority that may have so many authorities below it (RFC 5280 4.2.1.9, 6.1.4 k to n)."""
+    try:
+        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    try:
+        signs = issuer.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except x509.ExtensionNotFound:
+        signs = True  # "If a key usage extension is present"
+    return constraints.ca and signs and (constraints.path_length is None or constraints.path_length >= below)
+
+
+def _is_for_servers(leaf: x509.Certificate) -> bool:
+    try:
+        return ExtendedKeyUsageOID.SERVER_AUTH in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+
+
+def _algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
+    try:
+        key = supported_public_key(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    return None if key is None else algorithm_of(key)
+
+
+def _digest(certificate: x509.Certificate) -> str:
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return algorithm.name if algorithm else ""
+
+
+def _spki(certificate: x509.Certificate) -> bytes:
+    try:
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return b""

@@ -1,0 +1,116 @@
+"""When a credential is due to be replaced, and why. Pure: everything that is known comes in, one date comes out."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from certs.issuing.issuer import Window
+
+
+class Reason(StrEnum):
+    """Why a credential is replaced."""
+
+    FIRST = "there is none yet"
+    UNUSABLE = "the stored one cannot be used"
+    COMPROMISED = "its key is compromised"
+    COMMAND = "asked for by a command"
+    NAMES = "its names are others in the configuration"
+    KEY = "its key is another one in the configuration"
+    ISSUER = "its issuer is another one in the configuration"
+    WEAK = "its key or signature is too weak"
+    WINDOW = "its issuer wants it renewed (ARI)"
+    LIFETIME = "its lifetime runs out"
+    KEY_AGE = "its key is as old as it may become"
+    USES = "its key has signed as often as it may"
+
+    @property
+    def needs_a_new_key_at_once(self) -> bool:
+        """Whether the former key must not be kept for a rollback."""
+        return self is Reason.COMPROMISED
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the configuration asks of a credential: `key` as it is written, `key_life` and `key_uses` the most that a key may have."""
+
+    names: tuple[str, ...]
+    key: str
+    issuer: str
+    key_life: timedelta | None = None
+    key_uses: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What serves: `names` of the leaf, `key` and `issuer` as they were configured, `uses` signatures so far.
+
+    `jitter` from -1 to 1 is its own for life, so that what was planned stays planned.
+    """
+
+    not_before: datetime
+    not_after: datetime
+    names: tuple[str, ...]
+    key: str
+    issuer: str
+    key_made_at: datetime
+    jitter: float
+    uses: int = 0
+    window: Window | None = None
+    is_weak: bool = False
+
+    @property
+    def lifetime(self) -> timedelta:
+        """From its beginning to its end."""
+        return self.not_after - self.not_before
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When to replace, and the reason that comes first."""
+
+    at: datetime
+    reason: Reason
+
+
+# What is left of a lifetime at the latest, whatever an issuer's window says: one that ends behind the certificate helps nobody.
+_LAST_SHARE: Final = 0.1
+_SPREAD: Final = 0.1  # of what is left, to both sides
+
+
+def due(current: Current, wanted: Wanted, renew_when_left: float, now: datetime) -> Due:
+    """The earliest date by which something speaks for a replacement; in the past, or `now`, when it is due."""
+    changed = _changed(current, wanted, now)
+    if changed is not None:
+        return Due(now, changed)
+    dates = [_by_time(current, renew_when_left)]
+    if wanted.key_life is not None:
+        dates.append(Due(current.key_made_at + wanted.key_life, Reason.KEY_AGE))
+    return min(dates, key=lambda one: one.at)
+
+
+def _changed(current: Current, wanted: Wanted, now: datetime) -> Reason | None:
+    if current.not_before > now:  # it was fetched by a clock that was ahead
+        return Reason.UNUSABLE
+    if set(current.names) != set(wanted.names):
+        return Reason.NAMES
+    if current.key != wanted.key:
+        return Reason.KEY
+    if current.issuer != wanted.issuer:
+        return Reason.ISSUER
+    if current.is_weak:
+        return Reason.WEAK
+    if wanted.key_uses is not None and current.uses >= wanted.key_uses:
+        return Reason.USES
+    return None
+
+
+def _by_time(current: Current, renew_when_left: float) -> Due:
+    window = current.window
+    if window is None:
+        left = current.lifetime * renew_when_left * (1 + _SPREAD * current.jitter)
+        return Due(current.not_after - left, Reason.LIFETIME)
+    # a moment in the window at random, always the same one (RFC 9773 4.2)
+    moment = window.start + (window.end - window.start) * ((current.jitter + 1) / 2)
+    latest = current.not_after - current.lifetime * _LAST_SHARE
+    return Due(moment, Reason.WINDOW) if moment <= latest else Due(latest, Reason.LIFETIME)

@@ -1,0 +1,124 @@
+"""What a configuration says about rotations, as objects: its store, where keys are made, who signs; and what does not fit together."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from certs.acme.accounts import FileAccountStore
+from certs.acme.making import NobodyShows, Showing, acme_issuers
+from certs.acme.sealed_accounts import SealedAccountStore
+from certs.audit.entries import Told, unheard
+from certs.hierarchy.configured import vault_of
+from certs.hierarchy.vault import Vault
+from certs.issuing.internal_ca.authority import InternalAuthority, root_identity
+from certs.issuing.internal_ca.names import is_permitted
+from certs.issuing.issuer import Issuer, Issuers
+from certs.keys.generating import ALGORITHMS
+from certs.keys.home import Homes
+from certs.keys.token_home import LONGEST_IDENTITY, TokenHome
+from certs.rotation.homes import homes_of
+from certs.sealing.envelope import Purpose
+from certs.sealing.own_key import OwnKeySealer
+from certs.sealing.sealer import Sealer, SucceedingSealer
+from certs.storage.disk import Disk
+from certs.storage.store import Store, store_of
+from config.loaded import LoadedConfig
+from config.problems import Problem
+from config.rotation import SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
+
+_SEALING_KEY: Final = "sealing.key"
+_ACCOUNTS: Final = "accounts"
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All of it, for one configuration."""
+
+    loaded: LoadedConfig
+    store: Store
+    homes: Homes
+    issuers: Issuers
+
+    def credentials(self) -> Iterator[tuple[str, int, IssuedCredentialConfig]]:
+        """The issued credentials: identity, index among its credentials, settings."""
+        for name, index, settings, _ in self.store.of_config(self.loaded.config):
+            yield name, index, settings
+
+
+def parts_of(
+    loaded: LoadedConfig,
+    now: Clock,
+    disk: Disk | None = None,
+    showing: Showing | None = None,
+    vault: Vault | None = None,
+    told: Told = unheard,
+) -> Parts | None:
+    """Make them; nothing is read or written. None where the configuration has no state directory. `now` is the clock, in UTC.
+
+    `showing` is needed only to have certificates from CAs that look; `vault` is the one of `[sealing]` (None: another one is made of it);
+    `told` hears what becomes of keys.
+    Raises `ConfigError` without the PIN of the sealing key.
+    """
+    store = store_of(loaded, disk, told)
+    if store is None:
+        return None
+    own: Sealer = OwnKeySealer(store.directory / _SEALING_KEY, store.disk)
+    vault = vault or vault_of(loaded, now, told)
+
+    def sealer(purpose: Purpose) -> Sealer:
+        return own if vault is None else SucceedingSealer(vault.sealer(purpose), own)
+
+    homes = homes_of(loaded, store, sealer(Purpose.CREDENTIAL_KEY))
+    showing = showing or Showing(NobodyShows(), lambda _: None)
+    accounts = SealedAccountStore(FileAccountStore(store.directory / _ACCOUNTS), sealer(Purpose.ACME_ACCOUNT))
+    issuers: dict[str, Issuer] = dict(acme_issuers(loaded, accounts, showing))
+    for name, settings in loaded.config.issuer.items():
+        if isinstance(settings, InternalIssuerConfig):
+            root_key = None if settings.root_key is None else loaded.resolve(settings.root_key)
+            issuers[name] = InternalAuthority(name, settings, store, homes, root_key, now)
+    return Parts(loaded, store, homes, issuers)
+
+
+def issuance_problems(parts: Parts) -> Iterator[Problem]:
+    """Credentials that could never be issued, and keys that are worth less than they look. Nobody is asked anything for it."""
+    loaded = parts.loaded
+    is_sealed = any(settings.key.place == SEALED for _, _, settings in parts.credentials())
+    if is_sealed and loaded.config.sealing.key is None:
+        found = f"no key, so that sealed keys open with {_SEALING_KEY} of the state directory, a file: it protects backups without it only"
+        yield loaded.warning(
+            ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
+        )
+    for identity, index, settings in parts.credentials():
+        place = ("identity", identity, "credential", index, "key")
+        yield from _key_problems(parts, place, identity, settings.key)
+        yield from _name_problems(loaded, identity, settings)
+    for name, authority in loaded.config.issuer.items():
+        if isinstance(authority, InternalIssuerConfig):
+            for key in ("key", "root"):
+                yield from _key_problems(parts, ("issuer", name, key), root_identity(name), getattr(authority, key))
+
+
+def _key_problems(parts: Parts, place: tuple[str | int, ...], identity: str, spec: KeySpec) -> Iterator[Problem]:
+    home = parts.homes.get(spec.place)
+    if home is None:
+        places = ", ".join(f'"{name}"' for name in sorted(parts.homes))
+        yield parts.loaded.error(place, f'"{spec}"', f"a place that there is behind the @: {places}")
+    elif not home.makes(ALGORITHMS[spec.algorithm]):
+        yield parts.loaded.error(
+            place, f'"{spec}", which cannot be made there', "another kind of key, or another place"
+        )
+    elif isinstance(home, TokenHome) and not home.can_name(identity):
+        found = f'"{spec}", while "{identity}" is too long for the label of a key in a token'
+        yield parts.loaded.error(place, found, f"a name of at most {LONGEST_IDENTITY} characters, or another place")
+
+
+def _name_problems(loaded: LoadedConfig, identity: str, settings: IssuedCredentialConfig) -> Iterator[Problem]:
+    authority = loaded.config.issuer.get(settings.issuer)
+    if isinstance(authority, InternalIssuerConfig):
+        for index, name in enumerate(loaded.config.identity[identity].names):
+            if not is_permitted(name, authority.names):
+                allowed = f"a name that issuer.{settings.issuer}.names permits: {', '.join(authority.names)}"
+                yield loaded.error(("identity", identity, "names", index), f'"{name}"', allowed)

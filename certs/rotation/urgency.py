@@ -1,0 +1,44 @@
+"""How bad it is that a credential was not replaced yet. Pure."""
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Final
+
+from certs.rotation.due import Current, Due
+
+
+class Urgency(IntEnum):
+    """Rises with the share of the time that is gone between the date when a credential was due and the end of its life."""
+
+    CALM = 0
+    """It is not due."""
+    DUE = 1
+    """It is being replaced; one failure or another is no news."""
+    LATE = 2
+    """A third of the time is gone: somebody should look."""
+    GRAVE = 3
+    """Two thirds are gone: somebody has to act."""
+    EXPIRED = 4
+    """Clients are refused."""
+
+    @property
+    def alerts(self) -> bool:
+        """Whether somebody is alarmed."""
+        return self >= Urgency.LATE
+
+
+_LATE: Final = 1 / 3
+_GRAVE: Final = 2 / 3
+
+
+def urgency(current: Current | None, due: Due, now: datetime) -> Urgency:
+    """How urgent a replacement is; `current` None: there is nothing to serve by."""
+    if current is None or current.not_after <= now:
+        return Urgency.EXPIRED
+    if due.at > now:
+        return Urgency.CALM
+    room = current.not_after - due.at  # more than nothing, as it is due and not expired
+    gone = (now - due.at) / room
+    if gone < _LATE:
+        return Urgency.DUE
+    return Urgency.LATE if gone < _GRAVE else Urgency.GRAVE

@@ -1,0 +1,53 @@
+"""A sealing key of our own, for those who have named none: a file of the state directory, made when something is sealed for the first time."""
+
+import threading
+from pathlib import Path
+from typing import Final
+
+from certs.sealing.errors import KeyUnavailable
+from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.sealer import AeadSealer, Sealer
+from certs.storage.disk import NEW, Disk
+
+# Two threads at once must not each make one: what the first has sealed would never open again.
+_making: Final = threading.Lock()
+
+
+class OwnKeySealer:
+    """A `Sealer`."""
+
+    def __init__(self, path: Path, disk: Disk) -> None:
+        """Nothing is read or written before something is sealed or opened."""
+        self._path = path
+        self._disk = disk
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key, which is made if there is none yet; raises `KeyUnavailable`."""
+        return self._key(make=True).key_id
+
+    def seal(self, plain: bytes, label: str) -> bytes:
+        """An envelope; raises `KeyUnavailable`."""
+        return self._key(make=True).seal(plain, label)
+
+    def open(self, sealed: bytes, label: str) -> bytes:
+        """The content of an envelope; raises a `SealingError`."""
+        sealer = self._key(make=False)
+        return sealer.open(sealed, label)
+
+    def _key(self, *, make: bool) -> Sealer:
+        try:
+            with _making:
+                if make and not self._path.exists():
+                    self._make()
+            return AeadSealer(KeyFile.load(self._path))
+        except (KeyFileUnusable, OSError) as error:
+            raise KeyUnavailable(str(error)) from None
+
+    def _make(self) -> None:
+        """Under another name first: half a key must never be taken for a whole one."""
+        beside = self._path.with_name(f"{self._path.name}{NEW}")
+        self._disk.make_directory(self._path.parent)
+        self._disk.remove(beside)
+        KeyFile.create(beside)
+        self._disk.rename(beside, self._path)

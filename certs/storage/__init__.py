@@ -1,0 +1,1 @@
+"""Keys and chains that were made here, on disk: all or nothing, whatever moment the machine stops at."""

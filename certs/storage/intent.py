@@ -1,0 +1,52 @@
+"""Why a version was begun, and with what: written before its key is made, so that whatever comes after can be found and undone. Pure."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+_FORMAT: Final = 1
+
+
+class IntentDamaged(ValueError):
+    """The file is none that this program wrote."""
+
+    def __str__(self) -> str:
+        return "no record of a rotation that this program wrote"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """`key` is the specification of the key (`ec-p256@file`), `issuer` the NAME of the issuer, `begun_at` the key's birth."""
+
+    key: str
+    issuer: str
+    names: tuple[str, ...]
+    reason: str
+    begun_at: datetime
+
+    def encode(self) -> bytes:
+        """As a file."""
+        document = {
+            "format": _FORMAT,
+            "key": self.key,
+            "issuer": self.issuer,
+            "names": list(self.names),
+            "reason": self.reason,
+            "begun_at": self.begun_at.isoformat(),
+        }
+        return json.dumps(document, indent=2).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, content: bytes) -> "Intent":
+        """Read what `encode` wrote. Raises `IntentDamaged`."""
+        try:
+            facts = json.loads(content)
+            begun_at = datetime.fromisoformat(facts["begun_at"])
+            if facts["format"] != _FORMAT or begun_at.tzinfo is None:
+                raise IntentDamaged
+            return cls(
+                str(facts["key"]), str(facts["issuer"]), tuple(map(str, facts["names"])), str(facts["reason"]), begun_at
+            )
+        except (KeyError, TypeError, ValueError):
+            raise IntentDamaged from None

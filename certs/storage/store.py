@@ -1,0 +1,56 @@
+"""The state directory: a shelf for each credential that is issued, and where the rest of the state lies."""
+
+from pathlib import Path
+from typing import Final
+
+from certs.audit.entries import Told, unheard
+from certs.storage.disk import Disk
+from certs.storage.shelf import Shelf, StoredVersion
+from config.loaded import LoadedConfig
+from config.rotation import IssuedCredentialConfig
+from config.schema import Config
+
+_CREDENTIALS: Final = "credentials"
+
+
+class Store:
+    """Keys and chains below one directory."""
+
+    def __init__(self, directory: Path, disk: Disk | None = None, told: Told = unheard) -> None:
+        """Nothing is made before something is written; `told` hears what becomes of keys."""
+        self.directory: Final = directory
+        self.disk: Final = disk or Disk()
+        self.told: Final = told
+
+    def shelf(self, identity: str, slot: str) -> Shelf:
+        """The shelf of a credential; `slot` is `KeySpec.slot`."""
+        return Shelf(self.directory / _CREDENTIALS / identity / slot, identity, slot, self.disk, self.told)
+
+    def shelves(self) -> list[Shelf]:
+        """Every shelf that is there, also those that no configuration names any more."""
+        places = sorted((self.directory / _CREDENTIALS).glob("*/*/"))
+        return [self.shelf(place.parent.name, place.name) for place in places]
+
+    def of_config(self, config: Config) -> list[tuple[str, int, IssuedCredentialConfig, Shelf]]:
+        """The issued credentials of a configuration: identity, index among its credentials, settings, shelf."""
+        return [
+            (name, index, credential, self.shelf(name, credential.key.slot))
+            for name, identity in config.identity.items()
+            for index, credential in enumerate(identity.credential)
+            if isinstance(credential, IssuedCredentialConfig)
+        ]
+
+
+def store_of(loaded: LoadedConfig, disk: Disk | None = None, told: Told = unheard) -> Store | None:
+    """The store of a configuration, None where it names no directory for it; see `Store`."""
+    state = loaded.config.rotation.state
+    return None if state is None else Store(loaded.resolve(state), disk, told)
+
+
+def paths_of(identity: str, slot: str, state: Path) -> tuple[Path, Path]:
+    """Under which names the chain and the key that serve are handed to workers: no files, as the versions change."""
+    place = state / _CREDENTIALS / identity / slot / "current"
+    return place / "chain.pem", place / "key.pem"
+
+
+__all__ = ["Store", "StoredVersion", "paths_of", "store_of"]

@@ -1,0 +1,87 @@
+"""Rules about issuers of type "acme" that span several tables. Pure: the schema's values in, problems out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from config.addresses import parse_ip
+from config.issuers import AcmeChallenge, AcmeIssuerConfig
+from config.omissions import Omissions
+from config.problems import Location, Problem, shown
+from config.rotation import IssuedCredentialConfig
+from config.schema import Config, IdentityConfig
+
+
+def acme_problems(config: Config, file: str, omissions: Omissions) -> list[Problem]:
+    """Answer what does not fit together; nothing that may only follow from what `config` lacks."""
+    checks = _AcmeChecks(config, file, omissions)
+    return [*checks.fallbacks(), *checks.http(), *checks.credentials()]
+
+
+@dataclass(frozen=True, slots=True)
+class _AcmeChecks:
+    config: Config
+    file: str
+    omissions: Omissions
+
+    def fallbacks(self) -> Iterator[Problem]:
+        acme = self._acme()
+        known = acme.keys() | self.omissions.names("issuer")
+        for name, issuer in acme.items():
+            for index, other in enumerate(issuer.fallback):
+                place = ("issuer", name, "fallback", index)
+                if other == name or other not in known:
+                    names = ", ".join(f'"{one}"' for one in sorted(known - {name})) or "there is none"
+                    yield self._error(place, shown(other), f'the name of another issuer of type "acme": {names}')
+                elif other in issuer.fallback[:index]:
+                    yield self._error(place, f'"{other}" again', "each issuer once")
+                elif other in acme and (acme[other].root_file is None) != (issuer.root_file is None):
+                    allowed = "an issuer that has a root_file as well, or none as well: chains are checked against one of both"
+                    yield self._error(place, f'"{other}"', allowed)
+
+    def http(self) -> Iterator[Problem]:
+        binds = self.config.acme.http_bind
+        if not binds and not self.omissions.touch("acme"):
+            for name, issuer in self._acme().items():
+                if issuer.challenge is AcmeChallenge.HTTP_01:
+                    allowed = 'acme.http_bind, such as ["0.0.0.0:80", "[::]:80"]: http-01 is asked on port 80'
+                    yield self._error(("issuer", name, "challenge"), '"http-01" without a listener for it', allowed)
+        taken = {
+            str(bind): self.omissions.key("listener", name, "bind", index)
+            for name, listener in self.config.listener.items()
+            for index, bind in enumerate(listener.bind)
+            if bind.port  # port 0 is another port each time
+        }
+        for index, bind in enumerate(binds):
+            if (first := taken.setdefault(str(bind), self.omissions.key("acme", "http_bind", index))) and bind.port:
+                key = self.omissions.key("acme", "http_bind", index)
+                if first != key:
+                    yield Problem(self.file, key, f'"{bind}", which {first} has already', "each address and port once")
+
+    def credentials(self) -> Iterator[Problem]:
+        acme = self._acme()
+        for name, identity in self.config.identity.items():
+            for index, credential in enumerate(identity.credential):
+                if not isinstance(credential, IssuedCredentialConfig) or credential.issuer not in acme:
+                    continue
+                if credential.key.algorithm.startswith("mldsa"):
+                    allowed = 'an ECDSA or RSA key: no public CA signs ML-DSA (an issuer of type "internal" does)'
+                    yield self._error(("identity", name, "credential", index, "key"), f'"{credential.key}"', allowed)
+                issuer = acme[credential.issuer]
+                for asked in (credential.issuer, *(one for one in issuer.fallback if one in acme)):
+                    yield from self._names(name, identity, asked, acme[asked].challenge)
+
+    def _names(self, name: str, identity: IdentityConfig, issuer: str, kind: AcmeChallenge) -> Iterator[Problem]:
+        for index, one in enumerate(identity.names):
+            place = ("identity", name, "names", index)
+            if one.startswith("*.") and kind is not AcmeChallenge.DNS_01:
+                allowed = f'no wildcard, or issuer.{issuer}.challenge = "dns-01": nothing else proves one'
+                yield self._error(place, f'"{one}"', allowed)
+            if kind is AcmeChallenge.DNS_01 and parse_ip(one) is not None:  # RFC 8738 section 7
+                allowed = f'no IP address, or another challenge than "dns-01" for issuer.{issuer}'
+                yield self._error(place, f'"{one}"', allowed)
+
+    def _acme(self) -> dict[str, AcmeIssuerConfig]:
+        return {name: one for name, one in self.config.issuer.items() if isinstance(one, AcmeIssuerConfig)}
+
+    def _error(self, location: Location, found: str, allowed: str) -> Problem:
+        return Problem(self.file, self.omissions.key(*location), found, allowed)

@@ -1,0 +1,140 @@
+"""Certificates for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Document = Mapping[str, Any]
+
+_STYLES: Final = {"calm": "", "due": "", "late": "yellow", "grave": "bold red", "expired": "bold red"}
+_SHOWN_SERIAL: Final = 12
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+def listing_table(certificates: Sequence[Document]) -> RenderableType:
+    """`plexigate certs list`."""
+    if not certificates:
+        return Text("no certificate rotates by itself: no [[identity.NAME.credential]] has an issuer")
+    table = Table("name", "credential", "issuer", "key", "lives in", "serial", "until", "left", "next rotation", "why")
+    for one in certificates:
+        planned = one["next"]
+        style = _STYLES.get("" if planned is None else planned["urgency"], "")
+        table.add_row(
+            one["identity"],
+            one["credential"],
+            one["issuer"],
+            one["key"]["algorithm"],
+            one["key"]["place"],
+            (one["serial"] or "-")[:_SHOWN_SERIAL],
+            moment(one["not_after"]),
+            Text(duration(one["seconds_left"]), style),
+            "now" if one["running"] else "-" if planned is None else moment(planned["at"]),
+            Text(_why(one), style),
+        )
+    return table
+
+
+def _why(one: Document) -> str:
+    if one["last_error"]:
+        return f"{one['last_error']}"
+    return "-" if one["next"] is None else str(one["next"]["reason"])
+
+
+def details(one: Document) -> RenderableType:
+    """`plexigate certs show`."""
+    table = Table.grid(padding=(0, 2))
+    planned = one["next"] or {}
+    rows = {
+        "identity": one["identity"],
+        "credential": one["credential"],
+        "names": ", ".join(one["names"]),
+        "issuer": one["issuer"],
+        "key": f"{one['key']['algorithm']}, in {one['key']['place']}",
+        "version": one["version"],
+        "serial": one["serial"],
+        "valid from": moment(one["not_before"]),
+        "valid until": f"{moment(one['not_after'])} ({duration(one['seconds_left'])} left)",
+        "next rotation": f"{moment(planned.get('at'))}: {planned.get('reason', '-')}",
+        "urgency": planned.get("urgency"),
+        "failures in a row": planned.get("failures"),
+        "last error": one["last_error"],
+    }
+    for name, value in rows.items():
+        if value is not None:
+            table.add_row(Text(name, "dim"), Text(str(value)))
+    return table
+
+
+def history_table(versions: Sequence[Document]) -> RenderableType:
+    """`plexigate certs history`."""
+    table = Table(
+        "credential",
+        "version",
+        "state",
+        "since",
+        "why it was made",
+        "key",
+        "serial",
+        "valid until",
+        "key is kept until",
+    )
+    for one in versions:
+        table.add_row(
+            one["credential"],
+            str(one["version"]),
+            Text(one["state"], "green" if one["state"] == "serves" else ""),
+            moment(one["since"]),
+            one["reason"],
+            one["key"],
+            (one["serial"] or "-")[:_SHOWN_SERIAL],
+            moment(one["not_after"]),
+            moment(one["key_until"]) if one["has_key"] else "destroyed",
+        )
+    return table
+
+
+def step_line(step: Document) -> Text:
+    """A step of a rotation, on a line."""
+    facts = [
+        f"{name} {_shown(name, step[name])}"
+        for name in ("key", "issuer", "serial", "not_after", "version")
+        if name in step
+    ]
+    about = f"{step['identity']} {step['credential']}: " if "identity" in step else ""
+    if "would" in step:
+        return Text(f"{about}would go: {' -> '.join(step['would'])}")
+    if "rotated" in step:
+        done = (
+            "done" if step["rotated"] else f"failed ({step['step']}): {step['detail']}; what there is goes on to serve"
+        )
+        return Text(f"{about}{done}", "green" if step["rotated"] else "bold red")
+    if "note" in step:
+        return Text(f"{about}{step['note']}", "yellow")
+    if step.get("step") == "waiting":
+        return Text(f"{about}waiting for {duration(step['seconds'])}: {step['detail']}", "yellow")
+    return Text(f"{about}{step.get('step', '')}  {', '.join(facts)}".rstrip())
+
+
+def _shown(name: str, value: Any) -> str:
+    return moment(value) if name == "not_after" else str(value)
+
+
+def moment(text: str | None) -> str:
+    """A time in ISO 8601, to the minute, in UTC."""
+    return "-" if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
+
+
+def duration(seconds: float | None) -> str:
+    """A time span in its largest unit."""
+    if seconds is None:
+        return "-"
+    if seconds < 0:
+        return "expired"
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,105 @@
+"""Where commands about certificates go: to the running proxy, or to the state directory of a configuration."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from certs.rotation.due import Reason
+from config.problems import ConfigError, Problem
+from proxy.admin.client import AdminRefused, UnixAdminClient, connect
+
+if TYPE_CHECKING:
+    from proxy.rotation.offline import Offline
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the options of a command say."""
+
+    config: Path | None
+    socket: Path | None
+    offline: bool
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Every issued credential. Raises `AdminUnreachable`, `AdminRefused`, `ConfigError`, `OSError` or `ShelfDamaged`."""
+        if self.offline:
+            return offline_of(self.config).listing()
+        found: list[dict[str, Any]] = _answer(*self._client().get("/certificates"))["certificates"]
+        return found
+
+    def names(self) -> list[str]:
+        """The identities that have issued credentials."""
+        return list(dict.fromkeys(one["identity"] for one in self.listing()))
+
+    def rotate(self, name: str, slot: str | None, reason: Reason, *, dry_run: bool) -> Iterator[dict[str, Any]]:
+        """The steps as they happen; the last one has `ok`."""
+        if self.offline:
+            yield from _rotated_offline(offline_of(self.config), name, slot, reason, dry_run=dry_run)
+            return
+        query = {"compromised": str(int(reason is Reason.COMPROMISED)), "dry_run": str(int(dry_run))}
+        if slot is not None:
+            query["credential"] = slot
+        yield from self._client().steps(f"/certificates/{quote(name, safe='')}/rotate", query)
+
+    def roll_back(self, name: str, slot: str | None) -> list[dict[str, Any]]:
+        """What came of it, for each credential."""
+        if self.offline:
+            offline = offline_of(self.config)
+            with offline.alone():
+                return [offline.roll_back(one) for one in _known(offline, name, slot)]
+        query = {} if slot is None else {"credential": slot}
+        status, answer = self._client().post(f"/certificates/{quote(name, safe='')}/rollback", query)
+        if "results" not in answer:
+            _answer(status, answer)
+        results: list[dict[str, Any]] = answer["results"]
+        return results
+
+    def _client(self) -> UnixAdminClient:
+        return connect(self.config, self.socket)
+
+
+def offline_of(config: Path | None) -> "Offline":
+    """The certificates of a configuration, without a running proxy. Raises `ConfigError`."""
+    # here: a command that asks the running proxy needs none of it
+    from proxy.rotation.clocks import CLOCKS
+    from proxy.rotation.offline import Offline
+
+    if config is None:
+        raise ConfigError([Problem("--offline", "", "no --config", "--config FILE, which names the state directory")])
+    return Offline(config, CLOCKS)
+
+
+def _rotated_offline(
+    offline: "Offline", name: str, slot: str | None, reason: Reason, *, dry_run: bool
+) -> Iterator[dict[str, Any]]:
+    from certs.rotation.attempt import Step
+
+    found = _known(offline, name, slot)
+    if dry_run:
+        for identity, _, shelf in found:
+            steps = [step.value for step in Step]
+            yield {"identity": identity, "credential": shelf.slot, "would": steps, "reason": reason.value}
+        yield {"ok": True}
+        return
+    is_done = True
+    with offline.alone():
+        for one in found:
+            for step in offline.rotate(one, reason):
+                is_done = is_done and step.get("rotated", True)
+                yield step
+    yield {"ok": is_done}
+
+
+def _known(offline: "Offline", name: str, slot: str | None) -> list[Any]:
+    found = offline.credentials(name, slot)
+    if not found:
+        raise AdminRefused(404, f"no identity {name} rotates by itself, or it has no such credential")
+    return found
+
+
+def _answer(status: int, answer: dict[str, Any]) -> dict[str, Any]:
+    if status != 200:
+        raise AdminRefused(status, str(answer.get("detail", answer)))
+    return answer

@@ -1,0 +1,151 @@
+"""`plexigate certs trust` and `plexigate certs check`: what clients see, and how they come to trust it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.problems import ConfigError
+from proxy.admin.certs_targets import offline_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from certs.issuing.internal_ca.authority import InternalAuthority
+    from proxy.rotation.live_check import Finding
+    from proxy.rotation.offline import Offline
+
+# ruff: noqa: FBT002 - the signature of typer commands
+
+_File = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to their group."""
+    app.command(epilog="Example: plexigate certs trust internal --config plexigate.toml --out root.pem")(trust)
+    app.command(epilog="Example: plexigate certs check chat --config plexigate.toml && echo fine")(check)
+
+
+def trust(
+    issuer: Annotated[
+        str, typer.Argument(metavar="ISSUER", help="NAME of \\[issuer.NAME], type internal.", show_default=False)
+    ],
+    config: _File,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the root.", show_default=False)
+    ] = None,
+    crl: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the list of revocations too.", show_default=False)
+    ] = None,
+    take_root_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Move the key of the root to this file, off this machine.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write the root of an internal CA, and tell how Debian, browsers, curl and Python come to trust it."""
+    try:
+        _trust(issuer, config, out or Path(f"plexigate-{issuer}.pem"), crl, take_root_key)
+    except _failures() as error:
+        raise _ended(str(error)) from None
+
+
+def _trust(issuer: str, config: Path, out: Path, crl: Path | None, take_root_key: Path | None) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from certs.issuing.internal_ca.authority import InternalAuthority
+    from proxy.rotation.trust import trust_text
+
+    offline = offline_of(config)
+    authority = offline.parts.issuers.get(issuer)
+    if not isinstance(authority, InternalAuthority):
+        raise _ended(f"no issuer {issuer} of type internal is in {config}")
+    if not authority.has_root:
+        with offline.alone():
+            _ = authority.roots
+    (root,) = authority.roots
+    out.write_bytes(root.public_bytes(Encoding.PEM))
+    settings = offline.parts.loaded.config
+    names = tuple(name for identity in settings.identity.values() for name in identity.names)
+    typer.echo(trust_text(issuer, root, out, names, authority.permitted_names))
+    if crl is not None:
+        crl.write_bytes(authority.revocation_list())
+    if take_root_key is not None:
+        _take_root_key(offline, authority, take_root_key)
+
+
+def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Path) -> None:
+    from certs.issuing.internal_ca.root_key import take_root_key
+
+    take_root_key(authority, file, offline.parts.store.disk)
+    typer.echo(
+        f"The key of the root is in {file} now, and no more here. Keep it on a medium of its own, and a copy; name its place"
+    )
+    typer.echo(f"in issuer.{authority.name}.root_key when the next intermediate is due.")
+
+
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)],
+    config: _File,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Roots of certificates from files; else the system's.", show_default=False),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live/--no-live", help="Whether to shake hands with each worker of the running proxy.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Look at the certificates of an identity as a client does: chain, names, dates, strength, and handshakes with every worker.
+
+    Exits with 0 when a client can trust them, with 1 when not.
+    """
+    try:
+        found = list(_checked(name, config, ca, live=live))
+    except _failures() as error:
+        raise _ended(str(error)) from None
+    if as_json:
+        typer.echo(json.dumps([one.as_json() for one in found], indent=2))
+    for one in [] if as_json else found:
+        mark = {True: "FAULT", False: "ok", None: "note"}[one.is_fault]
+        typer.echo(f"{mark:5}  {one.about}: {one.text}")
+    if any(one.is_fault for one in found):
+        raise typer.Exit(1)
+
+
+def _checked(name: str, config: Path, ca: Path | None, *, live: bool) -> "Iterator[Finding]":
+    from proxy.admin.certs_subjects import listening, shown_by_workers, subjects
+    from proxy.rotation.clocks import CLOCKS
+    from proxy.rotation.live_check import chain_findings, handshake_finding, worker_findings
+
+    loaded, found = subjects(config, name, ca)
+    for subject in found:
+        yield from chain_findings(subject, CLOCKS.wall())
+    if live:
+        for address in listening(loaded):
+            yield from (handshake_finding(subject, address) for subject in found)
+        rows = shown_by_workers(loaded, name)
+        for subject in found:
+            yield from worker_findings(subject, rows)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from certs.errors import CredentialError
+    from certs.issuing.issuer import IssueFailed
+    from certs.keys.home import HomeFailed
+    from certs.rotation.checks import ChainUnusable
+    from certs.storage.lock import StateInUse
+    from certs.storage.shelf import ShelfDamaged
+    from proxy.admin.client import AdminRefused, AdminUnreachable
+
+    return (
+        *(CredentialError, IssueFailed, HomeFailed, ChainUnusable, StateInUse, ShelfDamaged),
+        *(AdminRefused, AdminUnreachable, ConfigError, OSError),
+    )
+
+
+def _ended(sentence: str) -> typer.Exit:
+    typer.echo(f"plexigate: {sentence}", err=True)
+    return typer.Exit(1)

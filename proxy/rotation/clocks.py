@@ -1,0 +1,32 @@
+"""The clocks of the rotation, and chance: what its pure parts are given."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from certs.rotation.planning import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The time of day in UTC, the clock that only goes forward in seconds, and chance from 0 to 1."""
+
+    wall: Callable[[], datetime]
+    ticks: Callable[[], float]
+    jitter: Callable[[], float]
+
+    def now(self) -> Instant:
+        """This moment."""
+        return Instant(self.wall(), self.ticks())
+
+
+CLOCKS: Final = Clocks(
+    lambda: datetime.now(UTC),  # noqa: TID251 - a driver
+    # goes on while the machine sleeps, as certificates do
+    lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+    random.SystemRandom().random,
+)
+"""The clocks of this machine."""

@@ -1,0 +1,55 @@
+"""What the rotation remembers across restarts beside keys and chains: what it waits for, how often keys have signed.
+
+A process that crashes and starts again must not ask its issuers each time.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from certs.storage.store import Store
+from proxy.in_thread import in_thread
+
+_NAME: Final = "rotation.json"
+
+Tell = Callable[[dict[str, Any], str], None]
+
+
+class Kept:
+    """One small file, which is replaced as a whole; what goes wrong is a line in the log, as rotating matters more."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
+        """`tell` logs an event with its line."""
+        self._loop = loop
+        self._tell = tell
+        self._writing = asyncio.Lock()
+
+    async def take_up(self, store: Store, take: Callable[[Any], None]) -> None:
+        """Hand what an earlier process has kept to `take`, which may raise `ValueError`; does nothing where there is nothing."""
+        try:
+            content = await in_thread(self._loop, (store.directory / _NAME).read_bytes)
+            take(json.loads(content))
+        except FileNotFoundError:
+            return
+        except (KeyError, OSError, TypeError, ValueError) as error:
+            self._failed("read", error)
+
+    async def keep(self, store: Store, document: Any) -> None:
+        """Replace the file."""
+        content = json.dumps(document).encode()
+
+        def write() -> None:
+            store.disk.make_directory(store.directory)
+            store.disk.write(store.directory / _NAME, content)
+
+        async with self._writing:
+            try:
+                await in_thread(self._loop, write)
+            except OSError as error:
+                self._failed("written", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        detail = f"{type(error).__name__}: {error}"
+        line = f"what rotations wait for could not be {what}: {detail}"
+        self._tell({"event": "rotation_memory_lost", "detail": detail}, line)

@@ -1,0 +1,141 @@
+"""What is known about each credential of the configuration: what is wanted of it, what serves, how often its key has signed."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from certs.rotation.due import Current
+from certs.rotation.facts import current_of, leaf_of, wanted_of
+from certs.rotation.parts import Parts
+from certs.rotation.planning import Facts, Key, Standing
+from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
+from config.rotation import IssuedCredentialConfig
+from proxy.in_thread import in_thread
+from proxy.rotation.listing import Row, document
+from proxy.rotation.uses import Uses
+from proxy.rotation.windows import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What serves of one credential, as far as it can be read (`fault`); `serial` in hexadecimal."""
+
+    version: StoredVersion | None = None
+    current: Current | None = None
+    serial: str | None = None
+    fault: str | None = None
+    is_unrevoked: bool = False
+    """Whether the certificate of a compromised version is still believed in."""
+
+
+@dataclass(slots=True)
+class Credential:
+    """One credential of the configuration."""
+
+    settings: IssuedCredentialConfig
+    names: tuple[str, ...]
+    shelf: Shelf
+    serving: Serving = Serving()
+
+    @property
+    def facts(self) -> Facts:
+        """The planner's view of it."""
+        wanted = wanted_of(self.names, self.settings)
+        return Facts(wanted, self.serving.current, is_unusable=self.serving.fault is not None)
+
+
+class Knowledge:
+    """All of them, by identity and slot."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """There are none."""
+        self._loop = loop
+        self.windows = Windows()
+        self.uses = Uses()
+        self.credentials: dict[Key, Credential] = {}
+
+    async def follow(self, parts: Parts | None) -> None:
+        """Take those of a configuration."""
+        found = [] if parts is None else parts.store.of_config(parts.loaded.config)
+        self.credentials = {
+            (name, shelf.slot): Credential(settings, parts.loaded.config.identity[name].names, shelf)
+            for name, _, settings, shelf in found
+            if parts is not None
+        }
+        await self.learn()
+
+    async def learn(self) -> None:
+        """Read anew what serves."""
+        credentials = list(self.credentials.items())
+        read = await in_thread(self._loop, lambda: [self._read(key, one.shelf) for key, one in credentials])
+        for (_, credential), serving in zip(credentials, read, strict=True):
+            credential.serving = serving
+
+    @property
+    def facts(self) -> dict[Key, Facts]:
+        """What the planner has to know."""
+        return {key: one.facts for key, one in self.credentials.items()}
+
+    @property
+    def missing(self) -> list[Key]:
+        """Those that nothing serves for."""
+        return [key for key, one in self.credentials.items() if one.serving.version is None]
+
+    @property
+    def serials(self) -> dict[Key, str]:
+        """The serial numbers of what serves."""
+        return {key: one.serving.serial for key, one in self.credentials.items() if one.serving.serial is not None}
+
+    @property
+    def limits_uses(self) -> bool:
+        """Whether a key may sign only so often."""
+        return any(one.settings.rotate_key_after_uses is not None for one in self.credentials.values())
+
+    async def count(self, totals: Mapping[str, int]) -> bool:
+        """Take the signatures by identity since the start of the process; whether there were any."""
+        before = self.uses.as_json()
+        versions = {key: one.serving.version for key, one in self.credentials.items()}
+        self.uses.counted(totals, {key: one.number for key, one in versions.items() if one is not None})
+        if self.uses.as_json() == before:
+            return False
+        await self.learn()
+        return True
+
+    def keys(self, identity: str, slot: str | None) -> list[Key]:
+        """The credentials of an identity, or one of them."""
+        return [key for key in sorted(self.credentials) if key[0] == identity and slot in (None, key[1])]
+
+    def listing(
+        self, standings: Mapping[Key, Standing], errors: Mapping[Key, str], running: Collection[Key], now: datetime
+    ) -> list[dict[str, Any]]:
+        """All as documents."""
+        return [
+            document(
+                Row(
+                    key,
+                    wanted_of(one.names, one.settings),
+                    one.serving.current,
+                    standings.get(key),
+                    None if one.serving.version is None else one.serving.version.number,
+                    one.serving.serial,
+                    errors.get(key) or one.serving.fault,
+                    key in running,
+                ),
+                now,
+            )
+            for key, one in sorted(self.credentials.items())
+        ]
+
+    def _read(self, key: Key, shelf: Shelf) -> Serving:
+        try:
+            version = shelf.current()
+            if version is None:
+                return Serving()
+            serial = f"{leaf_of(version).serial_number:x}"
+            window, uses = self.windows.of(key, serial), self.uses.of(key, version.number)
+            is_unrevoked = bool(shelf.unrevoked())
+            return Serving(version, current_of(version, window, uses), serial, is_unrevoked=is_unrevoked)
+        except (ShelfDamaged, OSError) as error:
+            return Serving(fault=str(error))

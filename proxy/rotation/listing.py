@@ -1,0 +1,61 @@
+"""The certificates of the proxy as documents: for the admin socket, for tables, for exit codes. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from certs.rotation.due import Current, Wanted
+from certs.rotation.planning import Key, Standing
+from certs.rotation.urgency import Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one issued credential; `serial` as in `openssl x509`, in hexadecimal."""
+
+    key: Key
+    wanted: Wanted
+    current: Current | None
+    standing: Standing | None
+    version: int | None = None
+    serial: str | None = None
+    last_error: str | None = None
+    is_running: bool = False
+
+
+def document(row: Row, now: datetime) -> dict[str, Any]:
+    """One entry of `GET /certificates`; times in ISO 8601, durations in seconds."""
+    identity, slot = row.key
+    current, standing = row.current, row.standing
+    algorithm, _, place = (current.key if current else row.wanted.key).partition("@")
+    return {
+        "identity": identity,
+        "credential": slot,
+        "names": list(current.names if current else row.wanted.names),
+        "issuer": current.issuer if current else row.wanted.issuer,
+        "key": {"algorithm": algorithm, "place": place},
+        "version": row.version,
+        "serial": row.serial,
+        "not_before": current.not_before.isoformat() if current else None,
+        "not_after": current.not_after.isoformat() if current else None,
+        "seconds_left": (current.not_after - now).total_seconds() if current else None,
+        "next": None if standing is None else _next(standing, now),
+        "last_error": row.last_error,
+        "running": row.is_running,
+    }
+
+
+def _next(standing: Standing, now: datetime) -> dict[str, Any]:
+    return {
+        "at": max(standing.due.at, now).isoformat(),
+        "reason": standing.due.reason.value,
+        "urgency": standing.urgency.name.lower(),
+        "failures": standing.failures,
+        "waits_seconds": round(standing.waits_seconds, 1),
+    }
+
+
+def worst(standings: Mapping[Key, Standing]) -> str:
+    """The greatest urgency of all, in a word."""
+    return max((one.urgency for one in standings.values()), default=Urgency.CALM).name.lower()

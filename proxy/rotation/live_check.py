@@ -1,0 +1,131 @@
+"""Look at a certificate as a client does: its files, and the handshake of the running proxy, in every worker."""
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.keys.signing_key import algorithm_of, supported_public_key
+from certs.rotation.checks import Expectation, findings
+from config.addresses import Bind
+from proxy.rotation.pinned import SECONDS, name_to_ask_for, said, takes_only_its_kind
+from proxy.tls.libssl import LibsslError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: `is_fault` None is a remark."""
+
+    about: str
+    text: str
+    is_fault: bool | None = False
+
+    def as_json(self) -> dict[str, Any]:
+        """As a document."""
+        return {"about": self.about, "found": self.text, "ok": self.is_fault is not True}
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A chain to look at: of which identity, for which names, by whom it has to be signed (none: whom the system trusts)."""
+
+    about: str
+    chain: tuple[x509.Certificate, ...]
+    names: tuple[str, ...]
+    roots: tuple[x509.Certificate, ...]
+
+
+def chain_findings(subject: Subject, now: datetime) -> Iterator[Finding]:
+    """What the files say: chain, names, dates, strength, usage, and transparency where it is public."""
+    leaf = subject.chain[0]
+    faults = findings(subject.chain, Expectation(leaf.public_key(), subject.names, subject.roots), now)
+    # a certificate in the last third of its life is as valid as on its first day
+    faults = [one for one in faults if not one.startswith("more than half")]
+    yield from (Finding(subject.about, one, is_fault=True) for one in faults)
+    key = supported_public_key(leaf.public_key())
+    kind = "an unsupported key" if key is None else str(algorithm_of(key))
+    yield Finding(
+        subject.about,
+        f"{kind}, valid until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, {len(subject.chain)} certificates",
+    )
+    if not _may_sign_handshakes(leaf):
+        yield Finding(subject.about, "its key usage has no digitalSignature", is_fault=True)
+    if not subject.roots and not _has_timestamps(leaf):
+        yield Finding(
+            subject.about,
+            "no signed certificate timestamps: browsers refuse public certificates without",
+            is_fault=None,
+        )
+
+
+def handshake_finding(subject: Subject, address: Bind) -> Finding:
+    """What a handshake at an address says: that the chain is verified, and is the one that should serve."""
+    about = f"{subject.about} at {address}"
+    try:
+        served = _served(_context(subject), subject.names, address)
+    except (OSError, LibsslError) as error:  # ssl.SSLError is one
+        return Finding(about, f"the handshake failed: {said(error)}", is_fault=True)
+    expected = f"{subject.chain[0].serial_number:x}"
+    if served != expected:
+        return Finding(about, f"serial {served} is shown, and {expected} is what should serve", is_fault=True)
+    return Finding(about, f"verified, serial {expected}")
+
+
+def worker_findings(subject: Subject, rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """What each worker has shown, see `supervisor.inspection`."""
+    expected = f"{subject.chain[0].serial_number:x}"
+    ours = [row for row in rows if row["serial"] == expected]
+    if not ours:
+        text = "the proxy serves by another certificate: does it have to reload?"
+        yield Finding(subject.about, text, is_fault=True)
+    for row in ours:
+        about = f"{subject.about} in worker {row['worker']} on {row['listener']}"
+        if row["fault"] is None:
+            yield Finding(about, f"shown, serial {expected}")
+        else:
+            yield Finding(about, f"the handshake failed: {row['fault']}", is_fault=True)
+
+
+def _context(subject: Subject) -> ssl.SSLContext:
+    """A client that trusts the roots alone, and takes the kind of this key alone."""
+    if subject.roots:
+        pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in subject.roots)
+        context = ssl.create_default_context(cadata=pem)
+    else:
+        context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    takes_only_its_kind(context, subject.chain[0])
+    return context
+
+
+def _served(context: ssl.SSLContext, names: Sequence[str], address: Bind) -> str:
+    host = str(address.host)
+    if address.host.is_unspecified:
+        host = "::1" if address.host.version == 6 else "127.0.0.1"
+    with (
+        socket.create_connection((host, address.port), timeout=SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=name_to_ask_for(names)) as tls,
+    ):
+        der = tls.getpeercert(binary_form=True)
+        assert der is not None  # it was verified
+        return f"{x509.load_der_x509_certificate(der).serial_number:x}"
+
+
+def _may_sign_handshakes(leaf: x509.Certificate) -> bool:
+    try:
+        return leaf.extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
+    except x509.ExtensionNotFound:
+        return True
+
+
+def _has_timestamps(leaf: x509.Certificate) -> bool:
+    try:
+        leaf.extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps)
+    except x509.ExtensionNotFound:
+        return False
+    return True

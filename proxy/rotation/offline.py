@@ -1,0 +1,175 @@
+"""Certificates without a running proxy: the same store, the same steps, no workers. Whoever does it holds the lock of the directory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from certs.audit.actors import command_line_actor
+from certs.audit.configured import audit_log_of
+from certs.audit.entries import Action, KeyOperation, Outcome
+from certs.audit.journal import SyslogJournal
+from certs.audit.tail import LogDamaged
+from certs.file_lock import StillLocked
+from certs.issuing.issuer import IssueFailed
+from certs.keys.home import HomeFailed
+from certs.rotation.attempt import Attempt, Step, Task, resumed
+from certs.rotation.checks import ChainUnusable
+from certs.rotation.due import Reason
+from certs.rotation.facts import current_of, leaf_of, wanted_of
+from certs.rotation.parts import Parts, parts_of
+from certs.rotation.planning import Facts, Planner
+from certs.rotation.revoking import revoke_compromised
+from certs.storage.lock import StateLock
+from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
+from config.loader import load
+from config.problems import ConfigError, Problem
+from config.rotation import IssuedCredentialConfig
+from proxy.rotation.clocks import Clocks
+from proxy.rotation.housekeeping import former, recover
+from proxy.rotation.listing import Row, document
+from proxy.rotation.running import leaf_facts
+
+if TYPE_CHECKING:
+    from certs.audit.log import AuditLog
+
+Found = tuple[str, IssuedCredentialConfig, Shelf]
+
+
+class Offline:
+    """The certificates of a configuration."""
+
+    def __init__(self, file: Path, clocks: Clocks) -> None:
+        """Read the configuration. Raises `ConfigError`."""
+        loaded = load(file)
+        self._log: AuditLog | None = None
+        parts = parts_of(loaded, clocks.wall, told=self._told)
+        if parts is None:
+            found, allowed = "nothing", "a directory, as soon as a credential has an issuer"
+            raise ConfigError([Problem(str(file), "rotation.state", found, allowed)])
+        self.parts: Parts = parts
+        self._clocks = clocks
+
+    def credentials(self, identity: str | None, slot: str | None = None) -> list[Found]:
+        """The issued credentials, or those of an identity."""
+        return [
+            (name, settings, shelf)
+            for name, _, settings, shelf in self.parts.store.of_config(self.parts.loaded.config)
+            if identity in (None, name) and slot in (None, shelf.slot)
+        ]
+
+    def listing(self) -> list[dict[str, Any]]:
+        """As `GET /certificates`. Raises `OSError` or `ShelfDamaged`."""
+        now = self._clocks.now()
+        planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
+        rows = []
+        for name, settings, shelf in self.credentials(None):
+            version = shelf.current()
+            current = None if version is None else current_of(version)
+            wanted = wanted_of(self.parts.loaded.config.identity[name].names, settings)
+            key = (name, shelf.slot)
+            standing = planner.plan({key: Facts(wanted, current)}, now).standings[key]
+            serial = None if version is None else f"{leaf_of(version).serial_number:x}"
+            number = None if version is None else version.number
+            rows.append(document(Row(key, wanted, current, standing, number, serial), now.wall))
+        return rows
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the state directory, and write what becomes of keys to the audit log.
+
+        Raises `StateInUse`, `ConfigError` for an audit log that cannot be used, or `OSError`.
+        """
+        self.parts.store.disk.make_directory(self.parts.store.directory)
+        with StateLock.acquire(self.parts.store.directory), self._recording():
+            recover(self.parts)
+            yield
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        loaded = self.parts.loaded
+        log = audit_log_of(loaded, SyslogJournal())
+        if log is None:
+            yield
+            return
+        try:
+            try:
+                log.open(self._clocks.wall())
+            except (OSError, StillLocked, LogDamaged) as error:
+                found, allowed = f"{log.path}, which cannot be written: {error}", "a file that this user may append to"
+                raise ConfigError([loaded.error(("audit", "file"), found, allowed)]) from None
+            self._log = log
+            yield
+        finally:
+            self._log = None
+            log.close()
+
+    def _told(self, action: Action, key: str, outcome: Outcome, detail: str) -> None:
+        if self._log is None:
+            return  # only looked at: nothing is made or destroyed without the directory
+        try:
+            self._log.record(KeyOperation(command_line_actor(), action, key, outcome, detail), self._clocks.wall())
+        except (StillLocked, LogDamaged) as error:
+            raise OSError(f"audit log {self._log.path}: {error}") from None
+
+    def rotate(self, found: Found, reason: Reason) -> Iterator[dict[str, Any]]:
+        """The steps, as a running proxy tells them."""
+        name, settings, shelf = found
+        about = {"identity": name, "credential": shelf.slot}
+        yield {**about, "step": "begun", "reason": reason.value}
+        task = Task(
+            shelf,
+            settings.key,
+            self.parts.loaded.config.identity[name].names,
+            self.parts.issuers[settings.issuer],
+            settings.profile,
+            reason,
+        )
+        step = Step.STORE
+        attempt = None
+        try:
+            version = resumed(task, self.parts.homes, self._clocks.wall())
+            if version is None:
+                attempt = Attempt(task, self.parts.homes, self._clocks.wall)
+                step = Step.KEY
+                attempt.make_key()
+                yield {**about, "step": step.value, "key": str(settings.key)}
+                step = Step.ISSUE
+                issued = attempt.issue()
+                yield {**about, "step": step.value, "issuer": settings.issuer}
+                step = Step.CHECK
+                leaf = attempt.check(issued)
+                yield {**about, "step": step.value, **leaf_facts(leaf)}
+                step = Step.STORE
+                version = attempt.store(issued)
+            yield {**about, "step": Step.STORE.value, "version": version.number}
+            step = Step.SWAP
+            self._serve(shelf, version, reason)
+            if reason.needs_a_new_key_at_once:
+                faults = revoke_compromised(shelf, self.parts.issuers, self._clocks.wall())
+                yield from ({**about, "note": note} for note in faults or ["the former certificate was revoked"])
+        except (IssueFailed, HomeFailed, ShelfDamaged, ChainUnusable, OSError) as error:
+            if attempt is not None and step is not Step.SWAP:
+                attempt.undo()
+            yield {**about, "rotated": False, "step": step.value, "detail": str(error)}
+        else:
+            yield {**about, "rotated": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
+
+    def roll_back(self, found: Found) -> dict[str, Any]:
+        """Have the version before serve from the next start on. Raises `OSError` or `ShelfDamaged`."""
+        name, _, shelf = found
+        about: dict[str, Any] = {"identity": name, "credential": shelf.slot}
+        now = self._clocks.wall()
+        version = former(shelf, now)
+        if version is None:
+            detail = "there is no former version whose key is still there and whose certificate is valid"
+            return {**about, "ok": False, "step": Step.STORE.value, "detail": detail}
+        shelf.serve(version.number, retirement(now, self.parts.loaded.config.rotation.grace, "rolled back"))
+        return {**about, "ok": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
+
+    def _serve(self, shelf: Shelf, version: StoredVersion, reason: Reason) -> None:
+        now = self._clocks.wall()
+        grace = self.parts.loaded.config.rotation.grace
+        compromised = reason.needs_a_new_key_at_once
+        shelf.serve(version.number, retirement(now, grace, reason.value, is_compromised=compromised))
+        shelf.destroy_keys(now, self.parts.homes)

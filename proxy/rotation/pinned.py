@@ -1,0 +1,70 @@
+"""A client that one certificate alone can pass: the one that should serve."""
+
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.keys.signing_key import KeyFamily, algorithm_of, supported_public_key
+from config.schema import CredentialPreference
+from proxy.tls.libssl import set_signature_algorithms
+from proxy.tls.signature_schemes import sigalgs_list
+
+SECONDS: Final = 5.0
+"""For one handshake."""
+
+_SCHEMES: Final = {
+    KeyFamily.ECDSA: "ecdsa",
+    KeyFamily.ED25519: "ed25519",
+    KeyFamily.MLDSA: "mldsa",
+    KeyFamily.RSA: "rsa",
+}
+
+
+def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None:
+    """Let a client accept signatures of this kind of key alone: of several credentials of an identity a server then shows this one.
+
+    OpenSSL does not hold the chain against that list. Raises `LibsslError`.
+    """
+    key = supported_public_key(leaf.public_key())
+    if key is not None:
+        prefix = _SCHEMES[algorithm_of(key).family]
+        schemes = [one for one in sigalgs_list(CredentialPreference.CLASSICAL).split(":") if one.startswith(prefix)]
+        set_signature_algorithms(context, ":".join(schemes))
+
+
+def pinned_context(leaf: x509.Certificate) -> ssl.SSLContext:
+    """A client that trusts this certificate and nothing above it. Raises `LibsslError`."""
+    context = ssl.create_default_context(cadata=leaf.public_bytes(Encoding.PEM).decode())
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # which would judge what is above it
+    takes_only_its_kind(context, leaf)
+    return context
+
+
+def name_to_ask_for(names: Sequence[str]) -> str:
+    """A name that a client may ask for: a DNS name rather than an address, which has no server name in the hello."""
+    dns = [name for name in names if any(letter.isalpha() for letter in name) and ":" not in name]
+    return (dns or list(names))[0].replace("*", "check", 1)
+
+
+def fault_of_handshake(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:
+    """Shake hands over a connection, and close it; why that failed, None when the certificate serves there. Blocks."""
+    with client:
+        try:
+            client.settimeout(SECONDS)
+            with pinned_context(leaf).wrap_socket(client, server_hostname=name_to_ask_for(names)):
+                return None
+        except OSError as error:  # ssl.SSLError is one
+            return said(error)
+
+
+def said(error: Exception) -> str:
+    """An error of a handshake in a few words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return getattr(error, "strerror", None) or str(error)

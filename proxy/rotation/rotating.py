@@ -1,0 +1,315 @@
+"""Keeps the certificates of a running proxy fresh: plans, runs what is due, tells, and looks again.
+
+One loop of the parent. It sleeps until something is due, a minute at most; has one call at a time for each issuer; and never touches
+what serves but through the two-phase swap. A reload hands it other parts, by which it goes on with what it knows.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final, Protocol
+
+from certs.issuing.issuer import IssueFailed
+from certs.rotation.attempt import Task
+from certs.rotation.due import Reason
+from certs.rotation.facts import leaf_of
+from certs.rotation.parts import Parts
+from certs.rotation.planning import Key, Plan, Planner, Standing
+from certs.rotation.revoking import revoke_compromised
+from certs.storage.shelf import ShelfDamaged, StoredVersion
+from config.rotation import IssuedCredentialConfig
+from proxy.in_thread import in_thread
+from proxy.rotation.clocks import Clocks
+from proxy.rotation.housekeeping import Housekeeping
+from proxy.rotation.kept import Kept
+from proxy.rotation.knowledge import Credential, Knowledge
+from proxy.rotation.news import News
+from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed, Run
+from proxy.tasks import Tasks
+
+_NOTHING_TO_DO_SECONDS: Final = 3_600.0
+_REVOKE_AGAIN_SECONDS: Final = 600.0
+_END: Final[dict[str, Any]] = {}
+
+
+class RotationOwner(Host, Protocol):
+    """What the loop needs of the parent around it."""
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Log something."""
+
+
+class Rotating:
+    """Looks after certificates from `follow` on, and rotates them while `run` runs."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, owner: RotationOwner, clocks: Clocks) -> None:
+        """Nothing is read or written yet."""
+        self._loop = loop
+        self._tasks = tasks
+        self._owner = owner
+        self._clocks = clocks
+        self._planner = Planner(0.0, clocks.jitter)
+        self._news = News(loop, tasks, owner.tell)
+        self._kept = Kept(loop, owner.tell)
+        self._housekeeping = Housekeeping(loop, owner.tell)
+        self._knowledge = Knowledge(loop)
+        self._count: Callable[[], Awaitable[Mapping[str, int]]] | None = None
+        self._parts: Parts | None = None
+        self._plan: Plan | None = None
+        self._revoke_at = 0.0
+        self._busy: set[str] = set()
+        """Issuers with a call under way."""
+        self._running: set[Key] = set()
+        self._errors: dict[Key, str] = {}
+        self._listeners: dict[Key, list[asyncio.Queue[dict[str, Any]]]] = {}
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
+        self.rotations = {"ok": 0, "failed": 0}
+        """How many have ended how, since the start."""
+
+    # -- what the parent does with it
+
+    async def follow(self, parts: Parts | None) -> None:
+        """Look after the credentials of a configuration from now on."""
+        is_first, self._parts = self._parts is None, parts
+        if parts is not None:
+            self._planner.renew_when_left = parts.loaded.config.rotation.renew_when_left
+            if is_first:
+                await self._housekeeping.recovered(parts)
+                await self._kept.take_up(parts.store, self._take_up)
+        await self._knowledge.follow(parts)
+        self._errors = {key: error for key, error in self._errors.items() if key in self._knowledge.credentials}
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Rotate until cancelled."""
+        while True:
+            self._wake.clear()
+            seconds = await self.turn()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+
+    async def first_round(self, seconds: float) -> None:
+        """Wait until everything that was missing is there or was tried once, for `seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(key not in self._errors for key in self._knowledge.missing):
+                    self._moved.clear()
+                    await self._moved.wait()
+
+    def count_by(self, count: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
+        """Ask this for the signatures by identity since the start of the process."""
+        self._count = count
+
+    # -- what commands ask for
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Every issued credential, as a document."""
+        return self._knowledge.listing(self.standings, self._errors, self._running, self._clocks.wall())
+
+    @property
+    def standings(self) -> dict[Key, Standing]:
+        """Where each credential is."""
+        known = {} if self._plan is None else self._plan.standings
+        return {key: one for key, one in known.items() if key in self._knowledge.credentials}
+
+    def keys(self, identity: str, slot: str | None) -> list[Key]:
+        """The credentials of an identity, or one of them."""
+        return self._knowledge.keys(identity, slot)
+
+    async def rotate(self, key: Key, reason: Reason) -> AsyncIterator[dict[str, Any]]:
+        """Rotate one credential as soon as its issuer may be asked, and tell each step; the last one has `ok`.
+
+        Whoever stops listening stops nothing.
+        """
+        with self._listening(key) as steps:
+            self._planner.ask(key, reason)
+            plan = self._planner.plan(self._knowledge.facts, self._clocks.now(), frozenset(self._busy))
+            waits = plan.standings[key].waits_seconds
+            if reason.needs_a_new_key_at_once and self._parts is not None:
+                await self._remember(self._parts)  # whatever becomes of this process before it is done
+            if waits > 0:
+                issuer = self._knowledge.credentials[key].settings.issuer
+                detail = f"{issuer} failed, and is left alone for now"
+                yield {"step": "waiting", "seconds": round(waits, 1), "detail": detail}
+            self._wake.set()
+            while (step := await steps.get()) is not _END:
+                yield step
+
+    async def roll_back(self, key: Key) -> Renewed | NotRenewed:
+        """Serve by the version before again."""
+        parts, credential = self._parts, self._knowledge.credentials[key]
+        assert parts is not None  # there are no credentials without
+        outcome = await self._housekeeping.roll_back(parts, credential.shelf, self._owner, self._clocks.wall())
+        if isinstance(outcome, Renewed):
+            lifetime = outcome.leaf.not_valid_after_utc - outcome.leaf.not_valid_before_utc
+            self._planner.succeeded(key, credential.settings.issuer, lifetime, self._clocks.now())
+        await self._changed()
+        return outcome
+
+    def is_running(self, key: Key) -> bool:
+        """Whether a credential is being rotated at this moment."""
+        return key in self._running
+
+    # -- a turn of the loop
+
+    async def turn(self) -> float:
+        """Do what is due at this moment; answers after how many seconds to look again."""
+        parts = self._parts
+        if parts is None:
+            return _NOTHING_TO_DO_SECONDS
+        await self._count_uses(parts)
+        now = self._clocks.now()
+        if not self._busy:
+            await self._housekeeping.look_after(parts, now.wall, now.ticks)
+        self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._busy))
+        errors = {key: self._errors.get(key) for key in plan.standings}
+        self._news.standings(plan.standings, errors, parts.loaded.config.rotation, now.ticks)
+        for key, reason in plan.attempts:
+            credential = self._knowledge.credentials[key]
+            self._busy.add(credential.settings.issuer)
+            self._running.add(key)
+            self._tasks.start(self._attempt(parts, key, credential, reason))
+        if now.ticks >= self._revoke_at and self._revoke_what_is_left(parts):
+            self._revoke_at = now.ticks + _REVOKE_AGAIN_SECONDS
+        self._ask_for_windows(parts)
+        return plan.sleep_seconds
+
+    async def _attempt(self, parts: Parts, key: Key, credential: Credential, reason: Reason) -> None:
+        settings = credential.settings
+        issuer = parts.issuers[settings.issuer]
+        task = Task(credential.shelf, settings.key, credential.names, issuer, settings.profile, reason)
+        standing = self.standings.get(key)
+        try:
+            self._news.begun(key, reason.value)
+            await self._remember(parts)
+            run = Run(self._loop, task, parts, self._owner, self._clocks.wall)
+            outcome = await run.run(lambda step: self._told(key, step), 0 if standing is None else standing.failures)
+            self._ended(parts, key, settings, outcome)
+            if reason.needs_a_new_key_at_once:
+                now = self._clocks.now()
+                await self._housekeeping.look_after(parts, now.wall, now.ticks, at_once=True)
+                self._revoke_at = 0.0
+        except BaseException:
+            self._told(key, {"ok": False, "detail": "an error of ours, see the log"})
+            self._told(key, _END)
+            raise
+        finally:
+            self._busy.discard(settings.issuer)
+            self._running.discard(key)
+        await self._remember(parts)
+        await self._changed()
+        self._told(key, _last_word(outcome))
+        self._told(key, _END)
+
+    def _ended(self, parts: Parts, key: Key, settings: IssuedCredentialConfig, outcome: Renewed | NotRenewed) -> None:
+        now = self._clocks.now()
+        if isinstance(outcome, Renewed):
+            self.rotations["ok"] += 1
+            self._errors.pop(key, None)
+            lifetime = outcome.leaf.not_valid_after_utc - outcome.leaf.not_valid_before_utc
+            self._planner.succeeded(key, settings.issuer, lifetime, now)
+            self._news.renewed(key, outcome)
+            return
+        self.rotations["failed"] += 1
+        self._errors[key] = f"{outcome.step}: {outcome.detail}"
+        if outcome.of_issuer:
+            self._planner.issuer_failed(settings.issuer, key, outcome.kind, outcome.retry_after, now)
+        else:
+            self._planner.credential_failed(key, outcome.kind, now)
+        self._news.failed(key, outcome, parts.loaded.config.rotation)
+
+    # -- certificates of compromised keys
+
+    def _revoke_what_is_left(self, parts: Parts) -> bool:
+        """Begin with it; whether all could be begun, as an issuer has one call at a time."""
+        left = [one for one in self._knowledge.credentials.items() if one[1].serving.is_unrevoked]
+        for key, credential in left:
+            issuer = credential.settings.issuer
+            if issuer in self._busy:
+                return False
+            self._busy.add(issuer)
+            self._tasks.start(self._revoke(parts, key, credential))
+        return True
+
+    async def _revoke(self, parts: Parts, key: Key, credential: Credential) -> None:
+        seconds = parts.loaded.config.rotation.issue_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                faults = await in_thread(
+                    self._loop, lambda: revoke_compromised(credential.shelf, parts.issuers, self._clocks.wall())
+                )
+        except (ShelfDamaged, OSError, TimeoutError) as error:
+            faults = [str(error) or f"it took longer than {seconds:g} s"]
+        finally:
+            self._busy.discard(credential.settings.issuer)
+        for fault in faults:
+            self._news.unrevoked(key, fault, parts.loaded.config.rotation)
+        await self._changed()
+
+    # -- windows of issuers
+
+    def _ask_for_windows(self, parts: Parts) -> None:
+        serials = self._knowledge.serials
+        for key in self._knowledge.windows.to_ask(serials, self._clocks.now()):
+            credential = self._knowledge.credentials[key]
+            issuer, version = credential.settings.issuer, credential.serving.version
+            if version is None or issuer in self._busy or version.intent.issuer != issuer:
+                continue
+            self._busy.add(issuer)
+            self._tasks.start(self._ask_for_window(parts, key, issuer, version, serials[key]))
+
+    async def _ask_for_window(self, parts: Parts, key: Key, issuer: str, version: StoredVersion, serial: str) -> None:
+        windows = self._knowledge.windows
+        try:
+            async with asyncio.timeout(LOCAL_SECONDS):
+                window = await in_thread(self._loop, lambda: parts.issuers[issuer].renewal_window(leaf_of(version)))
+        except (IssueFailed, ShelfDamaged, TimeoutError) as error:
+            windows.failed(key, serial, self._clocks.now())
+            event = {"event": "window_unknown", "issuer": issuer, "detail": str(error)}
+            self._owner.tell(event, f"{issuer} did not say when it wants certificates renewed: {error}")
+        else:
+            windows.said(key, serial, window, self._clocks.now())
+        finally:
+            self._busy.discard(issuer)
+        await self._changed()
+
+    # -- what is counted, kept and told
+
+    async def _count_uses(self, parts: Parts) -> None:
+        if self._count is not None and self._knowledge.limits_uses and await self._knowledge.count(await self._count()):
+            await self._remember(parts)
+
+    async def _remember(self, parts: Parts) -> None:
+        waits = self._planner.remembered(self._clocks.now(), sorted(self._busy))
+        await self._kept.keep(parts.store, {"waits": waits, "uses": self._knowledge.uses.as_json()})
+
+    def _take_up(self, document: Any) -> None:
+        self._planner.remember(document["waits"], self._clocks.now())
+        self._knowledge.uses.take_up(document["uses"])
+
+    async def _changed(self) -> None:
+        await self._knowledge.learn()
+        self._wake.set()
+        self._moved.set()
+
+    @contextlib.contextmanager
+    def _listening(self, key: Key) -> Iterator[asyncio.Queue[dict[str, Any]]]:
+        steps: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        listeners = self._listeners.setdefault(key, [])
+        listeners.append(steps)
+        try:
+            yield steps
+        finally:
+            listeners.remove(steps)
+
+    def _told(self, key: Key, step: dict[str, Any]) -> None:
+        for listener in self._listeners.get(key, ()):
+            listener.put_nowait(step)
+
+
+def _last_word(outcome: Renewed | NotRenewed) -> dict[str, Any]:
+    if isinstance(outcome, Renewed):
+        return {"ok": True, "version": outcome.version, "serial": f"{outcome.leaf.serial_number:x}"}
+    return {"ok": False, "step": outcome.step.value, "kind": outcome.kind.value, "detail": outcome.detail}

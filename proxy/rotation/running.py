@@ -1,0 +1,175 @@
+"""One rotation of one credential, with a deadline for each step: the asynchronous side of `certs.rotation.attempt`."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from cryptography import x509
+
+from certs.issuing.issuer import FailureKind, IssueFailed
+from certs.keys.home import HomeFailed
+from certs.rotation.attempt import Attempt, Step, Task, resumed
+from certs.rotation.checks import ChainUnusable, read_chain_pem
+from certs.rotation.parts import Clock, Parts
+from certs.rotation.revoking import revoke_compromised
+from certs.storage.served import ServedFile, served_version
+from certs.storage.shelf import ShelfDamaged, StoredVersion, retirement
+from config.problems import ConfigError
+from proxy.in_thread import in_thread
+
+LOCAL_SECONDS: Final = 60.0
+"""For a step that only needs the disk and a token: RSA keys are made in tokens in half a minute."""
+_SWAPS_BEFORE_GIVING_UP: Final = 3
+
+Result = TypeVar("Result")
+Progress = Callable[[dict[str, Any]], None]
+
+
+class Host(Protocol):
+    """Whoever serves by what was rotated."""
+
+    async def swap_issued(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
+        """Have all workers prepare, then call `decide` (which blocks), then have all of them serve by it.
+
+        Raises `ConfigError` when one cannot prepare, and what `decide` raises: nothing has changed then.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A rotation that came to its end."""
+
+    version: int
+    leaf: x509.Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class NotRenewed:
+    """A rotation that did not, at `step`; everything serves as before. `of_issuer`: whether its issuer is to blame."""
+
+    step: Step
+    kind: FailureKind
+    detail: str
+    of_issuer: bool
+    retry_after: float | None = None
+
+
+class _StepFailed(Exception):
+    """Ends a run."""
+
+    def __init__(self, failure: NotRenewed) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+class Run:
+    """Does it once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: Task, parts: Parts, host: Host, now: Clock) -> None:
+        """Nothing happens before `run`."""
+        self._loop = loop
+        self._task = task
+        self._parts = parts
+        self._host = host
+        self._now = now
+        rotation = parts.loaded.config.rotation
+        self._issue_seconds = rotation.issue_seconds
+        self._grace = rotation.grace
+
+    async def run(self, progress: Progress, failures: int) -> Renewed | NotRenewed:
+        """Go through the steps; `failures` of this credential came before in a row."""
+        try:
+            version = await self._step(
+                Step.STORE, LOCAL_SECONDS, lambda: resumed(self._task, self._parts.homes, self._now())
+            )
+            if version is None:
+                version = await self._new_version(progress)
+            else:
+                progress({"step": Step.STORE.value, "version": version.number, "resumed": True})
+            return await self._swap(version, progress, failures)
+        except _StepFailed as error:
+            return error.failure
+
+    async def _new_version(self, progress: Progress) -> StoredVersion:
+        attempt = Attempt(self._task, self._parts.homes, self._now)
+        try:
+            await self._step(Step.KEY, LOCAL_SECONDS, attempt.make_key)
+            progress({"step": Step.KEY.value, "key": str(self._task.spec)})
+            issued = await self._step(Step.ISSUE, self._issue_seconds, attempt.issue)
+            progress({"step": Step.ISSUE.value, "issuer": self._task.issuer.name})
+            leaf = await self._step(Step.CHECK, LOCAL_SECONDS, lambda: attempt.check(issued))
+            progress({"step": Step.CHECK.value, **leaf_facts(leaf)})
+            version = await self._step(Step.STORE, LOCAL_SECONDS, lambda: attempt.store(issued))
+            progress({"step": Step.STORE.value, "version": version.number})
+        except BaseException:
+            await self._undone(attempt.undo)
+            raise
+        return version
+
+    async def _swap(self, version: StoredVersion, progress: Progress, failures: int) -> Renewed:
+        task, parts = self._task, self._parts
+        files = await self._step(
+            Step.SWAP,
+            LOCAL_SECONDS,
+            lambda: served_version(task.shelf, version, parts.homes, parts.store.directory),
+        )
+        is_compromised = task.reason.needs_a_new_key_at_once
+        retired = retirement(self._now(), self._grace, task.reason.value, is_compromised=is_compromised)
+        try:
+            await self._host.swap_issued(files, lambda: task.shelf.serve(version.number, retired))
+        except (ConfigError, OSError, ShelfDamaged) as error:
+            # kept, so that the issuer need not be asked again; unless it is the version itself that nobody can use
+            if failures >= _SWAPS_BEFORE_GIVING_UP:
+                await self._undone(lambda: task.shelf.drop(version.number, parts.homes))
+            raise _StepFailed(NotRenewed(Step.SWAP, FailureKind.TEMPORARY, str(error), of_issuer=False)) from None
+        leaf = read_chain_pem(version.chain_path.read_bytes())[0]
+        progress({"step": Step.SWAP.value, "version": version.number, **leaf_facts(leaf)})
+        if is_compromised:
+            await self._revoked(progress)
+        return Renewed(version.number, leaf)
+
+    async def _revoked(self, progress: Progress) -> None:
+        """What cannot be taken back now is tried again, see `Rotating`."""
+        shelf, issuers = self._task.shelf, self._parts.issuers
+        try:
+            faults = await self._step(
+                Step.SWAP, self._issue_seconds, lambda: revoke_compromised(shelf, issuers, self._now())
+            )
+        except _StepFailed as error:
+            faults = [error.failure.detail]
+        for fault in faults or ["the former certificate was revoked"]:
+            progress({"note": fault})
+
+    async def _undone(self, undo: Callable[[], None]) -> None:
+        """Leave nothing behind; what cannot be undone now is undone by the next start."""
+        try:
+            await self._step(Step.STORE, LOCAL_SECONDS, undo)
+        except _StepFailed:
+            return
+
+    async def _step(self, step: Step, seconds: float, work: Callable[[], Result]) -> Result:
+        try:
+            async with asyncio.timeout(seconds):
+                return await in_thread(self._loop, work)
+        except TimeoutError:
+            detail = f"it took longer than {seconds:g} s"
+            failure = NotRenewed(step, FailureKind.TEMPORARY, detail, of_issuer=step is Step.ISSUE)
+        except IssueFailed as error:
+            failure = NotRenewed(step, error.kind, error.detail, of_issuer=True, retry_after=error.retry_after)
+        except ChainUnusable as error:
+            # asking again gets another one like it: seldom, and with an alarm
+            failure = NotRenewed(step, FailureKind.PERMANENT, str(error), of_issuer=False)
+        except (HomeFailed, ShelfDamaged, OSError) as error:
+            failure = NotRenewed(step, FailureKind.TEMPORARY, str(error), of_issuer=False)
+        raise _StepFailed(failure)
+
+
+def leaf_facts(leaf: x509.Certificate) -> dict[str, Any]:
+    """What is told of a certificate."""
+    return {
+        "serial": f"{leaf.serial_number:x}",
+        "not_before": leaf.not_valid_before_utc.isoformat(),
+        "not_after": leaf.not_valid_after_utc.isoformat(),
+    }

@@ -1,0 +1,49 @@
+"""When issuers want their certificates renewed (ARI, RFC 9773): asked now and then, and kept."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from certs.issuing.issuer import Window
+from certs.rotation.planning import Instant, Key
+
+_INTERVAL_SECONDS: Final = 6 * 3_600.0
+_SOONEST_SECONDS: Final = 60.0
+
+
+class Windows:
+    """What issuers have said, by credential and serial number. Pure."""
+
+    def __init__(self) -> None:
+        """Nobody was asked."""
+        self._said: dict[Key, tuple[str, Window | None]] = {}
+        self._again: dict[Key, float] = {}
+
+    def of(self, key: Key, serial: str) -> Window | None:
+        """The window of a certificate, as far as it is known."""
+        said = self._said.get(key)
+        return said[1] if said is not None and said[0] == serial else None
+
+    def to_ask(self, serials: Mapping[Key, str], now: Instant) -> list[Key]:
+        """Whose issuers to ask now."""
+        return [
+            key
+            for key, serial in serials.items()
+            if now.ticks >= self._again.get(key, 0.0) or self._said.get(key, (serial,))[0] != serial
+        ]
+
+    def said(self, key: Key, serial: str, window: Window | None, now: Instant) -> None:
+        """An issuer has answered."""
+        self._said[key] = (serial, window)
+        self._again[key] = now.ticks + _seconds(None if window is None else window.ask_again, now.wall)
+
+    def failed(self, key: Key, serial: str, now: Instant) -> None:
+        """An issuer did not answer: what it said before holds (RFC 9773 4.3)."""
+        self._said[key] = (serial, self.of(key, serial))
+        self._again[key] = now.ticks + _INTERVAL_SECONDS
+
+
+def _seconds(ask_again: datetime | None, now: datetime) -> float:
+    if ask_again is None:
+        return _INTERVAL_SECONDS
+    return min(max((ask_again - now).total_seconds(), _SOONEST_SECONDS), 4 * _INTERVAL_SECONDS)

@@ -1,0 +1,41 @@
+"""The material of credentials that the rotation looks after, beside that of the files that a configuration names."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from certs.hierarchy.vault import Vault
+from certs.rotation.parts import Parts, issuance_problems, parts_of
+from certs.storage.served import ServedFile, served_files
+from config.loaded import LoadedConfig
+from config.problems import Problem
+from proxy.rotation.clocks import CLOCKS
+from proxy.supervisor.material import FileContent, Material
+
+
+def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[Material, list[Problem]]:
+    """What serves of all issued credentials, and what is wrong with them; may take as long as a token takes. `vault`: see `parts_of`.
+
+    Raises `ConfigError` without the PIN of the sealing key.
+    """
+    parts = parts_of(loaded, CLOCKS.wall, vault=vault)
+    if parts is None:
+        return Material(), []
+    return _read(parts)
+
+
+def _read(parts: Parts) -> tuple[Material, list[Problem]]:
+    files, faults = served_files(parts.store, parts.loaded.config, parts.homes)
+    problems = list(issuance_problems(parts))
+    problems += [parts.loaded.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults]
+    return as_material(files), problems
+
+
+def as_material(files: Mapping[Path, ServedFile]) -> Material:
+    """Files of the store as material."""
+    return Material({str(path): FileContent(one.mode, one.content) for path, one in files.items()})
+
+
+def with_files(loaded: LoadedConfig, files: Mapping[Path, Path]) -> LoadedConfig:
+    """A configuration that finds issued credentials where their content is now."""
+    return replace(loaded, files={**loaded.files, **files})

@@ -1,0 +1,79 @@
+"""Challenges of a CA (tls-alpn-01, RFC 8737) that this worker may be asked about, by server name.
+
+A context is made when a CA asks for the first time, from a key that nobody else ever has: a worker that hears of a thousand
+challenges at once must not make a thousand keys before its loop goes on.
+"""
+
+import contextlib
+import os
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from certs.acme.challenge_certificate import ALPN, challenge_certificate, server_name_of
+from proxy.tls.stream import BioPair
+
+CHALLENGE_ALPN: Final = ALPN.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class TlsChallenge:
+    """What has to be shown for `name` (a DNS name or IP address): the SHA-256 of the key authorization. No secret."""
+
+    name: str
+    digest: bytes
+
+
+class PendingChallenges:
+    """Those that are pending now."""
+
+    __slots__ = ("_contexts", "_pending")
+
+    def __init__(self) -> None:
+        """None."""
+        self._pending: dict[str, TlsChallenge] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    def follow(self, challenges: Iterable[TlsChallenge]) -> None:
+        """Answer exactly these from now on."""
+        before = self._pending
+        self._pending = {server_name_of(one.name): one for one in challenges}
+        kept = self._contexts.keys() & {name for name, one in self._pending.items() if before.get(name) == one}
+        self._contexts = {name: self._contexts[name] for name in kept}
+
+    def context_for(self, server_name: str | None) -> ssl.SSLContext | None:
+        """What answers a hello for that name; None where no challenge is pending."""
+        if server_name is None or (challenge := self._pending.get(server_name)) is None:
+            return None
+        context = self._contexts.get(server_name)
+        if context is None:
+            context = self._contexts[server_name] = _context(challenge)
+        return context
+
+
+def goodbye(tls: ssl.SSLObject, bios: BioPair) -> bytes:
+    """What ends a connection that saw a challenge. `bios` are empty after it.
+
+    RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be immediately closed".
+    """
+    with contextlib.suppress(ssl.SSLError):  # it wants to read the other side's close_notify; ours is written
+        tls.unwrap()
+    data = bios.outgoing.read()
+    bios.clear()
+    return data
+
+
+def _context(challenge: TlsChallenge) -> ssl.SSLContext:
+    """No policy in it: whatever groups and suites the CA has, it is only shown a digest."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols([ALPN])
+    context.num_tickets = 0
+    descriptor = os.memfd_create("challenge", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, challenge_certificate(challenge.name, challenge.digest))
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+    return context

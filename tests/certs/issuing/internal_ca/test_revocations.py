@@ -1,0 +1,38 @@
+"""Lists of revocations."""
+
+import pytest
+
+from certs.issuing.internal_ca.profiles import Signer, root_certificate
+from certs.issuing.internal_ca.revocations import (
+    LIST_LIFETIME,
+    Revocation,
+    RevocationsDamaged,
+    encode,
+    parse,
+    revocation_list,
+)
+from certs.keys.generating import ALGORITHMS, generate
+from tests.certs.authority import DAY, NOW
+
+KEY = generate(ALGORITHMS["ec-p256"])
+SIGNER = Signer(root_certificate("root", KEY, NOW), KEY)
+OURS = SIGNER.certificate.subject.rfc4514_string()
+REVOKED = Revocation(0x1234, OURS, NOW, NOW + DAY)
+
+
+def test_it_reads_what_it_writes() -> None:
+    assert parse(encode([REVOKED])) == (REVOKED,)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 2}', b'{"format": 1, "revoked": [{}]}'])
+def test_anything_else_is_damaged(content: bytes) -> None:
+    with pytest.raises(RevocationsDamaged, match="no record"):
+        parse(content)
+
+
+def test_a_list_has_what_its_signer_signed_and_is_still_valid() -> None:
+    others = [Revocation(1, "CN=other", NOW, NOW + DAY), Revocation(2, OURS, NOW, NOW)]
+    found = revocation_list(SIGNER, [REVOKED, *others], 7, NOW)
+    assert [one.serial_number for one in found] == [0x1234]
+    assert found.is_signature_valid(KEY.public_key())
+    assert found.next_update_utc == NOW + LIST_LIFETIME

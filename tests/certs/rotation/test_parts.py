@@ -1,0 +1,81 @@
+"""What a configuration makes, and what of it could never be issued."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.acme.fallback import FallbackIssuer
+from certs.acme.issuer import AcmeIssuer
+from certs.issuing.internal_ca.authority import InternalAuthority
+from certs.rotation.parts import issuance_problems, parts_of
+from config.loader import accepted, read_file
+from tests.certs.authority import NOW
+from tests.configurations import Site
+from tests.hsm_tokens import softhsm_module
+from tests.rotations import Rotations, configuration
+
+ACME = '[issuer.ca]\ntype = "acme"\ndirectory = "https://ca.test/dir"\nfallback = ["spare"]\n'
+SPARE = '[issuer.spare]\ntype = "acme"\ndirectory = "https://spare.test/dir"\n'
+HSM = f'[hsm]\nmodule = "{softhsm_module()}"\n[hsm.token.plexi]\npin_file = "pin"\n'
+
+
+def problems(directory: Path, text: str) -> list[str]:
+    return [f"{one.key}: {one.found}" for one in issuance_problems(Rotations(directory, text).parts)]
+
+
+def test_a_configuration_without_a_state_directory_makes_nothing(tmp_path: Path) -> None:
+    site = Site.make(tmp_path)
+    path = site.write(site.minimal)
+    assert parts_of(accepted(read_file(path), path), lambda: NOW) is None
+
+
+def test_each_type_of_issuer_is_made(tmp_path: Path) -> None:
+    text = configuration(further=ACME + SPARE).replace('issuer = "internal"', 'issuer = "ca"', 1)
+    (tmp_path / "plexigate.toml").write_text(text)
+    path = tmp_path / "plexigate.toml"
+    parts = parts_of(accepted(read_file(path), path), lambda: NOW)
+    assert parts is not None
+    assert {name: type(one) for name, one in parts.issuers.items()} == {
+        "internal": InternalAuthority,
+        "ca": FallbackIssuer,
+        "spare": AcmeIssuer,
+    }
+    assert [(name, index) for name, index, _ in parts.credentials()] == [("chat", 0)]
+
+
+def test_sealed_keys_without_a_sealing_key_are_warned_of(tmp_path: Path) -> None:
+    (warning,) = problems(tmp_path, configuration("ec-p256@file", "mldsa-65@sealed"))
+    assert "sealing.key of the state directory" in warning
+
+
+def test_what_can_be_issued_is_no_problem(tmp_path: Path) -> None:
+    assert problems(tmp_path, configuration("ec-p256@file")) == []
+    assert problems(tmp_path, configuration("ec-p256@plexi", further=HSM)) == []
+
+
+def test_a_place_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    assert problems(tmp_path, configuration("ec-p256@plexi")) == ['identity.chat.credential[0].key: "ec-p256@plexi"']
+
+
+def test_a_key_that_cannot_be_made_there_is_a_problem(tmp_path: Path) -> None:
+    found = problems(tmp_path, configuration("mldsa-65@plexi", further=HSM))
+    assert found == ['identity.chat.credential[0].key: "mldsa-65@plexi", which cannot be made there']
+
+
+def test_a_name_that_its_authority_may_not_certify_is_a_problem(tmp_path: Path) -> None:
+    text = configuration(issuer='names = ["example.org"]')
+    assert problems(tmp_path, text) == ['identity.chat.names[0]: "chat.test"']
+
+
+@pytest.mark.parametrize("length", [31, 32])
+def test_an_identity_that_has_no_room_in_a_label_is_a_problem(tmp_path: Path, length: int) -> None:
+    text = configuration("ec-p256@plexi", further=HSM).replace("identity.chat", f"identity.{'a' * length}")
+    found = problems(tmp_path, text)
+    assert [one.partition(", while ")[2] for one in found] == (
+        [] if length == 31 else [f'"{"a" * 32}" is too long for the label of a key in a token']
+    )
+
+
+def test_the_keys_of_an_authority_are_looked_at_too(tmp_path: Path) -> None:
+    found = problems(tmp_path, configuration(issuer='key = "ec-p384@plexi"\nroot = "mldsa-87@file"'))
+    assert found == ['issuer.internal.key: "ec-p384@plexi"']

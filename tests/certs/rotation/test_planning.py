@@ -1,0 +1,287 @@
+"""What is tried when, on two clocks."""
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from certs.issuing.issuer import FailureKind
+from certs.rotation.due import Current, Reason, Wanted
+from certs.rotation.planning import LONGEST_SLEEP_SECONDS, Facts, Instant, Key, Planner
+from certs.rotation.retries import JITTER, TABLE
+from certs.rotation.urgency import Urgency
+from tests.certs.authority import DAY, NOW
+from tests.certs.rotation.test_due import CURRENT, WANTED
+
+CHAT: Key = ("chat", "ec")
+FILES: Key = ("files", "ec")
+LIFETIME = timedelta(days=9)
+
+
+def planner() -> Planner:
+    return Planner(1 / 3, lambda: 0.0)
+
+
+def at(days: float = 0.0, ticks: float = 0.0) -> Instant:
+    return Instant(NOW + days * DAY, ticks)
+
+
+def facts(key: Key = CHAT, issuer: str = "internal", **changes: Any) -> dict[Key, Facts]:
+    return {key: Facts(replace(WANTED, issuer=issuer), replace(CURRENT, issuer=issuer, **changes))}
+
+
+def test_nothing_is_tried_before_it_is_due_and_nobody_sleeps_long() -> None:
+    plan = planner().plan(facts(), at(5))
+    assert plan.attempts == ()
+    assert plan.sleep_seconds == LONGEST_SLEEP_SECONDS
+    assert plan.standings[CHAT].urgency is Urgency.CALM
+
+
+def test_what_is_due_soon_is_slept_for() -> None:
+    plan = planner().plan(facts(), Instant(NOW + 6 * DAY - timedelta(seconds=5), 0.0))
+    assert plan.attempts == ()
+    assert 4 < plan.sleep_seconds <= 5.001
+
+
+def test_what_is_missing_or_unusable_is_tried_at_once() -> None:
+    missing = {CHAT: Facts(WANTED, None), FILES: Facts(replace(WANTED, issuer="b"), None, is_unusable=True)}
+    assert planner().plan(missing, at()).attempts == ((CHAT, Reason.FIRST), (FILES, Reason.UNUSABLE))
+
+
+def test_an_issuer_has_one_attempt_at_a_time() -> None:
+    both = {**facts(CHAT), **facts(FILES)}
+    assert planner().plan(both, at(7)).attempts == ((CHAT, Reason.LIFETIME),)
+    assert planner().plan(both, at(7), frozenset({"internal"})).attempts == ()
+    others = {**facts(CHAT), **facts(FILES, "other")}
+    assert len(planner().plan(others, at(7)).attempts) == 2
+
+
+def test_the_most_urgent_comes_first() -> None:
+    both = {**facts(CHAT), **facts(FILES, not_after=NOW + 8 * DAY)}
+    assert planner().plan(both, at(7.5)).attempts == ((FILES, Reason.LIFETIME),)
+
+
+def test_a_failing_issuer_is_left_alone_by_all_its_credentials() -> None:
+    one, both = planner(), {**facts(CHAT), **facts(FILES), **facts(("web", "ec"), "other")}
+    one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at(7, 100))
+    plan = one.plan(both, at(7, 100))
+    assert plan.attempts == ((("web", "ec"), Reason.LIFETIME),)
+    assert plan.standings[FILES].waits_seconds == 60.0
+    assert plan.standings[CHAT].failures == 1
+    assert one.plan(both, at(7, 160)).attempts[0][0] == CHAT
+
+
+def test_a_permanent_failure_holds_for_one_credential() -> None:
+    one, both = planner(), {**facts(CHAT), **facts(FILES)}
+    one.issuer_failed("internal", CHAT, FailureKind.PERMANENT, None, at(7))
+    assert one.plan(both, at(7, 60)).attempts == ((FILES, Reason.LIFETIME),)
+    assert one.plan(facts(CHAT), at(7, 3_599)).attempts == ()
+    assert one.plan(facts(CHAT), at(7, 3_600)).attempts != ()
+
+
+def test_a_change_of_the_configuration_begins_anew() -> None:
+    one = planner()
+    one.plan(facts(), at(7))
+    one.issuer_failed("internal", CHAT, FailureKind.PERMANENT, None, at(7))
+    changed = {CHAT: replace(facts()[CHAT], wanted=replace(WANTED, names=("other.test",)))}
+    assert one.plan(changed, at(7)).attempts == ((CHAT, Reason.NAMES),)
+
+
+def test_a_command_does_not_wait_for_the_credential_but_for_the_issuer() -> None:
+    one = planner()
+    one.credential_failed(CHAT, FailureKind.PERMANENT, at())
+    one.ask(CHAT, Reason.COMMAND)
+    assert one.plan(facts(), at()).attempts == ((CHAT, Reason.COMMAND),)
+    one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 7_200.0, at())
+    one.ask(CHAT, Reason.COMMAND)
+    assert one.plan(facts(), at()).attempts == ()
+    assert one.plan(facts(), at(0, 7_200)).attempts == ((CHAT, Reason.COMMAND),)
+
+
+def test_a_command_is_tried_once_but_a_compromised_key_until_it_is_gone() -> None:
+    one = planner()
+    for reason in (Reason.COMMAND, Reason.COMPROMISED):
+        one.ask(CHAT, reason)
+        one.credential_failed(CHAT, FailureKind.TEMPORARY, at())
+    assert one.plan(facts(), at(0, 200)).attempts == ((CHAT, Reason.COMPROMISED),)
+    one.succeeded(CHAT, "internal", LIFETIME, at(0, 200))
+    assert one.plan(facts(), at(0, 99_999)).attempts == ()
+
+
+def test_a_successor_is_left_alone_for_a_while_whatever_speaks_for_it() -> None:
+    one = planner()
+    one.succeeded(CHAT, "internal", LIFETIME, at())
+    assert one.plan(facts(is_weak=True), at(0, 3_599)).attempts == ()
+    assert one.plan(facts(is_weak=True), at(0, 3_600)).attempts == ((CHAT, Reason.WEAK),)
+    one.succeeded(CHAT, "internal", timedelta(seconds=100), at())
+    assert one.plan(facts(is_weak=True), at(0, 10)).attempts != ()
+
+
+def test_waits_outlive_the_process() -> None:
+    one, two = planner(), planner()
+    one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at(7, 1_000))
+    one.credential_failed(FILES, FailureKind.PERMANENT, at(7, 1_000))
+    two.remember(one.remembered(at(7, 1_010)), at(7, 5))
+    standings = two.plan({**facts(CHAT), **facts(FILES)}, at(7, 5)).standings
+    assert standings[CHAT].waits_seconds == 50.0
+    assert standings[FILES].waits_seconds == 3_590.0
+    assert standings[FILES].failures == 1
+
+
+def test_a_compromised_key_is_not_forgotten_before_it_is_replaced() -> None:
+    one, two, three = planner(), planner(), planner()
+    one.ask(CHAT, Reason.COMPROMISED)
+    one.ask(CHAT, Reason.COMMAND)
+    one.ask(FILES, Reason.COMMAND)
+    one.credential_failed(CHAT, FailureKind.TEMPORARY, at())
+    two.remember(one.remembered(at()), at())
+    standings = two.plan({**facts(CHAT), **facts(FILES)}, at()).standings
+    assert standings[CHAT].due.reason is Reason.COMPROMISED
+    assert standings[FILES].due.reason is not Reason.COMMAND, "whoever asked was told that it failed"
+    two.succeeded(CHAT, "internal", DAY, at())
+    three.remember(two.remembered(at()), at())
+    assert three.plan(facts(CHAT), at()).standings[CHAT].due.reason is not Reason.COMPROMISED
+
+
+def test_a_process_that_dies_in_the_middle_of_an_attempt_counts_as_a_failure() -> None:
+    one, two = planner(), planner()
+    two.remember(one.remembered(at(), trying=["internal"]), at())
+    assert two.plan(facts(), at(7)).standings[CHAT].waits_seconds == 60.0
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        {},
+        {"issuers": [[1]], "credentials": []},
+        {"issuers": [["a", "b", 1]], "credentials": []},
+        {"issuers": [["a", 1, "b"]], "credentials": []},
+        {"issuers": [], "credentials": [], "compromised": [[1]]},
+    ],
+)
+def test_other_records_of_waits_are_refused(waits: Any) -> None:
+    with pytest.raises(ValueError, match=r"no record|unpack"):
+        planner().remember(waits, at())
+
+
+def test_a_clock_that_jumps_back_does_not_prolong_a_wait() -> None:
+    one = planner()
+    one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at(7, 0))
+    assert one.plan(facts(not_before=NOW - 300 * DAY, not_after=NOW - 290 * DAY), at(-280, 60)).attempts != ()
+
+
+# -- a week
+
+
+@dataclass
+class World:
+    """Credentials, a CA that is there or not, and clocks, for a simulated week."""
+
+    outages: list[tuple[float, float]]
+    kinds: list[FailureKind]
+    jumps: dict[int, float]
+    ticks: float = 0.0
+    offset: float = 0.0
+    attempts: list[tuple[float, bool, FailureKind]] = field(default_factory=list)
+    expired: list[float] = field(default_factory=list)
+
+    @property
+    def now(self) -> Instant:
+        return Instant(NOW + timedelta(seconds=self.ticks + self.offset), self.ticks)
+
+    @property
+    def is_up(self) -> bool:
+        return not any(start <= self.ticks < end for start, end in self.outages)
+
+
+def simulate(world: World, lifetime: timedelta, count: int, seconds: float) -> None:
+    one = Planner(0.34, lambda: 0.5)
+    keys = [(f"identity{number}", "ec") for number in range(count)]
+    current: dict[Key, Current] = {}
+    pending = sorted(world.jumps.items())
+    while world.ticks < seconds:
+        while pending and pending[0][0] <= world.ticks:
+            world.offset += pending.pop(0)[1]
+        known = {key: Facts(Wanted(("a.test",), "k", "ca"), current.get(key)) for key in keys}
+        plan = one.plan(known, world.now)
+        for key, _ in plan.attempts:
+            kind = world.kinds[len(world.attempts) % len(world.kinds)]
+            world.attempts.append((world.ticks, world.is_up, kind))
+            if world.is_up:
+                begin = world.now.wall
+                jitter = (37 * len(world.attempts) % 200 - 100) / 100
+                current[key] = Current(begin, begin + lifetime, ("a.test",), "k", "ca", begin, jitter)
+                one.succeeded(key, "ca", lifetime, world.now)
+            else:
+                one.issuer_failed("ca", key, kind, None, world.now)
+        world.expired += [world.ticks for one_of in current.values() if one_of.not_after <= world.now.wall]
+        world.ticks += max(1.0, plan.sleep_seconds) if not plan.attempts else 1.0
+
+
+def never_beyond_the_table(world: World) -> None:
+    failures = 0
+    for (before, was_up, kind), (after, _, _) in zip(world.attempts, world.attempts[1:], strict=False):
+        failures = 0 if was_up else failures + 1
+        if failures:
+            row = TABLE[kind]
+            assert after - before >= row[min(failures, len(row)) - 1], "asked again sooner than the table says"
+
+
+HOURS = 3_600.0
+LONGEST_GAP = TABLE[FailureKind.TEMPORARY][-1] * (1 + JITTER) + 120.0
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    outages=st.lists(st.tuples(st.floats(0, 168), st.floats(0.01, 40)), max_size=12),
+    count=st.integers(1, 5),
+    lifetime_hours=st.sampled_from([24.0, 72.0, 144.0]),
+)
+def test_a_week_with_outages_never_expires_what_a_ca_would_have_renewed(
+    outages: list[tuple[float, float]], count: int, lifetime_hours: float
+) -> None:
+    world = World([(start * HOURS, (start + length) * HOURS) for start, length in outages], [FailureKind.TEMPORARY], {})
+    lifetime = timedelta(hours=lifetime_hours)
+    simulate(world, lifetime, count, 7 * 24 * HOURS)
+    never_beyond_the_table(world)
+    # the least time between the date when one is due and its end; within it, the CA must not have been there for long enough
+    room = 0.34 * 0.9 * lifetime_hours * HOURS
+    for moment in world.expired:
+        assert longest_presence(world.outages, moment - room, moment) < LONGEST_GAP + count, (
+            "expired although it need not"
+        )
+
+
+def longest_presence(outages: list[tuple[float, float]], start: float, end: float) -> float:
+    """The longest time in an interval in which nothing was out."""
+    longest, at_last = 0.0, start
+    for begin, over in sorted(outages):
+        if over <= at_last:
+            continue
+        if begin >= end:
+            break
+        longest = max(longest, begin - at_last)
+        at_last = over
+    return max(longest, end - at_last)
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    jumps=st.dictionaries(st.integers(0, 48 * 3_600), st.floats(-400 * 86_400, 400 * 86_400), max_size=6),
+    kinds=st.lists(st.sampled_from(list(FailureKind)), min_size=1, max_size=5),
+    outage=st.tuples(st.floats(0, 20), st.floats(0, 10)),
+)
+def test_a_clock_that_jumps_storms_nobody(
+    jumps: dict[int, float], kinds: list[FailureKind], outage: tuple[float, float]
+) -> None:
+    count = 3
+    temporary: list[FailureKind] = [one for one in kinds if one is not FailureKind.PERMANENT]
+    temporary.append(FailureKind.TEMPORARY)
+    world = World([(outage[0] * HOURS, sum(outage) * HOURS)], temporary, jumps)
+    simulate(world, timedelta(days=6), count, 48 * HOURS)
+    never_beyond_the_table(world)
+    # each credential once at the beginning and once for each jump, and no more often than its spacing allows
+    assert sum(was_up for _, was_up, _ in world.attempts) <= count * (1 + len(jumps))

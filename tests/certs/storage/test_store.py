@@ -1,0 +1,48 @@
+"""Where the shelves are."""
+
+import tomllib
+from pathlib import Path
+
+from certs.storage.intent import Intent
+from certs.storage.store import Store, paths_of, store_of
+from config.loaded import LoadedConfig
+from config.schema import Config
+from tests.certs.authority import NOW
+
+CONFIG = Config.model_validate(
+    tomllib.loads(
+        """
+[identity.chat]
+names = ["chat.test"]
+[[identity.chat.credential]]
+certificate = "chat.pem"
+key = "chat.key"
+[[identity.chat.credential]]
+key = "mldsa-65@file"
+issuer = "internal"
+[rotation]
+state = "state"
+"""
+    )
+)
+
+
+def test_a_configuration_names_its_store(tmp_path: Path) -> None:
+    store = store_of(LoadedConfig(CONFIG, tmp_path / "plexigate.toml"))
+    assert store is not None
+    assert store.directory == tmp_path / "state"
+    assert store_of(LoadedConfig(Config(), tmp_path / "plexigate.toml")) is None
+
+
+def test_issued_credentials_have_their_shelves(tmp_path: Path) -> None:
+    ((identity, index, settings, shelf),) = Store(tmp_path).of_config(CONFIG)
+    assert (identity, index, str(settings.key), shelf.slot) == ("chat", 1, "mldsa-65@file", "mldsa-65")
+    assert Store(tmp_path).shelves() == []
+    shelf.begin(Intent("mldsa-65@file", "internal", ("chat.test",), "first", NOW))
+    assert [one.directory for one in Store(tmp_path).shelves()] == [shelf.directory]
+
+
+def test_what_serves_has_names_that_never_change(tmp_path: Path) -> None:
+    chain, key = paths_of("chat", "ec", tmp_path)
+    assert chain.parent == key.parent
+    assert chain.is_relative_to(tmp_path)

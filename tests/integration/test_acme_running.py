@@ -1,0 +1,94 @@
+"""The whole proxy beside pebble: a configuration, and certificates come by themselves into every worker."""
+
+import json
+import socket
+import ssl
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import pebble as pebbles
+from tests.configurations import MINIMAL_REST, listener
+from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.pebble import KEY_ID, MAC_KEY, Pebble, free_port
+from tests.programs import Program, plexigate_listeners, program
+
+SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Running:
+    """A proxy with two workers, whose certificate comes from pebble."""
+
+    program: Program[dict[str, list[str]]]
+    port: int
+    http_port: int
+    root: bytes
+
+    def serial_numbers(self) -> set[str]:
+        """Of what is served, verified against pebble's root, by so many connections that both workers are met."""
+        context = ssl.create_default_context(cadata=self.root.decode())
+        found = set()
+        for _ in range(24):
+            with (
+                socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS) as sock,
+                context.wrap_socket(sock, server_hostname="chat.test") as tls,
+            ):
+                certificate = tls.getpeercert()
+                assert certificate is not None
+                found.add(str(certificate["serialNumber"]))
+        return found
+
+
+@contextmanager
+def running(directory: Path, challenge: str) -> Iterator[Running]:
+    port, http_port = free_port(), free_port()
+    key_file = directory / "eab"
+    key_file.touch(0o600)
+    key_file.write_text(f"{MAC_KEY}\n")
+    with pebbles.names() as names:
+        pebble = Pebble(directory, names.dns, http_port, port)
+        issuer: dict[str, Any] = {
+            "type": "acme",
+            "directory": pebble.url,
+            "challenge": challenge,
+            "eab_kid": KEY_ID,
+            "eab_key_file": "eab",
+            "ca_file": str(pebble.trust),
+            "root_file": "root.pem",
+        }
+        configuration = directory / "plexigate.toml"
+        configuration.write_text(
+            f"workers = 2\nadmin.socket = {json.dumps(str(directory / 'admin.sock'))}\n"
+            + listener("public", bind=f"127.0.0.1:{port}", pq="require")
+            + '[identity.chat]\nnames = ["chat.test"]\n[[identity.chat.credential]]\nkey = "ec-p256@file"\nissuer = "pebble"\n'
+            + "[issuer.pebble]\n"
+            + "".join(f"{key} = {json.dumps(value)}\n" for key, value in issuer.items())
+            + f'[acme]\nhttp_bind = "127.0.0.1:{http_port}"\n[rotation]\nstate = "state"\n'
+            + MINIMAL_REST
+        )
+        with pebble.up():
+            (directory / "root.pem").write_bytes(root := pebble.root)
+            with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners) as one:
+                yield Running(one, port, http_port, root)
+                assert complaints(one.output) == []
+
+
+@pytest.mark.parametrize("challenge", ["tls-alpn-01", "http-01"])
+def test_certificate_comes_by_itself(tmp_path: Path, challenge: str) -> None:
+    with running(tmp_path, challenge) as proxy:
+        proxy.program.wait_for(lambda output: events(output, "rotated") or None)
+        assert len(proxy.serial_numbers()) == 1
+        looked_at = {event["name"] for event in events(proxy.program.output, "challenge_answered")}
+        assert looked_at == ({"chat.test"} if challenge == "tls-alpn-01" else set())
+        (account,) = (tmp_path / "state" / "accounts").iterdir()
+        assert stat.S_IMODE(account.stat().st_mode) == 0o600
+        told = "\n".join(proxy.program.output)
+        assert "pebble: issued for chat.test" in told
+        assert "PRIVATE KEY" not in told
+        assert MAC_KEY not in told

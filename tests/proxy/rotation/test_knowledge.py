@@ -1,0 +1,78 @@
+"""What is known of each credential."""
+
+import asyncio
+from pathlib import Path
+
+from certs.issuing.issuer import Window
+from certs.rotation.due import Reason
+from certs.rotation.facts import leaf_of
+from certs.rotation.planning import Instant
+from proxy.rotation.knowledge import Knowledge
+from tests.certs.authority import DAY
+from tests.rotations import Rotations, configuration
+
+CHAT, QUANTUM = ("chat", "ec"), ("chat", "mldsa-65")
+
+
+async def known(scene: Rotations) -> Knowledge:
+    knowledge = Knowledge(asyncio.get_running_loop())
+    await knowledge.follow(scene.parts)
+    return knowledge
+
+
+async def test_what_serves_and_what_is_missing(tmp_path: Path) -> None:
+    scene = Rotations(tmp_path, configuration("ec-p256@file", "mldsa-65@file"))
+    version = scene.serve()
+    knowledge = await known(scene)
+    assert knowledge.missing == [QUANTUM]
+    assert knowledge.serials == {CHAT: f"{leaf_of(version).serial_number:x}"}
+    assert knowledge.facts[QUANTUM].current is None
+    assert knowledge.keys("chat", None) == [CHAT, QUANTUM]
+    assert knowledge.keys("chat", "ec") == [CHAT]
+    assert knowledge.keys("other", None) == []
+    listed = knowledge.listing({}, {QUANTUM: "the CA is down"}, {CHAT}, scene.time.now)
+    assert [(one["credential"], one["last_error"], one["running"]) for one in listed] == [
+        ("ec", None, True),
+        ("mldsa-65", "the CA is down", False),
+    ]
+
+
+async def test_no_configuration_has_no_credentials(tmp_path: Path) -> None:
+    knowledge = await known(Rotations(tmp_path))
+    await knowledge.follow(None)
+    assert knowledge.credentials == {}
+
+
+async def test_what_is_damaged_is_unusable_and_told(tmp_path: Path) -> None:
+    scene = Rotations(tmp_path)
+    scene.serve().chain_path.write_bytes(b"rubbish")
+    knowledge = await known(scene)
+    assert knowledge.facts[CHAT].is_unusable
+    (listed,) = knowledge.listing({}, {}, (), scene.time.now)
+    assert "it is no PEM" in listed["last_error"]
+
+
+async def test_uses_count_for_what_serves(tmp_path: Path) -> None:
+    scene = Rotations(tmp_path, configuration().replace("[issuer", "rotate_key_after_uses = 1_000\n[issuer", 1))
+    scene.serve()
+    knowledge = await known(scene)
+    assert knowledge.limits_uses
+    assert await knowledge.count({"chat": 700})
+    assert not await knowledge.count({"chat": 700})
+    current = knowledge.facts[CHAT].current
+    assert current is not None
+    assert current.uses == 700
+
+
+async def test_windows_and_revocations_are_known(tmp_path: Path) -> None:
+    scene = Rotations(tmp_path)
+    scene.serve()
+    scene.serve(Reason.COMPROMISED)
+    knowledge = await known(scene)
+    assert knowledge.credentials[CHAT].serving.is_unrevoked
+    window = Window(scene.time.now, scene.time.now + DAY)
+    knowledge.windows.said(CHAT, knowledge.serials[CHAT], window, Instant(scene.time.now, 0.0))
+    await knowledge.learn()
+    current = knowledge.facts[CHAT].current
+    assert current is not None
+    assert current.window == window

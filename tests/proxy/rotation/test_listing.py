@@ -1,0 +1,54 @@
+"""Certificates as documents."""
+
+from datetime import timedelta
+
+from certs.rotation.due import Due, Reason
+from certs.rotation.planning import Standing
+from certs.rotation.urgency import Urgency
+from proxy.rotation.listing import Row, document, worst
+from tests.certs.authority import DAY, NOW
+from tests.certs.rotation.test_due import CURRENT, WANTED
+
+CHAT = ("chat", "ec")
+
+
+def standing(urgency: Urgency = Urgency.CALM) -> Standing:
+    return Standing(Due(NOW + DAY, Reason.LIFETIME), urgency, 2, 1.26)
+
+
+def test_a_certificate_that_serves_tells_what_it_is() -> None:
+    row = Row(CHAT, WANTED, CURRENT, standing(), 3, "abc", "the CA is down", is_running=True)
+    found = document(row, NOW)
+    algorithm, _, place = CURRENT.key.partition("@")
+    assert found["key"] == {"algorithm": algorithm, "place": place}
+    assert (found["identity"], found["credential"], found["issuer"]) == ("chat", "ec", CURRENT.issuer)
+    assert (found["version"], found["serial"], found["last_error"], found["running"]) == (
+        3,
+        "abc",
+        "the CA is down",
+        True,
+    )
+    assert found["seconds_left"] == (CURRENT.not_after - NOW).total_seconds()
+    assert found["next"] == {
+        "at": (NOW + DAY).isoformat(),
+        "reason": "its lifetime runs out",
+        "urgency": "calm",
+        "failures": 2,
+        "waits_seconds": 1.3,
+    }
+
+
+def test_one_that_is_missing_tells_what_is_wanted() -> None:
+    found = document(Row(CHAT, WANTED, None, None), NOW)
+    assert (found["names"], found["issuer"]) == (list(WANTED.names), WANTED.issuer)
+    assert found["not_after"] is found["seconds_left"] is found["next"] is None
+
+
+def test_what_is_overdue_is_next_now() -> None:
+    found = document(Row(CHAT, WANTED, CURRENT, standing()), NOW + timedelta(days=3))
+    assert found["next"]["at"] == (NOW + timedelta(days=3)).isoformat()
+
+
+def test_the_worst_of_all_is_told_in_a_word() -> None:
+    assert worst({}) == "calm"
+    assert worst({CHAT: standing(), ("files", "ec"): standing(Urgency.GRAVE)}) == "grave"

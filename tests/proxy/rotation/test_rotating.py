@@ -1,0 +1,262 @@
+"""The loop that keeps certificates fresh, turn by turn, by clocks that stand until they are set."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certs.issuing.issuer import FailureKind, IssueFailed, Window
+from certs.rotation.due import Reason
+from certs.rotation.planning import LONGEST_SLEEP_SECONDS
+from proxy.rotation.rotating import Rotating
+from proxy.rotation.running import NotRenewed, Renewed
+from proxy.tasks import Tasks
+from tests.certs.authority import DAY
+from tests.rotations import REFUSED, Rotations, configuration
+from tests.simulated_rotations import Simulation, tasks_ended
+
+CHAT = ("chat", "ec")
+DOWN = IssueFailed(FailureKind.TEMPORARY, "the CA is down")
+
+
+class Turning:
+    """A loop that is turned by hand."""
+
+    def __init__(self, scene: Rotations) -> None:
+        self.scene = scene
+        self.errors: list[BaseException] = []
+        loop = asyncio.get_running_loop()
+        self.tasks = Tasks(loop, self.errors.append)
+        self.rotating = Rotating(loop, self.tasks, scene.owner, scene.time.clocks)
+
+    async def turn(self) -> float:
+        """One turn, and all that it has begun."""
+        seconds = await self.rotating.turn()
+        await tasks_ended(self.tasks)
+        return seconds
+
+    async def rotate(self, reason: Reason = Reason.COMMAND) -> list[dict[str, Any]]:
+        """Ask for a rotation, and turn until it has ended."""
+
+        async def collect() -> list[dict[str, Any]]:
+            return [step async for step in self.rotating.rotate(CHAT, reason)]
+
+        steps = asyncio.get_running_loop().create_task(collect())
+        await asyncio.sleep(0)
+        while not steps.done():
+            await self.turn()
+        return steps.result()
+
+
+@pytest.fixture
+async def turning(tmp_path: Path) -> AsyncIterator[Turning]:
+    made = Turning(Rotations(tmp_path))
+    await made.rotating.follow(made.scene.parts)
+    yield made
+    await tasks_ended(made.tasks)
+    assert made.errors == []
+
+
+def serving(turning: Turning) -> int | None:
+    return turning.scene.shelf().ledger().current
+
+
+async def test_without_a_configuration_nothing_is_done(tmp_path: Path) -> None:
+    idle = Turning(Rotations(tmp_path))
+    await idle.rotating.follow(None)
+    assert await idle.turn() > LONGEST_SLEEP_SECONDS
+    assert idle.rotating.listing() == []
+
+
+async def test_what_is_missing_comes_at_once_and_is_renewed_in_time(turning: Turning) -> None:
+    await turning.turn()
+    assert serving(turning) == 1
+    await turning.turn()
+    assert serving(turning) == 1
+    turning.scene.time.passes(5 * DAY)
+    await turning.turn()
+    assert serving(turning) == 2
+    assert turning.rotating.rotations == {"ok": 2, "failed": 0}
+
+
+async def test_failures_keep_what_there_is_and_wait_by_the_table(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.time.passes(5 * DAY)
+    turning.scene.moody.failures = [DOWN] * 50
+    await turning.turn()
+    asked = len(turning.scene.moody.asked)
+    for _ in range(5):
+        assert 0 < await turning.turn() <= LONGEST_SLEEP_SECONDS
+    assert len(turning.scene.moody.asked) == asked
+    assert serving(turning) == 1
+    (listed,) = turning.rotating.listing()
+    assert listed["last_error"] == "certificate: the CA is down"
+    assert listed["next"]["failures"] == 1
+
+
+async def test_a_command_rotates_now_and_tells_its_steps(turning: Turning) -> None:
+    await turning.turn()
+    steps = await turning.rotate()
+    assert [step.get("step") for step in steps[:-1]] == ["new key", "certificate", "checks", "stored", "swapped in"]
+    assert steps[-1]["ok"]
+    assert serving(turning) == 2
+
+
+async def test_a_command_tells_why_it_waits(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.time.passes(5 * DAY)
+    turning.scene.moody.failures = [DOWN]
+    await turning.turn()
+    waiting = await anext(turning.rotating.rotate(CHAT, Reason.COMMAND))
+    assert waiting["step"] == "waiting"
+    assert waiting["seconds"] > 0
+
+
+async def test_a_command_that_fails_ends_with_the_reason(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.owner.error = REFUSED
+    steps = await turning.rotate()
+    assert steps[-1]["ok"] is False
+    assert "a swap that goes wrong" in steps[-1]["detail"]
+
+
+async def test_an_error_of_ours_leaves_nobody_waiting(turning: Turning) -> None:
+    await turning.turn()
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    turning.scene.moody.before = broken
+    steps = await turning.rotate()
+    assert steps[-1] == {"ok": False, "detail": "an error of ours, see the log"}
+    assert [type(error) for error in turning.errors] == [ZeroDivisionError]
+    turning.errors.clear()
+    assert not turning.rotating.is_running(CHAT)
+
+
+async def test_a_compromised_key_goes_at_once_and_is_revoked_until_it_is(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.moody.revocation = DOWN
+    await turning.rotate(Reason.COMPROMISED)
+    retired = turning.scene.shelf().ledger().retired[1]
+    assert retired.is_compromised
+    version = turning.scene.shelf().version(1)
+    assert version is not None
+    assert not version.has_key
+    await turning.turn()
+    assert turning.scene.owner.told("revocation_failed")
+    turning.scene.moody.revocation = None
+    turning.scene.time.passes(timedelta(minutes=11))
+    await turning.turn()
+    assert turning.scene.shelf().unrevoked() == []
+    assert len(turning.scene.moody.revoked) == 1
+
+
+async def test_the_window_of_an_issuer_is_obeyed(turning: Turning) -> None:
+    await turning.turn()
+    now = turning.scene.time.now
+    turning.scene.moody.window = Window(now + timedelta(hours=1), now + timedelta(hours=2))
+    await turning.turn()
+    assert turning.scene.moody.windows_asked == 1
+    await turning.turn()
+    (listed,) = turning.rotating.listing()
+    assert listed["next"]["reason"] == "its issuer wants it renewed (ARI)"
+    turning.scene.time.passes(timedelta(hours=2))
+    await turning.turn()
+    assert serving(turning) == 2
+
+
+async def test_rolling_back_serves_the_version_before(turning: Turning) -> None:
+    await turning.turn()
+    assert isinstance(await turning.rotating.roll_back(CHAT), NotRenewed)
+    await turning.rotate()
+    assert isinstance(await turning.rotating.roll_back(CHAT), Renewed)
+    assert serving(turning) == 1
+
+
+async def test_a_reload_changes_what_is_looked_after(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.follow(configuration("rsa-2048@file"))
+    await turning.rotating.follow(turning.scene.parts)
+    assert turning.rotating.keys("chat", None) == [("chat", "rsa")]
+    await turning.turn()
+    assert turning.scene.shelf("rsa").ledger().current == 1
+
+
+async def test_a_process_that_starts_again_does_not_begin_the_table_anew(turning: Turning) -> None:
+    turning.scene.moody.failures = [DOWN] * 9
+    await turning.turn()
+    assert len(turning.scene.moody.asked) == 1
+    again = Turning(turning.scene)
+    await again.rotating.follow(turning.scene.parts)
+    await again.turn()
+    assert len(turning.scene.moody.asked) == 1
+
+
+async def test_a_process_that_starts_again_knows_of_a_compromised_key(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.moody.failures = [DOWN]
+    assert (await turning.rotate(Reason.COMPROMISED))[-1]["ok"] is False
+    again = Turning(turning.scene)
+    await again.rotating.follow(turning.scene.parts)
+    turning.scene.time.passes(timedelta(hours=2))
+    await again.turn()
+    assert turning.scene.shelf().ledger().retired[1].is_compromised
+
+
+async def test_a_compromised_key_is_written_down_before_its_issuer_may_be_asked(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.time.passes(5 * DAY)
+    turning.scene.moody.failures = [DOWN]
+    await turning.turn()
+    steps = turning.rotating.rotate(CHAT, Reason.COMPROMISED)
+    assert (await anext(steps))["step"] == "waiting"
+    again = Turning(turning.scene)
+    await again.rotating.follow(turning.scene.parts)
+    turning.scene.time.passes(timedelta(hours=2))
+    await again.turn()
+    assert turning.scene.shelf().ledger().retired[1].is_compromised
+
+
+async def test_keys_that_have_signed_enough_are_rotated(tmp_path: Path) -> None:
+    text = configuration().replace("[issuer", "rotate_key_after_uses = 1_000\n[issuer", 1)
+    turning = Turning(Rotations(tmp_path, text))
+    totals = {"chat": 0}
+
+    async def count() -> dict[str, int]:
+        return totals
+
+    turning.rotating.count_by(count)
+    await turning.rotating.follow(turning.scene.parts)
+    await turning.turn()
+    totals["chat"] = 1_000
+    await turning.turn()
+    turning.scene.time.passes(timedelta(hours=1))
+    await turning.turn()
+    assert serving(turning) == 2
+    assert turning.scene.owner.told("rotation")[-1]["reason"] == "its key has signed as often as it may"
+
+
+async def test_the_first_round_waits_for_what_is_missing_or_failed(turning: Turning) -> None:
+    turning.scene.moody.failures = [DOWN]
+    turning.tasks.start(turning.rotating.run())
+    await turning.rotating.first_round(30.0)
+    assert turning.rotating.rotations["failed"] == 1
+    await turning.tasks.cancel_all()
+
+
+async def test_days_with_outages_never_serve_what_has_expired(tmp_path: Path) -> None:
+    """A short form of what tests/soak does for weeks. That an outage meets a renewal is chance, so it is asked of both together."""
+    failures = 0
+    for seed in (1, 2):
+        (tmp_path / f"{seed}").mkdir()
+        simulation = Simulation(tmp_path / f"{seed}", random.Random(seed), timedelta(hours=24))  # noqa: S311 - the same each time
+        await simulation.run(timedelta(days=2))
+        assert simulation.faults == []
+        assert simulation.renewals >= 3
+        failures += simulation.failures
+    assert failures >= 1

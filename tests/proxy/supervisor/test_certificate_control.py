@@ -1,0 +1,102 @@
+"""What the admin server asks about certificates."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
+from proxy.rotation.rotating import Rotating
+from proxy.supervisor.certificate_control import RotationControl
+from proxy.tasks import Tasks
+from tests.rotations import REFUSED, Rotations, configuration
+
+
+class Looking:
+    """An inspection that has looked already."""
+
+    async def of(self, identity: str) -> list[dict[str, Any]] | None:
+        """Rows for chat."""
+        return [{"worker": 0}] if identity == "chat" else None
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Rotations:
+    return Rotations(tmp_path, configuration("ec-p256@file", "mldsa-65@sealed"))
+
+
+@pytest.fixture
+async def control(scene: Rotations) -> AsyncIterator[RotationControl]:
+    loop, errors = asyncio.get_running_loop(), list[BaseException]()
+    tasks = Tasks(loop, errors.append)
+    rotating = Rotating(loop, tasks, scene.owner, scene.time.clocks)
+    await rotating.follow(scene.parts)
+    tasks.start(rotating.run())
+    await rotating.first_round(30.0)
+    yield RotationControl(rotating, Looking())  # type: ignore[arg-type] # as much of one as is asked
+    await tasks.cancel_all()
+    assert errors == []
+
+
+async def steps_of(control: RotationControl, slot: str | None = None, **flags: bool) -> list[dict[str, Any]]:
+    settings = {"compromised": False, "dry_run": False, **flags}
+    return [step async for step in control.rotate_certificate("chat", slot, **settings)]
+
+
+async def test_all_credentials_of_an_identity_rotate_one_after_the_other(
+    control: RotationControl, scene: Rotations
+) -> None:
+    steps = await steps_of(control)
+    assert [step["credential"] for step in steps if step.get("rotated")] == ["ec", "mldsa-65"]
+    assert steps[-1] == {"ok": True}
+    assert [one["version"] for one in control.certificates()] == [2, 2]
+    assert scene.shelf("mldsa-65").ledger().current == 2
+
+
+async def test_a_dry_run_changes_nothing(control: RotationControl) -> None:
+    (would, last) = await steps_of(control, "ec", dry_run=True)
+    assert would["would"][0] == "new key"
+    assert last == {"ok": True}
+    assert [one["version"] for one in control.certificates()] == [1, 1]
+
+
+async def test_one_that_fails_makes_the_whole_fail(control: RotationControl, scene: Rotations) -> None:
+    scene.owner.error = REFUSED
+    steps = await steps_of(control, "ec")
+    assert (steps[-2]["rotated"], steps[-1]) == (False, {"ok": False})
+
+
+async def test_a_compromised_key_is_told_as_such(control: RotationControl, scene: Rotations) -> None:
+    steps = await steps_of(control, "ec", compromised=True)
+    assert steps[0]["reason"] == "its key is compromised"
+    assert scene.shelf().ledger().retired[1].is_compromised
+
+
+async def test_rolling_back_tells_what_came_of_each(control: RotationControl, scene: Rotations) -> None:
+    await steps_of(control, "ec")
+    (first, second) = await control.roll_back_certificate("chat", None)
+    assert (first["ok"], first["version"]) == (True, 1)
+    assert second["ok"] is False
+    assert "there is no former version" in second["detail"]
+    assert scene.shelf().ledger().current == 1
+
+
+async def test_unknown_names_are_refused_before_anything_is_done(control: RotationControl) -> None:
+    with pytest.raises(UnknownCertificate, match="no identity nobody rotates by itself; there are chat"):
+        await anext(control.rotate_certificate("nobody", None, compromised=False, dry_run=False))
+    with pytest.raises(UnknownCertificate, match="chat with a credential rsa"):
+        await control.roll_back_certificate("chat", "rsa")
+    with pytest.raises(UnknownCertificate):
+        await control.shown("nobody")
+    assert await control.shown("chat") == [{"worker": 0}]
+
+
+async def test_a_rotation_under_way_is_not_joined_by_another(control: RotationControl) -> None:
+    steps = control.rotate_certificate("chat", "ec", compromised=False, dry_run=False)
+    await anext(steps)
+    await anext(steps)
+    with pytest.raises(RotationUnderWay, match="is being rotated at this moment"):
+        await control.roll_back_certificate("chat", "ec")
+    assert [step async for step in steps][-1] == {"ok": True}

@@ -1,0 +1,90 @@
+"""Two workers that serve by what was issued, and the parent's side of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from certs.rotation.facts import leaf_of
+from certs.storage.served import ServedFile, served_version
+from certs.storage.shelf import StoredVersion
+from proxy.supervisor.edition import Edition, read_edition
+from proxy.supervisor.inspection import Inspection
+from proxy.supervisor.reloading import Prepared
+from proxy.supervisor.swaps import Swaps
+from tests.configurations import Site
+from tests.fleets import SECRETS, RunningFleet, fleet
+from tests.rotations import Rotations, Time, configuration
+
+
+@dataclass
+class Serving:
+    """A fleet that serves by what a rotation scene has issued, and the parent of it."""
+
+    scene: Rotations
+    running: RunningFleet
+    edition: Edition
+    number: int = 1
+    decisions: list[int] = field(default_factory=list)
+
+    def next_number(self) -> int:
+        """The number of an edition."""
+        self.number += 1
+        return self.number
+
+    def served(self, prepared: Prepared) -> None:
+        """It serves."""
+        self.edition = prepared.edition
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Note it."""
+        self.running.parent.tell(event, line)
+
+    @property
+    def swaps(self) -> Swaps:
+        """What changes secrets."""
+        return Swaps(asyncio.get_running_loop(), self.running.fleet, self.running.reloading, self)
+
+    @property
+    def inspection(self) -> Inspection:
+        """What looks at workers."""
+        return Inspection(asyncio.get_running_loop(), self.running.fleet, self)
+
+    def files(self, version: StoredVersion) -> dict[Path, ServedFile]:
+        """What workers get of a version."""
+        parts = self.scene.parts
+        return served_version(self.scene.shelf(), version, parts.homes, parts.store.directory)
+
+    def deciding(self, version: StoredVersion) -> Callable[[], None]:
+        """Notes that it was decided."""
+        return lambda: self.decisions.append(version.number)
+
+    async def shown(self) -> set[tuple[int, str, str | None]]:
+        """What each worker shows."""
+        rows = await self.inspection.of("chat")
+        assert rows is not None
+        return {(row["worker"], row["serial"], row["fault"]) for row in rows}
+
+
+def shown_by_both(version: StoredVersion) -> set[tuple[int, str, str | None]]:
+    """What two workers show that serve by it."""
+    serial = f"{leaf_of(version).serial_number:x}"
+    return {(0, serial, None), (1, serial, None)}
+
+
+@asynccontextmanager
+async def serving(directory: Path, *keys: str) -> AsyncIterator[Serving]:
+    """Run one; the first credential was issued."""
+    (directory / "site").mkdir()
+    site = Site.make(directory / "site")
+    now = datetime.now(UTC).replace(microsecond=0)  # noqa: TID251 - OpenSSL has a clock of its own
+    scene = Rotations(directory, configuration(*keys), Time(now), workers=2)
+    scene.serve()
+    async with fleet(site, directory, "") as running:
+        edition = read_edition(scene.file, 1, SECRETS, now)
+        await running.use(edition)
+        await running.settled()
+        yield Serving(scene, running, edition)
