@@ -7,6 +7,7 @@ from config.addresses import name_matches
 from config.hsm_crosschecks import token_problems
 from config.issuer_checks import acme_problems
 from config.omissions import Omissions
+from config.payload_crosschecks import payload_problems
 from config.problems import Problem, Severity, shown
 from config.schema import (
     REJECT,
@@ -53,6 +54,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.providers(),
         *checks.limits(),
         *checks.listener_limits(),
+        *payload_problems(config, file, checks.omissions),
         *token_problems(config, file, checks.omissions),
     ]
 

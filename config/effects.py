@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from config.payload import PayloadMode
 from config.problems import Location
 from config.schema import Config, ListenerConfig, PqPolicy, SecurityLevel
 
@@ -134,6 +135,12 @@ def _route_pq(difference: Difference, _old: Config, _new: Config) -> Effect:
     return _live("from the next request on; WebSockets stay")
 
 
+def _route_payload(difference: Difference, _old: Config, _new: Config) -> Effect:
+    if difference.new is PayloadMode.REQUIRE:
+        return _live("requests that are not encrypted are refused from now on; WebSockets stay as they are")
+    return _REQUESTS
+
+
 _MORE_SERVERS: Final = _live(f"further servers get requests; {_UNTOUCHED}")
 _FEWER_SERVERS: Final = _live(
     "a server that is gone gets no further request; its responses under way and WebSockets stay"
@@ -208,6 +215,16 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("route", "*", "pq"): _route_pq,
     ("route", "*", "upstream"): _live("from the next request on; WebSockets stay with their server"),
     ("route", "*", "body_bytes"): _live("from the next request on"),
+    ("route", "*", "payload"): _route_payload,
+    ("route", "*", "payload_ring"): _REQUESTS,
+    ("route", "*", "payload_sessions"): _REQUESTS,
+    ("route", "*", "payload_websocket"): _REQUESTS,
+    ("payload", "directory"): _restart("where rings rest is settled at the start"),
+    ("payload", "ring", "*"): _entry(
+        added=_live("its keys are made, or read from where they rest"),
+        removed=_live("no message under it is accepted any more; its keys stay where they rest"),
+    ),
+    ("payload",): _live("for messages from now on"),
     ("upstream", "*"): _entry(
         added=_live("connections are made when requests come"),
         removed=_live("its idle connections are closed; responses under way and WebSockets stay"),

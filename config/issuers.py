@@ -5,10 +5,11 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from config.addresses import Bind, Refused, parse_bind
-from config.values import Name, OwnFilePath, Table
+from config.rotation import InternalIssuerConfig
+from config.values import TAG_PREFIX, Name, OwnFilePath, Table
 
 _ADDRESS: Final = re.compile(r"[^\s@,:?&%\"<>]+@[^\s@,:?&%\"<>]+")
 _WORD: Final = re.compile(r"[\x21-\x7e]{1,512}")
@@ -100,3 +101,18 @@ class AcmeConfig(Table):
 
     http_bind: Annotated[tuple[Annotated[Bind, PlainValidator(parse_bind)], ...], BeforeValidator(_listed_binds)] = ()
     https_port: int = Field(default=443, ge=1, le=65_535, strict=True)
+
+
+_INTERNAL = f"{TAG_PREFIX}internal"
+_ACME = f"{TAG_PREFIX}acme"
+
+
+def _kind_of_issuer(value: object) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return _ACME if kind == "acme" else _INTERNAL
+
+
+AnyIssuerConfig = Annotated[
+    Annotated[InternalIssuerConfig, Tag(_INTERNAL)] | Annotated[AcmeIssuerConfig, Tag(_ACME)],
+    Discriminator(_kind_of_issuer),
+]

@@ -19,8 +19,16 @@ from config.addresses import (
 from config.admin import AdminConfig
 from config.audit import AuditConfig
 from config.hsm import HsmConfig, Keys, TokenConfig
-from config.issuers import AcmeConfig, AcmeIssuerConfig
+from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
+from config.payload import (
+    PayloadConfig,
+    PayloadEnvelope,
+    PayloadMode,
+    RingConfig,
+    SessionsConfig,
+    SessionSuite,
+)
 from config.rotation import InternalIssuerConfig, IssuedCredentialConfig, RotationConfig
 from config.sealing import SealingConfig
 from config.upstream import CookieConfig, EjectionConfig, HealthConfig, ServerConfig, UpstreamConfig
@@ -50,15 +58,21 @@ __all__ = [
     "LogConfig",
     "LogFormat",
     "OpensslConfig",
+    "PayloadConfig",
+    "PayloadEnvelope",
+    "PayloadMode",
     "PqPolicy",
     "RateConfig",
     "RatePer",
+    "RingConfig",
     "RotationConfig",
     "RouteConfig",
     "SealingConfig",
     "SecurityLevel",
     "ServerAddress",
     "ServerConfig",
+    "SessionSuite",
+    "SessionsConfig",
     "TokenConfig",
     "UpstreamConfig",
 ]
@@ -205,21 +219,6 @@ AnyCredentialConfig = Annotated[
 ]
 
 
-_INTERNAL = f"{TAG_PREFIX}internal"
-_ACME = f"{TAG_PREFIX}acme"
-
-
-def _kind_of_issuer(value: object) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return _ACME if kind == "acme" else _INTERNAL
-
-
-AnyIssuerConfig = Annotated[
-    Annotated[InternalIssuerConfig, Tag(_INTERNAL)] | Annotated[AcmeIssuerConfig, Tag(_ACME)],
-    Discriminator(_kind_of_issuer),
-]
-
-
 class IdentityConfig(Table):
     """`[identity.NAME]`: a server as clients know it: its names and what it proves them with.
 
@@ -261,7 +260,10 @@ class IdentityConfig(Table):
 
 
 class RouteConfig(Table):
-    """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix."""
+    """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
+
+    `payload`: whether bodies are encrypted between the client's code and the proxy, with a ring, by sessions, or either.
+    """
 
     identified_by: ClassVar[tuple[str, ...]] = ("host", "path")
 
@@ -271,6 +273,10 @@ class RouteConfig(Table):
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
     rate: RateConfig | None = None
+    payload: PayloadMode = PayloadMode.OFF
+    payload_ring: str | None = None
+    payload_sessions: bool = Field(default=False, strict=True)
+    payload_websocket: bool = Field(default=False, strict=True)
 
 
 class OpensslConfig(Table):
@@ -327,5 +333,6 @@ class Config(Table):
     rotation: RotationConfig = RotationConfig()
     openssl: OpensslConfig = OpensslConfig()
     limits: LimitsConfig = LimitsConfig()
+    payload: PayloadConfig = PayloadConfig()
     log: LogConfig = LogConfig()
     admin: AdminConfig = AdminConfig()

@@ -21,6 +21,7 @@ from proxy.generation import build
 from proxy.openssl_setup import prepare_openssl
 from proxy.supervisor.issued import issued_material, with_files
 from proxy.supervisor.material import Material
+from proxy.supervisor.payload_store import store_problems
 from proxy.supervisor.privileges import account_of
 from proxy.supervisor.process import worker_environment
 from proxy.supervisor.safe import now_in_utc
@@ -54,6 +55,7 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     try:
         vault = vault_of(loaded, now_in_utc, lambda *_: None)
         problems += sealing_key_problems(loaded)
+        problems += store_problems(loaded, vault)
         opened = Material.of_keys(opened_keys(loaded, vault))
         with Material({**opened, **issued}).as_files() as files:
             built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)

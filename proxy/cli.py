@@ -11,7 +11,7 @@ from rich.console import Console
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy import audit_command
-from proxy.admin import certs_trust, commands
+from proxy.admin import certs_trust, commands, payload_commands
 from proxy.admin.certs_commands import certs_app
 from proxy.admin.client import connect
 from proxy.admin.listening import AdminSocketError
@@ -108,6 +108,7 @@ def check(
 app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
 commands.register(app)
 app.add_typer(audit_command.app)
+app.add_typer(payload_commands.app)
 app.add_typer(hsm_commands.app)
 _certs = certs_app()
 certs_trust.add_to(_certs)

@@ -15,6 +15,7 @@ from proxy.building.carried import Carried
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
+from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.building.requests import http_limits, route_table
 from proxy.building.signing import token_plans
 from proxy.building.token_credentials import note_session_shortage, usable_credentials
@@ -24,6 +25,9 @@ from proxy.downstream.service import HttpLimits, HttpRuntime
 from proxy.http.routing import RouteTable
 from proxy.listener import ListenerRuntime
 from proxy.openssl_configuration import PKCS11
+from proxy.payload.keys import PayloadKeys
+from proxy.payload.suite_table import suite_problems
+from proxy.payload.uses import PayloadUses
 from proxy.signing.tokens import TokenPlan
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.tickets import TicketSecrets
@@ -39,6 +43,10 @@ class Generation:
     listeners: Mapping[str, ListenerRuntime]
     upstreams: tuple[UpstreamPlan, ...]
     routes: RouteTable[RouteTarget]
+    payload_uses: PayloadUses
+    """Where messages under payload keys are counted."""
+    payload_revoked: frozenset[tuple[str, int]]
+    """Rings and versions that are revoked when this generation serves."""
     places: tuple[UpstreamPlace, ...]
     """Where the routes will find their upstreams."""
     limits: HttpLimits
@@ -60,17 +68,22 @@ class Generation:
         return HttpRuntime(self.routes, self.limits, self.loaded.config.log.query, policies, upstreams)
 
 
-def build(
+def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     loaded: LoadedConfig,
     capabilities: Capabilities,
     tickets: TicketSecrets,
     now: datetime,
     before: Carried = Carried(),  # noqa: B008 - it never changes
     closed: ClosedTokens = NONE_CLOSED,
+    payload: PayloadKeys | None = None,
 ) -> Generation:
-    """Build a generation; `closed` tokens are left alone until a probe finds them well. Raises `ConfigError` with every problem that stands against it."""
+    """Build a generation; `closed` tokens are left alone until a probe finds them well. Raises `ConfigError` with every problem that stands against it.
+
+    `payload` has every ring that the configuration needs; None: keys that nobody has, for one that is not to serve.
+    """
     foundation = Foundation.of(loaded, before, closed)
     foundation.problems.extend(_provider_problems(loaded, capabilities))
+    foundation.problems.extend(suite_problems(loaded))
     credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)
     note_session_shortage(foundation)
@@ -80,12 +93,17 @@ def build(
     if any(problem.is_error for problem in foundation.problems):
         raise ConfigError(foundation.problems)
     limits = loaded.config.limits
+    uses = before.payload_uses or PayloadUses()
+    keys = payload or throwaway_keys(loaded.config)
+    rules = PayloadRules.of(loaded.config, keys, uses)
     places = {plan.name: UpstreamPlace(plan.name) for plan in upstreams}
     return Generation(
         loaded=loaded,
         listeners=listeners,
         upstreams=upstreams,
-        routes=route_table(loaded.config, places),
+        routes=route_table(loaded.config, places, rules),
+        payload_uses=uses,
+        payload_revoked=keys.revoked,
         places=tuple(places.values()),
         limits=http_limits(limits),
         identity_algorithms={
@@ -101,6 +119,7 @@ def build(
             foundation.client_tls,
             foundation.plans,
             foundation.token_keys,
+            uses,
         ),
     )
 

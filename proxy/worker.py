@@ -131,6 +131,7 @@ class Worker:
         # thousands of objects come to their end with these: in a turn of their own
         self._loop.call_later(_LET_GO_SECONDS, past.clear)
         self._generation = generation
+        generation.payload_uses.revoked |= generation.payload_revoked
         self._tokens.use(generation.tokens)
         self.counters.swaps += 1
         for name, listener in self._listeners.items():

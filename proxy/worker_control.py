@@ -26,6 +26,7 @@ from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.startup import Offers
 from proxy.openssl_setup import prepare_openssl
+from proxy.payload.keys import PayloadKeys
 from proxy.supervisor.channel import Body, Refused
 from proxy.supervisor.material import Material
 from proxy.supervisor.questions import challenges_from_json, key_from_json, problems_as_json, tickets_from_json
@@ -92,11 +93,19 @@ class WorkerControl:
                 self._log.switch(descriptors[0], LogFormat(body["format"]))
             case "end" | "verdict" | "token" | "pin" if self._worker is not None:
                 _tell(self._worker, kind, body)
+            case _:
+                return self._look(kind)
+        return {}
+
+    def _look(self, kind: str) -> Body:
+        """Answer how it is; nothing changes."""
+        match kind:
             case "scrape":
                 return self._scrape()
+            case "payload_uses":
+                return {"uses": [] if self._worker is None else self._worker.generation.payload_uses.take()}
             case _:
                 raise Refused({"error": f"an unknown question: {kind}"})
-        return {}
 
     # -- configurations
 
@@ -122,6 +131,7 @@ class WorkerControl:
         finally:
             os.close(descriptor)
         content, tickets = body["content"].encode(), tickets_from_json(body["tickets"])
+        payload = PayloadKeys.from_json(body["payload"])
         with material.as_files() as files:
             loaded = parsed(content, Path(body["path"]), files)
             closed = ClosedTokens.from_json(body["closed_tokens"])
@@ -129,7 +139,7 @@ class WorkerControl:
                 self._capabilities = prepare_openssl(loaded, with_tokens=not closed.is_module_left_out)
             carried = Carried() if self._worker is None else self._worker.generation.carried
             read_at = datetime.fromisoformat(body["read_at"])
-            generation = build(loaded, self._capabilities, tickets, read_at, carried, closed)
+            generation = build(loaded, self._capabilities, tickets, read_at, carried, closed, payload)
         found = self._capabilities
         return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation))
 

@@ -134,6 +134,51 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
 
 
 @dataclass
+class FakePayload:
+    """Rings of a parent that remembers what it was told."""
+
+    told: list[tuple[Any, ...]] = field(default_factory=list)
+    error: Exception | None = None
+    """What the next call fails with."""
+
+    def _tell(self, *call: Any) -> None:
+        self.told.append(call)
+        if self.error is not None:
+            raise self.error
+
+    async def listed(self) -> dict[str, Any]:
+        """One ring."""
+        self._tell("list")
+        key = {"version": 2, "state": "active", "created": NOW, "ended": None, "uses": 12_345}
+        old = {"version": 1, "state": "revoked", "created": NOW - DAY, "ended": NOW, "uses": 3}
+        return {"rings": [{"name": "chat", "keys": [key, old]}]}
+
+    async def rotate(self, ring: str) -> int:
+        """Answer the version after that."""
+        self._tell("rotate", ring)
+        return 3
+
+    async def retire(self, ring: str, version: int) -> None:
+        """Remember it."""
+        self._tell("retire", ring, version)
+
+    async def revoke(self, ring: str, version: int) -> None:
+        """Remember it."""
+        self._tell("revoke", ring, version)
+
+    async def exported(self, ring: str) -> dict[str, Any]:
+        """Two keys."""
+        self._tell("export", ring)
+        keys = [{"version": 2, "state": "active", "key": "b2"}, {"version": 1, "state": "valid", "key": "b1"}]
+        return {"ring": ring, "bind": False, "envelope": "none", "max_age_seconds": 60.0, "keys": keys}
+
+    async def identity(self) -> dict[str, str]:
+        """Something to pin."""
+        self._tell("identity")
+        return {"ecdsa-p256-sha256": "AA", "ml-dsa-65": "BB"}
+
+
+@dataclass
 class FakeControl:
     """A parent that remembers what it was told."""
 
@@ -145,6 +190,7 @@ class FakeControl:
     told: list[tuple[Any, ...]] = field(default_factory=list)
     error: Exception | None = None
     """What the next call fails with."""
+    payload: FakePayload = field(default_factory=FakePayload)
 
     def _tell(self, *call: Any) -> None:
         self.told.append(call)

@@ -25,6 +25,8 @@ from proxy.http.websocket import Extensions, WebSocketLimits
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.observe.counters import Counters
+from proxy.payload.endpoints import Endpoint
+from proxy.payload.judgement import PayloadRoute
 from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
 from proxy.tasks import Tasks
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from proxy.observe.access_log import RequestRecord
+    from proxy.payload.websocket import SealedMessages
     from proxy.tls.context import ServerContext
 
 # Noon of 1 June 2026, for logs and `Date`.
@@ -277,10 +280,15 @@ class FakeTunnel:
 
     def __init__(self) -> None:
         self.drains: list[float] = []
+        self.messages: SealedMessages | None = None
 
     def drain(self, seconds: float) -> None:
         """Note it."""
         self.drains.append(seconds)
+
+    def encrypt(self, messages: "SealedMessages") -> None:
+        """Note it."""
+        self.messages = messages
 
 
 def upstream(*servers: FakeServer, **rules: Any) -> Upstream:
@@ -437,10 +445,14 @@ class Conversation:
         logs_query: bool = False,
         rate: RequestRate | None = None,
         rates: ClientRates | None = None,
+        payload: PayloadRoute | None = None,
+        endpoint: Endpoint | None = None,
     ) -> None:
         self.loop = FakeLoop()
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
-        target = RouteTarget("chat.test/", placed(upstream(*self.servers)), requires_pq, body_bytes, rate)
+        target = RouteTarget(
+            "chat.test/", placed(upstream(*self.servers)), requires_pq, body_bytes, rate, payload, endpoint
+        )
         self.records: list[RequestRecord] = []
         self.deadlines = Deadlines(self.loop)
         self.deadlines.start()

@@ -26,6 +26,8 @@ class Action(StrEnum):
     OPEN = "open"
     DERIVE = "derive"
     ROTATE = "rotate"
+    EXPORT = "export"
+    """Its secret was handed to an operator."""
     SPLIT = "split"
     RECOVER = "recover"
     LOGIN = "login"

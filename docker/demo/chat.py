@@ -24,6 +24,7 @@ from aiohttp import WSCloseCode, web
 from aiohttp.helpers import content_disposition_header
 
 PAGE: Final = Path(__file__).with_name("chat.html").read_text(encoding="utf-8")
+MODULES: Final = {name: Path(__file__).with_name(name).read_bytes() for name in ("payload.js", "payload-libraries.js")}
 
 HISTORY: Final = 50  # messages that a newcomer sees
 NAME_LENGTH: Final = 32
@@ -116,19 +117,55 @@ class Room:
 
 
 ROOM: Final = web.AppKey("room", Room)
+IDENTITY: Final = web.AppKey("identity", Path)
 routes: Final = web.RouteTableDef()
 
 
 @routes.get("/")
 async def page(_: web.Request) -> web.Response:
-    """The page, whose only script and style are those it was written with."""
+    """The page, whose only script and style are those it was written with, and the modules that the script asks for."""
     nonce = secrets.token_urlsafe(16)
     policy = (
-        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
+        f"default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
     return web.Response(text=PAGE.replace("{{nonce}}", nonce), content_type="text/html", headers=headers)
+
+
+@routes.get("/{name:payload(?:-libraries)?\\.js}")
+async def module(request: web.Request) -> web.Response:
+    """The client of payload encryption, and what it needs for sessions."""
+    headers = {"Cache-Control": "no-cache"}
+    return web.Response(body=MODULES[request.match_info["name"]], content_type="text/javascript", headers=headers)
+
+
+@routes.get("/payload-identity.json")
+async def identity(request: web.Request) -> web.Response:
+    """What the page pins: `plexigate payload identity` wrote it. Without it the page encrypts nothing but by TLS.
+
+    It comes the same way as everything else here, which shows how it works and protects from nobody: an application ships it.
+    """
+    path = request.app.get(IDENTITY)
+    if path is None or not path.exists():
+        raise web.HTTPNotFound
+    return web.json_response(text=path.read_text(encoding="ascii"), headers={"Cache-Control": "no-store"})
+
+
+@routes.post("/messages")
+async def post_message(request: web.Request) -> web.Response:
+    """`{"name": ..., "text": ..., "attachment": url or null}`, as over the WebSocket; here a route can ask for encrypted bodies."""
+    room = request.app[ROOM]
+    data = await request.text()
+    try:
+        name = json.loads(data)["name"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise web.HTTPBadRequest from None
+    message = message_from(data, printable(str(name), NAME_LENGTH) or "somebody", room)
+    if message is None:
+        raise web.HTTPBadRequest
+    room.say(message)
+    return web.json_response({"at": message.at}, status=201)
 
 
 @routes.get("/api/hello")
@@ -240,9 +277,11 @@ def connection_facts(request: web.Request) -> dict[str, str | None]:
     return {"tls_group": request.headers.get("X-TLS-Group"), "request_id": request.headers.get("X-Request-Id")}
 
 
-def application() -> web.Application:
-    """The chat; its attachments live in a temporary directory as long as it runs."""
+def application(identity: Path | None = None) -> web.Application:
+    """The chat; its attachments live in a temporary directory as long as it runs. `identity`: what clients of sessions pin."""
     app = web.Application()
+    if identity is not None:
+        app[IDENTITY] = identity
     app.add_routes(routes)
     app.cleanup_ctx.append(open_room)
     app.on_shutdown.append(dismiss_everybody)
@@ -281,11 +320,13 @@ def main() -> None:
     """Serve until a signal comes; says on standard output where."""
     parser = argparse.ArgumentParser(description="The demo chat of Plexigate.")
     parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT | unix:PATH")
-    listener = listening_socket(parser.parse_args().bind)
+    parser.add_argument("--payload-identity", type=Path, metavar="FILE", help="what `plexigate payload identity` wrote")
+    arguments = parser.parse_args()
+    listener = listening_socket(arguments.bind)
     name = listener.getsockname()
     sys.stdout.write(f"chat: ready on {f'unix:{name}' if isinstance(name, str) else f'{name[0]}:{name[1]}'}\n")
     sys.stdout.flush()
-    web.run_app(application(), sock=listener, access_log=None, print=None, shutdown_timeout=3)
+    web.run_app(application(arguments.payload_identity), sock=listener, access_log=None, print=None, shutdown_timeout=3)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateControl
+from proxy.admin.payload import PayloadControl
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
 __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "UnknownServer", "WorkerScrape"]
@@ -69,3 +70,7 @@ class Control(Protocol):
     @property
     def rotation(self) -> CertificateControl:
         """Whoever rotates certificates."""
+
+    @property
+    def payload(self) -> PayloadControl:
+        """The rings of payload encryption."""

@@ -19,6 +19,7 @@ from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import Control, UnknownServer
 from proxy.admin.listening import BACKLOG, admin_socket, metrics_socket, remove_admin_socket
+from proxy.admin.payload import PayloadRefused, add_payload_routes
 from proxy.admin.settings import AdminSettings
 from proxy.observe.exposition import CONTENT_TYPE, exposition
 
@@ -92,6 +93,7 @@ class AdminServer:
             application.router.add_post("/upstreams/{upstream}/{server}/drain", commands.drain)
             application.router.add_post("/upstreams/{upstream}/{server}/undrain", commands.undrain)
             CertificateCommands(self._control.rotation).add_to(application.router)
+            add_payload_routes(application.router, self._control.payload)
         return application
 
 
@@ -197,6 +199,8 @@ def _problems(report: Report) -> Middleware:
             return _problem(404, str(error))
         except RotationUnderWay as error:
             return _problem(409, str(error))
+        except PayloadRefused as error:
+            return _problem(error.status, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported, and the next request gets its answer
             report(error)
             return _problem(500, "an error of ours, see the log")

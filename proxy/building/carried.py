@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from certs.credential import Credential
+from proxy.payload.uses import PayloadUses
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext, TlsSettings
 from proxy.tls.signing_plan import SigningPlan
@@ -40,3 +41,5 @@ class Carried:
     """Of identities with a key in a token."""
     token_keys: Mapping[tuple[bytes, str], TokenKey] = field(default_factory=dict)
     """What was loaded of tokens, by the digest of the credential and the place of the key."""
+    payload_uses: PayloadUses | None = None
+    """Where messages under payload keys are counted; None before the first generation."""

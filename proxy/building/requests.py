@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
+from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.service import HttpLimits
 from proxy.http.chunked import ChunkLimits
@@ -10,17 +11,24 @@ from proxy.http.head import HeadLimits
 from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import WebSocketLimits
 from proxy.limits.requests import RequestRate
+from proxy.payload.judgement import PayloadRoute
 
 
-def route_table(config: Config, places: Mapping[str, UpstreamPlace]) -> RouteTable[RouteTarget]:
+def route_table(config: Config, places: Mapping[str, UpstreamPlace], payload: PayloadRules) -> RouteTable[RouteTarget]:
     """Build all routes; their upstreams come to their `places` later."""
-    return RouteTable(Route(route.host, route.path, _target(route, config.limits, places)) for route in config.route)
+    routes = [
+        Route(route.host, route.path, _target(route, config.limits, places, payload.route(route)))
+        for route in config.route
+    ]
+    return RouteTable([*routes, *payload.endpoints(config)])
 
 
-def _target(route: RouteConfig, limits: LimitsConfig, places: Mapping[str, UpstreamPlace]) -> RouteTarget:
+def _target(
+    route: RouteConfig, limits: LimitsConfig, places: Mapping[str, UpstreamPlace], payload: PayloadRoute | None
+) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
     label = f"{route.host}{route.path}"
-    return RouteTarget(label, places[route.upstream], route.pq is not None, body_bytes, _request_rate(route))
+    return RouteTarget(label, places[route.upstream], route.pq is not None, body_bytes, _request_rate(route), payload)
 
 
 def _request_rate(route: RouteConfig) -> RequestRate | None:

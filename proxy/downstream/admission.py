@@ -8,6 +8,8 @@ from proxy.http.framing import RequestFraming
 from proxy.http.problems import pq_required
 from proxy.http.routing import AmbiguousPath, RouteTable
 from proxy.limits.requests import RequestRate
+from proxy.payload.endpoints import Endpoint
+from proxy.payload.judgement import PayloadRoute
 from proxy.tls.handshake import Established
 from proxy.upstream.upstream import Upstream
 
@@ -35,6 +37,10 @@ class RouteTarget:
     requires_pq: bool
     body_bytes: int
     rate: RequestRate | None = None
+    payload: PayloadRoute | None = None
+    """None: bodies are none of our business."""
+    endpoint: Endpoint | None = None
+    """What answers in the place of an upstream."""
 
     @property
     def upstream(self) -> Upstream:

@@ -7,11 +7,12 @@ from enum import Enum, auto
 from typing import Final
 
 from proxy.deadlines import NEVER
+from proxy.downstream.choosing import exchange_for
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.patience import Patience
-from proxy.downstream.refusals import Refusal, body_too_long, refusal_response, too_many_requests
+from proxy.downstream.refusals import Refusal, body_refused, refusal_response, too_many_requests
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
@@ -178,13 +179,13 @@ class Downstream:
             facts.is_unreported = False
             service.counters.breaking.add(facts.address, head.headers)
         request_id = (facts.is_trusted and trusted_request_id(framing.fields, peer)) or service.new_request_id()
-        exchange = self._exchange = Exchange(self, service, head, framing, request_id)
         admitted = request.admitted(facts.tls, service.runtime.routes)
+        exchange = self._exchange = exchange_for(admitted, self, service, request, request_id)
         if isinstance(admitted, Refusal):
             self.refuse(admitted)
             return
-        if not exchange.limit_body(admitted.body_bytes):
-            self.refuse(body_too_long(admitted.body_bytes))
+        if (refusal := exchange.refused_by(admitted.body_bytes)) is not None:
+            self.refuse(refusal)
             return
         exchange.route = admitted.label
         if self._inbox and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
@@ -211,11 +212,11 @@ class Downstream:
             excess = exchange.receive(data)
         except MalformedMessage as error:
             self._wants_end = True
-            reason = f"{RequestReason.MALFORMED_BODY}: {error.reason}"
+            refusal = body_refused(error)
             if exchange.has_responded:
-                self.cut(reason)
+                self.cut(refusal.reason)
             else:
-                self.refuse(Refusal(error.status, error.reason, reason))
+                self.refuse(refusal)
             return False
         if excess:
             self._hold(excess)
@@ -285,7 +286,10 @@ class Downstream:
         stays = self.may_stay and is_complete and request is not None and request.may_be_followed
         head = None if request is None else request.head
         request_id = self._service.new_request_id() if exchange is None else exchange.request_id
-        answer = refusal_response(refusal, head, stays=stays, date=self._service.date(), request_id=request_id)
+        mark = b"" if exchange is None else exchange.mark
+        answer = refusal_response(
+            refusal, head, stays=stays, date=self._service.date(), request_id=request_id, mark=mark
+        )
         if exchange is not None:
             exchange.abandon()
             exchange.status = refusal.status

@@ -2,11 +2,14 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from proxy.upstream.contracts import Tunnelling
+
 if TYPE_CHECKING:
     from proxy.downstream.refusals import Refusal
     from proxy.http.framing import Persistence
     from proxy.http.headers import ForwardedPeer
     from proxy.http.websocket import Extensions
+    from proxy.payload.websocket import SealedMessages
     from proxy.sockets import SocketStream
     from proxy.tls.stream import TlsStream
 
@@ -42,3 +45,10 @@ class Client(Protocol):
     @property
     def may_stay(self) -> bool:
         """Whether the connection may take another request after this one, as far as we are concerned."""
+
+
+class Encryptable(Tunnelling, Protocol):
+    """A WebSocket whose messages can be encrypted on the client's side."""
+
+    def encrypt(self, messages: "SealedMessages") -> None:
+        """Encrypt and decrypt by these from the first message on."""

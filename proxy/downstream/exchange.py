@@ -6,11 +6,11 @@ request is decided upon, and what came of its body is checked, before an upstrea
 """
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import Refusal, body_too_long
 from proxy.downstream.service import HttpService
 from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_trailers
 from proxy.http.framing import BodyKind, Delivery, RequestFraming
@@ -33,6 +33,7 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.upstream import RequestFacts
 
 if TYPE_CHECKING:
+    from proxy.downstream.contracts import Encryptable
     from proxy.upstream.contracts import Tunnelling
     from proxy.upstream.server import Server
     from proxy.upstream.upstream import Upstream
@@ -55,6 +56,7 @@ class _State(Enum):
 class Exchange:
     """One request under way, and what the log will say about it: counts of body bytes, times of the stopwatch."""
 
+    mark: ClassVar[bytes] = b""  # field lines of an answer of ours to it
     __slots__ = (
         "_binding",
         "_body_limit",
@@ -155,10 +157,10 @@ class Exchange:
 
     # -- the request's body
 
-    def limit_body(self, limit: int) -> bool:
-        """Bound the body; False when its declared length is over the limit already."""
+    def refused_by(self, limit: int) -> Refusal | None:
+        """Bound the body; the answer when its declared length is over the limit already."""
         self._body_limit = limit
-        return self._left <= limit
+        return body_too_long(limit) if self._left > limit else None
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes that came behind the head; what does not belong to this request is returned.
@@ -171,15 +173,20 @@ class Exchange:
             self.is_request_complete = self._decoder.finished
             if self.request_bytes + len(body) > self._body_limit:
                 raise MalformedMessage(413, "the body is longer than this route allows")
-            forwarded = encode_chunk(body) + (LAST_CHUNK if self.is_request_complete else b"")
         else:
-            forwarded = body = data[: self._left]
+            body = data[: self._left]
             excess = data[self._left :]
             self._left -= len(body)
             self.is_request_complete = self._left == 0
         self.request_bytes += len(body)
-        self._forward(forwarded)
+        self._take(body)
         return excess
+
+    def _take(self, body: bytes) -> None:
+        """Hand on a piece of the body."""
+        if self._decoder is not None:
+            body = encode_chunk(body) + (LAST_CHUNK if self.is_request_complete else b"")
+        self._forward(body)
 
     def _forward(self, data: bytes) -> None:
         connection = self._connection
@@ -266,7 +273,7 @@ class Exchange:
         """Add the cookie that binds the client to the server."""
         return response._replace(forwarded=[*response.forwarded, self._binding])
 
-    def tunnel_opened(self, tunnel: "Tunnelling") -> None:
+    def tunnel_opened(self, tunnel: "Encryptable") -> None:
         """What was the exchange goes on as a WebSocket: its server knows about it."""
         self._tried[-1].tunnel_opened(tunnel)
 

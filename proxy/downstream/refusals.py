@@ -5,18 +5,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.http.head import RequestHead
+from proxy.http.head import MalformedMessage, RequestHead
 from proxy.http.problems import TITLES, problem_response
 from proxy.limits.reasons import RequestReason
+from proxy.payload.causes import Cause
 
 _UPGRADE_REQUIRED: Final = 426
 # Fields that a status must or should bring with it.
 _EXTRA_FIELDS: Final = {
+    # RFC 9110 section 15.5.2: a challenge; nothing that a browser asks its user about
+    401: b"WWW-Authenticate: Payload\r\n",
+    # RFC 9110 section 12.5.3: what the route would take
+    415: b"Accept-Encoding: fernet, fernet-stream\r\n",
     # RFC 6455 section 4.4, RFC 9110 section 15.5.22
     _UPGRADE_REQUIRED: b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
     # RFC 9110 section 15.6.4: soon, as the cause is usually a restart or a burst
     503: b"Retry-After: 1\r\n",
 }
+
+
+class SealedBodyRefused(MalformedMessage):
+    """A body that payload encryption does not take."""
+
+    def __init__(self, cause: Cause) -> None:
+        """For `cause`."""
+        super().__init__(cause.status, cause.detail)
+        self.cause = cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +43,25 @@ class Refusal:
     members: Mapping[str, object] = field(default_factory=dict)
     retry_after: int | None = None
     """Seconds, where the usual ones of the status are not right."""
+    allow: bytes | None = None
+    """Of a 405 (RFC 9110 section 15.5.6)."""
 
 
 def body_too_long(most: int) -> Refusal:
     """The answer to a body that is declared to be longer than its route takes (RFC 9110 section 15.5.14)."""
     return Refusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)
+
+
+def payload_refused(cause: Cause) -> Refusal:
+    """The answer to a message that payload encryption does not take."""
+    return Refusal(cause.status, cause.detail, cause.reason, cause.members)
+
+
+def body_refused(error: MalformedMessage) -> Refusal:
+    """The answer to a body that breaks the rules of its framing, or of payload encryption."""
+    if isinstance(error, SealedBodyRefused):
+        return payload_refused(error.cause)
+    return Refusal(error.status, error.reason, f"{RequestReason.MALFORMED_BODY}: {error.reason}")
 
 
 def too_many_requests(wait: float) -> Refusal:
@@ -52,9 +80,9 @@ class Answer:
 
 
 def refusal_response(
-    refusal: Refusal, head: RequestHead | None, *, stays: bool, date: bytes, request_id: bytes
+    refusal: Refusal, head: RequestHead | None, *, stays: bool, date: bytes, request_id: bytes, mark: bytes = b""
 ) -> Answer:
-    """Write the answer; `head` is None when the request was not understood."""
+    """Write the answer; `head` is None when the request was not understood; `mark` are further field lines."""
     accept = None if head is None else _accept(head)
     content_type, body = problem_response(
         refusal.status, refusal.detail, accept, request_id.decode("ascii"), refusal.members
@@ -67,6 +95,7 @@ def refusal_response(
             b"Content-Length: %d\r\nDate: %b\r\nCache-Control: no-store\r\n" % (len(body), date),
             b"X-Request-Id: %b\r\n" % request_id,
             _extra_fields(refusal),
+            mark,
             _connection(head, stays=stays, upgrades=refusal.status == _UPGRADE_REQUIRED),
             b"\r\n",
         )
@@ -77,6 +106,8 @@ def refusal_response(
 def _extra_fields(refusal: Refusal) -> bytes:
     if refusal.retry_after is not None:
         return b"Retry-After: %d\r\n" % refusal.retry_after
+    if refusal.allow is not None:
+        return b"Allow: %b\r\n" % refusal.allow
     return _EXTRA_FIELDS.get(refusal.status, b"")
 
 

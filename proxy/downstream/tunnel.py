@@ -13,6 +13,8 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
 from proxy.observe.counters import RouteCounters, Traffic
+from proxy.payload.causes import PayloadFault
+from proxy.payload.websocket import MessageFilter, SealedMessages
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
@@ -36,7 +38,7 @@ class TunnelOwner(Protocol):
 class _Direction:
     """What one side sends, on its way to the other. Owner of the sender's stream."""
 
-    __slots__ = ("_tunnel", "bytes", "is_closed", "sink", "source", "tracker", "traffic", "waiting_close")
+    __slots__ = ("_tunnel", "bytes", "filter", "is_closed", "sink", "source", "tracker", "traffic", "waiting_close")
 
     def __init__(self, tunnel: "Tunnel", source: Stream, sink: Stream, tracker: FrameTracker) -> None:
         self._tunnel = tunnel
@@ -49,27 +51,36 @@ class _Direction:
         """A close frame of ours that waits for the next frame border."""
         self.is_closed = False
         """Whether a close frame of ours went to the sink: nothing may follow it."""
+        self.filter: MessageFilter | None = None
+        """What changes the messages; what comes out of it ends with a frame."""
 
     def data_received(self, data: bytes | memoryview) -> None:
         data = bytes(data)
-        self.bytes += len(data)
+        received = len(data)
+        self.bytes += received
         messages = self.tracker.messages
         try:
             border = self.tracker.receive_data(data)
+            if self.filter is not None:
+                data = self.filter.receive_data(data)
+                border = len(data)
         except WebSocketViolation as violation:
-            if not self.is_closed:
+            if not self.is_closed and self.filter is None:
                 self.sink.write(data[: violation.border or 0])
             self._tunnel.violated(self, violation)
             return
+        except PayloadFault as fault:
+            self._tunnel.violated(self, WebSocketViolation(CloseCode.POLICY_VIOLATION, fault.cause.reason, None))
+            return
         finally:
             traffic = self.traffic
-            traffic.bytes += len(data)
+            traffic.bytes += received
             traffic.messages += self.tracker.messages - messages
         if self.waiting_close and border is not None:
             data = data[:border] + self.waiting_close
             self.waiting_close, self.is_closed = b"", True
             self.sink.write(data)
-        elif not self.is_closed:
+        elif data and not self.is_closed:
             self.sink.write(data)
         self._tunnel.moved(self)
 
@@ -80,7 +91,7 @@ class _Direction:
         # section 5.3: what goes to a server is masked by an unpredictable key
         mask_key = secrets.token_bytes(_MASK_KEY_BYTES) if self._tunnel.is_from_client(self) else None
         frame = close_frame(code, reason, mask_key)
-        if self.tracker.at_frame_border:
+        if self.filter is not None or self.tracker.at_frame_border:
             self.is_closed = True
             self.sink.write(frame)
         else:
@@ -143,6 +154,11 @@ class Tunnel:
             self._from_upstream.data_received(from_upstream)
         if from_client:
             self._from_client.data_received(from_client)
+
+    def encrypt(self, messages: SealedMessages) -> None:
+        """Encrypt what goes to the client and decrypt what it sends, from the first message on."""
+        self._from_client.filter = messages.filter(Sender.CLIENT)
+        self._from_upstream.filter = messages.filter(Sender.SERVER)
 
     @property
     def client_bytes(self) -> int:

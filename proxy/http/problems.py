@@ -14,12 +14,14 @@ from proxy.http.grammar import WHITESPACE
 # RFC 9110 section 15, RFC 6585: the reason phrase of each status that this proxy answers with by itself.
 TITLES: Final = {
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
     413: "Content Too Large",
     414: "URI Too Long",
+    415: "Unsupported Media Type",
     417: "Expectation Failed",
     421: "Misdirected Request",
     426: "Upgrade Required",

@@ -44,6 +44,8 @@ class RequestReason(StrEnum):
     AMBIGUOUS_PATH = "ambiguous_path"
     NO_ROUTE = "no_route"
     ROUTE_REQUIRES_PQ = "route_requires_pq"
+    PAYLOAD = "payload"
+    """A message, or a request without one, that payload encryption does not take; the log names the cause."""
     GIVEN_UP = "given_up"
     """The client left before it had its answer, or the proxy ended."""
     WEBSOCKET = "websocket"

@@ -17,6 +17,8 @@ of the two is lost: a client gets a request or a handshake more each time, never
 takes this adds about one in a hundred; two processes that did nothing else would let twice the rate through, and that is all
 that can happen. A stranger can take tokens away only if it empties both buckets.
 
+*Replays*: see `replays`.
+
 A cell is read and written as one aligned machine word, so nobody ever sees half of a number.
 """
 
@@ -30,6 +32,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.limits.rates import Rate
+from proxy.limits.replays import REPLAY_CELLS, ReplayTable
 
 MOST_COLUMNS: Final = 64
 _CELL_BYTES: Final = 8
@@ -80,7 +83,10 @@ class SharedTable:
         cells = _cell_count(self._columns)
         view = memoryview(memory)[_HEADER_BYTES:]
         self._cells = view[: cells * _CELL_BYTES].cast("q")
-        self._rates = view[cells * _CELL_BYTES :].cast("d")
+        rates = (cells + 2 * _RATE_BUCKETS) * _CELL_BYTES
+        self._rates = view[cells * _CELL_BYTES : rates].cast("d")
+        self.replays: Final = ReplayTable(view[rates:].cast("Q"), secret)
+        """What was seen lately; costs no memory before it is used."""
 
     @classmethod
     def create(cls, columns: int) -> "SharedTable":
@@ -91,7 +97,8 @@ class SharedTable:
         if not 1 <= columns <= MOST_COLUMNS:
             raise ValueError(f"{columns} columns, which must be 1 to {MOST_COLUMNS}")
         descriptor = os.memfd_create("plexigate-limits", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.truncate(descriptor, _HEADER_BYTES + _cell_count(columns) * _CELL_BYTES + 2 * _RATE_BUCKETS * _CELL_BYTES)
+        cells = _cell_count(columns) + 2 * _RATE_BUCKETS + REPLAY_CELLS
+        os.truncate(descriptor, _HEADER_BYTES + cells * _CELL_BYTES)
         # a table that shrinks under a process that has mapped it would kill it
         fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         os.pwrite(descriptor, _HEADER.pack(columns, secrets.token_bytes(_SECRET_BYTES)), 0)

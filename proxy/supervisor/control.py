@@ -14,6 +14,7 @@ from proxy.rotation.listing import worst
 from proxy.supervisor.certificate_control import RotationControl
 from proxy.supervisor.channel import Body
 from proxy.supervisor.inspection import Inspection
+from proxy.supervisor.payload_control import SupervisorPayload
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.questions import key_as_json
 from proxy.supervisor.supervisor import Supervisor, wall_clock
@@ -30,6 +31,7 @@ class SupervisorControl:
     def __init__(self, supervisor: Supervisor) -> None:
         """Ask a running supervisor."""
         self._supervisor = supervisor
+        self.payload = SupervisorPayload(supervisor)
 
     async def scrape(self) -> Scrape:
         """Ask all workers for what they count."""

@@ -25,8 +25,11 @@ from proxy.building.health import health_checks
 from proxy.building.resources import worker_count
 from proxy.in_thread import in_thread
 from proxy.observe.scrape import CertificateFacts
+from proxy.payload.keyring import Keyring
+from proxy.payload.keys import PayloadKeys
 from proxy.supervisor.issued import issued_material, with_files
 from proxy.supervisor.material import Material
+from proxy.supervisor.payload_store import payload_keys
 from proxy.supervisor.privileges import Account, account_of
 from proxy.supervisor.questions import tickets_as_json
 from proxy.supervisor.safe import Safe, now_in_utc
@@ -53,6 +56,7 @@ class Edition:
     tokens: Sequence[TokenUse]
     identities_in_tokens: Mapping[str, frozenset[str]]
     """Those without a key in a file, and the NAMEs of the tokens that sign for them."""
+    payload: PayloadKeys
     read_at: datetime
     """When it was judged: a worker that is replaced weeks later must not refuse what has expired meanwhile."""
 
@@ -104,6 +108,10 @@ class Edition:
             identities_in_tokens=identities_in_tokens(credentials.identities),
         )
 
+    def with_payload(self, number: int, payload: PayloadKeys) -> "Edition":
+        """The same files with other keys of payload encryption."""
+        return replace(self, number=number, payload=payload)
+
     def question(self, closed_tokens: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
         """The body of a worker's `prepare`; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
         return {
@@ -113,13 +121,22 @@ class Edition:
             "read_at": self.read_at.isoformat(),
             "tickets": tickets_as_json(self.tickets),
             "closed_tokens": dict(closed_tokens),
+            "payload": self.payload.as_json(),
         }
 
 
-def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime, safe: Safe | None = None) -> Edition:
+def read_edition(
+    path: Path,
+    number: int,
+    tickets: TicketSecrets,
+    now: datetime,
+    safe: Safe | None = None,
+    rings: Mapping[str, Keyring] | None = None,
+) -> Edition:
     """Read and judge a configuration with all of its files; may take long. Raises `ConfigError` with every problem.
 
-    `safe` opens private keys that rest sealed; without it there must be none.
+    `safe` opens private keys that rest sealed; without it there must be none. `rings` are those of payload encryption that are known
+    already; others are read from where they rest.
     """
     content = read_file(path)
     loaded = accepted(content, path)
@@ -146,6 +163,7 @@ def read_edition(path: Path, number: int, tickets: TicketSecrets, now: datetime,
         checks=_checks(loaded),
         tokens=token_uses(loaded, credentials.identities, credentials.pins),
         identities_in_tokens=identities_in_tokens(credentials.identities),
+        payload=payload_keys(loaded, rings or {}, now.timestamp(), None if safe is None else safe.vault(loaded)),
         read_at=now,
     )
 
@@ -159,7 +177,7 @@ async def reread_edition(
 
     def read() -> Edition:
         begin()
-        return read_edition(file, number, tickets, now_in_utc(), safe)
+        return read_edition(file, number, tickets, now_in_utc(), safe, served.payload.rings)
 
     try:
         async with asyncio.timeout(seconds):

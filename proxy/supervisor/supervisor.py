@@ -27,10 +27,12 @@ from proxy.supervisor.columns import Columns
 from proxy.supervisor.edition import Edition, reread_edition
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.log_target import LogTarget
+from proxy.supervisor.payload_rotation import PayloadRotation
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.proofs import Proofs
 from proxy.supervisor.questions import challenges_as_json
 from proxy.supervisor.reloading import Prepared, Reloading, changes_between, report_of, restart_problems
+from proxy.supervisor.renewal import Renewal
 from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets
@@ -73,14 +75,13 @@ class Supervisor:
         self.auditing = Auditing(self._safe.trail, self.fleet)
         self._safe.trail.report = lambda event, line: tell_loop(loop, self.tell, event, line)
         self._reloading = Reloading(loop, self.fleet, sockets)
-        self._tickets = TicketRotation(loop, self.fleet, self._reloading, self._safe, self)
+        self.tickets = TicketRotation(loop, self.fleet, self._reloading, self._safe, self)
         self._swaps = Swaps(loop, self.fleet, self._reloading, self)
         self.offers: Offers | None = None
         self.reloads: Counter[str] = Counter()
         self.retained = Retained()
         self.started_at = wall_clock()
-        self._stop = asyncio.Event()
-        self._stop_now = asyncio.Event()
+        self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
         self.is_ready = False
         self._columns = Columns(edition.worker_count)
         self._watcher = FileWatcher(edition.loaded.path, self._files_changed)
@@ -89,6 +90,8 @@ class Supervisor:
         self.tokens = ParentTokens(loop, self._tasks, self.fleet, self.tell, self.auditing.pin_tried)
         self.proofs = Proofs(loop, self.fleet, self.tell)
         self.rotating = Rotating(loop, self._tasks, self, CLOCKS)
+        renew = Renewal(loop, self.fleet, self._reloading, self)
+        self.payload = PayloadRotation(loop, self, renew, self._safe, wall_clock)
 
     # -- what the fleet needs
 
@@ -162,8 +165,9 @@ class Supervisor:
             self.loop.add_signal_handler(number, self._asked_to_stop)
         self.loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self._reload_by("SIGHUP")))
         self.loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._reopen_log()))
-        self._tasks.start(self._tickets.run())
+        self._tasks.start(self.tickets.run())
         self._tasks.start(self.auditing.run(self.edition.loaded.config.audit.totals_seconds))
+        self._tasks.start(self.payload.run())
         if watchdog_seconds is not None:
             self._tasks.start(self._notifier.feed(watchdog_seconds / 2))
         await self._stop.wait()
@@ -294,10 +298,6 @@ class Supervisor:
     async def _reload_by(self, cause: str) -> None:
         self.tell({"event": "reloading", "cause": cause}, f"reloading: {cause}")
         await self.reload(dry_run=False)
-
-    async def rotate_tickets(self) -> bool:
-        """Seal session tickets by a new secret from now on, and accept those of the one before it, in all workers."""
-        return await self._tickets.rotate()
 
     async def swap_issued(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
         """Serve by another version of an issued credential, in all workers or in none; see `rotation.running.Host`."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.bench import load, report, signing, usage
+from tests.bench import load, payload, report, signing, usage
 from tests.bench.servers import LARGE, SMALL, Bench, Server
 from tests.programs import NotReadyError
 
@@ -83,7 +83,19 @@ def measure(bench: Bench) -> list[report.Row]:
             report.Row.of(f"full handshake, {GROUP}, ECDSA P-256", "µs CPU", 1.15, handshakes),
             report.Row.of("idle connection after 1 KB", "KB RSS", 1.5, memory(SMALL)),
             report.Row.of("idle connection after 1 MB", "KB RSS", 1.5, memory(LARGE)),
+            *payload_rows(),
         ]
+
+
+def payload_rows() -> list[report.Row]:
+    """Payload encryption, beside MultiFernet in the place of nginx."""
+    both = payload.rings()
+    messages = [report.Round(*payload.message_microseconds(*both)) for _ in range(ROUNDS)]
+    streams = [report.Round(*payload.stream_milliseconds(*both)) for _ in range(ROUNDS)]
+    return [
+        report.Row.of("payload: 1 KiB opened, sealed (MultiFernet)", "µs CPU", 1.3, messages),
+        report.Row.of("payload: 1 MiB of a stream (MultiFernet)", "ms CPU", 1.3, streams),
+    ]
 
 
 def _cpu_per_operation(server: Server, operate: Callable[[Server], int]) -> float:

@@ -1,17 +1,22 @@
 """The whole demo as a person sees it: Debian's Chromium, Plexigate, and the chat behind it."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.browser.devtools import Browser, Tab, chromium, trust
 from tests.configurations import process
 from tests.programs import chat_address, plexigate_listeners, program
+from tests.waiting import until_seen
+
+pytestmark = pytest.mark.alone
 
 PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 DEMO = Path(__file__).parents[2] / "docker" / "demo"
@@ -37,6 +42,18 @@ servers = ["http://{chat}"]
 [[route]]
 host = "localhost"
 upstream = "chat"
+
+[payload]
+directory = "payload"
+
+[payload.sessions]
+
+[[route]]
+host = "localhost"
+path = "/messages"
+upstream = "chat"
+payload = "require"
+payload_sessions = true
 """
 
 
@@ -46,6 +63,13 @@ class Demo:
 
     url: str
     home: Path
+    log: list[str]
+    """What the proxy has written."""
+
+    @property
+    def posted(self) -> list[dict[str, Any]]:
+        """The requests over the route that takes encrypted bodies."""
+        return [json.loads(line) for line in self.log if '"/messages"' in line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +112,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 @pytest.fixture
 def demo(site: Site) -> Iterator[Demo]:
     """Chat and proxy on ports of their own, ended after the test."""
-    with program([sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0"], chat_address) as chat:
-        command = [PLEXIGATE, "run", str(site.write(chat.ready))]
-        with program(command, plexigate_listeners, site.environment) as proxy:
+    identity = site.directory / "identity.json"
+    command = [sys.executable, str(DEMO / "chat.py"), "--bind", "127.0.0.1:0", "--payload-identity", str(identity)]
+    with program(command, chat_address) as chat:
+        configuration = site.write(chat.ready)
+        with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.environment) as proxy:
             port = proxy.ready["public"][0].rpartition(":")[2]
-            yield Demo(f"https://localhost:{port}/", site.home)
+            site.run(PLEXIGATE, "payload", "identity", "--config", configuration, "--output", identity)
+            yield Demo(f"https://localhost:{port}/", site.home, proxy.output)
 
 
 async def enter(browser: Browser, demo: Demo, name: str) -> Tab:
@@ -130,6 +157,13 @@ async def test_two_tabs_chat_over_a_post_quantum_connection(demo: Demo, tmp_path
             "Ada (you)",
             "Grace",
         ]
+
+        # the messages went over the route that takes encrypted bodies only
+        assert await ada.evaluate("badge.dataset.sealed") == "true"
+        await until_seen(lambda: len(demo.posted) == 2)
+        assert [(one["method"], one["status"]) for one in demo.posted] == [("POST", 201)] * 2
+        plain = "fetch('/messages', {method: 'POST', body: '{}'}).then((answer) => answer.json()).then((problem) => problem.type)"
+        assert await ada.evaluate(plain) == "urn:plexigate:problem:payload-required"
 
         (tmp_path / "ada.png").write_bytes(await ada.screenshot())
 

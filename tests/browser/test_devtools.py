@@ -11,6 +11,8 @@ from aiohttp import web
 
 from tests.browser.devtools import DevToolsError, chromium, trust
 
+pytestmark = pytest.mark.alone
+
 CERTIFICATES = Path(__file__).parents[2] / "docker" / "demo" / "certificates.sh"
 
 

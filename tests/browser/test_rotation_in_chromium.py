@@ -4,10 +4,13 @@ import asyncio
 import base64
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
 from tests.browser.devtools import Browser, Tab, chromium, trust
 from tests.integration.rotation import RotatingScene, rotating
+
+pytestmark = pytest.mark.alone
 
 
 async def newcomer(browser: Browser, url: str) -> Tab:

@@ -174,3 +174,23 @@ def test_keys_are_live() -> None:
     assert (change.kind, change.old, change.new) == (Kind.LIVE, "chat.key", ", ".join(f'"{key}"' for key in keys))
     both = document(identity={"chat": {**IDENTITY, "key": keys}})
     assert only(both, document(identity={"chat": {**IDENTITY, "key": keys, "spread": True}})).kind is Kind.LIVE
+
+
+@pytest.mark.parametrize(("mode", "words"), [("require", "are refused"), ("accept", "from the next request on")])
+def test_requiring_encryption_refuses_requests_and_leaves_websockets(mode: str, words: str) -> None:
+    tables: dict[str, Any] = {"payload": {"ring": {"chat": {}}}}
+    route = {"host": "chat.test", "upstream": "chat", "payload_ring": "chat"}
+    changes = diff(
+        Config.model_validate(document(route=[{**route, "payload": "off"}], **tables)),
+        Config.model_validate(document(route=[{**route, "payload": mode}], **tables)),
+    )
+    (change,) = changes
+    assert change.kind is Kind.LIVE
+    assert words in change.effect
+
+
+def test_place_of_rings_needs_a_restart_and_rings_come_and_go() -> None:
+    assert only(document(), document(payload={"directory": "other"})).kind is Kind.RESTART
+    ring: dict[str, Any] = {"payload": {"ring": {"chat": {}}}}
+    assert "are made" in only(document(), document(**ring)).effect
+    assert "no message" in only(document(**ring), document()).effect

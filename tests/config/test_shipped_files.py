@@ -34,11 +34,14 @@ from config.schema import (
     ListenerLimitsConfig,
     LogConfig,
     OpensslConfig,
+    PayloadConfig,
     RateConfig,
+    RingConfig,
     RotationConfig,
     RouteConfig,
     SealingConfig,
     ServerConfig,
+    SessionsConfig,
     TokenConfig,
     UpstreamConfig,
 )
@@ -77,6 +80,9 @@ def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[
         TokenConfig: list(document["hsm"]["token"].values()) if "hsm" in document else [],
         OpensslConfig: [document["openssl"]],
         LimitsConfig: [document["limits"]],
+        PayloadConfig: [document["payload"]],
+        RingConfig: list(document["payload"].get("ring", {}).values()),
+        SessionsConfig: [document["payload"]["sessions"]] if "sessions" in document["payload"] else [],
         LogConfig: [document["log"]],
         Config: [document],
         AdminConfig: [document["admin"]],
@@ -107,6 +113,9 @@ MODELS: list[type[BaseModel]] = [
     TokenConfig,
     OpensslConfig,
     LimitsConfig,
+    PayloadConfig,
+    RingConfig,
+    SessionsConfig,
     LogConfig,
     AdminConfig,
     AuditConfig,
@@ -124,9 +133,11 @@ INNER: list[type[BaseModel]] = [
     HealthConfig,
     EjectionConfig,
     TokenConfig,
+    RingConfig,
+    SessionsConfig,
 ]
-# Tables that are commented out as a whole: they need a device.
-OPTIONAL: list[type[BaseModel]] = [HsmConfig, TokenConfig]
+# Tables that are commented out as a whole: they need a device, or clients that have keys.
+OPTIONAL: list[type[BaseModel]] = [HsmConfig, TokenConfig, RingConfig, SessionsConfig]
 
 
 TOP_LEVEL_KEYS = [
@@ -187,6 +198,7 @@ def test_example_has_every_default(model: type[BaseModel], name: str) -> None:
             (RotationConfig, "state"),
             (UpstreamConfig, "cookie"),
             (UpstreamConfig, "health"),
+            (PayloadConfig, "sessions"),
         }
         said_by_a_word: dict[tuple[type[BaseModel], str], list[object]] = {(Config, "workers"): ["auto"]}
         if (model, name) not in shown and model not in OPTIONAL:

@@ -235,3 +235,26 @@ def greeting(connection: socket.socket) -> dict[str, object]:
     with connection.makefile("rb") as stream:
         answer: dict[str, object] = json.loads(stream.read().partition(b"\r\n\r\n")[2])
     return answer
+
+
+async def test_message_may_come_by_a_request(client: Client) -> None:
+    websocket, _ = await enter(client, "Ada")
+    answer = await client.post("/messages", json={"name": "Grace\0", "text": "hello", "attachment": None})
+    message = (await event(websocket, "message"))["message"]
+    assert isinstance(message, dict)
+    assert (answer.status, message["name"], message["text"]) == (201, "Grace", "hello")
+    for body in (b"", b"[]", b"[" * 9_999, b'{"name": "x"}'):
+        assert (await client.post("/messages", data=body)).status == 400
+
+
+async def test_page_finds_its_modules_and_what_it_pins(aiohttp_client: AiohttpClient, tmp_path: Path) -> None:
+    file = tmp_path / "identity.json"
+    client = await aiohttp_client(chat.application(file))
+    for module in ("payload.js", "payload-libraries.js"):
+        answer = await client.get(f"/{module}")
+        assert (answer.status, answer.content_type) == (200, "text/javascript")
+    assert (await client.get("/payload-identity.json")).status == 404
+    file.write_text('{"ml-dsa-65": "x"}')
+    assert await (await client.get("/payload-identity.json")).json() == {"ml-dsa-65": "x"}
+    without = await aiohttp_client(chat.application())
+    assert (await without.get("/payload-identity.json")).status == 404

@@ -14,6 +14,8 @@ from tests.hostile.answers import SWITCHING
 from tests.hostile.client import Client, Cut, End, connect
 from tests.hostile.scene import ALL_CUTS, Scene, cases, request
 
+pytestmark = pytest.mark.alone
+
 MEGABYTE = 1_000_000
 WHOLE_OR_RECORDS = pytest.mark.parametrize("cut", [Cut.WHOLE, Cut.RECORDS], ids=["whole", "records"])
 

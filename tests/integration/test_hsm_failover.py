@@ -9,6 +9,8 @@ from tests.hsm.faults import Fault, errors, hang, lost_sessions, slowness
 from tests.hsm.site import HsmSite
 from tests.integration.hsm_scene import RETRIED_GROUPS, USUAL_GROUPS, Load, scene
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 4
 LOGINS = 2
 """One of the worker, and one of the parent, which may find that it needs none again."""

@@ -18,6 +18,8 @@ from tests.hsm.site import HsmSite
 from tests.integration.hsm_scene import RETRIED_GROUPS, USUAL_GROUPS, Load, Scene, ask, scene
 from tests.integration.stage import workers_of
 
+pytestmark = pytest.mark.alone
+
 LAG_ALLOWED = 0.010
 DRAIN_SECONDS = 3.0
 

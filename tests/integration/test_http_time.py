@@ -12,6 +12,8 @@ from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import OK, Peer, answering, scripted
 
+pytestmark = pytest.mark.alone
+
 LIMITS = """
 [limits]
 head_seconds = 0.4

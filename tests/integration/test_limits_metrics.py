@@ -73,6 +73,9 @@ head_seconds = 0.3
 body_idle_seconds = 0.5
 write_idle_seconds = 0.5
 {HIGH_RATE}
+[payload]
+directory = "rings"
+[payload.ring.chat]
 """
 )
 
@@ -110,6 +113,7 @@ def limited(
             "rated": Upstream((server.url,), route=RATE.format(2)),
             "many": Upstream((server.url,), route=RATE.format(MANY)),
             "safe": Upstream((server.url,), route='pq = "require"'),
+            "sealed": Upstream((server.url,), route='payload = "require"\npayload_ring = "chat"'),
             "gone": Upstream((f"http://127.0.0.1:{unused_port()}",)),
         }
         directory = tmp_path_factory.mktemp("limits")
@@ -374,6 +378,7 @@ answered(RequestReason.MALFORMED_BODY, 400, post(CHUNKED, body=b"z\r\n"))
 answered(RequestReason.MISDIRECTED_HOST, 421, b"GET / HTTP/1.1\r\nHost: other.test\r\n\r\n")
 answered(RequestReason.AMBIGUOUS_PATH, 400, request(start="GET /chat%2fx HTTP/1.1"))
 answered(RequestReason.NO_ROUTE, 404, request())
+answered(RequestReason.PAYLOAD, 415, request("Content-Length: 5", start="POST /sealed HTTP/1.1", body=b"plain"))
 answered(RequestReason.UPSTREAM, 502, request(start="GET /gone HTTP/1.1"))
 
 

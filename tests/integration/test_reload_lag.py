@@ -18,6 +18,7 @@ from proxy.in_thread import in_thread
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
+from proxy.payload.keys import PayloadKeys
 from proxy.supervisor.channel import Body
 from proxy.supervisor.material import Material
 from proxy.supervisor.questions import tickets_as_json
@@ -26,6 +27,8 @@ from proxy.worker_control import WorkerControl
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import identity, listener
 from tests.fakes_signing import SilentParent
+
+pytestmark = pytest.mark.alone
 
 IDENTITIES = 1_000
 CHANGED = 100
@@ -91,6 +94,7 @@ class Site:
             "read_at": datetime.now(UTC).isoformat(),  # noqa: TID251 - certificates are judged by it
             "tickets": tickets_as_json(tickets),
             "closed_tokens": {},
+            "payload": PayloadKeys().as_json(),
         }
 
     def material(self) -> int:

@@ -11,6 +11,8 @@ import pytest
 from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, scene
 
+pytestmark = pytest.mark.alone
+
 RELOADS = 20
 REQUESTS = 10_000
 SOCKETS = 200

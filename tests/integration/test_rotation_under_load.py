@@ -1,8 +1,9 @@
-"""Rotations while clients of every kind are busy: nobody notices. Short forms; `./dev soak --rotations` has the long ones."""
+"""Rotations while clients of every kind are busy: nobody notices. Short forms; `./dev soak rotations` has the long ones."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -10,6 +11,8 @@ from certs.acme.renewal_info import certificate_id
 from tests.acme_directory import DAY, acme_directory
 from tests.integration.rotation import AcmeScene, rotating
 from tests.soak.rotations import rotations_by_command
+
+pytestmark = pytest.mark.alone
 
 ROTATIONS = 4
 SOCKETS = 40

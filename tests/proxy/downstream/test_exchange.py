@@ -9,7 +9,7 @@ from config.upstream import Balance, HashKind, HashSource, SameSite
 from proxy.deadlines import NEVER
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import Refusal, body_too_long
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
@@ -73,7 +73,7 @@ class Case:
         self.client = FakeClient()
         self.exchange = Exchange(self.client, self.service, self.request.head, self.request.framing, b"f00-1")
         self.client.exchange = self.exchange
-        self.exchange.limit_body(body_limit)
+        self.exchange.refused_by(body_limit)
 
     def start(self) -> "Case":
         """Ask for a connection."""
@@ -166,8 +166,8 @@ class TestRequestBody:
 
     def test_declared_length_over_the_limit_is_known_at_once(self) -> None:
         case = Case(b"Content-Length: 1001", start=b"POST / HTTP/1.1")
-        assert not case.exchange.limit_body(1_000)
-        assert case.exchange.limit_body(1_001)
+        assert case.exchange.refused_by(1_000) == body_too_long(1_000)
+        assert case.exchange.refused_by(1_001) is None
 
     def test_chunks_over_the_limit_are_refused(self) -> None:
         case = Case(CHUNKED, start=b"POST / HTTP/1.1", body_limit=5)

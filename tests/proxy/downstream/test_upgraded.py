@@ -67,7 +67,7 @@ class Case:
         self.exchange = Exchange(client, self.service, self.request.head, self.request.framing, b"f00-1")
         admitted = self.request.admitted(self.facts.tls, self.service.runtime.routes)
         assert isinstance(admitted, RouteTarget)
-        self.exchange.limit_body(admitted.body_bytes)
+        self.exchange.refused_by(admitted.body_bytes)
         self.exchange.route = admitted.label
         self.exchange.start(admitted, self.request.upstream_fields(self.facts.peer))
         self.server = self.talk.server.lend()

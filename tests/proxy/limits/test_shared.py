@@ -101,7 +101,7 @@ class TestCounts:
     @pytest.mark.parametrize("columns", [1, 2, 8, 16, 17, 32, MOST_COLUMNS])
     def test_memory_is_small_and_all_of_it_is_used(self, columns: int) -> None:
         made = SharedTable.create(columns)
-        assert os.fstat(made.fd).st_size <= 2 * 1_048_576
+        assert os.fstat(made.fd).st_size <= 3 * 1_048_576  # one of them for replays, untouched without them
         last = SharedTable.attach(made.fd, columns - 1)
         places = [last.places(b"%d" % number)[0] for number in range(200_000)]
         largest = max(second for _, second in places)

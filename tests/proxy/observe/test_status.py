@@ -6,7 +6,7 @@ from dataclasses import replace
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
 from proxy.observe.scrape import Scrape
-from proxy.observe.status import status
+from proxy.observe.status import signatures, status
 from tests.fakes_admin import DAY, NOW, fed, scrape, server, worker
 
 
@@ -148,3 +148,9 @@ def test_a_proxy_that_has_just_begun() -> None:
     assert (begun["upstreams"], begun["listeners"], begun["failures"]) == ([], [], {})
     idle = status(Scrape(NOW, NOW, "0.1.0", 1, [worker(0, Counters(), ())]))
     assert idle["workers"][0]["loop_lag_p99_seconds"] is None
+
+
+def test_signatures_are_those_of_full_handshakes_that_came_to_a_connection() -> None:
+    """Neither the one that was resumed nor the one that was refused."""
+    assert signatures(scrape(worker(0, fed()))) == {"chat": 8, "files": 1}
+    assert signatures(scrape(worker(0, fed()), worker(1, fed(2)))) == {"chat": 24, "files": 3}

@@ -193,10 +193,10 @@ async def test_old_tickets_survive_one_rotation_and_not_two_in_both_workers(site
     async with running(site, tmp_path, workers(site)) as run:
         _, first = await run.visit()
         assert await run.resumes(first) == {True}
-        assert await run.supervisor.rotate_tickets()
+        assert await run.supervisor.tickets.rotate()
         assert await run.resumes(first) == {True}
         _, second = await run.visit()
-        assert await run.supervisor.rotate_tickets()
+        assert await run.supervisor.tickets.rotate()
         assert await run.resumes(first) == {False}
         assert await run.resumes(second) == {True}
 
@@ -211,7 +211,7 @@ async def test_old_tickets_survive_one_rotation_and_not_two_in_both_workers(site
         run.supervisor.edition.loaded.config.__dict__["reload_seconds"] = 0.2
         stopped = run.supervisor.fleet.workers[1]
         os.kill(stopped.pid, signal.SIGSTOP)
-        assert not await run.supervisor.rotate_tickets()
+        assert not await run.supervisor.tickets.rotate()
         os.kill(stopped.pid, signal.SIGCONT)
         assert await run.resumes(second) == {True}
     assert [one for one in run.told() if "rotat" in one] == ["tickets_rotated"] * 2 + ["ticket_rotation_failed"]

@@ -1,0 +1,83 @@
+"""The shape of `[payload]`: rings and sessions by which the bodies of chosen routes are encrypted. Pure."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from config.addresses import Refused
+from config.values import Name, Table, WrittenPath
+
+
+class PayloadMode(StrEnum):
+    """`payload` of a route."""
+
+    OFF = "off"
+    ACCEPT = "accept"
+    """Whoever encrypts gets an encrypted answer; others are served as ever."""
+    REQUIRE = "require"
+
+
+class PayloadEnvelope(StrEnum):
+    """What stands before a message in a single token."""
+
+    NONE = "none"
+    PLEXICHAT = "plexichat"
+
+
+class SessionSuite(StrEnum):
+    """How the secret of a session is agreed."""
+
+    MLKEM768_X25519 = "MLKEM768-X25519"
+    MLKEM1024_P384 = "MLKEM1024-P384"
+    RSA4096_MLKEM1024 = "RSA4096-MLKEM1024"
+    # with liboqs
+    X25519_FRODOKEM976 = "X25519-FrodoKEM976"
+    X25519_HQC256 = "X25519-HQC256"
+    X25519_MCELIECE460896 = "X25519-ClassicMcEliece460896"
+
+
+def _parse_suites(suites: tuple[SessionSuite, ...]) -> tuple[SessionSuite, ...]:
+    if len(set(suites)) < len(suites):
+        raise Refused("each suite once")
+    return suites
+
+
+class RingConfig(Table):
+    """`[payload.ring.NAME]`: a ring of keys that clients are handed out of band.
+
+    It rotates after `rotate_hours`, or after `quota` tokens of the proxy but not before a 24th of that time; `overlap` keys before the newest stay valid. `bind`: single tokens are bound to
+    method, host and path as streams are.
+    """
+
+    rotate_hours: float = Field(default=24.0, ge=0.01, le=87_600.0, strict=True, allow_inf_nan=False)
+    quota: int = Field(default=10_000, ge=1, le=1_000_000_000, strict=True)
+    overlap: int = Field(default=3, ge=1, le=100, strict=True)
+    bind: bool = Field(default=False, strict=True)
+    envelope: PayloadEnvelope = PayloadEnvelope.NONE
+
+
+class SessionsConfig(Table):
+    """`[payload.sessions]`: clients agree on keys by themselves; `lifetime_hours` is that of a ticket."""
+
+    suites: Annotated[tuple[SessionSuite, ...], Field(min_length=1), AfterValidator(_parse_suites)] = (
+        SessionSuite.MLKEM768_X25519,
+    )
+    rotate_hours: float = Field(default=24.0, ge=0.01, le=8_760.0, strict=True, allow_inf_nan=False)
+    lifetime_hours: float = Field(default=12.0, ge=0.01, le=720.0, strict=True, allow_inf_nan=False)
+
+
+class PayloadConfig(Table):
+    """`[payload]`: `directory` is where rings rest (None: `payload` where `[sealing]` keeps what it seals).
+
+    They are sealed by the key of `[sealing]`, or by one that is made in the same directory.
+
+    A token may be `max_age_seconds` old, and `skew_seconds` ahead of our clock; with `refuse_replays` it is taken once within that time.
+    """
+
+    directory: WrittenPath | None = None
+    max_age_seconds: float = Field(default=60.0, ge=1.0, le=86_400.0, strict=True, allow_inf_nan=False)
+    skew_seconds: float = Field(default=30.0, ge=0.0, le=3_600.0, strict=True, allow_inf_nan=False)
+    refuse_replays: bool = Field(default=False, strict=True)
+    ring: dict[Name, RingConfig] = Field(default_factory=dict)
+    sessions: SessionsConfig | None = None

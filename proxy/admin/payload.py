@@ -1,0 +1,93 @@
+"""The rings of payload encryption on the admin socket.
+
+GET  /payload                            what there is, without secrets
+POST /payload/RING/rotate                a new key
+POST /payload/RING/VERSION/retire        no more messages under it
+POST /payload/RING/VERSION/revoke        the same at once, and for good
+GET  /payload/RING/export                the keys themselves, for clients
+GET  /payload-identity                   what clients of sessions pin
+"""
+
+import json
+from typing import Any, Protocol
+
+from aiohttp import web
+
+
+class PayloadRefused(Exception):
+    """Something that cannot be done: `status` 404 for what is not there, 409 for what is in the way; the text says what."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        """Remember both."""
+        super().__init__(status, detail)
+        self.status = status
+        self.detail = detail
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.detail
+
+
+class PayloadControl(Protocol):
+    """The parent, as far as it keeps rings. Every method raises `PayloadRefused`."""
+
+    async def listed(self) -> dict[str, Any]:
+        """Every ring with its keys, and nothing secret."""
+
+    async def rotate(self, ring: str) -> int:
+        """Encrypt with a new key; its version."""
+
+    async def retire(self, ring: str, version: int) -> None:
+        """End a key that is not needed any more."""
+
+    async def revoke(self, ring: str, version: int) -> None:
+        """End a key that is in the wrong hands."""
+
+    async def exported(self, ring: str) -> dict[str, Any]:
+        """What a client needs to use a ring: secrets."""
+
+    async def identity(self) -> dict[str, str]:
+        """The public keys that sign those of sessions."""
+
+
+def add_payload_routes(router: web.UrlDispatcher, control: PayloadControl) -> None:
+    """Answer these requests."""
+    routes = _Payload(control)
+    router.add_get("/payload", routes.listed)
+    router.add_get("/payload-identity", routes.identity)
+    router.add_post("/payload/{ring}/rotate", routes.rotate)
+    router.add_get("/payload/{ring}/export", routes.exported)
+    router.add_post(r"/payload/{ring}/{version:\d{1,9}}/retire", routes.retire)
+    router.add_post(r"/payload/{ring}/{version:\d{1,9}}/revoke", routes.revoke)
+
+
+class _Payload:
+    def __init__(self, control: PayloadControl) -> None:
+        self._control = control
+
+    async def listed(self, _request: web.Request) -> web.Response:
+        return _json(await self._control.listed())
+
+    async def identity(self, _request: web.Request) -> web.Response:
+        return _json(await self._control.identity())
+
+    async def rotate(self, request: web.Request) -> web.Response:
+        ring = request.match_info["ring"]
+        return _json({"ring": ring, "version": await self._control.rotate(ring), "state": "active"})
+
+    async def exported(self, request: web.Request) -> web.Response:
+        return _json(await self._control.exported(request.match_info["ring"]))
+
+    async def retire(self, request: web.Request) -> web.Response:
+        ring, version = request.match_info["ring"], int(request.match_info["version"])
+        await self._control.retire(ring, version)
+        return _json({"ring": ring, "version": version, "state": "retired"})
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        ring, version = request.match_info["ring"], int(request.match_info["version"])
+        await self._control.revoke(ring, version)
+        return _json({"ring": ring, "version": version, "state": "revoked"})
+
+
+def _json(document: dict[str, Any]) -> web.Response:
+    return web.Response(body=json.dumps(document).encode() + b"\n", content_type="application/json")

@@ -1,0 +1,79 @@
+"""Build what payload encryption runs by: the rules of each route, and the endpoints of sessions."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from config.payload import PayloadMode
+from config.schema import Config, RouteConfig
+from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.http.routing import Route
+from proxy.payload.channel import Channel, Envelope
+from proxy.payload.codec import RingCodec, Window
+from proxy.payload.endpoints import KEYS_PATH, REQUEST_BYTES, SESSIONS_PATH, Endpoint, key_endpoint, session_endpoint
+from proxy.payload.judgement import PayloadRoute, Requirement
+from proxy.payload.keys import TICKETS, PayloadKeys, completed, kem_ring
+from proxy.payload.sessions import Sessions
+from proxy.payload.suite_table import new_secret, suites
+from proxy.payload.uses import PayloadUses
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadRules:
+    """Everything that one configuration says about payload encryption, with the keys as they are."""
+
+    channels: Mapping[str, Channel]
+    sessions: Sessions | None
+    document: bytes
+    replay_seconds: float | None
+
+    @classmethod
+    def of(cls, config: Config, keys: PayloadKeys, uses: PayloadUses) -> "PayloadRules":
+        """`keys` has every ring that the configuration needs."""
+        count = uses.count
+        payload = config.payload
+        window = Window(payload.max_age_seconds, payload.skew_seconds)
+        channels = {}
+        for name, ring in payload.ring.items():
+            codec = RingCodec(keys.rings[name], count, uses.revoked)
+            envelope = Envelope(ring.envelope.value)
+            channels[name] = Channel(name.encode(), codec, codec, ring.bind, envelope, window)
+        sessions = None
+        if payload.sessions is not None:
+            found = suites()
+            kems = {suite.value: (found[suite], keys.rings[kem_ring(suite)]) for suite in payload.sessions.suites}
+            lifetime = payload.sessions.lifetime_hours * 3_600
+            sessions = Sessions(keys.rings[TICKETS], kems, lifetime, window, count, uses.revoked)
+        replay_seconds = payload.max_age_seconds + payload.skew_seconds if payload.refuse_replays else None
+        return cls(channels, sessions, keys.document, replay_seconds)
+
+    def route(self, route: RouteConfig) -> PayloadRoute | None:
+        """The rules of one route; None if bodies are none of our business there."""
+        if route.payload is PayloadMode.OFF:
+            return None
+        requirement = Requirement.REQUIRE if route.payload is PayloadMode.REQUIRE else Requirement.ACCEPT
+        ring = route.payload_ring
+        rings = {} if ring is None else {ring.encode(): self.channels[ring]}
+        default = None if ring is None else ring.encode()
+        sessions = self.sessions if route.payload_sessions else None
+        return PayloadRoute(requirement, rings, default, sessions, route.payload_websocket, self.replay_seconds)
+
+    def endpoints(self, config: Config) -> Iterator[Route[RouteTarget]]:
+        """The routes of sessions, on each host that has them; a route of the configuration goes before."""
+        if self.sessions is None:
+            return
+        taken = {(route.host, route.path) for route in config.route}
+        hosts = {route.host for route in config.route if route.payload_sessions}
+        answers = ((KEYS_PATH, key_endpoint(self.document)), (SESSIONS_PATH, session_endpoint(self.sessions)))
+        for host in sorted(hosts):
+            for path, endpoint in answers:
+                if (host, path) not in taken:
+                    yield Route(host, path, _endpoint(f"{host}{path}", endpoint))
+
+
+def _endpoint(label: str, endpoint: Endpoint) -> RouteTarget:
+    return RouteTarget(label, UpstreamPlace(""), requires_pq=False, body_bytes=REQUEST_BYTES, endpoint=endpoint)
+
+
+def throwaway_keys(config: Config) -> PayloadKeys:
+    """Keys that nobody keeps, to judge a configuration by."""
+    return PayloadKeys(completed(config, {}, new_secret, 0.0))

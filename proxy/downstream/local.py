@@ -1,0 +1,96 @@
+"""An exchange that the proxy answers itself: no upstream has a part in it."""
+
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.contracts import Client
+from proxy.downstream.exchange import Exchange
+from proxy.downstream.refusals import Refusal, payload_refused
+from proxy.downstream.requests import Request
+from proxy.downstream.service import HttpService
+from proxy.http.framing import Persistence
+from proxy.limits.reasons import RequestReason
+from proxy.payload.causes import PayloadFault
+from proxy.payload.endpoints import Endpoint, LocalAnswer, WrongMethod
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_REASONS = {200: b"OK", 204: b"No Content"}
+
+
+class LocalExchange(Exchange):
+    """One request under way: its body is kept until it is complete."""
+
+    __slots__ = ("_answers", "_body", "_is_started")
+
+    def __init__(
+        self, client: Client, service: HttpService, request: Request, request_id: bytes, answers: Endpoint
+    ) -> None:
+        """A request whose head was read."""
+        super().__init__(client, service, request.head, request.framing, request_id)
+        self._answers = answers
+        self._body = bytearray()
+        self._is_started = False
+
+    def start(self, target: RouteTarget, fields: bytes) -> None:
+        """Answer as soon as the request is complete."""
+        del target, fields
+        self._is_started = True
+        if self.is_request_complete:
+            self._answer()
+        elif self._framing.expects_continue:
+            self._said_continue = True
+            self._client.send(_CONTINUE)
+
+    @property
+    def holds_client_back(self) -> bool:
+        """It was told to continue."""
+        return False
+
+    def _take(self, body: bytes) -> None:
+        self._body += body
+        if self.is_request_complete and self._is_started:
+            self._answer()
+
+    def _answer(self) -> None:
+        try:
+            answer = self._answers(self._head.method, bytes(self._body), self._service.wall_clock())
+        except PayloadFault as fault:
+            self._client.refuse(payload_refused(fault.cause))
+        except WrongMethod as error:
+            allowed = error.allowed.decode()
+            self._client.refuse(
+                Refusal(405, f"this is answered to {allowed}", RequestReason.PAYLOAD, allow=error.allowed)
+            )
+        else:
+            self._send(answer)
+
+    def _send(self, answer: LocalAnswer) -> None:
+        self.status = answer.status
+        self.first_byte = self._service.stopwatch()
+        # what a WebSocket client sends ahead must not become the next request
+        stays = self._framing.keep_alive and self._framing.websocket is None and self._client.may_stay
+        persistence = Persistence.CLOSE
+        if stays:
+            persistence = Persistence.IMPLICIT if self._head.minor_version else Persistence.KEEP_ALIVE
+        length = b"" if answer.status == 204 else b"Content-Length: %d\r\n" % len(answer.body)
+        body = b"" if self._head.method == b"HEAD" else answer.body
+        self.response_bytes = len(body)
+        self._client.send(
+            b"".join(
+                (
+                    b"HTTP/1.1 %d %b\r\n" % (answer.status, _REASONS[answer.status]),
+                    answer.fields,
+                    length,
+                    b"Date: %b\r\nX-Request-Id: %b\r\n" % (self._service.date(), self.request_id),
+                    _CONNECTION[persistence],
+                    b"\r\n",
+                    body,
+                )
+            )
+        )
+        self._client.finished(persistence)
+
+
+_CONNECTION = {
+    Persistence.IMPLICIT: b"",
+    Persistence.KEEP_ALIVE: b"Connection: keep-alive\r\n",
+    Persistence.CLOSE: b"Connection: close\r\n",
+}

@@ -1,0 +1,51 @@
+"""What was seen within the last moments by all processes of a machine, without a lock.
+
+Theory of operation. 8-byte cells in buckets of eight; a mark is hashed with a secret of this start to one bucket and to 40 bits that
+stand for it there, beside the second at which it may be forgotten. A mark that is there is known; else it takes a cell that is free,
+or whose time is over, or that of the mark which would be forgotten next. So what is said to be known is known (but for one chance in
+10^11), and what is new may be known to nobody any more where more came than fits: 131,072 marks, or 1,400 a second for 90 seconds.
+Two processes that look for the same mark within the same few microseconds may both find it new.
+"""
+
+import hashlib
+import math
+from typing import Final
+
+BUCKETS: Final = 16_384
+_CELLS: Final = 8
+REPLAY_CELLS: Final = BUCKETS * _CELLS
+_FINGERPRINT_BYTES: Final = 5
+_TIME_BITS: Final = 24
+_TIMES: Final = 1 << _TIME_BITS
+_HALF: Final = _TIMES // 2
+
+
+class ReplayTable:
+    """One process's view of the cells."""
+
+    def __init__(self, cells: "memoryview[int]", secret: bytes) -> None:
+        """`cells` are `REPLAY_CELLS` unsigned numbers of 64 bits, which all processes share as they do the secret."""
+        self._cells = cells
+        self._hash = hashlib.blake2b(key=secret, digest_size=2 + _FINGERPRINT_BYTES)
+
+    def is_known(self, mark: bytes, seconds: float, now: float) -> bool:
+        """Whether a mark was seen; from now on it is, for so long. `now` is that of the machine's monotonic clock."""
+        keyed = self._hash.copy()
+        keyed.update(mark)
+        digest = keyed.digest()
+        start = int.from_bytes(digest[:2], "big") % BUCKETS * _CELLS
+        fingerprint = int.from_bytes(digest[2:], "big")
+        cells, second = self._cells, int(now)
+        victim, shortest = start, _TIMES
+        for place in range(start, start + _CELLS):
+            cell = cells[place]
+            # seconds of 24 bits go round in half a year: what lies in the half behind is over
+            left = (cell - second) % _TIMES if cell else 0
+            if left >= _HALF:
+                left = 0
+            if left and cell >> _TIME_BITS == fingerprint:
+                return True
+            if left < shortest:
+                victim, shortest = place, left
+        cells[victim] = (fingerprint << _TIME_BITS) | (second + math.ceil(seconds) + 2) % _TIMES
+        return False

@@ -1,0 +1,96 @@
+"""An answer on its way to a client that named a key: as one token where it is short, else as a stream. Pure."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from proxy.http.framing import BodyKind, ResponseFraming
+from proxy.http.responses import Response
+from proxy.payload.answer_fields import sealed_lines
+from proxy.payload.binding import Direction
+from proxy.payload.causes import Cause, PayloadFault
+from proxy.payload.channel import Channel
+from proxy.payload.codec import LARGEST_PLAIN
+from proxy.payload.judgement import SINGLE, STREAM
+from proxy.payload.stream import StreamSealer, Vow
+
+# Above it, a client that takes a stream gets one: the first octets are then with it sooner.
+_SHORT: Final = 65_536
+_NO_CONTENT: Final = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """Under what an answer is encrypted."""
+
+    channel: Channel
+    vow: Vow
+    version: int | None
+    """Of the key that the client has shown to have; None: the newest."""
+    takes_stream: bool
+
+
+class SealedAnswer:
+    """Encrypts one answer. A single token is held back until the answer is complete."""
+
+    __slots__ = ("_held", "_key", "_response", "_stream")
+
+    def __init__(self, key: AnswerKey) -> None:
+        """Nothing of it came yet."""
+        self._key = key
+        self._response: Response | None = None
+        self._held = bytearray()
+        self._stream: StreamSealer | None = None
+
+    def begin(self, response: Response, method: bytes) -> Response | None:
+        """The head for the client; None while it is held back."""
+        framing = response.framing
+        is_stream = self._key.takes_stream and (framing.length is None or framing.length > _SHORT)
+        if framing.body is BodyKind.NONE:
+            is_alike = method == b"HEAD" and framing.head.status not in _NO_CONTENT
+            coding = (STREAM if is_stream else SINGLE) if is_alike else b""
+            # RFC 9110 8.6: what the length of a token would have been nobody knows before it is made
+            length = 0 if framing.length == 0 and not is_alike else None
+            return self._changed(response, coding, BodyKind.NONE, length)
+        if is_stream:
+            self._stream = StreamSealer(self._key.channel.responses, self._key.vow, self._key.version)
+            return self._changed(response, STREAM, BodyKind.CHUNKED, None)
+        self._response = response
+        return None
+
+    def receive_data(self, data: bytes) -> None:
+        """Take a piece of the answer. Raises `PayloadFault` where it gets too large for a single token."""
+        if self._stream is not None:
+            self._stream.receive_data(data)
+            return
+        self._held += data
+        if len(self._held) > LARGEST_PLAIN:
+            raise PayloadFault(Cause.ANSWER_TOO_LARGE)
+
+    def data_to_send(self, now: float) -> bytes:
+        """The tokens of what came so far."""
+        return b"" if self._stream is None else self._stream.data_to_send(now)
+
+    def finish(self, now: float) -> tuple[Response | None, bytes]:
+        """The head if it was held back, and the last octets of the body."""
+        if self._stream is not None:
+            return None, self._stream.finish(now)
+        if self._response is None:
+            return None, b""
+        token = self._key.channel.seal(Direction.RESPONSE, bytes(self._held), self._key.vow, now, self._key.version)
+        return self._changed(self._response, SINGLE, BodyKind.LENGTH, len(token)), token
+
+    def _changed(self, response: Response, coding: bytes, body: BodyKind, length: int | None) -> Response:
+        channel = self._key.channel
+        version = self._key.version
+        key = b"" if channel.is_session else b"%b:%d" % (channel.key, version or channel.responses.active)
+        return Response(
+            _framed(response.framing, body, length),
+            sealed_lines(response.forwarded, coding, key),
+            response.noted,
+        )
+
+
+def _framed(framing: ResponseFraming, body: BodyKind, length: int | None) -> ResponseFraming:
+    """Without trailers: they are not encrypted, and say something of the content as often as not."""
+    special = {name: values for name, values in framing.special.items() if name != b"trailer"}
+    return replace(framing, body=body, length=length, special=special)

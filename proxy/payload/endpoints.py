@@ -1,0 +1,101 @@
+"""What the proxy answers itself on hosts with sessions: its keys, and tickets. Pure.
+
+Both are public and read no cookie, so scripts of every origin may use them.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.payload.causes import Cause, PayloadFault
+from proxy.payload.sessions import Sessions, decoded, encoded
+
+KEYS_PATH: Final = "/.well-known/payload-keys"
+SESSIONS_PATH: Final = "/.well-known/payload-sessions"
+REQUEST_BYTES: Final = 65_536
+"""Far above the message of any suite."""
+
+_JSON: Final = b"application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAnswer:
+    """An answer that needs no upstream; `fields` are whole lines."""
+
+    status: int
+    body: bytes
+    fields: bytes
+
+
+class WrongMethod(Exception):
+    """Answered with 405 and the methods that there are."""
+
+    def __init__(self, allowed: bytes) -> None:
+        """`allowed` is the value of Allow."""
+        super().__init__(allowed)
+        self.allowed = allowed
+
+
+Endpoint = Callable[[bytes, bytes, float], LocalAnswer]
+"""Method, body, UNIX seconds. Raises `PayloadFault` or `WrongMethod`."""
+
+
+def key_endpoint(document: bytes) -> Endpoint:
+    """`GET /.well-known/payload-keys`."""
+
+    def answer(method: bytes, _body: bytes, _now: float) -> LocalAnswer:
+        match method:
+            case b"GET" | b"HEAD":
+                return _answer(document)
+            case b"OPTIONS":
+                return _preflight(b"GET")
+            case _:
+                raise WrongMethod(b"GET, HEAD, OPTIONS")
+
+    return answer
+
+
+def session_endpoint(sessions: Sessions) -> Endpoint:
+    """`POST /.well-known/payload-sessions`."""
+
+    def answer(method: bytes, body: bytes, now: float) -> LocalAnswer:
+        match method:
+            case b"POST":
+                return _answer(_established(sessions, body, now))
+            case b"OPTIONS":
+                return _preflight(b"POST")
+            case _:
+                raise WrongMethod(b"POST, OPTIONS")
+
+    return answer
+
+
+def _established(sessions: Sessions, body: bytes, now: float) -> bytes:
+    try:
+        asked = json.loads(body)
+        suite, version, message = asked["suite"], asked["key"], decoded(asked["message"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise PayloadFault(Cause.BAD_HANDSHAKE) from None
+    if not isinstance(suite, str) or not isinstance(version, int):
+        raise PayloadFault(Cause.BAD_HANDSHAKE)
+    agreed = sessions.establish(suite, version, message, now)
+    return json.dumps({"ticket": agreed.ticket.decode(), "expires": agreed.expires}).encode()
+
+
+def message_for(suite: str, version: int, message: bytes) -> bytes:
+    """The body of a request for a session."""
+    return json.dumps({"suite": suite, "key": version, "message": encoded(message)}).encode()
+
+
+def _answer(body: bytes) -> LocalAnswer:
+    fields = b"Content-Type: %b\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n" % _JSON
+    return LocalAnswer(200, body, fields)
+
+
+def _preflight(method: bytes) -> LocalAnswer:
+    fields = (
+        b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Methods: %b\r\n"
+        b"Access-Control-Allow-Headers: Content-Type\r\nCache-Control: no-store\r\n" % method
+    )
+    return LocalAnswer(204, b"", fields)

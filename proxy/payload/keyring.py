@@ -1,0 +1,218 @@
+"""A ring of keys with versions: one encrypts, several decrypt, and what is over is remembered as long as it helps a client. Pure.
+
+Theory of operation. A new key is `PENDING` until every process of the proxy can read it; only then is it made `ACTIVE`, so nobody
+ever meets a message under a key that a sibling does not know yet. The one before it stays `VALID` (decrypts, and answers to clients
+that have nothing newer) until `overlap` newer ones have come. Then it is `RETIRED`: its encrypting half is gone, and what is kept
+of it can only tell that a message was made under it. Revocation ends a key in the same way, at once and whatever its state.
+
+A secret is opaque here: a Fernet key (its first half signs), or the private key of a KEM.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Final
+
+SECRET_BYTES: Final = 32
+_SIGNING_BYTES: Final = 16
+# Ended keys that are remembered, so that a client is told "retired" and not only "invalid"; more than anybody lags behind.
+_REMEMBERED: Final = 8
+
+
+class KeyState(StrEnum):
+    """What a key may be used for."""
+
+    PENDING = "pending"
+    """Decrypts; does not encrypt yet."""
+    ACTIVE = "active"
+    VALID = "valid"
+    RETIRED = "retired"
+    REVOKED = "revoked"
+
+    @property
+    def decrypts(self) -> bool:
+        """Whether messages under it are accepted."""
+        return self in {KeyState.PENDING, KeyState.ACTIVE, KeyState.VALID}
+
+
+class NoSuchKey(Exception):
+    """A version that the ring does not have, or not in a state in which this can be done to it."""
+
+    def __init__(self, ring: str, version: int, found: str) -> None:
+        """`found` is a clause."""
+        super().__init__(ring, version, found)
+        self.ring = ring
+        self.version = version
+        self.found = found
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f'key {self.version} of ring "{self.ring}" {self.found}'
+
+
+@dataclass(frozen=True, slots=True)
+class RingKey:
+    """One key: times are UNIX seconds, `uses` counts the messages encrypted with it."""
+
+    version: int
+    state: KeyState
+    created: float
+    secret: bytes = field(repr=False)
+    """Once it has ended: the half that signs, or nothing."""
+    uses: int = 0
+    ended: float | None = None
+
+
+LEAST_SHARE: Final = 1 / 24
+"""Of the age at which a key is replaced: before it no number of uses replaces one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RingPolicy:
+    """When a ring rotates, and how many keys before the active one stay valid."""
+
+    rotate_seconds: float
+    quota: int
+    overlap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys of one ring, the newest first; there is always an active one."""
+
+    name: str
+    keys: tuple[RingKey, ...]
+
+    @classmethod
+    def fresh(cls, name: str, secret: bytes, now: float) -> "Keyring":
+        """A ring with its first key."""
+        return cls(name, (RingKey(1, KeyState.ACTIVE, now, secret),))
+
+    @property
+    def active(self) -> RingKey:
+        """The key that encrypts."""
+        return next(key for key in self.keys if key.state is KeyState.ACTIVE)
+
+    @property
+    def readable(self) -> tuple[RingKey, ...]:
+        """Those that decrypt, in the order in which they are tried: the active one, then the newest."""
+        active = self.active
+        return (active, *(key for key in self.keys if key.state.decrypts and key is not active))
+
+    @property
+    def ended(self) -> tuple[RingKey, ...]:
+        """Those that are only remembered."""
+        return tuple(key for key in self.keys if not key.state.decrypts)
+
+    def is_due(self, policy: RingPolicy, now: float) -> bool:
+        """Whether the active key has reached its age, or its quota at a share of that: whoever knows the name of a ring can make the
+        proxy encrypt, and must not be able to take the keys out of everybody's hands by that.
+        """
+        age = now - self.active.created
+        return age >= policy.rotate_seconds or (
+            self.active.uses >= policy.quota and age >= policy.rotate_seconds * LEAST_SHARE
+        )
+
+    def with_pending(self, secret: bytes, now: float) -> "Keyring":
+        """Add a key that everybody learns to read before it is used; one that waited already is given up."""
+        version = max(key.version for key in self.keys) + 1
+        kept = tuple(key for key in self.keys if key.state is not KeyState.PENDING)
+        return replace(self, keys=(RingKey(version, KeyState.PENDING, now, secret), *kept))
+
+    def activated(self, policy: RingPolicy, now: float) -> "Keyring":
+        """Encrypt with the pending key from now on, and retire what is older than the overlap."""
+        keys = []
+        older = 0
+        for key in self.keys:
+            match key.state:
+                case KeyState.PENDING:
+                    keys.append(replace(key, state=KeyState.ACTIVE, created=now))
+                case KeyState.ACTIVE | KeyState.VALID:
+                    older += 1
+                    is_kept = older <= policy.overlap
+                    keys.append(replace(key, state=KeyState.VALID) if is_kept else _ended(key, KeyState.RETIRED, now))
+                case _:
+                    keys.append(key)
+        return replace(self, keys=_forgetting(keys))
+
+    def retired(self, version: int, now: float) -> "Keyring":
+        """End a key that is no longer needed. Raises `NoSuchKey`, also for the one that encrypts."""
+        return self._with_ended(version, KeyState.RETIRED, now)
+
+    def revoked(self, version: int, now: float) -> "Keyring":
+        """End a key that is in the wrong hands, whatever it did; rotate first if it is the active one. Raises `NoSuchKey`."""
+        return self._with_ended(version, KeyState.REVOKED, now)
+
+    def _with_ended(self, version: int, state: KeyState, now: float) -> "Keyring":
+        found = self.find(version)
+        if found.state is KeyState.ACTIVE:
+            raise NoSuchKey(self.name, version, "is the active one: rotate first")
+        if found.state in {state, KeyState.REVOKED}:
+            raise NoSuchKey(self.name, version, f"is {found.state.value} already")
+        keys = [_ended(key, state, now) if key is found else key for key in self.keys]
+        return replace(self, keys=_forgetting(keys))
+
+    def find(self, version: int) -> RingKey:
+        """The key of a version. Raises `NoSuchKey`."""
+        for key in self.keys:
+            if key.version == version:
+                return key
+        raise NoSuchKey(self.name, version, "does not exist")
+
+    def counted(self, uses: Mapping[int, int]) -> "Keyring":
+        """Add messages that were encrypted, by version."""
+        keys = tuple(replace(key, uses=key.uses + uses.get(key.version, 0)) for key in self.keys)
+        return replace(self, keys=keys)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, with the secrets: for the sealed file and for the workers."""
+        keys = [
+            {
+                "version": key.version,
+                "state": key.state.value,
+                "created": key.created,
+                "ended": key.ended,
+                "uses": key.uses,
+                "secret": key.secret.hex(),
+            }
+            for key in self.keys
+        ]
+        return {"name": self.name, "keys": keys}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Keyring":
+        """What `as_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        keys: Sequence[Mapping[str, Any]] = document["keys"]
+        ring = cls(
+            document["name"],
+            tuple(
+                RingKey(
+                    int(key["version"]),
+                    KeyState(key["state"]),
+                    float(key["created"]),
+                    bytes.fromhex(key["secret"]),
+                    int(key["uses"]),
+                    None if key["ended"] is None else float(key["ended"]),
+                )
+                for key in keys
+            ),
+        )
+        if sum(key.state is KeyState.ACTIVE for key in ring.keys) != 1:
+            raise ValueError("a ring without exactly one active key")
+        return ring
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What may be shown of the keys: no secret."""
+        return [{name: value for name, value in key.items() if name != "secret"} for key in self.as_json()["keys"]]
+
+
+def _ended(key: RingKey, state: KeyState, now: float) -> RingKey:
+    # of a KEM's private key nothing is kept: no half of it would only tell
+    kept = key.secret[:_SIGNING_BYTES] if len(key.secret) in {SECRET_BYTES, _SIGNING_BYTES} else b""
+    return replace(key, state=state, ended=now, secret=kept)
+
+
+def _forgetting(keys: Sequence[RingKey]) -> tuple[RingKey, ...]:
+    """Keep the newest of those that have ended."""
+    ended = sorted((key for key in keys if not key.state.decrypts), key=lambda key: -key.version)[_REMEMBERED:]
+    return tuple(key for key in keys if key not in ended)

@@ -1,0 +1,145 @@
+"""Sessions: keys that a client and we have agreed on, remembered by nobody but the client. Pure.
+
+A ticket is a token under a ring of ours with the secret in it, so any process that has the ring can open it, and nothing is stored for
+a client. The Fernet keys of both directions follow from the secret by HKDF, bound to the suite, the version of our key, and the ticket.
+"""
+
+import base64
+import struct
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from proxy.payload.binding import Direction
+from proxy.payload.causes import Cause, PayloadFault
+from proxy.payload.channel import Channel, Envelope
+from proxy.payload.codec import RingCodec, Window
+from proxy.payload.keyring import SECRET_BYTES, Keyring
+from proxy.payload.suites import MessageUnreadable, Suite, info_of
+
+_LABEL: Final = b"plexigate payload keys 1"
+# Version, when it ends (UNIX seconds), version of the KEM's key, secret; the name of the suite follows.
+_TICKET: Final = struct.Struct(f">BQI{SECRET_BYTES}s")
+_VERSION: Final = 1
+# Opened again at each request, a ticket costs 60 us; a browser that asks for forty things at once has one.
+_REMEMBERED: Final = 1_024
+_ANY_TIME: Final = Window(max_age=float("inf"), skew=float("inf"))
+
+
+def session_key(secret: bytes, direction: Direction, agreed: bytes, ticket: bytes) -> bytes:
+    """The Fernet key of one direction; `agreed` names suite and version of the KEM's key."""
+    parts = (direction.value.encode(), agreed, ticket)
+    info = _LABEL + b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return HKDF(hashes.SHA256(), SECRET_BYTES, salt=None, info=info).derive(secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """An answer to who asked for a session."""
+
+    ticket: bytes
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class _RevokedWith:
+    """A session ends with what it hangs on: the KEM's key that it was agreed under, and the one that seals its ticket."""
+
+    under: tuple[tuple[str, int], ...]
+    revoked: Container[tuple[str, int]]
+
+    def __contains__(self, _key: object) -> bool:
+        return any(one in self.revoked for one in self.under)
+
+
+class Sessions:
+    """Makes and opens tickets, with the rings as they are now."""
+
+    def __init__(
+        self,
+        tickets: Keyring,
+        kems: Mapping[str, tuple[Suite, Keyring]],
+        lifetime: float,
+        window: Window,
+        count: Callable[[str, int], None],
+        revoked: Container[tuple[str, int]] = frozenset(),
+    ) -> None:
+        """`kems` are the suites, with the rings of their private keys; `lifetime` is in seconds; `revoked` may grow."""
+        self._tickets = RingCodec(tickets, count)
+        self._kems = kems
+        self._lifetime = lifetime
+        self._window = window
+        self._count = count
+        self._revoked = revoked
+        self._known: dict[bytes, tuple[int, Channel]] = {}
+
+    def establish(self, suite: str, version: int, message: bytes, now: float) -> Agreed:
+        """Agree with a client. Raises `PayloadFault`."""
+        found = self._kems.get(suite)
+        key = None if found is None else next((one for one in found[1].readable if one.version == version), None)
+        if found is None or key is None:
+            raise PayloadFault(Cause.BAD_HANDSHAKE)
+        try:
+            secret = found[0].open(key.secret, message, info_of(suite, version))
+        except MessageUnreadable:
+            raise PayloadFault(Cause.BAD_HANDSHAKE) from None
+        self._count(found[1].name, version)
+        expires = int(now + self._lifetime)
+        content = _TICKET.pack(_VERSION, expires, version, secret) + suite.encode()
+        return Agreed(self._tickets.seal(content, now).rstrip(b"="), expires)
+
+    def channel(self, ticket: bytes, now: float) -> Channel:
+        """The channel of a session. Raises `PayloadFault`."""
+        known = self._known.get(ticket)
+        if known is None:
+            known = self._opened(ticket, now)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[ticket] = known
+        expires, channel = known
+        if now >= expires:
+            raise PayloadFault(Cause.BAD_SESSION)
+        try:
+            channel.requests.require(None)
+        except PayloadFault:  # whoever has the revoked key reads the session: what helps is a new one
+            raise PayloadFault(Cause.BAD_SESSION) from None
+        return channel
+
+    def _opened(self, ticket: bytes, now: float) -> tuple[int, Channel]:
+        try:
+            opened = self._tickets.open(ticket + b"=" * (-len(ticket) % 4), _ANY_TIME, now)
+            content = opened.plain
+            version, expires, kem_version, secret = _TICKET.unpack_from(content)
+        except (PayloadFault, struct.error):
+            raise PayloadFault(Cause.BAD_SESSION) from None
+        if version != _VERSION:
+            raise PayloadFault(Cause.BAD_SESSION)
+        suite = content[_TICKET.size :]
+        agreed = b"%b:%d" % (suite, kem_version)
+        rings = [(ring.name, kem_version) for name, (_, ring) in self._kems.items() if name.encode() == suite]
+        revoked = _RevokedWith(((self._tickets.name, opened.version), *rings), self._revoked)
+        requests, responses = (
+            RingCodec(Keyring.fresh("", session_key(secret, direction, agreed, ticket), now), _uncounted, revoked)
+            for direction in (Direction.REQUEST, Direction.RESPONSE)
+        )
+        channel = Channel(
+            ticket, requests, responses, is_bound=True, envelope=Envelope.NONE, window=self._window, is_session=True
+        )
+        return expires, channel
+
+
+def decoded(text: str) -> bytes:
+    """Octets from base64url without padding. Raises `ValueError`."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def encoded(octets: bytes) -> str:
+    """Octets as base64url without padding."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def _uncounted(_ring: str, _version: int) -> None:
+    """Of a session nobody counts: its key ends with its ticket."""

@@ -1,0 +1,24 @@
+"""What the generations of one process share about keys: how often each was used, and which are revoked. Pure."""
+
+from collections import Counter
+
+
+class PayloadUses:
+    """Counts since somebody asked, and revocations, which also end what an earlier generation has begun."""
+
+    __slots__ = ("_counts", "revoked")
+
+    def __init__(self) -> None:
+        """Nothing was encrypted yet."""
+        self._counts: Counter[tuple[str, int]] = Counter()
+        self.revoked: set[tuple[str, int]] = set()
+        """Rings and versions."""
+
+    def count(self, ring: str, version: int) -> None:
+        """Count a message."""
+        self._counts[ring, version] += 1
+
+    def take(self) -> list[tuple[str, int, int]]:
+        """Ring, version and count of what was counted since the last call."""
+        counts, self._counts = self._counts, Counter()
+        return [(ring, version, count) for (ring, version), count in sorted(counts.items())]

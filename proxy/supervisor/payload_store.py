@@ -1,0 +1,186 @@
+"""Where the rings of payload encryption rest: one sealed file for each, in a directory of their own. Only the parent reads them.
+
+Every method blocks: not for the event loop.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from certs.hierarchy.configured import directory_of
+from certs.hierarchy.vault import Vault
+from certs.sealing.envelope import Purpose
+from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
+from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.sealer import AeadSealer, Sealer
+from config.loaded import LoadedConfig
+from config.problems import ConfigError, Problem
+from proxy.payload.key_document import Identity, PublicKey
+from proxy.payload.keyring import Keyring, RingKey
+from proxy.payload.keys import TICKETS, PayloadKeys, completed, document_of, policies, suite_of
+from proxy.payload.suite_table import new_secret, suite_problems, suites
+
+_SEALING_KEY: Final = "sealing.key"
+_IDENTITY: Final = "identity"
+
+
+class PayloadStoreUnusable(Exception):
+    """Rings that cannot be read or written; `found` is a sentence with the file in it and nothing of a key."""
+
+    def __init__(self, found: str) -> None:
+        """Remember the sentence."""
+        super().__init__(found)
+        self.found = found
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.found
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadStore:
+    """The sealed files of one proxy."""
+
+    directory: Path
+    sealer: Sealer
+
+    @classmethod
+    def open(cls, loaded: LoadedConfig, vault: Vault | None, *, makes: bool = True) -> Self:
+        """The store of a configuration; `makes` the directory when it is not there.
+
+        Without a `vault` a key in that directory seals, and is made in the same way. Raises `PayloadStoreUnusable`.
+        """
+        directory = payload_directory(loaded)
+        try:
+            if makes:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if vault is not None:
+                return cls(directory, vault.sealer(Purpose.PAYLOAD_KEYRING))
+            path = directory / _SEALING_KEY
+            key = KeyFile.create(path) if makes and not path.exists() else KeyFile.load(path)
+        except KeyFileUnusable as error:
+            raise PayloadStoreUnusable(str(error)) from None
+        except OSError as error:
+            raise PayloadStoreUnusable(f'"{directory}": {error.strerror}') from None
+        return cls(directory, AeadSealer(key))
+
+    def read(self, ring: str) -> Keyring | None:
+        """A ring; None if it was never written. Raises `PayloadStoreUnusable`."""
+        document = self._read(_stem(ring), ring)
+        if document is None:
+            return None
+        try:
+            return Keyring.from_json(document)
+        except (KeyError, TypeError, ValueError):
+            raise PayloadStoreUnusable(f'"{self._path(_stem(ring))}" holds no ring of keys') from None
+
+    def write(self, ring: Keyring) -> None:
+        """Replace a ring as a whole. Raises `PayloadStoreUnusable`; the old one is then as it was."""
+        self._write(_stem(ring.name), ring.name, ring.as_json())
+
+    def identity(self) -> Identity:
+        """Who signs the keys of sessions, made when it is not there. Raises `PayloadStoreUnusable`."""
+        document = self._read(_IDENTITY, _IDENTITY)
+        if document is None:
+            identity = Identity.generate()
+            self._write(_IDENTITY, _IDENTITY, identity.as_json())
+            return identity
+        try:
+            return Identity.from_json(document)
+        except (KeyError, TypeError, ValueError):
+            raise PayloadStoreUnusable(f'"{self._path(_IDENTITY)}" holds no identity') from None
+
+    def keys(self, loaded: LoadedConfig, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
+        """Every ring that a configuration needs: as it is `known`, as it rests here, or a new one. Raises `PayloadStoreUnusable`."""
+        rings = dict(known)
+        for name in policies(loaded.config):
+            if name not in rings and (ring := self.read(name)) is not None:
+                rings[name] = ring
+        complete = completed(loaded.config, rings, new_secret, now)
+        for name, ring in complete.items():
+            if name not in rings:
+                self.write(ring)
+        return self.signed(loaded, complete, now)
+
+    def signed(self, loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float) -> PayloadKeys:
+        """Rings with the document about them. Raises `PayloadStoreUnusable`."""
+
+        def publish(active: Sequence[tuple[str, RingKey]], issued: float, expires: float) -> bytes:
+            public = [PublicKey(name, key.version, suites()[name].public(key.secret)) for name, key in active]
+            return self.identity().signed(public, issued, expires)
+
+        return PayloadKeys(rings, document_of(loaded.config, rings, publish, now))
+
+    def _path(self, stem: str) -> Path:
+        return self.directory / f"{stem}.sealed"
+
+    def _read(self, stem: str, name: str) -> Any:
+        try:
+            return json.loads(read_sealed(self._path(stem), Purpose.PAYLOAD_KEYRING.label(name), self.sealer))
+        except FileNotFoundError:
+            return None
+        except SealedFileUnusable as error:
+            raise PayloadStoreUnusable(str(error)) from None
+        except ValueError:
+            raise PayloadStoreUnusable(f'"{self._path(stem)}" holds no JSON') from None
+
+    def _write(self, stem: str, name: str, document: Mapping[str, Any]) -> None:
+        try:
+            write_sealed(
+                self._path(stem), json.dumps(document).encode(), Purpose.PAYLOAD_KEYRING.label(name), self.sealer
+            )
+        except SealedFileUnusable as error:
+            raise PayloadStoreUnusable(str(error)) from None
+
+
+def _stem(ring: str) -> str:
+    suite = suite_of(ring)
+    if suite is not None:
+        return f"kem-{suite}"
+    return "tickets" if ring == TICKETS else f"ring-{ring}"
+
+
+def payload_directory(loaded: LoadedConfig) -> Path:
+    """Where the rings of a configuration rest."""
+    directory = loaded.config.payload.directory
+    return directory_of(loaded) / "payload" if directory is None else loaded.resolve(directory)
+
+
+def payload_keys(loaded: LoadedConfig, known: Mapping[str, Keyring], now: float, vault: Vault | None) -> PayloadKeys:
+    """The keys that a configuration runs by; touches no file if it needs none. Raises `ConfigError`."""
+    if not policies(loaded.config):
+        return PayloadKeys()
+    missing = list(suite_problems(loaded))
+    if missing:
+        raise ConfigError(missing)
+    try:
+        return PayloadStore.open(loaded, vault).keys(loaded, known, now)
+    except PayloadStoreUnusable as error:
+        raise ConfigError([_problem(loaded, error)]) from None
+
+
+def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
+    """What stands against reading the rings, and what their owner should know; makes nothing."""
+    wanted = policies(loaded.config)
+    if not wanted:
+        return []
+    problems = []
+    if vault is None:
+        found = "a sealing key that lies beside the rings: whoever has a copy of the directory has both"
+        better = "a [sealing] key, in a token or in a file elsewhere (plexigate hsm init)"
+        problems.append(loaded.warning(("payload", "directory"), found, better))
+    if any(payload_directory(loaded).glob("*.sealed")):
+        try:
+            store = PayloadStore.open(loaded, vault, makes=False)
+            for name in wanted:
+                store.read(name)
+        except PayloadStoreUnusable as error:
+            problems.append(_problem(loaded, error))
+    return problems
+
+
+def _problem(loaded: LoadedConfig, error: PayloadStoreUnusable) -> Problem:
+    allowed = "sealed rings and a sealing key that this process may read and write; restore them from a backup"
+    return loaded.error(("payload", "directory"), str(error), allowed)

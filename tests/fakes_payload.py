@@ -1,0 +1,98 @@
+"""A parent around the rings of payload encryption: its edition is real, its workers are what the test says."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from config.problems import ConfigError, Problem
+from proxy.supervisor.edition import Edition
+from proxy.supervisor.payload_rotation import PayloadRotation
+from proxy.supervisor.payload_store import PayloadStore
+from proxy.supervisor.safe import Safe, now_in_utc
+from tests.configurations import MINIMAL_LISTENER, Site
+from tests.fleets import edition_of
+
+if TYPE_CHECKING:
+    from proxy.payload.keys import PayloadKeys
+
+RINGS = """
+[payload]
+directory = "{directory}"
+[payload.ring.chat]
+rotate_hours = 1.0
+quota = 100
+overlap = 1
+[payload.sessions]
+rotate_hours = 2.0
+"""
+REST = """
+[upstream.chat]
+servers = ["http://127.0.0.1:1"]
+[[route]]
+host = "chat.test"
+upstream = "chat"
+payload = "require"
+payload_ring = "chat"
+payload_sessions = true
+"""
+
+
+def sealed_edition(site: Site, name: str) -> Edition:
+    """An edition with a ring and sessions, whose rings rest in a directory of this name."""
+    text = MINIMAL_LISTENER + site.identity + RINGS.format(directory=name) + REST
+    return edition_of(site, text, name=f"{name}.toml")
+
+
+class FakeWorkers:
+    """What a fleet answers about uses."""
+
+    def __init__(self) -> None:
+        self.editing = asyncio.Lock()
+        self.uses: list[tuple[str, int, int]] = []
+        """What the next collection brings, from each of two workers."""
+
+    async def ask_all(self, kind: str, body: dict[str, Any], seconds: float) -> dict[object, dict[str, Any] | None]:
+        """Answer as two workers, beside one that is silent."""
+        assert (kind, body, seconds > 0) == ("payload_uses", {}, True)
+        uses, self.uses = self.uses, []
+        return {object(): {"uses": uses}, object(): None, object(): {"uses": uses}}
+
+
+class FakeParent:
+    """Implements `payload_rotation.Owner`, and `renew` as a `Renewal` does."""
+
+    def __init__(self, edition: Edition) -> None:
+        self.edition = edition
+        self.safe = Safe(now_in_utc)
+        self.workers = FakeWorkers()
+        self.fleet: Any = self.workers
+        self.told: list[dict[str, Any]] = []
+        self.served: list[PayloadKeys] = []
+        """What workers were brought, one after the other."""
+        self.good_for: int | None = None
+        """How many more editions the workers can prepare; None: any."""
+
+    async def renew(self, change: Callable[[Edition, int], Edition], keep: Callable[[Edition], None]) -> None:
+        """Serve by it."""
+        edition = change(self.edition, self.edition.number + 1)
+        if self.good_for is not None:
+            if not self.good_for:
+                raise ConfigError([Problem("f", "", "a worker that ended", "one that lives")])
+            self.good_for -= 1
+        keep(edition)
+        self.edition = edition
+        self.served.append(edition.payload)
+
+    @property
+    def on_disk(self) -> PayloadStore:
+        """What the next process would read."""
+        return PayloadStore.open(self.edition.loaded, self.safe.vault(self.edition.loaded))
+
+    def rotation(self, clock: Callable[[], float]) -> PayloadRotation:
+        """What keeps the rings of this parent."""
+        return PayloadRotation(asyncio.get_running_loop(), self, self.renew, self.safe, clock)
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Remember it."""
+        assert line
+        self.told.append(event)

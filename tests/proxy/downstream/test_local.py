@@ -1,0 +1,101 @@
+"""What the proxy answers itself: the body is read to its end, the answer framed for the client, the connection goes on."""
+
+import pytest
+
+from proxy.payload.causes import Cause, PayloadFault
+from proxy.payload.endpoints import LocalAnswer, WrongMethod
+from tests.fakes_http import DATE, Conversation, request
+
+START = b"POST /x HTTP/1.1"
+
+
+def told(method: bytes, body: bytes, now: float) -> LocalAnswer:
+    """Answer with what came."""
+    assert now > 0
+    match method:
+        case b"DELETE":
+            raise WrongMethod(b"POST")
+        case b"PUT":
+            raise PayloadFault(Cause.BAD_HANDSHAKE)
+        case b"OPTIONS":
+            return LocalAnswer(204, b"", b"")
+        case _:
+            return LocalAnswer(200, method + b" " + body, b"X-Mine: 1\r\n")
+
+
+def asked(*pieces: bytes) -> Conversation:
+    of = Conversation(endpoint=told)
+    of.receive(*pieces)
+    assert of.server.waiting == []
+    return of
+
+
+def test_answer_has_what_every_answer_has_and_the_next_request_follows() -> None:
+    of = asked(request(b"Content-Length: 5", start=START) + b"hello" + request(start=b"GET /y HTTP/1.1"))
+    of.loop.settle()
+    first, second = (part for part in of.client.sent().split(b"HTTP/1.1 ") if part)
+    assert first.startswith(b"200 OK\r\nX-Mine: 1\r\nContent-Length: 10\r\nDate: " + DATE + b"\r\nX-Request-Id: ")
+    assert first.endswith(b"\r\n\r\nPOST hello")
+    assert second.endswith(b"\r\n\r\nGET ")
+    assert [(record.status, record.response_bytes) for record in of.records] == [(200, 10), (200, 4)]
+    assert of.client.ending is None
+
+
+def test_body_may_come_octet_by_octet() -> None:
+    data = request(b"Transfer-Encoding: chunked", start=START) + b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+    assert asked(*(data[at : at + 1] for at in range(len(data)))).client.sent().endswith(b"POST hello")
+
+
+def test_head_has_the_length_and_no_body() -> None:
+    answer = asked(request(start=b"HEAD /x HTTP/1.1")).client.sent()
+    assert b"Content-Length: 5\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+def test_no_content_has_no_length() -> None:
+    assert b"Content-Length" not in asked(request(start=b"OPTIONS /x HTTP/1.1")).client.sent()
+
+
+@pytest.mark.parametrize(
+    ("start", "lines", "connection", "ending"),
+    [
+        (b"GET /x HTTP/1.1", [b"Connection: close"], b"Connection: close", "end"),
+        (b"GET /x HTTP/1.0", [b"Connection: keep-alive"], b"Connection: keep-alive", None),
+        (b"GET /x HTTP/1.0", [], b"Connection: close", "end"),
+    ],
+)
+def test_connection_is_told_about(start: bytes, lines: list[bytes], connection: bytes, ending: str | None) -> None:
+    of = asked(request(*lines, start=start))
+    assert connection + b"\r\n" in of.client.sent()
+    assert of.client.ending == ending
+
+
+def test_refusals_are_those_of_the_proxy() -> None:
+    answer = asked(request(start=b"DELETE /x HTTP/1.1")).client.sent()
+    assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
+    assert b"\r\nAllow: POST\r\n" in answer
+    answer = asked(request(b"Content-Length: 1", start=b"PUT /x HTTP/1.1") + b"x").client.sent()
+    assert b"payload-session-request-invalid" in answer
+
+
+def test_client_that_waits_is_told_to_go_on() -> None:
+    of = asked(request(b"Content-Length: 2", b"Expect: 100-continue", start=START))
+    assert of.client.sent() == b"HTTP/1.1 100 Continue\r\n\r\n"
+    of.receive(b"ok")
+    assert of.client.sent().endswith(b"POST ok")
+
+
+def test_body_that_is_too_long_is_refused() -> None:
+    of = asked(request(b"Content-Length: 100001", start=START))
+    assert of.client.sent().startswith(b"HTTP/1.1 413 ")
+
+
+def test_what_a_websocket_client_sends_ahead_is_no_request() -> None:
+    lines = (b"Connection: Upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13")
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    of = asked(request(*lines, key, start=b"GET /x HTTP/1.1") + request(start=b"GET /y HTTP/1.1"))
+    of.loop.settle()
+    answer = of.client.sent()
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"Connection: close\r\n" in answer
+    assert of.client.ending is not None
