@@ -1,5 +1,6 @@
 """The load: bounded in count or time, always against a port on this machine. Raises LoadError when a server misbehaves."""
 
+import os
 import re
 import socket
 import ssl
@@ -7,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tests.bench.servers import SIZES, SMALL, Server
 
@@ -53,6 +55,21 @@ def handshakes(server: Server, count: int, authority: Path) -> int:
                     step(client)
         done += BATCH
     return done
+
+
+def handshakes_at_once(server: Server, *, clients: int, seconds: int) -> tuple[int, float]:
+    """Full handshakes by so many programs in C at one time, each one after the other; answers how many, and their CPU in seconds."""
+    command = ["openssl", "s_time", "-connect", f"127.0.0.1:{server.port}", "-new", "-time", str(seconds)]
+    before = os.times()
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    running = [subprocess.Popen(command, **pipes) for _ in range(clients)]
+    printed = [one.communicate(timeout=seconds + SECONDS)[0] for one in running]
+    after = os.times()
+    done = [re.search(r"^(\d+) connections in \d+ real seconds", text, re.MULTILINE) for text in printed]
+    if any(one is None or one[1] == "0" for one in done):
+        raise LoadError(server, f"openssl s_time says\n{printed[0]}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return sum(int(one[1]) for one in done if one is not None), cpu
 
 
 class _Handshake:

@@ -33,10 +33,11 @@ from tests.soak.scenes import backend_port
 
 WORKERS = 2
 THREADS = 16
-CLIENTS = 2
-"""Processes that shake hands."""
+CLIENTS = 40
+STORMING = 2
+"""Processes that shake hands with many connections each."""
+SECONDS = 4
 QUICK_MS, SLOW_MS = 5, 200
-HANDSHAKES = {"nginx": 640, "plexigate": 3_200}
 STORM_SECONDS = 5.0
 ECHOES_PER_SECOND = 50
 P99_MS = 10.0
@@ -80,7 +81,7 @@ upstream = "backend"
 handshakes_per_second_per_address = 1_000_000.0
 handshake_burst_per_address = 1_000_000
 """
-_LISTENER = '[listener.public]\nbind = "127.0.0.1:0"\ngroups = [["X25519MLKEM768"], ["X25519"]]\n'
+_LISTENER = '[listener.public]\nbind = "127.0.0.1:0"\ndefault = "bench"\ngroups = [["X25519MLKEM768"], ["X25519"]]\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +105,10 @@ def _rate(side: Side) -> Row:
     shares: list[float] = []
 
     def milliseconds(server: Server) -> float:
-        count = HANDSHAKES[server.name]
         began = time.perf_counter()
-        cpu = side.clients.starmap(_shake_hands, [(server, count // CLIENTS, side.authority)] * CLIENTS)
+        count, cpu = load.handshakes_at_once(server, clients=CLIENTS, seconds=SECONDS)
         seconds = time.perf_counter() - began
-        shares.append(sum(cpu) / seconds / len(os.sched_getaffinity(0)))
+        shares.append(cpu / seconds / len(os.sched_getaffinity(0)))
         return seconds / count * 1_000
 
     rounds = [Round(*(milliseconds(server) for server in side.servers)) for _ in range(3)]
@@ -127,7 +127,7 @@ def _echo_during_storm(side: Side, server: Server) -> float:
     context = ssl.create_default_context(cafile=str(side.authority))
     address = f"wss://localhost:{server.port}/echo"
     with connect(address, ssl=context, proxy=None, open_timeout=30, close_timeout=0.1) as socket:
-        storm = side.clients.starmap_async(_shake_hands_for, [(server, STORM_SECONDS, side.authority)] * CLIENTS)
+        storm = side.clients.starmap_async(_shake_hands_for, [(server, STORM_SECONDS, side.authority)] * STORMING)
         times: list[float] = []
         while not storm.ready():
             began = time.perf_counter()
@@ -139,13 +139,6 @@ def _echo_during_storm(side: Side, server: Server) -> float:
     if len(times) < 10:
         return max(times)
     return quantiles(times, n=100, method="inclusive")[98]
-
-
-def _shake_hands(server: Server, count: int, authority: Path) -> float:
-    """In a process of its own; answers the CPU that it took, in seconds."""
-    before = time.process_time()
-    load.handshakes(server, count, authority)
-    return time.process_time() - before
 
 
 def _shake_hands_for(server: Server, seconds: float, authority: Path) -> None:
@@ -203,7 +196,7 @@ def _sides() -> Iterator[Side]:
         plexigate = stack.enter_context(
             program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
         )
-        clients = stack.enter_context(multiprocessing.get_context("spawn").Pool(CLIENTS))
+        clients = stack.enter_context(multiprocessing.get_context("spawn").Pool(STORMING))
         public_port = int(plexigate.ready["public"][0].rpartition(":")[2])
         servers = Server("nginx", nginx.pid, port), Server("plexigate", plexigate.pid, public_port)
         yield Side(servers, site.hsm.shim.token("plexi"), site.authority.path, clients)
