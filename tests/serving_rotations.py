@@ -1,7 +1,7 @@
 """Two workers that serve by what was issued, and the parent's side of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,8 @@ from certs.storage.shelf import StoredVersion
 from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.inspection import Inspection
 from proxy.supervisor.reloading import Prepared
-from proxy.supervisor.swaps import Swaps
+from proxy.supervisor.renewal import Renewal
+from proxy.supervisor.swaps import swap_issued
 from tests.configurations import Site
 from tests.fleets import SECRETS, RunningFleet, fleet
 from tests.rotations import Rotations, Time, configuration
@@ -43,10 +44,10 @@ class Serving:
         """Note it."""
         self.running.parent.tell(event, line)
 
-    @property
-    def swaps(self) -> Swaps:
-        """What changes secrets."""
-        return Swaps(asyncio.get_running_loop(), self.running.fleet, self.running.reloading, self)
+    async def swap(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
+        """Serve by another version."""
+        renew = Renewal(asyncio.get_running_loop(), self.running.fleet, self.running.reloading, self)
+        await swap_issued(renew, files, decide)
 
     @property
     def inspection(self) -> Inspection:

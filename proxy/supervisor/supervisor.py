@@ -36,7 +36,7 @@ from proxy.supervisor.renewal import Renewal
 from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets
-from proxy.supervisor.swaps import Swaps
+from proxy.supervisor.swaps import swap_issued
 from proxy.supervisor.ticket_rotation import TicketRotation
 from proxy.supervisor.tokens import ParentTokens
 from proxy.systemd import Notifier
@@ -75,8 +75,8 @@ class Supervisor:
         self.auditing = Auditing(self._safe.trail, self.fleet)
         self._safe.trail.report = lambda event, line: tell_loop(loop, self.tell, event, line)
         self._reloading = Reloading(loop, self.fleet, sockets)
-        self.tickets = TicketRotation(loop, self.fleet, self._reloading, self._safe, self)
-        self._swaps = Swaps(loop, self.fleet, self._reloading, self)
+        self._renew = Renewal(loop, self.fleet, self._reloading, self)
+        self.tickets = TicketRotation(self._renew, self._safe, self)
         self.offers: Offers | None = None
         self.reloads: Counter[str] = Counter()
         self.retained = Retained()
@@ -90,8 +90,7 @@ class Supervisor:
         self.tokens = ParentTokens(loop, self._tasks, self.fleet, self.tell, self.auditing.pin_tried)
         self.proofs = Proofs(loop, self.fleet, self.tell)
         self.rotating = Rotating(loop, self._tasks, self, CLOCKS)
-        renew = Renewal(loop, self.fleet, self._reloading, self)
-        self.payload = PayloadRotation(loop, self, renew, self._safe, wall_clock)
+        self.payload = PayloadRotation(loop, self, self._renew, self._safe, wall_clock)
 
     # -- what the fleet needs
 
@@ -301,7 +300,7 @@ class Supervisor:
 
     async def swap_issued(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
         """Serve by another version of an issued credential, in all workers or in none; see `rotation.running.Host`."""
-        await self._swaps.issued(files, decide)
+        await swap_issued(self._renew, files, decide)
 
     def next_number(self) -> int:
         """The number of an edition that has none yet."""

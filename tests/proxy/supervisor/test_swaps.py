@@ -14,7 +14,7 @@ async def test_all_workers_change_over_and_it_is_decided_in_between(tmp_path: Pa
         assert first is not None
         assert await one.shown() == shown_by_both(first)
         second = one.scene.stored()
-        await one.swaps.issued(one.files(second), one.deciding(second))
+        await one.swap(one.files(second), one.deciding(second))
         assert await one.shown() == shown_by_both(second)
         assert one.decisions == [second.number]
         assert one.edition.number == 2
@@ -29,10 +29,10 @@ async def test_a_decision_that_fails_leaves_everything_as_it_was(tmp_path: Path)
             raise OSError(28, "No space left on device")
 
         with pytest.raises(OSError, match="No space left"):
-            await one.swaps.issued(one.files(second), disk_is_full)
+            await one.swap(one.files(second), disk_is_full)
         assert await one.shown() == shown_by_both(first)
         assert one.edition.number == 1
-        await one.swaps.issued(one.files(second), one.deciding(second))
+        await one.swap(one.files(second), one.deciding(second))
         assert await one.shown() == shown_by_both(second)
 
 
@@ -43,5 +43,5 @@ async def test_a_pair_that_does_not_fit_is_refused_before_a_worker_is_asked(tmp_
         key = next(path for path in files if path.name == "key.pem")
         files[key] = one.files(third)[key]
         with pytest.raises(ConfigError, match="does not fit"):
-            await one.swaps.issued(files, one.deciding(second))
+            await one.swap(files, one.deciding(second))
         assert one.decisions == []
