@@ -17,7 +17,7 @@ from config.problems import shown
 
 Chain = tuple[x509.Certificate, ...]
 
-_BROKEN_HASHES = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4, and OpenSSL's security level 2
+BROKEN_HASHES = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4, and OpenSSL's security level 2
 
 
 class ChainBroken(CredentialError):
@@ -129,12 +129,13 @@ def _signature_errors(chain: Chain, path: Path) -> Iterator[CredentialError]:
     for position, certificate in enumerate(chain):
         if certificate.issuer == certificate.subject:
             continue  # nobody relies on the signature of a self-signed certificate
-        digest = _digest(certificate)
-        if digest in _BROKEN_HASHES:
+        digest = digest_name(certificate)
+        if digest in BROKEN_HASHES:
             yield SignatureTooWeak(path, position, digest)
 
 
-def _digest(certificate: x509.Certificate) -> str:
+def digest_name(certificate: x509.Certificate) -> str:
+    """The hash that a certificate is signed with; nothing where that is none or not known."""
     try:
         algorithm = certificate.signature_hash_algorithm
     except UnsupportedAlgorithm:

@@ -12,10 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.chain import alternative_names
+from certs.chain import BROKEN_HASHES, alternative_names, digest_name
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
 
-_BROKEN_HASHES: Final = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4
 _LEAST_LEFT: Final = 0.5
 """The share of its lifetime that a new certificate has left at least: one that was handed out again helps for a short time only."""
 
@@ -89,8 +88,8 @@ def is_weak(chain: Sequence[x509.Certificate]) -> bool:
 
 def _weakness(chain: Sequence[x509.Certificate], least: int) -> Iterator[str]:
     for position, certificate in enumerate(chain, start=1):
-        if certificate.issuer != certificate.subject and _digest(certificate) in _BROKEN_HASHES:
-            yield f"its certificate in place {position} is signed with {_digest(certificate)}"
+        if certificate.issuer != certificate.subject and digest_name(certificate) in BROKEN_HASHES:
+            yield f"its certificate in place {position} is signed with {digest_name(certificate)}"
     algorithm = _algorithm(chain[0])
     if algorithm is None or algorithm.is_too_weak:
         yield "its key is of a kind, or size, that TLS does not take"
@@ -160,14 +159,6 @@ def _algorithm(certificate: x509.Certificate) -> KeyAlgorithm | None:
     except (ValueError, UnsupportedAlgorithm):
         return None
     return None if key is None else algorithm_of(key)
-
-
-def _digest(certificate: x509.Certificate) -> str:
-    try:
-        algorithm = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
-        return ""
-    return algorithm.name if algorithm else ""
 
 
 def _spki(certificate: x509.Certificate) -> bytes:
