@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from config.addresses import Bind
+from proxy.bound_socket import listening_socket
 from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, parse_request_head
 from proxy.http.target import parse_authority
 
@@ -140,16 +141,7 @@ def _response(status: bytes, fields: bytes = b"", body: bytes = b"", shown: byte
 
 
 def _listening(bind: Bind) -> socket.socket:
-    family = socket.AF_INET6 if bind.host.version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((str(bind.host), bind.port))
-        sock.listen(_BACKLOG)
-        sock.settimeout(0)
+        return listening_socket(bind, _BACKLOG)
     except OSError as error:
-        sock.close()
         raise PlainListenerError(bind, error.strerror or str(error)) from None
-    return sock

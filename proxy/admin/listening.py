@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from config.addresses import Bind
+from proxy.bound_socket import listening_socket
 
 _MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
@@ -110,18 +111,9 @@ def remove_admin_socket(path: Path, inode: int) -> None:
 
 def metrics_socket(bind: Bind) -> socket.socket:
     """Listen on a TCP address. Raises `AdminSocketError`."""
-    family = socket.AF_INET6 if bind.host.version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((str(bind.host), bind.port))
-        sock.listen(BACKLOG)
-        sock.settimeout(0)
+        return listening_socket(bind, BACKLOG)
     except OSError as error:
-        sock.close()
         used = "stop what uses it (ss -ltnp shows it), or " if error.errno == errno.EADDRINUSE else ""
         remedy = f"{used}choose another address for admin.metrics_bind"
         raise AdminSocketError(str(bind), error.strerror or str(error), remedy) from None
-    return sock

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from config.schema import Bind
+from proxy.bound_socket import bound_socket
 from proxy.tcp_options import tune
 
 _BACKLOG: Final = 4_096
@@ -52,29 +53,12 @@ def listening_socket(listener: str, bind: Bind, *, is_first: bool = True) -> soc
     """
     try:
         if is_first and bind.port:
-            _bound(bind, reuse_port=False).close()
-        sock = _bound(bind, reuse_port=True)
+            bound_socket(bind).close()
+        sock = bound_socket(bind, reuse_port=True)
+        tune(sock)
         sock.listen(_BACKLOG)
     except OSError as error:
         raise BindFailed(listener, bind, error) from error
-    return sock
-
-
-def _bound(bind: Bind, *, reuse_port: bool) -> socket.socket:
-    family = socket.AF_INET if bind.host.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuse_port)
-        tune(sock)
-        if family == socket.AF_INET6:
-            # each family has its own entry in `bind`, so that what is reachable stands in the configuration
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((str(bind.host), bind.port))
-    except OSError:
-        sock.close()
-        raise
     return sock
 
 
