@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from proxy.admin.asking import ended
+
 app = typer.Typer(
     name="audit",
     help="The audit log of key operations.",
@@ -70,9 +72,11 @@ def verify(
         judged = [(paths, judge(map(_source, paths), key, known)) for paths in groups]
     except (OSError, EOFError, zlib.error) as error:
         # gzip tells neither which file nor, for a cut one, more than that
-        raise _ended(f"{getattr(error, 'filename', None) or 'a file of the log'} cannot be read: {error}") from None
+        raise ended(
+            f"{getattr(error, 'filename', None) or 'a file of the log'} cannot be read: {error}", _UNREADABLE
+        ) from None
     except CredentialError as error:
-        raise _ended(str(error)) from None
+        raise ended(str(error), _UNREADABLE) from None
     lost = _logs_without_a_file(known, [verdict.log for _, verdict in judged])
     if as_json:
         typer.echo(json.dumps([_as_json(paths, verdict) for paths, verdict in judged] + lost, indent=2))
@@ -162,8 +166,3 @@ def _show(judged: Sequence[tuple[Sequence[Path], Any]], lost: Sequence[dict[str,
         console.print(verdict_table([str(path) for path in paths], verdict))
     for one in lost:
         console.print(lost_log(one["log"], one["known_lines"]))
-
-
-def _ended(sentence: str) -> typer.Exit:
-    typer.echo(f"plexigate: {sentence}", err=True)
-    return typer.Exit(_UNREADABLE)

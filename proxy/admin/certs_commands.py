@@ -13,6 +13,7 @@ from certs.rotation.due import Reason
 from certs.storage.lock import StateInUse
 from certs.storage.shelf import ShelfDamaged
 from config.problems import ConfigError
+from proxy.admin.asking import ended
 from proxy.admin.certs_tables import details, history_table, listing_table, step_line
 from proxy.admin.certs_targets import Target, offline_of
 from proxy.admin.client import AdminRefused, AdminUnreachable
@@ -75,7 +76,7 @@ def show(
     """Show the certificates of one identity."""
     found = [one for one in _asked(Target(config, socket, offline).listing) if one["identity"] == name]
     if not found:
-        raise _ended(f"no identity {name} rotates by itself")
+        raise ended(f"no identity {name} rotates by itself")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -162,7 +163,7 @@ def history(name: _Name, config: _Config = None, as_json: _Json = False) -> None
     def read() -> list[dict[str, Any]]:
         found = offline_of(config).credentials(name)
         if not found:
-            raise _ended(f"no identity {name} rotates by itself")
+            raise ended(f"no identity {name} rotates by itself")
         return [entry for _, _, shelf in found for entry in versions_of(shelf)]
 
     _shown(_asked(read), as_json, history_table)
@@ -189,16 +190,11 @@ def _asked(question: Callable[[], Answer]) -> Answer:
     try:
         return question()
     except (AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError) as error:
-        raise _ended(str(error)) from None
+        raise ended(str(error)) from None
 
 
 def _asked_steps(steps: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     try:
         yield from steps
     except (AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError) as error:
-        raise _ended(str(error)) from None
-
-
-def _ended(sentence: str) -> typer.Exit:
-    typer.echo(f"plexigate: {sentence}", err=True)
-    return typer.Exit(1)
+        raise ended(str(error)) from None

@@ -13,7 +13,7 @@ from config.loaded import LoadedConfig
 from config.loader import load
 from config.problems import ConfigError, Problem, shown
 from config.schema import IssuedCredentialConfig
-from proxy.admin.client import AdminRefused, connect
+from proxy.admin.client import connect
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.live_check import Subject
 
@@ -61,7 +61,5 @@ def shown_by_workers(loaded: LoadedConfig, name: str) -> list[dict[str, Any]]:
 
 
 def _answer(loaded: LoadedConfig, path: str) -> dict[str, Any]:
-    status, document = connect(loaded.path, None).get(path)
-    if status != 200:
-        raise AdminRefused(status, str(document.get("detail", document)))
-    return document
+    client = connect(loaded.path, None)
+    return client.agreed(client.get(path))

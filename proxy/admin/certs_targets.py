@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from certs.rotation.due import Reason
 from config.problems import ConfigError, Problem
-from proxy.admin.client import AdminRefused, UnixAdminClient, connect
+from proxy.admin.client import AdminRefused, connect
 
 if TYPE_CHECKING:
     from proxy.rotation.offline import Offline
@@ -26,7 +26,8 @@ class Target:
         """Every issued credential. Raises `AdminUnreachable`, `AdminRefused`, `ConfigError`, `OSError` or `ShelfDamaged`."""
         if self.offline:
             return offline_of(self.config).listing()
-        found: list[dict[str, Any]] = _answer(*self._client().get("/certificates"))["certificates"]
+        client = connect(self.config, self.socket)
+        found: list[dict[str, Any]] = client.agreed(client.get("/certificates"))["certificates"]
         return found
 
     def names(self) -> list[str]:
@@ -41,7 +42,7 @@ class Target:
         query = {"compromised": str(int(reason is Reason.COMPROMISED)), "dry_run": str(int(dry_run))}
         if slot is not None:
             query["credential"] = slot
-        yield from self._client().steps(f"/certificates/{quote(name, safe='')}/rotate", query)
+        yield from connect(self.config, self.socket).steps(f"/certificates/{quote(name, safe='')}/rotate", query)
 
     def roll_back(self, name: str, slot: str | None) -> list[dict[str, Any]]:
         """What came of it, for each credential."""
@@ -50,14 +51,12 @@ class Target:
             with offline.alone():
                 return [offline.roll_back(one) for one in _known(offline, name, slot)]
         query = {} if slot is None else {"credential": slot}
-        status, answer = self._client().post(f"/certificates/{quote(name, safe='')}/rollback", query)
-        if "results" not in answer:
-            _answer(status, answer)
-        results: list[dict[str, Any]] = answer["results"]
+        client = connect(self.config, self.socket)
+        answer = client.post(f"/certificates/{quote(name, safe='')}/rollback", query)
+        # one that was not rolled back is among the results, whatever the status says
+        document = answer[1] if "results" in answer[1] else client.agreed(answer)
+        results: list[dict[str, Any]] = document["results"]
         return results
-
-    def _client(self) -> UnixAdminClient:
-        return connect(self.config, self.socket)
 
 
 def offline_of(config: Path | None) -> "Offline":
@@ -97,9 +96,3 @@ def _known(offline: "Offline", name: str, slot: str | None) -> list[Any]:
     if not found:
         raise AdminRefused(404, f"no identity {name} rotates by itself, or it has no such credential")
     return found
-
-
-def _answer(status: int, answer: dict[str, Any]) -> dict[str, Any]:
-    if status != 200:
-        raise AdminRefused(status, str(answer.get("detail", answer)))
-    return answer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.problems import ConfigError
+from proxy.admin.asking import ended
 from proxy.admin.certs_targets import offline_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def trust(
     try:
         _trust(issuer, config, out or Path(f"plexigate-{issuer}.pem"), crl, take_root_key)
     except _failures() as error:
-        raise _ended(str(error)) from None
+        raise ended(str(error)) from None
 
 
 def _trust(issuer: str, config: Path, out: Path, crl: Path | None, take_root_key: Path | None) -> None:
@@ -61,7 +62,7 @@ def _trust(issuer: str, config: Path, out: Path, crl: Path | None, take_root_key
     offline = offline_of(config)
     authority = offline.parts.issuers.get(issuer)
     if not isinstance(authority, InternalAuthority):
-        raise _ended(f"no issuer {issuer} of type internal is in {config}")
+        raise ended(f"no issuer {issuer} of type internal is in {config}")
     if not authority.has_root:
         with offline.alone():
             _ = authority.roots
@@ -105,7 +106,7 @@ def check(
     try:
         found = list(_checked(name, config, ca, live=live))
     except _failures() as error:
-        raise _ended(str(error)) from None
+        raise ended(str(error)) from None
     if as_json:
         typer.echo(json.dumps([one.as_json() for one in found], indent=2))
     for one in [] if as_json else found:
@@ -144,8 +145,3 @@ def _failures() -> tuple[type[Exception], ...]:
         *(CredentialError, IssueFailed, HomeFailed, ChainUnusable, StateInUse, ShelfDamaged),
         *(AdminRefused, AdminUnreachable, ConfigError, OSError),
     )
-
-
-def _ended(sentence: str) -> typer.Exit:
-    typer.echo(f"plexigate: {sentence}", err=True)
-    return typer.Exit(1)

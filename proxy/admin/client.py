@@ -82,6 +82,13 @@ class UnixAdminClient:
         """Answer status and JSON body. Raises as `get`; without `seconds` it takes as long as it may: a reload has its own limit."""
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds)
 
+    def agreed(self, answer: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+        """The body of an answer of this proxy that says yes. Raises `AdminRefused` with the sentence of another one."""
+        status, document = answer
+        if status != 200:
+            raise AdminRefused(status, str(document.get("detail") or f"{self.path}: {document}"))
+        return document
+
     def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """Post, and answer each line of the answer as it comes. Raises `AdminUnreachable` and `AdminRefused`."""
         connection = _Connection(self.path, None)

@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 from rich.console import Console
 
-from config.problems import ConfigError
-from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
+from proxy.admin.asking import asked, ended
 from proxy.observe.status_table import status_tables
 
 # Wide enough for every table where the output is no terminal.
@@ -47,7 +46,7 @@ def status(
     Names the networks and user agents of the clients that would break under pq = require. Counts are since the start. Exits with 0
     when the proxy answered, with 1 when it did not.
     """
-    document = _asked(_connected(config, socket), "GET", "/status")
+    document = asked(config, socket, lambda client: client.get("/status"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
@@ -57,7 +56,7 @@ def status(
     try:
         console.print(status_tables(document))
     except (AttributeError, KeyError, TypeError):
-        raise _ended("an answer that is no status; is it a Plexigate of this version that listens there?") from None
+        raise ended("an answer that is no status; is it a Plexigate of this version that listens there?") from None
 
 
 def drain(
@@ -74,38 +73,15 @@ def drain(
 ) -> None:
     """Take a server out of service: no new requests; its WebSockets stay until they end or the time is over."""
     query = {} if seconds is None else {"seconds": f"{seconds:g}"}
-    _asked(_connected(config, socket), "POST", _path(upstream, server, "drain"), query)
+    asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
     typer.echo(f"{server} of upstream {upstream} gets no new requests.")
 
 
 def undrain(upstream: _Upstream, server: _Server, config: _Config = None, socket: _Socket = None) -> None:
     """Let a server have requests again that was drained."""
-    _asked(_connected(config, socket), "POST", _path(upstream, server, "undrain"))
+    asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
     typer.echo(f"{server} of upstream {upstream} gets requests again.")
 
 
 def _path(upstream: str, server: str, verb: str) -> str:
     return f"/upstreams/{quote(upstream, safe='')}/{quote(server, safe='')}/{verb}"
-
-
-def _connected(config: Path | None, socket: Path | None) -> UnixAdminClient:
-    try:
-        return connect(config, socket)
-    except ConfigError as error:
-        raise _ended(str(error)) from None
-
-
-def _asked(client: UnixAdminClient, method: str, path: str, query: dict[str, str] | None = None) -> dict[str, Any]:
-    """The answer to a request; an error of the proxy is its own sentence on standard error."""
-    try:
-        status, answer = client.get(path) if method == "GET" else client.post(path, query or {})
-    except AdminUnreachable as error:
-        raise _ended(str(error)) from None
-    if status != 200:
-        raise _ended(answer.get("detail") or f"{client.path}: {answer}")
-    return answer
-
-
-def _ended(sentence: str) -> typer.Exit:
-    typer.echo(f"plexigate: {sentence}", err=True)
-    return typer.Exit(1)

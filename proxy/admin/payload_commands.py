@@ -1,7 +1,6 @@
 """Commands about the rings of payload encryption: `plexigate payload rotate|list|export|retire|revoke|identity`."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certs.atomic_file import write_atomic
-from config.problems import ConfigError
-from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
+from proxy.admin.asking import asked, ended
 
 # Wide enough for every table where the output is no terminal.
 _FILE_COLUMNS = 160
@@ -42,7 +40,7 @@ _KeysOnly = Annotated[
 @app.command("list", epilog="Example: plexigate payload list --json | jq '.rings[].keys[0].uses'")
 def list_rings(config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - the signature of a typer command
     """Show every ring and its keys: versions, states, ages, how many messages were encrypted. No secret."""
-    document = _asked(config, socket, lambda client: client.get("/payload"))
+    document = asked(config, socket, lambda client: client.get("/payload"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
@@ -75,7 +73,7 @@ def _time(seconds: float) -> str:
 @app.command(epilog="Example: plexigate payload rotate chat")
 def rotate(ring: _Ring, config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
     """Encrypt with a new key from now on; the ones before it stay valid as the configuration says."""
-    answer = _asked(config, socket, lambda client: client.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
+    answer = asked(config, socket, lambda client: client.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
     _said(answer, f"Ring {ring} encrypts with key {answer['version']}.", as_json=as_json)
 
 
@@ -88,7 +86,7 @@ def retire(
     as_json: _Json = False,  # noqa: FBT002 - as above
 ) -> None:
     """End a key that no client needs any more; not the one that encrypts."""
-    answer = _asked(config, socket, lambda client: client.post(_path(ring, version, "retire"), {}))
+    answer = asked(config, socket, lambda client: client.post(_path(ring, version, "retire"), {}))
     _said(answer, f"Key {version} of ring {ring} is retired.", as_json=as_json)
 
 
@@ -101,7 +99,7 @@ def revoke(
     as_json: _Json = False,  # noqa: FBT002 - as above
 ) -> None:
     """End a key that is in the wrong hands, in all workers before this returns; the one that encrypts is replaced first."""
-    answer = _asked(config, socket, lambda client: client.post(_path(ring, version, "revoke"), {}))
+    answer = asked(config, socket, lambda client: client.post(_path(ring, version, "revoke"), {}))
     _said(answer, f"Key {version} of ring {ring} is revoked.", as_json=as_json)
 
 
@@ -114,7 +112,7 @@ def export(
     keys_only: _KeysOnly = False,  # noqa: FBT002 - as above
 ) -> None:
     """Write the keys of a ring for its clients: secrets, by which every message of the ring can be read and made."""
-    answer = _asked(config, socket, lambda client: client.get(f"/payload/{quote(ring, safe='')}/export"))
+    answer = asked(config, socket, lambda client: client.get(f"/payload/{quote(ring, safe='')}/export"))
     text = "\n".join(key["key"] for key in answer["keys"]) if keys_only else json.dumps(answer, indent=2)
     _written(text + "\n", output)
 
@@ -122,7 +120,7 @@ def export(
 @app.command(epilog="Example: plexigate payload identity --output payload-identity.json")
 def identity(config: _Config = None, socket: _Socket = None, output: _Output = None) -> None:
     """Write the public keys that clients of sessions pin. Nothing secret, but they have to be the right ones."""
-    answer = _asked(config, socket, lambda client: client.get("/payload-identity"))
+    answer = asked(config, socket, lambda client: client.get("/payload-identity"))
     _written(json.dumps(answer, indent=2) + "\n", output)
 
 
@@ -141,22 +139,4 @@ def _written(text: str, output: Path | None) -> None:
     try:
         write_atomic(output, text.encode())
     except OSError as error:
-        raise _ended(f'"{output}": {error.strerror}') from None
-
-
-def _asked(
-    config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClient], tuple[int, dict[str, Any]]]
-) -> dict[str, Any]:
-    try:
-        client = connect(config, socket)
-        status, answer = ask(client)
-    except (ConfigError, AdminUnreachable) as error:
-        raise _ended(str(error)) from None
-    if status != 200:
-        raise _ended(answer.get("detail") or f"{client.path}: {answer}")
-    return answer
-
-
-def _ended(sentence: str) -> typer.Exit:
-    typer.echo(f"plexigate: {sentence}", err=True)
-    return typer.Exit(1)
+        raise ended(f'"{output}": {error.strerror}') from None

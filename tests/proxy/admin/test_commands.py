@@ -83,7 +83,7 @@ class TestStatus:
         assert "missing.toml: found No such file or directory" in result.stderr
 
     def test_an_answer_of_another_program(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("proxy.admin.commands._asked", lambda *_: {"state": "fine"})
+        monkeypatch.setattr("proxy.admin.commands.asked", lambda *_: {"state": "fine"})
         result = running.run("status")
         assert (result.exit_code, result.stdout) == (1, "")
         assert "an answer that is no status" in result.stderr
