@@ -128,6 +128,8 @@ class TestDrain:
             assert command(proxy, "undrain", "chat", drained) == (f"{drained} of upstream chat gets requests again.\n")
             assert set(answered(proxy)) == {drained, other}
             assert states(proxy, drained) == {"up": 2}
+            # the log collects its lines for a moment: a command may be answered before its line is written
+            until_found(lambda: events(proxy, "server_undrained"))
             told = events(proxy, "server_draining", "server_undrained")
             assert [entry["event"] for entry in told] == ["server_draining", "server_draining", "server_undrained"]
             assert {entry["server"] for entry in told} == {drained}
