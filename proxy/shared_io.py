@@ -1,4 +1,4 @@
-"""What all sockets of one loop share: the buffer they are read into, and the sends of the current turn.
+"""What all sockets of one loop share: who waits for what, the buffer they are read into, and the sends of the current turn.
 
 Theory of operation. A send to a peer that sleeps wakes it, and that costs more than the send: 5 µs and more where the peer is
 on this machine, as chat servers behind a proxy often are. So streams do not send small pieces one by one. They enlist here, and
@@ -11,6 +11,8 @@ and unmaps it each time).
 
 from asyncio import AbstractEventLoop
 from typing import Final, Protocol
+
+from proxy.readiness import Readiness
 
 READ_BUFFER_BYTES: Final = 65_536
 # More do not save more, and the first one would wait for the work of all others: at 30 µs each, two milliseconds.
@@ -27,11 +29,12 @@ class Sender(Protocol):
 class SharedIo:
     """One per loop."""
 
-    __slots__ = ("_senders", "loop", "view")
+    __slots__ = ("_senders", "loop", "readiness", "view")
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         """Nobody has anything to send."""
         self.loop: Final = loop
+        self.readiness: Final = Readiness(loop)
         self.view: Final = memoryview(bytearray(READ_BUFFER_BYTES))
         self._senders: list[Sender] = []
 

@@ -1,15 +1,13 @@
 """The one class that registers, reads, writes and closes a connected socket.
 
-uvloop aborts the process when a file descriptor number is closed while its poll is pending, and a number that was reused
-delivers one connection's events to another. So `add_reader` and `add_writer` always get the socket *object*, and nobody but
-`SocketStream` calls them, or `close`, on a connection.
+A number of a file descriptor that was reused would deliver one connection's events to another, so nobody but `SocketStream` registers
+a connection (see `readiness`), or closes it, and it does one before the other.
 
 All streams of a loop read into one buffer and send small pieces together, at the end of the loop's turn (see `shared_io`). The
 view that an owner receives is therefore valid only during the call.
 """
 
 import fcntl
-import os
 import socket
 import struct
 import termios
@@ -17,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy.readiness import EPOLLIN, EPOLLOUT
 from proxy.shared_io import READ_BUFFER_BYTES, SharedIo
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 _SMALL_BYTES: Final = 16_384
 # 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
 _READS_AFTER_FAILED_SEND: Final = 16
+# The last bytes and the end of the stream go out as one segment, and wake the peer once.
+_FIN_FOLLOWS: Final = socket.MSG_MORE
 _INT: Final = struct.Struct("i")
 
 
@@ -100,10 +101,10 @@ class SocketStream:
         "_linger_limits",
         "_loop",
         "_outbox",
-        "_reading",
         "_sock",
         "_view",
         "_wants_end",
+        "_watched",
         "owner",
     )
 
@@ -128,7 +129,7 @@ class SocketStream:
         self._sock: socket.socket | None = sock
         self._view: Final = io.view[:read_bytes]
         self.owner = owner
-        self._reading = False
+        self._watched = 0
         self._outbox = b""
         self._backlog = b""
         self._wants_end = False
@@ -157,23 +158,30 @@ class SocketStream:
 
     def resume_reading(self) -> None:
         """Deliver what the peer sends, from the next turn of the loop on."""
-        if not self._reading and self._sock is not None:
-            self._reading = True
-            self._loop.add_reader(self._sock, self._readable)
+        if self._sock is not None and not self._watched & EPOLLIN:
+            self._watch(self._sock, self._watched | EPOLLIN)
 
     def pause_reading(self) -> None:
         """Leave what the peer sends in the kernel, whose window then stops the peer."""
-        if self._reading and self._sock is not None:
-            self._reading = False
-            self._loop.remove_reader(self._sock)
+        if self._sock is not None and self._watched & EPOLLIN:
+            self._watch(self._sock, self._watched & ~EPOLLIN)
+
+    def _watch(self, sock: socket.socket, events: int) -> None:
+        self._io.readiness.change(sock.fileno(), self._watched, events, self)
+        self._watched = events
+
+    def ready(self, events: int) -> None:
+        """Read and write what can be. An error and a hang-up are found by doing either; bytes that stand before a reset come first."""
+        if events & ~EPOLLOUT and self._watched & EPOLLIN:
+            self._readable()
+        if events & ~EPOLLIN and self._watched & EPOLLOUT:
+            self._writable()
 
     def _readable(self) -> None:
         sock = self._sock
-        assert sock is not None  # the reader is removed before the socket goes
+        assert sock is not None  # it is unregistered before it goes
         try:
             count = sock.recv_into(self._view)
-            # uvloop tells of a reset once, even if there are bytes to be read before it, and never calls again
-            failure = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -186,8 +194,6 @@ class SocketStream:
         else:
             self.pause_reading()
             self.owner.eof_received()
-        if failure:
-            self._read_out(OSError(failure, os.strerror(failure)))
 
     def _discard(self, count: int) -> None:
         """Lingering: take and forget, so that the kernel does not answer unread bytes with a reset that eats our last ones."""
@@ -217,14 +223,14 @@ class SocketStream:
             else:
                 self._io.enlist(self)
 
-    def flush(self) -> None:
-        """Send what was written now, keep what the kernel does not take, and then pause the owner."""
+    def flush(self, flags: int = 0) -> None:
+        """Send what was written now, keep what the kernel does not take, and then pause the owner. `flags` as in send(2)."""
         data, sock = self._outbox, self._sock
         if not data or sock is None:
             return
         self._outbox = b""
         try:
-            sent = sock.send(data)
+            sent = sock.send(data, flags)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError as error:
@@ -232,11 +238,11 @@ class SocketStream:
             return
         if sent != len(data):
             self._backlog = data[sent:]
-            self._loop.add_writer(sock, self._writable)
+            self._watch(sock, self._watched | EPOLLOUT)
             self.owner.pause_writing()
 
     def _writable(self) -> None:
-        assert self._sock is not None  # the writer is removed before the socket goes
+        assert self._sock is not None  # it is unregistered before it goes
         try:
             sent = self._sock.send(self._backlog)
         except (BlockingIOError, InterruptedError):
@@ -247,7 +253,7 @@ class SocketStream:
         self._backlog = self._backlog[sent:]
         if self._backlog:
             return
-        self._loop.remove_writer(self._sock)
+        self._watch(self._sock, self._watched & ~EPOLLOUT)
         if self._wants_end:
             self._end()
         else:
@@ -282,7 +288,7 @@ class SocketStream:
         """
         if self._sock is None or self._wants_end:
             return
-        self.flush()
+        self.flush(_FIN_FOLLOWS)
         self._wants_end = True
         self._discard_left = self._linger_limits.discard_bytes
         if self._backlog:
@@ -304,7 +310,7 @@ class SocketStream:
 
     def end_at_once(self) -> None:
         """Flush, then close without lingering: for a peer that has said that it sends no more."""
-        self.flush()
+        self.flush(_FIN_FOLLOWS)
         if self._backlog:
             self.end()
         elif self._sock is not None and not self._wants_end:
@@ -313,7 +319,7 @@ class SocketStream:
 
     def abort(self) -> None:
         """Close at once; the owner hears of it in the next turn of the loop. What the kernel does not take now is lost."""
-        self.flush()
+        self.flush(_FIN_FOLLOWS)
         if self._sock is not None:
             self._loop.call_soon(self._lose, None)
             self.pause_reading()
@@ -325,9 +331,8 @@ class SocketStream:
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        self.pause_reading()
-        if self._backlog:  # a writer is registered exactly as long as bytes wait for the kernel
-            self._loop.remove_writer(sock)
+        if self._watched:
+            self._watch(sock, 0)
         self._sock = None
         self._outbox = self._backlog = b""
         sock.close()

@@ -12,7 +12,7 @@ from typing import Any
 
 from proxy.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.sockets import Linger, SocketStream
-from proxy.tls.handshake import Established, Failed
+from proxy.tls.results import Established, Failed
 from proxy.tls.stream import TlsStream
 
 LINGER = Linger(discard_bytes=262_144, seconds=2.0, flush_seconds=60.0)
@@ -24,13 +24,13 @@ _Loop: Any = AbstractEventLoop
 class FakeLoop(_Loop):  # type: ignore[misc]  # as its stubs have 43 abstract methods, of which one needs ten
     """An event loop with real sockets, in which nothing happens but by `turn`, and no time passes but by `advance`.
 
-    Strict where uvloop is fatal: it takes socket objects only, and a socket that is closed while it is registered is an error.
+    Strict where uvloop is fatal: it takes objects only, no numbers, and one that is closed while it is registered is an error.
     """
 
     def __init__(self) -> None:
         self.now = 1_000.0
-        self.readers: dict[socket.socket, Callable[[], None]] = {}
-        self.writers: dict[socket.socket, Callable[[], None]] = {}
+        self.readers: dict[socket.socket | select.epoll, Callable[[], None]] = {}
+        self.writers: dict[socket.socket | select.epoll, Callable[[], None]] = {}
         self.ready: list[Handle] = []
         self.timers: list[TimerHandle] = []
         self.failures: list[Exception] | None = None
@@ -120,8 +120,8 @@ class FakeLoop(_Loop):  # type: ignore[misc]  # as its stubs have 43 abstract me
         self.settle()
 
 
-def _checked(fd: Any) -> socket.socket:
-    assert isinstance(fd, socket.socket), "uvloop aborts the process when it gets a number"
+def _checked(fd: Any) -> socket.socket | select.epoll:
+    assert isinstance(fd, socket.socket | select.epoll), "uvloop aborts the process when it gets a number"
     assert fd.fileno() >= 0, "closed before it was unregistered"
     return fd
 
@@ -269,8 +269,9 @@ class Wire:
         owner: RecordingOwner | None = None,
         linger: Linger = LINGER,
         read_bytes: int = READ_BUFFER_BYTES,
+        io: SharedIo | None = None,
     ) -> None:
-        self.io = SharedIo(loop)
+        self.io = io or SharedIo(loop)
         ours, theirs = socket.socketpair()
         ours.settimeout(0)
         self.peer = PeerSocket(fileno=theirs.detach())
@@ -283,6 +284,11 @@ class Wire:
         self.stream = SocketStream(
             self.io, self.sock, self.owner, linger, read_bytes=read_bytes, closed=lambda: self.closed.append(True)
         )
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the stream waits for its socket."""
+        return len(self.io.readiness) > 0
 
     def limit_buffers(self, size: int = 4_096) -> None:
         """Have the kernel take little, so that writing blocks soon."""

@@ -4,10 +4,12 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from proxy.readiness import EPOLLIN, EPOLLOUT
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire, broken_pipe
@@ -72,7 +74,7 @@ class TestReading:
         wire.peer.shutdown(socket.SHUT_WR)
         loop.settle()
         assert wire.owner.events == [("eof", None)]
-        assert not loop.readers
+        assert not wire.is_watched
         wire.stream.write(b"the answer")
         assert wire.received() == b"the answer"
         assert wire.stream.is_open
@@ -92,9 +94,9 @@ class TestReading:
         assert owner.events == [("lost", ConnectionResetError)]
         assert not stream.is_open
 
-    def test_spurious_report_of_the_loop_is_ignored(self, wire: Wire, loop: FakeLoop) -> None:
+    def test_spurious_report_of_the_loop_is_ignored(self, wire: Wire) -> None:
         wire.stream.resume_reading()
-        loop.readers[wire.sock]()
+        wire.stream.ready(EPOLLIN)
         assert wire.owner.events == []
         assert wire.stream.is_open
 
@@ -107,7 +109,7 @@ class TestWriting:
         loop.settle()
         assert wire.sock.sent == [6]
         assert wire.received() == b"onetwo"
-        assert not loop.writers
+        assert not wire.is_watched
         assert wire.owner.events == []
 
     def test_large_write_goes_out_at_once(self, wire: Wire) -> None:
@@ -151,7 +153,7 @@ class TestWriting:
                 data += wire.received()
         assert data == b"x" * MEGABYTE + b"more"
         assert wire.owner.kinds == ["pause", "resume"]
-        assert not loop.writers
+        assert not wire.is_watched
 
     def test_owner_may_write_from_inside_resume(self, wire: Wire, loop: FakeLoop) -> None:
         blocked(wire, loop, 100_000)
@@ -171,7 +173,7 @@ class TestWriting:
 
     def test_writer_that_is_called_for_nothing_keeps_everything(self, wire: Wire, loop: FakeLoop) -> None:
         blocked(wire, loop)
-        loop.writers[wire.sock]()
+        wire.stream.ready(EPOLLOUT)
         assert wire.stream.is_blocked
         assert wire.owner.kinds == ["pause"]
 
@@ -239,7 +241,7 @@ class TestFailedSend:
         wire.received()
         loop.settle()
         assert wire.owner.events == [("pause", None), ("lost", BrokenPipeError)]
-        assert not loop.writers
+        assert not wire.is_watched
 
     def test_two_failed_sends_lose_the_connection_once(self, wire: Wire, loop: FakeLoop) -> None:
         wire.sock.send_error = broken_pipe()
@@ -265,7 +267,7 @@ class TestEnd:
         loop.settle()
         assert wire.owner.events == [("lost", None)]
         assert not loop.timers
-        assert not loop.readers
+        assert not wire.is_watched
         assert wire.closed == [True]
 
     def test_bytes_that_wait_go_out_before_the_end(self, wire: Wire, loop: FakeLoop) -> None:
@@ -392,7 +394,7 @@ class TestAbort:
         assert wire.owner.events == []
         loop.settle()
         assert wire.owner.events == [("lost", None)]
-        assert not loop.readers
+        assert not wire.is_watched
 
     def test_kept_bytes_are_lost(self, wire: Wire, loop: FakeLoop) -> None:
         blocked(wire, loop)
@@ -400,7 +402,7 @@ class TestAbort:
         loop.settle()
         assert wire.owner.kinds == ["pause", "lost"]
         assert len(wire.received()) < MEGABYTE
-        assert not loop.writers
+        assert not wire.is_watched
 
     def test_abort_ends_lingering(self, wire: Wire, loop: FakeLoop) -> None:
         wire.stream.end()
@@ -441,9 +443,9 @@ class TestOnTheLoopOfTheProduct:
 
     async def test_close_in_the_turn_in_which_reading_began_harms_nobody(self) -> None:
         loop = asyncio.get_running_loop()
-        reused = 0
+        io, reused = SharedIo(loop), 0
         for _ in range(50):
-            first = Wire(loop)
+            first = Wire(loop, io=io)
             number = first.sock.fileno()
             first.stream.resume_reading()
             first.peer.send(b"for the first")
@@ -451,7 +453,7 @@ class TestOnTheLoopOfTheProduct:
             await first.gone()
             assert first.owner.kinds == ["lost"]
 
-            second = Wire(loop)
+            second = Wire(loop, io=io)
             reused += second.sock.fileno() == number
             second.stream.resume_reading()
             second.peer.send(b"for the second")
@@ -508,6 +510,47 @@ def drained(wire: Wire, loop: FakeLoop) -> bytes:
         loop.turn()
         data += wire.received()
     return data
+
+
+class TestLastSegment:
+    @pytest.mark.parametrize("end", ["end", "end_at_once", "abort"])
+    def test_last_bytes_and_the_end_are_one(self, loop: FakeLoop, end: str) -> None:
+        """As the peer's kernel counts them: it is woken once."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            client = socket.create_connection(listening.getsockname())
+            sock, _ = listening.accept()
+        sock.settimeout(0)
+        stream = SocketStream(SharedIo(loop), sock, RecordingOwner(), LINGER)
+        before = segments_received(client)
+        stream.write(b"last words")
+        getattr(stream, end)()
+        loop.turn()
+        assert client.recv(100) == b"last words"
+        assert client.recv(100) == b""
+        assert segments_received(client) - before == 1
+        client.close()
+        loop.settle()
+
+    def test_others_wait_for_nothing(self, loop: FakeLoop) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            client = socket.create_connection(listening.getsockname())
+            sock, _ = listening.accept()
+        client.settimeout(5)
+        sock.settimeout(0)
+        stream = SocketStream(SharedIo(loop), sock, RecordingOwner(), LINGER)
+        for word in (b"one", b"two"):
+            stream.write(word)
+            loop.settle()
+            assert client.recv(100) == word
+        stream.abort()
+        client.close()
+        loop.settle()
+
+
+def segments_received(sock: socket.socket) -> int:
+    """What the kernel says: `tcpi_segs_in` of tcp_info (linux/tcp.h)."""
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
+    return int.from_bytes(info[140:144], sys.byteorder)
 
 
 class TestWaitingBytes:
