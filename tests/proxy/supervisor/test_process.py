@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import platform
 import pwd
+import re
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +16,7 @@ import pytest
 from proxy.limits.shared import SharedTable
 from proxy.supervisor.channel import ChannelLost, Refused
 from proxy.supervisor.privileges import Account
-from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.process import WorkerProcess, worker_environment
 from proxy.tasks import Tasks
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
@@ -121,6 +123,17 @@ class TestWhatItIs:
             assert not any(
                 one.startswith((b"OPENSSL_CONF", b"NOTIFY_SOCKET", b"PKCS11_PROVIDER_MODULE")) for one in environment
             )
+
+    @pytest.mark.parametrize(("ours", "count"), [(None, 300), ("glibc.malloc.tcache_count=5", 5), ("", 300)])
+    def test_malloc_keeps_more_at_hand_but_for_an_operator_who_says_otherwise(
+        self, ours: str | None, count: int
+    ) -> None:
+        environment = worker_environment({} if ours is None else {"GLIBC_TUNABLES": ours})
+        loader = "/lib64/ld-linux-x86-64.so.2" if platform.machine() == "x86_64" else "/lib/ld-linux-aarch64.so.1"
+        tunables = subprocess.run(
+            [loader, "--list-tunables"], env=environment, capture_output=True, text=True, check=True
+        )
+        assert re.findall(r"^glibc\.malloc\.tcache_count: 0x(\w+)", tunables.stdout, re.MULTILINE) == [f"{count:x}"]
 
     async def test_no_descriptors_of_the_parent_are_inherited(self) -> None:
         reading, writing = os.pipe()
