@@ -9,11 +9,11 @@ would make a hello of 64 KB cost a megabyte for as long as its handshake lasts.
 
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from struct import Struct, unpack
 from struct import error as struct_error
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure
 
@@ -53,10 +53,12 @@ _LONGEST_HOST_NAME: Final = 253
 _HOST_NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
-# Clients of one kind send the same lists: what they decode to is kept, as decoding costs ten times a look-up. Two bytes per entry,
-# so a list that is worth keeping has at most 64; browsers vary theirs by one of 16 GREASE values.
-_KEPT_LIST_BYTES: Final = 130
-_KEPT_LISTS: Final = 1_024
+# Clients of one kind send the same lists, and many clients the same name: what these decode to is kept, as decoding costs ten times
+# a look-up. Two bytes per entry, so a list that is worth keeping has at most 64; browsers vary theirs by one of 16 GREASE values.
+_KEPT_BYTES: Final = 132
+_KEPT: Final = 1_024
+
+_Decoded = TypeVar("_Decoded")
 
 _type_and_length: Final = Struct(">HH").unpack_from
 
@@ -96,11 +98,18 @@ def parse_client_hello(message: bytes) -> ClientHello:
         raise HelloError(HelloFailure.MALFORMED, "session_id", found=len(session_id), limit=_LONGEST_SESSION_ID)
     if compression_end == suites_end + 1:
         raise HelloError(HelloFailure.MALFORMED, "compression_methods")
-    cipher_suites = _code_points(message[session_id_end + 2 : suites_end], "cipher_suites")
+    cipher_suites = _cipher_suites(message[session_id_end + 2 : suites_end])
     extensions = _extensions(message, compression_end)
 
     legacy_version = int.from_bytes(message[MESSAGE_HEADER_BYTES:_RANDOM])
-    supported_versions = _supported_versions(extensions.get(_SUPPORTED_VERSIONS))
+    get = extensions.get
+    versions, groups, algorithms, name = (
+        get(_SUPPORTED_VERSIONS),
+        get(_SUPPORTED_GROUPS),
+        get(_SIGNATURE_ALGORITHMS),
+        get(_SERVER_NAME),
+    )
+    supported_versions = () if versions is None else _supported_versions(versions)
     # Section 4.2.1: supported_versions alone decides. Appendix D.5: SSL 3.0 as legacy_version is refused all the same.
     if TLS_1_3 not in supported_versions or legacy_version <= _SSL_3:
         raise HelloError(HelloFailure.OLD_VERSION)
@@ -109,9 +118,7 @@ def parse_client_hello(message: bytes) -> ClientHello:
         raise HelloError(HelloFailure.COMPRESSION)
     _check_mandatory(extensions)
 
-    get = extensions.get
-    groups, algorithms = get(_SUPPORTED_GROUPS), get(_SIGNATURE_ALGORITHMS)
-    supported_groups = () if groups is None else _code_point_list(groups, "supported_groups")
+    supported_groups = () if groups is None else _supported_groups(groups)
     return ClientHello(
         legacy_version,
         message[_RANDOM:_SESSION_ID],
@@ -120,8 +127,8 @@ def parse_client_hello(message: bytes) -> ClientHello:
         supported_versions,
         supported_groups,
         _key_shares(get(_KEY_SHARE), supported_groups),
-        () if algorithms is None else _code_point_list(algorithms, "signature_algorithms"),
-        _server_name(get(_SERVER_NAME)),
+        () if algorithms is None else _signature_algorithms(algorithms),
+        None if name is None else _server_name(name),
         _alpn(get(_ALPN)),
         _psk_identities(get(_PRE_SHARED_KEY)),
         _has_early_data(get(_EARLY_DATA)),
@@ -180,17 +187,10 @@ def _check_mandatory(extensions: dict[int, bytes]) -> None:
         raise HelloError(HelloFailure.MISSING_EXTENSION, "supported_groups")
 
 
-def _supported_versions(extension: bytes | None) -> Sequence[int]:
-    if extension is None:
-        return ()
-    if not extension or extension[0] != len(extension) - 1:
-        raise HelloError(HelloFailure.MALFORMED, "supported_versions")
-    return _code_points(extension[1:], "supported_versions")
-
-
-def _code_point_list(extension: bytes, where: str) -> Sequence[int]:
-    """Decode an extension that is one list of 16-bit code points."""
-    return _code_points(_only_vector(extension, where), where)
+def _kept(decode: Callable[[bytes], _Decoded]) -> Callable[[bytes], _Decoded]:
+    """Remember what short fields decode to. What cannot be decoded is not remembered."""
+    known = lru_cache(_KEPT)(decode)
+    return lambda field: known(field) if len(field) <= _KEPT_BYTES else decode(field)
 
 
 def _only_vector(extension: bytes, where: str) -> bytes:
@@ -201,10 +201,6 @@ def _only_vector(extension: bytes, where: str) -> bytes:
 
 
 def _code_points(vector: bytes, where: str) -> Sequence[int]:
-    return _decoded(vector, where) if len(vector) > _KEPT_LIST_BYTES else _known(vector, where)
-
-
-def _decoded(vector: bytes, where: str) -> Sequence[int]:
     count, odd = divmod(len(vector), 2)
     if odd or not count:
         raise HelloError(HelloFailure.MALFORMED, where)
@@ -212,7 +208,26 @@ def _decoded(vector: bytes, where: str) -> Sequence[int]:
     return values if count <= _LONGEST_TUPLE else array("H", values)
 
 
-_known = lru_cache(_KEPT_LISTS)(_decoded)
+@_kept
+def _cipher_suites(vector: bytes) -> Sequence[int]:
+    return _code_points(vector, "cipher_suites")
+
+
+@_kept
+def _supported_versions(extension: bytes) -> Sequence[int]:
+    if not extension or extension[0] != len(extension) - 1:
+        raise HelloError(HelloFailure.MALFORMED, "supported_versions")
+    return _code_points(extension[1:], "supported_versions")
+
+
+@_kept
+def _supported_groups(extension: bytes) -> Sequence[int]:
+    return _code_points(_only_vector(extension, "supported_groups"), "supported_groups")
+
+
+@_kept
+def _signature_algorithms(extension: bytes) -> Sequence[int]:
+    return _code_points(_only_vector(extension, "signature_algorithms"), "signature_algorithms")
 
 
 def _key_shares(extension: bytes | None, supported_groups: Sequence[int]) -> Sequence[int]:
@@ -239,10 +254,9 @@ def _key_shares(extension: bytes | None, supported_groups: Sequence[int]) -> Seq
     return tuple(groups) if len(groups) <= _LONGEST_TUPLE else array("H", groups)
 
 
-def _server_name(extension: bytes | None) -> str | None:
+@_kept
+def _server_name(extension: bytes) -> str:
     """Decode the one host name, RFC 6066 section 3; as OpenSSL does, nothing but one host_name is accepted."""
-    if extension is None:
-        return None
     name_list = _only_vector(extension, "server_name")
     name = name_list[_SERVER_NAME_HEADER_BYTES:].lower()
     if not name or name_list[:_SERVER_NAME_HEADER_BYTES] != _HOST_NAME_TYPE + len(name).to_bytes(2):

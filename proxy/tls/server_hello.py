@@ -16,11 +16,15 @@ _RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167a
 # Where the fixed fields begin: after the header, legacy_version; then random; then the length of legacy_session_id_echo.
 _RANDOM: Final = MESSAGE_HEADER_BYTES + 2
 _SESSION_ID: Final = _RANDOM + 32
-_CIPHER_SUITE_AND_COMPRESSION: Final = 3
+_SUITE_COMPRESSION_LENGTH_BYTES: Final = 5
 _EXTENSION_HEADER_BYTES: Final = 4
 _PRE_SHARED_KEY: Final = 41
 _KEY_SHARE: Final = 51
 _record: Final = Struct(">B2xH").unpack_from
+# content type, length of the record; type of the message, its length of 24 bits
+_both_headers: Final = Struct(">B2xHBBH").unpack_from
+# cipher suite, compression method, length of the extensions
+_suite_and_length: Final = Struct(">HxH").unpack_from
 _length: Final = Struct(">H").unpack_from
 _type_and_length: Final = Struct(">HH").unpack_from
 
@@ -58,23 +62,38 @@ def parse_server_flight(flight: bytes) -> ServerHello:
     Raises `ServerFlightError` for anything else, an alert or an encrypted record for instance.
     """
     try:
-        message, wire_length = _first_message(flight)
-        if message[0] != _SERVER_HELLO:
-            raise ServerFlightError(flight)
-        session_id_end = _SESSION_ID + 1 + message[_SESSION_ID]
-        (cipher_suite,) = _length(message, session_id_end)
-        extensions = _extensions(message, session_id_end + _CIPHER_SUITE_AND_COMPRESSION)
+        message, start, wire_length = _message(flight)
+        session_id_end = start + _SESSION_ID + 1 + message[start + _SESSION_ID]
+        cipher_suite, extensions_bytes = _suite_and_length(message, session_id_end)
+        position = session_id_end + _SUITE_COMPRESSION_LENGTH_BYTES
+        end = position + extensions_bytes
+        group, psk_selected = None, False
+        while position < end:
+            extension_type, length = _type_and_length(message, position)
+            position += _EXTENSION_HEADER_BYTES
+            if extension_type == _KEY_SHARE:
+                # Section 4.2.8: the group comes first, alone in a HelloRetryRequest, before its key in a ServerHello.
+                (group,) = _length(message, position)
+            elif extension_type == _PRE_SHARED_KEY:
+                psk_selected = True
+            position += length
     except (struct_error, IndexError) as error:
         raise ServerFlightError(flight) from error
-    key_share = extensions.get(_KEY_SHARE)
-    return ServerHello(
-        is_retry=message[_RANDOM:_SESSION_ID] == _RETRY_RANDOM,
-        # Section 4.2.8: the group comes first, alone in a HelloRetryRequest, before its key in a ServerHello.
-        group=None if key_share is None else int.from_bytes(key_share[:2]),
-        cipher_suite=cipher_suite,
-        psk_selected=_PRE_SHARED_KEY in extensions,
-        wire_length=wire_length,
-    )
+    is_retry = message.startswith(_RETRY_RANDOM, start + _RANDOM)
+    return ServerHello(is_retry, group, cipher_suite, psk_selected, wire_length)
+
+
+def _message(flight: bytes) -> tuple[bytes, int, int]:
+    """Find the ServerHello: bytes in which it is, where it begins in them, and the length of its records."""
+    content_type, length, message_type, high, low = _both_headers(flight, 0)
+    wire_length = RECORD_HEADER_BYTES + length
+    message, start = flight, RECORD_HEADER_BYTES
+    if content_type != HANDSHAKE or (high << 16 | low) + MESSAGE_HEADER_BYTES != length or wire_length > len(flight):
+        message, wire_length = _first_message(flight)  # in records of another kind than the usual one
+        start, message_type = 0, message[0]
+    if message_type != _SERVER_HELLO:
+        raise ServerFlightError(flight)
+    return message, start, wire_length
 
 
 def _first_message(flight: bytes) -> tuple[bytes, int]:
@@ -90,14 +109,3 @@ def _first_message(flight: bytes) -> tuple[bytes, int]:
         if len(message) >= MESSAGE_HEADER_BYTES:
             needed = MESSAGE_HEADER_BYTES + int.from_bytes(message[1:MESSAGE_HEADER_BYTES])
     return message[:needed], position
-
-
-def _extensions(message: bytes, start: int) -> dict[int, bytes]:
-    (length,) = _length(message, start)
-    position, end = start + 2, start + 2 + length
-    extensions: dict[int, bytes] = {}
-    while position < end:
-        extension_type, length = _type_and_length(message, position)
-        position += _EXTENSION_HEADER_BYTES + length
-        extensions[extension_type] = message[position - length : position]
-    return extensions
