@@ -22,7 +22,10 @@ from proxy.observe.counters import Counters
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tls.challenges import PendingChallenges
-from proxy.tls.handshake import Established, Failed, FlightServices, Handshake, HandshakePolicy
+from proxy.tls.handshake import Handshake
+from proxy.tls.handshake_policy import HandshakePolicy
+from proxy.tls.results import Established, Failed
+from proxy.tls.signed_flight import FlightServices
 from proxy.tls.stream import TlsStream
 
 # Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.

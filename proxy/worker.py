@@ -29,9 +29,10 @@ from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
 from proxy.tasks import Tasks
 from proxy.tls.challenges import PendingChallenges, TlsChallenge
-from proxy.tls.handshake import FlightServices
 from proxy.tls.key_trial import KeyTrial, try_key
 from proxy.tls.race import SigningServices
+from proxy.tls.signed_flight import FlightServices
+from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair
 from proxy.upstream.pool import PoolResources
 
@@ -87,7 +88,7 @@ class Worker:
             self._deadlines,
             self._http,
             self.counters,
-            FlightServices(BioPair(), SigningServices(loop, loop.time, self._tokens)),
+            FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, self._tokens)),
             log.handshake,
             self._scarcity,
             shared,

@@ -31,9 +31,10 @@ from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
 from proxy.tasks import Tasks
 from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
-from proxy.tls.handshake import Established, HandshakePolicy
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
+from proxy.tls.results import Established
 from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings

@@ -14,7 +14,7 @@ from proxy.listener import ListenerRuntime
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import GroupPreference
-from proxy.tls.handshake import HandshakePolicy
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.libssl import LibsslError
 from proxy.tls.policy import PolicyError, cipher_suites, effective_pq, group_preference

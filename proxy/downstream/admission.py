@@ -10,7 +10,7 @@ from proxy.http.routing import AmbiguousPath, RouteTable
 from proxy.limits.requests import RequestRate
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
-from proxy.tls.handshake import Established
+from proxy.tls.results import Established
 from proxy.upstream.upstream import Upstream
 
 # What nearly every client with post-quantum key exchange offers; a listener may take others as well.

@@ -6,7 +6,7 @@ from proxy.http.headers import ForwardedPeer
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import ClientRecord
-from proxy.tls.handshake import Established
+from proxy.tls.results import Established
 
 
 class ClientFacts:

@@ -17,7 +17,7 @@ from proxy.http.headers import ForwardedPeer, upstream_fields
 from proxy.http.routing import RouteTable
 from proxy.http.target import origin_form, parse_authority
 from proxy.observe.access_log import TargetRecord
-from proxy.tls.handshake import Established
+from proxy.tls.results import Established
 
 # Longer ones are not worth the memory of an idle connection: browsers' have 500 to 2,000 bytes.
 _REMEMBERED_BYTES: Final = 4_096

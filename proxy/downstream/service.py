@@ -21,7 +21,7 @@ from proxy.http.websocket import WebSocketLimits
 from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
-from proxy.tls.handshake import HandshakePolicy
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
 
 # Looking at one takes a few microseconds: a turn of a millisecond.

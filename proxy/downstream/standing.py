@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from proxy.tls.handshake import Established, HandshakePolicy
+from proxy.tls.handshake_policy import HandshakePolicy
+from proxy.tls.results import Established
 
 
 class NoLongerWelcome(Exception):

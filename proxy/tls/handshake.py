@@ -1,7 +1,8 @@
 """One TLS handshake: from the first byte of a connection to an established stream or a refusal that the peer can read.
 
 Theory of operation. The ClientHello is parsed before OpenSSL sees a byte, because everything is decided by it: the identity,
-the policy, the context. Only then is an SSL object made, on exactly one context, and fed the bytes received so far. A
+the policy, the context. Only then is an SSL object made, on exactly one context, and fed the bytes received so far, in a turn
+with the steps of other handshakes (`step_queue`). A
 hello that our parser rejects goes to OpenSSL all the same, for its alert is the better one; ours is sent when OpenSSL has
 none. The server's flight is sent only when the step that produced it succeeded, and the group is read back from the
 ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
@@ -14,66 +15,28 @@ proves nothing else, and its connection is closed as soon as the handshake is ov
 """
 
 import ssl
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from config.schema import PqPolicy
 from proxy.deadlines import NEVER
 from proxy.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription, alert_in, alert_record
 from proxy.tls.attempt import Flight
 from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
 from proxy.tls.client_hello import ClientHello, parse_client_hello
-from proxy.tls.context import ALPN_PROTOCOLS
-from proxy.tls.groups import GroupPreference
-from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.malformed_hello import answer_to, reason_of
-from proxy.tls.policy import breaks_under_require, outcome, refuses
+from proxy.tls.policy import breaks_under_require, outcome
 from proxy.tls.records import ClientHelloReader, HelloError
-from proxy.tls.results import Established, Failed, FailureReason
+from proxy.tls.results import Established, Failed, FailureReason, HandshakeObserver
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
-from proxy.tls.stream import TlsLimits, TlsStream
+from proxy.tls.stream import TlsStream
 
-__all__ = [
-    "Established",
-    "Failed",
-    "FailureReason",
-    "FlightServices",
-    "Handshake",
-    "HandshakeObserver",
-    "HandshakePolicy",
-]
+if TYPE_CHECKING:
+    from proxy.tls.identities import ServerIdentity
 
 _CHALLENGE: Final = (CHALLENGE_ALPN,)  # RFC 8737 section 3: "with the single protocol name "acme-tls/1""
-_OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
-
-
-@dataclass(frozen=True, slots=True)
-class HandshakePolicy:
-    """What one listener demands of a handshake."""
-
-    pq: PqPolicy
-    preference: GroupPreference
-    identities: IdentityTable
-    hello_bytes: int
-    wire_bytes: int
-    alert_context: ssl.SSLContext
-    tls_limits: TlsLimits
-
-
-class HandshakeObserver(Protocol):
-    """Whoever waits for the result; exactly one of these is called, once."""
-
-    def handshake_established(self, result: Established, stream: TlsStream) -> None:
-        """Set `stream.owner`; what the client sent already is delivered right after this returns."""
-
-    def handshake_failed(self, failure: Failed) -> None:
-        """There will be no connection; the socket closes by itself."""
-
-    def challenge_answered(self, server_name: str) -> None:
-        """A CA saw what it asked for; the socket closes by itself."""
 
 
 class Handshake:
@@ -83,20 +46,28 @@ class Handshake:
         "_bios",
         "_challenged",
         "_challenges",
+        "_context",
+        "_error",
+        "_flight",
+        "_has_ended",
         "_hello",
         "_identity",
+        "_is_finished",
+        "_leftover",
         "_network",
         "_observer",
         "_over",
         "_policy",
         "_reader",
         "_retried",
+        "_seconds",
         "_server_hello",
         "_services",
         "_signed",
         "_signing_seconds",
         "_stream",
         "_tls",
+        "_waiting",
         "_wire_left",
         "deadline",
     )
@@ -126,8 +97,17 @@ class Handshake:
         self._retried = False
         self._signed: SignedFlight | None = None
         self._signing_seconds: float | None = None
+        self._context: ssl.SSLContext | None = None
         self._tls: ssl.SSLObject | None = None
         self._over = False
+        # of the next step: what OpenSSL gets
+        self._waiting = b""
+        self._has_ended = False
+        # of the last step: what OpenSSL made of it
+        self._flight = self._leftover = b""
+        self._is_finished = False
+        self._error: ssl.SSLError | None = None
+        self._seconds = 0.0
         # what the client may still send behind its ClientHello: a second one, its Finished
         self._wire_left = policy.wire_bytes
         self._stream: SocketStream
@@ -144,8 +124,7 @@ class Handshake:
         """Take the next bytes of the handshake."""
         if self._over:
             return
-        tls = self._tls
-        if tls is None and self._signed is None:
+        if self._hello is None:
             self._read_hello(bytes(data))
             return
         self._wire_left -= len(data)
@@ -153,13 +132,16 @@ class Handshake:
             self.refuse(
                 FailureReason.MALFORMED_HELLO, AlertDescription.RECORD_OVERFLOW, "too many bytes in the handshake"
             )
-        elif tls is not None:
-            self._step(tls, data)
         elif self._signed is not None:
             self._signed.data_received(bytes(data))
+        else:
+            self._enlist(bytes(data))
 
     def eof_received(self) -> None:
-        """The client gave up."""
+        """The client gave up; or it sends nothing behind the end of its handshake, which is not stepped yet."""
+        if self._waiting and not self._over:
+            self._has_ended = True
+            return
         self._fail(FailureReason.CLIENT_LEFT, "the client closed the connection during the handshake")
         self._stream.abort()
 
@@ -202,23 +184,12 @@ class Handshake:
             self._begin_tls(context)
             return
         self._identity = self._policy.identities.resolve(hello.server_name)
-        if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
-            # RFC 7301 section 3.2; the standard library would complete without a protocol
-            offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:4])
-            self.refuse(
-                FailureReason.NO_APPLICATION_PROTOCOL, AlertDescription.NO_APPLICATION_PROTOCOL, f"offered {offered}"
-            )
-        elif self._identity is None:
-            # RFC 6066 section 3
-            named = "no server name" if hello.server_name is None else f"server name {hello.server_name}"
-            self.refuse(FailureReason.UNRECOGNIZED_NAME, AlertDescription.UNRECOGNIZED_NAME, named)
-        elif refuses(self._policy.pq, self._policy.preference, hello):
-            self.refuse(
-                FailureReason.POLICY,
-                AlertDescription.HANDSHAKE_FAILURE,
-                "the client offers none of our quantum-safe groups",
-            )
-        elif self._identity.plan is not None:
+        refusal = self._policy.judge(hello, self._identity)
+        if refusal is not None:
+            self.refuse(*refusal)
+            return
+        assert self._identity is not None  # or it is refused
+        if self._identity.plan is not None:
             limits = HelloLimits(self._policy.hello_bytes, self._policy.wire_bytes)
             self._signed = SignedFlight(self._identity, self._services, self._network, limits, self, self._stream)
             self._signed.begin(hello, self._reader.wire, self._policy.preference, self.deadline)
@@ -226,8 +197,8 @@ class Handshake:
             self._begin_tls(self._identity.context.select(hello.psk_identities))
 
     def _begin_tls(self, context: ssl.SSLContext) -> None:
-        self._tls = context.wrap_bio(self._bios.incoming, self._bios.outgoing, server_side=True)
-        self._step(self._tls, self._reader.wire)
+        self._context = context
+        self._enlist(self._reader.wire)
 
     def _refuse_malformed(self, error: HelloError) -> None:
         answer = answer_to(self._reader.wire, error, self._bios, self._policy.alert_context)
@@ -241,31 +212,61 @@ class Handshake:
         self._fail(reason, detail, alert)
         self._end()
 
-    # -- the steps of OpenSSL
+    # -- the steps of OpenSSL, called by the queue
 
-    def _step(self, tls: ssl.SSLObject, data: bytes | memoryview) -> None:
-        bios = self._bios
+    def _enlist(self, data: bytes) -> None:
+        if not self._waiting:
+            self._services.steps.enlist(self)
+        self._waiting += data
+
+    def step(self) -> None:
+        """Give OpenSSL what the client sent, and take out of the BIOs what it made of it."""
+        data, self._waiting = self._waiting, b""
+        if self._over:
+            return
+        bios, tls = self._bios, self._tls
+        if tls is None:
+            assert self._context is not None  # set before the first step
+            tls = self._tls = self._context.wrap_bio(bios.incoming, bios.outgoing, server_side=True)
         bios.incoming.write(data)
-        is_finished = True
         started = perf_counter()
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:
-            is_finished = False
+            pass
         except ssl.SSLError as error:
-            self._step_failed(error)
+            self._error = error
+            bios.incoming.read()
+        else:
+            self._is_finished = True
+            # what came in the same segment as the client's Finished
+            self._leftover = bios.incoming.read()
+        self._seconds = perf_counter() - started
+        self._flight = bios.outgoing.read()
+
+    def stepped(self) -> None:
+        """Send what OpenSSL has for the client, and go on or end."""
+        if self._over:
             return
-        flight = bios.outgoing.read()
-        if flight and not is_finished:
-            self._server_hello = parse_server_flight(flight)
-            if self._server_hello.is_retry:
-                self._retried = True
-            elif not tls.session_reused:
-                self._signing_seconds = perf_counter() - started
+        if self._error is not None:
+            self._step_failed(self._error)
+            return
+        flight = self._flight
         if flight:
+            if not self._is_finished:
+                self._settle(parse_server_flight(flight), self._seconds)
             self._stream.write(flight)
-        if is_finished:
-            self._finish(tls)
+        if self._is_finished:
+            self._finish()
+        if self._has_ended:
+            self._stream.owner.eof_received()
+
+    def _settle(self, server_hello: ServerHello, seconds: float) -> None:
+        self._server_hello = server_hello
+        if server_hello.is_retry:
+            self._retried = True
+        elif not server_hello.psk_selected:
+            self._signing_seconds = seconds
 
     def _close_answered(self, tls: ssl.SSLObject, server_name: str) -> None:
         self._stream.write(goodbye(tls, self._bios))
@@ -276,8 +277,7 @@ class Handshake:
         self._end()
 
     def _step_failed(self, error: ssl.SSLError) -> None:
-        alert = self._bios.outgoing.read()
-        self._bios.clear()
+        alert = self._flight
         if alert:
             self._stream.write(alert)
         self._fail(FailureReason.TLS_ERROR, error.reason or str(error), alert_in(alert))
@@ -285,18 +285,16 @@ class Handshake:
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello) -> None:
         """Send what a `SignedFlight` has brought about. The object goes on with the handshake unless it only asked for another hello."""
-        self._server_hello = server_hello
-        if server_hello.is_retry:
-            self._retried = True
-        else:
+        self._settle(server_hello, flight.seconds)
+        if not server_hello.is_retry:
             self._tls, self._bios, self._signed = flight.tls, flight.bios, None
-            if not flight.tls.session_reused:
-                self._signing_seconds = flight.seconds
         self._stream.write(flight.data)
 
     # -- success
 
-    def _finish(self, tls: ssl.SSLObject) -> None:
+    def _finish(self) -> None:
+        tls = self._tls
+        assert tls is not None  # it has made the last step
         if self._challenged is not None:
             self._close_answered(tls, self._challenged)
             return
@@ -310,19 +308,17 @@ class Handshake:
             identity=self._identity,
             group=None if code_point is None else policy.preference.by_code_point.get(code_point),
             outcome=outcome(policy.pq, policy.preference, self._hello, code_point, retried=self._retried),
-            is_resumed=bool(tls.session_reused),
+            is_resumed=self._server_hello.psk_selected,
             signing_seconds=self._signing_seconds,
             breaks_under_require=breaks_under_require(policy.preference, self._hello),
         )
         self._over = True
-        # what came in the same segment as the client's Finished, out of the BIO before anybody else is called
-        leftover = self._bios.incoming.read()
         stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, self._services.signing.clock)
         observer, self._observer = self._observer, None
         assert observer is not None  # it is told once
         observer.handshake_established(result, stream)
-        if leftover:
-            stream.data_received(memoryview(leftover))
+        if self._leftover:
+            stream.data_received(memoryview(self._leftover))
 
     # -- the end
 

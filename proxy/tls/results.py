@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.groups import NamedGroup
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
+
+if TYPE_CHECKING:
+    from proxy.tls.stream import TlsStream
 
 
 class FailureReason(StrEnum):
@@ -65,3 +68,16 @@ class Failed:
     def is_refusal_by_policy(self) -> bool:
         """Whether the policy on key exchange refused the client."""
         return self.reason is FailureReason.POLICY
+
+
+class HandshakeObserver(Protocol):
+    """Whoever waits for the result; exactly one of these is called, once."""
+
+    def handshake_established(self, result: Established, stream: "TlsStream") -> None:
+        """Set `stream.owner`; what the client sent already is delivered right after this returns."""
+
+    def handshake_failed(self, failure: Failed) -> None:
+        """There will be no connection; the socket closes by itself."""
+
+    def challenge_answered(self, server_name: str) -> None:
+        """A CA saw what it asked for; the socket closes by itself."""

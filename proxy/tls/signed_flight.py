@@ -22,6 +22,7 @@ from proxy.tls.records import ClientFlight, ClientHelloReader, HelloError
 from proxy.tls.results import FailureReason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
+from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ class FlightOwner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FlightServices:
-    """What the flights of one process share: the BIOs of its loop, and its tokens."""
+    """What the flights of one process share: the BIOs and the steps of its loop, and its tokens."""
 
     bios: BioPair
+    steps: StepQueue
     signing: SigningServices
 
 

@@ -31,8 +31,9 @@ from proxy.sockets import SocketStream
 from proxy.supervisor.sockets import listening_socket
 from proxy.tasks import Tasks
 from proxy.tls.capabilities import survey
-from proxy.tls.handshake import FlightServices
 from proxy.tls.race import SigningServices
+from proxy.tls.signed_flight import FlightServices
+from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.pool import PoolResources
@@ -70,7 +71,7 @@ class Inside:
             self._deadlines,
             self._http,
             counters,
-            FlightServices(BioPair(), SigningServices(loop, loop.time, {})),
+            FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
             lambda _: None,
             scarcity,
         )

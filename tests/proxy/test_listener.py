@@ -27,11 +27,14 @@ from proxy.sockets import SocketStream
 from proxy.tls.challenges import PendingChallenges, TlsChallenge
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN
-from proxy.tls.handshake import FlightServices, Handshake, HandshakePolicy
+from proxy.tls.handshake import Handshake
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import cipher_suites, group_preference
 from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.signed_flight import FlightServices
+from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets
 from tests.certificates import Authority
@@ -123,6 +126,11 @@ class World:
         self.loop.settle()
         return self.clients[-1]
 
+    @property
+    def accepting(self) -> set[Any]:
+        """The sockets on which it accepts."""
+        return {sock for sock in self.loop.readers if isinstance(sock, socket.socket)}
+
     def leave(self, client: TlsClient) -> None:
         """Close a client's socket."""
         client.sock.close()
@@ -170,7 +178,7 @@ def world(credential: Credential) -> Iterator[World]:
         conversation.deadlines,
         http,
         counters,
-        FlightServices(BioPair(), SigningServices(loop, loop.time, {})),
+        FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
         records.append,
         scarcity,
         challenges=challenges,
@@ -311,9 +319,9 @@ class TestAccepting:
             more.settimeout(0)
             world.listener.accept_on([world.listening, more])
             world.listener.accept_on([world.listening, more])
-            assert set(world.loop.readers) == {world.listening, more}
+            assert world.accepting == {world.listening, more}
             world.listener.accept_on([world.listening])
-            assert set(world.loop.readers) == {world.listening}
+            assert world.accepting == {world.listening}
             assert more.fileno() == -1
         world.connect().establish(world.loop)
 
@@ -500,7 +508,7 @@ class TestOutOfResources:
         client = world.connect()
         is_memory = number in (errno.ENOBUFS, errno.ENOMEM)
         assert world.failures == {"out_of_memory" if is_memory else "out_of_descriptors": 1}
-        assert world.listening not in world.loop.readers
+        assert not world.accepting
         world.loop.advance(0.1)
         client.establish(world.loop)
 
@@ -537,7 +545,7 @@ class TestOutOfResources:
         world.connect()
         world.listener.accept_on(())
         world.loop.advance(1)
-        assert not [sock for sock in world.loop.readers if sock is world.listening]
+        assert not world.accepting
         world.listener._services.scarcity.short_of(ConnectionReason.OUT_OF_MEMORY)
         assert "out_of_memory" not in world.failures, "it is not asked any more"
 

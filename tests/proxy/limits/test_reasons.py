@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import proxy
 from config.limits import LimitsConfig
 from proxy.limits.reasons import ConnectionReason, RequestReason, request_reason
-from proxy.tls.handshake import FailureReason
+from proxy.tls.results import FailureReason
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 DOWNSTREAM = Path(proxy.__file__).parent / "downstream"

@@ -15,14 +15,17 @@ from proxy.tls.context import (
     build_server_context,
 )
 from proxy.tls.groups import KNOWN
-from proxy.tls.handshake import FlightServices, Handshake, HandshakePolicy
+from proxy.tls.handshake import Handshake
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.libssl import TICKET_KEY_BYTES
 from proxy.tls.policy import cipher_suites, group_preference
 from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import ranking, sigalgs_list
+from proxy.tls.signed_flight import FlightServices
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.stand_in import stand_in
+from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 from proxy.tls.token_key import KeyContext, TokenKey
@@ -142,7 +145,9 @@ class World:
     def services(self) -> FlightServices:
         """The tokens, and the BIOs of the loop."""
         tokens = {one.token.name: one.token for one in (self.plexi, self.spare)}
-        return FlightServices(self.bios, SigningServices(self.loop, self.loop.time, tokens))
+        return FlightServices(
+            self.bios, StepQueue(self.loop.call_soon), SigningServices(self.loop, self.loop.time, tokens)
+        )
 
     def conversation(
         self,

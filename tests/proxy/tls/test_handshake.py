@@ -16,12 +16,16 @@ from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.challenges import PendingChallenges, TlsChallenge
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN, GroupPreference
-from proxy.tls.handshake import FailureReason, FlightServices, Handshake, HandshakePolicy
+from proxy.tls.handshake import Handshake
+from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome, cipher_suites, group_preference
 from proxy.tls.race import SigningServices
 from proxy.tls.records import HelloFailure
+from proxy.tls.results import FailureReason
 from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.signed_flight import FlightServices
+from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets, ticket_key
 from tests.certificates import Authority, CertificateFiles
@@ -115,9 +119,10 @@ class World:
     wires: list[Wire] = field(default_factory=list)
     challenges: PendingChallenges = field(default_factory=PendingChallenges)
 
-    @property
-    def services(self) -> FlightServices:
-        return FlightServices(self.bios, SigningServices(self.loop, self.loop.time, {}))
+    def __post_init__(self) -> None:
+        self.services = FlightServices(
+            self.bios, StepQueue(self.loop.call_soon), SigningServices(self.loop, self.loop.time, {})
+        )
 
     @property
     def preference(self) -> GroupPreference:
@@ -340,7 +345,8 @@ class TestEstablished:
         attempt = world.attempt()
         attempt.wire.sock.takes = 100
         attempt.wire.peer.send(attempt.client.handshake_step())
-        attempt.loop.turn()
+        attempt.loop.turn()  # the hello is read
+        attempt.loop.turn()  # OpenSSL answers it
         attempt.wire.io.flush()
         assert attempt.wire.stream.is_blocked
         attempt.wire.sock.takes = None
@@ -431,6 +437,68 @@ class TestResumption:
         assert not attempt.client.is_early_data_accepted
         attempt.feed(attempt.client.sealed(b"POST /pay again"))
         assert attempt.observer.owners[0].data == b"POST /pay again"
+
+
+class TestAStepThatIsDue:
+    """What happens between the turn in which bytes are read and the one in which OpenSSL gets them."""
+
+    @pytest.fixture
+    def attempt(self, world: World) -> Attempt:
+        """Its hello is read, no more."""
+        attempt = world.attempt()
+        attempt.wire.peer.sendall(attempt.client.handshake_step())
+        attempt.loop.turn()
+        return attempt
+
+    @pytest.fixture
+    def finishing(self, world: World) -> Attempt:
+        """Its Finished and a request are read, no more."""
+        attempt = world.attempt()
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        attempt.wire.peer.sendall(attempt.client.handshake_step() + attempt.client.sealed(b"GET /"))
+        attempt.loop.turn()
+        assert attempt.observer.calls == 0
+        return attempt
+
+    def test_what_comes_meanwhile_is_not_lost(self, finishing: Attempt) -> None:
+        finishing.feed(finishing.client.sealed(b" more"))
+        assert finishing.observer.owners[0].data == b"GET / more"
+
+    def test_too_much_meanwhile_is_refused(self, world: World) -> None:
+        world.wire_bytes = 2_000
+        attempt = world.attempt()
+        attempt.wire.peer.sendall(attempt.client.handshake_step())
+        attempt.loop.turn()
+        attempt.feed(b"x" * 2_001)
+        attempt.refused(A.RECORD_OVERFLOW, FailureReason.MALFORMED_HELLO)
+
+    def test_client_that_ends_its_side_gets_its_answer(self, finishing: Attempt) -> None:
+        finishing.wire.peer.shutdown(1)
+        finishing.loop.settle()
+        owner = finishing.observer.owners[0]
+        assert owner.events == [("data", b"GET /"), ("eof", None)]
+        finishing.observer.streams[0].write(b"response")
+        assert finishing.client.read() == b"response"
+
+    def test_client_that_ends_its_side_too_early_has_left(self, attempt: Attempt) -> None:
+        attempt.wire.peer.shutdown(1)
+        attempt.loop.settle()
+        assert [failure.reason for failure in attempt.observer.failures] == [FailureReason.CLIENT_LEFT]
+        assert not attempt.wire.stream.is_open
+
+    def test_reset_makes_it_needless(self, attempt: Attempt) -> None:
+        attempt.handshake.connection_lost(ConnectionResetError())
+        attempt.loop.settle()
+        assert [failure.reason for failure in attempt.observer.failures] == [FailureReason.CLIENT_LEFT]
+        assert attempt.wire.received() == b""
+        assert not attempt.bios.incoming.pending
+
+    def test_deadline_that_passes_makes_it_needless(self, attempt: Attempt) -> None:
+        attempt.handshake.deadline_passed(attempt.loop.now)
+        attempt.loop.settle()
+        assert attempt.wire.received() == b""
+        assert [failure.reason for failure in attempt.observer.failures] == [FailureReason.TIMEOUT]
 
 
 class TestRefusals:
@@ -824,7 +892,7 @@ class TestTheClientLeaves:
                 assert attempt.observer.calls == 1
                 assert attempt.observer.failures[0].reason is FailureReason.CLIENT_LEFT
                 assert not attempt.wire.stream.is_open
-                assert not attempt.loop.readers
+                assert not attempt.wire.is_watched
                 assert not attempt.loop.timers
                 attempt.wire.close()
 

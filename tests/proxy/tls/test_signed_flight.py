@@ -115,7 +115,7 @@ class TestSignature:
         one = asked(world)
         for _ in range(3):
             one.say(b"\x14\3\3\0\1\1")  # a change_cipher_spec, which a client may send (RFC 8446 appendix D.4)
-        assert one.wire.sock not in world.loop.readers
+        assert not one.wire.is_watched
         (job,) = world.plexi.executor.running
         world.plexi.executor.finish()
         assert job.started is not None

@@ -1,0 +1,55 @@
+"""What one listener demands of a handshake, and what that means for a ClientHello."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from config.schema import PqPolicy
+from proxy.tls.alerts import AlertDescription
+from proxy.tls.client_hello import ClientHello
+from proxy.tls.context import ALPN_PROTOCOLS
+from proxy.tls.groups import GroupPreference
+from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.policy import refuses
+from proxy.tls.results import FailureReason
+from proxy.tls.stream import TlsLimits
+
+_OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
+_LISTED_PROTOCOLS: Final = 4
+
+
+class Refusal(NamedTuple):
+    """Why a client gets no connection."""
+
+    reason: FailureReason
+    alert: AlertDescription
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakePolicy:
+    """Of one listener."""
+
+    pq: PqPolicy
+    preference: GroupPreference
+    identities: IdentityTable
+    hello_bytes: int
+    wire_bytes: int
+    alert_context: ssl.SSLContext
+    tls_limits: TlsLimits
+
+    def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> Refusal | None:
+        """Whether a client is refused that asks for `identity`, which is None where its name is nobody's."""
+        if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
+            # RFC 7301 section 3.2; the standard library would complete without a protocol
+            offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:_LISTED_PROTOCOLS])
+            alert = AlertDescription.NO_APPLICATION_PROTOCOL
+            return Refusal(FailureReason.NO_APPLICATION_PROTOCOL, alert, f"offered {offered}")
+        if identity is None:
+            # RFC 6066 section 3
+            named = "no server name" if hello.server_name is None else f"server name {hello.server_name}"
+            return Refusal(FailureReason.UNRECOGNIZED_NAME, AlertDescription.UNRECOGNIZED_NAME, named)
+        if refuses(self.pq, self.preference, hello):
+            detail = "the client offers none of our quantum-safe groups"
+            return Refusal(FailureReason.POLICY, AlertDescription.HANDSHAKE_FAILURE, detail)
+        return None

@@ -1,0 +1,63 @@
+"""OpenSSL's steps of all handshakes of a loop, a few in each turn.
+
+Theory of operation. A step of OpenSSL takes up to 300 µs, and its code and data push Python's out of the processor's caches: what is
+done right behind it takes twice its time. So handshakes do not step when their bytes arrive. They enlist here, and when the bytes of
+this turn are all read, the steps are made one right after the other; only then is each handshake told, one right after the other too.
+
+A turn makes `_MOST_STEPS` at most: whoever is connected already waits for no more than those, however many clients arrive at once.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+# 300 µs each at most; more in a row are not cheaper
+_MOST_STEPS: Final = 8
+
+
+class Stepping(Protocol):
+    """A handshake."""
+
+    def step(self) -> None:
+        """Have OpenSSL make the step; call nobody. Nothing if there is no need for it any more."""
+
+    def stepped(self) -> None:
+        """Go on from there."""
+
+
+class StepQueue:
+    """One per loop."""
+
+    __slots__ = ("_call_soon", "_waiting")
+
+    def __init__(self, call_soon: Callable[..., object]) -> None:
+        """Nobody waits; `call_soon` is the loop's."""
+        self._call_soon: Final = call_soon
+        self._waiting: list[Stepping] = []
+
+    def enlist(self, handshake: Stepping) -> None:
+        """Have a handshake make a step, in this turn of the loop or in one of the next."""
+        if not self._waiting:
+            self._call_soon(self._run)
+        self._waiting.append(handshake)
+
+    def _run(self) -> None:
+        steps, self._waiting = self._waiting[:_MOST_STEPS], self._waiting[_MOST_STEPS:]
+        if self._waiting:
+            self._call_soon(self._run)
+        made = 0
+        try:
+            for handshake in steps:
+                handshake.step()
+                made += 1
+        finally:
+            for stranded in steps[made + 1 :]:  # by one that failed
+                self.enlist(stranded)
+            self._tell(iter(steps[:made]))
+
+    def _tell(self, handshakes: Iterator[Stepping]) -> None:
+        try:
+            for handshake in handshakes:
+                handshake.stepped()
+        except BaseException:
+            self._call_soon(self._tell, handshakes)  # one that fails strands nobody
+            raise

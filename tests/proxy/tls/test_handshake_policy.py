@@ -1,0 +1,68 @@
+"""Whom a listener refuses for what stands in the ClientHello, and by which alert."""
+
+import pytest
+
+from config.schema import PqPolicy, SecurityLevel
+from proxy.tls.alerts import AlertDescription
+from proxy.tls.client_hello import parse_client_hello
+from proxy.tls.context import build_alert_context
+from proxy.tls.groups import KNOWN
+from proxy.tls.handshake_policy import HandshakePolicy, Refusal
+from proxy.tls.identities import IdentityTable, ServerIdentity
+from proxy.tls.policy import group_preference
+from proxy.tls.results import FailureReason
+from proxy.tls.stream import TlsLimits
+from tests.proxy.tls import hellos
+from tests.proxy.tls.hellos import Hello, alpn, server_name, supported_groups
+
+A, F = AlertDescription, FailureReason
+
+
+def judged(hello: Hello, pq: PqPolicy, *, is_somebodys: bool = True) -> Refusal | None:
+    """What a policy says; `is_somebodys`: whether the name is."""
+    policy = HandshakePolicy(
+        pq=pq,
+        preference=group_preference(SecurityLevel.STANDARD, pq, None, KNOWN),
+        identities=IdentityTable([], None),
+        hello_bytes=65_536,
+        wire_bytes=400_000,
+        alert_context=build_alert_context(),
+        tls_limits=TlsLimits(32),
+    )
+    identity = object.__new__(ServerIdentity) if is_somebodys else None  # nothing of it matters
+    return policy.judge(parse_client_hello(hello.message), identity)
+
+
+@pytest.mark.parametrize("names", [(), (b"http/1.1",), (b"h2", b"http/1.1")])
+def test_our_protocol_or_none_is_fine(names: tuple[bytes, ...]) -> None:
+    hello = Hello().with_extensions(alpn(*names)) if names else Hello()
+    assert judged(hello, PqPolicy.PREFER) is None
+
+
+def test_other_protocols_only_are_refused_and_the_first_four_named() -> None:
+    hello = Hello().with_extensions(alpn(b"h2", b"\x1b[1m", b"three", b"four", b"five"))
+    assert judged(hello, PqPolicy.PREFER) == Refusal(
+        F.NO_APPLICATION_PROTOCOL, A.NO_APPLICATION_PROTOCOL, r"offered 'h2', '\x1b[1m', 'three', 'four'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"), [(b"stranger.test", "server name stranger.test"), (None, "no server name")]
+)
+def test_name_of_nobody_is_refused(name: bytes | None, detail: str) -> None:
+    hello = Hello() if name is None else Hello().with_extensions(server_name(name))
+    assert judged(hello, PqPolicy.PREFER, is_somebodys=False) == Refusal(
+        F.UNRECOGNIZED_NAME, A.UNRECOGNIZED_NAME, detail
+    )
+
+
+@pytest.mark.parametrize("pq", list(PqPolicy))
+@pytest.mark.parametrize("groups", [(29,), (29, 4588)])
+def test_policy_refuses_who_offers_none_of_its_groups(pq: PqPolicy, groups: tuple[int, ...]) -> None:
+    hello = Hello((*(one for one in hellos.MINIMAL_EXTENSIONS if one[1] != 10), supported_groups(groups)))
+    refusal = judged(hello, pq)
+    if pq is PqPolicy.REQUIRE and groups == (29,):
+        assert refusal is not None
+        assert refusal[:2] == (F.POLICY, A.HANDSHAKE_FAILURE)
+    else:
+        assert refusal is None
