@@ -103,13 +103,7 @@ def parse_client_hello(message: bytes) -> ClientHello:
 
     legacy_version = int.from_bytes(message[MESSAGE_HEADER_BYTES:_RANDOM])
     get = extensions.get
-    versions, groups, algorithms, name = (
-        get(_SUPPORTED_VERSIONS),
-        get(_SUPPORTED_GROUPS),
-        get(_SIGNATURE_ALGORITHMS),
-        get(_SERVER_NAME),
-    )
-    supported_versions = () if versions is None else _supported_versions(versions)
+    supported_versions = () if (versions := get(_SUPPORTED_VERSIONS)) is None else _supported_versions(versions)
     # Section 4.2.1: supported_versions alone decides. Appendix D.5: SSL 3.0 as legacy_version is refused all the same.
     if TLS_1_3 not in supported_versions or legacy_version <= _SSL_3:
         raise HelloError(HelloFailure.OLD_VERSION)
@@ -118,7 +112,8 @@ def parse_client_hello(message: bytes) -> ClientHello:
         raise HelloError(HelloFailure.COMPRESSION)
     _check_mandatory(extensions)
 
-    supported_groups = () if groups is None else _supported_groups(groups)
+    # what is not there takes no call: a call costs more than what most of them do
+    supported_groups = () if (groups := get(_SUPPORTED_GROUPS)) is None else _supported_groups(groups)
     return ClientHello(
         legacy_version,
         message[_RANDOM:_SESSION_ID],
@@ -126,12 +121,12 @@ def parse_client_hello(message: bytes) -> ClientHello:
         cipher_suites,
         supported_versions,
         supported_groups,
-        _key_shares(get(_KEY_SHARE), supported_groups),
-        () if algorithms is None else _signature_algorithms(algorithms),
-        None if name is None else _server_name(name),
-        _alpn(get(_ALPN)),
-        _psk_identities(get(_PRE_SHARED_KEY)),
-        _has_early_data(get(_EARLY_DATA)),
+        () if (shares := get(_KEY_SHARE)) is None else _key_shares(shares, supported_groups),
+        () if (algorithms := get(_SIGNATURE_ALGORITHMS)) is None else _signature_algorithms(algorithms),
+        None if (name := get(_SERVER_NAME)) is None else _server_name(name),
+        () if (protocols := get(_ALPN)) is None else _alpn(protocols),
+        () if (offered := get(_PRE_SHARED_KEY)) is None else _psk_identities(offered),
+        _EARLY_DATA in extensions and _has_early_data(extensions[_EARLY_DATA]),
     )
 
 
@@ -230,10 +225,8 @@ def _signature_algorithms(extension: bytes) -> Sequence[int]:
     return _code_points(_only_vector(extension, "signature_algorithms"), "signature_algorithms")
 
 
-def _key_shares(extension: bytes | None, supported_groups: Sequence[int]) -> Sequence[int]:
+def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[int]:
     """Decode the groups of the shares, RFC 8446 section 4.2.8; the list may be empty, which asks for a retry."""
-    if extension is None:
-        return ()
     shares = _only_vector(extension, "key_share")
     groups: dict[int, None] = {}
     position, size = 0, len(shares)
@@ -266,20 +259,16 @@ def _server_name(extension: bytes) -> str:
     return name.decode("ascii")
 
 
-def _alpn(extension: bytes | None) -> tuple[bytes, ...]:
+def _alpn(extension: bytes) -> tuple[bytes, ...]:
     """Decode the protocol names, RFC 7301 section 3.1: neither the list nor a name may be empty."""
-    if extension is None:
-        return ()
     names = tuple(_vectors(_only_vector(extension, "alpn"), 1, "alpn"))
     if not names:
         raise HelloError(HelloFailure.MALFORMED, "alpn")
     return names[:_KEPT_ALPN_PROTOCOLS]
 
 
-def _psk_identities(extension: bytes | None) -> tuple[bytes, ...]:
+def _psk_identities(extension: bytes) -> tuple[bytes, ...]:
     """Decode identities and binders, RFC 8446 section 4.2.11; whether a binder is right is OpenSSL's to say."""
-    if extension is None:
-        return ()
     identities_end = _vector_end(extension, 0, 2, "pre_shared_key")
     identities = tuple(_vectors(extension[2:identities_end], 2, "pre_shared_key", after=_OBFUSCATED_TICKET_AGE_BYTES))
     binders = tuple(_vectors(_only_vector(extension[identities_end:], "pre_shared_key"), 1, "pre_shared_key"))
@@ -290,10 +279,10 @@ def _psk_identities(extension: bytes | None) -> tuple[bytes, ...]:
     return identities[:_KEPT_PSK_IDENTITIES]
 
 
-def _has_early_data(extension: bytes | None) -> bool:
+def _has_early_data(extension: bytes) -> bool:
     if extension:  # RFC 8446 section 4.2.10: empty in a ClientHello
         raise HelloError(HelloFailure.MALFORMED, "early_data")
-    return extension is not None
+    return True
 
 
 def _vectors(data: bytes, prefix_bytes: int, where: str, *, after: int = 0) -> Iterator[bytes]:
