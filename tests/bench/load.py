@@ -40,19 +40,22 @@ def requests(server: Server, *, seconds: int, connections: int = 64) -> int:
     return int(done[1])
 
 
-def handshakes(server: Server, count: int, authority: Path) -> int:
+def handshakes(server: Server, count: int, authority: Path, *, request: bytes = b"") -> int:
     """Full handshakes, none resumed, each on its own connection that both sides close; many at a time, as in a busy hour.
 
-    Answers how many: `count` rounded up to whole batches.
+    A `request` goes out behind each, after whose answer the server closes. Answers how many: `count` rounded up to whole batches.
     """
     context = _context(authority)
     done = 0
     while done < count:
         with ExitStack() as stack:
             clients = [_Handshake(stack.enter_context(_tcp(server)), context) for _ in range(BATCH)]
-            for step in (_Handshake.send_hello, _Handshake.finish, _Handshake.read_to_end):
-                for client in clients:
-                    step(client)
+            for client in clients:
+                client.send_hello()
+            for client in clients:
+                client.finish(request)
+            for client in clients:
+                client.read_to_end()
         done += BATCH
     return done
 
@@ -61,10 +64,8 @@ def build_clients(directory: Path) -> Path:
     """Compile the clients of `handshakes_at_once`. Fails aloud where a tool is missing."""
     program = directory / "handshakes"
     flags = ["-Wall", "-Wextra", "-Werror", "-O2", "-pthread", "-o", str(program)]
-    libraries = [
-        "-l:libssl.so.3",
-        "-l:libcrypto.so.3",
-    ]  # by their whole names: the short ones are of a package with headers
+    # by their whole names: the short ones are of a package with headers
+    libraries = ["-l:libssl.so.3", "-l:libcrypto.so.3"]
     done = subprocess.run(["gcc", *flags, str(_CLIENTS), *libraries], capture_output=True, text=True, check=False)
     assert done.returncode == 0, (
         f"the clients cannot be built (apt-get install gcc libc6-dev libssl3t64): {done.stderr}"
@@ -97,8 +98,8 @@ class _Handshake:
             self._tls.do_handshake()
         self._connection.sendall(self._outgoing.read())
 
-    def finish(self) -> None:
-        """Read the server's flight, answer it, and say goodbye at once."""
+    def finish(self, request: bytes) -> None:
+        """Read the server's flight, answer it, and ask, or say goodbye at once."""
         while True:
             data = self._connection.recv(65_536)
             if not data:
@@ -109,6 +110,10 @@ class _Handshake:
             except ssl.SSLWantReadError:
                 continue
             break
+        if request:
+            self._tls.write(request)
+            self._connection.sendall(self._outgoing.read())
+            return
         with suppress(ssl.SSLWantReadError):  # it waits for the server's goodbye
             self._tls.unwrap()
         self._connection.sendall(self._outgoing.read())

@@ -26,7 +26,7 @@ class Row:
     limit: float | None
     """Of the ratio."""
     most: float | None = None
-    """What Plexigate may need, whatever nginx does."""
+    """What Plexigate may need, whatever nginx does. Where there is no limit either, the row only tells."""
     note: str = ""
 
     @classmethod
@@ -60,7 +60,16 @@ class Row:
     @property
     def bound(self) -> str:
         """What it may cost, for people."""
-        return f"{self.limit:.2f}x" if self.limit is not None else f"{self.most:.1f}"
+        if self.limit is not None:
+            return f"{self.limit:.2f}x"
+        return "" if self.most is None else f"{self.most:.1f}"
+
+    @property
+    def verdict(self) -> str:
+        """For people, too."""
+        if not self.bound:
+            return ""
+        return "ok" if self.is_within_limit else "OVER"
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -69,8 +78,8 @@ def table(rows: Sequence[Row]) -> str:
     lines = [f"{'':{width}}  {'':7}  {'nginx':>8}  {'plexigate':>9}  {'ratio':>6}  {'limit':>6}"]
     for row in rows:
         numbers = f"{row.nginx:>8.1f}  {row.plexigate:>9.1f}  {row.ratio:>5.2f}x  {row.bound:>6}"
-        verdict = "ok" if row.is_within_limit else "OVER"
-        lines.append(f"{row.title:{width}}  {row.unit:7}  {numbers}  {verdict}{row.note and f'  ({row.note})'}")
+        line = f"{row.title:{width}}  {row.unit:7}  {numbers}  {row.verdict}{row.note and f'  ({row.note})'}"
+        lines.append(line.rstrip())
     return "\n".join(lines)
 
 

@@ -18,6 +18,12 @@ def test_row_may_have_a_bound_of_its_own_whatever_nginx_needs(plexigate: float, 
     assert table([row]).splitlines()[1].split()[-5:] == ["10.0", verdict, "(in", "a", "storm)"]
 
 
+def test_row_without_a_bound_only_tells() -> None:
+    row = Row.of("visit", "µs CPU", None, [Round(10, 1_000)])
+    assert row.is_within_limit
+    assert table([row]).splitlines()[1].split() == ["visit", "µs", "CPU", "10.0", "1000.0", "100.00x"]
+
+
 @pytest.mark.parametrize(("plexigate", "verdict"), [(15.0, "ok"), (15.1, "OVER")])
 def test_row_is_over_when_its_ratio_exceeds_the_limit(plexigate: float, verdict: str) -> None:
     row = Row.of("request", "µs CPU", 1.5, [Round(10, plexigate)])
