@@ -64,7 +64,7 @@ def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios:
 
     Raises `AttemptFailed`, `RetryDiffers`, and what `context` raises.
     """
-    tls = context().wrap_bio(bios.incoming, bios.outgoing, server_side=True)
+    tls = bios.server_side(context())
     flight = step(tls, bios, transcript.first)
     if transcript.retry:
         if flight.data != transcript.retry:

@@ -227,7 +227,7 @@ class Handshake:
         bios, tls = self._bios, self._tls
         if tls is None:
             assert self._context is not None  # set before the first step
-            tls = self._tls = self._context.wrap_bio(bios.incoming, bios.outgoing, server_side=True)
+            tls = self._tls = bios.server_side(self._context)
         bios.incoming.write(data)
         started = perf_counter()
         try:
@@ -313,7 +313,10 @@ class Handshake:
             breaks_under_require=breaks_under_require(policy.preference, self._hello),
         )
         self._over = True
-        stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, self._services.signing.clock)
+        # one for a resumption: the client has used up one
+        tickets = min(tls.context.num_tickets, 1) if result.is_resumed else tls.context.num_tickets
+        clock = self._services.signing.clock
+        stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, clock, tickets=tickets)
         observer, self._observer = self._observer, None
         assert observer is not None  # it is told once
         observer.handshake_established(result, stream)

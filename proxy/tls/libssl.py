@@ -59,6 +59,16 @@ class _SslContextHead(ctypes.Structure):
     _fields_ = [("head", ctypes.c_byte * object.__basicsize__), ("ssl_ctx", ctypes.c_void_p)]  # type: ignore[mutable-override]  # a list, as ctypes documents
 
 
+class _SslObjectHead(ctypes.Structure):
+    """Head of CPython's `PySSLSocket`: PyObject_HEAD, the Python socket, then the `SSL *`."""
+
+    _fields_ = [  # type: ignore[mutable-override]  # a list, as ctypes documents
+        ("head", ctypes.c_byte * object.__basicsize__),
+        ("socket", ctypes.c_void_p),
+        ("ssl", ctypes.c_void_p),
+    ]
+
+
 _USE_DEBIAN: Final = (
     "run Plexigate with an interpreter that uses the system's OpenSSL, such as Debian's /usr/bin/python3"
 )
@@ -86,6 +96,10 @@ def _library() -> ctypes.CDLL:
         library.SSL_CTX_use_certificate_chain_file.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.SSL_CTX_get_num_tickets.argtypes = [ctypes.c_void_p]
         library.SSL_CTX_get_num_tickets.restype = ctypes.c_size_t
+        library.SSL_get_SSL_CTX.argtypes = [ctypes.c_void_p]
+        library.SSL_get_SSL_CTX.restype = ctypes.c_void_p
+        library.SSL_set_num_tickets.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        library.SSL_new_session_ticket.argtypes = [ctypes.c_void_p]
         library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.UI_null.restype = ctypes.c_void_p
@@ -113,21 +127,31 @@ def libssl_path() -> str:
 
 
 def self_check() -> None:
-    """Prove that the pointer we take out of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C.
+    """Prove that the pointers we take are what we take them for.
 
-    Raises `InterpreterUnsuitable`.
+    That of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C. That of an `SSLObject` is its `SSL`: C knows
+    its context. Raises `InterpreterUnsuitable`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for tickets in (7, 3):
         context.num_tickets = tickets
         if _library().SSL_CTX_get_num_tickets(_pointer(context)) != tickets:
             raise InterpreterUnsuitable("this Python lays out SSLContext in an unknown way", _USE_DEBIAN)
+    tls = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    if _library().SSL_get_SSL_CTX(_connection(tls)) != _pointer(context):
+        raise InterpreterUnsuitable("this Python lays out SSLObject in an unknown way", _USE_DEBIAN)
     libssl_path()
 
 
 def _pointer(context: ssl.SSLContext) -> int:
     pointer: int | None = _SslContextHead.from_address(id(context)).ssl_ctx
     assert pointer is not None  # every SSLContext has its SSL_CTX
+    return pointer
+
+
+def _connection(tls: ssl.SSLObject) -> int | None:
+    ssl_object = tls._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - what it stands for
+    pointer: int | None = _SslObjectHead.from_address(id(ssl_object)).ssl
     return pointer
 
 
@@ -171,6 +195,16 @@ def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
         raise LibsslError("a session ticket key of", f"{len(key)} bytes")
     if _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_TICKET_KEYS, len(key), key) != 1:
         raise LibsslError("a session ticket key of", f"{len(key)} bytes")
+
+
+def withhold_tickets(tls: ssl.SSLObject) -> None:
+    """Have a server's object give out no tickets by itself when its handshake ends. Before the handshake."""
+    _library().SSL_set_num_tickets(_connection(tls), 0)
+
+
+def request_ticket(tls: ssl.SSLObject) -> None:
+    """Have a ticket go out with what is written next. After the handshake, and just before that: reading would send it too."""
+    _library().SSL_new_session_ticket(_connection(tls))
 
 
 def disable_session_cache(context: ssl.SSLContext) -> None:

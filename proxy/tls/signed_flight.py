@@ -119,8 +119,7 @@ class SignedFlight:
         is_ours = self._identity.context.opens(hello.psk_identities)
         if is_ours or predicts_retry(preference, hello) or not self._plan.signers_for(self._schemes):
             context = self._identity.context.select(hello.psk_identities)
-            bios = self._services.bios
-            tls = context.wrap_bio(bios.incoming, bios.outgoing, server_side=True)
+            tls = self._services.bios.server_side(context)
             self._try_without_token(tls, wire)
             if is_ours and self._reader is not None:
                 self._stand_in = tls  # it may still resume

@@ -10,6 +10,9 @@ runs in a thread has a pair of its own, which stays with its connection.
 
 Because nothing is ever left in a BIO, the end of the TCP stream needs no `write_eof`: a close_notify has been seen by then
 (`SSL_read` returned nothing) or the stream was truncated.
+
+Session tickets go out with the first thing that is written, in one segment, and not right behind the handshake: they are a ninth of
+its cost, and whoever shakes hands without asking for anything gets none.
 """
 
 import ssl
@@ -19,6 +22,7 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from proxy.sockets import NOBODY, SocketStream
+from proxy.tls import libssl
 
 # One record (RFC 8446 section 5.1). More per write costs no less CPU and makes the outgoing BIO grow for good.
 RECORD_BYTES: Final = 16_384
@@ -40,6 +44,12 @@ class BioPair:
         """Make an empty pair."""
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
+
+    def server_side(self, context: ssl.SSLContext) -> ssl.SSLObject:
+        """Make the object of a client's connection on this pair. Its tickets are `TlsStream`'s to give."""
+        tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
+        libssl.withhold_tickets(tls)
+        return tls
 
     def clear(self) -> None:
         """Throw away what a failed connection left, so that the next one starts on empty BIOs."""
@@ -99,6 +109,7 @@ class TlsStream:
         "_pending",
         "_raw",
         "_silent",
+        "_tickets",
         "_tls",
         "owner",
         "was_truncated",
@@ -107,9 +118,19 @@ class TlsStream:
     owner: PlaintextOwner
 
     def __init__(
-        self, raw: SocketStream, tls: ssl.SSLObject, bios: BioPair, limits: TlsLimits, clock: Callable[[], float]
+        self,
+        raw: SocketStream,
+        tls: ssl.SSLObject,
+        bios: BioPair,
+        limits: TlsLimits,
+        clock: Callable[[], float],
+        *,
+        tickets: int = 0,
     ) -> None:
-        """Take over `raw` after a finished handshake of `tls`, both BIOs empty. Set `owner` before the loop turns."""
+        """Take over `raw` after a finished handshake of `tls`, both BIOs empty. Set `owner` before the loop turns.
+
+        `tickets` is how many the peer gets.
+        """
         self._raw = raw
         self._tls = tls
         self._bios = bios
@@ -120,6 +141,7 @@ class TlsStream:
         self._ending: _Ending | None = None
         self._pending = b""
         self._silent = 0
+        self._tickets = tickets
         self._key_updates = 0
         self._minute_ends = 0.0
         self._failure: OSError | None = None
@@ -230,6 +252,9 @@ class TlsStream:
             self._send_records(data)
 
     def _send_record(self, data: bytes | memoryview) -> None:
+        while self._tickets:
+            self._tickets -= 1
+            libssl.request_ticket(self._tls)
         try:
             self._tls.write(data)
         except ssl.SSLError as error:

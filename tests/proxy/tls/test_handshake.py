@@ -195,6 +195,16 @@ def one_byte_records(data: bytes) -> list[bytes]:
     return [out]
 
 
+def records_in(wire: bytes) -> list[bytes]:
+    """The TLS records of what came."""
+    found = []
+    while wire:
+        length = RECORD_HEADER + int.from_bytes(wire[3:RECORD_HEADER])
+        found.append(wire[:length])
+        wire = wire[length:]
+    return found
+
+
 CUTS = pytest.mark.parametrize("cut", [whole, byte_by_byte, one_byte_records])
 
 
@@ -361,8 +371,8 @@ class TestResumption:
     ) -> tuple[ssl.SSLContext, ssl.SSLSession]:
         context = hellos.client_context(groups)
         attempt = world.attempt(context, name)
-        attempt.establish()
-        attempt.client.read()
+        attempt.establish().write(b"tickets come with it")
+        assert attempt.client.read() == b"tickets come with it"
         session = attempt.client.tls.session
         assert session is not None
         return context, session
@@ -376,6 +386,34 @@ class TestResumption:
         assert result.outcome is HandshakeOutcome.HYBRID
         assert result.signing_seconds is None
         assert attempt.client.tls.session_reused
+
+    @pytest.mark.parametrize(("is_resumed", "count"), [(False, 2), (True, 1)])
+    def test_tickets_come_with_the_first_bytes(self, world: World, count: int, *, is_resumed: bool) -> None:
+        """Two; in the place of one that was used, one. Each is a record of its own, as are the bytes."""
+        context, session = self.session(world) if is_resumed else (hellos.client_context("X25519"), None)
+        attempt = world.attempt(context, session=session)
+        stream = attempt.establish()
+        assert attempt.observer.results[0].is_resumed is is_resumed
+        sizes = []
+        for _ in range(2):
+            stream.write(b"x")
+            sizes.append(len(records_in(attempt.wire.received())))
+        assert sizes == [count + 1, 1]
+
+    def test_who_asks_for_nothing_gets_no_ticket(self, world: World) -> None:
+        attempt = world.attempt()
+        stream = attempt.establish()
+        assert attempt.wire.received() == b""
+        stream.end()
+        attempt.loop.settle()
+        assert len(records_in(attempt.wire.received())) == 1, "the goodbye"
+
+    def test_secret_of_before_gives_no_new_tickets(self, world: World) -> None:
+        context, session = self.session(world)
+        world.tickets = world.tickets.rotated(b"2" * 32)
+        attempt = world.attempt(context, session=session)
+        attempt.establish().write(b"x")
+        assert len(records_in(attempt.wire.received())) == 1
 
     def test_ticket_survives_a_retry(self, world: World) -> None:
         context, session = self.session(world, SHARE_OF_X25519_ONLY)

@@ -64,6 +64,14 @@ class TestSelfCheck:
         with pytest.raises(InterpreterUnsuitable, match="lays out SSLContext in an unknown way"):
             libssl.self_check()
 
+    def test_another_layout_of_connections_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        other = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+        pointer = libssl._connection(other)
+        monkeypatch.setattr(libssl, "_connection", lambda _: pointer)
+        with pytest.raises(InterpreterUnsuitable, match="lays out SSLObject in an unknown way"):
+            libssl.self_check()
+
     @pytest.mark.parametrize(
         ("spoil", "found", "remedy"),
         [

@@ -72,7 +72,8 @@ def refused(one: Conversation, reason: FailureReason, alert: AlertDescription) -
 
 def returning(world: World, first: Conversation) -> Conversation:
     """The client of `first` comes back with its session."""
-    first.client.read()
+    first.observer.streams[0].write(b"tickets come with it")
+    assert first.client.read() == b"tickets come with it"
     session = first.client.tls.session
     assert session is not None
     client = TlsClient(first.wire.peer, first.client.tls.context, session=session)
