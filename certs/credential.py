@@ -94,6 +94,8 @@ class Credential:
     """The same key in other tokens, in the order of preference."""
     is_spread: bool = False
     """Whether all of `keys` are used in turn, and not each only when those before it fail."""
+    is_issued: bool = False
+    """Whether the rotation has put it in place, and is to mend what is wrong with it: no person has named these files."""
 
     @property
     def keys(self) -> tuple[SigningKey, ...]:

@@ -153,8 +153,10 @@ class _Reading:
         except CredentialError as error:
             return Examination(None, (error,))
         if place is None:
-            return self._examination(certificate, key, None)
-        return self._examination_at(certificate, [place], None)
+            found = self._examination(certificate, key, None)
+        else:
+            found = self._examination_at(certificate, [place], None)
+        return found if found.credential is None else Examination(replace(found.credential, is_issued=True))
 
     def upstreams(self) -> Iterator[tuple[str, Credential]]:
         for name, upstream in self.loaded.config.upstream.items():
@@ -192,7 +194,7 @@ class _Reading:
         examination = self._examination_at(certificate, places, self.now)
         if examination.credential is None:
             return examination
-        return Examination(replace(examination.credential, is_spread=paths.spread))
+        return Examination(replace(examination.credential, is_spread=paths.spread, is_issued=False))
 
     def _examination_at(self, certificate: Path, places: Sequence[TokenPlace], now: datetime | None) -> Examination:
         known = self.known.get(digest_in_tokens(certificate, places) or b"") if self.known else None

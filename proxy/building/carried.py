@@ -43,3 +43,8 @@ class Carried:
     """What was loaded of tokens, by the digest of the credential and the place of the key."""
     payload_uses: PayloadUses | None = None
     """Where messages under payload keys are counted; None before the first generation."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there was no generation before: the process has just begun."""
+        return self.payload_uses is None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from certs.credential import Credential
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem
 from proxy.building.carried import Carried, ContextKey
@@ -51,6 +52,14 @@ class Foundation:
         """Whether an error inside of a table is known already: what follows from it needs no saying."""
         inside = self.loaded.key(*location) + "."
         return any(problem.is_error and problem.key.startswith(inside) for problem in self.problems)
+
+    def waits_for(self, credential: Credential) -> bool:
+        """Whether to begin with a credential although its key is not found in its token.
+
+        One that was issued stops no process from beginning, as nothing but a rotation could mend it, which runs afterwards; but in a
+        process that serves, none takes the place of another one before its key is found.
+        """
+        return credential.is_issued and self.before.is_nothing
 
     def known_context(self, key: ContextKey) -> ServerContext | None:
         """A context that was made of exactly this."""

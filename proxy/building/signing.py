@@ -90,7 +90,8 @@ def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -
             try:
                 known.adopt(known.load())
             except OSError:
-                if len(credential.keys) == 1 and key.token not in foundation.closed.seen:
+                is_awaited = key.token in foundation.closed.seen or foundation.waits_for(credential)
+                if len(credential.keys) == 1 and not is_awaited:
                     raise
     foundation.token_keys[place] = known
     return known

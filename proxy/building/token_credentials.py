@@ -24,8 +24,8 @@ def usable_credentials(
 ) -> dict[str, tuple[Credential, ...]]:
     """The credentials of each identity, without those that have no key that was found in its token.
 
-    A token that is only away is passed over until it is back, whatever stands in for it. A credential of the generation before
-    is taken without asking its tokens again.
+    A token that is only away is passed over until it is back, whatever stands in for it; so is an issued key in a process that begins
+    (`Foundation.waits_for`), whatever is wrong with it. A credential of the generation before is taken without asking its tokens again.
     """
     hsm = foundation.loaded.config.hsm
     if hsm is None:
@@ -49,19 +49,22 @@ def _usable(
             faults = [
                 keys.fault(one, credential.certificate_path) for one in credential.keys if isinstance(one, Pkcs11Key)
             ]
-            _note(foundation, _place(foundation, identity, credential), credential, faults)
-            if any(fault is None or fault.is_expected for fault in faults):
+            _note(foundation, identity, credential, faults)
+            if foundation.waits_for(credential) or any(fault is None or fault.is_expected for fault in faults):
                 yield credential
 
 
-def _note(foundation: Foundation, place: Location, credential: Credential, faults: list[Unusable | None]) -> None:
+def _note(foundation: Foundation, identity: str, credential: Credential, faults: list[Unusable | None]) -> None:
+    place = _place(foundation, identity, credential)
     others_serve = any(fault is None for fault in faults)
     for index, (key, fault) in enumerate(zip(credential.keys, faults, strict=True)):
         if fault is not None:
             at = (*place, "key", index) if len(faults) > 1 else (*place, "key")
-            problem = foundation.loaded.error(at, f'"{key.location}", {fault.found}', fault.allowed)
+            is_renewable = credential.is_issued and not fault.may_pass
+            allowed = f"another one: plexigate certs rotate {identity}" if is_renewable else fault.allowed
+            problem = foundation.loaded.error(at, f'"{key.location}", {fault.found}', allowed)
             # a token that is away for a moment is what the other keys are there for
-            is_tolerable = fault.is_expected or (fault.may_pass and others_serve)
+            is_tolerable = fault.is_expected or (fault.may_pass and others_serve) or foundation.waits_for(credential)
             severity = Severity.WARNING if is_tolerable else Severity.ERROR
             foundation.problems.append(replace(problem, severity=severity))
 

@@ -57,6 +57,7 @@ def test_what_was_issued_serves_whatever_the_time_is(tmp_path: Path) -> None:
     version = scene.serve()
     loaded = handed_over(scene)
     assert serials(loaded, scene) == [leaf_of(version).serial_number]
+    assert [one.is_issued for one in load_credentials(loaded, scene.time.now).identities["chat"]] == [True]
     scene.time.passes(leaf_of(version).not_valid_after_utc - scene.time.now)
     assert serials(loaded, scene) == [leaf_of(version).serial_number]
 

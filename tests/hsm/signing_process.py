@@ -26,6 +26,7 @@ from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import Generation, build
 from proxy.openssl_setup import prepare_openssl
 from proxy.signing.token import PinRefused
+from proxy.supervisor.issued import issued_material, with_files
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.key_store import LookupFailed, count_keys
 from proxy.tls.key_trial import try_key
@@ -48,15 +49,18 @@ class _Signer:
         carried = Carried() if self._generation is None else self._generation.carried
         now = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock
         secrets = TicketSecrets(bytes.fromhex(tickets))
+        loaded = load(self._configuration)
+        issued, _ = issued_material(loaded)
         try:
-            generation = build(
-                load(self._configuration),
-                self._capabilities,
-                secrets,
-                now,
-                carried,
-                ClosedTokens.from_json(closed or {}),
-            )
+            with issued.as_files() as files:
+                generation = build(
+                    with_files(loaded, files),
+                    self._capabilities,
+                    secrets,
+                    now,
+                    carried,
+                    ClosedTokens.from_json(closed or {}),
+                )
         except ConfigError as error:
             return {"problems": _told(error.problems)}
         self._generation = generation

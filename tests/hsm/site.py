@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
+from unittest import mock
 
 from certs.keys.signing_key import PublicKey
+from certs.rotation.due import Reason
+from proxy.rotation.clocks import CLOCKS
+from proxy.rotation.offline import Offline
 from tests.certificates import Authority
 from tests.configurations import MINIMAL_LISTENER, process
 from tests.hsm.softhsm import SoftHsm, Token
@@ -123,6 +127,21 @@ class HsmSite:
         keys = json.dumps(uris[0] if len(uris) == 1 else uris)
         table = f"[identity.{name.partition('.')[0]}]\nnames = [{json.dumps(name)}]\n"
         return f"{table}certificate = {json.dumps(str(certificate))}\nkey = {keys}\n{further}"
+
+    def issued_identity(self, name: str, key: str) -> str:
+        """An identity for the host of that name, whose certificates an internal CA issues for keys such as "ec-p256@plexi"."""
+        return (
+            f"[identity.{name}]\nnames = [{json.dumps(name)}]\n[[identity.{name}.credential]]\nkey = {json.dumps(key)}\n"
+            'issuer = "internal"\n[issuer.internal]\ntype = "internal"\n[rotation]\nstate = "issued"\n'
+        )
+
+    def issue(self, configuration: Path, name: str) -> None:
+        """Rotate the certificate of an identity, with no proxy running."""
+        with mock.patch.dict(os.environ, self.hsm.environment):
+            offline = Offline(configuration, CLOCKS)
+            with offline.alone():
+                *_, last = offline.rotate(offline.credentials(name)[0], Reason.COMMAND)
+        assert last["rotated"], last
 
     def tokens(self, *tokens: Token, further: Mapping[str, str] | None = None) -> str:
         """`[hsm]` with these tokens; `further` lines by their labels."""

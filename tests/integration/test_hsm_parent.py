@@ -16,6 +16,7 @@ import pytest
 from certs.hsm.pin_latch import release_by_name
 from proxy.admin.client import UnixAdminClient
 from tests.certs.authority import private_key
+from tests.configurations import identity
 from tests.hsm.faults import SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
@@ -178,6 +179,41 @@ def test_a_token_that_is_made_later_is_used_by_workers_that_replace_the_blind_on
         with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
             one.handshake(one.client())  # by the other one, as nobody else can
         assert ask(old) == 502, "a connection of a worker that leaves stays"
+    assert complaints(run.output) == []
+
+
+def test_an_issued_key_whose_token_is_away_at_a_start_and_a_reload_comes_by_itself(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    files = hsm_site.authority.issue("files", ("files.test",))
+    parts = (
+        hsm_site.tokens(plexi),
+        identity("files", ("files.test",), files),
+        hsm_site.issued_identity("localhost", "ec-p256@plexi"),
+        ROUTE,
+        '[[route]]\nhost = "files.test"\nupstream = "chat"\n',
+    )
+    configuration = hsm_site.write(*parts)
+    hsm_site.issue(configuration, "localhost")
+    (root,) = (hsm_site.directory / "issued" / "issuers" / "internal" / "root").glob("v*/chain.pem")
+    away = SoftHsm.make(hsm_site.directory / "away", hsm_site.hsm.shim.module)
+    hsm_site.hsm.put_into(away)
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        of_files, of_tokens = one.client(), one.client(authority=root)
+        for is_reloaded in (False, True):
+            if is_reloaded:
+                hsm_site.write(*parts, "[limits]\nconnections = 10_000\n")
+                os.kill(run.pid, signal.SIGHUP)
+                run.wait_for(lambda output: events(output, "reloaded") or None)
+            one.handshake(of_files, "files.test")
+            assert not one.serves(of_tokens)
+            assert readiness(one) == (503, "identity localhost has no key that can sign in worker 0: plexi")
+            (token,) = asked(one, "/status")[1]["tokens"]
+            assert token["parent"] == "absent"
+        away.put_into(hsm_site.hsm)
+        one.until(lambda: one.serves(of_tokens))
+        one.until(lambda: readiness(one)[0] == 200)
+        assert not events(run.output, "rotation"), "it is the key of before"
     assert complaints(run.output) == []
 
 

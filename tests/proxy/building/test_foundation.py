@@ -1,10 +1,15 @@
 """What the parts of one building have in common."""
 
+from dataclasses import replace
+
+from certs.identities import load_credentials
 from config.loader import load
 from proxy.building.carried import Carried
 from proxy.building.foundation import Foundation
+from proxy.payload.uses import PayloadUses
 from proxy.tls.capabilities import Capabilities
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, limits
+from tests.generations import NOW
 
 
 def test_begins_with_the_warnings_of_the_file_and_its_limits(site: Site, capabilities: Capabilities) -> None:
@@ -28,3 +33,12 @@ def test_an_error_inside_of_a_table_makes_it_faulty(site: Site) -> None:
     assert foundation.is_faulty("upstream", "chat")
     assert not foundation.is_faulty("upstream", "cha")
     assert not foundation.is_faulty("upstream", "other")
+
+
+def test_only_a_process_that_begins_waits_and_only_for_what_was_issued(site: Site) -> None:
+    loaded = load(site.write(site.minimal))
+    (chosen, *_), *_ = load_credentials(loaded, NOW).identities.values()
+    issued = replace(chosen, is_issued=True)
+    beginning = Foundation.of(loaded, Carried())
+    assert (beginning.waits_for(chosen), beginning.waits_for(issued)) == (False, True)
+    assert not Foundation.of(loaded, Carried(payload_uses=PayloadUses())).waits_for(issued)

@@ -1,5 +1,9 @@
 """Which key serves of a credential that has several, and what is said about the others."""
 
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 
 from certs.keys.signing_key import PublicKey
@@ -174,3 +178,63 @@ def test_a_token_that_the_parent_sees_and_this_process_does_not_is_no_fault_of_t
         signer.build(closed={"plexi": told("well")})
         (problem,) = signer.problems.values()
         assert (problem["severity"], "whose token is not there" in problem["found"]) == ("warning", True)
+
+
+ISSUED = "identity.localhost.credential[0].key"
+
+
+@pytest.fixture
+def plexi(hsm_site: HsmSite) -> Token:
+    return hsm_site.hsm.add_token("plexi")
+
+
+@pytest.fixture
+def issued(hsm_site: HsmSite, plexi: Token) -> Path:
+    """A configuration whose key was made in the token plexi by a rotation."""
+    configuration = hsm_site.write(hsm_site.tokens(plexi), hsm_site.issued_identity("localhost", "ec-p256@plexi"))
+    hsm_site.issue(configuration, "localhost")
+    return configuration
+
+
+def test_an_issued_key_that_cannot_be_looked_up_stops_no_beginning_and_comes_by_itself(
+    hsm_site: HsmSite, plexi: Token, issued: Path
+) -> None:
+    with ExitStack() as ending, ExitStack() as fault:
+        fault.enter_context(hsm_site.hsm.shim.token(plexi.label).failing(CKR_DEVICE_ERROR, "C_FindObjects"))
+        signer = ending.enter_context(hsm_site.signer(issued))
+        problem = signer.problems[ISSUED]
+        assert problem["severity"] == "warning"
+        assert problem["found"].endswith("which cannot be looked up: error 0x30 of the token")
+        assert signer.plan("localhost")["keys"] == [["plexi", False]]
+        assert signer.probe("plexi") is not None
+        fault.close()
+        assert signer.probe("plexi") is None
+        assert signer.plan("localhost")["keys"] == [["plexi", True]]
+
+
+def test_an_issued_key_that_is_gone_from_its_token_stops_no_beginning_and_a_rotation_is_advised(
+    hsm_site: HsmSite, plexi: Token, issued: Path
+) -> None:
+    with hsm_site.signer(issued) as signer:
+        assert signer.problems == {}
+        assert signer.plan("localhost")["keys"] == [["plexi", True]]
+    kept = hsm_site.directory / "issued" / "credentials" / "localhost" / "ec" / "v000001" / "key"
+    hsm_site.hsm.destroy(plexi, json.loads(kept.read_text())["label"])
+    with hsm_site.signer(issued) as signer:
+        problem = signer.problems[ISSUED]
+        assert problem["severity"] == "warning"
+        assert problem["allowed"] == "another one: plexigate certs rotate localhost"
+        assert signer.plan("localhost")["keys"] == [["plexi", False]]
+
+
+def test_no_issued_key_takes_the_place_of_another_one_before_it_is_found(
+    hsm_site: HsmSite, plexi: Token, issued: Path
+) -> None:
+    with hsm_site.signer(issued) as signer:
+        hsm_site.issue(issued, "localhost")
+        with hsm_site.hsm.shim.token(plexi.label).failing(CKR_DEVICE_ERROR, "C_FindObjects"):
+            signer.build()
+        assert signer.problems[ISSUED]["severity"] == "error"
+        assert signer.plan("localhost")["keys"] == [["plexi", True]], "of the generation before"
+        signer.build()
+        assert signer.problems == {}

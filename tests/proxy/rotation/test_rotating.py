@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from certs.issuing.issuer import FailureKind, IssueFailed, Window
+from certs.keys.home import HomeFailed
 from certs.rotation.due import Reason
 from certs.rotation.planning import LONGEST_SLEEP_SECONDS
 from proxy.rotation.rotating import Rotating
 from proxy.rotation.running import NotRenewed, Renewed
 from proxy.tasks import Tasks
 from tests.certs.authority import DAY
+from tests.certs.tokens import FakeToken
 from tests.rotations import REFUSED, Rotations, configuration
 from tests.simulated_rotations import Simulation, tasks_ended
 
@@ -168,6 +170,24 @@ async def test_the_window_of_an_issuer_is_obeyed(turning: Turning) -> None:
     turning.scene.time.passes(timedelta(hours=2))
     await turning.turn()
     assert serving(turning) == 2
+
+
+async def test_a_first_certificate_waits_by_the_table_for_a_token_that_is_away(tmp_path: Path) -> None:
+    token = FakeToken()
+    turning = Turning(Rotations(tmp_path, homes={"plexi": token}))
+    turning.scene.follow(configuration("ec-p256@plexi"))
+    await turning.rotating.follow(turning.scene.parts)
+    token.error = HomeFailed("plexi", "no token with label plexi")
+    await turning.turn()
+    (listed,) = turning.rotating.listing()
+    assert listed["last_error"] == 'new key: keys at "plexi": no token with label plexi'
+    token.error = None
+    await turning.turn()
+    assert serving(turning) is None, "not yet"
+    turning.scene.time.passes(timedelta(minutes=2))
+    await turning.turn()
+    assert serving(turning) is not None
+    assert turning.errors == []
 
 
 async def test_rolling_back_serves_the_version_before(turning: Turning) -> None:
