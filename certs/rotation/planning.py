@@ -94,9 +94,13 @@ class Planner:
 
         A key that was called compromised stays that until it is replaced.
         """
-        if self._asked.get(key) is not Reason.COMPROMISED:
+        if not self.is_compromised(key):
             self._asked[key] = reason
         self._of_credentials.pop(key, None)
+
+    def is_compromised(self, key: Key) -> bool:
+        """Whether the key that serves was called compromised."""
+        return self._asked.get(key) is Reason.COMPROMISED
 
     def succeeded(self, key: Key, issuer: str, lifetime: timedelta, now: Instant) -> None:
         """A credential was replaced; its successor is not touched for a while, whatever speaks for it."""
@@ -120,7 +124,7 @@ class Planner:
 
     def _has_failed(self, key: Key) -> None:
         # whoever asked is told and may ask again; but a compromised key has to go, whoever is still there
-        if self._asked.get(key) is not Reason.COMPROMISED:
+        if not self.is_compromised(key):
             self._asked.pop(key, None)
 
     def _longer(self, before: Wait | None, kind: FailureKind, retry_after: float | None, now: Instant) -> Wait:

@@ -102,6 +102,27 @@ def former(shelf: Shelf, now: datetime) -> StoredVersion | None:
     return None
 
 
+def no_way_back(shelf: Shelf) -> str:
+    """Why there is no version to go back to, and what to do instead."""
+    if any(one.is_compromised for one in shelf.ledger().retired.values()):
+        return (
+            "the key of a former version is compromised, which never serves again, and there is no other one that could: "
+            f"plexigate certs rotate {shelf.identity} makes a new one"
+        )
+    return "there is no former version whose key is still there and whose certificate is valid"
+
+
+def bound_to_go(shelf: Shelf) -> str:
+    """Why nothing goes back while the key that serves is marked as compromised, and what to do instead.
+
+    It would be retired as if nothing had happened: kept for its grace, and its certificate not revoked.
+    """
+    return (
+        "its key is marked as compromised, and a rollback would take that back: another key takes its place as soon as "
+        f"the issuer gives a certificate for it; plexigate certs rotate {shelf.identity} --compromised --wait tries it now"
+    )
+
+
 class Housekeeping:
     """Does it in threads, one thing at a time, with a deadline."""
 
@@ -127,7 +148,7 @@ class Housekeeping:
             async with asyncio.timeout(LOCAL_SECONDS):
                 version = await in_thread(self._loop, lambda: former(shelf, now))
                 if version is None:
-                    detail = "there is no former version whose key is still there and whose certificate is valid"
+                    detail = await in_thread(self._loop, lambda: no_way_back(shelf))
                     return NotRenewed(Step.STORE, FailureKind.PERMANENT, detail, of_issuer=False)
                 place = parts.store.directory
                 files = await in_thread(self._loop, lambda: served_version(shelf, version, parts.homes, place))

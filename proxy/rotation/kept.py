@@ -16,6 +16,14 @@ _NAME: Final = "rotation.json"
 Tell = Callable[[dict[str, Any], str], None]
 
 
+def kept(store: Store) -> Any:
+    """What an earlier process has kept, None where there is nothing. Blocks. Raises `OSError` or `ValueError`."""
+    try:
+        return json.loads((store.directory / _NAME).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
 class Kept:
     """One small file, which is replaced as a whole; what goes wrong is a line in the log, as rotating matters more."""
 
@@ -28,10 +36,9 @@ class Kept:
     async def take_up(self, store: Store, take: Callable[[Any], None]) -> None:
         """Hand what an earlier process has kept to `take`, which may raise `ValueError`; does nothing where there is nothing."""
         try:
-            content = await in_thread(self._loop, (store.directory / _NAME).read_bytes)
-            take(json.loads(content))
-        except FileNotFoundError:
-            return
+            document = await in_thread(self._loop, lambda: kept(store))
+            if document is not None:
+                take(document)
         except (KeyError, OSError, TypeError, ValueError) as error:
             self._failed("read", error)
 

@@ -18,7 +18,7 @@ from certs.rotation.checks import ChainUnusable
 from certs.rotation.due import Reason
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts, parts_of
-from certs.rotation.planning import Facts, Planner
+from certs.rotation.planning import Facts, Key, Planner
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.lock import StateLock
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
@@ -26,7 +26,8 @@ from config.loader import load
 from config.problems import ConfigError, Problem
 from config.rotation import IssuedCredentialConfig
 from proxy.rotation.clocks import Clocks
-from proxy.rotation.housekeeping import former, recover
+from proxy.rotation.housekeeping import bound_to_go, former, no_way_back, recover
+from proxy.rotation.kept import kept
 from proxy.rotation.listing import Row, document
 from proxy.rotation.running import leaf_facts
 
@@ -160,12 +161,24 @@ class Offline:
         name, _, shelf = found
         about: dict[str, Any] = {"identity": name, "credential": shelf.slot}
         now = self._clocks.wall()
-        version = former(shelf, now)
+        is_marked = self._is_compromised((name, shelf.slot))
+        version = None if is_marked else former(shelf, now)
         if version is None:
-            detail = "there is no former version whose key is still there and whose certificate is valid"
+            detail = bound_to_go(shelf) if is_marked else no_way_back(shelf)
             return {**about, "ok": False, "step": Step.STORE.value, "detail": detail}
         shelf.serve(version.number, retirement(now, self.parts.loaded.config.rotation.grace, "rolled back"))
         return {**about, "ok": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
+
+    def _is_compromised(self, key: Key) -> bool:
+        """Whether a proxy was to replace the key that serves for that, and has ended before."""
+        planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
+        try:
+            if (document := kept(self.parts.store)) is not None:
+                planner.remember(document["waits"], self._clocks.now())
+        except (KeyError, TypeError, ValueError) as error:
+            found = f"what rotations wait for cannot be read: {error}"
+            raise ShelfDamaged(self.parts.store.directory, found) from None
+        return planner.is_compromised(key)
 
     def _serve(self, shelf: Shelf, version: StoredVersion, reason: Reason) -> None:
         now = self._clocks.wall()

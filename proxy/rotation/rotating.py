@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from certs.issuing.issuer import IssueFailed
-from certs.rotation.attempt import Task
+from certs.issuing.issuer import FailureKind, IssueFailed
+from certs.rotation.attempt import Step, Task
 from certs.rotation.due import Reason
 from certs.rotation.facts import leaf_of
 from certs.rotation.parts import Parts
@@ -20,7 +20,7 @@ from certs.storage.shelf import ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
 from proxy.in_thread import in_thread
 from proxy.rotation.clocks import Clocks
-from proxy.rotation.housekeeping import Housekeeping
+from proxy.rotation.housekeeping import Housekeeping, bound_to_go
 from proxy.rotation.kept import Kept
 from proxy.rotation.knowledge import Credential, Knowledge
 from proxy.rotation.news import News
@@ -138,10 +138,17 @@ class Rotating:
                 yield step
 
     async def roll_back(self, key: Key) -> Renewed | NotRenewed:
-        """Serve by the version before again."""
+        """Serve by the version before again, unless the key that serves is marked as compromised."""
         parts, credential = self._parts, self._knowledge.credentials[key]
         assert parts is not None  # there are no credentials without
-        outcome = await self._housekeeping.roll_back(parts, credential.shelf, self._owner, self._clocks.wall())
+        if self._planner.is_compromised(key):
+            detail = bound_to_go(credential.shelf)
+            return NotRenewed(Step.STORE, FailureKind.PERMANENT, detail, of_issuer=False)
+        self._running.add(key)  # nobody marks it meanwhile
+        try:
+            outcome = await self._housekeeping.roll_back(parts, credential.shelf, self._owner, self._clocks.wall())
+        finally:
+            self._running.discard(key)
         if isinstance(outcome, Renewed):
             lifetime = outcome.leaf.not_valid_after_utc - outcome.leaf.not_valid_before_utc
             self._planner.succeeded(key, credential.settings.issuer, lifetime, self._clocks.now())

@@ -106,6 +106,7 @@ def test_a_command_is_tried_once_but_a_compromised_key_until_it_is_gone() -> Non
     for reason in (Reason.COMMAND, Reason.COMPROMISED):
         one.ask(CHAT, reason)
         one.credential_failed(CHAT, FailureKind.TEMPORARY, at())
+    assert one.is_compromised(CHAT)
     assert one.plan(facts(), at(0, 200)).attempts == ((CHAT, Reason.COMPROMISED),)
     one.succeeded(CHAT, "internal", LIFETIME, at(0, 200))
     assert one.plan(facts(), at(0, 99_999)).attempts == ()

@@ -143,6 +143,15 @@ class TestRollback:
         assert "there is no former version" in outcome.detail
         assert scene.owner.swaps == []
 
+    async def test_to_a_compromised_key_nothing_goes_back(self, scene: Rotations) -> None:
+        scene.serve()
+        scene.serve(Reason.COMPROMISED)
+        outcome = await self.rolled(scene)
+        assert isinstance(outcome, NotRenewed)
+        assert "the key of a former version is compromised" in outcome.detail
+        assert "plexigate certs rotate chat" in outcome.detail
+        assert scene.shelf().ledger().current == 2
+
     async def test_workers_that_cannot_leave_everything_as_it_is(self, scene: Rotations) -> None:
         scene.serve()
         scene.serve()

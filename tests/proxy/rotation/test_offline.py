@@ -12,6 +12,7 @@ from certs.rotation.attempt import Attempt
 from certs.rotation.due import Reason
 from certs.rotation.facts import leaf_of
 from certs.storage.lock import StateInUse, StateLock
+from certs.storage.shelf import ShelfDamaged
 from config.problems import ConfigError
 from proxy.rotation.offline import Offline
 from tests.certs.authority import DAY
@@ -99,6 +100,24 @@ def test_rolling_back_serves_the_version_before_from_the_next_start_on(scene: Ro
     scene.serve()
     assert one.roll_back(found)["version"] == 1
     assert scene.shelf().ledger().current == 1
+
+
+def test_no_rollback_takes_back_the_mark_that_a_proxy_has_left(scene: Rotations) -> None:
+    one = offline(scene)
+    for _ in range(2):
+        scene.serve()
+    (found,) = one.credentials("chat")
+    memory = scene.parts.store.directory / "rotation.json"
+    memory.write_text(json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "ec"]]}}))
+    refused = one.roll_back(found)
+    assert (refused["ok"], refused["step"]) == (False, "stored")
+    assert "plexigate certs rotate chat --compromised" in refused["detail"]
+    memory.write_text("{}")
+    with pytest.raises(ShelfDamaged, match="what rotations wait for cannot be read"):
+        one.roll_back(found)
+    assert scene.shelf().ledger().current == 2
+    memory.write_text(json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "rsa"]]}}))
+    assert one.roll_back(found)["ok"]
 
 
 def test_the_listing_is_that_of_the_proxy(scene: Rotations) -> None:

@@ -198,6 +198,33 @@ async def test_rolling_back_serves_the_version_before(turning: Turning) -> None:
     assert serving(turning) == 1
 
 
+async def test_no_rollback_takes_back_the_mark_of_a_compromised_key(turning: Turning) -> None:
+    await turning.turn()
+    await turning.rotate()
+    turning.scene.moody.failures = [DOWN]
+    assert (await turning.rotate(Reason.COMPROMISED))[-1]["ok"] is False
+    refused = await turning.rotating.roll_back(CHAT)
+    assert isinstance(refused, NotRenewed)
+    assert "marked as compromised" in refused.detail
+    assert "plexigate certs rotate chat --compromised --wait" in refused.detail
+    assert serving(turning) == 2
+    turning.scene.time.passes(timedelta(hours=2))
+    await turning.turn()
+    assert turning.scene.shelf().ledger().retired[2].is_compromised
+    assert isinstance(await turning.rotating.roll_back(CHAT), Renewed), "to the one before, whose key is not"
+    assert serving(turning) == 1
+
+
+async def test_nothing_is_marked_while_it_is_rolled_back(turning: Turning) -> None:
+    await turning.turn()
+    await turning.rotate()
+    rolling = asyncio.get_running_loop().create_task(turning.rotating.roll_back(CHAT))
+    await asyncio.sleep(0)
+    assert turning.rotating.is_running(CHAT)
+    assert isinstance(await rolling, Renewed)
+    assert not turning.rotating.is_running(CHAT)
+
+
 async def test_a_reload_changes_what_is_looked_after(turning: Turning) -> None:
     await turning.turn()
     turning.scene.follow(configuration("rsa-2048@file"))
