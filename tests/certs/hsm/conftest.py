@@ -8,6 +8,9 @@ import pytest
 from certs.hsm.access import TokenAccess
 from certs.hsm.client import TokenProcess
 from tests.hsm_tokens import SoftHsm, softhsm, token_process
+from tests.tried_tokens import control, plexi, use
+
+__all__ = ["access", "control", "hsm", "plexi", "token", "use"]
 
 
 @pytest.fixture

@@ -18,23 +18,6 @@ from tests.tried_tokens import use_of
 C = Condition
 
 
-@pytest.fixture
-def plexi(hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch) -> Token:
-    for name, value in hsm_site.hsm.environment.items():
-        monkeypatch.setenv(name, value)
-    return hsm_site.hsm.add_token("plexi")
-
-
-@pytest.fixture
-def use(hsm_site: HsmSite, plexi: Token) -> TokenUse:
-    return use_of(hsm_site.hsm, plexi, hsm_site.hsm.share("chat", plexi))
-
-
-@pytest.fixture
-def control(hsm_site: HsmSite, plexi: Token) -> TokenControl:
-    return hsm_site.hsm.shim.token(plexi.label)
-
-
 def prober(use: TokenUse) -> Prober:
     return Prober(asyncio.get_running_loop(), use)
 

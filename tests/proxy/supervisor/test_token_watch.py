@@ -35,23 +35,6 @@ class Herald:
         self.logins += 1
 
 
-@pytest.fixture
-def plexi(hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch) -> Token:
-    for name, value in hsm_site.hsm.environment.items():
-        monkeypatch.setenv(name, value)
-    return hsm_site.hsm.add_token("plexi")
-
-
-@pytest.fixture
-def use(hsm_site: HsmSite, plexi: Token) -> TokenUse:
-    return use_of(hsm_site.hsm, plexi, hsm_site.hsm.share("chat", plexi))
-
-
-@pytest.fixture
-def control(hsm_site: HsmSite, plexi: Token) -> TokenControl:
-    return hsm_site.hsm.shim.token(plexi.label)
-
-
 @asynccontextmanager
 async def watched(use: TokenUse, finding: Finding = WELL) -> AsyncIterator[tuple[TokenWatch, Herald]]:
     loop, herald = asyncio.get_running_loop(), Herald()

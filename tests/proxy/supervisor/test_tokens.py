@@ -14,9 +14,6 @@ from proxy.signing.breaker import BreakerState
 from proxy.supervisor.tokens import ParentTokens
 from proxy.tasks import Tasks
 from tests.hsm.shim import TokenControl
-from tests.hsm.site import HsmSite
-from tests.hsm.softhsm import Token
-from tests.tried_tokens import use_of
 from tests.waiting import until_seen
 
 if TYPE_CHECKING:
@@ -80,23 +77,6 @@ async def parent() -> AsyncIterator[Parent]:
     yield Parent(fleet, tokens, events)
     await tasks.cancel_all()
     assert errors == []
-
-
-@pytest.fixture
-def plexi(hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch) -> Token:
-    for name, value in hsm_site.hsm.environment.items():
-        monkeypatch.setenv(name, value)
-    return hsm_site.hsm.add_token("plexi")
-
-
-@pytest.fixture
-def use(hsm_site: HsmSite, plexi: Token) -> TokenUse:
-    return use_of(hsm_site.hsm, plexi, hsm_site.hsm.share("chat", plexi))
-
-
-@pytest.fixture
-def control(hsm_site: HsmSite, plexi: Token) -> TokenControl:
-    return hsm_site.hsm.shim.token(plexi.label)
 
 
 async def test_each_login_is_tried_once(parent: Parent, use: TokenUse, control: TokenControl) -> None:
