@@ -27,6 +27,7 @@ from certs.issued import files_of_slot, stand_ins, token_place
 from certs.keys.pin import read_pins
 from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
+from certs.sealing.envelope import is_sealed
 from config.loaded import LoadedConfig
 from config.problems import Problem, shown
 from config.schema import (
@@ -38,6 +39,8 @@ from config.schema import (
 )
 
 _SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
+
+_BEGINNING = 64  # bytes: enough to tell what a file is
 
 _Place = tuple[str | int, ...]
 
@@ -105,7 +108,7 @@ class _Reading:
             if isinstance(paths, IssuedCredentialConfig):
                 credentials += self._issued(place, name, paths)
                 continue
-            credential = self._credential(place, paths)
+            credential = None if self._rests_sealed(place, paths) else self._credential(place, paths)
             if credential is None:
                 continue
             self.problems += self._uncovered(place, paths, credential, settings.names)
@@ -123,6 +126,16 @@ class _Reading:
                 self.loaded.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
             )
         return tuple(credentials)
+
+    def _rests_sealed(self, place: _Place, paths: CredentialConfig) -> bool:
+        """Whether the key has not opened, as the token of the sealing key is away: nobody else hands over what is sealed."""
+        key = paths.key[0]
+        if not isinstance(key, str) or not is_sealed(_beginning(self.loaded.resolve(key))):
+            return False
+        found = f"{shown(key)}, which rests sealed while the sealing key is away"
+        better = "a sealing key whose token answers: the key opens as soon as it does"
+        self.problems.append(self.loaded.warning((*place, "key"), found, better))
+        return True
 
     def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
         """The credential that the rotation has put in place; it looks after all that may be wrong with it."""
@@ -253,6 +266,15 @@ class _Reading:
             self.problems.append(
                 self.loaded.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
             )
+
+
+def _beginning(path: Path) -> bytes:
+    """Of a file; nothing if it cannot be read, as whoever judges it says."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_BEGINNING)
+    except OSError:
+        return b""
 
 
 def _quantum_safe_warnings(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[Problem]:

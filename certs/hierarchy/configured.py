@@ -8,7 +8,7 @@ from certs.audit.entries import Told
 from certs.hierarchy.vault import Vault
 from certs.hsm.access import state_directory
 from certs.sealing.envelope import Purpose, is_sealed
-from certs.sealing.errors import KeyUnavailable, SealingError
+from certs.sealing.errors import KeyAway, KeyUnavailable, SealingError
 from certs.sealing.master import Master, place_of
 from certs.sealing.sealer import Sealer
 from config.loaded import LoadedConfig
@@ -64,7 +64,8 @@ def sealing_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
 def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
     """The content of each private key that rests sealed, by its path. Raises `ConfigError` with every one that does not open.
 
-    May take as long as the token of the sealing key takes. Files that cannot be read are left to those who judge keys.
+    May take as long as the token of the sealing key takes. Files that cannot be read are left to those who judge keys; and so are keys
+    of identities while the token of the sealing key is away. An upstream would be asked without them as if we were nobody.
     """
     opened: dict[Path, bytes] = {}
     problems: list[Problem] = []
@@ -77,6 +78,8 @@ def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
         try:
             opened[path] = _opened(sealed, sealer)
         except SealingError as error:
+            if place[0] == "identity" and isinstance(error, KeyAway):
+                continue
             found = f"{shown(written)}, which {error.reason}"
             problems.append(
                 loaded.error(place, found, "a key sealed by the sealing key of this configuration (plexigate hsm seal)")

@@ -9,7 +9,7 @@ counted, as random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store wr
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, QuotaExhausted, Step
 from certs.hierarchy.store import KeyStore, StoreDamaged
 from certs.sealing.envelope import Purpose
-from certs.sealing.errors import KeyUnavailable, OtherKey
+from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.held_key import HeldKey
 from certs.sealing.master import Master
@@ -30,6 +30,8 @@ FILE_NAME: Final = "keys.sealed"
 """Of the hierarchy, in the directory of `[sealing]`."""
 
 _QUOTA: Final = 2**32
+# A token that hangs is not waited for once for each of many keys that are to open now, each time up to a deadline.
+_AWAY: Final = timedelta(seconds=1)
 _PURPOSES: Final = {
     Purpose.TICKET_KEYS: "tickets",
     Purpose.CREDENTIAL_KEY: "credentials",
@@ -57,6 +59,9 @@ class Vault:
         self._lock = threading.RLock()
         self._rings: dict[str, tuple[str, SealerRing]] = {}
         """By purpose, the id of the key that seals, and the sealers of all that open."""
+        self._away: str | None = None
+        """Why the sealing key could not be asked last, at this time."""
+        self._away_at = clock()
 
     def sealer(self, purpose: Purpose) -> Sealer:
         """What seals and opens for a purpose."""
@@ -122,12 +127,23 @@ class Vault:
         if purpose in self._rings:
             yield
             return
-        with self._master.at_hand():
+        with self._at_hand():
             yield
+
+    @contextmanager
+    def _at_hand(self) -> Iterator[None]:
+        if self._away is not None and abs(self._clock() - self._away_at) < _AWAY:
+            raise KeyAway(self._away)
+        try:
+            with self._master.at_hand():
+                yield
+        except KeyAway as error:
+            self._away, self._away_at = error.why, self._clock()
+            raise
 
     def _loaded(self, purpose: str) -> tuple[str, SealerRing]:
         if purpose not in self._rings:
-            with self._master.at_hand():
+            with self._at_hand():
                 self._founded()
                 keys, secrets = self._store.opened(DOMAIN)
             self._told(Action.OPEN, str(self._master.place), Outcome.DONE, f"the keys of {DOMAIN}")

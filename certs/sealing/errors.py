@@ -6,6 +6,7 @@ SealingError
   OtherLabel      sealed for another purpose
   Tampered        changed after it was sealed
   KeyUnavailable  the key cannot be used now
+    KeyAway       as its token is away
 """
 
 
@@ -51,3 +52,8 @@ class KeyUnavailable(SealingError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"cannot be sealed or opened now: {reason}")
+        self.why = reason
+
+
+class KeyAway(KeyUnavailable):
+    """The token of the sealing key is not there, does not answer or lets nobody log in, which says nothing about the configuration."""

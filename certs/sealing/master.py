@@ -8,17 +8,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from certs.hsm.access import TokenAccess
 from certs.hsm.client import TokenProcess
 from certs.hsm.configured_access import access_of
-from certs.hsm.errors import HsmError
+from certs.hsm.errors import (
+    CallFailed,
+    DeadlinePassed,
+    HsmError,
+    LatchUnusable,
+    ModuleUnusable,
+    PinFinalTry,
+    PinLatched,
+    PinRefused,
+    TokenMissing,
+    TokenProcessLost,
+)
 from certs.hsm.facts import KeyAddress
 from certs.hsm.sealing_key import sealer_in_token
-from certs.sealing.errors import KeyUnavailable
+from certs.sealing.errors import KeyAway, KeyUnavailable
 from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.sealer import AeadSealer, Sealer
 from config.loaded import LoadedConfig
+
+# Of a token, not of what the configuration says about it: the same for which a start goes on without a key in a token.
+_PASSING: Final = (
+    CallFailed,
+    DeadlinePassed,
+    LatchUnusable,
+    ModuleUnusable,
+    PinFinalTry,
+    PinLatched,
+    PinRefused,
+    TokenMissing,
+    TokenProcessLost,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +81,7 @@ class Master:
 
     @contextmanager
     def at_hand(self) -> Iterator[Sealer]:
-        """Log in once for all that is done in the block. Raises `KeyUnavailable`."""
+        """Log in once for all that is done in the block. Raises `KeyUnavailable`, which is `KeyAway` where that may pass."""
         if self._open is not None:
             yield self._open
             return
@@ -68,6 +93,8 @@ class Master:
             with TokenProcess.logged_in(self.place.access) as process:
                 self._open = sealer_in_token(process, self.place.address)
                 yield self._open
+        except _PASSING as error:
+            raise KeyAway(str(error)) from None
         except (HsmError, KeyFileUnusable) as error:
             raise KeyUnavailable(str(error)) from None
         finally:

@@ -125,6 +125,8 @@ class SupervisorControl:
         supervisor = self._supervisor
         if not supervisor.is_ready or len(supervisor.fleet.workers) != supervisor.edition.worker_count:
             return "not every worker serves"
+        if supervisor.edition.dark:
+            return f"identity {min(supervisor.edition.dark)} has only keys that rest sealed: is the sealing key away?"
         return supervisor.tokens.why_not_ready(supervisor.edition.identities_in_tokens)
 
 

@@ -16,6 +16,7 @@ from certs.hierarchy.configured import key_in_file_warnings
 from certs.hsm.token_use import TokenUse, identities_in_tokens, token_uses
 from certs.identities import LoadedCredentials, examine_issued, load_credentials
 from certs.keys.pkcs11 import Pkcs11Key
+from certs.keys.signing_key import KeyFamily
 from config.files import files_of
 from config.loaded import LoadedConfig
 from config.loader import accepted, read_file
@@ -27,7 +28,7 @@ from proxy.in_thread import in_thread
 from proxy.observe.scrape import CertificateFacts
 from proxy.payload.keyring import Keyring
 from proxy.payload.keys import PayloadKeys
-from proxy.supervisor.issued import issued_material, with_files
+from proxy.supervisor.issued import issued_material, shut_identities, with_files
 from proxy.supervisor.material import Material
 from proxy.supervisor.payload_store import payload_keys
 from proxy.supervisor.privileges import Account, account_of
@@ -36,6 +37,10 @@ from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.tls.libssl import LibsslError
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.health import HealthCheck
+
+
+class StillShut(Exception):
+    """Not one more of the keys that rest sealed has opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,10 @@ class Edition:
     payload: PayloadKeys
     read_at: datetime
     """When it was judged: a worker that is replaced weeks later must not refuse what has expired meanwhile."""
+    shut: frozenset[str] = frozenset()
+    """Identities with a key that rests sealed and has not opened so far, as the sealing key is away."""
+    dark: frozenset[str] = frozenset()
+    """Those of them that have nothing else which a usual client could do with."""
 
     @property
     def worker_count(self) -> int:
@@ -96,16 +105,30 @@ class Edition:
             errors = examine_issued(self.loaded, chain, key, self.read_at).errors
         if errors:
             raise ConfigError([self.loaded.error((), str(error), "a chain and a key that fit") for error in errors])
-        made = Material({**self.made, **new})
+        return self._with_made(number, new)
+
+    def unsealed(self, number: int, safe: Safe) -> "Edition":
+        """The same files, with the keys that open now and did not before. May take long. Raises `StillShut` or `ConfigError`."""
+        issued, _ = issued_material(self.loaded, safe.vault(self.loaded))
+        edition = self._with_made(number, Material({**Material.of_keys(safe.open_keys(self.loaded)), **issued}))
+        if not edition.shut < self.shut:
+            raise StillShut
+        return edition
+
+    def _with_made(self, number: int, new: Material) -> "Edition":
+        made, material = Material({**self.made, **new}), Material({**self.material, **new})
         credentials = _credentials(self.loaded, made, self.read_at)
+        shut = shut_identities(self.loaded, material)
         return replace(
             self,
             number=number,
-            material=Material({**self.material, **new}),
+            material=material,
             made=made,
             certificates=_facts(self.loaded, credentials),
             tokens=token_uses(self.loaded, credentials.identities, credentials.pins),
             identities_in_tokens=identities_in_tokens(credentials.identities),
+            shut=shut,
+            dark=_dark(shut, credentials),
         )
 
     def with_payload(self, number: int, payload: PayloadKeys) -> "Edition":
@@ -150,6 +173,7 @@ def read_edition(
         raise ConfigError(problems)
     material = Material.read(file.path for file in files_of(loaded))
     material.update(made)
+    shut = shut_identities(loaded, material)
     return Edition(
         number=number,
         content=content,
@@ -165,6 +189,8 @@ def read_edition(
         identities_in_tokens=identities_in_tokens(credentials.identities),
         payload=payload_keys(loaded, rings or {}, now.timestamp(), None if safe is None else safe.vault(loaded)),
         read_at=now,
+        shut=shut,
+        dark=_dark(shut, credentials),
     )
 
 
@@ -177,7 +203,12 @@ async def reread_edition(
 
     def read() -> Edition:
         begin()
-        return read_edition(file, number, tickets, now_in_utc(), safe, served.payload.rings)
+        edition = read_edition(file, number, tickets, now_in_utc(), safe, served.payload.rings)
+        if lost := sorted(edition.shut - served.shut):
+            found = f"one with which keys of {', '.join(lost)} do not open, which are served by what is open now"
+            allowed = "a sealing key that answers, and has sealed them"
+            raise ConfigError([*edition.warnings, edition.loaded.error(("sealing", "key"), found, allowed)])
+        return edition
 
     try:
         async with asyncio.timeout(seconds):
@@ -192,6 +223,12 @@ async def reread_edition(
 def _credentials(loaded: LoadedConfig, material: Material, now: datetime) -> LoadedCredentials:
     with material.as_files() as files:
         return load_credentials(with_files(loaded, files), now)
+
+
+def _dark(shut: frozenset[str], credentials: LoadedCredentials) -> frozenset[str]:
+    # ML-DSA alone does not count, see `identities_in_tokens`
+    families = {name: {one.algorithm.family for one in credentials.identities[name]} for name in shut}
+    return frozenset(name for name, found in families.items() if found <= {KeyFamily.MLDSA})
 
 
 def _facts(loaded: LoadedConfig, credentials: LoadedCredentials) -> list[CertificateFacts]:

@@ -6,9 +6,14 @@ from pathlib import Path
 
 from certs.hierarchy.vault import Vault
 from certs.rotation.parts import Parts, issuance_problems, parts_of
+from certs.sealing.envelope import is_sealed
 from certs.storage.served import ServedFile, served_files
+from certs.storage.shelf import Shelf, ShelfDamaged
+from certs.storage.store import paths_of, store_of
 from config.loaded import LoadedConfig
 from config.problems import Problem
+from config.rotation import SEALED
+from config.schema import CredentialConfig
 from proxy.rotation.clocks import CLOCKS
 from proxy.supervisor.material import FileContent, Material
 
@@ -29,6 +34,30 @@ def _read(parts: Parts) -> tuple[Material, list[Problem]]:
     problems = list(issuance_problems(parts))
     problems += [parts.loaded.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults]
     return as_material(files), problems
+
+
+def shut_identities(loaded: LoadedConfig, material: Material) -> frozenset[str]:
+    """Identities with a key that rests sealed and has not opened: it is missing in the material, or sealed there."""
+    shut = set()
+    for identity, settings in loaded.config.identity.items():
+        keys = [one.key[0] for one in settings.credentials if isinstance(one, CredentialConfig)]
+        found = [material.get(str(loaded.resolve(key))) for key in keys if isinstance(key, str)]
+        if any(one is not None and is_sealed(one.content) for one in found):
+            shut.add(identity)
+    if (store := store_of(loaded)) is not None:
+        for identity, _, _, shelf in store.of_config(loaded.config):
+            _, key_path = paths_of(identity, shelf.slot, store.directory)
+            if str(key_path) not in material and _rests_sealed(shelf):
+                shut.add(identity)
+    return frozenset(shut)
+
+
+def _rests_sealed(shelf: Shelf) -> bool:
+    try:
+        version = shelf.current()
+    except (ShelfDamaged, OSError):
+        return False  # that opens by no key
+    return version is not None and version.spec.place == SEALED
 
 
 def as_material(files: Mapping[Path, ServedFile]) -> Material:

@@ -48,6 +48,12 @@ class Safe:
             self._place, self._vault = place, vault_of(loaded, self._clock, self.trail.operation)
         return self._vault
 
+    def look(self, loaded: LoadedConfig) -> None:
+        """Find out whether keys of credentials could be opened. Raises `SealingError` or `ConfigError`."""
+        vault = self.vault(loaded)
+        if vault is not None:
+            _ = vault.sealer(Purpose.CREDENTIAL_KEY).key_id
+
     def tickets(self, loaded: LoadedConfig) -> tuple[TicketSecrets, list[Problem]]:
         """The secrets to begin with: those of the process before, as far as they may live on; and what kept them from being used."""
         now, age = self._clock(), loaded.config.limits.tls_ticket_rotation_hours * _HOUR

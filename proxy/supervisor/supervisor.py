@@ -39,6 +39,7 @@ from proxy.supervisor.sockets import BoundAddress, ListeningSockets
 from proxy.supervisor.swaps import swap_issued
 from proxy.supervisor.ticket_rotation import TicketRotation
 from proxy.supervisor.tokens import ParentTokens
+from proxy.supervisor.unsealing import Unsealing
 from proxy.systemd import Notifier
 from proxy.tasks import Tasks
 
@@ -77,6 +78,7 @@ class Supervisor:
         self._reloading = Reloading(loop, self.fleet, sockets)
         self._renew = Renewal(loop, self.fleet, self._reloading, self)
         self.tickets = TicketRotation(self._renew, self._safe, self)
+        self.unsealing = Unsealing(loop, self._renew, self._safe, self)
         self.offers: Offers | None = None
         self.reloads: Counter[str] = Counter()
         self.retained = Retained()
@@ -165,6 +167,7 @@ class Supervisor:
         self.loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self._reload_by("SIGHUP")))
         self.loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._reopen_log()))
         self._tasks.start(self.tickets.run())
+        self._tasks.start(self.unsealing.run())
         self._tasks.start(self.auditing.run(self.edition.loaded.config.audit.totals_seconds))
         self._tasks.start(self.payload.run())
         if watchdog_seconds is not None:
@@ -211,7 +214,8 @@ class Supervisor:
                 problems = restart_problems(changes, edition)
                 if problems:
                     raise ConfigError([*edition.warnings, *problems])  # noqa: TRY301 - one way out for all that stands against it
-                await self._reload_to(edition, dry_run=dry_run)
+                async with self.tokens.changing_to(edition):
+                    await self._serve_by(edition, dry_run=dry_run)
             except ConfigError as error:
                 self._told_failure(error, dry_run=dry_run)
                 return report_of(self.edition, changes, error.problems, ok=False)
@@ -222,10 +226,6 @@ class Supervisor:
             event = {"event": "reloaded", "generation": edition.number, "changes": [str(one) for one in changes]}
             self.tell(event, f"reloaded: {count} change{'' if count == 1 else 's'}, generation {edition.number}")
         return report_of(self.edition, changes, edition.warnings, ok=True)
-
-    async def _reload_to(self, edition: Edition, *, dry_run: bool) -> None:
-        async with self.tokens.changing_to(edition):
-            await self._serve_by(edition, dry_run=dry_run)
 
     async def _serve_by(self, edition: Edition, *, dry_run: bool) -> None:
         place = self._log.prepare(edition.loaded)

@@ -6,6 +6,8 @@ import pytest
 
 from certs.identities import LoadedCredentials, load_credentials
 from certs.keys.signing_key import Custody
+from certs.sealing.key_file import KeyFile
+from certs.sealing.sealer import AeadSealer
 from config.loader import load, survey
 from tests.certs.authority import DAY, NOW, issue, private_key, write
 
@@ -55,6 +57,18 @@ def test_several_credentials_keep_their_order(tmp_path: Path) -> None:
     loaded = credentials(tmp_path, several("mldsa", "chat", prefer="mldsa"))
     assert loaded.problems == ()
     assert [str(one.algorithm) for one in loaded.identities["chat"]] == ["mldsa-65", "ecdsa-p256"]
+
+
+def test_a_key_that_rests_sealed_is_passed_over(tmp_path: Path) -> None:
+    write(tmp_path, "mldsa", issue("chat", private_key("mldsa-65"), names=["chat.example.org"]))
+    write(tmp_path, "chat", CHAT)
+    sealer = AeadSealer(KeyFile.create(tmp_path / "sealing.key"))
+    (tmp_path / "mldsa.key").write_bytes(sealer.seal(b"PEM", "label"))
+    loaded = credentials(tmp_path, several("mldsa", "chat"))
+    assert [str(one.algorithm) for one in loaded.identities["chat"]] == ["ecdsa-p256"]
+    (problem,) = loaded.problems
+    assert (problem.key, problem.is_error) == ("identity.chat.credential[0].key", False)
+    assert "rests sealed while the sealing key is away" in problem.found
 
 
 def test_missing_files_are_problems_of_their_keys(tmp_path: Path) -> None:

@@ -8,13 +8,17 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from certs.hsm.pin_latch import release_by_name
+from certs.hsm.sealing_key import sealing_key_name
 from proxy.admin.client import UnixAdminClient
+from proxy.cli import app
 from tests.certs.authority import private_key
 from tests.configurations import identity
 from tests.hsm.faults import SIGNATURES
@@ -182,17 +186,27 @@ def test_a_token_that_is_made_later_is_used_by_workers_that_replace_the_blind_on
     assert complaints(run.output) == []
 
 
-def test_an_issued_key_whose_token_is_away_at_a_start_and_a_reload_comes_by_itself(hsm_site: HsmSite) -> None:
+def test_issued_and_sealed_keys_whose_token_is_away_at_a_start_and_a_reload_come_by_themselves(
+    hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in hsm_site.hsm.environment.items():
+        monkeypatch.setenv(name, value)
     plexi = hsm_site.hsm.add_token("plexi")
-    files = hsm_site.authority.issue("files", ("files.test",))
+    files, sealed = (hsm_site.authority.issue(name, (f"{name}.test",)) for name in ("files", "sealed"))
+    sealed_key = hsm_site.directory / "sealed.key.sealed"
     parts = (
         hsm_site.tokens(plexi),
+        f'[sealing]\nkey = "pkcs11:token=plexi;object={sealing_key_name().label}"\ndirectory = "seals"\n',
         identity("files", ("files.test",), files),
+        identity("sealed", ("sealed.test",), replace(sealed, key=sealed_key)),
         hsm_site.issued_identity("localhost", "ec-p256@plexi"),
         ROUTE,
-        '[[route]]\nhost = "files.test"\nupstream = "chat"\n',
+        *(f'[[route]]\nhost = "{name}.test"\nupstream = "chat"\n' for name in ("files", "sealed")),
     )
     configuration = hsm_site.write(*parts)
+    for command in (["init", "--no-recovery", "--yes"], ["seal", str(sealed_key), "--from", str(sealed.key)]):
+        done = CliRunner().invoke(app, ["hsm", *command, "--config", str(configuration)])
+        assert done.exit_code == 0, done.output
     hsm_site.issue(configuration, "localhost")
     (root,) = (hsm_site.directory / "issued" / "issuers" / "internal" / "root").glob("v*/chain.pem")
     away = SoftHsm.make(hsm_site.directory / "away", hsm_site.hsm.shim.module)
@@ -207,11 +221,12 @@ def test_an_issued_key_whose_token_is_away_at_a_start_and_a_reload_comes_by_itse
                 run.wait_for(lambda output: events(output, "reloaded") or None)
             one.handshake(of_files, "files.test")
             assert not one.serves(of_tokens)
-            assert readiness(one) == (503, "identity localhost has no key that can sign in worker 0: plexi")
+            assert not one.serves(of_files, "sealed.test")
+            assert readiness(one) == (503, "identity sealed has only keys that rest sealed: is the sealing key away?")
             (token,) = asked(one, "/status")[1]["tokens"]
             assert token["parent"] == "absent"
         away.put_into(hsm_site.hsm)
-        one.until(lambda: one.serves(of_tokens))
+        one.until(lambda: one.serves(of_tokens) and one.serves(of_files, "sealed.test"))
         one.until(lambda: readiness(one)[0] == 200)
         assert not events(run.output, "rotation"), "it is the key of before"
     assert complaints(run.output) == []

@@ -20,6 +20,7 @@ from config.loaded import LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
 from tests.certs.hierarchy.test_hierarchy import NOW
+from tests.hsm_tokens import softhsm
 
 IDENTITY = {
     "names": ["chat.test"],
@@ -77,6 +78,24 @@ def test_every_key_that_does_not_open_is_a_problem(sealed: LoadedConfig) -> None
     found = {one.key: one.found for one in caught.value.problems}
     assert set(found) == {"identity.chat.credential[1].key", "upstream.files.key"}
     assert "was changed or damaged" in found["upstream.files.key"]
+
+
+def test_keys_of_identities_alone_wait_for_a_token_that_is_away(
+    sealed: LoadedConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = sealed.directory
+    monkeypatch.setenv("STATE_DIRECTORY", str(directory / "pins"))
+    with softhsm(directory) as hsm:
+        hsm.pin_file(name="plexi.pin")
+        tables: dict[str, object] = {
+            "hsm": {"module": str(hsm.module), "token": {"plexi": {"pin_file": "plexi.pin"}}},
+            "sealing": {**SEALING, "key": "pkcs11:token=plexi;object=sealing"},
+        }
+        without = loaded(directory, **tables, upstream={})
+        assert opened_keys(without, vault(without)) == {}
+        config = loaded(directory, **tables)
+        with pytest.raises(ConfigError, match=r"upstream\.files\.key.*no token with label plexi"):
+            opened_keys(config, vault(config))
 
 
 def test_without_a_sealing_key_a_sealed_one_is_no_use(sealed: LoadedConfig) -> None:

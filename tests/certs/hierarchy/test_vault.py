@@ -1,5 +1,8 @@
 """Sealing by purpose, with keys below the sealing key."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,9 +11,10 @@ from certs.audit.entries import Action, Outcome
 from certs.hierarchy.key import KeyState
 from certs.hierarchy.vault import FILE_NAME, Vault
 from certs.sealing.envelope import Envelope, Purpose
-from certs.sealing.errors import KeyUnavailable, OtherKey, OtherLabel
+from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey, OtherLabel
 from certs.sealing.key_file import KeyFile
 from certs.sealing.master import Master
+from certs.sealing.sealer import Sealer
 from tests.certs.hierarchy.test_hierarchy import NOW
 
 LABEL = Purpose.TICKET_KEYS.label("all")
@@ -59,6 +63,30 @@ def test_the_sealing_key_is_not_needed_after_the_first_time(scene: Scene) -> Non
     with pytest.raises(KeyUnavailable, match="cannot be read"):
         scene.vault().sealer(Purpose.TICKET_KEYS).open(first, LABEL)
     assert scene.told[-1] == (Action.OPEN, str(scene.key), Outcome.FAILED)
+
+
+def test_a_token_that_is_away_is_asked_once_for_many_keys(scene: Scene) -> None:
+    sealed = scene.vault().sealer(Purpose.TICKET_KEYS).seal(b"secret", LABEL)
+    times, asked = [NOW], []
+
+    class Away(Master):
+        @contextmanager
+        def at_hand(self) -> Iterator[Sealer]:
+            asked.append(times[-1])
+            if times[-1] == NOW:
+                raise KeyAway("it hangs")
+            with super().at_hand() as one:
+                yield one
+
+    sealer = Vault(Away(scene.key), scene.directory, lambda: times[-1], lambda *_: None).sealer(Purpose.TICKET_KEYS)
+    for _ in range(2):
+        with pytest.raises(KeyAway, match=r"^cannot be sealed or opened now: it hangs$"):
+            sealer.open(sealed, LABEL)
+        with pytest.raises(KeyAway, match="it hangs"):
+            sealer.seal(b"secret", LABEL)
+    assert asked == [NOW]
+    times.append(NOW + timedelta(seconds=1))
+    assert sealer.open(sealed, LABEL) == b"secret"
 
 
 def test_uses_are_counted_ahead(scene: Scene) -> None:

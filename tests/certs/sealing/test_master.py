@@ -6,7 +6,7 @@ import pytest
 
 from certs.hsm.facts import KeyAddress
 from certs.hsm.sealing_key import TokenKeyImporter, sealing_key_name
-from certs.sealing.errors import KeyUnavailable, Tampered
+from certs.sealing.errors import KeyAway, KeyUnavailable, Tampered
 from certs.sealing.key_file import KeyFile
 from certs.sealing.master import KeyInToken, Master, place_of
 from config.loaded import LoadedConfig
@@ -58,5 +58,20 @@ def test_a_key_in_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         hsm.pin_file("wrong-pin", "plexi.pin")
         wrong = place_of(loaded(tmp_path, sealing={"key": uri}, hsm=table))
         assert wrong is not None
-        with pytest.raises(KeyUnavailable, match="CKR_PIN_INCORRECT"):
+        with pytest.raises(KeyAway, match="CKR_PIN_INCORRECT"):
             Master(wrong).open(sealed, LABEL)
+
+
+def test_only_a_token_that_is_away_may_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    with softhsm(tmp_path) as hsm:
+        hsm.pin_file(name="plexi.pin")
+        table = {"module": str(hsm.module), "token": {"plexi": {"pin_file": "plexi.pin"}}}
+        place = place_of(loaded(tmp_path, sealing={"key": "pkcs11:token=plexi;object=none"}, hsm=table))
+        assert place is not None
+        with pytest.raises(KeyAway, match="no token with label plexi"):
+            Master(place).open(b"", LABEL)
+        hsm.init_token("plexi")
+        with pytest.raises(KeyUnavailable, match="has 0 keys") as caught:
+            Master(place).open(b"", LABEL)
+    assert not isinstance(caught.value, KeyAway)

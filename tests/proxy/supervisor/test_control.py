@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -230,5 +231,9 @@ async def test_it_is_ready_while_every_slot_has_its_worker(site: Site, tmp_path:
         await victim.gone.wait()
         assert run.control.why_not_ready() == "not every worker serves"
         await until_seen(lambda: run.control.why_not_ready() is None)
+        edition = run.supervisor.edition
+        run.supervisor.edition = replace(edition, dark=frozenset({"chat"}))
+        assert run.control.why_not_ready() == "identity chat has only keys that rest sealed: is the sealing key away?"
+        run.supervisor.edition = edition
         run.supervisor.is_ready = False
         assert run.control.why_not_ready() is not None, "it ends"

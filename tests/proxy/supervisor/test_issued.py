@@ -3,7 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from proxy.supervisor.issued import as_material, issued_material, with_files
+from proxy.supervisor.issued import as_material, issued_material, shut_identities, with_files
+from proxy.supervisor.material import Material
 from tests.rotations import Rotations, configuration
 
 
@@ -43,3 +44,14 @@ def test_files_are_found_where_they_are_now(tmp_path: Path) -> None:
     elsewhere = with_files(loaded, {Path("/a"): Path("/b")})
     assert elsewhere.resolve("/a") == Path("/b")
     assert as_material({}) == {}
+
+
+def test_keys_that_rest_sealed_and_did_not_open_shut_their_identity(tmp_path: Path) -> None:
+    scene = Rotations(tmp_path, configuration("ec-p256@sealed"))
+    loaded = scene.parts.loaded
+    assert shut_identities(loaded, Material()) == set(), "there is none yet"
+    scene.serve()
+    assert shut_identities(loaded, issued_material(loaded)[0]) == set()
+    assert shut_identities(loaded, Material()) == {"chat"}
+    (scene.shelf().directory / "ledger.json").write_bytes(b"rubbish")
+    assert shut_identities(loaded, Material()) == set(), "that opens by no key"
