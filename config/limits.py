@@ -35,7 +35,7 @@ class RatePer(StrEnum):
 
 
 class RateConfig(Table):
-    """`[[route]] rate`: how many requests are served; the next one is answered with 429."""
+    """`rate` of a `[[route]]` or of `[payload.sessions]`: how many requests are served; the next one is answered with 429."""
 
     requests_per_second: float = Field(ge=0.00001, le=1_000_000.0, strict=True, allow_inf_nan=False)
     burst: int = Field(ge=1, le=1_000_000, strict=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from config.addresses import Refused
+from config.limits import RateConfig, RatePer
 from config.values import Name, Table, WrittenPath
 
 
@@ -58,13 +59,17 @@ class RingConfig(Table):
 
 
 class SessionsConfig(Table):
-    """`[payload.sessions]`: clients agree on keys by themselves; `lifetime_hours` is that of a ticket."""
+    """`[payload.sessions]`: clients agree on keys by themselves; `lifetime_hours` is that of a ticket.
+
+    `rate`: how many may ask for one, over all hosts. Each costs 0.2 to 3 ms of computation, for whoever comes.
+    """
 
     suites: Annotated[tuple[SessionSuite, ...], Field(min_length=1), AfterValidator(_parse_suites)] = (
         SessionSuite.MLKEM768_X25519,
     )
     rotate_hours: float = Field(default=24.0, ge=0.01, le=8_760.0, strict=True, allow_inf_nan=False)
     lifetime_hours: float = Field(default=12.0, ge=0.01, le=720.0, strict=True, allow_inf_nan=False)
+    rate: RateConfig = RateConfig(requests_per_second=20.0, burst=200, per=RatePer.CLIENT)
 
 
 class PayloadConfig(Table):

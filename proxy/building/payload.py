@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from config.payload import PayloadMode
-from config.schema import Config, RouteConfig
+from config.payload import PayloadMode, SessionsConfig
+from config.schema import Config, RatePer, RouteConfig
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.http.routing import Route
+from proxy.limits.requests import RequestRate
 from proxy.payload.channel import Channel, Envelope
 from proxy.payload.codec import RingCodec, Window
 from proxy.payload.endpoints import KEYS_PATH, REQUEST_BYTES, SESSIONS_PATH, Endpoint, key_endpoint, session_endpoint
@@ -59,19 +60,30 @@ class PayloadRules:
 
     def endpoints(self, config: Config) -> Iterator[Route[RouteTarget]]:
         """The routes of sessions, on each host that has them; a route of the configuration goes before."""
-        if self.sessions is None:
+        if self.sessions is None or config.payload.sessions is None:
             return
         taken = {(route.host, route.path) for route in config.route}
         hosts = {route.host for route in config.route if route.payload_sessions}
-        answers = ((KEYS_PATH, key_endpoint(self.document)), (SESSIONS_PATH, session_endpoint(self.sessions)))
+        answers = (
+            (KEYS_PATH, key_endpoint(self.document), None),
+            (SESSIONS_PATH, session_endpoint(self.sessions), _session_rate(config.payload.sessions)),
+        )
         for host in sorted(hosts):
-            for path, endpoint in answers:
+            for path, endpoint, rate in answers:
                 if (host, path) not in taken:
-                    yield Route(host, path, _endpoint(f"{host}{path}", endpoint))
+                    yield Route(host, path, _endpoint(f"{host}{path}", endpoint, rate))
 
 
-def _endpoint(label: str, endpoint: Endpoint) -> RouteTarget:
-    return RouteTarget(label, UpstreamPlace(""), requires_pq=False, body_bytes=REQUEST_BYTES, endpoint=endpoint)
+def _session_rate(sessions: SessionsConfig) -> RequestRate:
+    """One for all hosts: a client that may ask for several must not get as many times of the loop."""
+    rate = sessions.rate
+    return RequestRate.of(SESSIONS_PATH, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
+
+
+def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> RouteTarget:
+    return RouteTarget(
+        label, UpstreamPlace(""), requires_pq=False, body_bytes=REQUEST_BYTES, rate=rate, endpoint=endpoint
+    )
 
 
 def throwaway_keys(config: Config) -> PayloadKeys:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from config.limits import RateConfig, RatePer
 from config.payload import PayloadConfig, PayloadEnvelope, RingConfig, SessionsConfig, SessionSuite
 
 
@@ -15,6 +16,7 @@ def test_defaults_are_those_that_the_documents_promise() -> None:
     assert (RingConfig().rotate_hours, RingConfig().quota, RingConfig().overlap) == (24.0, 10_000, 3)
     assert (RingConfig().bind, RingConfig().envelope) == (False, PayloadEnvelope.NONE)
     assert SessionsConfig().suites == (SessionSuite.MLKEM768_X25519,)
+    assert SessionsConfig().rate == RateConfig(requests_per_second=20.0, burst=200, per=RatePer.CLIENT)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,7 @@ def test_defaults_are_those_that_the_documents_promise() -> None:
         {"sessions": {"suites": []}},
         {"sessions": {"suites": ["MLKEM768-X25519", "MLKEM768-X25519"]}},
         {"sessions": {"suites": ["Kyber768"]}},
+        {"sessions": {"rate": {"requests_per_second": 0.0, "burst": 1, "per": "client"}}},
         {"max_age_seconds": 0.0},
     ],
 )

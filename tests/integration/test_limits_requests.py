@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,42 @@ def test_networks_that_are_exempt_have_no_rate(stage: Stage) -> None:
     ):
         assert statuses(exempt, 5) == [200] * 5
         assert statuses(client, 3) == [200, 200, 429]
+
+
+SESSIONS = f"""
+[listener.public]
+bind = "127.0.0.1:0"
+exempt = ["127.0.0.3"]
+[payload]
+directory = "payload"
+[payload.sessions]
+{RATE.format("client")}"""
+
+
+def test_sessions_are_asked_for_at_a_rate(stage: Stage) -> None:
+    """Each client network for itself, over both workers; the keys are read as often as anybody likes."""
+    asked = request("Content-Length: 2", start="POST /.well-known/payload-sessions HTTP/1.1", body=b"{}")
+    read = request(start="GET /.well-known/payload-keys HTTP/1.1")
+    route = 'payload = "accept"\npayload_sessions = true\n'
+
+    def status(client: Client, message: bytes = asked) -> int:
+        client.send(message)
+        return client.read_response().status
+
+    with stage.limited(SESSIONS, route=route, workers=2) as limited, ExitStack() as connections:
+        clients = [connections.enter_context(limited.connect()) for _ in range(4)]
+        assert [status(client, read) for client in clients] == [200] * 4
+        assert [status(client) for client in clients] == [400, 400, 429, 429]
+        clients[0].send(asked)
+        refused = clients[0].read_response()
+        assert (refused.status, refused.values("Content-Type")) == (429, ["application/problem+json"])
+        assert 1 <= int(refused.values("Retry-After")[0]) <= 10
+        with limited.connect(OTHER) as other, limited.connect("127.0.0.3") as exempt:
+            assert status(other) == 400
+            assert [status(exempt) for _ in range(4)] == [400] * 4
+        counted = limited.site.admin.failures()
+    assert counted["public", "request_rate"] == 3
+    assert counted["public", "payload"] == 7
 
 
 SMALL = """

@@ -5,10 +5,11 @@ import pytest
 from config.schema import Config
 from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.http.routing import RouteTable
+from proxy.limits.requests import RequestRate
 from proxy.payload.causes import PayloadFault
 from proxy.payload.channel import Envelope
 from proxy.payload.codec import Window
-from proxy.payload.endpoints import KEYS_PATH
+from proxy.payload.endpoints import KEYS_PATH, SESSIONS_PATH
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.keys import kem_ring
 from proxy.payload.suites import BUILT_IN, info_of
@@ -74,6 +75,21 @@ def test_hosts_with_sessions_have_the_endpoints_unless_a_route_takes_them() -> N
     assert endpoint.payload.endpoint is not None
     without = Config.model_validate({"route": [ROUTE]})
     assert list(rules(without).endpoints(without)) == []
+
+
+def test_sessions_have_a_rate_that_all_hosts_share() -> None:
+    sessions = {"rate": {"requests_per_second": 0.5, "burst": 7, "per": "client"}}
+    route = {**ROUTE, "payload": "require", "payload_sessions": True}
+    routes = [route, {**route, "host": "other.test"}]
+    of = Config.model_validate({"payload": {"sessions": sessions}, "route": routes})
+    rates = {(one.host, one.path): one.payload.rate for one in rules(of).endpoints(of)}
+    rate = RequestRate.of(SESSIONS_PATH, 0.5, 7, is_per_client=True)
+    assert rates == {
+        ("chat.test", KEYS_PATH): None,
+        ("chat.test", SESSIONS_PATH): rate,
+        ("other.test", KEYS_PATH): None,
+        ("other.test", SESSIONS_PATH): rate,
+    }
 
 
 def test_generation_has_them_and_counts_in_the_same_place_as_before(site: Site, capabilities: Capabilities) -> None:

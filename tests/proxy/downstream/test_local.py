@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.endpoints import LocalAnswer, WrongMethod
 from tests.fakes_http import DATE, Conversation, request
@@ -23,8 +24,8 @@ def told(method: bytes, body: bytes, now: float) -> LocalAnswer:
             return LocalAnswer(200, method + b" " + body, b"X-Mine: 1\r\n")
 
 
-def asked(*pieces: bytes) -> Conversation:
-    of = Conversation(endpoint=told)
+def asked(*pieces: bytes, rate: RequestRate | None = None) -> Conversation:
+    of = Conversation(endpoint=told, rate=rate, rates=ClientRates(b"network"))
     of.receive(*pieces)
     assert of.server.waiting == []
     return of
@@ -83,6 +84,21 @@ def test_client_that_waits_is_told_to_go_on() -> None:
     assert of.client.sent() == b"HTTP/1.1 100 Continue\r\n\r\n"
     of.receive(b"ok")
     assert of.client.sent().endswith(b"POST ok")
+
+
+def test_nothing_is_computed_for_who_is_over_the_rate() -> None:
+    """The endpoint is not asked: of a request that comes whole, nor of one whose body comes later."""
+    rate = RequestRate.of("x", 1.0, 1, is_per_client=True)
+    of = asked(request(b"Content-Length: 2", start=START) + b"ok", rate=rate)
+    assert of.client.sent().endswith(b"POST ok")
+    of.receive(request(b"Content-Length: 2", start=START) + b"ok")
+    answer = of.client.sent()
+    assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert b"\r\nRetry-After: 1\r\n" in answer
+    assert of.client.ending is None
+    of.receive(request(b"Content-Length: 2", start=START))
+    assert of.client.sent().startswith(b"HTTP/1.1 429 ")
+    assert [(record.status, record.error) for record in of.records[1:]] == [(429, "request_rate")] * 2
 
 
 def test_body_that_is_too_long_is_refused() -> None:
