@@ -30,6 +30,7 @@ from proxy.payload.codec import LARGEST_PLAIN, MARK_CHARACTERS
 from proxy.payload.judgement import Coding, Judgement, PayloadRoute, judge
 from proxy.payload.stream import StreamOpener, Vow, bound_length
 from proxy.payload.websocket import SealedMessages
+from proxy.upstream.connection import UpstreamConnection
 
 if TYPE_CHECKING:
     from proxy.sockets import SocketStream
@@ -51,6 +52,7 @@ class SealedExchange(Exchange):
         "_answer_fault",
         "_cause",
         "_judgement",
+        "_mark",
         "_message_id",
         "_message_id_known",
         "_messages",
@@ -74,6 +76,7 @@ class SealedExchange(Exchange):
         super().__init__(client, service, request.head, request.framing, request_id)
         self._sent_by_client = request.framing
         self._replay_seconds = route.replay_seconds
+        self._mark = b""
         self._cause: Cause | None = None
         self._judgement: Judgement | None = None
         self._opener: StreamOpener | None = None
@@ -164,7 +167,7 @@ class SealedExchange(Exchange):
         now = self._service.wall_clock()
         digest = self._place.digest(Direction.REQUEST)
         message = self._judgement.channel.open(Direction.REQUEST, token, digest, now, self._version)
-        self._refuse_replay(token[-MARK_CHARACTERS:])
+        self._take_mark(token[-MARK_CHARACTERS:])
         self._version, self._message_id = message.version, message.message_id or self._message_id
         self._count_plain(len(message.plain))
         self._framing = self._framing._replace(body=BodyKind.LENGTH, length=len(message.plain))
@@ -179,11 +182,29 @@ class SealedExchange(Exchange):
             return
         if not self._message_id_known:
             self._message_id_known = True
-            self._refuse_replay(opener.message_id or b"")
+            self._take_mark(opener.message_id or b"")
         self._version, self._message_id = opener.version, opener.message_id or b""
         self._count_plain(sum(map(len, pieces)))
         self._forward(b"".join(map(encode_chunk, pieces)) + (LAST_CHUNK if self.is_request_complete else b""))
         self._launch()
+
+    def _take_mark(self, mark: bytes) -> None:
+        """Refuse a replay of the message; it is a use of it only once an upstream has it. Raises `PayloadFault`."""
+        self._refuse_replay(mark)
+        if self._replay_seconds is not None:
+            self._mark = mark
+
+    def upstream_acquired(self, connection: UpstreamConnection) -> None:
+        """Send the request: from now on its message was used."""
+        self._mark = b""
+        super().upstream_acquired(connection)
+
+    def abandon(self) -> None:
+        """Stop. A client that was told to come again (429, 503), or that left, may send a message that no upstream has got."""
+        if self._mark:
+            mark, self._mark = self._mark, b""
+            self._service.shared.replays.forget(self._place.key + mark)
+        super().abandon()
 
     def _refuse_replay(self, mark: bytes) -> None:
         """Raises `PayloadFault` for a message that was there before."""

@@ -4,7 +4,8 @@ Theory of operation. 8-byte cells in buckets of eight; a mark is hashed with a s
 stand for it there, beside the second at which it may be forgotten. A mark that is there is known; else it takes a cell that is free,
 or whose time is over, or that of the mark which would be forgotten next. So what is said to be known is known (but for one chance in
 10^11), and what is new may be known to nobody any more where more came than fits: 131,072 marks, or 1,400 a second for 90 seconds.
-Two processes that look for the same mark within the same few microseconds may both find it new.
+Two processes that look for the same mark within the same few microseconds may both find it new, and one that forgets a mark may take
+away another one that was put in its place within that time.
 """
 
 import hashlib
@@ -30,11 +31,7 @@ class ReplayTable:
 
     def is_known(self, mark: bytes, seconds: float, now: float) -> bool:
         """Whether a mark was seen; from now on it is, for so long. `now` is that of the machine's monotonic clock."""
-        keyed = self._hash.copy()
-        keyed.update(mark)
-        digest = keyed.digest()
-        start = int.from_bytes(digest[:2], "big") % BUCKETS * _CELLS
-        fingerprint = int.from_bytes(digest[2:], "big")
+        start, fingerprint = self._bucket(mark)
         cells, second = self._cells, int(now)
         victim, shortest = start, _TIMES
         for place in range(start, start + _CELLS):
@@ -49,3 +46,18 @@ class ReplayTable:
                 victim, shortest = place, left
         cells[victim] = (fingerprint << _TIME_BITS) | (second + math.ceil(seconds) + 2) % _TIMES
         return False
+
+    def forget(self, mark: bytes) -> None:
+        """Take back a mark that `is_known` has set: nothing came of what it stands for."""
+        start, fingerprint = self._bucket(mark)
+        cells = self._cells
+        for place in range(start, start + _CELLS):
+            if cells[place] >> _TIME_BITS == fingerprint:
+                cells[place] = 0
+
+    def _bucket(self, mark: bytes) -> tuple[int, int]:
+        """Where the bucket of a mark begins, and what stands for the mark there."""
+        keyed = self._hash.copy()
+        keyed.update(mark)
+        digest = keyed.digest()
+        return int.from_bytes(digest[:2], "big") % BUCKETS * _CELLS, int.from_bytes(digest[2:], "big")

@@ -5,12 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.connection import Downstream
 from proxy.http.upgrade import accept_value
+from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.binding import Direction, Place
 from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow, framed
-from tests.fakes_http import WALL_CLOCK, Conversation, request, response
+from proxy.upstream.failures import UpstreamFault
+from tests.fakes_http import WALL_CLOCK, Conversation, FakeStream, established, request, response
 from tests.payloads import MESSAGE_ID, WINDOW, channel, ring
 from tests.proxy.downstream.test_tunnel import frame
 
@@ -390,6 +394,54 @@ class TestReplays:
         of.client.sent()
         of.receive(posted(body, coding))
         assert refused(of) == b"replayed"
+
+    @pytest.mark.parametrize("kind", ["token", "stream"])
+    def test_client_that_was_told_to_come_again_may_send_the_same(self, kind: str) -> None:
+        """Once the rate lets it through; that it was decrypted before does not count."""
+        rate = RequestRate.of("chat", 1.0, 1, is_per_client=True)
+        of = Conversation(payload=self.ROUTE, rate=rate, rates=ClientRates(b"network"))
+        of.receive(posted(token(b"first"), FERNET))
+        server = of.server.lend()
+        server.receive(OK)
+        server.sent()
+        of.client.sent()
+        body, coding = (token(b"hi"), FERNET) if kind == "token" else (b"".join(stream(b"hi", 1)), STREAM)
+        of.receive(posted(body, coding))
+        assert of.client.sent().startswith(b"HTTP/1.1 429 ")
+        of.advance(1.0)
+        of.receive(posted(body, coding))
+        assert b"hi" in split(server.sent())[2]
+
+    @pytest.mark.parametrize("fault", [UpstreamFault.UNREACHABLE, UpstreamFault.BUSY])
+    def test_message_that_no_server_has_got_is_not_used(self, fault: UpstreamFault) -> None:
+        of = conversation(self.ROUTE)
+        body = token(b"hello")
+        of.receive(posted(body, FERNET))
+        of.server.fail(fault)
+        assert of.client.sent().startswith(b"HTTP/1.1 50")
+        of.receive(posted(body, FERNET))
+        assert split(of.answer(OK))[2] == b"hello"
+
+    def test_message_that_a_server_may_have_got_is(self) -> None:
+        of = conversation(self.ROUTE)
+        body = token(b"hello")
+        of.receive(posted(body, FERNET))
+        of.server.lend().lose()
+        assert of.client.sent().startswith(b"HTTP/1.1 502 ")
+        of.receive(posted(body, FERNET))
+        assert refused(of) == b"replayed"
+
+    def test_replay_that_is_refused_does_not_free_what_it_repeats(self) -> None:
+        of = conversation(self.ROUTE)
+        body = token(b"hello")
+        of.receive(posted(body, FERNET))
+        for _ in range(2):
+            other = FakeStream(of.loop)
+            facts = ClientFacts("192.0.2.8", "public", established(), is_trusted=False)
+            other.owner = Downstream(of.service, other.as_tls, facts)
+            other.receive(posted(body, FERNET))
+            assert b"payload-replayed" in other.sent()
+        assert split(of.answer(OK))[2] == b"hello"
 
     def test_other_messages_with_the_same_content_are_others(self) -> None:
         of = conversation(self.ROUTE)

@@ -24,6 +24,17 @@ def test_mark_is_known_from_the_second_time_on_until_its_time_is_over() -> None:
     assert one.is_known(b"mark", 90.0, NOW + 93)
 
 
+def test_mark_that_is_taken_back_is_new_again_and_others_stay() -> None:
+    one = table()
+    marks = [b"%d" % number for number in range(10_000)]
+    for mark in marks:
+        one.is_known(mark, 90.0, NOW)
+    one.forget(marks[0])
+    one.forget(b"never seen")
+    assert not one.is_known(marks[0], 90.0, NOW)
+    assert all(one.is_known(mark, 90.0, NOW) for mark in marks)
+
+
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
 def test_mark_is_known_for_a_second_more_whatever_fractions_there_are(fraction: float) -> None:
     # a token is taken until the whole second of its making is that old
