@@ -219,6 +219,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("route", "*", "payload_ring"): _REQUESTS,
     ("route", "*", "payload_sessions"): _REQUESTS,
     ("route", "*", "payload_websocket"): _REQUESTS,
+    ("route", "*", "payload_origins"): _REQUESTS,
     ("payload", "directory"): _restart("where rings rest is settled at the start"),
     ("payload", "ring", "*"): _entry(
         added=_live("its keys are made, or read from where they rest"),

@@ -1,5 +1,6 @@
 """The shape of `[payload]`: rings and sessions by which the bodies of chosen routes are encrypted. Pure."""
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -8,6 +9,24 @@ from pydantic import AfterValidator, Field
 from config.addresses import Refused
 from config.limits import RateConfig, RatePer
 from config.values import Name, Table, WrittenPath
+
+# RFC 6454 6.2, as browsers write it: scheme, host, and the port unless the scheme implies it.
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_IMPLIED_PORTS = {"http": "80", "https": "443"}
+_LARGEST_PORT = 65_535
+
+
+def _parse_origin(value: str) -> str:
+    found = _ORIGIN.fullmatch(value)
+    if found is None or found[2] == _IMPLIED_PORTS.get(found[1], "") or int(found[2] or 0) > _LARGEST_PORT:
+        raise Refused(
+            'an origin as browsers send it, such as "https://app.example.org" or "http://localhost:3000": in lower case, '
+            "without path, and without the port that its scheme implies"
+        )
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_parse_origin)]
 
 
 class PayloadMode(StrEnum):

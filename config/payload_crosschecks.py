@@ -27,7 +27,7 @@ class _Checks:
     omissions: Omissions
 
     def unused_keys(self, index: int, route: RouteConfig) -> Iterator[Problem]:
-        for key in ("payload_ring", "payload_sessions", "payload_websocket"):
+        for key in ("payload_ring", "payload_sessions", "payload_websocket", "payload_origins"):
             if getattr(route, key):
                 found = f"{key} on a route without payload encryption"
                 yield self._error(("route", index, key), found, 'payload = "accept" or "require" beside it')

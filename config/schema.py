@@ -22,6 +22,7 @@ from config.hsm import HsmConfig, Keys, TokenConfig
 from config.issuers import AcmeConfig, AcmeIssuerConfig, AnyIssuerConfig
 from config.limits import LimitsConfig, ListenerLimitsConfig, RateConfig, RatePer
 from config.payload import (
+    Origin,
     PayloadConfig,
     PayloadEnvelope,
     PayloadMode,
@@ -263,6 +264,7 @@ class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
 
     `payload`: whether bodies are encrypted between the client's code and the proxy, with a ring, by sessions, or either.
+    `payload_origins`: pages of which origins may read what the proxy itself answers there.
     """
 
     identified_by: ClassVar[tuple[str, ...]] = ("host", "path")
@@ -277,6 +279,7 @@ class RouteConfig(Table):
     payload_ring: str | None = None
     payload_sessions: bool = Field(default=False, strict=True)
     payload_websocket: bool = Field(default=False, strict=True)
+    payload_origins: tuple[Origin, ...] = ()
 
 
 class OpensslConfig(Table):

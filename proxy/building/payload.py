@@ -56,7 +56,9 @@ class PayloadRules:
         rings = {} if ring is None else {ring.encode(): self.channels[ring]}
         default = None if ring is None else ring.encode()
         sessions = self.sessions if route.payload_sessions else None
-        return PayloadRoute(requirement, rings, default, sessions, route.payload_websocket, self.replay_seconds)
+        origins = frozenset(map(str.encode, route.payload_origins))
+        websockets, replay_seconds = route.payload_websocket, self.replay_seconds
+        return PayloadRoute(requirement, rings, default, sessions, websockets, replay_seconds, origins)
 
     def endpoints(self, config: Config) -> Iterator[Route[RouteTarget]]:
         """The routes of sessions, on each host that has them; a route of the configuration goes before."""

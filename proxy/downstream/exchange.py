@@ -6,7 +6,7 @@ request is decided upon, and what came of its body is checked, before an upstrea
 """
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
@@ -56,7 +56,7 @@ class _State(Enum):
 class Exchange:
     """One request under way, and what the log will say about it: counts of body bytes, times of the stopwatch."""
 
-    mark: ClassVar[bytes] = b""  # field lines of an answer of ours to it
+    mark: bytes = b""  # field lines of an answer of ours to it
     __slots__ = (
         "_binding",
         "_body_limit",

@@ -9,7 +9,7 @@ from proxy.downstream.service import HttpService
 from proxy.http.framing import Persistence
 from proxy.limits.reasons import RequestReason
 from proxy.payload.causes import PayloadFault
-from proxy.payload.endpoints import Endpoint, LocalAnswer, WrongMethod
+from proxy.payload.endpoints import FOR_EVERY_ORIGIN, Endpoint, LocalAnswer, WrongMethod
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {200: b"OK", 204: b"No Content"}
@@ -19,6 +19,8 @@ class LocalExchange(Exchange):
     """One request under way: its body is kept until it is complete."""
 
     __slots__ = ("_answers", "_body", "_is_started")
+
+    mark = FOR_EVERY_ORIGIN
 
     def __init__(
         self, client: Client, service: HttpService, request: Request, request_id: bytes, answers: Endpoint

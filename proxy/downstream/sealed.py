@@ -23,7 +23,7 @@ from proxy.http.head import Header
 from proxy.http.headers import upstream_fields
 from proxy.http.responses import Response
 from proxy.payload.answer import AnswerKey, SealedAnswer
-from proxy.payload.answer_fields import PLAIN_MARK, plain_lines
+from proxy.payload.answer_fields import plain_lines, refusal_lines
 from proxy.payload.binding import ID_BYTES, Direction, Place
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.codec import LARGEST_PLAIN, MARK_CHARACTERS
@@ -65,9 +65,8 @@ class SealedExchange(Exchange):
         "_target",
         "_token",
         "_version",
+        "mark",
     )
-
-    mark = PLAIN_MARK
 
     def __init__(
         self, client: Client, service: HttpService, request: Request, request_id: bytes, route: PayloadRoute
@@ -76,6 +75,8 @@ class SealedExchange(Exchange):
         super().__init__(client, service, request.head, request.framing, request_id)
         self._sent_by_client = request.framing
         self._replay_seconds = route.replay_seconds
+        origins = [value for name, value in request.framing.fields.forwarded if name.lower() == b"origin"]
+        self.mark = refusal_lines(origins[0] if len(origins) == 1 else None, route.origins)
         self._mark = b""
         self._cause: Cause | None = None
         self._judgement: Judgement | None = None

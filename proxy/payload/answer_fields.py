@@ -4,7 +4,7 @@ What an encrypted answer must not say: how its content was coded or ranged befor
 and that anybody may keep it. What it must: `Content-Encoding`, `Vary`, and to scripts of other origins the names of our fields.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 from proxy.http.grammar import list_elements
@@ -20,11 +20,27 @@ OUR_ANSWER_FIELDS: Final = (b"Content-Encoding", b"Payload-Key", b"Payload-Plain
 PLAIN_MARK: Final = b"Payload-Plain: proxy\r\n"
 """Marks an answer of the proxy itself: it is not encrypted, and nothing in it is authentic."""
 
+# What a page may read of it, beside what Fetch lets it always.
+_EXPOSED: Final = b"Payload-Plain, Retry-After, X-Request-Id"
+
 _VARY: Final = (b"Accept-Encoding", b"Payload-Key", b"Payload-Session")
 _REMOVED: Final = frozenset(
     b"accept-ranges content-range content-md5 digest content-digest repr-digest etag cache-control vary content-encoding"
     b" expires pragma payload-key payload-plain".split()
 )
+
+
+def refusal_lines(origin: bytes | None, allowed: Container[bytes]) -> bytes:
+    """The lines of an answer of the proxy itself to a page of an origin.
+
+    It says the same to everybody who sends the same, whatever the cookies, so one that was sent with them may be read too.
+    """
+    if origin is None or origin not in allowed:
+        return PLAIN_MARK
+    return (
+        b"%bAccess-Control-Allow-Origin: %b\r\nAccess-Control-Allow-Credentials: true\r\n"
+        b"Access-Control-Expose-Headers: %b\r\nVary: Origin\r\n" % (PLAIN_MARK, origin, _EXPOSED)
+    )
 
 
 def plain_lines(lines: Iterable[bytes]) -> list[bytes]:

@@ -16,6 +16,11 @@ SESSIONS_PATH: Final = "/.well-known/payload-sessions"
 REQUEST_BYTES: Final = 65_536
 """Far above the message of any suite."""
 
+FOR_EVERY_ORIGIN: Final = (
+    b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After, X-Request-Id\r\n"
+)
+"""Field lines of every answer."""
+
 _JSON: Final = b"application/json"
 
 
@@ -89,8 +94,7 @@ def message_for(suite: str, version: int, message: bytes) -> bytes:
 
 
 def _answer(body: bytes) -> LocalAnswer:
-    fields = b"Content-Type: %b\r\nCache-Control: no-store\r\nAccess-Control-Allow-Origin: *\r\n" % _JSON
-    return LocalAnswer(200, body, fields)
+    return LocalAnswer(200, body, b"Content-Type: %b\r\nCache-Control: no-store\r\n%b" % (_JSON, FOR_EVERY_ORIGIN))
 
 
 def _preflight(method: bytes) -> LocalAnswer:

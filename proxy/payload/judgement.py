@@ -58,6 +58,8 @@ class PayloadRoute:
     takes_websockets: bool
     replay_seconds: float | None = None
     """How long a message is remembered, to be refused when it comes again; None: not at all."""
+    origins: frozenset[bytes] = frozenset()
+    """Whose pages may read what the proxy answers itself."""
 
 
 class Coding(Enum):

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from config.limits import RateConfig, RatePer
 from config.payload import PayloadConfig, PayloadEnvelope, RingConfig, SessionsConfig, SessionSuite
+from config.schema import RouteConfig
 
 
 def test_defaults_are_those_that_the_documents_promise() -> None:
@@ -36,3 +37,38 @@ def test_defaults_are_those_that_the_documents_promise() -> None:
 def test_what_cannot_be_meant_is_refused(table: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         PayloadConfig.model_validate(table)
+
+
+ROUTE = {"host": "chat.test", "upstream": "chat"}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://a.test", "http://localhost:3000", "https://[::1]:8443", "http://192.0.2.1:443", "capacitor://localhost"],
+)
+def test_origins_are_taken_as_browsers_send_them(origin: str) -> None:
+    route = RouteConfig.model_validate({**ROUTE, "payload_origins": [origin]})
+    assert route.payload_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "null",
+        "a.test",
+        "https://*.a.test",
+        "https://a.test/",
+        "https://A.test",
+        "https://a.test:443",
+        "http://a.test:80",
+        "https://a.test:65536",
+        "https://a.test:0",
+        "https://user@a.test",
+        "https://a.test\r\nX: y",
+        "https://a.test\n",
+    ],
+)
+def test_what_no_browser_sends_is_no_origin(origin: str) -> None:
+    with pytest.raises(ValidationError):
+        RouteConfig.model_validate({**ROUTE, "payload_origins": [origin]})

@@ -52,6 +52,7 @@ def test_what_fits_is_no_problem(tmp_path: Path, route: str, tables: str) -> Non
         ('payload_ring = "chat"', RING, "route[0].payload_ring", "payload_ring on a route without payload encryption"),
         ("payload_sessions = true", SESSIONS, "route[0].payload_sessions", "payload_sessions on a route"),
         ("payload_websocket = true", "", "route[0].payload_websocket", "payload_websocket on a route"),
+        ('payload_origins = ["https://a.test"]', "", "route[0].payload_origins", "payload_origins on a route"),
         ("", RING, "payload.ring.chat", "a ring that no route uses"),
     ],
 )

@@ -43,7 +43,7 @@ suites = ["MLKEM768-X25519", "MLKEM1024-P384"]
 """
 ROUTES = {
     "plain": "",
-    "chat": 'payload = "require"\npayload_ring = "chat"\nbody_bytes = 200_000_000',
+    "chat": 'payload = "require"\npayload_ring = "chat"\nbody_bytes = 200_000_000\npayload_origins = ["https://page.test"]',
     "open": 'payload = "accept"\npayload_ring = "chat"',
     "bound": 'payload = "require"\npayload_ring = "bound"\npayload_websocket = true',
     "plexi": 'payload = "require"\npayload_ring = "plexi"',
@@ -219,10 +219,13 @@ REFUSALS: list[Refusal] = [
 @pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal[-1])
 def test_refusals_say_why_and_are_marked(proxy: Site, session: requests.Session, refusal: Refusal) -> None:
     route, headers, body, status, slug = refusal
+    headers = {**headers, "Origin": "https://page.test"}
     answer = session.request("GET" if body is None else "POST", proxy.url(f"/{route}"), headers=headers, data=body)
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:plexigate:problem:payload-{slug}")
     assert answer.headers["Payload-Plain"] == "proxy"
     assert answer.json()["remedy"]
+    allowed = "https://page.test" if route == "chat" else None
+    assert answer.headers.get("Access-Control-Allow-Origin") == allowed
 
 
 def test_preflights_pass_and_plain_routes_are_as_ever(proxy: Site, session: requests.Session) -> None:

@@ -40,10 +40,11 @@ def test_settings_of_a_ring_reach_its_channel() -> None:
 
 
 def test_settings_of_a_route_reach_its_rules() -> None:
+    origins = {"payload_origins": ["https://a.test", "http://b.test:8080"]}
     of = config(
         {},
         {"path": "/a", "payload": "accept", "payload_ring": "chat"},
-        {"path": "/b", "payload": "require", "payload_sessions": True, "payload_websocket": True},
+        {"path": "/b", "payload": "require", "payload_sessions": True, "payload_websocket": True, **origins},
     )
     made = rules(of)
     plain, ringed, agreed = map(made.route, of.route)
@@ -56,6 +57,8 @@ def test_settings_of_a_route_reach_its_rules() -> None:
     assert (agreed.requirement, agreed.default, agreed.rings) == (Requirement.REQUIRE, None, {})
     assert agreed.sessions is made.sessions
     assert agreed.takes_websockets
+    assert agreed.origins == {b"https://a.test", b"http://b.test:8080"}
+    assert not ringed.origins
 
 
 @pytest.mark.parametrize(("refuses", "seconds"), [(False, None), (True, 90.0)])

@@ -75,8 +75,12 @@ def test_refusals_are_those_of_the_proxy() -> None:
     answer = asked(request(start=b"DELETE /x HTTP/1.1")).client.sent()
     assert answer.startswith(b"HTTP/1.1 405 Method Not Allowed\r\n")
     assert b"\r\nAllow: POST\r\n" in answer
+    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in answer
     answer = asked(request(b"Content-Length: 1", start=b"PUT /x HTTP/1.1") + b"x").client.sent()
     assert b"payload-session-request-invalid" in answer
+    assert (
+        b"\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After, X-Request-Id\r\n" in answer
+    )
 
 
 def test_client_that_waits_is_told_to_go_on() -> None:

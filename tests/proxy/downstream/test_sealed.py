@@ -375,6 +375,46 @@ class TestWebSocket:
         assert server.sent() == frame(0x81, b"hello", masked=True)
 
 
+class TestOrigins:
+    """Whose pages may read what the proxy answers itself."""
+
+    ROUTE = replace(ROUTE, origins=frozenset({b"https://page.test"}))
+
+    def allowed(self, of: Conversation) -> bytes | None:
+        fields = split(of.client.sent())[1]
+        assert fields[b"payload-plain"] == b"proxy"
+        return fields.get(b"access-control-allow-origin")
+
+    @pytest.mark.parametrize(
+        ("origins", "allowed"),
+        [
+            ([b"https://page.test"], b"https://page.test"),
+            ([b"https://other.test"], None),
+            ([], None),
+            ([b"https://page.test", b"https://page.test"], None),  # no browser sends two
+        ],
+    )
+    def test_refusal_says_so_to_those_that_are_named(self, origins: list[bytes], allowed: bytes | None) -> None:
+        of = conversation(self.ROUTE)
+        of.receive(posted(b"plain", *(b"oRIGIN: " + origin for origin in origins)))
+        assert self.allowed(of) == allowed
+
+    def test_so_does_what_is_refused_later(self) -> None:
+        of = conversation(self.ROUTE)
+        of.receive(posted(token(b"hello"), FERNET, b"Origin: https://page.test"))
+        of.server.fail()
+        assert self.allowed(of) == b"https://page.test"
+
+    def test_route_that_names_none_says_it_to_nobody_and_answers_of_servers_stay(self) -> None:
+        of = conversation()
+        of.receive(posted(b"plain", b"Origin: https://page.test"))
+        assert self.allowed(of) is None
+        of = conversation(self.ROUTE)
+        of.receive(posted(token(b"hello"), FERNET, b"Origin: https://page.test"))
+        of.answer(OK)
+        assert b"access-control-allow-origin" not in split(of.client.sent())[1]
+
+
 def test_known_bodies_are_not_in_what_the_proxy_says() -> None:
     of = conversation()
     of.receive(posted(b"a plain secret", FERNET))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.payload.answer_fields import plain_lines, sealed_lines
+from proxy.payload.answer_fields import PLAIN_MARK, plain_lines, refusal_lines, sealed_lines
 
 VARY = b"Vary: Accept-Encoding, Payload-Key, Payload-Session\r\n"
 
@@ -77,3 +77,18 @@ def test_backend_that_says_in_every_answer_what_it_allows_hides_nothing() -> Non
 
 def test_backend_cannot_mark_an_answer_as_ours() -> None:
     assert plain_lines([b"Payload-Plain: proxy\r\n"]) == [VARY]
+
+
+@pytest.mark.parametrize("origin", [None, b"https://other.test", b"null", b"", b"https://page.test:8443", b"*"])
+def test_refusal_is_closed_to_pages_of_other_origins(origin: bytes | None) -> None:
+    assert refusal_lines(origin, {b"https://page.test"}) == PLAIN_MARK
+
+
+def test_refusal_is_open_to_pages_of_the_origins_that_are_named() -> None:
+    assert refusal_lines(b"https://page.test", {b"https://page.test", b"https://other.test"}).splitlines() == [
+        b"Payload-Plain: proxy",
+        b"Access-Control-Allow-Origin: https://page.test",
+        b"Access-Control-Allow-Credentials: true",
+        b"Access-Control-Expose-Headers: Payload-Plain, Retry-After, X-Request-Id",
+        b"Vary: Origin",
+    ]
