@@ -20,6 +20,7 @@ from proxy.observe.scrape import (
     WorkerScrape,
 )
 from proxy.observe.status import status
+from proxy.payload.causes import Cause
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
@@ -72,6 +73,9 @@ def fed(times: int = 1) -> Counters:
     socket.websockets, socket.websockets_open = 3 * times, 2
     socket.from_client.messages, socket.from_client.bytes = 40 * times, 4_000 * times
     socket.to_client.messages, socket.to_client.bytes = 90 * times, 18_000 * times
+    messages = socket.messages("chat")
+    messages.opened, messages.sealed = 30 * times, 20 * times
+    socket.payload_refusals[Cause.EXPIRED] = 2 * times
     counters.swaps = 1
     return counters
 

@@ -184,10 +184,10 @@ class Downstream:
         if isinstance(admitted, Refusal):
             self.refuse(admitted)
             return
+        exchange.route = admitted.label
         if (refusal := exchange.refused_by(admitted.body_bytes)) is not None:
             self.refuse(refusal)
             return
-        exchange.route = admitted.label
         if self._inbox and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
             return
         if admitted.rate is not None and (wait := facts.wait(admitted.rate, service.shared, service.clock())):

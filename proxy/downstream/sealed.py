@@ -29,6 +29,7 @@ from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.codec import LARGEST_PLAIN, MARK_CHARACTERS
 from proxy.payload.judgement import Coding, Judgement, PayloadRoute, judge
 from proxy.payload.stream import StreamOpener, Vow, bound_length
+from proxy.payload.uses import MessageCounts
 from proxy.payload.websocket import SealedMessages
 from proxy.upstream.connection import UpstreamConnection
 
@@ -155,6 +156,15 @@ class SealedExchange(Exchange):
                 self._take_token(body)
         except PayloadFault as fault:
             raise SealedBodyRefused(fault.cause) from None
+        if self.is_request_complete:
+            self._counts.opened += 1
+
+    @property
+    def _counts(self) -> MessageCounts:
+        """Where the messages of this request are counted."""
+        assert self._judgement is not None  # else it was refused
+        assert self._judgement.channel is not None  # of every message that is encrypted
+        return self._service.counters.route(self.route).messages(self._judgement.channel.label)
 
     def _take_token(self, body: bytes) -> None:
         self._token += body
@@ -278,6 +288,7 @@ class SealedExchange(Exchange):
         if head is not None:
             super().response_started(head)
         if rest:
+            self._counts.sealed += 1
             super().response_data(rest)
         super().response_ended([])
 
@@ -285,13 +296,11 @@ class SealedExchange(Exchange):
 
     def switched(self, response: Response, stream: "SocketStream | TlsStream", rest: bytes) -> None:
         """Become a tunnel, whose messages are tokens on the client's side."""
-        judgement = self._judgement
+        judgement, key = self._judgement, self._answer_key()
         assert judgement is not None  # else it was refused
-        if judgement.channel is not None:
-            clock = self._service.wall_clock
-            self._messages = SealedMessages(
-                judgement.channel, self._place, self._version, self._message_id, clock, self._refuse_replay
-            )
+        if key is not None:
+            digest, clock = self._place.digest(Direction.REQUEST), self._service.wall_clock
+            self._messages = SealedMessages(key, digest, clock, self._refuse_replay, self._counts)
             special = response.framing.special
             if judgement.protocol and b"sec-websocket-protocol" not in special:
                 # RFC 6455 section 4.1: a browser that has offered subprotocols wants one of them

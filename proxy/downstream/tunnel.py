@@ -13,7 +13,7 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
 from proxy.observe.counters import RouteCounters, Traffic
-from proxy.payload.causes import PayloadFault
+from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.websocket import MessageFilter, SealedMessages
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
@@ -70,7 +70,7 @@ class _Direction:
             self._tunnel.violated(self, violation)
             return
         except PayloadFault as fault:
-            self._tunnel.violated(self, WebSocketViolation(CloseCode.POLICY_VIOLATION, fault.cause.reason, None))
+            self._tunnel.refused(self, fault.cause)
             return
         finally:
             traffic = self.traffic
@@ -221,6 +221,12 @@ class Tunnel:
         opposite = self._from_upstream if direction is self._from_client else self._from_client
         opposite.close_sink(violation.close_code, violation.reason)
         self.end(f"{self.side(direction)} sent {violation}")
+
+    def refused(self, direction: _Direction, cause: Cause) -> None:
+        """A message is none that payload encryption takes, or makes."""
+        if self._owner is not None:  # else it is over: what still comes was refused with the first one
+            self._counters.payload_refusals[cause] += 1
+        self.violated(direction, WebSocketViolation(CloseCode.POLICY_VIOLATION, cause.reason, None))
 
     def lost(self, direction: _Direction, error: OSError | None) -> None:
         """One of the sockets is closed."""

@@ -15,6 +15,8 @@ from proxy.limits.reasons import request_reason
 from proxy.observe.breaking import BreakingClients
 from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
 from proxy.observe.tokens import TokenCounters
+from proxy.payload.causes import Cause
+from proxy.payload.uses import MessageCounts
 
 if TYPE_CHECKING:
     from proxy.observe.access_log import RequestRecord
@@ -27,6 +29,8 @@ NOWHERE: Final = "-"
 _TLS_VERSION: Final = "TLSv1.3"
 # A status has three digits.
 _CLASSES: Final = 10
+# By what the log says of a request that payload encryption refused.
+_CAUSES: Final = {cause.reason: cause for cause in Cause}
 
 
 class ListenerCounters:
@@ -61,6 +65,8 @@ class RouteCounters:
     __slots__ = (
         "first_byte_seconds",
         "from_client",
+        "payload_messages",
+        "payload_refusals",
         "request_bytes",
         "response_bytes",
         "seconds",
@@ -81,6 +87,15 @@ class RouteCounters:
         self.websockets_open = 0
         self.from_client = Traffic()
         self.to_client = Traffic()
+        self.payload_messages: dict[str, MessageCounts] = {}
+        self.payload_refusals: Counter[Cause] = Counter()
+
+    def messages(self, ring: str) -> MessageCounts:
+        """The counts of encrypted messages under a configured ring, or in sessions (`Channel.label`)."""
+        found = self.payload_messages.get(ring)
+        if found is None:
+            found = self.payload_messages[ring] = MessageCounts()
+        return found
 
 
 def _no_losses() -> tuple[int, int]:
@@ -157,6 +172,9 @@ class Counters:
         listener.statuses[hundreds] += 1
         if record.error is not None:
             self.failure(name, request_reason(record.status, record.error))
+            cause = _CAUSES.get(record.error)
+            if cause is not None:
+                route.payload_refusals[cause] += 1
         first_byte = record.first_byte
         histogram = route.first_byte_seconds
         histogram.counts[bisect_left(REQUEST_SECONDS, first_byte)] += 1
@@ -232,6 +250,16 @@ class Counters:
                 {"route": label, "direction": direction, "messages": traffic.messages, "bytes": traffic.bytes}
                 for label, one in routes
                 for direction, traffic in (("from_client", one.from_client), ("to_client", one.to_client))
+            ],
+            "payload_messages": [
+                {"route": label, "ring": ring, "opened": counts.opened, "sealed": counts.sealed}
+                for label, one in routes
+                for ring, counts in one.payload_messages.items()
+            ],
+            "payload_refusals": [
+                {"route": label, "cause": cause.slug, "count": count}
+                for label, one in routes
+                for cause, count in one.payload_refusals.items()
             ],
         }
 

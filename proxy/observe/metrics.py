@@ -202,6 +202,29 @@ METRICS: Final = (
         "direction",
         value="bytes",
     ),
+    _counter(
+        "payload_opened",
+        "Encrypted messages of clients that were good: requests, and messages of WebSockets; those of sessions are under :sessions.",
+        "payload_messages",
+        "route",
+        "ring",
+        value="opened",
+    ),
+    _counter(
+        "payload_sealed",
+        "Messages that were encrypted to their end for clients: answers, and messages of WebSockets.",
+        "payload_messages",
+        "route",
+        "ring",
+        value="sealed",
+    ),
+    _counter(
+        "payload_refused",
+        "Messages and requests that payload encryption refused, by the end of the type of their problem.",
+        "payload_refusals",
+        "route",
+        "cause",
+    ),
     # upstreams
     _gauge("upstream_state", "How many workers see a server in this state.", "server_states", *_SERVER, "state"),
     _gauge(

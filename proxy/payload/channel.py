@@ -35,6 +35,11 @@ class Channel:
     window: Window
     is_session: bool = False
 
+    @property
+    def label(self) -> str:
+        """What its messages are counted under: the name of the ring, or that of all sessions, which no ring can have."""
+        return ":sessions" if self.is_session else self.key.decode()
+
     def codec(self, direction: Direction) -> RingCodec:
         """What one direction is encrypted with."""
         return self.requests if direction is Direction.REQUEST else self.responses

@@ -1,4 +1,4 @@
-"""What the generations of one process share about keys: how often each was used, and which are revoked. Pure."""
+"""What is counted of messages, and what the generations of one process share about keys: their uses, and which are revoked. Pure."""
 
 from collections import Counter
 
@@ -22,3 +22,15 @@ class PayloadUses:
         """Ring, version and count of what was counted since the last call."""
         counts, self._counts = self._counts, Counter()
         return [(ring, version, count) for (ring, version), count in sorted(counts.items())]
+
+
+class MessageCounts:
+    """Messages of one route under one ring, or in sessions: requests, answers, and single messages of WebSockets."""
+
+    __slots__ = ("opened", "sealed")
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.opened = 0
+        """Those that were complete and good."""
+        self.sealed = 0

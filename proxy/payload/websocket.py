@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.http.websocket import Sender
-from proxy.payload.binding import ID_BYTES, Direction, Place
+from proxy.payload.answer import AnswerKey
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import Channel
 from proxy.payload.codec import LARGEST_PLAIN, MARK_CHARACTERS
-from proxy.payload.stream import FrameOpener, Vow, framed
+from proxy.payload.stream import FrameOpener, framed
+from proxy.payload.uses import MessageCounts
 
 _FIN, _OPCODE, _CONTROL, _MASK = 0x80, 0x0F, 0x08, 0x80
 _TEXT: Final = 0x1
@@ -27,27 +27,27 @@ _LARGEST_MESSAGE: Final = 2 * LARGEST_PLAIN
 class SealedMessages:
     """Both directions of one WebSocket."""
 
-    __slots__ = ("_channel", "_clock", "_frames", "_number", "_refuse_replay", "_version", "_vow")
+    __slots__ = ("_channel", "_clock", "_counts", "_frames", "_number", "_refuse_replay", "_version", "_vow")
 
     def __init__(
         self,
-        channel: Channel,
-        place: Place,
-        version: int | None,
-        nonce: bytes,
+        key: AnswerKey,
+        digest: bytes,
         clock: Callable[[], float],
         refuse_replay: Callable[[bytes], None],
+        counts: MessageCounts,
     ) -> None:
-        """`clock` gives UNIX seconds; answers are bound to `nonce`, which the client may have sent.
+        """`key` is that of our messages, `digest` that of the place of the client's; `clock` gives UNIX seconds.
 
         `refuse_replay` is told a mark of each message that might have been there before, and raises `PayloadFault` if it was.
         """
-        self._channel = channel
+        self._channel = key.channel
         self._clock = clock
         self._refuse_replay = refuse_replay
-        self._version = version
-        self._frames = FrameOpener(place.digest(Direction.REQUEST))
-        self._vow = Vow(secrets.token_bytes(ID_BYTES), place.digest(Direction.RESPONSE, nonce))
+        self._counts = counts
+        self._version = key.version
+        self._frames = FrameOpener(digest)
+        self._vow = key.vow
         self._number = 0
 
     def filter(self, sender: Sender) -> "MessageFilter":
@@ -71,6 +71,7 @@ class SealedMessages:
                 plain.decode()
             except UnicodeDecodeError:  # RFC 6455 8.1: the backend would have to fail the connection
                 raise PayloadFault(Cause.BAD_TOKEN) from None
+        self._counts.opened += 1
         return plain
 
     def _sealed(self, _opcode: int, message: bytes) -> bytes:
@@ -79,6 +80,7 @@ class SealedMessages:
         if channel.is_bound:
             message = framed(self._vow, self._number, message, is_last=False)
             self._number += 1
+        self._counts.sealed += 1
         return channel.responses.seal(message, self._clock(), self._version)
 
 

@@ -24,6 +24,7 @@ from proxy.payload.client import PayloadClient, SealedRequest, SessionOffer
 from proxy.payload.key_document import PinnedIdentity
 from proxy.payload.suites import BUILT_IN
 from tests.certificates import Authority, CertificateFiles
+from tests.integration.admin import found
 from tests.integration.stage import Site, Upstream, serving, write_configuration
 from tests.integration.upstreams import aiohttp_server, in_thread
 
@@ -387,6 +388,23 @@ async def test_revocation_ends_a_websocket_at_its_next_message(proxy: Site) -> N
             await ws.recv()
     assert caught.value.rcvd is not None
     assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1008, "payload: key-revoked")
+
+
+def test_messages_are_counted_by_ring_and_refusals_by_cause(proxy: Site, session: requests.Session) -> None:
+    route = "localhost/plexi"
+
+    def counted() -> list[float]:
+        read = proxy.admin.metrics()
+        messages = [
+            found(read, f"plexigate_payload_{what}_total", route=route, ring="plexi") for what in ("opened", "sealed")
+        ]
+        return [*messages, found(read, "plexigate_payload_refused_total", route=route, cause="token-invalid")]
+
+    before = counted()
+    sealed = of_ring(proxy, "plexi").request("POST", proxy.url("/plexi"), b"hello")
+    assert send(session, sealed, proxy.url("/plexi")).status_code == 200
+    session.post(proxy.url("/plexi"), data=b"x", headers={"Content-Encoding": "fernet"})
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 
 def test_log_names_causes_and_nothing_secret(proxy: Site, session: requests.Session) -> None:

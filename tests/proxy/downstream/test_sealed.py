@@ -10,6 +10,8 @@ from proxy.downstream.connection import Downstream
 from proxy.http.upgrade import accept_value
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.binding import Direction, Place
+from proxy.payload.causes import Cause
+from proxy.payload.channel import Channel
 from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow, framed
@@ -345,6 +347,10 @@ class TestWebSocket:
         of.receive(frame(0x81, b"plain", masked=True))
         assert b"payload: token-invalid" in of.client.sent()
         assert self.server.sent() == b""
+        of.receive(frame(0x81, b"plain", masked=True))
+        route = of.service.counters.route("chat.test/")
+        assert (route.messages("chat").opened, route.messages("chat").sealed) == (1, 1)
+        assert route.payload_refusals == {Cause.BAD_TOKEN: 1}
 
     def test_message_is_taken_once_where_replays_are_refused(self) -> None:
         of, _ = self.opened(b"Payload-Key: chat:1", route=replace(ROUTE, replay_seconds=90.0))
@@ -373,6 +379,70 @@ class TestWebSocket:
         )
         of.receive(frame(0x81, b"hello", masked=True))
         assert server.sent() == frame(0x81, b"hello", masked=True)
+
+
+class TestCounts:
+    """What the route counts."""
+
+    def counted(self, of: Conversation, ring: str = "chat") -> tuple[int, int]:
+        """Messages opened and sealed."""
+        counts = of.service.counters.route("chat.test/").messages(ring)
+        return counts.opened, counts.sealed
+
+    def refusals(self, of: Conversation) -> dict[Cause, int]:
+        return dict(of.service.counters.route("chat.test/").payload_refusals)
+
+    @pytest.mark.parametrize("kind", ["token", "stream"])
+    def test_message_counts_once_it_is_whole_and_the_answer_once_it_has_ended(self, kind: str) -> None:
+        of = conversation()
+        body, coding = (token(b"hello"), FERNET) if kind == "token" else (b"".join(stream(b"hello", 1)), STREAM)
+        data = posted(body, coding)
+        of.receive(data[:-1])
+        assert self.counted(of) == (0, 0)
+        of.receive(data[-1:])
+        server = of.server.lend()
+        server.receive(OK[:-1])
+        assert self.counted(of) == (1, 0)
+        server.receive(OK[-1:])
+        assert self.counted(of) == (1, 1)
+
+    def test_what_is_plain_does_not(self) -> None:
+        of = conversation(replace(ROUTE, requirement=Requirement.ACCEPT))
+        of.receive(posted(b"hello"))
+        server = of.server.lend()
+        server.receive(OK)
+        of.receive(request(b"Payload-Key: chat", start=b"HEAD /letters HTTP/1.1"))
+        server.receive(response(b"Content-Length: 5"))
+        assert self.counted(of) == (0, 0)
+
+    def test_sessions_count_together(self) -> None:
+        class OneSession:
+            def channel(self, ticket: bytes, now: float) -> Channel:
+                assert (ticket, now) == (b"TICKET", WALL_CLOCK)
+                return replace(CHANNEL, key=ticket, is_session=True)
+
+        of = conversation(replace(ROUTE, sessions=OneSession()))
+        of.receive(posted(token(b"hello"), FERNET, b"Payload-Session: TICKET"))
+        of.answer(OK)
+        assert self.counted(of, ":sessions") == (1, 1)
+        assert list(of.service.counters.route("chat.test/").payload_messages) == [":sessions"]
+
+    @pytest.mark.parametrize(
+        ("data", "cause"),
+        [
+            (posted(b"plain"), Cause.REQUIRED),
+            (request(start=b"GET /letters HTTP/1.1"), Cause.NO_KEY_NAMED),
+            (posted(b"x" * 200, FERNET), Cause.BAD_TOKEN),
+        ],
+    )
+    def test_refusals_count_by_their_cause(self, data: bytes, cause: Cause) -> None:
+        of = conversation()
+        of.receive(data)
+        (record,) = of.records
+        assert (record.route, record.error) == ("chat.test/", cause.reason)
+        of.service.counters.request(record)  # which a worker's log does
+        assert self.refusals(of) == {cause: 1}
+        assert self.counted(of) == (0, 0)
 
 
 class TestOrigins:

@@ -118,6 +118,27 @@ def test_a_websocket_is_no_slow_request_and_its_bytes_are_counted_as_they_come()
     ]
 
 
+def test_encrypted_messages_are_counted_by_ring_and_refusals_by_cause() -> None:
+    counters = Counters()
+    chat, sessions = (counters.route("chat.test/").messages(ring) for ring in ("chat", ":sessions"))
+    assert counters.route("chat.test/").messages("chat") is chat is not sessions
+    chat.opened += 2
+    chat.sealed += 1
+    sessions.opened += 1
+    for status, error in ((400, "payload: expired"), (400, "payload: expired"), (405, "payload"), (502, "payload: x")):
+        counters.request(replace(REQUEST, status=status, error=error))
+    counters.request(replace(REQUEST, route=None, status=400, error="payload: session-request-invalid"))
+    snapshot = counters.snapshot()
+    assert snapshot["payload_messages"] == [
+        {"route": "chat.test/", "ring": "chat", "opened": 2, "sealed": 1},
+        {"route": "chat.test/", "ring": ":sessions", "opened": 1, "sealed": 0},
+    ]
+    assert snapshot["payload_refusals"] == [
+        {"route": "chat.test/", "cause": "expired", "count": 2},
+        {"route": "-", "cause": "session-request-invalid", "count": 1},
+    ]
+
+
 def test_the_same_listener_and_route_are_one_object() -> None:
     counters = Counters()
     assert counters.listener("public") is counters.listener("public") is not counters.listener("inner")

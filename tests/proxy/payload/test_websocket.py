@@ -3,11 +3,13 @@
 import pytest
 
 from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketLimits, close_frame
+from proxy.payload.answer import AnswerKey
 from proxy.payload.binding import Direction
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.channel import Channel, Envelope
 from proxy.payload.codec import LARGEST_PLAIN, RingCodec
 from proxy.payload.stream import FrameOpener, Vow, framed
+from proxy.payload.uses import MessageCounts
 from proxy.payload.websocket import MessageFilter, SealedMessages, masked
 from tests.payloads import MESSAGE_ID, NOW, PLACE, WINDOW, channel, codec, ring
 
@@ -40,10 +42,18 @@ def unframed(data: bytes, sender: Sender) -> list[tuple[int, bytes]]:
     return found
 
 
-def messages(*, is_bound: bool = False, version: int | None = None, marks: list[bytes] | None = None) -> SealedMessages:
+def answer_key(channel: Channel, version: int | None = None) -> AnswerKey:
+    vow = Vow(b"a" * 16, PLACE.digest(Direction.RESPONSE, MESSAGE_ID))
+    return AnswerKey(channel, vow, version, takes_stream=False)
+
+
+def messages(
+    *, is_bound: bool = False, marks: list[bytes] | None = None, counts: MessageCounts | None = None
+) -> SealedMessages:
     """`marks` takes what would be looked for among earlier messages."""
     noted = [] if marks is None else marks
-    return SealedMessages(channel(ring(1), is_bound=is_bound), PLACE, version, MESSAGE_ID, lambda: NOW, noted.append)
+    key, digest = answer_key(channel(ring(1), is_bound=is_bound)), PLACE.digest(Direction.REQUEST)
+    return SealedMessages(key, digest, lambda: NOW, noted.append, counts or MessageCounts())
 
 
 @pytest.mark.parametrize("size", [0, 5, 125, 126, 20_000, 70_000])
@@ -128,12 +138,27 @@ def test_revoked_key_answers_nobody() -> None:
     both = RingCodec(ring(1), lambda _ring, _version: None, revoked)
     channel = Channel(b"chat", both, both, False, Envelope.NONE, WINDOW)  # noqa: FBT003 - by place
     noted: list[bytes] = []
-    sending = SealedMessages(channel, PLACE, 1, MESSAGE_ID, lambda: NOW, noted.append).filter(Sender.SERVER)
+    counts = MessageCounts()
+    key = answer_key(channel, 1)
+    sending = SealedMessages(key, b"", lambda: NOW, noted.append, counts).filter(Sender.SERVER)
     assert sending.receive_data(frame(b"hello"))
     revoked.add(("chat", 1))
     with pytest.raises(PayloadFault) as caught:
         sending.receive_data(frame(b"hello"))
     assert caught.value.cause is Cause.REVOKED_KEY
+    assert counts.sealed == 1
+
+
+def test_messages_are_counted_that_are_good() -> None:
+    counts = MessageCounts()
+    both = messages(counts=counts)
+    good = frame(codec().seal(b"hello", NOW), key=KEY)
+    opening = both.filter(Sender.CLIENT)
+    opening.receive_data(good * 3 + frame(b"ping", 0x89, KEY))
+    both.filter(Sender.SERVER).receive_data(frame(b"a") + frame(b"b"))
+    with pytest.raises(PayloadFault):
+        opening.receive_data(good + frame(codec().seal(b"\xff", NOW), key=KEY))
+    assert (counts.opened, counts.sealed) == (4, 2)
 
 
 def test_answers_count_and_are_bound_to_the_nonce_of_the_client() -> None:
