@@ -319,7 +319,7 @@ class SocketStream:
 
     def abort(self) -> None:
         """Close at once; the owner hears of it in the next turn of the loop. What the kernel does not take now is lost."""
-        self.flush(_FIN_FOLLOWS)
+        self.flush()  # now: closing drops what is not sent where the peer has sent something that nobody read
         if self._sock is not None:
             self._loop.call_soon(self._lose, None)
             self.pause_reading()
