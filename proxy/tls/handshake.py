@@ -277,8 +277,7 @@ class Handshake:
         self._end()
 
     def _step_failed(self, error: ssl.SSLError) -> None:
-        alert = self._flight
-        if alert:
+        if alert := self._flight:
             self._stream.write(alert)
         self._fail(FailureReason.TLS_ERROR, error.reason or str(error), alert_in(alert))
         self._end()
@@ -322,6 +321,8 @@ class Handshake:
         observer.handshake_established(result, stream)
         if self._leftover:
             stream.data_received(memoryview(self._leftover))
+        else:
+            self._stream.acknowledge()  # no tickets go out that would
 
     # -- the end
 

@@ -54,10 +54,11 @@ async def connect(
     tls: ssl.SSLContext | None = None,
     server_name: str = "localhost",
     connect_seconds: float = 10.0,
+    io: SharedIo | None = None,
 ) -> SocketStream | TlsStream:
     """Dial."""
     settings = DialSettings(address, connect_seconds, tls, server_name, TlsLimits(32), LINGER)
-    return await dial(SharedIo(asyncio.get_running_loop()), settings, owner)
+    return await dial(io or SharedIo(asyncio.get_running_loop()), settings, owner)
 
 
 async def failure(address: ServerAddress, **settings: Any) -> UpstreamFailure:
@@ -146,8 +147,9 @@ class TestPlain:
         assert late.fault is UpstreamFault.CONNECT_TIMEOUT
 
     async def test_proxy_without_descriptors_says_that_it_is_to_blame(self) -> None:
+        io = SharedIo(asyncio.get_running_loop())  # which has been there since the process began
         with no_descriptors():
-            ours = await failure(ServerAddress("http", "127.0.0.1", 80))
+            ours = await failure(ServerAddress("http", "127.0.0.1", 80), io=io)
         assert ours.fault is UpstreamFault.NO_ROOM
 
 
