@@ -30,6 +30,9 @@ from proxy.tls.stream import TlsStream
 
 # Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
 _ACCEPTS_PER_TURN: Final = 16
+# The same while handshakes wait for their turn: fewer than get through in one, or a queue as long as after a restart would all become
+# handshakes in flight, and those beyond that limit are refused. Not none: who keeps handshakes waiting shall not shut others out.
+_ACCEPTS_WHEN_BEHIND: Final = 1
 _EXHAUSTED: Final = {
     errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
     errno.ENFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
@@ -108,7 +111,7 @@ class Listener:
                 self._services.io.loop.add_reader(sock, self._acceptable, sock)
         for sock in before - self._sockets:
             self._services.io.loop.remove_reader(sock)
-            while self._accept_some(sock):
+            while self._accept_some(sock, _ACCEPTS_PER_TURN):
                 pass
             sock.close()
         if before and not self._sockets:
@@ -118,11 +121,12 @@ class Listener:
             self._services.scarcity.watch(self)
 
     def _acceptable(self, listening: socket.socket) -> None:
-        self._accept_some(listening)
+        is_behind = self._services.flights.steps.is_behind
+        self._accept_some(listening, _ACCEPTS_WHEN_BEHIND if is_behind else _ACCEPTS_PER_TURN)
 
-    def _accept_some(self, listening: socket.socket) -> bool:
-        """Accept what waits; whether there may be more."""
-        for _ in range(_ACCEPTS_PER_TURN):
+    def _accept_some(self, listening: socket.socket, most: int) -> bool:
+        """Accept what waits, `most` at most; whether there may be more."""
+        for _ in range(most):
             try:
                 # what `accept` is made of, without its look-ups in enums, which take longer than the system call
                 descriptor, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001

@@ -5,6 +5,8 @@ done right behind it takes twice its time. So handshakes do not step when their 
 this turn are all read, the steps are made one right after the other; only then is each handshake told, one right after the other too.
 
 A turn makes `_MOST_STEPS` at most: whoever is connected already waits for no more than those, however many clients arrive at once.
+Who accepts clients faster than that only has them wait here, where they count as handshakes under way, and not in the kernel
+(`is_behind`).
 """
 
 from collections.abc import Callable, Iterator
@@ -33,6 +35,11 @@ class StepQueue:
         """Nobody waits; `call_soon` is the loop's."""
         self._call_soon: Final = call_soon
         self._waiting: list[Stepping] = []
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more wait than one turn sees to."""
+        return len(self._waiting) > _MOST_STEPS
 
     def enlist(self, handshake: Stepping) -> None:
         """Have a handshake make a step, in this turn of the loop or in one of the next."""

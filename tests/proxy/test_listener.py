@@ -270,6 +270,51 @@ class TestAccepting:
         for sock in socks:
             sock.close()
 
+    def test_a_crowd_that_waited_gets_through_though_it_is_larger_than_the_limit_on_handshakes(
+        self, world: World
+    ) -> None:
+        """As after a restart: who is not seen to yet waits in the kernel, and not among the handshakes under way."""
+        world.limit(handshakes_in_flight=40, handshakes_per_address=40, connections_per_address=100)
+        crowd = []
+        for _ in range(90):
+            sock = socket.create_connection(world.listening.getsockname())
+            sock.settimeout(0)
+            crowd.append(TlsClient(sock, hellos.client_context("X25519"), "chat.test"))
+        world.clients.extend(crowd)
+        for _ in range(150):
+            for client in crowd:
+                client.receive()
+                if not client.is_established and (data := client.handshake_step()):
+                    client.sock.sendall(data)
+            world.loop.turn()
+        assert world.failures == {}
+        assert sum(world.handshakes.values()) == 90
+
+    def test_who_keeps_handshakes_waiting_does_not_shut_others_out(self, world: World) -> None:
+        class Endless:
+            """A handshake that has many more steps to make."""
+
+            left = 100
+
+            def step(self) -> None:
+                """Nothing."""
+
+            def stepped(self) -> None:
+                """Come again."""
+                self.left -= 1
+                if self.left:
+                    steps.enlist(self)
+
+        steps = world.listener._services.flights.steps
+        for _ in range(50):
+            steps.enlist(Endless())
+        socks = [socket.create_connection(world.listening.getsockname()) for _ in range(3)]
+        for _ in range(3):
+            world.loop.turn()
+        assert world.listener.counts.open == 3
+        for sock in socks:
+            sock.close()
+
     def test_all_of_a_connection_is_let_go_when_it_ends(self, world: World) -> None:
         """Not by a garbage collection later: thousands a second would wait for it, 40 KB each, and die cold."""
         gc.collect()

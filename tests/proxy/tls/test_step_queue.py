@@ -67,6 +67,18 @@ def test_a_turn_makes_eight_steps(loop: FakeLoop, queue: StepQueue) -> None:
     assert [entry for entry in record if entry.startswith("stepped")] == [f"stepped {name}" for name in range(20)]
 
 
+def test_it_is_behind_while_more_wait_than_a_turn_makes(loop: FakeLoop, queue: StepQueue) -> None:
+    said = []
+    for name in range(17):
+        queue.enlist(Handshake(name, []))
+        said.append(queue.is_behind)
+    assert said == [False] * 8 + [True] * 9
+    loop.turn()
+    assert queue.is_behind
+    loop.turn()
+    assert not queue.is_behind
+
+
 def test_who_goes_on_may_enlist_again(loop: FakeLoop, queue: StepQueue) -> None:
     record: list[str] = []
     second = Handshake(2, record)
