@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SMALL_BYTES: Final = 16_384
 # 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
 _READS_AFTER_FAILED_SEND: Final = 16
+_ACKNOWLEDGE_NOW: Final = 2  # tcp(7); being even, it has later acknowledgements travel with data again
 # The last bytes and the end of the stream go out as one segment, and wake the peer once.
 _FIN_FOLLOWS: Final = socket.MSG_MORE
 _INT: Final = struct.Struct("i")
@@ -209,7 +210,7 @@ class SocketStream:
         """Say now what was read, where nothing is sent that would: a peer without TCP_NODELAY waits 40 ms for it (RFC 9293 section 3.7.4)."""
         if self._sock is not None:
             with contextlib.suppress(OSError):  # the peer has reset it, of which reading tells
-                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, _ACKNOWLEDGE_NOW)
 
     # -- writing
 

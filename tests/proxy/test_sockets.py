@@ -561,6 +561,47 @@ class TestLastSegment:
         loop.settle()
 
 
+class TestAcknowledging:
+    """A peer without TCP_NODELAY keeps its second small write back until the first one is acknowledged."""
+
+    def test_the_next_small_write_of_the_peer_comes_at_once(self, loop: FakeLoop) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            client = socket.create_connection(listening.getsockname())
+            sock, _ = listening.accept()
+        client.settimeout(5)
+        sock.settimeout(0)
+        owner = RecordingOwner()
+        stream = SocketStream(SharedIo(loop), sock, owner, LINGER)
+        stream.resume_reading()
+        client.send(b"hello")
+        loop.settle()
+        stream.write(b"hello too")  # an exchange: from here on acknowledgements travel with data
+        loop.settle()
+        assert client.recv(100) == b"hello too"
+        client.send(b" finished")
+        loop.settle()
+        assert unacknowledged(client) == 1, "or this test tries nothing"
+        stream.acknowledge()
+        assert unacknowledged(client) == 0
+        client.send(b" request")
+        loop.settle()
+        assert owner.data == b"hello finished request"
+        assert unacknowledged(client) == 1, "what comes later travels with data again"
+        stream.abort()
+        loop.settle()
+        stream.acknowledge()  # nothing: it is gone
+        client.close()
+
+    def test_other_sockets_have_nothing_to_say(self, wire: Wire) -> None:
+        wire.stream.acknowledge()
+        assert wire.stream.is_open
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """How many segments the other side owes an answer to: `tcpi_unacked` of tcp_info (linux/tcp.h)."""
+    return int.from_bytes(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)[24:28], sys.byteorder)
+
+
 def segments_received(sock: socket.socket) -> int:
     """What the kernel says: `tcpi_segs_in` of tcp_info (linux/tcp.h)."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
