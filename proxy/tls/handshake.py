@@ -49,7 +49,6 @@ class Handshake:
         "_context",
         "_error",
         "_flight",
-        "_has_ended",
         "_hello",
         "_identity",
         "_is_finished",
@@ -102,7 +101,6 @@ class Handshake:
         self._over = False
         # of the next step: what OpenSSL gets
         self._waiting = b""
-        self._has_ended = False
         # of the last step: what OpenSSL made of it
         self._flight = self._leftover = b""
         self._is_finished = False
@@ -135,13 +133,14 @@ class Handshake:
         elif self._signed is not None:
             self._signed.data_received(bytes(data))
         else:
+            if self._waiting:  # others are before it: what comes behind the handshake is not to gather here meanwhile
+                self._stream.pause_reading()
             self._enlist(bytes(data))
 
     def eof_received(self) -> None:
         """The client gave up; or it sends nothing behind the end of its handshake, which is not stepped yet."""
         if self._waiting and not self._over:
-            self._has_ended = True
-            return
+            return  # it is told again when reading goes on
         self._fail(FailureReason.CLIENT_LEFT, "the client closed the connection during the handshake")
         self._stream.abort()
 
@@ -251,6 +250,7 @@ class Handshake:
         if self._error is not None:
             self._step_failed(self._error)
             return
+        self._stream.resume_reading()
         flight = self._flight
         if flight:
             if not self._is_finished:
@@ -258,8 +258,6 @@ class Handshake:
             self._stream.write(flight)
         if self._is_finished:
             self._finish()
-        if self._has_ended:
-            self._stream.owner.eof_received()
 
     def _settle(self, server_hello: ServerHello, seconds: float) -> None:
         self._server_hello = server_hello

@@ -1,5 +1,7 @@
 """Handshakes with real clients: what is settled, what is refused and how the client learns of it, and every way to stop halfway."""
 
+import contextlib
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,8 +39,19 @@ A = AlertDescription
 SECRET = bytes(32)
 SHARE_OF_X25519_ONLY = "X25519MLKEM768:*X25519"
 RECORD_HEADER = 5
+STEPS_OF_A_TURN = 8
 SSL_OP_NO_ANTI_REPLAY = 1 << 24
 """Tickets for early data that any server with the key can open, openssl/ssl.h."""
+
+
+class Idle:
+    """A handshake before ours in the queue."""
+
+    def step(self) -> None:
+        """Nothing."""
+
+    def stepped(self) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -317,6 +330,48 @@ class TestEstablished:
         attempt.feed(attempt.client.handshake_step() + attempt.client.sealed(b"GET ") + attempt.client.sealed(b"/"))
         assert attempt.observer.owners[0].data == b"GET /"
         assert states == [False]
+
+    def test_upload_that_comes_before_its_handshake_has_its_turn_waits_in_the_kernel(self, world: World) -> None:
+        """It is neither held against the client, nor kept in memory, nor decrypted all at once."""
+        world.wire_bytes = 100_000
+        attempt = world.attempt("X25519")
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        for _ in range(20 * STEPS_OF_A_TURN):
+            world.services.steps.enlist(Idle())
+        body = bytes(150_000)
+        wire = attempt.client.handshake_step()
+        wire += b"".join(
+            attempt.client.sealed(body[at : at + RECORD_BYTES]) for at in range(0, len(body), RECORD_BYTES)
+        )
+        pieces: list[int] = []
+        attempt.observer.when_established = lambda _: setattr(
+            attempt.observer.owners[-1], "when_data", lambda data: pieces.append(len(data))
+        )
+        while wire:
+            with contextlib.suppress(BlockingIOError):
+                wire = wire[attempt.wire.peer.send(wire) :]
+            attempt.loop.turn()
+        attempt.loop.settle()
+        assert attempt.observer.failures == []
+        assert attempt.observer.owners[0].data == body
+        assert max(pieces) <= 2 * RECORD_BYTES
+
+    @pytest.mark.parametrize("turns", [0, 1, 5])
+    def test_half_closed_client_that_waits_for_its_turn_is_served(self, world: World, turns: int) -> None:
+        attempt = world.attempt("X25519")
+        attempt.feed(attempt.client.handshake_step())
+        attempt.client.receive()
+        for _ in range(turns * STEPS_OF_A_TURN):
+            world.services.steps.enlist(Idle())
+        for piece in (attempt.client.handshake_step(), attempt.client.sealed(b"GET "), attempt.client.sealed(b"/")):
+            attempt.wire.peer.sendall(piece)
+            attempt.loop.turn()
+        attempt.wire.peer.shutdown(socket.SHUT_WR)
+        attempt.loop.settle()
+        assert attempt.observer.owners[0].events == [("data", b"GET /"), ("eof", None)]
+        attempt.observer.streams[0].write(b"answer")
+        assert attempt.client.read() == b"answer"
 
     def test_owner_may_end_the_connection_at_once(self, world: World) -> None:
         attempt = world.attempt()
