@@ -135,7 +135,7 @@ class SocketStream:
         self._outbox = b""
         self._backlog = b""
         self._wants_end = False
-        self._discard_left = -1
+        self._discard_left = 0
         self._linger: TimerHandle | None = None
 
     @property
@@ -189,7 +189,7 @@ class SocketStream:
         except OSError as error:
             self._lose(error)
             return
-        if self._discard_left >= 0:
+        if self._wants_end:
             self._discard(count)
         elif count:
             self.owner.data_received(self._view[:count])
@@ -275,7 +275,7 @@ class SocketStream:
     def _read_out(self, error: OSError) -> None:
         """Deliver what had arrived before the peer closed: it may be the answer that explains why it takes no more."""
         for _ in range(_READS_AFTER_FAILED_SEND):
-            if self._sock is None or self._discard_left >= 0:
+            if self._sock is None or self._wants_end:
                 break
             try:
                 count = self._sock.recv_into(self._view)

@@ -1,6 +1,7 @@
 """One connected socket: back-pressure, failed sends, lingering, and the order in which owners hear of things."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -328,6 +329,23 @@ class TestEnd:
         wire.peer.send(b"!")
         loop.settle()
         assert wire.owner.events == [("lost", None)]
+        wire.close()
+
+    def test_a_peer_that_sends_too_much_while_we_flush_is_left_when_it_has_all(self, loop: FakeLoop) -> None:
+        wire = Wire(loop, linger=Linger(discard_bytes=10, seconds=2.0, flush_seconds=60.0))
+        wire.stream.resume_reading()
+        blocked(wire, loop)
+        wire.stream.end()
+        wire.peer.send(b"more than ten bytes")
+        loop.settle()
+        taken = 0
+        while piece := wire.received():
+            taken += len(piece)
+            with contextlib.suppress(BrokenPipeError):  # when it is gone
+                wire.peer.send(b"nobody listens")
+            loop.settle()
+        assert taken == MEGABYTE
+        assert wire.owner.events == [("pause", None), ("lost", None)]
         wire.close()
 
     def test_end_twice_is_end_once(self, wire: Wire, loop: FakeLoop) -> None:
