@@ -500,6 +500,21 @@ class TestCostOfALargeHello:
         assert hello.legacy_version == 0x0303
         assert kept < len(message) + 16_384
 
+    def test_what_all_hellos_together_leave_behind_is_bounded(self) -> None:
+        """The longest lists that are remembered, and each hello has others: 10 KB of them."""
+        messages = []
+        for number in range(1_100):
+            lists = [[1_000 + number, *range(5_000 * kind, 5_000 * kind + 60)] for kind in range(1, 5)]
+            others = (supported_groups(lists[0]), key_share(), signature_algorithms(lists[1]))
+            versions = supported_versions([*lists[2], 0x0304])
+            messages.append(Hello((versions, *others), cipher_suites=code_points(lists[3])).message)
+        tracemalloc.start()
+        for message in messages:
+            parse_client_hello(message)
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert kept < 4_000_000
+
 
 code_point_lists = st.lists(st.integers(0, 0xFFFF), min_size=1, max_size=12, unique=True)
 host_names = st.from_regex(r"[a-z0-9_-]{1,20}(\.[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
