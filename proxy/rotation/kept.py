@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from certs.rotation.planning import Key
 from certs.storage.store import Store
 from proxy.in_thread import in_thread
 
@@ -22,6 +23,14 @@ def kept(store: Store) -> Any:
         return json.loads((store.directory / _NAME).read_bytes())
     except FileNotFoundError:
         return None
+
+
+def drop_mark(store: Store, key: Key) -> None:
+    """Forget that a key was to be replaced as a compromised one, which was done. Blocks. Raises `OSError` or `ValueError`."""
+    document = kept(store)
+    marks = document["waits"]["compromised"]
+    document["waits"]["compromised"] = [mark for mark in marks if tuple(mark) != key]
+    store.disk.write(store.directory / _NAME, json.dumps(document).encode())
 
 
 class Kept:

@@ -27,7 +27,7 @@ from config.problems import ConfigError, Problem
 from config.rotation import IssuedCredentialConfig
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import bound_to_go, former, no_way_back, recover
-from proxy.rotation.kept import kept
+from proxy.rotation.kept import drop_mark, kept
 from proxy.rotation.listing import Row, document
 from proxy.rotation.running import leaf_facts
 
@@ -114,9 +114,15 @@ class Offline:
             raise OSError(f"audit log {self._log.path}: {error}") from None
 
     def rotate(self, found: Found, reason: Reason) -> Iterator[dict[str, Any]]:
-        """The steps, as a running proxy tells them."""
+        """The steps, as a running proxy tells them. A key that was called compromised while one ran is replaced as that."""
         name, settings, shelf = found
         about = {"identity": name, "credential": shelf.slot}
+        is_marked = False
+        try:
+            is_marked = self._is_compromised((name, shelf.slot))
+        except (ShelfDamaged, OSError) as error:
+            yield {**about, "note": str(error)}  # no reason to keep the key that serves
+        reason = Reason.COMPROMISED if is_marked else reason
         yield {**about, "step": "begun", "reason": reason.value}
         task = Task(
             shelf,
@@ -149,6 +155,10 @@ class Offline:
             if reason.needs_a_new_key_at_once:
                 faults = revoke_compromised(shelf, self.parts.issuers, self._clocks.wall())
                 yield from ({**about, "note": note} for note in faults or ["the former certificate was revoked"])
+            if is_marked:
+                drop_mark(
+                    self.parts.store, (name, shelf.slot)
+                )  # last: before that the next start replaces it once more
         except (IssueFailed, HomeFailed, ShelfDamaged, ChainUnusable, OSError) as error:
             if attempt is not None and step is not Step.SWAP:
                 attempt.undo()

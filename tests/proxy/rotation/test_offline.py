@@ -120,6 +120,39 @@ def test_no_rollback_takes_back_the_mark_that_a_proxy_has_left(scene: Rotations)
     assert one.roll_back(found)["ok"]
 
 
+def test_a_key_that_a_proxy_has_marked_goes_as_a_compromised_one_and_once(scene: Rotations) -> None:
+    former = scene.serve()
+    memory = scene.parts.store.directory / "rotation.json"
+    marks = [["chat", "ec"], ["other", "ec"]]
+    memory.write_text(json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": marks}, "uses": []}))
+    steps = rotated(scene)
+    assert steps[-1]["rotated"]
+    assert not former.has_key
+    assert scene.moody.revoked == [leaf_of(former).serial_number]
+    assert json.loads(memory.read_text()) == {
+        "waits": {"issuers": [], "credentials": [], "compromised": [["other", "ec"]]},
+        "uses": [],
+    }
+
+
+def test_a_mark_stays_until_the_key_is_replaced(scene: Rotations) -> None:
+    scene.serve()
+    memory = scene.parts.store.directory / "rotation.json"
+    content = json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "ec"]]}})
+    memory.write_text(content)
+    scene.moody.failures = [IssueFailed(FailureKind.TEMPORARY, "the CA is down")]
+    assert not rotated(scene)[-1]["rotated"]
+    assert memory.read_text() == content
+
+
+def test_a_memory_that_cannot_be_read_is_told_and_stops_no_rotation(scene: Rotations) -> None:
+    scene.serve()
+    (scene.parts.store.directory / "rotation.json").write_text("{}")
+    steps = rotated(scene)
+    assert [step["note"] for step in steps if "note" in step]
+    assert steps[-1]["rotated"]
+
+
 def test_the_listing_is_that_of_the_proxy(scene: Rotations) -> None:
     (missing,) = offline(scene).listing()
     assert missing["next"]["reason"] == "there is none yet"
