@@ -114,7 +114,7 @@ class WorkerControl:
         self._preparing, self._prepared = body["number"], None
         try:
             with _uncollected():
-                generation, offers = await in_thread(self._loop, lambda: self._build(body, descriptor))
+                generation, offers, blind = await in_thread(self._loop, lambda: self._build(body, descriptor))
         except ConfigError as error:
             raise Refused(problems_as_json(error.problems)) from None
         except InterpreterUnsuitable as error:
@@ -122,10 +122,11 @@ class WorkerControl:
         if self._preparing != body["number"]:
             raise Refused({"error": "the preparation was given up meanwhile"})
         self._prepared = (body["number"], generation)
-        return {"offers": offers.as_json(), "warnings": [one.as_json() for one in generation.warnings]}
+        warnings = [one.as_json() for one in generation.warnings]
+        return {"offers": offers.as_json(), "warnings": warnings, "blind": blind}
 
-    def _build(self, body: Body, descriptor: int) -> tuple[Generation, Offers]:
-        """Runs in a thread of its own, beside the loop."""
+    def _build(self, body: Body, descriptor: int) -> tuple[Generation, Offers, list[str]]:
+        """Runs in a thread of its own, beside the loop. Answers also which tokens the parent finds well, and this process does not."""
         try:
             material = Material.from_memory_file(descriptor)
         finally:
@@ -141,7 +142,8 @@ class WorkerControl:
             read_at = datetime.fromisoformat(body["read_at"])
             generation = build(loaded, self._capabilities, tickets, read_at, carried, closed, payload)
         found = self._capabilities
-        return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation))
+        blind = sorted(name for name, plan in generation.tokens.items() if plan.is_closed and name in closed.seen)
+        return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation)), blind
 
     def _commit(self, body: Body, descriptors: list[int]) -> Body:
         prepared, self._prepared = self._prepared, None

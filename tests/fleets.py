@@ -29,6 +29,7 @@ from proxy.tasks import Tasks
 from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 from tests.configurations import Site
+from tests.hsm.site import HsmSite
 from tests.waiting import until_seen
 
 SECRETS = TicketSecrets(bytes(32))
@@ -67,6 +68,7 @@ class FleetParent:
     tokens: NoTokens = field(default_factory=NoTokens)
     columns: Columns = field(default_factory=lambda: Columns(2))
     pending_challenges: Callable[[], Collection[TlsChallenge]] = tuple
+    when_told: Callable[[dict[str, Any]], None] = lambda _: None
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
@@ -90,6 +92,7 @@ class FleetParent:
         """Note the event, which has its sentence."""
         assert line
         self.events.append(event)
+        self.when_told(event)
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
         """There are no tokens."""
@@ -187,7 +190,9 @@ class RunningFleet:
 
 
 @asynccontextmanager
-async def fleet(site: Site, tmp_path: Path, text: str, patience: Patience | None = None) -> AsyncIterator[RunningFleet]:
+async def fleet(
+    site: Site | HsmSite, tmp_path: Path, text: str, patience: Patience | None = None
+) -> AsyncIterator[RunningFleet]:
     """Run a fleet by a configuration; no process of it is left, whatever the test did."""
     loop = asyncio.get_running_loop()
     errors: list[BaseException] = []
@@ -199,6 +204,7 @@ async def fleet(site: Site, tmp_path: Path, text: str, patience: Patience | None
     )
     try:
         if text:
+            assert isinstance(site, Site)
             await running.use(edition_of(site, text))
         yield running
     finally:

@@ -6,12 +6,18 @@ is replaced more and more rarely: its connections are worth more.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 # Half a second between them, without the time in which the worker probes: it does so at the first of them.
 _VERDICTS: Final = 3
 _FIRST_PAUSE_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
+
+
+def report(slot: int, process: int, token: str) -> tuple[dict[str, Any], str]:
+    """The event of a worker that is replaced, and its line."""
+    event = {"event": "worker_blind", "slot": slot, "pid": process, "token": token}
+    return event, f"worker {slot} (process {process}) cannot use the token {token}, which is well: it is replaced"
 
 
 class Blindness:

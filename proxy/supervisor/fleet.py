@@ -14,6 +14,7 @@ from typing import Final
 
 from proxy.supervisor.acceptance import Acceptance
 from proxy.supervisor.assignment import assignment
+from proxy.supervisor.blindness import report
 from proxy.supervisor.channel import Body, ChannelLost, Refused
 from proxy.supervisor.contracts import FleetOwner
 from proxy.supervisor.edition import Edition
@@ -65,8 +66,24 @@ class Fleet:
     async def join(self, edition: Edition, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[Body]]:
         """Start workers for these slots and let them prepare; answers them and their answers. They do not serve yet.
 
-        Raises `Refused`, `ChannelLost` or `OSError`, and then none is left.
+        One that cannot use a token which the parent finds well is started once more: a module that is loaded while others log in may
+        miss it, for ever. Raises `Refused`, `ChannelLost` or `OSError`, and then none is left.
         """
+        joined = await self._begun(edition, slots)
+        blind = {worker: answer["blind"] for worker, answer in joined.items() if answer["blind"]}
+        try:
+            for worker, tokens in blind.items():
+                del joined[worker]
+                self._owner.tell(*report(worker.slot, worker.pid, tokens[0]))
+            await self._dismiss(list(blind))
+            if blind:
+                joined |= await self._begun(edition, [one.slot for one in blind])
+        except BaseException:
+            await self._dismiss(list(joined))
+            raise
+        return list(joined), list(joined.values())
+
+    async def _begun(self, edition: Edition, slots: Sequence[int]) -> dict[WorkerProcess, Body]:
         joining: list[WorkerProcess] = []
         try:
             for slot in slots:
@@ -75,7 +92,7 @@ class Fleet:
                 worker.retire_asked = self._retirement_asked
                 worker.breaker_changed = self._owner.breaker_changed
                 await worker.ask("begin", *self._owner.beginning(worker))
-            return joining, await self.prepare(joining, edition)
+            return dict(zip(joining, await self.prepare(joining, edition), strict=True))
         except BaseException:
             await self._dismiss(joining)
             raise

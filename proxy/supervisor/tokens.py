@@ -12,7 +12,7 @@ from certs.hsm.token_use import TokenUse
 from config.problems import ConfigError
 from proxy.observe.scrape import TokenScrape
 from proxy.signing.breaker import BreakerState
-from proxy.supervisor.blindness import Blindness
+from proxy.supervisor.blindness import Blindness, report
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.process import WorkerProcess
@@ -218,10 +218,7 @@ class ParentTokens:
 
     async def _replace(self, token: str, workers: Sequence[WorkerProcess]) -> None:
         for worker in workers:
-            self._tell(
-                {"event": "worker_blind", "slot": worker.slot, "pid": worker.pid, "token": token},
-                f"worker {worker.slot} (process {worker.pid}) cannot use the token {token}, which is well: it is replaced",
-            )
+            self._tell(*report(worker.slot, worker.pid, token))
             await self._fleet.replace(worker)
 
     def may_log_in(self, token: TokenWatch) -> None:

@@ -120,7 +120,7 @@ def test_workers_are_somebody_who_may_not_read_the_pin(public_site: HsmSite) -> 
     configuration = public_site.write(text, workers=2, top='user = "nobody"\n')
     with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, public_site.hsm.environment) as running:
         assert {Path(f"/proc/{worker}").stat().st_uid for worker in workers_of(running.pid)} <= {0, nobody}
-        assert [curl(public_site, running) for _ in range(4)] == ["502"] * 4
+        assert [curl(public_site, running) for _ in range(4)] == ["502"] * 4, running.output
         assert public_site.hsm.shim.token("plexi").calls("C_Sign") == 4
     assert complaints(running.output) == []
 

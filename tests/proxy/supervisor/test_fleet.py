@@ -7,14 +7,22 @@ import os
 import resource
 import signal
 import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from certs.hsm.token_use import TokenUse
 from proxy.supervisor.channel import Refused
+from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.patience import Patience
 from tests.configurations import Site, limits
-from tests.fleets import edition_of, fleet, is_alive
+from tests.fleets import NOW, SECRETS, NoTokens, edition_of, fleet, is_alive
+from tests.hsm.shim import build_shim
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import SOFTHSM, SoftHsm
 from tests.waiting import until_seen
 
 
@@ -25,6 +33,33 @@ def workers(site: Site, count: int, **values: float) -> str:
 def children() -> set[str]:
     """The processes that this one has started and not yet waited for."""
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split())
+
+
+class SeesAll(NoTokens):
+    """A parent that finds every token well."""
+
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+        return {use.name: {"condition": "well", "detail": "", "module_is_down": False} for use in uses}
+
+
+@dataclass
+class Missing:
+    """A configuration with a key in the token plexi, which is where workers do not look."""
+
+    hsm_site: HsmSite
+    elsewhere: SoftHsm
+
+    def edition(self) -> Edition:
+        """For two workers."""
+        plexi = self.elsewhere.add_token("plexi")
+        public = self.elsewhere.generate(plexi, "chat")
+        identity = self.hsm_site.identity("localhost", public, "pkcs11:token=plexi;object=chat")
+        configuration = self.hsm_site.write(self.hsm_site.tokens(plexi), identity, workers=2)
+        return read_edition(configuration, 1, SECRETS, NOW)
+
+    def appears(self) -> None:
+        """Now it is where they look."""
+        self.elsewhere.put_into(self.hsm_site.hsm)
 
 
 class TestJoining:
@@ -48,6 +83,42 @@ class TestJoining:
                 await run.reloading.commit(prepared)
             assert len(run.pids) == 1
             assert len(await run.served_by(3)) == 1
+
+
+class TestMissedTokens:
+    """As a module does that is loaded in the moment in which another process logs in."""
+
+    @pytest.fixture
+    def missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Missing]:
+        hsm_site = HsmSite.make(tmp_path, build_shim(tmp_path, SOFTHSM))
+        missing = Missing(hsm_site, SoftHsm.make(tmp_path / "seen", hsm_site.hsm.shim.module))
+        for name, value in hsm_site.hsm.environment.items():
+            monkeypatch.setenv(name, value)
+        yield missing
+        hsm_site.hsm.shim.close()
+        missing.elsewhere.shim.close()
+
+    async def test_one_that_misses_a_token_is_started_once_more(self, missing: Missing, tmp_path: Path) -> None:
+        async with fleet(missing.hsm_site, tmp_path, "") as run:
+            run.parent.tokens = SeesAll()
+            run.parent.when_told = lambda event: missing.appears() if event["event"] == "worker_blind" else None
+            async with run.fleet.editing:
+                joined, (answer,) = await run.fleet.join(missing.edition(), [0])
+            assert run.parent.told == ["worker_blind"]
+            assert [worker.slot for worker in joined] == [0]
+            assert joined[0].pid != run.parent.events[0]["pid"]
+            assert answer["blind"] == []
+            await run.fleet._dismiss(joined)
+
+    async def test_one_that_misses_it_again_serves_what_it_can(self, missing: Missing, tmp_path: Path) -> None:
+        async with fleet(missing.hsm_site, tmp_path, "") as run:
+            run.parent.tokens = SeesAll()
+            async with run.fleet.editing:
+                joined, answers = await run.fleet.join(missing.edition(), [0, 1])
+            assert [event["token"] for event in run.parent.events] == ["plexi"] * 2
+            assert sorted(worker.slot for worker in joined) == [0, 1]
+            assert [answer["blind"] for answer in answers] == [["plexi"]] * 2
+            await run.fleet._dismiss(joined)
 
 
 class TestLoss:
