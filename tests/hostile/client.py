@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import ssl
+import struct
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
@@ -150,6 +151,11 @@ class Client:
         """The records for `data`."""
         self.tls.write(data)
         return self._outgoing.read()
+
+    def reset(self) -> None:
+        """Go away with a reset, as a client does that crashed, or that left without reading what had come."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
 
     def shut_down(self, *, says_so: bool = True) -> None:
         """End our direction, with or without close_notify before."""

@@ -135,6 +135,7 @@ def test_a_client_that_goes_away_leaves_nothing_to_be_answered(scene: Scene) -> 
     with scene.connect() as client:
         client.send(request("GET", "/1") + request("GET", "/2") + request("GET", "/3"))
         scene.recorder.wait_for(lambda recorder: recorder.complete != [])
+        client.reset()
     scene.recorder.wait_for(lambda recorder: [one.target for one in recorder.abandoned] == ["/1"])
     scene.settle()
     assert scene.begun == ["/1"]

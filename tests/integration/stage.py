@@ -2,8 +2,6 @@
 
 import json
 import re
-import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -219,9 +217,3 @@ def body_of(completed: "subprocess.CompletedProcess[bytes]") -> bytes:
 def request(*lines: str, start: str = "GET / HTTP/1.1", body: bytes = b"") -> bytes:
     """Write a request."""
     return "\r\n".join([start, "Host: localhost", *lines, "", ""]).encode() + body
-
-
-def reset(client: Client) -> None:
-    """Close a connection with a reset, as a client does that crashed."""
-    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.sock.close()

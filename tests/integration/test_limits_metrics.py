@@ -16,7 +16,7 @@ from proxy.tls.results import FailureReason
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End
 from tests.integration.limited import Limited, is_closed
-from tests.integration.stage import Upstream, request, reset, serving, write_configuration
+from tests.integration.stage import Upstream, request, serving, write_configuration
 from tests.integration.upstreams import OK, Peer, scripted, unused_port
 from tests.proxy.tls import hellos
 from tests.waiting import until_found
@@ -436,6 +436,7 @@ def reader_too_slow(limited: Limited) -> Iterator[int]:
 def given_up(limited: Limited) -> Iterator[int]:
     with limited.connect() as client:
         client.send(request(start="GET /chat/slow HTTP/1.1"))
+        client.reset()
     yield 1
 
 
@@ -444,7 +445,7 @@ def websocket(limited: Limited) -> Iterator[int]:
     client = limited.connect()
     client.send(request(*UPGRADE, start="GET /chat/socket HTTP/1.1"))
     assert client.read_response().status == 101
-    reset(client)
+    client.reset()
     yield 1
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import End
-from tests.integration.stage import Site, Upstream, request, reset, site
+from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, Script, answering, scripted, unused_port
 
 SHORT = "connect_seconds = 0.3\nfirst_byte_seconds = 0.4\nstall_seconds = 0.4"
@@ -323,7 +323,7 @@ class TestClientGone:
             assert asked.wait(WAIT_SECONDS)
             if part:
                 client.read()
-            reset(client)
+            client.reset()
             assert gone.wait(WAIT_SECONDS)
         record = proxy.record(path)
         assert record["status"] == 499

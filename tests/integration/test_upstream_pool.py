@@ -9,7 +9,7 @@ import pytest
 
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client
-from tests.integration.stage import Site, Upstream, request, reset, site
+from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, ScriptedServer, scripted
 
 
@@ -152,7 +152,7 @@ def test_client_that_left_keeps_nobody_out(proxy: Site, held: tuple[Held, Script
         ask(first, "/narrow/held")
         server.await_requests()
         ask(second, "/narrow/left")
-        reset(second)
+        second.reset()
         assert proxy.record("/narrow/left")["status"] == 499
         ask(third, "/narrow/taken")
         server.answer(2)

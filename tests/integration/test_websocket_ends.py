@@ -15,7 +15,7 @@ from config.limits import LimitsConfig
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End
 from tests.hostile.strict_frames import BINARY, CLOSE, Frame, FrameReader
-from tests.integration.stage import Site, Upstream, request, reset, site
+from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import WAIT_SECONDS, Peer, Script, scripted, unused_port
 
 MIB = 1 << 20
@@ -222,7 +222,7 @@ class TestGone:
     def test_client_that_is_reset_frees_the_server(self, proxy: Site, port: int) -> None:
         gone = threading.Event()
         with scripted(switching(gone), port):
-            reset(opened(proxy, "/reset"))
+            opened(proxy, "/reset").reset()
             assert gone.wait(WAIT_SECONDS)
         assert "client was lost" in proxy.record("/reset")["error"]
 
