@@ -154,8 +154,9 @@ class Client:
 
     def reset(self) -> None:
         """Go away with a reset, as a client does that crashed, or that left without reading what had come."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
+        if self.sock.fileno() >= 0:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.sock.close()
 
     def shut_down(self, *, says_so: bool = True) -> None:
         """End our direction, with or without close_notify before."""

@@ -186,9 +186,12 @@ def test_a_thousand_refusals_leave_nothing_behind(scene: Scene) -> None:
 
 @contextlib.contextmanager
 def connected(scene: Scene, count: int) -> Iterator[list[Client]]:
-    """So many connections at once."""
+    """So many connections at once, whose requests nobody waits for any more when the block ends."""
     with ExitStack() as stack:
-        yield [stack.enter_context(scene.connect()) for _ in range(count)]
+        clients = [stack.enter_context(scene.connect()) for _ in range(count)]
+        yield clients
+        for client in clients:
+            client.reset()
 
 
 def test_connections_of_one_address_are_counted(narrow: Scene) -> None:
