@@ -534,11 +534,7 @@ class TestLastSegment:
     @pytest.mark.parametrize("end", ["end", "end_at_once"])
     def test_last_bytes_and_the_end_are_one(self, loop: FakeLoop, end: str) -> None:
         """As the peer's kernel counts them: it is woken once."""
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            client = socket.create_connection(listening.getsockname())
-            sock, _ = listening.accept()
-        sock.settimeout(0)
-        stream = SocketStream(SharedIo(loop), sock, RecordingOwner(), LINGER)
+        client, stream = tcp(loop, RecordingOwner())
         before = segments_received(client)
         stream.write(b"last words")
         getattr(stream, end)()
@@ -550,12 +546,7 @@ class TestLastSegment:
         loop.settle()
 
     def test_last_bytes_before_an_abort_are_not_lost_with_what_nobody_read(self, loop: FakeLoop) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            client = socket.create_connection(listening.getsockname())
-            sock, _ = listening.accept()
-        sock.settimeout(0)
-        client.settimeout(5)
-        stream = SocketStream(SharedIo(loop), sock, RecordingOwner(), LINGER)
+        client, stream = tcp(loop, RecordingOwner())
         client.send(b"too late")
         stream.write(b"last words")
         stream.abort()
@@ -564,12 +555,7 @@ class TestLastSegment:
         client.close()
 
     def test_others_wait_for_nothing(self, loop: FakeLoop) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            client = socket.create_connection(listening.getsockname())
-            sock, _ = listening.accept()
-        client.settimeout(5)
-        sock.settimeout(0)
-        stream = SocketStream(SharedIo(loop), sock, RecordingOwner(), LINGER)
+        client, stream = tcp(loop, RecordingOwner())
         for word in (b"one", b"two"):
             stream.write(word)
             loop.settle()
@@ -583,13 +569,8 @@ class TestAcknowledging:
     """A peer without TCP_NODELAY keeps its second small write back until the first one is acknowledged."""
 
     def test_the_next_small_write_of_the_peer_comes_at_once(self, loop: FakeLoop) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            client = socket.create_connection(listening.getsockname())
-            sock, _ = listening.accept()
-        client.settimeout(5)
-        sock.settimeout(0)
         owner = RecordingOwner()
-        stream = SocketStream(SharedIo(loop), sock, owner, LINGER)
+        client, stream = tcp(loop, owner)
         stream.resume_reading()
         client.send(b"hello")
         loop.settle()
@@ -618,6 +599,16 @@ class TestAcknowledging:
 def unacknowledged(sock: socket.socket) -> int:
     """How many segments the other side owes an answer to: `tcpi_unacked` of tcp_info (linux/tcp.h)."""
     return int.from_bytes(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)[24:28], sys.byteorder)
+
+
+def tcp(loop: FakeLoop, owner: RecordingOwner) -> tuple[socket.socket, SocketStream]:
+    """A client, which waits for what it reads, and the stream on the other side."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        sock, _ = listening.accept()
+    client.settimeout(5)
+    sock.settimeout(0)
+    return client, SocketStream(SharedIo(loop), sock, owner, LINGER)
 
 
 def segments_received(sock: socket.socket) -> int:
