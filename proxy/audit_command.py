@@ -155,13 +155,10 @@ def _as_json(paths: Sequence[Path], verdict: Any) -> dict[str, Any]:
 
 
 def _show(judged: Sequence[tuple[Sequence[Path], Any]], lost: Sequence[dict[str, Any]]) -> None:
-    from rich.console import Console
-
     from proxy.audit_table import lost_log, verdict_table
+    from proxy.console import table_console
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_COLUMNS)
+    console = table_console(_FILE_COLUMNS)
     for paths, verdict in judged:
         console.print(verdict_table([str(path) for path in paths], verdict))
     for one in lost:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 
 from certs.rotation.due import Reason
 from certs.storage.lock import StateInUse
@@ -17,6 +16,7 @@ from proxy.admin.asking import ended
 from proxy.admin.certs_tables import details, history_table, listing_table, step_line
 from proxy.admin.certs_targets import Target, offline_of
 from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.console import table_console
 
 Answer = TypeVar("Answer")
 
@@ -81,7 +81,7 @@ def show(
         typer.echo(json.dumps(found, indent=2))
         return
     for one in found:
-        _console().print(details(one))
+        table_console(_FILE_COLUMNS).print(details(one))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def rotate(
     wish = _Wish(slot, Reason.COMPROMISED if compromised else Reason.COMMAND, dry_run, wait)
     target = Target(config, socket, offline)
     names = [name] if name is not None else _asked(target.names)
-    console, is_done = _console(), True
+    console, is_done = table_console(_FILE_COLUMNS), True
     for one in names:
         for step in _asked_steps(target.rotate(one, wish.slot, wish.reason, dry_run=wish.dry_run)):
             if as_json:
@@ -178,12 +178,7 @@ def _shown(
     if as_json:
         typer.echo(json.dumps(documents, indent=2))
     else:
-        _console().print(table(documents))
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_FILE_COLUMNS)
+        table_console(_FILE_COLUMNS).print(table(documents))
 
 
 def _asked(question: Callable[[], Answer]) -> Answer:

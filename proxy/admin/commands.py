@@ -6,9 +6,9 @@ from typing import Annotated
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
 
 from proxy.admin.asking import asked, ended
+from proxy.console import table_console
 from proxy.observe.status_table import status_tables
 
 # Wide enough for every table where the output is no terminal.
@@ -50,9 +50,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_COLUMNS)
+    console = table_console(_FILE_COLUMNS)
     try:
         console.print(status_tables(document))
     except (AttributeError, KeyError, TypeError):

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from certs.atomic_file import write_atomic
 from proxy.admin.asking import asked, ended
+from proxy.console import table_console
 
 # Wide enough for every table where the output is no terminal.
 _FILE_COLUMNS = 160
@@ -44,9 +44,7 @@ def list_rings(config: _Config = None, socket: _Socket = None, as_json: _Json = 
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_COLUMNS)
+    console = table_console(_FILE_COLUMNS)
     console.print(ring_table(document))
 
 

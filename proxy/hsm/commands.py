@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import quote, quote_from_bytes
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from certs.hsm import calls
 from certs.hsm.access import default_latch_directory
@@ -15,6 +15,7 @@ from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import KeyName, next_version
 from certs.hsm.pin_latch import release_by_name
+from proxy.console import table_console
 from proxy.hsm import recovery_commands, sealing_commands
 from proxy.hsm.init_dev import init_dev
 from proxy.hsm.recording import recorded
@@ -281,10 +282,7 @@ def _refuse_used(source: Source, token: TokenFacts, key: KeyFacts) -> None:
 
 
 def _print(what: RenderableType) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=_FILE_COLUMNS)
-    console.print(what)
+    table_console(_FILE_COLUMNS).print(what)
 
 
 def _print_json(document: object) -> None:

@@ -16,6 +16,9 @@ from proxy.hsm.sources import AsJson, NotChosen, said_errors
 if TYPE_CHECKING:
     from certs.hierarchy.vault import Vault
 
+# Wide enough for the table of keys where the output is no terminal.
+_FILE_COLUMNS = 160
+
 _Config = Annotated[Path, typer.Option(metavar="FILE", help="A configuration with \\[sealing].", show_default=False)]
 
 
@@ -102,12 +105,10 @@ def keys(
 
         typer.echo(json.dumps([{"id": key.id, **described(key)} for key in found.keys.values()], indent=2))
         return
-    from rich.console import Console
-
+    from proxy.console import table_console
     from proxy.hsm.tables import hierarchy_table
 
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(hierarchy_table(list(found.keys.values())))
+    table_console(_FILE_COLUMNS).print(hierarchy_table(list(found.keys.values())))
 
 
 def _vault(config: Path, record: Recorder) -> "Vault":
