@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests import pebble as pebbles
 from tests.configurations import MINIMAL_REST, listener
 from tests.integration.gateway import PLEXIGATE, complaints, events
-from tests.pebble import KEY_ID, MAC_KEY, Pebble, free_port
+from tests.integration.rotation import AcmeScene
+from tests.pebble import MAC_KEY, Pebble, free_port
 from tests.programs import Program, plexigate_listeners, program
 
 SECONDS = 30
@@ -48,20 +48,9 @@ class Running:
 @contextmanager
 def running(directory: Path, challenge: str) -> Iterator[Running]:
     port, http_port = free_port(), free_port()
-    key_file = directory / "eab"
-    key_file.touch(0o600)
-    key_file.write_text(f"{MAC_KEY}\n")
     with pebbles.names() as names:
         pebble = Pebble(directory, names.dns, http_port, port)
-        issuer: dict[str, Any] = {
-            "type": "acme",
-            "directory": pebble.url,
-            "challenge": challenge,
-            "eab_kid": KEY_ID,
-            "eab_key_file": "eab",
-            "ca_file": str(pebble.trust),
-            "root_file": "root.pem",
-        }
+        issuer = {"type": "acme", **AcmeScene.by_pebble(pebble, directory, challenge, port, http_port)["acme"]}
         configuration = directory / "plexigate.toml"
         configuration.write_text(
             f"workers = 2\nadmin.socket = {json.dumps(str(directory / 'admin.sock'))}\n"

@@ -60,21 +60,24 @@ def everywhere(running: RotatingScene, serial: str, outcome: Outcome) -> None:
         outcome.faults.append(f"not every worker was looked at: {rows}")
 
 
+async def rotate_often(running: RotatingScene, outcome: Outcome, rotations: int, tally: Tally) -> None:
+    """Rotate by command, one after the other, until something goes wrong."""
+    for _ in range(rotations):
+        steps = await asyncio.to_thread(running.rotate, credential="ec")
+        serial = next((step["serial"] for step in steps if step.get("rotated")), "")
+        if not serial or tally.failures:
+            outcome.faults.append(f"not rotated: {steps}")
+            return
+        await asyncio.to_thread(everywhere, running, serial, outcome)
+
+
 async def rotations_by_command(directory: Path, rotations: int, sockets: int) -> Outcome:
     """An internal CA, two credentials, and a command again and again."""
     outcome = Outcome()
 
-    async def rotate_often(tally: Tally) -> None:
-        for _ in range(rotations):
-            steps = await asyncio.to_thread(running.rotate, credential="ec")
-            serial = next((step["serial"] for step in steps if step.get("rotated")), "")
-            if not serial or tally.failures:
-                outcome.faults.append(f"not rotated: {steps}")
-                return
-            await asyncio.to_thread(everywhere, running, serial, outcome)
-
     with rotating(directory, RotatingScene, second=SECOND) as running:
-        outcome.tally = await under_load(running.port, running.client, Crowd(4, 2, sockets, 0.5), rotate_often)
+        rotate = partial(rotate_often, running, outcome, rotations)
+        outcome.tally = await under_load(running.port, running.client, Crowd(4, 2, sockets, 0.5), rotate)
         return outcome.judged(running)
 
 
@@ -96,17 +99,9 @@ async def renewals_by_pebble(directory: Path, challenge: str, rotations: int, so
     """Renewals under load; 30 % of all nonces are rejected, and an account has to be bound."""
     outcome = Outcome()
 
-    async def renew(tally: Tally) -> None:
-        for _ in range(rotations):
-            steps = await asyncio.to_thread(running.rotate, credential="ec")
-            serial = next((step["serial"] for step in steps if step.get("rotated")), "")
-            if not serial or tally.failures:
-                outcome.faults.append(f"not renewed: {steps}")
-                return
-            await asyncio.to_thread(everywhere, running, serial, outcome)
-
     with pebble_scene(directory, challenge) as running:
-        outcome.tally = await under_load(running.port, running.client, Crowd(2, 1, sockets, 0.5), renew)
+        rotate = partial(rotate_often, running, outcome, rotations)
+        outcome.tally = await under_load(running.port, running.client, Crowd(2, 1, sockets, 0.5), rotate)
         return outcome.judged(running)
 
 
