@@ -5,6 +5,7 @@ this process: the dynamic linker gives the same library, so the same state.
 """
 
 import ctypes
+import time
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -18,6 +19,10 @@ _INIT_TOKEN: Final = 9
 # CK_UNAVAILABLE_INFORMATION; 0 is CK_EFFECTIVELY_INFINITE for a limit.
 _UNAVAILABLE: Final = ctypes.c_ulong(-1).value
 _LABEL_BYTES: Final = 32
+_CKR_GENERAL_ERROR: Final = 0x5
+# A token of SoftHSM is a file that each login writes anew: another process may find it empty for a moment.
+_LOOKS: Final = 5
+_PAUSE_SECONDS: Final = 0.005
 
 
 class _Version(ctypes.Structure):
@@ -78,10 +83,16 @@ class FunctionTable:
         self._functions: Any = table.contents.functions
 
     def token_info(self, slot: int) -> TokenInfo:
-        """What the token in a slot says. Raises CallFailed."""
+        """What the token in a slot says; a token that is being written is looked at again. Raises CallFailed."""
         info = TokenInfo()
         call = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(TokenInfo))
-        code = call(self._functions[_GET_TOKEN_INFO])(slot, ctypes.byref(info))
+        ask = call(self._functions[_GET_TOKEN_INFO])
+        code = ask(slot, ctypes.byref(info))
+        for _ in range(_LOOKS - 1):
+            if code != _CKR_GENERAL_ERROR:
+                break
+            time.sleep(_PAUSE_SECONDS)
+            code = ask(slot, ctypes.byref(info))
         if code != 0:
             raise CallFailed("describe itself", name_of_code(code))
         return info

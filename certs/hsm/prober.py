@@ -2,7 +2,8 @@
 
 A process that has failed is not used again. A module knows the tokens that were there when it was loaded, a session that is lost
 stays lost, and what hangs in a module is over only with its process; so each failure is followed by a fresh one, unless the token
-answered in a session that lives: then the next signature needs no login.
+answered in a session that lives: then the next signature needs no login. A session that was lost since the last look says nothing of
+how the token is now: it is asked in another one.
 """
 
 import asyncio
@@ -117,13 +118,17 @@ class Prober:
         return await self._look(with_signatures=True)
 
     async def _look(self, *, with_signatures: bool) -> Finding:
+        was_logged_in = self.is_logged_in
         try:
             process = await self._logged_in()
             if with_signatures:
                 await self._sign(process)
         except HsmError as error:
-            if not isinstance(error, CallFailed) or error.needs_new_login:
+            is_lost = isinstance(error, CallFailed) and error.needs_new_login
+            if is_lost or not isinstance(error, CallFailed):
                 self.kill()
+            if is_lost and was_logged_in:
+                return await self._look(with_signatures=with_signatures)
             return _finding(error, has_loaded=self._has_loaded)
         except OSError as error:
             return Finding(Condition.UNWELL, "no_process", f"no room for another process: {error.strerror}")

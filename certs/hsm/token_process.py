@@ -36,6 +36,7 @@ from certs.hsm.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
 _PR_SET_DUMPABLE: Final = 4
 _Arguments = dict[str, Any]
@@ -44,6 +45,7 @@ _Arguments = dict[str, Any]
 def main() -> None:
     """Answer calls until the leader is gone."""
     _keep_memory_private()
+    _let_searches_end_in_silence()
     # a terminal's Ctrl-C is the leader's to act on
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=os.dup(0))
@@ -178,6 +180,24 @@ def _end_with(sock: socket.socket) -> None:
     poll.register(sock, select.POLLRDHUP)
     poll.poll()
     os._exit(0)
+
+
+def _let_searches_end_in_silence() -> None:
+    """Print nothing where a session was lost during a search, which python-pkcs11 ends once more when it is collected.
+
+    Nobody can catch what is raised there; Cython prints it by the one hook and by the other.
+    """
+    usual, usual_unraisable = sys.excepthook, sys.unraisablehook
+
+    def uncaught(kind: type[BaseException], error: BaseException, trace: "TracebackType | None") -> None:
+        if not issubclass(kind, pkcs11.exceptions.PKCS11Error):
+            usual(kind, error, trace)
+
+    def unraisable(what: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(what.exc_type, pkcs11.exceptions.PKCS11Error):
+            usual_unraisable(what)
+
+    sys.excepthook, sys.unraisablehook = uncaught, unraisable
 
 
 def _keep_memory_private() -> None:

@@ -45,3 +45,39 @@ def test_errors_have_their_names(hsm: SoftHsm) -> None:
 def test_a_label_that_is_too_long_is_refused(hsm: SoftHsm) -> None:
     with loaded(hsm.module) as process, pytest.raises(CallFailed, match="more than 32 bytes"):
         process.perform(calls.init_token("x" * 33, Secret("123456"), Secret("123456")))
+
+
+class Written:
+    """Stands for a module whose token is being written by another process at its first looks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Path, *, looks_in_vain: int, code: int) -> None:
+        self.looks = 0
+        self.table = FunctionTable(module)
+        self._in_vain, self._code = looks_in_vain, code
+        kind = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(TokenInfo))
+        self._kept = kind(self._answer)
+        functions = (ctypes.c_void_p * 68)()
+        functions[6] = ctypes.cast(self._kept, ctypes.c_void_p)
+        monkeypatch.setattr(self.table, "_functions", functions)
+
+    def _answer(self, slot: int, info: "ctypes._Pointer[TokenInfo]") -> int:
+        self.looks += 1
+        if self.looks <= self._in_vain:
+            return self._code
+        info.contents.label = f"slot {slot}".encode()
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("in_vain", "code", "looks", "found"),
+    [(4, 0x5, 5, "slot 3"), (5, 0x5, 5, "CKR_GENERAL_ERROR"), (1, 0x30, 1, "CKR_DEVICE_ERROR")],
+)
+def test_a_token_that_is_being_written_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch, hsm: SoftHsm, in_vain: int, code: int, looks: int, found: str
+) -> None:
+    written = Written(monkeypatch, hsm.module, looks_in_vain=in_vain, code=code)
+    try:
+        said = text_of(written.table.token_info(3).label)
+    except CallFailed as error:
+        said = error.ckr
+    assert (said, written.looks) == (found, looks)

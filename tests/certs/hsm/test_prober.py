@@ -56,9 +56,22 @@ async def test_probes_sign_in_a_session_that_lives(use: TokenUse, control: Token
     with control.failing(CKR_DEVICE_REMOVED, "C_Sign"):
         assert (await one.probe()).error == "CKR_DEVICE_REMOVED"
     assert not one.is_logged_in, "such a session stays lost"
+    assert control.calls("C_Login") == 2, "it may have been the session alone"
     assert (await one.probe()).condition is C.WELL
-    assert control.calls("C_Login") == 2
+    assert control.calls("C_Login") == 3
     await one.close()
+
+
+async def test_a_session_that_was_lost_since_the_last_look_is_nothing(
+    use: TokenUse, control: TokenControl, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = prober(use)
+    for logins in (1, 2, 3):
+        assert (await one.probe()).condition is C.WELL
+        assert control.calls("C_Login") == logins
+        control.lose_sessions()
+    await one.close()
+    assert capfd.readouterr().err == ""
 
 
 async def test_one_key_that_works_is_enough(use: TokenUse) -> None:
