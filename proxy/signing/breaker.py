@@ -50,7 +50,9 @@ class BreakerState(StrEnum):
     """Passed over, but used where there is nothing better."""
     OPEN = "open"
     HALF_OPEN = "half_open"
-    """A probe is under way, or a good one of ours waits for the parent's."""
+    """A probe is under way."""
+    PROVED = "proved"
+    """A good probe of ours waits for the parent's."""
     STOPPED = "stopped"
     """The PIN was refused: for good, until `resume`."""
 
@@ -72,7 +74,8 @@ class Breaker:
         self._back_off = 0
         self._probes_failed = 0
         self._closed_at = -math.inf
-        self._suspected_at = -math.inf
+        self._tried_at = -math.inf
+        """When the last probe began, or failed."""
         self._waiting_since = -math.inf
         self._proved_at = -math.inf
         self._parent_ok: bool | None = None
@@ -101,14 +104,14 @@ class Breaker:
             and self._probes_failed >= _PROBES_BEFORE_REPLACEMENT
         )
 
-    def is_tried_at_once(self, now: float) -> bool:
-        """Whether the probe that follows the first failures is due: most of what happens to a session is healed by it."""
-        return self.probe_at <= now and self._probes_failed == 0
+    def is_tried_by(self, then: float) -> bool:
+        """Whether the probe that follows the first failures is due then: most of what happens to a session is healed by it."""
+        return self.probe_at <= then and self._probes_failed == 0
 
     @property
     def is_proved(self) -> bool:
-        """Whether a probe of ours has found the token well since it opened, and only the parent's word is missing."""
-        return self.state is BreakerState.HALF_OPEN and self._proved_at > -math.inf and self._parent_ok is not False
+        """Whether a probe of ours has found the token well, and the parent has not said otherwise."""
+        return self.state is BreakerState.PROVED and self._parent_ok is not False
 
     # -- what handshakes find
 
@@ -130,9 +133,8 @@ class Breaker:
         in_window = self._recent.count(False)
         if self._failures_in_a_row >= _FAILURES_IN_A_ROW or in_window >= _FAILURES_IN_WINDOW:
             self._open(BreakerState.OPEN, now)
-        elif now - self._suspected_at >= _SUSPICION_SECONDS:
-            self._suspected_at = now
-            self.suspect(now)
+        else:
+            self.suspect(max(now, self._tried_at + _SUSPICION_SECONDS))
 
     def suspect(self, at: float) -> None:
         """Have a closed breaker's token probed at that time."""
@@ -164,9 +166,11 @@ class Breaker:
         self._open(BreakerState.OPEN, now)
 
     def _open(self, state: BreakerState, now: float) -> None:
+        since = now
         if self.state is BreakerState.CLOSED:
             is_relapse = now - self._closed_at < _RELAPSE_SECONDS and self._good_since_closing < _RELAPSE_SIGNATURES
             self._back_off = self._back_off if is_relapse else 0
+            since = self._tried_at if is_relapse else now
             self._probes_failed = 0
             self._parent_ok_since_opening = False
             if self._has_parent:
@@ -175,51 +179,55 @@ class Breaker:
             self._recent.clear()
             self._failures_in_a_row = self._races_lost = 0
         self.state = state
-        self._wait(now)
+        self._wait(now, since)
 
-    def _wait(self, now: float) -> None:
+    def _wait(self, now: float, since: float) -> None:
         self._waiting_since = now
-        self.probe_at = now + BACK_OFF_SECONDS[min(self._back_off, len(BACK_OFF_SECONDS) - 1)]
+        self.probe_at = max(now, since + BACK_OFF_SECONDS[min(self._back_off, len(BACK_OFF_SECONDS) - 1)])
         self._back_off += 1
 
     # -- probes
 
-    def probe_begins(self) -> None:
+    def probe_begins(self, now: float) -> None:
         """A probe is under way; one of `probe_succeeded`, `probe_failed` and `stop` follows."""
+        self._tried_at = now
         self.probe_at = NEVER
-        self._proved_at = -math.inf  # this one decides: what the parent says meanwhile has no other begin
-        if self.state is BreakerState.OPEN:
+        if self.state in (BreakerState.OPEN, BreakerState.PROVED):
             self.state = BreakerState.HALF_OPEN
 
     def probe_succeeded(self, now: float, seconds: float) -> None:
-        """It brought a good signature within so many seconds."""
+        """It brought a good signature within so many seconds; also one that was under way when the breaker opened."""
         self._was_good = True
         if self.state is BreakerState.SLOW and seconds > self._limit:
-            self._wait(now)
-        elif self.state in (BreakerState.HALF_OPEN, BreakerState.SLOW):
-            self._proved_at = now
+            self._wait(now, now)
+        elif self.state in (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.SLOW):
             self._first_proof_at = min(self._first_proof_at, now)
             if self._parent_ok is False:
-                self.state = BreakerState.HALF_OPEN
+                self._prove(now, NEVER)
             elif self._is_awaiting_parent(now):
-                self.probe_at = now + _PARENT_SECONDS
+                self._prove(now, now + _PARENT_SECONDS)
             else:
                 self._close(now)
 
+    def _prove(self, now: float, probe_at: float) -> None:
+        self.state = BreakerState.PROVED
+        self._proved_at = now
+        self.probe_at = probe_at
+
     def _is_awaiting_parent(self, now: float) -> bool:
         has_waited = now - self._first_proof_at >= _PARENT_SECONDS
-        is_open = self.state is BreakerState.HALF_OPEN
+        is_open = self.state is not BreakerState.SLOW
         return self._has_parent and is_open and not self._parent_ok_since_opening and not has_waited
 
     def probe_failed(self, now: float) -> None:
         """It failed, or never came."""
         if self.state is BreakerState.STOPPED:
             return
-        self._proved_at = -math.inf
+        self._tried_at = now
         was_closed = self.state is BreakerState.CLOSED
         self._open(BreakerState.OPEN, now)
         if was_closed and self._back_off == 1:
-            self._wait(now)  # this one was the try at once
+            self._wait(now, now)  # this one was the try at once
         self._probes_failed += 1
 
     def parent_says(self, now: float, *, ok: bool) -> None:
@@ -229,7 +237,7 @@ class Breaker:
         if self.state in (BreakerState.CLOSED, BreakerState.STOPPED):
             return
         self._parent_ok_since_opening = ok
-        if self.state is BreakerState.HALF_OPEN and ok and self._proved_at > -math.inf:
+        if self.state is BreakerState.PROVED and ok:
             if now - self._proved_at <= _PROOF_SECONDS:
                 self._close(now)
             else:
@@ -242,7 +250,6 @@ class Breaker:
         self._closed_at = now
         self._good_since_closing = 0
         self._probes_failed = 0
-        self._proved_at = -math.inf
         self.probe_at = NEVER
 
     # -- PINs

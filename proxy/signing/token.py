@@ -148,11 +148,15 @@ class Token:
         self._good_at = self._timing.clock()
         self._breaker.succeeded()
 
-    def failed(self) -> None:
-        """A signature failed by the token's fault, or did not come within its deadline."""
+    def failed(self, began: float | None) -> None:
+        """A signature failed by the token's fault, or did not come within its deadline. `began` is in loop time.
+
+        If all keys have been loaded anew since, it was of a session that is no more.
+        """
         self.counters.errors += 1
-        self._breaker.failed(self._timing.clock())
-        self._arrange()
+        if began is None or began >= self._healed_at:
+            self._breaker.failed(self._timing.clock())
+            self._arrange()
 
     def outrun(self, limit: float) -> None:
         """Another token, which was asked after `limit` seconds, was quicker."""
@@ -169,16 +173,16 @@ class Token:
         self._breaker.alive(self._timing.clock())
         self._arrange()
 
-    def await_recovery(self, since: float, tell: Callable[[], None]) -> bool:
+    def await_recovery(self, since: float, until: float, tell: Callable[[], None]) -> bool:
         """Have `tell` called when the probe that follows the first failures is over: `is_well` says whether to ask again.
 
         Most of what happens to a session is healed by it within milliseconds, so that a handshake which began at `since` may wait;
-        not at all if it is over already. False, and no call, where there is no such probe, or threads hang in the token.
+        not at all if it is over already. False, and no call, where no such probe begins by `until`, or threads hang in the token.
         """
         if self._breaker.is_proved or (self.is_closed and self._healed_at >= since):
             self._timing.loop.call_soon(tell)
         elif self.executor.figures().lost or not (
-            self._breaker.is_tried_at_once(self._timing.clock()) or (self._first_try and self._given_up is None)
+            self._breaker.is_tried_by(until) or (self._first_try and self._given_up is None)
         ):
             return False
         else:
@@ -218,12 +222,11 @@ class Token:
             self._is_checking = self.executor.submit_urgent(job) is None
 
     def _checked(self, job: Job[float], result: float | BaseException) -> None:
-        del job
         self._is_checking = False
         if isinstance(result, float):
             self.succeeded(result)
         elif not isinstance(result, GivenUp):
-            self.failed()
+            self.failed(job.started)
 
     def parent_says(self, *, ok: bool) -> None:
         """What the parent's latest probe has found."""
@@ -261,14 +264,14 @@ class Token:
             self._timer = self._timing.loop.call_later(delay, self._begin_probe)
 
     def _begin_probe(self) -> None:
-        self._first_try = self._breaker.is_tried_at_once(self._timing.clock())
-        self._breaker.probe_begins()
+        now = self._timing.clock()
+        self._first_try = self._breaker.is_tried_by(now)
+        self._breaker.probe_begins(now)
         if self._probing is not None and self._given_up is None:
             self._arrange()  # the one under way tells as much as another one
             return
         self.counters.probes += 1
         assert self._probe is not None  # set by whoever made this token
-        now = self._timing.clock()
         job: Job[float] = Job(self._probe, self._probed, _OURS, now + _PROBE_SECONDS, now)
         # one that hangs already says enough, and keeps its thread
         if self._probing is not None or self.executor.submit_urgent(job) is not None:

@@ -3,7 +3,7 @@
 Theory of operation. The PIN was tried once before the workers were told of the token. From then on the parent asks the token nothing
 while every worker finds it well. Once a breaker is open anywhere, the parent probes by signatures of its own, with the breaker's
 back-off for what needs a login and twice a second in a session that lives, and tells all workers what comes of it: none of their
-breakers closes before that. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
+breakers closes before that. A worker that has found it well does not wait for the back-off: clients do. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
 
 A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by another PIN that worked; then
 the parent tries once more, and the workers after it.
@@ -59,6 +59,8 @@ class TokenWatch:
         self._troubled: set[int] = set()
         """Slots and processes of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()
+        self._is_hurried = False
+        """Whether the next probe is due now, whatever the back-off says."""
         self._latches = _stamps(use.access.latch_directory)
         self._is_free = asyncio.Event()
         self._is_free.set()
@@ -102,6 +104,11 @@ class TokenWatch:
         (self._troubled.add if is_there else self._troubled.discard)(worker)
         self._stirred.set()
 
+    def hurry(self) -> None:
+        """A worker has found the token well, and waits for a word: what was found before that is out of date."""
+        self._is_hurried = True
+        self._stirred.set()
+
     def refused(self, ckr: str, detail: str) -> None:
         """A worker was refused: nobody tries again."""
         if not self.is_refused:
@@ -130,7 +137,7 @@ class TokenWatch:
 
     async def _probe(self, failures: int) -> bool:
         """Probe, say what came of it, and wait until the next probe is due; answers whether it was good."""
-        began = self._loop.time()
+        began, self._is_hurried = self._loop.time(), False
         looking = self._loop.create_task(self._prober.probe())
         try:
             done, _ = await asyncio.wait({looking}, timeout=_HANGING_SECONDS)
@@ -155,7 +162,7 @@ class TokenWatch:
         return is_well
 
     async def _stirring(self, seconds: float | None) -> None:
-        """Wait, at most for so long, until a worker has another state, or a PIN was refused.
+        """Wait, at most for so long, until a worker has another state or is in a hurry, or a PIN was refused.
 
         What is due soon comes in time all the same: `run` looks at once at a token that has just become a trouble only.
         """
@@ -163,7 +170,7 @@ class TokenWatch:
         self._stirred.clear()
         try:
             async with asyncio.timeout(seconds):
-                while bool(self._troubled) == had_trouble and not self.is_refused:
+                while bool(self._troubled) == had_trouble and not self._is_hurried and not self.is_refused:
                     await self._stirred.wait()
                     self._stirred.clear()
         except TimeoutError:

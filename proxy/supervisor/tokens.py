@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # For a token to answer before the workers are told of it; half of `reload_seconds` if that is less.
 _FIRST_LOGIN_SECONDS: Final = 10.0
-_NOT_SIGNING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.STOPPED})
-_FAILING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN})
+_FAILING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.PROVED})
+_NOT_SIGNING: Final = _FAILING | {BreakerState.STOPPED}
 
 
 class ParentTokens:
@@ -177,6 +177,8 @@ class ParentTokens:
         if watch is None:
             return
         watch.trouble(worker.pid, is_there=state in _FAILING)
+        if state is BreakerState.PROVED:
+            watch.hurry()
         if state not in _FAILING:
             self._blindness.forget_worker(worker.pid, token)
         if state is BreakerState.STOPPED and not watch.is_refused:

@@ -79,7 +79,7 @@ class _Runner:
 
     def failed(self) -> None:
         """There was none, by the token's fault, or none in time."""
-        self.token.failed()
+        self.token.failed(None if self.job is None else self.job.started)
         self.token.counters.signed(self.key, is_good=False)
 
 
@@ -232,11 +232,12 @@ class SigningRace:
 
     def _await_recovery(self) -> bool:
         again, self._again = self._again, []
+        until = self._services.clock() + _RECOVERY_SECONDS
         for key in again:
             token = self._services.tokens.get(key.key.token)
             if token is None:
                 continue
-            if token.await_recovery(self._began, partial(self._recovered, key, token)):
+            if token.await_recovery(self._began, until, partial(self._recovered, key, token)):
                 self._awaited += 1
             else:
                 token.wanted()

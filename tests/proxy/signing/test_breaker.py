@@ -27,7 +27,7 @@ def slow(limit: float = 0.02) -> Breaker:
 
 
 def recovered(breaker: Breaker, now: float) -> None:
-    breaker.probe_begins()
+    breaker.probe_begins(now)
     breaker.probe_succeeded(now, 0.004)
     assert breaker.is_closed
 
@@ -100,7 +100,7 @@ class TestSuspicion:
         breaker.failed(NOW)
         assert breaker.is_closed
         assert breaker.probe_at == NOW
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         assert breaker.is_closed
         breaker.probe_succeeded(NOW, 0.004)
         assert breaker.is_closed
@@ -110,15 +110,29 @@ class TestSuspicion:
         breaker.failed(NOW)
         recovered(breaker, NOW)
         breaker.failed(NOW + 0.9)
-        assert breaker.probe_at == NEVER
+        assert breaker.probe_at == NOW + 1.0, "late, but not never: somebody may wait for it"
         breaker.succeeded()
-        breaker.failed(NOW + 1.0)
+        breaker.failed(NOW + 1.5)
         assert breaker.probe_at == NOW + 1.0
+        recovered(breaker, NOW + 1.5)
+        breaker.failed(NOW + 3)
+        assert breaker.probe_at == NOW + 3
+
+    def test_probe_under_way_when_it_opens_counts(self) -> None:
+        """What it has loaded is newer than what has failed."""
+        breaker = Breaker()
+        breaker.failed(NOW)
+        breaker.probe_begins(NOW)
+        breaker.failed(NOW)
+        breaker.failed(NOW)
+        assert breaker.state is S.OPEN
+        breaker.probe_succeeded(NOW, 0.004)
+        assert breaker.is_closed
 
     def test_probe_that_fails_opens_it(self) -> None:
         breaker = Breaker()
         breaker.failed(NOW)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW)
         assert breaker.state is S.OPEN
 
@@ -136,7 +150,7 @@ class TestBackOff:
         for _ in range(9):
             waits.append(breaker.probe_at - now)
             now = breaker.probe_at
-            breaker.probe_begins()
+            breaker.probe_begins(NOW)
             seen = [breaker.state]
             assert breaker.probe_at == NEVER
             breaker.probe_failed(now)
@@ -144,18 +158,32 @@ class TestBackOff:
         assert waits == [0, 1, 2, 4, 8, 16, 30, 30, 30]
         assert BACK_OFF_SECONDS == (0, 1, 2, 4, 8, 16, 30)
 
-    def test_relapse_goes_on_where_it_was(self) -> None:
+    @pytest.mark.parametrize(("opens", "probed"), [(1.5, 3.0), (2.9, 3.0), (20.0, 20.0)])
+    def test_relapse_goes_on_where_it_was(self, opens: float, probed: float) -> None:
         breaker = failing()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW)
         recovered(breaker, NOW + 1)
         for _ in range(3):
-            breaker.failed(NOW + 20)
-        assert breaker.probe_at == NOW + 22
+            breaker.failed(NOW + opens)
+        assert breaker.probe_at == NOW + probed, "two seconds after the last probe"
+        breaker.probe_begins(NOW + probed)
+        breaker.probe_failed(NOW + probed)
+        assert breaker.probe_at == NOW + probed + 4
+
+    def test_relapse_found_by_a_probe_goes_on_where_it_was(self) -> None:
+        breaker = failing()
+        breaker.probe_begins(NOW)
+        breaker.probe_failed(NOW)
+        recovered(breaker, NOW + 1)
+        breaker.failed(NOW + 20)
+        breaker.probe_begins(NOW + 20)
+        breaker.probe_failed(NOW + 25)
+        assert breaker.probe_at == NOW + 27
 
     def test_later_fault_begins_anew(self) -> None:
         breaker = failing()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW)
         recovered(breaker, NOW + 1)
         for _ in range(3):
@@ -165,27 +193,27 @@ class TestBackOff:
     @pytest.mark.parametrize("make", [failing, slow])
     def test_sign_of_life_has_it_probed_at_once(self, make: type[Breaker]) -> None:
         breaker = make()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW)
         wait = breaker.probe_at - NOW
         breaker.alive(NOW + 0.5)
         assert breaker.probe_at == NOW + 0.5
         breaker.alive(NOW + 0.5)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW + 0.5)
         assert breaker.probe_at == NOW + 0.5 + wait
 
     def test_probe_that_fails_while_it_is_closed_was_the_one_at_once(self) -> None:
         breaker = Breaker()
         breaker.failed(NOW)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW)
         assert breaker.state is BreakerState.OPEN
         assert breaker.probe_at == NOW + 1
 
     def test_who_signed_well_for_a_while_is_tried_at_once_again(self) -> None:
         breaker = failing()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW, 0.004)
         for _ in range(20):
             breaker.succeeded()
@@ -195,28 +223,29 @@ class TestBackOff:
 
     def test_first_try_is_the_one_before_any_probe_has_failed(self) -> None:
         breaker = Breaker()
-        assert not breaker.is_tried_at_once(NOW)
+        assert not breaker.is_tried_by(NOW)
         breaker.failed(NOW)
-        assert breaker.is_tried_at_once(NOW)
-        breaker.probe_begins()
+        assert breaker.is_tried_by(NOW)
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW)
-        assert not breaker.is_tried_at_once(NOW + 1)
-        breaker.probe_begins()
+        assert not breaker.is_tried_by(NOW + 1)
+        breaker.probe_begins(NOW + 1)
         breaker.probe_succeeded(NOW + 1, 0.004)
-        breaker.failed(NOW + 2)
-        assert breaker.is_tried_at_once(NOW + 2)
+        breaker.failed(NOW + 1.5)
+        assert not breaker.is_tried_by(NOW + 1.9)
+        assert breaker.is_tried_by(NOW + 2)
 
     def test_refused_clients_shorten_it_to_a_second(self) -> None:
         breaker = failing()
         for _ in range(5):
-            breaker.probe_begins()
+            breaker.probe_begins(NOW)
             breaker.probe_failed(NOW)
         assert breaker.probe_at == NOW + 16
         breaker.wanted(NOW + 0.2)
         assert breaker.probe_at == NOW + 1
         breaker.wanted(NOW + 0.3)
         assert breaker.probe_at == NOW + 1
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.wanted(NOW + 1)
         assert breaker.probe_at == NEVER
         breaker.probe_failed(NOW + 1)
@@ -225,7 +254,7 @@ class TestBackOff:
 
     def test_sign_of_life_during_a_probe_says_nothing_new(self) -> None:
         breaker = slow()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.alive(NOW)
         assert breaker.probe_at == NEVER
 
@@ -241,52 +270,52 @@ class TestClosing:
 
     def test_slow_one_must_be_quick_again(self) -> None:
         breaker = slow(limit=0.02)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         assert breaker.is_last_resort
         breaker.probe_succeeded(NOW, 0.5)
         assert breaker.state is S.SLOW
         assert breaker.probe_at == NOW + 1
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW + 1, 0.02)
         assert breaker.is_closed
 
     def test_not_against_the_parent(self) -> None:
         breaker = failing()
         breaker.parent_says(NOW, ok=False)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW, 0.004)
-        assert breaker.state is S.HALF_OPEN
+        assert breaker.state is S.PROVED
         breaker.parent_says(NOW + 5, ok=False)
-        assert breaker.state is S.HALF_OPEN
+        assert breaker.state is S.PROVED
         breaker.parent_says(NOW + 10, ok=True)
         assert breaker.is_closed
 
     def test_proof_of_long_ago_is_none(self) -> None:
         breaker = failing()
         breaker.parent_says(NOW, ok=False)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW, 0.004)
         breaker.parent_says(NOW + 10.1, ok=True)
-        assert breaker.state is S.HALF_OPEN
+        assert breaker.state is S.PROVED
         assert breaker.probe_at == NOW + 10.1
         recovered(breaker, NOW + 10.1)
 
     def test_slow_one_waits_for_the_parent_too(self) -> None:
         breaker = slow()
         breaker.parent_says(NOW, ok=False)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW, 0.001)
-        assert breaker.state is S.HALF_OPEN
+        assert breaker.state is S.PROVED
 
     def test_parent_that_finds_it_well_again_has_it_probed_at_once(self) -> None:
         breaker = failing()
         for now in (NOW, NOW + 1):
-            breaker.probe_begins()
+            breaker.probe_begins(NOW)
             breaker.probe_failed(now)
         breaker.parent_says(NOW + 1, ok=False)
         breaker.parent_says(NOW + 2, ok=True)
         assert breaker.probe_at == NOW + 2
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_failed(NOW + 2)
         at = breaker.probe_at
         breaker.parent_says(NOW + 3, ok=True)  # which is no news
@@ -294,7 +323,7 @@ class TestClosing:
 
     def test_parent_says_nothing_to_a_probe_under_way(self) -> None:
         breaker = failing()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.parent_says(NOW, ok=True)
         assert breaker.state is S.HALF_OPEN
 
@@ -310,15 +339,15 @@ class TestParentThatFollows:
     def opened(self) -> Breaker:
         breaker = Breaker(has_parent=True)
         breaker.begin_open(NOW)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         return breaker
 
     def test_its_word_is_awaited(self) -> None:
         breaker = self.opened()
         breaker.probe_succeeded(NOW, 0.004)
-        assert breaker.state is S.HALF_OPEN
+        assert breaker.state is S.PROVED
         breaker.parent_says(NOW + 1, ok=False)
-        assert breaker.state is S.HALF_OPEN
+        assert breaker.state is S.PROVED
         breaker.parent_says(NOW + 2, ok=True)
         assert breaker.is_closed
         assert breaker.probe_at == NEVER
@@ -333,7 +362,7 @@ class TestParentThatFollows:
         breaker = self.opened()
         breaker.probe_succeeded(NOW, 0.004)
         assert breaker.probe_at == NOW + 5
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW + 5, 0.004)
         assert breaker.is_closed
 
@@ -341,16 +370,16 @@ class TestParentThatFollows:
         breaker = Breaker(has_parent=True)
         breaker.parent_says(NOW, ok=True)
         breaker.begin_open(NOW)
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW, 0.004)
-        assert breaker.state is S.HALF_OPEN
+        assert breaker.state is S.PROVED
 
     def test_slowness_is_none_of_its_business(self) -> None:
         breaker = Breaker(has_parent=True)
         for _ in range(5):
             breaker.outrun(NOW, 0.02)
         assert breaker.is_last_resort
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.probe_succeeded(NOW, 0.001)
         assert breaker.is_closed
 
@@ -358,7 +387,7 @@ class TestParentThatFollows:
 class TestReplacement:
     def fail(self, breaker: Breaker, times: int) -> None:
         for _ in range(times):
-            breaker.probe_begins()
+            breaker.probe_begins(NOW)
             breaker.probe_failed(NOW)
 
     def test_only_the_parent_finds_it_well(self) -> None:
@@ -405,7 +434,7 @@ class TestReplacement:
 class TestPin:
     def test_refused_one_is_never_tried_again(self) -> None:
         breaker = failing()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.stop()
         assert breaker.state is S.STOPPED
         breaker.probe_failed(NOW)
@@ -415,7 +444,7 @@ class TestPin:
 
     def test_another_one_is_tried_at_once(self) -> None:
         breaker = failing()
-        breaker.probe_begins()
+        breaker.probe_begins(NOW)
         breaker.stop()
         breaker.resume(NOW + 5)
         assert (breaker.state, breaker.probe_at) == (S.OPEN, NOW + 5)

@@ -27,7 +27,7 @@ def opened(one: HandToken) -> None:
     """Fail until the breaker opens."""
     one.token.succeeded(0.004)
     for _ in range(3):
-        one.token.failed()
+        one.token.failed(None)
     assert one.token.state is S.OPEN
 
 
@@ -86,7 +86,7 @@ class TestBreaker:
         assert one.token.counters.errors == 3
 
     def test_first_failure_brings_a_probe_and_nothing_else(self, loop: FakeLoop, one: HandToken) -> None:
-        one.token.failed()
+        one.token.failed(None)
         probed(loop, one, 0.004)
         assert one.probe.calls == 1
         assert one.token.is_closed
@@ -195,7 +195,7 @@ class TestParent:
         opened(one)
         one.token.parent_says(ok=False)
         probed(loop, one, 0.004)
-        assert one.token.state is S.HALF_OPEN
+        assert one.token.state is S.PROVED
         one.token.parent_says(ok=True)
         assert one.token.is_closed
 
@@ -293,7 +293,7 @@ class TestRecovery:
 
     def told(self, loop: FakeLoop, one: HandToken) -> list[bool]:
         said: list[bool] = []
-        assert one.token.await_recovery(loop.now, lambda: said.append(one.token.is_well))
+        assert one.token.await_recovery(loop.now, loop.now, lambda: said.append(one.token.is_well))
         return said
 
     def test_of_the_probe(self, loop: FakeLoop, one: HandToken) -> None:
@@ -307,7 +307,7 @@ class TestRecovery:
         said = self.told(loop, one)
         probed(loop, one, OSError())
         assert said == [False]
-        assert not one.token.await_recovery(loop.now, said.clear)
+        assert not one.token.await_recovery(loop.now, loop.now, said.clear)
 
     def test_does_not_wait_for_the_word_of_the_parent(self, loop: FakeLoop) -> None:
         one = HandToken.make(loop, has_parent=True)
@@ -327,10 +327,34 @@ class TestRecovery:
         probed(loop, one, 0.004)
         assert said == [False]
 
+    def test_of_a_probe_that_is_due_soon(self, loop: FakeLoop, one: HandToken) -> None:
+        one.token.failed(None)
+        probed(loop, one, 0.004)
+        loop.advance(0.5)
+        one.token.failed(None)
+        assert not one.token.await_recovery(loop.now, loop.now + 0.4, lambda: None)
+        said: list[bool] = []
+        assert one.token.await_recovery(loop.now, loop.now + 0.5, lambda: said.append(one.token.is_well))
+        probed(loop, one, 0.004, after=0.5)
+        assert said == [True]
+
+    def test_is_not_undone_by_what_began_before_it(self, loop: FakeLoop, one: HandToken) -> None:
+        began = loop.now
+        one.token.failed(began)
+        loop.advance(0.001)
+        probed(loop, one, 0.004)
+        for _ in range(5):
+            one.token.failed(began)
+        assert one.token.is_closed
+        assert one.token.counters.errors == 6, "they are counted all the same"
+        for _ in range(3):
+            one.token.failed(loop.now)
+        assert one.token.state is S.OPEN
+
     def test_comes_to_nobody_while_threads_hang(self, loop: FakeLoop, one: HandToken) -> None:
         opened(one)
         one.executor.lost = 1
-        assert not one.token.await_recovery(loop.now, lambda: None)
+        assert not one.token.await_recovery(loop.now, loop.now, lambda: None)
 
     def test_ends_with_the_token(self, loop: FakeLoop, one: HandToken) -> None:
         opened(one)

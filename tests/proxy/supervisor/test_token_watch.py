@@ -71,6 +71,24 @@ async def test_one_in_trouble_is_probed_until_it_is_over(use: TokenUse, control:
     assert control.calls("C_Sign") == watch.probes
 
 
+async def test_a_worker_that_finds_it_well_is_not_let_wait_for_the_back_off(
+    use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.token_watch.BACK_OFF_SECONDS", (0.0, 3_600.0))
+    monkeypatch.setattr("proxy.supervisor.token_watch._LIVING_SECONDS", 3_600.0)
+    async with watched(use) as (watch, herald):
+        with control.failing(CKR_DEVICE_ERROR, "C_Login"):
+            watch.trouble(WORKER, is_there=True)
+            await until_seen(lambda: herald.conditions == [C.UNWELL])
+            watch.hurry()
+            await until_seen(lambda: herald.conditions == [C.UNWELL] * 2)
+        with control.hanging("C_Login"):
+            watch.hurry()
+            await asyncio.to_thread(control.wait_for, "C_Login", 3)
+            watch.hurry()  # what is under way began before that
+        await until_seen(lambda: herald.conditions == [C.UNWELL, C.UNWELL, C.WELL, C.WELL])
+
+
 async def test_what_hangs_is_a_failure_soon_and_is_awaited(
     use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:

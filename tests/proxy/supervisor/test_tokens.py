@@ -13,7 +13,7 @@ from certs.hsm.token_use import TokenUse
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.tokens import ParentTokens
 from proxy.tasks import Tasks
-from tests.hsm.shim import TokenControl
+from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
 from tests.waiting import until_seen
 
 if TYPE_CHECKING:
@@ -130,6 +130,19 @@ async def test_all_workers_hear_of_probes_while_one_is_in_trouble(parent: Parent
     assert parent.fleet.replaced == []
 
 
+async def test_a_worker_with_a_good_probe_has_the_parent_look_at_once(
+    parent: Parent, use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.token_watch.BACK_OFF_SECONDS", (0.0, 3_600.0))
+    parent.follow(use, WELL)
+    with control.failing(CKR_DEVICE_ERROR, "C_Login"):
+        parent.breaker(0, "plexi", S.OPEN)
+        await until_seen(lambda: ("token", {"token": "plexi", "ok": False}) in parent.fleet.told)
+    parent.breaker(0, "plexi", S.HALF_OPEN)
+    parent.breaker(0, "plexi", S.PROVED)
+    await until_seen(lambda: ("token", {"token": "plexi", "ok": True}) in parent.fleet.told)
+
+
 async def test_a_worker_that_stays_in_trouble_is_replaced(parent: Parent, use: TokenUse) -> None:
     parent.follow(use, ABSENT)
     parent.breaker(0, "plexi", S.OPEN)
@@ -165,7 +178,7 @@ async def test_ready_while_every_identity_has_a_key_in_every_worker(parent: Pare
     assert parent.tokens.why_not_ready({}) is None
     parent.breaker(1, "spare", S.SLOW)
     assert parent.tokens.why_not_ready(CHAT) is None, "late is better than never"
-    for state in (S.HALF_OPEN, S.STOPPED):
+    for state in (S.HALF_OPEN, S.PROVED, S.STOPPED):
         parent.breaker(1, "spare", state)
         assert parent.tokens.why_not_ready(CHAT) is not None
     parent.tokens.worker_gone(cast("WorkerProcess", parent.fleet.workers[1]))

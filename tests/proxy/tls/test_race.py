@@ -135,7 +135,7 @@ class TestRecovery:
         """Two signatures fail for one lost session: the second one comes when it is healed."""
         world.plexi.executor.threads = 2
         _, owner = raced(world)
-        world.plexi.token.failed()
+        world.plexi.token.failed(None)
         world.loop.advance(0)
         world.plexi.executor.finish(place=1)
         world.spare.executor.refuses = Refusal.NO_THREAD
@@ -176,7 +176,7 @@ class TestRecovery:
     def test_who_comes_while_it_lasts_waits_too(self, world: World) -> None:
         for token in (world.plexi, world.spare):
             for _ in range(3):
-                token.token.failed()
+                token.token.failed(None)
         _, owner = raced(world)
         assert owner.calls == 0
         probes(world, 0.004)
@@ -219,7 +219,7 @@ class TestFirst:
 
     def test_open_breaker_is_passed_over(self, world: World) -> None:
         for _ in range(3):
-            world.plexi.token.failed()
+            world.plexi.token.failed(None)
         raced(world)
         assert running(world.spare) == 1
 
@@ -227,7 +227,7 @@ class TestFirst:
         for _ in range(5):
             world.plexi.token.outrun(0.02)
         for _ in range(3):
-            world.spare.token.failed()
+            world.spare.token.failed(None)
         _, owner = raced(world)
         world.plexi.executor.finish()
         assert len(owner.flights) == 1
@@ -309,7 +309,7 @@ class TestFailover:
         _, second = raced(world)
         assert len(world.plexi.executor.waiting) == 1
         for _ in range(3):
-            world.plexi.token.failed()
+            world.plexi.token.failed(None)
         world.loop.settle()
         assert running(world.spare) == 1
         world.spare.executor.finish()
@@ -431,7 +431,7 @@ class TestEnds:
         world.plexi.executor.threads = 2
         _, owner = raced(world, seconds=0.5)
         for _ in range(3):
-            world.plexi.token.failed()
+            world.plexi.token.failed(None)
         world.loop.advance(0)
         world.plexi.executor.finish(TOKEN_FAULT, place=1)  # the probe: the next one would come in a second
         world.loop.advance(0.5)

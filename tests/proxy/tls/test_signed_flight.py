@@ -211,7 +211,7 @@ class TestResumption:
         first = established(world)
         for token in (world.plexi, world.spare):
             for _ in range(3):
-                token.token.failed()
+                token.token.failed(None)
         one = returning(world, first)
         one.say()
         one.finish()
