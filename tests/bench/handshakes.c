@@ -19,12 +19,15 @@ typedef struct ssl_ctx_st SSL_CTX;
 typedef struct ssl_method_st SSL_METHOD;
 const SSL_METHOD *TLS_client_method(void);
 SSL_CTX *SSL_CTX_new(const SSL_METHOD *);
+long SSL_CTX_ctrl(SSL_CTX *, int, long, void *);
 SSL *SSL_new(SSL_CTX *);
 int SSL_set_fd(SSL *, int);
 int SSL_connect(SSL *);
 int SSL_shutdown(SSL *);
 int SSL_get_error(const SSL *, int);
 void SSL_free(SSL *);
+
+#define SET_GROUPS_LIST 92 /* SSL_CTX_set1_groups_list is a macro */
 
 static SSL_CTX *context;
 static struct sockaddr_in server = {.sin_family = AF_INET};
@@ -74,6 +77,8 @@ int main(int count, char **words)
     clock_gettime(CLOCK_MONOTONIC, &end);
     end.tv_sec += atoi(words[3]);
     context = SSL_CTX_new(TLS_client_method());
+    if (SSL_CTX_ctrl(context, SET_GROUPS_LIST, 0, "X25519MLKEM768") != 1)
+        fail("no such group", 0);
     for (int client = 0; client < clients; client++)
         if (pthread_create(&threads[client], NULL, shake_hands, NULL) != 0)
             fail("no thread", client);
