@@ -1,12 +1,13 @@
 """One attempt at a server's flight: a new SSL object, led with recorded bytes to where it signs. Runs in a signing thread.
 
-Theory of operation. Nothing of an attempt is shared: the SSL object and its pair of BIOs are its own, and nobody else touches them
-before it is over (OpenSSL has no lock in either). So any number of attempts can be made for one client, one after the other or at
+Theory of operation. Nothing of an attempt is shared: the SSL object is its own, the pair of BIOs is its thread's, and nobody else
+touches them before it is over (OpenSSL has no lock in either). So any number of attempts can be made for one client, one after the other or at
 the same time, each with the same client bytes, and the first flight that is ready is sent. After a HelloRetryRequest an attempt
 begins with the first ClientHello: what it answers to that must be, byte for byte, what was sent.
 """
 
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -29,7 +30,6 @@ class Flight:
     """What a step has brought: bytes for the client, and the object with which the handshake goes on."""
 
     tls: ssl.SSLObject
-    bios: BioPair
     data: bytes
     seconds: float
     """The step that brought it: key exchange and signature."""
@@ -59,6 +59,25 @@ class RetryDiffers(Exception):
     """Another HelloRetryRequest than the one that was sent: the contexts of an identity are not alike."""
 
 
+class _Own(threading.local):
+    """The pair of BIOs of a thread."""
+
+    def __init__(self) -> None:
+        self.bios = BioPair()
+
+
+_own = _Own()
+
+
+def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcript) -> Flight:
+    """The same as `attempt` on this thread's own pair of BIOs. The object in the flight needs another one (`BioPair.adopt`)."""
+    bios = _own.bios
+    try:
+        return attempt(context, transcript, bios)
+    finally:
+        bios.clear()
+
+
 def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios: BioPair) -> Flight:
     """Lead a new object with an empty pair of BIOs through a transcript.
 
@@ -85,4 +104,4 @@ def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
         output = bios.outgoing.read()
         bios.clear()
         raise AttemptFailed(error, output) from None
-    return Flight(tls, bios, bios.outgoing.read(), perf_counter() - started)
+    return Flight(tls, bios.outgoing.read(), perf_counter() - started)

@@ -8,7 +8,7 @@ none. The server's flight is sent only when the step that produced it succeeded,
 ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
 
 For an identity with a key in a token the way to the server's flight is another one (`signed_flight`); what comes after it is the
-same, but that the SSL object may bring a pair of BIOs of its own.
+same.
 
 A CA that looks at a pending challenge (RFC 8737) comes before all of that: no identity, no policy. It is shown a certificate that
 proves nothing else, and its connection is closed as soon as the handshake is over.
@@ -284,7 +284,7 @@ class Handshake:
         """Send what a `SignedFlight` has brought about. The object goes on with the handshake unless it only asked for another hello."""
         self._settle(server_hello, flight.seconds)
         if not server_hello.is_retry:
-            self._tls, self._bios, self._signed = flight.tls, flight.bios, None
+            self._tls, self._signed = flight.tls, None
         self._stream.write(flight.data)
 
     # -- success

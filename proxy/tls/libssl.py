@@ -1,10 +1,11 @@
 """What CPython's `ssl` lacks before 3.15, on the very libssl that this interpreter's `_ssl` is linked to.
 
-Everything here reaches into `SSL_CTX` through ctypes, so it stands in one module, is guarded by version, and checks itself
+Everything here reaches into OpenSSL's objects through ctypes, so it stands in one module, is guarded by version, and checks itself
 at start-up (`self_check`) before a context that matters is touched. Symbols are looked up through `_ssl`'s own shared object:
 `dlsym` then searches exactly the libraries that it depends on, never another OpenSSL that happens to be in the process.
 """
 
+import contextlib
 import ctypes
 import os
 import ssl
@@ -69,6 +70,12 @@ class _SslObjectHead(ctypes.Structure):
     ]
 
 
+class _MemoryBioHead(ctypes.Structure):
+    """Head of CPython's `PySSLMemoryBIO`: PyObject_HEAD, then the `BIO *`."""
+
+    _fields_ = [("head", ctypes.c_byte * object.__basicsize__), ("bio", ctypes.c_void_p)]  # type: ignore[mutable-override]  # a list, as ctypes documents
+
+
 _USE_DEBIAN: Final = (
     "run Plexigate with an interpreter that uses the system's OpenSSL, such as Debian's /usr/bin/python3"
 )
@@ -100,6 +107,9 @@ def _library() -> ctypes.CDLL:
         library.SSL_get_SSL_CTX.restype = ctypes.c_void_p
         library.SSL_set_num_tickets.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         library.SSL_new_session_ticket.argtypes = [ctypes.c_void_p]
+        library.BIO_up_ref.argtypes = [ctypes.c_void_p]
+        library.SSL_set_bio.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+        library.SSL_set_bio.restype = None
         library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.UI_null.restype = ctypes.c_void_p
@@ -130,7 +140,7 @@ def self_check() -> None:
     """Prove that the pointers we take are what we take them for.
 
     That of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C. That of an `SSLObject` is its `SSL`: C knows
-    its context. Raises `InterpreterUnsuitable`.
+    its context. That of a `MemoryBIO` is its `BIO`: what is written to it arrives. Raises `InterpreterUnsuitable`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for tickets in (7, 3):
@@ -140,6 +150,13 @@ def self_check() -> None:
     tls = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
     if _library().SSL_get_SSL_CTX(_connection(tls)) != _pointer(context):
         raise InterpreterUnsuitable("this Python lays out SSLObject in an unknown way", _USE_DEBIAN)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    set_bios(tls, incoming, outgoing)
+    incoming.write(b"no TLS")
+    with contextlib.suppress(ssl.SSLError):
+        tls.do_handshake()
+    if incoming.pending == len(b"no TLS"):
+        raise InterpreterUnsuitable("this Python lays out MemoryBIO in an unknown way", _USE_DEBIAN)
     libssl_path()
 
 
@@ -152,6 +169,11 @@ def _pointer(context: ssl.SSLContext) -> int:
 def _connection(tls: ssl.SSLObject) -> int | None:
     ssl_object = tls._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - what it stands for
     pointer: int | None = _SslObjectHead.from_address(id(ssl_object)).ssl
+    return pointer
+
+
+def _bio(memory: ssl.MemoryBIO) -> int | None:
+    pointer: int | None = _MemoryBioHead.from_address(id(memory)).bio
     return pointer
 
 
@@ -205,6 +227,14 @@ def withhold_tickets(tls: ssl.SSLObject) -> None:
 def request_ticket(tls: ssl.SSLObject) -> None:
     """Have a ticket go out with what is written next. After the handshake, and just before that: reading would send it too."""
     _library().SSL_new_session_ticket(_connection(tls))
+
+
+def set_bios(tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+    """Have an object go on with another pair of BIOs, neither of which it has; nothing is left for it in its own."""
+    library, pair = _library(), (_bio(incoming), _bio(outgoing))
+    for bio in pair:
+        library.BIO_up_ref(bio)  # SSL_set_bio takes both over
+    library.SSL_set_bio(_connection(tls), *pair)
 
 
 def disable_session_cache(context: ssl.SSLContext) -> None:

@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 from proxy.signing.candidates import candidates
 from proxy.signing.executor import GivenUp, Job, Refusal
 from proxy.signing.token import Token
-from proxy.tls.attempt import AttemptFailed, Flight, Transcript, attempt
+from proxy.tls.attempt import AttemptFailed, Flight, Transcript, attempt_in_thread
 from proxy.tls.results import FailureReason
 from proxy.tls.signing_plan import TokenCredential
-from proxy.tls.stream import BioPair
 
 if TYPE_CHECKING:
     from proxy.tls.token_key import KeyContext
@@ -39,7 +38,7 @@ class RaceOwner(Protocol):
     """Whoever needs the flight; exactly one of `race_won`, `race_lost` and `race_refused` is called, once, or none after `abandon`."""
 
     def race_won(self, flight: Flight) -> None:
-        """Send it. The object in it is the owner's from now on."""
+        """Send it. The object in it is the owner's from now on, and is still on the BIOs of a thread."""
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
         """There will be no signature, which is not the client's fault."""
@@ -143,7 +142,7 @@ class SigningRace:
         if token is None:
             return False  # a reload has taken it away meanwhile
         runner = _Runner(token, key.key.location, late, token.latencies.hedge_after)
-        work = partial(attempt, key.current, self._transcript, BioPair())
+        work = partial(attempt_in_thread, key.current, self._transcript)
         job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
         if isinstance(job, Refusal):
             self._was_busy = self._was_busy or job is not Refusal.NO_THREAD

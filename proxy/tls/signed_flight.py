@@ -211,6 +211,7 @@ class SignedFlight:
     def race_won(self, flight: Flight) -> None:
         """Send it."""
         self._race = None
+        self._services.bios.adopt(flight.tls)
         self._stream.resume_reading()
         self._made(flight, parse_server_flight(flight.data))
 

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from proxy.tls.alerts import AlertDescription, alert_record
-from proxy.tls.attempt import AttemptFailed, RetryDiffers, Transcript, attempt, step
+from proxy.tls.attempt import AttemptFailed, RetryDiffers, Transcript, attempt, attempt_in_thread, step
 from proxy.tls.server_hello import parse_server_flight
 from proxy.tls.stream import BioPair
 from tests.proxy.tls import hellos
@@ -19,10 +19,10 @@ def server(groups: str = "X25519MLKEM768 / X25519") -> ssl.SSLContext:
 
 def test_flight_of_a_first_hello_is_taken_by_its_client() -> None:
     client = hellos.peer(hellos.client_context("X25519MLKEM768"))
-    flight = attempt(server, Transcript(client.answer(b"")), BioPair())
+    bios = BioPair()
+    flight = attempt(server, Transcript(client.answer(b"")), bios)
     assert flight.seconds > 0
-    finished = client.answer(flight.data)
-    flight.bios.incoming.write(finished)
+    bios.incoming.write(client.answer(flight.data))
     flight.tls.do_handshake()
 
 
@@ -33,10 +33,28 @@ def test_flight_after_a_retry_comes_from_another_context() -> None:
     retry = attempt(server, Transcript(first), BioPair()).data
     assert parse_server_flight(retry).is_retry
     transcript = Transcript(first, retry, client.answer(retry))
-    flights = [attempt(server, transcript, BioPair()) for _ in range(3)]
-    finished = client.answer(flights[1].data)
-    flights[1].bios.incoming.write(finished)
+    bios = [BioPair(), BioPair(), BioPair()]
+    flights = [attempt(server, transcript, own) for own in bios]
+    bios[1].incoming.write(client.answer(flights[1].data))
     flights[1].tls.do_handshake()
+
+
+def test_flights_of_one_thread_go_on_elsewhere() -> None:
+    """Their objects are made on one pair of BIOs, and leave nothing there."""
+    clients = [hellos.peer(hellos.client_context("X25519MLKEM768")) for _ in range(3)]
+    context = server()
+    flights = [attempt_in_thread(lambda: context, Transcript(client.answer(b""))) for client in clients]
+    with pytest.raises(AttemptFailed):
+        attempt_in_thread(lambda: context, Transcript(b"GET / HTTP/1.1\r\n"))
+    shared = BioPair()
+    for client, flight in zip(clients, flights, strict=True):
+        shared.adopt(flight.tls)
+        shared.incoming.write(client.answer(flight.data))
+        flight.tls.do_handshake()
+        assert not shared.incoming.pending
+        flight.tls.write(b"hello")
+        client.incoming.write(shared.outgoing.read())
+        assert client.tls.read() == b"hello"
 
 
 def test_other_retry_than_the_one_that_was_sent() -> None:

@@ -72,6 +72,13 @@ class TestSelfCheck:
         with pytest.raises(InterpreterUnsuitable, match="lays out SSLObject in an unknown way"):
             libssl.self_check()
 
+    def test_another_layout_of_memory_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        other = ssl.MemoryBIO()
+        pointer = libssl._bio(other)
+        monkeypatch.setattr(libssl, "_bio", lambda _: pointer)
+        with pytest.raises(InterpreterUnsuitable, match="lays out MemoryBIO in an unknown way"):
+            libssl.self_check()
+
     @pytest.mark.parametrize(
         ("spoil", "found", "remedy"),
         [

@@ -100,7 +100,7 @@ class TestSignature:
         assert shown is not None
         assert ssl.DER_cert_to_PEM_cert(shown) == files.certificate.read_text()
 
-    def test_connection_has_its_own_bios_and_works(self, world: World) -> None:
+    def test_connection_goes_on_with_the_bios_of_the_loop(self, world: World) -> None:
         one = asked(world)
         world.plexi.executor.finish()
         one.observer.when_established = lambda stream: stream.write(b"hello")
@@ -109,7 +109,8 @@ class TestSignature:
         one.wire.peer.sendall(one.client.sealed(b"and back"))
         world.loop.settle()
         assert one.observer.owners[0].data == b"and back"
-        assert stream._bios is not world.bios
+        assert stream._bios is world.bios
+        assert not world.bios.incoming.pending
 
     def test_nothing_is_read_while_it_is_made(self, world: World) -> None:
         """What comes meanwhile stays in the kernel: nobody touches the BIOs of an object that a thread has."""
