@@ -1,5 +1,6 @@
 """How long a token takes for a signature, and from when on another one is asked as well. Pure."""
 
+from bisect import bisect_left, insort
 from collections import deque
 from typing import Final
 
@@ -20,13 +21,15 @@ class Latencies:
 
     def __init__(self) -> None:
         """Nothing is known."""
-        self._kept: deque[float] = deque(maxlen=_KEPT)
-        self._sorted: list[float] | None = None
+        self._kept: deque[float] = deque()
+        self._sorted: list[float] = []
 
     def add(self, seconds: float) -> None:
         """Take a signature into account."""
+        if len(self._kept) == _KEPT:
+            del self._sorted[bisect_left(self._sorted, self._kept.popleft())]
         self._kept.append(seconds)
-        self._sorted = None
+        insort(self._sorted, seconds)
 
     @property
     def typical(self) -> float:
@@ -39,8 +42,6 @@ class Latencies:
         return max(_LEAST_SECONDS, _TIMES * self._quantile(_SHARE))
 
     def _quantile(self, share: float) -> float:
-        if not self._kept:
+        if not self._sorted:
             return _UNKNOWN_SECONDS
-        if self._sorted is None:
-            self._sorted = sorted(self._kept)
         return self._sorted[min(len(self._sorted) - 1, int(share * len(self._sorted)))]
