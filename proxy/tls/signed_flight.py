@@ -1,13 +1,15 @@
 """How the server's flight comes about where a key is in a token: never by waiting for it on the event loop.
 
-Theory of operation. What needs no signature is done here and now, on a context with a throw-away certificate: a resumption, and the
-answer to a hello without a share of the group that it will get (a HelloRetryRequest). If such a step turns out to have signed, its
-flight is thrown away: that certificate is for nobody. Everything else is a race between tokens (`race`), during which nothing is read
-from the client. All that the client sent is kept until then, as each attempt begins with the first ClientHello.
+Theory of operation. What needs no token is done on the loop, in a turn with the steps of other handshakes (`step_queue`): on a
+context with a throw-away certificate a resumption, and the answer to a hello without a share of the group that it will get (a
+HelloRetryRequest); with a key in a file the whole flight. If a step without a key turns out to have signed, its flight is thrown away:
+that certificate is for nobody. Everything else is a race between tokens (`race`). Nothing is read from the client meanwhile. All that
+it sent is kept until then, as each attempt begins with the first ClientHello.
 """
 
-import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.sockets import SocketStream
@@ -26,6 +28,7 @@ from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
 
 _NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
@@ -72,6 +75,7 @@ class SignedFlight:
         "_plan",
         "_race",
         "_reader",
+        "_result",
         "_retry",
         "_schemes",
         "_second",
@@ -79,6 +83,8 @@ class SignedFlight:
         "_signers",
         "_stand_in",
         "_stream",
+        "_then",
+        "_work",
     )
 
     def __init__(
@@ -107,6 +113,10 @@ class SignedFlight:
         self._stand_in: ssl.SSLObject | None = None
         self._reader: ClientHelloReader | None = None
         self._race: SigningRace | None = None
+        # of the next step on the loop: what it is, and who gets its flight
+        self._work: Callable[[], Flight] | None = None
+        self._then: Callable[[Flight], None] | None = None
+        self._result: Flight | AttemptFailed | RetryDiffers | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -119,10 +129,9 @@ class SignedFlight:
         is_ours = self._identity.context.opens(hello.psk_identities)
         if is_ours or predicts_retry(preference, hello) or not self._plan.signers_for(self._schemes):
             context = self._identity.context.select(hello.psk_identities)
-            tls = self._services.bios.server_side(context)
-            self._try_without_token(tls, wire)
-            if is_ours and self._reader is not None:
-                self._stand_in = tls  # it may still resume
+            work = partial(attempt, lambda: context, self._transcript, self._services.bios)
+            # one that asks for another hello may still resume
+            self._enlist(work, partial(self._tried, keeps_object=is_ours))
         else:
             self._sign()
 
@@ -146,29 +155,58 @@ class SignedFlight:
         if stand_in is None:
             self._sign()
         else:
-            self._try_without_token(stand_in, self._second)
+            work = partial(step, stand_in, self._services.bios, self._second)
+            self._enlist(work, partial(self._tried, keeps_object=False))
 
     def abandon(self) -> None:
         """The handshake is over: attempts under way are for nobody."""
         race, self._race = self._race, None
+        self._work = self._then = None
         if race is not None:
             race.abandon()
 
     # -- without a token
 
-    def _try_without_token(self, tls: ssl.SSLObject, data: bytes) -> None:
+    def _enlist(self, work: Callable[[], Flight], then: Callable[[Flight], None]) -> None:
+        self._stream.pause_reading()
+        self._work, self._then = work, then
+        self._services.steps.enlist(self)
+
+    def step(self) -> None:
+        """Do what was enlisted (`step_queue.Stepping`)."""
+        if self._work is None:
+            return  # it is over
         try:
-            flight = step(tls, self._services.bios, data)
-        except AttemptFailed as failure:
-            self._refuse(failure)
-            return
-        server_hello = parse_server_flight(flight.data)
-        if tls.session_reused or server_hello.is_retry:
-            self._made(flight, server_hello)
+            self._result = self._work()
+        except (AttemptFailed, RetryDiffers) as failure:
+            self._result = failure
+
+    def stepped(self) -> None:
+        """Go on with the flight (`step_queue.Stepping`)."""
+        result, then = self._result, self._then
+        self._work = self._then = self._result = None
+        if then is None:
+            return  # it is over
+        if isinstance(result, AttemptFailed):
+            self._refuse(result)
+        elif isinstance(result, RetryDiffers):
+            self._owner.refuse(FailureReason.TLS_ERROR, AlertDescription.INTERNAL_ERROR, _NOT_ALIKE)
+        else:
+            assert result is not None  # this follows `step`
+            self._stream.resume_reading()
+            then(result)
+
+    def _tried(self, flight: Flight, *, keeps_object: bool) -> None:
+        is_retry = parse_server_flight(flight.data).is_retry
+        if is_retry and keeps_object:
+            self._stand_in = flight.tls
+        if is_retry or flight.tls.session_reused:
+            self._made(flight)
         else:
             self._sign()
 
-    def _made(self, flight: Flight, server_hello: ServerHello) -> None:
+    def _made(self, flight: Flight) -> None:
+        server_hello = parse_server_flight(flight.data)
         if server_hello.is_retry:
             self._retry = flight.data
             limits = self._limits
@@ -199,21 +237,14 @@ class SignedFlight:
             self._race = race
             race.begin(self._deadline)
         else:
-            try:
-                flight = attempt(lambda: signer, self._transcript, self._services.bios)
-            except AttemptFailed as failure:
-                self._refuse(failure)
-            except RetryDiffers:
-                self._owner.refuse(FailureReason.TLS_ERROR, AlertDescription.INTERNAL_ERROR, _NOT_ALIKE)
-            else:
-                self._made(flight, parse_server_flight(flight.data))
+            self._enlist(partial(attempt, lambda: signer, self._transcript, self._services.bios), self._made)
 
     def race_won(self, flight: Flight) -> None:
         """Send it."""
         self._race = None
         self._services.bios.adopt(flight.tls)
         self._stream.resume_reading()
-        self._made(flight, parse_server_flight(flight.data))
+        self._made(flight)
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
         """Nobody can sign, or not in time. Where its tokens are gone, another credential that the client takes is better than none."""

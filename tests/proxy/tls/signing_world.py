@@ -109,6 +109,10 @@ class World:
         keys = tuple(token_key(files, one.token.name) for one in tokens)
         return cls(loop, files, tokens[0], tokens[1], keys)
 
+    def __post_init__(self) -> None:
+        """One queue of steps for all conversations, as they are of one loop."""
+        self._steps = StepQueue(self.loop.call_soon)
+
     def policy(self) -> HandshakePolicy:
         """What the listener demands."""
         preference = group_preference(SecurityLevel.STANDARD, PqPolicy.PREFER, self.groups, KNOWN)
@@ -145,9 +149,7 @@ class World:
     def services(self) -> FlightServices:
         """The tokens, and the BIOs of the loop."""
         tokens = {one.token.name: one.token for one in (self.plexi, self.spare)}
-        return FlightServices(
-            self.bios, StepQueue(self.loop.call_soon), SigningServices(self.loop, self.loop.time, tokens)
-        )
+        return FlightServices(self.bios, self._steps, SigningServices(self.loop, self.loop.time, tokens))
 
     def conversation(
         self,

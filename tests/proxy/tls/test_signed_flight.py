@@ -1,5 +1,6 @@
 """Handshakes with keys in tokens: what runs on the loop, what in a thread, and that no client notices which."""
 
+import itertools
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -78,6 +79,33 @@ def returning(world: World, first: Conversation) -> Conversation:
     assert session is not None
     client = TlsClient(first.wire.peer, first.client.tls.context, session=session)
     return world.conversation(client=client)
+
+
+class TestStepsOnTheLoop:
+    """What needs no token waits its turn there, as the steps of all other handshakes do."""
+
+    def test_are_a_few_in_each_turn(self, world: World) -> None:
+        policy = world.policy()
+        many = [world.conversation(RETRIED_GROUPS, policy=policy) for _ in range(20)]
+        for one in many:
+            one.wire.peer.sendall(one.client.handshake_step())
+        answered = [0]
+        while answered[-1] < len(many):
+            world.loop.turn()
+            answered.append(sum(one.handshake._retried for one in many))
+        turns = [after - before for before, after in itertools.pairwise(answered)]
+        assert [made for made in turns if made] == [8, 8, 4]
+
+    @pytest.mark.parametrize("groups", [RETRIED_GROUPS, "X25519MLKEM768:X25519"])
+    def test_are_not_made_for_who_has_left(self, world: World, groups: str) -> None:
+        one = world.conversation(groups) if groups == RETRIED_GROUPS else returning(world, established(world))
+        one.wire.peer.sendall(one.client.handshake_step())
+        world.loop.turn()  # the hello is read
+        one.handshake.connection_lost(None)
+        world.loop.settle()
+        assert one.hear() == b""
+        assert [failure.reason for failure in one.observer.failures] == [R.CLIENT_LEFT]
+        assert not world.bios.outgoing.pending
 
 
 class TestSignature:
