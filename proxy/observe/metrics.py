@@ -102,7 +102,12 @@ METRICS: Final = (
         value="max_sessions",
     ),
     _gauge(
-        "token_state", "How many workers have the breaker of a token in this state.", "token_states", "token", "state"
+        "token_state",
+        "How many workers have the breaker of a token in this state: closed, slow, open, half_open, proved (it waits for the parent), "
+        "stopped (no PIN).",
+        "token_states",
+        "token",
+        "state",
     ),
     _gauge(
         "token_last_good_seconds",

@@ -94,3 +94,16 @@ def test_sessions_of_both_lost_at_once_fail_no_handshake(hsm_site: HsmSite) -> N
         assert LOGINS < one.plexi.calls("C_Login") <= 2 * LOGINS
         assert load.errors == []
         assert one.handshakes_failed() == 0
+
+
+def test_token_that_dies_while_the_sessions_of_the_other_are_lost_unseen(hsm_site: HsmSite) -> None:
+    """Again and again, so that each finds the other where it has just been: the second one needs a login, which clients await."""
+    with scene(hsm_site) as one, Load(one, one.client()).running(CLIENTS) as load:
+        load.more(40)
+        for _ in range(3):
+            one.spare.lose_sessions()
+            with errors(one.plexi):
+                load.more(60)
+            one.until(lambda: one.state("plexi") == one.state("spare") == "closed")
+        assert load.errors == []
+        assert one.handshakes_failed() == 0
