@@ -30,8 +30,6 @@ from tests.integration.hsm_scene import ROUTE, Scene, ask
 from tests.integration.stage import workers_of
 from tests.programs import Program, plexigate_listeners, program
 
-pytestmark = pytest.mark.alone
-
 Running = Program[dict[str, list[str]]]
 WRONG = "0000-wrong-pin"
 NO_HANDSHAKE = (ssl.SSLError, ConnectionError)

@@ -24,8 +24,6 @@ from tests.integration.upstreams import Peer, ScriptedServer, scripted, unused_p
 from tests.programs import plexigate_listeners, program
 from tests.soak.scenes import scene
 
-pytestmark = pytest.mark.alone
-
 SECONDS = 10.0
 REQUEST = b"GET %s HTTP/1.1\r\nHost: chat.test\r\n\r\n"
 PUBLIC = listener("standard")

@@ -20,8 +20,6 @@ from tests.integration.stage import Site, Upstream, serving, write_configuration
 from tests.integration.upstreams import Backend, backends, unused_port
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
-
 # The kernel spreads so many connections over both workers, but for a chance of 2**-15.
 REQUESTS = 16
 
