@@ -1,11 +1,13 @@
-"""The two functions of a PKCS#11 module that python-pkcs11 does not offer, called through the module's own table.
+"""What neither python-pkcs11 nor OpenSSL's provider offers of a PKCS#11 module, called through the module's own table.
 
-`C_GetTokenInfo` for the counts of sessions, and `C_InitToken`. The module is one that python-pkcs11 has loaded and initialised in
-this process: the dynamic linker gives the same library, so the same state.
+The module is one that either of them has loaded and initialised in this process: the dynamic linker gives the same library, so the
+same state. p11-kit's proxy is another matter: whoever asks for its table gets an instance of its own, with the same tokens and
+logins behind it, and has to initialise that.
 """
 
 import ctypes
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -14,12 +16,23 @@ from certs.hsm.return_codes import name_of_code
 from certs.hsm.secret import Secret
 
 # Places in CK_FUNCTION_LIST (PKCS#11 2.40, pkcs11f.h), the same in every version since 2.0.
+_INITIALIZE: Final = 0
+_GET_SLOT_LIST: Final = 4
 _GET_TOKEN_INFO: Final = 6
 _INIT_TOKEN: Final = 9
+_OPEN_SESSION: Final = 12
+_CLOSE_SESSION: Final = 13
+_GET_SESSION_INFO: Final = 15
+# pkcs11t.h
+_CK_TRUE: Final = 1
+_CKF_OS_LOCKING_OK: Final = 0x2
+_CKF_SERIAL_SESSION: Final = 0x4
+_MOST_SLOTS: Final = 4_096
 # CK_UNAVAILABLE_INFORMATION; 0 is CK_EFFECTIVELY_INFINITE for a limit.
 _UNAVAILABLE: Final = ctypes.c_ulong(-1).value
 _LABEL_BYTES: Final = 32
 _CKR_GENERAL_ERROR: Final = 0x5
+_CKR_CRYPTOKI_NOT_INITIALIZED: Final = 0x190
 # A token of SoftHSM is a file that each login writes anew: another process may find it empty for a moment.
 _LOOKS: Final = 5
 _PAUSE_SECONDS: Final = 0.005
@@ -64,6 +77,27 @@ class TokenInfo(ctypes.Structure):
         return None if self.most_sessions in (0, _UNAVAILABLE) else int(self.most_sessions)
 
 
+class _SessionInfo(ctypes.Structure):
+    """CK_SESSION_INFO."""
+
+    _fields_: ClassVar[Any] = [
+        ("slot", ctypes.c_ulong),
+        ("state", ctypes.c_ulong),
+        ("flags", ctypes.c_ulong),
+        ("error", ctypes.c_ulong),
+    ]
+
+
+class _InitializeArguments(ctypes.Structure):
+    """CK_C_INITIALIZE_ARGS."""
+
+    _fields_: ClassVar[Any] = [
+        ("mutexes", ctypes.c_void_p * 4),
+        ("flags", ctypes.c_ulong),
+        ("reserved", ctypes.c_void_p),
+    ]
+
+
 class _FunctionList(ctypes.Structure):
     _fields_: ClassVar[Any] = [("version", _Version), ("functions", ctypes.c_void_p * 68)]
 
@@ -72,7 +106,7 @@ class FunctionTable:
     """The table of a module. Raises ModuleUnusable when it has none."""
 
     def __init__(self, module: Path) -> None:
-        """Find the table; the module has been initialised by python-pkcs11 before."""
+        """Find the table; the module has been initialised before."""
         table = ctypes.POINTER(_FunctionList)()
         try:
             code = ctypes.CDLL(str(module)).C_GetFunctionList(ctypes.byref(table))
@@ -85,17 +119,33 @@ class FunctionTable:
     def token_info(self, slot: int) -> TokenInfo:
         """What the token in a slot says; a token that is being written is looked at again. Raises CallFailed."""
         info = TokenInfo()
-        call = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.POINTER(TokenInfo))
-        ask = call(self._functions[_GET_TOKEN_INFO])
-        code = ask(slot, ctypes.byref(info))
+        code = self._call(_GET_TOKEN_INFO, ctypes.c_ulong(slot), ctypes.byref(info))
         for _ in range(_LOOKS - 1):
             if code != _CKR_GENERAL_ERROR:
                 break
             time.sleep(_PAUSE_SECONDS)
-            code = ask(slot, ctypes.byref(info))
-        if code != 0:
-            raise CallFailed("describe itself", name_of_code(code))
+            code = self._call(_GET_TOKEN_INFO, ctypes.c_ulong(slot), ctypes.byref(info))
+        _check("describe itself", code)
         return info
+
+    def slots(self) -> list[int]:
+        """The slots with a token in them. Raises CallFailed."""
+        # with room for all at the first call: between two calls a token may come
+        slots, count = (ctypes.c_ulong * _MOST_SLOTS)(), ctypes.c_ulong(_MOST_SLOTS)
+        _check("be listed", self._call(_GET_SLOT_LIST, ctypes.c_ubyte(_CK_TRUE), slots, ctypes.byref(count)))
+        return list(slots[: count.value])
+
+    def session_state(self, slot: int) -> int:
+        """The state (CKS_) of a new session, which shows the login of the whole process. Raises CallFailed."""
+        session, info = ctypes.c_ulong(), _SessionInfo()
+        flags = ctypes.c_ulong(_CKF_SERIAL_SESSION)
+        opened = self._call(_OPEN_SESSION, ctypes.c_ulong(slot), flags, None, None, ctypes.byref(session))
+        _check("open a session", opened)
+        try:
+            _check("describe a session", self._call(_GET_SESSION_INFO, session, ctypes.byref(info)))
+        finally:
+            self._call(_CLOSE_SESSION, session)
+        return int(info.state)
 
     def init_token(self, slot: int, so_pin: Secret, label: str) -> None:
         """Make a new token in a slot, which destroys all keys of the one before. Raises CallFailed."""
@@ -103,10 +153,30 @@ class FunctionTable:
         if len(padded) > _LABEL_BYTES:
             raise CallFailed("take a label of more than 32 bytes", "CKR_ARGUMENTS_BAD")
         pin = so_pin.reveal().encode()
-        call = ctypes.CFUNCTYPE(ctypes.c_ulong, ctypes.c_ulong, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
-        code = call(self._functions[_INIT_TOKEN])(slot, pin, len(pin), padded)
-        if code != 0:
-            raise CallFailed("be initialised", name_of_code(code))
+        code = self._call(
+            _INIT_TOKEN, ctypes.c_ulong(slot), ctypes.c_char_p(pin), ctypes.c_ulong(len(pin)), ctypes.c_char_p(padded)
+        )
+        _check("be initialised", code)
+
+    def _call(self, place: int, *values: Any) -> int:
+        function = ctypes.CFUNCTYPE(ctypes.c_ulong)(self._functions[place])
+        code = int(function(*values))
+        if code == _CKR_CRYPTOKI_NOT_INITIALIZED:
+            arguments = _InitializeArguments(flags=_CKF_OS_LOCKING_OK)
+            ctypes.CFUNCTYPE(ctypes.c_ulong)(self._functions[_INITIALIZE])(ctypes.byref(arguments))
+            code = int(function(*values))
+        return code
+
+
+@cache
+def table_of(module: Path) -> FunctionTable:
+    """The table of a module, always the same one in a process. Raises ModuleUnusable."""
+    return FunctionTable(module)
+
+
+def _check(operation: str, code: int) -> None:
+    if code != 0:
+        raise CallFailed(operation, name_of_code(code))
 
 
 def text_of(padded: bytes) -> str:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from certs.hsm.errors import HsmError
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.token_fault import Unusable
 from proxy.tls.key_store import LookupFailed, count_keys
-from proxy.tls.tokens import ModuleUnusable, Token, is_logged_in, tokens_of
+from proxy.tls.tokens import Token, is_logged_in, tokens_of
 
 # OpenSSL's reasons for a key of another certificate: of the same type, and of another one.
 _OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH"})
@@ -47,7 +48,7 @@ class TokenKeys:
             fault = self._closed.get(key.token) or self._token_fault(key)
             if fault is None:
                 fault = self._count_fault(key)
-        except (ModuleUnusable, LookupFailed) as error:
+        except (HsmError, LookupFailed) as error:
             return Unusable(f"which cannot be looked up: {error}", "a token that answers", may_pass=True)
         return fault or _fit_fault(key, certificate)
 

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from certs.hsm.errors import HsmError
 from config.loader import load
 from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError, Problem
@@ -32,7 +33,7 @@ from proxy.tls.key_store import LookupFailed, count_keys
 from proxy.tls.key_trial import try_key
 from proxy.tls.signing_plan import TokenCredential
 from proxy.tls.tickets import TicketSecrets
-from proxy.tls.tokens import ModuleUnusable, is_logged_in, tokens_of
+from proxy.tls.tokens import is_logged_in, tokens_of
 
 
 class _Signer:
@@ -100,8 +101,8 @@ class _Signer:
         try:
             found = tokens_of(Path(module))
             return {"tokens": [{**asdict(one), "in": is_logged_in(Path(module), one.slot)} for one in found]}
-        except ModuleUnusable as error:
-            return {"error": error.value}
+        except HsmError as error:
+            return {"error": str(error)}
 
     def probe(self, token: str) -> dict[str, Any]:
         """Load the keys of a token anew, and sign with them."""

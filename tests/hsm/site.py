@@ -59,9 +59,9 @@ class Signer:
         """The tokens of a module by their labels."""
         return {one["label"]: one for one in self._ask("tokens", {"module": str(module)})["tokens"]}
 
-    def error_of(self, module: Path) -> int:
-        """What a module says instead of its tokens."""
-        return int(self._ask("tokens", {"module": str(module)})["error"])
+    def error_of(self, module: Path) -> str:
+        """What is said instead of the tokens of a module."""
+        return str(self._ask("tokens", {"module": str(module)})["error"])
 
     def probe(self, token: str) -> str | None:
         """Let it load the keys of a token anew and sign; answers the kind of error, if any."""

@@ -45,6 +45,25 @@ def curl(site: HsmSite, running: Running) -> str:
     return done.stdout or done.stderr
 
 
+def test_several_modules_by_way_of_p11_kit(hsm_site: HsmSite) -> None:
+    """Its proxy has one token of ours among those of all modules of the machine."""
+    text, (proxy,) = text_of(hsm_site), Path("/usr/lib").glob("*/p11-kit-proxy.so")
+    configuration = hsm_site.write(text.replace(str(hsm_site.hsm.shim.module), str(proxy)), workers=2)
+    environment = {**os.environ, **hsm_site.hsm.environment}
+    said = []
+    for words in (["check"], ["hsm", "list", "--json", "--config"]):
+        command = [PLEXIGATE, *words, str(configuration)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        said.append(done.stdout)
+    assert "chat" in said[1]
+    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+        assert [curl(hsm_site, running) for _ in range(4)] == ["502"] * 4
+        for worker in workers_of(running.pid):
+            assert {"libsofthsm2.so", "opensc-pkcs11.so"} <= {Path(line).name for line in libraries(worker).split()}
+    assert complaints(running.output) == []
+
+
 def libraries(process: int) -> str:
     return Path(f"/proc/{process}/maps").read_text()
 

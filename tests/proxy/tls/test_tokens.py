@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from config.pkcs11_uri import Pkcs11Uri
-from proxy.tls.tokens import ModuleUnusable, Token
+from proxy.tls.tokens import Token
 from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED
 from tests.hsm.site import HsmSite
 
@@ -31,11 +31,6 @@ class TestFitting:
         assert not Token(1, "", "", "", "", 0x400).needs_login
 
 
-def test_error_says_what_it_is() -> None:
-    assert str(ModuleUnusable(0x30)) == "error 0x30 of the PKCS#11 module"
-    assert str(ModuleUnusable(0)) == "no PKCS#11 module"
-
-
 def test_tokens_of_a_module_that_openssl_uses(hsm_site: HsmSite) -> None:
     hsm = hsm_site.hsm
     plexi, spare = hsm.add_token("plexi"), hsm.add_token("My spare token", "another-pin")
@@ -53,9 +48,9 @@ def test_tokens_of_a_module_that_openssl_uses(hsm_site: HsmSite) -> None:
         assert len(tokens["plexi"]["serial"]) == 16
         assert hsm.shim.token("plexi").calls("C_Login") == 1
         with hsm.shim.token("").failing(CKR_DEVICE_ERROR, "C_GetSlotList"):
-            assert signer.error_of(module) == CKR_DEVICE_ERROR
+            assert signer.error_of(module) == "the token failed to be listed: CKR_DEVICE_ERROR"
         with hsm.shim.token("plexi").failing(CKR_DEVICE_REMOVED, "C_OpenSession"):
-            assert signer.error_of(module) == CKR_DEVICE_REMOVED
-        assert signer.error_of(Path("/bin/true")) == 0
-        assert signer.error_of(Path("/missing.so")) == 0
+            assert signer.error_of(module) == "the token failed to open a session: CKR_DEVICE_REMOVED"
+        for other in ("/bin/true", "/missing.so"):
+            assert f"PKCS#11 module {other}: found " in signer.error_of(Path(other))
         assert signer.handshakes() == []
