@@ -10,6 +10,7 @@ from pathlib import Path
 
 from certs.audit.configured import checkpoint_key_problems
 from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealing_key_problems, vault_of
+from certs.hsm.other_user import fault_for
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse, token_uses
 from certs.identities import load_credentials
@@ -49,6 +50,7 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     now = now_in_utc()
     refusals, closed = _refused_pins(loaded, now)
     problems += refusals
+    problems += _unseen_by_workers(loaded, now)
     capabilities = prepare_openssl(loaded)
     issued, faults = issued_material(loaded)
     problems += faults
@@ -85,6 +87,29 @@ def _refused_pins(loaded: LoadedConfig, now: datetime) -> tuple[list[Problem], C
         use.name: {"condition": str(one.condition), "detail": one.detail, "module_is_down": False} for use, one in found
     }
     return problems, ClosedTokens.from_json(told)
+
+
+def _unseen_by_workers(loaded: LoadedConfig, now: datetime) -> list[Problem]:
+    """Tokens that are there, but not for the user whom workers are."""
+    account, _ = account_of(loaded)
+    if account is None:
+        return []
+    credentials = load_credentials(loaded, now)
+    uses = token_uses(loaded, credentials.identities, credentials.pins)
+
+    async def looked() -> list[Problem]:
+        loop, problems = asyncio.get_running_loop(), []
+        for use in uses:
+            # what the parent does not find either is told of elsewhere
+            mine = await fault_for(loop, use.access, None)
+            theirs = None if mine else await fault_for(loop, use.access, account)
+            if theirs is not None:
+                found = f"{use.access.token}, which {account.name} cannot use: {theirs}"
+                allowed = f"rights of the user {account.name}, whom workers are, at the module and at what it reads"
+                problems.append(loaded.error(("hsm", "token", use.name), found, allowed))
+        return problems
+
+    return asyncio.run(looked())
 
 
 def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:

@@ -8,7 +8,7 @@ from certs.hsm import calls, frames
 from certs.hsm.access import TokenAccess
 from certs.hsm.calls import Answer, Call
 from certs.hsm.errors import HsmError
-from certs.hsm.spawning import Spawned, request
+from certs.hsm.spawning import Spawned, UserIds, request
 
 
 class AsyncTokenProcess:
@@ -18,10 +18,10 @@ class AsyncTokenProcess:
     context manager, as `client.TokenProcess`.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the process. Raises OSError when the system has no room for another one."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, user: UserIds | None = None) -> None:
+        """Start the process, as another user if one is named. Raises OSError when the system has no room for another one."""
         self._loop = loop
-        self._spawned = Spawned()
+        self._spawned = Spawned(user)
         self._spawned.socket.settimeout(0)
         self._numbers = itertools.count(1)
         self._turn = asyncio.Lock()

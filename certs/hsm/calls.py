@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from certs.hsm.access import TokenAccess
+from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import SignatureMechanism
 from certs.hsm.key_names import KeyName
@@ -69,15 +69,18 @@ def tokens() -> Call[list[TokenFacts]]:
     return Call("tokens", "list the tokens", _LIST, lambda answer: [TokenFacts.from_document(one) for one in answer])
 
 
+def find(choice: TokenChoice) -> Call[TokenFacts]:
+    """The one token that is chosen. Raises TokenMissing, TokenAmbiguous."""
+    return Call("find", "be found", _LIST, TokenFacts.from_document, asdict(choice))
+
+
 def log_in(access: TokenAccess) -> Call[TokenFacts]:
     """Log in, at most once; answers what the token said of itself before, such as a PIN of which one try is left.
 
     Raises TokenMissing, TokenAmbiguous, PinLatched, PinFinalTry, PinRefused, LatchUnusable.
     """
     arguments = {
-        "label": access.token.label,
-        "serial": access.token.serial,
-        "slot": access.token.slot,
+        **asdict(access.token),
         "pin": access.pin.reveal(),
         "latch_directory": str(access.latch_directory),
         "may_use_final_try": access.may_use_final_try,

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from certs.hsm import frames
 from certs.hsm.calls import Answer, Call
@@ -22,11 +22,27 @@ _NOT_INHERITED: Final = frozenset({"OPENSSL_CONF", "NOTIFY_SOCKET", "LISTEN_FDS"
 _USUAL_END_SECONDS: Final = 0.05
 
 
+class UserIds(Protocol):
+    """Who a process is, as numbers of the system."""
+
+    @property
+    def user(self) -> int:
+        """The user."""
+
+    @property
+    def group(self) -> int:
+        """The first group."""
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The other ones."""
+
+
 class Spawned:
     """A process and our end of its socket."""
 
-    def __init__(self) -> None:
-        """Spawn it. Raises OSError when the system has no room for another process."""
+    def __init__(self, user: UserIds | None = None) -> None:
+        """Spawn it, as another user if one is named. Raises OSError when the system has no room for another process."""
         self.socket, theirs = socket.socketpair()
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         try:
@@ -37,6 +53,9 @@ class Spawned:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
+                user=None if user is None else user.user,
+                group=None if user is None else user.group,
+                extra_groups=None if user is None else user.groups,
             )
         except BaseException:
             self.socket.close()

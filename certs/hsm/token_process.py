@@ -72,6 +72,7 @@ class _Service:
         self._calls: dict[str, Callable[[_Arguments], Any]] = {
             "load": self._load,
             "tokens": lambda _: [asdict(one) for one in self._loaded().tokens()],
+            "find": lambda body: asdict(self._loaded().find(TokenChoice(**body))),
             "log_in": self._log_in,
             "init_token": self._init_token,
             "keys": lambda _: [asdict(one) for one in self._opened()[0].listed()],

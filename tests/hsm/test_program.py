@@ -161,6 +161,17 @@ class TestCheck:
         assert self.check(hsm_site, hsm_site.write(text_of(hsm_site))) == (0, {})
         assert hsm_site.hsm.shim.token("plexi").calls("C_Sign") == 0
 
+    @AS_SOMEBODY_ELSE
+    def test_a_token_is_looked_at_as_workers_will(self, public_site: HsmSite) -> None:
+        configuration = public_site.write(text_of(public_site), top='user = "nobody"\n')
+        status, found = self.check(public_site, configuration)
+        assert status == 1
+        assert list(found) == ["hsm.token.plexi"]
+        assert "which nobody cannot use: " in found["hsm.token.plexi"]
+        public_site.hsm.give_to(pwd.getpwnam("nobody").pw_uid)
+        assert self.check(public_site, configuration) == (0, {})
+        assert public_site.hsm.shim.token("plexi").calls("C_Login") == 4, "each time: the PIN, and the keys by OpenSSL"
+
     def test_a_wrong_pin_is_tried_once(self, hsm_site: HsmSite) -> None:
         configuration = hsm_site.write(text_of(hsm_site))
         hsm_site.hsm.pin_file(Token("plexi", "another-pin"))

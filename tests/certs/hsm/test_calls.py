@@ -20,6 +20,7 @@ PIN = Secret("geheim")
 EACH: list[calls.Call[Any]] = [
     calls.load(Path("/m.so")),
     calls.tokens(),
+    calls.find(TokenChoice(slot=1)),
     calls.log_in(TokenAccess(Path("/m.so"), TokenChoice(slot=1), PIN, Path("/l"))),
     calls.init_token("plexi", PIN, PIN),
     calls.keys(),
