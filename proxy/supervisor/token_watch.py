@@ -127,7 +127,7 @@ class TokenWatch:
                 elif self._troubled:
                     failures = 0 if await self._probe(failures) else failures + 1
                 else:
-                    failures = 0
+                    failures, self._is_hurried = 0, False
                     await self._prober.close()
                     await self._stirring(None)
         finally:

@@ -89,6 +89,25 @@ async def test_a_worker_that_finds_it_well_is_not_let_wait_for_the_back_off(
         await until_seen(lambda: herald.conditions == [C.UNWELL, C.UNWELL, C.WELL, C.WELL])
 
 
+async def test_a_hurry_that_is_over_before_it_began_is_none(use: TokenUse, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = 0
+
+    async def close(_prober: Prober) -> None:
+        nonlocal closed
+        closed += 1
+        assert closed < 5, "it turns round and round"
+
+    monkeypatch.setattr(Prober, "close", close)
+    async with watched(use) as (watch, herald):
+        await asyncio.sleep(0)
+        watch.trouble(WORKER, is_there=True)
+        watch.hurry()
+        watch.trouble(WORKER, is_there=False)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (closed, herald.conditions) == (2, [])
+
+
 async def test_what_hangs_is_a_failure_soon_and_is_awaited(
     use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
