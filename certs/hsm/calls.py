@@ -74,8 +74,10 @@ def find(choice: TokenChoice) -> Call[TokenFacts]:
     return Call("find", "be found", _LIST, TokenFacts.from_document, asdict(choice))
 
 
-def log_in(access: TokenAccess) -> Call[TokenFacts]:
+def log_in(access: TokenAccess, likely_slot: int | None = None) -> Call[TokenFacts]:
     """Log in, at most once; answers what the token said of itself before, such as a PIN of which one try is left.
+
+    `likely_slot` is where the token was before.
 
     Raises TokenMissing, TokenAmbiguous, PinLatched, PinFinalTry, PinRefused, LatchUnusable.
     """
@@ -84,6 +86,7 @@ def log_in(access: TokenAccess) -> Call[TokenFacts]:
         "pin": access.pin.reveal(),
         "latch_directory": str(access.latch_directory),
         "may_use_final_try": access.may_use_final_try,
+        "likely_slot": likely_slot,
     }
     return Call("log_in", "log in", _LOGIN, TokenFacts.from_document, arguments)
 

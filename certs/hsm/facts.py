@@ -53,6 +53,13 @@ class TokenFacts:
     """None where there is none, too."""
     mechanisms: tuple[str, ...]
     """Those of `key_kinds.MECHANISMS_THAT_MATTER` that it has."""
+    fault: str = ""
+    """What it answered instead of all this, a CKR_ name; empty for one that answers."""
+
+    @classmethod
+    def of_broken(cls, slot: int, fault: str) -> Self:
+        """A token that does not describe itself."""
+        return cls(slot, "", "", "", "", 0, None, None, (), fault)
 
     @property
     def is_initialized(self) -> bool:

@@ -1,5 +1,6 @@
 """A loaded PKCS#11 module: its tokens, and the login to one. Only in the process of `token_process`, on its one thread."""
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Final
@@ -62,35 +63,44 @@ class Module:
         self._library.finalize()
 
     def tokens(self) -> list[TokenFacts]:
-        """Every token that is there now, also those that were never set up."""
+        """Every token that is there now, also those that were never set up, and those that do not answer."""
         facts = []
         for slot in self._library.get_slots(token_present=True):
             try:
                 facts.append(self._facts(slot))
-            except pkcs11.exceptions.PKCS11Error as error:
-                if failed("", error).ckr not in _ABSENT:
-                    raise
-            except CallFailed as error:
-                if error.ckr not in _ABSENT:
-                    raise
+            except (pkcs11.exceptions.PKCS11Error, CallFailed) as error:
+                fault = error if isinstance(error, CallFailed) else failed("describe itself", error)
+                if fault.ckr not in _ABSENT:
+                    facts.append(TokenFacts.of_broken(slot.slot_id, fault.ckr))
         return facts
 
-    def find(self, choice: TokenChoice) -> TokenFacts:
-        """The one token that is chosen. Raises TokenMissing or TokenAmbiguous."""
+    def find(self, choice: TokenChoice, likely_slot: int | None = None) -> TokenFacts:
+        """The one token that is chosen. Raises TokenMissing, TokenAmbiguous; CallFailed where it may be one that does not answer.
+
+        Where it was before, if that is known, it is looked for first: another token may hang.
+        """
+        if likely_slot is not None:
+            with contextlib.suppress(pkcs11.exceptions.PKCS11Error, CallFailed, TokenMissing):
+                known = self._facts(self._slot(likely_slot))
+                if known.is_initialized and _is_chosen(known, choice):
+                    return known
         present = self.tokens()
         found = [one for one in present if one.is_initialized and _is_chosen(one, choice)]
+        broken = [one for one in present if one.fault]
+        if not found and broken:
+            raise CallFailed("describe itself", broken[0].fault)
         if not found:
             raise TokenMissing(str(choice), [str(one) for one in present if one.is_initialized])
         if len(found) > 1:
             raise TokenAmbiguous(str(choice), [str(one) for one in found])
         return found[0]
 
-    def log_in(self, access: TokenAccess) -> tuple[TokenFacts, pkcs11.Session]:
+    def log_in(self, access: TokenAccess, likely_slot: int | None = None) -> tuple[TokenFacts, pkcs11.Session]:
         """Open a session and log in, at most once, and not where a latch or the token's flags say that it would do harm.
 
         Raises PinLatched, PinFinalTry, PinRefused, LatchUnusable, CallFailed. The facts are those before the login.
         """
-        found = self.find(access.token)
+        found = self.find(access.token, likely_slot)
         latch = PinLatch(access.latch_directory, found.label, found.serial)
         with latch.exclusive():
             refusal = latch.read()
@@ -116,7 +126,7 @@ class Module:
 
     def init_token(self, label: str, so_pin: Secret, pin: Secret) -> TokenFacts:
         """Make a new token in a slot that has none yet. Raises TokenMissing when every slot has one, CallFailed."""
-        free = [one for one in self.tokens() if not one.is_initialized]
+        free = [one for one in self.tokens() if not one.is_initialized and not one.fault]
         if not free:
             raise TokenMissing("nothing in it yet", [str(one) for one in self.tokens()])
         slot = free[0].slot

@@ -7,7 +7,7 @@ how the token is now: it is asked in another one.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -54,6 +54,8 @@ class Finding:
     condition: Condition
     error: str = ""
     detail: str = ""
+    facts: "TokenFacts | None" = field(default=None, compare=False)
+    """What the token said of itself; None where it did not come to that."""
 
     @property
     def is_module_down(self) -> bool:
@@ -62,7 +64,6 @@ class Finding:
         return self.condition is Condition.ABSENT and (is_late or self.error.startswith("CKR"))
 
 
-_WELL: Final = Finding(Condition.WELL)
 _NAMES: Final[dict[type[HsmError], str]] = {
     DeadlinePassed: "deadline",
     KeyAmbiguous: "key_ambiguous",
@@ -88,7 +89,7 @@ class Prober:
         self._has_loaded = False
         self._has_login = False
         self.facts: TokenFacts | None = None
-        """What the token said of itself at the last login."""
+        """What the token said of itself at the last login, which may have been another prober's."""
 
     @property
     def is_logged_in(self) -> bool:
@@ -132,7 +133,7 @@ class Prober:
             return _finding(error, has_loaded=self._has_loaded)
         except OSError as error:
             return Finding(Condition.UNWELL, "no_process", f"no room for another process: {error.strerror}")
-        return _WELL
+        return Finding(Condition.WELL, facts=self.facts)
 
     async def _logged_in(self) -> AsyncTokenProcess:
         if self._process is not None and self.is_logged_in:
@@ -143,7 +144,8 @@ class Prober:
         try:
             await process.perform(calls.load(self.use.access.module))
             self._has_loaded = True
-            self.facts = await process.perform(calls.log_in(self.use.access))
+            likely_slot = None if self.facts is None else self.facts.slot
+            self.facts = await process.perform(calls.log_in(self.use.access, likely_slot))
         except BaseException:
             process.kill()
             raise

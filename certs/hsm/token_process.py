@@ -110,7 +110,7 @@ class _Service:
         access = TokenAccess(
             Path(), choice, Secret(body["pin"]), Path(body["latch_directory"]), body["may_use_final_try"]
         )
-        facts, self._session = self._loaded().log_in(access)
+        facts, self._session = self._loaded().log_in(access, body["likely_slot"])
         self._keys = KeyStore(facts, self._session)
         self._use = KeyUse(self._session, self._keys)
         return asdict(facts)

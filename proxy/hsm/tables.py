@@ -17,13 +17,16 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
     table = Table("token", "serial", "model", "slot", "PIN", "sessions", "can do", box=None, header_style="bold")
     for one in tokens:
         table.add_row(
-            Text(one.label or "(not set up)", style="bold" if one.is_initialized else "dim"),
+            Text(
+                one.label or ("(no answer)" if one.fault else "(not set up)"),
+                style="bold" if one.is_initialized else "dim",
+            ),
             one.serial,
             one.model,
             str(one.slot),
             _pin(one),
             f"{_known(one.sessions)} of {_known(one.session_limit)}",
-            ", ".join(_abilities(one)),
+            Text(one.fault, style="red") if one.fault else ", ".join(_abilities(one)),
         )
     return table
 
@@ -91,6 +94,7 @@ def token_json(token: TokenFacts) -> dict[str, Any]:
         "sessions": token.sessions,
         "session_limit": token.session_limit,
         "mechanisms": list(token.mechanisms),
+        "fault": token.fault,
     }
 
 

@@ -56,6 +56,7 @@ class TokenWatch:
         self._loop = loop
         self._herald = herald
         self._prober = Prober(loop, use)
+        self._prober.facts = finding.facts
         self._troubled: set[int] = set()
         """Slots and processes of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()

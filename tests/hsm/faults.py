@@ -8,6 +8,7 @@ from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
 
 SIGNATURES: Final = ("C_Sign", "C_SignUpdate", "C_SignFinal")
 EVERYTHING: Final = (
+    "C_GetTokenInfo",
     "C_OpenSession",
     "C_GetSessionInfo",
     "C_Login",

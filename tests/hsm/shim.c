@@ -43,7 +43,8 @@
     X(C_SignInit) \
     X(C_Sign) \
     X(C_SignUpdate) \
-    X(C_SignFinal)
+    X(C_SignFinal) \
+    X(C_GetTokenInfo)
 
 #define NUMBER(name) N_##name,
 enum { FUNCTIONS(NUMBER) COUNT };
@@ -160,6 +161,9 @@ static CK_RV shim_finalize(void *reserved) PASS(C_Finalize, tokens, reserved)
 static CK_RV shim_slot_list(unsigned char present, CK_SLOT_ID *list, unsigned long *count)
     PASS(C_GetSlotList, tokens, present, list, count)
 
+static CK_RV shim_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+    PASS(C_GetTokenInfo, token_of_slot(slot), slot, info)
+
 static CK_RV shim_open(CK_SLOT_ID slot, CK_FLAGS flags, void *application, CK_NOTIFY notify, CK_SESSION_HANDLE *session)
     PASS(C_OpenSession, token_of_slot(slot), slot, flags, application, notify, session)
 
@@ -252,6 +256,7 @@ static void take_over(void)
     ours.C_Sign = shim_sign;
     ours.C_SignUpdate = shim_sign_update;
     ours.C_SignFinal = shim_sign_final;
+    ours.C_GetTokenInfo = shim_token_info;
 }
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)

@@ -123,3 +123,19 @@ async def test_what_hangs_is_left(hsm_site: HsmSite, use: TokenUse, control: Tok
         finding = await looking
     assert (finding.condition, finding.error) == (C.UNWELL, "process_lost")
     assert is_gone(pid)
+
+
+async def test_a_token_that_does_not_answer_takes_no_other_one_along(
+    hsm_site: HsmSite, use: TokenUse, control: TokenControl
+) -> None:
+    spare = use_of(hsm_site.hsm, hsm_site.hsm.add_token("spare"))
+    other, ours = prober(spare), prober(use)
+    with control.failing(CKR_DEVICE_ERROR, "C_GetTokenInfo"):
+        finding = await other.try_pin(20)
+        assert finding.condition is C.WELL
+        assert finding.facts is not None
+        assert finding.facts.label == "spare"
+        found = await ours.try_pin(20)
+        assert (found.condition, found.detail) == (C.UNWELL, "the token failed to describe itself: CKR_DEVICE_ERROR")
+    with control.hanging("C_GetTokenInfo"):  # its place is known by now
+        assert (await other.try_pin(20)).condition is C.WELL

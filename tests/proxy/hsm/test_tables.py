@@ -23,7 +23,11 @@ def shown(table: RenderableType) -> str:
 
 
 def test_tokens_are_shown_with_pin_sessions_and_abilities() -> None:
-    text = shown(token_table([TOKEN, replace(TOKEN, label="", flags=0, sessions=None, session_limit=None)]))
+    broken = TokenFacts.of_broken(17, "CKR_DEVICE_ERROR")
+    text = shown(token_table([TOKEN, replace(TOKEN, label="", flags=0, sessions=None, session_limit=None), broken]))
+    assert "(no answer)" in text
+    assert "CKR_DEVICE_ERROR" in text
+    assert token_json(broken)["fault"] == "CKR_DEVICE_ERROR"
     assert "count-low" in text
     assert "2 of 16" in text
     assert "ECDSA, AES-GCM" in text
