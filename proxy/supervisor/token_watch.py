@@ -3,13 +3,15 @@
 Theory of operation. The PIN was tried once before the workers were told of the token. From then on the parent asks the token nothing
 while every worker finds it well. Once a breaker is open anywhere, the parent probes by signatures of its own, with the breaker's
 back-off for what needs a login and twice a second in a session that lives, and tells all workers what comes of it: none of their
-breakers closes before that. A worker that has found it well does not wait for the back-off: clients do. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
+breakers closes before that. Where a worker looks at the token, the parent does, too, at most once a second; and at once where a worker
+has found it well. So both look every second while clients are refused. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
 
 A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by another PIN that worked; then
 the parent tries once more, and the workers after it.
 """
 
 import asyncio
+import contextlib
 import math
 from collections import Counter
 from pathlib import Path
@@ -25,6 +27,8 @@ from proxy.signing.breaker import BACK_OFF_SECONDS
 _HANGING_SECONDS: Final = 3.0
 # Between two looks that need no login.
 _LIVING_SECONDS: Final = 0.5
+# Between two looks because a worker looks.
+_ACCOMPANYING_SECONDS: Final = 1.0
 # A call that hangs is given up then, and its process ended: the module may be what hangs, not the token.
 _HOPELESS_SECONDS: Final = 30.0
 # Between two looks at the latches: a person who has released one waits.
@@ -60,8 +64,8 @@ class TokenWatch:
         self._troubled: set[int] = set()
         """Slots and processes of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()
-        self._is_hurried = False
-        """Whether the next probe is due now, whatever the back-off says."""
+        self._wanted_after = math.inf
+        """How long after the beginning of the last look the next one is due, whatever the back-off says."""
         self._latches = _stamps(use.access.latch_directory)
         self._is_free = asyncio.Event()
         self._is_free.set()
@@ -105,9 +109,16 @@ class TokenWatch:
         (self._troubled.add if is_there else self._troubled.discard)(worker)
         self._stirred.set()
 
+    def accompany(self) -> None:
+        """A worker looks at the token: it is time for the parent, too."""
+        self._want(_ACCOMPANYING_SECONDS)
+
     def hurry(self) -> None:
         """A worker has found the token well, and waits for a word: what was found before that is out of date."""
-        self._is_hurried = True
+        self._want(0.0)
+
+    def _want(self, after: float) -> None:
+        self._wanted_after = min(self._wanted_after, after)
         self._stirred.set()
 
     def refused(self, ckr: str, detail: str) -> None:
@@ -128,9 +139,9 @@ class TokenWatch:
                 elif self._troubled:
                     failures = 0 if await self._probe(failures) else failures + 1
                 else:
-                    failures, self._is_hurried = 0, False
+                    failures, self._wanted_after = 0, math.inf
                     await self._prober.close()
-                    await self._stirring(None)
+                    await self._stirring(0.0, math.inf)
         finally:
             self._prober.kill()
 
@@ -138,7 +149,7 @@ class TokenWatch:
 
     async def _probe(self, failures: int) -> bool:
         """Probe, say what came of it, and wait until the next probe is due; answers whether it was good."""
-        began, self._is_hurried = self._loop.time(), False
+        began, self._wanted_after = self._loop.time(), math.inf
         looking = self._loop.create_task(self._prober.probe())
         try:
             done, _ = await asyncio.wait({looking}, timeout=_HANGING_SECONDS)
@@ -159,23 +170,24 @@ class TokenWatch:
             pause = _LIVING_SECONDS
         else:
             pause = BACK_OFF_SECONDS[min(failures + 1, len(BACK_OFF_SECONDS) - 1)]
-        await self._stirring(began + pause - self._loop.time())
+        await self._stirring(began, pause)
         return is_well
 
-    async def _stirring(self, seconds: float | None) -> None:
-        """Wait, at most for so long, until a worker has another state or is in a hurry, or a PIN was refused.
+    async def _stirring(self, began: float, pause: float) -> None:
+        """Wait until so long after a look began, or until a worker has another state or wants one sooner, or a PIN was refused.
 
         What is due soon comes in time all the same: `run` looks at once at a token that has just become a trouble only.
         """
         had_trouble = bool(self._troubled)
         self._stirred.clear()
-        try:
-            async with asyncio.timeout(seconds):
-                while bool(self._troubled) == had_trouble and not self._is_hurried and not self.is_refused:
+        while bool(self._troubled) == had_trouble and not self.is_refused:
+            left = began + min(pause, self._wanted_after) - self._loop.time()
+            if left <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if left == math.inf else left):
                     await self._stirred.wait()
-                    self._stirred.clear()
-        except TimeoutError:
-            return
+            self._stirred.clear()
 
     def _found(self, finding: Finding) -> None:
         before, self.finding = self.finding.condition, finding

@@ -179,6 +179,8 @@ class ParentTokens:
         watch.trouble(worker.pid, is_there=state in _FAILING)
         if state is BreakerState.PROVED:
             watch.hurry()
+        elif state is BreakerState.HALF_OPEN:
+            watch.accompany()
         if state not in _FAILING:
             self._blindness.forget_worker(worker.pid, token)
         if state is BreakerState.STOPPED and not watch.is_refused:

@@ -5,15 +5,16 @@ next one is asked as well (a hedge), provided that it has nothing else to do: tw
 longer for each other. The first flight that is ready wins, and whatever comes later is thrown away, where it only tells how the
 token is. All of this is on the event loop; in the threads there are attempts, and nothing but attempts.
 
-Where all have failed, a race waits for those that are being tried at once: a session that was lost is healed within milliseconds, by
-which no client needs to be sent away. Each key is asked a second time at most.
+Where all have failed, or what is left hangs, a race waits for those that are being tried at once: a session that was lost is healed
+within milliseconds, by which no client needs to be sent away. Each key is asked a second time at most. A client that is sent away all
+the same has every token tried soon that could have signed for it, one that was never there included.
 
 An error is the client's fault if OpenSSL refused its hello before it answered it, or if a context that needs no token fails on
 the same bytes as well. Only what is left is the token's fault: nobody shuts a token down by what they send.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -64,7 +65,7 @@ class _Runner:
     """One token that was asked."""
 
     token: Token
-    key: str
+    key: "KeyContext"
     hedges: "_Runner | None"
     """The one that was late."""
     limit: float
@@ -74,12 +75,12 @@ class _Runner:
     def succeeded(self, seconds: float) -> None:
         """Its flight is used."""
         self.token.succeeded(seconds)
-        self.token.counters.signed(self.key, is_good=True)
+        self.token.counters.signed(self.key.key.location, is_good=True)
 
     def failed(self) -> None:
         """There was none, by the token's fault, or none in time."""
         self.token.failed(None if self.job is None else self.job.started)
-        self.token.counters.signed(self.key, is_good=False)
+        self.token.counters.signed(self.key.key.location, is_good=False)
 
 
 class SigningRace:
@@ -98,11 +99,9 @@ class SigningRace:
         self._transcript = transcript
         self._network = network
         self._owner: RaceOwner | None = owner
-        keys = [
-            (key, token)
-            for key in credential.keys
-            if key.key.is_loaded and (token := services.tokens.get(key.key.token)) is not None
-        ]
+        known = [(key, token) for key in credential.keys if (token := services.tokens.get(key.key.token)) is not None]
+        keys = [(key, token) for key, token in known if key.key.is_loaded]
+        self._tokens: list[Token] = [token for _, token in known]
         self._left: list[KeyContext] = candidates(keys, credential.turn())
         self._again: list[KeyContext] = [key for key, _ in keys]
         """Those that were not asked a second time."""
@@ -141,7 +140,7 @@ class SigningRace:
         token = self._services.tokens.get(key.key.token)
         if token is None:
             return False  # a reload has taken it away meanwhile
-        runner = _Runner(token, key.key.location, late, token.latencies.hedge_after)
+        runner = _Runner(token, key, late, token.latencies.hedge_after)
         work = partial(attempt_in_thread, key.current, self._transcript)
         job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
         if isinstance(job, Refusal):
@@ -209,6 +208,9 @@ class SigningRace:
             runner.token.counters.failovers += 1
         elif not self._running:
             self._lose()
+        elif runner.key in self._again:  # the others may hang, while this one is healed by a login
+            self._again.remove(runner.key)
+            self._await_recovery([runner.key])
 
     def _client_fault(self, error: BaseException) -> AttemptFailed | None:
         if isinstance(error, AttemptFailed) and error.is_refusal:
@@ -223,23 +225,18 @@ class SigningRace:
         """Of one that nobody waits for: it only tells something of its token."""
         if isinstance(result, Flight):
             runner.token.came_late()
-            runner.token.counters.signed(runner.key, is_good=True)
+            runner.token.counters.signed(runner.key.key.location, is_good=True)
         elif self._winner is not None and not isinstance(result, GivenUp):
             runner.failed()  # another one could do it with the same bytes
 
     # -- the end
 
-    def _await_recovery(self) -> bool:
-        again, self._again = self._again, []
+    def _await_recovery(self, keys: Sequence["KeyContext"]) -> bool:
         until = self._services.clock() + _RECOVERY_SECONDS
-        for key in again:
+        for key in keys:
             token = self._services.tokens.get(key.key.token)
-            if token is None:
-                continue
-            if token.await_recovery(self._began, until, partial(self._recovered, key, token)):
+            if token is not None and token.await_recovery(self._began, until, partial(self._recovered, key, token)):
                 self._awaited += 1
-            else:
-                token.wanted()
         if self._awaited and self._recovery_timer is None:
             self._recovery_timer = self._services.loop.call_later(_RECOVERY_SECONDS, self._unrecovered)
         return self._awaited > 0
@@ -250,7 +247,7 @@ class SigningRace:
         self._awaited -= 1
         if token.is_well:
             self._left.append(key)
-        if not self._running and not self._ask_next() and not self._awaited:
+        if not self._ask_next() and not self._running and not self._awaited:
             self._lose()
 
     def _unrecovered(self) -> None:
@@ -265,9 +262,14 @@ class SigningRace:
         self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")
 
     def _lose(self) -> None:
+        again, self._again = self._again, []
+        if not self._was_busy and self._await_recovery(again):
+            return
+        for token in self._tokens:
+            token.wanted()
         if self._was_busy:
             self._end(FailureReason.SIGNING_BUSY, "too many signatures are waiting")
-        elif not self._await_recovery():
+        else:
             self._end(FailureReason.SIGNING_UNAVAILABLE, "no token can sign")
 
     def _end(self, reason: FailureReason, detail: str) -> None:

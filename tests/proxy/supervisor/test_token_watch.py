@@ -77,16 +77,35 @@ async def test_a_worker_that_finds_it_well_is_not_let_wait_for_the_back_off(
     monkeypatch.setattr("proxy.supervisor.token_watch.BACK_OFF_SECONDS", (0.0, 3_600.0))
     monkeypatch.setattr("proxy.supervisor.token_watch._LIVING_SECONDS", 3_600.0)
     async with watched(use) as (watch, herald):
+        async with asyncio.timeout(20):
+            with control.failing(CKR_DEVICE_ERROR, "C_Login"):
+                watch.trouble(WORKER, is_there=True)
+                await until_seen(lambda: herald.conditions == [C.UNWELL])
+                watch.hurry()
+                await until_seen(lambda: herald.conditions == [C.UNWELL] * 2)
+            with control.hanging("C_Login"):
+                watch.hurry()
+                await asyncio.to_thread(control.wait_for, "C_Login", 3)
+                watch.hurry()  # what is under way began before that
+            await until_seen(lambda: herald.conditions == [C.UNWELL, C.UNWELL, C.WELL, C.WELL])
+
+
+async def test_where_a_worker_looks_the_parent_looks_too_at_most_once_a_second(
+    use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.token_watch.BACK_OFF_SECONDS", (0.0, 3_600.0))
+    monkeypatch.setattr("proxy.supervisor.token_watch._ACCOMPANYING_SECONDS", 0.7)
+    loop, looks = asyncio.get_running_loop(), list[float]()
+    async with watched(use) as (watch, herald), asyncio.timeout(20):
         with control.failing(CKR_DEVICE_ERROR, "C_Login"):
             watch.trouble(WORKER, is_there=True)
-            await until_seen(lambda: herald.conditions == [C.UNWELL])
-            watch.hurry()
-            await until_seen(lambda: herald.conditions == [C.UNWELL] * 2)
-        with control.hanging("C_Login"):
-            watch.hurry()
-            await asyncio.to_thread(control.wait_for, "C_Login", 3)
-            watch.hurry()  # what is under way began before that
-        await until_seen(lambda: herald.conditions == [C.UNWELL, C.UNWELL, C.WELL, C.WELL])
+            for count in (1, 2, 3):
+                await until_seen(lambda: control.calls("C_Login") == count)  # noqa: B023 - called before the next turn
+                looks.append(loop.time())
+                for _ in range(5):
+                    watch.accompany()
+            await until_seen(lambda: len(herald.conditions) >= 3)
+    assert min(looks[1] - looks[0], looks[2] - looks[1]) > 0.5, "from beginning to beginning, and a login takes a while"
 
 
 async def test_a_hurry_that_is_over_before_it_began_is_none(use: TokenUse, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +117,7 @@ async def test_a_hurry_that_is_over_before_it_began_is_none(use: TokenUse, monke
         assert closed < 5, "it turns round and round"
 
     monkeypatch.setattr(Prober, "close", close)
-    async with watched(use) as (watch, herald):
+    async with watched(use) as (watch, herald), asyncio.timeout(20):
         await asyncio.sleep(0)
         watch.trouble(WORKER, is_there=True)
         watch.hurry()

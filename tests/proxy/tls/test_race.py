@@ -98,6 +98,44 @@ def probes(world: World, outcome: float | BaseException) -> None:
             token.executor.finish()
 
 
+class TestWanted:
+    """A client that is sent away has a token tried soon, whatever its back-off says."""
+
+    @pytest.fixture
+    def dead(self, world: World) -> HandToken:
+        """The spare one, in a long back-off."""
+        world.spare.token.begin_open()
+        world.spare.probe.outcome = OSError()
+        world.spare.token.use(world.spare.probe)
+        for seconds in (0.0, 1.0, 2.0, 4.0):
+            world.loop.advance(seconds)
+            world.spare.executor.finish()
+        return world.spare
+
+    def tried_within_a_second(self, world: World, dead: HandToken) -> bool:
+        before = dead.probe.calls
+        world.loop.advance(1.0)
+        if dead.executor.running:
+            dead.executor.finish()
+        return dead.probe.calls == before + 1
+
+    def test_without_a_client_it_is_not(self, world: World, dead: HandToken) -> None:
+        assert not self.tried_within_a_second(world, dead)
+
+    def test_although_its_key_was_never_there(self, world: World, dead: HandToken) -> None:
+        world.keys[1].adopt(None)
+        world.plexi.executor.refuses = Refusal.NO_THREAD
+        _, owner = raced(world)
+        assert owner.lost == [R.SIGNING_UNAVAILABLE]
+        assert self.tried_within_a_second(world, dead)
+
+    def test_although_another_one_is_only_busy(self, world: World, dead: HandToken) -> None:
+        world.plexi.executor.refuses = Refusal.QUEUE_FULL
+        _, owner = raced(world)
+        assert owner.lost == [R.SIGNING_BUSY]
+        assert self.tried_within_a_second(world, dead)
+
+
 class TestRecovery:
     """All have failed, and the probe that follows the first failure is not over: sessions that were lost."""
 
@@ -172,6 +210,29 @@ class TestRecovery:
         race.abandon()
         probes(world, 0.004)
         assert owner.calls == running(world.plexi) == 0
+
+    def test_one_that_hangs_keeps_nobody_from_the_one_that_is_healed(self, world: World) -> None:
+        _, owner = raced(world)
+        world.loop.advance(0.2)  # plexi is late
+        world.spare.executor.finish(TOKEN_FAULT)
+        world.loop.advance(0)
+        world.spare.executor.finish()  # the probe
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+        assert running(world.plexi) == 1
+
+    def test_one_that_was_probed_a_moment_ago_is_waited_for(self, world: World) -> None:
+        world.spare.token.failed(None)
+        probes(world, 0.004)
+        world.loop.advance(0.5)
+        _, owner = self.both_failed(world)
+        probes(world, OSError())
+        assert not world.plexi.token.is_closed
+        assert owner.calls == 0
+        world.loop.advance(0.5)
+        probes(world, 0.004)
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
 
     def test_who_comes_while_it_lasts_waits_too(self, world: World) -> None:
         for token in (world.plexi, world.spare):
