@@ -7,7 +7,8 @@ breakers closes before that. Where a worker looks at the token, the parent does,
 has found it well. So both look every second while clients are refused. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
 
 A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by another PIN that worked; then
-the parent tries once more, and the workers after it.
+the parent tries once more, and the workers after it. A worker sees only a failure and a flag of the token, which may be of somebody
+else's mistake: when it says that the PIN was refused, nobody logs in any more, and the parent tries it once, which tells.
 """
 
 import asyncio
@@ -17,10 +18,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Final, Protocol
 
-from certs.hsm.pin_latch import PinLatch, is_about_pin
+from certs.hsm.pin_latch import is_about_pin
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse
-from proxy.in_thread import in_thread
 from proxy.signing.breaker import BACK_OFF_SECONDS
 
 # After that a call under way counts as failed.
@@ -66,6 +66,8 @@ class TokenWatch:
         self._stirred = asyncio.Event()
         self._wanted_after = math.inf
         """How long after the beginning of the last look the next one is due, whatever the back-off says."""
+        self._is_doubted = False
+        """Whether a worker has said that the PIN was refused, and no login of ours has told yet."""
         self._latches = _stamps(use.access.latch_directory)
         self._is_free = asyncio.Event()
         self._is_free.set()
@@ -121,18 +123,22 @@ class TokenWatch:
         self._wanted_after = min(self._wanted_after, after)
         self._stirred.set()
 
-    def refused(self, ckr: str, detail: str) -> None:
-        """A worker was refused: nobody tries again."""
-        if not self.is_refused:
-            self._found(Finding(Condition.REFUSED, ckr, detail))
-            self._stirred.set()
+    def doubt(self) -> bool:
+        """A worker says that the PIN was refused: try it. False where that is known, or under way."""
+        if self.is_refused or self._is_doubted:
+            return False
+        self._is_doubted = True
+        self._stirred.set()
+        return True
 
     async def run(self) -> None:
         """Watch until cancelled."""
         failures = 0
         try:
             while True:
-                if self.is_refused:
+                if self._is_doubted:
+                    failures = 0 if await self._try_doubted(failures) else failures + 1
+                elif self.is_refused:
                     await self._prober.close()
                     await self._until_latches_change()
                     await self._try_again()
@@ -178,9 +184,9 @@ class TokenWatch:
 
         What is due soon comes in time all the same: `run` looks at once at a token that has just become a trouble only.
         """
-        had_trouble = bool(self._troubled)
+        had = bool(self._troubled), self._is_doubted
         self._stirred.clear()
-        while bool(self._troubled) == had_trouble and not self.is_refused:
+        while (bool(self._troubled), self._is_doubted) == had and not self.is_refused:
             left = began + min(pause, self._wanted_after) - self._loop.time()
             if left <= 0:
                 return
@@ -205,13 +211,18 @@ class TokenWatch:
 
     # -- PINs
 
-    async def latch(self, ckr: str, at: str) -> bool:
-        """Write down that the PIN was refused; False where the token never said who it is. Raises `LatchUnusable`."""
-        facts = self._prober.facts
-        if facts is None:
+    async def _try_doubted(self, failures: int) -> bool:
+        """Log in once, which writes a latch where the PIN is wrong; answers whether the token said anything about it."""
+        await self._is_free.wait()
+        began, self._wanted_after = self._loop.time(), math.inf
+        finding = await self._prober.try_pin(_LOGIN_SECONDS)
+        self._is_doubted = finding.condition not in (Condition.WELL, Condition.REFUSED)
+        self._found(finding)
+        if self._is_doubted:
+            await self._stirring(began, BACK_OFF_SECONDS[min(failures + 1, len(BACK_OFF_SECONDS) - 1)])
             return False
-        latch = PinLatch(self.use.access.latch_directory, facts.label, facts.serial)
-        await in_thread(self._loop, lambda: latch.set(self.use.access.pin, ckr, at))
+        if not self.is_refused:
+            self._herald.may_log_in(self)
         return True
 
     async def _until_latches_change(self) -> None:

@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from certs.hsm.errors import LatchUnusable
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse
 from config.problems import ConfigError
@@ -183,17 +181,8 @@ class ParentTokens:
             watch.accompany()
         if state not in _FAILING:
             self._blindness.forget_worker(worker.pid, token)
-        if state is BreakerState.STOPPED and not watch.is_refused:
-            detail = f"worker {worker.slot} (process {worker.pid}) was refused by the token"
-            watch.refused("CKR_PIN_INCORRECT", detail)
-            self._tasks.start(self._latch(watch))
-
-    async def _latch(self, watch: TokenWatch) -> None:
-        now = datetime.now(UTC)  # noqa: TID251 - a driver
-        try:
-            await watch.latch("CKR_PIN_INCORRECT", now.strftime("%Y-%m-%dT%H:%M:%SZ"))
-        except LatchUnusable as error:
-            self._tell({"event": "token_not_latched", "token": watch.use.name, "detail": str(error)}, str(error))
+        if state is BreakerState.STOPPED and watch.doubt():
+            self._broadcast("pin", {"token": token, "is_refused": True})
 
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Forget what a worker has said."""

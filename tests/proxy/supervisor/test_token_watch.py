@@ -177,16 +177,32 @@ async def test_a_refused_pin_is_tried_again_when_an_operator_says_so(
     assert control.calls("C_Login") == 2 + 1 + 1, "twice wrong, then by the try and by the probe"
 
 
-async def test_a_worker_that_was_refused_stops_everybody(use: TokenUse) -> None:
-    loop = asyncio.get_running_loop()
-    async with watched(use) as (watch, herald):
-        assert not await watch.latch("CKR_PIN_INCORRECT", "now"), "nobody knows yet which token it is"
-        watch.trouble(WORKER, is_there=True)
-        await until_seen(lambda: herald.conditions == [C.WELL])
-        watch.refused("CKR_PIN_INCORRECT", "worker 0 was refused")
-        watch.refused("CKR_PIN_INCORRECT", "worker 1 was refused")
-        assert await watch.latch("CKR_PIN_INCORRECT", "2026-01-01T00:00:00Z")
-        await until_seen(lambda: watch.pid is None)
-        assert herald.conditions.count(C.REFUSED) == 1
-    finding = await Prober(loop, use).try_pin(20)
-    assert (finding.condition, finding.error) == (C.REFUSED, "CKR_PIN_INCORRECT")
+async def test_what_a_worker_says_of_a_pin_is_tried_by_one_login(
+    hsm_site: HsmSite, plexi: Token, use: TokenUse, control: TokenControl
+) -> None:
+    async with watched(use) as (watch, herald), asyncio.timeout(20):
+        assert watch.doubt()
+        assert not watch.doubt(), "it is under way"
+        await until_seen(lambda: herald.logins == 1)
+        assert herald.conditions == [C.WELL]
+        assert watch.doubt(), "it may be refused later"
+        await until_seen(lambda: herald.logins == 2)
+    wrong = use_of(hsm_site.hsm, plexi, pin="0000-wrong")
+    async with watched(wrong) as (watch, herald), asyncio.timeout(20):
+        assert watch.doubt()
+        await until_seen(lambda: watch.is_refused)
+        assert not watch.doubt()
+        assert len(list(wrong.access.latch_directory.glob("*.json"))) == 1
+    assert (herald.conditions, herald.logins) == ([C.REFUSED], 0)
+    assert control.calls("C_Login") == 3
+
+
+async def test_a_token_that_says_nothing_about_its_pin_is_asked_again(use: TokenUse, control: TokenControl) -> None:
+    async with watched(use) as (watch, herald), asyncio.timeout(20):
+        with control.failing(CKR_DEVICE_ERROR, "C_Login"):
+            watch.doubt()
+            await until_seen(lambda: herald.conditions == [C.UNWELL] * 2)
+            assert herald.logins == 0
+        await until_seen(lambda: herald.logins == 1)
+        assert herald.conditions[-1] is C.WELL
+        assert not list(use.access.latch_directory.glob("*.json"))
