@@ -138,13 +138,11 @@ def _rate(side: Side) -> list[Row]:
     )
     title = f"full handshake, {QUICK_MS} ms a signature"
     return [
-        Row.of(
-            title, "ms each", None, [Round(*(one.took for one in each)) for each in rounds], note=f"CPU ms: {cores}"
-        ),
+        Row.of(title, "ms each", 0.2, [Round(*(one.took for one in each)) for each in rounds], note=f"CPU ms: {cores}"),
         Row.of(
             "the same, without what the load takes of the cores",
             "ms each",
-            0.2,
+            None,
             [Round(*(one.without_load for one in each)) for each in rounds],
         ),
     ]
