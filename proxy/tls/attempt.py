@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
+from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_in
 from proxy.tls.stream import BioPair
 
@@ -73,9 +74,11 @@ def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcr
     """The same as `attempt` on this thread's own pair of BIOs. The object in the flight needs another one (`BioPair.adopt`)."""
     bios = _own.bios
     try:
-        return attempt(context, transcript, bios)
+        flight = attempt(context, transcript, bios)
     finally:
         bios.clear()
+    libssl.take_bios(flight.tls)  # here: nobody else is to touch these BIOs, not even by freeing it
+    return flight
 
 
 def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios: BioPair) -> Flight:

@@ -5,7 +5,6 @@ at start-up (`self_check`) before a context that matters is touched. Symbols are
 `dlsym` then searches exactly the libraries that it depends on, never another OpenSSL that happens to be in the process.
 """
 
-import contextlib
 import ctypes
 import os
 import ssl
@@ -110,6 +109,8 @@ def _library() -> ctypes.CDLL:
         library.BIO_up_ref.argtypes = [ctypes.c_void_p]
         library.SSL_set_bio.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         library.SSL_set_bio.restype = None
+        library.SSL_get_rbio.argtypes = [ctypes.c_void_p]
+        library.SSL_get_rbio.restype = ctypes.c_void_p
         library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.UI_null.restype = ctypes.c_void_p
@@ -140,22 +141,18 @@ def self_check() -> None:
     """Prove that the pointers we take are what we take them for.
 
     That of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C. That of an `SSLObject` is its `SSL`: C knows
-    its context. That of a `MemoryBIO` is its `BIO`: what is written to it arrives. Raises `InterpreterUnsuitable`.
+    its context. That of a `MemoryBIO` is its `BIO`: C knows where an object reads. Raises `InterpreterUnsuitable`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for tickets in (7, 3):
         context.num_tickets = tickets
         if _library().SSL_CTX_get_num_tickets(_pointer(context)) != tickets:
             raise InterpreterUnsuitable("this Python lays out SSLContext in an unknown way", _USE_DEBIAN)
-    tls = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    incoming = ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
     if _library().SSL_get_SSL_CTX(_connection(tls)) != _pointer(context):
         raise InterpreterUnsuitable("this Python lays out SSLObject in an unknown way", _USE_DEBIAN)
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    set_bios(tls, incoming, outgoing)
-    incoming.write(b"no TLS")
-    with contextlib.suppress(ssl.SSLError):
-        tls.do_handshake()
-    if incoming.pending == len(b"no TLS"):
+    if _library().SSL_get_rbio(_connection(tls)) != _bio(incoming):
         raise InterpreterUnsuitable("this Python lays out MemoryBIO in an unknown way", _USE_DEBIAN)
     libssl_path()
 
@@ -229,8 +226,13 @@ def request_ticket(tls: ssl.SSLObject) -> None:
     _library().SSL_new_session_ticket(_connection(tls))
 
 
+def take_bios(tls: ssl.SSLObject) -> None:
+    """Leave an object without BIOs, in which nothing is left for it; it can do nothing until `set_bios`."""
+    _library().SSL_set_bio(_connection(tls), None, None)
+
+
 def set_bios(tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
-    """Have an object go on with another pair of BIOs, neither of which it has; nothing is left for it in its own."""
+    """Have an object that has no BIOs go on with these."""
     library, pair = _library(), (_bio(incoming), _bio(outgoing))
     for bio in pair:
         library.BIO_up_ref(bio)  # SSL_set_bio takes both over

@@ -39,7 +39,7 @@ class RaceOwner(Protocol):
     """Whoever needs the flight; exactly one of `race_won`, `race_lost` and `race_refused` is called, once, or none after `abandon`."""
 
     def race_won(self, flight: Flight) -> None:
-        """Send it. The object in it is the owner's from now on, and is still on the BIOs of a thread."""
+        """Send it. The object in it is the owner's from now on, and has no BIOs."""
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
         """There will be no signature, which is not the client's fault."""

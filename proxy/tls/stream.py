@@ -6,7 +6,7 @@ taken out of the outgoing BIO at once. So between two callbacks both BIOs are em
 *one* pair: a memory BIO never shrinks, and one pair per connection would keep up to 44 KiB for each one that ever moved a
 full record. The rule that makes this safe: no owner is called while either BIO holds bytes. Reading therefore has two
 phases, decrypt everything, then deliver; and whoever writes empties the outgoing BIO in the same breath. What runs in a
-thread has a pair of its own there, and is moved to the loop's before it goes on.
+thread has a pair of its own there, leaves it at the end, and is given the loop's before it goes on.
 
 Because nothing is ever left in a BIO, the end of the TCP stream needs no `write_eof`: a close_notify has been seen by then
 (`SSL_read` returned nothing) or the stream was truncated.
@@ -52,7 +52,7 @@ class BioPair:
         return tls
 
     def adopt(self, tls: ssl.SSLObject) -> None:
-        """Have an object of another pair, in which nothing is left for it, go on with this one."""
+        """Have an object go on with this pair that has none."""
         libssl.set_bios(tls, self.incoming, self.outgoing)
 
     def clear(self) -> None:

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from proxy.tls.alerts import AlertDescription, alert_record
-from proxy.tls.attempt import AttemptFailed, RetryDiffers, Transcript, attempt, attempt_in_thread, step
+from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, attempt_in_thread, step
 from proxy.tls.server_hello import parse_server_flight
 from proxy.tls.stream import BioPair
 from tests.proxy.tls import hellos
@@ -55,6 +55,21 @@ def test_flights_of_one_thread_go_on_elsewhere() -> None:
         flight.tls.write(b"hello")
         client.incoming.write(shared.outgoing.read())
         assert client.tls.read() == b"hello"
+
+
+def test_what_breaks_in_the_middle_leaves_nothing_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = hellos.peer(hellos.client_context("X25519MLKEM768"))
+    hello, context = client.answer(b""), server()
+
+    def broken(_tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
+        bios.incoming.write(data[:7])
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("proxy.tls.attempt.step", broken)
+        with pytest.raises(MemoryError):
+            attempt_in_thread(lambda: context, Transcript(hello))
+    assert attempt_in_thread(lambda: context, Transcript(hello)).data
 
 
 def test_other_retry_than_the_one_that_was_sent() -> None:
