@@ -83,6 +83,7 @@ class Breaker:
         self._limit = NEVER
         self._was_good = False
         self._good_since_closing = 0
+        self._is_relapse = False
 
     @property
     def is_closed(self) -> bool:
@@ -169,6 +170,7 @@ class Breaker:
         since = now
         if self.state is BreakerState.CLOSED:
             is_relapse = now - self._closed_at < _RELAPSE_SECONDS and self._good_since_closing < _RELAPSE_SIGNATURES
+            self._is_relapse = is_relapse
             self._back_off = self._back_off if is_relapse else 0
             since = self._tried_at if is_relapse else now
             self._probes_failed = 0
@@ -232,7 +234,8 @@ class Breaker:
 
     def parent_says(self, now: float, *, ok: bool) -> None:
         """What the parent's latest probe has found."""
-        is_news = ok and self._parent_ok is not True
+        # of a token that comes and goes its good word is none: it was good the last time, too
+        is_news = ok and (self._parent_ok is False or (self._parent_ok is None and not self._is_relapse))
         self._parent_ok = ok
         if self.state in (BreakerState.CLOSED, BreakerState.STOPPED):
             return

@@ -29,6 +29,8 @@ _HANGING_SECONDS: Final = 3.0
 _LIVING_SECONDS: Final = 0.5
 # Between two looks because a worker looks.
 _ACCOMPANYING_SECONDS: Final = 1.0
+# A session is kept for so long after the trouble: it often comes back soon, and costs no login then.
+_KEPT_SECONDS: Final = 30.0
 # A call that hangs is given up then, and its process ended: the module may be what hangs, not the token.
 _HOPELESS_SECONDS: Final = 30.0
 # Between two looks at the latches: a person who has released one waits.
@@ -146,8 +148,11 @@ class TokenWatch:
                     failures = 0 if await self._probe(failures) else failures + 1
                 else:
                     failures, self._wanted_after = 0, math.inf
-                    await self._prober.close()
-                    await self._stirring(0.0, math.inf)
+                    if self._prober.is_logged_in:
+                        await self._stirring(self._loop.time(), _KEPT_SECONDS)
+                    if not (self._troubled or self._is_doubted or self.is_refused):
+                        await self._prober.close()
+                        await self._stirring(0.0, math.inf)
         finally:
             self._prober.kill()
 

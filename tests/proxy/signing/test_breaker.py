@@ -366,6 +366,19 @@ class TestParentThatFollows:
         breaker.probe_succeeded(NOW + 5, 0.004)
         assert breaker.is_closed
 
+    def test_its_good_word_shortens_no_relapse(self) -> None:
+        breaker = Breaker(has_parent=True)
+        for now, due in ((NOW, NOW), (NOW + 2, NOW + 6)):
+            for _ in range(3):
+                breaker.failed(now)
+            breaker.probe_begins(now)
+            breaker.probe_failed(now)
+            breaker.parent_says(now, ok=True)
+            assert breaker.probe_at == due, "at once the first time alone"
+            breaker.probe_begins(now + 1)
+            breaker.probe_succeeded(now + 1, 0.004)
+            assert breaker.is_closed
+
     def test_its_word_of_before_is_forgotten(self) -> None:
         breaker = Breaker(has_parent=True)
         breaker.parent_says(NOW, ok=True)

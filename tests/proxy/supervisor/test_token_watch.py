@@ -55,7 +55,10 @@ async def test_a_token_that_everybody_finds_well_is_left_alone(use: TokenUse, co
     assert control.all_calls() == {}
 
 
-async def test_one_in_trouble_is_probed_until_it_is_over(use: TokenUse, control: TokenControl) -> None:
+async def test_one_in_trouble_is_probed_until_it_is_over(
+    use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.supervisor.token_watch._KEPT_SECONDS", 0.01)
     async with watched(use) as (watch, herald):
         with control.failing(CKR_DEVICE_ERROR, "C_Sign"):
             watch.trouble(WORKER, is_there=True)
@@ -69,6 +72,17 @@ async def test_one_in_trouble_is_probed_until_it_is_over(use: TokenUse, control:
         await until_seen(lambda: watch.pid is None)
     assert control.calls("C_Login") == 1
     assert control.calls("C_Sign") == watch.probes
+
+
+async def test_one_that_comes_and_goes_costs_one_login(use: TokenUse, control: TokenControl) -> None:
+    async with watched(use) as (watch, herald), asyncio.timeout(20):
+        for count in (1, 2, 3):
+            watch.trouble(WORKER, is_there=True)
+            await until_seen(lambda: len(herald.conditions) >= count)  # noqa: B023 - called before the next turn
+            watch.trouble(WORKER, is_there=False)
+            await asyncio.sleep(0)
+        assert watch.sessions == 1
+    assert control.calls("C_Login") == 1
 
 
 async def test_a_worker_that_finds_it_well_is_not_let_wait_for_the_back_off(

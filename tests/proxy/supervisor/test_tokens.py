@@ -69,7 +69,8 @@ class Parent:
 
 
 @pytest.fixture
-async def parent() -> AsyncIterator[Parent]:
+async def parent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parent]:
+    monkeypatch.setattr("proxy.supervisor.token_watch._KEPT_SECONDS", 0.01)
     loop, fleet, errors = asyncio.get_running_loop(), Workers(), list[BaseException]()
     tasks, events = Tasks(loop, errors.append), list[dict[str, Any]]()
     tokens = ParentTokens(loop, tasks, cast("Fleet", fleet), lambda event, _: events.append(event), lambda *_: None)
