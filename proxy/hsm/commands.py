@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, quote_from_bytes
 
@@ -136,18 +137,26 @@ def destroy(  # noqa: PLR0913 - the options of a command
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
+    socket: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The admin socket of the running proxy.", show_default=False)
+    ] = None,
+    is_unverified: Annotated[  # noqa: FBT002
+        bool, typer.Option("--unverified", help="Also where neither a configuration nor a proxy says what is in use.")
+    ] = False,
 ) -> None:
     """Destroy a key and the public key beside it, and verify that they are gone. Nothing brings it back.
 
-    Refused for a key that the configuration uses (--config), or a worker of the running proxy. Afterwards each worker tries to sign with
-    it once: exits with 1 if one can.
+    Refused for a key that the configuration uses (--config), or a worker of the running proxy; and where neither can be asked. Afterwards
+    each worker tries to sign with it once: exits with 1 if one can.
     """
     source = Source(config, module, token, pin_file)
     with said_errors():
         address = _address(label, key_id)
         with recorded(config) as record, logged_in(source.access()) as (process, facts):
             found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
-            proxy = Running.of(config)
+            proxy = Running.of(config, socket)
+            if found and config is None and not is_unverified:
+                proxy.require(label)
             with record.operation("destroy", _place(facts, label)):
                 for key in found:
                     _refuse_used(source, facts, key)

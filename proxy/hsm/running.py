@@ -27,16 +27,27 @@ class Running:
     missing: str = ""
 
     @classmethod
-    def of(cls, config: Path | None) -> Self:
-        """The proxy of a configuration, or the one where a proxy is by default. Raises `NotChosen` for one that does not answer."""
+    def of(cls, config: Path | None, socket: Path | None = None) -> Self:
+        """The proxy at a socket, that of a configuration, or the one where a proxy is by default.
+
+        Raises `NotChosen` for one that does not answer.
+        """
         try:
-            client = connect(config, None)
+            client = connect(config, socket)
             client.get("/healthz", _ALIVE_SECONDS)
         except AdminSilent as error:
             raise NotChosen(str(error)) from None
         except (AdminUnreachable, ConfigError) as error:
             return cls(None, str(error))
         return cls(client)
+
+    def require(self, label: str) -> None:
+        """Raise `NotChosen` where there is no proxy that could say whether a key is in use."""
+        if self.client is None:
+            raise NotChosen(
+                f"nobody says whether {label} is in use: {self.missing}; allowed: --config FILE, --socket PATH of the running proxy, "
+                "or --unverified where there is neither"
+            )
 
     def refuse_used(self, token: TokenFacts, key: KeyFacts) -> None:
         """Raise `NotChosen` for a key that a worker serves by, whatever the file of the configuration says now."""

@@ -84,11 +84,15 @@ def test_an_identity_that_fits_no_label_is_said(command: Command) -> None:
 
 def test_a_destruction_asks_first(command: Command) -> None:
     generated(command, "chat")
-    refused = command.run("destroy", "chat.ecdsa-p256.v1", answer="n\n")
+    unknown = command.run("destroy", "chat.ecdsa-p256.v1", "--yes", "--socket", "/none/plexigate.sock")
+    assert unknown.exit_code == 1
+    assert "nobody says whether chat.ecdsa-p256.v1 is in use: " in unknown.stderr
+    assert "--unverified where there is neither" in unknown.stderr
+    refused = command.run("destroy", "chat.ecdsa-p256.v1", "--unverified", answer="n\n")
     assert refused.exit_code == 1
     assert "for ever?" in refused.output
     assert len(json.loads(command.run("list", "--json").stdout)[0]["keys"]) == 1
-    done = command.run("destroy", "chat.ecdsa-p256.v1", answer="y\n")
+    done = command.run("destroy", "chat.ecdsa-p256.v1", "--unverified", answer="y\n")
     assert done.exit_code == 0
     assert "is gone" in done.output
     assert json.loads(command.run("list", "--json").stdout)[0]["keys"] == []
