@@ -1,5 +1,6 @@
-"""What runs in software beside a token, measured and checked: ML-KEM, ML-DSA and HPKE of cryptography."""
+"""What runs in software beside a token, measured and checked: AES-GCM, ML-KEM, ML-DSA and HPKE of cryptography."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from certs.hsm.targets import Check, Measured, Place, Target, size_check
 
@@ -33,6 +35,18 @@ def encapsulation(count: int, seconds: float) -> tuple[Measured, list[Check]]:
         ),
     ]
     return Measured(Target.ENCAPSULATION, Place.SOFTWARE, taken, _NO_KEY), checks
+
+
+def sealing(count: int, seconds: float, why: str) -> tuple[Measured, list[Check]]:
+    """AES-256-GCM; `why` says why not in the token."""
+    key, nonce = AESGCM(AESGCM.generate_key(256)), os.urandom(12)
+    taken = times(lambda: key.encrypt(os.urandom(12), _MESSAGE, b"for"), count, seconds)
+    sealed = key.encrypt(nonce, _MESSAGE, b"for")
+    altered = sealed[:-1] + bytes([sealed[-1] ^ 1])
+    return Measured(Target.SEALING, Place.SOFTWARE, taken, why), [
+        Check("AES-256-GCM is opened", key.decrypt(nonce, sealed, b"for") == _MESSAGE, f"{len(_MESSAGE)} bytes"),
+        refused("AES-256-GCM that was altered is refused", lambda: key.decrypt(nonce, altered, b"for")),
+    ]
 
 
 def mldsa_signing(count: int, seconds: float, why: str) -> tuple[Measured, list[Check]]:
