@@ -60,8 +60,12 @@ class Finding:
     @property
     def is_module_down(self) -> bool:
         """Whether the module did not start, or not in time: one that reaches its device over a network, while that is away."""
-        is_late = self.error == _NAMES[DeadlinePassed]
-        return self.condition is Condition.ABSENT and (is_late or self.error.startswith("CKR"))
+        return self.condition is Condition.ABSENT and (self.is_late or self.error.startswith("CKR"))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether there was no answer in time."""
+        return self.error == _NAMES[DeadlinePassed]
 
 
 _NAMES: Final[dict[type[HsmError], str]] = {

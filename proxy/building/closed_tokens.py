@@ -8,6 +8,7 @@ from proxy.building.token_fault import Unusable
 
 # `certs.hsm.prober.Condition`
 _WELL: Final = "well"
+_UNWELL: Final = "unwell"
 _REFUSED: Final = "pin_refused"
 
 
@@ -25,13 +26,16 @@ class ClosedTokens:
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "ClosedTokens":
         """What `supervisor.tokens.ParentTokens.closed` made."""
-        closed = {name: one for name, one in body.items() if one["condition"] != _WELL}
-        return cls(
-            {name: one["condition"] for name, one in closed.items()},
-            {name: one["detail"] for name, one in closed.items()},
-            frozenset(body) - frozenset(closed),
-            any(one["module_is_down"] for one in body.values()),
-        )
+        well = [name for name, one in body.items() if one["condition"] == _WELL]
+        conditions = {name: one["condition"] for name, one in body.items() if name not in well}
+        details = {name: one["detail"] for name, one in body.items() if name not in well}
+        down = next((name for name, one in body.items() if one["module_is_down"]), None)
+        if down is None:
+            return cls(conditions, details, frozenset(well))
+        # of the same module, which this process is not to load
+        conditions |= dict.fromkeys(well, _UNWELL)
+        details |= dict.fromkeys(well, f"its module is left alone as the token {down} keeps whoever loads it")
+        return cls(conditions, details, frozenset(), is_module_left_out=True)
 
     def __contains__(self, token: object) -> bool:
         """Whether it is left alone."""

@@ -6,7 +6,7 @@ new slots) is unmade when one says no, when one is lost, or when the time is ove
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from config.diff import Change, Kind, diff
@@ -31,6 +31,10 @@ class Prepared:
     answers: list[Body]
 
 
+class NotReady(ConfigError):
+    """A worker has not prepared in time."""
+
+
 class Reloading:
     """Brings editions to a fleet and its sockets."""
 
@@ -39,6 +43,19 @@ class Reloading:
         self._loop = loop
         self._fleet = fleet
         self._sockets = sockets
+
+    async def prepare_first(self, edition: Edition, leave_module: Callable[[], bool]) -> Prepared:
+        """The same at a start, where what a token keeps from being served is no reason not to serve the rest.
+
+        A token that hangs may keep OpenSSL's provider, and so a whole worker, in its module. `leave_module` is asked then to have workers
+        begin without it, and answers whether there is such a token. Raises `ConfigError`.
+        """
+        try:
+            return await self.prepare(edition)
+        except NotReady:
+            if not leave_module():
+                raise
+        return await self.prepare(edition)
 
     async def prepare(self, edition: Edition) -> Prepared:
         """Let everybody prepare. Raises `ConfigError`, and then nothing is left of it."""
@@ -87,6 +104,7 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
             seconds = edition.loaded.config.reload_seconds
             found = f"a worker that was not ready after {seconds:g} s"
             allowed = "files and tokens that answer, or a longer reload_seconds"
+            return NotReady([Problem(str(file), "", found, allowed)])
         case OSError():
             found, allowed = f"no room for another process: {error.strerror}", "fewer workers, or higher limits"
         case _:

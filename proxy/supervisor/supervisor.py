@@ -138,7 +138,8 @@ class Supervisor:
         """Serve; `metrics` are the addresses where figures are read, for the report. Raises `ConfigError`; nothing is left then."""
         async with self.fleet.editing:
             await self.tokens.begin(self.edition)
-            prepared = await self._reloading.prepare(self.edition)
+            tokens = self.edition.tokens
+            prepared = await self._reloading.prepare_first(self.edition, lambda: self.tokens.leave_module(tokens))
             await self._commit(prepared)
         await self.rotating.follow(self._parts(self.edition))
         self._tasks.start(self.rotating.run())

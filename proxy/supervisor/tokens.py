@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from certs.hsm.prober import Condition, Finding, Prober
@@ -134,6 +135,24 @@ class ParentTokens:
             for name, finding in found.items()
             if finding is not None
         }
+
+    def leave_module(self, uses: Sequence[TokenUse]) -> bool:
+        """Have workers begin without the module of tokens in which one hangs; answers whether one does.
+
+        They are replaced when the parent finds a token well.
+        """
+        hanging = [
+            use
+            for use in uses
+            if (finding := self._admitted.get(use.login)) is not None and finding.is_late and not finding.is_module_down
+        ]
+        for use in hanging:
+            self._admitted[use.login] = replace(self._admitted[use.login], condition=Condition.ABSENT)
+            self._tell(
+                {"event": "module_left", "token": use.name},
+                f"no worker was ready while token {use.name} hangs: they begin without its module, and try again when a token of it is well",
+            )
+        return bool(hanging)
 
     @property
     def refused(self) -> list[str]:

@@ -159,6 +159,21 @@ def test_start_with_a_module_that_hangs_or_fails_and_recovery(hsm_site: HsmSite,
     assert complaints(run.output) == []
 
 
+@pytest.mark.parametrize("name", ["plexi", "spare"])
+def test_start_while_one_of_two_tokens_hangs(hsm_site: HsmSite, name: str) -> None:
+    """It may keep the provider, and so a whole worker, in its module."""
+    tokens = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
+    configuration = written(hsm_site, *tokens, top=QUICK)
+    with ExitStack() as hanging:
+        hanging.enter_context(hsm_site.hsm.shim.token(name).hanging("C_OpenSession", "C_Login"))
+        with running(hsm_site, configuration) as run:
+            one = scene_of(hsm_site, run)
+            hanging.close()
+            one.until(lambda: serves(one))
+            one.until(lambda: readiness(one)[0] == 200)
+    assert complaints(run.output) == []
+
+
 def test_a_token_that_is_made_later_is_used_by_workers_that_replace_the_blind_ones(hsm_site: HsmSite) -> None:
     plexi = hsm_site.hsm.add_token("plexi")
     private = private_key("ecdsa-p256")

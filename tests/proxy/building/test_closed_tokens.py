@@ -31,3 +31,15 @@ def test_the_reason_is_told_and_nobody_fails_for_it() -> None:
 
 def test_a_module_that_hangs_is_left_out() -> None:
     assert ClosedTokens.from_json({"a": told("absent", module_is_down=True)}).is_module_left_out
+
+
+def test_with_its_module_all_tokens_are_left_alone() -> None:
+    closed = ClosedTokens.from_json(
+        {"a": told("absent", module_is_down=True), "b": told("well"), "c": told("pin_refused")}
+    )
+    assert all(name in closed for name in "abc")
+    assert closed.seen == frozenset()
+    assert [closed.is_refused(name) for name in "abc"] == [False, False, True]
+    fault = closed.fault("b")
+    assert fault is not None
+    assert fault.found == "which is not looked at: its module is left alone as the token a keeps whoever loads it"

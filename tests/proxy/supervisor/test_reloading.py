@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import resource
 import signal
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.problems import ConfigError
-from proxy.supervisor.reloading import changes_between, restart_problems
+from proxy.supervisor.reloading import NotReady, changes_between, restart_problems
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.fleets import RunningFleet, edition_of, fleet, is_alive, refuses
@@ -28,6 +29,32 @@ async def refused(run: RunningFleet, site: Site, text: str) -> str:
             await run.reloading.prepare(edition_of(site, text, 2))
     (problem,) = (one for one in caught.value.problems if one.is_error)
     return str(problem)
+
+
+class TestFirst:
+    """A start: what a token keeps from being ready is no reason not to serve the rest."""
+
+    async def test_is_tried_without_the_module_when_nobody_gets_ready(self, site: Site, tmp_path: Path) -> None:
+        text, asked = "workers = 1\nreload_seconds = 1.5\n" + site.minimal, list[bool]()
+        async with fleet(site, tmp_path, text) as run, run.fleet.editing:
+            (pid,) = run.pids
+
+            def leave_module() -> bool:
+                asked.append(len(asked) > 0)
+                if asked[-1]:
+                    os.kill(pid, signal.SIGCONT)  # as if it was the module that had kept it
+                return asked[-1]
+
+            os.kill(pid, signal.SIGSTOP)
+            edition = edition_of(site, text, 2)
+            with pytest.raises(NotReady, match=re.escape("a worker that was not ready after 1.5 s")):
+                await run.reloading.prepare_first(edition, leave_module)
+            await run.reloading.abandon(await run.reloading.prepare_first(edition, leave_module))
+            assert asked == [False, True]
+            wrong = edition_of(site, text.replace("[listener.public]", '[listener.public]\ngroups = ["nonsense"]'), 3)
+            with pytest.raises(ConfigError, match="nonsense"):
+                await run.reloading.prepare_first(wrong, leave_module)
+            assert asked == [False, True], "another reason: nobody is asked"
 
 
 class TestTogether:

@@ -89,6 +89,21 @@ async def test_each_login_is_tried_once(parent: Parent, use: TokenUse, control: 
     assert control.calls("C_Login") == 2
 
 
+async def test_the_module_of_a_token_that_hangs_is_left_when_nobody_gets_ready(parent: Parent, use: TokenUse) -> None:
+    well = replace(use, name="spare", login=b"another")
+    parent.tokens.admit(
+        [use, well], {"plexi": Finding(Condition.UNWELL, "CKR_DEVICE_ERROR", "it fails"), "spare": WELL}
+    )
+    assert not parent.tokens.leave_module([use, well]), "it answers"
+    assert not any(one["module_is_down"] for one in parent.tokens.closed([use, well]).values())
+    parent.tokens.admit([use], {"plexi": Finding(Condition.UNWELL, "deadline", "it hangs")})
+    assert parent.tokens.leave_module([use, well])
+    told = parent.tokens.closed([use, well])
+    assert {name: one["module_is_down"] for name, one in told.items()} == {"plexi": True, "spare": False}
+    assert parent.events[-1] == {"event": "module_left", "token": "plexi"}
+    assert not parent.tokens.leave_module([use, well]), "once is enough"
+
+
 async def test_workers_that_begin_are_told(parent: Parent, use: TokenUse) -> None:
     assert parent.tokens.closed([use]) == {}, "nothing is known: they look for themselves"
     parent.tokens.admit([use], {"plexi": ABSENT})
