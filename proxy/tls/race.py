@@ -206,9 +206,9 @@ class SigningRace:
             runner.failed()
         if self._ask_next():
             runner.token.counters.failovers += 1
-        elif not self._running:
+        if not self._running:
             self._lose()
-        elif runner.key in self._again:  # the others may hang, while this one is healed by a login
+        elif runner.key in self._again:  # what is asked now may hang, while this one is healed by a login
             self._again.remove(runner.key)
             self._await_recovery([runner.key])
 
@@ -247,7 +247,9 @@ class SigningRace:
         self._awaited -= 1
         if token.is_well:
             self._left.append(key)
-        if not self._ask_next() and not self._running and not self._awaited:
+        if self._running:
+            self._watch(self._running[-1])
+        elif not self._ask_next() and not self._awaited:
             self._lose()
 
     def _unrecovered(self) -> None:
@@ -263,8 +265,8 @@ class SigningRace:
 
     def _lose(self) -> None:
         again, self._again = self._again, []
-        if not self._was_busy and self._await_recovery(again):
-            return
+        if self._await_recovery(again):
+            return  # although another one may be busy, which is what one that hangs looks like
         for token in self._tokens:
             token.wanted()
         if self._was_busy:

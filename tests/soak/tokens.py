@@ -9,7 +9,6 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -44,24 +43,27 @@ class Seen:
 
 
 def die_in_turn(one: Scene, seen: Seen, seconds: float) -> None:
-    """One token or the other, under load."""
-    turns = itertools.product(FAULTS, (("plexi", one.plexi), ("spare", one.spare)))
+    """One token or the other, under load; every second time while the other one has lost its sessions unseen."""
+    tokens = {"plexi": one.plexi, "spare": one.spare}
+    turns = itertools.product((False, True), FAULTS, tokens)
     ends = time.monotonic() + seconds
     with Load(one, one.client(seen.groups)).running(CLIENTS) as load:
         load.more(HANDSHAKES_BETWEEN)
-        for fault, (name, token) in itertools.cycle(turns):
+        for is_other_lost, fault, name in itertools.cycle(turns):
             if time.monotonic() >= ends:
                 break
             before = len(load.errors)
-            with fault(token):
+            if is_other_lost:
+                next(token for other, token in tokens.items() if other != name).lose_sessions()
+            with fault(tokens[name]):
                 load.more(HANDSHAKES_WHILE_DEAD)
             while_dead = len(load.errors)
-            one.until(partial(one.is_used, name), seconds=PATIENCE_SECONDS)
+            one.until(lambda: all(one.is_used(token) for token in tokens), seconds=PATIENCE_SECONDS)
             load.more(HANDSHAKES_BETWEEN)
             seen.deaths += 1
             if load.errors[before:]:
                 seen.wrong.append(
-                    f"{fault.__name__} of {name}: {while_dead - before} failures, {len(load.errors) - while_dead} after it"
+                    f"{fault.__name__} of {name}{', the other one without sessions' * is_other_lost}: {while_dead - before} failures, {len(load.errors) - while_dead} after it"
                 )
     seen.handshakes, seen.slowest = len(load.times), max(load.times)
     seen.wrong += [f"{type(error).__name__}: {error}" for error in load.errors]

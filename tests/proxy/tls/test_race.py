@@ -217,9 +217,35 @@ class TestRecovery:
         world.spare.executor.finish(TOKEN_FAULT)
         world.loop.advance(0)
         world.spare.executor.finish()  # the probe
+        assert running(world.spare) == 0, "plexi may still be in time"
+        world.loop.advance(0.2)
         world.spare.executor.finish()
         assert len(owner.flights) == 1
         assert running(world.plexi) == 1
+
+    def test_one_that_is_busy_keeps_nobody_from_it_either(self, world: World) -> None:
+        world.plexi.executor.refuses = Refusal.QUEUE_FULL
+        _, owner = raced(world)
+        world.spare.executor.finish(TOKEN_FAULT)
+        assert owner.calls == 0
+        world.loop.advance(0)
+        world.spare.executor.finish()  # the probe
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_last_resort_that_hangs_keeps_nobody_from_it_either(self, world: World) -> None:
+        world.plexi.executor.threads = 2
+        for _ in range(5):
+            world.plexi.token.outrun(0.02)
+        world.loop.advance(0)  # its probe hangs as well
+        _, owner = raced(world)
+        world.spare.executor.finish(TOKEN_FAULT)
+        assert running(world.plexi) == 2
+        world.loop.advance(0)
+        world.spare.executor.finish()  # the probe
+        world.loop.advance(0.2)
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
 
     def test_one_that_was_probed_a_moment_ago_is_waited_for(self, world: World) -> None:
         world.spare.token.failed(None)
