@@ -92,8 +92,8 @@ class Breaker:
 
     @property
     def is_last_resort(self) -> bool:
-        """Whether handshakes use it if there is no better one."""
-        return self.state is BreakerState.SLOW
+        """Whether handshakes use it if there is no better one: it is slow, or a probe of ours has found it well."""
+        return self.state is BreakerState.SLOW or self.is_proved
 
     @property
     def needs_replacement(self) -> bool:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # A token that needs longer is as good as gone, and the client wants to know while it is still there.
 _MOST_SECONDS: Final = 5.0
+# So many times its median a token that was just healed leaves to one that was asked instead.
+_TIMES_TYPICAL: Final = 2.0
 # To log in again and load some keys; a token that takes longer for it is dead to clients that are waiting.
 _RECOVERY_SECONDS: Final = 1.0
 
@@ -103,6 +105,7 @@ class SigningRace:
         keys = [(key, token) for key, token in known if key.key.is_loaded]
         self._tokens: list[Token] = [token for _, token in known]
         self._left: list[KeyContext] = candidates(keys, credential.turn())
+        self._passed_over: list[KeyContext] = [key for key, _ in keys if key not in self._left]
         self._again: list[KeyContext] = [key for key, _ in keys]
         """Those that were not asked a second time."""
         self._awaited = 0
@@ -136,6 +139,14 @@ class SigningRace:
                 return True
         return False
 
+    def _look_again(self) -> None:
+        """Ask those, too, that were passed over at first, and are well by now."""
+        for key in list(self._passed_over):
+            token = self._services.tokens.get(key.key.token)
+            if token is not None and (token.is_closed or token.is_last_resort):
+                self._passed_over.remove(key)
+                self._left.append(key)
+
     def _ask(self, key: "KeyContext", late: _Runner | None = None) -> bool:
         token = self._services.tokens.get(key.key.token)
         if token is None:
@@ -148,18 +159,19 @@ class SigningRace:
             return False
         runner.job = job
         self._running.append(runner)
-        self._watch(runner)
+        self._watch(runner, runner.limit)
         return True
 
-    def _watch(self, runner: _Runner) -> None:
+    def _watch(self, runner: _Runner, limit: float) -> None:
         if self._late_timer is not None:
             self._late_timer.cancel()
             self._late_timer = None
-        if self._left:
-            self._late_timer = self._services.loop.call_later(runner.limit, self._late, runner)
+        if self._left or self._passed_over:
+            self._late_timer = self._services.loop.call_later(limit, self._late, runner)
 
     def _late(self, runner: _Runner) -> None:
         tokens = self._services.tokens
+        self._look_again()
         idle = next(
             (key for key in self._left if (token := tokens.get(key.key.token)) and token.executor.has_idle_thread), None
         )
@@ -169,7 +181,7 @@ class SigningRace:
                 runner.token.counters.hedges += 1
                 return
             self._left.append(idle)
-        self._watch(runner)
+        self._watch(runner, runner.limit)
 
     # -- answers
 
@@ -247,8 +259,11 @@ class SigningRace:
         self._awaited -= 1
         if token.is_well:
             self._left.append(key)
-        if self._running:
-            self._watch(self._running[-1])
+        if self._running:  # it is asked as well when they have had the time that it takes, or are late anyway
+            first = self._running[0]
+            assert first.job is not None  # set when it was asked
+            left = first.job.submitted + first.limit - self._services.clock()
+            self._watch(first, max(0.0, min(left, _TIMES_TYPICAL * token.latencies.typical)))
         elif not self._ask_next() and not self._awaited:
             self._lose()
 

@@ -116,9 +116,9 @@ class Scene:
         return sum(self.metric("failures_total", reason=reason) for reason in FailureReason)
 
     def state(self, token: str) -> str:
-        """What the breaker of the only worker says of a token."""
-        (sample,) = self.samples("token_state", token=token)
-        return sample.labels["state"]
+        """What the breaker of the only worker says of a token; "differs" while that one is replaced."""
+        states = {sample.labels["state"] for sample in self.samples("token_state", token=token) if sample.value}
+        return states.pop() if len(states) == 1 else "differs"
 
     def is_used(self, token: str) -> bool:
         """Whether handshakes use a token without a second thought."""

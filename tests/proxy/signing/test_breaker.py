@@ -352,6 +352,14 @@ class TestParentThatFollows:
         assert breaker.is_closed
         assert breaker.probe_at == NEVER
 
+    def test_it_is_a_last_resort_until_then(self) -> None:
+        breaker = self.opened()
+        assert not breaker.is_last_resort
+        breaker.probe_succeeded(NOW, 0.004)
+        assert breaker.is_last_resort
+        breaker.parent_says(NOW + 1, ok=False)
+        assert not breaker.is_last_resort
+
     def test_its_word_may_come_first(self) -> None:
         breaker = self.opened()
         breaker.parent_says(NOW, ok=True)

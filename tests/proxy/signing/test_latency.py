@@ -38,3 +38,8 @@ def test_only_the_last_signatures_count() -> None:
 
 def test_one_signature_is_all_that_is_known() -> None:
     assert of(0.3).hedge_after == 0.6
+
+
+def test_after_a_second_in_any_case() -> None:
+    """However slow it was: there are five, and the other token needs its own."""
+    assert of(*[3.0] * 50).hedge_after == 1.0

@@ -310,6 +310,26 @@ class TestFirst:
         raced(world)
         assert running(world.spare) == 1
 
+    def test_one_that_was_passed_over_is_asked_when_it_is_well_by_now(self, world: World) -> None:
+        for _ in range(3):
+            world.spare.token.failed(None)
+        _, owner = raced(world)
+        world.loop.advance(0)
+        world.spare.executor.finish()  # the probe
+        world.loop.advance(0.2)  # plexi is late
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
+    def test_one_that_was_passed_over_is_asked_when_the_other_one_fails(self, world: World) -> None:
+        for _ in range(3):
+            world.spare.token.failed(None)
+        _, owner = raced(world)
+        world.loop.advance(0)
+        world.spare.executor.finish()  # the probe
+        world.plexi.executor.finish(TOKEN_FAULT)
+        world.spare.executor.finish()
+        assert len(owner.flights) == 1
+
     def test_slow_token_is_asked_where_there_is_no_other(self, world: World) -> None:
         for _ in range(5):
             world.plexi.token.outrun(0.02)
