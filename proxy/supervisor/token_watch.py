@@ -181,7 +181,8 @@ class TokenWatch:
             pause = _LIVING_SECONDS
         else:
             pause = BACK_OFF_SECONDS[min(failures + 1, len(BACK_OFF_SECONDS) - 1)]
-        await self._stirring(began, pause)
+        if not self._is_doubted:
+            await self._stirring(began, pause)
         return is_well
 
     async def _stirring(self, began: float, pause: float) -> None:
@@ -220,6 +221,7 @@ class TokenWatch:
         """Log in once, which writes a latch where the PIN is wrong; answers whether the token said anything about it."""
         await self._is_free.wait()
         began, self._wanted_after = self._loop.time(), math.inf
+        await self._prober.close()  # a session that lives says nothing of the PIN
         finding = await self._prober.try_pin(_LOGIN_SECONDS)
         self._is_doubted = finding.condition not in (Condition.WELL, Condition.REFUSED)
         self._found(finding)
