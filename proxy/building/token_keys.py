@@ -49,7 +49,9 @@ class TokenKeys:
             if fault is None:
                 fault = self._count_fault(key)
         except (HsmError, LookupFailed) as error:
-            return Unusable(f"which cannot be looked up: {error}", "a token that answers", may_pass=True)
+            is_expected = key.token in self.closed.seen  # the parent replaces this process
+            found = f"which cannot be looked up: {error}"
+            return Unusable(found, "a token that answers", may_pass=True, is_expected=is_expected)
         return fault or _fit_fault(key, certificate)
 
     def _token_fault(self, key: Pkcs11Key) -> Unusable | None:
@@ -105,6 +107,7 @@ class TokenKeys:
             "whose token lets nobody log in",
             f"the PIN of the token {key.token}, and a token that answers",
             may_pass=True,
+            is_expected=key.token in self.closed.seen,  # it did just now: the parent replaces this process
         )
         self._closed[key.token] = fault
         return fault

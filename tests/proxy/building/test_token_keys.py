@@ -73,6 +73,19 @@ def test_login_that_fails_for_no_known_reason_is_tried_once(
         assert control.calls("C_Login") == 1
 
 
+def test_what_fails_here_alone_stops_no_start(
+    hsm_site: HsmSite, plexi: Token, control: TokenControl, chat: PublicKey
+) -> None:
+    """The parent has just logged in to it, and replaces a process that cannot."""
+    text = hsm_site.tokens(plexi) + hsm_site.identity("localhost", chat, URI)
+    well = {"plexi": {"condition": "well", "detail": "", "module_is_down": False}}
+    with control.failing(CKR_DEVICE_ERROR, "C_Login"), hsm_site.signer(hsm_site.write(text)) as signer:
+        assert found(signer)[PLACE].endswith("whose token lets nobody log in")
+        assert signer.problems[PLACE]["severity"] == "error"
+        signer.build(closed=well)
+        assert signer.problems[PLACE]["severity"] == "warning"
+
+
 def test_no_pin_goes_to_a_token_that_may_not_be_meant(hsm_site: HsmSite, plexi: Token, chat: PublicKey) -> None:
     hsm_site.hsm.add_token("plexi")  # a second one of this label
     text = hsm_site.tokens(plexi) + hsm_site.identity("localhost", chat, URI)
