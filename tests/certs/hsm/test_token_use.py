@@ -60,7 +60,7 @@ def test_tokens_have_their_login_and_each_key_once(tmp_path: Path) -> None:
     assert (spare.access.token, spare.max_sessions) == (TokenChoice(serial="42"), 8)
     assert (plexi.access.pin.reveal(), plexi.pin_source) == ("plexi-1234", "file plexi.pin")
     assert [(one.address, one.public_key) for one in plexi.keys] == [(KeyAddress("chat"), key)]
-    assert "1234" not in repr(plexi)
+    assert "plexi-1234" not in repr(plexi)
 
 
 def test_another_pin_is_another_login(tmp_path: Path) -> None:
