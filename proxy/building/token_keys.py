@@ -49,9 +49,7 @@ class TokenKeys:
             if fault is None:
                 fault = self._count_fault(key)
         except (HsmError, LookupFailed) as error:
-            is_expected = key.token in self.closed.seen  # the parent replaces this process
-            found = f"which cannot be looked up: {error}"
-            return Unusable(found, "a token that answers", may_pass=True, is_expected=is_expected)
+            return Unusable(f"which cannot be looked up: {error}", "a token that answers", may_pass=True)
         return fault or _fit_fault(key, certificate)
 
     def _token_fault(self, key: Pkcs11Key) -> Unusable | None:
