@@ -115,7 +115,7 @@ class SignedFlight:
         self._race: SigningRace | None = None
         # of the next step on the loop: what it is, and who gets its flight
         self._work: Callable[[], Flight] | None = None
-        self._then: Callable[[Flight], None] | None = None
+        self._then: Callable[[Flight, ServerHello], None] | None = None
         self._result: Flight | AttemptFailed | RetryDiffers | None = None
 
     @property
@@ -167,7 +167,7 @@ class SignedFlight:
 
     # -- without a token
 
-    def _enlist(self, work: Callable[[], Flight], then: Callable[[Flight], None]) -> None:
+    def _enlist(self, work: Callable[[], Flight], then: Callable[[Flight, ServerHello], None]) -> None:
         self._stream.pause_reading()
         self._work, self._then = work, then
         self._services.steps.enlist(self)
@@ -194,19 +194,17 @@ class SignedFlight:
         else:
             assert result is not None  # this follows `step`
             self._stream.resume_reading()
-            then(result)
+            then(result, parse_server_flight(result.data))
 
-    def _tried(self, flight: Flight, *, keeps_object: bool) -> None:
-        is_retry = parse_server_flight(flight.data).is_retry
-        if is_retry and keeps_object:
+    def _tried(self, flight: Flight, server_hello: ServerHello, *, keeps_object: bool) -> None:
+        if server_hello.is_retry and keeps_object:
             self._stand_in = flight.tls
-        if is_retry or flight.tls.session_reused:
-            self._made(flight)
+        if server_hello.is_retry or flight.tls.session_reused:
+            self._made(flight, server_hello)
         else:
             self._sign()
 
-    def _made(self, flight: Flight) -> None:
-        server_hello = parse_server_flight(flight.data)
+    def _made(self, flight: Flight, server_hello: ServerHello) -> None:
         if server_hello.is_retry:
             self._retry = flight.data
             limits = self._limits
@@ -244,7 +242,7 @@ class SignedFlight:
         self._race = None
         self._services.bios.adopt(flight.tls)
         self._stream.resume_reading()
-        self._made(flight)
+        self._made(flight, parse_server_flight(flight.data))
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
         """Nobody can sign, or not in time. Where its tokens are gone, another credential that the client takes is better than none."""
