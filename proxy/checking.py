@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 from certs.audit.configured import checkpoint_key_problems
@@ -48,9 +48,11 @@ def check(file: Path) -> tuple[Problem, ...]:
 def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     problems = [problem for problem in found.problems if problem.is_error]
     now = now_in_utc()
-    refusals, closed = _refused_pins(loaded, now)
+    credentials = load_credentials(loaded, now)
+    uses = token_uses(loaded, credentials.identities, credentials.pins)
+    refusals, closed = _refused_pins(loaded, uses)
     problems += refusals
-    problems += _unseen_by_workers(loaded, now)
+    problems += _unseen_by_workers(loaded, uses)
     capabilities = prepare_openssl(loaded)
     issued, faults = issued_material(loaded)
     problems += faults
@@ -69,10 +71,8 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     return tuple(problems)
 
 
-def _refused_pins(loaded: LoadedConfig, now: datetime) -> tuple[list[Problem], ClosedTokens]:
+def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[list[Problem], ClosedTokens]:
     """Try each PIN once, as the parent does, with the same latch: OpenSSL would try one that was refused before."""
-    credentials = load_credentials(loaded, now)
-    uses = token_uses(loaded, credentials.identities, credentials.pins)
 
     async def tried() -> list[tuple[TokenUse, Finding]]:
         loop, seconds = asyncio.get_running_loop(), loaded.config.reload_seconds / 2
@@ -89,13 +89,11 @@ def _refused_pins(loaded: LoadedConfig, now: datetime) -> tuple[list[Problem], C
     return problems, ClosedTokens.from_json(told)
 
 
-def _unseen_by_workers(loaded: LoadedConfig, now: datetime) -> list[Problem]:
+def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
     """Tokens that are there, but not for the user whom workers are."""
     account, _ = account_of(loaded)
     if account is None:
         return []
-    credentials = load_credentials(loaded, now)
-    uses = token_uses(loaded, credentials.identities, credentials.pins)
 
     async def looked() -> list[Problem]:
         loop, problems = asyncio.get_running_loop(), []
