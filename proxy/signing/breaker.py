@@ -169,10 +169,12 @@ class Breaker:
     def _open(self, state: BreakerState, now: float) -> None:
         since = now
         if self.state is BreakerState.CLOSED:
-            is_relapse = now - self._closed_at < _RELAPSE_SECONDS and self._good_since_closing < _RELAPSE_SIGNATURES
-            self._is_relapse = is_relapse
-            self._back_off = self._back_off if is_relapse else 0
-            since = self._tried_at if is_relapse else now
+            is_soon = now - self._closed_at < _RELAPSE_SECONDS
+            self._is_relapse = is_soon and self._good_since_closing < _RELAPSE_SIGNATURES
+            if self._is_relapse:
+                since = self._tried_at
+            else:
+                self._back_off = 0
             self._probes_failed = 0
             self._parent_ok_since_opening = False
             if self._has_parent:

@@ -140,12 +140,13 @@ class SigningRace:
         return False
 
     def _look_again(self) -> None:
-        """Ask those, too, that were passed over at first, and are well by now."""
-        for key in list(self._passed_over):
-            token = self._services.tokens.get(key.key.token)
-            if token is not None and (token.is_closed or token.is_last_resort):
-                self._passed_over.remove(key)
-                self._left.append(key)
+        """Count among the candidates those, too, that were passed over at first, and are well by now."""
+        tokens = self._services.tokens
+        by_now = candidates(
+            [(key, token) for key in self._passed_over if (token := tokens.get(key.key.token)) is not None]
+        )
+        self._left += by_now
+        self._passed_over = [key for key in self._passed_over if key not in by_now]
 
     def _ask(self, key: "KeyContext", late: _Runner | None = None) -> bool:
         token = self._services.tokens.get(key.key.token)
