@@ -145,28 +145,16 @@ async def test_all_workers_hear_of_probes_while_one_is_in_trouble(parent: Parent
     assert parent.fleet.replaced == []
 
 
-async def test_a_worker_with_a_good_probe_has_the_parent_look_at_once(
-    parent: Parent, use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("state", [S.HALF_OPEN, S.PROVED])
+async def test_a_worker_that_looks_or_has_a_good_probe_has_the_parent_look_too(
+    parent: Parent, use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch, state: BreakerState
 ) -> None:
     monkeypatch.setattr("proxy.supervisor.token_watch.BACK_OFF_SECONDS", (0.0, 3_600.0))
     parent.follow(use, WELL)
     with control.failing(CKR_DEVICE_ERROR, "C_Login"):
         parent.breaker(0, "plexi", S.OPEN)
         await until_seen(lambda: ("token", {"token": "plexi", "ok": False}) in parent.fleet.told)
-    parent.breaker(0, "plexi", S.PROVED)
-    async with asyncio.timeout(20):
-        await until_seen(lambda: ("token", {"token": "plexi", "ok": True}) in parent.fleet.told)
-
-
-async def test_a_worker_that_looks_has_the_parent_look_too(
-    parent: Parent, use: TokenUse, control: TokenControl, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("proxy.supervisor.token_watch.BACK_OFF_SECONDS", (0.0, 3_600.0))
-    parent.follow(use, WELL)
-    with control.failing(CKR_DEVICE_ERROR, "C_Login"):
-        parent.breaker(0, "plexi", S.OPEN)
-        await until_seen(lambda: ("token", {"token": "plexi", "ok": False}) in parent.fleet.told)
-    parent.breaker(0, "plexi", S.HALF_OPEN)
+    parent.breaker(0, "plexi", state)
     async with asyncio.timeout(20):
         await until_seen(lambda: ("token", {"token": "plexi", "ok": True}) in parent.fleet.told)
 
