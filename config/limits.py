@@ -77,7 +77,7 @@ class LimitsConfig(Table):
     keep_alive_seconds: float = _seconds(75.0, most=_DAY)
     write_idle_seconds: float = _seconds(60.0, most=_DAY)
     response_bytes_per_second: int = _whole(240, least=1, most=_GIB)
-    linger_bytes: int = _whole(262_144, least=0, most=_GIB)
+    linger_bytes: int = _whole(67_108_864, least=0, most=_GIB)
     linger_seconds: float = _seconds(2.0, most=60.0)
     drain_seconds: float = _seconds(30.0, most=_DAY)
 

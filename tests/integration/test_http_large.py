@@ -5,6 +5,7 @@ cannot hold all of a body.
 """
 
 import os
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -99,6 +100,29 @@ def test_upload_to_a_slow_server(proxy: Site, port: int, *, is_chunked: bool) ->
         grown = proxy.peak_bytes - before
     assert stood_at[0] < SIZE, "nothing held the client back"
     assert grown < ALLOWED_BYTES
+
+
+def test_early_answer_to_an_upload_is_not_lost_to_what_is_under_way(proxy: Site, port: int) -> None:
+    """All that the kernels on both sides hold is still discarded: after a reset a client that is sending reads no answer."""
+    is_stuck = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        peer.read_head()
+        assert is_stuck.wait(30)
+        peer.send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno")
+        peer.read_to_end()
+
+    with scripted(script, port), proxy.connect() as client:
+        client.send(request(f"Content-Length: {SIZE}", start="POST / HTTP/1.1"))
+        left = client.send_until_blocked(bytes(SIZE))
+        assert left, "nothing held the client back"
+        is_stuck.set()
+        # Its kernel has room again once the proxy has read what had come, or has reset the connection.
+        assert select.select([], [client.sock], [], 30)[1]
+        assert client.sock.send(left[:1]) == 1, "curl gives up here, without a look at what came"
+        answer = client.read_response()
+        assert (answer.status, answer.body) == (413, b"no")
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
