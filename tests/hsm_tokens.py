@@ -1,5 +1,6 @@
 """Real tokens of SoftHSM for tests: a directory, a configuration and PIN files of their own each."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from unittest import mock
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.client import TokenProcess
+from certs.hsm.pin_latch import PinLatch
 from certs.hsm.secret import Secret
 
 PIN: Final = "4711-plexi-pin"
@@ -83,6 +85,16 @@ class SoftHsm:
         path.touch(0o600)
         path.write_text(f"{pin}\n")
         return path
+
+
+def tell_apart(latches: Path, refused: str, other: str) -> None:
+    """Have the latch of a refused PIN, the only one there, tell it from another one: by the 8 bits it keeps, one of 256 looks the same."""
+    (path,) = latches.glob("*.json")
+    document = json.loads(path.read_bytes())
+    latch = PinLatch(latches, document["token"], document["serial"])
+    while (refusal := latch.read()) is not None and refusal.is_about(Secret(other)):
+        assert refusal.is_about(Secret(refused))
+        latch.set(Secret(refused), refusal.ckr, refusal.at)
 
 
 @contextmanager

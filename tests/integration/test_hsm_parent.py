@@ -25,6 +25,7 @@ from tests.hsm.faults import SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token
+from tests.hsm_tokens import tell_apart
 from tests.integration.gateway import PLEXIGATE, complaints, events
 from tests.integration.hsm_scene import ROUTE, Scene, ask
 from tests.integration.stage import workers_of
@@ -80,12 +81,14 @@ def test_a_wrong_pin_costs_one_login_over_starts_reload_and_two_workers(hsm_site
         # an operator lets it be tried again: by one process, once
         assert release_by_name(latches, "plexi") == ["plexi"]
         one.until(lambda: control.calls("C_Login") == 2 and len(list(latches.glob("*.json"))) == 1)
+        tell_apart(latches, WRONG, "another" + WRONG)
         # a reload with another wrong one changes nothing
         hsm_site.hsm.pin_file(plexi, "another" + WRONG)
         os.kill(run.pid, signal.SIGHUP)
         (refusal,) = run.wait_for(lambda output: events(output, "reload_failed") or None)
         assert "CKR_PIN_INCORRECT" in json.dumps(refusal)
         assert control.calls("C_Login") == 3
+        tell_apart(latches, "another" + WRONG, plexi.pin)
         hsm_site.hsm.pin_file(plexi)
         os.kill(run.pid, signal.SIGHUP)
         one.until(lambda: one.metric("token_state", token="plexi", state="closed") == 2)

@@ -20,7 +20,7 @@ from certs.hsm.errors import (
 from certs.hsm.facts import PinState
 from certs.hsm.pin_latch import release_by_name
 from certs.hsm.secret import Secret
-from tests.hsm_tokens import PIN, SO_PIN, SoftHsm, dishonest, loaded, through, token_process
+from tests.hsm_tokens import PIN, SO_PIN, SoftHsm, dishonest, loaded, tell_apart, through, token_process
 
 
 def test_tokens_say_who_they_are(hsm: SoftHsm) -> None:
@@ -83,6 +83,7 @@ def test_a_wrong_pin_is_tried_once_by_all_processes_together(hsm: SoftHsm, acces
             with pytest.raises(PinLatched, match=r"CKR_PIN_INCORRECT.*hsm unlatch plexi"):
                 TokenProcess.logged_in(wrong)
         assert counting.logins == 1
+        tell_apart(hsm.latches, "wrong-pin", PIN)
         with token_process(through(access, counting.module)) as process:
             assert process.perform(calls.keys()) == []
         assert counting.logins == 2
@@ -102,6 +103,7 @@ def test_an_operator_lets_the_same_pin_be_tried_again(hsm: SoftHsm, access: Toke
 def test_a_token_that_was_given_a_wrong_pin_says_so_before_the_next_login(hsm: SoftHsm, access: TokenAccess) -> None:
     with pytest.raises(PinRefused):
         TokenProcess.logged_in(hsm.access("plexi", "wrong-pin"))
+    tell_apart(hsm.latches, "wrong-pin", PIN)
     with loaded(hsm.module) as process:
         assert process.perform(calls.log_in(access)).pin_state is PinState.COUNT_LOW
 

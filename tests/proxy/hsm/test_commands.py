@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from certs.hsm.access import default_latch_directory
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from proxy.hsm.commands import key_uri
-from tests.hsm_tokens import PIN
+from tests.hsm_tokens import PIN, tell_apart
 from tests.proxy.hsm.conftest import Command
 
 
@@ -141,6 +142,7 @@ def test_a_refused_pin_is_latched_until_an_operator_says_so(command: Command) ->
     assert "may be tried again" in command.plain("unlatch", "plexi").stdout
     assert command.plain("unlatch", "plexi").exit_code == 1
     assert "refused (CKR_PIN_INCORRECT)" in command.plain("list", *options).stderr
+    tell_apart(default_latch_directory(), "wrong-pin", PIN)
     warned = command.run("list")
     assert warned.exit_code == 0, warned.output
     assert "a wrong PIN was given since the last login (count-low)" in warned.stderr
