@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
 
 from tests.certificates import Authority, CertificateFiles
 from tests.programs import program
+from tests.waiting import until_found
 
 KEY_ID = "kid-1"
 MAC_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
@@ -42,6 +41,12 @@ def free_port() -> int:
         return port
 
 
+def listening(port: int) -> bool:
+    """Whether somebody takes connections there. Both programs say that they are there before they listen."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
 @dataclass(frozen=True)
 class Names:
     """The DNS that pebble asks: every name is 127.0.0.1, and TXT records are what the test says."""
@@ -57,11 +62,13 @@ class Names:
 @contextmanager
 def names() -> Iterator[Names]:
     """Run pebble-challtestsrv."""
-    made = Names(f"127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}")
+    dns_port, management_port = free_port(), free_port()
+    made = Names(f"127.0.0.1:{dns_port}", f"http://127.0.0.1:{management_port}")
     off = [f"-{kind}=" for kind in ("http01", "https01", "tlsalpn01", "doh", "defaultIPv6")]
     management = made.management.removeprefix("http://")
     command = [tool("pebble-challtestsrv"), "-dns01", made.dns, "-management", management, *off]
     with program(command, lambda line: True if "Starting management server" in line else None):
+        until_found(lambda: listening(management_port) and listening(dns_port))
         yield made
 
 
@@ -102,13 +109,11 @@ class Pebble:
         """Let it run; answers what it prints."""
         command = [tool("pebble"), "-config", str(self._configuration), "-dnsserver", self._dns]
         with program(command, lambda line: True if "ACME directory available" in line else None, _ENVIRONMENT) as one:
+            until_found(lambda: listening(self._port) and listening(self._management))
             yield one.output
 
     @property
     def root(self) -> bytes:
         """The root that its chains end in, PEM; another one after each start."""
         url = f"https://localhost:{self._management}/roots/0"
-        with requests.Session() as session:
-            # it says that it is there before this port is open
-            session.mount("https://", HTTPAdapter(max_retries=Retry(connect=8, read=0, backoff_factor=0.02)))
-            return session.get(url, verify=str(self.trust), timeout=10).content
+        return requests.get(url, verify=str(self.trust), timeout=10).content
