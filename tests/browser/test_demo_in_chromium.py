@@ -16,7 +16,7 @@ from tests.configurations import process
 from tests.programs import chat_address, plexigate_listeners, program
 from tests.waiting import until_seen
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 PLEXIGATE = str(Path(sys.executable).with_name("plexigate"))
 DEMO = Path(__file__).parents[2] / "docker" / "demo"

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.browser.devtools import DevToolsError, chromium, trust
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 CERTIFICATES = Path(__file__).parents[2] / "docker" / "demo" / "certificates.sh"
 

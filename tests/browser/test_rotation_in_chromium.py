@@ -10,7 +10,7 @@ from cryptography import x509
 from tests.browser.devtools import Browser, Tab, chromium, trust
 from tests.integration.rotation import RotatingScene, rotating
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 
 async def newcomer(browser: Browser, url: str) -> Tab:

@@ -14,7 +14,7 @@ from tests.hostile.answers import SWITCHING, Answer, Moment
 from tests.hostile.client import Client, End, connect
 from tests.hostile.scene import Scene, request
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 MEGABYTE = 1_000_000
 OK = Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

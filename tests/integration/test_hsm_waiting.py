@@ -18,7 +18,7 @@ from tests.hsm.site import HsmSite
 from tests.integration.hsm_scene import RETRIED_GROUPS, USUAL_GROUPS, Load, Scene, ask, scene
 from tests.integration.stage import workers_of
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 LAG_ALLOWED = 0.010
 DRAIN_SECONDS = 3.0
@@ -46,6 +46,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.alone
 def test_loop_and_established_connections_do_not_wait(hsm_site: HsmSite) -> None:
     """200 ms a signature; what the machine itself adds is measured before."""
     with scene(hsm_site) as one:

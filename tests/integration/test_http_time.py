@@ -12,7 +12,7 @@ from tests.hostile.client import End
 from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import OK, Peer, answering, scripted
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 LIMITS = """
 [limits]

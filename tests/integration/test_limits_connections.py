@@ -16,7 +16,7 @@ from tests.integration.limited import Limited, Stage, is_closed, serves
 from tests.integration.stage import request
 from tests.integration.upstreams import OK, Peer
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 OTHER = "127.0.0.2"
 

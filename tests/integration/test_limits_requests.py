@@ -14,7 +14,7 @@ from tests.integration.limited import Limited, Stage
 from tests.integration.stage import request
 from tests.integration.upstreams import Peer
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 OTHER = "127.0.0.2"
 RATE = 'rate = {{ requests_per_second = 0.1, burst = 2, per = "{}" }}\n'

@@ -28,7 +28,7 @@ from tests.integration.admin import found
 from tests.integration.stage import Site, Upstream, serving, write_configuration
 from tests.integration.upstreams import aiohttp_server, in_thread
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 SETTINGS = """
 [payload]

@@ -21,7 +21,7 @@ from tests.integration.inside import Inside, inside
 from tests.integration.stage import Upstream, request, site, write_configuration
 from tests.integration.upstreams import OK, WAIT_SECONDS, Backend, Peer, backends, scripted, unused_port
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 UPGRADE = (
