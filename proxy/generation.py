@@ -28,6 +28,7 @@ from proxy.openssl_configuration import PKCS11
 from proxy.payload.keys import PayloadKeys
 from proxy.payload.suite_table import suite_problems
 from proxy.payload.uses import PayloadUses
+from proxy.signing.login_turns import LoginTurns
 from proxy.signing.tokens import TokenPlan
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.tickets import TicketSecrets
@@ -76,12 +77,13 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     before: Carried = Carried(),  # noqa: B008 - it never changes
     closed: ClosedTokens = NONE_CLOSED,
     payload: PayloadKeys | None = None,
+    turns: LoginTurns | None = None,
 ) -> Generation:
-    """Build a generation; `closed` tokens are left alone until a probe finds them well. Raises `ConfigError` with every problem that stands against it.
+    """Build a generation; `closed` tokens are left alone until a probe finds them well, which logs in by `turns` (None: nobody else does). Raises `ConfigError` with every problem that stands against it.
 
     `payload` has every ring that the configuration needs; None: keys that nobody has, for one that is not to serve.
     """
-    foundation = Foundation.of(loaded, before, closed)
+    foundation = Foundation.of(loaded, before, closed, turns)
     foundation.problems.extend(_provider_problems(loaded, capabilities))
     foundation.problems.extend(suite_problems(loaded))
     credentials = load_credentials(loaded, now, before.credentials)

@@ -27,6 +27,7 @@ from proxy.observe.log import Log
 from proxy.observe.startup import Offers
 from proxy.openssl_setup import prepare_openssl
 from proxy.payload.keys import PayloadKeys
+from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.channel import Body, Refused
 from proxy.supervisor.material import Material
 from proxy.supervisor.questions import challenges_from_json, key_from_json, problems_as_json, tickets_from_json
@@ -45,13 +46,15 @@ class WorkerControl:
         loop: asyncio.AbstractEventLoop,
         log: Log,
         shared: SharedTable,
+        turns: LoginTurns | None,
         ended: Callable[[], None],
         parent: Parent,
     ) -> None:
-        """`shared`: the counts of all workers. `ended` is called when the worker has drained and the answer to that is on its way."""
+        """`shared`: the counts of all workers, `turns`: by which they log in (see `build`). `ended` is called when the worker has drained and the answer to that is on its way."""
         self._loop = loop
         self._log = log
         self._shared = shared
+        self._turns = turns
         self._ended = ended
         self._parent = parent
         self._capabilities: Capabilities | None = None
@@ -140,7 +143,7 @@ class WorkerControl:
                 self._capabilities = prepare_openssl(loaded, with_tokens=not closed.is_module_left_out)
             carried = Carried() if self._worker is None else self._worker.generation.carried
             read_at = datetime.fromisoformat(body["read_at"])
-            generation = build(loaded, self._capabilities, tickets, read_at, carried, closed, payload)
+            generation = build(loaded, self._capabilities, tickets, read_at, carried, closed, payload, self._turns)
         found = self._capabilities
         blind = sorted(name for name, plan in generation.tokens.items() if plan.is_closed and name in closed.seen)
         return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation)), blind

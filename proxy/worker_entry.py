@@ -15,6 +15,7 @@ from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
 from proxy.signing.breaker import BreakerState
+from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.channel import Body, Channel, ChannelLost, Refused
 from proxy.supervisor.privileges import die_with_parent, keep_memory_private, raise_descriptor_limit
 from proxy.tasks import Tasks
@@ -59,7 +60,8 @@ class _Entry:
             column = body["column"]
             shared = SharedTable.private() if column is None else SharedTable.attach(descriptors[1], column)
             os.close(descriptors[1])
-            self._control = WorkerControl(self._loop, self.log, shared, self.over.set, self)
+            turns = LoginTurns(descriptors[2])
+            self._control = WorkerControl(self._loop, self.log, shared, turns, self.over.set, self)
             return {"pid": os.getpid()}
         if self._control is None:
             raise Refused({"error": "a question before the beginning"})

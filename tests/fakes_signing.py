@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from config.pkcs11_uri import Pkcs11Uri
 from proxy.observe.tokens import TokenCounters
 from proxy.signing.breaker import BreakerState
 from proxy.signing.executor import ExecutorFigures, GivenUp, Job, Refusal, SigningExecutor
@@ -153,6 +154,7 @@ class KeyInFile:
     pem_path: Path
     is_away: Callable[[], bool] = lambda: False
     location: str = "pkcs11:token=plexi;object=chat"
+    uri: Pkcs11Uri = Pkcs11Uri("plexi", object="chat")  # noqa: RUF009 - it never changes
 
 
 def token_key(files: CertificateFiles, token: str = "plexi", *, is_loaded: bool = True) -> TokenKey:  # noqa: S107 - a name

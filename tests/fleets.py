@@ -15,6 +15,7 @@ from typing import Any
 
 from certs.hsm.token_use import TokenUse
 from proxy.signing.breaker import BreakerState
+from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.channel import Body
 from proxy.supervisor.columns import Columns
 from proxy.supervisor.edition import Edition, read_edition
@@ -67,6 +68,7 @@ class FleetParent:
     verdicts: Verdicts = field(default_factory=lambda: Verdicts(time.monotonic))
     tokens: NoTokens = field(default_factory=NoTokens)
     columns: Columns = field(default_factory=lambda: Columns(2))
+    turns: LoginTurns = field(default_factory=LoginTurns.create)
     pending_challenges: Callable[[], Collection[TlsChallenge]] = tuple
     when_told: Callable[[dict[str, Any]], None] = lambda _: None
 
@@ -86,7 +88,7 @@ class FleetParent:
     def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
         """Let it log to the test's file."""
         body: Body = {"slot": worker.slot, "format": "json", "has_colours": False, "queue_lines": 1_000}
-        return {**body, "column": self.columns.take(worker)}, [self.log, self.columns.descriptor]
+        return {**body, "column": self.columns.take(worker)}, [self.log, self.columns.descriptor, self.turns.fd]
 
     def tell(self, event: dict[str, Any], line: str) -> None:
         """Note the event, which has its sentence."""
@@ -212,6 +214,7 @@ async def fleet(
         await tasks.cancel_all()
         parent.sockets.close()
         parent.columns.close()
+        parent.turns.close()
         os.close(parent.log)
     assert errors == []
 

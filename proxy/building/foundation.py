@@ -7,6 +7,7 @@ from config.loaded import LoadedConfig
 from config.problems import Location, Problem
 from proxy.building.carried import Carried, ContextKey
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+from proxy.signing.login_turns import LoginTurns
 from proxy.sockets import Linger
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext
@@ -26,13 +27,21 @@ class Foundation:
     before: Carried
     closed: ClosedTokens = NONE_CLOSED
     """Left alone."""
+    turns: LoginTurns | None = None
+    """By which workers log in; None: in a process that is alone."""
     contexts: dict[ContextKey, ServerContext] = field(default_factory=dict)
     client_tls: dict[str, ClientTls] = field(default_factory=dict)
     plans: dict[ContextKey, SigningPlan] = field(default_factory=dict)
     token_keys: dict[tuple[bytes, str], TokenKey] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, loaded: LoadedConfig, before: Carried, closed: ClosedTokens = NONE_CLOSED) -> "Foundation":
+    def of(
+        cls,
+        loaded: LoadedConfig,
+        before: Carried,
+        closed: ClosedTokens = NONE_CLOSED,
+        turns: LoginTurns | None = None,
+    ) -> "Foundation":
         """Begin with the warnings that reading the file has raised."""
         limits = loaded.config.limits
         return cls(
@@ -42,6 +51,7 @@ class Foundation:
             Linger(limits.linger_bytes, limits.linger_seconds, limits.write_idle_seconds),
             before,
             closed,
+            turns,
         )
 
     def error(self, location: Location, found: str, allowed: str) -> None:

@@ -17,7 +17,7 @@ from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.stand_in import stand_in
 from proxy.tls.tickets import ticket_key
 from proxy.tls.token_key import KeyContext, TokenKey
-from proxy.tls.tokens import refuses_pin
+from proxy.tls.token_login import TokenLogin
 
 
 def without_tokens(credentials: Sequence[Credential]) -> list[ContextCredential]:
@@ -103,18 +103,14 @@ def token_plans(foundation: Foundation) -> dict[str, TokenPlan]:
     if config.hsm is None:
         return {}
     workers = worker_count(config)
-    module = foundation.loaded.resolve(config.hsm.module).absolute()
-
-    def refused(key: TokenKey) -> bool:
-        return refuses_pin(module, key.key.uri)
-
+    login = TokenLogin(foundation.loaded.resolve(config.hsm.module).absolute(), foundation.turns)
     keys = {
         name: tuple(key for key in foundation.token_keys.values() if key.token == name) for name in config.hsm.token
     }
     return {
         name: TokenPlan(
             config.hsm.token[name].signing_threads(workers),
-            KeyProbe(of_token, refused),
+            KeyProbe(of_token, login),
             is_closed=not any(key.is_loaded for key in of_token),
             is_refused=foundation.closed.is_refused(name),
         )

@@ -110,10 +110,10 @@ class Supervisor:
         }
 
     def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
-        """Tell a new worker who it is, where it writes, where it counts, and what is known about servers."""
+        """Tell a new worker who it is, where it writes, where it counts and takes turns, and what is known about servers."""
         column = self._columns.take(worker)
         body = {"slot": worker.slot, "column": column, **self._log.as_json()}
-        return body, [self._log.descriptor, self._columns.descriptor]
+        return body, [self._log.descriptor, self._columns.descriptor, self.tokens.turns.fd]
 
     def tell(self, event: dict[str, Any], line: str) -> None:
         """Log something about the process."""
@@ -198,8 +198,8 @@ class Supervisor:
         """Leave nothing running and nothing open."""
         await self.fleet.close()
         await self._tasks.cancel_all()
-        self.sockets.close()
-        self._columns.close()
+        for one in (self.sockets, self._columns, self.tokens):
+            one.close()
 
     # -- editions
 

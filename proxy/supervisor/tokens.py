@@ -11,6 +11,7 @@ from certs.hsm.token_use import TokenUse
 from config.problems import ConfigError
 from proxy.observe.scrape import TokenScrape
 from proxy.signing.breaker import BreakerState
+from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.blindness import Blindness, report
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.fleet import Fleet
@@ -44,6 +45,8 @@ class ParentTokens:
         self._fleet = fleet
         self._tell = tell
         self._tried = tried
+        self.turns: Final = LoginTurns.create()
+        """For workers."""
         self._watches: dict[str, TokenWatch] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._admitted: dict[bytes, Finding] = {}
@@ -51,6 +54,10 @@ class ParentTokens:
         self._blindness = Blindness()
         self._states: dict[int, dict[str, BreakerState]] = {}
         """By worker (process id) and token, where it is not closed."""
+
+    def close(self) -> None:
+        """Nobody logs in any more."""
+        self.turns.close()
 
     # -- before workers are told
 
@@ -119,8 +126,12 @@ class ParentTokens:
         for use in uses:
             if (finding := findings.get(use.name)) is not None:
                 self._admitted[use.login] = finding
-                if finding.condition is not Condition.WELL:
-                    self._say(use, finding)
+                if finding.condition is Condition.WELL:
+                    self.turns.allow(use.name)
+                    continue
+                if finding.condition is Condition.REFUSED:
+                    self.turns.forbid(use.name)
+                self._say(use, finding)
 
     def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
         """What a worker is told of tokens before it prepares: condition and reason by name. It leaves alone what is not well."""
@@ -217,6 +228,7 @@ class ParentTokens:
         if finding.condition is not before:
             self._say(token.use, finding)
         if token.is_refused:
+            self.turns.forbid(name)
             self._broadcast("pin", {"token": name, "is_refused": True})
             return
         self._broadcast("token", {"token": name, "ok": is_well})
@@ -235,6 +247,7 @@ class ParentTokens:
 
     def may_log_in(self, token: TokenWatch) -> None:
         """Let workers log in again (`token_watch.Herald`)."""
+        self.turns.allow(token.use.name)
         self._broadcast("pin", {"token": token.use.name, "is_refused": False})
 
     def _broadcast(self, kind: str, body: dict[str, Any]) -> None:

@@ -2,9 +2,11 @@
 
 import contextlib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Protocol
 
 from proxy.signing.token import PinRefused
 from proxy.tls.token_key import TokenKey
@@ -14,13 +16,22 @@ class BadSignature(Exception):
     """What the token answered does not fit the certificate of its key."""
 
 
+class Login(Protocol):
+    """How to log in to the token of a key."""
+
+    def is_refused(self, key: TokenKey) -> bool:
+        """Whether the token lets nobody log in by the PIN of a key that could not be loaded; asks the token."""
+
+    def turn(self, key: TokenKey) -> AbstractContextManager[None]:
+        """Load within the block, which raises `PinRefused` where others know of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyProbe:
     """The probe of one token (`signing.token.Probe`), by all of its keys that are used."""
 
     keys: Sequence[TokenKey]
-    is_pin_refused: Callable[[TokenKey], bool] = field(compare=False)
-    """Whether the token lets nobody log in by the PIN of a key that could not be loaded; asks the token."""
+    login: Login = field(compare=False)
 
     @property
     def is_complete(self) -> bool:
@@ -32,13 +43,16 @@ class KeyProbe:
 
         Raises `PinRefused`, or what the first key fails with if none works; then all go on with what was loaded before.
         """
-        slowest, failed, failure = 0.0, [], None
+        slowest, failed, failure, is_in = 0.0, [], None, False
         for key in self.keys:
             try:
-                loaded = key.load()
+                # who has loaded one is logged in
+                with contextlib.nullcontext() if is_in else self.login.turn(key):
+                    loaded = key.load()
+                is_in = True
                 slowest = max(slowest, signing_seconds(loaded))
             except (OSError, BadSignature) as error:
-                if self.is_pin_refused(key):
+                if self.login.is_refused(key):
                     raise PinRefused from error
                 failed.append(key)
                 failure = failure or error

@@ -22,12 +22,12 @@ from proxy.cli import app
 from tests.certs.authority import private_key
 from tests.configurations import identity
 from tests.hsm.faults import SIGNATURES
-from tests.hsm.shim import CKR_DEVICE_ERROR
+from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_PIN_INCORRECT
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token
 from tests.hsm_tokens import tell_apart
 from tests.integration.gateway import PLEXIGATE, complaints, events
-from tests.integration.hsm_scene import ROUTE, Scene, ask
+from tests.integration.hsm_scene import ROUTE, Load, Scene, ask
 from tests.integration.stage import workers_of
 from tests.programs import Program, plexigate_listeners, program
 
@@ -95,6 +95,26 @@ def test_a_wrong_pin_costs_one_login_over_starts_reload_and_two_workers(hsm_site
         assert one.metric("token_pin_refused", token="plexi") == 0
         assert one.metric("token_parent_errors_total", token="plexi", error="CKR_PIN_INCORRECT") == 2
     assert complaints(run.output) == []
+
+
+def test_a_pin_that_becomes_wrong_costs_two_logins_when_all_sessions_are_lost(hsm_site: HsmSite) -> None:
+    """By the first of four workers that has to log in, and by the parent, which has to know whether it is so."""
+    plexi, spare = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
+    configuration = written(hsm_site, plexi, spare, workers=4)
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        with Load(one, one.client()).running(8) as load:
+            load.more(100)
+            before = one.plexi.calls("C_Login")
+            with one.plexi.failing(CKR_PIN_INCORRECT, "C_Login"):
+                hsm_site.hsm.try_wrong_pin(plexi)  # SoftHSM tells by its flags, as if it had been the workers' doing
+                one.plexi.lose_sessions()
+                load.more(200)
+                one.until(lambda: one.metric("token_state", token="plexi", state="stopped") == 4)
+                one.until(lambda: one.metric("token_pin_refused", token="plexi") == 1)
+                load.more(50)
+        assert one.plexi.calls("C_Login") - before <= 2
+        assert load.errors == []
 
 
 def test_both_must_find_a_token_well_and_the_parent_holds_nobody_up(hsm_site: HsmSite) -> None:

@@ -111,7 +111,7 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         log = Log(LogWriter(open_log(tmp_path / "log"), 1_000), LogFormat.JSON, has_colours=False)
-        control = WorkerControl(loop, log, SharedTable.private(), lambda: None, SilentParent())
+        control = WorkerControl(loop, log, SharedTable.private(), None, lambda: None, SilentParent())
 
         async def measure(name: str, change: Callable[[], object]) -> None:
             change()

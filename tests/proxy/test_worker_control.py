@@ -42,7 +42,7 @@ class Parent:
         self.ends = 0
         self.sockets = ListeningSockets()
         self.control = WorkerControl(
-            asyncio.get_running_loop(), self.log, SharedTable.private(), self.ended, SilentParent()
+            asyncio.get_running_loop(), self.log, SharedTable.private(), None, self.ended, SilentParent()
         )
         self.given: set[int] = set()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.limits.shared import SharedTable
+from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.channel import Refused
 from proxy.supervisor.process import WorkerProcess
 from proxy.tasks import Tasks
@@ -40,11 +41,12 @@ class Led:
 
     async def begin(self) -> None:
         log = os.open(self.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        table = SharedTable.create(1)
+        table, turns = SharedTable.create(1), LoginTurns.create()
         body = {"slot": 0, "column": 0, "format": "json", "has_colours": False, "queue_lines": 100_000}
-        assert await self.worker.ask("begin", body, [log, table.fd]) == {"pid": self.worker.pid}
+        assert await self.worker.ask("begin", body, [log, table.fd, turns.fd]) == {"pid": self.worker.pid}
         os.close(log)
         os.close(table.fd)
+        turns.close()
 
 
 @asynccontextmanager

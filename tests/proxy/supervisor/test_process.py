@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.limits.shared import SharedTable
+from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.channel import ChannelLost, Refused
 from proxy.supervisor.privileges import Account
 from proxy.supervisor.process import WorkerProcess, worker_environment
@@ -57,10 +58,11 @@ async def begun(worker: WorkerProcess) -> None:
     """Let it log to nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        table = SharedTable.create(2)
+        table, turns = SharedTable.create(2), LoginTurns.create()
         body = {"slot": 7, "column": 1, "format": "json", "has_colours": False, "queue_lines": 10}
-        assert await worker.ask("begin", body, [nowhere, table.fd]) == {"pid": worker.pid}
+        assert await worker.ask("begin", body, [nowhere, table.fd, turns.fd]) == {"pid": worker.pid}
         os.close(table.fd)
+        turns.close()
     finally:
         os.close(nowhere)
 

@@ -10,6 +10,7 @@ import pytest
 from certs.hsm.prober import Condition, Finding
 from certs.hsm.token_use import TokenUse
 from proxy.signing.breaker import BreakerState
+from proxy.signing.token import PinRefused
 from proxy.supervisor.tokens import ParentTokens
 from proxy.tasks import Tasks
 from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
@@ -76,6 +77,7 @@ async def parent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parent]:
     tokens = ParentTokens(loop, tasks, cast("Fleet", fleet), lambda event, _: events.append(event), lambda *_: None)
     yield Parent(fleet, tokens, events)
     await tasks.cancel_all()
+    tokens.close()
     assert errors == []
 
 
@@ -87,6 +89,27 @@ async def test_each_login_is_tried_once(parent: Parent, use: TokenUse, control: 
     other = replace(use, login=b"another PIN")
     assert list(await parent.tokens.examine([other], 20)) == ["plexi"]
     assert control.calls("C_Login") == 2
+
+
+async def test_what_it_knows_of_a_pin_is_in_force_for_workers_that_have_not_heard_of_it(
+    parent: Parent, use: TokenUse
+) -> None:
+    def is_forbidden() -> bool:
+        try:
+            with parent.tokens.turns.turn("plexi"):
+                return False
+        except PinRefused:
+            return True
+
+    parent.follow(use, REFUSED)
+    assert is_forbidden()
+    parent.tokens.admit([replace(use, login=b"another PIN")], {"plexi": WELL})
+    assert not is_forbidden()
+    (watch,) = parent.tokens._watches.values()
+    parent.tokens.found(watch, REFUSED, REFUSED.condition)
+    assert is_forbidden()
+    parent.tokens.may_log_in(watch)
+    assert not is_forbidden()
 
 
 async def test_the_module_of_a_token_that_hangs_is_left_when_nobody_gets_ready(parent: Parent, use: TokenUse) -> None:

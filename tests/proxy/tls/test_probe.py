@@ -1,7 +1,8 @@
 """Probes: every key is loaded anew and signs, and what works is used from then on."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,17 +21,38 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
 
 
 @dataclass
+class Door:
+    """The way in to a token, which counts who waits for a turn."""
+
+    pin_is_refused: bool = False
+    others_know: bool = False
+    turns: int = 0
+
+    def is_refused(self, key: TokenKey) -> bool:
+        assert isinstance(key, TokenKey)
+        return self.pin_is_refused
+
+    @contextmanager
+    def turn(self, key: TokenKey) -> Iterator[None]:
+        assert isinstance(key, TokenKey)
+        self.turns += 1
+        if self.others_know:
+            raise PinRefused
+        yield
+
+
+@dataclass
 class Shelf:
     """Two keys, of which some are away."""
 
     keys: tuple[TokenKey, ...]
     away: set[int] = field(default_factory=set)
-    is_refused: bool = False
+    door: Door = field(default_factory=Door)
 
     def probe(self, monkeypatch: pytest.MonkeyPatch) -> KeyProbe:
         for number, key in enumerate(self.keys):
             monkeypatch.setattr(key, "load", self._loading(number, key.load))
-        return KeyProbe(self.keys, lambda _: self.is_refused)
+        return KeyProbe(self.keys, self.door)
 
     def _loading(self, number: int, load: Callable[[], ssl.SSLContext]) -> Callable[[], ssl.SSLContext]:
         def loaded() -> ssl.SSLContext:
@@ -74,17 +96,35 @@ def test_missing_one_beside_one_that_works_is_not_used(shelf: Shelf, monkeypatch
 
 
 def test_refused_pin_ends_it_before_the_next_key_is_tried(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf.away, shelf.is_refused = {0}, True
+    shelf.away, shelf.door.pin_is_refused = {0}, True
     before = shelf.keys[1].loaded
     with pytest.raises(PinRefused):
         shelf.probe(monkeypatch)()
     assert shelf.keys[1].loaded is before
 
 
+def test_first_key_that_is_there_is_loaded_in_turn_and_the_others_after_it(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.probe(monkeypatch)()
+    assert shelf.door.turns == 1
+    shelf.away = {0}
+    shelf.probe(monkeypatch)()
+    assert shelf.door.turns == 3
+
+
+def test_pin_that_others_know_to_be_refused_is_not_tried(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.door.others_know = True
+    before = shelf.keys[0].loaded
+    with pytest.raises(PinRefused):
+        shelf.probe(monkeypatch)()
+    assert shelf.keys[0].loaded is before
+
+
 def test_equal_keys_make_equal_probes(shelf: Shelf, files: CertificateFiles) -> None:
     """A reload that changes nothing is no reason to try a PIN again."""
-    assert KeyProbe(shelf.keys, lambda _: True) == KeyProbe(shelf.keys, lambda _: False)
-    assert KeyProbe((token_key(files),), bool) != KeyProbe((token_key(files),), bool)
+    assert KeyProbe(shelf.keys, Door()) == KeyProbe(shelf.keys, Door(pin_is_refused=True))
+    assert KeyProbe((token_key(files),), shelf.door) != KeyProbe((token_key(files),), shelf.door)
 
 
 def test_context_without_a_key_fails() -> None:
