@@ -18,6 +18,7 @@ from tests.configurations import process
 from tests.hostile.client import Address, Client, Cut, End
 from tests.hostile.recorder import SENTINEL, Recorder
 from tests.hostile.strict import Message
+from tests.integration.admin import Admin
 from tests.integration.stage import workers_of
 from tests.programs import plexigate_listeners, program
 
@@ -134,6 +135,7 @@ class Proxy:
     pid: int
     listeners: Mapping[str, Address]
     output: list[str]
+    admin: Admin
     read_lines: int = 0
     """How many lines of the output have been looked at."""
 
@@ -169,12 +171,14 @@ def proxy(
     for identity, names in NAMES.items():
         text += f'[identity.{identity}]\nnames = {json.dumps(names)}\ncertificate = "{identity}.pem"\nkey = "{identity}.key"\n'
     configuration = directory / f"{len(list(directory.glob('*.toml')))}.toml"
-    configuration.write_text(process(configuration.with_suffix(".sock")) + text)
+    admin = Admin(configuration.with_suffix(".sock"))
+    configuration.write_text(process(admin.socket) + text)
     with program([sys.executable, "-m", "proxy.start", "run", str(configuration)], plexigate_listeners) as running:
         yield Proxy(
             workers_of(running.pid)[0],
             {name: Address(int(bound.rpartition(":")[2]), trusted) for name, (bound, *_) in running.ready.items()},
             running.output,
+            admin,
         )
 
 

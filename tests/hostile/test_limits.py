@@ -13,6 +13,8 @@ import pytest
 from tests.hostile.answers import SWITCHING
 from tests.hostile.client import Client, Cut, End, connect
 from tests.hostile.scene import ALL_CUTS, Scene, cases, request
+from tests.integration.admin import found
+from tests.waiting import until_found
 
 pytestmark = pytest.mark.alone
 
@@ -243,8 +245,8 @@ def test_silent_connections_of_one_address_keep_nobody_else_out(narrow_and_quiet
 
 @pytest.fixture
 def narrow_and_quiet(narrow: Scene) -> Scene:
-    """Connections of the test before may be closed a moment later than it saw."""
-    connect_when_possible(narrow).sock.close()
+    """No connection of the test before is open any more: it may be closed a moment later than that saw."""
+    until_found(lambda: found(narrow.proxy.admin.metrics(), "plexigate_connections_open") == 0)
     return narrow
 
 
