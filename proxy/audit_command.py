@@ -22,6 +22,7 @@ app = typer.Typer(
 _DAMAGED: Final = 1
 _UNREADABLE: Final = 2  # the same as for a wrong option
 _UNPROVEN: Final = 3
+_UNPROVEN_TAIL: Final = 4
 # Wide enough for every table where the output is no terminal.
 _FILE_COLUMNS: Final = 160
 
@@ -39,9 +40,14 @@ def verify(
         list[Path],
         typer.Argument(metavar="FILE", help="All files of the log, in any order; .gz too.", show_default=False),
     ],
-    public_key: Annotated[
-        Path | None,
-        typer.Option(metavar="PEM", help="The public key that checkpoints must be signed with.", show_default=False),
+    public_keys: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--public-key",
+            metavar="PEM",
+            help="The public key that checkpoints must be signed with; again for a key that it has replaced.",
+            show_default=False,
+        ),
     ] = None,
     checkpoints: Annotated[
         Path | None,
@@ -57,19 +63,22 @@ def verify(
 
     A line counts as proven if a checkpoint after it is signed by the key, or is known from outside; whoever can write the file could have
     rewritten the others. A cut tail is found only against checkpoints from outside. Exits with 0 when the log is intact and proven up to a
-    checkpoint, with 1 when something was found, with 2 when a file cannot be read, with 3 when all is intact but nothing is proven.
+    checkpoint, with 1 when something was found, with 2 when a file cannot be read, with 3 when all is intact but nothing is proven, with
+    4 when all is intact but the checkpoints after the last proven line are not signed, or by another key: the signing key was away or
+    replaced, or somebody without it has written the rest. A later checkpoint that is signed proves all lines before it.
     """
     # here: the other commands need nothing of this, and cryptography takes time to load
     from certs.audit.checkpoint import checkpoints_in
-    from certs.audit.signing import load_public_key
+    from certs.audit.signing import by_fingerprint, load_public_key
+    from certs.audit.verdict import Status
     from certs.audit.verification import verify as judge
     from certs.errors import CredentialError
 
     try:
-        key = load_public_key(public_key) if public_key else None
+        keys = by_fingerprint(map(load_public_key, public_keys or ()))
         known = () if checkpoints is None else checkpoints_in(_text_lines(checkpoints))
         groups = _logs(files)
-        judged = [(paths, judge(map(_source, paths), key, known)) for paths in groups]
+        judged = [(paths, judge(map(_source, paths), keys, known)) for paths in groups]
     except (OSError, EOFError, zlib.error) as error:
         # gzip tells neither which file nor, for a cut one, more than that
         raise ended(
@@ -82,9 +91,12 @@ def verify(
         typer.echo(json.dumps([_as_json(paths, verdict) for paths, verdict in judged] + lost, indent=2))
     else:
         _show(judged, lost)
-    if lost or not all(verdict.is_intact for _, verdict in judged):
+    found = {verdict.status for _, verdict in judged}
+    if lost or Status.DAMAGED in found:
         raise typer.Exit(_DAMAGED)
-    if not all(verdict.proven for _, verdict in judged):
+    if Status.UNPROVEN_TAIL in found:
+        raise typer.Exit(_UNPROVEN_TAIL)
+    if Status.UNPROVEN in found:
         raise typer.Exit(_UNPROVEN)
 
 
@@ -149,6 +161,8 @@ def _as_json(paths: Sequence[Path], verdict: Any) -> dict[str, Any]:
         "proven": verdict.proven,
         "unproven": verdict.unproven,
         "intact": verdict.is_intact,
+        "status": verdict.status.value,
+        "unproven_since": verdict.unproven_since and asdict(verdict.unproven_since),
         "findings": [asdict(finding) for finding in verdict.findings],
         "remarks": [asdict(remark) for remark in verdict.remarks],
     }

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from certs.audit.verdict import Verdict
+from certs.audit.verdict import Status, Verdict
 
 
 def verdict_table(files: Sequence[str], verdict: Verdict) -> RenderableType:
@@ -15,6 +15,9 @@ def verdict_table(files: Sequence[str], verdict: Verdict) -> RenderableType:
     )
     rows = [_row(finding.fault.value, "bold red", f"{finding.place}", finding.meaning) for finding in verdict.findings]
     rows += [_row("note", "bold yellow", f"{remark.place}", remark.meaning) for remark in verdict.remarks]
+    if verdict.unproven_since is not None:
+        meaning = "from here on no checkpoint is signed by a key that was given, though those before are"
+        rows.append(_row(Status.UNPROVEN_TAIL, "bold red", f"{verdict.unproven_since}", meaning))
     return Group(heading, *rows, _conclusion(verdict))
 
 
@@ -40,6 +43,13 @@ def _conclusion(verdict: Verdict) -> Text:
         return Text("There is no line.", "bold yellow")
     if not verdict.is_intact:
         return Text(f"Not intact: {_count(len(verdict.findings), 'finding')} in {lines}.", "bold red")
+    if verdict.status is Status.UNPROVEN_TAIL:
+        return Text(
+            f"UNPROVEN TAIL: no line is wrong, but only lines {verdict.first} to {verdict.proven} are proven. The "
+            f"{_count(verdict.unproven, 'line')} after that go on without the key: it was away or replaced, or somebody without it has "
+            "written them.",
+            "bold red",
+        )
     if not verdict.proven:
         return Text(f"Intact, but nothing is proven: no checkpoint vouches for any of {lines}.", "bold yellow")
     if verdict.unproven:

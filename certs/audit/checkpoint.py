@@ -7,7 +7,7 @@ anew. A checkpoint cannot be made without the key, and a copy of it outside (in 
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
@@ -69,6 +69,11 @@ class Checkpoint:
     def is_signed_by(self, public_key: PublicKey) -> bool:
         """Whether the signature is there and right."""
         return bool(self.signature) and is_signature(public_key, self.signature, self.content)
+
+    def is_proof(self, public_keys: Mapping[str, PublicKey]) -> bool:
+        """Whether the key that it names is one of these (`by_fingerprint`), and has signed it."""
+        key = public_keys.get(self.key)
+        return key is not None and self.is_signed_by(key)
 
     @property
     def facts(self) -> Facts:

@@ -8,6 +8,7 @@ Ed25519 (RFC 8032) and ML-DSA without context (FIPS 204) as they are.
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -123,6 +124,11 @@ def is_signature(public_key: PublicKey, signature: bytes, data: bytes) -> bool:
 def fingerprint(public_key: PublicKey) -> str:
     """A name for a key: SHA-256 of its SubjectPublicKeyInfo (RFC 5280 4.1.2.7) in hex."""
     return hashlib.sha256(public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def by_fingerprint(public_keys: Iterable[PublicKey]) -> dict[str, PublicKey]:
+    """Keys by the name that checkpoints call them."""
+    return {fingerprint(key): key for key in public_keys}
 
 
 def load_public_key(path: Path) -> PublicKey:

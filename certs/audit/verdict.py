@@ -20,6 +20,18 @@ class Fault(StrEnum):
     WRONG_CHECKPOINT = "wrong checkpoint"
 
 
+class Status(StrEnum):
+    """The last word, the worst first."""
+
+    DAMAGED = "not intact"
+    UNPROVEN_TAIL = "unproven tail"
+    """Checkpoints were signed, and the later ones are not: the key is away, or somebody without it has written the rest."""
+    UNPROVEN = "unproven"
+    """Intact, and nobody vouches for any line."""
+    PROVEN = "proven"
+    """Intact, and proven up to a checkpoint that no other follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A line of a file, counted from 1."""
@@ -53,7 +65,8 @@ class Verdict:
     """What is known of the log with the id `log` (empty: no line of it tells).
 
     `first` and `last` are the numbers of its first and last line (0: there is none); the lines up to `proven` are vouched for, those
-    after it could have been rewritten by whoever can write the file.
+    after it could have been rewritten by whoever can write the file. `unproven_since` is the first of the checkpoints that follow the
+    proven lines and that no given key has signed (None: there is none, or nothing is proven).
     """
 
     log: str
@@ -62,11 +75,21 @@ class Verdict:
     proven: int
     findings: tuple[Finding, ...]
     remarks: tuple[Remark, ...]
+    unproven_since: Place | None = None
 
     @property
     def is_intact(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
+
+    @property
+    def status(self) -> Status:
+        """The last word."""
+        if not self.is_intact:
+            return Status.DAMAGED
+        if self.unproven_since is not None:
+            return Status.UNPROVEN_TAIL
+        return Status.PROVEN if self.proven else Status.UNPROVEN
 
     @property
     def unproven(self) -> int:

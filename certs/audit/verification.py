@@ -5,17 +5,18 @@ number, and the hash of the line before). What a finding says is the most likely
 the chain goes on from what the line says of itself, so one change gives one finding and not one for every line behind it.
 
 Hashes can be computed anew by whoever can write the file. So what is intact is also *proven* only up to the last line that a
-checkpoint covers: one in the log that is signed by the public key given, or one from outside (`known`), which was out of reach.
+checkpoint covers: one in the log that is signed by a public key given, or one from outside (`known`), which was out of reach. What a
+signed checkpoint covers is proven whatever stood between: a key that was away for a while leaves nothing open. But who has no key can
+only write on without signatures, or with others; so checkpoints after the last proven line that no given key signed are told apart.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from certs.audit.chain import names_torn
 from certs.audit.checkpoint import Checkpoint, NotACheckpoint
 from certs.audit.line import NO_HASH, Kind, Line, NotALine
 from certs.audit.sequence import Gap, Order, Sequence
-from certs.audit.signing import fingerprint
 from certs.audit.verdict import Fault, Finding, Place, Remark, Verdict
 from certs.keys.signing_key import PublicKey
 
@@ -28,13 +29,15 @@ class Source:
     lines: Iterable[bytes]
 
 
-def verify(sources: Iterable[Source], public_key: PublicKey | None = None, known: Iterable[Checkpoint] = ()) -> Verdict:
+def verify(
+    sources: Iterable[Source], public_keys: Mapping[str, PublicKey] | None = None, known: Iterable[Checkpoint] = ()
+) -> Verdict:
     """Judge the files of one log, in the order of their lines.
 
-    A checkpoint in the log counts if `public_key` signed it; `known` are checkpoints from outside, which count unless they have a
-    signature that is not of that key. `sources` are read once.
+    A checkpoint in the log counts if one of `public_keys` (`by_fingerprint`) signed it; `known` are checkpoints from outside, which count
+    unless they have a signature that is of no such key. `sources` are read once.
     """
-    examination = _Examination(public_key)
+    examination = _Examination(public_keys or {})
     for source in sources:
         examination.read(source)
     return examination.verdict(known)
@@ -43,9 +46,8 @@ def verify(sources: Iterable[Source], public_key: PublicKey | None = None, known
 class _Examination:
     """The state between two lines."""
 
-    def __init__(self, key: PublicKey | None) -> None:
-        self._key = key
-        self._key_name = "" if key is None else fingerprint(key)
+    def __init__(self, keys: Mapping[str, PublicKey]) -> None:
+        self._keys = keys
         self._log = ""
         self._sequence = Sequence()
         self._proven = 0
@@ -56,6 +58,7 @@ class _Examination:
         self._findings: list[Finding] = []
         self._remarks: list[Remark] = []
         self._uncounted: dict[str, list[Place]] = {}
+        self._doubtful: list[tuple[int, Place]] = []
 
     def read(self, source: Source) -> None:
         for number, raw in enumerate(source.lines, 1):
@@ -76,7 +79,8 @@ class _Examination:
             count = f"{len(places)} checkpoints, the first here, are" if len(places) > 1 else "a checkpoint is"
             self._remarks.append(Remark(places[0], f"{count} {what}"))
         first, last = self._sequence.first, self._sequence.last
-        return Verdict(self._log, first, last, self._proven, tuple(self._findings), tuple(self._remarks))
+        since = next((place for count, place in self._doubtful if self._proven and count > self._proven), None)
+        return Verdict(self._log, first, last, self._proven, tuple(self._findings), tuple(self._remarks), since)
 
     # -- what is no line
 
@@ -116,7 +120,7 @@ class _Examination:
             self._begin(line)
         elif line.kind is Kind.GENESIS:
             self._find(Fault.BEGUN_ANEW, "another log begins here; the one before is judged up to the line before")
-            self._sequence, self._proven = Sequence(), 0
+            self._sequence, self._proven, self._doubtful = Sequence(), 0, []
             self._begin(line)
         else:
             self._follow(line)
@@ -161,22 +165,22 @@ class _Examination:
             return
         if not self._is_there(checkpoint, str(self._place)):
             return
-        if self._key is None:
+        if not self._keys:
             self._uncounted.setdefault("not checked: no public key was given", []).append(self._place)
-        elif not checkpoint.signature:
-            self._uncounted.setdefault(f"not signed ({checkpoint.reason})", []).append(self._place)
-        elif checkpoint.key != self._key_name:
-            what = f"signed by another key ({checkpoint.key[:16]}...)"
-            self._uncounted.setdefault(what, []).append(self._place)
-        elif not checkpoint.is_signed_by(self._key):
+        elif checkpoint.is_proof(self._keys):
+            self._proven = max(self._proven, checkpoint.count)
+        elif checkpoint.signature and checkpoint.key in self._keys:
             self._find(Fault.WRONG_SIGNATURE, "the signature of the checkpoint is not of this key and these lines")
         else:
-            self._proven = max(self._proven, checkpoint.count)
+            signed = f"signed by another key ({checkpoint.key[:16]}...)"
+            what = signed if checkpoint.signature else f"not signed ({checkpoint.reason})"
+            self._uncounted.setdefault(what, []).append(self._place)
+            self._doubtful.append((checkpoint.count, self._place))
 
     def _judge_known(self, checkpoint: Checkpoint, place: Place) -> None:
         if checkpoint.log != self._log:
             return
-        if self._key is not None and checkpoint.signature and not checkpoint.is_signed_by(self._key):
+        if self._keys and checkpoint.signature and not checkpoint.is_proof(self._keys):
             meaning = (
                 f"the known checkpoint of {checkpoint.time} for {checkpoint.count} lines is not signed by this key"
             )

@@ -79,6 +79,29 @@ def test_a_cut_tail_is_found_against_the_journal(site: Site) -> None:
     assert "cut" in result.stdout
 
 
+def test_a_log_that_was_written_on_by_who_has_no_key(site: Site) -> None:
+    log = AuditLog(site.new, AuditRules(), None, Journal())
+    log.start(NOW)
+    log.close()
+    result = verify(*site.all)
+    assert result.exit_code == 4
+    assert "UNPROVEN TAIL" in result.stdout
+    assert f"{site.new}:4" in result.stdout.replace("\n", "")
+    (found,) = json.loads(verify(*site.all, "--json").stdout)
+    assert (found["status"], found["intact"]) == ("unproven tail", True)
+    assert found["unproven_since"] == {"file": str(site.new), "line": 4}
+
+
+def test_a_key_that_was_replaced(site: Site, tmp_path: Path) -> None:
+    log = AuditLog(site.new, AuditRules(), OTHER_SIGNER, Journal())
+    log.start(NOW)
+    log.close()
+    other = tmp_path / "other.pub"
+    other.write_bytes(OTHER_SIGNER.public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    assert verify(*site.all).exit_code == 4
+    assert verify(*site.all, "--public-key", other).exit_code == 0
+
+
 def test_json_and_compressed_files(site: Site) -> None:
     packed = site.old.with_name("audit.jsonl.1.gz")
     packed.write_bytes(gzip.compress(site.old.read_bytes()))

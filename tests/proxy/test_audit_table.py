@@ -47,6 +47,15 @@ def test_the_last_word() -> None:
     assert last(1, 9, 9) == "Intact and proven: lines 1 to 9."
 
 
+def test_a_tail_that_was_not_signed() -> None:
+    verdict = Verdict("ab12", 1, 9, 2, (), (), Place("audit.jsonl", 6))
+    assert printed(verdict_table(["a"], verdict))[-3:] == [
+        "  unproven tail  audit.jsonl:6  from here on no checkpoint is signed by a key that was given, though those before are",
+        "UNPROVEN TAIL: no line is wrong, but only lines 1 to 2 are proven. The 7 lines after that go on without the key: it was away or replaced, or somebody without it",
+        "has written them.",
+    ]
+
+
 def test_a_log_that_is_gone() -> None:
     assert printed(lost_log("ab12", 40)) == [
         "log ab12  0 files",

@@ -9,7 +9,7 @@ from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
 from certs.audit.entries import Action, KeyOperation, Outcome
 from certs.audit.line import NO_HASH, Facts, Kind, Line
-from certs.audit.signing import FileSigner
+from certs.audit.signing import FileSigner, by_fingerprint
 from certs.audit.verdict import Verdict
 from certs.audit.verification import Source, verify
 from certs.keys.signing_key import PublicKey
@@ -60,4 +60,5 @@ class Writer:
 def judged(
     *files: Sequence[bytes], key: PublicKey | None = SIGNER.public_key, known: Sequence[Checkpoint] = ()
 ) -> Verdict:
-    return verify([Source(f"{index}.jsonl", lines) for index, lines in enumerate(files)], key, known)
+    sources = [Source(f"{index}.jsonl", lines) for index, lines in enumerate(files)]
+    return verify(sources, by_fingerprint([key] if key else []), known)

@@ -13,7 +13,7 @@ import pytest
 from certs.audit.checkpoint import checkpoints_in
 from certs.audit.entries import HandshakeTotal
 from certs.audit.log import AuditLog, AuditRules, files_of
-from certs.audit.signing import FileSigner, Signer, SignerUnavailable
+from certs.audit.signing import FileSigner, Signer, SignerUnavailable, by_fingerprint
 from certs.audit.tail import LogDamaged
 from certs.audit.verdict import Fault, Verdict
 from certs.audit.verification import Source, verify
@@ -43,7 +43,7 @@ def lines_of(path: Path) -> list[bytes]:
 
 def verdict(*paths: Path, journal: Journal | None = None) -> Verdict:
     known = checkpoints_in(journal.texts) if journal else ()
-    return verify([Source(path.name, lines_of(path)) for path in paths], SIGNER.public_key, known)
+    return verify([Source(path.name, lines_of(path)) for path in paths], by_fingerprint([SIGNER.public_key]), known)
 
 
 @pytest.fixture
@@ -320,7 +320,9 @@ def test_processes_do_not_interleave(path: Path, tmp_path: Path) -> None:
     writers = [subprocess.Popen([*arguments, f"process {number}"]) for number in range(3)]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     lines = [line for file in files_of(path) for line in lines_of(file)]
-    found = verify([Source(file.name, lines_of(file)) for file in sorted(files_of(path))], signer.public_key)
+    found = verify(
+        [Source(file.name, lines_of(file)) for file in sorted(files_of(path))], by_fingerprint([signer.public_key])
+    )
     assert found.is_intact, found
     for number in range(3):
         mine = [line for line in lines if b'"actor":"process %d"' % number in line]

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
 from certs.audit.line import NO_HASH, Kind, Line
-from certs.audit.verdict import Fault, Finding, Place, Verdict
+from certs.audit.signing import FileSigner, by_fingerprint
+from certs.audit.verdict import Fault, Finding, Place, Status, Verdict
+from certs.audit.verification import Source, verify
 from tests.certs.audit.logs import LOG, NOW, OTHER_SIGNER, SIGNED, SIGNER, Writer, judged
 
 
@@ -227,6 +229,53 @@ class TestTorn:
 
     def test_a_whole_line_that_is_none(self) -> None:
         assert faults(judged([*Writer().lines, b'{"ha\n'])) == [("0.jsonl:2", Fault.UNREADABLE)]
+
+
+class TestWhatFollowsASignature:
+    """Who has no key can keep what is signed and write on: without signatures, or with others."""
+
+    @pytest.mark.parametrize("signer", [None, OTHER_SIGNER])
+    def test_checkpoints_that_nobody_trusted_signed(self, signer: FileSigner | None) -> None:
+        writer = Writer()
+        writer.checkpoint()
+        writer.operations(3).checkpoint(signer)
+        writer.operations(3).checkpoint(signer)
+        verdict = judged(writer.lines)
+        assert (verdict.findings, verdict.proven, verdict.status) == ((), 1, Status.UNPROVEN_TAIL)
+        assert verdict.unproven_since == Place("0.jsonl", 6)
+
+    @pytest.mark.parametrize("signer", [None, OTHER_SIGNER])
+    def test_a_later_signature_proves_what_was_before_it(self, signer: FileSigner | None) -> None:
+        writer = Writer()
+        writer.checkpoint()
+        writer.operations(3).checkpoint(signer)
+        writer.checkpoint()
+        verdict = judged(writer.lines)
+        assert (verdict.proven, verdict.status, verdict.unproven_since) == (6, Status.PROVEN, None)
+
+    def test_a_known_one_proves_as_well(self) -> None:
+        writer = Writer()
+        writer.checkpoint()
+        writer.operations(3).checkpoint(None)
+        assert judged(writer.lines).status is Status.UNPROVEN_TAIL
+        known = Checkpoint.of(writer.head, NOW).signed(SIGNER)
+        assert judged(writer.lines, known=[known]).status is Status.PROVEN
+
+    def test_a_key_that_was_replaced(self) -> None:
+        writer = Writer()
+        writer.checkpoint()
+        writer.operations(3).checkpoint(OTHER_SIGNER)
+        assert judged(writer.lines).status is Status.UNPROVEN_TAIL
+        assert judged(writer.lines, key=OTHER_SIGNER.public_key).status is Status.PROVEN
+        keys = by_fingerprint([SIGNER.public_key, OTHER_SIGNER.public_key])
+        verdict = verify([Source("a", writer.lines)], keys)
+        assert (verdict.status, verdict.proven, verdict.remarks) == (Status.PROVEN, 5, ())
+
+    def test_where_nothing_is_proven_there_is_no_tail(self) -> None:
+        writer = Writer()
+        writer.checkpoint(None)
+        assert judged(writer.lines).status is judged(writer.lines, key=None).status is Status.UNPROVEN
+        assert judged([*writer.lines, b"x\n"]).status is Status.DAMAGED
 
 
 class TestCheckpoints:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from certs.audit.log import AuditLog, AuditRules
-from certs.audit.signing import SignerUnavailable
+from certs.audit.signing import SignerUnavailable, by_fingerprint
 from certs.audit.verification import Source, verify
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess
@@ -35,7 +35,9 @@ def test_a_log_is_proven_by_a_key_that_never_leaves_its_token(
     for _ in range(4):
         log.record(SIGNED, NOW)
     log.close()
-    found = verify([Source("audit.jsonl", path.read_bytes().splitlines(keepends=True))], signer.public_key)
+    found = verify(
+        [Source("audit.jsonl", path.read_bytes().splitlines(keepends=True))], by_fingerprint([signer.public_key])
+    )
     assert (found.is_intact, found.proven > 3) == (True, True)
 
 
