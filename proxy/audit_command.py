@@ -2,14 +2,18 @@
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from proxy.admin.asking import ended
+
+if TYPE_CHECKING:
+    from certs.audit.checkpoint import Checkpoint
+    from certs.keys.signing_key import PublicKey
 
 app = typer.Typer(
     name="audit",
@@ -53,7 +57,7 @@ def verify(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Checkpoints from outside the log: an export of the journal, in any text form.",
+            help="Checkpoints from outside the log: an export of the journal, in any text form. With --public-key only signed ones count.",
             show_default=False,
         ),
     ] = None,
@@ -61,8 +65,8 @@ def verify(
 ) -> None:
     """Find every line that was removed, changed, reordered or duplicated, and a tail that was cut; say where.
 
-    A line counts as proven if a checkpoint after it is signed by the key, or is known from outside; whoever can write the file could have
-    rewritten the others. A cut tail is found only against checkpoints from outside. Exits with 0 when the log is intact and proven up to a
+    A line counts as proven if a checkpoint after it is signed by the key, or without --public-key is known from outside; whoever can write
+    the file could have rewritten the others. A cut tail is found only against checkpoints from outside. Exits with 0 when the log is intact and proven up to a
     checkpoint, with 1 when something was found, with 2 when a file cannot be read, with 3 when all is intact but nothing is proven, with
     4 when all is intact but the checkpoints after the last proven line are not signed, or by another key: the signing key was away or
     replaced, or somebody without it has written the rest. A later checkpoint that is signed proves all lines before it.
@@ -86,13 +90,13 @@ def verify(
         ) from None
     except CredentialError as error:
         raise ended(str(error), _UNREADABLE) from None
-    lost = _logs_without_a_file(known, [verdict.log for _, verdict in judged])
+    lost = _logs_without_a_file(known, [verdict.log for _, verdict in judged], keys)
     if as_json:
         typer.echo(json.dumps([_as_json(paths, verdict) for paths, verdict in judged] + lost, indent=2))
     else:
         _show(judged, lost)
     found = {verdict.status for _, verdict in judged}
-    if lost or Status.DAMAGED in found:
+    if Status.DAMAGED in found or any(one["intact"] is False for one in lost):
         raise typer.Exit(_DAMAGED)
     if Status.UNPROVEN_TAIL in found:
         raise typer.Exit(_UNPROVEN_TAIL)
@@ -143,13 +147,30 @@ def _text_lines(path: Path) -> Iterator[str]:
         yield from file
 
 
-def _logs_without_a_file(known: Sequence[Any], logs: Sequence[str]) -> list[dict[str, Any]]:
-    """The logs that a checkpoint from outside tells of, and of which no file was given: they may have been deleted."""
-    lines: dict[str, int] = {}
+def _logs_without_a_file(
+    known: Sequence["Checkpoint"], logs: Sequence[str], keys: Mapping[str, "PublicKey"]
+) -> list[dict[str, Any]]:
+    """The logs that a checkpoint from outside tells of, and of which no file was given: they may have been deleted.
+
+    Where there are keys and none of them signed one, `intact` is None: nobody knows whether there was such a log.
+    """
+    from certs.audit.verdict import Status
+
+    lines: dict[str, tuple[bool, int]] = {}
     for checkpoint in known:
         if checkpoint.log not in logs:
-            lines[checkpoint.log] = max(checkpoint.count, lines.get(checkpoint.log, 0))
-    return [{"log": log, "files": [], "known_lines": count, "intact": False} for log, count in lines.items()]
+            told = (not keys or checkpoint.is_proof(keys), checkpoint.count)
+            lines[checkpoint.log] = max(told, lines.get(checkpoint.log, told))
+    return [
+        {
+            "log": log,
+            "files": [],
+            "known_lines": count,
+            "intact": False if is_proven else None,
+            "status": (Status.DAMAGED if is_proven else Status.UNPROVEN).value,
+        }
+        for log, (is_proven, count) in lines.items()
+    ]
 
 
 def _as_json(paths: Sequence[Path], verdict: Any) -> dict[str, Any]:
@@ -176,4 +197,4 @@ def _show(judged: Sequence[tuple[Sequence[Path], Any]], lost: Sequence[dict[str,
     for paths, verdict in judged:
         console.print(verdict_table([str(path) for path in paths], verdict))
     for one in lost:
-        console.print(lost_log(one["log"], one["known_lines"]))
+        console.print(lost_log(one["log"], one["known_lines"], is_proven=one["intact"] is False))

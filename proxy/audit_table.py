@@ -21,15 +21,14 @@ def verdict_table(files: Sequence[str], verdict: Verdict) -> RenderableType:
     return Group(heading, *rows, _conclusion(verdict))
 
 
-def lost_log(log: str, lines: int) -> RenderableType:
-    """A log that a checkpoint from outside tells of, and of which there is no file."""
-    return Group(
-        Text.assemble(("log ", "bold"), (log, "bold"), "  0 files"),
-        Text(
-            f"Not intact: a known checkpoint tells of {_count(lines, 'line')}; no file of this log was given.",
-            "bold red",
-        ),
-    )
+def lost_log(log: str, lines: int, *, is_proven: bool) -> RenderableType:
+    """A log that a checkpoint from outside tells of, and of which there is no file; anybody may have written one that proves nothing."""
+    heading = Text.assemble(("log ", "bold"), (log, "bold"), "  0 files")
+    told = f"known checkpoint tells of {_count(lines, 'line')}"
+    if is_proven:
+        return Group(heading, Text(f"Not intact: a {told}; no file of this log was given.", "bold red"))
+    unsigned = "no proof that there was one: no checkpoint of it is signed by a key that was given"
+    return Group(heading, Text(f"A {told}; {unsigned}.", "bold yellow"))
 
 
 def _row(what: str, style: str, place: str, meaning: str) -> Text:

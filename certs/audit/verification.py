@@ -5,7 +5,8 @@ number, and the hash of the line before). What a finding says is the most likely
 the chain goes on from what the line says of itself, so one change gives one finding and not one for every line behind it.
 
 Hashes can be computed anew by whoever can write the file. So what is intact is also *proven* only up to the last line that a
-checkpoint covers: one in the log that is signed by a public key given, or one from outside (`known`), which was out of reach. What a
+checkpoint covers: one in the log that is signed by a public key given, or one from outside (`known`), which was out of reach; where a
+key is given it must have signed that one too, as everybody on a machine can write to its journal. What a
 signed checkpoint covers is proven whatever stood between: a key that was away for a while leaves nothing open. But who has no key can
 only write on without signatures, or with others; so checkpoints after the last proven line that no given key signed are told apart.
 """
@@ -34,8 +35,8 @@ def verify(
 ) -> Verdict:
     """Judge the files of one log, in the order of their lines.
 
-    A checkpoint in the log counts if one of `public_keys` (`by_fingerprint`) signed it; `known` are checkpoints from outside, which count
-    unless they have a signature that is of no such key. `sources` are read once.
+    A checkpoint counts if one of `public_keys` (`by_fingerprint`) signed it; without keys those count that are `known` from outside.
+    `sources` are read once.
     """
     examination = _Examination(public_keys or {})
     for source in sources:
@@ -180,17 +181,24 @@ class _Examination:
     def _judge_known(self, checkpoint: Checkpoint, place: Place) -> None:
         if checkpoint.log != self._log:
             return
-        if self._keys and checkpoint.signature and not checkpoint.is_proof(self._keys):
-            meaning = (
-                f"the known checkpoint of {checkpoint.time} for {checkpoint.count} lines is not signed by this key"
-            )
-            self._find(Fault.WRONG_SIGNATURE, meaning, place)
+        if self._keys and not checkpoint.is_proof(self._keys):
+            self._uncounted.setdefault(self._unsigned_claim(checkpoint), []).append(place)
         elif checkpoint.count > self._sequence.last:
             missing = checkpoint.count - self._sequence.last
             meaning = f"the log ends here with line {self._sequence.last}; at {checkpoint.time} it had {missing} more"
             self._find(Fault.CUT, meaning)
         elif self._is_there(checkpoint, f"the known one of {checkpoint.time}"):
             self._proven = max(self._proven, checkpoint.count)
+
+    def _unsigned_claim(self, checkpoint: Checkpoint) -> str:
+        """What a known checkpoint says that nobody need believe."""
+        found = self._sequence.find(checkpoint.count)
+        claim = ""
+        if checkpoint.count > self._sequence.last:
+            claim = " that the log had more lines than are here"
+        elif found is not None and found[1] != checkpoint.head:
+            claim = " that lines here were rewritten"
+        return f"known but not signed by a key that was given: no proof{claim}"
 
     def _is_there(self, checkpoint: Checkpoint, name: str) -> bool:
         """Whether the line that a checkpoint names is as it says; also a line that was not given or is missing is not."""

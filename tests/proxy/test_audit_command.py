@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner, Result
 
+from certs.audit.checkpoint import Checkpoint
 from certs.audit.log import AuditLog, AuditRules
 from proxy.cli import app
 from tests.certs.audit.logs import NOW, OTHER_SIGNER, SIGNED, SIGNER, Journal
@@ -146,6 +147,23 @@ def test_a_log_that_was_deleted(site: Site) -> None:
     assert result.exit_code == 1
     assert "a known checkpoint tells of 5 lines; no file of this log was given" in result.stdout
     assert json.loads(verify(site.new, "--json", "--checkpoints", site.known).stdout)[1]["known_lines"] == 5
+
+
+def test_a_journal_that_others_wrote_to(site: Site) -> None:
+    other = Checkpoint("f" * 32, 40, bytes(32), "2026")
+    forged = Checkpoint(json.loads(verify(*site.all, "--json").stdout)[0]["log"], 90, bytes(32), "2026")
+    site.known.write_text(f"{site.known.read_text()}{other.journal_text}\n{forged.journal_text}\n")
+    result = verify(*site.all)
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stdout.split())
+    assert "no proof that the log had more lines than are here" in shown
+    assert "no proof that there was one: no checkpoint of it is signed by a key that was given" in shown
+    assert json.loads(verify(*site.all, "--json").stdout)[1] == {
+        "log": "f" * 32, "files": [], "known_lines": 40, "intact": None, "status": "unproven",
+    }  # fmt: skip
+    assert verify(site.old, site.new, "--checkpoints", site.known).exit_code == 1, (
+        "without a key they are all that there is"
+    )
 
 
 def test_what_cannot_be_read(site: Site, tmp_path: Path) -> None:

@@ -57,7 +57,11 @@ def test_a_tail_that_was_not_signed() -> None:
 
 
 def test_a_log_that_is_gone() -> None:
-    assert printed(lost_log("ab12", 40)) == [
+    assert printed(lost_log("ab12", 40, is_proven=True)) == [
         "log ab12  0 files",
         "Not intact: a known checkpoint tells of 40 lines; no file of this log was given.",
+    ]
+    assert printed(lost_log("ab12", 40, is_proven=False)) == [
+        "log ab12  0 files",
+        "A known checkpoint tells of 40 lines; no proof that there was one: no checkpoint of it is signed by a key that was given.",
     ]

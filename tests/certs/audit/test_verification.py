@@ -27,7 +27,7 @@ def whole() -> tuple[list[bytes], Checkpoint]:
     writer.operations(4)
     writer.checkpoint()
     writer.operations(1)
-    return writer.lines, Checkpoint.of(writer.head, NOW)
+    return writer.lines, Checkpoint.of(writer.head, NOW).signed(SIGNER)
 
 
 LINES, LAST = whole()
@@ -303,15 +303,51 @@ class TestCheckpoints:
         writer.put(Kind.CHECKPOINT, facts)
         assert faults(judged(writer.lines)) == [("0.jsonl:2", Fault.WRONG_CHECKPOINT)]
 
-    def test_known_one_that_is_forged_or_of_another_log(self) -> None:
-        forgery = replace(LAST.signed(SIGNER), count=99)
-        assert faults(judged(LINES, known=[LAST, forgery])) == [("known checkpoints:2", Fault.WRONG_SIGNATURE)]
+    def test_known_one_of_another_log(self) -> None:
         assert judged(LINES, known=[replace(LAST, log="f" * 32)]).proven == 10
 
     def test_known_one_from_before_what_was_given_proves_nothing(self) -> None:
         head = Head(LOG, 100, bytes(32))
         verdict = judged([head.continued(NOW).encode()], known=[Checkpoint.of(Head(LOG, 5, bytes(32)), NOW)])
         assert (verdict.is_intact, verdict.unproven) == (True, 1)
+
+
+class TestKnownButNotSigned:
+    """Every user of a machine can write to its journal: with a key, what it did not sign neither proves nor disproves a line."""
+
+    @pytest.mark.parametrize(
+        "known",
+        [
+            replace(LAST, key="", signature=b""),
+            Checkpoint.of(Head(LOG, LAST.count, LAST.head), NOW).signed(OTHER_SIGNER),
+            replace(LAST, time="2020"),
+        ],
+        ids=["no signature", "of another key", "a signature of something else"],
+    )
+    def test_is_no_proof(self, known: Checkpoint) -> None:
+        verdict = judged(LINES, known=[known, known])
+        assert (verdict.findings, verdict.proven) == ((), 10)
+        assert [(str(remark.place), remark.meaning) for remark in verdict.remarks] == [
+            (
+                "known checkpoints:1",
+                "2 checkpoints, the first here, are known but not signed by a key that was given: no proof",
+            )
+        ]
+        longer, other = replace(known, count=99), replace(known, head=bytes(32))
+        verdict = judged(LINES, known=[longer, other])
+        assert (verdict.findings, verdict.proven) == ((), 10)
+        assert [remark.meaning.partition(": ")[2] for remark in verdict.remarks] == [
+            "no proof that the log had more lines than are here",
+            "no proof that lines here were rewritten",
+        ]
+
+    def test_without_a_key_it_is_all_that_there_is(self) -> None:
+        known = replace(LAST, key="", signature=b"")
+        assert judged(LINES, key=None, known=[known]).proven == 12
+        assert faults(judged(LINES, key=None, known=[replace(known, count=99)])) == [("0.jsonl:12", Fault.CUT)]
+        assert faults(judged(LINES, key=None, known=[replace(known, head=bytes(32))])) == [
+            ("0.jsonl:12", Fault.REWRITTEN)
+        ]
 
 
 def test_an_entry_is_there() -> None:
