@@ -61,15 +61,23 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    since: Annotated[
+        int,
+        typer.Option(
+            "--from", metavar="LINE", min=1, help="The lines before this one were deleted on purpose: do not miss them."
+        ),
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
     """Find every line that was removed, changed, reordered or duplicated, and a tail that was cut; say where.
 
     A line counts as proven if a checkpoint after it is signed by the key, or without --public-key is known from outside; whoever can write
-    the file could have rewritten the others. A cut tail is found only against checkpoints from outside. Exits with 0 when the log is intact and proven up to a
-    checkpoint, with 1 when something was found, with 2 when a file cannot be read, with 3 when all is intact but nothing is proven, with
-    4 when all is intact but the checkpoints after the last proven line are not signed, or by another key: the signing key was away or
-    replaced, or somebody without it has written the rest. A later checkpoint that is signed proves all lines before it.
+    the file could have rewritten the others. A cut tail, and first files that are gone, are found only against checkpoints from outside.
+
+    Exits with 0 when the log is intact and proven up to a checkpoint, with 1 when something was found, with 2 when a file cannot be read,
+    with 3 when all is intact but nothing is proven, with 4 when all is intact but the checkpoints after the last proven line are not
+    signed, or by another key: the signing key was away or replaced, or somebody without it has written the rest. A later checkpoint that
+    is signed proves all lines before it.
     """
     # here: the other commands need nothing of this, and cryptography takes time to load
     from certs.audit.checkpoint import checkpoints_in
@@ -82,7 +90,7 @@ def verify(
         keys = by_fingerprint(map(load_public_key, public_keys or ()))
         known = () if checkpoints is None else checkpoints_in(_text_lines(checkpoints))
         groups = _logs(files)
-        judged = [(paths, judge(map(_source, paths), keys, known)) for paths in groups]
+        judged = [(paths, judge(map(_source, paths), keys, known, since)) for paths in groups]
     except (OSError, EOFError, zlib.error) as error:
         # gzip tells neither which file nor, for a cut one, more than that
         raise ended(

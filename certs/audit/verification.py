@@ -31,14 +31,18 @@ class Source:
 
 
 def verify(
-    sources: Iterable[Source], public_keys: Mapping[str, PublicKey] | None = None, known: Iterable[Checkpoint] = ()
+    sources: Iterable[Source],
+    public_keys: Mapping[str, PublicKey] | None = None,
+    known: Iterable[Checkpoint] = (),
+    since: int = 1,
 ) -> Verdict:
     """Judge the files of one log, in the order of their lines.
 
     A checkpoint counts if one of `public_keys` (`by_fingerprint`) signed it; without keys those count that are `known` from outside.
+    Lines before the first are missing if a known one tells of them, except for those before `since`, which were deleted on purpose.
     `sources` are read once.
     """
-    examination = _Examination(public_keys or {})
+    examination = _Examination(public_keys or {}, since)
     for source in sources:
         examination.read(source)
     return examination.verdict(known)
@@ -47,8 +51,9 @@ def verify(
 class _Examination:
     """The state between two lines."""
 
-    def __init__(self, keys: Mapping[str, PublicKey]) -> None:
+    def __init__(self, keys: Mapping[str, PublicKey], since: int) -> None:
         self._keys = keys
+        self._since = since
         self._log = ""
         self._sequence = Sequence()
         self._proven = 0
@@ -60,6 +65,8 @@ class _Examination:
         self._remarks: list[Remark] = []
         self._uncounted: dict[str, list[Place]] = {}
         self._doubtful: list[tuple[int, Place]] = []
+        self._begun = Place("", 0)
+        self._known_before: list[int] = []
 
     def read(self, source: Source) -> None:
         for number, raw in enumerate(source.lines, 1):
@@ -75,6 +82,7 @@ class _Examination:
     def verdict(self, known: Iterable[Checkpoint]) -> Verdict:
         for index, checkpoint in enumerate(known, 1):
             self._judge_known(checkpoint, Place("known checkpoints", index))
+        self._judge_beginning()
         self._findings += map(_removed, self._sequence.gaps)
         for what, places in self._uncounted.items():
             count = f"{len(places)} checkpoints, the first here, are" if len(places) > 1 else "a checkpoint is"
@@ -130,16 +138,32 @@ class _Examination:
 
     def _begin(self, line: Line) -> None:
         self._sequence.take(line, self._place)
+        self._begun = self._place
         if line.kind not in (Kind.GENESIS, Kind.CONTINUED):
             self._find(
                 Fault.REMOVED, f"the lines before it (1 to {line.seq - 1}) are missing: no file begins like this"
             )
             return
         self._log = str(line.facts.get("log", ""))
-        if line.kind is Kind.CONTINUED:
-            self._remarks.append(Remark(self._place, f"lines 1 to {line.seq - 1} are in files that were not given"))
-        elif (line.seq, line.prev) != (1, NO_HASH):
+        if line.kind is Kind.GENESIS and (line.seq, line.prev) != (1, NO_HASH):
             self._find(Fault.UNLINKED, "the first line of a log has the number 1 and follows nothing")
+
+    def _judge_beginning(self) -> None:
+        """Whether lines are missing before the first, where a file begins as it should."""
+        first = self._sequence.first
+        if not self._log or first <= 1:
+            return
+        if not self._known_before:
+            self._remarks.append(Remark(self._begun, f"lines 1 to {first - 1} are in files that were not given"))
+            return
+        count = len(self._known_before)
+        told = (
+            "known checkpoints tell of them, the last of line"
+            if count > 1
+            else "a known checkpoint tells of them, of line"
+        )
+        meaning = f"{_numbers(self._since, first - 1)} missing before it; {told} {max(self._known_before)}"
+        self._find(Fault.REMOVED, meaning, self._begun)
 
     def _follow(self, line: Line) -> None:
         last_hash = self._sequence.last_hash
@@ -187,6 +211,9 @@ class _Examination:
             missing = checkpoint.count - self._sequence.last
             meaning = f"the log ends here with line {self._sequence.last}; at {checkpoint.time} it had {missing} more"
             self._find(Fault.CUT, meaning)
+        elif checkpoint.count < self._sequence.first:
+            if checkpoint.count >= self._since:
+                self._known_before.append(checkpoint.count)
         elif self._is_there(checkpoint, f"the known one of {checkpoint.time}"):
             self._proven = max(self._proven, checkpoint.count)
 
@@ -217,5 +244,8 @@ class _Examination:
 
 
 def _removed(gap: Gap) -> Finding:
-    which = f"line {gap.first} is" if gap.first == gap.last else f"lines {gap.first} to {gap.last} are"
-    return Finding(gap.place, Fault.REMOVED, f"{which} missing before it")
+    return Finding(gap.place, Fault.REMOVED, f"{_numbers(gap.first, gap.last)} missing before it")
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"line {first} is" if first == last else f"lines {first} to {last} are"

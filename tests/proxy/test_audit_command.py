@@ -149,6 +149,16 @@ def test_a_log_that_was_deleted(site: Site) -> None:
     assert json.loads(verify(site.new, "--json", "--checkpoints", site.known).stdout)[1]["known_lines"] == 5
 
 
+def test_the_oldest_file_is_gone(site: Site) -> None:
+    site.old.unlink()
+    without: list[str | Path] = [site.new, "--public-key", site.key]
+    assert verify(*without).exit_code == 0
+    result = verify(*without, "--checkpoints", site.known)
+    assert result.exit_code == 1
+    assert "lines 1 to 3 are missing before it; a known checkpoint tells of them" in " ".join(result.stdout.split())
+    assert verify(*without, "--checkpoints", site.known, "--from", "4").exit_code == 0
+
+
 def test_a_journal_that_others_wrote_to(site: Site) -> None:
     other = Checkpoint("f" * 32, 40, bytes(32), "2026")
     forged = Checkpoint(json.loads(verify(*site.all, "--json").stdout)[0]["log"], 90, bytes(32), "2026")

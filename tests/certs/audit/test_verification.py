@@ -306,10 +306,38 @@ class TestCheckpoints:
     def test_known_one_of_another_log(self) -> None:
         assert judged(LINES, known=[replace(LAST, log="f" * 32)]).proven == 10
 
-    def test_known_one_from_before_what_was_given_proves_nothing(self) -> None:
-        head = Head(LOG, 100, bytes(32))
-        verdict = judged([head.continued(NOW).encode()], known=[Checkpoint.of(Head(LOG, 5, bytes(32)), NOW)])
+
+class TestLinesBeforeTheFirst:
+    """Old files may be elsewhere, or deleted by logrotate; or somebody has deleted what they tell."""
+
+    REST = Head(LOG, 100, bytes(32)).continued(NOW).encode()
+
+    def known(self, count: int) -> Checkpoint:
+        return Checkpoint.of(Head(LOG, count, bytes(32)), NOW).signed(SIGNER)
+
+    def test_a_known_checkpoint_of_them_says_that_they_are_missing(self) -> None:
+        verdict = judged([self.REST], known=[self.known(5), self.known(40), self.known(7)])
+        assert verdict.findings == (
+            Finding(
+                Place("0.jsonl", 1),
+                Fault.REMOVED,
+                "lines 1 to 100 are missing before it; known checkpoints tell of them, the last of line 40",
+            ),
+        )
+        assert (verdict.proven, verdict.remarks) == (0, ())
+
+    @pytest.mark.parametrize("known", [[], [Checkpoint.of(Head(LOG, 40, bytes(32)), NOW)]])
+    def test_otherwise_they_are_mentioned(self, known: list[Checkpoint]) -> None:
+        verdict = judged([self.REST], known=known)
         assert (verdict.is_intact, verdict.unproven) == (True, 1)
+        assert verdict.remarks[0].meaning == "lines 1 to 100 are in files that were not given"
+
+    @pytest.mark.parametrize(("since", "missing"), [(40, ["lines 40 to 100"]), (41, []), (101, []), (500, [])])
+    def test_those_that_were_deleted_on_purpose(self, since: int, missing: list[str]) -> None:
+        verdict = verify(
+            [Source("a", [self.REST])], by_fingerprint([SIGNER.public_key]), [self.known(5), self.known(40)], since
+        )
+        assert [finding.meaning.partition(" are missing")[0] for finding in verdict.findings] == missing
 
 
 class TestKnownButNotSigned:
