@@ -7,20 +7,21 @@ no more than a part of one line. That part stays where it is as evidence; the ne
 nothing in the file is without a line that vouches for it.
 
 Rotation is a rename, by this module at `rotate_bytes` or by logrotate at any time. A file that is new or empty begins with a line that
-continues from the end of the file before: known from memory, else read from the newest file beside it. A log never gets a
-second beginning while a file of it is there.
+continues from the end of the file before: known from memory, else read from the newest file beside it that has a name as rotation
+gives it. A log never gets a second beginning while such a file of it is there; where a log begins, the journal is told.
 
 Checkpoints are signed outside the lock: a token that takes 200 ms must not stop another process for that time. Therefore a
 checkpoint may stand some lines after the last that it covers.
 """
 
 import os
+import re
 import secrets
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from certs.atomic_file import sync_directory
 from certs.audit.chain import Head, genesis
@@ -31,6 +32,12 @@ from certs.audit.line import NO_HASH, Facts, Kind, Line
 from certs.audit.signing import Signer, SignerUnavailable
 from certs.audit.tail import LogDamaged, Tail, read_end, read_tail
 from certs.file_lock import locked
+
+BEGUN: Final = "a new audit log begins"
+"""What the journal is told of it begins with this."""
+
+# 1, 20260504, 2026-05-04_10:00, 000000000012
+_TURN: Final = r"[-.][0-9][0-9TZ_:+.-]*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,7 @@ class AuditLog:
         return seq
 
     def _lock(self) -> AbstractContextManager[None]:
-        return locked(self.path.with_name(f"{self.path.name}.lock"), self._rules.lock_seconds)
+        return locked(_lock_of(self.path), self._rules.lock_seconds)
 
     # -- everything below holds the lock
 
@@ -180,6 +187,8 @@ class AuditLog:
         else:
             line = self._head.continued(now, tail.torn)
         self._write(line, tail)
+        if line.kind is Kind.GENESIS:
+            self._journal.send(f"{BEGUN}: {self._head.log} in {self.path}, as no file of an earlier one is beside it")
         sync_directory(self.path.parent)
 
     def _rotate(self, now: datetime) -> None:
@@ -208,17 +217,25 @@ class AuditLog:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files of a log: the one that is written, and those beside it that rotation has renamed (`NAME*`, `STEM-*`, `STEM.*`)."""
-    beside = (
-        one
-        for one in path.parent.iterdir()
-        if one.name.startswith((path.name, f"{path.stem}-", f"{path.stem}."))
-        and one.suffix != ".lock"
-        and one.is_file()
-    )
-    return tuple(sorted(beside))
+    """The files of a log: the one that is written, and those beside it that rotation has renamed.
+
+    That puts a number or a date behind the name or before its suffix, with "." or "-" between. Other names are of other things: a copy
+    that somebody keeps, or the log of another machine, which this one must not go on with. What has a lock of its own is a log of its own.
+    """
+    stem, suffix = re.escape(path.stem), re.escape(path.suffix)
+    rotated = re.compile(rf"({stem}{suffix}{_TURN}|{stem}{_TURN}{suffix})(\.gz)?")
+    beside = (one for one in path.parent.iterdir() if one == path or rotated.fullmatch(one.name))
+    return tuple(sorted(one for one in beside if one.is_file() and (one == path or not _lock_of(one).exists())))
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
 
 
 def _newest_end(path: Path) -> Head | None:
+    """Where the log goes on: of several logs in these files it is the one that was written last, however long another is."""
     ends = [end for one in files_of(path) if one != path and (end := read_end(one)) is not None]
-    return max(ends, key=lambda end: end.seq, default=None)
+    if not ends:
+        return None
+    _, newest = max(ends, key=lambda end: end[0])
+    return max((head for _, head in ends if head.log == newest.log), key=lambda head: head.seq)

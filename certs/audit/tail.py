@@ -33,13 +33,14 @@ class LogDamaged(Exception):
 class Tail:
     """The end of a file: `head` of its last whole line (None: it has no line), the bytes after that line, and the size of the file.
 
-    `is_open` says that the last whole line still lacks its newline.
+    `is_open` says that the last whole line still lacks its newline; `time` is of that line.
     """
 
     head: Head | None
     torn: bytes
     size: int
     is_open: bool
+    time: str = ""
 
 
 def read_tail(path: Path, file: IO[bytes]) -> Tail:
@@ -56,19 +57,23 @@ def read_tail(path: Path, file: IO[bytes]) -> Tail:
             end = begin
             continue
         is_open = not window[begin:end].endswith(b"\n")
-        return Tail(Head(_log_id(path, file), line.seq, line.hash), window[end:], size, is_open)
+        return Tail(Head(_log_id(path, file), line.seq, line.hash), window[end:], size, is_open, line.time)
     if size < _WINDOW:
         return Tail(None, window, size, is_open=False)
     raise LogDamaged(path, f"no line in its last {_WINDOW:_} bytes")
 
 
-def read_end(path: Path) -> Head | None:
-    """The end of a file that is written no more, also if it is compressed (`.gz`); None if it is empty or no audit log."""
+def read_end(path: Path) -> tuple[str, Head] | None:
+    """When the last line of a file that is written no more is from, and the end of the log there; also if it is compressed (`.gz`).
+
+    None if it is empty or no audit log.
+    """
     try:
         with open_for_reading(path) as file:
-            return read_tail(path, file).head
+            tail = read_tail(path, file)
     except (LogDamaged, OSError, EOFError, zlib.error):
         return None
+    return None if tail.head is None else (tail.time, tail.head)
 
 
 def open_for_reading(path: Path) -> IO[bytes]:

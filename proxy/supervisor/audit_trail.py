@@ -8,6 +8,7 @@ written again.
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from typing import Any, Final
 from certs.audit.configured import audit_log_of
 from certs.audit.entries import Action, Entry, KeyOperation, Outcome
 from certs.audit.journal import SYSLOG, SyslogJournal
-from certs.audit.log import AuditLog
+from certs.audit.log import BEGUN, AuditLog
 from certs.audit.tail import LogDamaged
 from certs.file_lock import StillLocked
 from config.loaded import LoadedConfig
@@ -31,6 +32,7 @@ _RETRY_SECONDS: Final = 1.0
 _FAILURES: Final = (OSError, StillLocked, LogDamaged, ValueError)
 # What is told before the configuration is read: the opening of sealed keys.
 _QUEUE_BEFORE: Final = 1_000
+_MOST_UNREPORTED: Final = 100
 
 
 @dataclass(slots=True)
@@ -51,7 +53,9 @@ class AuditTrail:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         """Nothing is written before `open`."""
         self.figures = AuditFigures()
-        self.report: Report = lambda *_: None
+        self._report: Report | None = None
+        self._unreported: deque[tuple[dict[str, Any], str]] = deque(maxlen=_MOST_UNREPORTED)
+        self._reporting = threading.Lock()
         self._clock = clock
         self._queue: queue.Queue[tuple[Entry, datetime] | None] = queue.Queue()
         self._room = _QUEUE_BEFORE
@@ -61,6 +65,21 @@ class AuditTrail:
         self._is_keeping = True
 
     # -- any thread
+
+    def report(self, event: dict[str, Any], line: str) -> None:
+        """Log an event: as soon as there is a log of the process."""
+        with self._reporting:
+            if self._report is None:
+                self._unreported.append((event, line))
+            else:
+                self._report(event, line)
+
+    def report_to(self, report: Report) -> None:
+        """The log of the process is there from now on; it hears what was said before."""
+        with self._reporting:
+            self._report = report
+            while self._unreported:
+                report(*self._unreported.popleft())
 
     def tell(self, entry: Entry) -> None:
         """Have something written; never waits."""
@@ -164,14 +183,17 @@ class AuditTrail:
 
 
 class _Journals:
-    """A checkpoint goes to the log of the process, and to the system's journal where there is one."""
+    """A checkpoint, and that a log begins, goes to the log of the process, and to the system's journal where there is one."""
 
     def __init__(self, trail: AuditTrail) -> None:
         self._trail = trail
         self._system = SyslogJournal(fallback=_Nowhere()) if SYSLOG.exists() else _Nowhere()
 
     def send(self, text: str) -> None:
-        self._trail.report({"event": "audit_checkpoint", "checkpoint": text}, text)
+        if text.startswith(BEGUN):
+            self._trail.report({"event": "audit_log_begun", "detail": text}, text)
+        else:
+            self._trail.report({"event": "audit_checkpoint", "checkpoint": text}, text)
         self._system.send(text)
 
 

@@ -74,7 +74,7 @@ class Supervisor:
         self._tasks = Tasks(loop, self.unexpected)
         self.fleet = Fleet(loop, self._tasks, self)
         self.auditing = Auditing(self._safe.trail, self.fleet)
-        self._safe.trail.report = lambda event, line: tell_loop(loop, self.tell, event, line)
+        self._safe.trail.report_to(lambda event, line: tell_loop(loop, self.tell, event, line))
         self._reloading = Reloading(loop, self.fleet, sockets)
         self._renew = Renewal(loop, self.fleet, self._reloading, self)
         self.tickets = TicketRotation(self._renew, self._safe, self)

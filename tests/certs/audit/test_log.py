@@ -223,6 +223,69 @@ class TestRotation:
         assert verdict(path).is_intact
 
 
+class TestAnotherLogBesideIt:
+    def another(self, path: Path, name: str, lines: int, now: datetime = NOW) -> bytes:
+        """The end of a log that has come here under a name."""
+        beside = path.with_name("other")
+        beside.mkdir()
+        log = opened(beside / "other.jsonl")
+        for _ in range(lines):
+            log.append(SIGNED, now)
+        log.close()
+        (beside / "other.jsonl").rename(path.with_name(name))
+        return lines_of(path.with_name(name))[0]
+
+    @pytest.mark.parametrize("name", ["audit.old.jsonl", "audit-gate2.jsonl", "audit.jsonl.bak", "audit.jsonl~"])
+    def test_a_name_that_no_rotation_gives(self, path: Path, name: str) -> None:
+        foreign = self.another(path, name, 30)
+        journal = Journal()
+        log = opened(path, journal=journal)
+        log.record(SIGNED, NOW)
+        log.close()
+        assert b'"kind":"genesis"' in lines_of(path)[0]
+        begun = [text for text in journal.texts if "a new audit log begins" in text]
+        assert len(begun) == 1
+        assert str(path) in begun[0]
+        assert path.with_name(name) not in files_of(path)
+        assert lines_of(path.with_name(name))[0] == foreign
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "audit.jsonl.1",
+            "audit.jsonl-20260504",
+            "audit-20260504.jsonl",
+            "audit.jsonl-2026-05-04_10:00",
+            "audit.3.jsonl",
+        ],
+    )
+    def test_names_that_rotations_give(self, path: Path, name: str) -> None:
+        started_and_closed(path)
+        path.rename(path.with_name(name))
+        journal = Journal()
+        log = opened(path, journal=journal)
+        log.record(SIGNED, NOW)
+        log.close()
+        assert verdict(path.with_name(name), path).is_intact
+        assert not [text for text in journal.texts if "a new audit log begins" in text]
+
+    def test_the_log_that_was_written_last_goes_on_however_long_the_other_is(self, path: Path) -> None:
+        self.another(path, "audit.jsonl.1", 30, NOW - timedelta(days=1))
+        log = opened(path.with_name("audit.jsonl.2"))
+        log.append(SIGNED, NOW)
+        log.close()
+        path.with_name("audit.jsonl.2.lock").unlink()
+        started_and_closed(path)
+        assert verdict(path.with_name("audit.jsonl.2"), path).is_intact
+        assert verdict(path).first == 3
+
+    def test_a_log_of_its_own(self, path: Path) -> None:
+        started_and_closed(path.with_name("audit-2.jsonl"))
+        started_and_closed(path)
+        assert verdict(path).first == 1
+        assert files_of(path) == (path,)
+
+
 class TestManipulation:
     def test_a_cut_while_it_runs_shows_in_the_file_itself(self, path: Path) -> None:
         log = opened(path)

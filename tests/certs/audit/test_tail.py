@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from certs.audit.chain import Head
-from certs.audit.line import Kind
+from certs.audit.line import Kind, Line
 from certs.audit.tail import LogDamaged, Tail, read_end, read_tail
 from tests.certs.audit.logs import LOG, NOW, Writer
 
 PATH = Path("audit.jsonl")
 WRITER = Writer().operations(3)
 WHOLE = b"".join(WRITER.lines)
+LAST = Line.parse(WRITER.lines[-1][:-1])
 
 
 def tail(content: bytes) -> Tail:
@@ -21,8 +22,8 @@ def tail(content: bytes) -> Tail:
 
 
 def test_whole_file() -> None:
-    assert tail(WHOLE) == Tail(WRITER.head, b"", len(WHOLE), is_open=False)
-    assert tail(WHOLE[:-1]) == Tail(WRITER.head, b"", len(WHOLE) - 1, is_open=True)
+    assert tail(WHOLE) == Tail(WRITER.head, b"", len(WHOLE), is_open=False, time=LAST.time)
+    assert tail(WHOLE[:-1]) == Tail(WRITER.head, b"", len(WHOLE) - 1, is_open=True, time=LAST.time)
 
 
 def test_empty_file() -> None:
@@ -31,7 +32,7 @@ def test_empty_file() -> None:
 
 @pytest.mark.parametrize("torn", [b"{", b"{\n", b"{\n{", b"\n", b"\0" * 500, b"\0" * 500 + b"\n"])
 def test_what_a_crash_has_left(torn: bytes) -> None:
-    assert tail(WHOLE + torn) == Tail(WRITER.head, torn, len(WHOLE + torn), is_open=False)
+    assert tail(WHOLE + torn) == Tail(WRITER.head, torn, len(WHOLE + torn), is_open=False, time=LAST.time)
     assert tail(torn) == Tail(None, torn, len(torn), is_open=False)
 
 
@@ -63,7 +64,7 @@ def test_end_of_a_file_of_before(tmp_path: Path) -> None:
     plain.write_bytes(WHOLE)
     packed.write_bytes(gzip.compress(WHOLE))
     other.write_bytes(gzip.compress(WHOLE)[:-20])
-    assert read_end(plain) == read_end(packed) == WRITER.head
+    assert read_end(plain) == read_end(packed) == (LAST.time, WRITER.head)
     assert read_end(other) is None
     other.write_bytes(b"no gzip")
     assert read_end(other) is None

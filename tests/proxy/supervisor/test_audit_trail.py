@@ -28,7 +28,7 @@ class Trail:
         self.trail = AuditTrail(lambda: NOW)
         self.events: list[str] = []
         self.reported = threading.Condition()
-        self.trail.report = self._report
+        self.trail.report_to(self._report)
 
     def _report(self, event: dict[str, Any], line: str) -> None:
         assert line
@@ -58,6 +58,15 @@ def test_what_was_told_before_and_after_the_opening_is_written_in_order(tmp_path
     assert [line["key"] for line in one.lines() if line["kind"] == "operation"] == ["first", "second"]
     assert one.trail.as_row() == {"written": 2, "lost": 0, "errors": 0, "unsigned": 0}
     assert one.events.count("audit_checkpoint") == 2
+
+
+def test_what_happens_before_there_is_a_log_of_the_process_is_told_to_it(tmp_path: Path) -> None:
+    one = Trail(tmp_path)
+    one.trail = AuditTrail(lambda: NOW)
+    one.trail.open(one.loaded)
+    assert one.trail.close(10)
+    one.trail.report_to(one._report)
+    assert one.events == ["audit_log_begun", "audit_checkpoint", "audit_checkpoint"]
 
 
 def test_without_a_file_nothing_is_kept(tmp_path: Path) -> None:
