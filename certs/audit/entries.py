@@ -51,6 +51,8 @@ class Outcome(StrEnum):
     """By us: it was not tried."""
     FAILED = "failed"
     """By the token, the file or the network: it was tried."""
+    GIVEN_UP = "given up"
+    """By a person: they ended it in the midst, or did not answer."""
 
 
 Told = Callable[[Action, str, Outcome, str], None]

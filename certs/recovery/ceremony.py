@@ -2,10 +2,12 @@
 
 The order matters. The memory is protected before there is a key; the place is looked at before anybody writes anything down; the
 shares are proven to bring the key back before they are shown; the key is put in its place only when every holder has said that
-they have their share; and it is tried there, against the key outside, before it counts.
+they have their share; and it is tried there, against the key outside, before it counts. Whatever was begun has an end in the audit
+log, also where somebody interrupts it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from certs.audit.entries import Action, Outcome
 from certs.recovery.buffers import random_buffer, wipe
 from certs.recovery.importing import ImportRefused, KeyImporter
-from certs.recovery.shares import KEY_BYTES, Scheme, Share, ShareCollector, ShareRefused, split
+from certs.recovery.shares import KEY_BYTES, NotRebuilt, Scheme, Share, ShareCollector, ShareRefused, split
 from certs.sealing.errors import SealingError
 from certs.sealing.held_key import key_id_of
 from certs.sealing.sealer import AeadKey
@@ -79,12 +81,9 @@ class Ceremony:
     def generate(self) -> AeadKey:
         """Make a sealing key in its place, so that nobody can ever bring it back. Raises `ImportRefused`."""
         self.importer.require_free()
-        try:
+        with self._ending(Action.GENERATE):
             key = self.importer.generate()
             _try(key, None)
-        except ImportRefused as error:
-            self.record(Action.GENERATE, Outcome.FAILED, str(error))
-            raise
         self.record(Action.GENERATE, Outcome.DONE, f"without recovery, in {self.importer.place}")
         self.terminal.say(
             f"The sealing key was made in {self.importer.place} (id {key.key_id.hex()}). There are no shares of it: if it is lost, "
@@ -100,9 +99,12 @@ class Ceremony:
         self.harden()
         self.importer.require_free()
         collector = ShareCollector()
-        while not collector.is_complete:
-            self._take(collector)
-        secret = collector.rebuild()
+        self._collect(collector)
+        try:
+            secret = collector.rebuild()
+        except NotRebuilt as error:
+            self.record(Action.RECOVER, Outcome.FAILED, str(error))
+            raise
         try:
             found = _check_value(secret)
             if check_value is not None and check_value.lower() != found:
@@ -125,32 +127,61 @@ class Ceremony:
                 if not self.terminal.is_written_down(share):
                     self.record(Action.SPLIT, Outcome.REFUSED, f"ended at share {share.number}")
                     raise Aborted("ended: no key was put anywhere; destroy the shares that were written down")
+            except (KeyboardInterrupt, EOFError):
+                self.record(Action.SPLIT, Outcome.GIVEN_UP, f"interrupted at share {share.number} of {scheme.count}")
+                raise
             finally:
                 self.terminal.hide()
 
-    def _take(self, collector: ShareCollector) -> None:
+    def _collect(self, collector: ShareCollector) -> None:
+        refused = 0
+        try:
+            while not collector.is_complete:
+                refused += not self._take(collector)
+        except (Aborted, KeyboardInterrupt, EOFError) as error:
+            how = "ended" if isinstance(error, Aborted) else "interrupted"
+            rest = f"; {refused} {'was' if refused == 1 else 'were'} not taken" if refused else ""
+            self.record(Action.RECOVER, Outcome.GIVEN_UP, f"{how} with {_shares(collector.count)}{rest}")
+            raise
+
+    def _take(self, collector: ShareCollector) -> bool:
         of = f" of {collector.needed}" if collector.needed else ""
         text = self.terminal.ask_share(f"Share {collector.count + 1}{of}")
         if not text.strip():
-            raise Aborted(f"ended with {collector.count} shares: no key was put anywhere")
+            raise Aborted(f"ended with {_shares(collector.count)}: no key was put anywhere")
         try:
             number = collector.add(text)
         except ShareRefused as error:
             self.terminal.say(f"Not taken: {error}.")
-            return
+            return False
         self.terminal.say(f"Taken: share number {number}; {collector.count} of {collector.needed}.")
+        return True
 
     def _put(self, secret: bytearray) -> AeadKey:
-        try:
+        with self._ending(Action.IMPORT):
             key = self.importer.import_key(secret)
             _try(key, secret)
-        except ImportRefused as error:
-            self.record(Action.IMPORT, Outcome.FAILED, str(error))
-            raise
         self.record(
             Action.IMPORT, Outcome.DONE, f"into {self.importer.place}, id {key.key_id.hex()}; it was outside once"
         )
         return key
+
+    @contextmanager
+    def _ending(self, action: Action) -> Iterator[None]:
+        """Write how it ended where the place for the key did not do it, or nobody waited for that."""
+        try:
+            yield
+        except ImportRefused as error:
+            self.record(action, Outcome.FAILED, str(error))
+            raise
+        except KeyboardInterrupt:
+            detail = f"interrupted: whether {self.importer.place} has the key was not looked at"
+            self.record(action, Outcome.GIVEN_UP, detail)
+            raise
+
+
+def _shares(count: int) -> str:
+    return "1 share" if count == 1 else f"{count} shares"
 
 
 def _check_value(secret: bytearray) -> str:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from certs.hsm.errors import HsmError
 from certs.sealing.errors import SealingError
 from proxy.hsm.sources import NotChosen
@@ -45,7 +47,7 @@ class Recorder:
 
     @contextmanager
     def operation(self, action: str, key: str) -> Iterator[None]:
-        """Write what comes of a block: done, refused by us or failed in the token."""
+        """Write what comes of a block: done, refused by us, failed in the token, or given up by whoever started it."""
         try:
             yield
         except NotChosen as error:
@@ -53,6 +55,9 @@ class Recorder:
             raise
         except (HsmError, SealingError, OSError) as error:
             self(action, key, "failed", str(error))
+            raise
+        except (KeyboardInterrupt, EOFError, typer.Abort):
+            self(action, key, "given up", "interrupted, or no answer to a question")
             raise
         self(action, key, "done")
 

@@ -52,8 +52,11 @@ class ConsoleTerminal:
             )
 
     def is_written_down(self, share: Share) -> bool:
-        """Ask the holder until they answer."""
-        return self._is_sure or typer.confirm(f"Has the holder of share {share.number} written it down?", err=True)
+        """Ask the holder until they answer; raises `KeyboardInterrupt` where they end it instead."""
+        try:
+            return self._is_sure or typer.confirm(f"Has the holder of share {share.number} written it down?", err=True)
+        except typer.Abort:
+            raise KeyboardInterrupt from None
 
     def hide(self) -> None:
         """Clear the screen."""

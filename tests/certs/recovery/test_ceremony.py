@@ -17,7 +17,7 @@ from certs.recovery.shares import NotRebuilt, Scheme, Share
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.held_key import key_id_of
 from certs.sealing.key_file import KeyFile
-from certs.sealing.sealer import AeadSealer
+from certs.sealing.sealer import AeadKey, AeadSealer
 from tests.certs.recovery.places import People, Records, Token, leaks
 from tests.certs.recovery.softhsm import Refused, SoftHsm
 
@@ -198,6 +198,29 @@ def test_ended_by_an_empty_answer() -> None:
     scene = Scene()
     with pytest.raises(Aborted, match="ended with 0 shares"):
         scene.ceremony.recover()
+    assert scene.records.steps == [("recover", "given up")]
+
+
+class Interrupted(Token):
+    """Somebody presses Ctrl-C while the token works."""
+
+    def import_key(self, secret: bytearray) -> AeadKey:
+        self.given = bytes(secret)
+        raise KeyboardInterrupt
+
+    def generate(self) -> AeadKey:
+        raise KeyboardInterrupt
+
+
+def test_interrupted_while_the_token_works(buffers: list[bytearray]) -> None:
+    scene = Scene(token=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        scene.ceremony.init(SCHEME)
+    assert scene.records.steps == [("split", "done"), ("import", "given up")]
+    with pytest.raises(KeyboardInterrupt):
+        scene.ceremony.generate()
+    assert scene.records.steps[2:] == [("generate", "given up")]
+    assert buffers == [bytearray(32)]
 
 
 def test_no_error_shows_the_key_or_a_share(buffers: list[bytearray]) -> None:
@@ -220,6 +243,7 @@ def test_forged_shares_end_it() -> None:
     scene = Scene(People(answers=[text(first.people.seen[0]), forged]))
     with pytest.raises(NotRebuilt):
         scene.ceremony.recover()
+    assert scene.records.steps == [("recover", "failed")]
     assert scene.token.key is None
 
 

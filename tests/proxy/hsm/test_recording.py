@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from certs.audit.entries import Action, Outcome
 from certs.hsm.errors import CallFailed
@@ -38,6 +39,16 @@ def test_done_refused_and_failed(tmp_path: Path) -> None:
     ]
     assert "CKR_DEVICE_ERROR" in found[2]["detail"]
     assert all(one["actor"].startswith("cli ") for one in found)
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, typer.Abort, EOFError])
+def test_given_up(tmp_path: Path, ending: type[BaseException]) -> None:
+    """By Ctrl-C in the midst, or at a question, or because nobody is there to answer it."""
+    with recorded(configuration(tmp_path)) as record, pytest.raises(ending), record.operation(Action.DESTROY, "a"):
+        raise ending
+    (found,) = operations(tmp_path / "audit.jsonl")
+    assert (found["action"], found["outcome"]) == ("destroy", "given up")
+    assert found["detail"] == "interrupted, or no answer to a question"
 
 
 def test_a_file_that_is_named_stands_before_the_configuration(tmp_path: Path) -> None:

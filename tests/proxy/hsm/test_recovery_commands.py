@@ -1,8 +1,10 @@
 """`plexigate hsm init` and `recover`, run as programs: through pipes, and on a terminal with somebody at the keys."""
 
+import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +67,9 @@ class Screen:
 
     def type(self, text: str) -> None:
         os.write(self._master, text.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        self._program.send_signal(signal.SIGINT)
 
     def end(self) -> int:
         try:
@@ -142,6 +147,40 @@ def test_a_holder_who_says_no(key: Path) -> None:
     assert screen.end() == 1
     assert "no key was put anywhere; destroy the shares" in screen.text
     assert not key.exists()
+
+
+def operations(log: Path) -> list[tuple[str, str, str]]:
+    lines = map(json.loads, log.read_bytes().splitlines())
+    return [(line["action"], line["outcome"], line["detail"]) for line in lines if line["kind"] == "operation"]
+
+
+def test_ended_by_ctrl_c_is_in_the_log(key: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    screen = Screen("init", "--key-file", key, "--threshold", "2", "--shares", "3", "--audit-log", log)
+    screen.wait_for("Has the holder of share 1 written it down?")
+    screen.type("y")
+    screen.wait_for("Has the holder of share 2 written it down?")
+    screen.interrupt()
+    assert screen.end() == 130
+    assert not key.exists()
+    assert operations(log)[1:] == [("split", "given up", "interrupted at share 2 of 3")]
+
+    screen = Screen("recover", "--key-file", key, "--audit-log", log)
+    screen.wait_for("Enter alone ends")
+    screen.type("acid")
+    screen.wait_for("Enter alone ends", 2)
+    screen.interrupt()
+    assert screen.end() == 130
+    assert operations(log)[2:] == [("recover", "given up", "interrupted with 0 shares; 1 was not taken")]
+
+
+def test_shares_that_are_not_enough_are_in_the_log(key: Path, tmp_path: Path) -> None:
+    log = tmp_path / "audit.jsonl"
+    made = run("init", "--key-file", key, "--threshold", "2", "--shares", "2", "--yes")
+    key.unlink()
+    given = f"{shares_in(made.stdout)[0]}\nacid\nacid acid\n"
+    assert run("recover", "--key-file", key, "--audit-log", log, shares=given).returncode == 1
+    assert operations(log) == [("recover", "given up", "ended with 1 share; 2 were not taken")]
 
 
 def test_shares_are_not_written_to_a_file_by_mistake(key: Path) -> None:
