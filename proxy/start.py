@@ -21,8 +21,10 @@ def main() -> None:
     except ImportError:
         sys.exit("plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3")
     from proxy.cli import app
+    from proxy.output import watched_output
 
-    app(prog_name="plexigate")
+    with watched_output():
+        app(prog_name="plexigate")
 
 
 if __name__ == "__main__":

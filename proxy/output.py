@@ -1,0 +1,63 @@
+"""What commands say on standard output: where that cannot be written, it must not look like an answer.
+
+A full disk or a reader that has gone (`| head`) otherwise ends a command with a traceback, or with 1, which means that something was
+found. Errors of standard output are of a kind of their own here, so that no command takes them for those of a file, token or socket.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+OUTPUT_LOST: Final = os.EX_IOERR
+"""The exit status then (sysexits.h: 74)."""
+
+
+class OutputLost(Exception):
+    """Standard output took not all; `reason` is the system's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _Descriptor(FileIO):
+    def write(self, data: "ReadableBuffer", /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OutputLost(error.strerror or str(error)) from None
+
+
+@contextmanager
+def watched_output() -> Iterator[None]:
+    """Run a command; if its output is lost, say so on standard error and exit with `OUTPUT_LOST`."""
+    original = sys.__stdout__
+    if original is None or sys.stdout is not original:  # closed, or somebody else takes it
+        yield
+        return
+    sys.stdout = _watched(original)
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OutputLost as error:
+        # what is still in a buffer is written once more at the exit: to where that cannot fail
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), original.fileno())
+        sys.stderr.write(f"plexigate: standard output could not be written: {error.reason}\n")
+        raise SystemExit(OUTPUT_LOST) from None
+
+
+def _watched(stream: TextIO) -> TextIO:
+    return TextIOWrapper(
+        BufferedWriter(_Descriptor(stream.fileno(), "w", closefd=False)),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.isatty(),
+    )
