@@ -3,9 +3,10 @@
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -89,14 +90,9 @@ def verify(
     try:
         keys = by_fingerprint(map(load_public_key, public_keys or ()))
         known = () if checkpoints is None else checkpoints_in(_text_lines(checkpoints))
-        groups = _logs(files)
+        groups = _logs(_once(files))
         judged = [(paths, judge(map(_source, paths), keys, known, since)) for paths in groups]
-    except (OSError, EOFError, zlib.error) as error:
-        # gzip tells neither which file nor, for a cut one, more than that
-        raise ended(
-            f"{getattr(error, 'filename', None) or 'a file of the log'} cannot be read: {error}", _UNREADABLE
-        ) from None
-    except CredentialError as error:
+    except (_CannotRead, CredentialError) as error:
         raise ended(str(error), _UNREADABLE) from None
     lost = _logs_without_a_file(known, [verdict.log for _, verdict in judged], keys)
     if as_json:
@@ -112,15 +108,43 @@ def verify(
         raise typer.Exit(_UNPROVEN)
 
 
+class _CannotRead(Exception):
+    """A file that is no file, or that is damaged in its compression."""
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file for reading; what goes wrong with it also later names it, as gzip does not."""
+    from certs.audit.tail import open_for_reading
+
+    try:
+        with open_for_reading(path) as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise _CannotRead(f"{path} cannot be read: {reason}") from None
+
+
+def _once(files: Sequence[Path]) -> list[Path]:
+    """Each file once, however it is named, also by a link: its lines would be there twice."""
+    found: dict[Path, Path] = {}
+    repeated: set[Path] = set()
+    for path in files:
+        first = found.setdefault(path.resolve(), path)
+        if first is not path and first not in repeated:
+            repeated.add(first)
+            typer.echo(f"plexigate: {first} is named more than once, it is read once", err=True)
+    return list(found.values())
+
+
 def _logs(files: Sequence[Path]) -> list[list[Path]]:
     """The files of each log, in the order of their first lines. What begins with no line at all comes last, in one group."""
     from certs.audit.line import LARGEST_LINE, Line, NotALine
-    from certs.audit.tail import open_for_reading
 
     begun: dict[str, list[tuple[int, Path]]] = {}
     for path in files:
         log, seq = "~", 0
-        with open_for_reading(path) as file:
+        with _opened(path) as file:
             while raw := file.readline(LARGEST_LINE + 1):
                 try:
                     line = Line.parse(raw.removesuffix(b"\n"))
@@ -143,16 +167,15 @@ def _source(path: Path) -> Any:
 
 def _raw_lines(path: Path) -> Iterator[bytes]:
     from certs.audit.line import LARGEST_LINE
-    from certs.audit.tail import open_for_reading
 
-    with open_for_reading(path) as file:
+    with _opened(path) as file:
         while raw := file.readline(LARGEST_LINE + 1):
             yield raw
 
 
 def _text_lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        yield from file
+    with _opened(path) as file:
+        yield from (raw.decode("utf-8", "replace") for raw in file)
 
 
 def _logs_without_a_file(

@@ -187,8 +187,21 @@ def test_what_cannot_be_read(site: Site, tmp_path: Path) -> None:
         assert result.stderr.startswith("plexigate: ")
     packed = site.old.with_name("audit.jsonl.2.gz")
     packed.write_bytes(gzip.compress(site.old.read_bytes())[:-9])
-    assert verify(packed).exit_code == 2
+    for damaged in (packed.read_bytes(), b"no gzip", gzip.compress(site.old.read_bytes())[:40] + bytes(40)):
+        packed.write_bytes(damaged)
+        result = verify(site.new, packed)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"plexigate: {packed} cannot be read: ")
+        assert result.stderr.count("\n") == 1
     assert verify().exit_code == 2
+
+
+def test_a_file_named_twice_is_read_once(site: Site, tmp_path: Path) -> None:
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(site.old)
+    result = verify(*site.all, site.old, link)
+    assert result.exit_code == 0
+    assert result.stderr == f"plexigate: {site.old} is named more than once, it is read once\n"
 
 
 def test_other_commands_do_not_load_it() -> None:
