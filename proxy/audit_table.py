@@ -11,7 +11,7 @@ from certs.audit.verdict import Status, Verdict
 def verdict_table(files: Sequence[str], verdict: Verdict) -> RenderableType:
     """The log and its files, what was found, what should be known, and the last word."""
     heading = Text.assemble(
-        ("log ", "bold"), (verdict.log or "(its id is not known)", "bold"), f"  {_count(len(files), 'file')}"
+        ("log ", "bold"), (_visible(verdict.log) or "(its id is not known)", "bold"), f"  {_count(len(files), 'file')}"
     )
     rows = [_row(finding.fault.value, "bold red", f"{finding.place}", finding.meaning) for finding in verdict.findings]
     rows += [_row("note", "bold yellow", f"{remark.place}", remark.meaning) for remark in verdict.remarks]
@@ -33,7 +33,12 @@ def lost_log(log: str, lines: int, *, is_proven: bool) -> RenderableType:
 
 def _row(what: str, style: str, place: str, meaning: str) -> Text:
     """Not a table's: that would cut a long path."""
-    return Text.assemble("  ", (what, style), f"  {place}  {meaning}")
+    return Text.assemble("  ", (what, style), f"  {_visible(place)}  {_visible(meaning)}")
+
+
+def _visible(text: str) -> str:
+    """What whoever wrote the file has chosen must not clear the screen that says what is wrong with it."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def _conclusion(verdict: Verdict) -> Text:

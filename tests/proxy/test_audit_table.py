@@ -37,6 +37,15 @@ def test_long_path_is_not_cut() -> None:
     assert str(place) in "".join(lines)
 
 
+def test_what_a_forger_wrote_cannot_move_the_cursor_of_the_terminal() -> None:
+    remark = Remark(Place("a\x1b[2J", 1), "a checkpoint is not signed (\x1b[2J\r\nIntact)")
+    shown = printed(verdict_table(["a"], Verdict("ab\x1b[8m", 1, 9, 4, (), (remark,))))
+    assert shown[:2] == [
+        "log ab\\x1b[8m  1 file",
+        "  note  a\\x1b[2J:1  a checkpoint is not signed (\\x1b[2J\\r\\nIntact)",
+    ]
+
+
 def test_the_last_word() -> None:
     def last(first: int, last: int, proven: int) -> str:
         return printed(verdict_table(["a"], Verdict("ab12", first, last, proven, (), ())))[-1]
