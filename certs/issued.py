@@ -6,7 +6,6 @@ configuration wants, what served this identity before stands in for it: a client
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 from certs.credential import TokenPlace
 from certs.errors import CredentialError, Part
@@ -14,11 +13,9 @@ from certs.hsm.secret import Secret
 from certs.storage.store import paths_of
 from config.addresses import Refused
 from config.loaded import LoadedConfig
-from config.pkcs11_uri import SCHEME, parse
+from config.pkcs11_uri import is_pkcs11_uri, parse
 from config.rotation import SLOTS, IssuedCredentialConfig
 from config.schema import IdentityConfig
-
-_SCHEME: Final = SCHEME.encode()
 
 
 class TokenUnknown(CredentialError):
@@ -68,7 +65,7 @@ def stand_ins(loaded: LoadedConfig, identity: str) -> Iterator[tuple[Path, Path]
 def token_place(loaded: LoadedConfig, certificate: Path, key: Path, pins: Mapping[str, Secret]) -> TokenPlace | None:
     """Where in a token the key is; None for one that is a file. Raises `TokenUnknown` or `OSError`."""
     content = key.read_bytes()
-    if not content.startswith(_SCHEME):
+    if not is_pkcs11_uri(content):
         return None
     text = content.decode("ascii", "replace").strip()
     hsm = loaded.config.hsm

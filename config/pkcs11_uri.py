@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from config.addresses import Refused
 
-SCHEME: Final = "pkcs11:"
+_SCHEME: Final = "pkcs11:"
 
 # Of a value in the path: pk11-pchar of RFC 7512 2.3.
 _VALUE: Final = re.compile(r"(?:[A-Za-z0-9._~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})*")
@@ -58,7 +58,7 @@ class Pkcs11Uri:
 
     def __str__(self) -> str:
         """Write the URI, in one form for each meaning."""
-        return SCHEME + ";".join(f"{name}={_encoded(value)}" for name, value in self._attributes())
+        return _SCHEME + ";".join(f"{name}={_encoded(value)}" for name, value in self._attributes())
 
     def with_pin_source(self, path: str) -> str:
         """Write it for OpenSSL, which finds exactly the private key, and the PIN in the file at `path`."""
@@ -80,16 +80,20 @@ class Pkcs11Uri:
             yield "id", self.id
 
 
-def is_pkcs11_uri(text: str) -> bool:
-    """Whether a text wants to be one, so that what is wrong with it can be said. Schemes know no case (RFC 3986 3.1)."""
-    return text[: len(SCHEME)].lower() == SCHEME
+def is_pkcs11_uri(text: str | bytes) -> bool:
+    """Whether a text, or the content of a file, wants to be one, so that what is wrong with it can be said.
+
+    Schemes know no case (RFC 3986 3.1), so nothing else is to look for one.
+    """
+    start = text[: len(_SCHEME)]
+    return (start if isinstance(start, str) else start.decode("ascii", "replace")).lower() == _SCHEME
 
 
 def parse(text: str) -> Pkcs11Uri:
     """Read a URI that names one token and one private key. Raises `Refused`."""
     if not is_pkcs11_uri(text):
         raise Refused(f"a PKCS#11 URI such as {_EXAMPLE}")
-    path, question, query = text[len(SCHEME) :].partition("?")
+    path, question, query = text[len(_SCHEME) :].partition("?")
     if question:
         raise _query_refused(query)
     attributes = dict(_split(path))

@@ -14,7 +14,7 @@ from certs.keys.pin import read_pin_of
 from config.hsm import TokenConfig
 from config.loaded import LoadedConfig
 from config.loader import survey
-from config.pkcs11_uri import SCHEME
+from config.pkcs11_uri import is_pkcs11_uri
 from config.problems import Problem
 from proxy.hsm.issued_keys import issued_keys
 
@@ -116,7 +116,7 @@ def _issued(loaded: LoadedConfig) -> Iterator[UsedKey]:
 
 def _keys(value: Any, where: str) -> Iterator[UsedKey]:
     match value:
-        case str() if value.startswith(SCHEME):
+        case str() if is_pkcs11_uri(value):
             yield _used(value, where)
         case dict():
             for key, inner in value.items():
@@ -130,7 +130,7 @@ def _keys(value: Any, where: str) -> Iterator[UsedKey]:
 
 def _used(uri: str, where: str) -> UsedKey:
     """The four attributes of RFC 7512 2.3 that say which key. Whatever else stands there names the same key or none."""
-    path = uri.removeprefix(SCHEME).partition("?")[0]
+    path = uri.partition(":")[2].partition("?")[0]
     parts = dict(part.partition("=")[::2] for part in path.split(";"))
     text = {name: unquote(value) for name, value in parts.items()}
     key_id = unquote_to_bytes(parts["id"]) if "id" in parts else None

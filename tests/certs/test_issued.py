@@ -114,7 +114,7 @@ def test_a_token_that_nobody_names_any_more_is_no_reason_to_refuse_a_configurati
     assert "in a token that is unknown" in problem.found
 
 
-@pytest.mark.parametrize("content", [URI, b"pkcs11:nonsense"])
+@pytest.mark.parametrize("content", [URI, b"pkcs11:nonsense", b"PKCS11:nonsense"])
 def test_a_uri_without_its_token_is_told(tmp_path: Path, content: bytes) -> None:
     scene = Rotations(tmp_path)
     key = tmp_path / "key"

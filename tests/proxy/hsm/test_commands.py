@@ -101,7 +101,8 @@ def test_a_destruction_asks_first(command: Command) -> None:
 
 def test_a_key_in_use_is_not_destroyed(command: Command) -> None:
     made = generated(command, "chat")
-    for uri in (made["uri"], "pkcs11:token=plexi;object=chat.ecdsa-p256.v1"):
+    by_label = "pkcs11:token=plexi;object=chat.ecdsa-p256.v1"
+    for uri in (made["uri"], by_label, by_label.replace("pkcs11:", "PKCS11:")):
         config = configuration(command, uri)
         answer = command.plain("destroy", "chat.ecdsa-p256.v1", "--yes", "--config", str(config))
         assert answer.exit_code == 1

@@ -18,7 +18,7 @@ pin_file = "plexi.pin"
 serial = "42"
 pin_credential = "two-pin"
 [identity.chat]
-key = ["pkcs11:token=plexi;object=a%20b?pin-source=x", "pkcs11:serial=42;id=%01%ff"]
+key = ["PKCS11:token=plexi;object=a%20b?pin-source=x", "pkcs11:serial=42;id=%01%ff"]
 certificate = "chat.pem"
 """
 TOKEN = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ())
