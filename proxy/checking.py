@@ -13,7 +13,9 @@ from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealin
 from certs.hsm.other_user import fault_for
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse, token_uses
+from certs.hsm.twins import twin_problems
 from certs.identities import load_credentials
+from config.hsm_crosschecks import token_problems
 from config.loaded import LoadedConfig
 from config.loader import Survey, survey
 from config.problems import ConfigError, Problem
@@ -40,9 +42,17 @@ def check(file: Path) -> tuple[Problem, ...]:
     if found.loaded is None:
         return found.problems
     libssl.self_check()
+    if _leaves_tokens_open(found.loaded, found):
+        return (*found.problems, *account_of(found.loaded)[1])
     if found.loaded.config.hsm is None:
         return _check_here(found.loaded, found)
     return _check_elsewhere(file, found.loaded, found)
+
+
+def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
+    """Whether the file is refused for what it says of tokens: nobody knows then which PIN belongs to which of them."""
+    in_tables = any(one.is_error and one.key.startswith("hsm.token.") for one in found.problems)
+    return in_tables or any(one.is_error for one in token_problems(loaded.config, str(loaded.path), loaded.omissions))
 
 
 def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
@@ -50,6 +60,9 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     now = now_in_utc()
     credentials = load_credentials(loaded, now)
     uses = token_uses(loaded, credentials.identities, credentials.pins)
+    twins = _twins(loaded, uses)
+    if twins:
+        return (*problems, *loaded.warnings, *credentials.problems, *twins, *account_of(loaded)[1])
     refusals, closed = _refused_pins(loaded, uses)
     problems += refusals
     problems += _unseen_by_workers(loaded, uses)
@@ -69,6 +82,13 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
         problems += [problem for problem in error.problems if problem.key not in refused]
     problems += [*checkpoint_key_problems(loaded), *account_of(loaded)[1]]
     return tuple(problems)
+
+
+def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
+    async def looked() -> list[Problem]:
+        return await twin_problems(asyncio.get_running_loop(), loaded, uses, loaded.config.reload_seconds / 2)
+
+    return asyncio.run(looked())
 
 
 def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[list[Problem], ClosedTokens]:

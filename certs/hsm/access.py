@@ -4,10 +4,13 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import LONGEST_PIN, Secret
+
+if TYPE_CHECKING:
+    from certs.hsm.facts import TokenFacts
 
 _ALLOWED_MODE: Final = "a file that its owner alone can read (chmod 600), or a systemd credential"
 
@@ -24,6 +27,11 @@ class TokenChoice:
         """Refuse a choice of every token: a PIN would be tried on whichever comes first."""
         if self.label is None and self.serial is None and self.slot is None:
             raise ValueError("a token needs a label, a serial or a slot")
+
+    def fits(self, token: "TokenFacts") -> bool:
+        """Whether a token is one of those that are chosen."""
+        pairs = ((self.label, token.label), (self.serial, token.serial), (self.slot, token.slot))
+        return all(wanted is None or wanted == found for wanted, found in pairs)
 
     def __str__(self) -> str:
         named = {"label": self.label, "serial": self.serial, "slot": self.slot}

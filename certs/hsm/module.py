@@ -82,10 +82,10 @@ class Module:
         if likely_slot is not None:
             with contextlib.suppress(pkcs11.exceptions.PKCS11Error, CallFailed, TokenMissing):
                 known = self._facts(self._slot(likely_slot))
-                if known.is_initialized and _is_chosen(known, choice):
+                if known.is_initialized and choice.fits(known):
                     return known
         present = self.tokens()
-        found = [one for one in present if one.is_initialized and _is_chosen(one, choice)]
+        found = [one for one in present if one.is_initialized and choice.fits(one)]
         broken = [one for one in present if one.fault]
         if not found and broken:
             raise CallFailed("describe itself", broken[0].fault)
@@ -158,11 +158,6 @@ class Module:
             session_limit=info.session_limit,
             mechanisms=tuple(name for number, name in MECHANISMS_THAT_MATTER.items() if number in numbers),
         )
-
-
-def _is_chosen(token: TokenFacts, choice: TokenChoice) -> bool:
-    pairs = ((choice.label, token.label), (choice.serial, token.serial), (choice.slot, token.slot))
-    return all(wanted is None or wanted == found for wanted, found in pairs)
 
 
 def _mapper() -> AttributeMapper:

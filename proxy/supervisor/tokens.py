@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from certs.hsm.prober import Condition, Finding, Prober
 from certs.hsm.token_use import TokenUse
+from certs.hsm.twins import twin_problems
 from config.problems import ConfigError
 from proxy.observe.scrape import TokenScrape
 from proxy.signing.breaker import BreakerState
@@ -62,17 +63,19 @@ class ParentTokens:
     # -- before workers are told
 
     async def begin(self, edition: Edition) -> None:
-        """Try the PINs of what is served first. Nothing that is wrong with a token stops that."""
+        """Try the PINs of what is served first. Nothing that is wrong with a token stops that, but `ConfigError` one that stands there twice."""
+        await self._refuse_twins(edition)
         self.admit(edition.tokens, await self.examine(edition.tokens, _patience(edition)))
 
     @asynccontextmanager
     async def changing_to(self, edition: Edition) -> AsyncIterator[None]:
         """Try the PINs that are new in an edition; nobody else tries one until the block ends.
 
-        Raises `ConfigError` for one that is refused: what is served knows a better one, or none. A token that does not answer is
-        looked at by the workers, and may have another one to stand in for it.
+        Raises `ConfigError` for one that is refused: what is served knows a better one, or none; and for a token that stands there twice.
+        A token that does not answer is looked at by the workers, and may have another one to stand in for it.
         """
         with self._held():
+            await self._refuse_twins(edition)
             findings = await self.examine(edition.tokens, _patience(edition))
             refused = [
                 edition.loaded.error(
@@ -88,6 +91,11 @@ class ParentTokens:
             well = {name: one for name, one in findings.items() if one.condition is Condition.WELL}
             self.admit(edition.tokens, well)
             yield
+
+    async def _refuse_twins(self, edition: Edition) -> None:
+        twins = await twin_problems(self._loop, edition.loaded, edition.tokens, _patience(edition))
+        if twins:
+            raise ConfigError([*edition.warnings, *twins])
 
     async def examine(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
         """Try the PINs that were not tried yet, each once, all at the same time; answers what was found, by token.

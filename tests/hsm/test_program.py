@@ -31,6 +31,14 @@ def text_of(site: HsmSite) -> str:
     return site.tokens(plexi) + site.identity("localhost", site.hsm.generate(plexi, "chat"), URI) + ROUTE
 
 
+def plexigate(site: HsmSite, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command that ends by itself."""
+    environment = {**os.environ, **site.hsm.environment}
+    return subprocess.run(
+        [PLEXIGATE, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
 def curl(site: HsmSite, running: Running) -> str:
     """Answers the status; each call is a full handshake with a certificate that is verified."""
     port = running.ready["public"][0].rpartition(":")[2]
@@ -146,14 +154,7 @@ def test_workers_are_somebody_who_may_not_read_the_pin(public_site: HsmSite) -> 
 
 class TestCheck:
     def check(self, site: HsmSite, configuration: Path) -> tuple[int, dict[str, str]]:
-        done = subprocess.run(
-            [PLEXIGATE, "check", "--json", str(configuration)],
-            env={**os.environ, **site.hsm.environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = plexigate(site, "check", "--json", str(configuration))
         problems = json.loads(done.stdout)["problems"]
         return done.returncode, {one["key"]: one["found"] for one in problems if one["key"] != "user"}
 
@@ -181,6 +182,31 @@ class TestCheck:
             assert "CKR_PIN_INCORRECT" in found["hsm.token.plexi"]
         assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 1
 
+    def test_one_token_under_two_names_is_refused_before_anybody_logs_in(self, hsm_site: HsmSite) -> None:
+        text = text_of(hsm_site)
+        listed = json.loads(
+            plexigate(hsm_site, "hsm", "list", "--json", "--module", str(hsm_site.hsm.shim.module)).stdout
+        )
+        serial = next(one["serial"] for one in listed if one["label"] == "plexi")
+        alias = f'[hsm.token.alias]\nserial = "{serial}"\npin_file = "{hsm_site.hsm.pin_file(Token("plexi", PIN))}"\n'
+        both = f'["{URI}", "pkcs11:serial={serial};object=chat"]'
+        configuration = hsm_site.write(text.replace(f'"{URI}"', both), alias)
+        status, found = self.check(hsm_site, configuration)
+        assert status == 1
+        assert found["hsm.token.alias"].startswith("a token that [hsm.token.plexi] has already: plexi (serial ")
+        started = plexigate(hsm_site, "run", str(configuration))
+        assert started.returncode == 1
+        assert "a token that [hsm.token.plexi] has already" in " ".join(started.stderr.split())
+        assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 0
+
+    def test_a_file_that_is_refused_for_its_tokens_has_nobody_look_at_them(self, hsm_site: HsmSite) -> None:
+        twin = f'[hsm.token.twin]\nlabel = "plexi"\npin_file = "{hsm_site.hsm.directory}/plexi.pin"\n'
+        audit = '[audit]\nfile = "audit.jsonl"\ncheckpoint_key = "pkcs11:token=plexi;object=chat"\n'
+        status, found = self.check(hsm_site, hsm_site.write(text_of(hsm_site), twin, audit))
+        assert status == 1
+        assert sorted(found) == ["audit.checkpoint_key", "hsm.token.twin", "identity.localhost.key"]
+        assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 0
+
     def test_keys_are_tried(self, hsm_site: HsmSite) -> None:
         text = text_of(hsm_site).replace("object=chat", "object=cat")
         status, found = self.check(hsm_site, hsm_site.write(text))
@@ -197,14 +223,7 @@ class TestCheck:
     def test_a_start_that_fails_says_the_same(self, hsm_site: HsmSite) -> None:
         configuration = hsm_site.write(text_of(hsm_site))
         with hsm_site.hsm.shim.token("plexi").failing(CKR_DEVICE_ERROR, "C_FindObjects"):
-            done = subprocess.run(
-                [PLEXIGATE, "run", str(configuration)],
-                env={**os.environ, **hsm_site.hsm.environment},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
+            done = plexigate(hsm_site, "run", str(configuration))
         assert done.returncode == 1
         assert "identity.localhost.key" in done.stderr
         assert PIN not in done.stdout + done.stderr
