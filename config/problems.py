@@ -109,6 +109,11 @@ def shown(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
+def printable(text: str) -> str:
+    """Escape all that is not printable: neither a file nor a token must be able to move the cursor of the terminal it is shown on."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def is_key_material(text: str) -> bool:
     """Whether a text looks like the content of a key file, PEM or base64, rather than like a path or a name."""
     return _KEY_MATERIAL.search(text) is not None
@@ -130,6 +135,4 @@ def _key(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    # Escapes all that is not printable: a file must not be able to move the cursor of the terminal it is reported on.
-    escaped = json.dumps(text, ensure_ascii=False)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in escaped)
+    return printable(json.dumps(text, ensure_ascii=False))

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from config.problems import Problem
+from config.problems import Problem, printable
 
 
 def print_problems(problems: Sequence[Problem], console: Console) -> None:
@@ -16,6 +16,6 @@ def print_problems(problems: Sequence[Problem], console: Console) -> None:
         console.print(Text.assemble((str(problem.severity), style), "  ", (problem.key or problem.file, "bold")))
         table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))  # a path that is cut is of no use
         table.add_row("", Text("in", "dim"), Text(problem.file))
-        table.add_row("", Text("found", "dim"), Text(problem.found))
+        table.add_row("", Text("found", "dim"), Text(printable(problem.found)))
         table.add_row("", Text("allowed" if problem.is_error else "better", "dim"), Text(problem.allowed))
         console.print(table)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from certs.hsm.key_names import KeyName
+from config.problems import printable
 
 # CK_TOKEN_INFO.flags (PKCS#11 3.1, table 6)
 _LOGIN_REQUIRED: Final = 0x0000_0004
@@ -81,7 +82,7 @@ class TokenFacts:
         return tuple(name for flag, name in _FLAGS.items() if self.flags & flag)
 
     def __str__(self) -> str:
-        return f"{self.label} (serial {self.serial or 'unknown'}, slot {self.slot})"
+        return printable(f"{self.label} (serial {self.serial or 'unknown'}, slot {self.slot})")
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:

@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_from_bytes
 
 import typer
 from rich.console import RenderableType
+from rich.text import Text
 
 from certs.hsm import calls
 from certs.hsm.access import default_latch_directory
@@ -16,6 +17,7 @@ from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import KeyName, next_version
 from certs.hsm.pin_latch import release_by_name
+from config.problems import printable
 from proxy.console import table_console
 from proxy.hsm import recovery_commands, sealing_commands
 from proxy.hsm.init_dev import init_dev
@@ -109,7 +111,7 @@ def generate(  # noqa: PLR0913 - the options of a command
         with (
             recorded(config) as record,
             logged_in(access) as (process, facts),
-            progress().status(f"making a key of kind {kind} in {facts.label}"),
+            progress().status(_told(f"making a key of kind {kind} in {facts.label}")),
         ):
             labels = [key.label for key in process.perform(calls.keys())]
             name = next_version(identity, kind, labels)
@@ -161,10 +163,10 @@ def destroy(  # noqa: PLR0913 - the options of a command
                 for key in found:
                     _refuse_used(source, facts, key)
                     proxy.refuse_used(facts, key)
-                if not is_sure and not typer.confirm(f"Destroy {address} in token {facts.label} for ever?"):
+                if not is_sure and not typer.confirm(printable(f"Destroy {address} in token {facts.label} for ever?")):
                     raise NotChosen("nothing was destroyed")
                 gone = process.perform(calls.destroy(address))
-        typer.echo(f"{gone.label} (id {gone.id.hex()}) of token {facts.label} is gone.")
+        typer.echo(printable(f"{gone.label} (id {gone.id.hex()}) of token {facts.label} is gone."))
         typer.echo(proxy.verify_gone(facts, gone))
 
 
@@ -193,7 +195,7 @@ def try_out(
             progress().status("") as status,
         ):
             report = SelfTest(
-                facts, process.perform, lambda step: status.update(f"{facts.label}: {step}"), seconds
+                facts, process.perform, lambda step: status.update(_told(f"{facts.label}: {step}")), seconds
             ).run()
     if as_json:
         _print_json({"token": token_json(facts), **report.as_json()})
@@ -216,7 +218,7 @@ def unlatch(
         released = release_by_name(default_latch_directory(), token)
         if not released:
             raise NotChosen(f"no PIN of a token {token} is latched in {default_latch_directory()}")
-    typer.echo(f"The PIN of token {released[0]} may be tried again.")
+    typer.echo(printable(f"The PIN of token {released[0]} may be tried again."))
 
 
 app.command(
@@ -288,6 +290,10 @@ def _refuse_used(source: Source, token: TokenFacts, key: KeyFacts) -> None:
             raise NotChosen(
                 f"{source.config}: {used.where} uses {key.label} of token {token.label}; allowed: {allowed}"
             )
+
+
+def _told(words: str) -> Text:
+    return Text(printable(words))  # no markup in the words of a token
 
 
 def _print(what: RenderableType) -> None:

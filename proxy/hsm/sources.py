@@ -15,6 +15,7 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.errors import HsmError
 from certs.hsm.facts import PinState, TokenFacts
 from certs.hsm.key_names import IdentityUnusable
+from config.problems import printable
 from proxy.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
 
 Config = Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration with \\[hsm].", show_default=False)]
@@ -113,7 +114,7 @@ def said_errors() -> Iterator[None]:
     try:
         yield
     except (HsmError, NotChosen, HsmNotConfigured, IdentityUnusable) as error:
-        typer.echo(f"plexigate: {error}", err=True)
+        typer.echo(f"plexigate: {printable(str(error))}", err=True)
         raise typer.Exit(1) from None
     except OSError as error:
         typer.echo(f"plexigate: {error.filename or 'the system'}: {error.strerror}", err=True)
@@ -128,7 +129,7 @@ def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterat
         facts = process.perform(calls.log_in(replace(access, may_use_final_try=may_use_final_try)))
         if facts.pin_state is not PinState.FINE:
             typer.echo(
-                f"plexigate: token {facts.label}: a wrong PIN was given since the last login ({facts.pin_state})",
+                f"plexigate: token {printable(facts.label)}: a wrong PIN was given since the last login ({facts.pin_state})",
                 err=True,
             )
         yield process, facts

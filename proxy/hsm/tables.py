@@ -10,6 +10,7 @@ from rich.text import Text
 from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
 from certs.hsm.targets import Check, Measured, Report
+from config.problems import printable
 
 
 def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
@@ -17,12 +18,12 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
     table = Table("token", "serial", "model", "slot", "PIN", "sessions", "can do", box=None, header_style="bold")
     for one in tokens:
         table.add_row(
-            Text(
+            _told(
                 one.label or ("(no answer)" if one.fault else "(not set up)"),
                 style="bold" if one.is_initialized else "dim",
             ),
-            one.serial,
-            one.model,
+            _told(one.serial),
+            _told(one.model),
             str(one.slot),
             _pin(one),
             f"{_known(one.sessions)} of {_known(one.session_limit)}",
@@ -51,13 +52,13 @@ def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
 
 def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
     """The keys of a token: what they are called, what they are, whether they stay."""
-    title = Text(f"keys of {token.label}", style="bold")
+    title = _told(f"keys of {token.label}", style="bold")
     if not keys:
         return Group(title, Text("  none", style="dim"))
     table = Table("label", "id", "kind", "uses", "stays in", "made in", box=None, header_style="bold")
     for key in keys:
         table.add_row(
-            Text(key.label, style="" if key.name is not None else "yellow"),
+            _told(key.label, style="" if key.name is not None else "yellow"),
             key.id.hex(),
             key.kind,
             ", ".join(key.uses),
@@ -117,6 +118,11 @@ def key_json(key: KeyFacts) -> dict[str, Any]:
         "sign_only": key.is_sign_only,
         "uses": list(key.uses),
     }
+
+
+def _told(words: str, style: str = "") -> Text:
+    """What a token says of itself: whoever may write into it chooses the words."""
+    return Text(printable(words), style=style)
 
 
 def _pin(token: TokenFacts) -> Text:

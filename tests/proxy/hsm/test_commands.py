@@ -71,6 +71,23 @@ def test_a_configuration_names_the_token(command: Command) -> None:
     assert [one["keys"] for one in json.loads(answer.stdout) if one["label"] == "plexi"] == [[]]
 
 
+def test_a_label_does_nothing_to_a_terminal(command: Command) -> None:
+    label, shown = "pl[/b]\x1b[2J", r"pl[/b]\x1b[2J"
+    command.hsm.init_token(label)
+    options = ("--module", str(command.hsm.module), "--token", label, "--pin-file", str(command.hsm.pin_file()))
+    for arguments, is_done in (
+        (("list",), True),
+        (("generate", "chat"), True),
+        (("test", "--seconds", "0.1"), True),
+        (("destroy", "chat.ecdsa-p256.v1", "--unverified"), True),
+        (("destroy", "chat.ecdsa-p256.v1", "--unverified"), False),
+    ):
+        answer = command.plain(*arguments, *options, answer="y\n")
+        assert (answer.exit_code == 0) is is_done, answer.output
+        assert "\x1b" not in answer.output
+        assert shown in answer.output or arguments[0] == "test"
+
+
 def test_what_the_token_cannot_make_is_said(command: Command) -> None:
     answer = command.run("generate", "chat", "--kind", "mldsa-65")
     assert answer.exit_code == 1

@@ -42,6 +42,17 @@ def test_keys_are_shown_with_what_they_may_do() -> None:
     assert "none" in shown(key_table(TOKEN, []))
 
 
+def test_words_of_a_token_do_nothing_to_a_terminal() -> None:
+    evil = "\x1b[2J\u202e[bold]x"
+    one = replace(TOKEN, label=evil, serial=evil, model=evil)
+    for table in (token_table([one]), key_table(one, [replace(KEY, label=evil)])):
+        text = shown(table)
+        assert all(line.isprintable() for line in text.splitlines())
+        assert r"\x1b[2J\u202e[bold]x" in text
+    assert str(one).startswith(r"\x1b[2J\u202e[bold]x (serial ")
+    assert token_json(one)["label"] == evil
+
+
 def test_measurements_are_shown_beside_their_targets() -> None:
     measured = [
         Measured(Target.KEY_GENERATION, Place.TOKEN, (0.2,)),
