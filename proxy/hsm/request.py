@@ -1,12 +1,13 @@
 """`plexigate hsm request`: a certificate request (RFC 2986) for a key that stays in its token, signed there."""
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from certs.hsm import calls
 from certs.hsm.facts import KeyAddress
+from config.addresses import Refused, parse_server_name
+from config.problems import shown
 from proxy.hsm.recording import recorded
 from proxy.hsm.sources import Config, Module, NotChosen, PinFile, Source, Token, logged_in, said_errors
 
@@ -23,7 +24,10 @@ def request(
     names: Annotated[
         list[str],
         typer.Option(
-            "--name", metavar="NAME", help="A DNS name or an IP address; may be repeated.", show_default=False
+            "--name",
+            metavar="NAME",
+            help='A DNS name ("*." stands for one label) or an IP address; may be repeated.',
+            show_default=False,
         ),
     ],
     config: Config = None,
@@ -66,17 +70,17 @@ def request(
 
 
 def subjects_of(names: list[str]) -> "list[GeneralName]":
-    """The names of a certificate request. Raises NotChosen."""
+    """The names of a certificate request, as a configuration takes them for its identities. Raises NotChosen, also for none."""
+    from certs.issuing.signing_request import general_names  # as above
+
+    if not names:
+        raise NotChosen("--name: found none; allowed: one or more, or nobody could be served by the certificate")
+    return general_names([_checked(name) for name in names])
+
+
+def _checked(name: str) -> str:
     try:
-        return [_general_name(name) for name in names]
-    except ValueError:
-        raise NotChosen(f"--name: found {', '.join(names)}; allowed: DNS names (A-labels) and IP addresses") from None
-
-
-def _general_name(name: str) -> "GeneralName":
-    from cryptography.x509 import DNSName, IPAddress  # as above
-
-    try:
-        return IPAddress(ip_address(name))
-    except ValueError:
-        return DNSName(name)
+        return parse_server_name(name)
+    except Refused as error:
+        allowed = f"DNS names (A-labels) and IP addresses: {error.allowed}"
+        raise NotChosen(f"--name: found {shown(name)}; allowed: {allowed}") from None

@@ -1,11 +1,14 @@
 """A certificate request that a token has signed, as openssl and cryptography see it."""
 
 import subprocess
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from cryptography import x509
 
+from config.problems import shown
+from proxy.hsm.request import subjects_of
+from proxy.hsm.sources import NotChosen
 from tests.proxy.hsm.conftest import Command
 
 
@@ -29,8 +32,36 @@ def test_key_that_is_not_there_is_named(command: Command) -> None:
     assert "chat.ecdsa-p256.v9" in answer.output
 
 
-def test_name_that_cannot_stand_in_a_certificate_is_refused(command: Command) -> None:
-    assert command.run("generate", "chat").exit_code == 0
-    answer = command.run("request", "chat.ecdsa-p256.v1", "--name", "ch\u00e4t.example")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ch\u00e4t.example",
+        "a b;c",
+        "",
+        "chat.example.",
+        "https://chat.example",
+        "*.*.example",
+        "chat.*.example",
+        "192.0.2.300",
+        "a" * 64 + ".example",
+    ],
+)
+def test_name_that_cannot_stand_in_a_certificate_is_refused(command: Command, name: str) -> None:
+    """Before anybody asks for a token."""
+    answer = command.plain("request", "chat.ecdsa-p256.v1", "--name", "chat.example", "--name", name)
     assert answer.exit_code == 1
-    assert "allowed: DNS names" in answer.output
+    assert f"plexigate: --name: found {shown(name)}; allowed: DNS names" in answer.stderr
+    assert answer.stdout == ""
+
+
+def test_names_are_those_of_a_configuration() -> None:
+    assert subjects_of(["*.Chat.example", "xn--cht-pla.example", "2001:DB8::1"]) == [
+        x509.DNSName("*.chat.example"),
+        x509.DNSName("xn--cht-pla.example"),
+        x509.IPAddress(IPv6Address("2001:db8::1")),
+    ]
+
+
+def test_a_request_without_a_name_is_for_nobody() -> None:
+    with pytest.raises(NotChosen, match="--name: found none; allowed: one or more"):
+        subjects_of([])
