@@ -89,7 +89,7 @@ class KeyName:
 
 
 def next_version(identity: str, kind: KeyKind, labels: Iterable[str]) -> KeyName:
-    """The name of the next key of an identity and kind, where these labels are taken. Gaps stay: a version never comes again."""
+    """The name of the next key of an identity and kind, where these labels are taken, or were. Gaps stay: a version never comes again."""
     names = (KeyName.parse(label) for label in labels)
     used = [name.version for name in names if name is not None and (name.identity, name.kind) == (identity, kind)]
     return KeyName(identity, kind, max(used, default=0) + 1)

@@ -17,6 +17,7 @@ from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import KeyName, next_version
 from certs.hsm.pin_latch import release_by_name
+from certs.hsm.used_versions import UsedVersions, default_versions_directory
 from config.problems import printable
 from proxy.console import table_console
 from proxy.hsm import recovery_commands, sealing_commands
@@ -104,7 +105,7 @@ def generate(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Make a key in a token: sensitive, not extractable, for signing only (aes-256: for sealing only).
 
-    It gets the next version of its identity and kind. What the token made is read back, and destroyed when it is not as asked.
+    It gets the next version of its identity and kind, never that of a key that was made or destroyed from this machine. What the token made is read back, and destroyed when it is not as asked.
     """
     with said_errors():
         access = Source(config, module, token, pin_file).access()
@@ -114,9 +115,11 @@ def generate(  # noqa: PLR0913 - the options of a command
             progress().status(_told(f"making a key of kind {kind} in {facts.label}")),
         ):
             labels = [key.label for key in process.perform(calls.keys())]
-            name = next_version(identity, kind, labels)
+            used = UsedVersions(default_versions_directory(), facts)
+            name = next_version(identity, kind, [*labels, *used.labels()])
             with record.operation("generate", _place(facts, name.label)):
                 key = process.perform(calls.generate(name))
+            used.note(key.label)
             made = _Made(facts, key, _public_pem(process, key))
     if as_json:
         _print_json(made.as_json())
@@ -165,6 +168,8 @@ def destroy(  # noqa: PLR0913 - the options of a command
                     proxy.refuse_used(facts, key)
                 if not is_sure and not typer.confirm(printable(f"Destroy {address} in token {facts.label} for ever?")):
                     raise NotChosen("nothing was destroyed")
+                if found:  # before: afterwards nothing in the token knows of it
+                    UsedVersions(default_versions_directory(), facts).note(label)
                 gone = process.perform(calls.destroy(address))
         typer.echo(printable(f"{gone.label} (id {gone.id.hex()}) of token {facts.label} is gone."))
         typer.echo(proxy.verify_gone(facts, gone))

@@ -15,6 +15,7 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.errors import HsmError
 from certs.hsm.facts import PinState, TokenFacts
 from certs.hsm.key_names import IdentityUnusable
+from certs.hsm.used_versions import VersionsUnusable
 from config.problems import printable
 from proxy.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
 
@@ -113,7 +114,7 @@ def said_errors() -> Iterator[None]:
     """An error is one sentence on standard error, and the exit status 1."""
     try:
         yield
-    except (HsmError, NotChosen, HsmNotConfigured, IdentityUnusable) as error:
+    except (HsmError, NotChosen, HsmNotConfigured, IdentityUnusable, VersionsUnusable) as error:
         typer.echo(f"plexigate: {printable(str(error))}", err=True)
         raise typer.Exit(1) from None
     except OSError as error:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from certs.hsm.access import default_latch_directory
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
+from certs.hsm.used_versions import default_versions_directory
 from proxy.hsm.commands import key_uri
 from tests.hsm_tokens import PIN, tell_apart
 from tests.proxy.hsm.conftest import Command
@@ -126,6 +127,20 @@ def test_a_key_in_use_is_not_destroyed(command: Command) -> None:
         assert "identity.chat.key uses chat.ecdsa-p256.v1 of token plexi" in answer.stderr
     other = configuration(command, "pkcs11:token=plexi;object=other")
     assert command.plain("destroy", "chat.ecdsa-p256.v1", "--yes", "--config", str(other)).exit_code == 0
+
+
+def test_the_version_of_a_destroyed_key_does_not_come_again(command: Command) -> None:
+    labels = [generated(command, "race")["label"] for _ in range(2)]
+    for label in labels:
+        assert command.run("destroy", label, "--yes", "--unverified").exit_code == 0
+    assert command.run("destroy", "race.ecdsa-p256.v9", "--yes", "--unverified").exit_code == 1
+    assert generated(command, "race")["label"] == "race.ecdsa-p256.v3", "9 never was"
+    assert generated(command, "race", "--kind", "rsa-3072")["version"] == 1, "each kind has its own"
+    (known,) = default_versions_directory().glob("*.json")
+    known.write_text("rubbish")
+    answer = command.run("generate", "race")
+    assert answer.exit_code == 1
+    assert "versions of keys that were there" in answer.stderr
 
 
 @pytest.mark.parametrize(
