@@ -53,13 +53,19 @@ Keys = Annotated[
 """`key` of a credential: one, or the same key in several tokens in the order of preference."""
 
 
-def _parse_field(longest: int, what: str) -> AfterValidator:
-    def parsed(value: str) -> str:
-        if not 1 <= len(value.encode()) <= longest or not value.isprintable() or value != value.rstrip(" "):
-            raise Refused(f"the {what} of a token: 1 to {longest} octets, printable, no space at the end")
-        return value
+def parse_label(value: str) -> str:
+    """Read the label of a token. Raises `Refused`."""
+    return _parse_field(value, _LONGEST_LABEL, "label")
 
-    return AfterValidator(parsed)
+
+def _parse_serial(value: str) -> str:
+    return _parse_field(value, _LONGEST_SERIAL, "serial number")
+
+
+def _parse_field(value: str, longest: int, what: str) -> str:
+    if not 1 <= len(value.encode()) <= longest or not value.isprintable() or value != value.rstrip(" "):
+        raise Refused(f"the {what} of a token: 1 to {longest} octets, printable, no space at the end")
+    return value
 
 
 class TokenConfig(Table):
@@ -70,8 +76,8 @@ class TokenConfig(Table):
     processes together may have open at one time.
     """
 
-    label: Annotated[str, _parse_field(_LONGEST_LABEL, "label")] | None = None
-    serial: Annotated[str, _parse_field(_LONGEST_SERIAL, "serial number")] | None = None
+    label: Annotated[str, AfterValidator(parse_label)] | None = None
+    serial: Annotated[str, AfterValidator(_parse_serial)] | None = None
     slot: int | None = Field(default=None, ge=0, le=2**64 - 1, strict=True)
     pin_file: FilePath | None = None
     pin_credential: CredentialName | None = None

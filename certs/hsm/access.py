@@ -12,7 +12,11 @@ from certs.hsm.secret import LONGEST_PIN, Secret
 if TYPE_CHECKING:
     from certs.hsm.facts import TokenFacts
 
-_ALLOWED_MODE: Final = "a file that its owner alone can read (chmod 600), or a systemd credential"
+_REFUSED_MODE: Final = 0o7177  # all but read and write of its owner
+_ALLOWED_MODE: Final = (
+    "mode 0600 or stricter (chmod 600), and a new PIN if others could read it; or a systemd credential"
+)
+_ALLOWED_FILE: Final = "a file with the PIN of the token, mode 0600"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +74,10 @@ def default_latch_directory() -> Path:
 def read_pin(path: Path) -> Secret:
     """The PIN in a file: its content without the line end after it.
 
-    Raises PinFileUnusable: unreadable, no file, readable by others, empty, too long, or more than one line.
+    Raises PinFileUnusable: unreadable, no file, of a mode beyond 0600, empty, too long, or more than one line.
     """
     # refused, not only said: whoever read it may have the key sign whatever they like, and nobody would see it
-    return _read(path, 0o077)
+    return _read(path, _REFUSED_MODE)
 
 
 def read_handed_over_pin(path: Path) -> Secret:
@@ -86,11 +90,11 @@ def _read(path: Path, refused_mode: int) -> Secret:
         # O_NONBLOCK: a FIFO in its place would hold us for ever
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
-        raise PinFileUnusable(str(path), (error.strerror or "an error").lower(), "a file with the PIN") from None
+        raise PinFileUnusable(str(path), (error.strerror or "an error").lower(), _ALLOWED_FILE) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise PinFileUnusable(str(path), "something that is no regular file", "a file with the PIN")
+            raise PinFileUnusable(str(path), "something that is no regular file", _ALLOWED_FILE)
         mode = stat.S_IMODE(status.st_mode)
         if mode & refused_mode:
             raise PinFileUnusable(str(path), f"mode {mode:04o}", _ALLOWED_MODE)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from certs.hsm.access import read_handed_over_pin, read_pin
@@ -45,8 +44,7 @@ def _from_file(loaded: LoadedConfig, place: Location, written: str) -> Secret | 
     try:
         return read_pin(loaded.resolve(written))
     except PinFileUnusable as error:
-        allowed = f"a file with the PIN of the token, mode 0600: chmod 600 {Path(written).name}, and a new PIN if others were there"
-        return loaded.error((*place, "pin_file"), f"{shown(written)}: {error.found}", allowed)
+        return loaded.error((*place, "pin_file"), f"{shown(written)}: {error.found}", error.allowed)
 
 
 def _from_systemd(loaded: LoadedConfig, place: Location, token: TokenConfig) -> Secret | Problem:
@@ -58,4 +56,5 @@ def _from_systemd(loaded: LoadedConfig, place: Location, token: TokenConfig) -> 
     try:
         return read_handed_over_pin(path)
     except PinFileUnusable as error:
-        return loaded.error(at, f"{shown(written)}: {error.found}", allowed)
+        # one that is there was handed over: its content is wrong
+        return loaded.error(at, f"{shown(written)}: {error.found}", error.allowed if path.exists() else allowed)

@@ -78,6 +78,7 @@ def list_(
         with TokenProcess() as process:
             process.perform(calls.load(source.modules()))
             tokens = process.perform(calls.tokens())
+        source.require_there(tokens)
         keys: list[tuple[TokenFacts, list[KeyFacts]]] = []
         for access in source.accesses():
             with logged_in(access, may_use_final_try=final_try) as (opened, facts):

@@ -5,6 +5,7 @@ import os
 import secrets
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import typer
 
@@ -14,6 +15,9 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import next_version
 from certs.hsm.secret import Secret
+from config.addresses import Refused
+from config.hsm import parse_label
+from config.problems import shown
 from proxy.hsm.sources import AsJson, NotChosen, said_errors
 
 PLACES: Final = (
@@ -60,7 +64,8 @@ def softhsm() -> Path:
 
 
 def make_dev_token(directory: Path, label: str, identity: str, module: Path) -> dict[str, str]:
-    """Make it, or find it. Raises an HsmError or OSError."""
+    """Make it, or find it. Raises an HsmError, NotChosen or OSError."""
+    _require_label(label)
     directory = directory.resolve()
     tokens = directory / "tokens"
     tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,8 +93,17 @@ def make_dev_token(directory: Path, label: str, identity: str, module: Path) -> 
         "module": str(module),
         "token": label,
         "pin_file": str(pin_file),
-        "key": f"pkcs11:token={label};object={first.label}",
+        "key": f"pkcs11:token={quote(label, safe='')};object={first.label}",
     }
+
+
+def _require_label(label: str) -> None:
+    try:
+        parse_label(label)
+    except Refused as error:
+        raise NotChosen(f"--label: found {shown(label)}; allowed: {error.allowed}") from None
+    if "/" in label:
+        raise NotChosen(f"--label: found {shown(label)}; allowed: no slash, as files are called by it")
 
 
 def _kept(path: Path) -> Secret:

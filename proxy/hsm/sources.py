@@ -1,6 +1,6 @@
 """Which token a command is about: by a configuration, or by options alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from rich.console import Console
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
 from certs.hsm.client import TokenProcess
-from certs.hsm.errors import HsmError
+from certs.hsm.errors import HsmError, TokenMissing
 from certs.hsm.facts import PinState, TokenFacts
 from certs.hsm.key_names import IdentityUnusable
 from certs.hsm.used_versions import VersionsUnusable
@@ -76,6 +76,13 @@ class Source:
             names = ", ".join(one.name for one in configured.tokens) or "none"
             raise NotChosen(f"{self.config}: found no token {self.token}; allowed: {names}")
         return [self._access(configured, one) for one in chosen]
+
+    def require_there(self, tokens: Sequence[TokenFacts]) -> None:
+        """Raise TokenMissing where the options name a token that is not among those of the module."""
+        if self.config is None and self.token is not None:
+            choice, there = _choice(self.token), [one for one in tokens if one.is_initialized]
+            if not any(choice.fits(one) for one in there):
+                raise TokenMissing(str(choice), [str(one) for one in there])
 
     def access(self) -> TokenAccess:
         """The one token. Raises as `accesses`, and NotChosen where there are several."""

@@ -29,9 +29,11 @@ def test_a_pin_is_the_line_of_the_file(tmp_path: Path, content: bytes) -> None:
     assert read_pin(file_with(tmp_path, content)).reveal() == "1234"
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601, 0o700, 0o4600])
 def test_a_file_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(PinFileUnusable, match=rf'pin": found mode {mode:04o}; allowed: .*chmod 600'):
+    with pytest.raises(
+        PinFileUnusable, match=rf'pin": found mode {mode:04o}; allowed: mode 0600 or stricter \(chmod 600\)'
+    ):
         read_pin(file_with(tmp_path, b"1234", mode))
 
 

@@ -48,9 +48,11 @@ def test_line_of_a_file(tmp_path: Path, ending: bytes, mode: int) -> None:
     assert pins.by_token["plexi"].path.read_text() == SECRET
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o700])
 def test_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
-    key, found = fault(from_file(tmp_path, mode=mode))
+    pins = from_file(tmp_path, mode=mode)
+    assert "mode 0600 or stricter (chmod 600)" in pins.problems[0].allowed
+    key, found = fault(pins)
     assert (key, found) == (
         "hsm.token.plexi.pin_file",
         f'"plexi.pin": mode {mode:04o}',
@@ -68,7 +70,9 @@ def test_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
     ],
 )
 def test_what_is_no_pin_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
-    assert fault(from_file(tmp_path, content)) == ("hsm.token.plexi.pin_file", f'"plexi.pin": {found}')
+    pins = from_file(tmp_path, content)
+    assert fault(pins) == ("hsm.token.plexi.pin_file", f'"plexi.pin": {found}')
+    assert pins.problems[0].allowed == "one line with the PIN, 1 to 31 bytes of printable UTF-8"
 
 
 def test_missing_file_is_a_problem(tmp_path: Path) -> None:
@@ -84,8 +88,16 @@ class TestSystemd:
         assert pins.problems == ()
         assert pins.by_token["plexi"].path.read_text() == SECRET
 
+    def test_credential_that_is_no_pin(self, tmp_path: Path) -> None:
+        write(tmp_path / "credentials" / "plexi-pin", b"1234\n5678\n")
+        pins = read_pins(loaded(tmp_path, pin_credential="plexi-pin"))
+        fault(pins)
+        assert pins.problems[0].allowed == "one line with the PIN, 1 to 31 bytes of printable UTF-8"
+
     def test_credential_that_was_not_handed_over(self, tmp_path: Path) -> None:
-        key, found = fault(read_pins(loaded(tmp_path, pin_credential="plexi-pin")))
+        pins = read_pins(loaded(tmp_path, pin_credential="plexi-pin"))
+        assert "LoadCredential=plexi-pin:PATH" in pins.problems[0].allowed
+        key, found = fault(pins)
         assert key == "hsm.token.plexi.pin_credential"
         assert found == '"plexi-pin": no such file or directory'
 

@@ -66,6 +66,14 @@ def test_without_a_pin_only_tokens_are_listed(command: Command) -> None:
     assert [one["keys"] for one in json.loads(answer.stdout)] == [None, None]
 
 
+def test_a_token_that_is_not_there_is_not_listed(command: Command) -> None:
+    for name in ("nope", "serial=42", "slot=7"):
+        answer = command.plain("list", "--module", str(command.hsm.module), "--token", name)
+        assert (answer.exit_code, answer.stdout) == (1, "")
+        assert "tokens that are there: plexi (serial " in answer.stderr
+    assert command.plain("list", "--module", str(command.hsm.module), "--token", "plexi").exit_code == 0
+
+
 def test_a_configuration_names_the_token(command: Command) -> None:
     answer = command.plain("list", "--config", str(configuration(command)), "--json")
     assert answer.exit_code == 0, answer.output

@@ -47,6 +47,27 @@ def test_it_is_said_for_people(command: Command, tmp_path: Path) -> None:
     assert f"pin_file      {tmp_path}/dev/plexi.pin" in answer.stdout
 
 
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [("x" * 40, "1 to 32 octets"), ("\u00e4" * 17, "1 to 32 octets"), ("", "1 to 32 octets"), ("../x", "no slash")],
+)
+def test_a_label_that_no_token_takes_is_refused_before_anything_is_made(
+    command: Command, tmp_path: Path, label: str, said: str
+) -> None:
+    answer = command.plain("init-dev", str(tmp_path / "dev"), "--module", str(softhsm_module()), "--label", label)
+    assert answer.exit_code == 1
+    assert f'plexigate: --label: found "{label}"; allowed: ' in answer.stderr
+    assert said in answer.stderr
+    assert not (tmp_path / "dev").exists()
+
+
+def test_a_label_with_a_space_makes_a_uri_all_the_same(command: Command, tmp_path: Path) -> None:
+    made = command.plain(
+        "init-dev", str(tmp_path / "dev"), "--module", str(softhsm_module()), "--label", "my token", "--json"
+    )
+    assert json.loads(made.stdout)["key"] == "pkcs11:token=my%20token;object=chat.ecdsa-p256.v1"
+
+
 def test_a_machine_without_softhsm_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(init_dev, "PLACES", (str(tmp_path / "none.so"),))
     with pytest.raises(NotChosen, match="apt-get install libsofthsm2"):
