@@ -30,6 +30,7 @@ from certs.hsm.errors import (
 )
 from certs.hsm.token_use import TokenUse
 from certs.hsm.trial import trial
+from config.problems import printable
 
 if TYPE_CHECKING:
     from certs.hsm.facts import TokenFacts
@@ -195,7 +196,7 @@ def _finding(error: HsmError, *, has_loaded: bool) -> Finding:
             condition = Condition.ABSENT
         case _:
             condition = Condition.UNWELL
-    return Finding(condition, _name(error), str(error))
+    return Finding(condition, _name(error), printable(str(error)))
 
 
 def _name(error: HsmError) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 from certs.hsm.errors import HsmError
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily
+from config.problems import printable
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.token_fault import Unusable
 from proxy.tls.key_store import LookupFailed, count_keys
@@ -57,7 +58,7 @@ class TokenKeys:
             self._tokens = tokens_of(self.module)
         fitting = [token for token in self._tokens if token.fits(key.uri)]
         if not fitting:
-            there = ", ".join(sorted(f'"{token.label}"' for token in self._tokens)) or "none"
+            there = ", ".join(sorted(printable(f'"{token.label}"') for token in self._tokens)) or "none"
             return Unusable(
                 "whose token is not there",
                 f"a token of the module (there are: {there}); one that is initialised later is found by `plexigate run` alone",
@@ -65,7 +66,7 @@ class TokenKeys:
                 is_expected=key.token in self.closed.seen,  # the parent replaces this process
             )
         if len(fitting) > 1:
-            slots = ", ".join(f"{token.serial} in slot {token.slot}" for token in fitting)
+            slots = ", ".join(printable(f"{token.serial} in slot {token.slot}") for token in fitting)
             allowed = f"one token: tell them apart by serial or slot in [hsm.token.{key.token}] (there are: {slots})"
             return Unusable(f"which {len(fitting)} tokens fit", allowed)
         return self._locked(key) if fitting[0].is_locked else None

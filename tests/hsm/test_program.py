@@ -199,6 +199,18 @@ class TestCheck:
         assert "a token that [hsm.token.plexi] has already" in " ".join(started.stderr.split())
         assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 0
 
+    def test_one_token_under_two_names_is_refused_at_a_reload(self, hsm_site: HsmSite) -> None:
+        text = text_of(hsm_site)
+        configuration = hsm_site.write(text)
+        listed = json.loads(plexigate(hsm_site, "hsm", "list", "--json", "--config", str(configuration)).stdout)
+        serial = next(one["serial"] for one in listed if one["label"] == "plexi")
+        with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, hsm_site.hsm.environment) as running:
+            hsm_site.write(text, f'[hsm.token.alias]\nserial = "{serial}"\npin_file = "plexi.pin"\n')
+            os.kill(running.pid, signal.SIGHUP)
+            (refusal,) = running.wait_for(lambda output: events(output, "reload_failed") or None)
+            assert curl(hsm_site, running) == "502"
+        assert "a token that [hsm.token.plexi] has already" in json.dumps(refusal)
+
     def test_a_file_that_is_refused_for_its_tokens_has_nobody_look_at_them(self, hsm_site: HsmSite) -> None:
         twin = f'[hsm.token.twin]\nlabel = "plexi"\npin_file = "{hsm_site.hsm.directory}/plexi.pin"\n'
         audit = '[audit]\nfile = "audit.jsonl"\ncheckpoint_key = "pkcs11:token=plexi;object=chat"\n'

@@ -31,6 +31,13 @@ def test_each_with_file_key_found_and_allowed() -> None:
     ]
 
 
+def test_words_of_a_token_do_nothing_to_the_terminal() -> None:
+    assert printed(Problem("a", "k", "x\x1b[2J", "one of \x1b]0;y\x07"))[2:] == [
+        r"  found    x\x1b[2J",
+        r"  allowed  one of \x1b]0;y\x07",
+    ]
+
+
 def test_text_of_a_file_is_no_markup() -> None:
     assert printed(Problem("a", "k", "[red]x[/red]", "[[route]]"))[2:] == [
         "  found    [red]x[/red]",

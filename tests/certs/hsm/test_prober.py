@@ -31,6 +31,15 @@ async def test_a_pin_is_tried_by_one_login_and_nothing_stays(use: TokenUse, cont
     assert one.facts.label == "plexi"
 
 
+@pytest.mark.usefixtures("plexi")
+async def test_a_label_does_nothing_to_who_reads_the_log(hsm_site: HsmSite) -> None:
+    evil = hsm_site.hsm.add_token("pl\x1b[2J")
+    finding = await prober(use_of(hsm_site.hsm, evil, pin="0000-wrong")).try_pin(20)
+    assert (finding.condition, finding.error) == (C.REFUSED, "CKR_PIN_INCORRECT")
+    assert r"pl\x1b[2J" in finding.detail
+    assert finding.detail.isprintable()
+
+
 async def test_a_wrong_pin_is_latched(hsm_site: HsmSite, plexi: Token, use: TokenUse, control: TokenControl) -> None:
     one = prober(use_of(hsm_site.hsm, plexi, pin="0000-wrong"))
     for _ in range(2):
