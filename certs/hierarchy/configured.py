@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from certs.audit.entries import Told
+from certs.hierarchy.sealed_files import SealedFile, sealed_files
 from certs.hierarchy.vault import Vault
 from certs.hsm.access import state_directory
 from certs.sealing.envelope import Purpose, is_sealed
@@ -31,6 +32,17 @@ def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) ->
     """What seals by a configuration; None where nothing is sealed. Raises `ConfigError` without the PIN of the token."""
     place = place_of(loaded)
     return None if place is None else Vault(Master(place), directory_of(loaded), clock, told)
+
+
+def files_of(loaded: LoadedConfig) -> list[SealedFile]:
+    """Every sealed file that a configuration knows: keys that it names, and whatever lies in the directories of its state.
+
+    Raises `OSError` for a key that cannot be read.
+    """
+    state, payload = loaded.config.rotation.state, loaded.config.payload.directory
+    others = (loaded.resolve(written) for written in (state, payload) if written is not None)
+    keys = (loaded.resolve(written) for _, written in _key_files(loaded))
+    return sealed_files(keys, (directory_of(loaded), *others))
 
 
 def key_in_file_warnings(loaded: LoadedConfig) -> tuple[Problem, ...]:

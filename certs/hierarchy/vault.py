@@ -21,7 +21,7 @@ from certs.hierarchy.store import KeyStore, StoreDamaged
 from certs.sealing.envelope import Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey
 from certs.sealing.files import SealedFileUnusable
-from certs.sealing.held_key import HeldKey
+from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.master import Master
 from certs.sealing.sealer import AeadSealer, Sealer, SealerRing
 
@@ -44,6 +44,20 @@ _ACTIONS: Final = {
     Step.RETIRE: Action.RETIRE,
     Step.DESTROY: Action.DESTROY,
 }
+
+
+class VersionRefused(Exception):
+    """A version of the keys that is not destroyed; `found` says what it is, `retired` which ones could be."""
+
+    def __init__(self, version: int, found: str, retired: tuple[int, ...]) -> None:
+        super().__init__(version, found, retired)
+        self.version = version
+        self.found = found
+        self.retired = retired
+
+    def __str__(self) -> str:
+        there = ", ".join(map(str, self.retired)) or "there is none (--rotate retires the active one)"
+        return f"version {self.version}: found {self.found}; allowed: a retired version: {there}"
 
 
 class Vault:
@@ -77,8 +91,15 @@ class Vault:
         return self._change(lambda keys: keys.rotated(DOMAIN, self._clock()))
 
     def destroy(self, version: int) -> Hierarchy:
-        """Destroy a retired version of all keys: what it has sealed opens never again. Raises `KeyUnavailable`."""
+        """Destroy a retired version of all keys: what it has sealed opens never again. Raises `KeyUnavailable` and `VersionRefused`."""
         return self._change(lambda keys: _destroyed(keys, version, self._clock()))
+
+    def key_ids(self, version: int) -> frozenset[bytes]:
+        """What envelopes call the keys of a retired version. Raises as `destroy`, where that would."""
+        with self._lock, self._explained(), self._master.at_hand():
+            keys, secrets = self._store.opened(DOMAIN)
+            parent = _retired(keys, version).id
+            return frozenset(key_id_of(secret) for key_id, secret in secrets.items() if keys[key_id].parent == parent)
 
     def _change(self, change: Callable[[Hierarchy], Hierarchy]) -> Hierarchy:
         with self._lock, self._explained(), self._master.at_hand():
@@ -204,8 +225,19 @@ def _with_all_purposes(keys: Hierarchy, now: datetime) -> Hierarchy:
     return keys
 
 
+def _retired(keys: Hierarchy, version: int) -> ManagedKey:
+    """The key of the domain in this version. Raises `VersionRefused` where that is not retired."""
+    versions = {key.version: key for key in keys.versions(DOMAIN)}
+    key = versions.get(version)
+    if key is None or key.state is not KeyState.RETIRED:
+        found = "no such version" if key is None else f"one that is {key.state.value}"
+        retired = tuple(number for number, one in versions.items() if one.state is KeyState.RETIRED)
+        raise VersionRefused(version, found, retired)
+    return key
+
+
 def _destroyed(keys: Hierarchy, version: int, now: datetime) -> Hierarchy:
-    above = keys[f"{DOMAIN}:{version}"]
+    above = _retired(keys, version)
     for key in list(keys.keys.values()):
         if key.parent == above.id and key.state is not KeyState.DESTROYED:
             keys = keys.destroyed(key.id, now)

@@ -8,7 +8,7 @@ from certs.sealing.errors import NotSealed, SealingError
 from certs.sealing.sealer import Sealer
 
 # Far above any keyring; keeps a device that was named by mistake out of memory.
-_LARGEST_FILE: Final = 16 * 1_048_576
+LARGEST_FILE: Final = 16 * 1_048_576
 
 
 class SealedFileUnusable(Exception):
@@ -29,9 +29,9 @@ def read_sealed(path: Path, label: str, sealer: Sealer) -> bytes:
     """The content of a sealed file; raises `SealedFileUnusable`, and `FileNotFoundError` where there is none yet."""
     try:
         with path.open("rb") as file:
-            sealed = file.read(_LARGEST_FILE + 1)
-        if len(sealed) > _LARGEST_FILE:
-            raise NotSealed(f"is not sealed: it has more than {_LARGEST_FILE:_} bytes")
+            sealed = file.read(LARGEST_FILE + 1)
+        if len(sealed) > LARGEST_FILE:
+            raise NotSealed(f"is not sealed: it has more than {LARGEST_FILE:_} bytes")
         return sealer.open(sealed, label)
     except FileNotFoundError:
         raise

@@ -14,10 +14,18 @@ from proxy.hsm.recording import Recorder, recorded
 from proxy.hsm.sources import AsJson, NotChosen, said_errors
 
 if TYPE_CHECKING:
+    from certs.hierarchy.hierarchy import Hierarchy
     from certs.hierarchy.vault import Vault
+    from config.loaded import LoadedConfig
 
 # Wide enough for the table of keys where the output is no terminal.
 _FILE_COLUMNS = 160
+
+_HOW_TO_FREE = (
+    "Have them sealed anew, then try again. credential key: plexigate hsm seal, or where it was issued plexigate certs rotate, until its "
+    "retired keys are gone. payload keyring, ticket keys: the running proxy replaces them when their time has come. ACME account key: "
+    "remove the file, and the proxy makes another account. Remove whatever is not needed any more."
+)
 
 _Config = Annotated[Path, typer.Option(metavar="FILE", help="A configuration with \\[sealing].", show_default=False)]
 
@@ -69,7 +77,7 @@ def seal(
         pem, request = _given(source) if source is not None else _made(make, names or [])
         action = Action.IMPORT if source is not None else Action.GENERATE
         with record.operation(action, str(file)):
-            write_sealed(file, pem, KEY_LABEL, _vault(config, record).sealer(Purpose.CREDENTIAL_KEY))
+            write_sealed(file, pem, KEY_LABEL, _vault(config, record)[1].sealer(Purpose.CREDENTIAL_KEY))
     if request:
         typer.echo(request, nl=False)
     else:
@@ -89,15 +97,19 @@ def keys(
             metavar="VERSION", help="Destroy a retired version, and what it sealed with it.", show_default=False
         ),
     ] = None,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Show the keys below the sealing key: what each is for, its state, its dates and how often it has sealed."""
+    """Show the keys below the sealing key: what each is for, its state, its dates and how often it has sealed.
+
+    A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state.
+    """
     with said_sealing_errors(), said_errors(), recorded(config) as record:
-        vault = _vault(config, record)
+        loaded, vault = _vault(config, record)
         if rotate:
             found = vault.rotate()
         elif destroy is not None:
-            found = vault.destroy(destroy)
+            found = _destroyed(loaded, vault, destroy, record, is_sure=is_sure)
         else:
             found = vault.read()
     if as_json:
@@ -111,7 +123,7 @@ def keys(
     table_console(_FILE_COLUMNS).print(hierarchy_table(list(found.keys.values())))
 
 
-def _vault(config: Path, record: Recorder) -> "Vault":
+def _vault(config: Path, record: Recorder) -> "tuple[LoadedConfig, Vault]":
     from certs.hierarchy.configured import vault_of
     from config.loader import survey
     from config.problems import ConfigError
@@ -121,11 +133,41 @@ def _vault(config: Path, record: Recorder) -> "Vault":
         vault = None if found.loaded is None else vault_of(found.loaded, _now, record)
     except ConfigError as error:
         raise NotChosen("; ".join(map(str, error.problems))) from None
-    if vault is None:
+    if found.loaded is None or vault is None:
         raise NotChosen(
             f"{config}: sealing.key: found nothing; allowed: [sealing] with the key that plexigate hsm init made"
         )
-    return vault
+    return found.loaded, vault
+
+
+def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Recorder, *, is_sure: bool) -> "Hierarchy":
+    """The keys without a version that nothing needs any more. Raises `NotChosen`."""
+    from certs.hierarchy.vault import VersionRefused
+
+    with record.operation("destroy", f"keys of version {version}"):
+        try:
+            _refuse_needed(loaded, vault, version)
+            if not is_sure:
+                if not typer.confirm(
+                    f"Destroy version {version} for ever, with whatever else it has sealed?", err=True
+                ):
+                    raise NotChosen("nothing was destroyed")
+                _refuse_needed(loaded, vault, version)  # an answer takes its time
+            return vault.destroy(version)
+        except VersionRefused as error:
+            raise NotChosen(str(error)) from None
+
+
+def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int) -> None:
+    from certs.hierarchy.configured import files_of
+
+    ids = vault.key_ids(version)
+    needed = [one for one in files_of(loaded) if one.key_id in ids]
+    if needed:
+        files = "".join(f"\n  {one}" for one in needed)
+        raise NotChosen(
+            f"version {version}: found files that open by it alone; allowed: a version that no file needs:{files}\n{_HOW_TO_FREE}"
+        )
 
 
 def _given(path: Path) -> tuple[bytes, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from certs.audit.entries import Action, Outcome
 from certs.hierarchy.key import KeyState
-from certs.hierarchy.vault import FILE_NAME, Vault
+from certs.hierarchy.vault import FILE_NAME, Vault, VersionRefused
 from certs.sealing.envelope import Envelope, Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey, OtherLabel
 from certs.sealing.key_file import KeyFile
@@ -122,14 +122,18 @@ def test_a_process_that_sealed_before_a_rotation_goes_on_with_the_new_keys(scene
 def test_what_a_destroyed_version_has_sealed_opens_never_again(scene: Scene) -> None:
     vault = scene.vault()
     old = vault.sealer(Purpose.TICKET_KEYS).seal(b"old", LABEL)
-    with pytest.raises(KeyUnavailable, match="is active"):
+    with pytest.raises(VersionRefused, match=r"version 1: found one that is active; .* there is none \(--rotate"):
         vault.destroy(1)
     vault.rotate()
+    assert Envelope.parse(old).key_id in vault.key_ids(1)
     keys = vault.destroy(1)
     assert {key.state for key in keys.keys.values() if key.version == 1} == {KeyState.DESTROYED}
     with pytest.raises(OtherKey):
         vault.sealer(Purpose.TICKET_KEYS).open(old, LABEL)
-    with pytest.raises(KeyUnavailable, match="no key plexigate:7"):
+    vault.rotate()
+    with pytest.raises(VersionRefused, match="found one that is destroyed"):
+        vault.key_ids(1)
+    with pytest.raises(VersionRefused, match=r"^version 7: found no such version; allowed: a retired version: 2$"):
         vault.destroy(7)
 
 

@@ -10,6 +10,7 @@ from cryptography.x509 import load_pem_x509_csr
 from typer.testing import Result
 
 from certs.hierarchy.configured import KEY_LABEL, vault_of
+from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
 from config.loader import survey
@@ -28,15 +29,21 @@ class Scene:
         self.config = directory / "p.toml"
         self.config.write_text('[sealing]\nkey = "sealing.key"\ndirectory = "sealed"\n[audit]\nfile = "audit.jsonl"\n')
 
-    def run(self, *words: str) -> Result:
-        return self.command.plain(*words, "--config", str(self.config))
+    def add(self, tables: str) -> None:
+        self.config.write_text(self.config.read_text() + tables)
 
-    def opened(self, path: Path) -> bytes:
+    def run(self, *words: str, answer: str | None = None) -> Result:
+        return self.command.plain(*words, "--config", str(self.config), answer=answer)
+
+    def vault(self) -> Vault:
         loaded = survey(self.config).loaded
         assert loaded is not None
         vault = vault_of(loaded, now_in_utc, lambda *_: None)
         assert vault is not None
-        return vault.sealer(Purpose.CREDENTIAL_KEY).open(path.read_bytes(), KEY_LABEL)
+        return vault
+
+    def opened(self, path: Path) -> bytes:
+        return self.vault().sealer(Purpose.CREDENTIAL_KEY).open(path.read_bytes(), KEY_LABEL)
 
     def keys(self, *words: str) -> dict[str, dict[str, Any]]:
         done = self.run("keys", "--json", *words)
@@ -44,8 +51,11 @@ class Scene:
         return {one["id"]: one for one in json.loads(done.stdout)}
 
     def audited(self) -> list[tuple[str, str]]:
+        return [(action, key) for action, key, _ in self.outcomes()]
+
+    def outcomes(self) -> list[tuple[str, str, str]]:
         lines = map(json.loads, (self.directory / "audit.jsonl").read_text().splitlines())
-        return [(line["action"], line["key"]) for line in lines if line["kind"] == "operation"]
+        return [(line["action"], line["key"], line["outcome"]) for line in lines if line["kind"] == "operation"]
 
 
 @pytest.fixture
@@ -98,13 +108,79 @@ def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
     rotated = scene.keys("--rotate")
     assert (rotated["plexigate/tickets:1"]["state"], rotated["plexigate/tickets:2"]["state"]) == ("retired", "active")
     assert rotated["plexigate:1"]["retired"]
-    destroyed = scene.keys("--destroy", "1")
+    destroyed = scene.keys("--destroy", "1", "--yes")
     assert destroyed["plexigate/tickets:1"]["state"] == "destroyed"
     assert {("retire", "plexigate/tickets:1"), ("destroy", "plexigate:1")} <= set(scene.audited())
     table = scene.run("keys")
     assert "plexigate/acme:2" in table.stdout
-    active = scene.run("keys", "--destroy", "2")
-    assert (active.exit_code, "is active" in active.stderr) == (1, True)
+    active = scene.run("keys", "--destroy", "2", "--yes")
+    assert (active.exit_code, "found one that is active" in active.stderr) == (1, True)
+
+
+def test_a_version_is_destroyed_when_somebody_has_said_yes(scene: Scene) -> None:
+    scene.keys()
+    scene.keys("--rotate")
+    for answer in ("n\n", ""):
+        done = scene.run("keys", "--destroy", "1", answer=answer)
+        assert done.exit_code == 1
+        assert "Destroy version 1 for ever" in done.stderr
+        assert scene.keys()["plexigate:1"]["state"] == "retired"
+    done = scene.run("keys", "--destroy", "1", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert scene.keys()["plexigate:1"]["state"] == "destroyed"
+
+
+def test_a_version_that_a_configured_key_needs_is_kept(scene: Scene, tmp_path: Path) -> None:
+    for name in ("chat", "upstream"):
+        assert (
+            scene.run("seal", str(tmp_path / f"{name}.sealed"), "--make", "mldsa-65", "--name", "a.test").exit_code == 0
+        )
+    scene.add(
+        '[[identity.chat.credential]]\ncertificate = "chat.pem"\nkey = "chat.sealed"\n[identity.chat]\nnames = ["a.test"]\n'
+        '[upstream.chat]\nservers = ["https://a.test"]\ncertificate = "u.pem"\nkey = "upstream.sealed"\n'
+    )
+    scene.keys("--rotate")
+    refused = scene.run("keys", "--destroy", "1", "--yes")
+    assert refused.exit_code == 1
+    for name in ("chat", "upstream"):
+        assert f'"{tmp_path / name}.sealed" (credential key: private key)' in refused.stderr
+        assert scene.opened(tmp_path / f"{name}.sealed")
+    assert ("destroy", "keys of version 1", "refused") in scene.outcomes()
+    for name in ("chat", "upstream"):
+        (tmp_path / f"{name}.sealed").unlink()
+    assert scene.keys("--destroy", "1", "--yes")["plexigate:1"]["state"] == "destroyed"
+
+
+@pytest.mark.parametrize(
+    ("place", "purpose"),
+    [
+        ("sealed/tickets.sealed", Purpose.TICKET_KEYS),
+        ("sealed/payload/ring-chat.sealed", Purpose.PAYLOAD_KEYRING),
+        ("rings/ring-chat.sealed", Purpose.PAYLOAD_KEYRING),
+        ("state/accounts/ca.test.json", Purpose.ACME_ACCOUNT),
+        ("state/credentials/chat/ec-p256/v000001/key", Purpose.CREDENTIAL_KEY),
+    ],
+)
+def test_a_version_that_the_state_needs_is_kept(scene: Scene, tmp_path: Path, place: str, purpose: Purpose) -> None:
+    scene.add('[rotation]\nstate = "state"\n[payload]\ndirectory = "rings"\n')
+    file = tmp_path / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(scene.vault().sealer(purpose).seal(b"secret", purpose.label("one")))
+    scene.keys("--rotate")
+    refused = scene.run("keys", "--destroy", "1", "--yes")
+    assert (refused.exit_code, f'"{file}" ({purpose}: one)' in refused.stderr) == (1, True), refused.output
+    file.write_bytes(scene.vault().sealer(purpose).seal(b"secret", purpose.label("one")))
+    assert scene.keys("--destroy", "1", "--yes")["plexigate:1"]["state"] == "destroyed"
+
+
+def test_a_version_is_kept_while_it_cannot_be_known_what_needs_it(scene: Scene, tmp_path: Path) -> None:
+    scene.add('[upstream.chat]\nservers = ["https://a.test"]\ncertificate = "u.pem"\nkey = "loop.sealed"\n')
+    scene.keys()
+    scene.keys("--rotate")
+    (tmp_path / "loop.sealed").symlink_to("loop.sealed")
+    refused = scene.run("keys", "--destroy", "1", "--yes")
+    assert (refused.exit_code, "loop.sealed" in refused.stderr) == (1, True), refused.output
+    assert scene.keys()["plexigate:1"]["state"] == "retired"
 
 
 def test_without_a_sealing_key_it_is_said_what_to_do(scene: Scene) -> None:
