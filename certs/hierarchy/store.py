@@ -47,11 +47,17 @@ class KeyStore:
         self._lock_seconds = lock_seconds
         self._block = block
         self._taken: dict[str, int] = {}
+        self._seen: tuple[int, int] | None = None
 
     @property
     def exists(self) -> bool:
         """Whether there are any keys."""
         return self._path.exists()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether somebody else has written since this one has read or written. Needs no key."""
+        return self._stamp() != self._seen
 
     def read(self) -> Hierarchy:
         """The hierarchy as it is now."""
@@ -146,6 +152,7 @@ class KeyStore:
                     above = self._domain_secret(document, key)
                     secrets[key.id] = wrap(above, key, given[key.domain, key.purpose], os.urandom(NONCE_BYTES))
             write_sealed(self._path, document.encode(), _LABEL, self._sealer)
+            self._seen = self._stamp()
         return after.transitions_since(before.hierarchy)
 
     def _domain_secret(self, document: Document, key: ManagedKey) -> bytes:
@@ -157,7 +164,16 @@ class KeyStore:
         except KeyError:
             raise StoreDamaged(self._path, f"the secret of key {key_id} is missing") from None
 
+    def _stamp(self) -> tuple[int, int] | None:
+        """Tells one file of this name from the next, as each is a new one."""
+        try:
+            facts = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return facts.st_ino, facts.st_mtime_ns
+
     def _read(self) -> Document:
+        self._seen = self._stamp()  # before: what is replaced meanwhile is only read once more
         try:
             content = read_sealed(self._path, _LABEL, self._sealer)
         except FileNotFoundError:

@@ -84,6 +84,7 @@ class Vault:
     def read(self) -> Hierarchy:
         """All keys, without their secrets; raises `KeyUnavailable`."""
         with self._lock, self._explained(), self._master.at_hand():
+            self._rings.clear()
             return self._founded()
 
     def rotate(self) -> Hierarchy:
@@ -97,6 +98,7 @@ class Vault:
     def key_ids(self, version: int) -> frozenset[bytes]:
         """What envelopes call the keys of a retired version. Raises as `destroy`, where that would."""
         with self._lock, self._explained(), self._master.at_hand():
+            self._rings.clear()
             keys, secrets = self._store.opened(DOMAIN)
             parent = _retired(keys, version).id
             return frozenset(key_id_of(secret) for key_id, secret in secrets.items() if keys[key_id].parent == parent)
@@ -118,6 +120,8 @@ class Vault:
     def seal(self, purpose: str, plain: bytes, label: str) -> bytes:
         """Count a use, and seal; raises `KeyUnavailable`."""
         with self._lock, self._explained():
+            if self._store.is_changed:
+                self._rings.clear()  # perhaps rotated: a retired key may be destroyed, with all that it has sealed since
             with self._master_if_needed(purpose):
                 key_id, ring = self._loaded(purpose)
                 try:
