@@ -1,6 +1,7 @@
 """The vault of a configuration, and what it opens of that: private keys that rest sealed."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from certs.hierarchy.vault import Vault
 from certs.hsm.access import state_directory
 from certs.sealing.envelope import Purpose, is_sealed
 from certs.sealing.errors import KeyAway, KeyUnavailable, SealingError
+from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.master import Master, place_of
+from certs.sealing.own_key import OWN_KEY_FILE
 from certs.sealing.sealer import Sealer
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Location, Problem, shown
@@ -31,7 +34,9 @@ def directory_of(loaded: LoadedConfig) -> Path:
 def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) -> Vault | None:
     """What seals by a configuration; None where nothing is sealed. Raises `ConfigError` without the PIN of the token."""
     place = place_of(loaded)
-    return None if place is None else Vault(Master(place), directory_of(loaded), clock, told)
+    if place is None:
+        return None
+    return Vault(Master(place), directory_of(loaded), clock, told, lambda: _sealed_below(loaded))
 
 
 def files_of(loaded: LoadedConfig) -> list[SealedFile]:
@@ -43,6 +48,21 @@ def files_of(loaded: LoadedConfig) -> list[SealedFile]:
     others = (loaded.resolve(written) for written in (state, payload) if written is not None)
     keys = (loaded.resolve(written) for _, written in _key_files(loaded))
     return sealed_files(keys, (directory_of(loaded), *others))
+
+
+def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
+    """Those of them that keys below a sealing key have sealed, and not what seals without `[sealing]`."""
+    own = {*_own_key_ids(loaded)}
+    hierarchy = Purpose.KEY_HIERARCHY.label("")
+    return [one for one in files_of(loaded) if one.key_id not in own and not one.label.startswith(hierarchy)]
+
+
+def _own_key_ids(loaded: LoadedConfig) -> Iterator[bytes]:
+    state, payload = loaded.config.rotation.state, loaded.config.payload.directory
+    places = [directory_of(loaded) / "payload", *(loaded.resolve(one) for one in (state, payload) if one is not None)]
+    for place in places:
+        with suppress(KeyFileUnusable):
+            yield KeyFile.load(place / OWN_KEY_FILE).key_id
 
 
 def key_in_file_warnings(loaded: LoadedConfig) -> tuple[Problem, ...]:

@@ -7,7 +7,7 @@ counted, as random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store wr
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from certs.audit.entries import Action, Outcome, Told
 from certs.file_lock import StillLocked
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, QuotaExhausted, Step
+from certs.hierarchy.sealed_files import SealedFile
 from certs.hierarchy.store import KeyStore, StoreDamaged
 from certs.sealing.envelope import Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey
@@ -60,16 +61,42 @@ class VersionRefused(Exception):
         return f"version {self.version}: found {self.found}; allowed: a retired version: {there}"
 
 
+class NoKeys(KeyUnavailable):
+    """There is no hierarchy; `needing` are files that were sealed by one."""
+
+    def __init__(self, path: Path, needing: tuple[SealedFile, ...]) -> None:
+        if needing:
+            files = ", ".join(map(str, needing))
+            super().__init__(
+                f'there is no "{path}", by whose keys these were sealed: {files}; restore it from a backup, or remove them to begin anew'
+            )
+        else:
+            super().__init__(f'there are no keys in "{path}" yet: whatever is sealed first makes them')
+        self.path = path
+        self.needing = needing
+
+
 class Vault:
     """The keys below a sealing key. Blocks as long as the sealing key takes: not for the event loop. For any thread."""
 
-    def __init__(self, master: Master, directory: Path, clock: Callable[[], datetime], told: Told) -> None:
-        """Keep the hierarchy in a directory, which is made when it is first needed."""
+    def __init__(
+        self,
+        master: Master,
+        directory: Path,
+        clock: Callable[[], datetime],
+        told: Told,
+        needing: Callable[[], Iterable[SealedFile]],
+    ) -> None:
+        """Keep the hierarchy in a directory, which is made when it is first needed.
+
+        `needing` finds files that were sealed by an earlier hierarchy: no other one is made beside them.
+        """
         self._master = master
         self._directory = directory
         self._store = KeyStore(directory / FILE_NAME, master)
         self._clock = clock
         self._told = told
+        self._needing = needing
         self._lock = threading.RLock()
         self._rings: dict[str, tuple[str, SealerRing]] = {}
         """By purpose, the id of the key that seals, and the sealers of all that open."""
@@ -82,33 +109,38 @@ class Vault:
         return _PurposeSealer(self, _PURPOSES[purpose])
 
     def read(self) -> Hierarchy:
-        """All keys, without their secrets; raises `KeyUnavailable`."""
-        with self._lock, self._explained(), self._master.at_hand():
-            self._rings.clear()
-            return self._founded()
+        """All keys, without their secrets; raises `KeyUnavailable`, which is `NoKeys` where there are none: a look makes nothing."""
+        with self._lock, self._explained():
+            self._require_keys()
+            with self._master.at_hand():
+                self._rings.clear()
+                return self._store.read()
 
     def rotate(self) -> Hierarchy:
-        """Retire the key of the domain and those that come from it, and seal by new ones from now on; raises `KeyUnavailable`."""
+        """Retire the key of the domain and those that come from it, and seal by new ones from now on; raises as `read`."""
         return self._change(lambda keys: keys.rotated(DOMAIN, self._clock()))
 
     def destroy(self, version: int) -> Hierarchy:
-        """Destroy a retired version of all keys: what it has sealed opens never again. Raises `KeyUnavailable` and `VersionRefused`."""
+        """Destroy a retired version of all keys: what it has sealed opens never again. Raises as `read`, and `VersionRefused`."""
         return self._change(lambda keys: _destroyed(keys, version, self._clock()))
 
     def key_ids(self, version: int) -> frozenset[bytes]:
         """What envelopes call the keys of a retired version. Raises as `destroy`, where that would."""
-        with self._lock, self._explained(), self._master.at_hand():
-            self._rings.clear()
-            keys, secrets = self._store.opened(DOMAIN)
-            parent = _retired(keys, version).id
-            return frozenset(key_id_of(secret) for key_id, secret in secrets.items() if keys[key_id].parent == parent)
+        with self._lock, self._explained():
+            self._require_keys()
+            with self._master.at_hand():
+                self._rings.clear()
+                keys, secrets = self._store.opened(DOMAIN)
+        parent = _retired(keys, version).id
+        return frozenset(key_id_of(secret) for key_id, secret in secrets.items() if keys[key_id].parent == parent)
 
     def _change(self, change: Callable[[Hierarchy], Hierarchy]) -> Hierarchy:
-        with self._lock, self._explained(), self._master.at_hand():
-            self._founded()
-            self._record(self._store.change(change))
-            self._rings.clear()
-            return self._store.read()
+        with self._lock, self._explained():
+            self._require_keys()
+            with self._master.at_hand():
+                self._record(self._store.change(change))
+                self._rings.clear()
+                return self._store.read()
 
     # -- what sealers do
 
@@ -136,8 +168,7 @@ class Vault:
     def open(self, purpose: str, sealed: bytes, label: str) -> bytes:
         """Open with the key that the envelope names; raises a `SealingError`."""
         with self._lock, self._explained():
-            if not self._store.exists:
-                raise KeyUnavailable(f'there are no keys in "{self._directory}" yet')
+            self._require_keys()
             try:
                 return self._loaded(purpose)[1].open(sealed, label)
             except OtherKey:
@@ -175,8 +206,14 @@ class Vault:
             self._rings = {name: _ring(keys, secrets, name) for name in _PURPOSES.values()}
         return self._rings[purpose]
 
+    def _require_keys(self) -> None:
+        if not self._store.exists:
+            raise NoKeys(self._directory / FILE_NAME, tuple(self._needing()))
+
     def _founded(self) -> Hierarchy:
-        """The hierarchy, in which every purpose has a key."""
+        """The hierarchy, in which every purpose has a key; a new one only where nothing needs an earlier one."""
+        if not self._store.exists and (needing := tuple(self._needing())):
+            raise NoKeys(self._directory / FILE_NAME, needing)
         keys = self._store.read()
         if all(keys.versions(DOMAIN, purpose) for purpose in _PURPOSES.values()):
             return keys

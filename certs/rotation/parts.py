@@ -19,7 +19,7 @@ from certs.keys.home import Homes
 from certs.keys.token_home import LONGEST_IDENTITY, TokenHome
 from certs.rotation.homes import homes_of
 from certs.sealing.envelope import Purpose
-from certs.sealing.own_key import OwnKeySealer
+from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer
 from certs.sealing.sealer import Sealer, SucceedingSealer
 from certs.storage.disk import Disk
 from certs.storage.store import Store, store_of
@@ -27,7 +27,6 @@ from config.loaded import LoadedConfig
 from config.problems import Problem
 from config.rotation import SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
 
-_SEALING_KEY: Final = "sealing.key"
 _ACCOUNTS: Final = "accounts"
 
 Clock = Callable[[], datetime]
@@ -65,7 +64,7 @@ def parts_of(
     store = store_of(loaded, disk, told)
     if store is None:
         return None
-    own: Sealer = OwnKeySealer(store.directory / _SEALING_KEY, store.disk)
+    own: Sealer = OwnKeySealer(store.directory / OWN_KEY_FILE, store.disk)
     vault = vault or vault_of(loaded, now, told)
 
     def sealer(purpose: Purpose) -> Sealer:
@@ -87,7 +86,7 @@ def issuance_problems(parts: Parts) -> Iterator[Problem]:
     loaded = parts.loaded
     is_sealed = any(settings.key.place == SEALED for _, _, settings in parts.credentials())
     if is_sealed and loaded.config.sealing.key is None:
-        found = f"no key, so that sealed keys open with {_SEALING_KEY} of the state directory, a file: it protects backups without it only"
+        found = f"no key, so that sealed keys open with {OWN_KEY_FILE} of the state directory, a file: it protects backups without it only"
         yield loaded.warning(
             ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
         )

@@ -9,6 +9,9 @@ from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.sealer import AeadSealer, Sealer
 from certs.storage.disk import NEW, Disk
 
+OWN_KEY_FILE: Final = "sealing.key"
+"""What it is called."""
+
 # Two threads at once must not each make one: what the first has sealed would never open again.
 _making: Final = threading.Lock()
 

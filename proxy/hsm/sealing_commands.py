@@ -212,6 +212,7 @@ def _made(kind: SealedKind | None, names: list[str]) -> tuple[bytes, str]:
 @contextmanager
 def said_sealing_errors() -> Iterator[None]:
     """An error is one sentence on standard error, and the exit status 1."""
+    from certs.hierarchy.vault import NoKeys
     from certs.sealing.errors import SealingError
     from certs.sealing.files import SealedFileUnusable
 
@@ -219,6 +220,9 @@ def said_sealing_errors() -> Iterator[None]:
         yield
     except SealedFileUnusable as error:
         typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+    except NoKeys as error:
+        typer.echo(f"plexigate: {error.why}", err=True)
         raise typer.Exit(1) from None
     except SealingError as error:
         typer.echo(f"plexigate: this {error.reason}", err=True)

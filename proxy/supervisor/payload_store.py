@@ -14,6 +14,7 @@ from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
 from certs.sealing.key_file import KeyFile, KeyFileUnusable
+from certs.sealing.own_key import OWN_KEY_FILE
 from certs.sealing.sealer import AeadSealer, Sealer
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Problem
@@ -22,7 +23,6 @@ from proxy.payload.keyring import Keyring, RingKey
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, document_of, policies, suite_of
 from proxy.payload.suite_table import new_secret, suite_problems, suites
 
-_SEALING_KEY: Final = "sealing.key"
 _IDENTITY: Final = "identity"
 
 
@@ -58,7 +58,7 @@ class PayloadStore:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if vault is not None:
                 return cls(directory, vault.sealer(Purpose.PAYLOAD_KEYRING))
-            path = directory / _SEALING_KEY
+            path = directory / OWN_KEY_FILE
             key = KeyFile.create(path) if makes and not path.exists() else KeyFile.load(path)
         except KeyFileUnusable as error:
             raise PayloadStoreUnusable(str(error)) from None

@@ -8,14 +8,16 @@ from certs.audit.entries import Action
 from certs.hierarchy.configured import (
     KEY_LABEL,
     directory_of,
+    files_of,
     key_in_file_warnings,
     opened_keys,
     sealing_key_problems,
     vault_of,
 )
-from certs.hierarchy.vault import Vault
+from certs.hierarchy.vault import NoKeys, Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
+from certs.sealing.sealer import AeadSealer
 from config.loaded import LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
@@ -128,3 +130,30 @@ def test_a_sealing_key_that_is_not_there_is_told(sealed: LoadedConfig) -> None:
     (warning,) = sealing_key_problems(sealed)
     assert (warning.key, warning.is_error) == ("sealing.key", False)
     assert "what is to rest on disk cannot be sealed" in warning.found
+
+
+def test_keys_are_made_only_where_nothing_needs_earlier_ones(sealed: LoadedConfig, tmp_path: Path) -> None:
+    (tmp_path / "state/keys.sealed").unlink()
+    with pytest.raises(NoKeys, match=r"mldsa\.sealed.*upstream\.sealed.*restore it from a backup, or remove them"):
+        vault(sealed).sealer(Purpose.CREDENTIAL_KEY).seal(b"key", KEY_LABEL)
+    for name in ("mldsa.sealed", "upstream.sealed"):
+        (tmp_path / name).unlink()
+    assert vault(sealed).sealer(Purpose.CREDENTIAL_KEY).seal(b"key", KEY_LABEL)
+
+
+def test_what_was_sealed_without_a_sealing_key_needs_none_of_these_keys(tmp_path: Path) -> None:
+    KeyFile.create(tmp_path / "sealing.key")
+    config = loaded(
+        tmp_path,
+        sealing=SEALING,
+        rotation={"state": "issued"},
+        payload={"directory": "rings"},
+        identity={},
+        upstream={},
+    )
+    for name in ("issued", "rings", "state/payload"):
+        (tmp_path / name).mkdir(parents=True)
+        own = AeadSealer(KeyFile.create(tmp_path / name / "sealing.key"))
+        (tmp_path / name / "one").write_bytes(own.seal(b"secret", "credential key: one"))
+    assert vault(config).sealer(Purpose.CREDENTIAL_KEY).seal(b"key", KEY_LABEL)
+    assert [one.path.parent.name for one in files_of(config)] == ["issued", "rings", "state", "payload"]

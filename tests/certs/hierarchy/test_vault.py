@@ -9,7 +9,8 @@ import pytest
 
 from certs.audit.entries import Action, Outcome
 from certs.hierarchy.key import KeyState
-from certs.hierarchy.vault import FILE_NAME, Vault, VersionRefused
+from certs.hierarchy.sealed_files import SealedFile
+from certs.hierarchy.vault import FILE_NAME, NoKeys, Vault, VersionRefused
 from certs.sealing.envelope import Envelope, Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey, OtherLabel
 from certs.sealing.key_file import KeyFile
@@ -29,9 +30,13 @@ class Scene:
         self.key = directory / "sealing.key"
         KeyFile.create(self.key)
         self.told: list[tuple[Action, str, Outcome]] = []
+        self.needing: list[SealedFile] = []
 
     def vault(self) -> Vault:
-        return Vault(Master(self.key), self.directory, lambda: NOW, lambda *told: self.told.append(told[:3]))
+        def tell(action: Action, key: str, outcome: Outcome, _detail: str) -> None:
+            self.told.append((action, key, outcome))
+
+        return Vault(Master(self.key), self.directory, lambda: NOW, tell, lambda: self.needing)
 
 
 @pytest.fixture
@@ -78,7 +83,9 @@ def test_a_token_that_is_away_is_asked_once_for_many_keys(scene: Scene) -> None:
             with super().at_hand() as one:
                 yield one
 
-    sealer = Vault(Away(scene.key), scene.directory, lambda: times[-1], lambda *_: None).sealer(Purpose.TICKET_KEYS)
+    sealer = Vault(Away(scene.key), scene.directory, lambda: times[-1], lambda *_: None, list).sealer(
+        Purpose.TICKET_KEYS
+    )
     for _ in range(2):
         with pytest.raises(KeyAway, match=r"^cannot be sealed or opened now: it hangs$"):
             sealer.open(sealed, LABEL)
@@ -146,8 +153,43 @@ def test_what_a_destroyed_version_has_sealed_opens_never_again(scene: Scene) -> 
         vault.destroy(7)
 
 
+def test_a_look_makes_no_keys(scene: Scene) -> None:
+    for look in (
+        scene.vault().read,
+        scene.vault().rotate,
+        lambda: scene.vault().destroy(1),
+        lambda: scene.vault().key_ids(1),
+    ):
+        with pytest.raises(
+            NoKeys, match=r"there are no keys in .*keys\.sealed. yet: whatever is sealed first makes them"
+        ):
+            look()
+    assert not scene.directory.exists()
+
+
+def test_no_other_keys_are_made_beside_what_earlier_ones_have_sealed(scene: Scene, tmp_path: Path) -> None:
+    sealed = scene.vault().sealer(Purpose.TICKET_KEYS).seal(b"a", LABEL)
+    path = scene.directory / FILE_NAME
+    kept = path.read_bytes()
+    running = scene.vault().sealer(Purpose.TICKET_KEYS)
+    assert running.open(sealed, LABEL) == b"a"
+    path.unlink()
+    scene.needing.append(SealedFile(tmp_path / "a.sealed", Envelope.parse(sealed).key_id, LABEL))
+    said = rf'there is no "{path}", by whose keys these were sealed: ".*/a\.sealed" \(ticket keys: all\); restore it from a backup'
+    for sealer in (running, scene.vault().sealer(Purpose.TICKET_KEYS), scene.vault().sealer(Purpose.ACME_ACCOUNT)):
+        with pytest.raises(NoKeys, match=said):
+            sealer.seal(b"b", LABEL)
+    with pytest.raises(NoKeys, match=said):
+        scene.vault().read()
+    with pytest.raises(NoKeys, match=said):
+        _ = scene.vault().sealer(Purpose.TICKET_KEYS).key_id
+    assert not path.exists()
+    path.write_bytes(kept)
+    assert running.open(running.seal(b"b", LABEL), LABEL) == b"b"
+
+
 def test_a_damaged_hierarchy_is_said_and_not_replaced(scene: Scene) -> None:
-    scene.vault().read()
+    scene.vault().sealer(Purpose.TICKET_KEYS).seal(b"a", LABEL)
     path = scene.directory / FILE_NAME
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(KeyUnavailable, match=r"keys\.sealed.*was changed or damaged"):

@@ -42,6 +42,12 @@ class Scene:
         assert vault is not None
         return vault
 
+    def found(self) -> Vault:
+        """Have keys made."""
+        vault = self.vault()
+        assert vault.sealer(Purpose.CREDENTIAL_KEY).key_id
+        return vault
+
     def opened(self, path: Path) -> bytes:
         return self.vault().sealer(Purpose.CREDENTIAL_KEY).open(path.read_bytes(), KEY_LABEL)
 
@@ -100,7 +106,32 @@ def test_what_cannot_be_meant_is_said(scene: Scene, tmp_path: Path, options: tup
     assert not (tmp_path / "x.sealed").exists()
 
 
+def test_a_look_at_keys_that_are_not_there_makes_none(scene: Scene, tmp_path: Path) -> None:
+    for options in ((), ("--json",), ("--rotate",), ("--destroy", "1", "--yes")):
+        done = scene.run("keys", *options)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "there are no keys in" in done.stderr
+    assert not (tmp_path / "sealed").exists()
+
+
+def test_no_keys_are_made_beside_what_lost_ones_have_sealed(scene: Scene, tmp_path: Path) -> None:
+    tickets = tmp_path / "sealed/tickets.sealed"
+    tickets.parent.mkdir()
+    tickets.write_bytes(scene.found().sealer(Purpose.TICKET_KEYS).seal(b"secret", "ticket keys: all"))
+    lost = (tmp_path / "sealed/keys.sealed").rename(tmp_path / "lost")
+    for words in (["keys"], ["seal", str(tmp_path / "a.sealed"), "--make", "mldsa-65", "--name", "a.test"]):
+        done = scene.run(*words)
+        assert done.exit_code == 1
+        assert (
+            f'keys.sealed", by whose keys these were sealed: "{tickets}" (ticket keys: all); restore it' in done.stderr
+        )
+    assert sorted(path.name for path in tickets.parent.iterdir()) == ["keys.sealed.lock", "tickets.sealed"]
+    lost.rename(tmp_path / "sealed/keys.sealed")
+    assert scene.keys()
+
+
 def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
+    scene.found()
     keys = scene.keys()
     assert {key: one["state"] for key, one in keys.items()} == dict.fromkeys(keys, "active")
     assert {one["parent"] for one in keys.values() if one["purpose"]} == {"plexigate:1"}
@@ -118,7 +149,7 @@ def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
 
 
 def test_a_version_is_destroyed_when_somebody_has_said_yes(scene: Scene) -> None:
-    scene.keys()
+    scene.found()
     scene.keys("--rotate")
     for answer in ("n\n", ""):
         done = scene.run("keys", "--destroy", "1", answer=answer)
@@ -175,7 +206,7 @@ def test_a_version_that_the_state_needs_is_kept(scene: Scene, tmp_path: Path, pl
 
 def test_a_version_is_kept_while_it_cannot_be_known_what_needs_it(scene: Scene, tmp_path: Path) -> None:
     scene.add('[upstream.chat]\nservers = ["https://a.test"]\ncertificate = "u.pem"\nkey = "loop.sealed"\n')
-    scene.keys()
+    scene.found()
     scene.keys("--rotate")
     (tmp_path / "loop.sealed").symlink_to("loop.sealed")
     refused = scene.run("keys", "--destroy", "1", "--yes")
