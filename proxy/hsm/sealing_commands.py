@@ -77,7 +77,7 @@ def seal(
         pem, request = _given(source) if source is not None else _made(make, names or [])
         action = Action.IMPORT if source is not None else Action.GENERATE
         with record.operation(action, str(file)):
-            write_sealed(file, pem, KEY_LABEL, _vault(config, record)[1].sealer(Purpose.CREDENTIAL_KEY))
+            write_sealed(file, pem, KEY_LABEL, _vault(config, record).sealer(Purpose.CREDENTIAL_KEY))
     if request:
         typer.echo(request, nl=False)
     else:
@@ -105,11 +105,11 @@ def keys(
     A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state.
     """
     with said_sealing_errors(), said_errors(), recorded(config) as record:
-        loaded, vault = _vault(config, record)
+        vault = _vault(config, record)
         if rotate:
             found = vault.rotate()
         elif destroy is not None:
-            found = _destroyed(loaded, vault, destroy, record, is_sure=is_sure)
+            found = _destroyed(_whole(config), vault, destroy, record, is_sure=is_sure)
         else:
             found = vault.read()
     if as_json:
@@ -123,7 +123,7 @@ def keys(
     table_console(_FILE_COLUMNS).print(hierarchy_table(list(found.keys.values())))
 
 
-def _vault(config: Path, record: Recorder) -> "tuple[LoadedConfig, Vault]":
+def _vault(config: Path, record: Recorder) -> "Vault":
     from certs.hierarchy.configured import vault_of
     from config.loader import survey
     from config.problems import ConfigError
@@ -133,11 +133,25 @@ def _vault(config: Path, record: Recorder) -> "tuple[LoadedConfig, Vault]":
         vault = None if found.loaded is None else vault_of(found.loaded, _now, record)
     except ConfigError as error:
         raise NotChosen("; ".join(map(str, error.problems))) from None
-    if found.loaded is None or vault is None:
+    if vault is None:
         raise NotChosen(
             f"{config}: sealing.key: found nothing; allowed: [sealing] with the key that plexigate hsm init made"
         )
-    return found.loaded, vault
+    return vault
+
+
+def _whole(config: Path) -> "LoadedConfig":
+    """A configuration of which nothing is left out, as a key in it could be one that is needed. Raises `NotChosen`."""
+    from config.loader import load
+    from config.problems import ConfigError
+
+    try:
+        return load(config)
+    except ConfigError as error:
+        first = next(problem for problem in error.problems if problem.is_error)
+        raise NotChosen(
+            f"what {config} needs is not known before it has no errors (plexigate check): {first}"
+        ) from None
 
 
 def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Recorder, *, is_sure: bool) -> "Hierarchy":

@@ -27,7 +27,11 @@ class Scene:
         self.command = command
         self.directory = directory
         self.config = directory / "p.toml"
-        self.config.write_text('[sealing]\nkey = "sealing.key"\ndirectory = "sealed"\n[audit]\nfile = "audit.jsonl"\n')
+        self.config.write_text(
+            '[sealing]\nkey = "sealing.key"\ndirectory = "sealed"\n[audit]\nfile = "audit.jsonl"\n'
+            '[listener.main]\nbind = ["127.0.0.1:8443"]\n'
+            '[identity.main]\nnames = ["main.test"]\ncertificate = "main.pem"\nkey = "main.key"\n'
+        )
 
     def add(self, tables: str) -> None:
         self.config.write_text(self.config.read_text() + tables)
@@ -202,6 +206,17 @@ def test_a_version_that_the_state_needs_is_kept(scene: Scene, tmp_path: Path, pl
     assert (refused.exit_code, f'"{file}" ({purpose}: one)' in refused.stderr) == (1, True), refused.output
     file.write_bytes(scene.vault().sealer(purpose).seal(b"secret", purpose.label("one")))
     assert scene.keys("--destroy", "1", "--yes")["plexigate:1"]["state"] == "destroyed"
+
+
+def test_a_version_is_kept_while_a_part_of_the_configuration_is_not_understood(scene: Scene) -> None:
+    scene.found()
+    scene.keys("--rotate")
+    scene.add('[upstream.chat]\nservers = ["ftp://a.test"]\ncertificate = "u.pem"\nkey = "u.sealed"\n')
+    refused = scene.run("keys", "--destroy", "1", "--yes")
+    assert refused.exit_code == 1
+    assert "is not known before it has no errors (plexigate check)" in refused.stderr
+    assert "upstream.chat.servers" in refused.stderr
+    assert scene.keys()["plexigate:1"]["state"] == "retired"
 
 
 def test_a_version_is_kept_while_it_cannot_be_known_what_needs_it(scene: Scene, tmp_path: Path) -> None:
