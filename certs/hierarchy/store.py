@@ -19,7 +19,8 @@ from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
 from certs.sealing.sealer import Sealer
 
-_LABEL: Final = Purpose.KEY_HIERARCHY.label("domains")
+LABEL: Final = Purpose.KEY_HIERARCHY.label("domains")
+"""Of the sealed file."""
 
 
 class StoreDamaged(Exception):
@@ -151,7 +152,7 @@ class KeyStore:
                 elif key.origin is Origin.WRAPPED:
                     above = self._domain_secret(document, key)
                     secrets[key.id] = wrap(above, key, given[key.domain, key.purpose], os.urandom(NONCE_BYTES))
-            write_sealed(self._path, document.encode(), _LABEL, self._sealer)
+            write_sealed(self._path, document.encode(), LABEL, self._sealer)
             self._seen = self._stamp()
         return after.transitions_since(before.hierarchy)
 
@@ -175,7 +176,7 @@ class KeyStore:
     def _read(self) -> Document:
         self._seen = self._stamp()  # before: what is replaced meanwhile is only read once more
         try:
-            content = read_sealed(self._path, _LABEL, self._sealer)
+            content = read_sealed(self._path, LABEL, self._sealer)
         except FileNotFoundError:
             return Document()
         try:

@@ -156,6 +156,10 @@ class TokenKeyImporter:
         if self._name.label in labels:
             raise ImportRefused(f"{self.place} has a key {self._name.label} already")
 
+    def envelope_id(self, _secret: bytearray) -> bytes:
+        """Of its name: a token does not tell one key from another."""
+        return self._name.id
+
     def import_key(self, secret: bytearray) -> TokenSealingKey:
         """Put the key in: sensitive, not extractable, for sealing only."""
         try:

@@ -2,8 +2,8 @@
 
 The order matters. The memory is protected before there is a key; the place is looked at before anybody writes anything down; the
 shares are proven to bring the key back before they are shown; the key is put in its place only when every holder has said that
-they have their share; and it is tried there, against the key outside, before it counts. Whatever was begun has an end in the audit
-log, also where somebody interrupts it.
+they have their share, or when it opens what was sealed before; and it is tried there, against the key outside, before it counts.
+Whatever was begun has an end in the audit log, also where somebody interrupts it.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from certs.audit.entries import Action, Outcome
 from certs.recovery.buffers import random_buffer, wipe
 from certs.recovery.importing import ImportRefused, KeyImporter
+from certs.recovery.sealed_before import SealedBefore
 from certs.recovery.shares import KEY_BYTES, NotRebuilt, Scheme, Share, ShareCollector, ShareRefused, split
 from certs.sealing.errors import SealingError
 from certs.sealing.held_key import key_id_of
@@ -53,12 +54,16 @@ class Terminal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ceremony:
-    """What both occasions need: the place for the key, the people, the protection of the memory, and the audit log."""
+    """What both occasions need: the place for the key, the people, the protection of the memory, and the audit log.
+
+    `before` is what a sealing key has sealed already, where that is known.
+    """
 
     importer: KeyImporter
     terminal: Terminal
     harden: Callable[[], None]
     record: Record
+    before: SealedBefore | None = None
 
     def init(self, scheme: Scheme) -> AeadKey:
         """Make a sealing key outside, split it, and put it in its place.
@@ -66,7 +71,7 @@ class Ceremony:
         Raises `NotHardened`, `ImportRefused`, `NotRebuilt` or `Aborted`; then there is no key, and shares that were shown are worthless.
         """
         self.harden()
-        self.importer.require_free()
+        self._require_place_for_new()
         secret = random_buffer(KEY_BYTES)
         try:
             shares = split(secret, scheme)
@@ -80,7 +85,7 @@ class Ceremony:
 
     def generate(self) -> AeadKey:
         """Make a sealing key in its place, so that nobody can ever bring it back. Raises `ImportRefused`."""
-        self.importer.require_free()
+        self._require_place_for_new()
         with self._ending(Action.GENERATE):
             key = self.importer.generate()
             _try(key, None)
@@ -110,6 +115,7 @@ class Ceremony:
             if check_value is not None and check_value.lower() != found:
                 self.record(Action.RECOVER, Outcome.REFUSED, f"check value {found}, expected another")
                 raise ImportRefused(f"these shares give the key with the check value {found}, not {check_value}")
+            self._require_opened(secret)
             key = self._put(secret)
             self.record(Action.RECOVER, Outcome.DONE, f"{collector.count} shares, check value {found}")
             self.terminal.say(
@@ -119,6 +125,20 @@ class Ceremony:
             return key
         finally:
             wipe(secret)
+
+    def _require_place_for_new(self) -> None:
+        self.importer.require_free()
+        if self.before is not None:
+            self.before.require_none()
+
+    def _require_opened(self, secret: bytearray) -> None:
+        if self.before is None:
+            return
+        try:
+            self.before.require_opened(secret, self.importer.envelope_id)
+        except ImportRefused as error:
+            self.record(Action.RECOVER, Outcome.REFUSED, str(error))
+            raise
 
     def _hand_out(self, shares: tuple[Share, ...], scheme: Scheme) -> None:
         for share in shares:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+from certs.sealing.held_key import key_id_of
 from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.sealer import AeadKey
 
@@ -24,6 +25,9 @@ class KeyImporter(Protocol):
 
     def require_free(self) -> None:
         """Raises `ImportRefused` where there is a sealing key already: it would be lost with all that it has sealed."""
+
+    def envelope_id(self, secret: bytearray) -> bytes:
+        """What envelopes would call that key there."""
 
     def import_key(self, secret: bytearray) -> AeadKey:
         """Put a key there, sensitive and not extractable where it is a token, which is read back. Raises `ImportRefused`."""
@@ -49,6 +53,10 @@ class KeyFileImporter:
         """Raises `ImportRefused` if there is a file."""
         if self._path.exists():
             raise ImportRefused(f"there is a file {self._path} already: move it away if nothing is sealed with it")
+
+    def envelope_id(self, secret: bytearray) -> bytes:
+        """Of the key itself."""
+        return key_id_of(secret)
 
     def import_key(self, secret: bytearray) -> AeadKey:
         """Write the file."""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from proxy.hsm.recording import Recorder, recorded
-from proxy.hsm.sources import Config, Module, PinFile, Source, Token, logged_in
+from proxy.hsm.sources import Config, Module, NotChosen, PinFile, Source, Token, logged_in
 from proxy.hsm.sources import said_errors as token_errors
 
 if TYPE_CHECKING:
     from certs.audit.entries import Action, Outcome
     from certs.recovery.ceremony import Ceremony, Record
     from certs.recovery.importing import KeyImporter
+    from certs.recovery.sealed_before import SealedBefore
 
 _KeyFile = Annotated[
     Path | None,
@@ -68,7 +69,8 @@ def init(  # noqa: PLR0913 - the options of a command
         recorded(config, audit_log) as record,
         _place(source, key_file, key_version) as importer,
     ):
-        make_key(importer, _of_sealing_key(record), (threshold, shares) if has_recovery else None, is_sure=is_sure)
+        ceremony = _ceremony(importer, record, config, is_sure=is_sure)
+        make_key(ceremony, (threshold, shares) if has_recovery else None, is_sure=is_sure)
 
 
 def recover(  # noqa: PLR0913 - as above
@@ -96,17 +98,16 @@ def recover(  # noqa: PLR0913 - as above
         recorded(config, audit_log) as record,
         _place(source, key_file, key_version) as importer,
     ):
-        bring_key_back(importer, _of_sealing_key(record), check)
+        _ceremony(importer, record, config, is_sure=False).recover(check)
 
 
-def make_key(importer: "KeyImporter", record: "Record", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
+def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
     """What `init` does, for any place: `scheme` says how many shares of how many, None without recovery.
 
     Raises what `said_errors` says.
     """
     from proxy.hsm.recovery_terminal import ConsoleTerminal, NoTerminal
 
-    ceremony = _ceremony(importer, record, is_sure=is_sure)
     if scheme is None:
         ceremony.generate()
         return
@@ -116,11 +117,6 @@ def make_key(importer: "KeyImporter", record: "Record", scheme: tuple[int, int] 
     if not is_sure and not ConsoleTerminal.is_one():
         raise NoTerminal
     ceremony.init(chosen)
-
-
-def bring_key_back(importer: "KeyImporter", record: "Record", check_value: str | None) -> None:
-    """What `recover` does, for any place. Raises what `said_errors` says."""
-    _ceremony(importer, record, is_sure=False).recover(check_value)
 
 
 @contextmanager
@@ -137,13 +133,31 @@ def _place(source: Source, key_file: Path | None, version: int) -> Iterator["Key
         yield TokenKeyImporter(process, facts.label, version)
 
 
-def _ceremony(importer: "KeyImporter", record: "Record", *, is_sure: bool) -> "Ceremony":
+def _ceremony(importer: "KeyImporter", record: Recorder, config: Path | None, *, is_sure: bool) -> "Ceremony":
     # here: the other commands need nothing of this
     from certs.recovery.ceremony import Ceremony
     from certs.recovery.hardening import harden
     from proxy.hsm.recovery_terminal import ConsoleTerminal
 
-    return Ceremony(importer, ConsoleTerminal(is_sure=is_sure), harden, record)
+    return Ceremony(importer, ConsoleTerminal(is_sure=is_sure), harden, _of_sealing_key(record), _before(config))
+
+
+def _before(config: Path | None) -> "SealedBefore | None":
+    """The file that the sealing key of a configuration has sealed; None where it names none. Raises `NotChosen`."""
+    if config is None:
+        return None
+    from certs.hierarchy.configured import directory_of
+    from certs.hierarchy.vault import FILE_NAME
+    from certs.recovery.sealed_before import SealedBefore
+    from config.loader import survey
+
+    found = survey(config)
+    if found.loaded is None or found.loaded.omissions.touch("sealing"):
+        about = (
+            one for one in found.problems if one.is_error and (found.loaded is None or one.key.startswith("sealing"))
+        )
+        raise NotChosen("; ".join(map(str, about)))
+    return None if found.loaded.config.sealing.key is None else SealedBefore(directory_of(found.loaded) / FILE_NAME)
 
 
 def _of_sealing_key(record: Recorder) -> "Record":

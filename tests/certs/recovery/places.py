@@ -9,6 +9,7 @@ from pathlib import Path
 from certs.audit.entries import Action, Outcome
 from certs.recovery.importing import ImportRefused
 from certs.recovery.shares import Scheme, Share
+from certs.sealing.held_key import key_id_of
 from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadKey
 
@@ -60,6 +61,9 @@ class Token:
     def require_free(self) -> None:
         if self.key is not None:
             raise ImportRefused("token plexi has a sealing key already")
+
+    def envelope_id(self, secret: bytearray) -> bytes:
+        return key_id_of(secret)
 
     def import_key(self, secret: bytearray) -> AeadKey:
         if self.refuses:

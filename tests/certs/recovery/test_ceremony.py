@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from shamir_mnemonic.share import Share as MnemonicShare
 
+from certs.hierarchy.store import LABEL
 from certs.recovery import buffers as buffers_module
 from certs.recovery import ceremony as module
 from certs.recovery.ceremony import Aborted, Ceremony
 from certs.recovery.hardening import NotHardened
 from certs.recovery.importing import ImportRefused
+from certs.recovery.sealed_before import SealedBefore
 from certs.recovery.shares import NotRebuilt, Scheme, Share
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.held_key import key_id_of
@@ -34,10 +36,11 @@ class Scene:
     token: Token = field(default_factory=Token)
     records: Records = field(default_factory=Records)
     harden: Callable[[], None] = soft
+    before: SealedBefore | None = None
 
     @property
     def ceremony(self) -> Ceremony:
-        return Ceremony(self.token, self.people, self.harden, self.records)
+        return Ceremony(self.token, self.people, self.harden, self.records, self.before)
 
 
 def text(share: Share) -> str:
@@ -192,6 +195,35 @@ def test_shares_of_another_key_are_found_by_the_check_value() -> None:
         scene.ceremony.recover("00")
     assert scene.token.key is None
     assert scene.records.steps == [("recover", "refused")]
+
+
+def test_a_key_that_does_not_open_what_was_sealed_before_is_not_brought_back(tmp_path: Path) -> None:
+    first, other = Scene(), Scene()
+    sealed = AeadSealer(first.ceremony.init(SCHEME)).seal(b"keys", LABEL)
+    other.ceremony.init(SCHEME)
+    before = SealedBefore(tmp_path / "keys.sealed")
+    before.path.write_bytes(sealed)
+    wrong = Scene(People(answers=[text(share) for share in other.people.seen]), before=before)
+    with pytest.raises(ImportRefused, match=r"keys\.sealed"):
+        wrong.ceremony.recover()
+    assert wrong.token.key is None
+    assert wrong.records.steps == [("recover", "refused")]
+    right = Scene(People(answers=[text(share) for share in first.people.seen]), before=before)
+    right.ceremony.recover()
+    assert right.token.given == first.token.given
+
+
+def test_no_key_is_made_beside_what_was_sealed_before(tmp_path: Path, buffers: list[bytearray]) -> None:
+    before = SealedBefore(tmp_path / "keys.sealed")
+    before.path.touch()
+    scene = Scene(before=before)
+    with pytest.raises(ImportRefused, match=r"keys\.sealed.*plexigate hsm recover"):
+        scene.ceremony.init(SCHEME)
+    with pytest.raises(ImportRefused, match=r"keys\.sealed.*plexigate hsm recover"):
+        scene.ceremony.generate()
+    assert (scene.token.key, scene.people.seen, buffers) == (None, [], [])
+    before.path.unlink()
+    assert scene.ceremony.generate() is scene.token.key
 
 
 def test_ended_by_an_empty_answer() -> None:

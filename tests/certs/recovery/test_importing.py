@@ -14,6 +14,7 @@ def test_imported_and_generated(tmp_path: Path) -> None:
     importer = KeyFileImporter(tmp_path / "a.key")
     importer.require_free()
     key = importer.import_key(SECRET)
+    assert importer.envelope_id(SECRET) == key.key_id
     assert KeyFile.load(tmp_path / "a.key").secret == SECRET
     assert KeyFileImporter(tmp_path / "b.key").generate().key_id != key.key_id
     assert importer.is_outside_again

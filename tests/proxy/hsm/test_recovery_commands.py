@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 from certs.audit.verification import Source, verify
+from certs.hierarchy.configured import vault_of
+from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
+from config.loader import survey
+from proxy.supervisor.safe import now_in_utc
 from tests.certs.recovery.places import leaks
 from tests.proxy.hsm.conftest import Command
 
@@ -245,8 +249,84 @@ def test_an_error_that_nobody_expected_shows_no_local_variable(key: Path) -> Non
     assert "bytearray(b" not in result.stderr
 
 
+def test_the_wrong_key_is_not_brought_back_to_what_another_one_has_sealed(key: Path, tmp_path: Path) -> None:
+    config = tmp_path / "p.toml"
+    config.write_text('[sealing]\nkey = "sealing.key"\ndirectory = "sealed"\n')
+    options = ("--key-file", key, "--config", config)
+    many = ("--threshold", "2", "--shares", "2", "--yes")
+    right, wrong = (shares_in(run("init", "--key-file", tmp_path / name, *many).stdout) for name in ("a.key", "b.key"))
+    (tmp_path / "a.key").rename(key)
+    found(config)
+    key.unlink()
+    refused = run("recover", *options, shares="\n".join(wrong) + "\n")
+    assert refused.returncode == 1
+    assert f'"{tmp_path}/sealed/keys.sealed" is sealed with the key' in refused.stderr
+    for words in (("init", *many), ("init", "--no-recovery")):
+        refused = run(*words, *options)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "bring that back (plexigate hsm recover)" in refused.stderr
+    assert not key.exists()
+    again = run("recover", *options, shares="\n".join(right) + "\n")
+    assert again.returncode == 0, again.stderr
+    assert found(config)
+    (tmp_path / "sealed/keys.sealed").unlink()
+    key.unlink()
+    assert run("init", "--no-recovery", *options).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[sealing]\nkey = 1\n", "sealing.key: found"), ("[sealing\n", "no TOML"), (None, "No such file")],
+)
+def test_no_key_is_made_where_it_is_not_known_what_was_sealed(
+    key: Path, tmp_path: Path, text: str | None, said: str
+) -> None:
+    config = tmp_path / "p.toml"
+    if text is not None:
+        config.write_text(text)
+    refused = run("init", "--no-recovery", "--key-file", key, "--config", config)
+    assert (refused.returncode, said in refused.stderr) == (1, True), refused.stderr
+    assert not key.exists()
+
+
+def found(config: Path) -> bytes:
+    """Have keys below the sealing key, and the id of one of them."""
+    loaded = survey(config).loaded
+    assert loaded is not None
+    vault = vault_of(loaded, now_in_utc, lambda *_: None)
+    assert vault is not None
+    return vault.sealer(Purpose.TICKET_KEYS).key_id
+
+
 class TestInAToken:
     """The same with a token in the place of the file, through its own process."""
+
+    def test_a_fresh_token_gets_the_key_that_opens_what_there_is(self, command: Command, tmp_path: Path) -> None:
+        config = tmp_path / "p.toml"
+        config.write_text(
+            f'[hsm]\nmodule = "{command.hsm.module}"\n[hsm.token.plexi]\npin_file = "{command.hsm.pin_file()}"\n'
+            '[sealing]\nkey = "pkcs11:token=plexi;object=sealing.aes-256.v1"\ndirectory = "sealed"\n'
+        )
+        options, many = ("--config", str(config)), ("--threshold", "2", "--shares", "2", "--yes")
+        wrong = shares_in(run("init", "--key-file", tmp_path / "other.key", *many).stdout)
+        made = command.plain("init", *many, *options)
+        assert made.exit_code == 0, made.output
+        before = found(config)
+        assert command.run("destroy", "sealing.aes-256.v1", "--yes", "--unverified").exit_code == 0
+        refused = command.plain("recover", *options, answer="\n".join(wrong) + "\n")
+        assert refused.exit_code == 1
+        assert 'the key of these shares does not open "' in refused.stderr
+        for words in (("init", *many), ("init", "--no-recovery")):
+            refused = command.plain(*words, *options)
+            assert (refused.exit_code, "plexigate hsm recover" in refused.stderr) == (1, True), refused.output
+        refused = command.plain(
+            "recover", "--key-version", "2", *options, answer="\n".join(shares_in(made.stdout)) + "\n"
+        )
+        assert (refused.exit_code, "under the same --key-version" in refused.stderr) == (1, True), refused.output
+        assert "sealing.aes-256" not in command.run("list").stdout
+        again = command.plain("recover", *options, answer="\n".join(shares_in(made.stdout)) + "\n")
+        assert again.exit_code == 0, again.output
+        assert found(config) == before
 
     def test_made_lost_and_brought_back(self, command: Command, tmp_path: Path) -> None:
         log = tmp_path / "audit.jsonl"
