@@ -114,6 +114,7 @@ def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: b
     from certs.recovery.shares import Scheme
 
     chosen = Scheme(*scheme)
+    ConsoleTerminal.require_output()
     if not is_sure and not ConsoleTerminal.is_one():
         raise NoTerminal
     ceremony.init(chosen)
@@ -178,10 +179,11 @@ def said_errors() -> Iterator[None]:
     from certs.recovery.hardening import NotHardened
     from certs.recovery.importing import ImportRefused
     from certs.recovery.shares import NotRebuilt, SchemeUnusable
-    from proxy.hsm.recovery_terminal import NoTerminal
+    from proxy.hsm.recovery_terminal import NoOutput, NoTerminal
 
     expected: tuple[type[Exception], ...] = (
-        Aborted, ImportRefused, LogDamaged, NotHardened, NotRebuilt, NoTerminal, OSError, SchemeUnusable, StillLocked,
+        Aborted, ImportRefused, LogDamaged, NotHardened, NoOutput, NotRebuilt, NoTerminal, OSError, SchemeUnusable,
+        StillLocked,
     )  # fmt: skip
     try:
         yield

@@ -23,6 +23,13 @@ class NoTerminal(Exception):
         return "no terminal here: the shares would be written to a file or a pipe; --yes if that is meant"
 
 
+class NoOutput(Exception):
+    """Shares would be written to nowhere."""
+
+    def __str__(self) -> str:
+        return "standard output is closed, so nobody would see the shares: no key was made; allowed: a terminal, or a file or pipe with --yes"
+
+
 class ConsoleTerminal:
     """A terminal; with `is_sure` nobody is asked and nothing is cleared, so that a program can take the shares."""
 
@@ -32,7 +39,13 @@ class ConsoleTerminal:
     @staticmethod
     def is_one() -> bool:
         """Whether there is somebody to ask, and the shares are shown to them and not written to a file."""
-        return sys.stdin.isatty() and sys.stdout.isatty()
+        return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+    @staticmethod
+    def require_output() -> None:
+        """Raises `NoOutput` where standard output was closed at our start: what is written to it then is lost without an error."""
+        if sys.stdout is None:
+            raise NoOutput
 
     def say(self, text: str) -> None:
         """Tell something that is no secret."""
@@ -66,6 +79,8 @@ class ConsoleTerminal:
 
     def ask_share(self, question: str) -> str:
         """Ask for the words of a share; what is typed is not shown."""
+        if sys.stdin is None:
+            return ""
         if sys.stdin.isatty():
             return getpass.getpass(f"{question} (its words; not shown; Enter alone ends): ")
         return sys.stdin.readline()

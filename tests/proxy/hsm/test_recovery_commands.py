@@ -4,6 +4,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from certs.hierarchy.configured import vault_of
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
 from config.loader import survey
+from proxy.hsm.recovery_terminal import NoOutput
 from proxy.supervisor.safe import now_in_utc
 from tests.certs.recovery.places import leaks
 from tests.proxy.hsm.conftest import Command
@@ -194,6 +196,25 @@ def test_shares_are_not_written_to_a_file_by_mistake(key: Path) -> None:
         "plexigate: no terminal here: the shares would be written to a file or a pipe; --yes if that is meant\n"
     )
     assert not key.exists()
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- <&-"])
+def test_no_key_is_made_whose_shares_nobody_would_see(key: Path, closed: str) -> None:
+    words = shlex.join(command("init", "--yes", "--key-file", key))
+    result = subprocess.run(
+        ["sh", "-c", f"{words} {closed}"], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert (result.returncode, result.stderr) == (1, f"plexigate: {NoOutput()}\n")
+    assert not key.exists()
+
+
+def test_without_standard_input_nobody_can_be_asked(key: Path) -> None:
+    for words, said in ((["init"], "no terminal here"), (["recover"], "ended with 0 shares")):
+        line = f"{shlex.join(command(*words, '--key-file', key))} <&-"
+        result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+        assert result.returncode == 1
+        assert result.stderr.startswith(f"plexigate: {said}")
+        assert not key.exists()
 
 
 def test_without_recovery(key: Path) -> None:

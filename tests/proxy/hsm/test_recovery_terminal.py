@@ -5,7 +5,7 @@ import io
 import pytest
 
 from certs.recovery.shares import Scheme, Share
-from proxy.hsm.recovery_terminal import ConsoleTerminal, NoTerminal
+from proxy.hsm.recovery_terminal import ConsoleTerminal, NoOutput, NoTerminal
 
 SHARE = Share(2, tuple(f"word{number}" for number in range(1, 34)))
 SCHEME = Scheme(3, 5)
@@ -48,6 +48,14 @@ def test_without_a_terminal_a_share_is_a_line(
     assert not terminal.is_one()
     terminal.hide()
     assert capsys.readouterr().out == ""
+
+
+def test_a_closed_output_takes_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    ConsoleTerminal.require_output()
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(NoOutput, match="standard output is closed"):
+        ConsoleTerminal.require_output()
+    assert not ConsoleTerminal.is_one()
 
 
 def test_no_terminal() -> None:
