@@ -63,6 +63,7 @@ def init(  # noqa: PLR0913 - the options of a command
     (SLIP-39, 33 words each) are shown once and kept nowhere. With --no-recovery it is made in its place, and nobody can bring it back.
     """
     source = Source(config, module, token, pin_file)
+    _require_one_place(source, key_file, key_version)
     with (
         said_errors(),
         token_errors(),
@@ -92,6 +93,7 @@ def recover(  # noqa: PLR0913 - as above
     input. What was sealed names the version of its key: bring it back under the same one.
     """
     source = Source(config, module, token, pin_file)
+    _require_one_place(source, key_file, key_version)
     with (
         said_errors(),
         token_errors(),
@@ -118,6 +120,15 @@ def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: b
     if not is_sure and not ConsoleTerminal.is_one():
         raise NoTerminal
     ceremony.init(chosen)
+
+
+def _require_one_place(source: Source, key_file: Path | None, version: int) -> None:
+    """Nothing that was said is passed over: the key would be in another place than somebody believes."""
+    said = {"--module": source.module, "--token": source.token, "--pin-file": source.pin_file}
+    about_token = [option for option, value in said.items() if value is not None]
+    about_token += ["--key-version"] if version != 1 else []
+    if key_file is not None and about_token:
+        raise typer.BadParameter(f"found both; allowed: a token ({', '.join(about_token)}) or --key-file")
 
 
 @contextmanager

@@ -104,6 +104,8 @@ def keys(
 
     A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state.
     """
+    if rotate and destroy is not None:
+        raise typer.BadParameter("found both; allowed: one of --rotate and --destroy VERSION")
     with said_sealing_errors(), said_errors(), recorded(config) as record:
         vault = _vault(config, record)
         if rotate:

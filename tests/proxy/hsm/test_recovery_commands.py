@@ -238,6 +238,15 @@ def test_what_is_refused_in_one_sentence(key: Path, arguments: list[str], said: 
     assert not key.exists()
 
 
+@pytest.mark.parametrize("words", [["init", "--no-recovery"], ["init", "--yes"], ["recover"]])
+@pytest.mark.parametrize("option", ["--token=plexi", "--module=/a.so", "--pin-file=a.pin", "--key-version=2"])
+def test_a_key_goes_to_a_file_or_to_a_token(key: Path, words: list[str], option: str) -> None:
+    result = run(*words, "--key-file", key, option)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert f"a token ({option.partition('=')[0]}) or --key-file" in " ".join(result.stderr.replace("│", "").split())
+    assert not key.exists()
+
+
 def test_a_key_that_is_there_stays(key: Path) -> None:
     KeyFile.create(key)
     before = key.read_bytes()

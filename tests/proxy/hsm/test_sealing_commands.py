@@ -152,6 +152,13 @@ def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
     assert (active.exit_code, "found one that is active" in active.stderr) == (1, True)
 
 
+def test_one_thing_is_done_with_the_keys_at_a_time(scene: Scene) -> None:
+    scene.found()
+    done = scene.run("keys", "--rotate", "--destroy", "1", "--yes")
+    assert (done.exit_code, "one of --rotate and --destroy VERSION" in done.stderr) == (2, True), done.output
+    assert scene.keys()["plexigate:1"]["state"] == "active"
+
+
 def test_a_version_is_destroyed_when_somebody_has_said_yes(scene: Scene) -> None:
     scene.found()
     scene.keys("--rotate")
