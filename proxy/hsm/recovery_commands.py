@@ -89,8 +89,8 @@ def recover(  # noqa: PLR0913 - as above
 ) -> None:
     """Bring the sealing key back from its shares, which are asked for one after the other.
 
-    Words may be shortened to their first four letters, and are not shown. Without a terminal a share is read from each line of standard
-    input. What was sealed names the version of its key: bring it back under the same one.
+    Words may be shortened to their first four letters, and are not shown. Without a terminal they are read from standard input, a
+    share in each line or as hsm init --yes has written them. What was sealed names the version of its key: bring it back under the same one.
     """
     source = Source(config, module, token, pin_file)
     _require_one_place(source, key_file, key_version)

@@ -10,8 +10,8 @@ from typing import Final
 import typer
 
 from certs.recovery.shares import Scheme, Share
+from proxy.hsm.share_lines import share_lines, shares_in
 
-_COLUMNS: Final = 3
 # Clears the screen, then what can be scrolled back to (ECMA-48 8.3.39; 3 is xterm's).
 _CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
 
@@ -35,6 +35,7 @@ class ConsoleTerminal:
 
     def __init__(self, *, is_sure: bool) -> None:
         self._is_sure = is_sure
+        self._given = shares_in(iter(_line, ""))
 
     @staticmethod
     def is_one() -> bool:
@@ -53,12 +54,7 @@ class ConsoleTerminal:
 
     def show(self, share: Share, scheme: Scheme) -> None:
         """Show a share to its holder alone."""
-        rows = -(-len(share.words) // _COLUMNS)
-        typer.echo(f"\nShare {share.number} of {scheme.count}; any {scheme.threshold} of them bring the key back.\n")
-        for row in range(rows):
-            cells = ((place + 1, share.words[place]) for place in range(row, len(share.words), rows))
-            typer.echo("".join(f"  {number:2}. {word:<10}" for number, word in cells).rstrip())
-        typer.echo("")
+        typer.echo("\n".join(share_lines(share, scheme)))
         if not self._is_sure:
             self.say(
                 "For one holder alone. Write the words down in this order, with the number of the share; no photo, no file."
@@ -78,9 +74,11 @@ class ConsoleTerminal:
             sys.stdout.flush()
 
     def ask_share(self, question: str) -> str:
-        """Ask for the words of a share; what is typed is not shown."""
-        if sys.stdin is None:
-            return ""
-        if sys.stdin.isatty():
+        """Ask for the words of a share; what is typed is not shown. Without a terminal the next one of standard input is taken."""
+        if sys.stdin is not None and sys.stdin.isatty():
             return getpass.getpass(f"{question} (its words; not shown; Enter alone ends): ")
-        return sys.stdin.readline()
+        return next(self._given, "")
+
+
+def _line() -> str:
+    return "" if sys.stdin is None else sys.stdin.readline()

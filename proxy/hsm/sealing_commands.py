@@ -71,7 +71,8 @@ def seal(
 
     with said_sealing_errors(), said_errors(), recorded(config) as record:
         if (source is None) == (make is None):
-            raise NotChosen("one of --from PEM and --make KIND")
+            found = "neither" if source is None else "both"
+            raise NotChosen(f"found {found}; allowed: one of --from PEM and --make {'|'.join(SealedKind)}")
         if file.exists():
             raise NotChosen(f"{file} is there already; allowed: a new file")
         pem, request = _given(source) if source is not None else _made(make, names or [])

@@ -122,6 +122,15 @@ def test_made_lost_and_brought_back_through_pipes(key: Path, tmp_path: Path) -> 
     assert secret.hex().encode() not in content
 
 
+def test_what_init_has_written_to_a_file_brings_the_key_back(key: Path) -> None:
+    written = run("init", "--key-file", key, "--yes").stdout
+    secret = KeyFile.load(key).secret
+    key.unlink()
+    again = run("recover", "--key-file", key, shares=written)
+    assert again.returncode == 0, again.stderr
+    assert KeyFile.load(key).secret == secret
+
+
 def test_on_a_terminal_each_holder_is_asked_and_the_share_is_cleared(key: Path) -> None:
     screen = Screen("init", "--key-file", key, "--threshold", "2", "--shares", "3")
     for number in (1, 2, 3):

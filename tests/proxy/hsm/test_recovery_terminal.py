@@ -42,8 +42,8 @@ def test_without_a_terminal_a_share_is_a_line(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("acid acne\nalbum\n"))
     terminal = ConsoleTerminal(is_sure=False)
-    assert terminal.ask_share("Share 1") == "acid acne\n"
-    assert terminal.ask_share("Share 2") == "album\n"
+    assert terminal.ask_share("Share 1") == "acid acne"
+    assert terminal.ask_share("Share 2") == "album"
     assert terminal.ask_share("Share 3") == ""
     assert not terminal.is_one()
     terminal.hide()

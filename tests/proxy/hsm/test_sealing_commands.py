@@ -101,7 +101,8 @@ def test_a_key_is_made_sealed_with_a_request_for_its_certificate(scene: Scene, t
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [((), "one of --from PEM and --make KIND"), (("--from", "a", "--make", "mldsa-65"), "one of --from"),
+    [((), "found neither; allowed: one of --from PEM and --make mldsa-44|mldsa-65|mldsa-87|ecdsa-p256"),
+     (("--from", "a", "--make", "mldsa-65"), "found both; allowed: one of --from"),
      (("--from", "none.key"), "which cannot be read"), (("--make", "mldsa-65", "--name", "ä"), "allowed: DNS names")],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_said(scene: Scene, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
@@ -148,6 +149,11 @@ def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
     assert {("retire", "plexigate/tickets:1"), ("destroy", "plexigate:1")} <= set(scene.audited())
     table = scene.run("keys")
     assert "plexigate/acme:2" in table.stdout
+    for version in ("99", "1"):
+        none = scene.run("keys", "--destroy", version, "--yes")
+        assert none.exit_code == 1
+        assert f"plexigate: version {version}: found " in none.stderr
+        assert "allowed: a retired version: there is none (--rotate retires the active one)" in none.stderr
     active = scene.run("keys", "--destroy", "2", "--yes")
     assert (active.exit_code, "found one that is active" in active.stderr) == (1, True)
 
