@@ -104,6 +104,11 @@ class Vault:
         """Why the sealing key could not be asked last, at this time."""
         self._away_at = clock()
 
+    @staticmethod
+    def has_keys_for(purpose: Purpose) -> bool:
+        """Whether it seals for a purpose."""
+        return purpose in _PURPOSES
+
     def sealer(self, purpose: Purpose) -> Sealer:
         """What seals and opens for a purpose."""
         return _PurposeSealer(self, _PURPOSES[purpose])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 _FILE_COLUMNS = 160
 
 _HOW_TO_FREE = (
-    "Have them sealed anew, then try again. credential key: plexigate hsm seal, or where it was issued plexigate certs rotate, until its "
-    "retired keys are gone. payload keyring, ticket keys: the running proxy replaces them when their time has come. ACME account key: "
-    "remove the file, and the proxy makes another account. Remove whatever is not needed any more."
+    "Stop the proxy, have them sealed anew by plexigate hsm keys --reseal (without rotation.state private keys alone), then try again. Ticket "
+    "keys and payload keyrings the running proxy replaces by itself when their time has come. Remove what is not needed any more."
 )
 
 _Config = Annotated[Path, typer.Option(metavar="FILE", help="A configuration with \\[sealing].", show_default=False)]
@@ -98,19 +97,26 @@ def keys(
             metavar="VERSION", help="Destroy a retired version, and what it sealed with it.", show_default=False
         ),
     ] = None,
+    reseal: Annotated[  # noqa: FBT002
+        bool, typer.Option("--reseal", help="Seal by the active keys what retired ones have sealed.")
+    ] = False,
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Show the keys below the sealing key: what each is for, its state, its dates and how often it has sealed.
 
-    A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state.
+    A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state. --reseal
+    frees it of them: of private keys, and while the proxy is stopped and the configuration has rotation.state, of everything.
     """
-    if rotate and destroy is not None:
-        raise typer.BadParameter("found both; allowed: one of --rotate and --destroy VERSION")
+    if [rotate, reseal, destroy is not None].count(True) > 1:
+        raise typer.BadParameter("found several; allowed: one of --rotate, --reseal and --destroy VERSION")
     with said_sealing_errors(), said_errors(), recorded(config) as record:
         vault = _vault(config, record)
         if rotate:
             found = vault.rotate()
+        elif reseal:
+            _reseal(_whole(config), vault, record)
+            found = vault.read()
         elif destroy is not None:
             found = _destroyed(_whole(config), vault, destroy, record, is_sure=is_sure)
         else:
@@ -173,6 +179,29 @@ def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Rec
             return vault.destroy(version)
         except VersionRefused as error:
             raise NotChosen(str(error)) from None
+
+
+def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
+    """Raises `NotChosen`, and what `said_sealing_errors` says."""
+    from certs.hierarchy.configured import files_of
+    from certs.hierarchy.resealing import NotOurs, reseal
+    from certs.sealing.envelope import Purpose
+    from certs.storage.lock import StateInUse, StateLock
+
+    state = loaded.config.rotation.state
+    directory = None if state is None else loaded.resolve(state)
+    is_alone = directory is not None and directory.is_dir()
+    try:
+        with StateLock.acquire(directory) if directory is not None and is_alone else nullcontext():
+            for one in files_of(loaded):
+                # without the lock a running proxy could replace what is not a private key while it is read here
+                if (is_alone or one.label.startswith(Purpose.CREDENTIAL_KEY.label(""))) and reseal(vault, one):
+                    record("seal", str(one.path), "done", "anew, by the active key")
+                    typer.echo(f"{one} is sealed by the active key.", err=True)
+    except NotOurs as error:
+        raise NotChosen(str(error)) from None
+    except StateInUse as error:
+        raise NotChosen(f'"{error.path}" is in use; allowed: --reseal while the proxy is stopped') from None
 
 
 def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int) -> None:

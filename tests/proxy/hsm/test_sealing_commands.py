@@ -13,6 +13,7 @@ from certs.hierarchy.configured import KEY_LABEL, vault_of
 from certs.hierarchy.vault import Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
+from certs.storage.lock import StateLock
 from config.loader import survey
 from proxy.supervisor.safe import now_in_utc
 from tests.certs.authority import key_pem, private_key
@@ -161,7 +162,7 @@ def test_keys_are_shown_rotated_and_destroyed(scene: Scene) -> None:
 def test_one_thing_is_done_with_the_keys_at_a_time(scene: Scene) -> None:
     scene.found()
     done = scene.run("keys", "--rotate", "--destroy", "1", "--yes")
-    assert (done.exit_code, "one of --rotate and --destroy VERSION" in done.stderr) == (2, True), done.output
+    assert (done.exit_code, "one of --rotate, --reseal and --destroy VERSION" in done.stderr) == (2, True), done.output
     assert scene.keys()["plexigate:1"]["state"] == "active"
 
 
@@ -219,6 +220,35 @@ def test_a_version_that_the_state_needs_is_kept(scene: Scene, tmp_path: Path, pl
     assert (refused.exit_code, f'"{file}" ({purpose}: one)' in refused.stderr) == (1, True), refused.output
     file.write_bytes(scene.vault().sealer(purpose).seal(b"secret", purpose.label("one")))
     assert scene.keys("--destroy", "1", "--yes")["plexigate:1"]["state"] == "destroyed"
+
+
+def test_what_a_version_has_sealed_is_sealed_anew_so_that_it_can_be_destroyed(scene: Scene, tmp_path: Path) -> None:
+    scene.add(
+        '[rotation]\nstate = "state"\n[upstream.chat]\nservers = ["https://a.test"]\ncertificate = "u.pem"\nkey = "u.sealed"\n'
+    )
+    tickets, account, key = (
+        tmp_path / "sealed/tickets.sealed",
+        tmp_path / "state/accounts/ca.json",
+        tmp_path / "u.sealed",
+    )
+    assert scene.run("seal", str(key), "--make", "mldsa-65", "--name", "a.test").exit_code == 0
+    tickets.write_bytes(scene.vault().sealer(Purpose.TICKET_KEYS).seal(b"secret", "ticket keys: one"))
+    sealed = scene.vault().sealer(Purpose.ACME_ACCOUNT).seal(b"secret", "ACME account key: one")
+    pem = scene.opened(key)
+    scene.keys("--rotate")
+    scene.keys("--reseal")  # there is no state directory yet, so nobody knows whether a proxy runs
+    assert f'"{tickets}"' in (refused := scene.run("keys", "--destroy", "1", "--yes").stderr)
+    assert f'"{key}"' not in refused
+    account.parent.mkdir(parents=True)
+    account.write_bytes(sealed)
+    with StateLock.acquire(tmp_path / "state"):
+        refused = scene.run("keys", "--reseal").stderr
+        assert "is in use; allowed: --reseal while the proxy is stopped" in refused
+    scene.keys("--reseal")
+    assert {("seal", str(one)) for one in (tickets, account, key)} <= set(scene.audited())
+    scene.keys("--destroy", "1", "--yes")
+    assert scene.opened(key) == pem
+    assert scene.vault().sealer(Purpose.ACME_ACCOUNT).open(account.read_bytes(), "ACME account key: one") == b"secret"
 
 
 def test_a_version_is_kept_while_a_part_of_the_configuration_is_not_understood(scene: Scene) -> None:
