@@ -19,7 +19,7 @@ OUTPUT_LOST: Final = os.EX_IOERR
 
 
 class OutputLost(Exception):
-    """Standard output took not all; `reason` is the system's."""
+    """Standard output took not all; `reason` is the system's, empty where the reader has gone, who knows."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -30,13 +30,15 @@ class _Descriptor(FileIO):
     def write(self, data: "ReadableBuffer", /) -> int:
         try:
             return super().write(data)
+        except BrokenPipeError:
+            raise OutputLost("") from None
         except OSError as error:
             raise OutputLost(error.strerror or str(error)) from None
 
 
 @contextmanager
 def watched_output() -> Iterator[None]:
-    """Run a command; if its output is lost, say so on standard error and exit with `OUTPUT_LOST`."""
+    """Run a command; if its output is lost, exit with `OUTPUT_LOST`, and say so on standard error unless the reader has gone."""
     original = sys.__stdout__
     if original is None or sys.stdout is not original:  # closed, or somebody else takes it
         yield
@@ -50,7 +52,8 @@ def watched_output() -> Iterator[None]:
     except OutputLost as error:
         # what is still in a buffer is written once more at the exit: to where that cannot fail
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), original.fileno())
-        sys.stderr.write(f"plexigate: standard output could not be written: {error.reason}\n")
+        if error.reason:
+            sys.stderr.write(f"plexigate: standard output could not be written: {error.reason}\n")
         raise SystemExit(OUTPUT_LOST) from None
 
 
