@@ -8,7 +8,7 @@ counted, as random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store wr
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -157,15 +157,18 @@ class Vault:
     def seal(self, purpose: str, plain: bytes, label: str) -> bytes:
         """Count a use, and seal; raises `KeyUnavailable`."""
         with self._lock, self._explained():
-            if self._store.is_changed:
-                self._rings.clear()  # perhaps rotated: a retired key may be destroyed, with all that it has sealed since
-            with self._master_if_needed(purpose):
+            # perhaps rotated: a retired key may be destroyed, with all that it has sealed since
+            is_changed = self._store.is_changed
+            # log in once for the first seal, which reads and writes the hierarchy; later ones mostly do neither
+            with self._at_hand() if is_changed or purpose not in self._rings else nullcontext():
+                if is_changed:
+                    self._load()
                 key_id, ring = self._loaded(purpose)
                 try:
                     self._store.use(key_id)
                 except QuotaExhausted:
                     # by another process, which has rotated the keys
-                    self._rings.clear()
+                    self._load()
                     key_id, ring = self._loaded(purpose)
                     self._store.use(key_id)
             return ring.seal(plain, label)
@@ -177,19 +180,10 @@ class Vault:
             try:
                 return self._loaded(purpose)[1].open(sealed, label)
             except OtherKey:
-                self._rings.clear()  # perhaps one that another process has made since
+                self._load()  # perhaps one that another process has made since
                 return self._loaded(purpose)[1].open(sealed, label)
 
     # -- the hierarchy, under the lock
-
-    @contextmanager
-    def _master_if_needed(self, purpose: str) -> Iterator[None]:
-        """Log in once for the first seal, which reads and writes the hierarchy; later ones mostly do neither."""
-        if purpose in self._rings:
-            yield
-            return
-        with self._at_hand():
-            yield
 
     @contextmanager
     def _at_hand(self) -> Iterator[None]:
@@ -204,12 +198,16 @@ class Vault:
 
     def _loaded(self, purpose: str) -> tuple[str, SealerRing]:
         if purpose not in self._rings:
-            with self._at_hand():
-                self._founded()
-                keys, secrets = self._store.opened(DOMAIN)
-            self._told(Action.OPEN, str(self._master.place), Outcome.DONE, f"the keys of {DOMAIN}")
-            self._rings = {name: _ring(keys, secrets, name) for name in _PURPOSES.values()}
+            self._load()
         return self._rings[purpose]
+
+    def _load(self) -> None:
+        """Read all anew. While the sealing key is away, what was read before still opens."""
+        with self._at_hand():
+            self._founded()
+            keys, secrets = self._store.opened(DOMAIN)
+        self._told(Action.OPEN, str(self._master.place), Outcome.DONE, f"the keys of {DOMAIN}")
+        self._rings = {name: _ring(keys, secrets, name) for name in _PURPOSES.values()}
 
     def _require_keys(self) -> None:
         if not self._store.exists:

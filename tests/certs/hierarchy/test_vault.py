@@ -13,9 +13,10 @@ from certs.hierarchy.sealed_files import SealedFile
 from certs.hierarchy.vault import FILE_NAME, NoKeys, Vault, VersionRefused
 from certs.sealing.envelope import Envelope, Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey, OtherLabel
+from certs.sealing.held_key import HeldKey
 from certs.sealing.key_file import KeyFile
 from certs.sealing.master import Master
-from certs.sealing.sealer import Sealer
+from certs.sealing.sealer import AeadSealer, Sealer
 from tests.certs.hierarchy.test_hierarchy import NOW
 
 LABEL = Purpose.TICKET_KEYS.label("all")
@@ -31,6 +32,10 @@ class Scene:
         KeyFile.create(self.key)
         self.told: list[tuple[Action, str, Outcome]] = []
         self.needing: list[SealedFile] = []
+
+    def sealed_elsewhere(self) -> bytes:
+        """By a key that no vault here knows."""
+        return AeadSealer(HeldKey(bytes(32))).seal(b"secret", LABEL)
 
     def vault(self) -> Vault:
         def tell(action: Action, key: str, outcome: Outcome, _detail: str) -> None:
@@ -68,6 +73,20 @@ def test_the_sealing_key_is_not_needed_after_the_first_time(scene: Scene) -> Non
     with pytest.raises(KeyUnavailable, match="cannot be read"):
         scene.vault().sealer(Purpose.TICKET_KEYS).open(first, LABEL)
     assert scene.told[-1] == (Action.OPEN, str(scene.key), Outcome.FAILED)
+
+
+def test_what_was_read_before_still_opens_where_the_key_is_away_and_another_process_has_written(scene: Scene) -> None:
+    sealer = scene.vault().sealer(Purpose.TICKET_KEYS)
+    sealed = sealer.seal(b"secret", LABEL)
+    scene.vault().sealer(Purpose.CREDENTIAL_KEY).seal(b"another", LABEL)
+    hidden = scene.key.rename(scene.key.with_name("hidden"))
+    with pytest.raises(KeyUnavailable, match="cannot be read"):
+        sealer.seal(b"secret", LABEL)  # perhaps the key that it knows is destroyed
+    with pytest.raises(KeyUnavailable, match="cannot be read"):
+        sealer.open(scene.sealed_elsewhere(), LABEL)
+    assert sealer.open(sealed, LABEL) == b"secret"
+    hidden.rename(scene.key)
+    assert sealer.open(sealer.seal(b"again", LABEL), LABEL) == b"again"
 
 
 def test_a_token_that_is_away_is_asked_once_for_many_keys(scene: Scene) -> None:
