@@ -118,9 +118,9 @@ def generate(  # noqa: PLR0913 - the options of a command
             labels = [key.label for key in process.perform(calls.keys())]
             used = UsedVersions(default_versions_directory(), facts)
             name = next_version(identity, kind, [*labels, *used.labels()])
+            used.note(name.label)  # before: a key that cannot be told of must not be made
             with record.operation("generate", _place(facts, name.label)):
                 key = process.perform(calls.generate(name))
-            used.note(key.label)
             made = _Made(facts, key, _public_pem(process, key))
     if as_json:
         _print_json(made.as_json())

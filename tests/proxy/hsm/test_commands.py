@@ -137,6 +137,14 @@ def test_a_key_in_use_is_not_destroyed(command: Command) -> None:
     assert command.plain("destroy", "chat.ecdsa-p256.v1", "--yes", "--config", str(other)).exit_code == 0
 
 
+def test_where_versions_cannot_be_remembered_no_key_is_made(command: Command) -> None:
+    default_versions_directory().parent.mkdir(exist_ok=True)
+    default_versions_directory().write_text("in the way")
+    refused = command.run("generate", "chat")
+    assert (refused.exit_code, "key-versions" in refused.stderr) == (1, True)
+    assert [one["keys"] for one in json.loads(command.run("list", "--json").stdout) if one["label"] == "plexi"] == [[]]
+
+
 def test_the_version_of_a_destroyed_key_does_not_come_again(command: Command) -> None:
     labels = [generated(command, "race")["label"] for _ in range(2)]
     for label in labels:
