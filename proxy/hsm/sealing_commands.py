@@ -106,7 +106,7 @@ def keys(
     """Show the keys below the sealing key: what each is for, its state, its dates and how often it has sealed.
 
     A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state. --reseal
-    frees it of them: of private keys, and while the proxy is stopped and the configuration has rotation.state, of everything.
+    frees it of them while the proxy is stopped: of all, or where the configuration has no rotation.state of private keys.
     """
     if [rotate, reseal, destroy is not None].count(True) > 1:
         raise typer.BadParameter("found several; allowed: one of --rotate, --reseal and --destroy VERSION")
@@ -210,10 +210,8 @@ def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int) -> None
     ids = vault.key_ids(version)
     needed = [one for one in files_of(loaded) if one.key_id in ids]
     if needed:
-        files = "".join(f"\n  {one}" for one in needed)
-        raise NotChosen(
-            f"version {version}: found files that open by it alone; allowed: a version that no file needs:{files}\n{_HOW_TO_FREE}"
-        )
+        found = f"version {version}: found files that open by it alone; allowed: a version that no file needs:"
+        raise NotChosen(found, *(f"  {one}" for one in needed), _HOW_TO_FREE)
 
 
 def _given(path: Path) -> tuple[bytes, str]:

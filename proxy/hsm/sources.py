@@ -41,7 +41,11 @@ _NOTHING = "nothing to find a token by: give --config FILE, or --module PATH wit
 
 
 class NotChosen(Exception):
-    """The options do not say which token; the sentence says what is missing."""
+    """What was asked for is not done; the sentence says what is missing, and `lines` below it more."""
+
+    def __init__(self, sentence: str, *lines: str) -> None:
+        super().__init__(sentence)
+        self.lines = lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,8 @@ def said_errors() -> Iterator[None]:
         yield
     except (HsmError, NotChosen, HsmNotConfigured, IdentityUnusable, VersionsUnusable) as error:
         typer.echo(f"plexigate: {printable(str(error))}", err=True)
+        for line in error.lines if isinstance(error, NotChosen) else ():
+            typer.echo(printable(line), err=True)
         raise typer.Exit(1) from None
     except OSError as error:
         typer.echo(f"plexigate: {error.filename or 'the system'}: {error.strerror}", err=True)

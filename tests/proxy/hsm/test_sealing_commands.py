@@ -192,7 +192,7 @@ def test_a_version_that_a_configured_key_needs_is_kept(scene: Scene, tmp_path: P
     refused = scene.run("keys", "--destroy", "1", "--yes")
     assert refused.exit_code == 1
     for name in ("chat", "upstream"):
-        assert f'"{tmp_path / name}.sealed" (credential key: private key)' in refused.stderr
+        assert f'\n  "{tmp_path / name}.sealed" (credential key: private key)\n' in refused.stderr
         assert scene.opened(tmp_path / f"{name}.sealed")
     assert ("destroy", "keys of version 1", "refused") in scene.outcomes()
     for name in ("chat", "upstream"):
