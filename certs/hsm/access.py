@@ -1,5 +1,6 @@
 """How to reach a token: its module, which token of the module, and the file with its PIN."""
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -64,6 +65,11 @@ def state_directory() -> Path:
         return Path("/var/lib/plexigate")
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
     return Path(state, "plexigate")
+
+
+def file_stem(label: str, serial: str) -> str:
+    """What files about a token are called in the state directory: by its serial, or where it has none by its label."""
+    return hashlib.sha256((serial or f"label:{label}").encode()).hexdigest()[:24]
 
 
 def default_latch_directory() -> Path:

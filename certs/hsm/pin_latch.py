@@ -15,12 +15,13 @@ import hashlib
 import hmac
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from certs.atomic_file import write_atomic
+from certs.hsm.access import file_stem
 from certs.hsm.errors import LatchUnusable
 from certs.hsm.secret import Secret
 
@@ -62,7 +63,7 @@ class PinLatch:
         self._directory = directory
         self._label = label
         self._serial = serial
-        stem = hashlib.sha256((serial or f"label:{label}").encode()).hexdigest()[:24]
+        stem = file_stem(label, serial)
         self.path = directory / f"{stem}.json"
         self._lock_path = directory / f"{stem}.lock"
 
@@ -99,7 +100,7 @@ class PinLatch:
             "check": _check(salt, pin).hex(),
         }
         try:
-            _write(self.path, json.dumps(document, indent=2).encode() + b"\n")
+            write_atomic(self.path, json.dumps(document, indent=2).encode() + b"\n")
         except OSError as error:
             raise _unusable(self.path, error) from None
 
@@ -142,27 +143,8 @@ def _read(path: Path) -> Refusal | None:
     except OSError as error:
         raise _unusable(path, error) from None
     except (ValueError, KeyError, TypeError):
-        # half of a write cannot be there (`_write`): somebody else's doing, and no reason to try a PIN
+        # half of a write cannot be there (`write_atomic`): somebody else's doing, and no reason to try a PIN
         raise LatchUnusable(str(path), "something that is no latch; delete the file to try the PIN again") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace the file: after a crash it has the old content or the new one."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".latch-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _remove(path: Path) -> bool:

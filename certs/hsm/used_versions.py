@@ -4,7 +4,6 @@ An audit log, and a URI in a configuration that somebody has kept, would be abou
 the latches of PINs; so this machine knows what was made or destroyed from it, and what is still in the token it sees there.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 from certs.atomic_file import write_atomic
 from certs.file_lock import StillLocked, locked
-from certs.hsm.access import state_directory
+from certs.hsm.access import file_stem, state_directory
 from certs.hsm.facts import TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import KeyName
@@ -45,7 +44,7 @@ class UsedVersions:
         """For the token with this serial; one without serial is known by its label."""
         self._directory = directory
         self._token = token
-        stem = hashlib.sha256((token.serial or f"label:{token.label}").encode()).hexdigest()[:24]
+        stem = file_stem(token.label, token.serial)
         self._path = directory / f"{stem}.json"
         self._lock_path = directory / f"{stem}.lock"
 
