@@ -44,10 +44,14 @@ def files_of(loaded: LoadedConfig) -> list[SealedFile]:
 
     Raises `OSError` for a key that cannot be read.
     """
-    state, payload = loaded.config.rotation.state, loaded.config.payload.directory
-    others = (loaded.resolve(written) for written in (state, payload) if written is not None)
     keys = (loaded.resolve(written) for _, written in _key_files(loaded))
-    return sealed_files(keys, (directory_of(loaded), *others))
+    return sealed_files(keys, (directory_of(loaded), *_other_directories(loaded)))
+
+
+def _other_directories(loaded: LoadedConfig) -> list[Path]:
+    """Where state lies beside that of `[sealing]`."""
+    written = (loaded.config.rotation.state, loaded.config.payload.directory)
+    return [loaded.resolve(one) for one in written if one is not None]
 
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
@@ -58,9 +62,7 @@ def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
 
 
 def _own_key_ids(loaded: LoadedConfig) -> Iterator[bytes]:
-    state, payload = loaded.config.rotation.state, loaded.config.payload.directory
-    places = [directory_of(loaded) / "payload", *(loaded.resolve(one) for one in (state, payload) if one is not None)]
-    for place in places:
+    for place in (directory_of(loaded) / "payload", *_other_directories(loaded)):
         with suppress(KeyFileUnusable):
             yield KeyFile.load(place / OWN_KEY_FILE).key_id
 

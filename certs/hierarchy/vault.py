@@ -126,7 +126,10 @@ class Vault:
         return self._change(lambda keys: keys.rotated(DOMAIN, self._clock()))
 
     def destroy(self, version: int) -> Hierarchy:
-        """Destroy a retired version of all keys: what it has sealed opens by older copies of the file alone. Raises as `read`, and `VersionRefused`."""
+        """Destroy a retired version of all keys: what it has sealed opens by older copies of the file alone.
+
+        Raises as `read`, and `VersionRefused`.
+        """
         return self._change(lambda keys: _destroyed(keys, version, self._clock()))
 
     def key_ids(self, version: int) -> frozenset[bytes]:

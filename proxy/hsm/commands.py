@@ -8,7 +8,6 @@ from urllib.parse import quote, quote_from_bytes
 
 import typer
 from rich.console import RenderableType
-from rich.text import Text
 
 from certs.hsm import calls
 from certs.hsm.access import default_latch_directory
@@ -37,7 +36,7 @@ from proxy.hsm.sources import (
     progress,
     said_errors,
 )
-from proxy.hsm.tables import key_json, key_table, report_table, token_json, token_table
+from proxy.hsm.tables import key_json, key_table, report_table, token_json, token_table, told
 
 # Wide enough for every table where the output is no terminal.
 _FILE_COLUMNS = 200
@@ -106,14 +105,15 @@ def generate(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Make a key in a token: sensitive, not extractable, for signing only (aes-256: for sealing only).
 
-    It gets the next version of its identity and kind, never that of a key that was made or destroyed from this machine. What the token made is read back, and destroyed when it is not as asked.
+    It gets the next version of its identity and kind, never that of a key that was made or destroyed from this machine. What the token
+    made is read back, and destroyed when it is not as asked.
     """
     with said_errors():
         access = Source(config, module, token, pin_file).access()
         with (
             recorded(config) as record,
             logged_in(access) as (process, facts),
-            progress().status(_told(f"making a key of kind {kind} in {facts.label}")),
+            progress().status(told(f"making a key of kind {kind} in {facts.label}")),
         ):
             labels = [key.label for key in process.perform(calls.keys())]
             used = UsedVersions(default_versions_directory(), facts)
@@ -201,7 +201,7 @@ def try_out(
             progress().status("") as status,
         ):
             report = SelfTest(
-                facts, process.perform, lambda step: status.update(_told(f"{facts.label}: {step}")), seconds
+                facts, process.perform, lambda step: status.update(told(f"{facts.label}: {step}")), seconds
             ).run()
     if as_json:
         _print_json({"token": token_json(facts), **report.as_json()})
@@ -296,10 +296,6 @@ def _refuse_used(source: Source, token: TokenFacts, key: KeyFacts) -> None:
             raise NotChosen(
                 f"{source.config}: {used.where} uses {key.label} of token {token.label}; allowed: {allowed}"
             )
-
-
-def _told(words: str) -> Text:
-    return Text(printable(words))  # no markup in the words of a token
 
 
 def _print(what: RenderableType) -> None:

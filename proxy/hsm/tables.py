@@ -18,12 +18,12 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
     table = Table("token", "serial", "model", "slot", "PIN", "sessions", "can do", box=None, header_style="bold")
     for one in tokens:
         table.add_row(
-            _told(
+            told(
                 one.label or ("(no answer)" if one.fault else "(not set up)"),
                 style="bold" if one.is_initialized else "dim",
             ),
-            _told(one.serial),
-            _told(one.model),
+            told(one.serial),
+            told(one.model),
             str(one.slot),
             _pin(one),
             f"{_known(one.sessions)} of {_known(one.session_limit)}",
@@ -52,13 +52,13 @@ def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
 
 def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
     """The keys of a token: what they are called, what they are, whether they stay."""
-    title = _told(f"keys of {token.label}", style="bold")
+    title = told(f"keys of {token.label}", style="bold")
     if not keys:
         return Group(title, Text("  none", style="dim"))
     table = Table("label", "id", "kind", "uses", "stays in", "made in", box=None, header_style="bold")
     for key in keys:
         table.add_row(
-            _told(key.label, style="" if key.name is not None else "yellow"),
+            told(key.label, style="" if key.name is not None else "yellow"),
             key.id.hex(),
             key.kind,
             ", ".join(key.uses),
@@ -120,8 +120,8 @@ def key_json(key: KeyFacts) -> dict[str, Any]:
     }
 
 
-def _told(words: str, style: str = "") -> Text:
-    """What a token says of itself: whoever may write into it chooses the words."""
+def told(words: str, style: str = "") -> Text:
+    """What a token says of itself, as it is: whoever may write into it chooses the words."""
     return Text(printable(words), style=style)
 
 
