@@ -139,7 +139,11 @@ class Client:
 
     def send_until_blocked(self, data: bytes) -> bytes:
         """Send until nothing has been taken for a while; what is left is for `send_raw`."""
-        left = memoryview(self.sealed(data))
+        return self.send_raw_until_blocked(self.sealed(data))
+
+    def send_raw_until_blocked(self, wire: bytes) -> bytes:
+        """As `send_until_blocked`, of bytes on the TCP connection."""
+        left = memoryview(wire)
         self.sock.settimeout(BLOCKED_SECONDS)
         with contextlib.suppress(TimeoutError):
             while left:

@@ -89,6 +89,13 @@ def narrow_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def terse_proxy(trusted: Path, ports: dict[str, int]) -> Iterator[Proxy]:
+    """A proxy whose log holds little: what is measured of its memory is no lines that wait for the disk."""
+    with proxy(trusted, ports, {"log_queue_lines": 100}, {}) as running:
+        yield running
+
+
 @pytest.fixture
 def scene(default_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
     """The usual proxy."""
@@ -105,6 +112,12 @@ def hurried(hurried_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
 def narrow(narrow_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
     """The proxy with small limits."""
     yield from _scene(narrow_proxy, recorder)
+
+
+@pytest.fixture
+def terse(terse_proxy: Proxy, recorder: Recorder) -> Iterator[Scene]:
+    """The proxy whose log holds little."""
+    yield from _scene(terse_proxy, recorder)
 
 
 def _scene(running: Proxy, recorder: Recorder) -> Iterator[Scene]:

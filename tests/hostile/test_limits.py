@@ -157,9 +157,12 @@ def test_a_flood_costs_little_and_is_refused(scene: Scene, case: tuple[bytes, in
 
 def test_small_records_of_a_large_body_are_bounded(scene: Scene) -> None:
     """Each octet in a record of its own: 23 on the wire for one, and still less than a few microseconds."""
+    raw = request("POST", "/1", "Content-Length: 50000", body=bytes(50_000))
+    scene.served(raw, 200, cut=Cut.RECORDS)  # what a first time leaves in the heap is no part of the records
+    scene.recorder.reset()
     scene.proxy.forget_peak()
     before = scene.proxy.usage()
-    scene.served(request("POST", "/1", "Content-Length: 50000", body=bytes(50_000)), 200, cut=Cut.RECORDS)
+    scene.served(raw, 200, cut=Cut.RECORDS)
     after = scene.proxy.usage()
     assert after.cpu_seconds - before.cpu_seconds < 1
     assert after.peak_bytes - before.peak_bytes < MEGABYTE
