@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from queue import SimpleQueue
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from proxy.signing.fair_queue import FairQueue, NoRoom, QueueLimits
@@ -96,16 +95,17 @@ class SigningExecutor:
         self._loop = loop
         self._clock = clock
         self._lock = threading.Lock()
-        # one turn for each job that was taken: threads wait for these, which costs a fifth of a `threading.Condition`
-        self._turns: SimpleQueue[None] = SimpleQueue()
         self._threads = threads
         waiting = threads * _WAITING_PER_THREAD
         self._queue: FairQueue[Job[Any]] = FairQueue(QueueLimits(waiting, waiting // _PART_OF_ONE_NETWORK))
         self._running: set[Job[Any]] = set()
         self._most_running = 0
         self._is_closed = False
-        for number in range(threads):
-            threading.Thread(target=self._serve, name=f"sign-{name}-{number}", daemon=True).start()
+        # the last one is the next to work; while there is one, nobody waits in the queue
+        self._idle = [_Idleness() for _ in range(threads)]
+        for number, idleness in enumerate(self._idle):
+            thread = threading.Thread(target=self._serve, args=(idleness,), name=f"sign-{name}-{number}", daemon=True)
+            thread.start()
 
     # -- from the loop
 
@@ -115,26 +115,41 @@ class SigningExecutor:
         The other side's answer comes from the loop, never from inside this call.
         """
         with self._lock:
-            refusal = self._refusal(job, typical_seconds)
-        if refusal is None:
-            self._turns.put(None)
-        return refusal
+            now = self._clock()
+            if self._idle:
+                if now + typical_seconds > job.deadline:
+                    return Refusal.TOO_LATE
+                self._hand_over(job, now)
+                return None
+            return self._queued(job, typical_seconds, now)
 
     def submit_urgent(self, job: Job[Any]) -> Refusal | None:
         """The same for one of our own, which goes before all others and is in no limit; it may be too late."""
         with self._lock:
-            if self._able(self._clock()) <= 0:
+            now = self._clock()
+            if self._able(now) <= 0:
                 return Refusal.NO_THREAD
-            self._queue.push_urgent(job)
-        self._turns.put(None)
+            if self._idle:
+                self._hand_over(job, now)
+            else:
+                self._queue.push_urgent(job)
         return None
 
-    def _refusal(self, job: Job[Any], typical_seconds: float) -> Refusal | None:
-        now = self._clock()
+    def _hand_over(self, job: Job[Any], now: float) -> None:
+        idleness = self._idle.pop()
+        self._begin(job, now)
+        idleness.end(job)
+
+    def _begin(self, job: Job[Any], now: float) -> None:
+        job.started = now
+        self._running.add(job)
+        self._most_running = max(self._most_running, len(self._running))
+
+    def _queued(self, job: Job[Any], typical_seconds: float, now: float) -> Refusal | None:
         able = self._able(now)
         if able <= 0:
             return Refusal.NO_THREAD
-        ahead = len(self._queue) + len(self._running) - (self._threads - able)
+        ahead = len(self._queue) + able
         if now + self._expected_seconds(now, ahead, able, typical_seconds) > job.deadline:
             return Refusal.TOO_LATE
         match self._queue.push(job.network, job):
@@ -146,8 +161,6 @@ class SigningExecutor:
                 return None
 
     def _expected_seconds(self, now: float, ahead: int, able: int, typical_seconds: float) -> float:
-        if ahead < able:
-            return typical_seconds
         # where even the latest one has been at it for longer, this is what signatures take now
         ages = [now - job.started for job in self._running if job.started is not None and job.deadline > now]
         latest = min(ages, default=0.0)
@@ -169,7 +182,7 @@ class SigningExecutor:
     def has_idle_thread(self) -> bool:
         """Whether a job would begin at once."""
         with self._lock:
-            return len(self._running) < self._threads and not self._queue
+            return bool(self._idle)
 
     def figures(self) -> ExecutorFigures:
         """What is going on."""
@@ -181,9 +194,9 @@ class SigningExecutor:
         """Take nothing more; threads end when they have nothing left to do."""
         with self._lock:
             self._is_closed = True
+            while self._idle:
+                self._idle.pop().end(None)
         self.give_up_waiting()
-        for _ in range(self._threads):
-            self._turns.put(None)
 
     def _able(self, now: float) -> int:
         return 0 if self._is_closed else self._threads - self._lost(now)
@@ -193,33 +206,57 @@ class SigningExecutor:
 
     # -- in the threads
 
-    def _serve(self) -> None:
-        while (job := self._next()) is not None:
+    def _serve(self, idleness: "_Idleness") -> None:
+        job = idleness.wait()
+        while job is not None:
             try:
                 if self._clock() >= job.deadline:
                     raise GivenUp  # noqa: TRY301 - as what the work raises: whoever waits gets it
                 result = job.work()
             except BaseException as error:  # noqa: BLE001 - handed to whoever waits
                 result = error
-            with self._lock:
-                self._running.discard(job)
+            following = self._finished(job, idleness)
             self._tell(job, result)
             del job, result  # nothing is kept alive by a thread that waits
+            job = following or idleness.wait()
+            del following
 
-    def _next(self) -> Job[Any] | None:
-        while True:
-            self._turns.get()
-            with self._lock:
-                job = self._queue.pop()
-                if job is None:
-                    if self._is_closed:
-                        return None
-                    continue  # the turn of a job that was cancelled
-                job.started = self._clock()
-                self._running.add(job)
-                self._most_running = max(self._most_running, len(self._running))
-                return job
+    def _finished(self, job: Job[Any], idleness: "_Idleness") -> Job[Any] | None:
+        """Note that a job is done; return the next one, if one waits."""
+        with self._lock:
+            self._running.discard(job)
+            following = self._queue.pop()
+            if following is not None:
+                self._begin(following, self._clock())
+            elif self._is_closed:
+                idleness.end(None)
+            else:
+                self._idle.append(idleness)
+            return following
 
     def _tell(self, job: Job[Any], result: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self._loop.call_soon_threadsafe(job.settled, job, result)
+
+
+class _Idleness:
+    """What a thread waits in until it gets a job, or None as word that there will be no more."""
+
+    __slots__ = ("_is_over", "_job")
+
+    def __init__(self) -> None:
+        # of all that a thread can wait for the cheapest: a lock that the other side lets go of
+        self._is_over = threading.Lock()
+        self._is_over.acquire()
+        self._job: Job[Any] | None = None
+
+    def wait(self) -> Job[Any] | None:
+        """Wait in the thread."""
+        self._is_over.acquire()
+        job, self._job = self._job, None
+        return job
+
+    def end(self, job: Job[Any] | None) -> None:
+        """Have the thread go on."""
+        self._job = job
+        self._is_over.release()

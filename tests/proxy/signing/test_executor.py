@@ -103,6 +103,15 @@ def test_error_is_a_result_too(make: Callable[[int], World]) -> None:
     assert world.results[1][1] == "and the thread goes on"
 
 
+def test_thread_that_became_idle_last_is_the_next_to_work(make: Callable[[int], World]) -> None:
+    world = make(4)
+    threads = []
+    for _ in range(20):
+        world.submit(lambda: threads.append(threading.current_thread().name))
+        world.loop.turn()  # its thread is idle before it tells
+    assert len(set(threads)) == 1
+
+
 def test_networks_take_turns(make: Callable[[int], World]) -> None:
     world = make(1)
     world.hang()
