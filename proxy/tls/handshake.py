@@ -280,11 +280,13 @@ class Handshake:
         self._fail(FailureReason.TLS_ERROR, error.reason or str(error), alert_in(alert))
         self._end()
 
-    def flight_ready(self, flight: Flight, server_hello: ServerHello) -> None:
+    def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
         """Send what a `SignedFlight` has brought about. The object goes on with the handshake unless it only asked for another hello."""
         self._settle(server_hello, flight.seconds)
         if not server_hello.is_retry:
             self._tls, self._signed = flight.tls, None
+            if held:
+                self._enlist(held)
         self._stream.write(flight.data)
 
     # -- success

@@ -127,8 +127,14 @@ class SigningRace:
             self._lose()
 
     def abandon(self) -> None:
-        """The handshake is over in another way: nobody is to be told any more."""
+        """The handshake is over in another way: nobody is to be told any more.
+
+        A token that signs already keeps its time all the same: that it hangs is found out although all clients leave before that.
+        """
         self._close()
+        if self._running:
+            left = max(0.0, self._deadline - self._services.clock())
+            self._end_timer = self._services.loop.call_later(left, self._out_of_time)
 
     # -- asking
 
@@ -190,6 +196,8 @@ class SigningRace:
         del job
         self._running.remove(runner)
         if self._owner is None:
+            if not self._running and self._end_timer is not None:
+                self._end_timer.cancel()
             self._late_answer(runner, result)
         elif isinstance(result, Flight):
             self._win(runner, result)
@@ -236,7 +244,9 @@ class SigningRace:
 
     def _late_answer(self, runner: _Runner, result: Flight | BaseException) -> None:
         """Of one that nobody waits for: it only tells something of its token."""
-        if isinstance(result, Flight):
+        if isinstance(result, Flight) and self._winner is None and self._services.clock() < self._deadline:
+            runner.succeeded(result.seconds)  # late is only the client, who has left
+        elif isinstance(result, Flight):
             runner.token.came_late()
             runner.token.counters.signed(runner.key.key.location, is_good=True)
         elif self._winner is not None and not isinstance(result, GivenUp):
@@ -277,7 +287,8 @@ class SigningRace:
         for runner in self._running:
             if runner.job is not None and runner.job.is_running:
                 runner.failed()
-        self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")
+        if self._owner is not None:
+            self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")
 
     def _lose(self) -> None:
         again, self._again = self._again, []

@@ -46,8 +46,8 @@ class HelloLimits:
 class FlightOwner(Protocol):
     """The handshake. After `refuse` nothing more comes."""
 
-    def flight_ready(self, flight: Flight, server_hello: ServerHello) -> None:
-        """Send it; if it begins with no HelloRetryRequest, the handshake goes on with its object."""
+    def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
+        """Send it; if it begins with no HelloRetryRequest, the handshake goes on with its object, which gets what is held next."""
 
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
         """There will be no flight: end with this alert."""
@@ -68,6 +68,7 @@ class SignedFlight:
     __slots__ = (
         "_deadline",
         "_first",
+        "_held",
         "_identity",
         "_limits",
         "_network",
@@ -107,6 +108,8 @@ class SignedFlight:
         self._stream = stream
         self._deadline = 0.0
         self._first = self._retry = self._second = b""
+        self._held = b""
+        """What the client has said before our flight was there."""
         self._schemes: Sequence[int] = ()
         self._signers: list[Signer] = []
         """Those that were not asked."""
@@ -136,10 +139,12 @@ class SignedFlight:
             self._sign()
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes behind a HelloRetryRequest."""
+        """Take what comes behind a HelloRetryRequest; or before our flight, as early data does: it waits, and the rest in the kernel."""
         reader = self._reader
-        if reader is None or self._race is not None:
-            return  # read out of a socket that is breaking
+        if reader is None:
+            self._stream.pause_reading()
+            self._held += data
+            return
         try:
             reader.receive_data(data)
         except HelloError as error:
@@ -209,7 +214,10 @@ class SignedFlight:
             self._retry = flight.data
             limits = self._limits
             self._reader = ClientHelloReader(limits.hello_bytes, limits.wire_bytes, ClientFlight.AFTER_RETRY)
-        self._owner.flight_ready(flight, server_hello)
+        held, self._held = self._held, b""
+        self._owner.flight_ready(flight, server_hello, held)
+        if held and server_hello.is_retry:
+            self.data_received(held)
 
     def _refuse(self, failure: AttemptFailed) -> None:
         alert = failure.alert or AlertDescription.INTERNAL_ERROR
@@ -230,7 +238,7 @@ class SignedFlight:
 
     def _sign_by(self, signer: Signer) -> None:
         if isinstance(signer, TokenCredential):
-            self._stream.pause_reading()
+            # reading goes on, so that a client that leaves gives its place in the queue to another one
             race = SigningRace(self._services.signing, signer, self._transcript, self._network, self)
             self._race = race
             race.begin(self._deadline)
@@ -248,7 +256,6 @@ class SignedFlight:
         """Nobody can sign, or not in time. Where its tokens are gone, another credential that the client takes is better than none."""
         self._race = None
         if reason is FailureReason.SIGNING_UNAVAILABLE and self._signers:
-            self._stream.resume_reading()
             self._sign_by(self._signers.pop(0))
             return
         self._owner.refuse(reason, AlertDescription.INTERNAL_ERROR, detail)

@@ -2,10 +2,12 @@
 
 import os
 import signal
+import socket
 import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from tests.configurations import limits
 from tests.hsm.faults import EVERYTHING, SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
-from tests.integration.hsm_scene import RETRIED_GROUPS, USUAL_GROUPS, Load, Scene, ask, scene
+from tests.integration.hsm_scene import CLIENT_SECONDS, RETRIED_GROUPS, USUAL_GROUPS, Load, Scene, ask, scene
 from tests.integration.stage import workers_of
 
 pytestmark = pytest.mark.paced
@@ -148,6 +150,28 @@ def test_identity_with_a_key_in_a_file_is_served_while_tokens_hang(hsm_site: Hsm
         assert sorted(times)[10] < 0.2
         for thread in hanging:
             thread.join()
+
+
+def test_clients_that_leave_take_no_signature_from_those_that_wait(hsm_site: HsmSite) -> None:
+    """One thread for each token, and both are busy: of those behind, all but one leave before their turn."""
+    with scene(hsm_site, sessions={"plexi": 4, "spare": 4}) as one:
+        context = one.client()
+        with one.plexi.hanging(*SIGNATURES), one.spare.hanging(*SIGNATURES):
+            with ExitStack() as stack:
+                for _ in range(20):
+                    sock = stack.enter_context(socket.create_connection(("127.0.0.1", one.port), CLIENT_SECONDS))
+                    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                    with suppress(ssl.SSLWantReadError):
+                        context.wrap_bio(incoming, outgoing, server_hostname="localhost").do_handshake()
+                    sock.sendall(outgoing.read())
+                one.until(lambda: one.metric("token_queued") >= 18)
+            one.until(lambda: one.metric("token_queued") == 0)
+            assert one.metric("failures_total", reason="client_left") == 20
+            waiting = threading.Thread(target=one.handshake, args=(context,))
+            waiting.start()
+            one.until(lambda: one.metric("token_queued") >= 1)
+        waiting.join()
+        assert one.plexi.calls("C_Sign") + one.spare.calls("C_Sign") <= 4
 
 
 def test_process_ends_in_its_time_with_sixteen_hung_signatures(hsm_site: HsmSite) -> None:

@@ -558,6 +558,34 @@ class TestEnds:
         assert world.plexi.token.counters.errors == 0  # it may have been the client's
         race.abandon()
 
+    def test_signature_for_a_client_that_has_left_is_a_good_one(self, world: World) -> None:
+        race, owner = raced(world)
+        race.abandon()
+        world.plexi.executor.finish()
+        assert owner.calls == 0
+        assert sum(world.plexi.token.counters.signing_seconds.counts) == 1
+        assert all(timer.cancelled() for timer in world.loop.timers)
+        world.loop.advance(20)
+        assert world.plexi.token.counters.errors == 0
+
+    def test_token_that_hangs_is_found_out_by_clients_that_do_not_wait(self, world: World) -> None:
+        world.plexi.executor.threads = 3
+        for _ in range(3):
+            race, _ = raced(world)
+            race.abandon()
+        world.loop.advance(4.9)
+        assert world.plexi.token.is_closed
+        world.loop.advance(0.2)
+        assert world.plexi.token.counters.errors == 3
+        assert not world.plexi.token.is_closed
+
+    def test_client_that_leaves_gives_up_its_place_in_the_queue(self, world: World) -> None:
+        raced(world)
+        race, _ = raced(world)
+        assert len(world.plexi.executor.waiting) == 1
+        race.abandon()
+        assert not world.plexi.executor.waiting
+
 
 def test_spread_takes_turns(world: World) -> None:
     credential = credential_of(world)

@@ -21,6 +21,8 @@ from tests.proxy.tls.signing_world import RETRIED_GROUPS, Conversation, World
 
 A, R = AlertDescription, FailureReason
 TOKEN_FAULT = ssl.SSLError(1, "[SSL] EVP lib")
+CHANGE_CIPHER_SPEC = b"\x14\3\3\0\1\1"
+"""Behind a hello with early data; no server may mind (RFC 8446 appendix D.4)."""
 GROUPS = pytest.mark.parametrize("groups", ["X25519MLKEM768:X25519", RETRIED_GROUPS])
 
 
@@ -364,6 +366,69 @@ class TestFaultsOfTheClient:
         refused(one, R.MALFORMED_HELLO, A.RECORD_OVERFLOW)
 
 
+class TestWhileATokenSigns:
+    """What a client says or does before our flight is there."""
+
+    @GROUPS
+    def test_what_it_may_say_waits_for_the_flight(self, world: World, groups: str) -> None:
+        one = asked(world, groups)
+        one.say(CHANGE_CIPHER_SPEC)
+        assert one.observer.calls == 0
+        world.plexi.executor.finish()
+        one.finish()
+
+    def test_the_rest_of_it_stays_in_the_kernel(self, world: World) -> None:
+        one = asked(world)
+        one.say(CHANGE_CIPHER_SPEC)
+        one.say(CHANGE_CIPHER_SPEC)
+        assert one.wire.stream.waiting_bytes == 0
+        assert one.handshake._wire_left == world.policy().wire_bytes - len(CHANGE_CIPHER_SPEC)
+        world.plexi.executor.finish()
+        one.finish()
+
+    def test_what_it_may_not_say_is_refused_behind_the_flight(self, world: World) -> None:
+        one = asked(world)
+        one.say(b"\x16\3\3\0\1x")
+        assert one.observer.calls == 0
+        world.plexi.executor.finish()
+        one.loop.settle()
+        assert [failure.reason for failure in one.observer.failures] == [R.TLS_ERROR]
+
+    def test_it_waits_for_a_retry_that_nobody_foresaw(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proxy.tls.signed_flight.predicts_retry", lambda *_: False)
+        one = world.conversation(RETRIED_GROUPS)
+        one.say()
+        one.say(CHANGE_CIPHER_SPEC)
+        world.plexi.executor.finish()
+        assert one.hear()  # the token's context asks for another hello
+        one.say()
+        world.plexi.executor.finish()
+        one.finish()
+
+    def test_what_no_second_hello_may_be_is_refused_as_soon_as_one_is_asked_for(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("proxy.tls.signed_flight.predicts_retry", lambda *_: False)
+        one = world.conversation(RETRIED_GROUPS)
+        one.say()
+        one.say(b"\x16\3\3\0\5\xff\0\0\1x")
+        world.plexi.executor.finish()
+        assert [failure.reason for failure in one.observer.failures] == [R.TLS_ERROR]
+
+    def test_one_that_leaves_the_queue_is_not_signed_for(self, world: World) -> None:
+        world.plexi.executor.threads = 1
+        first = asked(world)
+        late = world.conversation()
+        late.say()
+        assert len(world.plexi.executor.waiting) == 1
+        late.wire.peer.close()
+        late.loop.settle()
+        assert [failure.reason for failure in late.observer.failures] == [R.CLIENT_LEFT]
+        assert not world.plexi.executor.waiting
+        world.plexi.executor.finish()
+        first.finish()
+
+
 class TestEnds:
     @GROUPS
     def test_deadline_tells_the_observer_once_and_the_thread_nobody(self, world: World, groups: str) -> None:
@@ -388,12 +453,6 @@ class TestEnds:
         one.say()
         one.handshake.deadline_passed(world.loop.now)
         assert one.observer.failures[0].reason is R.TIMEOUT
-
-    def test_bytes_out_of_a_breaking_socket_are_passed_over(self, world: World) -> None:
-        one = asked(world)
-        one.handshake.data_received(memoryview(b"\x16\3\3\0\1x"))
-        world.plexi.executor.finish()
-        one.finish()
 
     def test_scheme_that_openssl_has_and_no_signer_has(self, world: World) -> None:
         policy = world.policy()
