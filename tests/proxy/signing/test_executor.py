@@ -1,5 +1,6 @@
 """Threads that wait for a token: who gets one, who is refused, and that nothing ever waits for those that hang."""
 
+import os
 import queue
 import subprocess
 import sys
@@ -110,6 +111,27 @@ def test_thread_that_became_idle_last_is_the_next_to_work(make: Callable[[int], 
         world.submit(lambda: threads.append(threading.current_thread().name))
         world.loop.turn()  # its thread is idle before it tells
     assert len(set(threads)) == 1
+
+
+def test_thread_pushes_nobody_off_a_processor(make: Callable[[int], World]) -> None:
+    world = make(1)
+    world.submit(lambda: os.sched_getscheduler(0))
+    world.loop.turn()
+    assert world.results[0][1] == os.SCHED_BATCH
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def test_thread_that_may_not_say_so_serves_all_the_same(
+    make: Callable[[int], World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("os.sched_setscheduler", forbidden)
+    world = make(1)
+    world.submit(lambda: "done")
+    world.loop.turn()
+    assert world.results[0][1] == "done"
 
 
 def test_networks_take_turns(make: Callable[[int], World]) -> None:
