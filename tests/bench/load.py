@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.servers import SIZES, SMALL, Server
@@ -73,16 +74,26 @@ def build_clients(directory: Path) -> Path:
     return program
 
 
-def handshakes_at_once(server: Server, program: Path, *, clients: int, seconds: int) -> tuple[int, float]:
-    """Full handshakes by so many clients at one time, each one after the other; answers how many, and their CPU in seconds."""
+@dataclass(frozen=True, slots=True)
+class Handshakes:
+    """What many clients came to, and their time of the processor."""
+
+    finished: int
+    failed: int
+    cpu_seconds: float
+
+
+def handshakes_at_once(server: Server, program: Path, *, clients: int, seconds: int) -> Handshakes:
+    """Full handshakes by so many clients at one time, each one after the other."""
     before = os.times()
     words = [str(program), str(server.port), str(clients), str(seconds)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + SECONDS, check=False)
     after = os.times()
-    if done.returncode or done.stdout == "0\n":
+    if done.returncode or done.stdout.startswith("0 "):
         raise LoadError(server, f"the clients say {done.stderr or done.stdout}")
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return int(done.stdout), cpu
+    finished, failed = map(int, done.stdout.split())
+    return Handshakes(finished, failed, cpu)
 
 
 class _Handshake:
