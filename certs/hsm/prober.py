@@ -64,6 +64,11 @@ class Finding:
         return self.condition is Condition.ABSENT and (self.is_late or self.error.startswith("CKR"))
 
     @property
+    def is_no_such_token(self) -> bool:
+        """Whether its module answers, and knows no such token."""
+        return self.error == _NAMES[TokenMissing]
+
+    @property
     def is_late(self) -> bool:
         """Whether there was no answer in time."""
         return self.error == _NAMES[DeadlinePassed]

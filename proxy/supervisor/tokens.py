@@ -100,22 +100,25 @@ class ParentTokens:
     async def examine(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
         """Try the PINs that were not tried yet, each once, all at the same time; answers what was found, by token.
 
-        A token that has not answered after `seconds` is not well. No error stops it.
+        A token that has not answered after `seconds` is not well. One that its module does not know is looked for once more when the
+        others are done: SoftHSM misses tokens to which another process logs in at that moment. No error stops it.
         """
         known = {watch.use.login for watch in self._watches.values()}
-        asked = {
-            use.name: self._loop.create_task(Prober(self._loop, use).try_pin(seconds))
-            for use in uses
-            if use.login not in known
-        }
-        try:
-            findings = {name: await task for name, task in asked.items()}
-        finally:
-            for task in asked.values():
-                task.cancel()
+        new = [use for use in uses if use.login not in known]
+        findings = await self._try_pins(new, seconds)
+        missed = [use for use in new if findings[use.name].is_no_such_token]
+        findings |= await self._try_pins(missed, seconds)
         for name, finding in findings.items():
             self._tried(name, finding)
         return findings
+
+    async def _try_pins(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
+        asked = {use.name: self._loop.create_task(Prober(self._loop, use).try_pin(seconds)) for use in uses}
+        try:
+            return {name: await task for name, task in asked.items()}
+        finally:
+            for task in asked.values():
+                task.cancel()
 
     @contextmanager
     def _held(self) -> Iterator[None]:

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from certs.hsm.access import TokenChoice
 from certs.hsm.prober import Condition, Finding
 from certs.hsm.token_use import TokenUse
 from proxy.signing.breaker import BreakerState
@@ -14,6 +16,8 @@ from proxy.signing.token import PinRefused
 from proxy.supervisor.tokens import ParentTokens
 from proxy.tasks import Tasks
 from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
+from tests.hsm.site import HsmSite
+from tests.tried_tokens import use_of
 from tests.waiting import until_seen
 
 if TYPE_CHECKING:
@@ -89,6 +93,31 @@ async def test_each_login_is_tried_once(parent: Parent, use: TokenUse, control: 
     other = replace(use, login=b"another PIN")
     assert list(await parent.tokens.examine([other], 20)) == ["plexi"]
     assert control.calls("C_Login") == 2
+
+
+async def test_token_that_a_module_has_missed_is_looked_for_once_more(
+    parent: Parent, hsm_site: HsmSite, use: TokenUse, tmp_path: Path
+) -> None:
+    (place,) = (hsm_site.hsm.directory / "tokens").iterdir()
+    spare = hsm_site.hsm.add_token("spare")
+    away = place.rename(tmp_path / "away")
+    async with asyncio.TaskGroup() as group:
+        with hsm_site.hsm.shim.token("spare").hanging("C_Login"):
+            looks = group.create_task(parent.tokens.examine([use, use_of(hsm_site.hsm, spare)], 20))
+            await until_seen(lambda: len(children()) == 2)
+            await until_seen(lambda: len(children()) == 1)  # plexi is not there; spare keeps its process
+            away.rename(place)
+    assert looks.result() == {"plexi": WELL, "spare": WELL}
+
+
+async def test_token_that_is_not_there_at_the_second_look_either(parent: Parent, use: TokenUse) -> None:
+    missing = replace(use, access=replace(use.access, token=TokenChoice("missing")))
+    assert (await parent.tokens.examine([missing], 20))["plexi"].is_no_such_token
+
+
+def children() -> list[str]:
+    """The processes of this one."""
+    return [one for task in Path("/proc/self/task").iterdir() for one in (task / "children").read_text().split()]
 
 
 async def test_what_it_knows_of_a_pin_is_in_force_for_workers_that_have_not_heard_of_it(
