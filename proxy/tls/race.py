@@ -101,6 +101,7 @@ class SigningRace:
         self._transcript = transcript
         self._network = network
         self._owner: RaceOwner | None = owner
+        self._judge = owner.judge
         known = [(key, token) for key in credential.keys if (token := services.tokens.get(key.key.token)) is not None]
         keys = [(key, token) for key, token in known if key.key.is_loaded]
         self._tokens: list[Token] = [token for _, token in known]
@@ -113,7 +114,7 @@ class SigningRace:
         self._was_busy = False
         self._began = self._deadline = 0.0
         self._winner: _Runner | None = None
-        self._is_judged = False
+        self._is_judged = self._is_refused = False
         self._late_timer: asyncio.TimerHandle | None = None
         self._end_timer: asyncio.TimerHandle | None = None
         self._recovery_timer: asyncio.TimerHandle | None = None
@@ -220,6 +221,7 @@ class SigningRace:
         if not isinstance(error, GivenUp):
             refused = self._client_fault(error)
             if refused is not None:
+                self._is_refused = True
                 owner = self._close()
                 assert owner is not None  # as above
                 owner.race_refused(refused)
@@ -239,18 +241,23 @@ class SigningRace:
         if self._is_judged:
             return None
         self._is_judged = True  # what was good once is good
-        assert self._owner is not None  # asked by whoever called
-        return self._owner.judge()
+        return self._judge()
 
     def _late_answer(self, runner: _Runner, result: Flight | BaseException) -> None:
         """Of one that nobody waits for: it only tells something of its token."""
-        if isinstance(result, Flight) and self._winner is None and self._services.clock() < self._deadline:
-            runner.succeeded(result.seconds)  # late is only the client, who has left
+        # it is only the client who has gone too early
+        is_in_time = self._winner is None and not self._is_refused and self._services.clock() < self._deadline
+        if isinstance(result, Flight) and is_in_time:
+            runner.succeeded(result.seconds)
         elif isinstance(result, Flight):
             runner.token.came_late()
             runner.token.counters.signed(runner.key.key.location, is_good=True)
-        elif self._winner is not None and not isinstance(result, GivenUp):
+        elif isinstance(result, GivenUp):
+            return
+        elif self._winner is not None:
             runner.failed()  # another one could do it with the same bytes
+        elif is_in_time and self._client_fault(result) is None:
+            runner.failed()
 
     # -- the end
 
@@ -284,8 +291,13 @@ class SigningRace:
             self._lose()
 
     def _out_of_time(self) -> None:
+        now = self._services.clock()
         for runner in self._running:
-            if runner.job is not None and runner.job.is_running:
+            assert runner.job is not None  # set when it was asked
+            began = runner.job.started
+            if (
+                began is not None and now - began >= runner.limit
+            ):  # less is no fair time: it is the client's that is over
                 runner.failed()
         if self._owner is not None:
             self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")

@@ -555,8 +555,35 @@ class TestEnds:
         world.plexi.executor.finish(TOKEN_FAULT)
         world.loop.advance(20)
         assert owner.calls == 0
-        assert world.plexi.token.counters.errors == 0  # it may have been the client's
         race.abandon()
+
+    def test_error_for_a_client_that_has_left_is_the_tokens_if_its_hello_was_good(self, world: World) -> None:
+        for verdict, errors in ((AttemptFailed(TOKEN_FAULT, b""), 0), (None, 1)):
+            race, owner = raced(world)
+            owner.verdict = verdict
+            race.abandon()
+            world.plexi.executor.finish(TOKEN_FAULT)
+            assert owner.judged == 1
+            assert world.plexi.token.counters.errors == errors
+
+    def test_error_of_the_other_one_is_the_clients_too_once_it_was_refused(self, world: World) -> None:
+        _, owner = raced(world)
+        world.loop.advance(UNKNOWN_LIMIT)
+        owner.verdict = AttemptFailed(TOKEN_FAULT, b"")
+        world.plexi.executor.finish(TOKEN_FAULT)
+        assert len(owner.refused) == 1
+        world.spare.executor.finish(TOKEN_FAULT)
+        assert world.spare.token.counters.errors == world.plexi.token.counters.errors == 0
+
+    def test_token_that_had_no_fair_time_is_not_to_blame(self, world: World) -> None:
+        """A client that shows up at the end of its time."""
+        for seconds, errors in ((UNKNOWN_LIMIT * 0.9, 0), (UNKNOWN_LIMIT * 1.1, 1)):
+            world.spare.executor.refuses = Refusal.NO_THREAD
+            _, owner = raced(world, seconds=seconds)
+            world.loop.advance(seconds)
+            assert owner.lost == [R.SIGNING_TIMEOUT]
+            assert world.plexi.token.counters.errors == errors
+            world.plexi.executor.finish()
 
     def test_signature_for_a_client_that_has_left_is_a_good_one(self, world: World) -> None:
         race, owner = raced(world)
