@@ -96,7 +96,10 @@ def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios:
 
 
 def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
-    """Give bytes of the client to an object that wants more of them afterwards. Raises `AttemptFailed`; the BIOs are then empty."""
+    """Give bytes of the client to an object that wants more of them afterwards. Raises `AttemptFailed`; the BIOs are then empty.
+
+    They are whole hellos: where nothing comes of them, the attempt has failed.
+    """
     bios.incoming.write(data)
     started = perf_counter()
     try:
@@ -107,4 +110,7 @@ def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
         output = bios.outgoing.read()
         bios.clear()
         raise AttemptFailed(error, output) from None
-    return Flight(tls, bios.outgoing.read(), perf_counter() - started)
+    data = bios.outgoing.read()
+    if not data:
+        raise AttemptFailed(ssl.SSLError(ssl.SSL_ERROR_WANT_READ, "OpenSSL does not answer the hello"), b"")
+    return Flight(tls, data, perf_counter() - started)

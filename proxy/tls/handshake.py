@@ -191,7 +191,7 @@ class Handshake:
         if self._identity.plan is not None:
             limits = HelloLimits(self._policy.hello_bytes, self._policy.wire_bytes)
             self._signed = SignedFlight(self._identity, self._services, self._network, limits, self, self._stream)
-            self._signed.begin(hello, self._reader.wire, self._policy.preference, self.deadline)
+            self._signed.begin(hello, self._reader, self._policy.preference, self.deadline)
         else:
             self._begin_tls(self._identity.context.select(hello.psk_identities))
 

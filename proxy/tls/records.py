@@ -179,6 +179,11 @@ class ClientHelloReader:
         """Everything received so far, rejected bytes and bytes behind the hello too. Copied when it came in pieces."""
         return bytes(self._wire)
 
+    @property
+    def rest(self) -> bytes:
+        """Of a complete hello: what came behind its last record."""
+        return bytes(self._wire[self._record_start :])
+
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take what the client sent; once the message is complete, further bytes are only added to `wire`.
 
@@ -188,6 +193,7 @@ class ClientHelloReader:
             self._wire = wire = bytes(data)  # a copy of a view, no copy of bytes
             if self._is_whole(wire):
                 self.message = wire[RECORD_HEADER_BYTES:]
+                self._record_start = len(wire)
         else:
             if isinstance(self._wire, bytes):
                 self._wire = bytearray(self._wire)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
+# So much early data servers allow as a rule. Whoever sends more is not seen to leave: it would take another byte to look.
+_MOST_HELD_BYTES: Final = 16_384
 _NOBODY_CAN: Final = "no key fits what the client lists"
 
 
@@ -126,9 +128,12 @@ class SignedFlight:
         """Whether a token is asked."""
         return self._race is not None
 
-    def begin(self, hello: ClientHello, wire: bytes, preference: GroupPreference, deadline: float) -> None:
-        """Answer a ClientHello; `wire` is all that has come, `deadline` that of the handshake in loop time."""
-        self._first, self._deadline, self._schemes = wire, deadline, hello.signature_algorithms
+    def begin(
+        self, hello: ClientHello, reader: ClientHelloReader, preference: GroupPreference, deadline: float
+    ) -> None:
+        """Answer a ClientHello; `reader` has read it, `deadline` is that of the handshake in loop time."""
+        self._first = self._take(reader)
+        self._deadline, self._schemes = deadline, hello.signature_algorithms
         is_ours = self._identity.context.opens(hello.psk_identities)
         if is_ours or predicts_retry(preference, hello) or not self._plan.signers_for(self._schemes):
             context = self._identity.context.select(hello.psk_identities)
@@ -139,11 +144,12 @@ class SignedFlight:
             self._sign()
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes behind a HelloRetryRequest; or before our flight, as early data does: it waits, and the rest in the kernel."""
+        """Take what comes behind a HelloRetryRequest; or before our flight, as early data does: that waits, what is too much in the kernel."""
         reader = self._reader
         if reader is None:
-            self._stream.pause_reading()
             self._held += data
+            if len(self._held) >= _MOST_HELD_BYTES:
+                self._stream.pause_reading()
             return
         try:
             reader.receive_data(data)
@@ -155,13 +161,18 @@ class SignedFlight:
             return
         if reader.message is None:
             return
-        self._reader, self._second = None, reader.wire
+        self._reader, self._second = None, self._take(reader)
         stand_in, self._stand_in = self._stand_in, None
         if stand_in is None:
             self._sign()
         else:
             work = partial(step, stand_in, self._services.bios, self._second)
             self._enlist(work, partial(self._tried, keeps_object=False))
+
+    def _take(self, reader: ClientHelloReader) -> bytes:
+        """The records of a hello. What is behind them is for whoever comes after it, to whom it may be half a record."""
+        self._held = rest = reader.rest
+        return reader.wire[: -len(rest)] if rest else reader.wire
 
     def abandon(self) -> None:
         """The handshake is over: attempts under way are for nobody."""

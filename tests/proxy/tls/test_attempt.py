@@ -106,6 +106,15 @@ def test_only_what_comes_before_a_server_hello_is_a_refusal(output: bytes, is_re
     assert AttemptFailed(ssl.SSLError(), output).is_refusal is is_refusal
 
 
+def test_hello_that_nothing_comes_of_is_a_failure() -> None:
+    hello = hellos.peer(hellos.client_context("X25519MLKEM768")).answer(b"")
+    bios = BioPair()
+    with pytest.raises(AttemptFailed, match="does not answer") as caught:
+        attempt(server, Transcript(hello[:-1]), bios)
+    assert not caught.value.is_refusal
+    assert not bios.incoming.pending
+
+
 def test_step_leaves_both_bios_empty() -> None:
     client = hellos.peer(hellos.client_context("X25519MLKEM768"))
     bios = BioPair()

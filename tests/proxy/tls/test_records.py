@@ -123,10 +123,13 @@ class TestBytesBehindTheHello:
     """What comes behind the hello is OpenSSL's, unless it stands in the hello's own record."""
 
     def test_records_behind_the_hello_are_kept(self, piece_bytes: int) -> None:
-        wire = record(MESSAGE) + CHANGE_CIPHER_SPEC + EARLY_DATA + b"\xff"
-        reader = read(wire, piece_bytes)
+        rest = CHANGE_CIPHER_SPEC + EARLY_DATA + b"\xff"
+        reader = read(record(MESSAGE) + rest, piece_bytes)
         assert reader.message == MESSAGE
-        assert reader.wire == wire
+        assert (reader.wire, reader.rest) == (record(MESSAGE) + rest, rest)
+
+    def test_there_may_be_none(self, piece_bytes: int) -> None:
+        assert read(record(MESSAGE), piece_bytes).rest == b""
 
     def test_a_message_in_the_same_record_is_refused(self, piece_bytes: int) -> None:
         assert verdict(record(MESSAGE + MESSAGE), piece_bytes) == (

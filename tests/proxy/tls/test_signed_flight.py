@@ -142,12 +142,11 @@ class TestSignature:
         assert stream._bios is world.bios
         assert not world.bios.incoming.pending
 
-    def test_nothing_is_read_while_it_is_made(self, world: World) -> None:
-        """What comes meanwhile stays in the kernel: nobody touches the BIOs of an object that a thread has."""
+    def test_nothing_is_told_to_openssl_while_it_is_made(self, world: World) -> None:
+        """Nobody touches the BIOs of an object that a thread has."""
         one = asked(world)
         for _ in range(3):
-            one.say(b"\x14\3\3\0\1\1")  # a change_cipher_spec, which a client may send (RFC 8446 appendix D.4)
-        assert not one.wire.is_watched
+            one.say(CHANGE_CIPHER_SPEC)
         (job,) = world.plexi.executor.running
         world.plexi.executor.finish()
         assert job.started is not None
@@ -377,14 +376,34 @@ class TestWhileATokenSigns:
         world.plexi.executor.finish()
         one.finish()
 
-    def test_the_rest_of_it_stays_in_the_kernel(self, world: World) -> None:
+    @pytest.mark.parametrize("groups", ["X25519MLKEM768:X25519", RETRIED_GROUPS])
+    def test_record_that_is_cut_behind_the_hello_is_whole_for_who_reads_it(self, world: World, groups: str) -> None:
+        one = world.conversation(groups)
+        one.say(one.client.handshake_step() + CHANGE_CIPHER_SPEC[:3])
+        if groups == RETRIED_GROUPS:
+            assert one.hear()
+            one.say(CHANGE_CIPHER_SPEC[3:] + one.client.handshake_step())
+            world.plexi.executor.finish()
+        else:
+            one.say(CHANGE_CIPHER_SPEC[3:])
+            world.plexi.executor.finish()
+        one.finish()
+
+    def test_record_that_swallows_the_second_hello_is_waited_for_and_nobody_signs(self, world: World) -> None:
+        one = world.conversation(RETRIED_GROUPS)
+        one.say(one.client.handshake_step() + b"\x17\3\3")  # its length will be the beginning of the hello
+        assert one.hear()
+        one.say()
+        assert not world.plexi.executor.running
+        one.handshake.deadline_passed(world.loop.now)
+        assert [failure.reason for failure in one.observer.failures] == [R.TIMEOUT]
+
+    def test_what_is_too_much_stays_in_the_kernel(self, world: World) -> None:
         one = asked(world)
         one.say(CHANGE_CIPHER_SPEC)
-        one.say(CHANGE_CIPHER_SPEC)
-        assert one.wire.stream.waiting_bytes == 0
-        assert one.handshake._wire_left == world.policy().wire_bytes - len(CHANGE_CIPHER_SPEC)
-        world.plexi.executor.finish()
-        one.finish()
+        assert one.wire.is_watched
+        one.say(CHANGE_CIPHER_SPEC * 3_000)
+        assert not one.wire.is_watched
 
     def test_what_it_may_not_say_is_refused_behind_the_flight(self, world: World) -> None:
         one = asked(world)
@@ -415,11 +434,13 @@ class TestWhileATokenSigns:
         world.plexi.executor.finish()
         assert [failure.reason for failure in one.observer.failures] == [R.TLS_ERROR]
 
-    def test_one_that_leaves_the_queue_is_not_signed_for(self, world: World) -> None:
+    @pytest.mark.parametrize("said", [b"", CHANGE_CIPHER_SPEC], ids=["nothing", "something"])
+    def test_one_that_leaves_the_queue_is_not_signed_for(self, world: World, said: bytes) -> None:
         world.plexi.executor.threads = 1
         first = asked(world)
         late = world.conversation()
         late.say()
+        late.say(said)
         assert len(world.plexi.executor.waiting) == 1
         late.wire.peer.close()
         late.loop.settle()
