@@ -4,18 +4,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
 from certs.hsm.targets import Check, Measured, Report
 from config.problems import printable
+from proxy.fitting_table import FittingTable
 
 
 def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
     """Tokens: who they are, what they say of PIN and sessions, what they can do."""
-    table = Table("token", "serial", "model", "slot", "PIN", "sessions", "can do", box=None, header_style="bold")
+    table = _table(
+        "token",
+        "serial",
+        Column("model", overflow="fold"),
+        "slot",
+        "PIN",
+        "sessions",
+        Column("can do", overflow="fold"),
+    )
     for one in tokens:
         table.add_row(
             told(
@@ -29,14 +38,12 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
             f"{_known(one.sessions)} of {_known(one.session_limit)}",
             Text(one.fault, style="red") if one.fault else ", ".join(_abilities(one)),
         )
-    return table
+    return FittingTable(table)
 
 
 def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
     """Keys below the sealing key: what each is for, where in its life it is, how often it has sealed."""
-    table = Table(
-        "key", "from", "state", "created", "activated", "retired", "destroyed", "uses", box=None, header_style="bold"
-    )
+    table = _table("key", "from", "state", "created", "activated", "retired", "destroyed", "uses")
     for key in keys:
         dates = (key.created, key.activated, key.retired, key.destroyed)
         of = "" if key.quota is None else f" of {key.quota:_}"
@@ -47,7 +54,7 @@ def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
             *("" if date is None else f"{date:%Y-%m-%d %H:%M}" for date in dates),
             f"{key.uses:_}{of}",
         )
-    return table
+    return FittingTable(table)
 
 
 def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
@@ -55,7 +62,7 @@ def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
     title = told(f"keys of {token.label}", style="bold")
     if not keys:
         return Group(title, Text("  none", style="dim"))
-    table = Table("label", "id", "kind", "uses", "stays in", "made in", box=None, header_style="bold")
+    table = _table("label", "id", "kind", Column("uses", overflow="fold"), "stays in", "made in")
     for key in keys:
         table.add_row(
             told(key.label, style="" if key.name is not None else "yellow"),
@@ -65,7 +72,7 @@ def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
             _yes(is_so=key.is_sealed_in),
             _yes(is_so=key.is_local),
         )
-    return Group(title, table)
+    return Group(title, FittingTable(table))
 
 
 def report_table(report: Report) -> RenderableType:
@@ -123,6 +130,12 @@ def key_json(key: KeyFacts) -> dict[str, Any]:
 def told(words: str, style: str = "") -> Text:
     """What a token says of itself, as it is: whoever may write into it chooses the words."""
     return Text(printable(words), style=style)
+
+
+def _table(*columns: str | Column) -> Table:
+    """Those that are no more than a name stay as wide as what stands in them."""
+    kept = (Column(one, no_wrap=True) if isinstance(one, str) else one for one in columns)
+    return Table(*kept, box=None, header_style="bold")
 
 
 def _pin(token: TokenFacts) -> Text:

@@ -2,22 +2,25 @@
 
 import io
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pytest
 from rich.console import Console, RenderableType
 
+from certs.hierarchy.key import ManagedKey, Origin
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import KeyName
 from certs.hsm.targets import Check, Measured, Place, Report, Target
-from proxy.hsm.tables import key_json, key_table, report_table, token_json, token_table
+from proxy.hsm.tables import hierarchy_table, key_json, key_table, report_table, token_json, token_table
 
 TOKEN = TokenFacts(3, "plexi", "42", "M1", "Maker", 0x1042D, 2, 16, ("CKM_ECDSA", "CKM_AES_GCM"))
 NAME = KeyName("chat", KeyKind.ECDSA_P256, 1)
 KEY = KeyFacts(NAME.label, NAME.id, KeyClass.PRIVATE, "ecdsa-p256", 256, True, False, True, True, True, ("sign",))  # noqa: FBT003 - states as a token tells them
 
 
-def shown(table: RenderableType) -> str:
-    console = Console(width=200, record=True, file=io.StringIO())
+def shown(table: RenderableType, width: int = 200) -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(table)
     return console.export_text()
 
@@ -78,3 +81,24 @@ def test_machines_get_the_same() -> None:
     ]
     assert (key_json(KEY)["identity"], key_json(KEY)["version"]) == ("chat", 1)
     assert key_json(replace(KEY, label="mine"))["identity"] is None
+
+
+@pytest.mark.parametrize("width", [200, 80, 60, 48])
+def test_what_is_copied_out_of_a_table_is_never_cut(width: int) -> None:
+    token = replace(TOKEN, serial="5f2d1c04a7e3b986", slot=1_657_469_622, model="SoftHSM v2")
+    several = replace(KEY, uses=("sign", "sign_recover", "decrypt", "unwrap", "derive"))
+    made = datetime(2026, 11, 25, 10, 39, tzinfo=UTC)
+    below = ManagedKey("chat", "tickets", 3, Origin.DERIVED, "chat:2", made, activated=made, retired=made)
+    tables = (token_table([token]), key_table(token, [KEY, several]), hierarchy_table([below]))
+    text = "".join(shown(table, width) for table in tables)
+    assert "…" not in text
+    for copied in (token.serial, str(token.slot), NAME.label, NAME.id.hex(), below.id):
+        assert copied in text
+
+
+def test_uses_stand_below_each_other_before_keys_are_no_table() -> None:
+    several = replace(KEY, uses=("sign", "sign_recover", "decrypt", "unwrap"))
+    lines = shown(key_table(TOKEN, [KEY, several]), 105).splitlines()
+    assert lines[2].split() == [NAME.label, NAME.id.hex(), "ecdsa-p256", "sign", "yes", "yes"]
+    assert lines[3].split() == [NAME.label, NAME.id.hex(), "ecdsa-p256", "sign,", "yes", "yes"]
+    assert lines[4].split() == ["sign_recover,"]
