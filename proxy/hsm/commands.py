@@ -149,6 +149,7 @@ def destroy(  # noqa: PLR0913 - the options of a command
     is_unverified: Annotated[  # noqa: FBT002
         bool, typer.Option("--unverified", help="Also where neither a configuration nor a proxy says what is in use.")
     ] = False,
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Destroy a key and the public key beside it, and verify that they are gone. Nothing brings it back.
 
@@ -167,13 +168,13 @@ def destroy(  # noqa: PLR0913 - the options of a command
                 for key in found:
                     _refuse_used(source, facts, key)
                     proxy.refuse_used(facts, key)
-                if not is_sure and not typer.confirm(printable(f"Destroy {address} in token {facts.label} for ever?")):
+                question = printable(f"Destroy {address} in token {facts.label} for ever?")
+                if not is_sure and not typer.confirm(question, err=True):
                     raise NotChosen("nothing was destroyed")
                 if found:  # before: afterwards nothing in the token knows of it
                     UsedVersions(default_versions_directory(), facts).note(label)
                 gone = process.perform(calls.destroy(address))
-        typer.echo(printable(f"{gone.label} (id {gone.id.hex()}) of token {facts.label} is gone."))
-        typer.echo(proxy.verify_gone(facts, gone))
+        _tell_gone(proxy, facts, gone, as_json=as_json)
 
 
 @app.command("test", epilog="Example: plexigate hsm test --config plexigate.toml --token plexi --json | jq .measured")
@@ -215,6 +216,7 @@ def try_out(
 def unlatch(
     token: Annotated[str, typer.Argument(metavar="TOKEN", help="Label or serial of the token.", show_default=False)],
     config: Config = None,
+    as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Let a PIN be tried again that a token has refused; every process of this machine may then log in once.
 
@@ -224,6 +226,9 @@ def unlatch(
         released = release_by_name(default_latch_directory(), token)
         if not released:
             raise NotChosen(f"no PIN of a token {token} is latched in {default_latch_directory()}")
+    if as_json:
+        _print_json({"released": released})
+        return
     typer.echo(printable(f"The PIN of token {released[0]} may be tried again."))
 
 
@@ -296,6 +301,21 @@ def _refuse_used(source: Source, token: TokenFacts, key: KeyFacts) -> None:
             raise NotChosen(
                 f"{source.config}: {used.where} uses {key.label} of token {token.label}; allowed: {allowed}"
             )
+
+
+def _tell_gone(proxy: Running, token: TokenFacts, key: KeyFacts, *, as_json: bool) -> None:
+    """Say that a key is gone, and what workers say of it. Raises `NotChosen` where they do not say that they cannot sign with it."""
+    if not as_json:
+        typer.echo(printable(f"{key.label} (id {key.id.hex()}) of token {token.label} is gone."))
+        typer.echo(proxy.verify_gone(token, key))
+        return
+    told = {"label": key.label, "id": key.id.hex(), "token": token.label, "uri": key_uri(token, key)}
+    try:
+        workers = proxy.verify_gone(token, key)
+    except NotChosen as error:  # it is gone all the same
+        _print_json({**told, "ok": False, "workers": str(error)})
+        raise
+    _print_json({**told, "ok": True, "workers": workers})
 
 
 def _print(what: RenderableType) -> None:

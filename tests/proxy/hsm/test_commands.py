@@ -1,7 +1,12 @@
 """An operator makes, sees, tries and destroys keys of a token."""
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import UnixStreamServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -30,6 +35,36 @@ def generated(command: Command, *arguments: str) -> dict[str, Any]:
     assert answer.exit_code == 0, answer.output
     document: dict[str, Any] = json.loads(answer.stdout)
     return document
+
+
+@contextmanager
+def admin_socket(path: Path, answers: Sequence[tuple[int, object]]) -> Iterator[None]:
+    """An admin socket that gives these answers, one after the other."""
+    left = iter(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, document = next(left)
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def address_string(self) -> str:
+            return str(path)
+
+    with UnixStreamServer(str(path), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_key_is_made_and_listed(command: Command) -> None:
@@ -125,6 +160,30 @@ def test_a_destruction_asks_first(command: Command) -> None:
     assert json.loads(command.run("list", "--json").stdout)[0]["keys"] == []
 
 
+def test_machines_are_told_what_was_destroyed(command: Command) -> None:
+    made = generated(command, "chat")
+    done = command.run("destroy", made["label"], "--unverified", "--json", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "for ever?" not in done.stdout
+    told = json.loads(done.stdout.removeprefix(" y\n"))  # what was typed
+    assert "No worker was asked" in told.pop("workers")
+    assert told == {"label": made["label"], "id": made["id"], "token": "plexi", "uri": made["uri"], "ok": True}
+    again = command.run("destroy", made["label"], "--yes", "--unverified", "--json")
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert "no key with label" in again.stderr
+
+
+def test_machines_are_told_what_is_gone_although_workers_do_not_say(command: Command) -> None:
+    made = generated(command, "chat")
+    with admin_socket(command.hsm.directory / "a.sock", [(200, {}), (200, {"workers": []}), (500, {"detail": "away"})]):
+        options = ("--yes", "--socket", str(command.hsm.directory / "a.sock"), "--json")
+        done = command.run("destroy", made["label"], *options)
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["uri"], told["ok"]) == (1, made["uri"], False)
+    assert told["workers"].endswith("a.sock: away")
+    assert "a.sock: away" in done.stderr
+
+
 def test_a_key_in_use_is_not_destroyed(command: Command) -> None:
     made = generated(command, "chat")
     by_label = "pkcs11:token=plexi;object=chat.ecdsa-p256.v1"
@@ -190,6 +249,10 @@ def test_a_refused_pin_is_latched_until_an_operator_says_so(command: Command) ->
     assert "was refused on" in second.stderr
     assert "may be tried again" in command.plain("unlatch", "plexi").stdout
     assert command.plain("unlatch", "plexi").exit_code == 1
+    nothing = command.plain("unlatch", "plexi", "--json")
+    assert (nothing.exit_code, nothing.stdout) == (1, "")
+    assert "refused (CKR_PIN_INCORRECT)" in command.plain("list", *options).stderr
+    assert json.loads(command.plain("unlatch", "plexi", "--json").stdout) == {"released": ["plexi"]}
     assert "refused (CKR_PIN_INCORRECT)" in command.plain("list", *options).stderr
     tell_apart(default_latch_directory(), "wrong-pin", PIN)
     warned = command.run("list")
