@@ -41,7 +41,7 @@ class SealedKind(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the commands to the program of tokens."""
     app.command(
-        epilog="Example: plexigate hsm seal chat-mldsa.sealed --make mldsa-65 --config plexigate.toml > chat.csr"
+        epilog="Example: plexigate hsm seal chat-mldsa.sealed --make mldsa-65 --name chat.example.org --config plexigate.toml > chat.csr"
     )(seal)
     app.command(epilog="Example: plexigate hsm keys --config plexigate.toml --json | jq .")(keys)
 

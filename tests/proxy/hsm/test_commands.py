@@ -1,6 +1,8 @@
 """An operator makes, sees, tries and destroys keys of a token."""
 
 import json
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -12,13 +14,19 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from typer.main import get_group
+from typer.testing import CliRunner
 
 from certs.hsm.access import default_latch_directory
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from certs.hsm.used_versions import default_versions_directory
+from proxy.cli import app
+from proxy.hsm import commands
 from proxy.hsm.commands import key_uri
 from tests.hsm_tokens import PIN, tell_apart
 from tests.proxy.hsm.conftest import Command
+
+COMMANDS = get_group(commands.app).commands
 
 
 def configuration(command: Command, key: str = "chat.key") -> Path:
@@ -261,11 +269,32 @@ def test_a_refused_pin_is_latched_until_an_operator_says_so(command: Command) ->
     assert not {"wrong-pin", PIN} & set((first.output + second.output + warned.output).split())
 
 
-def test_each_command_has_help_with_an_example(command: Command) -> None:
-    for name in ("list", "generate", "destroy", "test", "unlatch", "init-dev"):
-        answer = command.plain(name, "--help")
-        assert answer.exit_code == 0
-        assert f"Example: plexigate hsm {name}" in answer.stdout
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_example_in_the_help_of_each_command_is_complete(
+    command: Command, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails for what is not there at most, here: there is no configuration and no PIN file."""
+    monkeypatch.chdir(command.hsm.directory)
+    epilog = COMMANDS[name].epilog or ""
+    assert epilog.removeprefix("Example: ") in " ".join(command.plain(name, "--help").stdout.split())
+    assert epilog.startswith(f"Example: plexigate hsm {name} ")
+    for words in plexigate_commands(epilog.removeprefix("Example: ")):
+        answer = CliRunner().invoke(app, words)
+        assert answer.exit_code in (0, 1), answer.output
+        assert not re.search(r"--[a-z-]+: found|found (neither|both|none)", answer.stderr), answer.stderr
+
+
+def plexigate_commands(line: str) -> list[list[str]]:
+    """The arguments of each call of ours in a line for a shell."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    parts: list[list[str]] = [[]]
+    for word in words:
+        if word in ("|", "&&", ">"):
+            parts.append([])
+        elif parts[-1] or "=" not in word:  # not a variable before the command
+            parts[-1].append(word)
+    return [part[1:] for part in parts if part[0] == "plexigate"]
 
 
 def test_a_uri_escapes_what_has_a_meaning_in_it() -> None:
