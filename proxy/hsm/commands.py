@@ -27,11 +27,14 @@ from proxy.hsm.running import Running
 from proxy.hsm.sources import (
     AsJson,
     Config,
+    KeyId,
+    Label,
     Module,
     NotChosen,
     PinFile,
     Source,
     Token,
+    key_address,
     logged_in,
     progress,
     said_errors,
@@ -48,10 +51,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-_Label = Annotated[
-    str, typer.Argument(metavar="LABEL", help="CKA_LABEL, such as chat.ecdsa-p256.v1", show_default=False)
-]
 
 
 @app.command(
@@ -133,11 +132,8 @@ def generate(  # noqa: PLR0913 - the options of a command
 
 @app.command(epilog="Example: plexigate hsm destroy chat.ecdsa-p256.v1 --config plexigate.toml --token plexi")
 def destroy(  # noqa: PLR0913 - the options of a command
-    label: _Label,
-    key_id: Annotated[
-        str | None,
-        typer.Option("--id", metavar="HEX", help="CKA_ID, where several have that label.", show_default=False),
-    ] = None,
+    label: Label,
+    key_id: KeyId = None,
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
     config: Config = None,
     module: Module = None,
@@ -158,7 +154,7 @@ def destroy(  # noqa: PLR0913 - the options of a command
     """
     source = Source(config, module, token, pin_file)
     with said_errors():
-        address = _address(label, key_id)
+        address = key_address(label, key_id)
         with recorded(config) as record, logged_in(source.access()) as (process, facts):
             found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
             proxy = Running.of(config, socket)
@@ -280,13 +276,6 @@ def _public_pem(process: TokenProcess, key: KeyFacts) -> str:
     from certs.keys.token_public_key import pem_of, public_key_of  # as above
 
     return pem_of(public_key_of(process.perform(calls.public_parts(KeyAddress(key.label, key.id)))))
-
-
-def _address(label: str, key_id: str | None) -> KeyAddress:
-    try:
-        return KeyAddress(label, None if key_id is None else bytes.fromhex(key_id))
-    except ValueError:
-        raise NotChosen(f"--id: found {key_id!r}; allowed: hexadecimal digits, as plexigate hsm list shows") from None
 
 
 def _is_meant(key: KeyFacts, address: KeyAddress) -> bool:

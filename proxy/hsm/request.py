@@ -5,22 +5,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from certs.hsm import calls
-from certs.hsm.facts import KeyAddress
 from config.addresses import Refused, parse_server_name
 from config.problems import shown
 from proxy.hsm.recording import recorded
-from proxy.hsm.sources import Config, Module, NotChosen, PinFile, Source, Token, logged_in, said_errors
+from proxy.hsm.sources import (
+    Config,
+    KeyId,
+    Label,
+    Module,
+    NotChosen,
+    PinFile,
+    Source,
+    Token,
+    key_address,
+    logged_in,
+    said_errors,
+)
 
 if TYPE_CHECKING:
     from cryptography.x509 import GeneralName
 
-_Label = Annotated[
-    str, typer.Argument(metavar="LABEL", help="CKA_LABEL, such as chat.ecdsa-p256.v1", show_default=False)
-]
 
-
-def request(
-    label: _Label,
+def request(  # noqa: PLR0913 - the options of a command
+    label: Label,
     names: Annotated[
         list[str],
         typer.Option(
@@ -30,6 +37,7 @@ def request(
             show_default=False,
         ),
     ],
+    key_id: KeyId = None,
     config: Config = None,
     module: Module = None,
     token: Token = None,
@@ -48,13 +56,12 @@ def request(
     from certs.keys.token_public_key import public_key_of
 
     with said_errors():
-        subjects = subjects_of(names)
+        subjects, address = subjects_of(names), key_address(label, key_id)
         with (
             recorded(config) as record,
             record.operation("sign", label),
             logged_in(Source(config, module, token, pin_file).access()) as (process, _),
         ):
-            address = KeyAddress(label)
             key = token_private_key(
                 public_key_of(process.perform(calls.public_parts(address))), address, process.perform
             )

@@ -13,7 +13,7 @@ from certs.hsm import calls
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
 from certs.hsm.client import TokenProcess
 from certs.hsm.errors import HsmError, TokenMissing
-from certs.hsm.facts import PinState, TokenFacts
+from certs.hsm.facts import KeyAddress, PinState, TokenFacts
 from certs.hsm.key_names import IdentityUnusable
 from certs.hsm.used_versions import VersionsUnusable
 from config.problems import printable
@@ -34,6 +34,13 @@ Token = Annotated[
 PinFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="The PIN of the token, without --config; mode 0600.", show_default=False),
+]
+Label = Annotated[
+    str, typer.Argument(metavar="LABEL", help="CKA_LABEL, such as chat.ecdsa-p256.v1", show_default=False)
+]
+KeyId = Annotated[
+    str | None,
+    typer.Option("--id", metavar="HEX", help="CKA_ID, where several have that label.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
@@ -107,6 +114,14 @@ class Source:
     def _access(self, configured: Configured, token: ConfiguredToken) -> TokenAccess:
         pin = token.pin(configured.loaded) if self.pin_file is None else read_pin(self.pin_file)
         return TokenAccess(self.module or configured.module, token.choice, pin, default_latch_directory())
+
+
+def key_address(label: str, key_id: str | None) -> KeyAddress:
+    """The key that `LABEL` and `--id` name. Raises NotChosen."""
+    try:
+        return KeyAddress(label, None if key_id is None else bytes.fromhex(key_id))
+    except ValueError:
+        raise NotChosen(f"--id: found {key_id!r}; allowed: hexadecimal digits, as plexigate hsm list shows") from None
 
 
 def _choice(text: str) -> TokenChoice:

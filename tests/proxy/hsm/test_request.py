@@ -9,6 +9,7 @@ from cryptography import x509
 from config.problems import shown
 from proxy.hsm.request import subjects_of
 from proxy.hsm.sources import NotChosen
+from tests.hsm_tokens import PIN, tool
 from tests.proxy.hsm.conftest import Command
 
 
@@ -30,6 +31,25 @@ def test_key_that_is_not_there_is_named(command: Command) -> None:
     answer = command.run("request", "chat.ecdsa-p256.v9", "--name", "chat.example.org")
     assert answer.exit_code == 1
     assert "chat.ecdsa-p256.v9" in answer.output
+
+
+def test_of_keys_with_one_label_an_id_names_one(command: Command) -> None:
+    for number in ("01", "02"):
+        keys = ("--keypairgen", "--key-type", "EC:prime256v1", "--usage-sign", "--label", "twin", "--id", number)
+        login = ("--module", str(command.hsm.module), "--token-label", "plexi", "--login", "--pin", PIN)
+        subprocess.run([tool("pkcs11-tool", "opensc"), *login, *keys], capture_output=True, check=True)
+    answer = command.run("request", "twin", "--name", "chat.example")
+    assert (answer.exit_code, answer.stdout) == (1, "")
+    assert '2 keys with label "twin"; allowed: a label and an id that only one has' in answer.stderr
+    made = [
+        x509.load_pem_x509_csr(command.run("request", "twin", "--id", number, "--name", "chat.example").stdout.encode())
+        for number in ("01", "02")
+    ]
+    assert all(one.is_signature_valid for one in made)
+    assert made[0].public_key() != made[1].public_key()
+    missing = command.run("request", "twin", "--id", "03", "--name", "chat.example")
+    assert 'no key with label "twin" and id 03' in missing.stderr
+    assert "allowed: hexadecimal digits" in command.run("request", "twin", "--id", "zz", "--name", "a.example").stderr
 
 
 @pytest.mark.parametrize(
