@@ -81,6 +81,8 @@ def list_(
         for access in source.accesses():
             with logged_in(access, may_use_final_try=final_try) as (opened, facts):
                 keys.append((facts, opened.perform(calls.keys())))
+    if source.half_login:
+        typer.echo(f"plexigate: no keys are listed: {source.half_login}", err=True)
     if as_json:
         of = {facts.slot: [key_json(key) for key in found] for facts, found in keys}
         _print_json([{**token_json(one), "keys": of.get(one.slot)} for one in tokens])

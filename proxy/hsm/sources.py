@@ -88,6 +88,14 @@ class Source:
             raise NotChosen(f"{self.config}: found no token {self.token}; allowed: {names}")
         return [self._access(configured, one) for one in chosen]
 
+    @property
+    def half_login(self) -> str:
+        """What the options say of a login that is none, and what is missing; empty where nothing is."""
+        if self.config is not None or (self.token is None) == (self.pin_file is None):
+            return ""
+        given, missing = ("--token", "--pin-file FILE") if self.pin_file is None else ("--pin-file", "--token TOKEN")
+        return f"found {given} alone; allowed: with {missing}"
+
     def require_there(self, tokens: Sequence[TokenFacts]) -> None:
         """Raise TokenMissing where the options name a token that is not among those of the module."""
         if self.config is None and self.token is not None:

@@ -98,7 +98,7 @@ def token_json(token: TokenFacts) -> dict[str, Any]:
         "slot": token.slot,
         "initialized": token.is_initialized,
         "flags": list(token.flag_names),
-        "pin": token.pin_state.value,
+        "pin": token.pin_state.value if token.is_initialized else None,
         "sessions": token.sessions,
         "session_limit": token.session_limit,
         "mechanisms": list(token.mechanisms),

@@ -109,6 +109,22 @@ def test_without_a_pin_only_tokens_are_listed(command: Command) -> None:
     assert [one["keys"] for one in json.loads(answer.stdout)] == [None, None]
 
 
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_an_option_that_shows_no_keys_alone_says_which_one_is_missing(command: Command, form: tuple[str, ...]) -> None:
+    module = ("--module", str(command.hsm.module), *form)
+    said = []
+    for options in (("--token", "plexi"), ("--pin-file", str(command.hsm.pin_file()))):
+        answer = command.plain("list", *module, *options)
+        assert (answer.exit_code, "plexi" in answer.stdout) == (0, True)
+        said.append(answer.stderr)
+    assert said == [
+        "plexigate: no keys are listed: found --token alone; allowed: with --pin-file FILE\n",
+        "plexigate: no keys are listed: found --pin-file alone; allowed: with --token TOKEN\n",
+    ]
+    assert command.plain("list", *module).stderr == ""
+    assert command.run("list", *form).stderr == ""
+
+
 def test_a_token_that_is_not_there_is_not_listed(command: Command) -> None:
     for name in ("nope", "serial=42", "slot=7"):
         answer = command.plain("list", "--module", str(command.hsm.module), "--token", name)

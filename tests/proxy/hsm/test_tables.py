@@ -79,6 +79,8 @@ def test_machines_get_the_same() -> None:
         "initialized",
         "user-pin-count-low",
     ]
+    assert token_json(TOKEN)["pin"] == "count-low"
+    assert token_json(replace(TOKEN, flags=0))["pin"] is None, "there is none"
     assert (key_json(KEY)["identity"], key_json(KEY)["version"]) == ("chat", 1)
     assert key_json(replace(KEY, label="mine"))["identity"] is None
 
