@@ -66,6 +66,17 @@ def test_addresses_of_the_demo_stand_where_the_script_reads_them() -> None:
     assert loaded.resolve(credential.certificate).resolve() == ROOT / ".dev" / "server.pem"
 
 
+def test_state_of_the_demo_stays_in_its_directory() -> None:
+    """As root its PINs and versions of keys would be remembered among those of a proxy that serves."""
+    (demo,) = re.findall(r"^dev_run\(\) \{\n(.*?)^\}\n", SCRIPT, re.MULTILINE | re.DOTALL)
+    directory = 'export STATE_DIRECTORY="$PWD/.dev/state"\n'
+    assert directory in demo
+    assert demo.index(directory) < demo.index('"$bin/plexigate"')
+    named = "SOFTHSM2_CONF=.dev/hsm/softhsm2.conf STATE_DIRECTORY=.dev/state"
+    assert f"{named} $bin/plexigate hsm list --config config/dev.toml\n" in demo
+    assert f"{named} .venv/3.13/bin/plexigate hsm list --config config/dev.toml\n" in (ROOT / "README.md").read_text()
+
+
 def test_ci_runs_the_tests_and_nothing_it_could_pass_without() -> None:
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
     assert commands == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "./dev test"]
