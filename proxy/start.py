@@ -6,7 +6,10 @@ without it.
 """
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def main() -> None:
@@ -16,15 +19,34 @@ def main() -> None:
         # -P: whatever lies in the current directory is none of our modules
         command = [sys.executable, "-P", "-m", "proxy.start", *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves
-    try:
-        import ssl  # noqa: F401
-    except ImportError:
-        sys.exit("plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3")
-    from proxy.cli import app
-    from proxy.output import watched_output
+    with _quiet_interruption():
+        try:
+            import ssl  # noqa: F401
+        except ImportError:
+            sys.exit(
+                "plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3"
+            )
+        from proxy.cli import app
+        from proxy.output import watched_output
 
     with watched_output():
         app(prog_name="plexigate")
+
+
+@contextmanager
+def _quiet_interruption() -> Iterator[None]:
+    """Have Ctrl-C end the process with 130 while there is nothing yet that could be undone, not with a traceback.
+
+    At once: an exception would pass through whatever is half imported. Where it is ignored (`nohup`), it goes on to be.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The entry of the command: no configuration of OpenSSL from the environment, no modules from the current directory."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -106,3 +107,46 @@ def test_python_without_ssl_is_told_in_one_sentence() -> None:
     assert done.stderr == (
         "plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3\n"
     )
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+module, handler = sys.argv[1:]
+sys.argv[:] = ["plexigate", "--version"]
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+signal.signal(signal.SIGINT, getattr(signal, handler))
+from proxy.start import main
+try:
+    main()
+finally:
+    print(signal.getsignal(signal.SIGINT) is getattr(signal, handler))
+"""
+
+
+def interrupted(module: str, handler: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command, which gets Ctrl-C while it imports a module."""
+    command = [sys.executable, "-c", INTERRUPTED, module, handler]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("module", ["ssl", "proxy.cli", "certs.hsm.calls", "proxy.output"])
+def test_an_interrupted_start_ends_without_a_word(module: str) -> None:
+    done = interrupted(module, "default_int_handler")
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
+
+
+def test_an_interruption_is_the_commands_own_once_it_runs() -> None:
+    done = interrupted("none", "default_int_handler")
+    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "True", "")
+
+
+def test_who_ignores_interruptions_goes_on_to_do_so() -> None:
+    done = interrupted("proxy.cli", "SIG_IGN")
+    assert (done.returncode, done.stdout.splitlines()[-1], done.stderr) == (0, "True", "")
