@@ -231,10 +231,10 @@ class FakeControl:
         if f"{upstream}/{server}" not in known:
             raise UnknownServer(upstream, server, sorted(known))
 
-    async def try_key(self, key: Pkcs11Uri) -> list[dict[str, Any]]:
-        """Remember it; worker 0 does not use it."""
+    async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
+        """Remember it; nothing uses it."""
         self._tell("try_key", str(key))
-        return [{"slot": 0, "pid": 4_000, "is_used": False, "signs": False}]
+        return {"uses": [], "workers": [{"slot": 0, "pid": 4_000, "is_used": False, "signs": False}]}
 
     def why_not_ready(self) -> str | None:
         """Answer what was prepared."""

@@ -58,8 +58,11 @@ class Control(Protocol):
     async def undrain_server(self, upstream: str, server: str) -> None:
         """Let a server have requests again. Raises `UnknownServer`."""
 
-    async def try_key(self, key: Pkcs11Uri) -> list[dict[str, Any]]:
-        """Let each worker try to sign with a key of a token: slot, pid, `is_used`, `signs` (None: no answer)."""
+    async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
+        """What a key of a token is used for (`uses`: paths), and what comes of it when each of the `workers` tries to sign with it.
+
+        Of each: slot, pid, `is_used`, `signs` (None: no answer).
+        """
 
     def why_not_ready(self) -> str | None:
         """Say what keeps new clients from being served; None when every worker serves every identity."""

@@ -147,7 +147,7 @@ class _Commands:
         return _json({"upstream": upstream, "server": server, "draining": False})
 
     async def try_key(self, request: web.Request) -> web.Response:
-        """Say for each worker whether it could sign with a key of a token (`token`, `serial`, `object`, `id` in hexadecimal)."""
+        """Say what uses a key of a token (`token`, `serial`, `object`, `id` in hexadecimal), and whether each worker could sign with it."""
         query = request.query
         try:
             key_id = bytes.fromhex(query.get("id", ""))
@@ -156,7 +156,7 @@ class _Commands:
         if not query.get("token") or not query.get("object"):
             raise _Unusable("token and object say which key: write both")
         key = Pkcs11Uri(query["token"], query.get("serial"), object=query["object"], id=key_id or None)
-        return _json({"workers": await self._control.try_key(key)})
+        return _json(await self._control.try_key(key))
 
 
 class _Unusable(Exception):

@@ -151,8 +151,8 @@ def destroy(  # noqa: PLR0913 - the options of a command
 ) -> None:
     """Destroy a key and the public key beside it, and verify that they are gone. Nothing brings it back.
 
-    Refused for a key that the configuration uses (--config), or a worker of the running proxy; and where neither can be asked. Afterwards
-    each worker tries to sign with it once: exits with 1 if one can.
+    Refused for a key that the configuration uses (--config), or the running proxy: also for sealing, audit checkpoints or an issuer; and
+    where neither can be asked. Afterwards each worker tries to sign with it once: exits with 1 if one can.
     """
     source = Source(config, module, token, pin_file)
     with said_errors():

@@ -1,22 +1,17 @@
 """The tokens of a configuration, and which of their keys it uses: what the commands read of `[hsm]`."""
 
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, unquote_to_bytes
 
 from certs.hsm.access import TokenChoice
-from certs.hsm.facts import KeyFacts, TokenFacts
 from certs.hsm.secret import Secret
+from certs.hsm.used_keys import UsedKey, used_keys
 from certs.keys.pin import read_pin_of
 from config.hsm import TokenConfig
 from config.loaded import LoadedConfig
 from config.loader import survey
-from config.pkcs11_uri import is_pkcs11_uri
 from config.problems import Problem
-from proxy.hsm.issued_keys import issued_keys
 
 
 class HsmNotConfigured(Exception):
@@ -48,22 +43,6 @@ class ConfiguredToken:
         if isinstance(pin, Problem):
             raise HsmNotConfigured(loaded.path, pin.key, pin.found, pin.allowed)
         return pin
-
-
-@dataclass(frozen=True, slots=True)
-class UsedKey:
-    """A key that the configuration names; `where` is the path of the value in the file. None means any."""
-
-    where: str
-    token: str | None
-    serial: str | None
-    label: str | None
-    id: bytes | None
-
-    def is_about(self, token: TokenFacts, key: KeyFacts) -> bool:
-        """Whether that key of that token is what it names."""
-        pairs = ((self.token, token.label), (self.serial, token.serial), (self.label, key.label), (self.id, key.id))
-        return all(named is None or named == there for named, there in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,34 +83,4 @@ def read_configured(file: Path) -> Configured:
     # a bare name is looked up by the dynamic linker, as p11-kit-proxy.so
     module = found.loaded.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
     faults = tuple(one for one in found.problems if one.is_error and one.key.startswith("hsm.token."))
-    return Configured(found.loaded, module, tokens, (*_keys(document, ""), *_issued(found.loaded)), faults)
-
-
-def _issued(loaded: LoadedConfig) -> Iterator[UsedKey]:
-    state = loaded.config.rotation.state
-    if state is not None:
-        for where, label, key_id in issued_keys(loaded.resolve(state)):
-            yield UsedKey(where, None, None, label, key_id)
-
-
-def _keys(value: Any, where: str) -> Iterator[UsedKey]:
-    match value:
-        case str() if is_pkcs11_uri(value):
-            yield _used(value, where)
-        case dict():
-            for key, inner in value.items():
-                yield from _keys(inner, f"{where}.{key}" if where else key)
-        case list():
-            for index, inner in enumerate(value):
-                yield from _keys(inner, f"{where}[{index}]")
-        case _:
-            return
-
-
-def _used(uri: str, where: str) -> UsedKey:
-    """The four attributes of RFC 7512 2.3 that say which key. Whatever else stands there names the same key or none."""
-    path = uri.partition(":")[2].partition("?")[0]
-    parts = dict(part.partition("=")[::2] for part in path.split(";"))
-    text = {name: unquote(value) for name, value in parts.items()}
-    key_id = unquote_to_bytes(parts["id"]) if "id" in parts else None
-    return UsedKey(where, text.get("token"), text.get("serial"), text.get("object"), key_id)
+    return Configured(found.loaded, module, tokens, used_keys(found.loaded, document), faults)

@@ -1,6 +1,6 @@
-"""What the running proxy says of a key in a token: whether its workers sign with it, before and after it is destroyed."""
+"""What the running proxy says of a key in a token: what it uses it for, before it is destroyed, and whether a worker signs with it after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -50,19 +50,27 @@ class Running:
             )
 
     def refuse_used(self, token: TokenFacts, key: KeyFacts) -> None:
-        """Raise `NotChosen` for a key that a worker serves by, whatever the file of the configuration says now."""
-        users = [str(one["slot"]) for one in self._workers(token, key) if one["is_used"]]
+        """Raise `NotChosen` for a key that a worker serves by, or the parent needs, whatever the file of the configuration says now."""
+        if self.client is None:
+            return
+        answer = self._asked(self.client, token, key)
+        users = [str(one["slot"]) for one in answer["workers"] if one["is_used"]]
         if users:
             raise NotChosen(
                 f"worker {', '.join(users)} of the running proxy signs with {key.label} of token {token.label}; "
                 "allowed: a key that no credential names; take it out and reload first"
+            )
+        if answer["uses"]:
+            raise NotChosen(
+                f"the running proxy uses {key.label} of token {token.label}: {', '.join(answer['uses'])}; "
+                "allowed: a key that neither its configuration nor its state names; take it out first, and restart or reload"
             )
 
     def verify_gone(self, token: TokenFacts, key: KeyFacts) -> str:
         """A sentence about who was asked. Raises `StillSigns`."""
         if self.client is None:
             return f"No worker was asked whether it still signs with it: {self.missing}"
-        workers = self._workers(token, key)
+        workers = self._asked(self.client, token, key)["workers"]
         left = [str(one["slot"]) for one in workers if one["signs"] is not False]
         if left:
             raise StillSigns(
@@ -71,15 +79,17 @@ class Running:
             )
         return f"{len(workers)} worker{'s' if len(workers) != 1 else ''} of the running proxy tried it: none can sign with it."
 
-    def _workers(self, token: TokenFacts, key: KeyFacts) -> Sequence[Mapping[str, Any]]:
-        if self.client is None:
-            return ()
+    @staticmethod
+    def _asked(client: UnixAdminClient, token: TokenFacts, key: KeyFacts) -> Mapping[str, Any]:
         query = {"token": token.label, "serial": token.serial, "object": key.label, "id": key.id.hex()}
         try:
-            status, answer = self.client.post("/keys/try", query, _TRY_SECONDS)
+            status, answer = client.post("/keys/try", query, _TRY_SECONDS)
         except AdminUnreachable as error:
             raise NotChosen(str(error)) from None
         if status != 200:
-            raise NotChosen(f"{self.client.path}: {answer.get('detail')}")
-        workers: Sequence[Mapping[str, Any]] = answer["workers"]
-        return workers
+            raise NotChosen(f"{client.path}: {answer.get('detail')}")
+        if "uses" not in answer:
+            raise NotChosen(
+                f"{client.path}: an answer without what the key is used for; allowed: a proxy of this version, so restart it first"
+            )
+        return answer

@@ -8,6 +8,7 @@ from typing import Any, Final
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateControl
 from proxy.admin.contracts import ReloadReport, UnknownServer
+from proxy.in_thread import in_thread
 from proxy.observe.scrape import ListenerFacts, RotationFacts, Scrape, WorkerScrape
 from proxy.observe.status import signatures, status
 from proxy.rotation.listing import worst
@@ -97,11 +98,17 @@ class SupervisorControl:
         self._require(upstream, server)
         await self._supervisor.servers.undrain(upstream, server)
 
-    async def try_key(self, key: Pkcs11Uri) -> list[dict[str, Any]]:
-        """Let each worker try to sign with a key of a token; None of one that has not answered."""
+    async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
+        """What this configuration uses a key of a token for, and what comes of it when each worker tries to sign; None of a silent one.
+
+        Of what the parent itself does with keys, as with that of `[sealing]`, no worker knows.
+        """
+        edition = self._supervisor.edition
+        uses = await in_thread(self._supervisor.loop, edition.used_keys)
         answers = await self._supervisor.fleet.ask_all("try_key", key_as_json(key), _KEY_SECONDS)
         nothing = {"is_used": None, "signs": None}
-        return [{"slot": one.slot, "pid": one.pid, **(answer or nothing)} for one, answer in answers.items()]
+        workers = [{"slot": one.slot, "pid": one.pid, **(answer or nothing)} for one, answer in answers.items()]
+        return {"uses": [one.where for one in uses if one.may_be(key)], "workers": workers}
 
     def _require(self, upstream: str, server: str) -> None:
         upstreams = self._supervisor.edition.loaded.config.upstream

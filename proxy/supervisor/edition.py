@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from certs.credential import Credential
 from certs.hierarchy.configured import key_in_file_warnings
 from certs.hsm.token_use import TokenUse, identities_in_tokens, token_uses
+from certs.hsm.used_keys import UsedKey, used_keys
 from certs.identities import LoadedCredentials, examine_issued, load_credentials
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily
@@ -92,6 +94,10 @@ class Edition:
         """What an identity proves itself with. May take long."""
         with self.material.as_files() as files:
             return load_credentials(with_files(self.loaded, files), self.read_at).identities[identity]
+
+    def used_keys(self) -> tuple[UsedKey, ...]:
+        """The keys of tokens that it is served by, and those that rotations have made for it. May take long."""
+        return used_keys(self.loaded, tomllib.loads(self.content.decode()))
 
     def with_tickets(self, number: int, tickets: TicketSecrets) -> "Edition":
         """The same files under other ticket secrets."""

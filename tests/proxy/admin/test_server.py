@@ -192,7 +192,8 @@ class TestCommands:
 
     async def test_a_key_is_tried_by_the_workers(self, admin: Admin) -> None:
         answer = await admin.ask("/keys/try?token=plexi&serial=42&object=chat&id=0a", "POST")
-        assert answer.json == {"workers": [{"slot": 0, "pid": 4_000, "is_used": False, "signs": False}]}
+        nobody = {"slot": 0, "pid": 4_000, "is_used": False, "signs": False}
+        assert answer.json == {"uses": [], "workers": [nobody]}
         assert admin.control.told == [("try_key", "pkcs11:token=plexi;serial=42;object=chat;id=%0A")]
 
     @pytest.mark.parametrize("query", ["token=plexi", "object=chat", "token=plexi&object=chat&id=zz"])

@@ -1,13 +1,12 @@
 """What the commands need of a configuration is read, and what is missing is said."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from certs.hsm.access import TokenChoice
-from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
-from proxy.hsm.configured import HsmNotConfigured, UsedKey, read_configured
+from certs.hsm.used_keys import UsedKey
+from proxy.hsm.configured import HsmNotConfigured, read_configured
 
 TEXT = """
 [hsm]
@@ -21,8 +20,6 @@ pin_credential = "two-pin"
 key = ["PKCS11:token=plexi;object=a%20b?pin-source=x", "pkcs11:serial=42;id=%01%ff"]
 certificate = "chat.pem"
 """
-TOKEN = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ())
-KEY = KeyFacts("a b", b"\x01\xff", KeyClass.PRIVATE, "ecdsa-p256", 256, None, None, None, None, None, ())
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -46,15 +43,6 @@ def test_a_module_without_a_path_is_for_the_dynamic_linker(tmp_path: Path) -> No
     assert read_configured(
         written(tmp_path, '[hsm]\nmodule = "p11-kit-proxy.so"\n[hsm.token.a]\npin_file = "a"')
     ).module == Path("p11-kit-proxy.so")
-
-
-def test_a_used_key_is_known(tmp_path: Path) -> None:
-    by_label, by_id = read_configured(written(tmp_path, TEXT)).keys
-    assert by_label.is_about(TOKEN, KEY)
-    assert by_id.is_about(TOKEN, KEY)
-    assert not by_label.is_about(TOKEN, replace(KEY, label="c"))
-    assert not by_label.is_about(replace(TOKEN, label="other"), KEY)
-    assert not by_id.is_about(TOKEN, replace(KEY, id=b""))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Proxy:
     workers: list[tuple[bool | None, bool | None]]
     status: int = 200
     path: Path = Path("/run/plexigate.sock")
+    uses: list[str] | None = field(default_factory=list)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def post(self, path: str, query: dict[str, str], _seconds: float) -> tuple[int, dict[str, Any]]:
@@ -30,7 +31,8 @@ class Proxy:
         if not self.workers:
             raise AdminUnreachable("/run/plexigate.sock", "Connection refused", "is Plexigate running?")
         rows = [{"slot": slot, "is_used": used, "signs": signs} for slot, (used, signs) in enumerate(self.workers)]
-        return self.status, {"workers": rows, "detail": "an error of ours"}
+        uses = {} if self.uses is None else {"uses": self.uses}
+        return self.status, {"workers": rows, "detail": "an error of ours", **uses}
 
 
 def running(*workers: tuple[bool | None, bool | None], status: int = 200) -> tuple[Running, Proxy]:
@@ -44,6 +46,18 @@ def test_a_key_that_a_worker_serves_by_is_in_use() -> None:
         one.refuse_used(TOKEN, KEY)
     assert proxy.asked == [("/keys/try", {"token": "plexi", "serial": "42", "object": "chat", "id": "01"})]
     running((False, True))[0].refuse_used(TOKEN, KEY)
+
+
+def test_a_key_that_the_parent_needs_is_in_use() -> None:
+    one, proxy = running((False, False))
+    proxy.uses = ["sealing.key", "audit.checkpoint_key"]
+    with pytest.raises(
+        NotChosen, match=r"proxy uses chat of token plexi: sealing\.key, audit\.checkpoint_key; allowed"
+    ):
+        one.refuse_used(TOKEN, KEY)
+    proxy.uses = None
+    with pytest.raises(NotChosen, match="allowed: a proxy of this version"):
+        one.refuse_used(TOKEN, KEY)
 
 
 def test_gone_is_what_no_worker_can_sign_with() -> None:

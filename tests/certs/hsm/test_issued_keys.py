@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from certs.hsm.issued_keys import issued_keys
 from proxy.hsm.configured import read_configured
-from proxy.hsm.issued_keys import issued_keys
 from tests.hsm_tokens import softhsm_module
 from tests.rotations import Rotations, configuration
 

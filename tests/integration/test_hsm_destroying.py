@@ -1,0 +1,103 @@
+"""No key is destroyed that a running proxy needs, whatever the command is told of it by files and options."""
+
+import json
+import os
+import subprocess
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from certs.hsm.sealing_key import sealing_key_name
+from proxy.cli import app
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
+from tests.integration.gateway import PLEXIGATE, complaints
+from tests.integration.hsm_scene import ROUTE
+from tests.programs import Program, plexigate_listeners, program
+
+SEALING = sealing_key_name(3).label
+INTERNAL = (
+    '[issuer.internal]\ntype = "internal"\nkey = "ec-p256@plexi"\nroot = "ec-p384@plexi"\n[rotation]\nstate = "issued"\n'
+    '[identity.localhost]\nnames = ["localhost"]\n[[identity.localhost.credential]]\nkey = "ec-p256@plexi"\nissuer = "internal"\n'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Destroying:
+    """`plexigate hsm destroy` at a site with one token."""
+
+    site: HsmSite
+    token: Token
+
+    @property
+    def socket(self) -> Path:
+        return self.site.directory / "plexigate.sock"
+
+    def by_options(self, label: str, *further: str) -> "subprocess.CompletedProcess[str]":
+        """Without a configuration."""
+        pin_file = str(self.site.hsm.pin_file(self.token))
+        options = ("--module", str(self.site.hsm.shim.module), "--token", self.token.label, "--pin-file", pin_file)
+        return self.run(label, *options, *further)
+
+    def run(self, label: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        command = [PLEXIGATE, "hsm", "destroy", label, "--yes", *options]
+        environment = {**os.environ, **self.site.hsm.environment}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    def labels(self) -> list[str]:
+        """Of the keys that are there."""
+        command = [PLEXIGATE, "hsm", "list", "--json", "--config", str(self.site.directory / "plexigate.toml")]
+        environment = {**os.environ, **self.site.hsm.environment}
+        listed = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+        return [key["label"] for token in listed for key in token["keys"] or ()]
+
+
+def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Program[dict[str, list[str]]]]:
+    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
+
+
+def test_keys_of_the_parent_are_not_destroyed(hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in hsm_site.hsm.environment.items():
+        monkeypatch.setenv(name, value)
+    plexi = hsm_site.hsm.add_token("plexi")
+    for identifier, label in (("0a", "audit"), ("0b", "past")):
+        hsm_site.hsm.generate(plexi, label, identifier=identifier)
+    configuration = hsm_site.write(
+        hsm_site.tokens(plexi),
+        f'[sealing]\nkey = "pkcs11:token=plexi;object={SEALING}"\ndirectory = "seals"\n',
+        '[audit]\nfile = "audit.jsonl"\ncheckpoint_key = "pkcs11:token=plexi;object=audit"\n',
+        INTERNAL,
+        ROUTE,
+    )
+    made = ["init", "--no-recovery", "--yes", "--key-version", "3", "--config", str(configuration)]
+    done = CliRunner().invoke(app, ["hsm", *made])
+    assert done.exit_code == 0, done.output
+    other = hsm_site.directory / "other.toml"
+    other.write_text(hsm_site.tokens(plexi))
+    destroying = Destroying(hsm_site, plexi)
+    with running(hsm_site, configuration) as run:
+        before = destroying.labels()
+        root = next(one for one in before if one.startswith("ca.internal.root."))
+        intermediate = next(one for one in before if one.startswith("ca.internal.") and one != root)
+        for label, users in (
+            (SEALING, ("sealing.key", str(hsm_site.directory / "seals" / "keys.sealed"))),
+            ("audit", ("audit.checkpoint_key",)),
+            (root, ("issuers/internal/root/v000001/key",)),
+            (intermediate, ("issuers/internal/intermediate/v000001/key",)),
+        ):
+            for answer in (
+                destroying.by_options(label, "--socket", str(destroying.socket)),
+                destroying.by_options(label, "--socket", str(destroying.socket), "--unverified"),
+                destroying.run(label, "--config", str(other), "--socket", str(destroying.socket)),
+            ):
+                assert (answer.returncode, answer.stdout) == (1, "")
+                assert f"the running proxy uses {label} of token plexi: " in answer.stderr
+                for user in users:
+                    assert user in answer.stderr
+        assert destroying.labels() == before
+        answer = destroying.by_options("past", "--socket", str(destroying.socket))
+        assert answer.returncode == 0, answer.stderr
+    assert complaints(run.output) == []
