@@ -11,9 +11,9 @@ import uvloop
 # Here and not in the folder: tests of the browser import them as well.
 pytest.register_assert_rewrite("tests.integration.gateway", "tests.integration.stage", "tests.integration.upstreams")
 
-from tests.hsm.fixtures import hsm_site, shim_module  # noqa: E402 - rewritten only from here on
+from tests.hsm.fixtures import hsm_site, public_site, shim_module  # noqa: E402 - rewritten only from here on
 
-__all__ = ["hsm_site", "pytest_asyncio_loop_factories", "pytest_collection_finish", "shim_module"]
+__all__ = ["hsm_site", "public_site", "pytest_asyncio_loop_factories", "pytest_collection_finish", "shim_module"]
 
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
 hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples=200, deadline=None, database=None)

@@ -33,6 +33,10 @@ class AdminSilent(AdminUnreachable):
     """There is somebody, who did not answer in time."""
 
 
+class AdminAbsent(AdminUnreachable):
+    """There is no such socket, or nobody listens behind it."""
+
+
 class AdminRefused(Exception):
     """The proxy does not do what it was asked for: `status` of its answer, and its sentence (`detail`)."""
 
@@ -75,7 +79,7 @@ class UnixAdminClient:
         self.path: Final = path
 
     def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, dict[str, Any]]:
-        """Answer status and JSON body. Raises `AdminUnreachable`, of which `AdminSilent` says that the time was over."""
+        """Answer status and JSON body. Raises `AdminUnreachable`: `AdminSilent` when the time was over, `AdminAbsent` where nobody is."""
         return self._ask("GET", path, seconds)
 
     def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
@@ -116,6 +120,8 @@ class UnixAdminClient:
         except TimeoutError:
             found, remedy = f"no answer within {seconds:g} s", "is Plexigate stopped, or the machine overloaded?"
             raise AdminSilent(str(self.path), found, remedy) from None
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise AdminAbsent(str(self.path), error.strerror or str(error), _REMEDY) from None
         except OSError as error:
             raise AdminUnreachable(str(self.path), error.strerror or str(error), _REMEDY) from None
         except (http.client.HTTPException, ValueError):

@@ -1,6 +1,7 @@
 """`plexigate hsm list`, `generate`, `destroy`, `test` and `unlatch`."""
 
 import json
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +24,7 @@ from proxy.hsm import recovery_commands, sealing_commands
 from proxy.hsm.init_dev import init_dev
 from proxy.hsm.recording import recorded
 from proxy.hsm.request import request
-from proxy.hsm.running import Running
+from proxy.hsm.running import Running, Unanswered
 from proxy.hsm.sources import (
     AsJson,
     Config,
@@ -145,14 +146,18 @@ def destroy(  # noqa: PLR0913 - the options of a command
         Path | None, typer.Option(metavar="PATH", help="The admin socket of the running proxy.", show_default=False)
     ] = None,
     is_unverified: Annotated[  # noqa: FBT002
-        bool, typer.Option("--unverified", help="Also where neither a configuration nor a proxy says what is in use.")
+        bool,
+        typer.Option(
+            "--unverified",
+            help="Also where nobody says what is in use: no configuration is given, or its proxy cannot be asked.",
+        ),
     ] = False,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Destroy a key and the public key beside it, and verify that they are gone. Nothing brings it back.
 
     Refused for a key that the configuration uses (--config), or the running proxy: also for sealing, audit checkpoints or an issuer; and
-    where neither can be asked. Afterwards each worker tries to sign with it once: exits with 1 if one can.
+    where the proxy cannot be asked, but for one of --config that does not run. Afterwards each worker tries to sign with it once: exits with 1 if one can.
     """
     source = Source(config, module, token, pin_file)
     with said_errors():
@@ -160,12 +165,11 @@ def destroy(  # noqa: PLR0913 - the options of a command
         with recorded(config) as record, logged_in(source.access()) as (process, facts):
             found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
             proxy = Running.of(config, socket)
-            if found and config is None and not is_unverified:
-                proxy.require(label)
             with record.operation("destroy", _place(facts, label)):
                 for key in found:
                     _refuse_used(source, facts, key)
-                    proxy.refuse_used(facts, key)
+                    with suppress(Unanswered) if is_unverified else nullcontext():
+                        proxy.refuse_used(facts, key)
                 question = printable(f"Destroy {address} in token {facts.label} for ever?")
                 if not is_sure and not typer.confirm(question, err=True):
                     raise NotChosen("nothing was destroyed")

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from certs.hsm.facts import KeyFacts, TokenFacts
 from config.problems import ConfigError
-from proxy.admin.client import AdminSilent, AdminUnreachable, UnixAdminClient, connect
+from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient, connect
 from proxy.hsm.sources import NotChosen
 
 _ALIVE_SECONDS: Final = 10.0
@@ -19,40 +19,51 @@ class StillSigns(NotChosen):
     """A key is gone from its token, and a worker signs with it all the same, or has not said."""
 
 
+class Unanswered(NotChosen):
+    """Nobody says whether a key is in use, while there may be a proxy that needs it."""
+
+    def __init__(self, label: str, why: str) -> None:
+        super().__init__(
+            f"nobody says whether {label} is in use: {why}; allowed: --socket PATH of a proxy that answers, --config FILE of one that "
+            "does not run, or --unverified"
+        )
+        self.why = why
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """A proxy that was asked over its admin socket; `missing` says why there is none."""
 
     client: UnixAdminClient | None
     missing: str = ""
+    is_down: bool = False
+    """Whether that means that none runs, so that its configuration alone says what is in use."""
 
     @classmethod
     def of(cls, config: Path | None, socket: Path | None = None) -> Self:
         """The proxy at a socket, that of a configuration, or the one where a proxy is by default.
 
-        Raises `NotChosen` for one that does not answer.
+        Only the socket of a configuration tells by its absence that no proxy runs: one that is named was named for somebody who answers,
+        and one that cannot be asked may be that of a proxy that signs.
         """
         try:
             client = connect(config, socket)
             client.get("/healthz", _ALIVE_SECONDS)
-        except AdminSilent as error:
-            raise NotChosen(str(error)) from None
+        except AdminAbsent as error:
+            return cls(None, str(error), is_down=config is not None and socket is None)
         except (AdminUnreachable, ConfigError) as error:
             return cls(None, str(error))
         return cls(client)
 
-    def require(self, label: str) -> None:
-        """Raise `NotChosen` where there is no proxy that could say whether a key is in use."""
-        if self.client is None:
-            raise NotChosen(
-                f"nobody says whether {label} is in use: {self.missing}; allowed: --config FILE, --socket PATH of the running proxy, "
-                "or --unverified where there is neither"
-            )
-
     def refuse_used(self, token: TokenFacts, key: KeyFacts) -> None:
-        """Raise `NotChosen` for a key that a worker serves by, or the parent needs, whatever the file of the configuration says now."""
+        """Raise `NotChosen` for a key that a worker serves by, or the parent needs, whatever the file of the configuration says now.
+
+        It is `Unanswered` where nobody, or not everybody, says so.
+        """
         if self.client is None:
-            return
+            if self.is_down:
+                return
+            raise Unanswered(key.label, self.missing)
         answer = self._asked(self.client, token, key)
         users = [str(one["slot"]) for one in answer["workers"] if one["is_used"]]
         if users:
@@ -65,12 +76,20 @@ class Running:
                 f"the running proxy uses {key.label} of token {token.label}: {', '.join(answer['uses'])}; "
                 "allowed: a key that neither its configuration nor its state names; take it out first, and restart or reload"
             )
+        silent = [str(one["slot"]) for one in answer["workers"] if one["is_used"] is None]
+        if silent:
+            raise Unanswered(key.label, f"worker {', '.join(silent)} of the running proxy gives no answer")
 
     def verify_gone(self, token: TokenFacts, key: KeyFacts) -> str:
         """A sentence about who was asked. Raises `StillSigns`."""
         if self.client is None:
             return f"No worker was asked whether it still signs with it: {self.missing}"
-        workers = self._asked(self.client, token, key)["workers"]
+        try:
+            workers = self._asked(self.client, token, key)["workers"]
+        except Unanswered as error:
+            raise StillSigns(
+                f"{key.label} is gone from token {token.label}, but {error.why}; restart the proxy"
+            ) from None
         left = [str(one["slot"]) for one in workers if one["signs"] is not False]
         if left:
             raise StillSigns(
@@ -85,11 +104,10 @@ class Running:
         try:
             status, answer = client.post("/keys/try", query, _TRY_SECONDS)
         except AdminUnreachable as error:
-            raise NotChosen(str(error)) from None
+            raise Unanswered(key.label, str(error)) from None
         if status != 200:
-            raise NotChosen(f"{client.path}: {answer.get('detail')}")
+            raise Unanswered(key.label, f"{client.path}: {answer.get('detail')}")
         if "uses" not in answer:
-            raise NotChosen(
-                f"{client.path}: an answer without what the key is used for; allowed: a proxy of this version, so restart it first"
-            )
+            found = "an answer without what the key is used for, of another version: restart it first"
+            raise Unanswered(key.label, f"{client.path}: {found}")
         return answer

@@ -1,5 +1,6 @@
 """What tests with tokens share. Missing tools fail them: what cannot be proved must not look proved."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,3 +23,16 @@ def hsm_site(tmp_path: Path, shim_module: Path) -> Iterator[HsmSite]:
     site = HsmSite.make(tmp_path, shim_module)
     yield site
     site.hsm.shim.close()
+
+
+@pytest.fixture
+def public_site(shim_module: Path) -> Iterator[HsmSite]:
+    """A directory that everybody may look into, as that of pytest is its owner's alone."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        shim = Path(directory) / "shim.so"
+        shim.write_bytes(shim_module.read_bytes())
+        shim.chmod(0o755)
+        site = HsmSite.make(Path(directory), shim)
+        yield site
+        site.hsm.shim.close()

@@ -5,11 +5,7 @@ import os
 import pwd
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.shim import CKR_DEVICE_ERROR
@@ -124,19 +120,6 @@ def test_another_key_is_taken_live_and_one_that_is_not_there_changes_nothing(hsm
     assert hsm_site.hsm.shim.token("plexi").calls("C_Sign") == 2
     assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 2, "the parent, and the worker"
     assert complaints(running.output) == []
-
-
-@pytest.fixture
-def public_site(shim_module: Path) -> Iterator[HsmSite]:
-    """A directory that everybody may look into, as that of pytest is its owner's alone."""
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory).chmod(0o755)
-        shim = Path(directory) / "shim.so"
-        shim.write_bytes(shim_module.read_bytes())
-        shim.chmod(0o755)
-        site = HsmSite.make(Path(directory), shim)
-        yield site
-        site.hsm.shim.close()
 
 
 @AS_SOMEBODY_ELSE

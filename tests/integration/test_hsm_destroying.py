@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import subprocess
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from certs.hsm.sealing_key import sealing_key_name
 from proxy.cli import app
+from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.integration.gateway import PLEXIGATE, complaints
@@ -42,10 +44,12 @@ class Destroying:
         options = ("--module", str(self.site.hsm.shim.module), "--token", self.token.label, "--pin-file", pin_file)
         return self.run(label, *options, *further)
 
-    def run(self, label: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, label: str, *options: str, user: str | None = None) -> "subprocess.CompletedProcess[str]":
         command = [PLEXIGATE, "hsm", "destroy", label, "--yes", *options]
         environment = {**os.environ, **self.site.hsm.environment}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, env=environment, user=user, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def labels(self) -> list[str]:
         """Of the keys that are there."""
@@ -57,6 +61,36 @@ class Destroying:
 
 def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Program[dict[str, list[str]]]]:
     return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
+
+
+@AS_SOMEBODY_ELSE
+def test_a_proxy_that_cannot_be_asked_is_not_taken_for_none(public_site: HsmSite) -> None:
+    site = public_site
+    plexi = site.hsm.add_token("plexi")
+    public = site.hsm.generate(plexi, "old")
+    configuration = site.write(
+        site.tokens(plexi), site.identity("localhost", public, "pkcs11:token=plexi;object=old"), ROUTE
+    )
+    destroying = Destroying(site, plexi)
+    with running(site, configuration) as run:
+        # the next key is written down already, and the proxy has not heard of it
+        configuration.write_text(configuration.read_text().replace("object=old", "object=next"))
+        site.hsm.give_to(pwd.getpwnam("nobody").pw_uid)
+        theirs = (str(site.directory / name) for name in ("state", "plexi.pin", "shim.control"))
+        subprocess.run(["chown", "--recursive", "nobody", *theirs], check=True)
+        configuration.chmod(0o644)
+        for answer, reason in (
+            (destroying.run("old", "--config", str(configuration), user="nobody"), "Permission denied"),
+            (destroying.run("old", "--config", str(configuration), "--socket", "/nope.sock"), "No such file"),
+        ):
+            assert (answer.returncode, answer.stdout) == (1, "")
+            assert "nobody says whether old is in use: " in answer.stderr
+            assert f".sock: {reason}" in answer.stderr
+        assert destroying.labels() == ["old"]
+    assert complaints(run.output) == []
+    done = destroying.run("old", "--config", str(configuration))
+    assert done.returncode == 0, done.stderr
+    assert "old (id 01) of token plexi is gone" in done.stdout
 
 
 def test_keys_of_the_parent_are_not_destroyed(hsm_site: HsmSite, monkeypatch: pytest.MonkeyPatch) -> None:

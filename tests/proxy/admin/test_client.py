@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from config.problems import ConfigError
-from proxy.admin.client import AdminUnreachable, UnixAdminClient, connect
+from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient, connect
 from tests.configurations import Site
 
 
@@ -70,11 +70,11 @@ def test_answers_of_somebody_else(server: Server, answer: bytes) -> None:
 
 def test_nobody_listens(tmp_path: Path) -> None:
     path = tmp_path / "admin.sock"
-    with pytest.raises(AdminUnreachable, match=r"admin\.sock: No such file or directory; is Plexigate running"):
+    with pytest.raises(AdminAbsent, match=r"admin\.sock: No such file or directory; is Plexigate running"):
         UnixAdminClient(path).post("/reload", {})
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
-        with pytest.raises(AdminUnreachable, match="Connection refused"):
+        with pytest.raises(AdminAbsent, match="Connection refused"):
             UnixAdminClient(path).post("/reload", {})
 
 

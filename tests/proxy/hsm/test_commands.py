@@ -173,7 +173,7 @@ def test_a_destruction_asks_first(command: Command) -> None:
     unknown = command.run("destroy", "chat.ecdsa-p256.v1", "--yes", "--socket", "/none/plexigate.sock")
     assert unknown.exit_code == 1
     assert "nobody says whether chat.ecdsa-p256.v1 is in use: " in unknown.stderr
-    assert "--unverified where there is neither" in unknown.stderr
+    assert "or --unverified" in unknown.stderr
     refused = command.run("destroy", "chat.ecdsa-p256.v1", "--unverified", answer="n\n")
     assert refused.exit_code == 1
     assert "for ever?" in refused.output
@@ -199,12 +199,14 @@ def test_machines_are_told_what_was_destroyed(command: Command) -> None:
 
 def test_machines_are_told_what_is_gone_although_workers_do_not_say(command: Command) -> None:
     made = generated(command, "chat")
-    with admin_socket(command.hsm.directory / "a.sock", [(200, {}), (200, {"workers": []}), (500, {"detail": "away"})]):
+    with admin_socket(
+        command.hsm.directory / "a.sock", [(200, {}), (200, {"uses": [], "workers": []}), (500, {"detail": "away"})]
+    ):
         options = ("--yes", "--socket", str(command.hsm.directory / "a.sock"), "--json")
         done = command.run("destroy", made["label"], *options)
     told = json.loads(done.stdout)
     assert (done.exit_code, told["uri"], told["ok"]) == (1, made["uri"], False)
-    assert told["workers"].endswith("a.sock: away")
+    assert told["workers"].endswith("a.sock: away; restart the proxy")
     assert "a.sock: away" in done.stderr
 
 

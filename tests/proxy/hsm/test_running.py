@@ -9,7 +9,7 @@ import pytest
 
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from proxy.admin.client import AdminUnreachable, UnixAdminClient
-from proxy.hsm.running import Running, StillSigns
+from proxy.hsm.running import Running, StillSigns, Unanswered
 from proxy.hsm.sources import NotChosen
 
 TOKEN = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ())
@@ -56,7 +56,7 @@ def test_a_key_that_the_parent_needs_is_in_use() -> None:
     ):
         one.refuse_used(TOKEN, KEY)
     proxy.uses = None
-    with pytest.raises(NotChosen, match="allowed: a proxy of this version"):
+    with pytest.raises(Unanswered, match="of another version: restart it first"):
         one.refuse_used(TOKEN, KEY)
 
 
@@ -78,6 +78,21 @@ def test_without_a_proxy_nobody_is_asked_and_that_is_said(tmp_path: Path) -> Non
     assert "none.sock" in said
 
 
+def test_only_the_socket_of_a_configuration_says_by_its_absence_that_none_runs(tmp_path: Path) -> None:
+    config, path = tmp_path / "p.toml", tmp_path / "s.sock"
+    config.write_text(f'admin.socket = "{path}"\n')
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    for reason in ("Connection refused", "No such file or directory"):
+        Running.of(config).refuse_used(TOKEN, KEY)
+        for one in (Running.of(config, path), Running.of(None, path)):
+            with pytest.raises(
+                Unanswered, match=f"nobody says whether chat is in use: .*s.sock: {reason}; .*--unverified"
+            ):
+                one.refuse_used(TOKEN, KEY)
+        path.unlink(missing_ok=True)
+
+
 def test_a_proxy_that_is_silent_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may sign with the key."""
     monkeypatch.setattr("proxy.hsm.running._ALIVE_SECONDS", 0.05)
@@ -86,15 +101,34 @@ def test_a_proxy_that_is_silent_is_not_taken_for_none(tmp_path: Path, monkeypatc
     with socket.socket(socket.AF_UNIX) as stopped:
         stopped.bind(f"{tmp_path}/s.sock")
         stopped.listen()
-        with pytest.raises(NotChosen, match=r"s.sock: no answer within 0.05 s"):
-            Running.of(config)
+        with pytest.raises(Unanswered, match=r"s.sock: no answer within 0.05 s"):
+            Running.of(config).refuse_used(TOKEN, KEY)
+
+
+def test_a_socket_that_cannot_be_asked_is_not_taken_for_none(tmp_path: Path) -> None:
+    config = tmp_path / "p.toml"
+    config.write_text(f'admin.socket = "{tmp_path}/s.sock"\n')
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(f"{tmp_path}/s.sock")
+        with pytest.raises(Unanswered, match=r"s.sock: Protocol wrong type for socket"):
+            Running.of(config).refuse_used(TOKEN, KEY)
 
 
 @pytest.mark.parametrize(
-    ("workers", "status", "said"), [((), 200, "Connection refused"), (((False, False),), 500, "an error of ours")]
+    ("workers", "status", "said"),
+    [
+        ((), 200, "Connection refused"),
+        (((False, False),), 500, "an error of ours"),
+        (((False, False), (None, None)), 200, "worker 1 of the running proxy gives no answer"),
+    ],
 )
 def test_a_proxy_that_does_not_answer_stops_the_destruction(
-    workers: tuple[tuple[bool, bool], ...], status: int, said: str
+    workers: tuple[tuple[bool | None, bool | None], ...], status: int, said: str
 ) -> None:
-    with pytest.raises(NotChosen, match=said):
+    with pytest.raises(Unanswered, match=f"nobody says whether chat is in use: .*{said}"):
         running(*workers, status=status)[0].refuse_used(TOKEN, KEY)
+
+
+def test_a_proxy_that_answers_no_more_may_still_sign_with_what_is_gone() -> None:
+    with pytest.raises(StillSigns, match=r"chat is gone from token plexi, but .*an error of ours; restart the proxy"):
+        running((False, False), status=500)[0].verify_gone(TOKEN, KEY)
