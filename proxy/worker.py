@@ -50,6 +50,9 @@ class Parent(Protocol):
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         """Tell how far this process trusts a token."""
 
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
+        """Tell which keys this process misses in a token that works, by their URIs."""
+
 
 class Worker:
     """Serves by one generation until another takes its place, or until it is drained."""
@@ -241,6 +244,9 @@ class _TokenEvents:
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         self._event({"event": "token", "token": token, "state": str(state)}, f"token {token}: breaker {state}")
         self._parent.breaker_changed(token, state)
+
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
+        self._parent.keys_missing(token, keys)  # which logs it once for all workers
 
     def needs_replacement(self, token: str) -> None:
         self._event(

@@ -84,6 +84,10 @@ class _Entry:
         """Tell of a breaker (`worker.Parent`)."""
         self._tasks.start(self._say("breaker", {"token": token, "state": str(state)}))
 
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
+        """Tell of keys (`worker.Parent`)."""
+        self._tasks.start(self._say("keys", {"token": token, "missing": sorted(keys)}))
+
     async def _say(self, kind: str, body: Body) -> None:
         with contextlib.suppress(ChannelLost, Refused):
             await self._channel.ask(kind, body)

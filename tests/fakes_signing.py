@@ -96,7 +96,7 @@ class HandProbe:
 
     def __init__(self) -> None:
         self.outcome: float | BaseException = 0.004
-        self.is_complete = True
+        self.missing: frozenset[str] = frozenset()
         self.calls = 0
 
     def __call__(self) -> float:
@@ -117,10 +117,16 @@ class RecordingWatcher:
 
     states: list[tuple[str, BreakerState]] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    missing: list[frozenset[str]] = field(default_factory=list)
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         """Note it."""
         self.states.append((token, state))
+
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
+        """Note it."""
+        assert token
+        self.missing.append(keys)
 
     def needs_replacement(self, token: str) -> None:
         """Note it."""
@@ -175,4 +181,7 @@ class SilentParent:
         """Do nothing about it."""
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Do nothing about it."""
+
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Do nothing about it."""

@@ -55,6 +55,10 @@ class NoTokens:
         """There is none."""
         return {use.name: {} for use in uses}
 
+    def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
+        """There are no tokens."""
+        raise AssertionError(token, keys, worker)
+
 
 @dataclass
 class FleetParent:

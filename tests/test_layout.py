@@ -20,7 +20,9 @@ LONGEST_FILE = 350
 # One state machine, whose parts (inbox, exchange, client, tunnel) stand in files of their own.
 LONGER = {Path("proxy/downstream/connection.py"): 440, Path("proxy/downstream/exchange.py"): 400}
 # Protocols only: what they promise is tested where it is kept.
-WITHOUT_CODE = {Path(f"proxy/{package}/contracts.py") for package in ("downstream", "supervisor", "upstream")}
+WITHOUT_CODE = {
+    Path(f"proxy/{package}/contracts.py") for package in ("downstream", "signing", "supervisor", "upstream")
+}
 DRAWERS = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|base|core|manager|handler)s?$")
 
 

@@ -7,7 +7,7 @@ how the token is now: it is asked in another one.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +33,7 @@ from certs.hsm.trial import trial
 from config.problems import printable
 
 if TYPE_CHECKING:
-    from certs.hsm.facts import TokenFacts
+    from certs.hsm.facts import KeyAddress, TokenFacts
 
 
 class Condition(StrEnum):
@@ -57,6 +57,8 @@ class Finding:
     detail: str = ""
     facts: "TokenFacts | None" = field(default=None, compare=False)
     """What the token said of itself; None where it did not come to that."""
+    missing: "frozenset[KeyAddress]" = frozenset()
+    """Keys that it does not have, also where others of it sign."""
 
     @property
     def is_module_down(self) -> bool:
@@ -100,6 +102,8 @@ class Prober:
         self._has_login = False
         self.facts: TokenFacts | None = None
         """What the token said of itself at the last login, which may have been another prober's."""
+        self._missing: set[KeyAddress] = set()
+        """What the look under way has not found."""
 
     @property
     def is_logged_in(self) -> bool:
@@ -130,6 +134,7 @@ class Prober:
 
     async def _look(self, *, with_signatures: bool) -> Finding:
         was_logged_in = self.is_logged_in
+        self._missing.clear()
         try:
             process = await self._logged_in()
             if with_signatures:
@@ -140,10 +145,10 @@ class Prober:
                 self.kill()
             if is_lost and was_logged_in:
                 return await self._look(with_signatures=with_signatures)
-            return _finding(error, has_loaded=self._has_loaded)
+            return replace(_finding(error, has_loaded=self._has_loaded), missing=frozenset(self._missing))
         except OSError as error:
             return Finding(Condition.UNWELL, "no_process", f"no room for another process: {error.strerror}")
-        return Finding(Condition.WELL, facts=self.facts)
+        return Finding(Condition.WELL, facts=self.facts, missing=frozenset(self._missing))
 
     async def _logged_in(self) -> AsyncTokenProcess:
         if self._process is not None and self.is_logged_in:
@@ -171,6 +176,8 @@ class Prober:
                 one.check(await process.perform(one.call))
             except HsmError as error:
                 failure = failure or error
+                if isinstance(error, KeyMissing):
+                    self._missing.add(key.address)
                 if not process.is_usable:
                     break
             else:

@@ -26,6 +26,23 @@ class TriedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedKey:
+    """A key as the configuration names it, for people: its URI, and the identities that sign with it."""
+
+    location: str
+    address: KeyAddress
+    identities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class KeyPlace:
+    """A key in a token: the NAME of its `[hsm.token.NAME]`, and its URI."""
+
+    token: str
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenUse:
     """`[hsm.token.NAME]`."""
 
@@ -38,6 +55,8 @@ class TokenUse:
     """Each once."""
     login: bytes = field(repr=False)
     """The same for the same PIN of the same token, and as secret as the PIN."""
+    named: tuple[NamedKey, ...] = ()
+    """Each URI once; also of keys that are not tried."""
 
 
 def token_uses(
@@ -48,7 +67,13 @@ def token_uses(
     if hsm is None:
         return ()
     module = loaded.resolve(hsm.module).absolute()
-    used = [key for several in identities.values() for one in several for key in one.keys]
+    used = [
+        (name, key)
+        for name, several in identities.items()
+        for one in several
+        for key in one.keys
+        if isinstance(key, Pkcs11Key)
+    ]
     uses = []
     for name, token in hsm.token.items():
         if name not in pins:
@@ -58,23 +83,24 @@ def token_uses(
         access = TokenAccess(module, choice, pins[name], default_latch_directory())
         source = f"file {token.pin_file}" if token.pin_file else f"{_CREDENTIAL} {token.pin_credential}"
         login = b"\0".join([str(module).encode(), str(choice).encode(), pins[name].digest])
-        keys = _tried(key for key in used if isinstance(key, Pkcs11Key) and key.token == name)
-        uses.append(TokenUse(name, access, source, token.max_sessions, keys, login))
+        of_token = [(identity, key) for identity, key in used if key.token == name]
+        keys = _tried(key for _, key in of_token)
+        uses.append(TokenUse(name, access, source, token.max_sessions, keys, login, _named(of_token)))
     return tuple(uses)
 
 
-def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> dict[str, frozenset[str]]:
-    """The identities that have no key but in tokens, with the NAMEs of these.
+def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> dict[str, frozenset[KeyPlace]]:
+    """The identities that have no key but in tokens, with these.
 
     A key of ML-DSA beside others does not count: hardly a client could do with it alone.
     """
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, frozenset[KeyPlace]] = {}
     for identity, credentials in identities.items():
         usual = [one for one in credentials if one.algorithm.family is not KeyFamily.MLDSA] or credentials
         keys = [key for one in usual for key in one.keys]
-        tokens = frozenset(key.token for key in keys if isinstance(key, Pkcs11Key))
-        if tokens and all(isinstance(key, Pkcs11Key) for key in keys):
-            found[identity] = tokens
+        places = frozenset(KeyPlace(key.token, key.location) for key in keys if isinstance(key, Pkcs11Key))
+        if places and all(isinstance(key, Pkcs11Key) for key in keys):
+            found[identity] = places
     return found
 
 
@@ -83,3 +109,13 @@ def _tried(keys: Iterable[Pkcs11Key]) -> tuple[TriedKey, ...]:
     able = [key for key in keys if not isinstance(key.public_key, Ed25519PublicKey)]
     by_address = {(key.uri.object, key.uri.id): key.public_key for key in able}
     return tuple(TriedKey(KeyAddress(label, id_), public) for (label, id_), public in by_address.items())
+
+
+def _named(keys: Iterable[tuple[str, Pkcs11Key]]) -> tuple[NamedKey, ...]:
+    named: dict[str, NamedKey] = {}
+    for identity, key in keys:
+        known = named.get(key.location)
+        others = () if known is None else known.identities
+        identities = others if identity in others else (*others, identity)
+        named[key.location] = NamedKey(key.location, KeyAddress(key.uri.object, key.uri.id), identities)
+    return tuple(named.values())

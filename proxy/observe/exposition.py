@@ -91,6 +91,7 @@ def _tokens(scrape: Scrape, figures: Rows) -> dict[str, Rows]:
                 "well": int(one.condition == "well"),
                 "refused": int(one.condition == "pin_refused"),
                 "probes": one.probes,
+                "missing": len(one.missing_keys),
             }
             for one in scrape.tokens
         ],

@@ -155,6 +155,13 @@ METRICS: Final = (
         "token",
         value="refused",
     ),
+    _gauge(
+        "token_keys_missing",
+        "Keys that a token does not have any more, or that do not sign, for some worker or the parent.",
+        "token_parent",
+        "token",
+        value="missing",
+    ),
     _counter("token_parent_probes", "Probes of the parent.", "token_parent", "token", value="probes"),
     _counter(
         "token_parent_errors",

@@ -53,6 +53,8 @@ class TokenScrape:
     probes: int
     errors: Mapping[str, int]
     seconds_since_good: float | None
+    missing_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """URIs of keys that it does not have, or that do not sign, for some worker; with the identities that need them."""
 
 
 @dataclass(frozen=True, slots=True)

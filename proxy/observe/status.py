@@ -138,6 +138,9 @@ def _tokens(scrape: Scrape, rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
                 "session_limit": one.max_sessions,
                 "last_good_seconds": min((age for age in ages if age is not None), default=None),
                 "parent_errors": dict(one.errors),
+                "missing_keys": [
+                    {"key": key, "identities": list(identities)} for key, identities in one.missing_keys.items()
+                ],
                 "workers": [worker for worker in workers if worker is not None],
             }
         )

@@ -37,6 +37,7 @@ def _parts(document: Document) -> Iterator[RenderableType]:
     yield from _breaking(document["breaking_under_require"])
     if document["tokens"]:
         yield _tokens(document["tokens"])
+        yield from _missing_keys(document["tokens"])
     if document["upstreams"]:
         yield _upstreams(document["upstreams"])
     if document["certificates"]:
@@ -142,6 +143,13 @@ def _tokens(tokens: Sequence[Document]) -> Table:
             "-" if age is None else f"{duration(age)} ago",
         )
     return table
+
+
+def _missing_keys(tokens: Sequence[Document]) -> Iterator[RenderableType]:
+    for token in tokens:
+        for one in token["missing_keys"]:
+            users = ", ".join(one["identities"])
+            yield Text(f"{token['token']} has no key {one['key']} that signs, for {users}", "bold red")
 
 
 def _upstreams(upstreams: Sequence[Document]) -> Table:

@@ -5,10 +5,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from proxy.observe.tokens import TokenCounters
 from proxy.signing.breaker import NEVER, Breaker, BreakerState
+from proxy.signing.contracts import Probe, Watcher
 from proxy.signing.executor import GivenUp, Job, Refusal, SigningExecutor
 from proxy.signing.latency import Latencies
 
@@ -17,40 +18,14 @@ _PROBE_SECONDS: Final = 5.0
 # How soon a key that is missing in a token that works is looked for again.
 _MISSING_SECONDS: Final = 30.0
 _IDLE_SECONDS: Final = 10.0
+# One key may be used all the time, and another one, which only stands in, never.
+_ALL_KEYS_SECONDS: Final = 60.0
 _OURS: Final = b""
 """The network of what no client has asked for."""
 
 
 class PinRefused(Exception):
     """The token does not take the PIN: nobody may try again before there is another one."""
-
-
-class Probe(Protocol):
-    """Tries a token by real signatures; runs in a thread."""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every key can be asked for signatures."""
-
-    def __call__(self) -> float:
-        """Load every key anew, which logs in where that is needed, and sign with each; seconds of the slowest signature.
-
-        What is loaded takes the place of what handshakes have used so far. Raises `PinRefused`, or any other exception for a
-        token with which nothing works.
-        """
-
-    def check(self) -> float:
-        """Sign with each key as it is loaded; seconds of the slowest signature. Raises any exception where one fails."""
-
-
-class Watcher(Protocol):
-    """Whoever wants to know what becomes of tokens."""
-
-    def breaker_changed(self, token: str, state: BreakerState) -> None:
-        """Say so in the log."""
-
-    def needs_replacement(self, token: str) -> None:
-        """The token works, but not in this process any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +60,8 @@ class Token:
         self._watcher = watcher
         self._good_at: float | None = None
         self._told: BreakerState = BreakerState.CLOSED
+        self._told_missing: frozenset[str] | None = None
+        """None: nothing is known yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._probing: Job[float] | None = None
         self._given_up: Job[float] | None = None
@@ -93,6 +70,8 @@ class Token:
         self._is_closed = False
         self._healed_at = -math.inf
         """When a probe last loaded all keys anew."""
+        self._all_signed_at = timing.clock()
+        """When each key has signed last for a probe or a check; what a process loads at its begin has been looked for just now."""
         self._first_try = False
         """Whether the probe under way is the one that follows the first failures."""
         self._waiting: list[Callable[[], None]] = []
@@ -207,23 +186,27 @@ class Token:
             self._breaker.stop()
         elif has_changed:
             self._breaker.resume(now)
-        if not probe.is_complete:
+        if probe.missing:
             self._breaker.suspect(now)
+        else:
+            self._tell_missing(probe)
         self._arrange()
 
     def check_if_idle(self) -> None:
         """Have each key sign once if handshakes have not used the token for long: the state of a spare one is known before it is
-        needed, and no session ends for want of use.
+        needed, and no session ends for want of use. Where handshakes use some of its keys, each one signs now and then.
         """
         now = self._timing.clock()
         is_idle = self._good_at is None or now - self._good_at >= _IDLE_SECONDS
-        if is_idle and self.is_closed and self._probing is None and not self._is_checking and self._probe is not None:
+        is_due = is_idle or now - self._all_signed_at >= _ALL_KEYS_SECONDS
+        if is_due and self.is_closed and self._probing is None and not self._is_checking and self._probe is not None:
             job: Job[float] = Job(self._probe.check, self._checked, _OURS, now + _PROBE_SECONDS, now)
             self._is_checking = self.executor.submit_urgent(job) is None
 
     def _checked(self, job: Job[float], result: float | BaseException) -> None:
         self._is_checking = False
         if isinstance(result, float):
+            self._all_signed_at = self._timing.clock()
             self.succeeded(result)
         elif not isinstance(result, GivenUp):
             self.failed(job.started)
@@ -310,11 +293,20 @@ class Token:
         else:
             self.counters.signing_seconds.observe(result)
             self.latencies.add(result)
-            self._good_at = self._healed_at = now
+            self._good_at = self._healed_at = self._all_signed_at = now
             self._breaker.probe_succeeded(now, result)
-            if self._probe is not None and not self._probe.is_complete:
+            if self._probe is not None and self._probe.missing:
                 self._breaker.suspect(now if is_outdated else now + _MISSING_SECONDS)
+            if self._probe is not None and not is_outdated:
+                self._tell_missing(self._probe)
             self._arrange()
+
+    def _tell_missing(self, probe: Probe) -> None:
+        """Say which keys a token does not have although it works; of one that fails nothing is known."""
+        missing = probe.missing
+        if missing != self._told_missing:
+            self._told_missing = missing
+            self._watcher.keys_missing(self.name, missing)
 
     def _probe_failed(self) -> None:
         self.counters.probes_failed += 1

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from proxy.observe.tokens import TokenCounters
+from proxy.signing.contracts import Probe, Watcher
 from proxy.signing.executor import SigningExecutor
-from proxy.signing.token import Probe, Timing, Token, Watcher
+from proxy.signing.token import Timing, Token
 
 if TYPE_CHECKING:
     import asyncio

@@ -16,6 +16,9 @@ class TokensKnown(Protocol):
     def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
         """What a worker is told before it prepares, by token."""
 
+    def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
+        """A worker misses exactly these keys, by their URIs, in a token that works."""
+
     @property
     def refused(self) -> Sequence[str]:
         """The tokens that nobody logs in to."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from certs.credential import Credential
 from certs.hierarchy.configured import key_in_file_warnings
-from certs.hsm.token_use import TokenUse, identities_in_tokens, token_uses
+from certs.hsm.token_use import KeyPlace, TokenUse, identities_in_tokens, token_uses
 from certs.hsm.used_keys import UsedKey, used_keys
 from certs.identities import LoadedCredentials, examine_issued, load_credentials
 from certs.keys.pkcs11 import Pkcs11Key
@@ -61,8 +61,8 @@ class Edition:
     certificates: Sequence[CertificateFacts]
     checks: Sequence[HealthCheck]
     tokens: Sequence[TokenUse]
-    identities_in_tokens: Mapping[str, frozenset[str]]
-    """Those without a key in a file, and the NAMEs of the tokens that sign for them."""
+    identities_in_tokens: Mapping[str, frozenset[KeyPlace]]
+    """Those without a key in a file, and the keys in tokens that sign for them."""
     payload: PayloadKeys
     read_at: datetime
     """When it was judged: a worker that is replaced weeks later must not refuse what has expired meanwhile."""

@@ -91,6 +91,7 @@ class Fleet:
             for worker in joining:
                 worker.retire_asked = self._retirement_asked
                 worker.breaker_changed = self._owner.breaker_changed
+                worker.keys_missing = self._owner.tokens.keys_missing
                 await worker.ask("begin", *self._owner.beginning(worker))
             return dict(zip(joining, await self.prepare(joining, edition), strict=True))
         except BaseException:

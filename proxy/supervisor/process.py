@@ -69,6 +69,7 @@ class WorkerProcess:
         self.gone = asyncio.Event()
         self.retire_asked: Callable[[WorkerProcess], None] | None = None
         self.breaker_changed: Callable[[WorkerProcess, str, BreakerState], None] | None = None
+        self.keys_missing: Callable[[WorkerProcess, str, frozenset[str]], None] | None = None
 
     def __repr__(self) -> str:
         """Slot and process id."""
@@ -95,6 +96,8 @@ class WorkerProcess:
             self.retire_asked(self)
         if kind == "breaker" and self.breaker_changed is not None:
             self.breaker_changed(self, str(body["token"]), BreakerState(body["state"]))
+        if kind == "keys" and self.keys_missing is not None:
+            self.keys_missing(self, str(body["token"]), frozenset(body["missing"]))
         return {}
 
     def _channel_lost(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from certs.hsm.prober import Condition, Finding, Prober
-from certs.hsm.token_use import TokenUse
+from certs.hsm.token_use import KeyPlace, TokenUse
 from certs.hsm.twins import twin_problems
 from config.problems import ConfigError
 from proxy.observe.scrape import TokenScrape
@@ -16,6 +16,7 @@ from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.blindness import Blindness, report
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.missing_keys import PARENT, MissingKeys
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.token_watch import TokenWatch
 from proxy.tasks import Tasks
@@ -55,6 +56,7 @@ class ParentTokens:
         self._blindness = Blindness()
         self._states: dict[int, dict[str, BreakerState]] = {}
         """By worker (process id) and token, where it is not closed."""
+        self._missing = MissingKeys(tell)
 
     def close(self) -> None:
         """Nobody logs in any more."""
@@ -202,6 +204,12 @@ class ParentTokens:
                     watch.trouble(worker, is_there=True)
             self._watching[name] = self._tasks.start_to_cancel(watch.run())
         self._admitted.clear()
+        self._missing.follow(uses)
+
+    def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
+        """Take what a worker says of the keys of a token that works."""
+        if worker.is_alive and not worker.is_retiring:
+            self._missing.says(worker.pid, token, keys)
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
         """Take what a worker says of its breaker."""
@@ -210,6 +218,7 @@ class ParentTokens:
         states = self._states.setdefault(worker.pid, {})
         if state is BreakerState.CLOSED:
             states.pop(token, None)
+            self._closed(token)
         else:
             states[token] = state
         watch = self._watches.get(token)
@@ -225,10 +234,15 @@ class ParentTokens:
         if state is BreakerState.STOPPED and watch.doubt():
             self._broadcast("pin", {"token": token, "is_refused": True})
 
+    def _closed(self, token: str) -> None:
+        if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
+            self._missing.forget(PARENT, token)  # the parent does not look any more
+
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Forget what a worker has said."""
         for token in self._watches:
             self._blindness.forget_worker(worker.pid, token)
+        self._missing.worker_gone(worker.pid)
         if self._states.pop(worker.pid, None) is not None:
             for watch in self._watches.values():
                 watch.trouble(worker.pid, is_there=False)
@@ -238,6 +252,9 @@ class ParentTokens:
         name, is_well = token.use.name, finding.condition is Condition.WELL
         if finding.condition is not before:
             self._say(token.use, finding)
+        if is_well or finding.missing:
+            missing = {one.location for one in token.use.named if one.address in finding.missing}
+            self._missing.says(PARENT, name, missing)
         if token.is_refused:
             self.turns.forbid(name)
             self._broadcast("pin", {"token": name, "is_refused": True})
@@ -278,13 +295,20 @@ class ParentTokens:
 
     # -- what is known
 
-    def why_not_ready(self, identities: Mapping[str, frozenset[str]]) -> str | None:
+    def why_not_ready(self, identities: Mapping[str, frozenset[KeyPlace]]) -> str | None:
         """Name an identity for which a worker has no key that can sign; `identities` are those with keys in tokens only."""
         for worker in self._fleet.workers:
-            for identity, tokens in identities.items():
-                if all(self._state(worker, token) in _NOT_SIGNING for token in tokens):
-                    return f"identity {identity} has no key that can sign in worker {worker.slot}: {', '.join(sorted(tokens))}"
+            for identity, keys in identities.items():
+                faults = {self._fault(worker, key) for key in keys}
+                if "" not in faults:
+                    return f"identity {identity} has no key that can sign in worker {worker.slot}: {', '.join(sorted(faults))}"
         return None
+
+    def _fault(self, worker: WorkerProcess, key: KeyPlace) -> str:
+        """What keeps a worker from signing with a key, empty if nothing does: the token, or that it does not have the key."""
+        if self._state(worker, key.token) in _NOT_SIGNING:
+            return key.token
+        return f"{key.token} without {key.location}" if self._missing.is_missing(worker.pid, key) else ""
 
     def _state(self, worker: WorkerProcess, token: str) -> BreakerState:
         return self._states.get(worker.pid, {}).get(token, BreakerState.CLOSED)
@@ -302,6 +326,7 @@ class ParentTokens:
                 probes=watch.probes,
                 errors=dict(watch.errors),
                 seconds_since_good=None if watch.good_at is None else now - watch.good_at,
+                missing_keys=self._missing.of_token(name),
             )
             for name, watch in self._watches.items()
         ]

@@ -34,9 +34,9 @@ class KeyProbe:
     login: Login = field(compare=False)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether every key is loaded."""
-        return all(key.is_loaded for key in self.keys)
+    def missing(self) -> frozenset[str]:
+        """The URIs of those that are not loaded."""
+        return frozenset(key.location for key in self.keys if not key.is_loaded)
 
     def __call__(self) -> float:
         """Load and sign. A key that is missing where another one works is not used until it is found.

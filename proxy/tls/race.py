@@ -311,7 +311,7 @@ class SigningRace:
         if self._was_busy:
             self._end(FailureReason.SIGNING_BUSY, "too many signatures are waiting")
         else:
-            self._end(FailureReason.SIGNING_UNAVAILABLE, "no token can sign")
+            self._end(FailureReason.SIGNING_UNAVAILABLE, "no token can sign with a key of the identity")
 
     def _end(self, reason: FailureReason, detail: str) -> None:
         owner = self._close()

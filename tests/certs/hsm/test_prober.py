@@ -87,10 +87,15 @@ async def test_one_key_that_works_is_enough(use: TokenUse) -> None:
     (good,) = use.keys
     missing = replace(good, address=replace(good.address, label="none"))
     one = prober(replace(use, keys=(missing, good)))
-    assert (await one.probe()).condition is C.WELL
+    finding = await one.probe()
+    assert (finding.condition, finding.missing) == (C.WELL, frozenset({missing.address}))
     one.use = replace(use, keys=(missing,))
     finding = await one.probe()
-    assert (finding.condition, finding.error) == (C.UNWELL, "key_missing")
+    assert (finding.condition, finding.error, finding.missing) == (
+        C.UNWELL,
+        "key_missing",
+        frozenset({missing.address}),
+    )
     one.kill()
 
 

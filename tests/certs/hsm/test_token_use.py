@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from certs.hsm.access import TokenChoice
 from certs.hsm.facts import KeyAddress
-from certs.hsm.token_use import TokenUse, identities_in_tokens, token_uses
+from certs.hsm.token_use import KeyPlace, NamedKey, TokenUse, identities_in_tokens, token_uses
 from certs.identities import LoadedCredentials, load_credentials
 from certs.keys.signing_key import PublicKey
 from config.loaded import LoadedConfig
@@ -60,6 +60,7 @@ def test_tokens_have_their_login_and_each_key_once(tmp_path: Path) -> None:
     assert (spare.access.token, spare.max_sessions) == (TokenChoice(serial="42"), 8)
     assert (plexi.access.pin.reveal(), plexi.pin_source) == ("plexi-1234", "file plexi.pin")
     assert [(one.address, one.public_key) for one in plexi.keys] == [(KeyAddress("chat"), key)]
+    assert plexi.named == (NamedKey("pkcs11:token=plexi;object=chat", KeyAddress("chat"), ("a",)),)
     assert "plexi-1234" not in repr(plexi)
 
 
@@ -84,7 +85,9 @@ def test_identities_with_a_key_in_a_file_need_no_token(tmp_path: Path) -> None:
     files = Authority(tmp_path).issue("b.test")
     text += f'[identity.b]\nnames = ["b.test"]\ncertificate = "{files.certificate}"\nkey = "{files.key}"\n'
     _, credentials = read(tmp_path, text)
-    assert identities_in_tokens(credentials.identities) == {"a": frozenset({"plexi"})}
+    assert identities_in_tokens(credentials.identities) == {
+        "a": frozenset({KeyPlace("plexi", "pkcs11:token=plexi;object=chat")})
+    }
 
 
 @pytest.mark.parametrize(("kind", "is_in_tokens"), [("mldsa-65", True), ("rsa-2048", False)])
@@ -115,3 +118,9 @@ def test_without_hsm_there_is_none(tmp_path: Path) -> None:
     loaded = load(path)
     credentials = load_credentials(loaded, NOW)
     assert token_uses(loaded, credentials.identities, credentials.pins) == ()
+
+
+def test_a_key_of_two_identities_names_both(tmp_path: Path) -> None:
+    key, uri = public("ecdsa-p256"), "pkcs11:token=plexi;object=chat"
+    plexi, _ = uses(read(tmp_path, identity(tmp_path, "a.test", key, uri) + identity(tmp_path, "b.test", key, uri)))
+    assert plexi.named == (NamedKey(uri, KeyAddress("chat"), ("a", "b")),)

@@ -112,6 +112,7 @@ def test_tokens_as_the_parent_and_each_worker_see_them() -> None:
         "session_limit": 16,
         "last_good_seconds": 0.0,
         "parent_errors": {"CKR_DEVICE_ERROR": 2},
+        "missing_keys": [],
     }
     assert [(one["slot"], one["state"], one["threads"], one["queued"]) for one in workers] == [
         (0, "closed", 3, 3),

@@ -59,6 +59,9 @@ def test_tokens_with_what_is_wrong() -> None:
     failing = replace(
         failing, snapshot={**failing.snapshot, "token_states": [{"token": "plexi", "state": "stopped", "count": 1}]}
     )
+    lost = replace(found.tokens[0], missing_keys={"pkcs11:object=chat": ("chat", "files")})
+    text = shown(status(replace(found, tokens=(lost,))))
+    assert "plexi has no key pkcs11:object=chat that signs, for chat, files" in text
     refused = replace(found.tokens[0], condition="pin_refused", seconds_since_good=None)
     text = shown(status(replace(found, workers=(worker(0, fed()), failing), tokens=(refused,))))
     assert lines(text, "plexi") == ["plexi pin_refused refused closed (1), stopped (1) 6 4 6 2 9 of 16 0 s ago"]

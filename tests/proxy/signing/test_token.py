@@ -178,14 +178,19 @@ class TestProbes:
         assert one.token.is_closed
 
     def test_missing_key_is_looked_for_at_once_and_again(self, loop: FakeLoop, one: HandToken) -> None:
-        one.probe.is_complete = False
+        one.probe.missing = frozenset({"pkcs11:a"})
         one.token.use(one.probe)
+        assert one.watcher.missing == [frozenset()], (
+            "of before: it is not known to be lost before the token has said so"
+        )
         probed(loop, one, 0.004)
         assert one.token.is_closed
         loop.advance(29)
         assert one.probe.calls == 1
-        one.probe.is_complete = True
+        assert one.watcher.missing[1:] == [frozenset({"pkcs11:a"})]
+        one.probe.missing = frozenset()
         probed(loop, one, 0.004, after=1)
+        assert one.watcher.missing[2:] == [frozenset()]
         loop.advance(100)
         assert one.probe.calls == 2
 
@@ -242,6 +247,21 @@ class TestIdle:
         one.token.check_if_idle()
         assert one.executor.running
 
+    def test_each_key_of_one_that_is_used_all_the_time_signs_once_a_minute(
+        self, loop: FakeLoop, one: HandToken
+    ) -> None:
+        def check_after(seconds: float) -> bool:
+            loop.now += seconds
+            one.token.succeeded(0.004)
+            one.token.check_if_idle()
+            return bool(one.executor.running)
+
+        assert not check_after(59)
+        assert check_after(1)
+        one.executor.finish()
+        assert not check_after(59)
+        assert check_after(1)
+
     def test_one_at_a_time(self, one: HandToken) -> None:
         one.token.check_if_idle()
         one.token.check_if_idle()
@@ -265,7 +285,7 @@ class TestPinsOfTheParent:
     def test_a_refused_one_is_not_tried_here(self, loop: FakeLoop) -> None:
         one = HandToken.make(loop)
         probe = HandProbe()
-        probe.is_complete = False
+        probe.missing = frozenset({"pkcs11:a"})
         one.token.use(probe, is_refused=True)
         loop.advance(60.0)
         assert one.token.state is S.STOPPED

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from certs.hsm.access import TokenChoice
+from certs.hsm.facts import KeyAddress
 from certs.hsm.prober import Condition, Finding
-from certs.hsm.token_use import TokenUse
+from certs.hsm.token_use import KeyPlace, NamedKey, TokenUse
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import PinRefused
 from proxy.supervisor.tokens import ParentTokens
 from proxy.tasks import Tasks
 from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
 from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
 from tests.tried_tokens import use_of
 from tests.waiting import until_seen
 
@@ -28,7 +30,7 @@ S = BreakerState
 WELL = Finding(Condition.WELL)
 ABSENT = Finding(Condition.ABSENT, "no_such_token", "no token with label plexi")
 REFUSED = Finding(Condition.REFUSED, "CKR_PIN_INCORRECT", "the PIN was refused")
-CHAT = {"chat": frozenset({"plexi", "spare"})}
+CHAT = {"chat": frozenset({KeyPlace("plexi", "pkcs11:a"), KeyPlace("spare", "pkcs11:b")})}
 
 
 @dataclass
@@ -67,6 +69,9 @@ class Parent:
 
     def breaker(self, slot: int, token: str, state: BreakerState) -> None:
         self.tokens.breaker_changed(cast("WorkerProcess", self.fleet.workers[slot]), token, state)
+
+    def keys(self, slot: int, token: str, *missing: str) -> None:
+        self.tokens.keys_missing(cast("WorkerProcess", self.fleet.workers[slot]), token, frozenset(missing))
 
     def follow(self, use: TokenUse, finding: Finding) -> None:
         self.tokens.admit([use], {use.name: finding})
@@ -255,3 +260,34 @@ async def test_ready_while_every_identity_has_a_key_in_every_worker(parent: Pare
     for token in ("plexi", "spare"):
         parent.breaker(0, token, S.OPEN)
     assert parent.tokens.why_not_ready(CHAT) is None, "it takes no clients any more"
+
+
+async def test_not_ready_where_a_token_that_works_does_not_have_the_key(parent: Parent, use: TokenUse) -> None:
+    parent.follow(replace(use, named=(NamedKey("pkcs11:a", KeyAddress("chat"), ("chat",)),)), WELL)
+    parent.keys(0, "plexi", "pkcs11:a")
+    assert parent.tokens.why_not_ready(CHAT) is None, "the spare one has it"
+    assert parent.tokens.scrape()[0].missing_keys == {"pkcs11:a": ("chat",)}
+    parent.breaker(0, "spare", S.OPEN)
+    reason = "identity chat has no key that can sign in worker 0: plexi without pkcs11:a, spare"
+    assert parent.tokens.why_not_ready(CHAT) == reason
+    parent.keys(0, "plexi")
+    assert parent.tokens.why_not_ready(CHAT) is None
+    assert [event["state"] for event in parent.events if event["event"] == "token_key"] == ["missing", "found"]
+
+
+async def test_the_only_key_of_a_token_is_named_when_the_parent_does_not_find_it_either(
+    parent: Parent, hsm_site: HsmSite, plexi: Token, use: TokenUse
+) -> None:
+    hsm_site.hsm.destroy(plexi, "chat")
+    parent.follow(replace(use, named=(NamedKey("pkcs11:a", KeyAddress("chat"), ("chat",)),)), WELL)
+    parent.keys(0, "plexi")
+    parent.breaker(0, "plexi", S.OPEN)
+    async with asyncio.timeout(20):
+        await until_seen(lambda: "pkcs11:a" in parent.tokens.scrape()[0].missing_keys)
+    assert parent.tokens.scrape()[0].condition == "unwell"
+    with_nothing_new = Finding(Condition.ABSENT, "no_such_token", "it is not there")
+    (watch,) = parent.tokens._watches.values()
+    parent.tokens.found(watch, with_nothing_new, Condition.UNWELL)
+    assert parent.tokens.scrape()[0].missing_keys, "a token that is away says nothing of its keys"
+    parent.breaker(0, "plexi", S.CLOSED)
+    assert not parent.tokens.scrape()[0].missing_keys

@@ -71,7 +71,7 @@ def shelf(files: CertificateFiles) -> Shelf:
 def test_all_are_loaded_anew(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [key.loaded for key in shelf.keys]
     probe = shelf.probe(monkeypatch)
-    assert probe.is_complete
+    assert not probe.missing
     assert 0 < probe() < 10
     assert not {id(key.loaded) for key in shelf.keys} & {id(one) for one in before}
 
@@ -89,10 +89,10 @@ def test_missing_one_beside_one_that_works_is_not_used(shelf: Shelf, monkeypatch
     probe = shelf.probe(monkeypatch)
     probe()
     assert [key.is_loaded for key in shelf.keys] == [False, True]
-    assert not probe.is_complete
+    assert probe.missing == {shelf.keys[0].location}
     shelf.away.clear()
     probe()
-    assert probe.is_complete
+    assert not probe.missing
 
 
 def test_refused_pin_ends_it_before_the_next_key_is_tried(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,128 @@
+"""A token that has lost one of its keys, and is well for the others: who is told of it, and when it is back."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from proxy.admin.client import UnixAdminClient
+from proxy.cli import app
+from tests.certs.authority import private_key
+from tests.hsm.faults import SIGNATURES
+from tests.hsm.shim import CKR_DEVICE_ERROR
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import Token
+from tests.integration.gateway import PLEXIGATE, complaints, events
+from tests.integration.hsm_scene import ROUTE, Scene
+from tests.programs import Program, plexigate_listeners, program
+
+OTHER_ROUTE = '[[route]]\nhost = "other"\nupstream = "chat"\n'
+# Ten seconds without a signature, and a look each five.
+IDLE_SECONDS = 30.0
+
+
+def asked(one: Scene, path: str) -> tuple[int, dict[str, Any]]:
+    return UnixAdminClient(one.site.directory / "plexigate.sock").get(path)
+
+
+def readiness(one: Scene) -> tuple[int, str]:
+    status, answer = asked(one, "/readyz")
+    return status, answer.get("detail") or answer["status"]
+
+
+def scene_of(site: HsmSite, run: Program[dict[str, list[str]]]) -> Scene:
+    return Scene(site, run, site.hsm.shim.token("plexi"), site.hsm.shim.token("spare"))
+
+
+def uri(token: Token, label: str) -> str:
+    return f"pkcs11:token={token.label};object={label}"
+
+
+def running(site: HsmSite, configuration: Path) -> Any:
+    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
+
+
+def test_a_lost_key_is_told_of_by_its_identity_and_the_others_of_the_token_serve(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    private = private_key("ecdsa-p256")
+    configuration = hsm_site.write(
+        hsm_site.tokens(plexi),
+        hsm_site.identity("localhost", hsm_site.hsm.share("chat", plexi, key=private), uri(plexi, "chat")),
+        hsm_site.identity("other", hsm_site.hsm.share("other", plexi, identifier="02"), uri(plexi, "other")),
+        ROUTE,
+        OTHER_ROUTE,
+        workers=2,
+    )
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        one.until(lambda: readiness(one) == (200, "ready"))
+        assert not events(run.output, "token_key")
+        hsm_site.hsm.destroy(plexi, "chat")
+        reason = f"identity localhost has no key that can sign in worker 0: plexi without {uri(plexi, 'chat')}"
+        one.until(lambda: not one.serves(one.client()) and readiness(one) == (503, reason))
+        one.handshake(one.client(), "other")
+        assert one.metric("token_state", token="plexi", state="closed") == 2
+        (event,) = run.wait_for(lambda output: events(output, "token_key") or None)
+        told = {key: event[key] for key in ("token", "key", "identities", "state")}
+        assert told == {
+            "token": "plexi",
+            "key": uri(plexi, "chat"),
+            "identities": ["localhost"],
+            "state": "missing",
+        }
+        assert one.metric("token_keys_missing", token="plexi") == 1
+        (token,) = asked(one, "/status")[1]["tokens"]
+        assert token["missing_keys"] == [{"key": uri(plexi, "chat"), "identities": ["localhost"]}]
+        shown = CliRunner().invoke(app, ["status", "--socket", str(hsm_site.directory / "plexigate.sock")])
+        assert f"plexi has no key {uri(plexi, 'chat')} that signs" in " ".join(shown.output.split())
+        hsm_site.hsm.share("chat", plexi, key=private)
+        os.kill(run.pid, signal.SIGHUP)  # which has it looked for at once, not within half a minute
+        one.until(lambda: readiness(one)[0] == 200)
+        one.handshake(one.client())
+        one.until(lambda: len(events(run.output, "token_key")) > 1)
+        assert [event["state"] for event in events(run.output, "token_key")] == ["missing", "found"]
+        assert one.metric("token_keys_missing", token="plexi") == 0
+    assert complaints(run.output) == []
+
+
+def test_a_lost_copy_is_known_before_the_other_token_goes_away(hsm_site: HsmSite) -> None:
+    plexi, spare = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
+    both = hsm_site.hsm.share("chat", plexi, spare)
+    configuration = hsm_site.write(
+        hsm_site.tokens(plexi, spare),
+        hsm_site.identity("localhost", both, uri(plexi, "chat"), uri(spare, "chat")),
+        hsm_site.identity("other", hsm_site.hsm.share("other", spare, identifier="02"), uri(spare, "other")),
+        ROUTE,
+        OTHER_ROUTE,
+    )
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        hsm_site.hsm.destroy(spare, "chat")
+        one.until(lambda: bool(events(run.output, "token_key")), IDLE_SECONDS)
+        assert readiness(one) == (200, "ready"), "the other token has it"
+        with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
+            one.until(lambda: not one.serves(one.client()) and readiness(one)[0] == 503)
+            reason = (
+                f"identity localhost has no key that can sign in worker 0: plexi, spare without {uri(spare, 'chat')}"
+            )
+            assert readiness(one) == (503, reason)
+            one.handshake(one.client(), "other")
+        one.until(lambda: readiness(one) == (200, "ready"))
+    assert complaints(run.output) == []
+
+
+def test_the_only_key_of_a_token_that_is_lost_is_named_too(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    public = hsm_site.hsm.share("chat", plexi)
+    configuration = hsm_site.write(
+        hsm_site.tokens(plexi), hsm_site.identity("localhost", public, uri(plexi, "chat")), ROUTE
+    )
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        hsm_site.hsm.destroy(plexi, "chat")
+        one.until(lambda: not one.serves(one.client()) and bool(events(run.output, "token_key")))
+        assert readiness(one) == (503, "identity localhost has no key that can sign in worker 0: plexi")
+        assert one.metric("token_keys_missing", token="plexi") == 1
+    assert complaints(run.output) == []
