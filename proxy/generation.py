@@ -89,7 +89,8 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)
     note_session_shortage(foundation)
-    credentials = replace(credentials, identities=usable_credentials(foundation, credentials.identities, capabilities))
+    usable = usable_credentials(foundation, credentials.identities, capabilities, looks_again=now != before.judged_at)
+    credentials = replace(credentials, identities=usable)
     listeners = listener_runtimes(foundation, credentials.identities, capabilities, tickets)
     upstreams = tuple(upstream_plans(foundation, credentials.upstreams))
     if any(problem.is_error for problem in foundation.problems):
@@ -122,6 +123,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
             foundation.plans,
             foundation.token_keys,
             uses,
+            now,
         ),
     )
 

@@ -6,6 +6,7 @@ same object. What the next generation does not use is dropped with this one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from certs.credential import Credential
 from proxy.payload.uses import PayloadUses
@@ -43,6 +44,8 @@ class Carried:
     """What was loaded of tokens, by the digest of the credential and the place of the key."""
     payload_uses: PayloadUses | None = None
     """Where messages under payload keys are counted; None before the first generation."""
+    judged_at: datetime | None = None
+    """When its files were read. What comes next has another time only if everything was read anew: a reload, and no change of secrets."""
 
     @property
     def is_nothing(self) -> bool:

@@ -20,12 +20,18 @@ from proxy.tls.capabilities import Capabilities
 
 
 def usable_credentials(
-    foundation: Foundation, identities: Mapping[str, tuple[Credential, ...]], capabilities: Capabilities
+    foundation: Foundation,
+    identities: Mapping[str, tuple[Credential, ...]],
+    capabilities: Capabilities,
+    *,
+    looks_again: bool = False,
 ) -> dict[str, tuple[Credential, ...]]:
     """The credentials of each identity, without those that have no key that was found in its token.
 
     A token that is only away is passed over until it is back, whatever stands in for it; so is an issued key in a process that begins
-    (`Foundation.waits_for`), whatever is wrong with it. A credential of the generation before is taken without asking its tokens again.
+    (`Foundation.waits_for`), whatever is wrong with it. A credential of the generation before is taken without asking its tokens again,
+    unless `looks_again`: then a key that a start would refuse is an error here as well. No token that is away is asked for that, nor one
+    for an issued key, whose rotation is to mend it.
     """
     hsm = foundation.loaded.config.hsm
     if hsm is None:
@@ -36,7 +42,17 @@ def usable_credentials(
             for name, several in identities.items()
         }
     keys = TokenKeys(foundation.loaded.resolve(hsm.module).absolute(), foundation.closed)
+    if looks_again:
+        for name, credentials in identities.items():
+            _look_again(foundation, keys, name, credentials)
     return {name: tuple(_usable(foundation, keys, name, credentials)) for name, credentials in identities.items()}
+
+
+def _look_again(foundation: Foundation, keys: TokenKeys, identity: str, credentials: tuple[Credential, ...]) -> None:
+    for one in credentials:
+        if one.digest in foundation.before.credentials and one.key.custody is Custody.TOKEN and not one.is_issued:
+            of_token = [key for key in one.keys if isinstance(key, Pkcs11Key)]
+            _note(foundation, identity, one, [keys.loss(key, one.certificate_path) for key in of_token])
 
 
 def _usable(

@@ -44,6 +44,26 @@ class TokenKeys:
             self._verdicts[asked] = self._examine(key, certificate)
         return self._verdicts[asked]
 
+    def loss(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
+        """What has come between a certificate and its key since it was loaded, None if nothing has, or nothing is told of it.
+
+        Only a token is asked that answers and in which this process is logged in: one that is away says nothing of its keys, and nobody
+        tries a PIN for this.
+        """
+        try:
+            if key.token in self.closed or not self._is_open(key):
+                return None
+        except HsmError:
+            return None
+        fault = self.fault(key, certificate)
+        return None if fault is None or fault.may_pass else fault
+
+    def _is_open(self, key: Pkcs11Key) -> bool:
+        if self._tokens is None:
+            self._tokens = tokens_of(self.module)
+        fitting = [token for token in self._tokens if token.fits(key.uri)]
+        return bool(fitting) and all(is_logged_in(self.module, one.slot) for one in fitting if one.needs_login)
+
     def _examine(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         try:
             fault = self._closed.get(key.token) or self._token_fault(key)

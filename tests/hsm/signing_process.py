@@ -45,10 +45,17 @@ class _Signer:
         with suppress(LookupFailed):
             count_keys("pkcs11:token=nowhere;object=nothing")  # a module that was not loaded early is now
 
-    def build(self, tickets: str = "00" * 32, closed: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Build it, after the one of before if there is one; `closed` is what the parent would say of tokens."""
+    def build(
+        self, tickets: str = "00" * 32, closed: dict[str, Any] | None = None, *, is_reload: bool = False
+    ) -> dict[str, Any]:
+        """Build it, after the one of before if there is one; `closed` is what the parent would say of tokens.
+
+        `is_reload`: as what was read anew, and not for other secrets.
+        """
         carried = Carried() if self._generation is None else self._generation.carried
         now = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock
+        if not is_reload and carried.judged_at is not None:
+            now = carried.judged_at
         secrets = TicketSecrets(bytes.fromhex(tickets))
         loaded = load(self._configuration)
         issued, _ = issued_material(loaded)

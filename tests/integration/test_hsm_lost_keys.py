@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.programs import Program, plexigate_listeners, program
 OTHER_ROUTE = '[[route]]\nhost = "other"\nupstream = "chat"\n'
 # Ten seconds without a signature, and a look each five.
 IDLE_SECONDS = 30.0
+SESSIONS = ("C_OpenSession", "C_FindObjects", "C_FindObjectsInit", "C_GetAttributeValue")
 
 
 def asked(one: Scene, path: str) -> tuple[int, dict[str, Any]]:
@@ -125,4 +127,35 @@ def test_the_only_key_of_a_token_that_is_lost_is_named_too(hsm_site: HsmSite) ->
         one.until(lambda: not one.serves(one.client()) and bool(events(run.output, "token_key")))
         assert readiness(one) == (503, "identity localhost has no key that can sign in worker 0: plexi")
         assert one.metric("token_keys_missing", token="plexi") == 1
+    assert complaints(run.output) == []
+
+
+def test_a_reload_refuses_what_check_refuses_and_passes_where_the_token_is_away(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    public = hsm_site.hsm.share("chat", plexi)
+    configuration = hsm_site.write(
+        hsm_site.tokens(plexi), hsm_site.identity("localhost", public, uri(plexi, "chat")), ROUTE, workers=2
+    )
+    environment = {**os.environ, **hsm_site.hsm.environment}
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        admin = UnixAdminClient(hsm_site.directory / "plexigate.sock")
+        assert admin.post("/reload", {})[1]["ok"]
+        hsm_site.hsm.generate(plexi, "chat", identifier="02")
+        found = "which several keys of the token fit"
+        for query in ({"dry_run": "1"}, {}):
+            refused = admin.post("/reload", query)[1]
+            (problem,) = [one for one in refused["problems"] if one["severity"] == "error"]
+            assert problem["key"] == "identity.localhost.key"
+            assert found in problem["found"]
+        checked = subprocess.run(
+            [PLEXIGATE, "check", str(configuration)], env=environment, capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 1
+        assert found in " ".join((checked.stdout + checked.stderr).split())
+        one.handshake(one.client())
+        generation = asked(one, "/status")[1]["generation"]
+        with one.plexi.failing(CKR_DEVICE_ERROR, *SESSIONS, *SIGNATURES):
+            assert admin.post("/reload", {})[1]["ok"], "a token that fails says nothing of its keys"
+        assert asked(one, "/status")[1]["generation"] > generation
     assert complaints(run.output) == []

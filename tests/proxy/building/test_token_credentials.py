@@ -94,8 +94,44 @@ def test_what_did_not_change_is_not_asked_for_again(
             hsm_site.write(text, "[limits]\nconnections = 10_000\n", listener=listener("public", pq="report"))
             signer.build()
             assert signer.problems == {}
-        assert hsm_site.hsm.shim.calls == calls
+            assert hsm_site.hsm.shim.calls == calls, "other secrets are no reason to look at keys"
+            signer.build(is_reload=True)
+            assert signer.problems == {}
+        assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 1
         assert signer.handshakes() == []
+
+
+def test_a_reload_looks_again_at_keys_and_refuses_what_a_start_refuses(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", chat, *URIS)
+    with hsm_site.signer(hsm_site.write(text)) as signer:
+        signer.build(is_reload=True)
+        assert signer.problems == {}
+        hsm_site.hsm.destroy(tokens[1], "chat")
+        hsm_site.hsm.generate(tokens[0], "chat", identifier="02")
+        signer.build()
+        assert signer.problems == {}, "other secrets must not be refused for it"
+        signer.build(closed={"plexi": told("unwell"), "spare": told("absent")}, is_reload=True)
+        assert signer.problems == {}, "nothing is asked of a token that is away"
+        signer.build(is_reload=True)
+        again = dict(signer.problems)
+        assert {key: (one["severity"], one["found"]) for key, one in again.items()} == {
+            "identity.localhost.key[0]": ("error", f'"{URIS[0]}", which several keys of the token fit'),
+            "identity.localhost.key[1]": ("error", f'"{URIS[1]}", which is not in the token, or not as a private key'),
+        }
+    with hsm_site.signer(hsm_site.directory / "plexigate.toml") as signer:
+        assert signer.problems == again, "the same words"
+    logins = [hsm_site.hsm.shim.token(token.label).calls("C_Login") for token in tokens]
+    assert logins == [2, 2], "one of each process"
+
+
+def test_a_reload_says_nothing_of_an_issued_key_that_is_gone(hsm_site: HsmSite, plexi: Token, issued: Path) -> None:
+    with hsm_site.signer(issued) as signer:
+        kept = hsm_site.directory / "issued" / "credentials" / "localhost" / "ec" / "v000001" / "key"
+        hsm_site.hsm.destroy(plexi, json.loads(kept.read_text())["label"])
+        signer.build(is_reload=True)
+        assert signer.problems == {}
 
 
 def test_place_in_tables_of_several_credentials(
