@@ -141,7 +141,8 @@ class WorkerControl:
             closed = ClosedTokens.from_json(body["closed_tokens"])
             if self._capabilities is None:
                 self._capabilities = prepare_openssl(loaded, with_tokens=not closed.is_module_left_out)
-            carried = Carried() if self._worker is None else self._worker.generation.carried
+            begun = Carried(is_replacement=body["has_served"])
+            carried = begun if self._worker is None else self._worker.generation.carried
             read_at = datetime.fromisoformat(body["read_at"])
             generation = build(loaded, self._capabilities, tickets, read_at, carried, closed, payload, self._turns)
         found = self._capabilities

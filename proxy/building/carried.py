@@ -47,6 +47,9 @@ class Carried:
     judged_at: datetime | None = None
     """When its files were read. What comes next has another time only if everything was read anew: a reload, and no change of secrets."""
 
+    is_replacement: bool = False
+    """Whether nothing was before, but in another process, whose place this one takes."""
+
     @property
     def is_nothing(self) -> bool:
         """Whether there was no generation before: the process has just begun."""

@@ -66,10 +66,11 @@ class Foundation:
     def waits_for(self, credential: Credential) -> bool:
         """Whether to begin with a credential although its key is not found in its token.
 
-        One that was issued stops no process from beginning, as nothing but a rotation could mend it, which runs afterwards; but in a
+        One that was issued stops no process from beginning, as nothing but a rotation could mend it, which runs afterwards. None stops a
+        process that takes the place of another one: a key that was lost meanwhile would take down those who can do without it. But in a
         process that serves, none takes the place of another one before its key is found.
         """
-        return credential.is_issued and self.before.is_nothing
+        return self.before.is_nothing and (credential.is_issued or self.before.is_replacement)
 
     def known_context(self, key: ContextKey) -> ServerContext | None:
         """A context that was made of exactly this."""

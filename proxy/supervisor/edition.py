@@ -141,7 +141,9 @@ class Edition:
         """The same files with other keys of payload encryption."""
         return replace(self, number=number, payload=payload)
 
-    def question(self, closed_tokens: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    def question(
+        self, closed_tokens: Mapping[str, Any] = MappingProxyType({}), *, has_served: bool = False
+    ) -> dict[str, Any]:
         """The body of a worker's `prepare`; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
         return {
             "number": self.number,
@@ -150,6 +152,7 @@ class Edition:
             "read_at": self.read_at.isoformat(),
             "tickets": tickets_as_json(self.tickets),
             "closed_tokens": dict(closed_tokens),
+            "has_served": has_served,
             "payload": self.payload.as_json(),
         }
 

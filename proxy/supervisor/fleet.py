@@ -113,7 +113,8 @@ class Fleet:
     async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> list[Body]:
         """Let workers prepare an edition. Raises `Refused` or `ChannelLost` as soon as one cannot."""
         material = edition.material.memory_file()
-        question = edition.question(self._owner.tokens.closed(edition.tokens))
+        closed = self._owner.tokens.closed(edition.tokens)
+        question = edition.question(closed, has_served=edition is self._edition)
         asked = [self._loop.create_task(one.ask("prepare", question, [material])) for one in workers]
         try:
             for task in asyncio.as_completed(asked):

@@ -17,6 +17,7 @@ from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.integration.gateway import PLEXIGATE, complaints, events
 from tests.integration.hsm_scene import ROUTE, Scene
+from tests.integration.stage import workers_of
 from tests.programs import Program, plexigate_listeners, program
 
 OTHER_ROUTE = '[[route]]\nhost = "other"\nupstream = "chat"\n'
@@ -87,6 +88,28 @@ def test_a_lost_key_is_told_of_by_its_identity_and_the_others_of_the_token_serve
         assert [event["state"] for event in events(run.output, "token_key")] == ["missing", "found"]
         assert one.metric("token_keys_missing", token="plexi") == 0
     assert complaints(run.output) == []
+
+
+def test_a_worker_that_ends_is_replaced_although_a_key_is_lost(hsm_site: HsmSite) -> None:
+    plexi = hsm_site.hsm.add_token("plexi")
+    configuration = hsm_site.write(
+        hsm_site.tokens(plexi),
+        hsm_site.identity("localhost", hsm_site.hsm.share("chat", plexi), uri(plexi, "chat")),
+        hsm_site.identity("other", hsm_site.hsm.share("other", plexi, identifier="02"), uri(plexi, "other")),
+        ROUTE,
+        OTHER_ROUTE,
+    )
+    with running(hsm_site, configuration) as run:
+        one = scene_of(hsm_site, run)
+        one.until(lambda: readiness(one) == (200, "ready"))
+        hsm_site.hsm.destroy(plexi, "chat")
+        (worker,) = workers_of(run.pid)
+        os.kill(worker, signal.SIGKILL)
+        one.until(lambda: workers_of(run.pid) not in ([], [worker]) and one.serves(one.client(), "other"))
+        reason = f"identity localhost has no key that can sign in worker 0: plexi without {uri(plexi, 'chat')}"
+        one.until(lambda: readiness(one) == (503, reason))
+        assert not one.serves(one.client())
+        assert UnixAdminClient(hsm_site.directory / "plexigate.sock").post("/reload", {})[1]["ok"] is False
 
 
 def test_a_lost_copy_is_known_before_the_other_token_goes_away(hsm_site: HsmSite) -> None:

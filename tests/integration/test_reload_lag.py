@@ -94,6 +94,7 @@ class Site:
             "read_at": datetime.now(UTC).isoformat(),  # noqa: TID251 - certificates are judged by it
             "tickets": tickets_as_json(tickets),
             "closed_tokens": {},
+            "has_served": False,
             "payload": PayloadKeys().as_json(),
         }
 
