@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,12 +30,15 @@ RETRIED_GROUPS = "X25519MLKEM768:*X25519"
 """A share of X25519 only, although the better group is listed too: it takes a HelloRetryRequest."""
 
 
+Running = Program[dict[str, list[str]]]
+
+
 @dataclass
 class Scene:
     """A running proxy that answers for localhost with the key `chat` of the tokens plexi and spare."""
 
     site: HsmSite
-    running: Program[dict[str, list[str]]]
+    running: Running
     plexi: TokenControl
     spare: TokenControl
 
@@ -174,6 +177,16 @@ class Load:
         self.scene.until(lambda: len(self.times) + len(self.errors) >= wanted)
 
 
+def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Running]:
+    """Run the proxy with the tokens of a site."""
+    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
+
+
+def scene_of(site: HsmSite, run: Running) -> Scene:
+    """One that runs already."""
+    return Scene(site, run, site.hsm.shim.token("plexi"), site.hsm.shim.token("spare"))
+
+
 @contextmanager
 def scene(  # noqa: PLR0913 - what a test may set
     site: HsmSite,
@@ -198,7 +211,6 @@ def scene(  # noqa: PLR0913 - what a test may set
         ROUTE,
         further,
     )
-    controls = site.hsm.shim.token("plexi"), site.hsm.shim.token("spare")
-    with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment) as running:
-        yield Scene(site, running, *controls)
-    assert complaints(running.output) == []
+    with running(site, configuration) as run:
+        yield scene_of(site, run)
+    assert complaints(run.output) == []

@@ -4,7 +4,6 @@ import json
 import os
 import pwd
 import subprocess
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.integration.gateway import PLEXIGATE, complaints
-from tests.integration.hsm_scene import ROUTE
-from tests.programs import Program, plexigate_listeners, program
+from tests.integration.hsm_scene import ROUTE, running
 
 SEALING = sealing_key_name(3).label
 INTERNAL = (
@@ -57,10 +55,6 @@ class Destroying:
         environment = {**os.environ, **self.site.hsm.environment}
         listed = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
         return [key["label"] for token in listed for key in token["keys"] or ()]
-
-
-def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Program[dict[str, list[str]]]]:
-    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
 
 
 @AS_SOMEBODY_ELSE

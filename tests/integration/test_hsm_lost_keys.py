@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
@@ -16,9 +15,8 @@ from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.integration.gateway import PLEXIGATE, complaints, events
-from tests.integration.hsm_scene import ROUTE, Scene
+from tests.integration.hsm_scene import ROUTE, Scene, running, scene_of
 from tests.integration.stage import workers_of
-from tests.programs import Program, plexigate_listeners, program
 
 OTHER_ROUTE = '[[route]]\nhost = "other"\nupstream = "chat"\n'
 # Ten seconds without a signature, and a look each five.
@@ -35,16 +33,8 @@ def readiness(one: Scene) -> tuple[int, str]:
     return status, answer.get("detail") or answer["status"]
 
 
-def scene_of(site: HsmSite, run: Program[dict[str, list[str]]]) -> Scene:
-    return Scene(site, run, site.hsm.shim.token("plexi"), site.hsm.shim.token("spare"))
-
-
 def uri(token: Token, label: str) -> str:
     return f"pkcs11:token={token.label};object={label}"
-
-
-def running(site: HsmSite, configuration: Path) -> Any:
-    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
 
 
 def test_a_lost_key_is_told_of_by_its_identity_and_the_others_of_the_token_serve(hsm_site: HsmSite) -> None:

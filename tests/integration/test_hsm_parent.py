@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,9 @@ from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token
 from tests.hsm_tokens import tell_apart
 from tests.integration.gateway import PLEXIGATE, complaints, events
-from tests.integration.hsm_scene import ROUTE, Load, Scene, ask
+from tests.integration.hsm_scene import ROUTE, Load, Scene, ask, running, scene_of
 from tests.integration.stage import workers_of
-from tests.programs import Program, plexigate_listeners, program
 
-Running = Program[dict[str, list[str]]]
 WRONG = "0000-wrong-pin"
 NO_HANDSHAKE = (ssl.SSLError, ConnectionError)
 QUICK = "reload_seconds = 3.0\n"
@@ -44,14 +42,6 @@ def written(
     public = site.hsm.share("chat", *tokens)
     uris = [f"pkcs11:token={name};object=chat" for name in key]
     return site.write(site.tokens(*tokens), site.identity("localhost", public, *uris), ROUTE, workers=workers, top=top)
-
-
-def running(site: HsmSite, configuration: Path) -> AbstractContextManager[Running]:
-    return program([PLEXIGATE, "run", str(configuration)], plexigate_listeners, site.hsm.environment)
-
-
-def scene_of(site: HsmSite, run: Running) -> Scene:
-    return Scene(site, run, site.hsm.shim.token("plexi"), site.hsm.shim.token("spare"))
 
 
 def test_a_wrong_pin_costs_one_login_over_starts_reload_and_two_workers(hsm_site: HsmSite) -> None:
