@@ -42,29 +42,31 @@ def usable_credentials(
             for name, several in identities.items()
         }
     keys = TokenKeys(foundation.loaded.resolve(hsm.module).absolute(), foundation.closed)
-    if looks_again:
-        for name, credentials in identities.items():
-            _look_again(foundation, keys, name, credentials)
-    return {name: tuple(_usable(foundation, keys, name, credentials)) for name, credentials in identities.items()}
-
-
-def _look_again(foundation: Foundation, keys: TokenKeys, identity: str, credentials: tuple[Credential, ...]) -> None:
-    for one in credentials:
-        if one.digest in foundation.before.credentials and one.key.custody is Custody.TOKEN and not one.is_issued:
-            of_token = [key for key in one.keys if isinstance(key, Pkcs11Key)]
-            _note(foundation, identity, one, [keys.loss(key, one.certificate_path) for key in of_token])
+    return {
+        name: tuple(_usable(foundation, keys, name, credentials, looks_again=looks_again))
+        for name, credentials in identities.items()
+    }
 
 
 def _usable(
-    foundation: Foundation, keys: TokenKeys, identity: str, credentials: tuple[Credential, ...]
+    foundation: Foundation,
+    keys: TokenKeys,
+    identity: str,
+    credentials: tuple[Credential, ...],
+    *,
+    looks_again: bool,
 ) -> Iterator[Credential]:
     for credential in credentials:
-        if not isinstance(credential.key, Pkcs11Key) or credential.digest in foundation.before.credentials:
+        of_token = [one for one in credential.keys if isinstance(one, Pkcs11Key)]
+        if not isinstance(credential.key, Pkcs11Key):
+            yield credential
+        elif credential.digest in foundation.before.credentials:
+            if looks_again and not credential.is_issued:
+                losses = [keys.loss(one, credential.certificate_path) for one in of_token]
+                _note(foundation, identity, credential, losses)
             yield credential
         else:
-            faults = [
-                keys.fault(one, credential.certificate_path) for one in credential.keys if isinstance(one, Pkcs11Key)
-            ]
+            faults = [keys.fault(one, credential.certificate_path) for one in of_token]
             _note(foundation, identity, credential, faults)
             if foundation.waits_for(credential) or any(fault is None or fault.is_expected for fault in faults):
                 yield credential

@@ -59,10 +59,13 @@ class TokenKeys:
         return None if fault is None or fault.may_pass else fault
 
     def _is_open(self, key: Pkcs11Key) -> bool:
+        fitting = [token for token in self._known_tokens() if token.fits(key.uri)]
+        return bool(fitting) and all(is_logged_in(self.module, one.slot) for one in fitting if one.needs_login)
+
+    def _known_tokens(self) -> Sequence[Token]:
         if self._tokens is None:
             self._tokens = tokens_of(self.module)
-        fitting = [token for token in self._tokens if token.fits(key.uri)]
-        return bool(fitting) and all(is_logged_in(self.module, one.slot) for one in fitting if one.needs_login)
+        return self._tokens
 
     def _examine(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         try:
@@ -74,11 +77,10 @@ class TokenKeys:
         return fault or _fit_fault(key, certificate)
 
     def _token_fault(self, key: Pkcs11Key) -> Unusable | None:
-        if self._tokens is None:
-            self._tokens = tokens_of(self.module)
-        fitting = [token for token in self._tokens if token.fits(key.uri)]
+        tokens = self._known_tokens()
+        fitting = [token for token in tokens if token.fits(key.uri)]
         if not fitting:
-            there = ", ".join(sorted(printable(f'"{token.label}"') for token in self._tokens)) or "none"
+            there = ", ".join(sorted(printable(f'"{token.label}"') for token in tokens)) or "none"
             return Unusable(
                 "whose token is not there",
                 f"a token of the module (there are: {there}); one that is initialised later is found by `plexigate run` alone",

@@ -128,12 +128,12 @@ class SigningExecutor:
         """The same for one of our own, which goes before all others and is in no limit; it may be too late."""
         with self._lock:
             now = self._clock()
-            if self._able(now) <= 0:
-                return Refusal.NO_THREAD
             if self._idle:
                 self._hand_over(job, now)
-            else:
+            elif self._able(now) > 0:
                 self._queue.push_urgent(job)
+            else:
+                return Refusal.NO_THREAD
         return None
 
     def _hand_over(self, job: Job[Any], now: float) -> None:

@@ -218,7 +218,7 @@ class ParentTokens:
         states = self._states.setdefault(worker.pid, {})
         if state is BreakerState.CLOSED:
             states.pop(token, None)
-            self._closed(token)
+            self._forget_own_findings(token)
         else:
             states[token] = state
         watch = self._watches.get(token)
@@ -234,9 +234,10 @@ class ParentTokens:
         if state is BreakerState.STOPPED and watch.doubt():
             self._broadcast("pin", {"token": token, "is_refused": True})
 
-    def _closed(self, token: str) -> None:
+    def _forget_own_findings(self, token: str) -> None:
+        """Leave it to the workers to say what a token misses, once none of them has trouble with it: nobody looks here any more."""
         if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
-            self._missing.forget(PARENT, token)  # the parent does not look any more
+            self._missing.forget(PARENT, token)
 
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Forget what a worker has said."""

@@ -295,9 +295,8 @@ class SigningRace:
         for runner in self._running:
             assert runner.job is not None  # set when it was asked
             began = runner.job.started
-            if (
-                began is not None and now - began >= runner.limit
-            ):  # less is no fair time: it is the client's that is over
+            # less than its limit is no fair time: it is the client's that is over
+            if began is not None and now - began >= runner.limit:
                 runner.failed()
         if self._owner is not None:
             self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
+_NOBODY_CAN: Final = "no key fits what the client lists"
 # So much early data servers allow as a rule. Whoever sends more is not seen to leave: it would take another byte to look.
 _MOST_HELD_BYTES: Final = 16_384
-_NOBODY_CAN: Final = "no key fits what the client lists"
 
 
 @dataclass(frozen=True, slots=True)
