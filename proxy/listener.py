@@ -1,6 +1,5 @@
-"""Accept connections, count them against the limits, and hand each to its handshake, then to HTTP."""
+"""Counts connections against the limits, and hands each to its handshake, then to HTTP."""
 
-import errno
 import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from proxy.deadlines import NEVER, Deadlines
+from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.service import HttpService
@@ -28,17 +28,6 @@ from proxy.tls.results import Established, Failed
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.stream import TlsStream
 
-# Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
-_ACCEPTS_PER_TURN: Final = 16
-# The same while handshakes wait for their turn: fewer than get through in one, or a queue as long as after a restart would all become
-# handshakes in flight, and those beyond that limit are refused. Not none: who keeps handshakes waiting shall not shut others out.
-_ACCEPTS_WHEN_BEHIND: Final = 1
-_EXHAUSTED: Final = {
-    errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
-    errno.ENFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
-    errno.ENOBUFS: ConnectionReason.OUT_OF_MEMORY,
-    errno.ENOMEM: ConnectionReason.OUT_OF_MEMORY,
-}
 # What a handshake under way gets of the time to drain: a few round trips, or a client that stalls holds up the end.
 _LAST_HANDSHAKE_SECONDS: Final = 2.0
 # A TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate floods).
@@ -88,77 +77,21 @@ class Listener:
     def __init__(self, runtime: ListenerRuntime, services: ListenerServices) -> None:
         """Nothing is accepted before `accept_on`."""
         self.runtime = runtime
-        self._sockets: frozenset[socket.socket] = frozenset()
-        self._is_paused = False
         self._services = services
+        steps = services.flights.steps
+        self._acceptor = Acceptor(
+            runtime.name, services.io.loop, services.scarcity, self._accepted, lambda: steps.is_behind
+        )
         self._tally = services.counters.listener(runtime.name)
         self.counts: Final = ConnectionCounts(runtime.name, services.shared, services.io.loop.time)
 
-    @property
-    def name(self) -> str:
-        """The name in the configuration."""
-        return self.runtime.name
-
     def accept_on(self, sockets: Collection[socket.socket]) -> None:
-        """Accept on exactly these listening sockets from now on.
-
-        One that is left out is closed here, after what waits on it was accepted: the last process that closes a socket
-        resets the connections in its queue.
-        """
-        before, self._sockets = self._sockets, frozenset(sockets)
-        if not (before and self._is_paused):
-            for sock in self._sockets - before:
-                self._services.io.loop.add_reader(sock, self._acceptable, sock)
-        for sock in before - self._sockets:
-            self._services.io.loop.remove_reader(sock)
-            while self._accept_some(sock, _ACCEPTS_PER_TURN):
-                pass
-            sock.close()
-        if before and not self._sockets:
-            self._services.scarcity.forget(self)
-        elif self._sockets and not before:
-            self._is_paused = False
-            self._services.scarcity.watch(self)
-
-    def _acceptable(self, listening: socket.socket) -> None:
-        is_behind = self._services.flights.steps.is_behind
-        self._accept_some(listening, _ACCEPTS_WHEN_BEHIND if is_behind else _ACCEPTS_PER_TURN)
-
-    def _accept_some(self, listening: socket.socket, most: int) -> bool:
-        """Accept what waits, `most` at most; whether there may be more."""
-        for _ in range(most):
-            try:
-                # what `accept` is made of, without its look-ups in enums, which take longer than the system call
-                descriptor, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return False
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._services.scarcity.short_of(_EXHAUSTED[error.errno])
-                return False
-            family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET  # the first has a flow and a scope too
-            sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
-            self._accepted(sock, address[0].partition("%")[0])  # a link-local address comes with its zone
-            if descriptor >= self._services.scarcity.reserve_begins:
-                self._services.scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
-                return False
-        return True
+        """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
+        self._acceptor.accept_on(sockets)
 
     def take(self, sock: socket.socket) -> None:
         """Take a connection that another process has accepted."""
         self._accepted(sock, sock.getpeername()[0])
-
-    def pause(self) -> None:
-        """Accept nobody until `resume`; who connects waits in the kernel."""
-        self._is_paused = True
-        for sock in self._sockets:
-            self._services.io.loop.remove_reader(sock)
-
-    def resume(self) -> None:
-        """Accept again."""
-        self._is_paused = False
-        for sock in self._sockets:
-            self._services.io.loop.add_reader(sock, self._acceptable, sock)
 
     def _accepted(self, sock: socket.socket, address: str) -> None:
         runtime = self.runtime

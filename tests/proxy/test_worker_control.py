@@ -272,7 +272,7 @@ class TestSockets:
             for slots in ((0, 1), (1,), (0,), ()):
                 body, new = asking.listing(slots)
                 await asking.ask("accept", body, new)
-                taken = asking.control._worker._listeners["public"]._sockets
+                taken = asking.control._worker._listeners["public"]._acceptor._sockets
                 assert {sock.fileno() for sock in asking.control._sockets.values()} == {one.fileno() for one in taken}
                 assert len(taken) == len(slots)
 

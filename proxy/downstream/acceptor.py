@@ -1,0 +1,104 @@
+"""Takes connections off the listening sockets of one listener, a few in each turn of the loop; pauses where something is short."""
+
+import errno
+import socket
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Collection
+from typing import Final
+
+from proxy.limits.reasons import ConnectionReason
+from proxy.limits.scarcity import Scarcity
+
+# Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
+_ACCEPTS_PER_TURN: Final = 16
+# The same while handshakes wait for their turn: fewer than get through in one, or a queue as long as after a restart would all become
+# handshakes in flight, and those beyond that limit are refused. Not none: who keeps handshakes waiting shall not shut others out.
+_ACCEPTS_WHEN_BEHIND: Final = 1
+_EXHAUSTED: Final = {
+    errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
+    errno.ENFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
+    errno.ENOBUFS: ConnectionReason.OUT_OF_MEMORY,
+    errno.ENOMEM: ConnectionReason.OUT_OF_MEMORY,
+}
+
+
+def _never_behind() -> bool:
+    return False
+
+
+class Acceptor:
+    """One for each listener. `limits.scarcity.Pausable`."""
+
+    def __init__(
+        self,
+        name: str,
+        loop: AbstractEventLoop,
+        scarcity: Scarcity,
+        accepted: Callable[[socket.socket, str], None],
+        is_behind: Callable[[], bool] = _never_behind,
+    ) -> None:
+        """`accepted` gets each connection with the address of its client. `is_behind`: whether earlier ones wait for their turn."""
+        self.name: Final = name
+        """That of the listener, as counters call it."""
+        self._loop = loop
+        self._scarcity = scarcity
+        self._accepted = accepted
+        self._is_behind = is_behind
+        self._sockets: frozenset[socket.socket] = frozenset()
+        self._is_paused = False
+
+    def accept_on(self, sockets: Collection[socket.socket]) -> None:
+        """Accept on exactly these listening sockets from now on.
+
+        One that is left out is closed here, after what waits on it was accepted: the last process that closes a socket
+        resets the connections in its queue.
+        """
+        before, self._sockets = self._sockets, frozenset(sockets)
+        if not (before and self._is_paused):
+            for sock in self._sockets - before:
+                self._loop.add_reader(sock, self._acceptable, sock)
+        for sock in before - self._sockets:
+            self._loop.remove_reader(sock)
+            while self._accept_some(sock, _ACCEPTS_PER_TURN):
+                pass
+            sock.close()
+        if before and not self._sockets:
+            self._scarcity.forget(self)
+        elif self._sockets and not before:
+            self._is_paused = False
+            self._scarcity.watch(self)
+
+    def _acceptable(self, listening: socket.socket) -> None:
+        self._accept_some(listening, _ACCEPTS_WHEN_BEHIND if self._is_behind() else _ACCEPTS_PER_TURN)
+
+    def _accept_some(self, listening: socket.socket, most: int) -> bool:
+        """Accept what waits, `most` at most; whether there may be more."""
+        for _ in range(most):
+            try:
+                # what `accept` is made of, without its look-ups in enums, which take longer than the system call
+                descriptor, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return False
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._scarcity.short_of(_EXHAUSTED[error.errno])
+                return False
+            family = socket.AF_INET6 if len(address) == 4 else socket.AF_INET  # the first has a flow and a scope too
+            sock = socket.socket(family, socket.SOCK_STREAM, 0, descriptor)
+            self._accepted(sock, address[0].partition("%")[0])  # a link-local address comes with its zone
+            if descriptor >= self._scarcity.reserve_begins:
+                self._scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
+                return False
+        return True
+
+    def pause(self) -> None:
+        """Accept nobody until `resume`; who connects waits in the kernel."""
+        self._is_paused = True
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
+
+    def resume(self) -> None:
+        """Accept again."""
+        self._is_paused = False
+        for sock in self._sockets:
+            self._loop.add_reader(sock, self._acceptable, sock)
