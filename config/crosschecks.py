@@ -153,8 +153,10 @@ class _CrossChecks:
 
     def upstreams(self) -> Iterator[Problem]:
         used = {route.upstream for route in self.config.route}
+        # a route to one that is not there is meant for one of these, more likely than not
+        are_routes_known = not self.omissions.touch("route") and used <= self._names("upstream", self.config.upstream)
         for name, upstream in self.config.upstream.items():
-            if name not in used and not self.omissions.touch("route"):
+            if name not in used and are_routes_known:
                 yield self._warning(
                     ("upstream", name), "an upstream that no route uses", "a [[route]] to it, or remove it"
                 )

@@ -19,6 +19,8 @@ class LoadedConfig:
     config: Config
     path: Path
     warnings: tuple[Problem, ...] = ()
+    faults: tuple[Problem, ...] = ()
+    """The errors of its file: none in a configuration that is used."""
     omissions: Omissions = field(default_factory=Omissions)
     files: Mapping[Path, Path] = field(default_factory=dict, repr=False)
     """Where the content of a file really is, for a process that may not read the file itself."""

@@ -94,7 +94,8 @@ def _survey(content: bytes, path: Path) -> Survey:
     loaded = LoadedConfig(config, path, omissions=omissions, credentials=_credentials())
     problems += _missing_places(loaded)
     warnings = tuple(problem for problem in problems if not problem.is_error)
-    return Survey(replace(loaded, warnings=warnings), tuple(problems))
+    faults = tuple(problem for problem in problems if problem.is_error)
+    return Survey(replace(loaded, warnings=warnings, faults=faults), tuple(problems))
 
 
 def read_file(path: Path) -> bytes:

@@ -128,8 +128,16 @@ def _number(location: Location) -> str | None:
     if field is None or least is None or most is None:
         return None
     kind = "a number" if isinstance(least, float) else "a whole number"
-    default = "" if field.default is None else f" (default {field.default:_})"
-    return f"{kind} from {least:_} to {most:_}{default}"
+    default = "" if field.is_required() or field.default is None else f" (default {field.default:_})"
+    return f"{kind} from {_written(least)} to {_written(most)}{default}"
+
+
+def _written(number: float) -> str:
+    """A bound as one writes it in a file: never with an exponent."""
+    if isinstance(number, int):
+        return f"{number:_}"
+    digits = f"{number:_.5f}".rstrip("0")
+    return f"{digits}0" if digits.endswith(".") else digits
 
 
 def _bound(field: FieldInfo | None, kind: str) -> float | None:

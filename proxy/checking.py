@@ -5,8 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from certs.audit.configured import checkpoint_key_problems
 from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealing_key_problems, vault_of
@@ -31,6 +34,9 @@ from proxy.supervisor.safe import now_in_utc
 from proxy.tls import libssl
 from proxy.tls.tickets import TicketSecrets
 
+# sysexits.h: EX_SOFTWARE. No interpreter and no signal ends with it by itself.
+_FELL: Final = 70
+
 
 def check(file: Path) -> tuple[Problem, ...]:
     """Everything that is wrong with a configuration, warnings included. Raises `libssl.InterpreterUnsuitable`.
@@ -45,18 +51,18 @@ def check(file: Path) -> tuple[Problem, ...]:
     if _leaves_tokens_open(found.loaded, found):
         return (*found.problems, *account_of(found.loaded)[1])
     if found.loaded.config.hsm is None:
-        return _check_here(found.loaded, found)
+        return _check_here(found.loaded)
     return _check_elsewhere(file, found.loaded, found)
 
 
 def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
     """Whether the file is refused for what it says of tokens: nobody knows then which PIN belongs to which of them."""
-    in_tables = any(one.is_error and one.key.startswith("hsm.token.") for one in found.problems)
+    in_tables = any(one.is_error and one.key.partition(".")[0] == "hsm" for one in found.problems)
     return in_tables or any(one.is_error for one in token_problems(loaded.config, str(loaded.path), loaded.omissions))
 
 
-def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
-    problems = [problem for problem in found.problems if problem.is_error]
+def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
+    problems = list(loaded.faults)
     now = now_in_utc()
     credentials = load_credentials(loaded, now)
     uses = token_uses(loaded, credentials.identities, credentials.pins)
@@ -67,21 +73,30 @@ def _check_here(loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
     problems += refusals
     problems += _unseen_by_workers(loaded, uses)
     capabilities = prepare_openssl(loaded)
-    issued, faults = issued_material(loaded)
-    problems += faults
-    try:
-        vault = vault_of(loaded, now_in_utc, lambda *_: None)
-        problems += sealing_key_problems(loaded)
-        problems += store_problems(loaded, vault)
-        opened = Material.of_keys(opened_keys(loaded, vault))
-        with Material({**opened, **issued}).as_files() as files:
+    with _refusals_in(problems):
+        issued, faults = issued_material(loaded)
+        problems += faults
+        with _refusals_in(problems):
+            vault = vault_of(loaded, now_in_utc, lambda *_: None)
+            problems += sealing_key_problems(loaded)
+            problems += store_problems(loaded, vault)
+            issued = Material({**Material.of_keys(opened_keys(loaded, vault)), **issued})
+        problems += key_in_file_warnings(loaded)
+        with issued.as_files() as files:
             built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
-        problems += [*key_in_file_warnings(loaded), *built.warnings]
-    except ConfigError as error:
-        refused = {problem.key for problem in problems}
-        problems += [problem for problem in error.problems if problem.key not in refused]
+        problems += built.warnings
     problems += [*checkpoint_key_problems(loaded), *account_of(loaded)[1]]
-    return tuple(problems)
+    return tuple(dict.fromkeys(problems))
+
+
+@contextmanager
+def _refusals_in(problems: list[Problem]) -> Iterator[None]:
+    """Note why something is refused, and go on: what else is wrong is worth knowing too."""
+    try:
+        yield
+    except ConfigError as error:
+        known = {problem.key for problem in problems if problem.is_error}
+        problems += [problem for problem in error.problems if problem.key not in known]
 
 
 def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
@@ -147,20 +162,42 @@ def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[P
     else:
         if done.returncode == 0:
             return tuple(Problem.from_json(one) for one in json.loads(done.stdout))
+        if done.returncode == _FELL:  # over something of ours: no module is to blame
+            raise CheckFell(done.stderr.decode(errors="replace"))
         said = f"a PKCS#11 module with which a process ends (exit status {done.returncode})"
     lost = loaded.error(("hsm", "module"), said, "a module that works in a process beside OpenSSL")
     return (*found.problems, lost)
 
 
+class CheckFell(Exception):
+    """The process that checked has failed by a fault of ours; `trace` says where."""
+
+    def __init__(self, trace: str) -> None:
+        """Remember what it said."""
+        super().__init__(trace)
+        self.trace = trace
+
+    def __str__(self) -> str:
+        """What it said."""
+        return f"the process that checks has failed:\n{self.trace}"
+
+
 def _main() -> None:
     """The process of its own: writes the problems of the file in `sys.argv[1]` as JSON."""
-    found = survey(Path(sys.argv[1]))
-    assert found.loaded is not None  # of whoever started this
-    problems = json.dumps([one.as_json() for one in _check_here(found.loaded, found)])
-    # at once: nothing of the module is to run at the end of this process
-    sys.stdout.write(problems)
-    sys.stdout.flush()
-    os._exit(0)
+    # what modules print is not for the reader of the JSON
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        found = survey(Path(sys.argv[1]))
+        assert found.loaded is not None  # of whoever started this
+        answer.write(json.dumps([one.as_json() for one in _check_here(found.loaded)]))
+        answer.flush()
+        status = 0
+    except Exception:  # noqa: BLE001 - said to the one who waits for the answer
+        traceback.print_exc()
+        status = _FELL
+    sys.stderr.flush()
+    os._exit(status)  # at once: nothing of the module is to run at the end of this process
 
 
 if __name__ == "__main__":

@@ -42,11 +42,11 @@ class Foundation:
         closed: ClosedTokens = NONE_CLOSED,
         turns: LoginTurns | None = None,
     ) -> "Foundation":
-        """Begin with the warnings that reading the file has raised."""
+        """Begin with what reading the file has found: with an error among it nothing is built, and the rest is judged all the same."""
         limits = loaded.config.limits
         return cls(
             loaded,
-            list(loaded.warnings),
+            [*loaded.faults, *loaded.warnings],
             TlsLimits(limits.key_updates_per_minute),
             Linger(limits.linger_bytes, limits.linger_seconds, limits.write_idle_seconds),
             before,

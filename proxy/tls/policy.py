@@ -154,8 +154,8 @@ def group_preference(
     the second; or tuples of names, which are kept. `known` are the groups of this OpenSSL under each of their names in lower
     case. Raises a `PolicyError`.
     """
-    effective = effective_pq(level, pq)
     tuples = _resolved(_GROUPS_OF_LEVEL[level] if groups_override is None else groups_override, known)
+    effective = effective_pq(level, pq)
     listed = [group for one_tuple in tuples for group in one_tuple]
     for position, group in enumerate(listed):
         if group in listed[:position]:

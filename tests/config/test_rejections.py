@@ -39,6 +39,10 @@ def rejected(text: str, omissions: Omissions | None = None) -> list[Rejection]:
             '[listener.a]\nbind = ["[::]:1", "[::]:65536"]',
             'f: listener.a.bind[1]: found "[::]:65536"; allowed: a port from 0 to 65535 (0 lets the system choose) behind the address',
         ),
+        (
+            '[[route]]\nhost = "a"\nupstream = "b"\nrate = { requests_per_second = 0, burst = 1, per = "client" }',
+            "f: route[0].rate.requests_per_second: found 0; allowed: a number from 0.00001 to 1_000_000.0",
+        ),
         ("[listener.a]\nbind = []", "f: listener.a.bind: found an empty list; allowed: at least one entry"),
         (
             '[listener.a]\nbind = "127.0.0.1:1"\ndefault = 5',

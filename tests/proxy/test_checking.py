@@ -54,6 +54,59 @@ class TestCheck:
             "route[0].upstream",
         ]
 
+    @pytest.mark.parametrize(
+        ("mistake", "key"),
+        [
+            (('upstream = "chat"', 'upstream = "chatt"'), "route[0].upstream"),
+            (
+                ('host = "chat.test"', 'host = "chat.test"\nupstream = "chat"\n[[route]]\nhost = "chat.test"'),
+                "route[1]",
+            ),
+            (('servers = ["http://127.0.0.1:1"]', "servers = []"), "upstream.chat.servers"),
+            (("servers =", 'balance = "sticky-cookie"\nservers ='), "upstream.chat"),
+            (("servers =", 'balance = "consistent-hash"\nservers ='), "upstream.chat"),
+            (("servers =", 'balance = "consistent-hash"\nhash_on = "x"\nservers ='), "upstream.chat.hash_on"),
+            (
+                ('host = "chat.test"', 'host = "chat.test"\npayload = "require"\npayload_ring = "x"'),
+                "route[0].payload_ring",
+            ),
+        ],
+    )
+    def test_an_everyday_mistake_is_the_only_thing_that_is_said(
+        self, site: Site, mistake: tuple[str, str], key: str
+    ) -> None:
+        assert [problem.key for problem in check(site.write(site.minimal.replace(*mistake)))] == [key]
+
+    def test_unknown_groups_are_named_also_where_the_policy_leaves_none(self, site: Site) -> None:
+        text = listener("public", level="critical", pq="off", groups=["nonsense"]) + site.identity + MINIMAL_REST
+        (groups,) = [problem for problem in check(site.write(text)) if problem.key == "listener.public.groups"]
+        assert "'nonsense'" in groups.found
+
+    def test_a_mistake_beside_a_token_is_no_fault_of_its_module(self, site: Site) -> None:
+        module = site.directory / "module.so"
+        module.write_bytes(b"no library")
+        (site.directory / "pin").write_text("1234")
+        hsm = f'[hsm]\nmodule = "{module}"\n[hsm.token.a]\npin_file = "pin"\n'
+        text = site.minimal.replace('upstream = "chat"', 'upstream = "chatt"') + hsm
+        keys = [problem.key for problem in check(site.write(text)) if problem.is_error]
+        assert "route[0].upstream" in keys
+        assert not any("exit status" in problem.found for problem in check(site.write(text)))
+
+    def test_a_fault_of_ours_beside_a_token_is_not_blamed_on_its_module(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = site.directory / "module.so"
+        module.write_bytes(b"no library")
+        ours = site.directory / "ours"
+        ours.mkdir()
+        (ours / "sitecustomize.py").write_text("import config.loader\nconfig.loader.survey = lambda path: None\n")
+        monkeypatch.setattr(
+            checking, "worker_environment", lambda environment: {**environment, "PYTHONPATH": str(ours)}
+        )
+        text = site.minimal + f'[hsm]\nmodule = "{module}"\n[hsm.token.a]\npin_file = "pin"\n'
+        with pytest.raises(checking.CheckFell, match="AttributeError"):
+            check(site.write(text))
+
     @pytest.mark.parametrize(("name", "found"), [("missing.toml", "No such file"), ("", "Is a directory")])
     def test_file_that_cannot_be_read_is_the_only_problem(self, site: Site, name: str, found: str) -> None:
         (problem,) = check(site.directory / name)
