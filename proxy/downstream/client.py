@@ -2,7 +2,9 @@
 
 from ipaddress import ip_address
 
-from proxy.http.headers import ForwardedPeer
+from proxy.http.fields import Fields
+from proxy.http.headers import ForwardedPeer, client_address
+from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import ClientRecord
@@ -40,6 +42,20 @@ class ClientFacts:
             address = ip_address(self.address)
             self._peer = ForwardedPeer.of(address, self.tls.group_name, is_trusted=self.is_trusted)
         return self._peer
+
+    def counts_as(self, fields: Fields) -> bytes:
+        """The client network that a request with these fields counts for; `EXEMPT` for one that is exempt.
+
+        That of a trusted peer counts for the client that the peer speaks for.
+        """
+        if self.is_trusted and fields.claims:
+            address = client_address(fields, self.peer)
+            if address != self.peer.address:
+                try:
+                    return network_of(address.decode("ascii"))
+                except (OSError, ValueError):
+                    return address  # "unknown", or a name of the peer's own (RFC 7239 section 6)
+        return EXEMPT if self.rates is None else self.rates.network
 
     @property
     def record(self) -> ClientRecord:

@@ -185,6 +185,7 @@ class Downstream:
             self.refuse(admitted)
             return
         exchange.route = admitted.label
+        exchange.holder = facts.counts_as(framing.fields)
         if (refusal := exchange.refused_by(admitted.body_bytes)) is not None:
             self.refuse(refusal)
             return

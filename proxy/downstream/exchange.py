@@ -26,6 +26,7 @@ from proxy.http.headers import (
 )
 from proxy.http.responses import Response
 from proxy.http.websocket import Extensions
+from proxy.limits.networks import EXEMPT
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 from proxy.upstream.connection import UpstreamConnection
@@ -78,6 +79,7 @@ class Exchange:
         "_upstream",
         "_was_retried",
         "first_byte",
+        "holder",
         "is_request_complete",
         "request_bytes",
         "request_id",
@@ -97,6 +99,7 @@ class Exchange:
         self._head = head
         self._framing = framing
         self.request_id = request_id
+        self.holder = EXEMPT  # the client network that its connection to a server counts for
         self.started = service.stopwatch()
         self.first_byte: float | None = None
         self.request_bytes = 0
@@ -109,8 +112,7 @@ class Exchange:
         )
         self._left = framing.length
         self._decoder = ChunkedDecoder(service.runtime.limits.chunks) if framing.body is BodyKind.CHUNKED else None
-        self._held = b""
-        self._out = b""
+        self._held = self._out = b""
         self._connection: UpstreamConnection | None = None
         self._delivery: Delivery | None = None
         self._tried: tuple[Server, ...] = ()
@@ -130,19 +132,21 @@ class Exchange:
         self._acquire()
 
     def _acquire(self) -> None:
-        server = self._choose()
-        if server is None:
+        if (server := self._choose()) is not None:
+            server.acquire(self)
+        else:
             fault = UpstreamFault.ALL_DOWN
             refusal = Refusal(fault.status, fault.sentence, fault.sentence, retry_after=self._upstream.retry_after)
             self._state = _State.OVER
             self._client.refuse(refusal)
-        else:
-            server.acquire(self)
 
     def _choose(self) -> "Server | None":
         """Choose a server that was not tried yet; the request is at it from then on."""
         upstream = self._upstream
-        facts = self._facts() if upstream.reads_requests else None
+        facts = None
+        if upstream.reads_requests:
+            address = client_address(self._framing.fields, self._client.peer)
+            facts = RequestFacts(address, self._head.headers, self._service.wall_clock())
         server = upstream.choose(facts, self._tried)
         if server is not None:
             self._tried = (*self._tried, server)
@@ -150,10 +154,6 @@ class Exchange:
             if facts is not None:
                 self._binding = upstream.binding(facts, server)
         return server
-
-    def _facts(self) -> RequestFacts:
-        address = client_address(self._framing.fields, self._client.peer)
-        return RequestFacts(address, self._head.headers, self._service.wall_clock())
 
     # -- the request's body
 

@@ -6,6 +6,9 @@ from typing import Final
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
+EXEMPT: Final = b""
+"""In the place of a network: a client for which the limits on single clients do not hold."""
+
 _PREFIX_BYTES: Final = 8
 _MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 

@@ -26,11 +26,11 @@ class RequestRate:
 class ClientRates:
     """What one connection knows of the rates it is held to: where they stand in the shared table."""
 
-    __slots__ = ("_network", "_places")
+    __slots__ = ("_places", "network")
 
     def __init__(self, network: bytes) -> None:
         """`network` is who counts as the same client."""
-        self._network: Final = network
+        self.network: Final = network
         self._places: dict[bytes, Place] | None = None
 
     def wait(self, rate: RequestRate, shared: SharedTable, now: float) -> float:
@@ -40,6 +40,6 @@ class ClientRates:
             places = self._places = {}
         place = places.get(rate.key)
         if place is None:
-            client = self._network if rate.is_per_client else b""
+            client = self.network if rate.is_per_client else b""
             place = places[rate.key] = shared.rate_place(rate.key + client)
         return shared.take(place, rate.rate, now)

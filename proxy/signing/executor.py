@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from proxy.signing.fair_queue import FairQueue, NoRoom, QueueLimits
+from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
 
 Result = TypeVar("Result")
 

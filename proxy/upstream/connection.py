@@ -68,6 +68,7 @@ class UpstreamConnection:
         "_saw_bytes",
         "deadline",
         "exchanges",
+        "holder",
         "is_request_complete",
         "stream",
     )
@@ -95,6 +96,8 @@ class UpstreamConnection:
         self._is_blocked = False
         self.is_request_complete = False
         self.exchanges = 0
+        self.holder: bytes | None = None
+        """The client network that it is lent to, as its pool counts; None while it is idle."""
         self.deadline = NEVER
 
     # -- the exchange's side

@@ -1,23 +1,29 @@
-"""Connections to one server: reuse, bounded dialling, bounded waiting.
+"""Connections to one server: reuse, bounded dialling, bounded waiting, shares by client.
 
-`acquire` never waits: the borrower is called back, at once where an idle connection is at hand.
+`acquire` never waits: the borrower is called back, at once where an idle connection is at hand and its client holds no more than
+its share of all. Those that wait are served by client in turn.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy.deadlines import NEVER, Deadlines
 from proxy.http.responses import ResponseReader
+from proxy.limits.fair_queue import FairQueue, QueueLimits
 from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings, dial
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.shares import Shares
 
 
 class Borrower(Protocol):
     """Whoever asked for a connection; exactly one of the two is called, once, while it is waiting."""
+
+    @property
+    def holder(self) -> bytes:
+        """The client network that the connection counts for, or `EXEMPT`."""
 
     @property
     def is_waiting(self) -> bool:
@@ -51,11 +57,12 @@ class PoolResources:
 class _Waiting:
     """A borrower in the queue. Watched by the deadlines."""
 
-    __slots__ = ("borrower", "deadline", "server", "since")
+    __slots__ = ("borrower", "deadline", "holder", "server", "since")
 
     def __init__(self, server: "Pool", borrower: Borrower, since: float, seconds: float) -> None:
         self.server = server
         self.borrower = borrower
+        self.holder = borrower.holder
         self.since = since
         self.deadline = since + seconds
 
@@ -82,7 +89,8 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._open: set[UpstreamConnection] = set()
         self._dials = 0
-        self._queue: deque[_Waiting] = deque()
+        self._shares = Shares(limits.connections)
+        self._queue: FairQueue[_Waiting] = FairQueue(QueueLimits(limits.waiting, per_network=limits.waiting))
         self.requests = 0
         self.wait_seconds = 0.0
 
@@ -106,43 +114,110 @@ class Pool:
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection, or dial one, or queue the borrower; refuse when the queue is full."""
         self.requests += 1
+        holder = borrower.holder
+        if self._shares.may_take(holder):
+            connection = self._take_idle()
+            if connection is not None:
+                self._lend(connection, borrower, holder)
+                return
+            if self._has_room:
+                self._start_dial(borrower, holder)
+                return
+        self._enqueue(_Waiting(self, borrower, self._clock(), self.limits.wait_seconds))
+
+    def _take_idle(self) -> UpstreamConnection | None:
         while self._idle:
             connection = self._idle.pop()  # the one used last: the server is least likely to have closed it
             if connection.is_idle:
-                borrower.upstream_acquired(connection)
-                return
-        if self._has_room:
-            self._start_dial(borrower)
-        elif self._has_room_to_wait():
-            waiting = _Waiting(self, borrower, self._clock(), self.limits.wait_seconds)
-            self._queue.append(waiting)
-            self._resources.deadlines.watch(waiting)
-        else:
-            borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, self.name))
+                return connection
+        return None
+
+    def _lend(self, connection: UpstreamConnection, borrower: Borrower, holder: bytes) -> None:
+        self._shares.take(holder)
+        connection.holder = holder
+        borrower.upstream_acquired(connection)
 
     @property
     def _has_room(self) -> bool:
         return len(self._open) + self._dials < self.limits.connections
 
-    def _start_dial(self, borrower: Borrower) -> None:
+    # -- those that wait
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        """Have it wait. Where the queue is full, the client that has the most in it gives way, with its newest request."""
+        displaced = None
+        if self._queue.push(waiting.holder, waiting) is not None:
+            displaced = self._make_room(waiting.holder)
+            if self._queue.push(waiting.holder, waiting) is not None:
+                self._refuse(waiting)
+                return
+        self._resources.deadlines.watch(waiting)
+        if displaced is not None:
+            self._waited(displaced)
+            self._refuse(displaced)
+
+    def _make_room(self, holder: bytes) -> _Waiting | None:
+        """Forget those whose clients left meanwhile; if there are none, take out the one that gives way, if one has to."""
+        left = [one for one in self._queue if not one.borrower.is_waiting]
+        for waiting in left:
+            self._queue.remove(waiting.holder, waiting)
+            self._waited(waiting)
+        return None if left else self._queue.give_way(holder)
+
+    def give_up(self, waiting: _Waiting) -> None:
+        """Answer a borrower that waited too long."""
+        self._queue.remove(waiting.holder, waiting)
+        self._waited(waiting)
+        if waiting.borrower.is_waiting:
+            self._refuse(waiting)
+
+    def _refuse(self, waiting: _Waiting) -> None:
+        held = self._shares.held(waiting.holder)
+        detail = f"{self.name}: of {self.limits.connections} connections this client holds {held}"
+        waiting.borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, detail))
+
+    def _serve_queue(self) -> None:
+        """Give free connections to those that wait and whose clients may have more."""
+        while len(self._queue):
+            connection = self._take_idle()
+            if connection is None and not self._has_room:
+                return
+            waiting = self._next_waiting()
+            if waiting is None:
+                if connection is not None:
+                    self._idle.append(connection)
+                return
+            if connection is not None:
+                self._lend(connection, waiting.borrower, waiting.holder)
+            else:
+                self._start_dial(waiting.borrower, waiting.holder)
+
+    def _next_waiting(self) -> _Waiting | None:
+        while (waiting := self._queue.pop(self._shares.may_take)) is not None:
+            self._waited(waiting)
+            if waiting.borrower.is_waiting:
+                return waiting
+        return None
+
+    def _waited(self, waiting: _Waiting) -> None:
+        self._resources.deadlines.forget(waiting)
+        self.wait_seconds += self._clock() - waiting.since
+
+    # -- dialling
+
+    def _start_dial(self, borrower: Borrower, holder: bytes) -> None:
         self._dials += 1
-        self._resources.tasks.start(self._dial(borrower))
+        self._shares.take(holder)
+        self._resources.tasks.start(self._dial(borrower, holder))
 
-    def _has_room_to_wait(self) -> bool:
-        """Whether one more may wait. Those whose clients left meanwhile keep nobody out."""
-        if len(self._queue) >= self.limits.waiting:
-            for waiting in [one for one in self._queue if not one.borrower.is_waiting]:
-                self._queue.remove(waiting)
-                self._waited(waiting)
-        return len(self._queue) < self.limits.waiting
-
-    async def _dial(self, borrower: Borrower) -> None:
+    async def _dial(self, borrower: Borrower, holder: bytes) -> None:
         resources = self._resources
         connection = UpstreamConnection(self, self.responses, self._reader, self._clock)
+        connection.holder = holder
         try:
             connection.stream = await dial(resources.io, self.dialling, connection)
         except UpstreamFailure as failure:
-            self._dials -= 1
+            self._not_dialled(holder)
             self.dialled(failure.fault)
             if borrower.is_waiting:
                 borrower.upstream_unavailable(failure)
@@ -150,7 +225,7 @@ class Pool:
             return
         except BaseException as error:
             # nothing that is expected: it is reported by the task's owner, and must cost neither a place nor the client's time
-            self._dials -= 1
+            self._not_dialled(holder)
             if borrower.is_waiting:
                 borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.UNREACHABLE, self.name))
             if isinstance(error, Exception):  # at the end of the process, when all dials are cancelled, none is begun
@@ -166,47 +241,37 @@ class Pool:
         else:
             connection.keep_unused()
 
-    def give_up(self, waiting: _Waiting) -> None:
-        """Answer a borrower that waited too long."""
-        self._queue.remove(waiting)
-        self._waited(waiting)
-        if waiting.borrower.is_waiting:
-            waiting.borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, self.name))
+    def _not_dialled(self, holder: bytes) -> None:
+        self._dials -= 1
+        self._shares.give_back(holder)
+
+    # -- the connections' side
 
     def returned(self, connection: UpstreamConnection) -> None:
-        """Keep the connection for the next exchange, or give it to the one that waits longest."""
-        borrower = self._next_waiting() if self._queue else None
-        if borrower is not None:
-            borrower.upstream_acquired(connection)
+        """Give the connection to the next that waits, or keep it for the next exchange."""
+        self._give_back(connection)
+        waiting = self._next_waiting() if len(self._queue) else None
+        if waiting is not None:
+            self._lend(connection, waiting.borrower, waiting.holder)
+            self._serve_queue()  # the client that gave it back may have more now
         elif self.keeps_idle:
             self._idle.append(connection)
         else:
             connection.close_idle()
 
     def closed(self, connection: UpstreamConnection) -> None:
-        """Forget the connection; whoever waits may dial in its place."""
+        """Forget the connection; those that wait may dial in its place."""
         self._resources.deadlines.forget(connection)
+        self._give_back(connection)
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
         self._serve_queue()
 
-    def _serve_queue(self) -> None:
-        borrower = self._next_waiting() if self._has_room else None
-        if borrower is not None:
-            self._start_dial(borrower)
-
-    def _next_waiting(self) -> Borrower | None:
-        while self._queue:
-            waiting = self._queue.popleft()
-            self._waited(waiting)
-            if waiting.borrower.is_waiting:
-                return waiting.borrower
-        return None
-
-    def _waited(self, waiting: _Waiting) -> None:
-        self._resources.deadlines.forget(waiting)
-        self.wait_seconds += self._clock() - waiting.since
+    def _give_back(self, connection: UpstreamConnection) -> None:
+        holder, connection.holder = connection.holder, None
+        if holder is not None:
+            self._shares.give_back(holder)
 
     def close_idle(self) -> None:
         """Close what nobody uses."""

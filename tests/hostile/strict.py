@@ -18,6 +18,7 @@ _HOST = re.compile(rb"(?:[0-9A-Za-z_.-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]{0,4})
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 _CHUNK_SIZE = re.compile(rb"[1-9a-f][0-9a-f]{0,12}")
 
+_CLIENTS = (["127.0.0.1"], ["127.0.0.2"])
 _NEVER_FORWARDED = frozenset(
     b"keep-alive proxy-connection proxy-authorization proxy-authenticate proxy http2-settings trailer".split()
 )
@@ -217,7 +218,7 @@ class RequestReader(_Reader):
         for name in _OURS:
             if names.count(name) != 1:
                 raise NotStrict(f"{names.count(name)} times {name!r}")
-        if not self._is_peer_trusted and message.values("X-Forwarded-For") != ["127.0.0.1"]:
+        if not self._is_peer_trusted and message.values("X-Forwarded-For") not in _CLIENTS:
             raise NotStrict(f"X-Forwarded-For {message.values('X-Forwarded-For')}")
 
     def _trailer(self, line: bytes) -> Header:

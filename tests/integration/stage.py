@@ -61,9 +61,9 @@ class Site:
 
     # -- clients
 
-    def connect(self) -> Client:
-        """A connection on which the test chooses every byte."""
-        return Client(Address(self.port(), self.ca), "localhost")
+    def connect(self, source: str = "") -> Client:
+        """A connection, from the address `source` if there is one, on which the test chooses every byte."""
+        return Client(Address(self.port(), self.ca), "localhost", source=source)
 
     def session(self) -> requests.Session:
         """A client as people write them in Python."""

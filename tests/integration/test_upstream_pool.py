@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client
 from tests.integration.stage import Site, Upstream, request, site
 from tests.integration.upstreams import OK, WAIT_SECONDS, Peer, ScriptedServer, scripted
+
+OTHER = "127.0.0.2"
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,7 @@ def proxy(directory: Path, authority: Authority, localhost: CertificateFiles) ->
         "narrow": Upstream(server, "connections = 1\nwaiting = 1"),
         "hasty": Upstream(server, "connections = 1\nwaiting = 1\nwait_seconds = 0.3"),
         "short": Upstream(server, "idle_seconds = 0.3"),
+        "shared": Upstream(server, "connections = 8\nwaiting = 4\nwait_seconds = 60"),
         "three": Upstream(server, "connections = 3\nwaiting = 20"),
     }
     with site(directory, authority, localhost, upstreams) as running:
@@ -129,6 +133,41 @@ def test_requests_beyond_those_that_may_wait_are_refused_at_once(
     records = proxy.records("/narrow/waits-or-not", 2)
     assert sorted(record["status"] for record in records) == [200, 503]
     assert records[0]["error"].startswith("all connections to the upstream are in use")
+
+
+def test_client_that_holds_connections_leaves_some_to_others(proxy: Site, held: tuple[Held, ScriptedServer]) -> None:
+    server, _ = held
+    with ExitStack() as stack:
+        greedy = [stack.enter_context(proxy.connect()) for _ in range(10)]
+        for client in greedy:
+            ask(client, "/shared/greedy")
+        server.await_requests(6)
+        with proxy.connect(OTHER) as other:
+            ask(other, "/shared/other")
+            server.await_requests()
+            assert server.asked == ["/shared/greedy"] * 6 + ["/shared/other"]
+            server.answer(11)
+            assert other.read_response().status == 200
+        assert [client.read_response().status for client in greedy] == [200] * 10
+    assert server.most_at_once == 7
+
+
+def test_client_with_most_requests_in_the_queue_gives_way(proxy: Site, held: tuple[Held, ScriptedServer]) -> None:
+    server, _ = held
+    with ExitStack() as stack:
+        greedy = [stack.enter_context(proxy.connect()) for _ in range(10)]
+        for client in greedy:
+            ask(client, "/shared/most")
+        server.await_requests(6)
+        others = [stack.enter_context(proxy.connect(OTHER)) for _ in range(3)]
+        for other in others:
+            ask(other, "/shared/fewer")
+        # two find connections; the third waits, for which the newest of the ten gives way
+        refused = proxy.record("/shared/most")
+        assert (refused["status"], refused["client"]) == (503, "127.0.0.1")
+        server.answer(12)
+        assert [other.read_response().status for other in others] == [200] * 3
+        assert sorted(client.read_response().status for client in greedy) == [200] * 9 + [503]
 
 
 def test_request_that_waits_too_long_is_refused(proxy: Site, held: tuple[Held, ScriptedServer]) -> None:

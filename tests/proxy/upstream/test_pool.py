@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 from asyncio import AbstractEventLoop
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from config.schema import ServerAddress
 from proxy.deadlines import NEVER, Deadlines
+from proxy.limits.networks import EXEMPT
 from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.tls.stream import TlsLimits
@@ -26,16 +28,19 @@ from proxy.upstream.pool import Pool, PoolResources, ServerLimits
 from tests.fakes import LINGER
 from tests.fakes_http import RESPONSES, RecordingExchange
 
+CLIENT, OTHER = b"\x0a\0\0\1", b"\x0a\0\0\2"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Guest:
     """A borrower that sends one request as soon as it can."""
 
-    def __init__(self) -> None:
+    def __init__(self, holder: bytes = CLIENT) -> None:
+        self.holder = holder
         self.is_waiting = True
         self.connection: UpstreamConnection | None = None
         self.failures: list[UpstreamFault] = []
+        self.details: list[str] = []
         self.exchange = RecordingExchange()
         self.has_left = False
         self.calls = 0
@@ -56,6 +61,7 @@ class Guest:
         self.calls += 1
         self.is_waiting = False
         self.failures.append(failure.fault)
+        self.details.append(failure.detail)
 
     def leave(self) -> None:
         """The client is gone."""
@@ -107,9 +113,9 @@ class Place:
             self._listening = None
             self.path.unlink()
 
-    def acquire(self) -> Guest:
+    def acquire(self, holder: bytes = CLIENT) -> Guest:
         """One more guest asks for a connection."""
-        guest = Guest()
+        guest = Guest(holder)
         self.guests.append(guest)
         self.server.acquire(guest)
         return guest
@@ -241,7 +247,7 @@ class TestLimits:
         with place(connections=1) as pool:
             _, waiting = pool.acquire(), pool.acquire()
             (entry,) = pool.server._queue
-            assert entry.deadline == pool.loop.time() + 5.0
+            assert entry.deadline == entry.since + 5.0
             entry.deadline_passed(entry.deadline)
             assert waiting.failures == [UpstreamFault.BUSY]
             assert entry.deadline == NEVER
@@ -291,6 +297,79 @@ class TestLimits:
             assert pool.server.exchanges == 2
             first.answer()
             assert pool.server.exchanges == 1
+
+
+class TestShares:
+    """A client that holds on to connections leaves some to others; those that wait are served by client in turn."""
+
+    def test_client_that_holds_its_share_waits_and_others_are_served(self) -> None:
+        with place(connections=4, waiting=4) as pool:
+            greedy = [pool.acquire() for _ in range(5)]
+            other = pool.acquire(OTHER)
+            pool.settle()
+            assert [guest.is_served for guest in greedy] == [True, True, True, False, False]
+            assert other.is_served
+
+    def test_idle_connection_is_kept_for_others_too(self) -> None:
+        with place(connections=4, waiting=4) as pool:
+            other = pool.acquire(OTHER)
+            greedy = [pool.acquire() for _ in range(4)]
+            pool.settle()
+            other.answer()
+            assert pool.numbers() == {"open": 4, "idle": 1, "dialling": 0, "waiting": 1}
+            assert not greedy[3].is_served
+            assert pool.acquire(OTHER).connection is other.connection
+
+    def test_client_that_gives_one_back_gets_one(self) -> None:
+        with place(connections=4, waiting=4) as pool:
+            greedy = [pool.acquire() for _ in range(4)]
+            pool.settle()
+            greedy[0].answer()
+            assert greedy[3].connection is greedy[0].connection
+
+    def test_exempt_client_gets_all(self) -> None:
+        with place(connections=8) as pool:
+            guests = [pool.acquire(EXEMPT) for _ in range(8)]
+            pool.settle()
+            assert all(guest.is_served for guest in guests)
+
+    def test_connection_lost_in_a_dial_counts_no_more(self) -> None:
+        with place(connections=4, waiting=4) as pool:
+            pool.refuse()
+            for _ in range(4):
+                pool.acquire()
+            pool.settle()
+            pool.listen()
+            guests = [pool.acquire() for _ in range(3)]
+            pool.settle()
+            assert all(guest.is_served for guest in guests)
+
+    def test_those_that_wait_are_served_by_client_in_turn(self) -> None:
+        with place(connections=1, waiting=4) as pool:
+            served = pool.acquire()
+            waiting = [pool.acquire(), pool.acquire(), pool.acquire(OTHER)]
+            pool.settle()
+            order = []
+            for _ in range(3):
+                served.answer()
+                served = next(guest for guest in waiting if guest.is_served)
+                order.append(waiting.index(served))
+            assert order == [0, 2, 1]
+
+    def test_full_queue_refuses_the_newest_of_the_client_with_most(self) -> None:
+        with place(connections=1, waiting=3) as pool:
+            pool.acquire()
+            greedy = [pool.acquire() for _ in range(3)]
+            other = pool.acquire(OTHER)
+            assert [guest.failures for guest in greedy] == [[], [], [UpstreamFault.BUSY]]
+            assert other.is_waiting
+            assert pool.acquire().failures == [UpstreamFault.BUSY]
+            assert pool.numbers()["waiting"] == 3
+
+    def test_refusal_names_what_the_client_holds(self) -> None:
+        with place(connections=1, waiting=0) as pool:
+            pool.acquire()
+            assert pool.acquire().details == [f"{pool.server.name}: of 1 connections this client holds 1"]
 
 
 class TestFailures:
@@ -371,8 +450,9 @@ def age(pool: Place, number: int) -> None:
         connection.deadline_passed(pool.loop.time())
 
 
+HOLDERS = (CLIENT, CLIENT, OTHER, EXEMPT)
 OPERATIONS: dict[str, Callable[[Place, int], object]] = {
-    "acquire": lambda pool, _: pool.acquire(),
+    "acquire": lambda pool, number: pool.acquire(HOLDERS[number % len(HOLDERS)]),
     "answer": answer,
     "lose": lose,
     "abandon": abandon,
@@ -387,7 +467,7 @@ FREQUENT = [*OPERATIONS, "acquire", "acquire", "settle", "settle", "answer", "an
 
 
 @given(
-    st.integers(1, 3),
+    st.integers(1, 5),
     st.integers(0, 3),
     st.lists(st.tuples(st.sampled_from(FREQUENT), st.integers(0, 5)), max_size=40),
 )
@@ -408,10 +488,14 @@ def test_whatever_happens_the_limits_hold_and_nobody_is_forgotten(
         numbers = pool.numbers()
         served = sum(guest.is_served for guest in pool.guests)
         left_waiting = sum(guest.is_waiting for guest in pool.guests)
+        held = Counter(guest.holder for guest in pool.guests if guest.is_served)
         assert numbers["dialling"] == 0
         assert numbers["open"] == served + numbers["idle"]
         assert numbers["waiting"] >= left_waiting
-        assert left_waiting == 0 or served == connections, "somebody waits although there is room"
+        free = connections - served
+        for guest in pool.guests:
+            share = 0 if guest.holder == EXEMPT else held[guest.holder]
+            assert not guest.is_waiting or not free or share >= 3 * free, "one waits although its client may have more"
         assert all(guest.calls == 1 for guest in pool.guests if not guest.is_waiting and not guest.has_left)
         # whoever still waits is served once the others are done
         for _ in range(len(pool.guests)):

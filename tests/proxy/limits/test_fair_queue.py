@@ -1,6 +1,6 @@
 """Networks take turns, and none fills the queue."""
 
-from proxy.signing.fair_queue import FairQueue, NoRoom, QueueLimits
+from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
 
 A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
 
@@ -69,3 +69,28 @@ def test_clearing_leaves_our_own() -> None:
     assert sorted(waiting.clear()) == ["a", "b"]
     assert emptied(waiting) == ["ours"]
     assert waiting.push(A, "a") is None
+
+
+def test_network_whose_turn_cannot_come_keeps_its_place() -> None:
+    waiting = queue()
+    for network, item in ((A, "a1"), (B, "b1"), (B, "b2")):
+        waiting.push(network, item)
+    assert waiting.pop(lambda network: network == B) == "b1"
+    assert waiting.pop(lambda _: False) is None
+    assert len(waiting) == 2
+    assert emptied(waiting) == ["a1", "b2"]
+
+
+def test_network_with_most_gives_way_with_its_newest() -> None:
+    waiting = queue(of_all=3)
+    for item in ("a1", "a2", "a3"):
+        waiting.push(A, item)
+    assert waiting.give_way(B) == "a3"
+    assert waiting.push(B, "b1") is None
+    assert waiting.give_way(B) is None, "it would only change places"
+    assert waiting.give_way(A) is None, "it has the most itself"
+    assert list(waiting) == ["a1", "a2", "b1"]
+
+
+def test_empty_queue_has_none_that_gives_way() -> None:
+    assert queue(of_all=0).give_way(A) is None

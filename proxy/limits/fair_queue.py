@@ -1,6 +1,7 @@
 """A bounded queue in which client networks take turns, so that none has others wait for all that it has brought. Pure."""
 
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
@@ -38,6 +39,10 @@ class FairQueue(Generic[Item]):
         """How many wait."""
         return self._count + len(self._urgent)
 
+    def __iter__(self) -> Iterator[Item]:
+        """All that wait but our own, in no particular order."""
+        return (item for of_network in self._waiting.values() for item in of_network)
+
     def push(self, network: bytes, item: Item) -> NoRoom | None:
         """Add the last one of a network; None if it was taken."""
         if self._count >= self._limits.all:
@@ -55,18 +60,30 @@ class FairQueue(Generic[Item]):
         """Add one of our own, before all others and beyond the limits."""
         self._urgent.append(item)
 
-    def pop(self) -> Item | None:
-        """Take the next one; None if nobody waits."""
+    def pop(self, may: Callable[[bytes], bool] | None = None) -> Item | None:
+        """Take the next one; None if none waits. `may` says of a network whether its turn can come: others keep theirs."""
         if self._urgent:
             return self._urgent.popleft()
-        if not self._waiting:
+        network = next((one for one in self._waiting if may is None or may(one)), None)
+        if network is None:
             return None
-        network, of_network = self._waiting.popitem(last=False)
+        of_network = self._waiting.pop(network)
         item = of_network.popleft()
         if of_network:
             self._waiting[network] = of_network
         self._count -= 1
         return item
+
+    def give_way(self, network: bytes) -> Item | None:
+        """Take out the newest one of the network that has the most here, in favour of this one; None where none has more.
+
+        More is two more: with one, the two would only change places.
+        """
+        most = max(self._waiting, key=lambda one: len(self._waiting[one]), default=network)
+        if len(self._waiting.get(most, ())) <= len(self._waiting.get(network, ())) + 1:
+            return None
+        self._count -= 1
+        return self._waiting[most].pop()
 
     def remove(self, network: bytes, item: Item) -> bool:
         """Take out one that needs to wait no more; whether it was there."""
@@ -81,7 +98,7 @@ class FairQueue(Generic[Item]):
 
     def clear(self) -> list[Item]:
         """Take out all but our own."""
-        items = [item for of_network in self._waiting.values() for item in of_network]
+        items = list(self)
         self._waiting.clear()
         self._count = 0
         return items

@@ -1,0 +1,63 @@
+"""No client gets all connections of a server, and one that comes new finds a free one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.limits.networks import EXEMPT
+from proxy.upstream.shares import Shares
+
+A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
+
+
+def taken(shares: Shares, client: bytes) -> int:
+    """How many this client gets when it takes whatever it may have."""
+    count = 0
+    while shares.may_take(client):
+        shares.take(client)
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize(("connections", "most"), [(1, 1), (2, 2), (3, 3), (4, 3), (8, 6), (256, 192)])
+def test_client_that_is_alone_gets_three_quarters(connections: int, most: int) -> None:
+    assert taken(Shares(connections), A) == most
+
+
+def test_client_that_comes_new_finds_a_free_one() -> None:
+    shares = Shares(256)
+    assert taken(shares, A) == 192
+    assert taken(shares, B) == 48
+    assert shares.may_take(b"third")
+    assert not shares.may_take(A)
+    assert (shares.held(A), shares.held(B), shares.in_use) == (192, 48, 240)
+
+
+def test_exempt_client_gets_all() -> None:
+    assert taken(Shares(10), EXEMPT) == 10
+
+
+def test_what_is_given_back_can_be_taken_again() -> None:
+    shares = Shares(4)
+    assert taken(shares, A) == 3
+    shares.give_back(A)
+    assert taken(shares, A) == 1
+    for _ in range(3):
+        shares.give_back(A)
+    assert (shares.held(A), shares.in_use, taken(shares, B)) == (0, 0, 3)
+
+
+@given(st.integers(1, 40), st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=200))
+def test_counts_are_true_and_within_the_limit(connections: int, steps: list[tuple[int, bool]]) -> None:
+    shares = Shares(connections)
+    held = dict.fromkeys(range(6), 0)
+    for number, takes in steps:
+        client = EXEMPT if number == 0 else bytes([number])
+        if takes and shares.may_take(client):
+            shares.take(client)
+            held[number] += 1
+        elif not takes and held[number]:
+            shares.give_back(client)
+            held[number] -= 1
+        assert shares.held(client) == held[number]
+        assert shares.in_use == sum(held.values()) <= connections
