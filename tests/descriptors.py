@@ -2,6 +2,10 @@
 
 import gc
 import os
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def open_descriptors() -> frozenset[int]:
@@ -12,3 +16,16 @@ def open_descriptors() -> frozenset[int]:
         return frozenset(map(int, os.listdir(listing))) - {listing}  # noqa: PTH208 - of a descriptor
     finally:
         os.close(listing)
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Have this process open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as highest:
+        # the lowest free number is at most this one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -17,6 +17,7 @@ from proxy.observe.scrape import (
     RotationFacts,
     Scrape,
     TokenScrape,
+    UnmadeCheck,
     WorkerScrape,
 )
 from proxy.observe.status import status
@@ -134,6 +135,10 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
         retained=None if retained is None else retained.snapshot,
         rotations={"ok": 7, "failed": 1},
         rotating=(RotationFacts("chat", "ec", 1, 0), RotationFacts("chat", "mldsa-65", 3, 4)),
+        unmade_checks=(
+            UnmadeCheck("chat", "http://10.0.0.1:8000", 7, "Too many open files"),
+            UnmadeCheck("chat", "http://10.0.0.2:8000", 2, None),
+        ),
     )
 
 

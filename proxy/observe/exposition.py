@@ -54,6 +54,9 @@ def families(scrape: Scrape) -> dict[str, Rows]:
         "workers": _workers(scrape),
         "certificates": _certificates(scrape),
         **_tokens(scrape, counted.get("token_figures", ())),
+        "unmade_checks": [
+            {"upstream": one.upstream, "server": one.server, "count": one.count} for one in scrape.unmade_checks
+        ],
         "rotations": [{"result": result, "count": count} for result, count in scrape.rotations.items()],
         "rotating": [
             {"identity": one.identity, "credential": one.credential, "urgency": one.urgency, "failures": one.failures}

@@ -266,6 +266,12 @@ METRICS: Final = (
         *_SERVER,
         value="wait_seconds",
     ),
+    _counter(
+        "health_checks_not_made",
+        "Health checks that this process could not make, for want of descriptors, memory or ports; they say nothing of the server.",
+        "unmade_checks",
+        *_SERVER,
+    ),
     # the proxy itself
     _gauge("build_info", "1, under the version that runs.", "build", "version"),
     _gauge("start_time_seconds", "When the parent process started, in UNIX seconds.", "process", value="started_at"),

@@ -68,6 +68,16 @@ class RotationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UnmadeCheck:
+    """A server whose health check could not be made, `count` times so far; `reason` of the latest one, None where that was made."""
+
+    upstream: str
+    server: str
+    count: int
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerFacts:
     """What one listener offers where."""
 
@@ -102,3 +112,4 @@ class Scrape:
     audit: Mapping[str, int] = field(default_factory=dict)
     rotations: Mapping[str, int] = field(default_factory=dict)
     rotating: Sequence[RotationFacts] = ()
+    unmade_checks: Sequence[UnmadeCheck] = ()

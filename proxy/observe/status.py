@@ -5,6 +5,7 @@ Counts are since the start of the parent process; of workers that were replaced 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from math import isinf
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ def status(scrape: Scrape) -> dict[str, Any]:
         "breaking_under_require": _breaking(scrape),
         "tokens": _tokens(scrape, rows),
         "upstreams": _upstreams(rows),
+        "unmade_checks": [asdict(one) for one in scrape.unmade_checks],
         "certificates": [_certificate(one, scrape.now) for one in scrape.certificates],
     }
 

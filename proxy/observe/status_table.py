@@ -40,6 +40,7 @@ def _parts(document: Document) -> Iterator[RenderableType]:
         yield from _missing_keys(document["tokens"])
     if document["upstreams"]:
         yield _upstreams(document["upstreams"])
+        yield from _unmade_checks(document["unmade_checks"])
     if document["certificates"]:
         yield _certificates(document["certificates"])
 
@@ -182,6 +183,13 @@ def _upstreams(upstreams: Sequence[Document]) -> Table:
     table.caption_justify = "left"
     table.caption = "wait: mean time for a free connection"
     return table
+
+
+def _unmade_checks(unmade: Sequence[Document]) -> Iterator[RenderableType]:
+    for one in unmade:
+        if one["reason"] is not None:
+            line = f"the health check of {one['server']} of upstream {one['upstream']} cannot be made: {one['reason']}"
+            yield Text(line, "bold red")
 
 
 def _certificates(certificates: Sequence[Document]) -> Table:

@@ -62,6 +62,7 @@ class SupervisorControl:
                 RotationFacts(identity, slot, int(one.urgency), one.failures)
                 for (identity, slot), one in supervisor.rotating.standings.items()
             ],
+            unmade_checks=supervisor.servers.unmade.as_rows(),
         )
 
     def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.verdicts import Verdicts
 from proxy.tasks import Tasks
 from proxy.upstream.health import HealthCheck, HealthChecker
+from proxy.upstream.unmade_checks import UnmadeChecks
 
 
 class Servers:
@@ -20,14 +20,18 @@ class Servers:
         tasks: Tasks,
         fleet: Fleet,
         tell: Callable[[dict[str, Any], str], None],
+        why_not_ask: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Nothing is known; `tell` logs an event with its line."""
+        """Nothing is known; `tell` logs an event with its line, `why_not_ask` says what keeps checks from being made."""
         self._tasks = tasks
         self._fleet = fleet
         self._tell = tell
         self._checker: asyncio.Task[None] | None = None
         self._round = 0
         self.verdicts = Verdicts(loop.time)
+        self.unmade = UnmadeChecks(tell, loop.time)
+        """Checks that could not be made."""
+        self.why_not_ask = why_not_ask
 
     def follow(self, configured: Mapping[tuple[str, str], bool], checks: Sequence[HealthCheck]) -> None:
         """Forget servers that are not configured any more, and ask the others how they are, from now on by these checks.
@@ -36,12 +40,13 @@ class Servers:
         before workers are told to serve in that way: behind that, nobody would ever take back what a check of before had found.
         """
         self.verdicts.follow(configured)
+        self.unmade.follow({(one.upstream, one.server) for one in checks})
         self._round += 1
         if self._checker is not None:
             self._checker.cancel()
             self._checker = None
         if checks:
-            checker = HealthChecker(checks, partial(self._is, self._round), self.verdicts.health)
+            checker = HealthChecker(checks, _Round(self, self._round), self.verdicts.health)
             self._checker = self._tasks.start_to_cancel(checker.run())
 
     async def drain(self, upstream: str, server: str, seconds: float) -> None:
@@ -56,9 +61,36 @@ class Servers:
         self._tell(event, f"server {server} of upstream {upstream} gets requests again")
         await self._fleet.tell_all("verdict", self.verdicts.undrained(upstream, server))
 
-    def _is(self, found_in: int, upstream: str, server: str, is_up: bool) -> None:  # noqa: FBT001 - as the health checker reports
-        if found_in != self._round:
+    def checked_in(self, found_in: int, upstream: str, server: str, *, is_up: bool) -> None:
+        """Take what a round of checks has found."""
+        if not self.is_present(found_in):
             return  # the last word of a checker that is cancelled: the next one does not know of it
         event = {"event": "server_up" if is_up else "server_down", "upstream": upstream, "server": server}
         self._tell(event, f"server {server} of upstream {upstream} is {'up' if is_up else 'down'}")
         self._tasks.start(self._fleet.tell_all("verdict", self.verdicts.checked(upstream, server, is_up=is_up)))
+
+    def is_present(self, found_in: int) -> bool:
+        """Whether a round of checks is the one of what is served."""
+        return found_in == self._round
+
+
+class _Round:
+    """Hears what the checks of one configuration find (`health.Herald`)."""
+
+    def __init__(self, servers: Servers, number: int) -> None:
+        self._servers = servers
+        self._number = number
+
+    def why_not_ask(self) -> str | None:
+        return self._servers.why_not_ask()
+
+    def found(self, upstream: str, server: str, *, is_up: bool) -> None:
+        self._servers.checked_in(self._number, upstream, server, is_up=is_up)
+
+    def not_made(self, upstream: str, server: str, reason: str) -> None:
+        if self._servers.is_present(self._number):
+            self._servers.unmade.not_made((upstream, server), reason)
+
+    def made(self, upstream: str, server: str) -> None:
+        if self._servers.is_present(self._number):
+            self._servers.unmade.made((upstream, server))

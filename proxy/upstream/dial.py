@@ -7,16 +7,15 @@ import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from config.schema import ServerAddress
+from proxy.limits.shortage import is_own_shortage
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tcp_options import tune
 from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-
-_OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
 class UpstreamOwner(Protocol):
@@ -72,7 +71,8 @@ async def dial(
     except ssl.SSLError as error:
         raise UpstreamFailure(UpstreamFault.TLS, f"{settings.address}: {error.reason or error}") from error
     except OSError as error:
-        fault = UpstreamFault.NO_ROOM if error.errno in _OUT_OF_DESCRIPTORS else UpstreamFault.UNREACHABLE
+        is_ours = is_own_shortage(error, settings.address.host)
+        fault = UpstreamFault.NO_ROOM if is_ours else UpstreamFault.UNREACHABLE
         raise UpstreamFailure(fault, f"{settings.address}: {error}") from error
     raw = SocketStream(io, sock, owner, settings.linger, read_bytes=RECORD_BYTES)
     stream = TlsStream(raw, tls, bios, settings.tls_limits, loop.time)
@@ -84,12 +84,16 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: ServerAddress) -> s
     if address.scheme == "unix":
         return await _connect_to(loop, socket.AF_UNIX, address.path)
     failure = OSError(errno.EHOSTUNREACH, "the name has no address")
+    ours: OSError | None = None
     for family, target in await _addresses(loop, address):
         try:
             return await _connect_to(loop, family, target)
         except OSError as error:
             failure = error
-    raise failure
+            if is_own_shortage(error, target[0]):
+                ours = error
+    # an address that could not be tried may be the one where the server is
+    raise ours or failure
 
 
 async def _addresses(

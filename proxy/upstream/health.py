@@ -1,7 +1,8 @@
 """Active checks: ask each server how it is, and tell who listens when that changes.
 
 Run by one process for all workers. A check uses a connection of its own each time: one that is kept would say nothing about
-whether a server still takes new ones.
+whether a server still takes new ones. A check that this process could not make (it has no descriptor, no memory, no port left) says
+nothing about a server: what was found before stays.
 """
 
 import asyncio
@@ -9,13 +10,17 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import aiohttp
 from yarl import URL
 
 from config.schema import ServerAddress
+from proxy.limits.shortage import is_own_shortage
 
-_USER_AGENT = "plexigate-health"
+_USER_AGENT: Final = "plexigate-health"
+# A time-out that is noticed so late: the answer may have been here, and nobody looked.
+_HELD_UP_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,26 @@ class HealthCheck:
     def server(self) -> str:
         """The name of the server within its upstream."""
         return str(self.address)
+
+
+class CheckNotMade(Exception):
+    """This process could not ask; the text says why."""
+
+
+class Herald(Protocol):
+    """Who is told what checks have found."""
+
+    def why_not_ask(self) -> str | None:
+        """What keeps this process from asking anybody now; None when nothing does."""
+
+    def found(self, upstream: str, server: str, *, is_up: bool) -> None:
+        """The verdict on a server has changed, or is known at last."""
+
+    def not_made(self, upstream: str, server: str, reason: str) -> None:
+        """A check could not be made: what was known of the server stays."""
+
+    def made(self, upstream: str, server: str) -> None:
+        """A check was made, whatever it has found."""
 
 
 class Streak:
@@ -73,19 +98,16 @@ class HealthChecker:
     def __init__(
         self,
         checks: Sequence[HealthCheck],
-        report: Callable[[str, str, bool], None],
+        herald: Herald,
         known: Mapping[tuple[str, str], bool],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`report` is called with an upstream, a server, and whether that is up, when this has changed or is known at last.
-
-        `known` are the `verdicts` of the checker before this one. `chance` is uniform within [0, 1).
-        """
+        """`known` are the `verdicts` of the checker before this one. `chance` is uniform within [0, 1)."""
         self._checks = {
             check: Streak(check.rise, check.fall, is_up=known.get((check.upstream, check.server))) for check in checks
         }
-        self._report = report
+        self._herald = herald
         self._sleep = sleep
         self._chance = chance
 
@@ -106,14 +128,50 @@ class HealthChecker:
 
     async def _watch(self, check: HealthCheck, streak: Streak) -> None:
         while True:
-            is_good = await ask(check)
-            if streak.answered(is_good=is_good):
-                self._report(check.upstream, check.server, is_good)
+            await self._look(check, streak)
             await self._sleep(check.interval_seconds * (1.0 + check.jitter * (2.0 * self._chance() - 1.0)))
+
+    async def _look(self, check: HealthCheck, streak: Streak) -> None:
+        try:
+            if (reason := self._herald.why_not_ask()) is not None:
+                raise CheckNotMade(reason)  # noqa: TRY301 - one way out for all that is ours
+            is_good = await ask(check)
+        except CheckNotMade as error:
+            self._herald.not_made(check.upstream, check.server, str(error))
+            return
+        self._herald.made(check.upstream, check.server)
+        if streak.answered(is_good=is_good):
+            self._herald.found(check.upstream, check.server, is_up=is_good)
 
 
 async def ask(check: HealthCheck) -> bool:
-    """Ask once; whether the answer was good and came in time."""
+    """Ask once; whether the answer was good and came in time. Raises `CheckNotMade`."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    try:
+        return await _ask(check)
+    except TimeoutError:
+        late = loop.time() - began - check.timeout_seconds
+        if late > _HELD_UP_SECONDS:
+            raise CheckNotMade(f"this process was held up for {late:.1f} s") from None
+    except aiohttp.ClientConnectorError as error:
+        _refuse_own(error.os_error, check)
+    except OSError as error:
+        _refuse_own(error, check)
+    except aiohttp.ClientError:
+        pass
+    except (RuntimeError, MemoryError) as error:
+        # no thread to be had, a loop that ends; whatever else it is, no server has a part in it
+        raise CheckNotMade(f"{type(error).__name__}: {error}") from error
+    return False
+
+
+def _refuse_own(error: OSError, check: HealthCheck) -> None:
+    if is_own_shortage(error, check.address.host):
+        raise CheckNotMade(error.strerror or str(error)) from error
+
+
+async def _ask(check: HealthCheck) -> bool:
     address = check.address
     connector: aiohttp.BaseConnector
     if address.scheme == "unix":
@@ -124,18 +182,15 @@ async def ask(check: HealthCheck) -> bool:
         origin = str(address)
     headers = {"Host": check.host, "User-Agent": _USER_AGENT}
     least, most = check.statuses
-    try:
-        async with (
-            asyncio.timeout(check.timeout_seconds),
-            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
-            session.get(
-                URL(origin + check.path, encoded=True),
-                allow_redirects=False,
-                headers=headers,
-                ssl=check.tls or True,
-                server_hostname=None if check.tls is None else check.server_name,
-            ) as response,
-        ):
-            return least <= response.status <= most
-    except (aiohttp.ClientError, OSError):  # a time-out is an OSError
-        return False
+    async with (
+        asyncio.timeout(check.timeout_seconds),
+        aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+        session.get(
+            URL(origin + check.path, encoded=True),
+            allow_redirects=False,
+            headers=headers,
+            ssl=check.tls or True,
+            server_hostname=None if check.tls is None else check.server_name,
+        ) as response,
+    ):
+        return least <= response.status <= most

@@ -165,6 +165,28 @@ class TestAllDown:
             assert session.get(proxy.url("/chat/x")).status_code == 200
 
 
+class _Told:
+    """Hears of checks (`health.Herald`), and tells the proxy."""
+
+    def __init__(self, proxy: Inside) -> None:
+        self._proxy = proxy
+
+    def why_not_ask(self) -> str | None:
+        """Nothing does."""
+        return None
+
+    def found(self, upstream: str, server: str, *, is_up: bool) -> None:
+        """Tell it."""
+        self._proxy.upstream(upstream).apply_health(server, is_up)
+
+    def not_made(self, upstream: str, server: str, reason: str) -> None:
+        """There is no shortage here."""
+        raise AssertionError(upstream, server, reason)
+
+    def made(self, upstream: str, server: str) -> None:
+        """As it should be."""
+
+
 class Checking:
     """The checks of a configuration in the proxy's own loop, where another process would make them; the test has their clock."""
 
@@ -182,7 +204,7 @@ class Checking:
             self._made.release()
             await event.wait()
 
-        checker = HealthChecker(checks, lambda *told: proxy.upstream(told[0]).apply_health(*told[1:]), {}, sleep)
+        checker = HealthChecker(checks, _Told(proxy), {}, sleep)
         self._future = asyncio.run_coroutine_threadsafe(checker.run(), proxy.loop)
         self._await()
 

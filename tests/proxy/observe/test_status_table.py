@@ -36,7 +36,10 @@ def test_everything_is_there() -> None:
     assert lines(text, "hybrid", "resumed") == ["hybrid 70.0 % of 40, 4 resumed"]
     assert lines(text, "OldChat") == ["OldChat/1.4 (Windows NT 6.1) 8"]
     assert lines(text, "192.0.2.0/24") == ["192.0.2.0/24 12"]
-    assert lines(text, "10.0.0.1:8000") == ["chat http://10.0.0.1:8000 up 6 2 0 4 100 2 5.0 ms"]
+    assert lines(text, "10.0.0.1:8000") == [
+        "chat http://10.0.0.1:8000 up 6 2 0 4 100 2 5.0 ms",
+        "the health check of http://10.0.0.1:8000 of upstream chat cannot be made: Too many open files",
+    ]
     assert lines(text, "10.0.0.2:8000") == ["chat http://10.0.0.2:8000 ejected 6 2 0 4 100 2 5.0 ms"]
     assert [line.split()[-1] for line in lines(text, "mldsa-65")] == ["6"]
     assert lines(text, "files.test") == ["files ecdsa-p256 files.test expired"]

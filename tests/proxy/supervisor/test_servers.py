@@ -167,9 +167,26 @@ class TestChecks:
             await until_seen(lambda: chat.lines)
             given_up = chat.servers._round
             chat.follow(chat.checks if are_checks_left else ())
-            chat.servers._is(given_up, "chat", server.url, False)  # noqa: FBT003 - as the health checker reports
+            chat.servers.checked_in(given_up, "chat", server.url, is_up=False)
             assert chat.servers.verdicts.health == ({("chat", server.url): True} if are_checks_left else {})
             assert len(chat.lines) == 1
+
+    async def test_a_check_that_could_not_be_made_takes_no_server_down(self, site: Site, tmp_path: Path) -> None:
+        obstacle: list[str] = []
+        async with backend() as server, case(site, tmp_path, server.url) as chat:
+            chat.servers.why_not_ask = lambda: obstacle[0] if obstacle else None
+            chat.follow(chat.checks)
+            await until_seen(lambda: chat.lines)
+            server.status = 503
+            obstacle.append("descriptors are kept for others")
+            await until_seen(lambda: chat.servers.unmade.counts.total() >= 3)
+            assert chat.servers.verdicts.health == {("chat", server.url): True}
+            assert chat.servers.unmade.reasons == {("chat", server.url): "descriptors are kept for others"}
+            obstacle.clear()
+            await chat.becomes(server.url, "down")
+            assert chat.servers.unmade.reasons == {}
+            told = [event["event"] for event in chat.run.parent.events if "server" in event or "not_made" in event]
+            assert told == ["server_up", "health_checks_not_made", "health_checks_made", "server_down"]
 
     async def test_server_that_is_gone_is_forgotten(self, site: Site, tmp_path: Path) -> None:
         async with case(site, tmp_path, SILENT) as chat:

@@ -1,11 +1,10 @@
 """One connection to one server: how it is made, verified, and refused."""
 
 import asyncio
-import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +18,7 @@ from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.upstream.dial import DialSettings, dial
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from tests.certificates import DAY, Authority
+from tests.descriptors import no_descriptors
 from tests.fakes import LINGER, RecordingOwner
 
 GROUPS = "X25519MLKEM768:X25519:secp256r1"
@@ -151,19 +151,6 @@ class TestPlain:
         with no_descriptors():
             ours = await failure(ServerAddress("http", "127.0.0.1", 80), io=io)
         assert ours.fault is UpstreamFault.NO_ROOM
-
-
-@contextmanager
-def no_descriptors() -> Any:
-    """Have this process open nothing more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with socket.socket() as highest:
-        # the lowest free number is at most this one
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def upstream_tls(ca: Path | None, **files: Path) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,8 +12,9 @@ import pytest
 from aiohttp import web
 
 from config.schema import ServerAddress
-from proxy.upstream.health import HealthCheck, HealthChecker, Streak, ask
+from proxy.upstream.health import CheckNotMade, HealthCheck, HealthChecker, Streak, ask
 from tests.certificates import Authority
+from tests.descriptors import no_descriptors
 
 CHECK = HealthCheck(
     upstream="chat",
@@ -94,7 +96,32 @@ class Turns:
         await self.checked()
 
 
-Reports = list[tuple[str, str, bool]]
+class Reports:
+    """Hears what checks have found."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[tuple[str, str, bool]] = []
+        self.not_made_here: list[str] = []
+        self.made_here = 0
+        self.obstacle: str | None = None
+
+    def why_not_ask(self) -> str | None:
+        """What the test says."""
+        return self.obstacle
+
+    def found(self, upstream: str, server: str, *, is_up: bool) -> None:
+        """Note it."""
+        self.verdicts.append((upstream, server, is_up))
+
+    def not_made(self, upstream: str, server: str, reason: str) -> None:
+        """Note why."""
+        assert (upstream, server) != ("", "")
+        self.not_made_here.append(reason)
+
+    def made(self, upstream: str, server: str) -> None:
+        """Count it."""
+        assert (upstream, server) != ("", "")
+        self.made_here += 1
 
 
 @asynccontextmanager
@@ -102,10 +129,8 @@ async def running(
     checks: Sequence[HealthCheck], turns: Turns, known: dict[tuple[str, str], bool] | None = None, chance: float = 0.5
 ) -> AsyncIterator[tuple[HealthChecker, Reports]]:
     """A checker that has checked once, and what it reported."""
-    reports: Reports = []
-    checker = HealthChecker(
-        checks, lambda *report: reports.append(report), known or {}, sleep=turns.sleep, chance=lambda: chance
-    )
+    reports = Reports()
+    checker = HealthChecker(checks, reports, known or {}, sleep=turns.sleep, chance=lambda: chance)
     task = asyncio.get_running_loop().create_task(checker.run())
     try:
         await turns.checked()
@@ -169,6 +194,27 @@ class TestAsking:
         assert not await ask(replace(CHECK, address=ServerAddress("unix", path=str(tmp_path / "none.sock"))))
         assert not await ask(replace(CHECK, address=ServerAddress("http", "nothing.invalid", 80)))
 
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    async def test_without_descriptors_of_ours_nothing_is_said_of_the_server(self, host: str) -> None:
+        async with backend() as (_, address):
+            check = replace(CHECK, address=replace(address, host=host))
+            await ask(check)  # which loads what is loaded once
+            with no_descriptors(), pytest.raises(CheckNotMade):
+                await ask(check)
+            assert await ask(check)
+
+    async def test_without_descriptors_a_unix_socket_is_not_blamed(self, tmp_path: Path) -> None:
+        async with backend(path=tmp_path / "chat.sock") as (_, address):
+            with no_descriptors(), pytest.raises(CheckNotMade, match="Too many open files"):
+                await ask(replace(CHECK, address=address))
+
+    async def test_server_is_not_late_because_we_were_held_up(self) -> None:
+        async with backend() as (server, address):
+            server.is_stuck = True
+            asyncio.get_running_loop().call_later(0.02, time.sleep, 0.7)
+            with pytest.raises(CheckNotMade, match=r"^this process was held up for 0\.[67] s$"):
+                await ask(replace(CHECK, address=address, timeout_seconds=0.1))
+
     async def test_what_is_not_http_is_bad(self) -> None:
         async def babble(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"SSH-2.0-OpenSSH_10\r\n\r\n")
@@ -231,30 +277,30 @@ class TestChecker:
     async def test_server_is_taken_out_after_fall_and_back_after_rise(self) -> None:
         turns = Turns()
         async with backend() as (server, address), running([replace(CHECK, address=address)], turns) as (_, reports):
-            assert reports == [("chat", str(address), True)]
+            assert reports.verdicts == [("chat", str(address), True)]
             server.status = 500
             for expected in (1, 1, 2, 2):
                 await turns.step()
-                assert len(reports) == expected
-            assert reports[-1] == ("chat", str(address), False)
+                assert len(reports.verdicts) == expected
+            assert reports.verdicts[-1] == ("chat", str(address), False)
             server.status = 200
             for expected in (2, 3, 3):
                 await turns.step()
-                assert len(reports) == expected
-            assert reports[-1] == ("chat", str(address), True)
+                assert len(reports.verdicts) == expected
+            assert reports.verdicts[-1] == ("chat", str(address), True)
 
     async def test_server_that_is_down_at_first_is_known_at_once(self) -> None:
         async with running([CHECK], Turns()) as (checker, reports):
-            assert reports == [("chat", "http://127.0.0.1:1", False)]
+            assert reports.verdicts == [("chat", "http://127.0.0.1:1", False)]
             assert checker.verdicts == {("chat", "http://127.0.0.1:1"): False}
 
     async def test_what_was_known_before_is_kept_until_it_changes(self) -> None:
         turns, known = Turns(), {("chat", "http://127.0.0.1:1"): True}
         async with running([CHECK], turns, known) as (checker, reports):
             await turns.step()
-            assert (reports, checker.verdicts) == ([], known)
+            assert (reports.verdicts, checker.verdicts) == ([], known)
             await turns.step()
-            assert reports == [("chat", "http://127.0.0.1:1", False)]
+            assert reports.verdicts == [("chat", "http://127.0.0.1:1", False)]
 
     async def test_one_server_does_not_hold_up_another(self) -> None:
         turns = Turns()
@@ -262,7 +308,7 @@ class TestChecker:
             stuck.is_stuck = True
             checks = [replace(CHECK, address=address) for address in (first, second)]
             async with running(checks, turns) as (checker, reports):
-                assert reports == [("chat", str(second), True)]
+                assert reports.verdicts == [("chat", str(second), True)]
                 assert checker.verdicts == {("chat", str(second)): True}
 
     @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 5.0), (0.5, 10.0), (0.999, 14.99)])
@@ -270,3 +316,31 @@ class TestChecker:
         turns = Turns()
         async with running([CHECK], turns, chance=chance):
             assert turns.slept == [pytest.approx(seconds)]
+
+
+class TestNotMade:
+    """Checks that this process could not make."""
+
+    async def test_a_server_is_not_down_because_we_have_no_descriptors(self) -> None:
+        async with backend() as (server, address):
+            turns, check = Turns(), replace(CHECK, address=address, fall=1)
+            async with running([check], turns) as (checker, reports):
+                assert reports.verdicts == [("chat", str(address), True)]
+                with no_descriptors():
+                    await turns.step()
+                    await turns.step()
+                assert reports.not_made_here == ["Too many open files"] * 2
+                assert checker.verdicts == {("chat", str(address)): True}
+                server.status = 503
+                await turns.step()
+                assert reports.verdicts[1:] == [("chat", str(address), False)]
+                assert reports.made_here == 2
+
+    async def test_what_keeps_us_from_asking_is_no_answer_either(self) -> None:
+        async with backend() as (server, address):
+            turns = Turns()
+            async with running([replace(CHECK, address=address)], turns) as (_, reports):
+                reports.obstacle = "descriptors are kept for others"
+                await turns.step()
+                assert reports.not_made_here == ["descriptors are kept for others"]
+                assert len(server.asked) == 1
