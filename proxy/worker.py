@@ -80,7 +80,7 @@ class Worker:
             loop,
             self._deadlines,
             generation.http(self._resources),
-            Ledger(self._request_over, self.counters, shared),
+            Ledger(self._request_over, self.counters, shared, self._log.cut),
             time.time,  # noqa: TID251 - a driver
         )
         self._figures = Figures()

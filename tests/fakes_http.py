@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from proxy.observe.access_log import RequestRecord
+    from proxy.observe.access_log import CutRecord, RequestRecord
     from proxy.payload.websocket import SealedMessages
     from proxy.tls.context import ServerContext
 
@@ -455,6 +455,7 @@ class Conversation:
             "chat.test/", placed(upstream(*self.servers)), requires_pq, body_bytes, rate, payload, endpoint
         )
         self.records: list[RequestRecord] = []
+        self.cuts: list[CutRecord] = []
         self.deadlines = Deadlines(self.loop)
         self.deadlines.start()
         self.service = HttpService(
@@ -467,7 +468,7 @@ class Conversation:
                 {"public": handshake_policy()},
                 {target.upstream.name: target.upstream},
             ),
-            Ledger(self.records.append, Counters(), SharedTable.private()),
+            Ledger(self.records.append, Counters(), SharedTable.private(), self.cuts.append),
             lambda: WALL_CLOCK,
         )
         self.service.stopwatch = self.loop.time

@@ -100,8 +100,7 @@ class Downstream:
                 self._inbox.receive_data(data)
                 self._next_head()
             case _State.EXCHANGE:
-                exchange = self._exchange
-                if exchange is not None and not exchange.is_request_complete:
+                if (exchange := self._exchange) is not None and not exchange.is_request_complete:
                     self._feed_body(exchange, data)
                 else:
                     self._hold(data)
@@ -125,6 +124,7 @@ class Downstream:
 
     def connection_lost(self, error: OSError | None) -> None:
         """The connection is gone."""
+        self._log.lost(error)
         if self._exchange is not None:
             self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
         self._state = _State.ENDING

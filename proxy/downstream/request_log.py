@@ -1,11 +1,15 @@
 """The lines of the log about the requests of one connection."""
 
+import ssl
+
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import Refusal
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
-from proxy.observe.access_log import RequestRecord
+from proxy.limits.reasons import ConnectionReason
+from proxy.observe.access_log import CutRecord, RequestRecord
+from proxy.tls.record_flood import RecordFlood
 
 
 class RequestLog:
@@ -55,3 +59,15 @@ class RequestLog:
         service, facts, shown_id = self._service, self._facts.record, request_id.decode()
         now, status, reason = service.wall_clock(), refusal.status, refusal.reason
         service.log(RequestRecord(facts, None, now, status, 0, 0, 0.0, 0.0, None, None, shown_id, reason, None))
+
+    def lost(self, error: OSError | None) -> None:
+        """The connection is gone, perhaps because of what its client did to TLS: then that has a line and a count of its own."""
+        if isinstance(error, RecordFlood):
+            reason, detail = ConnectionReason.RECORD_FLOOD, str(error)
+        elif isinstance(error, ssl.SSLError):
+            reason, detail = ConnectionReason.TLS_BROKEN, error.reason or str(error)
+        else:
+            return
+        service, facts = self._service, self._facts
+        service.counters.failure(facts.listener, reason)
+        service.log_cut(CutRecord(facts.record, service.wall_clock(), reason, detail))

@@ -19,7 +19,7 @@ from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.websocket import WebSocketLimits
 from proxy.limits.shared import SharedTable
-from proxy.observe.access_log import RequestRecord
+from proxy.observe.access_log import CutRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
@@ -62,6 +62,10 @@ class HttpRuntime:
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
 
 
+def _unwritten(_record: CutRecord) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """Where requests are written down: the log, the figures, and the rates of all workers."""
@@ -69,6 +73,7 @@ class Ledger:
     log: Callable[[RequestRecord], None]
     counters: Counters
     shared: SharedTable
+    log_cut: Callable[[CutRecord], None] = _unwritten
 
 
 class Drainable(Protocol):
@@ -113,6 +118,7 @@ class HttpService:
         self.deadlines = deadlines
         self.runtime = runtime
         self.log = ledger.log
+        self.log_cut = ledger.log_cut
         self.wall_clock = wall_clock
         self.counters = ledger.counters
         self.shared = ledger.shared

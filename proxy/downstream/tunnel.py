@@ -31,6 +31,9 @@ class TunnelOwner(Protocol):
     def tunnel_ended(self, tunnel: "Tunnel", reason: str | None) -> None:
         """Called once, with the reason if it was not a proper close."""
 
+    def client_lost(self, error: OSError | None) -> None:
+        """The client's connection is gone."""
+
     def tunnel_stands(self) -> None:
         """Whether the present configuration still allows this tunnel. Raises `NoLongerWelcome`."""
 
@@ -230,6 +233,8 @@ class Tunnel:
 
     def lost(self, direction: _Direction, error: OSError | None) -> None:
         """One of the sockets is closed."""
+        if self._owner is not None and direction is self._from_client:
+            self._owner.client_lost(error)
         reason = None if self._is_closing or direction.tracker.close_sent else f"{self.side(direction)} was lost"
         self.end(reason if error is None else f"{self.side(direction)} was lost: {error}")
 

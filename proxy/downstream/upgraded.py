@@ -31,6 +31,10 @@ class Upgraded:
         if isinstance(admitted, Refusal):
             raise NoLongerWelcome(f"its route is gone or stricter now: {admitted.detail}")
 
+    def client_lost(self, error: OSError | None) -> None:
+        """See `RequestLog.lost`."""
+        self._log.lost(error)
+
     def tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
         """Log what it was."""
         exchange = self._exchange

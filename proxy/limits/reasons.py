@@ -8,7 +8,7 @@ from typing import Final
 
 
 class ConnectionReason(StrEnum):
-    """A connection that was closed before its handshake, or while it was not used; the names are those of the limits."""
+    """A connection that was closed before its handshake, while it was not used, or for its TLS; most are named after limits."""
 
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
@@ -21,6 +21,10 @@ class ConnectionReason(StrEnum):
     """The same for memory, the kernel's too."""
     SHED = "shed_idle"
     """A connection without a request was ended, so that others can be served."""
+    RECORD_FLOOD = "tls_record_flood"
+    """The client sent too many TLS records without data, or asked for too many new keys."""
+    TLS_BROKEN = "tls_broken"
+    """The client broke the rules of TLS behind its handshake, or somebody on the way did; or it sent a fatal alert."""
 
 
 class RequestReason(StrEnum):

@@ -1,4 +1,4 @@
-"""Lines of the access log: one for each request, one for each handshake that failed or was refused. Pure.
+"""Lines of the access log: one for each request, for each handshake that failed or was refused, and for each connection that was cut. Pure.
 
 A request's line costs about two microseconds, so JSON is written by a template: numbers as they are, text through the escaping
 of the `json` module. Any text gives one line of valid JSON, in ASCII.
@@ -74,6 +74,16 @@ class RequestRecord:
 
 
 @dataclass(slots=True)
+class CutRecord:
+    """One connection that was ended because of what its client did to TLS, whatever was under way on it."""
+
+    connection: ClientRecord
+    time: float
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
 class HandshakeRecord:
     """One handshake that ended without a connection."""
 
@@ -135,6 +145,14 @@ class JsonLines:
             record.json += f',"query":{_text(record.query)}'
         return record.json
 
+    def cut(self, record: CutRecord) -> bytes:
+        """Write the line of a connection that was cut."""
+        return (
+            f'{{"time":"{self._clock.shown(record.time)}","event":"connection_cut",'
+            f"{record.connection.json or self._connection(record.connection)},"
+            f'"reason":{quoted(record.reason)},"detail":{_text(record.detail)}}}\n'
+        ).encode("ascii")
+
     def handshake(self, record: HandshakeRecord) -> bytes:
         """Write the line of a handshake that came to nothing."""
         groups = ",".join(map(quoted, _group_names(record.groups)))
@@ -172,6 +190,16 @@ class PrettyLines:
             line.append(f"  messages {record.messages[0]} in, {record.messages[1]} out", "magenta")
         if record.error is not None:
             line.append(f"  {_printable(record.error)}", "red")
+        return self._rendered(line)
+
+    def cut(self, record: CutRecord) -> bytes:
+        """Write the line of a connection that was cut."""
+        line = Text.assemble(
+            (self._clock.shown(record.time)[11:], "dim"),
+            "  ",
+            ("TLS", "bold red"),
+            f"  {record.reason}: {_printable(record.detail)}  {_printable(record.connection.client)}",
+        )
         return self._rendered(line)
 
     def handshake(self, record: HandshakeRecord) -> bytes:

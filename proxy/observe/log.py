@@ -7,7 +7,7 @@ from typing import Any, assert_never
 from rich.console import Console
 
 from config.schema import LogFormat
-from proxy.observe.access_log import HandshakeRecord, JsonLines, PrettyLines, RequestRecord
+from proxy.observe.access_log import CutRecord, HandshakeRecord, JsonLines, PrettyLines, RequestRecord
 from proxy.observe.log_writer import LogWriter
 
 
@@ -52,6 +52,10 @@ class Log:
     def handshake(self, record: HandshakeRecord) -> None:
         """Log a handshake that failed."""
         self._writer.write(self._lines.handshake(record))
+
+    def cut(self, record: CutRecord) -> None:
+        """Log a connection that was cut."""
+        self._writer.write(self._lines.cut(record))
 
     def event(self, now: float, event: dict[str, Any], lines: list[str]) -> None:
         """Log something about the process: `event` as JSON, `lines` for a terminal. `now` in UNIX seconds."""

@@ -15,6 +15,7 @@ Session tickets go out with the first thing that is written, in one segment, and
 its cost, and whoever shakes hands without asking for anything gets none.
 """
 
+import contextlib
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,13 +24,12 @@ from typing import Final, Protocol
 
 from proxy.sockets import NOBODY, SocketStream
 from proxy.tls import libssl
+from proxy.tls.record_flood import RecordFlood, RecordTally
 
 # One record (RFC 8446 section 5.1). More per write costs no less CPU and makes the outgoing BIO grow for good.
 RECORD_BYTES: Final = 16_384
-# Wire bytes in a row without one byte of data: KeyUpdates and empty records. A full record is 16.4 KB, so this is four.
-_SILENT_WIRE_BYTES: Final = 65_536
-# What one byte of data pays for: a record of a single byte takes 23, and three times that is still no chat client.
-_WIRE_BYTES_PER_DATA_BYTE: Final = 64
+# RFC 8446 section 5.2: the most that a record may hold, its header, and whatever of another one came before.
+_NO_RECORD: Final = bytes(5 + 16_384 + 256)
 _MINUTE: Final = 60.0
 # record header 5, handshake header 4, request 1, content type 1, tag 16
 _KEY_UPDATE_WIRE_BYTES: Final = 27
@@ -89,10 +89,6 @@ class PlaintextOwner(Protocol):
         """Everything written so far is with the kernel."""
 
 
-class ExcessiveKeyUpdates(OSError):
-    """The peer kept the connection busy with messages that carry no data."""
-
-
 class _Ending(Enum):
     CLEAN = auto()
     CUT = auto()
@@ -116,6 +112,7 @@ class TlsStream:
         "_tickets",
         "_tls",
         "owner",
+        "records",
         "was_truncated",
     )
 
@@ -144,7 +141,8 @@ class TlsStream:
         self._close_notify_seen = False
         self._ending: _Ending | None = None
         self._pending = b""
-        self._silent = 0
+        self.records: Final = RecordTally()  # public for whoever gave `tls` more than the handshake
+        self._silent = 0  # of the records that were read last, those without data
         self._tickets = tickets
         self._key_updates = 0
         self._minute_ends = 0.0
@@ -168,7 +166,7 @@ class TlsStream:
         if self._close_notify_seen or self._ending is not None:
             return
         self._bios.incoming.write(data)
-        self._silent += len(data)
+        self._silent = self.records.receive_data(data)
         self._deliver(self._decrypt())
 
     def _decrypt(self) -> bytes:
@@ -185,6 +183,7 @@ class TlsStream:
                     self._close_notify_seen = True
                     incoming.read()  # what comes behind a close_notify means nothing
                     break
+                self._silent -= 1
                 data = data + piece if data else piece
         except ssl.SSLWantReadError:
             pass
@@ -207,14 +206,25 @@ class TlsStream:
 
     def _deliver(self, data: bytes) -> None:
         if data:
-            self._silent = max(0, self._silent - len(data) * _WIRE_BYTES_PER_DATA_BYTE)
             self.owner.data_received(data)
         if self._failure is not None:
             self._fail(self._failure)
-        elif self._key_updates > self._limits.key_updates_per_minute or self._silent > _SILENT_WIRE_BYTES:
-            self._fail(ExcessiveKeyUpdates("too many TLS messages without data"))
+        elif self._key_updates > self._limits.key_updates_per_minute:
+            self._refuse(RecordFlood("TLS key updates"))
+        elif self._silent > 0 and self.records.is_flood(self._silent, len(data), self._clock()):
+            self._refuse(RecordFlood("TLS records without data"))
         elif self._close_notify_seen:
             self.owner.eof_received()
+
+    def _refuse(self, error: RecordFlood) -> None:
+        """End with a fatal alert, so that no answer under way passes for complete: OpenSSL sends it if it sees a reason."""
+        bios = self._bios
+        bios.incoming.write(_NO_RECORD)
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.read(RECORD_BYTES)
+        self._raw.write(bios.outgoing.read())
+        bios.clear()
+        self._fail(error)
 
     def _fail(self, error: OSError) -> None:
         """End after an error that makes the connection useless; OpenSSL's alert is on its way already."""

@@ -62,7 +62,7 @@ async def dial(
             try:
                 if settings.tls is None:
                     return SocketStream(io, sock, owner, settings.linger)
-                tls, bios = await _handshake(loop, sock, settings.tls, settings.server_name)
+                tls, bios, leftover = await _handshake(loop, sock, settings.tls, settings.server_name)
             except BaseException:
                 sock.close()
                 raise
@@ -77,6 +77,7 @@ async def dial(
     raw = SocketStream(io, sock, owner, settings.linger, read_bytes=RECORD_BYTES)
     stream = TlsStream(raw, tls, bios, settings.tls_limits, loop.time)
     stream.owner = owner
+    stream.records.receive_data(leftover)
     return stream
 
 
@@ -123,8 +124,11 @@ async def _connect_to(
 
 async def _handshake(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext, server_name: str
-) -> tuple[ssl.SSLObject, BioPair]:
-    """Drive the client's handshake. Whatever the server sent before it in the clear is not TLS and fails it (CVE-2026-1642)."""
+) -> tuple[ssl.SSLObject, BioPair, bytes]:
+    """Drive the client's handshake; what came behind it, perhaps half a record, is answered too.
+
+    Whatever the server sent before it in the clear is not TLS and fails it (CVE-2026-1642).
+    """
     bios = BioPair()
     tls = context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=server_name)
     while True:
@@ -141,17 +145,19 @@ async def _handshake(
         if bios.outgoing.pending:
             await loop.sock_sendall(sock, bios.outgoing.read())
         if is_finished:
-            _refuse_early_data(tls, bios)
-            return tls, bios
+            leftover = bios.incoming.read()
+            _refuse_early_data(tls, bios, leftover)
+            return tls, bios, leftover
         received = await loop.sock_recv(sock, 16_384)
         if not received:
             raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake")
         bios.incoming.write(received)
 
 
-def _refuse_early_data(tls: ssl.SSLObject, bios: BioPair) -> None:
+def _refuse_early_data(tls: ssl.SSLObject, bios: BioPair, leftover: bytes) -> None:
     """Take what came with the last handshake message; data among it would be taken for the answer to our first request."""
-    if bios.incoming.pending:
+    if leftover:
+        bios.incoming.write(leftover)
         with contextlib.suppress(ssl.SSLWantReadError):
             if tls.read(RECORD_BYTES):
                 raise ConnectionResetError(errno.EPROTO, "the server sent data before a request")

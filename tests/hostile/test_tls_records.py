@@ -91,6 +91,22 @@ def test_some_empty_records_are_taken(scene: Scene, tmp_path: Path, case: tuple[
     scene.settle()
 
 
+def test_a_flood_of_key_updates_that_ask_for_nothing_ends_the_connection_whatever_is_between(
+    scene: Scene, tmp_path: Path
+) -> None:
+    scene.proxy.forget_peak()
+    before = scene.proxy.usage()
+    with crafted(scene, tmp_path) as (client, by_hand):
+        client.send_raw(by_hand.record(request("POST", "/1", "Content-Length: 100000")))
+        scene.recorder.wait_for(lambda recorder: recorder.begun != [])
+        client.send_raw(b"".join(by_hand.key_update(0) + by_hand.record(b"x" * 20) for _ in range(5_000)))
+        client.read_to_end()
+        assert client.end is End.ALERT
+    assert scene.proxy.usage().cpu_seconds - before.cpu_seconds < 0.3
+    scene.settle()
+    assert scene.targets == []
+
+
 @cases(EMPTY)
 def test_a_flood_of_empty_records_ends_the_connection(
     scene: Scene, tmp_path: Path, case: tuple[bytes, int, int]
@@ -103,6 +119,20 @@ def test_a_flood_of_empty_records_ends_the_connection(
     after = scene.proxy.usage()
     assert after.cpu_seconds - before.cpu_seconds < 0.3
     assert after.peak_bytes - before.peak_bytes < 1_000_000
+    scene.settle()
+
+
+@pytest.mark.parametrize("padding", [480, 4_000, 16_300])
+def test_padding_is_never_held_against_a_client(scene: Scene, tmp_path: Path, padding: int) -> None:
+    """RFC 8446 section 5.4: requests, and a body that comes in small pieces."""
+    with crafted(scene, tmp_path) as (client, by_hand):
+        for number in range(100):
+            client.send_raw(by_hand.record(request("GET", f"/{number}"), padding=padding))
+            assert client.read_response().status == 200
+        client.send_raw(by_hand.record(request("POST", "/body", "Content-Length: 300"), padding=padding))
+        for _ in range(300):
+            client.send_raw(by_hand.record(b".", padding=padding))
+        assert client.read_response().status == 200
     scene.settle()
 
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
@@ -14,7 +16,7 @@ from proxy.limits.reasons import ConnectionReason, RequestReason
 from proxy.tls import libssl
 from proxy.tls.results import FailureReason
 from tests.certificates import Authority, CertificateFiles
-from tests.hostile.client import Client, End
+from tests.hostile.client import Client, End, Records, logging_context
 from tests.integration.limited import Limited, is_closed
 from tests.integration.stage import Upstream, request, serving, write_configuration
 from tests.integration.upstreams import OK, Peer, scripted, unused_port
@@ -271,6 +273,34 @@ def out_of_memory(limited: Limited) -> Iterator[int]:
     with changed(limited, MUCH_MEMORY, LITTLE_MEMORY), limited.connect() as idle:
         assert idle.await_end() is End.CLEAN
         yield 1
+
+
+@contextmanager
+def crafted(limited: Limited) -> Iterator[tuple[Client, Records]]:
+    """A connection whose records are made by hand."""
+    with TemporaryDirectory() as directory:
+        key_log = Path(directory) / "keys"
+        with limited.connect(context=logging_context(limited.site.ca, key_log)) as client:
+            yield client, Records.of_client(client, key_log)
+
+
+@drives(ConnectionReason.RECORD_FLOOD)
+def record_flood(limited: Limited) -> Iterator[int]:
+    """KeyUpdates that are answered, and those that are not."""
+    for wanted in (0, 1):
+        with crafted(limited) as (client, records):
+            client.send_raw(b"".join(records.key_update(wanted) for _ in range(600)))
+            assert client.read_to_end() == b""
+            assert client.end is End.ALERT
+    yield 2
+
+
+@drives(ConnectionReason.TLS_BROKEN)
+def tls_broken(limited: Limited) -> Iterator[int]:
+    with crafted(limited) as (client, records):
+        client.send_raw(records.record(b"GET")[:-1] + b"?")
+        assert client.read_to_end() == b""
+    yield 1
 
 
 # -- handshakes

@@ -1,8 +1,14 @@
 """What the log says about a request; more of it in the tests of the connection."""
 
+import ssl
+
+import pytest
+
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import Refusal
 from proxy.downstream.request_log import RequestLog
+from proxy.limits.reasons import ConnectionReason
+from proxy.tls.record_flood import RecordFlood
 from tests.fakes_http import WALL_CLOCK, Conversation, established, request, response
 
 
@@ -30,3 +36,45 @@ def test_request_that_was_not_understood() -> None:
     (record,) = talk.records
     assert (record.status, record.error, record.request_id) == (408, "head_timeout", "id")
     assert (record.target, record.upstream, record.route, record.duration) == (None, None, None, 0.0)
+
+
+def broken() -> ssl.SSLError:
+    """Some error of OpenSSL."""
+    incoming = ssl.MemoryBIO()
+    incoming.write(bytes(100))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_bio(incoming, ssl.MemoryBIO(), server_side=True)
+    with pytest.raises(ssl.SSLError) as caught:
+        tls.do_handshake()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "detail"),
+    [
+        (RecordFlood("TLS key updates"), ConnectionReason.RECORD_FLOOD, "too many TLS key updates"),
+        (broken(), ConnectionReason.TLS_BROKEN, "WRONG_VERSION_NUMBER"),
+    ],
+)
+@pytest.mark.parametrize("under_way", [False, True])
+def test_connection_that_is_cut_for_its_tls_has_a_line_and_a_count(
+    error: OSError,
+    reason: str,
+    detail: str,
+    under_way: bool,  # noqa: FBT001
+) -> None:
+    talk = Conversation()
+    if under_way:
+        talk.receive(request())
+    talk.client.lose(error)
+    (cut,) = talk.cuts
+    assert (cut.connection.client, cut.reason, cut.detail, cut.time) == ("192.0.2.7", reason, detail, WALL_CLOCK)
+    rows = talk.service.counters.snapshot()["failures"]
+    assert {"listener": "public", "reason": reason, "count": 1} in rows
+
+
+@pytest.mark.parametrize("error", [None, ConnectionResetError()])
+def test_client_that_only_leaves_has_none(error: OSError | None) -> None:
+    talk = Conversation()
+    talk.client.lose(error)
+    assert talk.cuts == []
+    assert talk.service.counters.snapshot()["failures"] == []

@@ -7,6 +7,7 @@ from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import CloseCode, Extensions
 from proxy.observe.counters import RouteCounters
+from proxy.tls.record_flood import RecordFlood
 from tests.fakes_http import Conversation, FakeStream
 from tests.hostile.strict_frames import FrameReader
 
@@ -59,6 +60,7 @@ class Pair:
         self.service, self.loop = shared.service, shared.loop
         self.client, self.server = FakeStream(self.loop), FakeStream(self.loop)
         self.ends: list[str | None] = []
+        self.client_errors: list[OSError | None] = []
         self.unwelcome: str | None = None
         """Why the configuration does not allow this tunnel any more."""
         self.tunnel = Tunnel(
@@ -75,6 +77,10 @@ class Pair:
         """Note why."""
         del tunnel
         self.ends.append(reason)
+
+    def client_lost(self, error: OSError | None) -> None:
+        """Note how."""
+        self.client_errors.append(error)
 
     def tunnel_stands(self) -> None:
         """Judge as the test wants."""
@@ -272,6 +278,13 @@ class TestClose:
         assert reason is not None
         assert "was lost" in reason
         assert ("reset" in reason) is (error is not None)
+
+    def test_how_the_client_was_lost_is_told_once(self) -> None:
+        pair = Pair()
+        error = RecordFlood("TLS records without data")
+        pair.client.lose(error)
+        pair.server.lose(ConnectionResetError())
+        assert pair.client_errors == [error]
 
     def test_side_that_is_lost_after_its_close_frame_is_no_error(self) -> None:
         pair = Pair()

@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from proxy.observe.access_log import ClientRecord, HandshakeRecord, JsonLines, PrettyLines, RequestRecord, TargetRecord
+from proxy.observe.access_log import (
+    ClientRecord,
+    CutRecord,
+    HandshakeRecord,
+    JsonLines,
+    PrettyLines,
+    RequestRecord,
+    TargetRecord,
+)
 from proxy.tls.policy import HandshakeOutcome
 
 CLIENT = ClientRecord(
@@ -149,6 +157,23 @@ class TestJson:
             "duration_ms": 2.1,
         }
 
+    def test_a_connection_that_was_cut_has_its_reason(self) -> None:
+        cut = CutRecord(dataclasses.replace(CLIENT), 1_790_000_000.0, "tls_broken", "BAD_RECORD_MAC")
+        lines = JsonLines()
+        assert parsed(lines.cut(cut)) == {
+            "time": "2026-09-21T14:13:20.000Z",
+            "event": "connection_cut",
+            "client": "203.0.113.5",
+            "listener": "public",
+            "name": "chat.example.org",
+            "group": "X25519MLKEM768",
+            "outcome": "hybrid",
+            "resumed": False,
+            "reason": "tls_broken",
+            "detail": "BAD_RECORD_MAC",
+        }
+        assert lines.cut(cut) == lines.cut(cut)
+
     def test_a_handshake_without_a_hello_is_logged(self) -> None:
         record = dataclasses.replace(HANDSHAKE, name=None, alert=None, groups=())
         line = parsed(JsonLines().handshake(record))
@@ -213,6 +238,10 @@ class TestPretty:
         record = request(dataclasses.replace(CLIENT, resumed=True), messages=(3, 4), error="gone")
         line = plain_lines().request(record).decode()
         assert line.endswith("X25519MLKEM768  resumed  203.0.113.5  messages 3 in, 4 out  gone\n")
+
+    def test_a_connection_that_was_cut_says_why_and_whose_it_was(self) -> None:
+        line = plain_lines().cut(CutRecord(CLIENT, 1_790_000_000.0, "tls_broken", "BAD\x1bMAC")).decode()
+        assert "TLS  tls_broken: BAD\\x1bMAC  203.0.113.5" in line
 
     def test_a_failed_handshake_says_why_and_what_was_offered(self) -> None:
         assert plain_lines().handshake(HANDSHAKE).decode() == (

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from config.schema import LogFormat
-from proxy.observe.access_log import ClientRecord, HandshakeRecord, RequestRecord, TargetRecord
+from proxy.observe.access_log import ClientRecord, CutRecord, HandshakeRecord, RequestRecord, TargetRecord
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 
@@ -24,6 +24,7 @@ REQUEST = RequestRecord(
     messages=None,
 )
 HANDSHAKE = HandshakeRecord(1_790_000_000.5, "203.0.113.5", "public", None, "timeout", "too slow", None, (), 10.0)
+CUT = CutRecord(REQUEST.connection, 1_790_000_000.75, "tls_record_flood", "too many TLS records without data")
 EVENT = {"event": "stopped", "text": "\N{SNOWMAN}"}
 LINES = ["stopped:", "  nothing happened"]
 
@@ -35,22 +36,25 @@ def written(tmp_path: Path, form: LogFormat, *, has_colours: bool = False) -> li
     log = Log(writer, form, has_colours=has_colours)
     log.request(REQUEST)
     log.handshake(HANDSHAKE)
+    log.cut(CUT)
     log.event(1_790_000_001.0, EVENT, LINES)
     writer.close(10)
     return path.read_text().splitlines()
 
 
 def test_json_has_a_line_for_each_with_its_time(tmp_path: Path) -> None:
-    request, handshake, event = map(json.loads, written(tmp_path, LogFormat.JSON))
+    request, handshake, cut, event = map(json.loads, written(tmp_path, LogFormat.JSON))
     assert (request["path"], request["status"]) == ("/hello", 200)
     assert (handshake["event"], handshake["reason"]) == ("handshake_failed", "timeout")
+    assert (cut["event"], cut["reason"]) == ("connection_cut", "tls_record_flood")
     assert event == {"time": "2026-09-21T14:13:21.000Z", **EVENT}
 
 
 def test_pretty_is_for_people(tmp_path: Path) -> None:
-    request, handshake, *event = written(tmp_path, LogFormat.PRETTY)
+    request, handshake, cut, *event = written(tmp_path, LogFormat.PRETTY)
     assert "GET     chat.test/hello" in request
     assert "timeout: too slow" in handshake
+    assert "tls_record_flood: too many" in cut
     assert event == LINES
     assert "\x1b" not in request + handshake
 

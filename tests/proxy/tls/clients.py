@@ -57,6 +57,13 @@ class TlsClient:
             self.tls.do_handshake()
         return self.outgoing.read()
 
+    def pad_records(self, block: int) -> bytes:
+        """Pad each record to a multiple of so many bytes (RFC 8446 section 5.4) behind the KeyUpdate that is answered."""
+        libssl = ctypes.CDLL("libssl.so.3")
+        libssl.SSL_set_block_padding.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        assert libssl.SSL_set_block_padding(_pointer(self.tls), block) == 1
+        return self.key_updates(1, KEY_UPDATE_NOT_REQUESTED)
+
     def close_notify(self) -> bytes:
         """The alert that says that we will send no more; reading goes on."""
         with contextlib.suppress(ssl.SSLError):

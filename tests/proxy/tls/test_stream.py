@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from proxy.tls.stream import RECORD_BYTES, BioPair, ExcessiveKeyUpdates, TlsLimits, TlsStream
+from proxy.tls.record_flood import FORGIVEN_PER_SECOND, RECORDS_WITHOUT_DATA, RecordFlood
+from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import KEY_UPDATE_NOT_REQUESTED, TlsClient
@@ -258,7 +259,7 @@ class TestKeyUpdates:
         connection.client.receive()
         connection.wire.peer.close()
         connection.loop.settle()
-        assert connection.owner.events[-1] == ("lost", ExcessiveKeyUpdates)
+        assert connection.owner.events[-1] == ("lost", RecordFlood)
 
     def test_they_are_counted_by_the_minute(self, connection: Connection) -> None:
         for _ in range(3):
@@ -271,34 +272,54 @@ class TestKeyUpdates:
         connection.feed(connection.client.key_updates(600))
         connection.wire.peer.close()
         connection.loop.settle()
-        assert connection.owner.events == [("lost", ExcessiveKeyUpdates)]
+        assert connection.owner.events == [("lost", RecordFlood)]
         assert world.is_clean
 
-    def test_peer_sees_an_end_and_no_reset(self, connection: Connection) -> None:
-        connection.feed(connection.client.key_updates(600))
-        connection.client.receive()
+    @pytest.mark.parametrize("before", [b"", b"\x17", b"\x17\x03\x03\x40\x00"], ids=["border", "header", "record"])
+    def test_peer_is_told_by_an_alert(self, connection: Connection, world: World, before: bytes) -> None:
+        connection.feed(connection.client.key_updates(600) + before)
+        with pytest.raises(ssl.SSLError, match="ALERT"):
+            connection.client.read()
         assert connection.client.sees_end
+        assert world.is_clean
 
-    def test_unanswered_ones_are_bounded_by_their_bytes(self, connection: Connection) -> None:
-        for _ in range(65_536 // (600 * KEY_UPDATE_BYTES)):
-            connection.feed(connection.client.key_updates(600, KEY_UPDATE_NOT_REQUESTED))
+    def test_unanswered_ones_are_counted_one_by_one(self, connection: Connection) -> None:
+        connection.feed(connection.client.key_updates(RECORDS_WITHOUT_DATA, KEY_UPDATE_NOT_REQUESTED))
         assert connection.owner.events == []
-        connection.feed(connection.client.key_updates(600, KEY_UPDATE_NOT_REQUESTED))
+        connection.feed(connection.client.key_updates(1, KEY_UPDATE_NOT_REQUESTED))
         connection.wire.peer.close()
         connection.loop.settle()
-        assert connection.owner.events == [("lost", ExcessiveKeyUpdates)]
+        assert connection.owner.events == [("lost", RecordFlood)]
 
-    def test_data_in_between_shows_that_the_connection_is_used(self, connection: Connection) -> None:
-        for _ in range(6):
-            connection.feed(connection.client.key_updates(600, KEY_UPDATE_NOT_REQUESTED))
-            connection.feed(connection.client.sealed(b"." * 300))
-        assert connection.owner.events == [("data", b"." * 1_800)]
+    def test_time_forgives_unanswered_ones(self, connection: Connection) -> None:
+        for _ in range(20):
+            connection.feed(connection.client.key_updates(100, KEY_UPDATE_NOT_REQUESTED))
+            connection.loop.now += 100 / FORGIVEN_PER_SECOND
+        assert connection.stream.is_open
+
+    def test_data_that_comes_along_forgives_by_its_length(self, connection: Connection) -> None:
+        for _ in range(20):
+            for _ in range(100):
+                connection.feed(
+                    connection.client.key_updates(1, KEY_UPDATE_NOT_REQUESTED) + connection.client.sealed(bytes(1_024))
+                )
+        assert connection.stream.is_open
 
     def test_a_byte_of_data_now_and_then_does_not_pay_for_thousands(self, connection: Connection) -> None:
         for _ in range(6):
-            connection.feed(connection.client.key_updates(600, KEY_UPDATE_NOT_REQUESTED))
-            connection.feed(connection.client.sealed(b"."))
+            connection.feed(connection.client.key_updates(100, KEY_UPDATE_NOT_REQUESTED))
+            connection.feed(connection.client.sealed(b"." * 300))
         assert not connection.stream.is_open
+
+    @pytest.mark.parametrize("block", [512, 4_096, 16_384])
+    def test_padding_is_never_held_against_a_record_with_data(self, connection: Connection, block: int) -> None:
+        """RFC 8446 section 5.4: its sender may pad it as it likes."""
+        connection.feed(connection.client.pad_records(block))
+        for _ in range(400):
+            data = connection.client.sealed(b".")
+            assert len(data) >= block
+            connection.feed(data)
+        assert connection.owner.data == b"." * 400
 
     def test_large_records_that_come_slowly_are_no_silence(self, connection: Connection) -> None:
         data = connection.client.sealed(b"x" * 200_000)

@@ -20,6 +20,8 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from tests.certificates import DAY, Authority
 from tests.descriptors import no_descriptors
 from tests.fakes import LINGER, RecordingOwner
+from tests.hostile.client import Records
+from tests.proxy.tls.hellos import handshake, record
 
 GROUPS = "X25519MLKEM768:X25519:secp256r1"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -229,6 +231,38 @@ class TestVerified:
             refused = await failure(address, tls=upstream_tls(authority.path))
         assert refused.fault is UpstreamFault.UNREACHABLE
         assert "before a request" in refused.detail
+
+    async def test_half_a_record_that_comes_with_the_handshake_does_not_confuse_the_count_of_records(
+        self, authority: Authority, tmp_path: Path
+    ) -> None:
+        """A server may send its session tickets behind its Finished, before it has heard of the client's (RFC 8446 section 4.6.1)."""
+        context = authority.issue("half").server_context()
+        context.keylog_filename = str(tmp_path / "keys")
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+
+        async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            incoming.write(await reader.read(16_384))
+            with pytest.raises(ssl.SSLWantReadError):
+                tls.do_handshake()
+            by_hand = Records(tmp_path / "keys", "SERVER_TRAFFIC_SECRET_0", "TLS_AES_256_GCM_SHA384")
+            ticket = handshake(4, bytes(8) + b"\1\0" + b"\0\4" + b"name" + b"\0\0")
+            wire = by_hand.record(ticket, content_type=22)
+            writer.write(outgoing.read() + wire[:9])
+            await reader.read(16_384)
+            writer.write(wire[9:] + by_hand.record(b"hello\n"))
+            await reader.read()
+
+        async with serving(half) as address:
+            owner = Arrival()
+            stream = await connect(address, owner, upstream_tls(authority.path))
+            stream.resume_reading()
+            stream.write(b"hello")
+            await owner.until(lambda: owner.data == b"hello\n")
+            assert isinstance(stream, TlsStream)
+            assert stream.records.receive_data(record(b"x")) == 1
+            stream.abort()
+            await owner.until(lambda: owner.is_lost)
 
     async def test_server_that_closes_during_the_handshake(self, authority: Authority) -> None:
         async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
