@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.omissions import Omissions
+from config.positions import Positions
 from config.problems import Problem, Severity
 from config.schema import Config
 
@@ -27,6 +28,9 @@ class LoadedConfig:
 
     credentials: Path | None = None
     """The directory of the credentials that systemd hands to this service (systemd.exec(5), $CREDENTIALS_DIRECTORY)."""
+
+    positions: Positions = field(default_factory=Positions, repr=False, compare=False)
+    """Where its keys stand in its file."""
 
     @property
     def directory(self) -> Path:
@@ -51,8 +55,8 @@ class LoadedConfig:
 
     def error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
         """A problem of this file that makes it unusable."""
-        return Problem(str(self.path), self.key(*location), found, allowed)
+        return self.positions.located(Problem(str(self.path), self.key(*location), found, allowed))
 
     def warning(self, location: tuple[str | int, ...], found: str, better: str) -> Problem:
         """A problem of this file that is only said."""
-        return Problem(str(self.path), self.key(*location), found, better, Severity.WARNING)
+        return self.positions.located(Problem(str(self.path), self.key(*location), found, better, Severity.WARNING))

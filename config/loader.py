@@ -6,6 +6,7 @@ judge it further: whatever of the file could be understood, and the faults so fa
 
 import copy
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from config.crosschecks import cross_check
 from config.loaded import LoadedConfig
 from config.omissions import Omissions
+from config.positions import Position, Positions
 from config.problems import ConfigError, Location, Problem, shown
 from config.rejections import Rejection, rejections
 from config.schema import Config, IdentityConfig, ListenerConfig, RouteConfig, UpstreamConfig
@@ -26,6 +28,9 @@ __all__ = ["LoadedConfig", "Survey", "accepted", "load", "parsed", "read_file", 
 
 # Far above any real configuration; keeps a device or a log that was named by mistake out of memory.
 _LARGEST_FILE = 1_048_576  # bytes
+
+# Before Python 3.14 tomllib says the place of a fault in its message only.
+_PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)", re.DOTALL)
 
 Document = dict[str, Any]
 
@@ -68,12 +73,14 @@ def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConf
 
     Entry by entry: a thousand of them at once would be a call of many milliseconds, in which no other thread has its turn.
     """
-    document = tomllib.loads(content.decode())
+    text = content.decode()
+    document = tomllib.loads(text)
     for table, model in _ENTRIES.items():
         entries = {name: model.model_validate(entry) for name, entry in document.get(table, {}).items()}
         document[table] = entries
     document["route"] = [RouteConfig.model_validate(entry) for entry in document.get("route", ())]
-    return LoadedConfig(Config.model_validate(document), path, files=files, credentials=_credentials())
+    config, positions = Config.model_validate(document), Positions(text)
+    return LoadedConfig(config, path, files=files, credentials=_credentials(), positions=positions)
 
 
 def survey(path: Path) -> Survey:
@@ -91,8 +98,9 @@ def _survey(content: bytes, path: Path) -> Survey:
         return Survey(None, error.problems)
     config, omissions, problems = _understand(document, str(path))
     problems += cross_check(config, str(path), omissions)
-    loaded = LoadedConfig(config, path, omissions=omissions, credentials=_credentials())
-    problems += _missing_places(loaded)
+    positions = Positions(content.decode())
+    loaded = LoadedConfig(config, path, omissions=omissions, credentials=_credentials(), positions=positions)
+    problems = [*map(positions.located, problems), *_missing_places(loaded)]
     warnings = tuple(problem for problem in problems if not problem.is_error)
     faults = tuple(problem for problem in problems if problem.is_error)
     return Survey(replace(loaded, warnings=warnings, faults=faults), tuple(problems))
@@ -114,17 +122,26 @@ def _parse(content: bytes, file: str) -> Document:
     try:
         return tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise _unreadable(file, f"a byte that is not UTF-8 in line {line}", "TOML in UTF-8") from None
+        place = _end_of(content[: error.start].decode())
+        raise _unreadable(file, "a byte that is not UTF-8", "TOML in UTF-8", place) from None
     except tomllib.TOMLDecodeError as error:
         # The message has the place and at most one character or the name of a table.
-        raise _unreadable(file, f"no TOML: {error}", "valid TOML (https://toml.io)") from None
+        said = _PLACE.fullmatch(str(error))
+        assert said is not None  # in each of its messages
+        place = Position(int(said[2]), int(said[3])) if said[2] else _end_of(content.decode())
+        raise _unreadable(file, f"no TOML: {said[1]}", "valid TOML (https://toml.io)", place) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, lists within lists within lists
         raise _unreadable(file, "TOML that is too long or too deep to read", "plain TOML") from None
 
 
-def _unreadable(file: str | Path, found: str, allowed: str) -> ConfigError:
-    return ConfigError([Problem(str(file), "", found, allowed)])
+def _end_of(text: str) -> Position:
+    """The place behind the last character of a text."""
+    return Position(text.count("\n") + 1, len(text) - text.rfind("\n"))
+
+
+def _unreadable(file: str | Path, found: str, allowed: str, place: Position | None = None) -> ConfigError:
+    problem = Problem(str(file), "", found, allowed)
+    return ConfigError([problem if place is None else replace(problem, line=place.line, column=place.column)])
 
 
 def _understand(document: Document, file: str) -> tuple[Config, Omissions, list[Problem]]:

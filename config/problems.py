@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from enum import StrEnum
+from typing import Any
 
 Location = tuple[str | int, ...]
 """The way to a value in a TOML document: table names and keys, and indexes of lists from 0."""
@@ -35,7 +36,8 @@ class Problem:
     """One fault of a configuration.
 
     `key` is the path of the value in the file, such as `identity.chat.key` or `route[2].path`, empty for the whole file.
-    `found` says what stands there and never contains a secret; `allowed` what could, or how to mend it.
+    `found` says what stands there and never contains a secret; `allowed` what could, or how to mend it. `line` and `column` are
+    where the key stands, or the table that lacks it, counted from 1; None for the whole file.
     """
 
     file: str
@@ -43,6 +45,13 @@ class Problem:
     found: str
     allowed: str
     severity: Severity = Severity.ERROR
+    line: int | None = None
+    column: int | None = None
+
+    @property
+    def place(self) -> str:
+        """The file, and where in it."""
+        return self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
 
     @property
     def is_error(self) -> bool:
@@ -50,25 +59,28 @@ class Problem:
         return self.severity is Severity.ERROR
 
     def __str__(self) -> str:
-        place = f"{self.file}: {self.key}" if self.key else self.file
+        place = f"{self.place}: {self.key}" if self.key else self.place
         if self.is_error:
             return f"{place}: found {self.found}; allowed: {self.allowed}"
         return f"{place}: warning: found {self.found}; better: {self.allowed}"
 
-    def as_json(self) -> dict[str, str]:
-        """Answer the five facts under the names of the fields."""
+    def as_json(self) -> dict[str, str | int | None]:
+        """Answer the facts under the names of the fields."""
         return {
             "file": self.file,
             "key": self.key,
             "found": self.found,
             "allowed": self.allowed,
             "severity": self.severity.value,
+            "line": self.line,
+            "column": self.column,
         }
 
     @classmethod
-    def from_json(cls, facts: Mapping[str, str]) -> "Problem":
-        """Read what `as_json` wrote."""
-        return cls(facts["file"], facts["key"], facts["found"], facts["allowed"], Severity(facts["severity"]))
+    def from_json(cls, facts: Mapping[str, Any]) -> "Problem":
+        """Read what `as_json` wrote. Raises `KeyError` or `ValueError` for anything else."""
+        severity, line, column = Severity(facts["severity"]), facts["line"], facts["column"]
+        return cls(facts["file"], facts["key"], facts["found"], facts["allowed"], severity, line, column)
 
 
 class ConfigError(Exception):

@@ -15,7 +15,7 @@ def print_problems(problems: Sequence[Problem], console: Console) -> None:
         style = "bold red" if problem.is_error else "bold yellow"
         console.print(Text.assemble((str(problem.severity), style), "  ", (problem.key or problem.file, "bold")))
         table = Table.grid("", "", Column(overflow="fold"), padding=(0, 2))  # a path that is cut is of no use
-        table.add_row("", Text("in", "dim"), Text(problem.file))
+        table.add_row("", Text("in", "dim"), Text(problem.place))
         table.add_row("", Text("found", "dim"), Text(printable(problem.found)))
         table.add_row("", Text("allowed" if problem.is_error else "better", "dim"), Text(printable(problem.allowed)))
         console.print(table)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from config.diff import Change
-from config.problems import ConfigError, Problem, Severity
+from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable
 from proxy.admin.diff_table import render
 from proxy.problem_table import print_problems
@@ -46,10 +46,7 @@ class Report:
             dry_run=dry_run,
             generation=answer["generation"],
             changes=tuple(map(Change.from_json, answer["changes"])),
-            problems=tuple(
-                Problem(one["file"], one["key"], one["found"], one["allowed"], Severity(one["severity"]))
-                for one in answer["problems"]
-            ),
+            problems=tuple(map(Problem.from_json, answer["problems"])),
         )
 
     @property

@@ -130,11 +130,13 @@ def changes_between(old: Edition, new: Edition) -> tuple[Change, ...]:
 def restart_problems(changes: Sequence[Change], edition: Edition) -> list[Problem]:
     """Changes that a running proxy cannot make."""
     return [
-        Problem(
-            str(edition.loaded.path),
-            change.key,
-            f"a change that needs a restart ({change.summary})",
-            "a restart (systemctl restart plexigate), or the value before",
+        edition.loaded.positions.located(
+            Problem(
+                str(edition.loaded.path),
+                change.key,
+                f"a change that needs a restart ({change.summary})",
+                "a restart (systemctl restart plexigate), or the value before",
+            )
         )
         for change in changes
         if change.kind is Kind.RESTART

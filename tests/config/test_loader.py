@@ -1,5 +1,6 @@
 """Reading a configuration file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 def problems(path: Path, content: str | bytes) -> list[str]:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return [str(problem).removeprefix(f"{path}: ") for problem in survey(path).problems]
+    return [str(replace(problem, line=None)).removeprefix(f"{path}: ") for problem in survey(path).problems]
 
 
 def test_a_good_file_is_loaded_with_its_place(path: Path) -> None:
@@ -123,23 +124,48 @@ def test_an_unknown_key_in_an_unknown_table_is_reported_once(path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "sentence", "place"),
     [
-        ("a = ", "found no TOML: Invalid value (at end of document)"),
-        ("[log]\nfile = 'x\n", "found no TOML: Expected"),
-        ("[log]\nquery = yes\n", "found no TOML: Invalid value (at line 2, column 9)"),
-        ("[log]\n[log]\n", "found no TOML: Cannot declare ('log',) twice (at line 2, column 5)"),
-        (b"[log]\nfile = '\xff'\n", "found a byte that is not UTF-8 in line 2"),
-        ("a = " + "9" * 5_000, "found TOML that is too long or too deep to read"),
-        ("a = " + "[" * 5_000, "found TOML that is too long or too deep to read"),
-        ("#" * 1_048_577, "found more than 1_048_576 bytes"),
+        ("a = ", "found no TOML: Invalid value;", (1, 5)),
+        ("[log]\nfile = 'x\n", "found no TOML: Expected", (3, 1)),
+        ("[log]\nquery = yes\n", "found no TOML: Invalid value;", (2, 9)),
+        ("[log]\n[log]\n", "found no TOML: Cannot declare ('log',) twice;", (2, 5)),
+        (b"[log]\nfile = '\xc3\xa9\xff'\n", "found a byte that is not UTF-8;", (2, 10)),
+        ("a = " + "9" * 5_000, "found TOML that is too long or too deep to read", (None, None)),
+        ("a = " + "[" * 5_000, "found TOML that is too long or too deep to read", (None, None)),
+        ("#" * 1_048_577, "found more than 1_048_576 bytes", (None, None)),
     ],
 )
-def test_what_is_no_toml_is_refused_with_its_place(path: Path, content: str | bytes, sentence: str) -> None:
+def test_what_is_no_toml_is_refused_with_its_place(
+    path: Path, content: str | bytes, sentence: str, place: tuple[int | None, int | None]
+) -> None:
     (problem,) = problems(path, content)
     assert problem.startswith(sentence)
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as caught:
         load(path)
+    (refusal,) = caught.value.problems
+    assert (refusal.line, refusal.column) == place
+
+
+def test_each_fault_has_its_place_whoever_found_it(path: Path) -> None:
+    """The schema, the rules between tables, the files: and a key that is missing has that of its table."""
+    text = (
+        GOOD.replace('upstream = "chat"', 'upstream = "none"')
+        + '[openssl]\nproviders = 5\nmodule_path = "no"\n[[route]]\n'
+    )
+    path.write_text(text)
+    lines = text.splitlines()
+    found = {problem.key: problem for problem in survey(path).problems}
+    for key, begins in {
+        "route[0].upstream": 'upstream = "none"',
+        "openssl.providers": "providers = 5",
+        "openssl.module_path": "module_path",
+        "route[1].host": "route]]",
+    }.items():
+        line, column = found[key].line, found[key].column
+        assert line is not None
+        assert column is not None
+        assert lines[line - 1][column - 1 :].startswith(begins)
 
 
 def test_a_missing_file_is_refused(path: Path) -> None:

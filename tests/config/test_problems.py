@@ -31,7 +31,16 @@ def test_as_json_has_all_facts() -> None:
         "found": "mode 0644",
         "allowed": "mode 0600",
         "severity": "warning",
+        "line": None,
+        "column": None,
     }
+
+
+def test_a_problem_says_where_in_the_file_it_stands() -> None:
+    problem = Problem("chat.toml", "route[0].path", '"x"', "a path", line=7, column=3)
+    assert str(problem) == 'chat.toml:7:3: route[0].path: found "x"; allowed: a path'
+    assert problem.as_json()["line"] == 7
+    assert problem.as_json()["column"] == 3
 
 
 def test_the_exception_lists_every_problem_on_a_line() -> None:
@@ -105,7 +114,7 @@ def test_a_path_is_no_key_material() -> None:
 
 @pytest.mark.parametrize("severity", Severity)
 def test_travels_as_json(severity: Severity) -> None:
-    problem = Problem("plexigate.toml", "listener.public.bind[0]", "nonsense", "an address", severity)
+    problem = Problem("plexigate.toml", "listener.public.bind[0]", "nonsense", "an address", severity, 12, 5)
     assert Problem.from_json(problem.as_json()) == problem
 
 

@@ -170,7 +170,7 @@ def _is_done(tls: ssl.SSLObject) -> bool:
     return True
 
 
-def _told(problems: tuple[Problem, ...]) -> list[dict[str, str]]:
+def _told(problems: tuple[Problem, ...]) -> list[dict[str, str | int | None]]:
     return [one.as_json() for one in problems]
 
 

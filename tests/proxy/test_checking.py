@@ -114,7 +114,7 @@ class TestCheck:
 
     def test_file_that_is_no_toml_is_the_only_problem(self, site: Site) -> None:
         (problem,) = check(site.write("[listener\n"))
-        assert "line 3" in problem.found  # of what was written before it
+        assert (problem.line, problem.column) == (3, 10)  # behind what was written before it
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without a user")
     def test_root_is_told_to_name_a_user(self, site: Site) -> None:

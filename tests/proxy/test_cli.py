@@ -53,7 +53,9 @@ class TestCheck:
             "error  identity.chat.key",
             "error  listener.public.groups",
         ]
-        assert sum(line.split() == ["in", str(path)] for line in lines) == 3
+        places = [line.split()[1].removeprefix(str(path)) for line in lines if line.startswith("  in ")]
+        text = path.read_text().splitlines()
+        assert [text[int(place.split(":")[1]) - 1].split(" ")[0] for place in places] == ["default", "key", "groups"]
         assert sum(line.strip().startswith("found ") for line in lines) == 3
         assert sum(line.strip().startswith("allowed ") for line in lines) == 3
         assert "did you mean X25519MLKEM768?" in result.stdout
@@ -72,7 +74,12 @@ class TestCheck:
             "listener.public.groups",
         ]
         for problem in answer["problems"]:
-            assert set(problem) == {"file", "key", "found", "allowed", "severity"}
+            assert set(problem) == {"file", "key", "found", "allowed", "severity", "line", "column"}
+            last = problem["key"].rpartition(".")[2]
+            is_there = problem["key"] != "user"
+            assert not is_there or path.read_text().splitlines()[problem["line"] - 1][
+                problem["column"] - 1 :
+            ].startswith(last)
 
     def test_json_of_a_usable_file(self, site: Site) -> None:
         path = site.write(site.minimal)

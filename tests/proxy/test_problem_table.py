@@ -16,12 +16,12 @@ def printed(*problems: Problem) -> list[str]:
 
 def test_each_with_file_key_found_and_allowed() -> None:
     problems = [
-        Problem("a.toml", "listener.public.pq", '"on"', "off, prefer"),
+        Problem("a.toml", "listener.public.pq", '"on"', "off, prefer", line=12, column=1),
         Problem("b.pem", "", "a certificate that ends soon", "a newer one", Severity.WARNING),
     ]
     assert printed(*problems) == [
         "error  listener.public.pq",
-        "  in       a.toml",
+        "  in       a.toml:12:1",
         '  found    "on"',
         "  allowed  off, prefer",
         "warning  b.pem",
