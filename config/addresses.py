@@ -6,6 +6,7 @@ allowed. Nothing here resolves or opens anything.
 
 import re
 import unicodedata
+from collections.abc import Container
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
@@ -159,6 +160,11 @@ def name_matches(pattern: str, name: str) -> bool:
     if pattern == name:
         return True
     return pattern.startswith("*.") and pattern[2:] == name.partition(".")[2]
+
+
+def is_covered(host: str, names: Container[str]) -> bool:
+    """Whether one of parsed server names covers `host` (lower case, without port); for many names, see `name_matches`."""
+    return host in names or f"*.{host.partition('.')[2]}" in names
 
 
 def parse_ip(text: str) -> IPAddress | None:

@@ -11,6 +11,9 @@ from config.addresses import Bind, Refused, parse_bind
 from config.rotation import InternalIssuerConfig
 from config.values import TAG_PREFIX, Name, OwnFilePath, Table
 
+PLAIN_LISTENER: Final = "acme/http_bind"
+"""What the listener of `acme.http_bind` is called in logs and figures: no `[listener.NAME]` can have this name."""
+
 _ADDRESS: Final = re.compile(r"[^\s@,:?&%\"<>]+@[^\s@,:?&%\"<>]+")
 _WORD: Final = re.compile(r"[\x21-\x7e]{1,512}")
 

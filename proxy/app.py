@@ -15,7 +15,6 @@ from config.schema import LogFormat
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
 from proxy.in_thread import in_thread
-from proxy.plain_listener import PlainListener, PlainListenerError
 from proxy.supervisor.control import SupervisorControl
 from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.log_target import LogTarget
@@ -71,24 +70,15 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     loop = asyncio.get_running_loop()
     lock = _state_lock(edition)
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
-    acme = edition.loaded.config.acme
-    plain = PlainListener(acme.http_bind, acme.https_port, supervisor.proofs.tokens)
     control = SupervisorControl(supervisor)
     supervisor.rotating.count_by(control.signatures)
     admin = AdminServer(control, AdminSettings.of(edition.loaded), supervisor.unexpected)
     try:
         # first: a second proxy by the same configuration is found out before it takes a port
         await admin.start()
-        try:
-            await plain.start()
-        except PlainListenerError as error:
-            found = f"{error.bind}, which cannot be used: {error.reason}"
-            remedy = "an address that this process may bind and nobody else uses (ss -ltnp shows who does)"
-            raise ConfigError([edition.loaded.error(("acme", "http_bind"), found, remedy)]) from None
         await supervisor.start(admin.metrics_addresses)
         await supervisor.run(watchdog)
     finally:
-        await plain.stop()
         await admin.stop()
         await supervisor.close()
         if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):

@@ -16,11 +16,12 @@ from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
 from proxy.building.payload import PayloadRules, throwaway_keys
-from proxy.building.requests import http_limits, route_table
+from proxy.building.requests import http_limits, plain_rules, route_table
 from proxy.building.signing import token_plans
 from proxy.building.token_credentials import note_session_shortage, usable_credentials
 from proxy.building.upstreams import upstream_plans
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.service import HttpLimits, HttpRuntime
 from proxy.http.routing import RouteTable
 from proxy.listener import ListenerRuntime
@@ -42,6 +43,8 @@ class Generation:
 
     loaded: LoadedConfig
     listeners: Mapping[str, ListenerRuntime]
+    plain: PlainRules
+    """What is answered without TLS."""
     upstreams: tuple[UpstreamPlan, ...]
     routes: RouteTable[RouteTarget]
     payload_uses: PayloadUses
@@ -103,6 +106,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     return Generation(
         loaded=loaded,
         listeners=listeners,
+        plain=plain_rules(loaded.config),
         upstreams=upstreams,
         routes=route_table(loaded.config, places, rules),
         payload_uses=uses,

@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, Protocol
 
+from config.issuers import PLAIN_LISTENER
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.building.resources import resource_limits, worker_count
 from proxy.deadlines import Deadlines
+from proxy.downstream.plain_listener import PlainListener, PlainServices
 from proxy.downstream.service import HttpService, Ledger
 from proxy.generation import Generation
 from proxy.in_thread import in_thread
@@ -86,6 +88,7 @@ class Worker:
         self._figures = Figures()
         self._scarcity = Scarcity(loop, self._figures, self._http, self.counters.failure)
         self._challenges = PendingChallenges()
+        self._tokens_shown: dict[str, str] = {}
         self._services = ListenerServices(
             io,
             self._deadlines,
@@ -99,6 +102,8 @@ class Worker:
             self._event,
         )
         self._listeners: dict[str, Listener] = {}
+        plain = PlainServices(io, self._http, self._scarcity, self._tokens_shown)
+        self._plain = PlainListener(generation.plain, plain)
         self._ends_now = asyncio.Event()
         loop.set_exception_handler(self._callback_failed)
         self._deadlines.start()
@@ -113,11 +118,13 @@ class Worker:
 
     def accept_on(self, sockets: Mapping[str, Collection[socket.socket]]) -> None:
         """Accept on exactly these from now on, by the name of their listener; others are emptied and closed."""
+        self._plain.accept_on(sockets.get(PLAIN_LISTENER, ()))
+        with_tls = {name: several for name, several in sockets.items() if name != PLAIN_LISTENER}
         for name, listener in list(self._listeners.items()):
-            if name not in sockets:
+            if name not in with_tls:
                 listener.accept_on(())
                 del self._listeners[name]
-        for name, several in sockets.items():
+        for name, several in with_tls.items():
             if name not in self._listeners:
                 self._listeners[name] = Listener(self._generation.listeners[name], self._services)
             self._listeners[name].accept_on(several)
@@ -140,6 +147,7 @@ class Worker:
         self.counters.swaps += 1
         for name, listener in self._listeners.items():
             listener.runtime = generation.listeners.get(name, listener.runtime)
+        self._plain.rules = generation.plain
         self._scarcity.start(_resources(generation))
         seconds = generation.loaded.config.limits.drain_seconds
         self._http.use(generation.http(self._resources, self._http.runtime), seconds)
@@ -161,9 +169,11 @@ class Worker:
             else:
                 upstream.drain(verdict["server"], max(0.0, verdict["drains_until"] - self._loop.time()))
 
-    def follow_challenges(self, challenges: Iterable[TlsChallenge]) -> None:
-        """Show CAs exactly these from now on."""
+    def follow_challenges(self, challenges: Iterable[TlsChallenge], tokens: Mapping[str, str]) -> None:
+        """Show CAs exactly these from now on: of tls-alpn-01, and of http-01 by their tokens."""
         self._challenges.follow(challenges)
+        self._tokens_shown.clear()
+        self._tokens_shown.update(tokens)
 
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Stop accepting, let what is under way finish, then close what is left. Gently: see `downstream.service.Drainable`."""

@@ -77,7 +77,7 @@ class WorkerControl:
             case "drain":
                 return await self._drain(body["seconds"], gently=body["gently"])
             case "challenges" if self._worker is not None:
-                self._worker.follow_challenges(challenges_from_json(body["pending"]))
+                self._worker.follow_challenges(*challenges_from_json(body))
                 return {}
             case _:
                 return self._answer_at_once(kind, body, descriptors)
@@ -163,7 +163,7 @@ class WorkerControl:
         for verdict in body["verdicts"]:
             self._worker.apply_verdict(verdict)
         self._worker.tokens_refused(body["refused_tokens"])
-        self._worker.follow_challenges(challenges_from_json(body["challenges"]))
+        self._worker.follow_challenges(*challenges_from_json(body["challenges"]))
         self._accept(body, descriptors)
         return {}
 

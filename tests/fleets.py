@@ -6,7 +6,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,7 +27,6 @@ from proxy.supervisor.reloading import Reloading
 from proxy.supervisor.sockets import BoundAddress, ListeningSockets
 from proxy.supervisor.verdicts import Verdicts
 from proxy.tasks import Tasks
-from proxy.tls.challenges import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 from tests.configurations import Site
 from tests.hsm.site import HsmSite
@@ -73,7 +72,7 @@ class FleetParent:
     tokens: NoTokens = field(default_factory=NoTokens)
     columns: Columns = field(default_factory=lambda: Columns(2))
     turns: LoginTurns = field(default_factory=LoginTurns.create)
-    pending_challenges: Callable[[], Collection[TlsChallenge]] = tuple
+    challenges: Callable[[], Body] = lambda: challenges_as_json((), {})
     when_told: Callable[[dict[str, Any]], None] = lambda _: None
 
     @property
@@ -85,7 +84,7 @@ class FleetParent:
         """What the parent of a proxy tells."""
         return {
             "verdicts": self.verdicts.as_json(),
-            "challenges": challenges_as_json(self.pending_challenges()),
+            "challenges": self.challenges(),
             "refused_tokens": list(self.tokens.refused),
         }
 

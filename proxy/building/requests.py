@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.service import HttpLimits
 from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
@@ -41,6 +42,12 @@ def _request_rate(route: RouteConfig) -> RequestRate | None:
         rate.burst,
         is_per_client=rate.per is RatePer.CLIENT,
     )
+
+
+def plain_rules(config: Config) -> PlainRules:
+    """What the listener without TLS sends to https: every name of an identity, also of one that has no certificate yet."""
+    names = frozenset(name for identity in config.identity.values() for name in identity.names)
+    return PlainRules(names, config.acme.https_port)
 
 
 def chunk_limits(limits: LimitsConfig) -> ChunkLimits:

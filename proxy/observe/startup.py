@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from config.issuers import PLAIN_LISTENER
+
 
 @dataclass(frozen=True, slots=True)
 class ListenerOffer:
@@ -49,7 +51,7 @@ def ready_event(offers: Offers, addresses: Addresses, metrics: Sequence[str], wo
         "libssl": offers.libssl,
         "providers": list(offers.providers),
         "metrics": list(metrics),
-        "listeners": {one.name: list(addresses[one.name]) for one in offers.listeners},
+        "listeners": {name: list(several) for name, several in addresses.items()},
         "offers": {
             one.name: {
                 "pq": one.pq,
@@ -72,5 +74,7 @@ def ready_lines(offers: Offers, addresses: Addresses, metrics: Sequence[str], wo
         lines.append(f"  groups  {one.groups}")
         lines.append(f"  suites  {one.cipher_suites}")
         lines += [f"  {name}  {', '.join(algorithms)}" for name, algorithms in one.identities.items()]
+    if PLAIN_LISTENER in addresses:
+        lines.append(f"without TLS: {', '.join(addresses[PLAIN_LISTENER])}")
     lines += [f"metrics: http://{address}/metrics" for address in metrics]
     return lines

@@ -1,11 +1,11 @@
 """What CAs may be shown now: the parent keeps the list, every worker has a copy, those that join later too.
 
-A name can be shown one challenge of tls-alpn-01 at a time, because a hello has nothing but the name in it (RFC 8737 section 3). So
+Those of http-01 are tokens, each with what it is answered with. A name can be shown one challenge of tls-alpn-01 at a time, because a hello has nothing but the name in it (RFC 8737 section 3). So
 an order waits until another one for the same name has taken its own back.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from proxy.supervisor.channel import Body
@@ -27,12 +27,22 @@ class Challenges:
         """None is."""
         self._fleet = fleet
         self._pending: dict[str, TlsChallenge] = {}
+        self._tokens: dict[str, str] = {}
         self._changed = asyncio.Condition()
 
     @property
     def pending(self) -> Collection[TlsChallenge]:
-        """All of them."""
+        """All of tls-alpn-01."""
         return tuple(self._pending.values())
+
+    @property
+    def tokens(self) -> Mapping[str, str]:
+        """All of http-01: token -> key authorization."""
+        return self._tokens
+
+    def as_json(self) -> Body:
+        """All of them, for a worker."""
+        return challenges_as_json(self._pending.values(), self._tokens)
 
     async def present(self, challenge: TlsChallenge) -> None:
         """Answers when every worker shows it; waits for its turn before."""
@@ -53,5 +63,19 @@ class Challenges:
             self._changed.notify_all()
         await self._tell()
 
+    async def present_token(self, token: str, key_authorization: str) -> None:
+        """Answers when every worker answers for a token, which a CA has made for one order."""
+        self._tokens[token] = key_authorization
+        try:
+            await self._tell()
+        except BaseException:
+            await self.withdraw_token(token)
+            raise
+
+    async def withdraw_token(self, token: str) -> None:
+        """Answers when no worker answers for it any more."""
+        self._tokens.pop(token, None)
+        await self._tell()
+
     async def _tell(self) -> None:
-        await self._fleet.tell_all("challenges", {"pending": challenges_as_json(self.pending)})
+        await self._fleet.tell_all("challenges", self.as_json())

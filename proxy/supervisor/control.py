@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from config.issuers import PLAIN_LISTENER
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateControl
 from proxy.admin.contracts import ReloadReport, UnknownServer
@@ -47,8 +48,11 @@ class SupervisorControl:
             generation=supervisor.edition.number,
             workers=[self._worker(worker, worker.last) for worker in workers if worker.last is not None],
             listeners=[
-                ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
-                for one in (() if offers is None else offers.listeners)
+                *(
+                    ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
+                    for one in (() if offers is None else offers.listeners)
+                ),
+                *(ListenerFacts(name, addresses[name], "no TLS", "") for name in addresses if name == PLAIN_LISTENER),
             ],
             certificates=supervisor.edition.certificates,
             restarts=supervisor.fleet.restarts,

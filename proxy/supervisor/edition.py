@@ -20,6 +20,7 @@ from certs.identities import LoadedCredentials, examine_issued, load_credentials
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily
 from config.files import files_of
+from config.issuers import PLAIN_LISTENER
 from config.loaded import LoadedConfig
 from config.loader import accepted, read_file
 from config.problems import ConfigError, Problem
@@ -78,8 +79,10 @@ class Edition:
 
     @property
     def binds(self) -> Mapping[str, Sequence[Bind]]:
-        """The addresses of each listener."""
-        return {name: settings.bind for name, settings in self.loaded.config.listener.items()}
+        """The addresses of each listener, and of the one without TLS."""
+        config = self.loaded.config
+        plain = {PLAIN_LISTENER: config.acme.http_bind} if config.acme.http_bind else {}
+        return {**{name: settings.bind for name, settings in config.listener.items()}, **plain}
 
     @property
     def servers(self) -> Mapping[tuple[str, str], bool]:

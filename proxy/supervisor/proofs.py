@@ -1,4 +1,4 @@
-"""Show proofs to CAs by what the proxy is: its listeners (tls-alpn-01), and the plain one beside them (http-01).
+"""Show proofs to CAs by what the workers serve: their listeners (tls-alpn-01), and the plain one beside them (http-01).
 
 An issuer works in a thread of its own, and the parent's loop does the showing.
 """
@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from certs.acme.making import Showing
-from proxy.plain_listener import Tokens
 from proxy.supervisor.challenges import Challenges, Telling
 from proxy.tls.challenges import TlsChallenge
 
@@ -18,7 +17,7 @@ _SHOWN_WITHIN_SECONDS: Final = 60.0
 
 
 class Proofs:
-    """What CAs may be shown: the `challenges` of the workers, and the `tokens` of the listener without TLS."""
+    """What CAs may be shown, by the workers: the `challenges`."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, fleet: Telling, tell: Callable[[dict[str, Any], str], None]
@@ -27,8 +26,7 @@ class Proofs:
         self._loop = loop
         self._tell = tell
         self.challenges: Final = Challenges(fleet)
-        self.tokens: Final[Tokens] = {}
-        solver = ListenerSolver(loop, self.challenges, self.tokens, _SHOWN_WITHIN_SECONDS)
+        solver = ListenerSolver(loop, self.challenges, _SHOWN_WITHIN_SECONDS)
         self.showing: Final = Showing(solver, self._told)
         """For issuers, which work in other threads."""
 
@@ -39,11 +37,10 @@ class Proofs:
 class ListenerSolver:
     """A `certs.acme.challenges.Solver` of tls-alpn-01 and http-01."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, challenges: Challenges, tokens: Tokens, seconds: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, challenges: Challenges, seconds: float) -> None:
         """`seconds`: how long to wait until all workers have heard, or until an order for the same name is out of the way."""
         self._loop = loop
         self._challenges = challenges
-        self._tokens = tokens
         self._seconds = seconds
 
     def present(self, proof: Proof) -> None:
@@ -52,7 +49,7 @@ class ListenerSolver:
             case ChallengeKind.TLS_ALPN_01:
                 self._in_loop(self._challenges.present(TlsChallenge(proof.name, proof.digest)), proof)
             case ChallengeKind.HTTP_01:
-                self._tokens[proof.token] = proof.key_authorization
+                self._in_loop(self._challenges.present_token(proof.token, proof.key_authorization), proof)
             case ChallengeKind.DNS_01:
                 raise PresentingFailed("dns-01 without a hook")
 
@@ -62,7 +59,7 @@ class ListenerSolver:
             case ChallengeKind.TLS_ALPN_01:
                 self._in_loop(self._challenges.withdraw(TlsChallenge(proof.name, proof.digest)), proof)
             case _:
-                self._tokens.pop(proof.token, None)
+                self._in_loop(self._challenges.withdraw_token(proof.token), proof)
 
     def _in_loop(self, work: Coroutine[None, None, None], proof: Proof) -> None:
         try:

@@ -56,11 +56,11 @@ def problems_from_json(reason: Mapping[str, Any], file: str) -> list[Problem]:
     ]
 
 
-def challenges_as_json(challenges: Iterable[TlsChallenge]) -> list[list[str]]:
-    """All pending challenges, for workers: names and digests. No secret."""
-    return [[one.name, one.digest.hex()] for one in challenges]
+def challenges_as_json(challenges: Iterable[TlsChallenge], tokens: Mapping[str, str]) -> dict[str, Any]:
+    """All pending challenges, for workers: names and digests of tls-alpn-01, tokens and their answers of http-01. No secret."""
+    return {"names": [[one.name, one.digest.hex()] for one in challenges], "tokens": dict(tokens)}
 
 
-def challenges_from_json(challenges: Iterable[Sequence[str]]) -> list[TlsChallenge]:
+def challenges_from_json(body: Mapping[str, Any]) -> tuple[list[TlsChallenge], dict[str, str]]:
     """What `challenges_as_json` wrote."""
-    return [TlsChallenge(name, bytes.fromhex(digest)) for name, digest in challenges]
+    return [TlsChallenge(name, bytes.fromhex(digest)) for name, digest in body["names"]], dict(body["tokens"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from config.diff import Change, Kind, diff
 from config.files import files_of
+from config.issuers import PLAIN_LISTENER
 from config.problems import ConfigError, Problem
 from proxy.admin.contracts import ReloadReport
 from proxy.supervisor.channel import Body, ChannelLost, Refused
@@ -114,7 +115,8 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
 
 def _bind_problem(edition: Edition, error: BindFailed) -> Problem:
     index = list(edition.binds[error.listener]).index(error.bind)
-    return edition.loaded.error(("listener", error.listener, "bind", index), error.found, error.allowed)
+    place = ("acme", "http_bind") if error.listener == PLAIN_LISTENER else ("listener", error.listener, "bind")
+    return edition.loaded.error((*place, index), error.found, error.allowed)
 
 
 def changes_between(old: Edition, new: Edition) -> tuple[Change, ...]:

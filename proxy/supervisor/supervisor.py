@@ -30,7 +30,6 @@ from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.payload_rotation import PayloadRotation
 from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.proofs import Proofs
-from proxy.supervisor.questions import challenges_as_json
 from proxy.supervisor.reloading import Prepared, Reloading, changes_between, report_of, restart_problems
 from proxy.supervisor.renewal import Renewal
 from proxy.supervisor.safe import Safe, now_in_utc
@@ -105,7 +104,7 @@ class Supervisor:
         """What is known about servers and tokens, and what CAs may be shown now."""
         return {
             "verdicts": self.servers.verdicts.as_json(),
-            "challenges": challenges_as_json(self.proofs.challenges.pending),
+            "challenges": self.proofs.challenges.as_json(),
             "refused_tokens": list(self.tokens.refused),
         }
 

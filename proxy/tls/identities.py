@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from config.addresses import is_covered
 from proxy.tls.context import ServerContext
 from proxy.tls.signing_plan import SigningPlan
 
@@ -22,7 +23,7 @@ class ServerIdentity:
 
     def covers(self, host: str) -> bool:
         """Whether `host` (lower case, without port) is one of the names; a wildcard stands for exactly one label."""
-        return host in self.names or f"*.{host.partition('.')[2]}" in self.names
+        return is_covered(host, self.names)
 
 
 class IdentityTable:

@@ -24,9 +24,8 @@ from certs.acme.sign_in import Membership
 from certs.acme.wire import Wire, WireSettings
 from certs.chain import alternative_names
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest
-from config.addresses import parse_bind
+from config.issuers import PLAIN_LISTENER
 from proxy.in_thread import in_thread
-from proxy.plain_listener import PlainListener
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver
 from tests import pebble as pebbles
@@ -53,7 +52,6 @@ class Place:
 
     running: RunningFleet
     challenges: Challenges
-    plain: PlainListener
     listeners: ListenerSolver
     pebble: Pebble
     directory: Path
@@ -90,21 +88,17 @@ class Place:
 async def place(directory: Path, names: Names) -> AsyncIterator[Place]:
     site = Site.make(directory)
     text = "workers = 2\n" + listener("public", pq="require", level="critical") + site.identity + MINIMAL_REST
+    text += '[acme]\nhttp_bind = "127.0.0.1:0"\n'
     loop = asyncio.get_running_loop()
     async with fleet(site, directory, text) as running:
         challenges = Challenges(running.fleet)
-        running.parent.pending_challenges = lambda: challenges.pending
-        tokens: dict[str, str] = {}
-        plain = PlainListener([parse_bind("127.0.0.1:0")], 443, tokens)
-        await plain.start()
-        solver = ListenerSolver(loop, challenges, tokens, 20.0)
-        pebble = Pebble(directory, names.dns, plain.addresses[0][1], running.port)
-        try:
-            yield Place(running, challenges, plain, solver, pebble, directory)
-        finally:
-            await plain.stop()
+        running.parent.challenges = challenges.as_json
+        solver = ListenerSolver(loop, challenges, 20.0)
+        (plain,) = (one for one in running.parent.bound if one.listener == PLAIN_LISTENER)
+        pebble = Pebble(directory, names.dns, plain.sockets[0].getsockname()[1], running.port)
+        yield Place(running, challenges, solver, pebble, directory)
         assert challenges.pending == ()
-        assert tokens == {}
+        assert challenges.tokens == {}
 
 
 def chain_of(issued: Issued, root: bytes) -> list[x509.Certificate]:

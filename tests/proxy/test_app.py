@@ -56,7 +56,7 @@ class TestRun:
             with pytest.raises(ConfigError) as caught:
                 app.run(site.write(text), None)
         (problem,) = caught.value.problems
-        assert problem.key == "acme.http_bind"
+        assert problem.key == "acme.http_bind[1]"
         assert problem.found == f"127.0.0.1:{port}, which cannot be used: Address already in use"
 
     def test_log_that_cannot_be_written_is_a_problem_of_the_file(self, site: Site) -> None:

@@ -19,6 +19,7 @@ from proxy.supervisor.channel import Body, Refused
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.inspection import connected_pair
 from proxy.supervisor.material import Material
+from proxy.supervisor.questions import challenges_as_json
 from proxy.supervisor.sockets import ListeningSockets, addresses_of
 from proxy.tls import libssl
 from proxy.worker_control import WorkerControl
@@ -72,7 +73,7 @@ class Parent:
     async def commit(self, edition: Edition, slots: Sequence[int] = (0,)) -> None:
         gone = self.sockets.prepare(addresses_of(edition.binds), 1).commit()
         body, descriptors = self.listing(slots)
-        known: dict[str, list[str]] = {"verdicts": [], "challenges": [], "refused_tokens": []}
+        known: dict[str, object] = {"verdicts": [], "challenges": challenges_as_json((), {}), "refused_tokens": []}
         await self.ask("commit", {"number": edition.number, **known, **body}, descriptors)
         for one in gone:
             one.close()
@@ -251,12 +252,14 @@ class TestChallenges:
     ) -> None:
         async with parent(site, tmp_path) as asking:
             with pytest.raises(Refused, match="unknown question"):
-                await asking.ask("challenges", {"pending": []})
+                await asking.ask("challenges", challenges_as_json((), {}))
             await asking.use(site.minimal)
             assert asking.control._worker is not None
             pending = asking.control._worker._challenges
             for names in (["a.test", "b.test"], ["b.test"], []):
-                await asking.ask("challenges", {"pending": [[name, "00" * 32] for name in names]})
+                await asking.ask(
+                    "challenges", {"names": [[name, "00" * 32] for name in names], "tokens": dict.fromkeys(names, "")}
+                )
                 assert [pending.context_for(name) is not None for name in ("a.test", "b.test")] == [
                     "a.test" in names,
                     "b.test" in names,

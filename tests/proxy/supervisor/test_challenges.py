@@ -31,7 +31,7 @@ class Telling:
     async def tell_all(self, kind: str, body: Body, descriptors: object = ()) -> None:
         """Note the names."""
         assert (kind, descriptors) == ("challenges", ())
-        self.told.append([name for name, _ in body["pending"]])
+        self.told.append([*(name for name, _ in body["names"]), *body["tokens"]])
         await self.goes_on.wait()
 
 
@@ -80,6 +80,34 @@ async def test_one_that_is_given_up_leaves_nothing(is_waiting_for_a_turn: bool) 
     assert challenges.pending == ((CHAT,) if is_waiting_for_a_turn else ())
 
 
+async def test_token_is_shown_when_all_have_heard_and_no_more_once_it_is_withdrawn() -> None:
+    telling = Telling()
+    challenges = Challenges(telling)
+    telling.goes_on.clear()
+    task = asyncio.get_running_loop().create_task(challenges.present_token("token", "token.thumbprint"))
+    await until(lambda: telling.told)
+    assert not task.done()
+    assert challenges.as_json() == {"names": [], "tokens": {"token": "token.thumbprint"}}
+    telling.goes_on.set()
+    await task
+    await challenges.withdraw_token("token")
+    await challenges.withdraw_token("token")
+    assert telling.told == [["token"], [], []]
+
+
+async def test_token_that_is_given_up_leaves_nothing() -> None:
+    telling = Telling()
+    challenges = Challenges(telling)
+    telling.goes_on.clear()
+    task = asyncio.get_running_loop().create_task(challenges.present_token("token", "token.thumbprint"))
+    await until(lambda: telling.told)
+    task.cancel()
+    telling.goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert challenges.tokens == {}
+
+
 def looked_at(port: int, name: str = "chat.test") -> bytes | None:
     """The certificate that a CA is shown, None for a refusal."""
     context = ssl.create_default_context()
@@ -104,7 +132,7 @@ async def everywhere(run: RunningFleet, name: str = "chat.test") -> list[bytes |
 async def test_every_worker_answers_those_that_come_later_too(site: Site, tmp_path: Path) -> None:
     async with fleet(site, tmp_path, "workers = 2\n" + site.minimal) as run:
         challenges = Challenges(run.fleet)
-        run.parent.pending_challenges = lambda: challenges.pending
+        run.parent.challenges = challenges.as_json
         assert set(await everywhere(run)) == {None}
         await challenges.present(CHAT)
         shown = await everywhere(run)

@@ -20,7 +20,7 @@ PROOF = Proof(ChallengeKind.TLS_ALPN_01, "chat.test", "token", "thumbprint", "ht
 async def test_challenge_is_shown_and_taken_back() -> None:
     loop = asyncio.get_running_loop()
     challenges = Challenges(Telling())
-    solver = ListenerSolver(loop, challenges, {}, 10.0)
+    solver = ListenerSolver(loop, challenges, 10.0)
     await in_thread(loop, lambda: solver.present(PROOF))
     assert list(challenges.pending) == [TlsChallenge("chat.test", PROOF.digest)]
     await in_thread(loop, lambda: solver.withdraw(PROOF))
@@ -28,14 +28,15 @@ async def test_challenge_is_shown_and_taken_back() -> None:
 
 
 async def test_token_is_shown_and_taken_back() -> None:
-    tokens: dict[str, str] = {}
-    solver = ListenerSolver(asyncio.get_running_loop(), Challenges(Telling()), tokens, 10.0)
+    loop = asyncio.get_running_loop()
+    challenges = Challenges(Telling())
+    solver = ListenerSolver(loop, challenges, 10.0)
     proof = replace(PROOF, kind=ChallengeKind.HTTP_01)
-    solver.present(proof)
-    assert tokens == {"token": "token.thumbprint"}
-    solver.withdraw(proof)
-    solver.withdraw(proof)
-    assert tokens == {}
+    await in_thread(loop, lambda: solver.present(proof))
+    assert challenges.tokens == {"token": "token.thumbprint"}
+    for _ in range(2):
+        await in_thread(loop, lambda: solver.withdraw(proof))
+    assert challenges.tokens == {}
 
 
 async def test_name_that_does_not_become_free_is_a_failure() -> None:
@@ -43,7 +44,7 @@ async def test_name_that_does_not_become_free_is_a_failure() -> None:
     challenges = Challenges(Telling())
     other = TlsChallenge("chat.test", bytes(32))
     await challenges.present(other)
-    solver = ListenerSolver(loop, challenges, {}, 0.05)
+    solver = ListenerSolver(loop, challenges, 0.05)
     with pytest.raises(PresentingFailed, match=r"within 0\.05 s, or another order for chat\.test goes on"):
         await in_thread(loop, lambda: solver.present(PROOF))
     await challenges.withdraw(other)
@@ -59,11 +60,11 @@ async def test_steps_are_told_in_the_loop() -> None:
     assert events == [({"event": "acme", "detail": "le: registered"}, "le: registered", here)]
     await in_thread(loop, lambda: proofs.showing.solver.present(replace(PROOF, kind=ChallengeKind.HTTP_01)))
     await in_thread(loop, lambda: proofs.showing.solver.present(PROOF))
-    assert (list(proofs.tokens), len(proofs.challenges.pending)) == (["token"], 1)
+    assert (list(proofs.challenges.tokens), len(proofs.challenges.pending)) == (["token"], 1)
 
 
 async def test_records_are_for_hooks() -> None:
-    solver = ListenerSolver(asyncio.get_running_loop(), Challenges(Telling()), {}, 10.0)
+    solver = ListenerSolver(asyncio.get_running_loop(), Challenges(Telling()), 10.0)
     with pytest.raises(PresentingFailed, match="without a hook"):
         solver.present(replace(PROOF, kind=ChallengeKind.DNS_01))
 
@@ -71,6 +72,6 @@ async def test_records_are_for_hooks() -> None:
 def test_parent_that_is_ending_shows_nothing() -> None:
     loop = asyncio.new_event_loop()
     loop.close()
-    solver = ListenerSolver(loop, Challenges(Telling()), {}, 10.0)
+    solver = ListenerSolver(loop, Challenges(Telling()), 10.0)
     with pytest.raises(PresentingFailed, match="the proxy is ending"):
         solver.present(PROOF)

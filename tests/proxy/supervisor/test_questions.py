@@ -34,7 +34,8 @@ def test_a_key_comes_back(identifier: bytes | None) -> None:
 
 def test_challenges_come_back() -> None:
     pending = [TlsChallenge("chat.test", bytes(range(32))), TlsChallenge("192.0.2.1", bytes(32))]
-    assert challenges_from_json(json.loads(json.dumps(challenges_as_json(pending)))) == pending
+    tokens = {"token": "token.thumbprint"}
+    assert challenges_from_json(json.loads(json.dumps(challenges_as_json(pending, tokens)))) == (pending, tokens)
 
 
 class TestProblems:

@@ -300,9 +300,10 @@ async def test_start_that_fails_leaves_nothing(site: Site, tmp_path: Path) -> No
 async def test_worker_that_joins_is_told_what_cas_may_be_shown(site: Site, tmp_path: Path) -> None:
     async with running(site, tmp_path, site.minimal) as run:
         supervisor = run.supervisor
-        assert supervisor.known() == {"verdicts": [], "challenges": [], "refused_tokens": []}
+        nothing: dict[str, object] = {"names": [], "tokens": {}}
+        assert supervisor.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}
         challenge = TlsChallenge("chat.test", bytes(32))
         await supervisor.proofs.challenges.present(challenge)
-        assert supervisor.known()["challenges"] == [["chat.test", "00" * 32]]
+        assert supervisor.known()["challenges"] == {"names": [["chat.test", "00" * 32]], "tokens": {}}
         await supervisor.proofs.challenges.withdraw(challenge)
-        assert supervisor.known() == {"verdicts": [], "challenges": [], "refused_tokens": []}
+        assert supervisor.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}

@@ -1,0 +1,88 @@
+"""What a request without TLS gets: the answer to a CA's challenge (http-01, RFC 8555 section 8.3), or the way to https. Pure.
+
+Only names of identities are sent on: who asks for another host has not come to us, and a redirect to whatever a stranger writes into
+Host would be one that carries our name. A challenge is answered under any name, as it is asked for before an identity has a certificate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from config.addresses import is_covered
+from proxy.downstream.refusals import Refusal
+from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, parse_request_head
+from proxy.http.target import HTTPS_PORT, Authority, origin_form, parse_authority
+from proxy.limits.reasons import RequestReason
+from proxy.observe.access_log import TargetRecord
+
+Tokens = Mapping[str, str]
+"""Token -> key authorization, of the challenges that are pending."""
+
+_CHALLENGE: Final = b"/.well-known/acme-challenge/"
+_READING: Final = frozenset({b"GET", b"HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRules:
+    """What a configuration says about requests without TLS: the names that it has, and the port of https."""
+
+    names: frozenset[str]
+    https_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlainAnswer:
+    """An answer that is no refusal: its status line with its own field lines, and the body that belongs to it."""
+
+    status: int
+    start: bytes
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a request gets, and what is known of it: nothing where it was not understood."""
+
+    answer: PlainAnswer | Refusal
+    head: RequestHead | None = None
+    target: TargetRecord | None = None
+    """With its query, which the log may have to leave out."""
+
+
+def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens) -> Judgement:
+    """Judge a head, from its first byte to its CRLF CRLF."""
+    head = None
+    try:
+        head = parse_request_head(raw, limits)
+        hosts = [value for name, value in head.headers if name.lower() == b"host"]
+        if len(hosts) != 1:  # RFC 9112 section 3.2
+            raise MalformedMessage(400, "not exactly one Host")  # noqa: TRY301 - one way out for all that is malformed
+        authority = parse_authority(hosts[0])
+        if not head.target.startswith(b"/"):
+            raise MalformedMessage(400, "invalid request target")  # noqa: TRY301 - as above
+        target = origin_form(head.method, head.target, authority)
+    except MalformedMessage as error:
+        reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
+        return Judgement(Refusal(error.status, error.reason, reason), head)
+    answer = (
+        _challenge(head.method, target, tokens) if target.startswith(_CHALLENGE) else _https(authority, target, rules)
+    )
+    path, mark, query = target.decode("latin-1").partition("?")
+    shown = TargetRecord(authority.host.decode("ascii"), head.method.decode("ascii"), path, query if mark else None)
+    return Judgement(answer, head, shown)
+
+
+def _challenge(method: bytes, target: bytes, tokens: Tokens) -> PlainAnswer | Refusal:
+    found = tokens.get(target.removeprefix(_CHALLENGE).decode("ascii", "replace"))
+    if found is None or method not in _READING:
+        return Refusal(404, "no such challenge is pending", RequestReason.NO_ROUTE)
+    return PlainAnswer(200, b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n", found.encode())
+
+
+def _https(authority: Authority, target: bytes, rules: PlainRules) -> PlainAnswer | Refusal:
+    host = authority.host
+    if not is_covered(host.decode("ascii"), rules.names):
+        return Refusal(421, "nothing is served under this host name", RequestReason.MISDIRECTED_HOST)
+    port = b"" if rules.https_port == HTTPS_PORT else b":%d" % rules.https_port
+    location = b"https://%b%b%b" % (b"[%b]" % host if b":" in host else host, port, target)
+    return PlainAnswer(308, b"HTTP/1.1 308 Permanent Redirect\r\nLocation: %b\r\n" % location)

@@ -1,0 +1,280 @@
+"""The listener without TLS of a worker (`acme.http_bind`): one request on a connection, without its body, in a few seconds.
+
+What it answers is judged by `plain_answers`. Who is silent is served by nobody else's means: a full house has the oldest silent
+connection of the network with most of them make room.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from socket import socket
+from typing import Final
+
+from config.issuers import PLAIN_LISTENER
+from proxy.deadlines import NEVER
+from proxy.downstream.acceptor import Acceptor
+from proxy.downstream.plain_answers import Judgement, PlainAnswer, PlainRules, judgement
+from proxy.downstream.refusals import Refusal, refusal_response
+from proxy.downstream.service import HttpService
+from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
+from proxy.limits.networks import network_of
+from proxy.limits.rates import Rate
+from proxy.limits.reasons import ConnectionReason, RequestReason
+from proxy.limits.scarcity import Scarcity
+from proxy.limits.shared import SharedTable
+from proxy.limits.silent import SilentOnes
+from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
+from proxy.shared_io import SharedIo
+from proxy.sockets import Linger, SocketStream
+
+# Of each worker. A request takes a round trip, so these serve thousands a second; CAs look from five places or so.
+_MOST_CONNECTIONS: Final = 512
+# Of one address, or of one /64: a crowd behind one NAT that follows http links at the same moment.
+_MOST_OF_A_CLIENT: Final = 64
+# A CA that looks at a thousand names at once asks for each of them from one address.
+_RATE: Final = Rate.of(100.0, 1_000)
+# A segment or two; a head may take several reads.
+_READ_BYTES: Final = 16_384
+# What is still read after the answer, so that the client sees it instead of a reset: a form that was posted to http.
+_LINGER: Final = Linger(discard_bytes=65_536, seconds=1.0, flush_seconds=2.0)
+# Of a drain, what one gets whose request is still to come.
+_LAST_HEAD_SECONDS: Final = 2.0
+_HEAD_END: Final = b"\r\n\r\n"
+_TIMEOUT: Final = Refusal(408, "the request head did not arrive in time", RequestReason.HEAD_TIMEOUT)
+_TOO_LARGE: Final = Refusal(431, "the request head is too large", RequestReason.HEAD_TOO_LARGE)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainServices:
+    """What the plain listener shares with others of its loop; `tokens` changes while it serves."""
+
+    io: SharedIo
+    http: HttpService
+    scarcity: Scarcity
+    tokens: dict[str, str] = field(default_factory=dict)
+
+
+class PlainListener:
+    """All addresses of `acme.http_bind`."""
+
+    def __init__(self, rules: PlainRules, services: PlainServices) -> None:
+        """Nothing is accepted before `accept_on`."""
+        self.rules = rules
+        """What new requests are judged by."""
+        self._services = services
+        io = services.io
+        self._acceptor = Acceptor(PLAIN_LISTENER, io.loop, services.scarcity, self._accepted)
+        # of this worker alone: it can only have its own connections make room, not those that fill the share in another one
+        self.counts: Final = ConnectionCounts(PLAIN_LISTENER, SharedTable.private(), services.http.clock)
+        self.silent: Final = SilentOnes[_PlainConnection]()
+
+    def accept_on(self, sockets: Collection[socket]) -> None:
+        """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
+        self._acceptor.accept_on(sockets)
+
+    def _accepted(self, sock: socket, address: str) -> None:
+        counters, network = self._services.http.counters, network_of(address)
+        client = self._admitted(network)
+        if isinstance(client, ConnectionReason):
+            counters.failure(PLAIN_LISTENER, client)
+            sock.close()
+            return
+        sock.settimeout(0)
+        tally = counters.listener(PLAIN_LISTENER)
+        tally.accepted += 1
+        tally.open += 1
+        connection = _PlainConnection(self, self._services, address, client)
+        self.silent.add(network, connection)
+        connection.begin(sock)
+
+    def _admitted(self, network: bytes) -> ClientCounts | ConnectionReason:
+        """Count a connection in, if need be in the place of one that is silent."""
+        head_seconds = self._services.http.runtime.limits.head_seconds
+        limits = ListenerLimits(
+            connections=_MOST_CONNECTIONS,
+            connections_per_address=_MOST_OF_A_CLIENT,
+            handshakes_in_flight=_MOST_CONNECTIONS,
+            handshakes_per_address=_MOST_OF_A_CLIENT,
+            handshake_rate=_RATE,
+            handshake_seconds=head_seconds,
+        )
+        client = self.counts.admit(network, limits, is_exempt=False)
+        match client:
+            case ConnectionReason.CONNECTIONS | ConnectionReason.HANDSHAKES_IN_FLIGHT:
+                leaving = self.silent.oldest_of_largest()
+            case ConnectionReason.CONNECTIONS_PER_ADDRESS | ConnectionReason.HANDSHAKES_PER_ADDRESS:
+                leaving = self.silent.oldest_of(network)
+            case _:
+                return client
+        if leaving is None:
+            return client
+        self._services.http.counters.failure(PLAIN_LISTENER, ConnectionReason.SHED)
+        leaving.shed()
+        return self.counts.admit(network, limits, is_exempt=False)
+
+
+class _PlainConnection:
+    """One client. Owner of its stream; watched: `deadline` is that of the head; drainable."""
+
+    __slots__ = (
+        "_address",
+        "_began",
+        "_client",
+        "_is_counted",
+        "_listener",
+        "_received",
+        "_services",
+        "_started",
+        "_stream",
+        "deadline",
+    )
+
+    _stream: SocketStream
+
+    def __init__(self, listener: PlainListener, services: PlainServices, address: str, client: ClientCounts) -> None:
+        http = services.http
+        self._listener = listener
+        self._services = services
+        self._address = address
+        self._client = client
+        self._is_counted = True
+        self._received: bytearray | None = bytearray()
+        """None from the answer on."""
+        self._began = http.stopwatch()
+        self._started = http.clock()
+        self.deadline = self._started + http.runtime.limits.head_seconds
+
+    def begin(self, sock: socket) -> None:
+        services = self._services
+        self._stream = SocketStream(services.io, sock, self, _LINGER, read_bytes=_READ_BYTES, closed=self._counted_out)
+        services.http.deadlines.watch(self)
+        services.http.opened(self)
+        self._stream.resume_reading()
+
+    # -- the stream's side
+
+    def data_received(self, data: memoryview) -> None:
+        received = self._received
+        if received is None:
+            return  # behind the answer: the stream discards what comes from the next turn on
+        searched = max(0, len(received) - len(_HEAD_END) + 1)
+        received += data
+        end = received.find(_HEAD_END, searched)
+        limits = self._services.http.runtime.limits
+        if end >= 0 and end + len(_HEAD_END) <= limits.head_bytes:
+            raw = bytes(received[: end + len(_HEAD_END)])
+            self._answer(judgement(raw, limits.head, self._listener.rules, self._services.tokens))
+        elif len(received) > limits.head_bytes:
+            self._answer(Judgement(_TOO_LARGE))
+
+    def eof_received(self) -> None:
+        self._stream.end()
+
+    def connection_lost(self, error: OSError | None) -> None:
+        del error  # of nobody's interest: what was to be said was said
+        self._over()
+        self._services.http.closed(self)
+
+    def pause_writing(self) -> None:
+        """Nothing follows that would have to wait."""
+
+    def resume_writing(self) -> None:
+        """As above."""
+
+    # -- answers
+
+    def _answer(self, judged: Judgement) -> None:
+        http, target = self._services.http, judged.target
+        request_id = http.new_request_id()
+        answer = judged.answer
+        if isinstance(answer, Refusal):
+            made = refusal_response(answer, judged.head, stays=False, date=http.date(), request_id=request_id)
+            data, body_bytes, error = made.data, made.body_bytes, answer.reason
+        else:
+            data, body_bytes = _written(answer, http.date(), is_head=target is not None and target.method == "HEAD")
+            error = None
+        self._stream.write(data)
+        self._stream.end()
+        self._log(answer.status, target, body_bytes, request_id.decode("ascii"), error)
+        self._over()
+
+    def _log(
+        self, status: int, target: TargetRecord | None, body_bytes: int, request_id: str | None, error: str | None
+    ) -> None:
+        http = self._services.http
+        duration = http.stopwatch() - self._began
+        if target is not None and not http.runtime.logs_query:
+            target.query = None
+        client = ClientRecord(self._address, PLAIN_LISTENER, None, "none", "plain", resumed=False)
+        record = RequestRecord(
+            client,
+            target,
+            http.wall_clock(),
+            status,
+            0,
+            body_bytes,
+            duration,
+            duration,
+            None,
+            None,
+            request_id,
+            error,
+            None,
+        )
+        http.log(record)
+
+    def deadline_passed(self, now: float) -> None:
+        """Its request did not come. What has sent nothing gets nothing, as on a connection that was not used."""
+        del now
+        if self._received:
+            self._answer(Judgement(_TIMEOUT))
+            return
+        self._log(_TIMEOUT.status, None, 0, None, _TIMEOUT.reason)
+        self._over()
+        self._stream.end_at_once()
+
+    def _over(self) -> None:
+        """It is not waited for any more."""
+        if self._received is None:
+            return
+        self._received = None
+        self._services.http.deadlines.forget(self)
+        self._listener.silent.discard(self._client.network, self)
+        self._listener.counts.handshake_over(self._client)
+
+    def _counted_out(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self._over()
+            self._listener.counts.closed(self._client)
+            self._services.http.counters.listener(PLAIN_LISTENER).open -= 1
+
+    # -- drains, and room for others
+
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        del gently  # as gently as it can be
+        self.deadline = min(self.deadline, self._services.http.clock() + min(seconds, _LAST_HEAD_SECONDS))
+
+    def give_up(self, reason: str) -> None:
+        del reason  # there is nobody to tell
+        self._stream.abort()
+
+    def configuration_changed(self, seconds: float) -> None:
+        """What it asks for is judged by the configuration of that moment anyhow."""
+
+    @property
+    def idle_until(self) -> float:
+        if self._received is None:
+            return NEVER
+        return self._started + self._services.http.runtime.limits.keep_alive_seconds
+
+    def shed(self) -> str:
+        self._counted_out()  # now: who takes its place is counted in before this one is closed
+        self._stream.abort()
+        return PLAIN_LISTENER
+
+
+def _written(answer: PlainAnswer, date: bytes, *, is_head: bool) -> tuple[bytes, int]:
+    shown = b"" if is_head else answer.body
+    length = len(answer.body)
+    lines = b"%bContent-Length: %d\r\nDate: %b\r\nConnection: close\r\n\r\n" % (answer.start, length, date)
+    return lines + shown, len(shown)

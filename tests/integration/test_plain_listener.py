@@ -1,0 +1,122 @@
+"""The listener without TLS of a running proxy: who serves it, whom it sends where, and what silent strangers cannot do."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.admin import found
+from tests.integration.stage import PLEXIGATE
+from tests.soak.scenes import Scene, scene
+from tests.waiting import until_found
+
+pytestmark = pytest.mark.paced
+
+SECONDS = 5.0
+ADDRESSES = [f"127.0.0.{number}" for number in range(10, 20)]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port: int = sock.getsockname()[1]
+    return port
+
+
+def acme(port: int) -> str:
+    return f'[acme]\nhttp_bind = "127.0.0.1:{port}"\n'
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def running(tmp_path: Path, port: int) -> Iterator[Scene]:
+    with scene(tmp_path, extra=acme(port)) as made:
+        yield made
+
+
+def ask(port: int, host: str = "localhost", target: str = "/x", source: str = "127.0.0.1") -> bytes:
+    """The whole answer to a request."""
+    with socket.create_connection(("127.0.0.1", port), SECONDS, (source, 0)) as sock:
+        sock.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        answer = b""
+        while data := sock.recv(65_536):
+            answer += data
+    return answer
+
+
+def test_it_is_served_by_workers_and_no_byte_passes_through_the_parent(running: Scene, port: int) -> None:
+    os.kill(running.running.pid, signal.SIGSTOP)
+    try:
+        assert ask(port).startswith(b"HTTP/1.1 308 ")
+    finally:
+        os.kill(running.running.pid, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("running")
+def test_only_names_of_identities_are_sent_to_https(port: int) -> None:
+    assert b"\r\nLocation: https://localhost/x\r\n" in ask(port)
+    answer = ask(port, "evil.example")
+    assert answer.startswith(b"HTTP/1.1 421 ")
+    assert b"Location" not in answer
+
+
+def test_it_is_logged_and_counted_and_has_its_row(running: Scene, port: int) -> None:
+    ask(port, target="/x?secret")
+    ask(port, "evil.example")
+    lines = until_found(lambda: [line for line in list(running.running.output) if '"acme/http_bind"' in line][2:])
+    assert '"host":"localhost","method":"GET","path":"/x","status":308' in "".join(
+        line for line in running.running.output if "secret" not in line
+    ), lines
+    (row,) = (one for one in running.admin.status()["listeners"] if one["name"] == "acme/http_bind")
+    assert (row["addresses"], row["pq"], row["connections_accepted"]) == ([f"127.0.0.1:{port}"], "no TLS", 2)
+    assert row["requests"] == {"3xx": 1, "4xx": 1}
+    metrics = running.admin.metrics()
+    assert found(metrics, "plexigate_connections_accepted_total", listener="acme/http_bind") == 2
+    assert found(metrics, "plexigate_failures_total", listener="acme/http_bind", reason="misdirected_host") == 1
+    command = [PLEXIGATE, "status", "--socket", str(running.directory / "admin.sock")]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    assert "acme/http_bind" in shown
+
+
+def test_a_reload_opens_and_closes_its_addresses(running: Scene, port: int) -> None:
+    command = [PLEXIGATE, "reload", "--config", str(running.path)]
+    other = free_port()
+    running.extra = acme(other) + "https_port = 8443\n"
+    running.write()
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    assert b"\r\nLocation: https://localhost:8443/x\r\n" in ask(other)
+    with pytest.raises(ConnectionRefusedError):
+        ask(port)
+    running.extra = ""
+    running.write()
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    with pytest.raises(ConnectionRefusedError):
+        ask(other)
+
+
+@pytest.mark.parametrize(("addresses", "silent"), [(ADDRESSES[:1], 900), (ADDRESSES, 1_200)])
+def test_silent_connections_lock_nobody_out(running: Scene, port: int, addresses: list[str], silent: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for number in range(silent):
+            source = addresses[number % len(addresses)]
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), SECONDS, (source, 0)))
+            if number % 3 == 0:
+                with contextlib.suppress(ConnectionError):
+                    sock.send(b"GET / HTTP/1.1\r\nHost: loc")
+        waits = []
+        for number in range(100):
+            began = time.monotonic()
+            source = addresses[0] if number % 4 == 0 else "127.0.0.1"
+            assert ask(port, source=source).startswith(b"HTTP/1.1 308 "), number
+            waits.append(time.monotonic() - began)
+    assert sorted(waits)[-2] < 1.0
+    assert found(running.admin.metrics(), "plexigate_failures_total", listener="acme/http_bind", reason="shed_idle")
