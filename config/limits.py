@@ -108,7 +108,7 @@ class LimitsConfig(Table):
     # WebSocket
     websocket_idle_seconds: float = _seconds(3_600.0, most=30 * _DAY)
     websocket_message_bytes: int = _whole(67_108_864, least=125, most=1_024 * _GIB)
-    websocket_fragments: int = _whole(4_096, least=1, most=10_000_000)
+    websocket_fragments: int = _whole(16_384, least=1, most=10_000_000)
     websocket_close_seconds: float = _seconds(5.0, most=600.0)
 
     # Log

@@ -12,6 +12,7 @@ from proxy.deadlines import NEVER
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
+from proxy.limits.reasons import CLOSED
 from proxy.observe.counters import RouteCounters, Traffic
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.websocket import MessageFilter, SealedMessages
@@ -21,6 +22,7 @@ from proxy.tls.stream import TlsStream
 # Close frames are spread over the first half of the drain time, so that the last ones told still have time to answer.
 _SPREAD: Final = 0.5
 _MASK_KEY_BYTES: Final = 4
+_UNANSWERED: Final = "a close frame was not answered"
 
 Stream = SocketStream | TlsStream
 
@@ -64,6 +66,8 @@ class _Direction:
         messages = self.tracker.messages
         try:
             border = self.tracker.receive_data(data)
+            if self.tracker.excess:
+                data = data[: -self.tracker.excess]
             if self.filter is not None:
                 data = self.filter.receive_data(data)
                 border = len(data)
@@ -100,8 +104,13 @@ class _Direction:
         else:
             self.waiting_close = frame
 
+    @property
+    def has_closed_sink(self) -> bool:
+        """Whether the sink got a close frame: the sender's, or ours."""
+        return self.is_closed or self.tracker.close_sent
+
     def eof_received(self) -> None:
-        self._tunnel.end(None if self.tracker.close_sent else f"{self._tunnel.side(self)} ended without a close frame")
+        self._tunnel.ended(self, None if self.tracker.close_sent else "ended without a close frame")
 
     def connection_lost(self, error: OSError | None) -> None:
         self._tunnel.lost(self, error)
@@ -192,7 +201,7 @@ class Tunnel:
         """Bytes came: the connection is not idle, and perhaps it is over."""
         if self._is_closing:
             if direction is self._from_client and direction.tracker.close_sent:
-                self.end(self._close_reason)  # the client has answered our close frame
+                self.end(self._close_reason and f"{CLOSED}: {self._close_reason}")  # it has answered our close frame
             return
         closes = self._from_client.tracker.close_sent, self._from_upstream.tracker.close_sent
         if all(closes):
@@ -232,11 +241,23 @@ class Tunnel:
         self.violated(direction, WebSocketViolation(CloseCode.POLICY_VIOLATION, cause.reason, None))
 
     def lost(self, direction: _Direction, error: OSError | None) -> None:
-        """One of the sockets is closed."""
+        """One of the sockets is closed: how does not matter any more where that side has said that it goes (RFC 6455 section 7.1.1)."""
         if self._owner is not None and direction is self._from_client:
             self._owner.client_lost(error)
-        reason = None if self._is_closing or direction.tracker.close_sent else f"{self.side(direction)} was lost"
-        self.end(reason if error is None else f"{self.side(direction)} was lost: {error}")
+        is_orderly = self._is_closing or direction.tracker.close_sent
+        self.ended(direction, None if is_orderly else "was lost" if error is None else f"was lost: {error}")
+
+    def ended(self, direction: _Direction, fault: str | None) -> None:
+        """One side sends no more. A client that was told to close still says goodbye, and has its time for that."""
+        owes_answer = self._from_upstream.has_closed_sink and not self._from_client.tracker.close_sent
+        if direction is self._from_upstream and owes_answer:
+            if not self._is_closing:
+                self._is_closing = True
+                self.deadline = self._service.clock() + self._limits.websocket_close_seconds
+        elif fault is None or self._is_closing:
+            self.end(self._close_reason)
+        else:
+            self.end(f"{self.side(direction)} {fault}")
 
     # -- ends
 
@@ -302,11 +323,12 @@ class Tunnel:
         del now
         self.deadline = NEVER
         if self._is_closing:
-            self.end(self._close_reason)
+            is_answered = self._from_client.tracker.close_sent
+            self.end(self._close_reason or (None if is_answered else _UNANSWERED))
         elif self._awaits_close:
             self._from_upstream.close_sink(CloseCode.GOING_AWAY, "no answer")
             self._from_client.close_sink(CloseCode.GOING_AWAY, "no answer")
-            self.end("a close frame was not answered")
+            self.end(_UNANSWERED)
         elif self._blocked:
             self.end(f"{self.side(next(iter(self._blocked)))} takes no more")
         else:

@@ -24,6 +24,10 @@ _MASK_KEY: Final = 4
 # The most that is kept of a frame that came in part: a close frame but for its last octet.
 _KEPT: Final = 2 + _MASK_KEY + _SHORT
 
+# Fragments that hold as much on average are sent by honest programs, however many: the Autobahn suite sends some of 64 octets. Of
+# smaller ones a server that keeps them in a list keeps more for the list than for the message.
+_FRAGMENT_BYTES: Final = 32
+
 # RFC 6455 5.5: a control frame has at most 125 octets of payload, and two are the code.
 _REASON_BYTES: Final = 123
 
@@ -58,7 +62,7 @@ class WebSocketLimits:
 
     message_bytes: int
     fragments: int
-    """Frames of one message; those without payload count as well."""
+    """Frames of one message beyond one for each 32 octets of it; those without payload count as well."""
 
 
 class WebSocketViolation(Exception):
@@ -100,6 +104,7 @@ class FrameTracker:
         "_single",
         "close_code",
         "close_sent",
+        "excess",
         "frames",
         "messages",
     )
@@ -109,9 +114,11 @@ class FrameTracker:
         self.frames = 0
         self.messages = 0
         self.close_sent = False
-        """A whole close frame has passed: nothing may follow it."""
+        """A whole close frame has passed: what follows it means nothing."""
         self.close_code: int | None = None
         """What it said, if it did."""
+        self.excess = 0
+        """Octets at the end of the data given last that came behind the close frame, and are discarded (RFC 6455 1.4)."""
         self._limits = limits
         self._mask = _MASK if sender is Sender.CLIENT else 0
         self._header = 2 + _MASK_KEY if sender is Sender.CLIENT else 2
@@ -137,10 +144,13 @@ class FrameTracker:
         Returns how many octets of `data` come before the first border that it reaches: where the first frame ends that does
         so in it. There, a frame can be put in. None if the data ends within the frame in which it begins.
         """
+        size = len(data)
+        if self.close_sent:
+            self.excess = size
+            return None
         position = self._end_of_begun(data)
         if position is None:
             return None
-        size = len(data)
         border = position
         header, mask, short = self._header, self._mask, self._short
         while position < size:
@@ -153,6 +163,10 @@ class FrameTracker:
             ):
                 self.messages += 1
                 position += header + length
+            elif self.close_sent:
+                self.excess = size - position
+                self._rest = 0
+                return border or None
             else:
                 length = self._frame(data, position)
                 if not length:
@@ -183,9 +197,6 @@ class FrameTracker:
 
     def _frame(self, data: bytes, start: int) -> int:
         """Judge the frame at `start` and return its length; 0 if more of it is needed for that."""
-        # RFC 6455 5.5.1: nothing is sent behind a close frame.
-        if self.close_sent:
-            raise _protocol_error("data behind a close frame", start)
         if len(data) - start < 2:
             return 0
         first, second = data[start], data[start + 1]
@@ -216,7 +227,7 @@ class FrameTracker:
         self._message_bytes += length
         if self._message_bytes > self._limits.message_bytes:
             raise WebSocketViolation(CloseCode.MESSAGE_TOO_BIG, "message too big", start)
-        if self._fragments > self._limits.fragments:
+        if self._fragments > self._limits.fragments + self._message_bytes // _FRAGMENT_BYTES:
             raise WebSocketViolation(CloseCode.MESSAGE_TOO_BIG, "message in too many fragments", start)
         if first & _FIN:
             self.messages += 1

@@ -65,13 +65,18 @@ _SIZES: Final = {
     431: RequestReason.HEAD_TOO_LARGE,
 }
 _NAMES: Final = {reason.value: reason for reason in RequestReason}
+CLOSED: Final = "closed"
+"""What the log says of a WebSocket that we ended with close frames and whose client answered, before the reason: no failure."""
 _SWITCHING_PROTOCOLS: Final = 101
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
-def request_reason(status: int, error: str) -> RequestReason:
-    """The name of what the log says about a request: one of few, whatever the client sent."""
-    reason = _NAMES.get(error.partition(":")[0])
+def request_reason(status: int, error: str) -> RequestReason | None:
+    """The name of what the log says about a request: one of few, whatever the client sent; None where nothing failed."""
+    name = error.partition(":")[0]
+    if name == CLOSED and status == _SWITCHING_PROTOCOLS:
+        return None
+    reason = _NAMES.get(name)
     if reason in _MALFORMED:
         return _SIZES.get(status, reason)
     if reason is not None:

@@ -171,7 +171,9 @@ class Counters:
         route.statuses[hundreds] += 1
         listener.statuses[hundreds] += 1
         if record.error is not None:
-            self.failure(name, request_reason(record.status, record.error))
+            reason = request_reason(record.status, record.error)
+            if reason is not None:
+                self.failure(name, reason)
             cause = _CAUSES.get(record.error)
             if cause is not None:
                 route.payload_refusals[cause] += 1

@@ -152,12 +152,32 @@ def test_a_faulty_frame_sent_ahead_of_the_101_is_not_relayed_either(scene: Scene
     scene.recorder.wait_for(closed)
 
 
-def test_nothing_is_relayed_behind_a_close_frame(scene: Scene) -> None:
+BEHIND_CLOSE = {
+    "text": HELLO,
+    "ping": frame(FIN | PING, b"x"),
+    "another_close": frame(FIN | CLOSE, b"\x03\xe9"),
+    "garbage": b"\xff" * 5_000,
+    "http": request("GET", "/smuggled"),
+}
+
+
+@CUTS
+@cases(BEHIND_CLOSE)
+def test_what_is_behind_a_close_frame_is_discarded_and_the_close_is_answered(
+    scene: Scene, case: bytes, cut: Cut
+) -> None:
+    """RFC 6455 section 1.4."""
+    closing = frame(FIN | CLOSE, b"\x03\xe8bye")
     with opened(scene) as client:
-        client.send(frame(FIN | CLOSE, b"\x03\xe8") + HELLO)
-        frames_to_end(client)
+        client.send(closing + case, Cut.RECORDS if len(case) > 1_000 and cut is Cut.BYTES else cut)
+        scene.recorder.wait_for(lambda recorder: recorder.frames != [])
+        scene.recorder.say(Answer(frame(FIN | CLOSE, b"\x03\xe8bye", masked=False)))
+        reader = FrameReader(is_masked=False)
+        while not reader.frames:
+            reader.feed(client.read())
+        assert reader.frames == [Frame(FIN | CLOSE, b"\x03\xe8bye")]
     scene.recorder.wait_for(closed)
-    assert [seen.opcode for seen in scene.recorder.frames] == [CLOSE]
+    assert scene.recorder.frames == [Frame(FIN | CLOSE, b"\x03\xe8bye")]
 
 
 # -- an upstream that breaks the rules

@@ -34,7 +34,7 @@ def statuses(client: Client, count: int) -> list[int]:
     return answers
 
 
-def reasons(limited: Limited) -> list[tuple[int, RequestReason]]:
+def reasons(limited: Limited) -> list[tuple[int, RequestReason | None]]:
     """Status and reason of each request that was not simply served."""
     lines = [json.loads(line) for line in limited.site.program.output if line.startswith("{")]
     return [

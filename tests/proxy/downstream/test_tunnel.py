@@ -292,6 +292,63 @@ class TestClose:
         pair.client.lose()
         assert pair.ends == [None]
 
+    @pytest.mark.parametrize("side", ["client", "server"])
+    @pytest.mark.parametrize("behind", [frame(0x81, b"late"), frame(0x88), b"\xff" * 300])
+    def test_what_follows_a_close_frame_is_discarded(self, side: str, behind: bytes) -> None:
+        """RFC 6455 section 1.4."""
+        pair = Pair()
+        sender, reader = (pair.client, pair.server) if side == "client" else (pair.server, pair.client)
+        closing = close(1000, masked=side == "client")
+        sender.receive(closing + behind)
+        sender.receive(behind)
+        assert reader.sent() == closing
+        assert pair.ends == []
+
+    @pytest.mark.parametrize("error", [None, ConnectionResetError("reset")])
+    @pytest.mark.parametrize("side", ["client", "server"])
+    def test_side_that_is_lost_after_both_close_frames_is_no_error(self, side: str, error: OSError | None) -> None:
+        pair = Pair(from_client=close(1000, masked=True), from_upstream=close(1000))
+        (pair.client if side == "client" else pair.server).lose(error)
+        assert pair.endings[side == "client"] == "end"
+        assert pair.ends == [None]
+
+    @pytest.mark.parametrize("how", ["ends", "lost", "reset"])
+    @pytest.mark.parametrize("whose", ["upstream", "ours"])
+    def test_upstream_that_goes_after_a_close_frame_leaves_the_client_its_time_to_answer(
+        self, how: str, whose: str
+    ) -> None:
+        pair = Pair()
+        if whose == "ours":
+            pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        else:
+            pair.server.receive(close(1000))
+        if how == "ends":
+            pair.server.receive_end()
+        else:
+            pair.server.lose(None if how == "lost" else ConnectionResetError())
+        assert pair.client.ending is None
+        pair.loop.advance(4)
+        assert pair.ends == []
+        pair.client.receive(close(1000, masked=True))
+        assert pair.client.ending == "end"
+        assert pair.ends == ["closed: restart" if whose == "ours" else None]
+
+    def test_client_that_never_answers_such_an_upstream_is_not_waited_for(self) -> None:
+        pair = Pair()
+        pair.server.receive(close(1000))
+        pair.server.receive_end()
+        pair.loop.advance(5.5)
+        assert pair.endings == ("end", "end")
+        assert pair.ends == ["a close frame was not answered"]
+
+    def test_upstream_that_ends_within_a_frame_ends_the_client_although_a_close_frame_waits(self) -> None:
+        pair = Pair()
+        pair.server.receive(frame(0x82, bytes(200))[:100])
+        pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
+        pair.server.receive_end()
+        assert pair.endings == ("end", "end")
+        assert pair.ends == ["restart"]
+
     def test_close_of_ours_goes_to_both_sides_at_once(self) -> None:
         pair = Pair()
         pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
@@ -305,7 +362,7 @@ class TestClose:
         pair.tunnel.close(CloseCode.SERVICE_RESTART, "restart")
         pair.client.receive(close(1012, masked=True))
         assert pair.endings == ("end", "end")
-        assert pair.ends == ["restart"]
+        assert pair.ends == ["closed: restart"]
 
     def test_client_that_never_answers_is_not_waited_for(self) -> None:
         pair = Pair()
@@ -378,7 +435,7 @@ class TestIdle:
         assert close_code(pair.client.sent()) == 1001
         assert close_code(pair.server.sent(), masked=True) == 1001
         pair.client.receive(close(1001, masked=True))
-        assert pair.ends == ["the connection was idle for too long"]
+        assert pair.ends == ["closed: the connection was idle for too long"]
 
     @pytest.mark.parametrize("side", ["client", "server"])
     def test_any_frame_of_either_side_is_a_sign_of_life(self, side: str) -> None:
@@ -463,10 +520,11 @@ class TestDrain:
     def test_service_waits_until_the_tunnel_is_over(self) -> None:
         pair = Pair()
         quiet = pair.service.drain(30.0)
-        pair.loop.advance(15.5)
+        while not pair.client.sent():
+            pair.loop.advance(0.1)
         assert not quiet.is_set()
         pair.client.receive(close(1012, masked=True))
-        assert pair.ends == ["please connect again"]
+        assert pair.ends == ["closed: please connect again"]
 
 
 def test_end_is_told_once() -> None:

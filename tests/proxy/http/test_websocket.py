@@ -185,6 +185,18 @@ class TestMessages:
         frames.receive_data(frame(TEXT) + frame(CONTINUATION) * 3 + frame(FIN | PING))
         assert refusal(frame(CONTINUATION), frames) == (1009, "message in too many fragments")
 
+    def test_fragments_that_carry_something_may_be_as_many_as_they_like(self) -> None:
+        """Autobahn 9.3.1: four million octets in fragments of 64."""
+        frames = tracker(limits=WebSocketLimits(5_000_000, 4))
+        frames.receive_data(frame(TEXT, bytes(64)) + frame(CONTINUATION, bytes(64)) * 62_498)
+        frames.receive_data(frame(FIN | CONTINUATION, bytes(64)))
+        assert frames.messages == 1
+
+    def test_each_32_octets_of_a_message_buy_a_fragment(self) -> None:
+        frames = tracker()
+        frames.receive_data(frame(TEXT, bytes(64)) + frame(CONTINUATION) * 5)
+        assert refusal(frame(CONTINUATION, bytes(31)), frames) == (1009, "message in too many fragments")
+
 
 class TestHeader:
     """RFC 6455 5.2 and 5.5."""
@@ -268,21 +280,35 @@ class TestClose:
         frames.receive_data(frame(FIN | CLOSE, b"\x03\xe8bye")[:-1])
         assert (frames.close_sent, frames.at_frame_border) == (False, False)
 
-    @pytest.mark.parametrize("more", [b"\x00", frame(FIN | TEXT, b"x"), frame(FIN | CLOSE), frame(FIN | PONG)])
-    def test_nothing_may_follow_it(self, more: bytes) -> None:
+    @pytest.mark.parametrize(
+        "more",
+        [
+            b"\x00",
+            b"\x83",
+            frame(FIN | TEXT, b"x"),
+            frame(FIN | CLOSE),
+            frame(FIN | PONG),
+            frame(FIN | TEXT, b"x" * 300),
+        ],
+    )
+    def test_what_follows_it_is_discarded(self, more: bytes) -> None:
+        """RFC 6455 1.4: its receiver discards any further data, whatever it is."""
         close = frame(FIN | CLOSE, b"\x03\xe8")
-        for cut in (0, 1, len(close)):
+        for cut in range(len(close + more) + 1):
             frames = tracker()
-            pieces = [close[:cut], close[cut:] + more]
-            outcome = follow(frames, pieces)
-            assert outcome.violation == (CloseCode.PROTOCOL_ERROR, "data behind a close frame")
-            assert set(outcome.borders) == {len(close)}
-            assert outcome.close == (True, 1000)
+            kept = b""
+            for piece in ((close + more)[:cut], (close + more)[cut:]):
+                frames.receive_data(piece)
+                kept += piece[: len(piece) - frames.excess]
+            assert kept == close
+            assert (frames.close_sent, frames.close_code, frames.frames) == (True, 1000, 1)
+            assert frames.at_frame_border
 
     def test_no_data_may_follow_it(self) -> None:
         frames = tracker()
         frames.receive_data(frame(FIN | CLOSE))
         assert frames.receive_data(b"") is None
+        assert frames.excess == 0
 
 
 class TestViolation:

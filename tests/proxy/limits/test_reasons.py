@@ -55,7 +55,12 @@ def test_each_line_of_the_log_has_its_reason(status: int, error: str, reason: Re
 
 @given(st.integers(100, 599), st.text())
 def test_whatever_a_line_says_it_is_one_of_them(status: int, error: str) -> None:
-    assert request_reason(status, error) in RequestReason
+    assert request_reason(status, error) in {None, *RequestReason}
+
+
+def test_a_websocket_that_was_closed_properly_has_not_failed() -> None:
+    assert request_reason(101, "closed: please connect again") is None
+    assert request_reason(200, "closed: by somebody") is RequestReason.UPSTREAM
 
 
 def test_each_refusal_has_its_name() -> None:
