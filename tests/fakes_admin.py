@@ -8,6 +8,7 @@ from typing import Any
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import ReloadReport, UnknownServer
+from proxy.admin.rotation_wish import RotationWish
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
@@ -271,10 +272,10 @@ class FakeRotation:
         return self.listed
 
     async def rotate_certificate(
-        self, identity: str, slot: str | None, *, compromised: bool, dry_run: bool
+        self, identity: str, slot: str | None, wish: RotationWish
     ) -> AsyncIterator[dict[str, Any]]:
         """Answer the prepared steps."""
-        self.told.append(("rotate", identity, slot, compromised, dry_run))
+        self.told.append(("rotate", identity, slot, wish))
         self._find(identity, slot)
         for step in self.steps:
             yield step

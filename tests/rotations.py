@@ -174,23 +174,23 @@ class Rotations:
         """The first credential."""
         return next(settings for _, _, settings in self.parts.credentials())
 
-    def task(self, reason: Reason = Reason.COMMAND) -> Task:
-        """The rotation of the first credential."""
-        name, _, settings = next(iter(self.parts.credentials()))
+    def task(self, reason: Reason = Reason.COMMAND, slot: str | None = None) -> Task:
+        """The rotation of the first credential, or that of this kind."""
+        name, settings = next((name, one) for name, _, one in self.parts.credentials() if slot in {None, one.key.slot})
         names = self.parts.loaded.config.identity[name].names
         return Task(self.shelf(settings.key.slot), settings.key, names, self.moody, settings.profile, reason)
 
-    def stored(self, reason: Reason = Reason.FIRST) -> StoredVersion:
+    def stored(self, reason: Reason = Reason.FIRST, slot: str | None = None) -> StoredVersion:
         """A new version that does not serve yet."""
-        attempt = Attempt(self.task(reason), self.parts.homes, lambda: self.time.now)
+        attempt = Attempt(self.task(reason, slot), self.parts.homes, lambda: self.time.now)
         attempt.make_key()
         issued = attempt.issue()
         attempt.check(issued)
         return attempt.store(issued)
 
-    def serve(self, reason: Reason = Reason.FIRST) -> StoredVersion:
+    def serve(self, reason: Reason = Reason.FIRST, slot: str | None = None) -> StoredVersion:
         """A new version that serves; the one before is retired."""
-        version = self.stored(reason)
+        version = self.stored(reason, slot)
         grace, compromised = self.parts.loaded.config.rotation.grace, reason is Reason.COMPROMISED
         retired = retirement(self.time.now, grace, reason.value, is_compromised=compromised)
         self.shelf(version.spec.slot).serve(version.number, retired)

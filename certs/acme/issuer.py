@@ -7,6 +7,7 @@ All of it blocks, for minutes if need be, in one thread that the caller gives. E
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -112,7 +113,7 @@ class AcmeIssuer:
     def issue(self, request: IssueRequest) -> Issued:
         """Get a certificate. Raises `IssueFailed`; before the end of a time that the CA wants to be left alone, without asking it."""
         names = frozenset(request.names)
-        self._keep_quiet(names)
+        self._keep_quiet(names, request.heeds_seconds)
         about = ", ".join(sorted(names))
         try:
             with self._failures_of(about), self._wire() as wire:
@@ -123,8 +124,8 @@ class AcmeIssuer:
                 return Issued(_certificates_only(chain))
         except IssueFailed as failure:
             if failure.kind is FailureKind.RATE_LIMITED and failure.retry_after is not None:
-                until = self._around.clocks.monotonic() + failure.retry_after
-                self._around.silences.keep(self._settings.membership.directory, names, until)
+                now = self._around.clocks.monotonic()
+                self._around.silences.keep(self._settings.membership.directory, names, now, failure.retry_after)
             raise
 
     def renewal_window(self, leaf: x509.Certificate) -> Window | None:
@@ -182,11 +183,12 @@ class AcmeIssuer:
 
     # -- failures
 
-    def _keep_quiet(self, names: frozenset[str]) -> None:
+    def _keep_quiet(self, names: frozenset[str], heeds_seconds: float) -> None:
         directory, now = self._settings.membership.directory, self._around.clocks.monotonic()
-        left = self._around.silences.left(directory, names, now)
+        left = self._around.silences.left(directory, names, now, heeds_seconds)
         if left > 0:
-            detail = f"{self._name}: asks to be left alone with {', '.join(sorted(names))} for another {left:.0f} s"
+            until = self._around.clocks.now() + timedelta(seconds=left)
+            detail = f"{self._name}: asks to be left alone with {', '.join(sorted(names))} until {until:%Y-%m-%d %H:%M:%S} UTC"
             raise IssueFailed(FailureKind.RATE_LIMITED, detail, left)
 
     @contextmanager

@@ -11,14 +11,15 @@ class Silences:
 
     def __init__(self) -> None:
         """Nobody has asked for silence."""
-        self._until: dict[tuple[str, frozenset[str]], float] = {}
+        self._kept: dict[tuple[str, frozenset[str]], tuple[float, float]] = {}
 
-    def keep(self, directory: str, names: AbstractSet[str], until: float) -> None:
-        """Leave a CA alone with these names until a time, in seconds of the clock that only goes forward."""
-        if len(self._until) >= _MOST:
-            del self._until[min(self._until, key=lambda one: self._until[one])]
-        self._until[directory, frozenset(names)] = until
+    def keep(self, directory: str, names: AbstractSet[str], now: float, seconds: float) -> None:
+        """Leave a CA alone with these names for so long from `now` on, by the clock that only goes forward."""
+        if len(self._kept) >= _MOST:
+            del self._kept[min(self._kept, key=lambda one: sum(self._kept[one]))]
+        self._kept[directory, frozenset(names)] = now, seconds
 
-    def left(self, directory: str, names: AbstractSet[str], now: float) -> float:
-        """For how many seconds more; 0 when the CA may be asked."""
-        return max(0.0, self._until.get((directory, frozenset(names)), now) - now)
+    def left(self, directory: str, names: AbstractSet[str], now: float, heeds_seconds: float) -> float:
+        """For how many seconds more; 0 when the CA may be asked. No wish is heeded for longer than `heeds_seconds` since it was said."""
+        since, seconds = self._kept.get((directory, frozenset(names)), (now, 0.0))
+        return max(0.0, since + min(seconds, heeds_seconds) - now)

@@ -50,13 +50,14 @@ class IssueRequest:
     `names` are in the form of `config.addresses.parse_server_name` (A-labels in lower case, `*.` for a wildcard, IP addresses);
     the CSR has the same. `csr_der` is PKCS #10 (RFC 2986), signed by the key that the certificate is for. `replaces` is the
     DER of the leaf that this one takes the place of (RFC 9773 5), None for the first one. `profile` names one of the issuer's
-    own, None for its default.
+    own, None for its default. `heeds_seconds`: how long, at most, a wish of the issuer to be left alone is heeded since it was said.
     """
 
     names: tuple[str, ...]
     csr_der: bytes = field(repr=False)
     replaces: bytes | None = field(default=None, repr=False)
     profile: str | None = None
+    heeds_seconds: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)

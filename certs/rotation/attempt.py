@@ -20,6 +20,7 @@ from certs.keys.generating import ALGORITHMS
 from certs.keys.home import Homes, KeyHome, KeyName
 from certs.rotation.checks import ChainUnusable, Expectation, findings, read_chain_pem, strength
 from certs.rotation.due import Reason
+from certs.rotation.retries import LONGEST_RETRY_AFTER
 from certs.storage.intent import Intent
 from certs.storage.shelf import Shelf, StoredVersion
 from config.rotation import KeySpec
@@ -37,7 +38,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is rotated, and how."""
+    """What is rotated, and how; `heeds_seconds` as in `IssueRequest`."""
 
     shelf: Shelf
     spec: KeySpec
@@ -45,6 +46,7 @@ class Task:
     issuer: Issuer
     profile: str | None
     reason: Reason
+    heeds_seconds: float = LONGEST_RETRY_AFTER
 
 
 class Attempt:
@@ -78,7 +80,7 @@ class Attempt:
         names = self.task.names
         csr = signing_request(names, key)
         replaced = None if self._before is None else _leaf_der(self._before)
-        return self.task.issuer.issue(IssueRequest(names, csr, replaced, self.task.profile))
+        return self.task.issuer.issue(IssueRequest(names, csr, replaced, self.task.profile, self.task.heeds_seconds))
 
     def check(self, issued: Issued) -> x509.Certificate:
         """Hold the chain against what was asked for, and answer its leaf. Raises `ChainUnusable`, `IssueFailed` or `HomeFailed`."""

@@ -23,6 +23,7 @@ from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer
 from certs.sealing.sealer import Sealer, SucceedingSealer
 from certs.storage.disk import Disk
 from certs.storage.store import Store, store_of
+from config.issuers import AcmeIssuerConfig
 from config.loaded import LoadedConfig
 from config.problems import Problem
 from config.rotation import SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
@@ -98,6 +99,16 @@ def issuance_problems(parts: Parts) -> Iterator[Problem]:
         if isinstance(authority, InternalIssuerConfig):
             for key in ("key", "root"):
                 yield from _key_problems(parts, ("issuer", name, key), root_identity(name), getattr(authority, key))
+
+
+def changed_issuers(before: Parts, after: Parts) -> Iterator[str]:
+    """The issuers that may answer otherwise than before: their settings are others, or those of one that stands in for them."""
+    issuers, former = after.loaded.config.issuer, before.loaded.config.issuer
+    changed = {name for name, settings in issuers.items() if former.get(name) != settings}
+    for name, settings in issuers.items():
+        others = settings.fallback if isinstance(settings, AcmeIssuerConfig) else ()
+        if not changed.isdisjoint({name, *others}):
+            yield name
 
 
 def _key_problems(parts: Parts, place: tuple[str | int, ...], identity: str, spec: KeySpec) -> Iterator[Problem]:

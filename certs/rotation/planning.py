@@ -4,16 +4,21 @@ Theory of operation. Two clocks: the time of day says when something is due, the
 after a failure. The time of day may jump: forward, and everything is due at once, but each credential is tried once and each issuer
 has one attempt at a time; backward, and waits are as long as before. Nobody sleeps longer than `LONGEST_SLEEP_SECONDS`, so a jump
 is noticed soon. A failure of an issuer holds for all its credentials, a failure of one credential for that one alone.
+
+No wait is slept through the end of what serves (`Wait.end`), and the spacing after a rotation holds only for a certificate that is
+valid at this moment: when the clock has jumped, its successor is due at once. A person's command waits for nothing of ours; what an
+issuer has asked for holds for it too, unless the person insists. A key that was called compromised is waited for no longer than
+one whose certificate has expired.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from certs.issuing.issuer import FailureKind
 from certs.rotation.due import Current, Due, Reason, Wanted, due
-from certs.rotation.retries import LONGEST_RETRY_AFTER, Wait, wait_after
+from certs.rotation.retries import LONGEST_RETRY_AFTER, Wait, heeded_seconds, wait_after
 from certs.rotation.urgency import Urgency, urgency
 
 LONGEST_SLEEP_SECONDS: Final = 60.0
@@ -42,12 +47,34 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a credential is: when it is due and why, how urgent that is, since when it fails, and for how long it waits still."""
+    """Where a credential is: when it is due and why, how urgent that is, since when it fails, and for how long it waits still.
+
+    `heeds_seconds`: for how long, at most, an issuer's wish to be left alone is heeded when it is tried now.
+    """
 
     due: Due
     urgency: Urgency
     failures: int
     waits_seconds: float
+    heeds_seconds: float = LONGEST_RETRY_AFTER
+
+    def next_try(self, now: datetime) -> datetime:
+        """When it is tried: when it is due, but not before its waits are over."""
+        return max(self.due.at, now + timedelta(seconds=self.waits_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """That a person wants a credential replaced. `insists`: also against what its issuer has asked for."""
+
+    reason: Reason
+    insists: bool
+    is_tried: bool = False
+    """Whether that was tried and has failed, so that waits hold again."""
+
+    def skips(self, wait: Wait) -> bool:
+        """Whether it is tried without that wait."""
+        return not self.is_tried and (self.insists or not wait.is_wish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +94,8 @@ class Planner:
     jitter: Callable[[], float]
     _of_issuers: dict[str, Wait] = field(default_factory=dict)
     _of_credentials: dict[Key, Wait] = field(default_factory=dict)
-    _asked: dict[Key, Reason] = field(default_factory=dict)
+    _spacings: dict[Key, float] = field(default_factory=dict)
+    _asked: dict[Key, _Asked] = field(default_factory=dict)
     _wanted: dict[Key, Wanted] = field(default_factory=dict)
 
     def plan(self, facts: Mapping[Key, Facts], now: Instant, busy: frozenset[str] = frozenset()) -> Plan:
@@ -89,25 +117,36 @@ class Planner:
                 attempts.append((key, standing.due.reason))
         return Plan(tuple(attempts), sleep, standings)
 
-    def ask(self, key: Key, reason: Reason) -> None:
-        """Have a credential replaced as soon as possible, whatever is waited for: a person has decided so.
+    def ask(self, key: Key, reason: Reason, *, insists: bool = False) -> None:
+        """Have a credential replaced at once: a person has decided so.
 
-        A key that was called compromised stays that until it is replaced.
+        Only what its issuer has asked for is waited for; not even that if the person `insists`, or the key is compromised. A key
+        that was called compromised stays that until it is replaced.
         """
-        if not self.is_compromised(key):
-            self._asked[key] = reason
-        self._of_credentials.pop(key, None)
+        is_compromised = reason is Reason.COMPROMISED or self.is_compromised(key)
+        self._asked[key] = _Asked(Reason.COMPROMISED, insists=True) if is_compromised else _Asked(reason, insists)
 
     def is_compromised(self, key: Key) -> bool:
         """Whether the key that serves was called compromised."""
-        return self._asked.get(key) is Reason.COMPROMISED
+        return key in self._asked and self._asked[key].reason is Reason.COMPROMISED
 
-    def succeeded(self, key: Key, issuer: str, lifetime: timedelta, now: Instant) -> None:
-        """A credential was replaced; its successor is not touched for a while, whatever speaks for it."""
+    def issuer_changed(self, issuer: str) -> None:
+        """Its settings are others: what was waited for because of the former ones is waited for no more."""
+        self._of_issuers.pop(issuer, None)
+        for key, wanted in self._wanted.items():
+            if wanted.issuer == issuer:
+                self._of_credentials.pop(key, None)
+
+    def succeeded(self, key: Key, issuer: str, not_before: datetime, not_after: datetime, now: Instant) -> None:
+        """A credential was replaced; its successor is not touched for a while, whatever speaks for it, as long as it is valid.
+
+        A version that was gone back to may have little left: it is replaced before that is over.
+        """
         self._asked.pop(key, None)
         self._of_issuers.pop(issuer, None)
-        spacing = min(_MOST_SPACING, lifetime.total_seconds() / 10)
-        self._of_credentials[key] = Wait(0, now.ticks + spacing)
+        self._of_credentials.pop(key, None)
+        share, left = (not_after - not_before).total_seconds() / 10, (not_after - now.wall).total_seconds() / 2
+        self._spacings[key] = now.ticks + min(_MOST_SPACING, share, left)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
         """An issuer did not give what it was asked for; a permanent failure is about what it was asked."""
@@ -124,15 +163,16 @@ class Planner:
 
     def _has_failed(self, key: Key) -> None:
         # whoever asked is told and may ask again; but a compromised key has to go, whoever is still there
-        if not self.is_compromised(key):
-            self._asked.pop(key, None)
+        asked = self._asked.pop(key, None)
+        if asked is not None and asked.reason is Reason.COMPROMISED:
+            self._asked[key] = replace(asked, is_tried=True)
 
     def _longer(self, before: Wait | None, kind: FailureKind, retry_after: float | None, now: Instant) -> Wait:
         return wait_after(kind, 0 if before is None else before.failures, retry_after, self.jitter(), now.ticks)
 
     # -- across restarts: a process that crashes and starts again must not begin the table anew, nor forget a compromised key
 
-    def remembered(self, now: Instant, trying: Iterable[str] = ()) -> dict[str, list[list[object]]]:
+    def remembered(self, now: Instant, trying: Iterable[str] = ()) -> dict[str, Any]:
         """The waits, with the seconds that are left of each, and whose keys are compromised and still serve, for a file.
 
         Issuers that are being asked (`trying`) count as failed: if the process ends in the middle of that, again and again, they
@@ -142,38 +182,57 @@ class Planner:
         for name in trying:
             of_issuers[name] = self._longer(of_issuers.get(name), FailureKind.TEMPORARY, None, now)
         return {
-            "issuers": [[name, one.failures, one.until - now.ticks] for name, one in of_issuers.items()],
-            "credentials": [
-                [*key, one.failures, one.until - now.ticks] for key, one in self._of_credentials.items() if one.failures
-            ],
-            "compromised": [list(key) for key, reason in self._asked.items() if reason is Reason.COMPROMISED],
+            "issuers": [[name, *_kept(one, now)] for name, one in of_issuers.items()],
+            "credentials": [[*key, *_kept(one, now)] for key, one in self._of_credentials.items()],
+            "compromised": [list(key) for key in self._asked if self.is_compromised(key)],
+            "written": now.wall.isoformat(),
         }
 
-    def remember(self, waits: Mapping[str, list[list[object]]], now: Instant) -> None:
-        """Take up what `remembered` answered; a wait is taken as it was, for nobody knows how long the process was gone.
+    def remember(self, waits: Mapping[str, Any], now: Instant) -> None:
+        """Take up what `remembered` answered; the time that the process was gone has been waited, as far as the time of day tells.
 
         Raises `ValueError` for anything else.
         """
         try:
-            for name, failures, left in waits["issuers"]:
-                self._of_issuers[str(name)] = _taken_up(failures, left, now)
-            for identity, slot, failures, left in waits["credentials"]:
-                self._of_credentials[str(identity), str(slot)] = _taken_up(failures, left, now)
-            for identity, slot in waits.get("compromised", ()):
-                self._asked[str(identity), str(slot)] = Reason.COMPROMISED
+            gone = max(0.0, (now.wall - datetime.fromisoformat(waits["written"])).total_seconds())
+            for name, *wait in waits["issuers"]:
+                self._of_issuers[str(name)] = _taken_up(wait, gone, now)
+            for identity, slot, *wait in waits["credentials"]:
+                self._of_credentials[str(identity), str(slot)] = _taken_up(wait, gone, now)
+            for identity, slot in waits["compromised"]:
+                # waits hold for it: a process that ends again and again must not ask each time
+                self._asked[str(identity), str(slot)] = _Asked(Reason.COMPROMISED, insists=True, is_tried=True)
         except (KeyError, TypeError) as error:
             raise ValueError("no record of waits that this program wrote") from error
 
     def _standing(self, key: Key, facts: Facts, now: Instant) -> Standing:
-        when = self._due(key, facts, now)
+        when, asked, expires = self._due(key, facts, now), self._asked.get(key), self._expires(key, facts, now)
         waits = [one for one in (self._of_issuers.get(facts.wanted.issuer), self._of_credentials.get(key)) if one]
-        until = max((one.until for one in waits), default=now.ticks)
-        failures = max((one.failures for one in waits), default=0)
-        return Standing(when, urgency(facts.current, when, now.wall), failures, max(0.0, until - now.ticks))
+        ends = [one.end(expires) for one in waits if asked is None or not asked.skips(one)]
+        if asked is None and facts.current is not None and _is_valid(facts.current, now.wall):
+            ends.append(self._spacings.get(key, now.ticks))
+        insists = asked is not None and asked.insists and not asked.is_tried
+        return Standing(
+            when,
+            urgency(facts.current, when, now.wall),
+            failures=max((one.failures for one in waits), default=0),
+            waits_seconds=max(0.0, max(ends, default=now.ticks) - now.ticks),
+            heeds_seconds=0.0 if insists else heeded_seconds(expires, now.ticks),
+        )
+
+    def _expires(self, key: Key, facts: Facts, now: Instant) -> float | None:
+        """When what serves ends, by the clock that only goes forward: for a compromised key that was long ago."""
+        if self.is_compromised(key):
+            return float("-inf")
+        if facts.current is None:
+            return None
+        if facts.current.not_before > now.wall:  # refused as well as one that has expired
+            return float("-inf")
+        return now.ticks + (facts.current.not_after - now.wall).total_seconds()
 
     def _due(self, key: Key, facts: Facts, now: Instant) -> Due:
         if key in self._asked:
-            return Due(now.wall, self._asked[key])
+            return Due(now.wall, self._asked[key].reason)
         if facts.current is None:
             return Due(now.wall, Reason.UNUSABLE if facts.is_unusable else Reason.FIRST)
         return due(facts.current, facts.wanted, self.renew_when_left, now.wall)
@@ -183,10 +242,21 @@ class Planner:
         for key, one in facts.items():
             if self._wanted.get(key, one.wanted) != one.wanted:
                 self._of_credentials.pop(key, None)
+                self._spacings.pop(key, None)
             self._wanted[key] = one.wanted
 
 
-def _taken_up(failures: object, left: object, now: Instant) -> Wait:
+def _is_valid(current: Current, now: datetime) -> bool:
+    return current.not_before <= now < current.not_after
+
+
+def _kept(wait: Wait, now: Instant) -> list[object]:
+    return [wait.failures, wait.until - now.ticks, wait.kind.value, wait.is_wish]
+
+
+def _taken_up(wait: list[object], gone: float, now: Instant) -> Wait:
+    failures, left, kind, is_wish = wait
     if not isinstance(failures, int) or not isinstance(left, int | float):
         raise TypeError
-    return Wait(failures, now.ticks + min(max(0.0, float(left)), LONGEST_RETRY_AFTER * 2))
+    left = min(max(0.0, float(left) - gone), LONGEST_RETRY_AFTER * 2)
+    return Wait(failures, now.ticks, now.ticks + left, FailureKind(str(kind)), is_wish=bool(is_wish))

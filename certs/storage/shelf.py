@@ -158,6 +158,10 @@ class Shelf:
         """Decide that a version serves from now on; the one before goes into retirement. One write: all or nothing."""
         self._write(self.ledger().serving(number, retirement))
 
+    def restore(self, ledger: Ledger) -> None:
+        """Take a decision back: what was decided is what `ledger` says, which was read before."""
+        self._write(ledger)
+
     def retire(self, retirement: Retirement) -> None:
         """Decide that nothing serves any more."""
         self._write(self.ledger().retiring(retirement))

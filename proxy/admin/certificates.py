@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from proxy.admin.rotation_wish import RotationWish
+
 STEPS_TYPE = "application/x-ndjson"
 """One JSON object on each line; the last one has `ok`."""
 
@@ -47,13 +49,11 @@ class CertificateControl(Protocol):
     def certificates(self) -> list[dict[str, Any]]:
         """Every issued credential, see `rotation.listing`."""
 
-    def rotate_certificate(
-        self, identity: str, slot: str | None, *, compromised: bool, dry_run: bool
-    ) -> AsyncIterator[dict[str, Any]]:
+    def rotate_certificate(self, identity: str, slot: str | None, wish: RotationWish) -> AsyncIterator[dict[str, Any]]:
         """Rotate, and tell the steps. Raises `UnknownCertificate` or `RotationUnderWay` before the first one."""
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
-        """Serve by the version before again; tells what came of it. Raises as above."""
+        """Serve by the versions before again, all or none; tells what came of each. Raises as above."""
 
     async def shown(self, identity: str) -> list[dict[str, Any]]:
         """What each worker shows for an identity, see `supervisor.inspection`. Raises `UnknownCertificate`."""
@@ -86,8 +86,7 @@ class CertificateCommands:
         steps = self._control.rotate_certificate(
             request.match_info["identity"],
             request.query.get("credential"),
-            compromised=request.query.get("compromised") == "1",
-            dry_run=request.query.get("dry_run") == "1",
+            RotationWish.of_query(request.query),
         )
         first = await anext(steps)  # before the answer begins: an unknown name is a 404
         response = web.StreamResponse(headers={"Content-Type": STEPS_TYPE})
@@ -100,7 +99,7 @@ class CertificateCommands:
         return response
 
     async def roll_back(self, request: web.Request) -> web.Response:
-        """What came of it: 200 when all were rolled back, 409 when one was not."""
+        """What came of it: 200 when all were rolled back, 409 when none was."""
         results = await self._control.roll_back_certificate(
             request.match_info["identity"], request.query.get("credential")
         )

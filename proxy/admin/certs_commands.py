@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from certs.rotation.due import Reason
 from certs.storage.lock import StateInUse
 from certs.storage.shelf import ShelfDamaged
 from config.problems import ConfigError
@@ -16,12 +14,13 @@ from proxy.admin.asking import ended
 from proxy.admin.certs_tables import details, history_table, listing_table, step_line
 from proxy.admin.certs_targets import Target, offline_of
 from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.admin.rotation_wish import RotationWish
 from proxy.console import table_console
 
 Answer = TypeVar("Answer")
 
 _WAITING = 3
-"""Exit status: an issuer is left alone for now, and nobody wanted to wait."""
+"""Exit status: an issuer has asked to be left alone, and it was not to be waited for."""
 _FILE_COLUMNS = 200
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)]
@@ -84,16 +83,6 @@ def show(
         table_console(_FILE_COLUMNS).print(details(one))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What `rotate` is to do."""
-
-    slot: str | None
-    reason: Reason
-    dry_run: bool
-    wait: bool
-
-
 def rotate(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)
@@ -104,8 +93,11 @@ def rotate(
         bool,
         typer.Option("--compromised", help="The key is known to others: destroy it at once, revoke its certificate."),
     ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Ask the issuer also before the time until which it wants to be left alone.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait also for an issuer that is left alone for now.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the issuer may be asked.")] = False,
     config: _Config = None,
     socket: _Socket = None,
     offline: _Offline = False,
@@ -113,23 +105,25 @@ def rotate(
 ) -> None:
     """Rotate now: new key, new certificate, checked, stored, swapped in by all workers at once; no connection ends.
 
-    Shows the steps as they happen. Exits with 0 when all are rotated, with 1 when one is not (what there was goes on to serve), with 3
-    when an issuer is left alone for now after a failure and --wait was not given: the proxy goes on to try by itself.
+    Tries at once, however often that failed before. Only where the issuer itself has asked to be left alone (a rate limit, Retry-After) it
+    says until when, and exits with 3 unless --wait was given; the proxy then tries by itself at that time. --now asks all the same,
+    and so does --compromised. Shows the steps as they happen; exits with 0 when all are rotated, with 1 when one is not: what there
+    was goes on to serve. A credential that is being rotated at this moment is not rotated a second time.
     """
     if (name is None) is not every:
         raise typer.BadParameter("either NAME or --all")
-    wish = _Wish(slot, Reason.COMPROMISED if compromised else Reason.COMMAND, dry_run, wait)
+    wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
     target = Target(config, socket, offline)
     names = [name] if name is not None else _asked(target.names)
     console, is_done = table_console(_FILE_COLUMNS), True
     for one in names:
-        for step in _asked_steps(target.rotate(one, wish.slot, wish.reason, dry_run=wish.dry_run)):
+        for step in _asked_steps(target.rotate(one, slot, wish)):
             if as_json:
                 typer.echo(json.dumps(step))
             elif "ok" not in step:
                 console.print(step_line(step), highlight=False)
             is_done = is_done and step.get("ok", step.get("rotated", True))
-            if step.get("step") == "waiting" and not wish.wait:
+            if step.get("step") == "waiting" and not wait:
                 raise typer.Exit(_WAITING)
     if not is_done:
         raise typer.Exit(1)
@@ -143,7 +137,10 @@ def rollback(
     offline: _Offline = False,
     as_json: _Json = False,
 ) -> None:
-    """Serve by the certificate before again, as long as its key is there (rotation.grace) and it is valid."""
+    """Serve by the certificate before again, as long as its key is there (rotation.grace) and it is valid.
+
+    Several credentials of an identity go back together, or none does: then it says why, for each, and exits with 1.
+    """
     results = _asked(lambda: Target(config, socket, offline).roll_back(name, slot))
     if as_json:
         typer.echo(json.dumps(results, indent=2))

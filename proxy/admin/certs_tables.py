@@ -19,7 +19,7 @@ def listing_table(certificates: Sequence[Document]) -> RenderableType:
     """`plexigate certs list`."""
     if not certificates:
         return Text("no certificate rotates by itself: no [[identity.NAME.credential]] has an issuer")
-    table = Table("name", "credential", "issuer", "key", "lives in", "serial", "until", "left", "next rotation", "why")
+    table = Table("name", "credential", "issuer", "key", "lives in", "serial", "until", "left", "next try", "why")
     for one in certificates:
         planned = one["next"]
         style = _STYLES.get("" if planned is None else planned["urgency"], "")
@@ -39,9 +39,13 @@ def listing_table(certificates: Sequence[Document]) -> RenderableType:
 
 
 def _why(one: Document) -> str:
-    if one["last_error"]:
-        return f"{one['last_error']}"
-    return "-" if one["next"] is None else str(one["next"]["reason"])
+    planned, last_error = one["next"], one["last_error"]
+    reason = "-" if planned is None else str(planned["reason"])
+    if last_error:
+        return f"{reason}; last: {last_error}"
+    if planned is not None and planned["waits_seconds"] and planned["failures"]:
+        return f"{reason}; waits after {planned['failures']} failures"
+    return reason
 
 
 def details(one: Document) -> RenderableType:
@@ -58,7 +62,8 @@ def details(one: Document) -> RenderableType:
         "serial": one["serial"],
         "valid from": moment(one["not_before"]),
         "valid until": f"{moment(one['not_after'])} ({duration(one['seconds_left'])} left)",
-        "next rotation": f"{moment(planned.get('at'))}: {planned.get('reason', '-')}",
+        "next try": f"{moment(planned.get('at'))}: {planned.get('reason', '-')}",
+        "due since": moment(planned["due_at"]) if planned.get("failures") else None,
         "urgency": planned.get("urgency"),
         "failures in a row": planned.get("failures"),
         "last error": one["last_error"],
@@ -115,7 +120,8 @@ def step_line(step: Document) -> Text:
     if "note" in step:
         return Text(f"{about}{step['note']}", "yellow")
     if step.get("step") == "waiting":
-        return Text(f"{about}waiting for {duration(step['seconds'])}: {step['detail']}", "yellow")
+        until = f"{datetime.fromisoformat(step['until']):%Y-%m-%d %H:%M:%S} UTC"
+        return Text(f"{about}waiting until {until} ({duration(step['seconds'])}): {step['detail']}", "yellow")
     return Text(f"{about}{step.get('step', '')}  {', '.join(facts)}".rstrip())
 
 

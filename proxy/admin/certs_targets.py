@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from certs.rotation.due import Reason
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminRefused, connect
+from proxy.admin.rotation_wish import RotationWish
 
 if TYPE_CHECKING:
     from proxy.rotation.offline import Offline
@@ -34,12 +34,12 @@ class Target:
         """The identities that have issued credentials."""
         return list(dict.fromkeys(one["identity"] for one in self.listing()))
 
-    def rotate(self, name: str, slot: str | None, reason: Reason, *, dry_run: bool) -> Iterator[dict[str, Any]]:
+    def rotate(self, name: str, slot: str | None, wish: RotationWish) -> Iterator[dict[str, Any]]:
         """The steps as they happen; the last one has `ok`."""
         if self.offline:
-            yield from _rotated_offline(offline_of(self.config), name, slot, reason, dry_run=dry_run)
+            yield from _rotated_offline(offline_of(self.config), name, slot, wish)
             return
-        query = {"compromised": str(int(reason is Reason.COMPROMISED)), "dry_run": str(int(dry_run))}
+        query = wish.query()
         if slot is not None:
             query["credential"] = slot
         yield from connect(self.config, self.socket).steps(f"/certificates/{quote(name, safe='')}/rotate", query)
@@ -49,7 +49,7 @@ class Target:
         if self.offline:
             offline = offline_of(self.config)
             with offline.alone():
-                return [offline.roll_back(one) for one in _known(offline, name, slot)]
+                return offline.roll_back(_known(offline, name, slot))
         query = {} if slot is None else {"credential": slot}
         client = connect(self.config, self.socket)
         answer = client.post(f"/certificates/{quote(name, safe='')}/rollback", query)
@@ -70,22 +70,20 @@ def offline_of(config: Path | None) -> "Offline":
     return Offline(config, CLOCKS)
 
 
-def _rotated_offline(
-    offline: "Offline", name: str, slot: str | None, reason: Reason, *, dry_run: bool
-) -> Iterator[dict[str, Any]]:
+def _rotated_offline(offline: "Offline", name: str, slot: str | None, wish: RotationWish) -> Iterator[dict[str, Any]]:
     from certs.rotation.attempt import Step
 
     found = _known(offline, name, slot)
-    if dry_run:
+    if wish.is_dry_run:
         for identity, _, shelf in found:
             steps = [step.value for step in Step]
-            yield {"identity": identity, "credential": shelf.slot, "would": steps, "reason": reason.value}
+            yield {"identity": identity, "credential": shelf.slot, "would": steps, "reason": wish.reason.value}
         yield {"ok": True}
         return
     is_done = True
     with offline.alone():
         for one in found:
-            for step in offline.rotate(one, reason):
+            for step in offline.rotate(one, wish.reason):
                 is_done = is_done and step.get("rotated", True)
                 yield step
     yield {"ok": is_done}

@@ -1,21 +1,23 @@
 """What is done beside rotations: what a process left behind is undone, old keys are destroyed, old versions forgotten, or taken up again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.keys.home import HomeFailed
 from certs.rotation.attempt import Step
-from certs.rotation.checks import ChainUnusable, read_chain_pem
+from certs.rotation.checks import read_chain_pem
 from certs.rotation.parts import Parts
-from certs.storage.served import served_version
+from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
 from config.problems import ConfigError
 from proxy.in_thread import in_thread
 from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed
+from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 
 INTERVAL_SECONDS: Final = 300.0
 """How often old keys are looked after: their grace is hours or days."""
@@ -86,43 +88,6 @@ def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datet
     ]
 
 
-def former(shelf: Shelf, now: datetime) -> StoredVersion | None:
-    """The version to go back to: the newest former one whose key is there, not compromised, and whose chain is valid."""
-    ledger = shelf.ledger()
-    for version in shelf.versions():
-        retired = ledger.retired.get(version.number)
-        if retired is None or retired.is_compromised or retired.destroy_at <= now or not version.has_key:
-            continue
-        try:
-            chain = read_chain_pem(version.chain_path.read_bytes())
-        except (ChainUnusable, OSError):
-            continue
-        if all(one.not_valid_before_utc <= now < one.not_valid_after_utc for one in chain):
-            return version
-    return None
-
-
-def no_way_back(shelf: Shelf) -> str:
-    """Why there is no version to go back to, and what to do instead."""
-    if any(one.is_compromised for one in shelf.ledger().retired.values()):
-        return (
-            "the key of a former version is compromised, which never serves again, and there is no other one that could: "
-            f"plexigate certs rotate {shelf.identity} makes a new one"
-        )
-    return "there is no former version whose key is still there and whose certificate is valid"
-
-
-def bound_to_go(shelf: Shelf) -> str:
-    """Why nothing goes back while the key that serves is marked as compromised, and what to do instead.
-
-    It would be retired as if nothing had happened: kept for its grace, and its certificate not revoked.
-    """
-    return (
-        "its key is marked as compromised, and a rollback would take that back: another key takes its place as soon as "
-        f"the issuer gives a certificate for it; plexigate certs rotate {shelf.identity} --compromised --wait tries it now"
-    )
-
-
 class Housekeeping:
     """Does it in threads, one thing at a time, with a deadline."""
 
@@ -142,22 +107,30 @@ class Housekeeping:
             self._again_at = ticks + INTERVAL_SECONDS
             await self._do(lambda: clean_up(parts, now))
 
-    async def roll_back(self, parts: Parts, shelf: Shelf, host: Host, now: datetime) -> Renewed | NotRenewed:
-        """Serve by the version before again; the one that serves keeps its key for the usual grace."""
+    async def roll_back(
+        self, parts: Parts, asked: Sequence[Asked], host: Host, now: datetime
+    ) -> Sequence[Renewed | NotRenewed]:
+        """Serve by the versions before again: all of these credentials, in one swap, or none. Answers what came of each.
+
+        Those that serve keep their keys for the usual grace.
+        """
+        retired = retirement(now, parts.loaded.config.rotation.grace, "rolled back")
         try:
             async with asyncio.timeout(LOCAL_SECONDS):
-                version = await in_thread(self._loop, lambda: former(shelf, now))
-                if version is None:
-                    detail = await in_thread(self._loop, lambda: no_way_back(shelf))
-                    return NotRenewed(Step.STORE, FailureKind.PERMANENT, detail, of_issuer=False)
-                place = parts.store.directory
-                files = await in_thread(self._loop, lambda: served_version(shelf, version, parts.homes, place))
-            retired = retirement(now, parts.loaded.config.rotation.grace, "rolled back")
-            await host.swap_issued(files, lambda: shelf.serve(version.number, retired))
-            return Renewed(version.number, read_chain_pem(version.chain_path.read_bytes())[0])
+                ways = await in_thread(self._loop, lambda: ways_back(asked, now))
+                stuck = [one for one in ways if isinstance(one, NoWayBack)]
+                if stuck:
+                    kind = FailureKind.PERMANENT
+                    return [NotRenewed(Step.STORE, kind, one.detail, of_issuer=False) for one in stuck]
+                chosen = [
+                    (one.shelf, way) for one, way in zip(asked, ways, strict=True) if isinstance(way, StoredVersion)
+                ]
+                files = await in_thread(self._loop, lambda: _served(parts, chosen))
+            await host.swap_issued(files, lambda: serve_former(chosen, retired))
+            return [Renewed(way.number, read_chain_pem(way.chain_path.read_bytes())[0]) for _, way in chosen]
         except (ConfigError, HomeFailed, ShelfDamaged, OSError, TimeoutError) as error:
             detail = str(error) or f"it took longer than {LOCAL_SECONDS:g} s"
-            return NotRenewed(Step.SWAP, FailureKind.TEMPORARY, detail, of_issuer=False)
+            return [NotRenewed(Step.SWAP, FailureKind.TEMPORARY, detail, of_issuer=False) for _ in asked]
 
     async def _do(self, work: Callable[[], list[str]]) -> None:
         try:
@@ -167,3 +140,12 @@ class Housekeeping:
             told = [f"old keys could not be looked after within {LOCAL_SECONDS:g} s"]
         for line in told:
             self._tell({"event": "keys", "detail": line}, line)
+
+
+def _served(parts: Parts, chosen: Sequence[tuple[Shelf, StoredVersion]]) -> dict[Path, ServedFile]:
+    place = parts.store.directory
+    return {
+        path: file
+        for shelf, version in chosen
+        for path, file in served_version(shelf, version, parts.homes, place).items()
+    }

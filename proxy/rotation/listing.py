@@ -48,7 +48,8 @@ def document(row: Row, now: datetime) -> dict[str, Any]:
 
 def _next(standing: Standing, now: datetime) -> dict[str, Any]:
     return {
-        "at": max(standing.due.at, now).isoformat(),
+        "at": max(standing.next_try(now), now).isoformat(),
+        "due_at": standing.due.at.isoformat(),
         "reason": standing.due.reason.value,
         "urgency": standing.urgency.name.lower(),
         "failures": standing.failures,

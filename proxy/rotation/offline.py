@@ -1,6 +1,6 @@
 """Certificates without a running proxy: the same store, the same steps, no workers. Whoever does it holds the lock of the directory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from certs.rotation.checks import ChainUnusable
 from certs.rotation.due import Reason
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts, parts_of
-from certs.rotation.planning import Facts, Key, Planner
+from certs.rotation.planning import Facts, Planner
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.lock import StateLock
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
@@ -26,10 +26,11 @@ from config.loader import load
 from config.problems import ConfigError, Problem
 from config.rotation import IssuedCredentialConfig
 from proxy.rotation.clocks import Clocks
-from proxy.rotation.housekeeping import bound_to_go, former, no_way_back, recover
+from proxy.rotation.housekeeping import recover
 from proxy.rotation.kept import drop_mark, kept
 from proxy.rotation.listing import Row, document
 from proxy.rotation.running import leaf_facts
+from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 
 if TYPE_CHECKING:
     from certs.audit.log import AuditLog
@@ -60,9 +61,12 @@ class Offline:
         ]
 
     def listing(self) -> list[dict[str, Any]]:
-        """As `GET /certificates`. Raises `OSError` or `ShelfDamaged`."""
+        """As `GET /certificates`, with the waits that the proxy which ran last has left. Raises `OSError` or `ShelfDamaged`."""
         now = self._clocks.now()
-        planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
+        try:
+            planner = self._planner()
+        except ShelfDamaged:  # a start begins without as well
+            planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
         rows = []
         for name, settings, shelf in self.credentials(None):
             version = shelf.current()
@@ -119,7 +123,7 @@ class Offline:
         about = {"identity": name, "credential": shelf.slot}
         is_marked = False
         try:
-            is_marked = self._is_compromised((name, shelf.slot))
+            is_marked = self._planner().is_compromised((name, shelf.slot))
         except (ShelfDamaged, OSError) as error:
             yield {**about, "note": str(error)}  # no reason to keep the key that serves
         reason = Reason.COMPROMISED if is_marked else reason
@@ -166,21 +170,20 @@ class Offline:
         else:
             yield {**about, "rotated": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
 
-    def roll_back(self, found: Found) -> dict[str, Any]:
-        """Have the version before serve from the next start on. Raises `OSError` or `ShelfDamaged`."""
-        name, _, shelf = found
-        about: dict[str, Any] = {"identity": name, "credential": shelf.slot}
-        now = self._clocks.wall()
-        is_marked = self._is_compromised((name, shelf.slot))
-        version = None if is_marked else former(shelf, now)
-        if version is None:
-            detail = bound_to_go(shelf) if is_marked else no_way_back(shelf)
-            return {**about, "ok": False, "step": Step.STORE.value, "detail": detail}
-        shelf.serve(version.number, retirement(now, self.parts.loaded.config.rotation.grace, "rolled back"))
-        return {**about, "ok": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
+    def roll_back(self, found: Sequence[Found]) -> list[dict[str, Any]]:
+        """Have the versions before serve from the next start on: all, or none. Raises `OSError` or `ShelfDamaged`."""
+        now, planner = self._clocks.wall(), self._planner()
+        asked = [Asked(shelf, planner.is_compromised((name, shelf.slot))) for name, _, shelf in found]
+        ways = ways_back(asked, now)
+        chosen = [(one.shelf, way) for one, way in zip(asked, ways, strict=True) if isinstance(way, StoredVersion)]
+        serve_former(chosen, retirement(now, self.parts.loaded.config.rotation.grace, "rolled back"))
+        return [
+            {"identity": one.shelf.identity, "credential": one.shelf.slot, **_rolled(way)}
+            for one, way in zip(asked, ways, strict=True)
+        ]
 
-    def _is_compromised(self, key: Key) -> bool:
-        """Whether a proxy was to replace the key that serves for that, and has ended before."""
+    def _planner(self) -> Planner:
+        """What the proxy that ran last knows of waits and compromised keys. Raises `OSError` or `ShelfDamaged`."""
         planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
         try:
             if (document := kept(self.parts.store)) is not None:
@@ -188,7 +191,7 @@ class Offline:
         except (KeyError, TypeError, ValueError) as error:
             found = f"what rotations wait for cannot be read: {error}"
             raise ShelfDamaged(self.parts.store.directory, found) from None
-        return planner.is_compromised(key)
+        return planner
 
     def _serve(self, shelf: Shelf, version: StoredVersion, reason: Reason) -> None:
         now = self._clocks.wall()
@@ -196,3 +199,9 @@ class Offline:
         compromised = reason.needs_a_new_key_at_once
         shelf.serve(version.number, retirement(now, grace, reason.value, is_compromised=compromised))
         shelf.destroy_keys(now, self.parts.homes)
+
+
+def _rolled(way: StoredVersion | NoWayBack) -> dict[str, Any]:
+    if isinstance(way, NoWayBack):
+        return {"ok": False, "step": Step.STORE.value, "detail": way.detail}
+    return {"ok": True, "version": way.number, "serial": f"{leaf_of(way).serial_number:x}"}

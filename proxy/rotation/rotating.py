@@ -6,25 +6,29 @@ what serves but through the two-phase swap. A reload hands it other parts, by wh
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from certs.issuing.issuer import FailureKind, IssueFailed
-from certs.rotation.attempt import Step, Task
+from cryptography import x509
+
+from certs.issuing.issuer import IssueFailed
+from certs.rotation.attempt import Task
 from certs.rotation.due import Reason
 from certs.rotation.facts import leaf_of
-from certs.rotation.parts import Parts
+from certs.rotation.parts import Parts, changed_issuers
 from certs.rotation.planning import Key, Plan, Planner, Standing
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.shelf import ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
 from proxy.in_thread import in_thread
 from proxy.rotation.clocks import Clocks
-from proxy.rotation.housekeeping import Housekeeping, bound_to_go
+from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.kept import Kept
 from proxy.rotation.knowledge import Credential, Knowledge
 from proxy.rotation.news import News
 from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed, Run
+from proxy.rotation.steps import last_word, waiting
+from proxy.rotation.ways_back import Asked
 from proxy.tasks import Tasks
 
 _NOTHING_TO_DO_SECONDS: Final = 3_600.0
@@ -71,12 +75,16 @@ class Rotating:
 
     async def follow(self, parts: Parts | None) -> None:
         """Look after the credentials of a configuration from now on."""
-        is_first, self._parts = self._parts is None, parts
+        before, self._parts = self._parts, parts
+        is_first = before is None
         if parts is not None:
             self._planner.renew_when_left = parts.loaded.config.rotation.renew_when_left
             if is_first:
                 await self._housekeeping.recovered(parts)
                 await self._kept.take_up(parts.store, self._take_up)
+        if before is not None and parts is not None:
+            for issuer in changed_issuers(before, parts):
+                self._planner.issuer_changed(issuer)
         await self._knowledge.follow(parts)
         self._errors = {key: error for key, error in self._errors.items() if key in self._knowledge.credentials}
         self._wake.set()
@@ -118,42 +126,47 @@ class Rotating:
         """The credentials of an identity, or one of them."""
         return self._knowledge.keys(identity, slot)
 
-    async def rotate(self, key: Key, reason: Reason) -> AsyncIterator[dict[str, Any]]:
-        """Rotate one credential as soon as its issuer may be asked, and tell each step; the last one has `ok`.
+    async def rotate(self, key: Key, reason: Reason, *, insists: bool = False) -> AsyncIterator[dict[str, Any]]:
+        """Rotate one credential at once, and tell each step; the last one has `ok`.
 
-        Whoever stops listening stops nothing.
+        What its issuer has asked for is waited for, unless a person `insists` or the key is compromised. Whoever stops listening
+        stops nothing.
         """
         with self._listening(key) as steps:
-            self._planner.ask(key, reason)
-            plan = self._planner.plan(self._knowledge.facts, self._clocks.now(), frozenset(self._busy))
-            waits = plan.standings[key].waits_seconds
+            self._planner.ask(key, reason, insists=insists)
+            now = self._clocks.now()
+            waits = self._planner.plan(self._knowledge.facts, now).standings[key].waits_seconds
             if reason.needs_a_new_key_at_once and self._parts is not None:
                 await self._remember(self._parts)  # whatever becomes of this process before it is done
+            issuer = self._knowledge.credentials[key].settings.issuer
             if waits > 0:
-                issuer = self._knowledge.credentials[key].settings.issuer
-                detail = f"{issuer} failed, and is left alone for now"
-                yield {"step": "waiting", "seconds": round(waits, 1), "detail": detail}
+                yield waiting(issuer, now.wall, waits, self._errors.get(key))
+            elif issuer in self._busy:
+                yield {"note": f"issuer {issuer} is busy with something else, and comes to this next"}
             self._wake.set()
             while (step := await steps.get()) is not _END:
                 yield step
 
-    async def roll_back(self, key: Key) -> Renewed | NotRenewed:
-        """Serve by the version before again, unless the key that serves is marked as compromised."""
-        parts, credential = self._parts, self._knowledge.credentials[key]
+    async def roll_back(self, keys: Sequence[Key]) -> Sequence[Renewed | NotRenewed]:
+        """Serve by the versions before again: all of these, or none; answers what came of each.
+
+        None, where the key that serves is marked as compromised.
+        """
+        parts, credentials = self._parts, [self._knowledge.credentials[key] for key in keys]
         assert parts is not None  # there are no credentials without
-        if self._planner.is_compromised(key):
-            detail = bound_to_go(credential.shelf)
-            return NotRenewed(Step.STORE, FailureKind.PERMANENT, detail, of_issuer=False)
-        self._running.add(key)  # nobody marks it meanwhile
+        asked = [
+            Asked(one.shelf, self._planner.is_compromised(key)) for key, one in zip(keys, credentials, strict=True)
+        ]
+        self._running.update(keys)  # nobody marks them meanwhile
         try:
-            outcome = await self._housekeeping.roll_back(parts, credential.shelf, self._owner, self._clocks.wall())
+            outcomes = await self._housekeeping.roll_back(parts, asked, self._owner, self._clocks.wall())
         finally:
-            self._running.discard(key)
-        if isinstance(outcome, Renewed):
-            lifetime = outcome.leaf.not_valid_after_utc - outcome.leaf.not_valid_before_utc
-            self._planner.succeeded(key, credential.settings.issuer, lifetime, self._clocks.now())
+            self._running.difference_update(keys)
+        for key, credential, outcome in zip(keys, credentials, outcomes, strict=True):
+            if isinstance(outcome, Renewed):
+                self._is_replaced(key, credential.settings, outcome.leaf)
         await self._changed()
-        return outcome
+        return outcomes
 
     def is_running(self, key: Key) -> bool:
         """Whether a credential is being rotated at this moment."""
@@ -173,26 +186,26 @@ class Rotating:
         self._plan = plan = self._planner.plan(self._knowledge.facts, now, frozenset(self._busy))
         errors = {key: self._errors.get(key) for key in plan.standings}
         self._news.standings(plan.standings, errors, parts.loaded.config.rotation, now.ticks)
-        for key, reason in plan.attempts:
+        for key, _ in plan.attempts:
             credential = self._knowledge.credentials[key]
             self._busy.add(credential.settings.issuer)
             self._running.add(key)
-            self._tasks.start(self._attempt(parts, key, credential, reason))
+            self._tasks.start(self._attempt(parts, key, credential, plan.standings[key]))
         if now.ticks >= self._revoke_at and self._revoke_what_is_left(parts):
             self._revoke_at = now.ticks + _REVOKE_AGAIN_SECONDS
         self._ask_for_windows(parts)
         return plan.sleep_seconds
 
-    async def _attempt(self, parts: Parts, key: Key, credential: Credential, reason: Reason) -> None:
+    async def _attempt(self, parts: Parts, key: Key, credential: Credential, standing: Standing) -> None:
         settings = credential.settings
         issuer = parts.issuers[settings.issuer]
-        task = Task(credential.shelf, settings.key, credential.names, issuer, settings.profile, reason)
-        standing = self.standings.get(key)
+        reason, heeds = standing.due.reason, standing.heeds_seconds
+        task = Task(credential.shelf, settings.key, credential.names, issuer, settings.profile, reason, heeds)
         try:
             self._news.begun(key, reason.value)
             await self._remember(parts)
             run = Run(self._loop, task, parts, self._owner, self._clocks.wall)
-            outcome = await run.run(lambda step: self._told(key, step), 0 if standing is None else standing.failures)
+            outcome = await run.run(lambda step: self._told(key, step), standing.failures)
             self._ended(parts, key, settings, outcome)
             if reason.needs_a_new_key_at_once:
                 now = self._clocks.now()
@@ -207,16 +220,19 @@ class Rotating:
             self._running.discard(key)
         await self._remember(parts)
         await self._changed()
-        self._told(key, _last_word(outcome))
+        self._told(key, last_word(outcome))
         self._told(key, _END)
+
+    def _is_replaced(self, key: Key, settings: IssuedCredentialConfig, leaf: x509.Certificate) -> None:
+        now = self._clocks.now()
+        self._planner.succeeded(key, settings.issuer, leaf.not_valid_before_utc, leaf.not_valid_after_utc, now)
 
     def _ended(self, parts: Parts, key: Key, settings: IssuedCredentialConfig, outcome: Renewed | NotRenewed) -> None:
         now = self._clocks.now()
         if isinstance(outcome, Renewed):
             self.rotations["ok"] += 1
             self._errors.pop(key, None)
-            lifetime = outcome.leaf.not_valid_after_utc - outcome.leaf.not_valid_before_utc
-            self._planner.succeeded(key, settings.issuer, lifetime, now)
+            self._is_replaced(key, settings, outcome.leaf)
             self._news.renewed(key, outcome)
             return
         self.rotations["failed"] += 1
@@ -314,9 +330,3 @@ class Rotating:
     def _told(self, key: Key, step: dict[str, Any]) -> None:
         for listener in self._listeners.get(key, ()):
             listener.put_nowait(step)
-
-
-def _last_word(outcome: Renewed | NotRenewed) -> dict[str, Any]:
-    if isinstance(outcome, Renewed):
-        return {"ok": True, "version": outcome.version, "serial": f"{outcome.leaf.serial_number:x}"}
-    return {"ok": False, "step": outcome.step.value, "kind": outcome.kind.value, "detail": outcome.detail}

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from certs.rotation.attempt import Step
-from certs.rotation.due import Reason
 from certs.rotation.planning import Key
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.rotation_wish import RotationWish
 from proxy.rotation.rotating import Rotating
-from proxy.rotation.running import NotRenewed
+from proxy.rotation.steps import last_word
 from proxy.supervisor.inspection import Inspection
 
 
@@ -25,38 +25,32 @@ class RotationControl:
         return self._rotating.listing()
 
     async def rotate_certificate(
-        self, identity: str, slot: str | None, *, compromised: bool, dry_run: bool
+        self, identity: str, slot: str | None, wish: RotationWish
     ) -> AsyncIterator[dict[str, Any]]:
         """Rotate one after the other, and tell the steps, each with its credential; the last one has `ok`."""
         keys = self._idle(identity, slot)
-        reason = Reason.COMPROMISED if compromised else Reason.COMMAND
         outcomes: list[bool] = []
         for key in keys:
             about = {"identity": key[0], "credential": key[1]}
-            if dry_run:
-                yield {**about, "would": [step.value for step in Step], "reason": reason.value}
+            if wish.is_dry_run:
+                yield {**about, "would": [step.value for step in Step], "reason": wish.reason.value}
                 outcomes.append(True)
                 continue
-            yield {**about, "step": "begun", "reason": reason.value}
-            async for step in self._rotating.rotate(key, reason):
+            yield {**about, "step": "begun", "reason": wish.reason.value}
+            async for step in self._rotating.rotate(key, wish.reason, insists=wish.insists):
                 if "ok" in step:
                     outcomes.append(step["ok"])
                 yield {**about, **{name if name != "ok" else "rotated": value for name, value in step.items()}}
         yield {"ok": all(outcomes)}
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
-        """Roll back one after the other."""
-        results = []
-        for key in self._idle(identity, slot):
-            outcome = await self._rotating.roll_back(key)
-            about: dict[str, Any] = {"identity": key[0], "credential": key[1]}
-            if isinstance(outcome, NotRenewed):
-                results.append({**about, "ok": False, "step": outcome.step.value, "detail": outcome.detail})
-            else:
-                results.append(
-                    {**about, "ok": True, "version": outcome.version, "serial": f"{outcome.leaf.serial_number:x}"}
-                )
-        return results
+        """Roll back all of them, or none."""
+        keys = self._idle(identity, slot)
+        outcomes = await self._rotating.roll_back(keys)
+        return [
+            {"identity": key[0], "credential": key[1], **last_word(outcome)}
+            for key, outcome in zip(keys, outcomes, strict=True)
+        ]
 
     async def shown(self, identity: str) -> list[dict[str, Any]]:
         """Shake hands with each worker."""

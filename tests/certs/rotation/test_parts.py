@@ -7,7 +7,7 @@ import pytest
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer
 from certs.issuing.internal_ca.authority import InternalAuthority
-from certs.rotation.parts import issuance_problems, parts_of
+from certs.rotation.parts import Parts, changed_issuers, issuance_problems, parts_of
 from config.loader import accepted, read_file
 from tests.certs.authority import NOW
 from tests.configurations import Site
@@ -79,3 +79,18 @@ def test_an_identity_that_has_no_room_in_a_label_is_a_problem(tmp_path: Path, le
 def test_the_keys_of_an_authority_are_looked_at_too(tmp_path: Path) -> None:
     found = problems(tmp_path, configuration(issuer='key = "ec-p384@plexi"\nroot = "mldsa-87@file"'))
     assert found == ['issuer.internal.key: "ec-p384@plexi"']
+
+
+def test_an_issuer_is_changed_when_one_that_stands_in_for_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "plexigate.toml"
+
+    def parts(text: str) -> Parts:
+        path.write_text(configuration(further=text))
+        made = parts_of(accepted(read_file(path), path), lambda: NOW)
+        assert made is not None
+        return made
+
+    before = parts(ACME + SPARE)
+    assert list(changed_issuers(before, parts(ACME + SPARE))) == []
+    assert sorted(changed_issuers(before, parts(ACME + SPARE + 'contact = "ops@example.org"\n'))) == ["ca", "spare"]
+    assert list(changed_issuers(before, parts(ACME + 'profile = "short"\n' + SPARE))) == ["ca"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.rotation_wish import RotationWish
 from tests.proxy.admin.test_server import Admin, admin
 
 __all__ = ["admin"]
@@ -24,15 +25,15 @@ async def test_the_listing(admin: Admin) -> None:
 
 
 async def test_steps_come_line_by_line(admin: Admin) -> None:
-    answer = await admin.ask(f"{ROTATE}?credential=ec&compromised=1", "POST")
+    answer = await admin.ask(f"{ROTATE}?credential=ec&compromised=1&now=1", "POST")
     assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
     assert lines(answer.text) == [{"step": "begun"}, {"ok": True}]
-    assert admin.control.rotating.told == [("rotate", "chat", "ec", True, False)]
+    assert admin.control.rotating.told == [("rotate", "chat", "ec", RotationWish(is_compromised=True, insists=True))]
 
 
 async def test_a_dry_run_says_so(admin: Admin) -> None:
     await admin.ask(f"{ROTATE}?dry_run=1", "POST")
-    assert admin.control.rotating.told == [("rotate", "chat", None, False, True)]
+    assert admin.control.rotating.told == [("rotate", "chat", None, RotationWish(is_dry_run=True))]
 
 
 async def test_an_unknown_name_is_a_problem_before_the_first_step(admin: Admin) -> None:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from proxy.admin.rotation_wish import RotationWish
 from tests.proxy.admin.test_certs_tables import ROW
 from tests.proxy.admin.test_commands import Running, plexigate, running
 from tests.rotations import Rotations
 
 __all__ = ["running"]
+
+WAITING = {"step": "waiting", "until": "2026-01-08T00:01:00+00:00", "seconds": 60, "detail": "down"}
 
 
 class TestListing:
@@ -50,14 +53,18 @@ class TestRotating:
         assert running.run("certs", "rotate", "chat").exit_code == 1
 
     def test_an_issuer_that_is_left_alone_is_status_3_unless_waited_for(self, running: Running) -> None:
-        running.control.rotating.steps = [{"step": "waiting", "seconds": 60, "detail": "down"}, {"ok": True}]
+        running.control.rotating.steps = [WAITING, {"ok": True}]
         assert running.run("certs", "rotate", "chat").exit_code == 3
         assert running.run("certs", "rotate", "chat", "--wait").exit_code == 0
+
+    def test_a_person_may_insist(self, running: Running) -> None:
+        assert running.run("certs", "rotate", "chat", "--now").exit_code == 0
+        assert running.control.rotating.told == [("rotate", "chat", None, RotationWish(insists=True))]
 
     def test_all_are_rotated_one_after_the_other(self, running: Running) -> None:
         running.control.rotating.listed = [ROW]
         assert running.run("certs", "rotate", "--all", "--dry-run").exit_code == 0
-        assert running.control.rotating.told == [("rotate", "chat", None, False, True)]
+        assert running.control.rotating.told == [("rotate", "chat", None, RotationWish(is_dry_run=True))]
 
     @pytest.mark.parametrize("arguments", [(), ("chat", "--all")])
     def test_either_a_name_or_all(self, running: Running, arguments: tuple[str, ...]) -> None:

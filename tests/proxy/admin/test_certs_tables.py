@@ -19,7 +19,14 @@ ROW: dict[str, Any] = {
     "not_before": "2026-01-01T00:00:00+00:00",
     "not_after": "2026-01-08T00:00:00+00:00",
     "seconds_left": 300_000.0,
-    "next": {"at": "2026-01-05T12:00:00+00:00", "reason": "its lifetime runs out", "urgency": "calm", "failures": 0},
+    "next": {
+        "at": "2026-01-05T12:00:00+00:00",
+        "due_at": "2026-01-05T12:00:00+00:00",
+        "reason": "its lifetime runs out",
+        "urgency": "calm",
+        "failures": 0,
+        "waits_seconds": 0.0,
+    },
     "last_error": None,
     "running": False,
 }
@@ -54,6 +61,13 @@ def test_a_listing_tells_what_was_asked_for() -> None:
 def test_what_runs_fails_or_is_missing_is_seen() -> None:
     assert "now" in text(listing_table([{**ROW, "running": True}]))
     assert "the CA is down" in text(listing_table([{**ROW, "last_error": "the CA is down"}]))
+    waits = {**ROW["next"], "due_at": "2026-01-05T10:00:00+00:00", "failures": 3, "waits_seconds": 7_200.0}
+    failing = text(listing_table([{**ROW, "next": waits, "last_error": "the CA is down"}]))
+    assert "its lifetime runs out; last: the CA is down" in failing
+    assert "waits after 3 failures" in text(listing_table([{**ROW, "next": waits}]))
+    shown = text(details({**ROW, "next": waits}))
+    assert "2026-01-05 12:00: its lifetime" in shown
+    assert "2026-01-05 10:00" in shown
     missing = {**ROW, "serial": None, "not_after": None, "seconds_left": None, "next": None}
     assert "expired" not in text(listing_table([missing]))
 
@@ -83,7 +97,7 @@ def test_a_history_tells_what_became_of_keys() -> None:
             "chat ec: failed (certificate): the CA is down; what there is goes on to serve",
         ),
         ({"note": "the former certificate was revoked"}, "the former certificate was revoked"),
-        ({"step": "waiting", "seconds": 130, "detail": "internal failed"}, "waiting for 2 min: internal failed"),
+        ({"step": "waiting", "until": "2026-01-08T00:01:02+00:00", "seconds": 130, "detail": "le has asked"}, "waiting until 2026-01-08 00:01:02 UTC (2 min): le has asked"),
         ({"step": "checks", "not_after": "2026-01-08T00:00:00+00:00"}, "checks  not_after 2026-01-08 00:00"),
     ],
 )  # fmt: skip

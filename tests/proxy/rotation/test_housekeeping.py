@@ -8,8 +8,9 @@ import pytest
 
 from certs.rotation.attempt import Attempt
 from certs.rotation.due import Reason
-from proxy.rotation.housekeeping import INTERVAL_SECONDS, Housekeeping, clean_up, former, recover
+from proxy.rotation.housekeeping import INTERVAL_SECONDS, Housekeeping, clean_up, recover
 from proxy.rotation.running import NotRenewed, Renewed
+from proxy.rotation.ways_back import Asked
 from tests.certs.authority import DAY
 from tests.certs.tokens import FakeToken
 from tests.rotations import REFUSED, Owner, Rotations, configuration
@@ -94,38 +95,12 @@ class TestNotWanted:
         assert token.keys == {}
 
 
-class TestFormer:
-    """The version to go back to."""
-
-    def test_it_is_the_newest_whose_key_is_there(self, scene: Rotations) -> None:
-        assert former(scene.shelf(), scene.time.now) is None
-        for _ in range(3):
-            scene.serve()
-        found = former(scene.shelf(), scene.time.now)
-        assert found is not None
-        assert found.number == 2
-
-    def test_neither_compromised_nor_expired_nor_due_to_be_destroyed(self, scene: Rotations) -> None:
-        scene.serve()
-        scene.serve(Reason.COMPROMISED)
-        assert former(scene.shelf(), scene.time.now) is None
-        scene.serve()
-        assert former(scene.shelf(), scene.time.now) is not None
-        assert former(scene.shelf(), scene.time.now + DAY) is None, "its key may be gone at any moment"
-        scene.follow(configuration("ec-p256@plexi", rotation='grace = "30d"'))
-        scene.serve()
-        assert former(scene.shelf(), scene.time.now + 8 * DAY) is None
-
-    def test_a_damaged_chain_is_passed_over(self, scene: Rotations) -> None:
-        scene.serve().chain_path.write_bytes(b"rubbish")
-        scene.serve()
-        assert former(scene.shelf(), scene.time.now) is None
-
-
 class TestRollback:
     async def rolled(self, scene: Rotations) -> Renewed | NotRenewed:
         keeping = Housekeeping(asyncio.get_running_loop(), scene.owner.tell)
-        return await keeping.roll_back(scene.parts, scene.shelf(), scene.owner, scene.time.now)
+        asked = [Asked(scene.shelf(), is_bound_to_go=False)]
+        (outcome,) = await keeping.roll_back(scene.parts, asked, scene.owner, scene.time.now)
+        return outcome
 
     async def test_the_version_before_serves_again(self, scene: Rotations) -> None:
         scene.serve()

@@ -31,6 +31,7 @@ def test_a_certificate_that_serves_tells_what_it_is() -> None:
     assert found["seconds_left"] == (CURRENT.not_after - NOW).total_seconds()
     assert found["next"] == {
         "at": (NOW + DAY).isoformat(),
+        "due_at": (NOW + DAY).isoformat(),
         "reason": "its lifetime runs out",
         "urgency": "calm",
         "failures": 2,
@@ -44,9 +45,16 @@ def test_one_that_is_missing_tells_what_is_wanted() -> None:
     assert found["not_after"] is found["seconds_left"] is found["next"] is None
 
 
-def test_what_is_overdue_is_next_now() -> None:
+def test_what_is_overdue_is_next_as_soon_as_it_need_not_wait() -> None:
     found = document(Row(CHAT, WANTED, CURRENT, standing()), NOW + timedelta(days=3))
-    assert found["next"]["at"] == (NOW + timedelta(days=3)).isoformat()
+    assert found["next"]["due_at"] == (NOW + DAY).isoformat()
+    assert found["next"]["at"] == (NOW + timedelta(days=3, seconds=1.26)).isoformat()
+
+
+def test_what_waits_is_next_when_it_is_tried() -> None:
+    waits = Standing(Due(NOW - DAY, Reason.LIFETIME), Urgency.LATE, 2, 1_800.0)
+    found = document(Row(CHAT, WANTED, CURRENT, waits), NOW)
+    assert found["next"]["at"] == (NOW + timedelta(minutes=30)).isoformat()
 
 
 def test_the_worst_of_all_is_told_in_a_word() -> None:

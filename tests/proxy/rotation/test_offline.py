@@ -1,6 +1,7 @@
 """Certificates without a running proxy."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.rotation.attempt import Attempt
 from certs.rotation.due import Reason
 from certs.rotation.facts import leaf_of
+from certs.rotation.planning import Planner
 from certs.storage.lock import StateInUse, StateLock
 from certs.storage.shelf import ShelfDamaged
 from config.problems import ConfigError
 from proxy.rotation.offline import Offline
-from tests.certs.authority import DAY
+from tests.certs.authority import DAY, NOW
 from tests.configurations import Site
 from tests.rotations import Rotations, Time, configuration
 
@@ -95,10 +97,10 @@ def test_rolling_back_serves_the_version_before_from_the_next_start_on(scene: Ro
     one = offline(scene)
     scene.serve()
     (found,) = one.credentials("chat")
-    refused = one.roll_back(found)
+    refused = one.roll_back([found])[0]
     assert (refused["ok"], refused["step"]) == (False, "stored")
     scene.serve()
-    assert one.roll_back(found)["version"] == 1
+    assert one.roll_back([found])[0]["version"] == 1
     assert scene.shelf().ledger().current == 1
 
 
@@ -108,29 +110,41 @@ def test_no_rollback_takes_back_the_mark_that_a_proxy_has_left(scene: Rotations)
         scene.serve()
     (found,) = one.credentials("chat")
     memory = scene.parts.store.directory / "rotation.json"
-    memory.write_text(json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "ec"]]}}))
-    refused = one.roll_back(found)
+    memory.write_text(
+        json.dumps(
+            {"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "ec"]], "written": NOW.isoformat()}}
+        )
+    )
+    refused = one.roll_back([found])[0]
     assert (refused["ok"], refused["step"]) == (False, "stored")
     assert "plexigate certs rotate chat --compromised" in refused["detail"]
     memory.write_text("{}")
     with pytest.raises(ShelfDamaged, match="what rotations wait for cannot be read"):
-        one.roll_back(found)
+        one.roll_back([found])
     assert scene.shelf().ledger().current == 2
-    memory.write_text(json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "rsa"]]}}))
-    assert one.roll_back(found)["ok"]
+    memory.write_text(
+        json.dumps(
+            {"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "rsa"]], "written": NOW.isoformat()}}
+        )
+    )
+    assert one.roll_back([found])[0]["ok"]
 
 
 def test_a_key_that_a_proxy_has_marked_goes_as_a_compromised_one_and_once(scene: Rotations) -> None:
     former = scene.serve()
     memory = scene.parts.store.directory / "rotation.json"
     marks = [["chat", "ec"], ["other", "ec"]]
-    memory.write_text(json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": marks}, "uses": []}))
+    memory.write_text(
+        json.dumps(
+            {"waits": {"issuers": [], "credentials": [], "compromised": marks, "written": NOW.isoformat()}, "uses": []}
+        )
+    )
     steps = rotated(scene)
     assert steps[-1]["rotated"]
     assert not former.has_key
     assert scene.moody.revoked == [leaf_of(former).serial_number]
     assert json.loads(memory.read_text()) == {
-        "waits": {"issuers": [], "credentials": [], "compromised": [["other", "ec"]]},
+        "waits": {"issuers": [], "credentials": [], "compromised": [["other", "ec"]], "written": NOW.isoformat()},
         "uses": [],
     }
 
@@ -138,7 +152,9 @@ def test_a_key_that_a_proxy_has_marked_goes_as_a_compromised_one_and_once(scene:
 def test_a_mark_stays_until_the_key_is_replaced(scene: Rotations) -> None:
     scene.serve()
     memory = scene.parts.store.directory / "rotation.json"
-    content = json.dumps({"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "ec"]]}})
+    content = json.dumps(
+        {"waits": {"issuers": [], "credentials": [], "compromised": [["chat", "ec"]], "written": NOW.isoformat()}}
+    )
     memory.write_text(content)
     scene.moody.failures = [IssueFailed(FailureKind.TEMPORARY, "the CA is down")]
     assert not rotated(scene)[-1]["rotated"]
@@ -210,3 +226,17 @@ def test_an_audit_log_that_cannot_be_written_stops_it_first(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=r"audit\.file"):
         rotated(scene)
     assert not scene.shelf().versions()
+
+
+def test_a_listing_tells_when_the_next_start_would_try(scene: Rotations) -> None:
+    planner = Planner(1 / 3, lambda: 0.0)
+    planner.issuer_failed("internal", ("chat", "ec"), FailureKind.RATE_LIMITED, 7_200.0, scene.time.clocks.now())
+    memory = scene.parts.store.directory / "rotation.json"
+    scene.parts.store.disk.make_directory(memory.parent)
+    memory.write_text(json.dumps({"waits": planner.remembered(scene.time.clocks.now()), "uses": []}))
+    (listed,) = offline(scene).listing()
+    assert listed["next"]["at"] == (scene.time.now + timedelta(hours=2)).isoformat()
+    assert listed["next"]["failures"] == 1
+    memory.write_text("{}")
+    (listed,) = offline(scene).listing()
+    assert listed["next"]["failures"] == 0

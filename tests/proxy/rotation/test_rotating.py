@@ -1,6 +1,7 @@
 """The loop that keeps certificates fresh, turn by turn, by clocks that stand until they are set."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -22,6 +23,7 @@ from tests.rotations import REFUSED, Rotations, configuration
 from tests.simulated_rotations import Simulation, tasks_ended
 
 CHAT = ("chat", "ec")
+LIMITED = IssueFailed(FailureKind.RATE_LIMITED, "too many requests", 7_200.0)
 DOWN = IssueFailed(FailureKind.TEMPORARY, "the CA is down")
 
 
@@ -41,11 +43,11 @@ class Turning:
         await tasks_ended(self.tasks)
         return seconds
 
-    async def rotate(self, reason: Reason = Reason.COMMAND) -> list[dict[str, Any]]:
+    async def rotate(self, reason: Reason = Reason.COMMAND, *, insists: bool = False) -> list[dict[str, Any]]:
         """Ask for a rotation, and turn until it has ended."""
 
         async def collect() -> list[dict[str, Any]]:
-            return [step async for step in self.rotating.rotate(CHAT, reason)]
+            return [step async for step in self.rotating.rotate(CHAT, reason, insists=insists)]
 
         steps = asyncio.get_running_loop().create_task(collect())
         await asyncio.sleep(0)
@@ -108,14 +110,51 @@ async def test_a_command_rotates_now_and_tells_its_steps(turning: Turning) -> No
     assert serving(turning) == 2
 
 
-async def test_a_command_tells_why_it_waits(turning: Turning) -> None:
+async def test_a_command_waits_for_nothing_of_ours(turning: Turning) -> None:
     await turning.turn()
     turning.scene.time.passes(5 * DAY)
     turning.scene.moody.failures = [DOWN]
     await turning.turn()
+    steps = await turning.rotate()
+    assert "waiting" not in [step.get("step") for step in steps]
+    assert serving(turning) == 2
+
+
+async def test_a_command_tells_until_when_the_issuer_wants_to_be_left_alone(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.time.passes(5 * DAY)
+    turning.scene.moody.failures = [LIMITED, LIMITED]
+    await turning.turn()
     waiting = await anext(turning.rotating.rotate(CHAT, Reason.COMMAND))
     assert waiting["step"] == "waiting"
-    assert waiting["seconds"] > 0
+    assert waiting["until"] == (turning.scene.time.now + timedelta(seconds=waiting["seconds"])).isoformat()
+    assert "issuer internal has asked to be left alone (certificate: too many requests)" in waiting["detail"]
+    asked = len(turning.scene.moody.asked)
+    assert turning.scene.moody.asked[-1].heeds_seconds > 0
+    steps = await turning.rotate(insists=True)
+    assert [step.get("step") for step in steps] == ["new key", "certificate"]
+    assert len(turning.scene.moody.asked) == asked + 1
+    assert turning.scene.moody.asked[-1].heeds_seconds == 0.0
+
+
+async def test_a_command_says_that_its_issuer_is_busy(turning: Turning) -> None:
+    turning.scene.follow(configuration("ec-p256@file", "rsa-2048@file"))
+    await turning.rotating.follow(turning.scene.parts)
+    turning.scene.moody.before = lambda: None
+    await turning.rotating.turn()
+    told = await anext(turning.rotating.rotate(("chat", "rsa"), Reason.COMMAND))
+    assert told == {"note": "issuer internal is busy with something else, and comes to this next"}
+
+
+async def test_an_issuer_with_other_settings_is_asked_at_once(turning: Turning) -> None:
+    turning.scene.moody.failures = [IssueFailed(FailureKind.PERMANENT, "no such account")]
+    await turning.turn()
+    assert await turning.turn() > 0
+    assert serving(turning) is None
+    turning.scene.follow(configuration(issuer='lifetime = "6d"'))
+    await turning.rotating.follow(turning.scene.parts)
+    await turning.turn()
+    assert serving(turning) == 1
 
 
 async def test_a_command_that_fails_ends_with_the_reason(turning: Turning) -> None:
@@ -192,9 +231,9 @@ async def test_a_first_certificate_waits_by_the_table_for_a_token_that_is_away(t
 
 async def test_rolling_back_serves_the_version_before(turning: Turning) -> None:
     await turning.turn()
-    assert isinstance(await turning.rotating.roll_back(CHAT), NotRenewed)
+    assert isinstance((await turning.rotating.roll_back([CHAT]))[0], NotRenewed)
     await turning.rotate()
-    assert isinstance(await turning.rotating.roll_back(CHAT), Renewed)
+    assert isinstance((await turning.rotating.roll_back([CHAT]))[0], Renewed)
     assert serving(turning) == 1
 
 
@@ -203,25 +242,25 @@ async def test_no_rollback_takes_back_the_mark_of_a_compromised_key(turning: Tur
     await turning.rotate()
     turning.scene.moody.failures = [DOWN]
     assert (await turning.rotate(Reason.COMPROMISED))[-1]["ok"] is False
-    refused = await turning.rotating.roll_back(CHAT)
+    refused = (await turning.rotating.roll_back([CHAT]))[0]
     assert isinstance(refused, NotRenewed)
     assert "marked as compromised" in refused.detail
-    assert "plexigate certs rotate chat --compromised --wait" in refused.detail
+    assert "plexigate certs rotate chat --compromised tries it now" in refused.detail
     assert serving(turning) == 2
     turning.scene.time.passes(timedelta(hours=2))
     await turning.turn()
     assert turning.scene.shelf().ledger().retired[2].is_compromised
-    assert isinstance(await turning.rotating.roll_back(CHAT), Renewed), "to the one before, whose key is not"
+    assert isinstance((await turning.rotating.roll_back([CHAT]))[0], Renewed), "to the one before, whose key is not"
     assert serving(turning) == 1
 
 
 async def test_nothing_is_marked_while_it_is_rolled_back(turning: Turning) -> None:
     await turning.turn()
     await turning.rotate()
-    rolling = asyncio.get_running_loop().create_task(turning.rotating.roll_back(CHAT))
+    rolling = asyncio.get_running_loop().create_task(turning.rotating.roll_back([CHAT]))
     await asyncio.sleep(0)
     assert turning.rotating.is_running(CHAT)
-    assert isinstance(await rolling, Renewed)
+    assert isinstance((await rolling)[0], Renewed)
     assert not turning.rotating.is_running(CHAT)
 
 
@@ -255,18 +294,12 @@ async def test_a_process_that_starts_again_knows_of_a_compromised_key(turning: T
     assert turning.scene.shelf().ledger().retired[1].is_compromised
 
 
-async def test_a_compromised_key_is_written_down_before_its_issuer_may_be_asked(turning: Turning) -> None:
+async def test_a_compromised_key_is_written_down_before_its_issuer_is_asked(turning: Turning) -> None:
     await turning.turn()
-    turning.scene.time.passes(5 * DAY)
-    turning.scene.moody.failures = [DOWN]
-    await turning.turn()
-    steps = turning.rotating.rotate(CHAT, Reason.COMPROMISED)
-    assert (await anext(steps))["step"] == "waiting"
-    again = Turning(turning.scene)
-    await again.rotating.follow(turning.scene.parts)
-    turning.scene.time.passes(timedelta(hours=2))
-    await again.turn()
-    assert turning.scene.shelf().ledger().retired[1].is_compromised
+    memory, marks = turning.scene.parts.store.directory / "rotation.json", list[object]()
+    turning.scene.moody.before = lambda: marks.append(json.loads(memory.read_text())["waits"]["compromised"])
+    await turning.rotate(Reason.COMPROMISED)
+    assert marks[0] == [["chat", "ec"]]
 
 
 async def test_keys_that_have_signed_enough_are_rotated(tmp_path: Path) -> None:

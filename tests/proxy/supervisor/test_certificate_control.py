@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.rotation_wish import RotationWish
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.certificate_control import RotationControl
 from proxy.tasks import Tasks
@@ -41,8 +42,7 @@ async def control(scene: Rotations) -> AsyncIterator[RotationControl]:
 
 
 async def steps_of(control: RotationControl, slot: str | None = None, **flags: bool) -> list[dict[str, Any]]:
-    settings = {"compromised": False, "dry_run": False, **flags}
-    return [step async for step in control.rotate_certificate("chat", slot, **settings)]
+    return [step async for step in control.rotate_certificate("chat", slot, RotationWish(**flags))]
 
 
 async def test_all_credentials_of_an_identity_rotate_one_after_the_other(
@@ -56,7 +56,7 @@ async def test_all_credentials_of_an_identity_rotate_one_after_the_other(
 
 
 async def test_a_dry_run_changes_nothing(control: RotationControl) -> None:
-    (would, last) = await steps_of(control, "ec", dry_run=True)
+    (would, last) = await steps_of(control, "ec", is_dry_run=True)
     assert would["would"][0] == "new key"
     assert last == {"ok": True}
     assert [one["version"] for one in control.certificates()] == [1, 1]
@@ -69,23 +69,31 @@ async def test_one_that_fails_makes_the_whole_fail(control: RotationControl, sce
 
 
 async def test_a_compromised_key_is_told_as_such(control: RotationControl, scene: Rotations) -> None:
-    steps = await steps_of(control, "ec", compromised=True)
+    steps = await steps_of(control, "ec", is_compromised=True)
     assert steps[0]["reason"] == "its key is compromised"
     assert scene.shelf().ledger().retired[1].is_compromised
 
 
-async def test_rolling_back_tells_what_came_of_each(control: RotationControl, scene: Rotations) -> None:
+async def test_all_credentials_of_an_identity_go_back_or_none(control: RotationControl, scene: Rotations) -> None:
     await steps_of(control, "ec")
+    swaps = len(scene.owner.swaps)
     (first, second) = await control.roll_back_certificate("chat", None)
-    assert (first["ok"], first["version"]) == (True, 1)
-    assert second["ok"] is False
+    assert (first["ok"], second["ok"]) == (False, False)
+    assert "because mldsa-65 cannot go back" in first["detail"]
+    assert "--credential ec rolls this one back alone" in first["detail"]
     assert "there is no former version" in second["detail"]
-    assert scene.shelf().ledger().current == 1
+    assert scene.shelf().ledger().current == 2
+    assert len(scene.owner.swaps) == swaps
+    await steps_of(control, "mldsa-65")
+    (first, second) = await control.roll_back_certificate("chat", None)
+    assert (first["version"], second["version"]) == (1, 1)
+    assert [scene.shelf(slot).ledger().current for slot in ("ec", "mldsa-65")] == [1, 1]
+    assert len(scene.owner.swaps) == swaps + 2, "one swap for both"
 
 
 async def test_unknown_names_are_refused_before_anything_is_done(control: RotationControl) -> None:
     with pytest.raises(UnknownCertificate, match="no identity nobody rotates by itself; there are chat"):
-        await anext(control.rotate_certificate("nobody", None, compromised=False, dry_run=False))
+        await anext(control.rotate_certificate("nobody", None, RotationWish()))
     with pytest.raises(UnknownCertificate, match="chat with a credential rsa"):
         await control.roll_back_certificate("chat", "rsa")
     with pytest.raises(UnknownCertificate):
@@ -94,9 +102,9 @@ async def test_unknown_names_are_refused_before_anything_is_done(control: Rotati
 
 
 async def test_a_rotation_under_way_is_not_joined_by_another(control: RotationControl) -> None:
-    steps = control.rotate_certificate("chat", "ec", compromised=False, dry_run=False)
-    await anext(steps)
-    await anext(steps)
+    steps = control.rotate_certificate("chat", "ec", RotationWish())
+    while (await anext(steps)).get("step") != "new key":
+        pass
     with pytest.raises(RotationUnderWay, match="is being rotated at this moment"):
         await control.roll_back_certificate("chat", "ec")
     assert [step async for step in steps][-1] == {"ok": True}

@@ -1,0 +1,30 @@
+"""How a person wants a rotation: the options of `plexigate certs rotate`, on both sides of the admin socket. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from certs.rotation.due import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class RotationWish:
+    """Because the key `is_compromised`; whatever its issuer has asked for (`insists`); or only told what would be done."""
+
+    is_compromised: bool = False
+    insists: bool = False
+    is_dry_run: bool = False
+
+    @property
+    def reason(self) -> Reason:
+        """Why the credential is replaced."""
+        return Reason.COMPROMISED if self.is_compromised else Reason.COMMAND
+
+    def query(self) -> dict[str, str]:
+        """As parameters of a request."""
+        wishes = {"compromised": self.is_compromised, "now": self.insists, "dry_run": self.is_dry_run}
+        return {name: "1" for name, is_wished in wishes.items() if is_wished}
+
+    @classmethod
+    def of_query(cls, query: Mapping[str, str]) -> "RotationWish":
+        """Read what `query` made."""
+        return cls(*(query.get(name) == "1" for name in ("compromised", "now", "dry_run")))
