@@ -3,19 +3,19 @@
 A `Generation` is immutable. It is built completely, or not at all with every problem named; a worker then serves by it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
 
 from certs.identities import load_credentials
 from config.loaded import LoadedConfig
-from config.problems import ConfigError, Problem, shown
+from config.problems import ConfigError, Problem
 from proxy.building.carried import Carried
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.foundation import Foundation
 from proxy.building.listeners import listener_runtimes
 from proxy.building.payload import PayloadRules, throwaway_keys
+from proxy.building.providers import provider_problems
 from proxy.building.requests import http_limits, plain_rules, route_table
 from proxy.building.signing import token_plans
 from proxy.building.token_credentials import note_session_shortage, usable_credentials
@@ -25,7 +25,6 @@ from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.service import HttpLimits, HttpRuntime
 from proxy.http.routing import RouteTable
 from proxy.listener import ListenerRuntime
-from proxy.openssl_configuration import PKCS11
 from proxy.payload.keys import PayloadKeys
 from proxy.payload.suite_table import suite_problems
 from proxy.payload.uses import PayloadUses
@@ -87,7 +86,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     `payload` has every ring that the configuration needs; None: keys that nobody has, for one that is not to serve.
     """
     foundation = Foundation.of(loaded, before, closed, turns)
-    foundation.problems.extend(_provider_problems(loaded, capabilities))
+    foundation.problems.extend(provider_problems(loaded, capabilities))
     foundation.problems.extend(suite_problems(loaded))
     credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)
@@ -130,25 +129,3 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
             now,
         ),
     )
-
-
-def _provider_problems(loaded: LoadedConfig, capabilities: Capabilities) -> Iterator[Problem]:
-    if loaded.config.hsm is not None and PKCS11 in capabilities.missing_providers:
-        yield loaded.error(
-            ("hsm", "module"),
-            f"{shown(loaded.config.hsm.module)}, which OpenSSL's pkcs11-provider cannot start, or there is no such provider",
-            "pkcs11-provider (apt-get install pkcs11-provider), and a PKCS#11 module that these processes may load and use",
-        )
-    for index, name in enumerate(loaded.config.openssl.providers):
-        if name in capabilities.missing_providers:
-            yield loaded.error(
-                ("openssl", "providers", index),
-                f'"{name}", which OpenSSL cannot load',
-                "a provider whose module is in OpenSSL's module directory, or set openssl.module_path to where it is",
-            )
-
-
-def provider_module_path(loaded: LoadedConfig) -> Path | None:
-    """Where the modules of the configured providers are, None for OpenSSL's own directory."""
-    path = loaded.config.openssl.module_path
-    return None if path is None else loaded.resolve(path)

@@ -188,6 +188,7 @@ class _Arrival:
                 detail=failure.detail,
                 alert=None if failure.alert is None else failure.alert.name.lower(),
                 groups=failure.offered_groups,
+                group_names=self._runtime.policy.preference.names,
                 duration=services.io.loop.time() - self._started,
             )
         )

@@ -28,9 +28,16 @@ def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabi
     return survey(tuple(provider.name for provider in providers))
 
 
+def configured_directory(loaded: LoadedConfig) -> Path | None:
+    """Where the modules of the configured providers are, None for OpenSSL's own directory."""
+    path = loaded.config.openssl.module_path
+    # absolute: OpenSSL looks for a relative one below its own directory
+    return None if path is None else loaded.resolve(path).absolute()
+
+
 def _providers(loaded: LoadedConfig, *, with_tokens: bool) -> Iterator[ProviderModule]:
     openssl, hsm = loaded.config.openssl, loaded.config.hsm
-    directory = None if openssl.module_path is None else loaded.resolve(openssl.module_path)
+    directory = configured_directory(loaded)
     if hsm is not None and with_tokens:
         own = None if directory is None else directory / "pkcs11.so"
         # it comes with the system, whatever else was built by hand

@@ -17,7 +17,7 @@ from proxy.tls.groups import GroupPreference
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.libssl import LibsslError
-from proxy.tls.policy import PolicyError, cipher_suites, effective_pq, group_preference
+from proxy.tls.policy import PolicyError, UnknownGroupError, cipher_suites, effective_pq, group_preference
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.tickets import TicketSecrets
 
@@ -97,6 +97,10 @@ class _Listeners:
             return group_preference(settings.level, settings.pq, settings.groups, self._capabilities.groups)
         except PolicyError as error:
             found, allowed = str(error), "groups that this OpenSSL has and the policy allows"
+            if isinstance(error, UnknownGroupError) and error.name.lower() in map(
+                str.lower, self._capabilities.unusable_groups
+            ):
+                found = f"{error.name}, which a provider lists, but with which OpenSSL makes no TLS 1.3 hello"
             if not self._capabilities.has_group_tuples:
                 allowed = (
                     "OpenSSL 3.5 or newer (Debian 13 has it), or a provider that brings the groups: openssl.providers"

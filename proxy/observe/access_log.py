@@ -4,7 +4,7 @@ A request's line costs about two microseconds, so JSON is written by a template:
 of the `json` module. Any text gives one line of valid JSON, in ASCII.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
@@ -13,8 +13,6 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from proxy.tls.groups import KNOWN
-
 # A path may have 8 KB, and ten thousand lines may wait for a slow disk.
 _SHOWN_CHARACTERS: Final = 1_024
 # A hello of 64 KB can list 32,000 groups; clients that exist list below ten.
@@ -22,7 +20,6 @@ _SHOWN_GROUPS: Final = 32
 _TERMINAL_PATH: Final = 60
 
 _NO_TARGET: Final = '"host":null,"method":null,"path":null'
-_GROUP_NAMES: Final = {group.code_point: group.name for group in KNOWN.values()}
 _STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow", 5: "bold red"}
 
 
@@ -97,6 +94,8 @@ class HandshakeRecord:
     groups: Sequence[int]
     """Code points that the client offered."""
     duration: float
+    group_names: Mapping[int, str]
+    """Of the code points that we know."""
 
 
 class JsonLines:
@@ -155,7 +154,7 @@ class JsonLines:
 
     def handshake(self, record: HandshakeRecord) -> bytes:
         """Write the line of a handshake that came to nothing."""
-        groups = ",".join(map(quoted, _group_names(record.groups)))
+        groups = ",".join(map(quoted, _group_names(record)))
         return (
             f'{{"time":"{self._clock.shown(record.time)}","event":"handshake_failed","client":{quoted(record.client)},'
             f'"listener":{quoted(record.listener)},"name":{_text(record.name)},"reason":{_text(record.reason)},'
@@ -214,7 +213,7 @@ class PrettyLines:
         if record.name is not None:
             line.append(f"  asked for {_printable(record.name)}")
         if record.groups:
-            line.append(f"  offered {', '.join(_group_names(record.groups))}", "dim")
+            line.append(f"  offered {', '.join(_group_names(record))}", "dim")
         return self._rendered(line)
 
     def _rendered(self, line: Text) -> bytes:
@@ -252,8 +251,9 @@ def _printable(value: str, most: int = _SHOWN_CHARACTERS) -> str:
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
-def _group_names(code_points: Sequence[int]) -> list[str]:
-    return [_GROUP_NAMES.get(code_point) or f"0x{code_point:04x}" for code_point in code_points[:_SHOWN_GROUPS]]
+def _group_names(record: HandshakeRecord) -> list[str]:
+    shown = record.groups[:_SHOWN_GROUPS]
+    return [record.group_names.get(code_point) or f"0x{code_point:04x}" for code_point in shown]
 
 
 def _size(count: int) -> str:

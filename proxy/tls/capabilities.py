@@ -9,7 +9,7 @@ from typing import Final
 from proxy.tls import libssl
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.groups import KNOWN, NamedGroup, classify
-from proxy.tls.records import ClientHelloReader
+from proxy.tls.records import ClientHelloReader, HelloError
 
 # The first version with ML-KEM and ML-DSA of its own, and with tuples in the group list.
 OLDEST_OPENSSL: Final = (3, 5)
@@ -27,6 +27,8 @@ class Capabilities:
     missing_providers: tuple[str, ...]
     groups: Mapping[str, NamedGroup]
     """By every name that OpenSSL accepts, in lower case."""
+    unusable_groups: tuple[str, ...] = ()
+    """Groups that a provider lists, with which no hello of TLS 1.3 can be made."""
 
     @property
     def has_group_tuples(self) -> bool:
@@ -39,37 +41,54 @@ def survey(providers: tuple[str, ...]) -> Capabilities:
     libssl.self_check()
     asked = ("default", *providers)
     available = tuple(name for name in asked if libssl.provider_is_available(name))
+    groups, unusable = _groups()
     return Capabilities(
         version=ssl.OPENSSL_VERSION.split(" ")[1],
         libssl=libssl.libssl_path(),
         providers=available,
         missing_providers=tuple(name for name in asked if name not in available),
-        groups=_groups(),
+        groups=groups,
+        unusable_groups=unusable,
     )
 
 
-def _groups() -> dict[str, NamedGroup]:
+def _groups() -> tuple[dict[str, NamedGroup], tuple[str, ...]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     found: dict[str, NamedGroup] = {}
+    unusable = []
     for name in libssl.implemented_groups(context):
-        group = KNOWN.get(name.lower()) or classify(name, _code_point(name))
-        found[name.lower()] = group
+        try:
+            found[name.lower()] = KNOWN.get(name.lower()) or classify(name, _code_point(name))
+        except _NoHello:
+            unusable.append(name)
     # an alias of ours is accepted where the group itself is there
     present = set(found.values())
-    return found | {alias: group for alias, group in KNOWN.items() if group in present}
+    return found | {alias: group for alias, group in KNOWN.items() if group in present}, tuple(unusable)
+
+
+class _NoHello(Exception):
+    """OpenSSL lists a group, but makes no hello with it."""
 
 
 def _code_point(name: str) -> int:
-    """Ask OpenSSL: a client that lists only this group says its number in the ClientHello."""
+    """Ask OpenSSL: a client that lists only this group says its number in the ClientHello.
+
+    Raises `_NoHello`: oqs-provider lists its BIKE groups as those of TLS 1.3, and gives them a least version of none; a public
+    key of Classic McEliece does not fit a hello.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    libssl.set_groups(context, name)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
-    with contextlib.suppress(ssl.SSLWantReadError):
-        client.do_handshake()
     reader = ClientHelloReader(_ANY_HELLO_BYTES, _ANY_HELLO_BYTES)
-    reader.receive_data(outgoing.read())
-    assert reader.message is not None  # OpenSSL writes the whole hello at once
+    try:
+        libssl.set_groups(context, name)
+        client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        reader.receive_data(outgoing.read())
+    except (libssl.LibsslError, ssl.SSLError, HelloError) as error:
+        raise _NoHello from error
+    if reader.message is None:
+        raise _NoHello
     return parse_client_hello(reader.message).supported_groups[0]

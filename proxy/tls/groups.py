@@ -72,12 +72,10 @@ KNOWN: Final[Mapping[str, NamedGroup]] = MappingProxyType(
     _BY_NAME | {alias: _BY_NAME[name] for alias, name in _ALIASES.items()}
 )
 """The groups of OpenSSL 3.5 under every name it takes for them, in lower case."""
-QUANTUM_SAFE_CODE_POINTS: Final = _FOREIGN_HYBRIDS | {group.code_point for group in _GROUPS if group.is_quantum_safe}
-"""What tells that a client can do post-quantum key exchange, whether or not we offer the same group."""
 
 # Families that a provider such as oqs-provider brings. SIKE is missing since it is broken, on classical computers too.
 _POST_QUANTUM_FAMILY: Final = re.compile(r"mlkem|kyber|frodo|hqc|bike|mceliece|ntru", re.IGNORECASE)
-_CURVE: Final = re.compile(r"x25519|x448|p256|p384|p521|brainpool|curve", re.IGNORECASE)
+_CURVE: Final = re.compile(r"x25519|x448|p256|p384|p521|bp\d|brainpool|curve", re.IGNORECASE)
 
 
 def classify(name: str, code_point: int) -> NamedGroup:
@@ -103,6 +101,12 @@ class GroupPreference:
     """
 
     tuples: tuple[tuple[NamedGroup, ...], ...]
+    known: frozenset[NamedGroup] = field(default=frozenset(_GROUPS), repr=False, compare=False)
+    """Every group of this OpenSSL with its providers, whether or not it is accepted here."""
+    names: Mapping[int, str] = field(init=False, repr=False, compare=False)
+    """Code point -> name, of every group that is known."""
+    quantum_safe_anywhere: frozenset[int] = field(init=False, repr=False, compare=False)
+    """Code points that tell that a client can do post-quantum key exchange, whether or not one of them is accepted here."""
     by_code_point: Mapping[int, NamedGroup] = field(init=False, repr=False, compare=False)
     quantum_safe_code_points: frozenset[int] = field(init=False, repr=False, compare=False)
 
@@ -110,6 +114,10 @@ class GroupPreference:
         """Index the groups: every handshake asks."""
         by_code_point = {group.code_point: group for one_tuple in self.tuples for group in one_tuple}
         safe = frozenset(group.code_point for group in by_code_point.values() if group.is_quantum_safe)
+        known = {*_GROUPS, *self.known}
+        anywhere = _FOREIGN_HYBRIDS | {group.code_point for group in known if group.is_quantum_safe}
+        object.__setattr__(self, "names", MappingProxyType({group.code_point: group.name for group in known}))
+        object.__setattr__(self, "quantum_safe_anywhere", anywhere)
         object.__setattr__(self, "by_code_point", MappingProxyType(by_code_point))
         object.__setattr__(self, "quantum_safe_code_points", safe)
 

@@ -19,6 +19,7 @@ _CTRL_SET_TICKET_KEYS: Final = 59
 _CTRL_SET_GROUPS_LIST: Final = 92
 _CTRL_SET_SIGALGS_LIST: Final = 98
 _CTRL_IMPLEMENTED_GROUPS: Final = 139
+_MODULES_DIRECTORY: Final = 8
 _SESSION_CACHE_OFF: Final = 0
 # SSL_OP_PRIORITIZE_CHACHA: ChaCha20 first when the client put it first (a client without AES instructions)
 PRIORITIZE_CHACHA: Final = 1 << 21
@@ -113,6 +114,8 @@ def _library() -> ctypes.CDLL:
         library.SSL_get_rbio.restype = ctypes.c_void_p
         library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        library.OpenSSL_version.argtypes = [ctypes.c_int]
+        library.OpenSSL_version.restype = ctypes.c_char_p
         library.UI_null.restype = ctypes.c_void_p
         library.UI_set_default_method.argtypes = [ctypes.c_void_p]
         library.OPENSSL_sk_new_null.restype = ctypes.c_void_p
@@ -135,6 +138,12 @@ def libssl_path() -> str:
         if Path(path).name.startswith("libssl"):
             return f"/{path}"
     raise InterpreterUnsuitable("no libssl is mapped into this process", _USE_DEBIAN)
+
+
+def modules_directory() -> Path:
+    """Where OpenSSL looks for the modules of providers."""
+    said: bytes = _library().OpenSSL_version(_MODULES_DIRECTORY)
+    return Path(os.fsdecode(said).partition('"')[2].rstrip('"'))  # MODULESDIR: "..."
 
 
 def self_check() -> None:

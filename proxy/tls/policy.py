@@ -17,7 +17,7 @@ from typing import Final
 
 from config.schema import PqPolicy, SecurityLevel
 from proxy.tls.client_hello import ClientHello
-from proxy.tls.groups import QUANTUM_SAFE_CODE_POINTS, GroupKind, GroupPreference, NamedGroup
+from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
 
 _HYBRIDS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
 _GROUPS_OF_LEVEL: Final = {
@@ -168,7 +168,7 @@ def group_preference(
     allowed = tuple(one_tuple for one_tuple in filtered if one_tuple)
     if not allowed:
         raise NothingLeftError(effective, tuple(group.name for group in listed))
-    return GroupPreference(allowed)
+    return GroupPreference(allowed, frozenset(known.values()))
 
 
 def _resolved(
@@ -219,7 +219,7 @@ def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:
 
 def breaks_under_require(preference: GroupPreference, hello: ClientHello) -> bool:
     """Whether `PqPolicy.REQUIRE` would turn a client away; where no quantum-safe group of ours is on, any group of that kind counts."""
-    return (preference.quantum_safe_code_points or QUANTUM_SAFE_CODE_POINTS).isdisjoint(hello.supported_groups)
+    return (preference.quantum_safe_code_points or preference.quantum_safe_anywhere).isdisjoint(hello.supported_groups)
 
 
 def outcome(
@@ -237,5 +237,5 @@ def outcome(
         return HandshakeOutcome.REFUSED
     if pq is PqPolicy.REPORT and ours.isdisjoint(hello.supported_groups):
         return HandshakeOutcome.WOULD_REFUSE
-    can = not (ours | QUANTUM_SAFE_CODE_POINTS).isdisjoint(hello.supported_groups)
+    can = not preference.quantum_safe_anywhere.isdisjoint(hello.supported_groups)
     return HandshakeOutcome.NOT_REQUIRED if can else HandshakeOutcome.CLIENT_CANNOT

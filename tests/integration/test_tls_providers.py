@@ -13,6 +13,7 @@ from tests.configurations import listener, process
 from tests.integration.gateway import PLEXIGATE, Gateway, Said, Trust, events, gateway
 from tests.integration.stage import workers_of
 from tests.integration.upstreams import ScriptedServer
+from tests.listing_provider import GROUPS, NAME, build_listing_provider
 from tests.programs import plexigate_listeners, program
 
 OQS = "oqsprovider"
@@ -51,6 +52,26 @@ def test_module_path_may_name_another_place(trust: Trust, echo_server: ScriptedS
         assert running.s_client("-groups", "X25519MLKEM768").is_established
     (ready,) = events(running.program.output, "ready")
     assert ready["providers"] == ["default", "renamed"]
+
+
+def test_groups_that_no_client_can_be_offered_are_left_out_and_named(
+    trust: Trust, echo_server: ScriptedServer, tmp_path: Path
+) -> None:
+    """As those of BIKE, which any liboqs as it is built by default brings."""
+    build_listing_provider(tmp_path)
+    text = listener("standard") + f'[openssl]\nproviders = ["{NAME}"]\nmodule_path = "{tmp_path}"\n'
+    with gateway(tmp_path, trust, echo_server, text) as running:
+        assert running.s_client("-groups", "X25519MLKEM768").is_established
+        checked = subprocess.run(
+            [PLEXIGATE, "check", "--json", str(next(tmp_path.glob("gateway-*.toml")))],
+            capture_output=True,
+            check=True,
+            timeout=30,
+        )
+    warnings = [one["found"] for one in json.loads(checked.stdout)["problems"] if one["key"] == "openssl.providers"]
+    assert [found.rpartition(": ")[2] for found in warnings] == [", ".join(GROUPS)]
+    (warning,) = [one for one in running.program.output if "bikel1" in one]
+    assert json.loads(warning)["event"] == "warning"
 
 
 # -- oqs-provider

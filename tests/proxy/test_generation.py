@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loader import load
 from proxy.deadlines import Deadlines
-from proxy.generation import provider_module_path
 from proxy.shared_io import SharedIo
 from proxy.tasks import Tasks
 from proxy.tls.capabilities import Capabilities
@@ -132,19 +130,5 @@ class TestProblems:
             "upstream.chat.ca",
         }
 
-    def test_missing_provider_says_where_it_belongs(self, site: Site, capabilities: Capabilities) -> None:
-        asked = dataclasses.replace(capabilities, missing_providers=("oqsprovider",))
-        found = problems(site, asked, '[openssl]\nproviders = ["oqsprovider"]\n' + site.minimal)
-        problem = found["openssl.providers[0]"]
-        assert problem.found == '"oqsprovider", which OpenSSL cannot load'
-        assert "openssl.module_path" in problem.allowed
-
     def test_time_is_that_of_the_caller(self, site: Site, capabilities: Capabilities) -> None:
         assert "identity.chat.certificate" in problems(site, capabilities, site.minimal, NOW + timedelta(days=1_000))
-
-
-def test_place_of_provider_modules_is_relative_to_the_file(site: Site) -> None:
-    (site.directory / "modules").mkdir()
-    text = '[openssl]\nmodule_path = "modules"\n' + site.minimal
-    assert provider_module_path(load(site.write(text))) == site.directory / "modules"
-    assert provider_module_path(load(site.write(site.minimal))) is None

@@ -528,6 +528,7 @@ class TestFailedHandshakes:
             alert="unrecognized_name",
             groups=(0x11EC, 0x001D),
             duration=record.duration,
+            group_names=world.listener.runtime.policy.preference.names,
         )
         assert world.handshakes == {}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.loader import load
-from proxy.openssl_setup import prepare_openssl
+from proxy.openssl_setup import configured_directory, prepare_openssl
 from tests.configurations import Site
 from tests.descriptors import open_descriptors
 from tests.hsm.site import HsmSite
@@ -45,6 +45,16 @@ class TestPrepareOpenssl:
     def test_module_is_looked_for_in_its_place_only(self, site: Site, tmp_path: Path) -> None:
         text = f'[openssl]\nproviders = ["legacy"]\nmodule_path = "{tmp_path}"\n' + site.minimal
         assert prepare_openssl(load(site.write(text))).missing_providers == ("legacy",)
+
+    def test_relative_place_of_modules_is_relative_to_the_file(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(site.directory)
+        Path("modules").mkdir()
+        name = Path(site.write(site.minimal).name)
+        assert configured_directory(load(name)) is None
+        site.write('[openssl]\nmodule_path = "modules"\n' + site.minimal)
+        assert configured_directory(load(name)) == site.directory / "modules"
 
     def test_nothing_is_written_to_disk(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         loaded = load(site.write(site.minimal))

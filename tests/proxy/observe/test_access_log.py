@@ -55,6 +55,7 @@ HANDSHAKE = HandshakeRecord(
     alert="handshake_failure",
     groups=(0x11EC, 0x001D, 0x6399),
     duration=0.0021,
+    group_names={0x11EC: "X25519MLKEM768", 0x001D: "X25519"},
 )
 
 TEXTS = st.text(st.characters(codec=None), max_size=50)
@@ -196,7 +197,7 @@ class TestJson:
         texts |= client | target
         assert {key: line[key] for key in texts} == texts
         texts = {"client": text, "listener": other, "name": third, "reason": text, "detail": other, "alert": third}
-        handshake = HandshakeRecord(**texts, time=0.0, groups=(), duration=0.0)
+        handshake = HandshakeRecord(**texts, time=0.0, groups=(), duration=0.0, group_names={})
         line = parsed(JsonLines().handshake(handshake))
         assert {key: line[key] for key in texts} == texts
 

@@ -23,7 +23,7 @@ REQUEST = RequestRecord(
     error=None,
     messages=None,
 )
-HANDSHAKE = HandshakeRecord(1_790_000_000.5, "203.0.113.5", "public", None, "timeout", "too slow", None, (), 10.0)
+HANDSHAKE = HandshakeRecord(1_790_000_000.5, "203.0.113.5", "public", None, "timeout", "too slow", None, (), 10.0, {})
 CUT = CutRecord(REQUEST.connection, 1_790_000_000.75, "tls_record_flood", "too many TLS records without data")
 EVENT = {"event": "stopped", "text": "\N{SNOWMAN}"}
 LINES = ["stopped:", "  nothing happened"]

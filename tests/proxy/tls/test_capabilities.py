@@ -13,6 +13,7 @@ from proxy.tls import capabilities
 from proxy.tls.capabilities import survey
 from proxy.tls.groups import KNOWN, GroupKind
 from proxy.tls.policy import group_preference
+from tests.listing_provider import GROUPS, NAME, build_listing_provider
 
 
 class TestSurvey:
@@ -73,3 +74,18 @@ print(capabilities.survey(("legacy",)).providers)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "('default', 'legacy')\n"
+
+
+def test_group_with_which_no_hello_can_be_made_is_left_out_and_named(tmp_path: Path) -> None:
+    """In a process of its own, as the provider stays loaded. The groups of OpenSSL itself are as usual."""
+    path = tmp_path / "openssl.cnf"
+    path.write_text(openssl_configuration([ProviderModule(NAME, str(build_listing_provider(tmp_path)))]))
+    code = f"""
+from pathlib import Path
+from proxy.tls import capabilities, libssl
+libssl.load_configuration(Path({str(path)!r}))
+found = capabilities.survey(("{NAME}",))
+print(found.providers, found.unusable_groups, sorted(found.groups))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == f"{('default', NAME)} {GROUPS} {sorted(survey(()).groups)}\n"

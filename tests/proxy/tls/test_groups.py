@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.tls.groups import KNOWN, QUANTUM_SAFE_CODE_POINTS, GroupKind, GroupPreference, NamedGroup, classify
+from proxy.tls.groups import KNOWN, GroupKind, GroupPreference, NamedGroup, classify
 from proxy.tls.server_hello import parse_server_flight
 from tests.proxy.tls.hellos import SET_GROUPS_LIST, client_context, openssl_takes, peer, server_context
 
@@ -50,7 +50,8 @@ class TestKnownGroups:
         assert KNOWN[name].is_quantum_safe is (kind is not GroupKind.CLASSICAL)
 
     def test_hybrids_that_openssl_lacks_are_recognised_in_a_hello_and_grease_is_not(self) -> None:
-        assert {0x11EB, 0x11EC, 0x11ED, 0x11EE, 0x6399, 0x639A, 0x0200, 0x0201, 0x0202} == QUANTUM_SAFE_CODE_POINTS
+        everywhere = GroupPreference(((HYBRID,),)).quantum_safe_anywhere
+        assert everywhere == {0x11EB, 0x11EC, 0x11ED, 0x11EE, 0x6399, 0x639A, 0x0200, 0x0201, 0x0202}
 
 
 class TestGroupsOfProviders:
@@ -66,6 +67,8 @@ class TestGroupsOfProviders:
             ("SecP256r1MLKEM768", GroupKind.HYBRID),
             ("MLKEM768X25519", GroupKind.HYBRID),
             ("curveSM2MLKEM768", GroupKind.HYBRID),
+            ("bp256_mlkem512", GroupKind.HYBRID),
+            ("bp512_mlkem1024", GroupKind.HYBRID),
             ("frodo640aes", GroupKind.POST_QUANTUM),
             ("efrodo1344shake", GroupKind.POST_QUANTUM),
             ("hqc1", GroupKind.POST_QUANTUM),
@@ -101,6 +104,13 @@ class TestPreference:
         preference = GroupPreference(((HYBRID,),))
         assert preference.by_code_point.get(0x11EC) is HYBRID
         assert preference.by_code_point.get(29) is None
+
+    def test_group_of_a_provider_is_known_although_it_is_not_accepted(self) -> None:
+        frodo = classify("frodo640aes", 0xFE34)
+        preference = GroupPreference(((HYBRID,), (X25519,)), frozenset({HYBRID, X25519, frodo}))
+        assert 0xFE34 in preference.quantum_safe_anywhere
+        assert preference.quantum_safe_code_points == {0x11EC}
+        assert (preference.names[0xFE34], preference.names[0x0202]) == ("frodo640aes", "MLKEM1024")
 
     def test_equal_tuples_are_equal_preferences(self) -> None:
         assert GroupPreference(((HYBRID,),)) == GroupPreference(((HYBRID,),))
