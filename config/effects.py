@@ -216,6 +216,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("route", "*", "pq"): _route_pq,
     ("route", "*", "upstream"): _live("from the next request on; WebSockets stay with their server"),
     ("route", "*", "body_bytes"): _live("from the next request on"),
+    ("route", "*", "stream_requests"): _REQUESTS,
     ("route", "*", "payload"): _route_payload,
     ("route", "*", "payload_ring"): _REQUESTS,
     ("route", "*", "payload_sessions"): _REQUESTS,

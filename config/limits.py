@@ -92,6 +92,7 @@ class LimitsConfig(Table):
     header_bytes: int = _whole(16_384, least=256, most=_MIB)
     head_seconds: float = _seconds(10.0, most=_DAY)
     body_bytes: int = _whole(104_857_600, least=0, most=1_024 * _GIB)
+    request_buffer_bytes: int = _whole(65_536, least=0, most=64 * _MIB)
     body_idle_seconds: float = _seconds(30.0, most=_DAY)
     body_bytes_per_second: int = _whole(240, least=1, most=_GIB)
     chunk_line_bytes: int = _whole(256, least=18, most=64 * _KIB)

@@ -263,6 +263,7 @@ class IdentityConfig(Table):
 class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
 
+    `stream_requests`: whether requests without a length, or that wait for 100, are handed on before their body came.
     `payload`: whether bodies are encrypted between the client's code and the proxy, with a ring, by sessions, or either.
     `payload_origins`: pages of which origins may read what the proxy itself answers there.
     """
@@ -275,6 +276,7 @@ class RouteConfig(Table):
     pq: Annotated[PqPolicy | None, AfterValidator(_parse_route_pq)] = None
     body_bytes: int | None = Field(default=None, ge=0, le=1_099_511_627_776, strict=True)
     rate: RateConfig | None = None
+    stream_requests: bool = Field(default=False, strict=True)
     payload: PayloadMode = PayloadMode.OFF
     payload_ring: str | None = None
     payload_sessions: bool = Field(default=False, strict=True)

@@ -68,6 +68,7 @@ LIMITS = HttpLimits(
     pipelined_bytes=1_000,
     head_seconds=10.0,
     keep_alive_seconds=75.0,
+    request_buffer_bytes=0,  # servers are asked at once; tests of gathering have a limit of their own
     body_idle_seconds=30.0,
     write_idle_seconds=60.0,
     body_bytes_per_second=100,
@@ -448,11 +449,19 @@ class Conversation:
         rates: ClientRates | None = None,
         payload: PayloadRoute | None = None,
         endpoint: Endpoint | None = None,
+        streams_requests: bool = False,
     ) -> None:
         self.loop = FakeLoop()
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
         target = RouteTarget(
-            "chat.test/", placed(upstream(*self.servers)), requires_pq, body_bytes, rate, payload, endpoint
+            "chat.test/",
+            placed(upstream(*self.servers)),
+            requires_pq,
+            body_bytes,
+            rate,
+            payload,
+            endpoint,
+            streams_requests,
         )
         self.records: list[RequestRecord] = []
         self.cuts: list[CutRecord] = []

@@ -29,7 +29,15 @@ def _target(
 ) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
     label = f"{route.host}{route.path}"
-    return RouteTarget(label, places[route.upstream], route.pq is not None, body_bytes, _request_rate(route), payload)
+    return RouteTarget(
+        label,
+        places[route.upstream],
+        requires_pq=route.pq is not None,
+        body_bytes=body_bytes,
+        rate=_request_rate(route),
+        payload=payload,
+        streams_requests=route.stream_requests,
+    )
 
 
 def _request_rate(route: RouteConfig) -> RequestRate | None:
@@ -64,6 +72,7 @@ def http_limits(limits: LimitsConfig) -> HttpLimits:
         pipelined_bytes=limits.pipelined_bytes,
         head_seconds=limits.head_seconds,
         keep_alive_seconds=limits.keep_alive_seconds,
+        request_buffer_bytes=limits.request_buffer_bytes,
         body_idle_seconds=limits.body_idle_seconds,
         write_idle_seconds=limits.write_idle_seconds,
         body_bytes_per_second=limits.body_bytes_per_second,

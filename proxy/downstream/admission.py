@@ -41,6 +41,8 @@ class RouteTarget:
     """None: bodies are none of our business."""
     endpoint: Endpoint | None = None
     """What answers in the place of an upstream."""
+    streams_requests: bool = False
+    """Whether a body of unknown length, and one that waits for 100, goes on as it comes."""
 
     @property
     def upstream(self) -> Upstream:

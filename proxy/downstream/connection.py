@@ -172,20 +172,19 @@ class Downstream:
         self._is_new = False
         self.deadline = NEVER
         self._request = request
-        head, framing = request.head, request.framing
         facts = self._facts
         peer = facts.peer
         if facts.is_unreported:
             facts.is_unreported = False
-            service.counters.breaking.add(facts.address, head.headers)
-        request_id = (facts.is_trusted and trusted_request_id(framing.fields, peer)) or service.new_request_id()
+            service.counters.breaking.add(facts.address, request.head.headers)
+        request_id = (facts.is_trusted and trusted_request_id(request.framing.fields, peer)) or service.new_request_id()
         admitted = request.admitted(facts.tls, service.runtime.routes)
         exchange = self._exchange = exchange_for(admitted, self, service, request, request_id)
         if isinstance(admitted, Refusal):
             self.refuse(admitted)
             return
         exchange.route = admitted.label
-        exchange.holder = facts.counts_as(framing.fields)
+        exchange.holder = facts.counts_as(request.framing.fields)
         if (refusal := exchange.refused_by(admitted.body_bytes)) is not None:
             self.refuse(refusal)
             return
@@ -222,6 +221,7 @@ class Downstream:
         if excess:
             self._hold(excess)
         self._await_body(len(data))
+        exchange.proceed()  # last: what it needs may be here now, and what comes of it may end it
         return True
 
     def _await_body(self, received: int = 0) -> None:

@@ -1,20 +1,23 @@
 """One request and its response, streamed both ways.
 
-Theory of operation. The downstream connection feeds request bytes in (`receive`), the upstream connection feeds the response
-in (`response_*`). Each side is paused while the other takes no more, so what is held here is bounded by one read of each. The
-request is decided upon, and what came of its body is checked, before an upstream is asked for a connection.
+Theory of operation. The downstream connection feeds request bytes in (`receive`, then `proceed`), the upstream connection feeds the
+response in (`response_*`). The request is decided upon, and its body is gathered (see `gathering`), before an upstream is asked for a
+connection. From then on each side is paused while the other takes no more, so what is held here is bounded by one read of each.
 """
 
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.attempts import Attempts
 from proxy.downstream.contracts import Client
+from proxy.downstream.gathering import CONTINUE, GatheredBody, bytes_to_gather
 from proxy.downstream.refusals import Refusal, body_too_long
+from proxy.downstream.request_body import RequestBody, framed
 from proxy.downstream.service import HttpService
-from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, encode_chunk, encode_trailers
+from proxy.http.chunked import encode_chunk, encode_trailers
 from proxy.http.framing import BodyKind, Delivery, RequestFraming
-from proxy.http.head import Header, MalformedMessage, RequestHead
+from proxy.http.head import Header, RequestHead
 from proxy.http.headers import (
     client_address,
     delivery_frame,
@@ -22,6 +25,7 @@ from proxy.http.headers import (
     forwardable_trailers,
     informational_head,
     switching_head,
+    upstream_fields,
     upstream_head,
 )
 from proxy.http.responses import Response
@@ -30,14 +34,13 @@ from proxy.limits.networks import EXEMPT
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 from proxy.upstream.connection import UpstreamConnection
-from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.failures import UpstreamFailure
 from proxy.upstream.upstream import RequestFacts
 
 if TYPE_CHECKING:
     from proxy.downstream.contracts import Encryptable
     from proxy.upstream.contracts import Tunnelling
     from proxy.upstream.server import Server
-    from proxy.upstream.upstream import Upstream
 
 # RFC 9110 section 9.2.2; only these may be sent again by themselves
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
@@ -46,6 +49,9 @@ _SERVER_ERROR: Final = 500
 
 
 class _State(Enum):
+    NEW = auto()
+    GATHERING = auto()
+    """For enough of the body."""
     WAITING = auto()
     """For an upstream connection."""
     SENT = auto()
@@ -59,25 +65,22 @@ class Exchange:
 
     mark: bytes = b""  # field lines of an answer of ours to it
     __slots__ = (
-        "_binding",
-        "_body_limit",
+        "_attempts",
+        "_body",
         "_client",
         "_connection",
-        "_decoder",
         "_delivery",
         "_framing",
+        "_gathered",
         "_head",
-        "_held",
         "_is_client_paused",
-        "_left",
+        "_is_repeatable",
+        "_least",
         "_out",
         "_request",
         "_said_continue",
         "_service",
         "_state",
-        "_tried",
-        "_upstream",
-        "_was_retried",
         "first_byte",
         "holder",
         "is_request_complete",
@@ -110,92 +113,98 @@ class Exchange:
         self.is_request_complete = framing.body is BodyKind.NONE or (
             framing.body is BodyKind.LENGTH and framing.length == 0
         )
-        self._left = framing.length
-        self._decoder = ChunkedDecoder(service.runtime.limits.chunks) if framing.body is BodyKind.CHUNKED else None
-        self._held = self._out = b""
+        self._body = None if self.is_request_complete else RequestBody(framing, service.runtime.limits.chunks)
+        self._gathered: GatheredBody | None = None
+        self._is_repeatable = False
+        self._out = b""
         self._connection: UpstreamConnection | None = None
         self._delivery: Delivery | None = None
-        self._tried: tuple[Server, ...] = ()
-        self._was_retried = False
-        self._binding = b""
         self._is_client_paused = False
         self._said_continue = False
-        self._state = _State.WAITING
-        self._upstream: Upstream
+        self._state = _State.NEW
+        self._attempts: Attempts
         self._request: bytes
-        self._body_limit: int
+        self._least = 0
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
-        """Ask the upstream for a connection; what came of the body is checked and held already."""
-        self._upstream = target.upstream
+        """Ask the upstream for a connection, once there is enough of the body; what came of it is checked and held already."""
+        self._attempts = Attempts(target.upstream, self._facts)
+        if not self.is_request_complete:
+            limit = self._service.runtime.limits.request_buffer_bytes
+            self._least = bytes_to_gather(self._framing, limit, streams=target.streams_requests)
+        if self._framing.expects_continue and (self._least or self.is_request_complete):
+            fields = self._answer_expectation()
         self._request = upstream_head(self._head, self._framing, fields, self.request_id)
-        self._acquire()
+        self._state = _State.GATHERING
+        self.proceed()
+
+    def _answer_expectation(self) -> bytes:
+        """Have a client that still waits send its body; answers the field lines without the expectation, which is met."""
+        if not (self.is_request_complete or self.request_bytes):
+            self._said_continue = True
+            self._client.send(CONTINUE)
+        self._framing = self._framing._replace(expects_continue=False)
+        return upstream_fields(self._head, self._framing, self._client.peer)
+
+    def proceed(self) -> None:
+        """Go on with what came of the body, its client's further bytes being put away: see whether there is enough of it."""
+        gathered = 0 if self._gathered is None else len(self._gathered)
+        if self._state is _State.GATHERING and (self.is_request_complete or gathered >= self._least):
+            self._state = _State.WAITING
+            self._acquire()
+        if self._state is _State.WAITING and gathered and not self.is_request_complete:
+            self._client.pause_request()
 
     def _acquire(self) -> None:
-        if (server := self._choose()) is not None:
-            server.acquire(self)
-        else:
-            fault = UpstreamFault.ALL_DOWN
-            refusal = Refusal(fault.status, fault.sentence, fault.sentence, retry_after=self._upstream.retry_after)
+        server = self._attempts.choose()
+        if server is None:
             self._state = _State.OVER
-            self._client.refuse(refusal)
+            self._client.refuse(self._attempts.nowhere())
+        else:
+            self._ask(server)
 
-    def _choose(self) -> "Server | None":
-        """Choose a server that was not tried yet; the request is at it from then on."""
-        upstream = self._upstream
-        facts = None
-        if upstream.reads_requests:
-            address = client_address(self._framing.fields, self._client.peer)
-            facts = RequestFacts(address, self._head.headers, self._service.wall_clock())
-        server = upstream.choose(facts, self._tried)
-        if server is not None:
-            self._tried = (*self._tried, server)
-            self.server = server.name
-            if facts is not None:
-                self._binding = upstream.binding(facts, server)
-        return server
+    def _ask(self, server: "Server") -> None:
+        self.server = server.name
+        server.acquire(self)
+
+    def _facts(self) -> RequestFacts:
+        """What the choice of a server may depend on."""
+        address = client_address(self._framing.fields, self._client.peer)
+        return RequestFacts(address, self._head.headers, self._service.wall_clock())
 
     # -- the request's body
 
     def refused_by(self, limit: int) -> Refusal | None:
         """Bound the body; the answer when its declared length is over the limit already."""
-        self._body_limit = limit
-        return body_too_long(limit) if self._left > limit else None
+        return None if self._body is None or self._body.bound(limit) else body_too_long(limit)
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes that came behind the head; what does not belong to this request is returned.
+        """Take bytes that came behind the head; what does not belong to this request is returned. `proceed` comes next.
 
         Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
         """
-        if self._decoder is not None:
-            body = self._decoder.receive_data(data)
-            excess = self._decoder.excess if self._decoder.finished else b""
-            self.is_request_complete = self._decoder.finished
-            if self.request_bytes + len(body) > self._body_limit:
-                raise MalformedMessage(413, "the body is longer than this route allows")
-        else:
-            body = data[: self._left]
-            excess = data[self._left :]
-            self._left -= len(body)
-            self.is_request_complete = self._left == 0
+        if self._state is _State.OVER:
+            return b""  # it is answered: what still comes of it means nothing
+        assert self._body is not None  # it is not complete
+        body, excess = self._body.receive_data(data)
+        self.is_request_complete = self._body.is_complete
         self.request_bytes += len(body)
         self._take(body)
         return excess
 
     def _take(self, body: bytes) -> None:
         """Hand on a piece of the body."""
-        if self._decoder is not None:
-            body = encode_chunk(body) + (LAST_CHUNK if self.is_request_complete else b"")
         self._forward(body)
 
-    def _forward(self, data: bytes) -> None:
+    def _forward(self, body: bytes) -> None:
         connection = self._connection
         if connection is None:
-            self._held += data
-            if not self.is_request_complete:
-                self._client.pause_request()
+            if self._gathered is None:
+                self._gathered = GatheredBody()
+            self._gathered.receive_data(body)
             return
         connection.is_request_complete = self.is_request_complete
+        data = framed(self._framing, body, is_complete=self.is_request_complete)
         if data:
             connection.write(data)
             self._await_request()
@@ -216,46 +225,46 @@ class Exchange:
         """Send the request."""
         self._state = _State.SENT
         self._connection = connection
-        held, self._held = self._held, b""
-        if not self.is_request_complete:
+        is_complete, request = self.is_request_complete, self._request
+        if self._gathered is not None:
+            request += framed(self._framing, self._gathered.take(), is_complete=is_complete)
+            self._gathered = None
+        if not is_complete:
             self._client.resume_request()  # first: a server that takes nothing of this pauses it again
-        connection.begin(self, self._head.method, self._framing.websocket, self._request + held)
+        # RFC 9110 section 9.2.2: by itself only what has the same effect twice, and what we have whole
+        self._is_repeatable = is_complete and self._head.method in _IDEMPOTENT and self._framing.websocket is None
+        self._request = request if self._is_repeatable else b""
+        connection.begin(self, self._head.method, self._framing.websocket, request)
         connection.is_request_complete = self.is_request_complete
         self._await_request()
         if self._is_client_paused:
             connection.pause_reading()
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
-        """Try the next server: nothing was sent yet, so this is safe for every method."""
-        if failure.fault is UpstreamFault.BUSY or len(self._tried) == len(self._upstream.servers):
-            self._refuse(failure)
-        elif not self._upstream.may_retry():
-            self._refuse(UpstreamFailure(failure.fault, f"{failure.detail}; the retry budget is spent"))
-        elif (server := self._choose()) is not None:
-            server.acquire(self)
+        """Try the next server, if there is one."""
+        try:
+            server = self._attempts.elsewhere(failure)
+        except UpstreamFailure as last:
+            self._refuse(last)
         else:
-            self._refuse(failure)
+            self._ask(server)
 
     # -- the upstream connection's side
 
     def informational(self, response: Response) -> None:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
         status = response.framing.head.status
-        if self._is_for_client(status):
+        # 100 only if it asked for that and still waits: another one would take it for the answer to its next request
+        if self._head.minor_version and (status != _CONTINUE or self._waits_for_word):
             self._client.send(informational_head(response))
             if status == _CONTINUE:
+                self._said_continue = True
                 self._client.resume_request()  # its time for the body begins now
         self._await_request()
 
-    def _is_for_client(self, status: int) -> bool:
-        if self._head.minor_version == 0:
-            return False
-        if status == _CONTINUE:
-            # only to a client that asked and still waits: another one would take it for the answer to its next request
-            if self._said_continue or not self._framing.expects_continue or self.is_request_complete:
-                return False
-            self._said_continue = True
-        return True
+    @property
+    def _waits_for_word(self) -> bool:
+        return self._framing.expects_continue and not self._said_continue and not self.is_request_complete
 
     def switched(self, response: Response, stream: SocketStream | TlsStream, rest: bytes) -> None:
         """Become a tunnel."""
@@ -263,7 +272,7 @@ class Exchange:
         self._connection = None
         self.status = response.framing.head.status
         self.first_byte = self._service.stopwatch()
-        if self._binding:
+        if self._attempts.binding:
             response = self._bound(response)
         self._client.send(switching_head(response, self.request_id))
         is_extended = b"sec-websocket-extensions" in response.framing.special
@@ -271,15 +280,15 @@ class Exchange:
 
     def _bound(self, response: Response) -> Response:
         """Add the cookie that binds the client to the server."""
-        return response._replace(forwarded=[*response.forwarded, self._binding])
+        return response._replace(forwarded=[*response.forwarded, self._attempts.binding])
 
     def tunnel_opened(self, tunnel: "Encryptable") -> None:
         """What was the exchange goes on as a WebSocket: its server knows about it."""
-        self._tried[-1].tunnel_opened(tunnel)
+        self._attempts.server.tunnel_opened(tunnel)
 
     def tunnel_ended(self, tunnel: "Tunnelling") -> None:
         """The WebSocket is over."""
-        self._tried[-1].tunnel_ended(tunnel)
+        self._attempts.server.tunnel_ended(tunnel)
 
     def response_started(self, response: Response) -> None:
         """Write the head for the client."""
@@ -287,7 +296,7 @@ class Exchange:
         self.first_byte = self._service.stopwatch()
         self.status = status = response.framing.head.status
         if status >= _SERVER_ERROR:
-            self._tried[-1].answered_badly()
+            self._attempts.server.answered_badly()
         request = self._framing
         # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
         keep_alive = (
@@ -295,7 +304,7 @@ class Exchange:
         )
         frame = delivery_frame(response.framing, self._head.minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
-        if self._binding:
+        if self._attempts.binding:
             response = self._bound(response)
         self._out = downstream_head(response, frame, self._service.date(), self.request_id)
 
@@ -327,31 +336,16 @@ class Exchange:
         """Try once more where that is safe, else answer for the upstream, or cut what has begun."""
         self._connection = None
         if not is_retryable:  # a connection that was closed while it was idle is nobody's fault
-            self._tried[-1].failed_a_request()
+            self._attempts.server.failed_a_request()
         if self._state is _State.RESPONDING:
             self._state = _State.OVER
             self.response_flushed()
             self._client.cut(str(failure))
-        elif self._may_retry(is_retryable=is_retryable):
-            self._was_retried = True
+        elif is_retryable and self._is_repeatable and self._attempts.may_repeat():
             self._state = _State.WAITING
-            # its other unused connections are as old, and a second one that is dead would be the end of this request
-            self._tried[-1].close_idle()
-            self._tried = ()
             self._acquire()
         else:
             self._refuse(failure)
-
-    def _may_retry(self, *, is_retryable: bool) -> bool:
-        """RFC 9110 section 9.2.2: an idempotent request without a body, on a reused connection that died unanswered, once."""
-        return (
-            is_retryable
-            and not self._was_retried
-            and self._head.method in _IDEMPOTENT
-            and self._framing.body is BodyKind.NONE
-            and self._framing.websocket is None
-            and self._upstream.may_retry()
-        )
 
     def _refuse(self, failure: UpstreamFailure) -> None:
         self._state = _State.OVER

@@ -3,6 +3,7 @@
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
 from proxy.downstream.exchange import Exchange
+from proxy.downstream.gathering import CONTINUE
 from proxy.downstream.refusals import Refusal, payload_refused
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
@@ -11,14 +12,13 @@ from proxy.limits.reasons import RequestReason
 from proxy.payload.causes import PayloadFault
 from proxy.payload.endpoints import FOR_EVERY_ORIGIN, Endpoint, LocalAnswer, WrongMethod
 
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {200: b"OK", 204: b"No Content"}
 
 
 class LocalExchange(Exchange):
     """One request under way: its body is kept until it is complete."""
 
-    __slots__ = ("_answers", "_body", "_is_started")
+    __slots__ = ("_answers", "_data", "_is_started")
 
     mark = FOR_EVERY_ORIGIN
 
@@ -28,18 +28,22 @@ class LocalExchange(Exchange):
         """A request whose head was read."""
         super().__init__(client, service, request.head, request.framing, request_id)
         self._answers = answers
-        self._body = bytearray()
+        self._data = bytearray()
         self._is_started = False
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Answer as soon as the request is complete."""
         del target, fields
         self._is_started = True
-        if self.is_request_complete:
-            self._answer()
-        elif self._framing.expects_continue:
+        if self._framing.expects_continue and not self.is_request_complete:
             self._said_continue = True
-            self._client.send(_CONTINUE)
+            self._client.send(CONTINUE)
+        self.proceed()
+
+    def proceed(self) -> None:
+        """Answer what is complete."""
+        if self.is_request_complete and self._is_started:
+            self._answer()
 
     @property
     def holds_client_back(self) -> bool:
@@ -47,13 +51,11 @@ class LocalExchange(Exchange):
         return False
 
     def _take(self, body: bytes) -> None:
-        self._body += body
-        if self.is_request_complete and self._is_started:
-            self._answer()
+        self._data += body
 
     def _answer(self) -> None:
         try:
-            answer = self._answers(self._head.method, bytes(self._body), self._service.wall_clock())
+            answer = self._answers(self._head.method, bytes(self._data), self._service.wall_clock())
         except PayloadFault as fault:
             self._client.refuse(payload_refused(fault.cause))
         except WrongMethod as error:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client, Encryptable
 from proxy.downstream.exchange import Exchange
+from proxy.downstream.gathering import CONTINUE
 from proxy.downstream.refusals import Refusal, SealedBodyRefused, payload_refused
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
-from proxy.http.chunked import LAST_CHUNK, encode_chunk
 from proxy.http.framing import BodyKind
 from proxy.http.head import Header
 from proxy.http.headers import upstream_fields
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from proxy.sockets import SocketStream
     from proxy.tls.stream import TlsStream
 
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Of a token with the longest envelope and a line feed.
 _LONGEST_TOKEN: Final = bound_length(LARGEST_PLAIN + 8)
 # What a stream may be longer than its content: a third for base64, and 155 octets for each token.
@@ -128,19 +127,26 @@ class SealedExchange(Exchange):
         """Ask the upstream, once there is something to send that was found good."""
         del fields  # of the request as it was encrypted
         self._target = target
-        judgement = self._judgement
-        assert judgement is not None  # else it was refused
-        if judgement.coding is Coding.PLAIN or self._message_id_known or self.is_request_complete:
-            self._launch()
-        elif self._sent_by_client.expects_continue:
+        if not self._is_good and self._sent_by_client.expects_continue:
             # RFC 9110 section 10.1.1: the upstream is not asked before the body came
             self._said_continue = True
-            self._client.send(_CONTINUE)
+            self._client.send(CONTINUE)
+        self.proceed()
 
-    def _launch(self) -> None:
-        target, self._target = self._target, None
-        if target is not None:
+    @property
+    def _is_good(self) -> bool:
+        """Whether there is something that may be sent: a body that is not encrypted, or what was decrypted."""
+        judgement = self._judgement
+        assert judgement is not None  # else it was refused
+        return judgement.coding is Coding.PLAIN or self._message_id_known or self.is_request_complete
+
+    def proceed(self) -> None:
+        """Go on with what came of the body."""
+        if self._target is not None and self._is_good:
+            target, self._target = self._target, None
             super().start(target, upstream_fields(self._head, self._framing, self._client.peer))
+        else:
+            super().proceed()
 
     def _take(self, body: bytes) -> None:
         """Hand on what a piece of the body holds. Raises `SealedBodyRefused`."""
@@ -183,7 +189,6 @@ class SealedExchange(Exchange):
         self._count_plain(len(message.plain))
         self._framing = self._framing._replace(body=BodyKind.LENGTH, length=len(message.plain))
         self._forward(message.plain)
-        self._launch()
 
     def _take_tokens(self, opener: StreamOpener, body: bytes) -> None:
         pieces = opener.receive_data(body, self._service.wall_clock())
@@ -196,8 +201,7 @@ class SealedExchange(Exchange):
             self._take_mark(opener.message_id or b"")
         self._version, self._message_id = opener.version, opener.message_id or b""
         self._count_plain(sum(map(len, pieces)))
-        self._forward(b"".join(map(encode_chunk, pieces)) + (LAST_CHUNK if self.is_request_complete else b""))
-        self._launch()
+        self._forward(b"".join(pieces))
 
     def _take_mark(self, mark: bytes) -> None:
         """Refuse a replay of the message; it is a use of it only once an upstream has it. Raises `PayloadFault`."""

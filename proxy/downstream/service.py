@@ -41,6 +41,7 @@ class HttpLimits:
     pipelined_bytes: int
     head_seconds: float
     keep_alive_seconds: float
+    request_buffer_bytes: int
     body_idle_seconds: float
     write_idle_seconds: float
     body_bytes_per_second: int

@@ -74,6 +74,12 @@ upstream = "tls"
 
 [[route]]
 host = "chat.test"
+path = "/streamed"
+upstream = "chat"
+stream_requests = true
+
+[[route]]
+host = "chat.test"
 path = "/small"
 upstream = "chat"
 body_bytes = 1_000

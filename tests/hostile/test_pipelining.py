@@ -200,7 +200,8 @@ def test_a_body_that_is_still_sent_is_no_request_for_another_client(scene: Scene
     """The upstream answers early and keeps its connection; the next client must not get the rest of the first one's body."""
     scene.recorder.answer_next(Answer(OK.data, Moment.HEAD))
     with scene.connect() as first, scene.connect() as second:
-        first.send(request("POST", "/1", f"Content-Length: {len(SMUGGLED)}", body=SMUGGLED[:10]), cut)
+        lines = (f"Content-Length: {len(SMUGGLED)}", "Expect: 100-continue")
+        first.send(request("POST", "/streamed", *lines, body=SMUGGLED[:10]), cut)
         assert first.read_response().status == 200
         second.send(request("GET", "/2"))
         assert second.read_response().body == b"/2"

@@ -107,20 +107,38 @@ BODIES = {
 }
 
 
-def test_a_body_that_does_not_come_is_answered_with_408_and_the_upstream_gets_no_whole_request(hurried: Scene) -> None:
+def test_a_body_that_does_not_come_is_answered_with_408_and_no_upstream_hears_of_it(hurried: Scene) -> None:
     with all_at_once(hurried, BODIES) as clients:
         for name, client in clients.items():
             response = client.read_response()
             assert (name, response.status, response.values("Connection")) == (name, 408, ["close"])
             assert (name, client.await_end()) == (name, End.CLEAN)
     hurried.settle()
-    assert (len(hurried.begun), hurried.targets) == (len(BODIES), [])
+    assert hurried.begun == []
+
+
+STREAMED = {
+    "chunk": request("POST", "/streamed", "Transfer-Encoding: chunked", body=b"a\r\n01234"),
+    "nothing_of_it": request("POST", "/streamed", "Transfer-Encoding: chunked"),
+    "between_chunks": request("POST", "/streamed", "Transfer-Encoding: chunked", body=b"5\r\n01234\r\n"),
+    "longer_than_what_is_gathered": request("POST", "/1", "Content-Length: 70000", body=bytes(66_000)),
+}
+
+
+def test_a_body_that_stops_is_no_whole_request_for_an_upstream_that_has_its_head(hurried: Scene) -> None:
+    with all_at_once(hurried, STREAMED) as clients:
+        for name, client in clients.items():
+            response = client.read_response()
+            assert (name, response.status, response.values("Connection")) == (name, 408, ["close"])
+            assert (name, client.await_end()) == (name, End.CLEAN)
+    hurried.settle()
+    assert (len(hurried.begun), hurried.targets) == (len(STREAMED), [])
 
 
 def test_a_body_that_stops_behind_half_an_answer_cuts_it(hurried: Scene) -> None:
     hurried.recorder.answer_next(Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha", Moment.HEAD))
     with hurried.connect() as client:
-        client.send(BODIES["length"])
+        client.send(STREAMED["chunk"])
         assert client.read_to_end().endswith(b"ha")
         assert client.end is End.CUT
     hurried.settle()
@@ -130,7 +148,7 @@ def test_a_body_that_stops_behind_half_an_answer_cuts_it(hurried: Scene) -> None
 def test_an_expectation_that_nobody_answers_ends_too(hurried: Scene) -> None:
     hurried.recorder.answer_next()
     with hurried.connect() as client:
-        client.send(request("POST", "/1", "Content-Length: 10", "Expect: 100-continue"))
+        client.send(request("POST", "/streamed", "Content-Length: 10", "Expect: 100-continue"))
         assert client.read_response().status == 504  # the server owes the 100, or its answer
         assert client.await_end() is End.CLEAN
     hurried.settle()
@@ -189,6 +207,9 @@ def answer_of(size: int, *, chunked: bool = False) -> Answer:
     return Answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * (size // 65_536) + b"0\r\n\r\n")
 
 
+_GATHERED = 70_000
+"""More than what is gathered of a body before an upstream is asked, chunked coding included."""
+
 SLOW_BYTES = 65_536
 """The receive buffer of a slow reader."""
 
@@ -230,10 +251,10 @@ def test_a_large_request_to_a_slow_upstream_does_not_stay_in_memory(scene: Scene
     scene.proxy.forget_peak()
     before = scene.proxy.usage()
     with scene.connect() as client:
-        client.send(request("POST", "/1", line))
+        client.send(request("POST", "/1", line) + body[:_GATHERED])
         scene.recorder.wait_for(lambda recorder: recorder.begun != [])
         scene.recorder.pause()
-        rest = client.send_until_blocked(body)
+        rest = client.send_until_blocked(body[_GATHERED:])
         assert rest
         scene.recorder.resume()
         client.send_raw(rest)
@@ -245,7 +266,7 @@ def test_a_large_request_to_a_slow_upstream_does_not_stay_in_memory(scene: Scene
 
 def test_an_upstream_that_takes_nothing_of_a_body_is_a_gateway_timeout(hurried: Scene) -> None:
     with hurried.connect() as client:
-        client.send(request("POST", "/1", f"Content-Length: {30 * MEGABYTE}"))
+        client.send(request("POST", "/1", f"Content-Length: {30 * MEGABYTE}") + bytes(_GATHERED))
         hurried.recorder.wait_for(lambda recorder: recorder.begun != [])
         hurried.recorder.pause()
         assert client.send_until_blocked(bytes(30 * MEGABYTE))

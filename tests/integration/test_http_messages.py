@@ -23,7 +23,11 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def proxy(directory: Path, authority: Authority, localhost: CertificateFiles) -> Iterator[Site]:
     """A proxy in front of one socket, at which each test puts a server of its own."""
-    upstreams = {"raw": Upstream((f"unix:{directory / 'raw.sock'}",), path="/")}
+    server = (f"unix:{directory / 'raw.sock'}",)
+    upstreams = {
+        "raw": Upstream(server, path="/"),
+        "streamed": Upstream(server, route="stream_requests = true"),
+    }
     with site(directory, authority, localhost, upstreams) as running:
         yield running
 
@@ -189,10 +193,27 @@ class TestInterim:
             peer.read_to_end()
 
         with scripted(script, socket_path), proxy.connect() as client:
-            client.send(request("Content-Length: 5", "Expect: 100-continue", start="POST / HTTP/1.1"))
+            client.send(request("Content-Length: 5", "Expect: 100-continue", start="POST /streamed HTTP/1.1"))
             assert client.read_response().status == 100
             client.send(b"hello")
             assert client.read_response().status == 200
+
+    def test_proxy_asks_for_it_where_it_is_gathered_first(self, proxy: Site, socket_path: Path) -> None:
+        heads: list[bytes] = []
+
+        def script(peer: Peer) -> None:
+            heads.append(peer.read_head())
+            assert peer.read(5) == b"hello"
+            peer.send(OK)
+            peer.read_to_end()
+
+        with scripted(script, socket_path), proxy.connect() as client:
+            client.send(request("Content-Length: 5", "Expect: 100-continue", start="POST / HTTP/1.1"))
+            assert client.read_response().status == 100
+            assert heads == [], "no server was asked"
+            client.send(b"hello")
+            assert client.read_response().status == 200
+        assert b"Expect" not in heads[0]
 
     def test_server_may_refuse_instead_of_asking(self, proxy: Site, socket_path: Path) -> None:
         def script(peer: Peer) -> None:
@@ -201,7 +222,7 @@ class TestInterim:
             assert peer.read_to_end() == b""
 
         with scripted(script, socket_path), proxy.connect() as client:
-            client.send(request("Content-Length: 5", "Expect: 100-continue", start="POST / HTTP/1.1"))
+            client.send(request("Content-Length: 5", "Expect: 100-continue", start="POST /streamed HTTP/1.1"))
             response = client.read_response()
             assert response.status == 403
             assert response.values("Connection") == ["close"], "a body may or may not follow"
@@ -258,18 +279,19 @@ class TestRequests:
 
         def script(peer: Peer) -> None:
             peer.read_head()
-            assert peer.read(5) == b"first"
+            assert peer.read(10) == b"5\r\nfirst\r\n"
             peer.send(CHUNKED + b"2\r\ngo\r\n")
-            assert peer.read(6) == b"second"
+            assert peer.read(16) == b"6\r\nsecond\r\n0\r\n\r\n"
             peer.send(b"0\r\n\r\n")
             peer.read_to_end()
 
         with scripted(script, socket_path), proxy.connect() as client:
-            client.send(request("Content-Length: 11", start="POST / HTTP/1.1", body=b"first"))
+            head = request("Transfer-Encoding: chunked", start="POST /streamed HTTP/1.1")
+            client.send(head + b"5\r\nfirst\r\n")
             data = b""
             while b"2\r\ngo\r\n" not in data:
                 data += client.read()
-            client.send(b"second")
+            client.send(b"6\r\nsecond\r\n0\r\n\r\n")
             assert client.read_to_end() == b"0\r\n\r\n"
             assert client.end is End.CLEAN
 
@@ -282,7 +304,7 @@ class TestRequests:
             peer.read_to_end()
 
         with scripted(script, socket_path), proxy.connect() as client:
-            client.send(request("Content-Length: 100000", start="POST / HTTP/1.1", body=bytes(50_000)))
+            client.send(request("Content-Length: 100000", start="POST / HTTP/1.1", body=bytes(70_000)))
             response = client.read_response()
             assert (response.status, bytes(response.body)) == (413, b"too long")
             assert response.values("Connection") == ["close"]

@@ -63,6 +63,15 @@ def test_head_that_drips_does_not_come_in_time_either(proxy: Site) -> None:
 
 @pytest.mark.parametrize("lines", [("Content-Length: 9",), ("Transfer-Encoding: chunked",)])
 def test_body_that_does_not_come_in_time(proxy: Site, raw: Path, lines: tuple[str, ...]) -> None:
+    with scripted(answering(), raw) as server, proxy.connect() as client:
+        client.send(request(*lines, start="POST /slow-body HTTP/1.1", body=b"4\r\nhalf"))
+        answer = client.read_response()
+        assert (answer.status, answer.values("Connection")) == (408, ["close"])
+        assert client.await_end() is End.CLEAN
+        assert server.peers == [], "no server was asked"
+
+
+def test_long_body_that_stops_frees_its_server(proxy: Site, raw: Path) -> None:
     gone = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -71,7 +80,7 @@ def test_body_that_does_not_come_in_time(proxy: Site, raw: Path, lines: tuple[st
         gone.set()
 
     with scripted(script, raw), proxy.connect() as client:
-        client.send(request(*lines, start="POST /slow-body HTTP/1.1", body=b"4\r\nhalf"))
+        client.send(request("Content-Length: 70000", start="POST /slow-body HTTP/1.1", body=bytes(66_000)))
         answer = client.read_response()
         assert (answer.status, answer.values("Connection")) == (408, ["close"])
         assert client.await_end() is End.CLEAN

@@ -1,9 +1,11 @@
 """What stands behind the proxy in the long proofs: answers requests and echoes WebSocket messages, in a process of its own.
 
-`python -m tests.soak.backend` prints its port, on which it listens at two addresses: one server can drain while the other serves. Every answer repeats the path that was asked for, so that a mixed-up one is seen.
+`python -m tests.soak.backend` prints its port, on which it listens at two addresses: one server can drain while the other serves. Every answer repeats the path that was asked for, so that a mixed-up one is seen; /large/COUNT is answered with so many octets.
 """
 
 from aiohttp import WSMsgType, web
+
+_PIECE_BYTES = 65_536
 
 
 async def _echo(request: web.Request) -> web.StreamResponse:
@@ -15,9 +17,20 @@ async def _echo(request: web.Request) -> web.StreamResponse:
     return socket
 
 
+async def _large(request: web.Request, size: int) -> web.StreamResponse:
+    """Answer with so many octets, a piece after the other, so that six hundred of them at once are no memory here."""
+    response = web.StreamResponse(headers={"Content-Length": str(size)})
+    await response.prepare(request)
+    for start in range(0, size, _PIECE_BYTES):
+        await response.write(bytes(min(_PIECE_BYTES, size - start)))
+    return response
+
+
 async def _answer(request: web.Request) -> web.StreamResponse:
     if request.headers.get("Upgrade") == "websocket":
         return await _echo(request)
+    if request.path.startswith("/large/"):
+        return await _large(request, int(request.path.rpartition("/")[2]))
     body = await request.read()
     return web.Response(text=f"{request.path} {len(body)} {'.' * 500}")
 

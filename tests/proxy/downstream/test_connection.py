@@ -415,6 +415,128 @@ class TestBodies:
         assert talk.client.ending == "end"
 
 
+class TestGathering:
+    """A body that fits is whole before a server is asked; one that does not has paid for it."""
+
+    def talk(self, **settings: Any) -> Conversation:
+        """Eight bytes are gathered."""
+        return Conversation(limits=changed(LIMITS, request_buffer_bytes=8), **settings)
+
+    def test_client_that_drips_has_no_connection_of_a_server(self) -> None:
+        talk = self.talk()
+        talk.receive(upload(b"Content-Length: 8", body=b"x"))
+        for _ in range(40):
+            if talk.client.ending is None:
+                talk.advance(1)
+        assert status(talk.client.sent()) == 408
+        assert not talk.server.waiting
+        assert [(record.status, record.error) for record in talk.records] == [(408, "body_timeout")]
+
+    def test_body_has_its_time_while_it_is_gathered(self) -> None:
+        talk = self.talk()
+        talk.receive(upload(b"Content-Length: 8"))
+        assert talk.downstream.deadline == talk.loop.now + 30
+        talk.receive(b"12345678")
+        assert talk.downstream.deadline == NEVER
+        assert talk.answer(OK).endswith(b"12345678")
+        assert status(talk.client.sent()) == 200
+        assert talk.client.ending is None
+
+    def test_longer_body_waits_in_the_kernel_once_it_has_asked(self) -> None:
+        talk = self.talk()
+        talk.receive(upload(b"Content-Length: 20", body=b"12345"), b"67890")
+        assert not talk.client.is_reading
+        assert talk.downstream.deadline == NEVER
+        server = talk.server.lend()
+        assert server.sent().endswith(b"\r\n\r\n1234567890")
+        assert talk.client.is_reading
+        assert talk.downstream.deadline == talk.loop.now + 30
+
+    def test_client_that_waits_has_the_time_for_its_body_from_our_word_on(self) -> None:
+        talk = self.talk()
+        talk.receive(upload(b"Content-Length: 8", b"Expect: 100-continue"))
+        assert talk.client.sent() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert talk.downstream.deadline == talk.loop.now + 30
+        talk.receive(b"12345678")
+        assert b"Expect" not in talk.answer(OK)
+        assert status(talk.client.sent()) == 200
+
+    @pytest.mark.parametrize("settings", [{"body_bytes": 4}, {"requires_pq": True, "group": CLASSICAL}])
+    def test_client_that_is_refused_by_its_head_is_not_told_to_go_on(self, settings: dict[str, Any]) -> None:
+        talk = self.talk(**settings)
+        talk.receive(upload(b"Content-Length: 8", b"Expect: 100-continue"))
+        assert status(talk.client.sent()) in (403, 413)
+
+    def test_client_over_its_rate_is_not_told_to_go_on(self) -> None:
+        rate = RequestRate.of("chat.test/", 0.5, 1, is_per_client=True)
+        talk = self.talk(rate=rate, rates=ClientRates(b"client"))
+        talk.receive(request())
+        talk.answer(OK)
+        talk.client.sent()
+        talk.receive(upload(b"Content-Length: 8", b"Expect: 100-continue"))
+        assert status(talk.client.sent()) == 429
+
+    def test_expectation_of_one_route_is_not_that_of_another(self) -> None:
+        """The field lines of a connection are remembered: equal ones mean two things on two routes."""
+        talk = self.talk()
+        streaming = RouteTarget(
+            "s", placed(upstream(talk.server)), requires_pq=False, body_bytes=99, streams_requests=True
+        )
+        gathering = replace(streaming, streams_requests=False)
+        routes = RouteTable([Route("chat.test", "/a", streaming), Route("chat.test", "/b", gathering)])
+        talk.service.runtime = replace(talk.service.runtime, routes=routes)
+        server = None
+        for path, is_told in ((b"a", True), (b"b", False), (b"a", True)):
+            talk.receive(request(b"Content-Length: 8", b"Expect: 100-continue", start=b"POST /%b HTTP/1.1" % path))
+            if not is_told:
+                talk.receive(b"12345678")
+            server = server or talk.server.lend()
+            assert (b"Expect" in server.sent()) is is_told, path
+            if is_told:
+                talk.receive(b"12345678")
+            server.sent()
+            server.receive(OK)
+            talk.client.sent()
+
+    def test_request_behind_a_body_is_answered_although_nobody_took_that(self) -> None:
+        """The body ends in the very read that brings the next request, and its request is refused at once."""
+        talk = self.talk()
+        talk.receive(upload(b"Content-Length: 8"))
+        upstreams = talk.service.runtime.upstreams["chat"]
+        upstreams.apply_health(talk.server.name, is_up=False)
+        talk.receive(b"12345678" + request(start=b"GET /next HTTP/1.1"))
+        talk.loop.settle()
+        assert [int(part[:3]) for part in talk.client.sent().split(b"HTTP/1.1 ")[1:]] == [503, 503]
+        assert talk.downstream.deadline == talk.loop.now + 75, "an idle connection ends at some time"
+
+    def test_what_is_pipelined_behind_a_body_waits_for_its_turn(self) -> None:
+        talk = self.talk()
+        talk.receive(upload(b"Content-Length: 8", body=b"1234"), b"5678" + request(start=b"GET /next HTTP/1.1"))
+        server = talk.server.lend()
+        assert server.sent().endswith(b"12345678")
+        server.receive(OK)
+        talk.loop.settle()
+        assert server.sent().startswith(b"GET /next ")
+
+    def test_malformed_chunk_reaches_no_server(self) -> None:
+        talk = self.talk()
+        talk.receive(upload(b"Transfer-Encoding: chunked"), b"2\r\nab\r\n", b"zz\r\n")
+        assert status(talk.client.sent()) == 400
+        assert not talk.server.waiting
+
+    def test_client_that_ends_within_its_body_has_asked_nobody(self) -> None:
+        talk = self.talk()
+        talk.receive(upload(b"Content-Length: 8", body=b"1234"))
+        talk.client.receive_end()
+        assert talk.client.ending == "cut"
+        assert not talk.server.waiting
+
+    def test_websocket_asks_at_once(self) -> None:
+        talk = self.talk()
+        talk.receive(WEBSOCKET)
+        assert talk.server.waiting
+
+
 def blocked(waiting: int) -> Conversation:
     """A client that has blocked in the middle of a response, and so many bytes wait for it."""
     talk = Conversation()

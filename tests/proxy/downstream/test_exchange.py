@@ -28,6 +28,7 @@ from tests.fakes_http import (
     FakeServer,
     FakeStream,
     FakeTunnel,
+    changed,
     octets,
     placed,
     request,
@@ -60,14 +61,20 @@ class Case:
         start: bytes = b"GET / HTTP/1.1",
         servers: int = 1,
         body_limit: int = 1_000,
+        gathered: int = 0,
+        streams: bool = False,
         **rules: Any,
     ) -> None:
-        shared = Conversation()  # for its loop and its service
+        shared = Conversation(limits=changed(LIMITS, request_buffer_bytes=gathered))  # for its loop and its service
         self.loop = shared.loop
         self.service = shared.service
         self.servers = [FakeServer(self.loop, str(number)) for number in range(servers)]
         self.target = RouteTarget(
-            "chat.test/", placed(upstream(*self.servers, **rules)), requires_pq=False, body_bytes=body_limit
+            "chat.test/",
+            placed(upstream(*self.servers, **rules)),
+            requires_pq=False,
+            body_bytes=body_limit,
+            streams_requests=streams,
         )
         self.request = RequestReader().read(request(*lines, start=start), LIMITS.head)
         self.client = FakeClient()
@@ -80,6 +87,16 @@ class Case:
         peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)
         self.exchange.start(self.target, self.request.upstream_fields(peer))
         return self
+
+    def feed(self, data: bytes) -> None:
+        """Have a piece of the body come."""
+        assert self.exchange.receive(data) == b""
+        self.exchange.proceed()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a connection is waited for."""
+        return any(server.waiting for server in self.servers)
 
     def asked(self) -> FakeServer:
         """The server whose connection is waited for."""
@@ -181,6 +198,7 @@ class TestRequestBody:
     def test_body_that_comes_before_the_connection_waits_with_it(self) -> None:
         case = Case(b"Content-Length: 6", start=b"POST / HTTP/1.1").start()
         case.exchange.receive(b"he")
+        case.exchange.proceed()
         assert case.told() == [("pause", None)]
         case.exchange.receive(b"ll")
         server = case.lend()
@@ -249,6 +267,121 @@ class TestRequestBody:
         case.exchange.pause_writing()
         case.exchange.resume_writing()
         assert case.told() == []
+
+
+class TestGathering:
+    """No server is asked before there is enough of the body."""
+
+    def case(self, *lines: bytes, start: bytes = b"POST / HTTP/1.1", streams: bool = False) -> Case:
+        """Eight bytes are gathered."""
+        return Case(*lines, start=start, gathered=8, streams=streams)
+
+    def test_short_body_is_complete_before_a_server_is_asked(self) -> None:
+        case = self.case(b"Content-Length: 8").start()
+        case.feed(b"1234")
+        case.feed(b"567")
+        assert not case.is_asked
+        case.feed(b"8")
+        server = case.lend()
+        assert server.sent().endswith(b"\r\nContent-Length: 8\r\nX-Request-Id: f00-1\r\n\r\n12345678")
+        assert case.told() == [], "a client is not held back while its body is gathered"
+        server.receive(EMPTY)
+        assert case.servers[0].idle, "the connection can be used again"
+
+    def test_body_that_came_with_its_head_waits_for_nothing(self) -> None:
+        case = self.case(b"Content-Length: 8")
+        assert case.exchange.receive(b"12345678GET /") == b"GET /"
+        assert case.start().lend().sent().endswith(b"12345678")
+
+    @pytest.mark.parametrize("line", [b"Content-Length: 20", CHUNKED])
+    def test_longer_body_pays_for_a_server_with_what_is_gathered(self, line: bytes) -> None:
+        case = self.case(line).start()
+        pieces = [b"1234", b"5678", b"90"]
+        first, second, third = [b"4\r\n1234\r\n", b"4\r\n5678\r\n", b"2\r\n90\r\n"] if line == CHUNKED else pieces
+        case.feed(first)
+        assert not case.is_asked
+        assert case.told() == []
+        case.feed(second)
+        assert case.is_asked
+        assert case.told() == [("pause", None)], "what comes behind it waits in the kernel"
+        server = case.lend()
+        body = server.sent().partition(b"\r\n\r\n")[2]
+        assert body == (b"8\r\n12345678\r\n" if line == CHUNKED else b"12345678")
+        assert case.told() == [("resume", None)]
+        case.feed(third)
+        assert server.sent() == third
+
+    def test_chunked_body_that_ends_early_is_complete_before_a_server_is_asked(self) -> None:
+        case = self.case(CHUNKED).start()
+        case.feed(b"3\r\nabc\r\n")
+        case.feed(b"0\r\n\r\n")
+        assert case.lend().sent().endswith(b"\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+
+    def test_request_without_a_body_asks_at_once(self) -> None:
+        assert self.case(start=b"GET / HTTP/1.1").start().is_asked
+
+    def test_client_that_waits_is_told_to_go_on_by_us(self) -> None:
+        case = self.case(b"Content-Length: 2", b"Expect: 100-continue").start()
+        assert case.told() == [("send", TestInformational.CONTINUE)]
+        assert not case.exchange.holds_client_back
+        assert not case.is_asked
+        case.feed(b"ok")
+        server = case.lend()
+        assert b"Expect" not in server.sent(), "it is met"
+        server.receive(TestInformational.CONTINUE + EMPTY)
+        ((kind, data), _) = case.told()
+        assert kind == "send"
+        assert data.startswith(b"HTTP/1.1 200 "), "and is not told twice"
+
+    @pytest.mark.parametrize("came", [b"o", b"ok"])
+    def test_client_that_does_not_wait_is_not(self, came: bytes) -> None:
+        case = self.case(b"Content-Length: 2", b"Expect: 100-continue")
+        case.exchange.receive(came)
+        case.start()
+        assert case.told() == []
+        if came != b"ok":
+            case.feed(b"k")
+        assert b"Expect" not in case.lend().sent()
+
+    def test_old_client_is_not_told_either(self) -> None:
+        case = self.case(b"Content-Length: 2", b"Expect: 100-continue", start=b"POST / HTTP/1.0").start()
+        assert case.told() == []
+
+    @pytest.mark.parametrize("lines", [(CHUNKED,), (b"Content-Length: 2", b"Expect: 100-continue")])
+    def test_route_that_streams_asks_with_the_head(self, lines: tuple[bytes, ...]) -> None:
+        case = self.case(*lines, streams=True).start()
+        assert case.told() == []
+        assert (b"Expect" in case.lend().sent()) is (len(lines) > 1)
+
+    def test_route_that_streams_gathers_what_has_a_length(self) -> None:
+        assert not self.case(b"Content-Length: 2", streams=True).start().is_asked
+
+    def test_met_expectation_is_not_told_on_a_route_that_streams(self) -> None:
+        case = self.case(b"Content-Length: 2", b"Expect: 100-continue", streams=True)
+        case.exchange.receive(b"ok")
+        assert b"Expect" not in case.start().lend().sent()
+
+    def test_upstream_that_is_down_is_found_out_when_it_is_asked(self) -> None:
+        case = self.case(b"Content-Length: 2").start()
+        case.target.upstream.apply_health(case.servers[0].name, is_up=False)
+        assert case.told() == []
+        case.feed(b"ok")
+        assert refusal(case.told())[0] == 503
+
+    def test_next_server_gets_the_same_body(self) -> None:
+        case = Case(b"Content-Length: 2", start=b"POST / HTTP/1.1", servers=2, gathered=8).start()
+        case.feed(b"ok")
+        case.asked().fail()
+        assert case.lend().sent().endswith(b"\r\n\r\nok")
+
+    def test_client_that_leaves_meanwhile_has_asked_nobody(self) -> None:
+        case = self.case(b"Content-Length: 9").start()
+        case.feed(b"1234")
+        case.exchange.abandon()
+        assert not case.is_asked
+        assert case.exchange.receive(b"5678") == b""
+        case.exchange.proceed()
+        assert not case.is_asked
 
 
 def lend_full(server: FakeServer) -> FakeStream:
@@ -533,13 +666,32 @@ class TestFailure:
         [
             (b"POST / HTTP/1.1", ()),
             (b"PATCH / HTTP/1.1", ()),
+            (b"POST / HTTP/1.1", (b"Content-Length: 0",)),
             (b"GET / HTTP/1.1", (b"Content-Length: 2",)),
-            (b"PUT / HTTP/1.1", (b"Content-Length: 0",)),
             (b"GET / HTTP/1.1", WEBSOCKET),
         ],
     )
     def test_other_requests_never_are(self, start: bytes, lines: tuple[bytes, ...]) -> None:
         case = Case(*lines, start=start)
+        self.die_after_reuse(case)
+        assert refusal(case.told())[0] == 502
+        assert not case.servers[0].waiting
+
+    @pytest.mark.parametrize("line", [b"Content-Length: 4", CHUNKED])
+    def test_idempotent_request_whose_body_was_complete_is_sent_again_with_it(self, line: bytes) -> None:
+        """RFC 9110 section 9.2.2: its effect is the same twice, and we have all of it still."""
+        case = Case(line, start=b"PUT / HTTP/1.1")
+        case.exchange.receive(b"4\r\nbody\r\n0\r\n\r\n" if line == CHUNKED else b"body")
+        self.die_after_reuse(case)
+        assert case.told() == []
+        again = case.lend()
+        assert again.sent().partition(b"\r\n\r\n")[2].replace(b"4\r\n", b"").startswith(b"body")
+        again.receive(EMPTY)
+        assert case.told()[-1][0] == "finished"
+
+    def test_request_whose_body_was_under_way_is_not_sent_again(self) -> None:
+        case = Case(b"Content-Length: 4", start=b"PUT / HTTP/1.1")
+        case.exchange.receive(b"bo")
         self.die_after_reuse(case)
         assert refusal(case.told())[0] == 502
         assert not case.servers[0].waiting

@@ -90,6 +90,15 @@ def test_client_that_waits_is_told_to_go_on() -> None:
     assert of.client.sent().endswith(b"POST ok")
 
 
+def test_request_behind_a_body_that_came_later_is_answered_too() -> None:
+    """In the very read that ends the body: with nothing more to come, nobody would look at it again."""
+    of = asked(request(b"Content-Length: 5", start=START))
+    of.receive(b"hello" + request(start=b"GET /y HTTP/1.1"))
+    of.loop.settle()
+    assert of.client.sent().count(b"HTTP/1.1 200 OK") == 2
+    assert of.downstream.deadline == of.loop.now + 75
+
+
 def test_nothing_is_computed_for_who_is_over_the_rate() -> None:
     """The endpoint is not asked: of a request that comes whole, nor of one whose body comes later."""
     rate = RequestRate.of("x", 1.0, 1, is_per_client=True)

@@ -16,7 +16,7 @@ from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow, framed
 from proxy.upstream.failures import UpstreamFault
-from tests.fakes_http import WALL_CLOCK, Conversation, FakeStream, established, request, response
+from tests.fakes_http import LIMITS, WALL_CLOCK, Conversation, FakeStream, changed, established, request, response
 from tests.payloads import MESSAGE_ID, WINDOW, channel, ring
 from tests.proxy.downstream.test_tunnel import frame
 
@@ -30,8 +30,11 @@ STREAM = b"Content-Encoding: fernet-stream"
 OK = response(b"Content-Length: 5") + b"world"
 
 
-def conversation(route: PayloadRoute = ROUTE, body_bytes: int = 1_000_000) -> Conversation:
-    return Conversation(payload=route, body_bytes=body_bytes)
+def conversation(
+    route: PayloadRoute = ROUTE, body_bytes: int = 1_000_000, gathered: int = 0, *, streams: bool = False
+) -> Conversation:
+    limits = changed(LIMITS, request_buffer_bytes=gathered)
+    return Conversation(payload=route, body_bytes=body_bytes, limits=limits, streams_requests=streams)
 
 
 def token(plain: bytes, version: int | None = None) -> bytes:
@@ -172,8 +175,37 @@ class TestStream:
         body = b"".join(stream(b"hello, world"))
         of.receive(posted(body, STREAM))
         _, fields, sent = split(of.answer(OK))
-        assert sent == chunk(b"hello,") + chunk(b" world") + b"0\r\n\r\n"
+        assert sent == chunk(b"hello, world") + b"0\r\n\r\n"
         assert fields[b"transfer-encoding"] == b"chunked"
+
+    def test_no_server_is_asked_before_enough_of_it_was_decrypted(self) -> None:
+        of = conversation(gathered=12)
+        of.receive(request(b"Transfer-Encoding: chunked", STREAM, start=START))
+        first, second, third = stream(b"hello, world, it is", pieces=3)
+        of.receive(chunk(first))
+        assert of.server.waiting == []
+        of.receive(chunk(second))
+        server = of.server.lend()
+        assert split(server.sent())[2] == chunk(b"hello, world, ")
+        of.receive(chunk(third) + b"0\r\n\r\n")
+        assert server.sent() == chunk(b"it is") + b"0\r\n\r\n"
+
+    def test_route_that_streams_asks_with_the_first_token(self) -> None:
+        of = conversation(gathered=1_000, streams=True)
+        of.receive(request(b"Transfer-Encoding: chunked", STREAM, start=START))
+        first, _ = stream(b"hello, world")
+        of.receive(chunk(first))
+        assert split(of.server.lend().sent())[2] == chunk(b"hello,")
+
+    def test_body_that_is_not_encrypted_is_gathered_as_on_other_routes(self) -> None:
+        of = conversation(replace(ROUTE, requirement=Requirement.ACCEPT), gathered=12)
+        of.receive(request(b"Content-Length: 5", b"Expect: 100-continue", start=START))
+        assert of.client.sent() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert of.server.waiting == []
+        of.receive(b"hello")
+        sent = of.server.lend().sent()
+        assert sent.endswith(b"hello")
+        assert b"Expect" not in sent
 
     def test_message_that_is_cut_never_ends_for_the_server(self) -> None:
         of = self.begun()

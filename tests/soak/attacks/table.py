@@ -1,6 +1,6 @@
 """All attacks. See `attack` for how one is added."""
 
-from tests.soak.attacks import silent
+from tests.soak.attacks import silent, slow_uploads, unread_answers
 from tests.soak.attacks.attack import Attack
 
-ATTACKS: tuple[Attack, ...] = (*silent.ATTACKS,)
+ATTACKS: tuple[Attack, ...] = (*silent.ATTACKS, *slow_uploads.ATTACKS, *unread_answers.ATTACKS)
