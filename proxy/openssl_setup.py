@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from config.loaded import LoadedConfig
+from config.schema import HsmConfig
 from proxy.openssl_configuration import ProviderModule, openssl_configuration, pkcs11_provider
 from proxy.tls import libssl
 from proxy.tls.capabilities import Capabilities, survey
+from proxy.tls.module_instances import ModuleInstances, module_instances
 
 
 def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabilities:
@@ -35,14 +37,27 @@ def configured_directory(loaded: LoadedConfig) -> Path | None:
     return None if path is None else loaded.resolve(path).absolute()
 
 
+def instances_of(loaded: LoadedConfig) -> ModuleInstances:
+    """The instances in this process of the PKCS#11 module of a configuration with keys in tokens."""
+    assert loaded.config.hsm is not None  # else there are no such keys
+    return module_instances(_module(loaded, loaded.config.hsm), _own_provider(loaded))
+
+
+def _module(loaded: LoadedConfig, hsm: HsmConfig) -> Path:
+    return loaded.resolve(hsm.module).absolute()
+
+
+def _own_provider(loaded: LoadedConfig) -> str | None:
+    """The pkcs11-provider beside providers that were built by hand; None: that of the system, whatever else was built."""
+    directory = configured_directory(loaded)
+    own = None if directory is None else directory / "pkcs11.so"
+    return str(own) if own is not None and own.exists() else None
+
+
 def _providers(loaded: LoadedConfig, *, with_tokens: bool) -> Iterator[ProviderModule]:
     openssl, hsm = loaded.config.openssl, loaded.config.hsm
     directory = configured_directory(loaded)
     if hsm is not None and with_tokens:
-        own = None if directory is None else directory / "pkcs11.so"
-        # it comes with the system, whatever else was built by hand
-        yield pkcs11_provider(
-            str(own) if own is not None and own.exists() else None, str(loaded.resolve(hsm.module).absolute())
-        )
+        yield pkcs11_provider(_own_provider(loaded), str(_module(loaded, hsm)))
     for name in openssl.providers:
         yield ProviderModule(name, None if directory is None else str(directory / f"{name}.so"))

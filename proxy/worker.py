@@ -25,6 +25,7 @@ from proxy.observe.counters import Counters
 from proxy.observe.lag import LoopLag
 from proxy.observe.log import Log
 from proxy.observe.startup import ListenerOffer
+from proxy.openssl_setup import instances_of
 from proxy.shared_io import SharedIo
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import Timing
@@ -45,9 +46,6 @@ _LET_GO_SECONDS: Final = 0.1
 
 class Parent(Protocol):
     """Who leads this process, as far as a worker speaks to it by itself. Nothing here waits."""
-
-    def retire(self) -> None:
-        """Ask for another worker in the place of this one."""
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         """Tell how far this process trusts a token."""
@@ -223,8 +221,11 @@ class Worker:
 
     async def try_key(self, wanted: Pkcs11Uri) -> KeyTrial:
         """Find out whether this process can sign with a key of a token, in a thread that takes as long as the token does."""
-        keys = list(self._generation.carried.token_keys.values())
-        return await in_thread(self._loop, lambda: try_key(keys, wanted))
+        keys, loaded = list(self._generation.carried.token_keys.values()), self._generation.loaded
+        if loaded.config.hsm is None:
+            return KeyTrial(is_used=False, signs=False)
+        instances = instances_of(loaded)
+        return await in_thread(self._loop, lambda: try_key(keys, wanted, instances))
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that is counted, and what tokens are doing, for `merging`."""
@@ -257,13 +258,6 @@ class _TokenEvents:
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         self._parent.keys_missing(token, keys)  # which logs it once for all workers
-
-    def needs_replacement(self, token: str) -> None:
-        self._event(
-            {"event": "token", "token": token, "state": "beyond_recovery"},
-            f"token {token}: it works, but not in this process any more, which asks to be replaced",
-        )
-        self._parent.retire()
 
 
 def _resources(generation: Generation) -> ResourceLimits:

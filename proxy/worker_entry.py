@@ -74,10 +74,6 @@ class _Entry:
 
     def _terminated(self) -> None:
         """Somebody asks this worker alone to end: the parent decides how, and replaces it."""
-        self.retire()
-
-    def retire(self) -> None:
-        """Ask to be replaced (`worker.Parent`)."""
         self._tasks.start(self._say("retire", {}))
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:

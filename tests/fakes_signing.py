@@ -97,7 +97,7 @@ class HandProbe:
     def __init__(self) -> None:
         self.outcome: float | BaseException = 0.004
         self.missing: frozenset[str] = frozenset()
-        self.calls = 0
+        self.calls = self.calls_anew = 0
 
     def __call__(self) -> float:
         """Answer as told."""
@@ -105,6 +105,11 @@ class HandProbe:
         if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
+
+    def anew(self) -> float:
+        """The same, and counted."""
+        self.calls_anew += 1
+        return self()
 
     def check(self) -> float:
         """The same."""
@@ -116,7 +121,6 @@ class RecordingWatcher:
     """Notes what becomes of tokens."""
 
     states: list[tuple[str, BreakerState]] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
     missing: list[frozenset[str]] = field(default_factory=list)
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
@@ -127,10 +131,6 @@ class RecordingWatcher:
         """Note it."""
         assert token
         self.missing.append(keys)
-
-    def needs_replacement(self, token: str) -> None:
-        """Note it."""
-        self.lost.append(token)
 
 
 @dataclass
@@ -176,9 +176,6 @@ __all__ = ["HandExecutor", "HandProbe", "HandToken", "KeyInFile", "PinRefused", 
 
 class SilentParent:
     """A parent of a worker to whom it makes no difference what the worker says."""
-
-    def retire(self) -> None:
-        """Do nothing about it."""
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         """Do nothing about it."""

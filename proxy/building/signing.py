@@ -9,6 +9,7 @@ from config.schema import CredentialPreference
 from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
+from proxy.openssl_setup import instances_of
 from proxy.signing.tokens import TokenPlan
 from proxy.tls.context import TICKETS_PER_HANDSHAKE, ContextCredential, build_server_context
 from proxy.tls.probe import KeyProbe
@@ -88,7 +89,7 @@ def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -
         known = TokenKey(key, credential.certificate_path.read_bytes())
         if key.token not in foundation.closed:
             try:
-                known.adopt(known.load())
+                known.adopt(instances_of(foundation.loaded).of(key.token).load(known))
             except OSError:
                 is_awaited = key.token in foundation.closed.seen or foundation.waits_for(credential)
                 if len(credential.keys) == 1 and not is_awaited:
@@ -103,14 +104,15 @@ def token_plans(foundation: Foundation) -> dict[str, TokenPlan]:
     if config.hsm is None:
         return {}
     workers = worker_count(config)
-    login = TokenLogin(foundation.loaded.resolve(config.hsm.module).absolute(), foundation.turns)
+    instances = instances_of(foundation.loaded)
+    login = TokenLogin(instances, foundation.turns)
     keys = {
         name: tuple(key for key in foundation.token_keys.values() if key.token == name) for name in config.hsm.token
     }
     return {
         name: TokenPlan(
             config.hsm.token[name].signing_threads(workers),
-            KeyProbe(of_token, login),
+            KeyProbe(of_token, login, instances),
             is_closed=not any(key.is_loaded for key in of_token),
             is_refused=foundation.closed.is_refused(name),
         )

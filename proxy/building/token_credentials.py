@@ -16,6 +16,7 @@ from proxy.building.resources import worker_count
 from proxy.building.token_fault import Unusable
 from proxy.building.token_keys import TokenKeys
 from proxy.openssl_configuration import PKCS11
+from proxy.openssl_setup import instances_of
 from proxy.tls.capabilities import Capabilities
 
 
@@ -41,7 +42,7 @@ def usable_credentials(
             name: tuple(one for one in several if one.key.custody is Custody.FILE)
             for name, several in identities.items()
         }
-    keys = TokenKeys(foundation.loaded.resolve(hsm.module).absolute(), foundation.closed)
+    keys = TokenKeys(instances_of(foundation.loaded), foundation.closed)
     return {
         name: tuple(_usable(foundation, keys, name, credentials, looks_again=looks_again))
         for name, credentials in identities.items()

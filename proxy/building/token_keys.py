@@ -4,7 +4,6 @@ Asked in this order, so that no PIN is ever sent to a token that was not meant, 
 tried again: it would be locked. An answer stands for the whole building, in which the same key may serve several listeners.
 """
 
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +15,10 @@ from certs.keys.signing_key import KeyFamily
 from config.problems import printable
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
 from proxy.building.token_fault import Unusable
-from proxy.tls.key_store import LookupFailed, count_keys
-from proxy.tls.tokens import Token, is_logged_in, tokens_of
+from proxy.tls.key_store import LookupFailed
+from proxy.tls.module_instances import ModuleInstance, ModuleInstances
+from proxy.tls.token_key import TokenKey
+from proxy.tls.tokens import Token, is_logged_in
 
 # OpenSSL's reasons for a key of another certificate: of the same type, and of another one.
 _OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH"})
@@ -25,15 +26,15 @@ _OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED",
 
 @dataclass(slots=True)
 class TokenKeys:
-    """The answers of one building. `module` is the PKCS#11 module that OpenSSL has loaded."""
+    """The answers of one building. `instances` are those of the PKCS#11 module in this process."""
 
-    module: Path
+    instances: ModuleInstances
     closed: ClosedTokens = NONE_CLOSED
     """Those that are not asked at all."""
     _verdicts: dict[tuple[str, Path], Unusable | None] = field(default_factory=dict)
     _closed: dict[str, Unusable] = field(default_factory=dict)
     """By token: why nobody logs in there any more."""
-    _tokens: Sequence[Token] | None = None
+    _tokens: dict[ModuleInstance, Sequence[Token]] = field(default_factory=dict)
 
     def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         """What keeps a key from being used with this certificate, None if nothing does. Takes as long as the token does."""
@@ -59,13 +60,15 @@ class TokenKeys:
         return None if fault is None or fault.may_pass else fault
 
     def _is_open(self, key: Pkcs11Key) -> bool:
-        fitting = [token for token in self._known_tokens() if token.fits(key.uri)]
-        return bool(fitting) and all(is_logged_in(self.module, one.slot) for one in fitting if one.needs_login)
+        fitting = [token for token in self._known_tokens(key) if token.fits(key.uri)]
+        module = self.instances.of(key.token).module
+        return bool(fitting) and all(is_logged_in(module, one.slot) for one in fitting if one.needs_login)
 
-    def _known_tokens(self) -> Sequence[Token]:
-        if self._tokens is None:
-            self._tokens = tokens_of(self.module)
-        return self._tokens
+    def _known_tokens(self, key: Pkcs11Key) -> Sequence[Token]:
+        instance = self.instances.of(key.token)
+        if instance not in self._tokens:
+            self._tokens[instance] = instance.tokens()
+        return self._tokens[instance]
 
     def _examine(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         try:
@@ -74,10 +77,10 @@ class TokenKeys:
                 fault = self._count_fault(key)
         except (HsmError, LookupFailed) as error:
             return Unusable(f"which cannot be looked up: {error}", "a token that answers", may_pass=True)
-        return fault or _fit_fault(key, certificate)
+        return fault or self._fit_fault(key, certificate)
 
     def _token_fault(self, key: Pkcs11Key) -> Unusable | None:
-        tokens = self._known_tokens()
+        tokens = self._known_tokens(key)
         fitting = [token for token in tokens if token.fits(key.uri)]
         if not fitting:
             there = ", ".join(sorted(printable(f'"{token.label}"') for token in tokens)) or "none"
@@ -94,7 +97,8 @@ class TokenKeys:
         return self._locked(key) if fitting[0].is_locked else None
 
     def _count_fault(self, key: Pkcs11Key) -> Unusable | None:
-        count = count_keys(key.openssl_uri)
+        instance = self.instances.of(key.token)
+        count = instance.count_keys(key.openssl_uri)
         if count > 1:
             return Unusable(
                 "which several keys of the token fit", "one key: say its id= too (plexigate hsm list shows it)"
@@ -102,11 +106,11 @@ class TokenKeys:
         if count:
             return None
         # asked again: the flags of before do not know of this login
-        now = next((token for token in tokens_of(self.module) if token.fits(key.uri)), None)
+        now = next((token for token in instance.tokens() if token.fits(key.uri)), None)
         if now is None:
             is_expected = key.token in self.closed.seen
             return Unusable("whose token went away", "a token that stays", may_pass=True, is_expected=is_expected)
-        if now.needs_login and not is_logged_in(self.module, now.slot):
+        if now.needs_login and not is_logged_in(instance.module, now.slot):
             return self._login_fault(key, now)
         if key.algorithm.family is KeyFamily.MLDSA:
             return Unusable(
@@ -142,20 +146,15 @@ class TokenKeys:
         self._closed[key.token] = Unusable(found, allowed)
         return self._closed[key.token]
 
-
-def _fit_fault(key: Pkcs11Key, certificate: Path) -> Unusable | None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key.pem_path, _no_passphrase)
-    except ssl.SSLError as error:
-        if error.reason in _OTHER_KEY:
+    def _fit_fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
+        try:
+            self.instances.of(key.token).load(TokenKey(key, certificate.read_bytes()))
+        except OSError as error:  # of OpenSSL, mostly, with its `reason`
+            if getattr(error, "reason", None) in _OTHER_KEY:
+                return Unusable(
+                    "which does not fit the certificate", f"the key that the certificate was made for ({key.algorithm})"
+                )
             return Unusable(
-                "which does not fit the certificate", f"the key that the certificate was made for ({key.algorithm})"
+                f"which OpenSSL cannot load: {error}", "a key of ECDSA P-256 or P-384, or RSA of 2048 bits or more"
             )
-        return Unusable(
-            f"which OpenSSL cannot load: {error}", "a key of ECDSA P-256 or P-384, or RSA of 2048 bits or more"
-        )
-    return None
-
-
-def _no_passphrase() -> str:
-    return ""
+        return None

@@ -9,7 +9,9 @@ healed by logging in again, then after 1, 2, 4 ... 30 seconds; but every second 
 process and the parent, whose probes come from outside of the TLS library, must find the token well; a parent that says nothing for some
 seconds has nothing against it. A token whose PIN is refused is not tried again: each attempt brings it nearer to being locked.
 
-The first failure already has the token probed, while handshakes go on using it: a probe that fails opens the breaker.
+The first failure already has the token probed, while handshakes go on using it: a probe that fails opens the breaker. One that fails
+while the parent finds the token well shows a fault of this process: some of the next ones, a second later and more, load the module
+anew.
 """
 
 import math
@@ -38,8 +40,8 @@ _WANTED_SECONDS: Final = 1.0
 _PROOF_SECONDS: Final = 10.0
 # So long a good probe of ours waits for a parent that has said nothing since the breaker opened.
 _PARENT_SECONDS: Final = 5.0
-# Probes that failed in a row before the fault is looked for in this process.
-_PROBES_BEFORE_REPLACEMENT: Final = 3
+# Probes that load the module anew before it is left to the parent what becomes of this process.
+_PROBES_ANEW: Final = 3
 
 
 class BreakerState(StrEnum):
@@ -81,7 +83,8 @@ class Breaker:
         self._parent_ok: bool | None = None
         self._parent_ok_since_opening = False
         self._limit = NEVER
-        self._was_good = False
+        self._failed_beside_parent = 0
+        """Probes in a row that failed although the parent finds the token well."""
         self._good_since_closing = 0
         self._is_relapse = False
 
@@ -96,14 +99,9 @@ class Breaker:
         return self.state is BreakerState.SLOW or self.is_proved
 
     @property
-    def needs_replacement(self) -> bool:
-        """Whether the fault is in this process: the token has worked here, does not any more, and the parent finds it well."""
-        return (
-            self._was_good
-            and self._parent_ok_since_opening
-            and self.state in (BreakerState.OPEN, BreakerState.HALF_OPEN)
-            and self._probes_failed >= _PROBES_BEFORE_REPLACEMENT
-        )
+    def is_at_odds(self) -> bool:
+        """Whether the fault may be in this process: the parent finds the token well, and a probe of ours has failed since."""
+        return 1 <= self._failed_beside_parent <= _PROBES_ANEW
 
     def is_tried_by(self, then: float) -> bool:
         """Whether the probe that follows the first failures is due then: most of what happens to a session is healed by it."""
@@ -118,7 +116,6 @@ class Breaker:
 
     def succeeded(self) -> None:
         """A signature came in time."""
-        self._was_good = True
         self._good_since_closing += 1
         self._recent.append(True)
         self._failures_in_a_row = self._races_lost = 0
@@ -177,6 +174,7 @@ class Breaker:
                 self._back_off = 0
             self._probes_failed = 0
             self._parent_ok_since_opening = False
+            self._failed_beside_parent = 0
             if self._has_parent:
                 self._parent_ok = None  # it looks at the token anew
             self._first_proof_at = NEVER
@@ -201,7 +199,6 @@ class Breaker:
 
     def probe_succeeded(self, now: float, seconds: float) -> None:
         """It brought a good signature within so many seconds; also one that was under way when the breaker opened."""
-        self._was_good = True
         if self.state is BreakerState.SLOW and seconds > self._limit:
             self._wait(now, now)
         elif self.state in (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.SLOW):
@@ -229,6 +226,10 @@ class Breaker:
             return
         self._tried_at = now
         was_closed = self.state is BreakerState.CLOSED
+        if self._parent_ok_since_opening and not was_closed:
+            self._failed_beside_parent += 1
+            if self._failed_beside_parent == 1:
+                self._back_off = 1  # what the token has brought about says nothing of this process
         self._open(BreakerState.OPEN, now)
         if was_closed and self._back_off == 1:
             self._wait(now, now)  # this one was the try at once
@@ -242,6 +243,8 @@ class Breaker:
         if self.state in (BreakerState.CLOSED, BreakerState.STOPPED):
             return
         self._parent_ok_since_opening = ok
+        if not ok:
+            self._failed_beside_parent = 0
         if self.state is BreakerState.PROVED and ok:
             if now - self._proved_at <= _PROOF_SECONDS:
                 self._close(now)
@@ -254,7 +257,7 @@ class Breaker:
         self.state = BreakerState.CLOSED
         self._closed_at = now
         self._good_since_closing = 0
-        self._probes_failed = 0
+        self._probes_failed = self._failed_beside_parent = 0
         self.probe_at = NEVER
 
     # -- PINs

@@ -19,6 +19,9 @@ class Probe(Protocol):
         token with which nothing works.
         """
 
+    def anew(self) -> float:
+        """The same; where nothing works, with the module loaded anew in this process, which is kept if the token works then."""
+
     def check(self) -> float:
         """Sign with each key as it is loaded; seconds of the slowest signature. Raises any exception where one fails."""
 
@@ -31,6 +34,3 @@ class Watcher(Protocol):
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Exactly these, by their URIs, are not found in a token that works, or do not sign."""
-
-    def needs_replacement(self, token: str) -> None:
-        """The token works, but not in this process any more."""

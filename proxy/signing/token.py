@@ -64,9 +64,10 @@ class Token:
         """None: nothing is known yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._probing: Job[float] | None = None
+        self._asked: Probe | None = None
+        """By which the probe under way was begun."""
         self._given_up: Job[float] | None = None
         """The probe that did not come in time and is still awaited."""
-        self._has_asked = False
         self._is_closed = False
         self._healed_at = -math.inf
         """When a probe last loaded all keys anew."""
@@ -239,9 +240,6 @@ class Token:
             if state in (BreakerState.OPEN, BreakerState.STOPPED):
                 self.executor.give_up_waiting()
             self._watcher.breaker_changed(self.name, state)
-        if self._breaker.needs_replacement and not self._has_asked:
-            self._has_asked = True
-            self._watcher.needs_replacement(self.name)
         if self._breaker.probe_at != NEVER:
             delay = max(0.0, self._breaker.probe_at - self._timing.clock())
             self._timer = self._timing.loop.call_later(delay, self._begin_probe)
@@ -255,7 +253,9 @@ class Token:
             return
         self.counters.probes += 1
         assert self._probe is not None  # set by whoever made this token
-        job: Job[float] = Job(self._probe, self._probed, _OURS, now + _PROBE_SECONDS, now)
+        self._asked = self._probe
+        work = self._probe.anew if self._breaker.is_at_odds else self._probe
+        job: Job[float] = Job(work, self._probed, _OURS, now + _PROBE_SECONDS, now)
         # one that hangs already says enough, and keeps its thread
         if self._probing is not None or self.executor.submit_urgent(job) is not None:
             self._probe_failed()
@@ -275,7 +275,7 @@ class Token:
 
     def _judge_probe(self, job: Job[float], result: float | BaseException) -> None:
         was_given_up = self._given_up is job
-        is_outdated = job.work != self._probe
+        is_outdated = self._asked != self._probe
         self._probing = self._given_up = None
         now = self._timing.clock()
         if was_given_up:

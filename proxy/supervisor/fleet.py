@@ -74,7 +74,7 @@ class Fleet:
         try:
             for worker, tokens in blind.items():
                 del joined[worker]
-                self._owner.tell(*report(worker.slot, worker.pid, tokens[0]))
+                self._owner.tell(*report(worker.slot, worker.pid, tokens[0], is_replaced=True))
             await self._dismiss(list(blind))
             if blind:
                 joined |= await self._begun(edition, [one.slot for one in blind])
@@ -286,7 +286,7 @@ class Fleet:
             f"worker {slot} (process {joined[0].pid}) serves from now on",
         )
         if before is not None:
-            self._tasks.start(self._drain(before))
+            self._tasks.start(self._drain(before, len(self._leaving)))
 
     # -- leaving
 
@@ -314,9 +314,9 @@ class Fleet:
         worker.is_retiring = True
         self._leaving[worker] = asyncio.Event()
 
-    async def _drain(self, worker: WorkerProcess) -> None:
+    async def _drain(self, worker: WorkerProcess, times: int = 1) -> None:
         assert self._edition is not None  # it has served by one
-        seconds = self._edition.loaded.config.limits.drain_seconds
+        seconds = times * self._edition.loaded.config.limits.drain_seconds  # several leave: not all come back at once
         try:
             with contextlib.suppress(ChannelLost, Refused, TimeoutError):
                 async with asyncio.timeout(seconds + self._patience.goodbye):

@@ -268,7 +268,7 @@ class Supervisor:
     async def _commit(self, prepared: Prepared) -> None:
         edition = prepared.edition
         self.servers.follow(edition.servers, edition.checks)
-        self.tokens.follow(edition.tokens)
+        self.tokens.follow(edition.tokens, edition.identities_in_tokens)
         self.offers = Offers.from_json(prepared.answers[0]["offers"])
         await self._reloading.commit(prepared)
         self.edition = edition
@@ -311,7 +311,7 @@ class Supervisor:
         """An edition that differs in secrets only serves in all workers."""
         self.edition = prepared.edition
         self.offers = Offers.from_json(prepared.answers[0]["offers"])
-        self.tokens.follow(prepared.edition.tokens)
+        self.tokens.follow(prepared.edition.tokens, prepared.edition.identities_in_tokens)
         self.auditing.follow(prepared.edition)
 
     def tickets_rotated(self) -> None:

@@ -13,7 +13,7 @@ from config.problems import ConfigError
 from proxy.observe.scrape import TokenScrape
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
-from proxy.supervisor.blindness import Blindness, report
+from proxy.supervisor.blind_workers import BlindWorkers, Need
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.missing_keys import PARENT, MissingKeys
@@ -53,7 +53,9 @@ class ParentTokens:
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._admitted: dict[bytes, Finding] = {}
         """Of logins that nobody watches yet."""
-        self._blindness = Blindness()
+        self._blind_workers = BlindWorkers(loop, tasks, fleet, tell, self._need)
+        self._identities: Mapping[str, frozenset[KeyPlace]] = {}
+        """Those with keys in tokens only."""
         self._states: dict[int, dict[str, BreakerState]] = {}
         """By worker (process id) and token, where it is not closed."""
         self._missing = MissingKeys(tell)
@@ -185,8 +187,9 @@ class ParentTokens:
 
     # -- while they serve
 
-    def follow(self, uses: Sequence[TokenUse]) -> None:
-        """Watch exactly these from now on."""
+    def follow(self, uses: Sequence[TokenUse], identities: Mapping[str, frozenset[KeyPlace]]) -> None:
+        """Watch exactly these from now on, for these identities, which have keys in tokens only."""
+        self._identities = identities
         wanted = {use.name: use for use in uses}
         counted: dict[str, Counter[str]] = {}
         for name in [name for name, watch in self._watches.items() if not _is_same(watch, wanted.get(name))]:
@@ -230,7 +233,7 @@ class ParentTokens:
         elif state is BreakerState.HALF_OPEN:
             watch.accompany()
         if state not in _FAILING:
-            self._blindness.forget_worker(worker.pid, token)
+            self._blind_workers.forget_worker(worker.pid, token)
         if state is BreakerState.STOPPED and watch.doubt():
             self._broadcast("pin", {"token": token, "is_refused": True})
 
@@ -242,7 +245,7 @@ class ParentTokens:
     def worker_gone(self, worker: WorkerProcess) -> None:
         """Forget what a worker has said."""
         for token in self._watches:
-            self._blindness.forget_worker(worker.pid, token)
+            self._blind_workers.forget_worker(worker.pid, token)
         self._missing.worker_gone(worker.pid)
         if self._states.pop(worker.pid, None) is not None:
             for watch in self._watches.values():
@@ -262,17 +265,21 @@ class ParentTokens:
             return
         self._broadcast("token", {"token": name, "ok": is_well})
         if before is Condition.ABSENT:
-            self._blindness.forget(name)
+            self._blind_workers.forget(name)
         if is_well:
             # half open: its probe is under way, which takes a slow device a while
             troubled = [one for one in self._fleet.workers if self._state(one, name) is BreakerState.OPEN]
-            blind = self._blindness.found_well(name, [(one.slot, one.pid) for one in troubled], self._loop.time())
-            self._tasks.start(self._replace(name, [one for one in troubled if one.pid in blind]))
+            self._blind_workers.found_well(name, troubled)
 
-    async def _replace(self, token: str, workers: Sequence[WorkerProcess]) -> None:
-        for worker in workers:
-            self._tell(*report(worker.slot, worker.pid, token))
-            await self._fleet.replace(worker)
+    def _need(self, worker: WorkerProcess, token: str) -> Need:
+        """How much depends on a worker that cannot use a token which is well."""
+        if self._state(worker, token) is not BreakerState.OPEN:
+            return Need.NONE  # it has found it meanwhile
+        is_refused = any(
+            any(key.token == token for key in keys) and all(self._fault(worker, key) for key in keys)
+            for keys in self._identities.values()
+        )
+        return Need.IDENTITY if is_refused else Need.SPARE
 
     def may_log_in(self, token: TokenWatch) -> None:
         """Let workers log in again (`token_watch.Herald`)."""

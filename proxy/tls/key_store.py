@@ -1,11 +1,19 @@
-"""How many keys a URI finds, asked by OpenSSL's OSSL_STORE: loading a PEM would take one of several, and say nothing.
+"""Keys that a URI finds, by OpenSSL's OSSL_STORE: how many there are, as loading a PEM would take one of several, and say nothing; and
+the key itself, where it is in a library context that is not the default one.
 
 The same libcrypto as everywhere in this process (`libssl`), with no way to ask a person for anything.
 """
 
 import ctypes
+import ssl
+from collections.abc import Generator
+from contextlib import closing
 from functools import cache
+from itertools import islice
+from pathlib import Path
 from typing import Final
+
+from proxy.tls import libssl
 
 _INFO_PKEY: Final = 4  # OSSL_STORE_INFO_PKEY
 _REASON: Final = 0x7F_FFFF  # ERR_GET_REASON
@@ -29,42 +37,74 @@ class LookupFailed(Exception):
         return f"error 0x{self.value:x} of the token" if self.value else "no answer of the token"
 
 
+class KeyNotLoaded(OSError):
+    """A key could not be loaded; `reason` is what OpenSSL would say of it."""
+
+    def __init__(self, detail: str, reason: str = "") -> None:
+        """Remember what happened."""
+        super().__init__(detail)
+        self.reason = reason
+
+
 @cache
 def _library() -> ctypes.CDLL:
     import _ssl
 
     library = ctypes.CDLL(_ssl.__file__)
     pointer = ctypes.c_void_p
-    library.OSSL_STORE_open.argtypes = [ctypes.c_char_p, pointer, pointer, pointer, pointer]
-    library.OSSL_STORE_open.restype = pointer
+    library.OSSL_STORE_open_ex.argtypes = [ctypes.c_char_p, pointer, ctypes.c_char_p, *[pointer] * 5]
+    library.OSSL_STORE_open_ex.restype = pointer
     library.OSSL_STORE_expect.argtypes = [pointer, ctypes.c_int]
     for name in ("load", "eof", "close", "INFO_free", "INFO_get_type"):
         getattr(library, f"OSSL_STORE_{name}").argtypes = [pointer]
     library.OSSL_STORE_load.restype = pointer
     library.OSSL_STORE_INFO_free.restype = None
+    library.OSSL_STORE_INFO_get1_PKEY.argtypes = [pointer]
+    library.OSSL_STORE_INFO_get1_PKEY.restype = pointer
+    library.EVP_PKEY_free.argtypes = [pointer]
+    library.EVP_PKEY_free.restype = None
     library.UI_null.restype = pointer
     library.ERR_get_error.restype = ctypes.c_ulong
     return library
 
 
-def count_keys(uri: str) -> int:
+def count_keys(uri: str, context: int | None = None) -> int:
     """How many keys there are: 0, 1, or 2 for more than one. Logs in, and takes a round trip for each attribute of each.
 
-    0 also where no token fits, and where the token refuses the PIN. Raises `LookupFailed`.
+    0 also where no token fits, and where the token refuses the PIN. `context` is OpenSSL's library context. Raises `LookupFailed`.
     """
+    with closing(_keys(uri, context)) as keys:
+        return sum(1 for _ in islice(keys, _ENOUGH))
+
+
+def load_key(uri: str, certificate: Path, context: int | None) -> ssl.SSLContext:
+    """The only key of a URI, in a context of the default library context with the chain that it proves. Raises `KeyNotLoaded`."""
+    loaded = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        with closing(_keys(uri, context)) as keys:
+            for key in keys:
+                libssl.use_key(loaded, certificate, key)
+                return loaded
+    except LookupFailed as error:
+        raise KeyNotLoaded(str(error)) from None
+    except libssl.LibsslError as error:
+        raise KeyNotLoaded(str(error), "KEY_VALUES_MISMATCH") from None
+    raise KeyNotLoaded("no such key")
+
+
+def _keys(uri: str, context: int | None) -> Generator[int]:
+    """Each key (an `EVP_PKEY *`), until the next one is asked for. Raises `LookupFailed`."""
     library = _library()
     library.ERR_clear_error()
-    store = library.OSSL_STORE_open(uri.encode(), library.UI_null(), None, None, None)
+    store = library.OSSL_STORE_open_ex(uri.encode(), context, None, library.UI_null(), None, None, None, None)
     if not store:
         raise LookupFailed(_last_error(library))
-    count = 0
     try:
         library.OSSL_STORE_expect(store, _INFO_PKEY)
-        while count < _ENOUGH and not library.OSSL_STORE_eof(store):
+        while not library.OSSL_STORE_eof(store):
             found = library.OSSL_STORE_load(store)
             if found:
-                count += library.OSSL_STORE_INFO_get_type(found) == _INFO_PKEY
-                library.OSSL_STORE_INFO_free(found)
+                yield from _taken(library, found)
                 continue
             error = _last_error(library)
             if error:
@@ -72,7 +112,17 @@ def count_keys(uri: str) -> int:
     finally:
         library.OSSL_STORE_close(store)
         library.ERR_clear_error()  # nobody else is to take it for theirs
-    return count
+
+
+def _taken(library: ctypes.CDLL, found: int) -> Generator[int]:
+    key = None
+    try:
+        if library.OSSL_STORE_INFO_get_type(found) == _INFO_PKEY:
+            key = library.OSSL_STORE_INFO_get1_PKEY(found)
+            yield key
+    finally:
+        library.EVP_PKEY_free(key)
+        library.OSSL_STORE_INFO_free(found)
 
 
 def _last_error(library: ctypes.CDLL) -> int:

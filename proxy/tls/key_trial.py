@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from certs.keys.pkcs11 import Pkcs11Key
 from config.pkcs11_uri import Pkcs11Uri
-from proxy.tls.key_store import LookupFailed, count_keys
+from proxy.tls.key_store import LookupFailed
+from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.probe import BadSignature, signing_seconds
 from proxy.tls.token_key import TokenKey
 
@@ -18,14 +19,16 @@ class KeyTrial:
     signs: bool
 
 
-def try_key(keys: Iterable[TokenKey], wanted: Pkcs11Uri) -> KeyTrial:
+def try_key(keys: Iterable[TokenKey], wanted: Pkcs11Uri, instances: ModuleInstances) -> KeyTrial:
     """Sign once with each of `keys` that is the wanted one, which names token, serial, label and id; takes as long as the token does.
 
     In a token that is used for other keys it is looked for anew as well, by the PIN of those.
     """
     of_token = [key for key in keys if _fits(key.key, wanted, in_token_only=True)]
     used = [key for key in of_token if _fits(key.key, wanted)]
-    signs = any(_signs(key) for key in used if key.is_loaded) or any(_is_found(key.key, wanted) for key in of_token[:1])
+    signs = any(_signs(key) for key in used if key.is_loaded) or any(
+        _is_found(key.key, wanted, instances) for key in of_token[:1]
+    )
     return KeyTrial(bool(used), signs)
 
 
@@ -46,9 +49,9 @@ def _signs(key: TokenKey) -> bool:
     return True
 
 
-def _is_found(known: Pkcs11Key, wanted: Pkcs11Uri) -> bool:
+def _is_found(known: Pkcs11Key, wanted: Pkcs11Uri, instances: ModuleInstances) -> bool:
     uri = replace(known.uri, object=wanted.object, id=wanted.id)
     try:
-        return count_keys(uri.with_pin_source(str(known.pin.path))) > 0
+        return instances.of(known.token).count_keys(uri.with_pin_source(str(known.pin.path))) > 0
     except LookupFailed:
         return False

@@ -112,6 +112,7 @@ def _library() -> ctypes.CDLL:
         library.SSL_set_bio.restype = None
         library.SSL_get_rbio.argtypes = [ctypes.c_void_p]
         library.SSL_get_rbio.restype = ctypes.c_void_p
+        library.OSSL_LIB_CTX_new.restype = ctypes.c_void_p
         library.OSSL_LIB_CTX_load_config.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.OSSL_PROVIDER_available.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         library.OpenSSL_version.argtypes = [ctypes.c_int]
@@ -210,10 +211,15 @@ def share_credential(certificate: Path, source: ssl.SSLContext, target: ssl.SSLC
     A key in a token costs a round trip for each of its attributes when it is loaded, and none when it is shared.
     Raises `LibsslError`.
     """
+    use_key(target, certificate, _library().SSL_CTX_get0_privatekey(_pointer(source)))
+
+
+def use_key(context: ssl.SSLContext, certificate: Path, key: int) -> None:
+    """Have a context use the chain in a PEM file, and a key (an `EVP_PKEY *`) that belongs to it. Raises `LibsslError`."""
     library = _library()
-    if library.SSL_CTX_use_certificate_chain_file(_pointer(target), os.fsencode(certificate)) != 1:
+    if library.SSL_CTX_use_certificate_chain_file(_pointer(context), os.fsencode(certificate)) != 1:
         raise LibsslError("the certificate chain", str(certificate))
-    if library.SSL_CTX_use_PrivateKey(_pointer(target), library.SSL_CTX_get0_privatekey(_pointer(source))) != 1:
+    if library.SSL_CTX_use_PrivateKey(_pointer(context), key) != 1:
         raise LibsslError("the key for the certificate", str(certificate))
 
 
@@ -277,6 +283,18 @@ def load_configuration(path: Path) -> None:
         raise LibsslError("the configuration file", str(path))
 
 
+def new_library_context(path: Path) -> int:
+    """Make a library context (an `OSSL_LIB_CTX *`, never freed) by an `openssl.cnf`; the providers in it are not in the default one.
+
+    Ask `provider_is_available` for each. Raises `LibsslError`.
+    """
+    library = _library()
+    context: int | None = library.OSSL_LIB_CTX_new()
+    if context is None or library.OSSL_LIB_CTX_load_config(context, os.fsencode(path)) != 1:
+        raise LibsslError("the configuration file", str(path))
+    return context
+
+
 def never_prompt() -> None:
     """Let nothing in this process ask a person for a PIN or passphrase: not on a terminal, and not on standard input.
 
@@ -285,6 +303,6 @@ def never_prompt() -> None:
     _library().UI_set_default_method(_library().UI_null())
 
 
-def provider_is_available(name: str) -> bool:
-    """Whether the provider is loaded and active in the default library context."""
-    return bool(_library().OSSL_PROVIDER_available(None, name.encode()) == 1)
+def provider_is_available(name: str, context: int | None = None) -> bool:
+    """Whether the provider is loaded and active in a library context; None: in the default one."""
+    return bool(_library().OSSL_PROVIDER_available(context, name.encode()) == 1)

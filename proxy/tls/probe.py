@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Protocol
 
 from proxy.signing.token import PinRefused
+from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.token_key import TokenKey
 
 
@@ -32,6 +33,8 @@ class KeyProbe:
 
     keys: Sequence[TokenKey]
     login: Login = field(compare=False)
+    instances: ModuleInstances = field(compare=False)
+    """Of the module, by which keys are loaded."""
 
     @property
     def missing(self) -> frozenset[str]:
@@ -48,7 +51,7 @@ class KeyProbe:
             try:
                 # who has loaded one is logged in
                 with contextlib.nullcontext() if is_in else self.login.turn(key):
-                    loaded = key.load()
+                    loaded = self.instances.of(key.token).load(key)
                 is_in = True
                 slowest = max(slowest, signing_seconds(loaded))
             except (OSError, BadSignature) as error:
@@ -63,6 +66,24 @@ class KeyProbe:
         for key in failed:
             key.adopt(None)
         return slowest
+
+    def anew(self) -> float:
+        """The same, and where nothing works so, by another instance of the module, which is kept if the token works by it.
+
+        Raises as a call does, and then nothing has changed.
+        """
+        try:
+            return self()
+        except (OSError, BadSignature) as error:
+            failure = error
+        token = self.keys[0].token
+        before = self.instances.of(token)
+        for other in self.instances.others(token):
+            self.instances.use(token, other)
+            with contextlib.suppress(OSError, BadSignature):
+                return self()
+        self.instances.use(token, before)
+        raise failure
 
     def check(self) -> float:
         """Sign with what is loaded. Raises what the first key fails with."""

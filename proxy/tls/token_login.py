@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from proxy.signing.login_turns import LoginTurns
 from proxy.signing.token import PinRefused
+from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.token_key import TokenKey
 from proxy.tls.tokens import refuses_pin
 
@@ -15,13 +15,13 @@ from proxy.tls.tokens import refuses_pin
 class TokenLogin:
     """Of the tokens of one PKCS#11 module, which OpenSSL has loaded (`tls.probe.Login`)."""
 
-    module: Path
+    instances: ModuleInstances
     turns: LoginTurns | None
     """None: for a process that is alone."""
 
     def is_refused(self, key: TokenKey) -> bool:
         """Whether the token lets nobody log in by the PIN of a key; asks the token."""
-        return refuses_pin(self.module, key.key.uri)
+        return refuses_pin(self.instances.of(key.token).module, key.key.uri)
 
     @contextmanager
     def turn(self, key: TokenKey) -> Iterator[None]:

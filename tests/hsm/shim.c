@@ -9,14 +9,17 @@
  * A signature that is to fail is made all the same: the token must know that the operation is over. Sessions are lost between calls
  * only: SoftHSM frees what another thread still signs with, and a crash of the process is not the fault that is asked for.
  */
+#define _GNU_SOURCE /* memfd_create */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <p11-kit/pkcs11.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -259,11 +262,24 @@ static void take_over(void)
     ours.C_GetTokenInfo = shim_token_info;
 }
 
+/* A copy of its own for each copy of this module: a process that loads a copy of a vendor's module has two of them as well. */
+static void *real_module(void)
+{
+    char path[64];
+    int from = open(REAL_MODULE, O_RDONLY), copy = memfd_create("real", MFD_CLOEXEC);
+
+    while (from >= 0 && copy >= 0 && sendfile(copy, from, NULL, 1 << 20) > 0)
+        ;
+    close(from);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", copy); /* stays open */
+    return dlopen(path, RTLD_NOW);
+}
+
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 {
     if (real == NULL) {
         const char *control = getenv("PLEXIGATE_SHIM");
-        void *module = dlopen(REAL_MODULE, RTLD_NOW);
+        void *module = real_module();
         CK_RV (*get)(CK_FUNCTION_LIST **) = module ? dlsym(module, "C_GetFunctionList") : NULL;
 
         if (get == NULL || get(&real) != CKR_OK)

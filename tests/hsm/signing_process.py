@@ -25,7 +25,7 @@ from proxy import openssl_configuration
 from proxy.building.carried import Carried
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import Generation, build
-from proxy.openssl_setup import prepare_openssl
+from proxy.openssl_setup import instances_of, prepare_openssl
 from proxy.signing.token import PinRefused
 from proxy.supervisor.issued import issued_material, with_files
 from proxy.tls.identities import ServerIdentity
@@ -111,11 +111,12 @@ class _Signer:
         except HsmError as error:
             return {"error": str(error)}
 
-    def probe(self, token: str) -> dict[str, Any]:
-        """Load the keys of a token anew, and sign with them."""
+    def probe(self, token: str, *, anew: bool = False) -> dict[str, Any]:
+        """Load the keys of a token anew, and sign with them; by another instance of the module where that is what it takes."""
         assert self._generation is not None
+        probe = self._generation.tokens[token].probe
         try:
-            self._generation.tokens[token].probe()
+            probe.anew() if anew else probe()
         except (PinRefused, OSError) as error:
             return {"error": type(error).__name__}
         return {"error": None}
@@ -124,7 +125,9 @@ class _Signer:
         """Find out whether this process can sign with a key."""
         assert self._generation is not None
         wanted = Pkcs11Uri(token, object=label, id=bytes.fromhex(key_id))
-        return asdict(try_key(self._generation.carried.token_keys.values(), wanted))
+        return asdict(
+            try_key(self._generation.carried.token_keys.values(), wanted, instances_of(self._generation.loaded))
+        )
 
     def plan(self, name: str) -> dict[str, Any]:
         """What signs first for a host, and what is planned for tokens."""

@@ -63,9 +63,9 @@ class Signer:
         """What is said instead of the tokens of a module."""
         return str(self._ask("tokens", {"module": str(module)})["error"])
 
-    def probe(self, token: str) -> str | None:
-        """Let it load the keys of a token anew and sign; answers the kind of error, if any."""
-        error: str | None = self._ask("probe", {"token": token})["error"]
+    def probe(self, token: str, *, anew: bool = False) -> str | None:
+        """Let it load the keys of a token anew and sign, see `KeyProbe`; answers the kind of error, if any."""
+        error: str | None = self._ask("probe", {"token": token, "anew": anew})["error"]
         return error
 
     def try_key(self, token: str, label: str, key_id: str) -> tuple[bool, bool]:

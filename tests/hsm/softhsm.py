@@ -65,10 +65,11 @@ class SoftHsm:
         self._run("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", pin, "--so-pin", _SO_PIN)
         return Token(label, pin)
 
-    def put_into(self, other: "SoftHsm") -> None:
-        """Move all tokens to where another one looks for them, at once: SoftHSM does not see a token that is being written."""
-        for token in (self.directory / "tokens").iterdir():
-            token.rename(other.directory / "tokens" / token.name)
+    def put_into(self, other: "SoftHsm", label: str = "") -> None:
+        """Move all tokens, or that of a label, to where another one looks for them, each at once: SoftHSM sees none that is being written."""
+        for token in list((self.directory / "tokens").iterdir()):
+            if label.encode() in (token / "token.object").read_bytes():
+                token.rename(other.directory / "tokens" / token.name)
 
     def generate(self, token: Token, label: str, kind: str = "ecdsa-p256", identifier: str = "01") -> PublicKey:
         """Make a key in a token, where it stays; `identifier` are hexadecimal digits. Answers its public half."""

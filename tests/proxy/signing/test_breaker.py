@@ -405,51 +405,57 @@ class TestParentThatFollows:
         assert breaker.is_closed
 
 
-class TestReplacement:
-    def fail(self, breaker: Breaker, times: int) -> None:
+class TestOdds:
+    """The parent finds the token well, and this process does not."""
+
+    def fail(self, breaker: Breaker, times: int, now: float = NOW) -> None:
         for _ in range(times):
-            breaker.probe_begins(NOW)
-            breaker.probe_failed(NOW)
+            breaker.probe_begins(now)
+            breaker.probe_failed(now)
 
-    def test_only_the_parent_finds_it_well(self) -> None:
+    def test_what_failed_before_the_parent_found_it_well_says_nothing_of_this_process(self) -> None:
         breaker = failing()
-        self.fail(breaker, 3)
-        assert not breaker.needs_replacement
+        self.fail(breaker, 5)
         breaker.parent_says(NOW, ok=True)
-        assert breaker.needs_replacement
-
-    def test_not_before_three_probes(self) -> None:
-        breaker = failing()
-        breaker.parent_says(NOW, ok=True)
-        self.fail(breaker, 2)
-        assert not breaker.needs_replacement
+        assert not breaker.is_at_odds
+        assert breaker.probe_at == NOW, "it has come back: it is looked at"
         self.fail(breaker, 1)
-        assert breaker.needs_replacement
+        assert breaker.is_at_odds
+        assert breaker.probe_at == NOW + 1, "and not after the pauses that the token has earned"
 
-    def test_not_for_what_has_never_worked_here(self) -> None:
-        """Another process would fare no better, and ask for the next one."""
-        breaker = Breaker()
-        for _ in range(3):
-            breaker.failed(NOW)
+    def test_after_three_it_is_for_the_parent_to_decide(self) -> None:
+        breaker = failing()
         breaker.parent_says(NOW, ok=True)
-        self.fail(breaker, 3)
-        assert not breaker.needs_replacement
+        for seconds in (1, 2, 4):
+            self.fail(breaker, 1)
+            assert breaker.is_at_odds
+            assert breaker.probe_at == NOW + seconds
+        self.fail(breaker, 1)
+        assert not breaker.is_at_odds
+
+    def test_not_while_the_parent_finds_it_bad_too(self) -> None:
+        breaker = failing()
+        breaker.parent_says(NOW, ok=True)
+        self.fail(breaker, 1)
+        breaker.parent_says(NOW, ok=False)
+        assert not breaker.is_at_odds
+        self.fail(breaker, 1)
+        assert not breaker.is_at_odds
 
     def test_what_the_parent_said_before_does_not_count(self) -> None:
         breaker = Breaker()
-        breaker.succeeded()
         breaker.parent_says(NOW, ok=True)
         for _ in range(3):
             breaker.failed(NOW)
         self.fail(breaker, 3)
-        assert not breaker.needs_replacement
+        assert not breaker.is_at_odds
 
     def test_not_once_it_works_again(self) -> None:
         breaker = failing()
-        self.fail(breaker, 3)
         breaker.parent_says(NOW, ok=True)
+        self.fail(breaker, 1)
         recovered(breaker, NOW)
-        assert not breaker.needs_replacement
+        assert not breaker.is_at_odds
 
 
 class TestPin:

@@ -204,12 +204,29 @@ class TestParent:
         one.token.parent_says(ok=True)
         assert one.token.is_closed
 
-    def test_process_that_cannot_recover_is_replaced_once(self, loop: FakeLoop, one: HandToken) -> None:
+    def test_where_it_finds_the_token_well_three_probes_load_the_module_anew(
+        self, loop: FakeLoop, one: HandToken
+    ) -> None:
         opened(one)
         one.token.parent_says(ok=True)
-        for after in (0, 1, 2, 4):
+        for after, anew in ((0, 0), (1, 1), (2, 2), (4, 3), (8, 3)):
             probed(loop, one, OSError(), after=after)
-        assert one.watcher.lost == ["plexi"]
+            assert one.probe.calls_anew == anew
+        probed(loop, one, 0.004, after=16)
+        assert one.token.is_closed
+
+    def test_a_probe_that_was_begun_by_another_configuration_says_nothing_of_this_one(
+        self, loop: FakeLoop, one: HandToken
+    ) -> None:
+        opened(one)
+        one.token.parent_says(ok=True)
+        probed(loop, one, OSError())
+        loop.advance(1)
+        one.token.use(HandProbe())
+        one.probe.outcome = PinRefused()
+        one.executor.finish()
+        assert one.probe.calls_anew == 1
+        assert one.token.state is S.OPEN, "there may be another PIN"
 
 
 def test_closed_one_probes_no_more(loop: FakeLoop, one: HandToken) -> None:

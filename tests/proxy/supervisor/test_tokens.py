@@ -1,7 +1,7 @@
 """The parent's word about tokens: to workers that begin, to those that serve, to whoever asks whether it is ready."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -73,9 +73,11 @@ class Parent:
     def keys(self, slot: int, token: str, *missing: str) -> None:
         self.tokens.keys_missing(cast("WorkerProcess", self.fleet.workers[slot]), token, frozenset(missing))
 
-    def follow(self, use: TokenUse, finding: Finding) -> None:
+    def follow(
+        self, use: TokenUse, finding: Finding, identities: Mapping[str, frozenset[KeyPlace]] | None = None
+    ) -> None:
         self.tokens.admit([use], {use.name: finding})
-        self.tokens.follow([use])
+        self.tokens.follow([use], identities or {})
 
 
 @pytest.fixture
@@ -166,7 +168,7 @@ async def test_workers_that_begin_are_told(parent: Parent, use: TokenUse) -> Non
     parent.tokens.admit([use], {"plexi": ABSENT})
     told = {"condition": "absent", "detail": ABSENT.detail, "module_is_down": False}
     assert parent.tokens.closed([use]) == {"plexi": told}
-    parent.tokens.follow([use])
+    parent.tokens.follow([use], {})
     assert parent.tokens.closed([use]) == {"plexi": told}
     assert parent.tokens.closed([replace(use, login=b"another PIN")]) == {}
     (event,) = parent.events
@@ -186,7 +188,7 @@ async def test_what_was_counted_stays_when_the_pin_is_another_one(parent: Parent
     parent.follow(replace(use, login=b"another PIN"), WELL)
     assert parent.tokens.refused == []
     assert parent.tokens.scrape()[0].errors == {"CKR_PIN_INCORRECT": 1}
-    parent.tokens.follow([])
+    parent.tokens.follow([], {})
     assert parent.tokens.scrape() == []
 
 
@@ -216,8 +218,10 @@ async def test_a_worker_that_looks_or_has_a_good_probe_has_the_parent_look_too(
         await until_seen(lambda: ("token", {"token": "plexi", "ok": True}) in parent.fleet.told)
 
 
-async def test_a_worker_that_stays_in_trouble_is_replaced(parent: Parent, use: TokenUse) -> None:
-    parent.follow(use, ABSENT)
+async def test_a_worker_that_stays_in_trouble_is_replaced_where_an_identity_depends_on_it(
+    parent: Parent, use: TokenUse
+) -> None:
+    parent.follow(use, ABSENT, {"chat": frozenset({KeyPlace("plexi", "pkcs11:a")})})
     parent.breaker(0, "plexi", S.OPEN)
     parent.breaker(1, "plexi", S.OPEN)
     parent.breaker(1, "plexi", S.HALF_OPEN)  # its probe takes a while
@@ -226,6 +230,19 @@ async def test_a_worker_that_stays_in_trouble_is_replaced(parent: Parent, use: T
     parent.breaker(1, "plexi", S.CLOSED)
     assert [event["event"] for event in parent.events if event["event"] == "worker_blind"] == ["worker_blind"]
     parent.tokens.worker_gone(cast("WorkerProcess", parent.fleet.workers[0]))
+    await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
+
+
+async def test_a_worker_that_stays_in_trouble_is_kept_while_another_token_signs(parent: Parent, use: TokenUse) -> None:
+    parent.follow(use, WELL, CHAT)
+    parent.breaker(0, "plexi", S.OPEN)
+    await until_seen(
+        lambda: [one.get("replaced") for one in parent.events if one["event"] == "worker_blind"] == [False]
+    )
+    assert parent.fleet.replaced == []
+    parent.breaker(0, "spare", S.OPEN)
+    await until_seen(lambda: parent.fleet.replaced == [4_000])
+    parent.breaker(0, "plexi", S.CLOSED)
     await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
 
 

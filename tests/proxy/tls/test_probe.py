@@ -4,10 +4,12 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from proxy.signing.token import PinRefused
+from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.probe import BadSignature, KeyProbe, signing_seconds
 from proxy.tls.token_key import TokenKey
 from tests.certificates import Authority, CertificateFiles
@@ -48,11 +50,12 @@ class Shelf:
     keys: tuple[TokenKey, ...]
     away: set[int] = field(default_factory=set)
     door: Door = field(default_factory=Door)
+    instances: ModuleInstances = field(default_factory=lambda: ModuleInstances(Path("/missing/module.so")))
 
     def probe(self, monkeypatch: pytest.MonkeyPatch) -> KeyProbe:
         for number, key in enumerate(self.keys):
             monkeypatch.setattr(key, "load", self._loading(number, key.load))
-        return KeyProbe(self.keys, self.door)
+        return KeyProbe(self.keys, self.door, self.instances)
 
     def _loading(self, number: int, load: Callable[[], ssl.SSLContext]) -> Callable[[], ssl.SSLContext]:
         def loaded() -> ssl.SSLContext:
@@ -123,8 +126,12 @@ def test_pin_that_others_know_to_be_refused_is_not_tried(shelf: Shelf, monkeypat
 
 def test_equal_keys_make_equal_probes(shelf: Shelf, files: CertificateFiles) -> None:
     """A reload that changes nothing is no reason to try a PIN again."""
-    assert KeyProbe(shelf.keys, Door()) == KeyProbe(shelf.keys, Door(pin_is_refused=True))
-    assert KeyProbe((token_key(files),), shelf.door) != KeyProbe((token_key(files),), shelf.door)
+    assert KeyProbe(shelf.keys, Door(), shelf.instances) == KeyProbe(
+        shelf.keys, Door(pin_is_refused=True), shelf.instances
+    )
+    assert KeyProbe((token_key(files),), shelf.door, shelf.instances) != KeyProbe(
+        (token_key(files),), shelf.door, shelf.instances
+    )
 
 
 def test_context_without_a_key_fails() -> None:
@@ -174,3 +181,20 @@ def test_check_signs_with_what_is_loaded_and_loads_nothing(
     shelf.away = {0, 1}
     assert probe.check() > 0
     assert [key.loaded for key in shelf.keys] == loaded
+
+
+def test_another_instance_that_does_not_start_leaves_everything_as_it_was(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.away = {0, 1}
+    before, used = [key.loaded for key in shelf.keys], shelf.instances.of("plexi")
+    with pytest.raises(ssl.SSLError, match="no such object"):
+        shelf.probe(monkeypatch).anew()
+    assert [key.loaded for key in shelf.keys] == before
+    assert shelf.instances.of("plexi") is used
+
+
+def test_no_other_instance_is_asked_where_this_one_works(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = shelf.instances.of("plexi")
+    assert shelf.probe(monkeypatch).anew() > 0
+    assert shelf.instances.of("plexi") is used

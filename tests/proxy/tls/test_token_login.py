@@ -8,12 +8,13 @@ import pytest
 from proxy.signing.login_turns import LoginTurns
 from proxy.signing.token import PinRefused
 from proxy.tls import token_login
+from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.token_key import TokenKey
 from proxy.tls.token_login import TokenLogin
 from tests.certificates import Authority
 from tests.fakes_signing import token_key
 
-MODULE = Path("/usr/lib/module.so")
+INSTANCES = ModuleInstances(Path("/usr/lib/module.so"))
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def fail(login: TokenLogin, key: TokenKey) -> None:
 
 def test_refused_pin_is_told_to_the_others(turns: LoginTurns, key: TokenKey, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, refuses=True)
-    login = TokenLogin(MODULE, turns)
+    login = TokenLogin(INSTANCES, turns)
     assert login.is_refused(key)
     with pytest.raises(PinRefused):
         fail(login, key)
@@ -50,7 +51,7 @@ def test_refused_pin_is_told_to_the_others(turns: LoginTurns, key: TokenKey, mon
 def test_what_else_fails_is_nobody_elses(turns: LoginTurns, key: TokenKey, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, refuses=False)
     with pytest.raises(OSError, match="not loaded"):
-        fail(TokenLogin(MODULE, turns), key)
+        fail(TokenLogin(INSTANCES, turns), key)
     with turns.turn(key.token):
         pass
 
@@ -58,4 +59,4 @@ def test_what_else_fails_is_nobody_elses(turns: LoginTurns, key: TokenKey, monke
 def test_a_process_that_is_alone_waits_for_nobody(key: TokenKey, monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, refuses=True)
     with pytest.raises(OSError, match="not loaded"):
-        fail(TokenLogin(MODULE, None), key)
+        fail(TokenLogin(INSTANCES, None), key)

@@ -1,0 +1,137 @@
+"""The PKCS#11 module as this process has loaded it: once, and once more for a token that the loading before does not see.
+
+Theory of operation. A module knows the tokens that were there when it was initialised (PKCS#11 2.40 section 5.4), and SoftHSM gives a
+token up for good that was away for a moment. To finalise and initialise it again (C_Finalize) would end the sessions of all its tokens,
+also of those that sign at this moment; and to a second provider in front of the same library it says that it is initialised already.
+So its file is copied into memory and loaded from there: for the linker that is another library, with a state of its own. OpenSSL gets
+it in a library context of its own, because pkcs11-provider looks for slots once in its life; a key from there signs in contexts of the
+default one too, as OpenSSL asks the provider that a key came from.
+
+What was loaded stays, as threads may be in it: so there are few. A module whose state is in a library that it links (as p11-kit's
+proxy) sees nothing more in a copy; then the parent replaces the process, where it has to.
+"""
+
+import errno
+import os
+import ssl
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from certs.hsm.errors import HsmError
+from proxy.openssl_configuration import PKCS11, openssl_configuration, pkcs11_provider
+from proxy.tls import libssl
+from proxy.tls.key_store import KeyNotLoaded, count_keys, load_key
+from proxy.tls.token_key import TokenKey
+from proxy.tls.tokens import Token, tokens_of
+
+# Each takes 0.8 MB of memory and 7 ms with SoftHSM. A token that comes and goes more often than this is a matter for an operator, and for a new process.
+_MOST_LATER: Final = 8
+_MFD_EXEC: Final = 0x10  # linux/memfd.h; a kernel may forbid to run what was not made for it (sysctl vm.memfd_noexec)
+
+
+class ModuleInstance:
+    """One loading of the module. Whatever asks it may take as long as its tokens do."""
+
+    def __init__(self, module: Path, provider: str | None, *, is_first: bool) -> None:
+        """The first one is loaded by OpenSSL's configuration; another one when a key is loaded by it. `provider`: see `pkcs11_provider`."""
+        self._original = module
+        self._provider = provider
+        self._is_first = is_first
+        self._opened: tuple[int, Path] | None = None
+
+    @property
+    def module(self) -> Path:
+        """Where the linker finds it, for its function table."""
+        return self._original if self._opened is None else self._opened[1]
+
+    def tokens(self) -> tuple[Token, ...]:
+        """The tokens that it sees. Raises `HsmError`."""
+        return tokens_of(self.module)
+
+    def count_keys(self, uri: str) -> int:
+        """How many keys a URI finds, see `key_store.count_keys`. Raises `LookupFailed`."""
+        return count_keys(uri, self._context)
+
+    def load(self, key: TokenKey) -> ssl.SSLContext:
+        """Load a key, which logs in where that is needed. Raises `OSError`, which `ssl.SSLError` and `KeyNotLoaded` are."""
+        if self._is_first:
+            return key.load()
+        self._open()
+        try:
+            fitting = [one for one in self.tokens() if one.fits(key.key.uri)]
+        except HsmError as error:
+            raise KeyNotLoaded(str(error)) from None
+        if len(fitting) != 1:
+            raise KeyNotLoaded(f"{len(fitting)} tokens fit")  # the provider would log in to all of them
+        return load_key(key.key.openssl_uri, key.certificate_path, self._context)
+
+    @property
+    def _context(self) -> int | None:
+        """The library context of OpenSSL; None is the default one."""
+        return None if self._opened is None else self._opened[0]
+
+    def _open(self) -> None:
+        if self._opened is not None:
+            return
+        copy = Path(f"/proc/self/fd/{_executable_copy(self._original)}")
+        configuration = openssl_configuration([pkcs11_provider(self._provider, str(copy))])
+        descriptor = os.memfd_create("openssl.cnf")
+        try:
+            os.write(descriptor, configuration.encode())
+            context = libssl.new_library_context(Path(f"/proc/self/fd/{descriptor}"))
+        except libssl.LibsslError as error:
+            raise KeyNotLoaded(str(error)) from None
+        finally:
+            os.close(descriptor)
+        if not libssl.provider_is_available(PKCS11, context):
+            raise KeyNotLoaded("a copy of the module does not start")
+        self._opened = (context, copy)
+
+
+class ModuleInstances:
+    """All of one process, and by which of them each token is used."""
+
+    def __init__(self, module: Path, provider: str | None = None) -> None:
+        """There is the first one, by which all tokens are used."""
+        self._module = module
+        self._provider = provider
+        self._first: Final = ModuleInstance(module, provider, is_first=True)
+        self._later: list[ModuleInstance] = []
+        self._used: dict[str, ModuleInstance] = {}
+
+    def of(self, token: str) -> ModuleInstance:
+        """By which a token is used, by its NAME."""
+        return self._used.get(token, self._first)
+
+    def use(self, token: str, instance: ModuleInstance) -> None:
+        """Use a token by this one."""
+        self._used[token] = instance
+
+    def others(self, token: str) -> Iterator[ModuleInstance]:
+        """Those to try for a token: the later ones, which other tokens have needed, the newest first; and a new one, if there are few."""
+        used = self.of(token)
+        yield from [one for one in reversed(self._later) if one is not used]
+        if len(self._later) < _MOST_LATER:
+            self._later.append(ModuleInstance(self._module, self._provider, is_first=False))
+            yield self._later[-1]
+
+
+@cache
+def module_instances(module: Path, provider: str | None) -> ModuleInstances:
+    """Those of this process, always the same."""
+    return ModuleInstances(module, provider)
+
+
+def _executable_copy(module: Path) -> int:
+    """A copy in memory, whose descriptor stays open: by it the linker knows the library again. Raises `OSError`."""
+    try:
+        descriptor = os.memfd_create(module.name, os.MFD_CLOEXEC | _MFD_EXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a kernel before 6.3, where every one may be run
+            raise
+        descriptor = os.memfd_create(module.name)
+    with os.fdopen(os.dup(descriptor), "wb") as copy:
+        copy.write(module.read_bytes())
+    return descriptor

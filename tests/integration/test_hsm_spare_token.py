@@ -1,0 +1,98 @@
+"""A token that only stands in for another one goes away and comes back: no connection of a client pays for that."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+from websockets.sync.server import ServerConnection, serve
+
+from tests.hsm.faults import SIGNATURES
+from tests.hsm.shim import CKR_DEVICE_ERROR
+from tests.hsm.site import HsmSite
+from tests.hsm.softhsm import SoftHsm
+from tests.integration.gateway import complaints, events
+from tests.integration.hsm_scene import ROUTE, Scene, running, scene_of
+from tests.integration.stage import workers_of
+
+pytestmark = pytest.mark.paced
+
+SOCKETS = 50
+# Ten seconds without a signature, a look each five, and the probes after that.
+IDLE_SECONDS = 40.0
+
+
+@contextmanager
+def echo() -> Iterator[int]:
+    """A WebSocket server that repeats what it hears; answers its port."""
+
+    def repeat(websocket: ServerConnection) -> None:
+        for message in websocket:
+            websocket.send(message)
+
+    with serve(repeat, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.socket.getsockname()[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def two_tokens(site: HsmSite, port: int) -> Iterator[tuple[Scene, SoftHsm]]:
+    """A proxy of two workers with one key in plexi and in spare, which can be put away to another place and back."""
+    plexi, spare = site.hsm.add_token("plexi"), site.hsm.add_token("spare", "another-pin")
+    public = site.hsm.share("chat", plexi, spare)
+    away = SoftHsm.make(site.directory / "away", site.hsm.shim.module)
+    configuration = site.write(
+        site.tokens(plexi, spare),
+        site.identity("localhost", public, "pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat"),
+        ROUTE.replace("127.0.0.1:1", f"127.0.0.1:{port}"),
+        workers=2,
+    )
+    with running(site, configuration) as run:
+        yield scene_of(site, run), away
+    assert complaints(run.output) == []
+
+
+def websocket(one: Scene) -> ClientConnection:
+    """One through the proxy."""
+    return connect(f"wss://localhost:{one.port}/", ssl=one.client(), ping_interval=None)
+
+
+def alive(several: list[ClientConnection]) -> int:
+    """How many still answer."""
+    count = 0
+    for one in several:
+        try:
+            one.send("still there?")
+            count += one.recv(10) == "still there?"
+        except ConnectionClosed:
+            continue
+    return count
+
+
+def states(one: Scene, token: str, state: str) -> float:
+    """How many workers have the breaker of a token so."""
+    return one.metric("token_state", token=token, state=state)
+
+
+def test_no_websocket_is_closed_for_a_spare_token_that_comes_back(hsm_site: HsmSite) -> None:
+    with echo() as port, two_tokens(hsm_site, port) as (one, away), ExitStack() as closing:
+        before = workers_of(one.running.pid)
+        several = [closing.enter_context(websocket(one)) for _ in range(SOCKETS)]
+        assert alive(several) == SOCKETS
+        hsm_site.hsm.put_into(away, "spare")
+        one.until(lambda: states(one, "spare", "closed") == 0, IDLE_SECONDS)
+        away.put_into(hsm_site.hsm, "spare")
+        one.until(lambda: states(one, "spare", "closed") == 2, IDLE_SECONDS)
+        assert set(before) <= set(workers_of(one.running.pid))  # beside them, who looks at the token for the parent
+        assert alive(several) == SOCKETS
+        assert not events(one.running.output, "worker_blind")
+        with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
+            for _ in range(4):
+                one.connect(one.client()).close()  # by the spare, as nothing else can: it is really used again
