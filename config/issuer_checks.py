@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from config.addresses import parse_ip
 from config.issuers import AcmeChallenge, AcmeIssuerConfig
 from config.omissions import Omissions
-from config.problems import Location, Problem, shown
+from config.problems import Location, Problem, Severity, shown
 from config.rotation import IssuedCredentialConfig
 from config.schema import Config, IdentityConfig
 
@@ -14,7 +14,7 @@ from config.schema import Config, IdentityConfig
 def acme_problems(config: Config, file: str, omissions: Omissions) -> list[Problem]:
     """Answer what does not fit together; nothing that may only follow from what `config` lacks."""
     checks = _AcmeChecks(config, file, omissions)
-    return [*checks.fallbacks(), *checks.http(), *checks.credentials()]
+    return [*checks.fallbacks(), *checks.http(), *checks.credentials(), *checks.trust()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,14 @@ class _AcmeChecks:
                 issuer = acme[credential.issuer]
                 for asked in (credential.issuer, *(one for one in issuer.fallback if one in acme)):
                     yield from self._names(name, identity, asked, acme[asked].challenge)
+
+    def trust(self) -> Iterator[Problem]:
+        for name, issuer in self._acme().items():
+            if issuer.ca_file is not None and issuer.root_file is None:
+                found = "ca_file alone, so that certificates have to end in a root that the system trusts"
+                better = "root_file too, if this is a CA of your own: its root, which is seldom the one of ca_file"
+                key = self.omissions.key("issuer", name, "ca_file")
+                yield Problem(self.file, key, found, better, Severity.WARNING)
 
     def _names(self, name: str, identity: IdentityConfig, issuer: str, kind: AcmeChallenge) -> Iterator[Problem]:
         for index, one in enumerate(identity.names):

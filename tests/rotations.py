@@ -74,6 +74,8 @@ class Moody:
     """What it answers whatever it is asked for."""
     before: Callable[[], object] = lambda: None
     """Is called before each answer."""
+    trusts_system: bool = False
+    """Whether its chains have to end in what the system trusts."""
 
     @property
     def name(self) -> str:
@@ -81,7 +83,7 @@ class Moody:
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        return self.issuer.roots
+        return () if self.trusts_system else self.issuer.roots
 
     def signs(self, algorithm: KeyAlgorithm) -> bool:
         return self.issuer.signs(algorithm)
@@ -146,6 +148,7 @@ class Rotations:
 
     def __post_init__(self) -> None:
         """Read the configuration."""
+        self.directory.mkdir(exist_ok=True)
         self.follow(self.text)
 
     @property

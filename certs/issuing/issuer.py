@@ -90,7 +90,7 @@ class Issuer(Protocol):
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """What its chains have to end in; none: whatever the system trusts. Raises `IssueFailed` where it cannot be read."""
+        """What its chains have to end in; none: what the system trusts (`issuing.trust`). Raises `IssueFailed` where it cannot be read."""
 
     def signs(self, algorithm: KeyAlgorithm) -> bool:
         """Whether it certifies keys of this algorithm; known without asking anybody."""

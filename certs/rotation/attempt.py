@@ -12,10 +12,12 @@ from enum import StrEnum
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.issuing.issuer import Issued, Issuer, IssueRequest
 from certs.issuing.signing_request import signing_request
+from certs.issuing.trust import trust_of
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import Homes, KeyHome, KeyName
 from certs.rotation.checks import ChainUnusable, Expectation, findings, read_chain_pem, strength
@@ -76,6 +78,7 @@ class Attempt:
     def issue(self) -> Issued:
         """Get the certificate. Raises `IssueFailed` or `HomeFailed`."""
         assert self._name is not None  # of the step before
+        trust_of(self.task.issuer)  # without anything to hold a chain against, an order would be for nothing
         key = self._home.signer(self._name, self._kept)
         names = self.task.names
         csr = signing_request(names, key)
@@ -89,7 +92,7 @@ class Attempt:
         key = self._home.signer(self._name, self._kept).public_key()
         # a weaker kind of key is one that the configuration asks for
         least = strength(ALGORITHMS[self.task.spec.algorithm])
-        found = findings(chain, Expectation(key, self.task.names, self.task.issuer.roots, least), self._now())
+        found = _findings(chain, key, self.task, least, self._now())
         if found:
             raise ChainUnusable(found)
         return chain[0]
@@ -120,10 +123,18 @@ def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
         chain = read_chain_pem(candidate.chain_path.read_bytes())
         name = shelf.key_name(candidate.number, candidate.spec)
         key = homes[candidate.spec.place].signer(name, candidate.kept_path.read_bytes()).public_key()
-        if not findings(chain, Expectation(key, task.names, task.issuer.roots), now):
+        if not _findings(chain, key, task, 0, now):
             return candidate
     shelf.drop(candidate.number, homes)
     return None
+
+
+def _findings(
+    chain: tuple[x509.Certificate, ...], key: CertificatePublicKeyTypes, task: Task, least: int, now: datetime
+) -> list[str]:
+    """As `findings`. Raises `IssueFailed` without roots."""
+    trust = trust_of(task.issuer, chain)
+    return findings(chain, Expectation(key, task.names, trust.roots, least, trust.place), now)
 
 
 def _leaf_der(version: StoredVersion) -> bytes | None:

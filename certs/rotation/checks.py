@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from certs.chain import BROKEN_HASHES, alternative_names, digest_name
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
 
+_LONGEST_NAME: Final = 200
 _LEAST_LEFT: Final = 0.5
 """The share of its lifetime that a new certificate has left at least: one that was handed out again helps for a short time only."""
 
@@ -44,12 +45,13 @@ class ChainUnusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a chain is held against. No `roots`: its end is not judged here. `strength`: bits at least, 0 for any."""
+    """What a chain is held against: it ends in one of `roots`, from `place` (in words). `strength`: bits at least, 0 for any."""
 
     key: CertificatePublicKeyTypes
     names: tuple[str, ...]
     roots: tuple[x509.Certificate, ...]
     strength: int = 0
+    place: str = "the roots that are expected"
 
 
 def read_chain_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
@@ -71,7 +73,7 @@ def findings(chain: Sequence[x509.Certificate], expected: Expectation, now: date
         found.append(f"it is not for {', '.join(missing)}")
     if not _is_for_servers(leaf):
         found.append("it is not for servers (extended key usage)")
-    return [*found, *_time(chain, now), *_path(chain, expected.roots), *_weakness(chain, expected.strength)]
+    return [*found, *_time(chain, now), *_path(chain, expected, now), *_weakness(chain, expected.strength)]
 
 
 def strength(algorithm: KeyAlgorithm) -> int:
@@ -111,8 +113,12 @@ def _time(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
         yield "more than half of its life is over already"
 
 
-def _path(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) -> Iterator[str]:
-    """RFC 5280 6.1 without policies: signatures, authorities, depth, and where it ends."""
+def _path(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> Iterator[str]:
+    """RFC 5280 6.1 without policies: signatures, authorities, depth, and where it ends.
+
+    It may go on behind a certificate that a root has signed: a CA sends another way to older roots along, and clients take the first
+    one that they trust.
+    """
     for position, (certificate, issuer) in enumerate(pairwise(chain), start=2):
         if not _is_issued_by(certificate, issuer):
             yield f"its certificate in place {position} did not sign the one before it"
@@ -120,9 +126,20 @@ def _path(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate]) 
         if not _may_sign(issuer, position - 2):
             yield f"its certificate in place {position} must not sign it"
             return
-    last, depth = chain[-1], len(chain) - 1
-    if roots and not any(last == root or (_is_issued_by(last, root) and _may_sign(root, depth)) for root in roots):
-        yield "it does not end in a root that is expected"
+    roots = [one for one in expected.roots if now < one.not_valid_after_utc]
+    if not any(_is_under(one, depth, root) for depth, one in enumerate(chain) for root in roots):
+        last = chain[-1]
+        yield f"{_named(last.subject)} at its end is signed by {_named(last.issuer)}, which is not among {expected.place}"
+
+
+def _is_under(certificate: x509.Certificate, depth: int, root: x509.Certificate) -> bool:
+    return certificate == root or (_is_issued_by(certificate, root) and _may_sign(root, depth))
+
+
+def _named(name: x509.Name) -> str:
+    """A stranger's name on one line, in ASCII, cut."""
+    text = ascii(name.rfc4514_string())[1:-1]
+    return f'"{text}"' if len(text) <= _LONGEST_NAME else f'"{text[:_LONGEST_NAME]}..."'
 
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

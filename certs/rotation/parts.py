@@ -14,6 +14,7 @@ from certs.hierarchy.vault import Vault
 from certs.issuing.internal_ca.authority import InternalAuthority, root_identity
 from certs.issuing.internal_ca.names import is_permitted
 from certs.issuing.issuer import Issuer, Issuers
+from certs.issuing.trust import NoTrustStore, system_trust
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import Homes
 from certs.keys.token_home import LONGEST_IDENTITY, TokenHome
@@ -95,6 +96,7 @@ def issuance_problems(parts: Parts) -> Iterator[Problem]:
         place = ("identity", identity, "credential", index, "key")
         yield from _key_problems(parts, place, identity, settings.key)
         yield from _name_problems(loaded, identity, settings)
+    yield from _trust_problems(parts)
     for name, authority in loaded.config.issuer.items():
         if isinstance(authority, InternalIssuerConfig):
             for key in ("key", "root"):
@@ -123,6 +125,17 @@ def _key_problems(parts: Parts, place: tuple[str | int, ...], identity: str, spe
     elif isinstance(home, TokenHome) and not home.can_name(identity):
         found = f'"{spec}", while "{identity}" is too long for the label of a key in a token'
         yield parts.loaded.error(place, found, f"a name of at most {LONGEST_IDENTITY} characters, or another place")
+
+
+def _trust_problems(parts: Parts) -> Iterator[Problem]:
+    """Nothing would be renewed without roots to hold it against, though what there is could serve on."""
+    for name, issuer in parts.loaded.config.issuer.items():
+        if isinstance(issuer, AcmeIssuerConfig) and issuer.root_file is None:
+            try:
+                system_trust()
+            except NoTrustStore as error:
+                better = "the package ca-certificates (Debian), or the root of a CA of your own"
+                yield parts.loaded.warning(("issuer", name, "root_file"), f"none, and {error}", better)
 
 
 def _name_problems(loaded: LoadedConfig, identity: str, settings: IssuedCredentialConfig) -> Iterator[Problem]:

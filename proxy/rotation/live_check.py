@@ -10,6 +10,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.issuing.trust import NoTrustStore, Trust, system_trust
 from certs.keys.signing_key import algorithm_of, supported_public_key
 from certs.rotation.checks import Expectation, findings
 from config.addresses import Bind
@@ -43,7 +44,13 @@ class Subject:
 def chain_findings(subject: Subject, now: datetime) -> Iterator[Finding]:
     """What the files say: chain, names, dates, strength, usage, and transparency where it is public."""
     leaf = subject.chain[0]
-    faults = findings(subject.chain, Expectation(leaf.public_key(), subject.names, subject.roots), now)
+    try:
+        trust = (
+            Trust(subject.roots, "the roots that it is held against") if subject.roots else system_trust(subject.chain)
+        )
+    except NoTrustStore as error:
+        trust = Trust((), str(error))
+    faults = findings(subject.chain, Expectation(leaf.public_key(), subject.names, trust.roots, place=trust.place), now)
     # a certificate in the last third of its life is as valid as on its first day
     faults = [one for one in faults if not one.startswith("more than half")]
     yield from (Finding(subject.about, one, is_fault=True) for one in faults)

@@ -142,3 +142,11 @@ def test_files_and_other_issuers_are_nobodys_business_here() -> None:
     )
     assert check(text) == []
     assert check(changed(('issuer = "le"', 'issuer = "nobody"'))) == []
+
+
+def test_a_ca_of_ones_own_without_its_root_is_warned_of() -> None:
+    alone = changed(('fallback = ["other"]', 'ca_file = "ca.pem"'))
+    (warning,) = check(alone)
+    assert warning.startswith("f: issuer.le.ca_file: warning: found ca_file alone")
+    assert "have to end in a root that the system trusts" in warning
+    assert check(changed(('fallback = ["other"]', 'ca_file = "ca.pem"\nroot_file = "root.pem"'))) == []

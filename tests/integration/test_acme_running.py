@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,11 +47,14 @@ class Running:
 
 
 @contextmanager
-def running(directory: Path, challenge: str) -> Iterator[Running]:
+def running(directory: Path, challenge: str, *, is_trusted: bool = True) -> Iterator[Running]:
+    """Run both; not `is_trusted`: the proxy is not told of pebble's root."""
     port, http_port = free_port(), free_port()
     with pebbles.names() as names:
         pebble = Pebble(directory, names.dns, http_port, port)
         issuer = {"type": "acme", **AcmeScene.by_pebble(pebble, directory, challenge, port, http_port)["acme"]}
+        if not is_trusted:
+            del issuer["root_file"]
         configuration = directory / "plexigate.toml"
         configuration.write_text(
             f"workers = 2\nadmin.socket = {json.dumps(str(directory / 'admin.sock'))}\n"
@@ -65,7 +69,7 @@ def running(directory: Path, challenge: str) -> Iterator[Running]:
             (directory / "root.pem").write_bytes(root := pebble.root)
             with program([PLEXIGATE, "run", str(configuration)], plexigate_listeners) as one:
                 yield Running(one, port, http_port, root)
-                assert complaints(one.output) == []
+                assert complaints(one.output) == [] or not is_trusted
 
 
 @pytest.mark.parametrize("challenge", ["tls-alpn-01", "http-01"])
@@ -81,3 +85,24 @@ def test_certificate_comes_by_itself(tmp_path: Path, challenge: str) -> None:
         assert "pebble: issued for chat.test" in told
         assert "PRIVATE KEY" not in told
         assert MAC_KEY not in told
+
+
+def test_a_certificate_whose_root_the_system_does_not_trust_is_not_served(tmp_path: Path) -> None:
+    with running(tmp_path, "http-01", is_trusted=False) as proxy:
+        (failed, *_) = proxy.program.wait_for(lambda output: events(output, "rotation_failed") or None)
+        assert (failed["step"], failed["kind"]) == ("checks", "permanent")
+        assert 'at its end is signed by "CN=Pebble Root CA' in failed["detail"]
+        assert "not among what the system trusts" in failed["detail"]
+        assert failed["detail"].endswith("for a CA of your own set issuer.pebble.root_file to its root")
+        with pytest.raises(ssl.SSLError):
+            proxy.serial_numbers()
+        checked = subprocess.run(
+            [PLEXIGATE, "check", tmp_path / "plexigate.toml"],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert "issuer.pebble.ca_file" in checked.stdout + checked.stderr
+        shelf = tmp_path / "state" / "credentials" / "chat"
+        assert list(shelf.rglob("chain.pem")) == []

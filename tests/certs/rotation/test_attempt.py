@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.issuing.issuer import Issued
+from certs.issuing.issuer import Issued, IssueFailed
 from certs.keys.home import HomeFailed
 from certs.rotation.attempt import Attempt, Step, resumed
 from certs.rotation.checks import ChainUnusable
@@ -61,6 +61,38 @@ def test_a_chain_for_another_key_is_refused(scene: Rotations) -> None:
     one.make_key()
     with pytest.raises(ChainUnusable, match="another key"):
         one.check(Issued(other.chain_path.read_bytes()))
+
+
+def test_without_a_root_in_the_whole_system_no_order_is_spent(
+    scene: Rotations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    scene.moody.trusts_system = True
+    one = attempt(scene)
+    one.make_key()
+    with pytest.raises(IssueFailed, match="internal: the system has no trusted roots"):
+        one.issue()
+    assert scene.moody.asked == []
+
+
+def test_a_chain_has_to_end_in_a_root_of_the_system_where_the_issuer_names_none(
+    scene: Rotations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, (root,), (stranger,) = tmp_path / "bundle", scene.moody.roots, Rotations(tmp_path / "other").moody.roots
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    scene.moody.trusts_system = True
+    bundle.write_bytes(stranger.public_bytes(Encoding.PEM))
+    one = attempt(scene)
+    one.make_key()
+    issued = one.issue()
+    with pytest.raises(
+        ChainUnusable, match=r"not among what the system trusts .* set issuer\.internal\.root_file to its root"
+    ):
+        one.check(issued)
+    bundle.write_bytes(root.public_bytes(Encoding.PEM))
+    one.check(issued)
 
 
 def test_an_attempt_that_is_undone_leaves_nothing(scene: Rotations, token: FakeToken) -> None:

@@ -59,8 +59,39 @@ def test_a_good_chain_has_no_findings() -> None:
     assert not is_weak(CHAIN)
 
 
-def test_no_roots_judge_no_end() -> None:
-    assert findings((LEAF,), replace(EXPECTED, roots=()), NOW) == []
+NO_ROOT = '"CN=intermediate" at its end is signed by "CN=root", which is not among the roots that are expected'
+
+
+def test_without_a_root_nothing_is_trusted() -> None:
+    assert findings(CHAIN, replace(EXPECTED, roots=()), NOW) == [NO_ROOT]
+    assert findings(CHAIN, replace(EXPECTED, roots=(), place="a file"), NOW)[0].endswith("which is not among a file")
+
+
+def test_a_root_that_has_ended_is_none() -> None:
+    old = root_certificate("root", ROOT_KEY, NOW - 10_000 * DAY)
+    assert old.not_valid_after_utc < NOW
+    assert findings(CHAIN, replace(EXPECTED, roots=(old,)), NOW) == [NO_ROOT]
+
+
+def test_another_way_that_is_sent_along_does_no_harm() -> None:
+    older_key = generate(ALGORITHMS["ec-p256"])
+    older = root_certificate("older", older_key, NOW - DAY)
+    cross_signed = x509.CertificateBuilder(
+        older.subject, ROOT.subject, ROOT_KEY.public_key(), 9, NOW - DAY, NOW + DAY
+    ).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    chain = (*CHAIN, cross_signed.sign(older_key, hashes.SHA256()))
+    assert findings(chain, EXPECTED, NOW) == []
+
+
+def test_a_strangers_name_is_shown_on_one_line() -> None:
+    units = [x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "a\nb\u202e" + "x" * 50) for _ in range(5)]
+    name = x509.Name(units)
+    stranger = x509.CertificateBuilder(name, name, ROOT_KEY.public_key(), 9, NOW - DAY, NOW + DAY)
+    found = findings((stranger.sign(ROOT_KEY, hashes.SHA256()),), replace(EXPECTED, roots=()), NOW)
+    (end,) = (one for one in found if "at its end" in one)
+    assert end.isascii()
+    assert end.isprintable()
+    assert '..."' in end
 
 
 def test_another_key_or_other_names_are_found() -> None:
@@ -78,7 +109,7 @@ def test_its_time_is_looked_at() -> None:
 def test_signatures_and_the_end_are_looked_at() -> None:
     stranger = generate(ALGORITHMS["ec-p256"])
     impostor = root_certificate("root", stranger, NOW - DAY)
-    assert findings(CHAIN, replace(EXPECTED, roots=(impostor,)), NOW) == ["it does not end in a root that is expected"]
+    assert findings(CHAIN, replace(EXPECTED, roots=(impostor,)), NOW) == [NO_ROOT]
     assert findings((LEAF, impostor), replace(EXPECTED, roots=()), NOW) == [
         "its certificate in place 2 did not sign the one before it"
     ]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer
@@ -94,3 +95,17 @@ def test_an_issuer_is_changed_when_one_that_stands_in_for_it_is(tmp_path: Path) 
     assert list(changed_issuers(before, parts(ACME + SPARE))) == []
     assert sorted(changed_issuers(before, parts(ACME + SPARE + 'contact = "ops@example.org"\n'))) == ["ca", "spare"]
     assert list(changed_issuers(before, parts(ACME + 'profile = "short"\n' + SPARE))) == ["ca"]
+
+
+def test_a_system_without_roots_is_warned_of_before_anything_is_to_be_renewed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle"
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    text = configuration(further=ACME.replace('"spare"', "") + SPARE + 'root_file = "root.pem"\n')
+    (warning,) = (one for one in issuance_problems(Rotations(tmp_path, text).parts) if "roots" in one.found)
+    assert (warning.key, warning.is_error) == ("issuer.ca.root_file", False)
+    (root,) = Rotations(tmp_path / "other").moody.roots
+    bundle.write_bytes(root.public_bytes(Encoding.PEM))
+    assert [one for one in issuance_problems(Rotations(tmp_path, text).parts) if "roots" in one.found] == []

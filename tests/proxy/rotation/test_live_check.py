@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.keys.generating import ALGORITHMS, generate
 from certs.rotation.facts import chain_of
@@ -50,6 +51,18 @@ class TestChain:
         remarks = [one for one in chain_findings(public, scene.time.now) if one.is_fault is None]
         assert len(remarks) == 1
         assert remarks[0].as_json()["ok"] is True
+
+    def test_without_roots_it_is_held_against_what_the_system_trusts(
+        self, scene: Rotations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bundle, found = tmp_path / "bundle", subject(scene)
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+        public = Subject("chat", found.chain, found.names, ())
+        (fault,) = faults(public, scene)
+        assert "the system has no trusted roots" in fault
+        bundle.write_bytes(scene.moody.roots[0].public_bytes(Encoding.PEM))
+        assert faults(public, scene) == []
 
     def test_a_key_that_may_not_sign_handshakes_is_a_fault(self, scene: Rotations) -> None:
         key = generate(ALGORITHMS["ec-p256"])
