@@ -9,6 +9,7 @@ import typer
 from config.problems import ConfigError
 from proxy.admin.asking import ended
 from proxy.admin.certs_targets import offline_of
+from proxy.admin.output_file import AlreadyThere, write_for_person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from proxy.rotation.offline import Offline
 
 # ruff: noqa: FBT002 - the signature of typer commands
+
+_CRL = b"-----BEGIN X509 CRL-----"
+_PUBLIC_MODE = 0o644  # nothing secret: others are to read it
 
 _File = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")]
 
@@ -45,19 +49,23 @@ def trust(
             metavar="FILE", help="Move the key of the root to this file, off this machine.", show_default=False
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there with something else in them.")
+    ] = False,
 ) -> None:
     """Write the root of an internal CA, and tell how Debian, browsers, curl and Python come to trust it."""
     try:
-        _trust(issuer, config, out or Path(f"plexigate-{issuer}.pem"), crl, take_root_key)
+        offline, authority = _authority(issuer, config)
+        _trust(offline, authority, out or Path(f"plexigate-{issuer}.pem"), crl, replaces=force)
+        if take_root_key is not None:
+            _take_root_key(offline, authority, take_root_key)
     except _failures() as error:
         raise ended(str(error)) from None
 
 
-def _trust(issuer: str, config: Path, out: Path, crl: Path | None, take_root_key: Path | None) -> None:
-    from cryptography.hazmat.primitives.serialization import Encoding
-
+def _authority(issuer: str, config: Path) -> "tuple[Offline, InternalAuthority]":
+    """The authority, which has a root afterwards."""
     from certs.issuing.internal_ca.authority import InternalAuthority
-    from proxy.rotation.trust import trust_text
 
     offline = offline_of(config)
     authority = offline.parts.issuers.get(issuer)
@@ -66,15 +74,26 @@ def _trust(issuer: str, config: Path, out: Path, crl: Path | None, take_root_key
     if not authority.has_root:
         with offline.alone():
             _ = authority.roots
+    return offline, authority
+
+
+def _trust(offline: "Offline", authority: "InternalAuthority", out: Path, crl: Path | None, *, replaces: bool) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from proxy.rotation.trust import trust_text
+
     (root,) = authority.roots
-    out.write_bytes(root.public_bytes(Encoding.PEM))
+    write_for_person(out, root.public_bytes(Encoding.PEM), replaces=replaces)
+    out.chmod(_PUBLIC_MODE)
     settings = offline.parts.loaded.config
     names = tuple(name for identity in settings.identity.values() for name in identity.names)
-    typer.echo(trust_text(issuer, root, out, names, authority.permitted_names))
+    typer.echo(trust_text(authority.name, root, out, names, authority.permitted_names))
     if crl is not None:
-        crl.write_bytes(authority.revocation_list())
-    if take_root_key is not None:
-        _take_root_key(offline, authority, take_root_key)
+        # an older list is what this is called for again and again
+        write_for_person(
+            crl, authority.revocation_list(), replaces=replaces, is_former=lambda there: there.startswith(_CRL)
+        )
+        crl.chmod(_PUBLIC_MODE)
 
 
 def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Path) -> None:
@@ -143,5 +162,5 @@ def _failures() -> tuple[type[Exception], ...]:
 
     return (
         *(CredentialError, IssueFailed, HomeFailed, ChainUnusable, StateInUse, ShelfDamaged),
-        *(AdminRefused, AdminUnreachable, ConfigError, OSError),
+        *(AdminRefused, AdminUnreachable, AlreadyThere, ConfigError, OSError),
     )

@@ -10,8 +10,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from certs.atomic_file import write_atomic
 from proxy.admin.asking import asked, ended
+from proxy.admin.output_file import AlreadyThere, write_for_person
 from proxy.console import table_console
 
 # Wide enough for every table where the output is no terminal.
@@ -32,6 +32,7 @@ _Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write to a file that only you can read.", show_default=False),
 ]
+_Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there with something else in it.")]
 _KeysOnly = Annotated[
     bool, typer.Option("--multifernet", help="Only the keys, one a line, the newest first: for MultiFernet.")
 ]
@@ -108,18 +109,24 @@ def export(
     socket: _Socket = None,
     output: _Output = None,
     keys_only: _KeysOnly = False,  # noqa: FBT002 - as above
+    force: _Force = False,  # noqa: FBT002 - as above
 ) -> None:
     """Write the keys of a ring for its clients: secrets, by which every message of the ring can be read and made."""
     answer = asked(config, socket, lambda client: client.get(f"/payload/{quote(ring, safe='')}/export"))
     text = "\n".join(key["key"] for key in answer["keys"]) if keys_only else json.dumps(answer, indent=2)
-    _written(text + "\n", output)
+    _written(text + "\n", output, replaces=force)
 
 
 @app.command(epilog="Example: plexigate payload identity --output payload-identity.json")
-def identity(config: _Config = None, socket: _Socket = None, output: _Output = None) -> None:
+def identity(
+    config: _Config = None,
+    socket: _Socket = None,
+    output: _Output = None,
+    force: _Force = False,  # noqa: FBT002 - as above
+) -> None:
     """Write the public keys that clients of sessions pin. Nothing secret, but they have to be the right ones."""
     answer = asked(config, socket, lambda client: client.get("/payload-identity"))
-    _written(json.dumps(answer, indent=2) + "\n", output)
+    _written(json.dumps(answer, indent=2) + "\n", output, replaces=force)
 
 
 def _path(ring: str, version: int, verb: str) -> str:
@@ -130,11 +137,13 @@ def _said(answer: dict[str, Any], sentence: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(answer, indent=2) if as_json else sentence)
 
 
-def _written(text: str, output: Path | None) -> None:
+def _written(text: str, output: Path | None, *, replaces: bool) -> None:
     if output is None:
         typer.echo(text, nl=False)
         return
     try:
-        write_atomic(output, text.encode())
+        write_for_person(output, text.encode(), replaces=replaces)
+    except AlreadyThere as error:
+        raise ended(str(error)) from None
     except OSError as error:
         raise ended(f'"{output}": {error.strerror}') from None

@@ -44,6 +44,32 @@ class TestTrust:
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert "PRIVATE KEY" not in text
 
+    def test_nothing_is_replaced_but_a_former_list_of_revocations(self, scene: Rotations) -> None:
+        scene.serve()
+        out, crl = scene.directory / "root.pem", scene.directory / "list.pem"
+        for _ in range(2):
+            self.trust(scene, "--out", str(out), "--crl", str(crl))
+        assert stat.S_IMODE(out.stat().st_mode) == stat.S_IMODE(crl.stat().st_mode) == 0o644
+        for there in (out, crl):
+            kept = there.read_bytes()
+            there.write_bytes(b"something else")
+            arguments = (
+                "certs",
+                "trust",
+                "internal",
+                "--config",
+                str(scene.file),
+                "--out",
+                str(out),
+                "--crl",
+                str(crl),
+            )
+            refused = plexigate(*arguments)
+            assert (refused.exit_code, there.read_bytes()) == (1, b"something else")
+            assert f'"{there}" is there already' in refused.stderr
+            assert plexigate(*arguments, "--force").exit_code == 0
+            assert there.read_bytes()[:20] == kept[:20]
+
     @pytest.mark.parametrize("issuer", ["nobody", "chat"])
     def test_another_issuer_is_refused(self, scene: Rotations, issuer: str) -> None:
         result = plexigate("certs", "trust", issuer, "--config", str(scene.file))

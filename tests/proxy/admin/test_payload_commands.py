@@ -43,6 +43,14 @@ def test_export_goes_to_a_file_that_nobody_else_reads(running: Running, tmp_path
     assert json.loads(file.read_text())["keys"][0]["key"] == "b2"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert running.run("payload", "export", "chat", "--multifernet").output == "b2\nb1\n"
+    file.write_text("the only copy of something else")
+    for command in (("export", "chat"), ("identity",)):
+        refused = running.run("payload", *command, "--output", str(file))
+        assert (refused.exit_code, "is there already" in refused.output) == (1, True)
+        assert file.read_text() == "the only copy of something else"
+        assert running.run("payload", *command, "--output", str(file), "--force").exit_code == 0
+        assert json.loads(file.read_text())
+        file.write_text("the only copy of something else")
     failed = running.run("payload", "export", "chat", "--output", str(tmp_path / "missing" / "keys.json"))
     assert (failed.exit_code, "No such file" in failed.output) == (1, True)
 
