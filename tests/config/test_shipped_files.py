@@ -45,6 +45,7 @@ from config.schema import (
     TokenConfig,
     UpstreamConfig,
 )
+from tests.plexichat_settings import plexichat_settings
 
 PLACE = Path(config.__file__).parent
 EXAMPLE = PLACE / "example.toml"
@@ -226,3 +227,16 @@ def test_plexichat_takes_attachments_of_100_mb_and_its_gateway() -> None:
     assert (paths["/api"].body_bytes or 0) > 100 * 1_024 * 1_024
     assert "/gateway" in paths
     assert {route.upstream for route in loaded.route} == {"plexichat"}
+
+
+# What the code of PlexiChat reads: `server.host` and `server.port` in main.py, the others in utils/net.py.
+READ_BY_PLEXICHAT = {"server.host", "server.port", "api.trusted_proxies", "api.trust_x_forwarded_for"}
+
+
+def test_plexichat_is_told_only_what_it_reads() -> None:
+    told = plexichat_settings()
+    assert told.keys() == READ_BY_PLEXICHAT
+    (server,) = load(PLACE / "plexichat.toml").config.upstream["plexichat"].servers
+    assert str(server.address) == f"http://{told['server.host']}:{told['server.port']}"
+    assert told["api.trusted_proxies"] == ["127.0.0.1"]
+    assert told["api.trust_x_forwarded_for"] is True
