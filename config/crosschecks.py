@@ -180,7 +180,8 @@ class _CrossChecks:
 
     def routes(self) -> Iterator[Problem]:
         upstreams = self._names("upstream", self.config.upstream)
-        never_pq = all(listener.pq is PqPolicy.OFF for listener in self.config.listener.values())
+        listeners = self.config.listener.values()
+        never_pq = bool(listeners) and all(listener.pq is PqPolicy.OFF for listener in listeners)
         for index, route in enumerate(self.config.route):
             if route.upstream not in upstreams:
                 allowed = f"the name of an upstream: {_listed(upstreams)}"

@@ -3,8 +3,9 @@
 Found by the type of each key (`FilePath` and its kin), so a key that is added to the schema is found without a word here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, assert_never, get_args
 
@@ -36,6 +37,16 @@ def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     )
 
 
+def named_files(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
+    """Every file that this configuration reads, what is the parent's own included."""
+    return tuple(
+        NamedFile(loaded.key(*location), place)
+        for location, path, role in _paths(loaded.config, ())
+        if role is not PathRole.DIRECTORY
+        and (place := loaded.resolve(path) if role is PathRole.OWN else _place(loaded, path, role)) is not None
+    )
+
+
 def _place(loaded: LoadedConfig, path: str, role: PathRole) -> Path | None:
     match role:
         case PathRole.READ | PathRole.DIRECTORY:
@@ -49,8 +60,7 @@ def _place(loaded: LoadedConfig, path: str, role: PathRole) -> Path | None:
 
 
 def _paths(table: Table, place: Location) -> Iterator[tuple[Location, str, PathRole]]:
-    for name, field in type(table).model_fields.items():
-        role = _role(field)
+    for name, role in _roles(type(table)).items():
         written = getattr(table, name)
         if name in table.lists_of_one and written is not None and len(written) == 1:
             (written,) = written
@@ -72,6 +82,12 @@ def _leaves(value: object, place: Location) -> Iterator[tuple[Location, object]]
                 yield from _leaves(entry, (*place, index))
         case _:
             yield place, value
+
+
+@cache
+def _roles(model: type[Table]) -> Mapping[str, PathRole | None]:
+    """What is done with each field of a table, if it is a path: the same for thousands of routes."""
+    return {name: _role(field) for name, field in model.model_fields.items()}
 
 
 def _role(field: FieldInfo) -> PathRole | None:

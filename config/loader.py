@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from config.crosschecks import cross_check
 from config.loaded import LoadedConfig
 from config.omissions import Omissions
+from config.places import missing_places, unfit_files
 from config.positions import Position, Positions
-from config.problems import ConfigError, Location, Problem, shown
+from config.problems import ConfigError, Problem
 from config.rejections import Rejection, rejections
 from config.schema import Config, IdentityConfig, ListenerConfig, RouteConfig, UpstreamConfig
 from config.values import Table
@@ -100,7 +101,9 @@ def _survey(content: bytes, path: Path) -> Survey:
     problems += cross_check(config, str(path), omissions)
     positions = Positions(content.decode())
     loaded = LoadedConfig(config, path, omissions=omissions, credentials=_credentials(), positions=positions)
-    problems = [*map(positions.located, problems), *_missing_places(loaded)]
+    problems = [*map(positions.located, problems), *missing_places(loaded)]
+    loaded, unfit = unfit_files(loaded)
+    problems += unfit
     warnings = tuple(problem for problem in problems if not problem.is_error)
     faults = tuple(problem for problem in problems if problem.is_error)
     return Survey(replace(loaded, warnings=warnings, faults=faults), tuple(problems))
@@ -177,27 +180,3 @@ def _credentials() -> Path | None:
     # of the service as a whole, and the same in all of its processes
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     return None if directory is None else Path(directory)
-
-
-def _missing_places(loaded: LoadedConfig) -> list[Problem]:
-    """Directories and libraries that must be there; files of certificates and keys are judged by those who read them."""
-    problems = []
-    openssl, log, hsm = loaded.config.openssl, loaded.config.log, loaded.config.hsm
-    audit = loaded.config.audit.file
-    if hsm is not None and not loaded.resolve(hsm.module).is_file():
-        allowed = "the PKCS#11 library of the token's vendor, such as /usr/lib/softhsm/libsofthsm2.so"
-        problems.append(loaded.error(("hsm", "module"), f"{shown(hsm.module)}, which is not there", allowed))
-    if openssl.module_path is not None and not loaded.resolve(openssl.module_path).is_dir():
-        problems.append(_no_directory(loaded, ("openssl", "module_path"), openssl.module_path))
-    if log.file is not None and not loaded.resolve(log.file).parent.is_dir():
-        problems.append(_no_directory(loaded, ("log", "file"), log.file))
-    elif log.file is not None and loaded.resolve(log.file).is_dir():
-        problems.append(loaded.error(("log", "file"), f"{shown(log.file)}, which is a directory", "the path of a file"))
-    if audit is not None and not loaded.resolve(audit).parent.is_dir():
-        problems.append(_no_directory(loaded, ("audit", "file"), audit))
-    return problems
-
-
-def _no_directory(loaded: LoadedConfig, location: Location, path: str) -> Problem:
-    allowed = "a path whose directory exists (relative paths start at this file)"
-    return loaded.error(location, f"{shown(path)}, which does not exist", allowed)

@@ -35,6 +35,10 @@ _SHAPES = {
 }
 
 
+# Of a table that is one of two kinds, told by a key that only the other one has.
+_INSTEAD: Mapping[str | int, str] = {"certificate": ', or an "issuer" that signs one'}
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """A value that the schema refuses: its `location` in the file, pydantic's kind of error, what it was, what could be.
@@ -82,7 +86,7 @@ def _rejection(kind: str, location: Location, entry: Mapping[str, Any]) -> Rejec
     found, allowed = shown(entry["input"]), _SHAPES.get(kind)
     about: tuple[Location, ...] = (location,)
     if kind == _MISSING:
-        found, allowed = "nothing", f"this key is needed in [{toml_key(location[:-1])}]"
+        found, allowed = "nothing", f"this key is needed in [{toml_key(location[:-1])}]{_INSTEAD.get(location[-1], '')}"
     elif kind == _UNKNOWN:
         found, allowed = _unknown_key(location)
     elif kind in {"enum", "literal_error"}:

@@ -86,7 +86,9 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
             built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
         problems += built.warnings
     problems += [*checkpoint_key_problems(loaded), *account_of(loaded)[1]]
-    return tuple(dict.fromkeys(problems))
+    known = {fault.key for fault in loaded.faults}
+    further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
+    return tuple(dict.fromkeys([*loaded.faults, *further]))
 
 
 @contextmanager

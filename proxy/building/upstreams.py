@@ -1,5 +1,6 @@
 """Build what each `[upstream.NAME]` runs by, as far as that can be settled before there is a loop."""
 
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -25,6 +26,7 @@ from proxy.upstream.upstream import UpstreamRules
 
 # As much as the signature has: less would be its weakest part.
 _SECRET_BYTES: Final = 32
+_LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
 _EVERYBODY_ELSE: Final = 0o077
 
 
@@ -94,7 +96,8 @@ def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
         f"a file of {_SECRET_BYTES} random octets or more: openssl rand -base64 48 > {path.name}; chmod 600 {path.name}"
     )
     try:
-        secret, mode = path.read_bytes().strip(), path.stat().st_mode
+        with path.open("rb") as content:
+            secret, mode = content.read(_LARGEST_FILE).strip(), os.fstat(content.fileno()).st_mode
     except OSError as error:
         foundation.error(place, f"{shown(file)}, which cannot be read ({error.strerror})", allowed)
         return b""

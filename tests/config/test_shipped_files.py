@@ -1,25 +1,17 @@
 """The configurations that come with the package: they load, and `example.toml` tells every key and every default."""
 
-import re
 import tomllib
-from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-import config
 from config.crosschecks import cross_check
 from config.loader import load
 from config.rotation import KeySpec
 from config.schema import (
-    AcmeConfig,
     AcmeIssuerConfig,
-    AdminConfig,
-    AuditConfig,
     Config,
     CookieConfig,
     CredentialConfig,
@@ -27,101 +19,21 @@ from config.schema import (
     HealthConfig,
     HsmConfig,
     IdentityConfig,
-    InternalIssuerConfig,
     IssuedCredentialConfig,
     LimitsConfig,
-    ListenerConfig,
     ListenerLimitsConfig,
-    LogConfig,
-    OpensslConfig,
     PayloadConfig,
     RateConfig,
     RingConfig,
     RotationConfig,
-    RouteConfig,
-    SealingConfig,
     ServerConfig,
     SessionsConfig,
     TokenConfig,
     UpstreamConfig,
 )
+from tests.example_document import EXAMPLE, MODELS, PLACE, all_keys, tables
 from tests.plexichat_settings import plexichat_settings
 
-PLACE = Path(config.__file__).parent
-EXAMPLE = PLACE / "example.toml"
-
-
-def all_keys() -> dict[str, Any]:
-    """The example with the keys that are commented out put in."""
-    return tomllib.loads(re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text()))
-
-
-def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[str, Any]]:
-    identities = list(document["identity"].values())
-    upstreams = list(document["upstream"].values())
-    credentials = [entry for identity in identities for entry in identity.get("credential", [])]
-    kinds: dict[type[BaseModel], list[Mapping[str, Any]]] = {
-        ListenerConfig: list(document["listener"].values()),
-        ListenerLimitsConfig: [entry["limits"] for entry in document["listener"].values()],
-        IdentityConfig: identities,
-        CredentialConfig: [entry for entry in credentials if "issuer" not in entry],
-        IssuedCredentialConfig: [entry for entry in credentials if "issuer" in entry],
-        InternalIssuerConfig: [entry for entry in document["issuer"].values() if entry["type"] == "internal"],
-        AcmeIssuerConfig: [entry for entry in document["issuer"].values() if entry["type"] == "acme"],
-        AcmeConfig: [document["acme"]],
-        RotationConfig: [document["rotation"]],
-        UpstreamConfig: upstreams,
-        ServerConfig: [entry for upstream in upstreams for entry in upstream["servers"] if isinstance(entry, dict)],
-        CookieConfig: [upstream["cookie"] for upstream in upstreams if "cookie" in upstream],
-        HealthConfig: [upstream["health"] for upstream in upstreams if "health" in upstream],
-        EjectionConfig: [upstream["ejection"] for upstream in upstreams if "ejection" in upstream],
-        RouteConfig: document["route"],
-        RateConfig: [route["rate"] for route in document["route"] if "rate" in route],
-        HsmConfig: [document["hsm"]] if "hsm" in document else [],
-        TokenConfig: list(document["hsm"]["token"].values()) if "hsm" in document else [],
-        OpensslConfig: [document["openssl"]],
-        LimitsConfig: [document["limits"]],
-        PayloadConfig: [document["payload"]],
-        RingConfig: list(document["payload"].get("ring", {}).values()),
-        SessionsConfig: [document["payload"]["sessions"]] if "sessions" in document["payload"] else [],
-        LogConfig: [document["log"]],
-        Config: [document],
-        AdminConfig: [document["admin"]],
-        AuditConfig: [document["audit"]],
-        SealingConfig: [document["sealing"]],
-    }
-    return kinds[model]
-
-
-MODELS: list[type[BaseModel]] = [
-    ListenerConfig,
-    ListenerLimitsConfig,
-    IdentityConfig,
-    CredentialConfig,
-    IssuedCredentialConfig,
-    InternalIssuerConfig,
-    AcmeIssuerConfig,
-    AcmeConfig,
-    RotationConfig,
-    UpstreamConfig,
-    ServerConfig,
-    CookieConfig,
-    HealthConfig,
-    EjectionConfig,
-    RouteConfig,
-    RateConfig,
-    HsmConfig,
-    TokenConfig,
-    OpensslConfig,
-    LimitsConfig,
-    PayloadConfig,
-    RingConfig,
-    SessionsConfig,
-    LogConfig,
-    AdminConfig,
-    AuditConfig,
-    SealingConfig,
-]
 # Tables within a table, which are looked at by themselves.
 INNER: list[type[BaseModel]] = [
     AcmeIssuerConfig,

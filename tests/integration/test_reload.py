@@ -201,11 +201,22 @@ class TestRefused:
     def test_file_that_hangs(self, running: Scene) -> None:
         running.top = "reload_seconds = 0.5\n"
         assert reload(running).returncode == 0
+        running.path.unlink()
+        os.mkfifo(running.path)
+        # the command must not read it itself
+        command = [PLEXIGATE, "reload", "--json", "--socket", str(running.directory / "admin.sock")]
+        answer = as_json(subprocess.run(command, capture_output=True, text=True, timeout=60, check=False))
+        assert not answer["ok"]
+        assert "could not be read within 0.5 s" in answer["problems"][0]["found"]
+        with client(running) as peer:
+            assert responds(peer) == 200
+
+    def test_pipe_in_the_place_of_a_file(self, running: Scene) -> None:
         running.key.unlink()
         os.mkfifo(running.key)
         answer = as_json(again(running, "--json"))
         assert not answer["ok"]
-        assert "could not be read within 0.5 s" in answer["problems"][0]["found"]
+        assert "a pipe" in answer["problems"][0]["found"]
         with client(running) as peer:
             assert responds(peer) == 200
 

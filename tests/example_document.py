@@ -1,0 +1,126 @@
+"""`config/example.toml` with every key, for those who look at all of them."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+import config
+from config.schema import (
+    AcmeConfig,
+    AcmeIssuerConfig,
+    AdminConfig,
+    AuditConfig,
+    Config,
+    CookieConfig,
+    CredentialConfig,
+    EjectionConfig,
+    HealthConfig,
+    HsmConfig,
+    IdentityConfig,
+    InternalIssuerConfig,
+    IssuedCredentialConfig,
+    LimitsConfig,
+    ListenerConfig,
+    ListenerLimitsConfig,
+    LogConfig,
+    OpensslConfig,
+    PayloadConfig,
+    RateConfig,
+    RingConfig,
+    RotationConfig,
+    RouteConfig,
+    SealingConfig,
+    ServerConfig,
+    SessionsConfig,
+    TokenConfig,
+    UpstreamConfig,
+)
+
+PLACE = Path(config.__file__).parent
+EXAMPLE = PLACE / "example.toml"
+
+
+def all_keys() -> dict[str, Any]:
+    """The example with the keys that are commented out put in."""
+    return tomllib.loads(re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", EXAMPLE.read_text()))
+
+
+def tables(document: Mapping[str, Any], model: type[BaseModel]) -> list[Mapping[str, Any]]:
+    """The tables of one kind in a document, which need not have any."""
+
+    def of(name: str) -> list[Mapping[str, Any]]:
+        return list(document.get(name, {}).values())
+
+    def only(name: str) -> list[Mapping[str, Any]]:
+        return [document[name]] if name in document else []
+
+    def inside(parents: list[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
+        return [parent[name] for parent in parents if name in parent]
+
+    credentials = [entry for identity in of("identity") for entry in identity.get("credential", [])]
+    kinds: dict[type[BaseModel], list[Mapping[str, Any]]] = {
+        ListenerConfig: of("listener"),
+        ListenerLimitsConfig: inside(of("listener"), "limits"),
+        IdentityConfig: of("identity"),
+        CredentialConfig: [entry for entry in credentials if "issuer" not in entry],
+        IssuedCredentialConfig: [entry for entry in credentials if "issuer" in entry],
+        InternalIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "internal"],
+        AcmeIssuerConfig: [entry for entry in of("issuer") if entry["type"] == "acme"],
+        AcmeConfig: only("acme"),
+        RotationConfig: only("rotation"),
+        UpstreamConfig: of("upstream"),
+        ServerConfig: [entry for one in of("upstream") for entry in one["servers"] if isinstance(entry, dict)],
+        CookieConfig: inside(of("upstream"), "cookie"),
+        HealthConfig: inside(of("upstream"), "health"),
+        EjectionConfig: inside(of("upstream"), "ejection"),
+        RouteConfig: document.get("route", []),
+        RateConfig: inside(document.get("route", []), "rate"),
+        HsmConfig: only("hsm"),
+        TokenConfig: [entry for hsm in only("hsm") for entry in hsm["token"].values()],
+        OpensslConfig: only("openssl"),
+        LimitsConfig: only("limits"),
+        PayloadConfig: only("payload"),
+        RingConfig: [entry for payload in only("payload") for entry in payload.get("ring", {}).values()],
+        SessionsConfig: inside(only("payload"), "sessions"),
+        LogConfig: only("log"),
+        Config: [document],
+        AdminConfig: only("admin"),
+        AuditConfig: only("audit"),
+        SealingConfig: only("sealing"),
+    }
+    return kinds[model]
+
+
+MODELS: list[type[BaseModel]] = [
+    ListenerConfig,
+    ListenerLimitsConfig,
+    IdentityConfig,
+    CredentialConfig,
+    IssuedCredentialConfig,
+    InternalIssuerConfig,
+    AcmeIssuerConfig,
+    AcmeConfig,
+    RotationConfig,
+    UpstreamConfig,
+    ServerConfig,
+    CookieConfig,
+    HealthConfig,
+    EjectionConfig,
+    RouteConfig,
+    RateConfig,
+    HsmConfig,
+    TokenConfig,
+    OpensslConfig,
+    LimitsConfig,
+    PayloadConfig,
+    RingConfig,
+    SessionsConfig,
+    LogConfig,
+    AdminConfig,
+    AuditConfig,
+    SealingConfig,
+]

@@ -1,0 +1,103 @@
+"""The example configuration, broken in every key and in every way: `check` names the key, and never falls.
+
+A check is the same as long as what could be read of a file is: of mutations that leave the same, one goes all the way.
+"""
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from config.loader import Survey, survey
+from config.problems import Problem, toml_key
+from config.schema import Config
+from proxy import checking
+from tests.broken_documents import Broken, World, as_toml, broken, keys_of
+from tests.example_document import MODELS
+
+if TYPE_CHECKING:
+    from config.omissions import Omissions
+
+TABLES = {
+    "files": (
+        *("workers", "user", "group", "watch", "reload_seconds", "listener", "identity", "upstream", "route", "issuer"),
+        *("acme", "rotation", "sealing", "audit", "openssl", "limits", "payload", "log", "admin"),
+    ),
+    "tokens": ("hsm", "identity", "sealing", "audit"),
+}
+# What may be any text, or is made where it is not there.
+FREE = {
+    "issuer.internal.root_key",
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+def test_every_key_of_the_schema_is_broken(world: World) -> None:
+    documents = world.documents()
+    for name, document in documents.items():
+        assert set(TABLES[name]) <= set(document)
+    broken_keys = {key for document in documents.values() for key in keys_of(document)}
+    assert set(Config.model_fields) == {table for tables in TABLES.values() for table in tables}
+    assert {(model, name) for model in MODELS for name in model.model_fields} - broken_keys == set()
+
+
+@pytest.mark.parametrize(("document", "table"), [(name, table) for name, tables in TABLES.items() for table in tables])
+def test_a_broken_key_is_named_and_nothing_falls(world: World, document: str, table: str) -> None:
+    trial = Trial(world, world.directory / f"{document}-{table}.toml")
+    unbroken = world.documents()[document]
+    trial.file.write_text(as_toml(unbroken))
+    before = {(problem.key, problem.found) for problem in checking.check(trial.file) if problem.is_error}
+    assert {key for key, _ in before} == ({"hsm.module"} if document == "tokens" else set())
+    refused: dict[str, bool] = defaultdict(bool)
+    for one in broken(unbroken, world):
+        if one.place[0] == table:
+            problems = trial.problems(one, before)
+            errors = [problem for problem in problems if problem.is_error]
+            refused[toml_key(one.place)] |= bool(errors)
+            assert not errors or any(names(problem, one) for problem in errors), (one.place, one.how, errors)
+            for problem in problems:
+                assert problem.line is not None, problem
+    assert {key for key, is_refused in refused.items() if not is_refused} <= FREE
+
+
+class Trial:
+    """Checks of one file."""
+
+    def __init__(self, world: World, file: Path) -> None:
+        self.file = file
+        self._world = world
+        self._seen: dict[tuple[str, Omissions], tuple[Problem, ...]] = {}
+
+    def problems(self, one: Broken, before: set[tuple[str, str]]) -> list[Problem]:
+        """What is wrong by this fault."""
+        self.file.write_text(as_toml(one.document))
+        found = survey(self.file)
+        problems = found.problems if found.loaded is None else self._checked(one, found)
+        return [problem for problem in problems if (problem.key, problem.found) not in before]
+
+    def _checked(self, one: Broken, found: Survey) -> tuple[Problem, ...]:
+        assert found.loaded is not None
+        left = (repr(found.loaded.config), found.loaded.omissions)
+        if found.is_usable and one.is_number:
+            return found.problems  # one that may be is as good as another
+        if left not in self._seen:
+            self._seen[left] = checking.check(self.file)
+            return self._seen[left]
+        return (*found.problems, *self._seen[left])
+
+
+def names(problem: Problem, one: Broken) -> bool:
+    """Whether a problem leads to the fault: by its key, by one inside of it, or by a word in what it says."""
+    key = toml_key(one.place)
+    if problem.key in {key, toml_key(one.place[:-1])} or problem.key.startswith((f"{key}.", f"{key}[")):
+        return True
+    said = f"{problem.key} {problem.found} {problem.allowed}"
+    *_, name = (part for part in one.place if isinstance(part, str))
+    words = {name, one.written, one.stood_there}
+    return any(word and re.search(rf"(?<![a-z_]){re.escape(word)}", said) for word in words)
