@@ -176,7 +176,7 @@ class _Arrival:
         services, name = self._services, self._runtime.name
         services.http.closed(self)
         services.counters.failure(name, failure.reason)
-        if failure.is_refusal_by_policy:
+        if failure.is_refusal:
             services.counters.refused(name, failure.identity)
         services.log(
             HandshakeRecord(

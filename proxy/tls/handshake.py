@@ -28,7 +28,7 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.malformed_hello import answer_to, reason_of
 from proxy.tls.policy import breaks_under_require, outcome
 from proxy.tls.records import ClientHelloReader, HelloError
-from proxy.tls.results import Established, Failed, FailureReason, HandshakeObserver
+from proxy.tls.results import Established, Failed, FailureReason, HandshakeObserver, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
 from proxy.tls.stream import TlsStream
@@ -277,7 +277,7 @@ class Handshake:
     def _step_failed(self, error: ssl.SSLError) -> None:
         if alert := self._flight:
             self._stream.write(alert)
-        self._fail(FailureReason.TLS_ERROR, error.reason or str(error), alert_in(alert))
+        self._fail(openssl_reason(error.reason), error.reason or str(error), alert_in(alert))
         self._end()
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:

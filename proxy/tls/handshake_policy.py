@@ -10,7 +10,7 @@ from proxy.tls.client_hello import ClientHello
 from proxy.tls.context import ALPN_PROTOCOLS
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import refuses
+from proxy.tls.policy import has_no_common_group, refuses
 from proxy.tls.results import FailureReason
 from proxy.tls.stream import TlsLimits
 
@@ -52,4 +52,8 @@ class HandshakePolicy:
         if refuses(self.pq, self.preference, hello):
             detail = "the client offers none of our quantum-safe groups"
             return Refusal(FailureReason.POLICY, AlertDescription.HANDSHAKE_FAILURE, detail)
+        if has_no_common_group(self.preference, hello):
+            # RFC 8446 section 4.1.1
+            detail = "the client offers none of our key exchange groups"
+            return Refusal(FailureReason.NO_COMMON_GROUP, AlertDescription.HANDSHAKE_FAILURE, detail)
         return None

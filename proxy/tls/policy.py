@@ -130,7 +130,7 @@ class HandshakeOutcome(StrEnum):
     WOULD_REFUSE = "would_refuse"
     """A classical group under `PqPolicy.REPORT`; `PqPolicy.REQUIRE` would have refused this client."""
     REFUSED = "refused"
-    """No connection: the client listed none of our quantum-safe groups and the policy requires one."""
+    """No connection: the client listed none of our groups, or no quantum-safe one and the policy requires one."""
 
 
 def effective_pq(level: SecurityLevel, pq: PqPolicy) -> PqPolicy:
@@ -203,6 +203,11 @@ def refuses(pq: PqPolicy, preference: GroupPreference, hello: ClientHello) -> bo
     A hello that resumes a session is asked the same: its key exchange is a new one.
     """
     return pq is PqPolicy.REQUIRE and preference.quantum_safe_code_points.isdisjoint(hello.supported_groups)
+
+
+def has_no_common_group(preference: GroupPreference, hello: ClientHello) -> bool:
+    """Whether no key exchange is possible with what a client lists; OpenSSL has the better alert for one that lists nothing."""
+    return bool(hello.supported_groups) and preference.by_code_point.keys().isdisjoint(hello.supported_groups)
 
 
 def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.groups import NamedGroup
@@ -23,6 +23,11 @@ class FailureReason(StrEnum):
     UNRECOGNIZED_NAME = "unrecognized_name"
     NO_APPLICATION_PROTOCOL = "no_application_protocol"
     POLICY = "pq_policy"
+    NO_COMMON_GROUP = "no_common_group"
+    """The client offers none of the groups of the listener's level; whatever the policy, there is no key exchange."""
+    NO_COMMON_SUITE = "no_common_cipher_suite"
+    NO_COMMON_SIGNATURE = "no_common_signature_algorithm"
+    """The client takes no signature of a key that the identity has."""
     TLS_ERROR = "tls_error"
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
@@ -32,6 +37,26 @@ class FailureReason(StrEnum):
     """The queue of the token is full, or would come to this client too late."""
     SIGNING_TIMEOUT = "signing_timeout"
     """No signature came in time."""
+
+
+_TURNED_AWAY: Final = frozenset(
+    {
+        FailureReason.POLICY,
+        FailureReason.NO_COMMON_GROUP,
+        FailureReason.NO_COMMON_SUITE,
+        FailureReason.NO_COMMON_SIGNATURE,
+    }
+)
+# What OpenSSL calls it, as a code of `ssl.SSLError`, where nothing is wrong with a client but what it offers.
+_REFUSALS: Final = {
+    "NO_SHARED_CIPHER": FailureReason.NO_COMMON_SUITE,
+    "NO_SUITABLE_SIGNATURE_ALGORITHM": FailureReason.NO_COMMON_SIGNATURE,
+}
+
+
+def openssl_reason(code: str | None) -> FailureReason:
+    """What an error of OpenSSL in a handshake counts as."""
+    return _REFUSALS.get(code or "", FailureReason.TLS_ERROR)
 
 
 class Established(NamedTuple):
@@ -65,9 +90,9 @@ class Failed:
     alert: AlertDescription | None
 
     @property
-    def is_refusal_by_policy(self) -> bool:
-        """Whether the policy on key exchange refused the client."""
-        return self.reason is FailureReason.POLICY
+    def is_refusal(self) -> bool:
+        """Whether the client was turned away for what it offers, and did nothing wrong."""
+        return self.reason in _TURNED_AWAY
 
 
 class HandshakeObserver(Protocol):

@@ -21,7 +21,7 @@ from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import predicts_retry
 from proxy.tls.race import SigningRace, SigningServices
 from proxy.tls.records import ClientFlight, ClientHelloReader, HelloError
-from proxy.tls.results import FailureReason
+from proxy.tls.results import FailureReason, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.step_queue import StepQueue
@@ -232,7 +232,8 @@ class SignedFlight:
 
     def _refuse(self, failure: AttemptFailed) -> None:
         alert = failure.alert or AlertDescription.INTERNAL_ERROR
-        self._owner.refuse(FailureReason.TLS_ERROR, alert, failure.error.reason or str(failure.error))
+        code = failure.error.reason
+        self._owner.refuse(openssl_reason(code), alert, code or str(failure.error))
 
     # -- with one
 

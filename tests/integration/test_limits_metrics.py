@@ -54,6 +54,7 @@ CONFIGURATION: Final = (
     + listener("rarely", handshakes_per_second_per_address=0.001, handshake_burst_per_address=2)
     + listener("impatient", handshake_seconds=0.3)
     + listener("strict", 'pq = "require"')
+    + listener("high", 'level = "high"')
     + listener(
         "trusting",
         f'exempt = ["{OTHER}"]',
@@ -312,6 +313,10 @@ def refused(limited: Limited, name: str = "localhost", listener: str = "public",
     context.load_verify_locations(limited.site.ca)
     if "groups" in settings:
         libssl.set_groups(context, settings["groups"])
+    if "suites" in settings:
+        libssl.set_ciphersuites(context, settings["suites"])
+    if "signatures" in settings:
+        libssl.set_signature_algorithms(context, settings["signatures"])
     if "protocol" in settings:
         context.set_alpn_protocols([settings["protocol"]])
     if "version" in settings:
@@ -352,6 +357,12 @@ def no_application_protocol(limited: Limited) -> Iterator[int]:
     yield 1
 
 
+@drives(FailureReason.NO_COMMON_GROUP)
+def no_common_group(limited: Limited) -> Iterator[int]:
+    refused(limited, groups="MLKEM1024")
+    yield 1
+
+
 @drives(FailureReason.POLICY, "strict")
 def policy(limited: Limited) -> Iterator[int]:
     refused(limited, listener="strict", groups="X25519")
@@ -360,7 +371,21 @@ def policy(limited: Limited) -> Iterator[int]:
 
 @drives(FailureReason.TLS_ERROR)
 def tls_error(limited: Limited) -> Iterator[int]:
-    refused(limited, groups="X448")
+    """A client that does not trust us."""
+    with limited.tcp() as sock, pytest.raises(ssl.SSLCertVerificationError):
+        ssl.create_default_context().wrap_socket(sock, server_hostname="localhost")
+    yield 1
+
+
+@drives(FailureReason.NO_COMMON_SUITE, "high")
+def no_common_suite(limited: Limited) -> Iterator[int]:
+    refused(limited, listener="high", suites="TLS_AES_128_GCM_SHA256")
+    yield 1
+
+
+@drives(FailureReason.NO_COMMON_SIGNATURE)
+def no_common_signature(limited: Limited) -> Iterator[int]:
+    refused(limited, signatures="rsa_pss_rsae_sha256")
     yield 1
 
 

@@ -27,20 +27,28 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str, str, A, str]] = {
         "no_application_protocol",
     ),
     "protocol_version": (("-tls1_2",), "a6.chat.test", "standard", A.PROTOCOL_VERSION, "old_version"),
-    "no_group_in_common": (("-groups", "x448"), "a7.chat.test", "standard", A.HANDSHAKE_FAILURE, "tls_error"),
+    "no_group_in_common": (("-groups", "x448"), "a7.chat.test", "standard", A.HANDSHAKE_FAILURE, "no_common_group"),
+    "pure_mlkem_at_standard": (
+        ("-groups", "MLKEM1024"),
+        "b1.chat.test",
+        "standard",
+        A.HANDSHAKE_FAILURE,
+        "no_common_group",
+    ),
+    "x25519_at_high": (("-groups", "x25519"), "b2.chat.test", "high", A.HANDSHAKE_FAILURE, "no_common_group"),
     "no_suite_in_common": (
         ("-ciphersuites", "TLS_AES_128_GCM_SHA256"),
         "a8.chat.test",
         "high",
         A.HANDSHAKE_FAILURE,
-        "tls_error",
+        "no_common_cipher_suite",
     ),
     "no_signature_in_common": (
         ("-sigalgs", "RSA-PSS+SHA256"),
         "a9.chat.test",
         "standard",
         A.HANDSHAKE_FAILURE,
-        "tls_error",
+        "no_common_signature_algorithm",
     ),
 }
 

@@ -18,11 +18,13 @@ from tests.proxy.tls.hellos import Hello, alpn, server_name, supported_groups
 A, F = AlertDescription, FailureReason
 
 
-def judged(hello: Hello, pq: PqPolicy, *, is_somebodys: bool = True) -> Refusal | None:
+def judged(
+    hello: Hello, pq: PqPolicy, *, is_somebodys: bool = True, level: SecurityLevel = SecurityLevel.STANDARD
+) -> Refusal | None:
     """What a policy says; `is_somebodys`: whether the name is."""
     policy = HandshakePolicy(
         pq=pq,
-        preference=group_preference(SecurityLevel.STANDARD, pq, None, KNOWN),
+        preference=group_preference(level, pq, None, KNOWN),
         identities=IdentityTable([], None),
         hello_bytes=65_536,
         wire_bytes=400_000,
@@ -66,3 +68,27 @@ def test_policy_refuses_who_offers_none_of_its_groups(pq: PqPolicy, groups: tupl
         assert refusal[:2] == (F.POLICY, A.HANDSHAKE_FAILURE)
     else:
         assert refusal is None
+
+
+def offering(groups: tuple[int, ...]) -> Hello:
+    """A hello that lists these groups, and has a share of none."""
+    return Hello(
+        (hellos.supported_versions(), supported_groups(groups), hellos.key_share(), hellos.signature_algorithms())
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "groups"),
+    [(SecurityLevel.STANDARD, (0x0202,)), (SecurityLevel.HIGH, (29,)), (SecurityLevel.HIGH, (0x0A0A, 29, 23))],
+    ids=["mlkem1024_at_standard", "x25519_at_high", "grease_at_high"],
+)
+def test_no_group_in_common_is_refused_by_its_name(level: SecurityLevel, groups: tuple[int, ...]) -> None:
+    assert judged(offering(groups), PqPolicy.PREFER, level=level) == Refusal(
+        F.NO_COMMON_GROUP, A.HANDSHAKE_FAILURE, "the client offers none of our key exchange groups"
+    )
+
+
+def test_hello_without_any_group_is_left_to_openssl() -> None:
+    """One that resumes without a new key exchange has none."""
+    psk = (hellos.PSK_KEY_EXCHANGE_MODES, hellos.pre_shared_key([b"t"], [bytes(32)]))
+    assert judged(Hello((hellos.supported_versions(), *psk)), PqPolicy.PREFER) is None

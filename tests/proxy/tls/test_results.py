@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
-from proxy.tls.results import Established, Failed, FailureReason
+from proxy.tls.results import Established, Failed, FailureReason, openssl_reason
 
 if TYPE_CHECKING:
     from proxy.tls.context import ServerContext
@@ -20,6 +20,18 @@ def test_a_group_is_shown_by_its_name_and_one_that_nobody_knows_as_unknown() -> 
     assert (result.signing_seconds, result.breaks_under_require) == (None, False)
 
 
-def test_only_the_policy_refuses() -> None:
-    refused = {reason for reason in FailureReason if Failed(reason, "", None, (), None, None).is_refusal_by_policy}
-    assert refused == {FailureReason.POLICY}
+def test_who_offers_nothing_that_we_have_is_turned_away_and_has_not_failed() -> None:
+    refused = {reason for reason in FailureReason if Failed(reason, "", None, (), None, None).is_refusal}
+    assert refused == {
+        FailureReason.POLICY,
+        FailureReason.NO_COMMON_GROUP,
+        FailureReason.NO_COMMON_SUITE,
+        FailureReason.NO_COMMON_SIGNATURE,
+    }
+
+
+def test_error_of_openssl_is_an_error_unless_it_means_a_refusal() -> None:
+    assert openssl_reason("NO_SHARED_CIPHER") is FailureReason.NO_COMMON_SUITE
+    assert openssl_reason("NO_SUITABLE_SIGNATURE_ALGORITHM") is FailureReason.NO_COMMON_SIGNATURE
+    assert openssl_reason("RECORD_LAYER_FAILURE") is FailureReason.TLS_ERROR
+    assert openssl_reason(None) is FailureReason.TLS_ERROR

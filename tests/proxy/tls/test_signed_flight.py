@@ -326,7 +326,7 @@ class TestFaultsOfTheClient:
         assert hellos.openssl_takes(context, hellos.SET_SIGALGS_LIST, "rsa_pss_rsae_sha256")
         one.client = TlsClient(one.wire.peer, context)
         one.say()
-        refused(one, R.TLS_ERROR, A.HANDSHAKE_FAILURE)
+        refused(one, R.NO_COMMON_SIGNATURE, A.HANDSHAKE_FAILURE)
         assert not world.plexi.executor.running
 
     def test_second_hello_that_is_none(self, world: World) -> None:
