@@ -212,7 +212,7 @@ class InternalAuthority:
             try:
                 candidate = self._make_intermediate(str(reason), now)
             except RootKeyMissing:
-                if current is None or _certificate(current).not_valid_after_utc <= now + self._settings.lifetime / 2:
+                if current is None or not _is_good_enough(_certificate(current), now, self._settings.lifetime / 2):
                     raise
                 return current  # good enough for now: it is asked for again each time
         end = now if current is None else _certificate(current).not_valid_after_utc
@@ -222,6 +222,8 @@ class InternalAuthority:
     def _reason_to_replace(self, current: StoredVersion, now: datetime) -> str | None:
         certificate = _certificate(current)
         left = certificate.not_valid_after_utc - now
+        if certificate.not_valid_before_utc > now:
+            return "it was made by a clock that was ahead"
         if left < max(self._settings.intermediate_lifetime / 3, 2 * self._settings.lifetime):
             return "it ends soon"
         if current.spec != self._settings.key:
@@ -285,6 +287,10 @@ class InternalAuthority:
             return parse((self.directory / _REVOKED).read_bytes())
         except FileNotFoundError:
             return ()
+
+
+def _is_good_enough(certificate: x509.Certificate, now: datetime, least: timedelta) -> bool:
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - least
 
 
 class RootKeyMissing(Exception):

@@ -102,6 +102,15 @@ async def test_failures_keep_what_there_is_and_wait_by_the_table(turning: Turnin
     assert listed["next"]["failures"] == 1
 
 
+async def test_a_clock_that_jumps_leaves_nothing_serving_that_clients_refuse(turning: Turning) -> None:
+    await turning.turn()
+    for version, days in ((2, 20), (3, -20)):
+        turning.scene.time.now += days * DAY
+        turning.scene.time.ticks += 5.0
+        await turning.turn()
+        assert serving(turning) == version
+
+
 async def test_a_command_rotates_now_and_tells_its_steps(turning: Turning) -> None:
     await turning.turn()
     steps = await turning.rotate()

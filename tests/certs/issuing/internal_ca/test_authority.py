@@ -126,6 +126,21 @@ def test_an_intermediate_is_replaced_before_it_ends(tmp_path: Path) -> None:
     assert len([one for one in issuer.intermediate_shelf.versions() if one.has_key]) == 1
 
 
+def test_an_intermediate_of_a_clock_that_was_ahead_is_replaced_when_that_is_right_again(tmp_path: Path) -> None:
+    clock = Clock()
+    before = issued(authority(tmp_path, clock))[1]
+    clock.now = NOW + 400 * DAY
+    ahead = issued(authority(tmp_path, clock))[1]
+    assert ahead != before
+    clock.now = NOW + DAY
+    after = issued(authority(tmp_path, clock))[1]
+    assert after.not_valid_before_utc <= clock.now
+    moved(authority(tmp_path, clock), tmp_path / "root.key")
+    clock.now = NOW - DAY
+    with pytest.raises(IssueFailed, match="name its file in"):
+        issued(authority(tmp_path, clock))
+
+
 def moved(issuer: InternalAuthority, path: Path) -> None:
     """Take the root's key away."""
     kept = issuer.root_version().kept_path
