@@ -115,18 +115,23 @@ def rotate(
     wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
     target = Target(config, socket, offline)
     names = [name] if name is not None else _asked(target.names)
+    statuses = {_rotated(target.rotate(one, slot, wish), as_json=as_json, waits=wait) for one in names}
+    if statuses - {0}:
+        raise typer.Exit(min(statuses - {0}))
+
+
+def _rotated(steps: Iterator[dict[str, Any]], *, as_json: bool, waits: bool) -> int:
+    """Show the steps of one identity; answers the exit status."""
     console, is_done = table_console(_FILE_COLUMNS), True
-    for one in names:
-        for step in _asked_steps(target.rotate(one, slot, wish)):
-            if as_json:
-                typer.echo(json.dumps(step))
-            elif "ok" not in step:
-                console.print(step_line(step), highlight=False)
-            is_done = is_done and step.get("ok", step.get("rotated", True))
-            if step.get("step") == "waiting" and not wait:
-                raise typer.Exit(_WAITING)
-    if not is_done:
-        raise typer.Exit(1)
+    for step in _asked_steps(steps):
+        if as_json:
+            typer.echo(json.dumps(step))
+        elif "ok" not in step:
+            console.print(step_line(step), highlight=False)
+        is_done = is_done and step.get("ok", step.get("rotated", True))
+        if step.get("step") == "waiting" and not waits:
+            return _WAITING
+    return 0 if is_done else 1
 
 
 def rollback(

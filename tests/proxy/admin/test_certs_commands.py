@@ -61,6 +61,14 @@ class TestRotating:
         assert running.run("certs", "rotate", "chat", "--now").exit_code == 0
         assert running.control.rotating.told == [("rotate", "chat", None, RotationWish(insists=True))]
 
+    def test_one_that_waits_does_not_hold_the_others(self, running: Running) -> None:
+        running.control.rotating.listed = [ROW, {**ROW, "identity": "nobody"}]
+        running.control.rotating.steps = [WAITING, {"ok": True}]
+        result = running.run("certs", "rotate", "--all")
+        assert (result.exit_code, "no identity nobody" in result.stderr) == (1, True), "the second was asked for"
+        running.control.rotating.listed = [ROW]
+        assert running.run("certs", "rotate", "--all").exit_code == 3
+
     def test_all_are_rotated_one_after_the_other(self, running: Running) -> None:
         running.control.rotating.listed = [ROW]
         assert running.run("certs", "rotate", "--all", "--dry-run").exit_code == 0
