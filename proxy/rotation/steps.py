@@ -1,4 +1,4 @@
-"""What is told of a rotation while it runs, as documents: the lines of `POST /certificates/NAME/rotate`. Pure."""
+"""What is told of a rotation while it runs, as documents: the lines of `POST /certificates/NAME/rotate`."""
 
 from datetime import datetime, timedelta
 from typing import Any
