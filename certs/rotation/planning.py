@@ -225,7 +225,7 @@ class Planner:
         if self.is_compromised(key):
             return float("-inf")
         if facts.current is None:
-            return None
+            return float("-inf") if facts.is_unusable else None
         if facts.current.not_before > now.wall:  # refused as well as one that has expired
             return float("-inf")
         return now.ticks + (facts.current.not_after - now.wall).total_seconds()

@@ -159,6 +159,14 @@ def test_a_clock_that_jumps_does_not_leave_what_clients_refuse_serving_for_an_ho
     assert [key for key, _ in plan.attempts] == [CHAT]
 
 
+def test_what_cannot_be_used_is_waited_for_as_what_has_expired() -> None:
+    one, damaged = planner(), {CHAT: Facts(replace(WANTED, issuer="internal"), None, is_unusable=True)}
+    missing = {CHAT: replace(damaged[CHAT], is_unusable=False)}
+    one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 86_400.0, at())
+    assert one.plan(damaged, at()).standings[CHAT].waits_seconds == 3_600.0
+    assert one.plan(missing, at()).standings[CHAT].waits_seconds == 86_400.0, "nothing has ended"
+
+
 def test_what_is_not_valid_yet_is_waited_for_as_what_has_expired() -> None:
     one = planner()
     one.credential_failed(CHAT, FailureKind.PERMANENT, at(-20))
