@@ -80,7 +80,8 @@ class RingConfig(Table):
 class SessionsConfig(Table):
     """`[payload.sessions]`: clients agree on keys by themselves; `lifetime_hours` is that of a ticket.
 
-    `rate`: how many may ask for one, over all hosts. Each costs 0.2 to 3 ms of computation, for whoever comes.
+    `rate`: how many may ask for one, over all hosts. Each costs 0.2 to 3 ms of computation, for any client. `liboqs_rate`: how many
+    of them may use a suite of liboqs, which takes up to 24 ms of a thread.
     """
 
     suites: Annotated[tuple[SessionSuite, ...], Field(min_length=1), AfterValidator(_parse_suites)] = (
@@ -89,6 +90,7 @@ class SessionsConfig(Table):
     rotate_hours: float = Field(default=24.0, ge=0.01, le=8_760.0, strict=True, allow_inf_nan=False)
     lifetime_hours: float = Field(default=12.0, ge=0.01, le=720.0, strict=True, allow_inf_nan=False)
     rate: RateConfig = RateConfig(requests_per_second=20.0, burst=200, per=RatePer.CLIENT)
+    liboqs_rate: RateConfig = RateConfig(requests_per_second=2.0, burst=20, per=RatePer.CLIENT)
 
 
 class PayloadConfig(Table):

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from config.payload import PayloadMode, SessionsConfig
+from config.limits import RateConfig
+from config.payload import PayloadMode
 from config.schema import Config, RatePer, RouteConfig
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.http.routing import Route
@@ -14,7 +15,7 @@ from proxy.payload.endpoints import KEYS_PATH, REQUEST_BYTES, SESSIONS_PATH, End
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, kem_ring
 from proxy.payload.sessions import Sessions
-from proxy.payload.suite_table import new_secret, suites
+from proxy.payload.suite_table import SuiteRings, suite
 from proxy.payload.uses import PayloadUses
 
 
@@ -40,8 +41,7 @@ class PayloadRules:
             channels[name] = Channel(name.encode(), codec, codec, ring.bind, envelope, window)
         sessions = None
         if payload.sessions is not None:
-            found = suites()
-            kems = {suite.value: (found[suite], keys.rings[kem_ring(suite)]) for suite in payload.sessions.suites}
+            kems = {name.value: (suite(name), keys.rings[kem_ring(name)]) for name in payload.sessions.suites}
             lifetime = payload.sessions.lifetime_hours * 3_600
             sessions = Sessions(keys.rings[TICKETS], kems, lifetime, window, count, uses.revoked)
         replay_seconds = payload.max_age_seconds + payload.skew_seconds if payload.refuse_replays else None
@@ -68,7 +68,11 @@ class PayloadRules:
         hosts = {route.host for route in config.route if route.payload_sessions}
         answers = (
             (KEYS_PATH, key_endpoint(self.document), None),
-            (SESSIONS_PATH, session_endpoint(self.sessions), _session_rate(config.payload.sessions)),
+            (
+                SESSIONS_PATH,
+                session_endpoint(self.sessions, _rate(f"{SESSIONS_PATH} liboqs", config.payload.sessions.liboqs_rate)),
+                _rate(SESSIONS_PATH, config.payload.sessions.rate),
+            ),
         )
         for host in sorted(hosts):
             for path, endpoint, rate in answers:
@@ -76,10 +80,9 @@ class PayloadRules:
                     yield Route(host, path, _endpoint(f"{host}{path}", endpoint, rate))
 
 
-def _session_rate(sessions: SessionsConfig) -> RequestRate:
-    """One for all hosts: a client that may ask for several must not get as many times of the loop."""
-    rate = sessions.rate
-    return RequestRate.of(SESSIONS_PATH, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
+def _rate(name: str, rate: RateConfig) -> RequestRate:
+    """One for all hosts: a client that may ask for several must not get as many times of a processor."""
+    return RequestRate.of(name, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
 
 
 def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> RouteTarget:
@@ -90,4 +93,4 @@ def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> Route
 
 def throwaway_keys(config: Config) -> PayloadKeys:
     """Keys that nobody keeps, to judge a configuration by."""
-    return PayloadKeys(completed(config, {}, new_secret, 0.0))
+    return PayloadKeys(completed(config, {}, SuiteRings(), 0.0))

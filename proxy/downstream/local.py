@@ -1,24 +1,31 @@
 """An exchange that the proxy answers itself: no upstream has a part in it."""
 
+from functools import partial
+
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.gathering import CONTINUE
-from proxy.downstream.refusals import Refusal, payload_refused
+from proxy.downstream.refusals import Refusal, payload_refused, too_many_requests
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.http.framing import Persistence
+from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import RequestReason
-from proxy.payload.causes import PayloadFault
-from proxy.payload.endpoints import FOR_EVERY_ORIGIN, Endpoint, LocalAnswer, WrongMethod
+from proxy.limits.requests import ClientRates
+from proxy.payload.causes import Cause, PayloadFault
+from proxy.payload.endpoints import FOR_EVERY_ORIGIN, Endpoint, LocalAnswer, SlowAnswer, WrongMethod
+from proxy.payload.suites import MessageUnreadable
 
+# What is in the queue of slow computations takes half of that.
+_QUEUE_SECONDS = 1.0
 _REASONS = {200: b"OK", 204: b"No Content"}
 
 
 class LocalExchange(Exchange):
     """One request under way: its body is kept until it is complete."""
 
-    __slots__ = ("_answers", "_data", "_is_started")
+    __slots__ = ("_answers", "_data", "_is_abandoned", "_is_started")
 
     mark = FOR_EVERY_ORIGIN
 
@@ -30,6 +37,7 @@ class LocalExchange(Exchange):
         self._answers = answers
         self._data = bytearray()
         self._is_started = False
+        self._is_abandoned = False
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Answer as soon as the request is complete."""
@@ -50,6 +58,11 @@ class LocalExchange(Exchange):
         """It was told to continue."""
         return False
 
+    def abandon(self) -> None:
+        """The client waits no more: it has left, or was refused."""
+        self._is_abandoned = True
+        super().abandon()
+
     def _take(self, body: bytes) -> None:
         self._data += body
 
@@ -64,7 +77,34 @@ class LocalExchange(Exchange):
                 Refusal(405, f"this is answered to {allowed}", RequestReason.PAYLOAD, allow=error.allowed)
             )
         else:
-            self._send(answer)
+            if isinstance(answer, SlowAnswer):
+                self._answer_later(answer)
+            else:
+                self._send(answer)
+
+    def _answer_later(self, slow: SlowAnswer) -> None:
+        """Have the secret computed in a thread, as often as the client may ask for that."""
+        service = self._service
+        wait = 0.0
+        if self.holder != EXEMPT:
+            wait = ClientRates(self.holder).wait(slow.rate, service.shared, service.clock())
+        if wait:
+            self._client.refuse(too_many_requests(wait))
+        elif not service.slow_work.begin(
+            self.holder, lambda: not self._is_abandoned, slow.secret, partial(self._computed, slow)
+        ):
+            self._client.refuse(too_many_requests(_QUEUE_SECONDS))
+
+    def _computed(self, slow: SlowAnswer, secret: bytes | None, error: Exception | None) -> None:
+        if self._is_abandoned:  # the client has left
+            return
+        if secret is not None:
+            self._send(slow.answer(secret))
+            return
+        self._client.refuse(payload_refused(Cause.BAD_HANDSHAKE))
+        if not isinstance(error, MessageUnreadable):
+            assert error is not None  # there is one of the two
+            raise error  # an error of ours, for the log
 
     def _send(self, answer: LocalAnswer) -> None:
         self.status = answer.status

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from proxy.deadlines import Deadlines
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.slow_work import Computing, SlowWork
 from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
@@ -123,6 +124,8 @@ class HttpService:
         self.wall_clock = wall_clock
         self.counters = ledger.counters
         self.shared = ledger.shared
+        self.slow_work: Computing = SlowWork(loop)
+        self.slow_work = SlowWork(loop)
         self._connections: set[Drainable] = set()
         self._quiet = asyncio.Event()
         self.is_draining = False

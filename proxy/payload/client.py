@@ -186,12 +186,21 @@ class SessionOffer:
     @classmethod
     def to(cls, signed: bytes, pinned: PinnedIdentity, now: float, suites: Mapping[str, Suite] = BUILT_IN) -> Self:
         """For the first key of a document (`GET /.well-known/payload-keys`) whose suite is at hand. Raises `DocumentRefused`."""
+        refused = ["no key of a suite that is at hand"]
         for key in pinned.verified(signed, now):
             suite = suites.get(key.suite)
-            if suite is not None:
+            if suite is None:
+                continue
+            if suite.variant != key.variant:
+                refused.append(f"{key.suite} is {key.variant or 'of no variant'} there, and {suite.variant} here")
+                continue
+            try:
                 message, secret = suite.seal(key.public, info_of(key.suite, key.version))
-                return cls(key.suite, key.version, secret, message_for(key.suite, key.version, message))
-        raise DocumentRefused("no key of a suite that is at hand")
+            except ValueError:
+                refused.append(f"the key of {key.suite} is none")
+                continue
+            return cls(key.suite, key.version, secret, message_for(key.suite, key.version, message))
+        raise DocumentRefused("; ".join(refused[1:] or refused))
 
     def accepted(self, answer: bytes, clock: Callable[[], float]) -> PayloadClient:
         """The client of the session. Raises `KeyError` or `ValueError` for an answer that is none."""

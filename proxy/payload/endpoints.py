@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.limits.requests import RequestRate
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.sessions import Sessions, decoded, encoded
+from proxy.payload.sessions import Agreed, Opening, Sessions, decoded, encoded
 
 KEYS_PATH: Final = "/.well-known/payload-keys"
 SESSIONS_PATH: Final = "/.well-known/payload-sessions"
@@ -42,7 +43,17 @@ class WrongMethod(Exception):
         self.allowed = allowed
 
 
-Endpoint = Callable[[bytes, bytes, float], LocalAnswer]
+@dataclass(frozen=True, slots=True)
+class SlowAnswer:
+    """An answer to whose `secret` a thread comes; `rate` bounds how often."""
+
+    rate: RequestRate
+    secret: Callable[[], bytes]
+    """Raises `MessageUnreadable`."""
+    answer: Callable[[bytes], LocalAnswer]
+
+
+Endpoint = Callable[[bytes, bytes, float], LocalAnswer | SlowAnswer]
 """Method, body, UNIX seconds. Raises `PayloadFault` or `WrongMethod`."""
 
 
@@ -61,13 +72,17 @@ def key_endpoint(document: bytes) -> Endpoint:
     return answer
 
 
-def session_endpoint(sessions: Sessions) -> Endpoint:
-    """`POST /.well-known/payload-sessions`."""
+def session_endpoint(sessions: Sessions, slow_rate: RequestRate) -> Endpoint:
+    """`POST /.well-known/payload-sessions`; `slow_rate` is that of suites that take a thread."""
 
-    def answer(method: bytes, body: bytes, now: float) -> LocalAnswer:
+    def answer(method: bytes, body: bytes, now: float) -> LocalAnswer | SlowAnswer:
         match method:
             case b"POST":
-                return _answer(_established(sessions, body, now))
+                found = _established(sessions, body, now)
+                if isinstance(found, Opening):
+                    agreed = found.agreed
+                    return SlowAnswer(slow_rate, found.secret, lambda secret: _ticket(agreed(secret)))
+                return _ticket(found)
             case b"OPTIONS":
                 return _preflight(b"POST")
             case _:
@@ -76,7 +91,7 @@ def session_endpoint(sessions: Sessions) -> Endpoint:
     return answer
 
 
-def _established(sessions: Sessions, body: bytes, now: float) -> bytes:
+def _established(sessions: Sessions, body: bytes, now: float) -> Agreed | Opening:
     try:
         asked = json.loads(body)
         suite, version, message = asked["suite"], asked["key"], decoded(asked["message"])
@@ -84,8 +99,11 @@ def _established(sessions: Sessions, body: bytes, now: float) -> bytes:
         raise PayloadFault(Cause.BAD_HANDSHAKE) from None
     if not isinstance(suite, str) or not isinstance(version, int):
         raise PayloadFault(Cause.BAD_HANDSHAKE)
-    agreed = sessions.establish(suite, version, message, now)
-    return json.dumps({"ticket": agreed.ticket.decode(), "expires": agreed.expires}).encode()
+    return sessions.establish(suite, version, message, now)
+
+
+def _ticket(agreed: Agreed) -> LocalAnswer:
+    return _answer(json.dumps({"ticket": agreed.ticket.decode(), "expires": agreed.expires}).encode())
 
 
 def message_for(suite: str, version: int, message: bytes) -> bytes:

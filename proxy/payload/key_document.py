@@ -2,8 +2,9 @@
 
     {"document": base64url, "signatures": {"ecdsa-p256-sha256": base64url, "ml-dsa-65": base64url}}
 
-The document is JSON: `issued` and `expires` in UNIX seconds, and `keys`, each with `suite`, `id`, `public`. Both signatures have to
-verify: whoever breaks one of the two can still not pass off keys of their own.
+The document is JSON: `issued` and `expires` in UNIX seconds, and `keys`, each with `suite`, `id`, `public`, and `variant` where the name of
+the suite does not say which algorithm it is (those of liboqs: its name there, the lengths of public key and ciphertext). Both signatures
+have to verify: whoever breaks one of the two can still not pass off keys of their own.
 """
 
 import json
@@ -33,6 +34,7 @@ class PublicKey:
     suite: str
     version: int
     public: bytes
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,12 @@ class PinnedIdentity:
             point.verify(decoded(signatures[_ECDSA]), message, ec.ECDSA(hashes.SHA256()))
             mldsa.MLDSA65PublicKey.from_public_bytes(self.mldsa).verify(decoded(signatures[_MLDSA]), message)
             inner = json.loads(document)
-            keys = tuple(PublicKey(key["suite"], int(key["id"]), decoded(key["public"])) for key in inner["keys"])
+            keys = tuple(
+                PublicKey(key["suite"], int(key["id"]), decoded(key["public"]), str(key.get("variant", "")))
+                for key in inner["keys"]
+            )
             issued, expires = float(inner["issued"]), float(inner["expires"])
-        except (ValueError, KeyError, TypeError, InvalidSignature):
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
             raise DocumentRefused("not signed by the pinned identity") from None
         if not issued - _SKEW <= now < expires:
             raise DocumentRefused("its time is over, or has not come")
@@ -116,7 +121,11 @@ class Identity:
 
     def signed(self, keys: Iterable[PublicKey], issued: float, expires: float) -> bytes:
         """A document."""
-        listed = [{"suite": key.suite, "id": key.version, "public": encoded(key.public)} for key in keys]
+        listed = [
+            {"suite": key.suite, "id": key.version, "public": encoded(key.public)}
+            | ({"variant": key.variant} if key.variant else {})
+            for key in keys
+        ]
         document = json.dumps({"issued": int(issued), "expires": int(expires), "keys": listed}).encode()
         message = _CONTEXT + b"\0" + document
         signatures = {

@@ -82,11 +82,19 @@ class Keyring:
 
     name: str
     keys: tuple[RingKey, ...]
+    variant: str = ""
+    """Of the algorithm that the secrets are for, where its name does not say it."""
 
     @classmethod
-    def fresh(cls, name: str, secret: bytes, now: float) -> "Keyring":
+    def fresh(cls, name: str, secret: bytes, now: float, variant: str = "") -> "Keyring":
         """A ring with its first key."""
-        return cls(name, (RingKey(1, KeyState.ACTIVE, now, secret),))
+        return cls(name, (RingKey(1, KeyState.ACTIVE, now, secret),), variant)
+
+    def restarted(self, secret: bytes, now: float, variant: str) -> "Keyring":
+        """Go on with a first key of another variant of the algorithm: all before are retired, as nothing can be done with them."""
+        version = max(key.version for key in self.keys) + 1
+        ended = (_ended(key, KeyState.RETIRED, now) if key.state.decrypts else key for key in self.keys)
+        return Keyring(self.name, _forgetting([RingKey(version, KeyState.ACTIVE, now, secret), *ended]), variant)
 
     @property
     def active(self) -> RingKey:
@@ -177,7 +185,7 @@ class Keyring:
             }
             for key in self.keys
         ]
-        return {"name": self.name, "keys": keys}
+        return {"name": self.name, "keys": keys, "variant": self.variant}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Keyring":
@@ -196,6 +204,7 @@ class Keyring:
                 )
                 for key in keys
             ),
+            str(document.get("variant", "")),
         )
         if sum(key.state is KeyState.ACTIVE for key in ring.keys) != 1:
             raise ValueError("a ring without exactly one active key")

@@ -7,7 +7,7 @@ tickets of sessions, `:kem:SUITE` are private keys of a suite.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from config.schema import Config, SessionsConfig
 from proxy.payload.keyring import Keyring, KeyState, RingKey, RingPolicy
@@ -89,8 +89,23 @@ Publish = Callable[[Sequence[tuple[str, RingKey]], float, float], bytes]
 """Suites with their active keys, when it is issued and when it expires (UNIX seconds): signs the public halves."""
 
 
-def completed(
-    config: Config, known: Mapping[str, Keyring], secret: Callable[[str], bytes], now: float
-) -> dict[str, Keyring]:
-    """Every ring that a configuration needs; those that are not `known` are made, with a `secret` for their name."""
-    return {name: known.get(name) or Keyring.fresh(name, secret(name), now) for name in policies(config)}
+class RingMaker(Protocol):
+    """Makes what a ring needs, by its name."""
+
+    def secret(self, ring: str) -> bytes:
+        """The secret of a new key."""
+
+    def variant(self, ring: str) -> str:
+        """The variant of its algorithm here; empty for one whose name says it all."""
+
+
+def completed(config: Config, known: Mapping[str, Keyring], maker: RingMaker, now: float) -> dict[str, Keyring]:
+    """Every ring that a configuration needs; those that are not `known` are made, and those of another variant begun anew."""
+
+    def ring(name: str) -> Keyring:
+        variant, found = maker.variant(name), known.get(name)
+        if found is None:
+            return Keyring.fresh(name, maker.secret(name), now, variant)
+        return found if found.variant == variant else found.restarted(maker.secret(name), now, variant)
+
+    return {name: ring(name) for name in policies(config)}

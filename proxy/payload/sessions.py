@@ -8,6 +8,7 @@ import base64
 import struct
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -45,6 +46,15 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """A request for a session whose `secret` takes milliseconds to compute, in a thread; `agreed` answers it then."""
+
+    secret: Callable[[], bytes]
+    """Raises `MessageUnreadable`."""
+    agreed: Callable[[bytes], Agreed]
+
+
+@dataclass(frozen=True, slots=True)
 class _RevokedWith:
     """A session ends with what it hangs on: the KEM's key that it was agreed under, and the one that seals its ticket."""
 
@@ -76,17 +86,23 @@ class Sessions:
         self._revoked = revoked
         self._known: dict[bytes, tuple[int, Channel]] = {}
 
-    def establish(self, suite: str, version: int, message: bytes, now: float) -> Agreed:
-        """Agree with a client. Raises `PayloadFault`."""
+    def establish(self, suite: str, version: int, message: bytes, now: float) -> Agreed | Opening:
+        """Agree with a client, or say how to. Raises `PayloadFault`."""
         found = self._kems.get(suite)
         key = None if found is None else next((one for one in found[1].readable if one.version == version), None)
         if found is None or key is None:
             raise PayloadFault(Cause.BAD_HANDSHAKE)
+        opened = partial(found[0].open, key.secret, message, info_of(suite, version))
+        agreed = partial(self._agreed, found[1].name, suite, version, now)
+        if found[0].is_slow:
+            return Opening(opened, agreed)
         try:
-            secret = found[0].open(key.secret, message, info_of(suite, version))
+            return agreed(opened())
         except MessageUnreadable:
             raise PayloadFault(Cause.BAD_HANDSHAKE) from None
-        self._count(found[1].name, version)
+
+    def _agreed(self, ring: str, suite: str, version: int, now: float, secret: bytes) -> Agreed:
+        self._count(ring, version)
         expires = int(now + self._lifetime)
         content = _TICKET.pack(_VERSION, expires, version, secret) + suite.encode()
         return Agreed(self._tickets.seal(content, now).rstrip(b"="), expires)

@@ -5,32 +5,72 @@ from collections.abc import Iterator, Mapping
 
 from config.loaded import LoadedConfig
 from config.problems import Problem
-from proxy.payload.keyring import SECRET_BYTES
-from proxy.payload.keys import suite_of
-from proxy.payload.liboqs import liboqs_suites
+from proxy.payload import liboqs
+from proxy.payload.keyring import SECRET_BYTES, Keyring
+from proxy.payload.keys import kem_ring, suite_of
+from proxy.payload.liboqs import LiboqsUnusable, liboqs_suite
 from proxy.payload.suites import BUILT_IN, Suite
 
 
-def suites() -> Mapping[str, Suite]:
-    """Every suite that can be used here, by name."""
-    return {**BUILT_IN, **liboqs_suites()}
+def suite(name: str) -> Suite:
+    """A suite by its name. Raises `KeyError` for one that nobody knows, `LiboqsUnusable` for one that cannot be used here."""
+    found = BUILT_IN.get(name)
+    if found is not None:
+        return found
+    if name not in liboqs.SUITES:
+        raise KeyError(name)
+    return liboqs_suite(name)
 
 
-def new_secret(ring: str) -> bytes:
-    """The secret of a new key of a ring. Raises `KeyError` for a suite that cannot be used here."""
-    suite = suite_of(ring)
-    return secrets.token_bytes(SECRET_BYTES) if suite is None else suites()[suite].generate()
+class SuiteRings:
+    """Makes rings (`keys.RingMaker`) by the suites that can be used here. Both methods raise as `suite` does."""
+
+    def secret(self, ring: str) -> bytes:
+        """The secret of a new key of a ring."""
+        name = suite_of(ring)
+        return secrets.token_bytes(SECRET_BYTES) if name is None else suite(name).generate()
+
+    def variant(self, ring: str) -> str:
+        """The variant of the algorithm of a ring; empty for one whose name says it all."""
+        name = suite_of(ring)
+        return "" if name is None else suite(name).variant
+
+
+def variant_warnings(loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> Iterator[Problem]:
+    """The rings that rest with keys of another variant of their algorithm than the one here."""
+    sessions = loaded.config.payload.sessions
+    for index, configured in enumerate(() if sessions is None else sessions.suites):
+        found = rings.get(kem_ring(configured.value))
+        try:
+            here = suite(configured.value).variant
+        except LiboqsUnusable:  # `suite_problems` says so
+            continue
+        if found is not None and found.variant != here:
+            yield loaded.warning(
+                ("payload", "sessions", "suites", index),
+                f"keys of {configured.value} that were made for {found.variant or 'an unknown variant'}; liboqs here has {here}",
+                "nothing to do: the old keys are retired and new ones made; clients need a liboqs of the same variant",
+            )
 
 
 def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """The suites of a configuration that cannot be used here."""
+    """The suites of a configuration that cannot be used here, and a warning where they may not be what others take them for."""
     sessions = loaded.config.payload.sessions
-    known = suites()
-    for index, suite in enumerate(() if sessions is None else sessions.suites):
-        if suite.value not in known:
+    of_liboqs = None
+    for index, configured in enumerate(() if sessions is None else sessions.suites):
+        location = ("payload", "sessions", "suites", index)
+        if configured.value not in liboqs.SUITES:
+            continue
+        try:
+            suite(configured.value)
+        except LiboqsUnusable as error:
             yield loaded.error(
-                ("payload", "sessions", "suites", index),
-                f'"{suite.value}", for which liboqs or its Python package is not installed here',
-                "liboqs with this KEM (OQS_INSTALL_PATH says where it is) and pip install liboqs-python, or one of"
-                f" {', '.join(known)}",
+                location,
+                f'"{configured.value}", which cannot be used: {error.reason}',
+                "liboqs 0.16 or newer with this KEM (OQS_INSTALL_PATH says where it is) and pip install plexigate[liboqs],"
+                f" or one of {', '.join(BUILT_IN)}",
             )
+        else:
+            of_liboqs = location
+    if of_liboqs is not None and (fault := liboqs.version_fault()) is not None:
+        yield loaded.warning(of_liboqs, fault, "the same release of both, 0.16 or newer")

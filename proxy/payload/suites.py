@@ -46,6 +46,14 @@ class Suite(Protocol):
     def name(self) -> str:
         """As it stands in configurations and documents."""
 
+    @property
+    def variant(self) -> str:
+        """Tells algorithms apart that have this name in different releases of a library; empty where a standard fixes it."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether `open` takes too long for an event loop."""
+
     def generate(self) -> bytes:
         """A new private key."""
 
@@ -67,6 +75,8 @@ def info_of(suite: str, version: int) -> bytes:
 @dataclass(frozen=True, slots=True)
 class _Mlkem768X25519:
     name: str = "MLKEM768-X25519"
+    variant: str = ""
+    is_slow: bool = False
 
     def generate(self) -> bytes:
         return mlkem.MLKEM768PrivateKey.generate().private_bytes_raw() + X25519PrivateKey.generate().private_bytes_raw()
@@ -99,6 +109,8 @@ class _Mlkem768X25519:
 @dataclass(frozen=True, slots=True)
 class _Mlkem1024P384:
     name: str = "MLKEM1024-P384"
+    variant: str = ""
+    is_slow: bool = False
 
     def generate(self) -> bytes:
         scalar = ec.generate_private_key(ec.SECP384R1()).private_numbers().private_value
@@ -128,6 +140,8 @@ class _Mlkem1024P384:
 @dataclass(frozen=True, slots=True)
 class _Rsa4096Mlkem1024:
     name: str = "RSA4096-MLKEM1024"
+    variant: str = ""
+    is_slow: bool = False  # it is, with 3 ms, but would hold the interpreter in a thread as well
 
     def generate(self) -> bytes:
         key = rsa.generate_private_key(public_exponent=65_537, key_size=_RSA_BITS)
@@ -169,6 +183,10 @@ class _Rsa4096Mlkem1024:
 class Kem(Protocol):
     """A KEM of liboqs."""
 
+    @property
+    def variant(self) -> str:
+        """As of a suite."""
+
     def generate(self) -> tuple[bytes, bytes]:
         """A private key and its public half."""
 
@@ -188,6 +206,12 @@ class X25519Beside:
 
     name: str
     kem: Kem
+    is_slow: bool = True
+
+    @property
+    def variant(self) -> str:
+        """That of the KEM."""
+        return self.kem.variant
 
     def generate(self) -> bytes:
         """A new private key."""

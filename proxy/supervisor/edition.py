@@ -186,6 +186,7 @@ def read_edition(
     material = Material.read(file.path for file in files_of(loaded))
     material.update(made)
     shut = shut_identities(loaded, material)
+    payload, notes = payload_keys(loaded, rings or {}, now.timestamp(), None if safe is None else safe.vault(loaded))
     return Edition(
         number=number,
         content=content,
@@ -193,13 +194,13 @@ def read_edition(
         material=material,
         tickets=tickets,
         account=account,
-        warnings=problems,
+        warnings=[*problems, *notes],
         made=made,
         certificates=_facts(loaded, credentials),
         checks=_checks(loaded),
         tokens=token_uses(loaded, credentials.identities, credentials.pins),
         identities_in_tokens=identities_in_tokens(credentials.identities),
-        payload=payload_keys(loaded, rings or {}, now.timestamp(), None if safe is None else safe.vault(loaded)),
+        payload=payload,
         read_at=now,
         shut=shut,
         dark=_dark(shut, credentials),

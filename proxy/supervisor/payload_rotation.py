@@ -15,7 +15,7 @@ from config.problems import ConfigError
 from proxy.in_thread import in_thread
 from proxy.payload.keyring import Keyring, KeyState
 from proxy.payload.keys import PayloadKeys, policies, suite_of
-from proxy.payload.suite_table import new_secret
+from proxy.payload.suite_table import SuiteRings
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.fleet import Fleet
 from proxy.supervisor.payload_store import PayloadStore, PayloadStoreUnusable
@@ -125,7 +125,7 @@ class PayloadRotation:
     async def _rotate(self, name: str) -> int:
         ring = self.ring(name)
         if all(key.state is not KeyState.PENDING for key in ring.keys):
-            secret = await in_thread(self._loop, lambda: new_secret(name))
+            secret = await in_thread(self._loop, lambda: SuiteRings().secret(name))
             await self._change(name, lambda ring, now: ring.with_pending(secret, now))
         policy = policies(self._owner.edition.loaded.config).get(name)
         if policy is None:  # gone with a reload that came between

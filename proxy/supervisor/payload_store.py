@@ -21,7 +21,7 @@ from config.problems import ConfigError, Problem
 from proxy.payload.key_document import Identity, PublicKey
 from proxy.payload.keyring import Keyring, RingKey
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, document_of, policies, suite_of
-from proxy.payload.suite_table import new_secret, suite_problems, suites
+from proxy.payload.suite_table import SuiteRings, suite, suite_problems, variant_warnings
 
 _IDENTITY: Final = "identity"
 
@@ -93,22 +93,27 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(_IDENTITY)}" holds no identity') from None
 
     def keys(self, loaded: LoadedConfig, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
-        """Every ring that a configuration needs: as it is `known`, as it rests here, or a new one. Raises `PayloadStoreUnusable`."""
-        rings = dict(known)
-        for name in policies(loaded.config):
-            if name not in rings and (ring := self.read(name)) is not None:
-                rings[name] = ring
-        complete = completed(loaded.config, rings, new_secret, now)
+        """Every ring that a configuration needs: as it is `known`, or a new one, which is written. Raises `PayloadStoreUnusable`."""
+        complete = completed(loaded.config, known, SuiteRings(), now)
         for name, ring in complete.items():
-            if name not in rings:
+            if known.get(name) is not ring:
                 self.write(ring)
         return self.signed(loaded, complete, now)
+
+    def known(self, loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> dict[str, Keyring]:
+        """The rings that a configuration needs, without those that were never made: as in `rings`, or as they rest here.
+
+        Raises `PayloadStoreUnusable`.
+        """
+        found = {name: rings.get(name) or self.read(name) for name in policies(loaded.config)}
+        return {name: ring for name, ring in found.items() if ring is not None}
 
     def signed(self, loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float) -> PayloadKeys:
         """Rings with the document about them. Raises `PayloadStoreUnusable`."""
 
         def publish(active: Sequence[tuple[str, RingKey]], issued: float, expires: float) -> bytes:
-            public = [PublicKey(name, key.version, suites()[name].public(key.secret)) for name, key in active]
+            found = [(suite(name), key) for name, key in active]
+            public = [PublicKey(one.name, key.version, one.public(key.secret), one.variant) for one, key in found]
             return self.identity().signed(public, issued, expires)
 
         return PayloadKeys(rings, document_of(loaded.config, rings, publish, now))
@@ -148,23 +153,26 @@ def payload_directory(loaded: LoadedConfig) -> Path:
     return directory_of(loaded) / "payload" if directory is None else loaded.resolve(directory)
 
 
-def payload_keys(loaded: LoadedConfig, known: Mapping[str, Keyring], now: float, vault: Vault | None) -> PayloadKeys:
-    """The keys that a configuration runs by; touches no file if it needs none. Raises `ConfigError`."""
+def payload_keys(
+    loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float, vault: Vault | None
+) -> tuple[PayloadKeys, list[Problem]]:
+    """The keys that a configuration runs by, with warnings; touches no file if it needs none. Raises `ConfigError`."""
     if not policies(loaded.config):
-        return PayloadKeys()
-    missing = list(suite_problems(loaded))
+        return PayloadKeys(), []
+    missing = [one for one in suite_problems(loaded) if one.is_error]
     if missing:
         raise ConfigError(missing)
     try:
-        return PayloadStore.open(loaded, vault).keys(loaded, known, now)
+        store = PayloadStore.open(loaded, vault)
+        known = store.known(loaded, rings)
+        return store.keys(loaded, known, now), list(variant_warnings(loaded, known))
     except PayloadStoreUnusable as error:
         raise ConfigError([_problem(loaded, error)]) from None
 
 
 def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
     """What stands against reading the rings, and what their owner should know; makes nothing."""
-    wanted = policies(loaded.config)
-    if not wanted:
+    if not policies(loaded.config):
         return []
     problems = []
     if vault is None:
@@ -174,8 +182,7 @@ def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
     if any(payload_directory(loaded).glob("*.sealed")):
         try:
             store = PayloadStore.open(loaded, vault, makes=False)
-            for name in wanted:
-                store.read(name)
+            problems += variant_warnings(loaded, store.known(loaded, {}))
         except PayloadStoreUnusable as error:
             problems.append(_problem(loaded, error))
     return problems

@@ -12,12 +12,14 @@ from proxy.payload.codec import Window
 from proxy.payload.endpoints import KEYS_PATH, SESSIONS_PATH
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.keys import kem_ring
+from proxy.payload.sessions import Agreed
 from proxy.payload.suites import BUILT_IN, info_of
 from proxy.payload.uses import PayloadUses
 from proxy.tls.capabilities import Capabilities
 from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fakes_payload import REST, RINGS
-from tests.generations import built
+from tests.generations import built, problems
+from tests.proxy.payload.test_suite_table import missing
 
 ROUTE = {"host": "chat.test", "upstream": "chat"}
 
@@ -107,12 +109,10 @@ def test_generation_has_them_and_counts_in_the_same_place_as_before(site: Site, 
 
 
 @pytest.mark.parametrize("suite", ["X25519-FrodoKEM976"])
-def test_suite_that_is_not_here_is_a_problem(site: Site, capabilities: Capabilities, suite: str) -> None:
-    from proxy.payload.liboqs import liboqs_suites
-    from tests.generations import problems
-
-    if liboqs_suites():
-        pytest.skip("liboqs is installed here")
+def test_suite_that_is_not_here_is_a_problem(
+    site: Site, capabilities: Capabilities, monkeypatch: pytest.MonkeyPatch, suite: str
+) -> None:
+    missing(monkeypatch)
     rings = RINGS.format(directory="unused") + f'suites = ["{suite}"]\n'
     text = MINIMAL_LISTENER + site.identity + rings + REST
     assert "payload.sessions.suites[0]" in problems(site, capabilities, text)
@@ -126,7 +126,9 @@ def test_what_the_process_knows_to_be_revoked_ends_sessions() -> None:
     name = "MLKEM768-X25519"
     suite = BUILT_IN[name]
     message, _ = suite.seal(suite.public(keys.rings[kem_ring(name)].active.secret), info_of(name, 1))
-    ticket = sessions.establish(name, 1, message, 5.0).ticket
+    agreed = sessions.establish(name, 1, message, 5.0)
+    assert isinstance(agreed, Agreed)
+    ticket = agreed.ticket
     assert sessions.channel(ticket, 5.0).is_session
     uses.revoked.add((kem_ring(name), 1))
     with pytest.raises(PayloadFault):

@@ -1,10 +1,14 @@
 """What the proxy answers itself: the body is read to its end, the answer framed for the client, the connection goes on."""
 
+from collections.abc import Callable
+
 import pytest
 
+from proxy.downstream.slow_work import Outcome
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.endpoints import LocalAnswer, WrongMethod
+from proxy.payload.endpoints import LocalAnswer, SlowAnswer, WrongMethod
+from proxy.payload.suites import MessageUnreadable
 from tests.fakes_http import DATE, Conversation, request
 
 START = b"POST /x HTTP/1.1"
@@ -128,3 +132,98 @@ def test_what_a_websocket_client_sends_ahead_is_no_request() -> None:
     assert answer.count(b"HTTP/1.1") == 1
     assert b"Connection: close\r\n" in answer
     assert of.client.ending is not None
+
+
+class Slow:
+    """In the place of the thread: computes when the test says so, or takes nothing."""
+
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.jobs: list[tuple[bytes, Callable[[], bool], Callable[[], bytes], Outcome]] = []
+        self._is_full = is_full
+
+    def begin(
+        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
+    ) -> bool:
+        """Note it."""
+        self.jobs.append((network, is_wanted, compute, outcome))
+        return not self._is_full
+
+    def run(self) -> None:
+        """Compute what was begun last."""
+        _, _, compute, outcome = self.jobs[-1]
+        try:
+            result = compute()
+        except Exception as error:  # noqa: BLE001 - handed on, as the thread does
+            outcome(None, error)
+        else:
+            outcome(result, None)
+
+
+OFTEN = RequestRate.of("slow", 1_000.0, 1_000, is_per_client=True)
+
+
+def slowly(
+    secret: Callable[[], bytes] = lambda: b"secret", rate: RequestRate = OFTEN, *, is_full: bool = False
+) -> tuple[Conversation, Slow]:
+    """A conversation whose answers take a thread."""
+
+    def endpoint(_method: bytes, _body: bytes, _now: float) -> SlowAnswer:
+        return SlowAnswer(rate, secret, lambda found: LocalAnswer(200, b"with " + found, b""))
+
+    of, slow = Conversation(endpoint=endpoint, rates=ClientRates(b"network")), Slow(is_full=is_full)
+    of.service.slow_work = slow
+    return of, slow
+
+
+def test_answer_that_takes_a_thread_comes_when_it_is_there() -> None:
+    of, slow = slowly()
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    (network, is_wanted, _, _) = slow.jobs[0]
+    assert (network, is_wanted(), of.client.sent()) == (b"network", True, b"")
+    slow.run()
+    assert of.client.sent().endswith(b"\r\n\r\nwith secret")
+    of.receive(request(start=b"GET /y HTTP/1.1"))
+    slow.run()
+    assert of.client.sent().endswith(b"\r\n\r\nwith secret")
+
+
+def test_nothing_is_answered_to_a_client_that_has_left_meanwhile() -> None:
+    of, slow = slowly()
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    of.client.owner.connection_lost(None)
+    assert not slow.jobs[0][1]()
+    slow.run()
+    assert of.client.sent() == b""
+
+
+def test_message_that_cannot_be_read_is_refused_and_an_error_of_ours_is_reported() -> None:
+    def unreadable() -> bytes:
+        raise MessageUnreadable
+
+    of, slow = slowly(unreadable)
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    slow.run()
+    assert b"payload-session-request-invalid" in of.client.sent()
+
+    def broken() -> bytes:
+        raise OSError("a fault of ours")
+
+    of, slow = slowly(broken)
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    with pytest.raises(OSError, match="a fault of ours"):
+        slow.run()
+    assert b"payload-session-request-invalid" in of.client.sent()
+
+
+def test_thread_has_a_rate_and_a_queue_of_its_own() -> None:
+    of, slow = slowly(rate=RequestRate.of("slow", 0.5, 1, is_per_client=True))
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    slow.run()
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    assert len(slow.jobs) == 1
+    answer = of.client.sent()
+    assert b"HTTP/1.1 429" in answer
+    assert b"Retry-After: 2" in answer
+    of, slow = slowly(is_full=True)
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    assert b"Retry-After: 1" in of.client.sent()

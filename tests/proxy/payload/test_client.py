@@ -13,11 +13,14 @@ from proxy.payload.causes import PayloadFault
 from proxy.payload.channel import Channel, Envelope
 from proxy.payload.client import AnswerNotSealed, PayloadClient, SealedRequest, SessionOffer
 from proxy.payload.codec import LARGEST_PLAIN
-from proxy.payload.endpoints import session_endpoint
+from proxy.payload.endpoints import LocalAnswer, session_endpoint
 from proxy.payload.key_document import DocumentRefused, Identity, PublicKey
+from proxy.payload.liboqs import suites_of
 from proxy.payload.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
 from proxy.payload.suites import BUILT_IN
 from tests.payloads import MESSAGE_ID, NOW, WINDOW, channel, ring, secret
+from tests.proxy.payload.test_endpoints import RATE
+from tests.proxy.payload.test_liboqs import package
 from tests.proxy.payload.test_sessions import PRIVATE, SUITE, sessions
 
 URL = "https://Chat.test:8443/letters?room=1"
@@ -123,7 +126,9 @@ def test_session_from_the_document_to_the_answer() -> None:
     signed = identity.signed(keys, NOW, NOW + 60)
     offer = SessionOffer.to(signed, identity.pinned, NOW)
     assert "secret" not in repr(offer)
-    ticket = session_endpoint(sessions())(b"POST", offer.body, NOW).body
+    answer = session_endpoint(sessions(), RATE)(b"POST", offer.body, NOW)
+    assert isinstance(answer, LocalAnswer)
+    ticket = answer.body
     talking = offer.accepted(ticket, lambda: NOW)
     sealed = talking.request("PUT", URL, b"hello")
     assert sealed.headers["Payload-Session"] == json.loads(ticket)["ticket"]
@@ -134,6 +139,31 @@ def test_session_from_the_document_to_the_answer() -> None:
     assert proxy.open(Direction.REQUEST, sealed.body, digest, NOW, None).plain == b"hello"
     with pytest.raises(DocumentRefused, match="no key of a suite"):
         SessionOffer.to(signed, identity.pinned, NOW, {})
+
+
+@pytest.mark.parametrize("theirs", ["FrodoKEM-976-AES/1184/1072", ""])
+def test_key_of_another_variant_is_refused_with_both(theirs: str) -> None:
+    """FrodoKEM-976-AES is another algorithm in liboqs 0.15 and 0.16, under one name."""
+    identity, suites = Identity.generate(), suites_of(package(), ["FrodoKEM-976-AES"])
+    (frodo,) = suites.values()
+    key = PublicKey(frodo.name, 1, frodo.public(frodo.generate()), theirs)
+    signed = identity.signed([key], NOW, NOW + 60)
+    with pytest.raises(
+        DocumentRefused, match=f"{theirs or 'of no variant'} there, and FrodoKEM-976-AES/1184/1088 here"
+    ):
+        SessionOffer.to(signed, identity.pinned, NOW, suites)
+    good = PublicKey(SUITE, 1, BUILT_IN[SUITE].public(PRIVATE))
+    signed = identity.signed([key, good], NOW, NOW + 60)
+    assert SessionOffer.to(signed, identity.pinned, NOW, {**suites, **BUILT_IN}).suite == SUITE
+    same = PublicKey(frodo.name, 1, key.public, frodo.variant)
+    assert SessionOffer.to(identity.signed([same], NOW, NOW + 60), identity.pinned, NOW, suites).suite == frodo.name
+
+
+def test_key_that_does_not_fit_its_suite_is_refused() -> None:
+    identity = Identity.generate()
+    signed = identity.signed([PublicKey(SUITE, 1, b"short")], NOW, NOW + 60)
+    with pytest.raises(DocumentRefused, match=f"the key of {SUITE} is none"):
+        SessionOffer.to(signed, identity.pinned, NOW)
 
 
 @pytest.mark.parametrize("bind", [False, True])

@@ -4,18 +4,39 @@ import json
 
 import pytest
 
+from proxy.limits.requests import RequestRate
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.endpoints import WrongMethod, key_endpoint, message_for, session_endpoint
+from proxy.payload.endpoints import (
+    Endpoint,
+    LocalAnswer,
+    SlowAnswer,
+    WrongMethod,
+    key_endpoint,
+    message_for,
+    session_endpoint,
+)
+from proxy.payload.keyring import Keyring
+from proxy.payload.liboqs import suites_of
+from proxy.payload.sessions import Sessions
 from proxy.payload.suites import BUILT_IN, info_of
-from tests.payloads import NOW
+from tests.payloads import NOW, WINDOW, ring
+from tests.proxy.payload.test_liboqs import package
 from tests.proxy.payload.test_sessions import PRIVATE, SUITE, sessions
 
 KEYS = key_endpoint(b'{"document": "x"}')
-SESSIONS = session_endpoint(sessions())
+RATE = RequestRate.of("slow", 1.0, 1, is_per_client=True)
+SESSIONS = session_endpoint(sessions(), RATE)
+
+
+def answered(endpoint: Endpoint, method: bytes, body: bytes = b"") -> LocalAnswer:
+    """What is answered at once."""
+    answer = endpoint(method, body, NOW)
+    assert isinstance(answer, LocalAnswer)
+    return answer
 
 
 def test_keys_are_for_everybody_and_for_no_cache() -> None:
-    answer = KEYS(b"GET", b"", NOW)
+    answer = answered(KEYS, b"GET")
     assert (answer.status, answer.body) == (200, b'{"document": "x"}')
     assert b"Access-Control-Allow-Origin: *\r\n" in answer.fields
     assert b"Cache-Control: no-store\r\n" in answer.fields
@@ -35,7 +56,7 @@ def test_preflight(endpoint: object, method: bytes) -> None:
 
 def test_session_is_agreed_on() -> None:
     message, _ = BUILT_IN[SUITE].seal(BUILT_IN[SUITE].public(PRIVATE), info_of(SUITE, 1))
-    answer = json.loads(SESSIONS(b"POST", message_for(SUITE, 1, message), NOW).body)
+    answer = json.loads(answered(SESSIONS, b"POST", message_for(SUITE, 1, message)).body)
     assert answer["expires"] == int(NOW + 3_600)
     assert sessions().channel(answer["ticket"].encode(), NOW).is_session
 
@@ -60,3 +81,17 @@ def test_anything_else_is_refused(body: bytes) -> None:
     with pytest.raises(PayloadFault) as caught:
         SESSIONS(b"POST", body, NOW)
     assert caught.value.cause is Cause.BAD_HANDSHAKE
+
+
+def test_session_of_a_slow_suite_is_answered_once_its_secret_is_there() -> None:
+    slow = suites_of(package(), ["HQC-5"])["X25519-HQC256"]
+    private = slow.generate()
+    kems = {slow.name: (slow, Keyring.fresh(":kem:y", private, NOW, slow.variant))}
+    of = Sessions(ring(name=":tickets"), kems, 3_600.0, WINDOW, lambda *_: None)
+    message, secret = slow.seal(slow.public(private), info_of(slow.name, 1))
+    found = session_endpoint(of, RATE)(b"POST", message_for(slow.name, 1, message), NOW)
+    assert isinstance(found, SlowAnswer)
+    assert found.rate is RATE
+    assert found.secret() == secret
+    ticket = json.loads(found.answer(secret).body)["ticket"]
+    assert of.channel(ticket.encode(), NOW).is_session

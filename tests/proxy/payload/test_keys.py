@@ -1,7 +1,7 @@
 """Which rings a configuration needs, and what workers and clients are told."""
 
 from config.schema import Config
-from proxy.payload.keyring import RingPolicy
+from proxy.payload.keyring import KeyState, RingPolicy
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, document_of, kem_ring, policies, suite_of
 from tests.payloads import NOW, ring, secret
 
@@ -16,6 +16,34 @@ CONFIG = Config.model_validate(
 KEM = kem_ring("MLKEM768-X25519")
 
 
+class Maker:
+    """Makes rings of one variant, and notes which."""
+
+    def __init__(self, variant: str = "") -> None:
+        self.made: list[str] = []
+        self._variant = variant
+
+    def secret(self, ring: str) -> bytes:
+        """One of its own for each."""
+        self.made.append(ring)
+        return secret(len(self.made))
+
+    def variant(self, ring: str) -> str:
+        """Of rings of suites."""
+        return self._variant if ring == KEM else ""
+
+
+def test_ring_of_another_variant_begins_anew() -> None:
+    before = completed(CONFIG, {}, Maker("old"), NOW)
+    assert completed(CONFIG, before, Maker("old"), NOW + 1) == before
+    maker = Maker("new")
+    after = completed(CONFIG, before, maker, NOW + 2)
+    assert maker.made == [KEM]
+    assert (after[KEM].variant, after[KEM].active.version, after[KEM].active.created) == ("new", 2, NOW + 2)
+    assert [(key.version, key.state, key.secret) for key in after[KEM].ended] == [(1, KeyState.RETIRED, secret(3)[:16])]
+    assert after["chat"] is before["chat"]
+
+
 def test_rings_of_a_configuration_and_ours_have_their_rules() -> None:
     assert policies(Config()) == {}
     found = policies(CONFIG)
@@ -26,16 +54,11 @@ def test_rings_of_a_configuration_and_ours_have_their_rules() -> None:
 
 
 def test_what_is_known_is_kept_and_the_rest_is_made() -> None:
-    made: list[str] = []
-
-    def new(name: str) -> bytes:
-        made.append(name)
-        return secret(len(made))
-
+    maker = Maker()
     known = {"chat": ring(2), "gone": ring()}
-    rings = completed(CONFIG, known, new, NOW)
+    rings = completed(CONFIG, known, maker, NOW)
     assert rings["chat"] is known["chat"]
-    assert made == [TICKETS, KEM]
+    assert maker.made == [TICKETS, KEM]
     assert set(rings) == {"chat", TICKETS, KEM}
 
 
@@ -55,7 +78,7 @@ def test_revoked_keys_are_named() -> None:
 
 
 def test_document_is_about_active_keys_and_outlives_them_by_one_period() -> None:
-    rings = completed(CONFIG, {}, lambda _: secret(1), NOW)
+    rings = completed(CONFIG, {}, Maker(), NOW)
     told: list[object] = []
 
     def publish(active: object, issued: float, expires: float) -> bytes:

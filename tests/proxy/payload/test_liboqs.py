@@ -1,8 +1,9 @@
 """The suites of liboqs: their composition with a KEM that is at hand, and liboqs itself where it is installed."""
 
-import ctypes.util
 import importlib.util
-from collections.abc import Callable
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 
-from proxy.payload.liboqs import is_installed, liboqs_suites, suites_of
+from proxy.payload import liboqs
+from proxy.payload.liboqs import LiboqsUnusable, liboqs_suite, suites_of
 from proxy.payload.suites import MessageUnreadable, Suite
+from tests.toy_liboqs import build_toy_liboqs
 
 SUITES = ("X25519-FrodoKEM976", "X25519-HQC256", "X25519-ClassicMcEliece460896")
 
@@ -51,9 +54,9 @@ class KeyEncapsulation:
         return MLKEM768PrivateKey.from_seed_bytes(self._seed).decapsulate(ciphertext)
 
 
-def package() -> Any:
+def package(kind: type[KeyEncapsulation] = KeyEncapsulation) -> Any:
     module = ModuleType("oqs")
-    module.KeyEncapsulation = KeyEncapsulation  # type: ignore[attr-defined]
+    module.KeyEncapsulation = kind  # type: ignore[attr-defined]
     return module
 
 
@@ -94,25 +97,86 @@ def test_what_is_not_enabled_is_no_suite() -> None:
 
 @pytest.mark.parametrize("name", SUITES)
 def test_real_liboqs(name: str) -> None:
-    if not is_installed():
-        pytest.skip("liboqs not installed: FrodoKEM, HQC and Classic McEliece were NOT tried")
-    agrees(liboqs_suites()[name])
+    try:
+        suite = liboqs_suite(name)
+    except LiboqsUnusable as error:
+        pytest.skip(f"liboqs not installed ({error}): FrodoKEM, HQC and Classic McEliece were NOT tried")
+    agrees(suite)
 
 
-def test_package_is_not_touched_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It would try to fetch and build one, and end the process."""
-    monkeypatch.setattr(importlib.util, "find_spec", _found)
-    monkeypatch.setenv("OQS_INSTALL_PATH", str(tmp_path))
-    assert not is_installed()
-    (tmp_path / "lib64").mkdir()
-    (tmp_path / "lib64/liboqs.so").touch()
-    assert is_installed()
-    monkeypatch.delenv("OQS_INSTALL_PATH")
-    for place in (None, "liboqs.so.9"):
-        monkeypatch.setattr(ctypes.util, "find_library", lambda _, place=place: place)
-        assert is_installed() == (place is not None)
+def test_variant_tells_algorithms_of_one_name_apart() -> None:
+    (suite,) = suites_of(package(), ["FrodoKEM-976-AES"]).values()
+    assert suite.variant == "FrodoKEM-976-AES/1184/1088"
+    assert suite.is_slow
+
+
+def told(code: str, place: Path | None) -> str:
+    """What a process of its own prints, whose liboqs is at this place: a library cannot be unloaded."""
+    environment = {name: value for name, value in os.environ.items() if name != "OQS_INSTALL_PATH"}
+    if place is not None:
+        environment["OQS_INSTALL_PATH"] = str(place)
+    code = f"from proxy.payload.liboqs import *\nfrom proxy.payload.liboqs import version_fault\n{code}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=30
+    )
+    return done.stdout
+
+
+ASKED = """
+try:
+    suite = liboqs_suite("X25519-FrodoKEM976")
+    private = suite.generate()
+    message, secret = suite.seal(suite.public(private), b"info")
+    print(suite.open(private, message, b"info") == secret, suite.variant, version_fault())
+except LiboqsUnusable as error:
+    print("unusable:", error)
+"""
+
+
+def test_package_is_quiet_on_standard_output(tmp_path: Path) -> None:
+    """The genuine package: it logs to standard output, from its import on."""
+    assert told(ASKED, build_toy_liboqs(tmp_path)) == "True FrodoKEM-976-AES/32/48 None\n"
+
+
+def test_other_release_of_the_library_is_said_with_its_variant(tmp_path: Path) -> None:
+    said = told(ASKED, build_toy_liboqs(tmp_path, "0.15.0", ciphertext=40))
+    assert said.startswith("True FrodoKEM-976-AES/32/40 liboqs 0.15.0 beside liboqs-python 0.")
+
+
+def test_package_is_not_touched_where_no_library_loads(tmp_path: Path) -> None:
+    """It would try to fetch and build one, and end the process. A file is no library yet."""
+    assert told(ASKED, None) == "unusable: liboqs cannot be loaded: the system finds none\n"
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib/liboqs.so").write_bytes(b"no library")
+    said = told(ASKED, tmp_path)
+    assert said.startswith(f"unusable: liboqs cannot be loaded: {tmp_path}/lib/liboqs.so: ")
+    assert said.endswith("cannot open shared object file: No such file or directory\n")
+
+
+def test_library_without_the_kem_is_said(tmp_path: Path) -> None:
+    said = told(ASKED.replace("FrodoKEM976", "ClassicMcEliece460896"), build_toy_liboqs(tmp_path))
+    assert said == "unusable: liboqs 0.16.0 here was built without Classic-McEliece-460896\n"
+
+
+def test_package_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    liboqs._package.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    assert not is_installed()
+    with pytest.raises(LiboqsUnusable, match="package liboqs-python"):
+        liboqs_suite("X25519-HQC256")
 
 
-_found: Callable[[str], object] = lambda name: name  # noqa: E731 - a stand-in
+def test_failure_of_the_library_is_a_message_that_cannot_be_read() -> None:
+    (suite,) = suites_of(package(), ["HQC-5"]).values()
+    private = suite.generate()
+    message, _ = suite.seal(suite.public(private), b"info")
+    broken = suites_of(package(Broken), ["HQC-5"])["X25519-HQC256"]
+    with pytest.raises(MessageUnreadable):
+        broken.open(private, message, b"info")
+
+
+class Broken(KeyEncapsulation):
+    """As the package says that the library could not."""
+
+    def decap_secret(self, ciphertext: bytes) -> bytes:
+        del ciphertext
+        raise RuntimeError("Can not decapsulate secret")

@@ -5,9 +5,11 @@ import pytest
 from proxy.payload.binding import Direction
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.keyring import Keyring
-from proxy.payload.sessions import Agreed, Sessions, decoded, encoded, session_key
-from proxy.payload.suites import BUILT_IN, info_of
+from proxy.payload.liboqs import suites_of
+from proxy.payload.sessions import Agreed, Opening, Sessions, decoded, encoded, session_key
+from proxy.payload.suites import BUILT_IN, MessageUnreadable, info_of
 from tests.payloads import NOW, POLICY, VOW, WINDOW, codec, ring, rotated, secret
+from tests.proxy.payload.test_liboqs import package
 
 SUITE = "MLKEM768-X25519"
 PRIVATE = BUILT_IN[SUITE].generate()
@@ -25,7 +27,32 @@ def sessions(
 
 def agreed(of: Sessions, version: int = 1) -> tuple[Agreed, bytes]:
     message, secret = BUILT_IN[SUITE].seal(BUILT_IN[SUITE].public(PRIVATE), info_of(SUITE, version))
-    return of.establish(SUITE, version, message, NOW), secret
+    answer = of.establish(SUITE, version, message, NOW)
+    assert isinstance(answer, Agreed)
+    return answer, secret
+
+
+def test_slow_suite_computes_its_secret_apart() -> None:
+    slow = suites_of(package(), ["HQC-5"])["X25519-HQC256"]
+    private = slow.generate()
+    counted: list[tuple[str, int]] = []
+    kems = {slow.name: (slow, Keyring.fresh(":kem:y", private, NOW, slow.variant))}
+    of = Sessions(ring(name=":tickets"), kems, HOUR, WINDOW, lambda *use: counted.append(use))
+    message, secret = slow.seal(slow.public(private), info_of(slow.name, 1))
+    opening = of.establish(slow.name, 1, message, NOW)
+    assert isinstance(opening, Opening)
+    assert counted == []
+    assert opening.secret() == secret
+    answer = opening.agreed(secret)
+    assert counted == [(":kem:y", 1), (":tickets", 1)]
+    assert of.channel(answer.ticket, NOW).is_session
+    changed = of.establish(slow.name, 1, message[:-1] + b"?", NOW)
+    assert isinstance(changed, Opening)
+    assert changed.secret() != secret
+    short = of.establish(slow.name, 1, message[:-1], NOW)
+    assert isinstance(short, Opening)
+    with pytest.raises(MessageUnreadable):
+        short.secret()
 
 
 def refusal(of: Sessions, ticket: bytes, now: float = NOW) -> Cause:

@@ -6,33 +6,85 @@ import pytest
 
 from config.loaded import LoadedConfig
 from config.schema import Config
+from proxy.payload import liboqs
+from proxy.payload.keyring import Keyring
 from proxy.payload.keys import kem_ring
-from proxy.payload.liboqs import liboqs_suites
-from proxy.payload.suite_table import new_secret, suite_problems, suites
+from proxy.payload.liboqs import LiboqsUnusable, suites_of
+from proxy.payload.suite_table import SuiteRings, suite, suite_problems, variant_warnings
 from proxy.payload.suites import BUILT_IN
+from tests.payloads import NOW
+from tests.proxy.payload.test_liboqs import package
 
 
 def loaded(*names: str) -> LoadedConfig:
     return LoadedConfig(Config.model_validate({"payload": {"sessions": {"suites": names}}}), Path("/etc/p.toml"))
 
 
-def test_built_in_suites_are_always_there() -> None:
-    assert set(BUILT_IN) <= set(suites())
+FRODO = "X25519-FrodoKEM976"
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, version: str = "0.16.0") -> None:
+    """A liboqs with every KEM, and its package of release 0.16.0.1."""
+    oqs = package()
+    oqs.oqs_version, oqs.oqs_python_version = lambda: version, lambda: "0.16.0.1"
+    monkeypatch.setattr(liboqs, "_package", lambda: oqs)
+    kems = ("FrodoKEM-976-AES", "HQC-5", "Classic-McEliece-460896")
+    monkeypatch.setattr("proxy.payload.suite_table.liboqs_suite", lambda name: suites_of(oqs, kems)[name])
+
+
+def missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No liboqs."""
+
+    def refuse(_name: str) -> None:
+        raise LiboqsUnusable("liboqs cannot be loaded: why")
+
+    monkeypatch.setattr("proxy.payload.suite_table.liboqs_suite", refuse)
+
+
+def test_built_in_suites_need_no_liboqs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liboqs, "_package", lambda: pytest.fail("nothing asks for it"))
+    assert [suite(name).name for name in BUILT_IN] == list(BUILT_IN)
     assert list(suite_problems(loaded(*BUILT_IN))) == []
     assert list(suite_problems(LoadedConfig(Config(), Path("/etc/p.toml")))) == []
+    assert list(variant_warnings(LoadedConfig(Config(), Path("/etc/p.toml")), {})) == []
 
 
-def test_suite_without_liboqs_is_named_with_its_remedy() -> None:
-    if liboqs_suites():
-        pytest.skip("liboqs is installed here")
-    (problem,) = suite_problems(loaded("MLKEM768-X25519", "X25519-FrodoKEM976"))
-    assert problem.key == "payload.sessions.suites[1]"
-    assert "liboqs" in problem.found
+def test_suite_without_liboqs_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(monkeypatch)
+    (problem,) = suite_problems(loaded("MLKEM768-X25519", FRODO))
+    assert (problem.key, problem.is_error) == ("payload.sessions.suites[1]", True)
+    assert problem.found == f'"{FRODO}", which cannot be used: liboqs cannot be loaded: why'
     assert "OQS_INSTALL_PATH" in problem.allowed
+    assert "plexigate[liboqs]" in problem.allowed
+    assert list(variant_warnings(loaded(FRODO), {kem_ring(FRODO): Keyring.fresh("x", b"", NOW)})) == []
 
 
-def test_secret_is_that_of_the_kind_of_ring() -> None:
-    assert len(new_secret("chat")) == 32
-    assert len(new_secret(kem_ring("MLKEM768-X25519"))) == 96
+def test_releases_that_do_not_belong_together_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch)
+    assert list(suite_problems(loaded(FRODO))) == []
+    installed(monkeypatch, "0.15.0")
+    (problem,) = suite_problems(loaded(FRODO))
+    assert (problem.is_error, problem.found) == (False, "liboqs 0.15.0 beside liboqs-python 0.16.0.1")
+
+
+def test_ring_of_another_variant_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch)
+    here = SuiteRings().variant(kem_ring(FRODO))
+    for variant, expected in ((here, None), ("FrodoKEM-976-AES/32/40", "FrodoKEM-976-AES/32/40"), ("", "unknown")):
+        rings = {kem_ring(FRODO): Keyring.fresh(kem_ring(FRODO), b"", NOW, variant)}
+        warnings = list(variant_warnings(loaded("MLKEM768-X25519", FRODO), rings))
+        if expected is None:
+            assert warnings == []
+        else:
+            assert [(one.key, one.is_error) for one in warnings] == [("payload.sessions.suites[1]", False)]
+            assert expected in warnings[0].found
+            assert here in warnings[0].found
+    assert list(variant_warnings(loaded(FRODO), {})) == []
+
+
+def test_secret_and_variant_are_those_of_the_kind_of_ring() -> None:
+    assert len(SuiteRings().secret("chat")) == 32
+    assert len(SuiteRings().secret(kem_ring("MLKEM768-X25519"))) == 96
+    assert SuiteRings().variant("chat") == SuiteRings().variant(kem_ring("MLKEM768-X25519")) == ""
     with pytest.raises(KeyError):
-        new_secret(kem_ring("none"))
+        SuiteRings().secret(kem_ring("none"))

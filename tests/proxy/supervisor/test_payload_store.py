@@ -10,6 +10,7 @@ from certs.sealing.sealer import AeadSealer
 from config.loaded import LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
+from proxy.payload.keyring import KeyState
 from proxy.payload.keys import TICKETS, PayloadKeys, kem_ring
 from proxy.supervisor.payload_store import (
     PayloadStore,
@@ -20,6 +21,7 @@ from proxy.supervisor.payload_store import (
 )
 from proxy.supervisor.safe import Safe, now_in_utc
 from tests.payloads import NOW, ring
+from tests.proxy.payload.test_suite_table import installed, missing
 
 KEM = kem_ring("MLKEM768-X25519")
 PAYLOAD = {"directory": "state", "ring": {"chat": {}}, "sessions": {}}
@@ -30,7 +32,9 @@ def loaded(place: Path, **payload: object) -> LoadedConfig:
 
 
 def made(of: LoadedConfig, now: float = NOW) -> PayloadKeys:
-    return payload_keys(of, {}, now, None)
+    keys, warnings = payload_keys(of, {}, now, None)
+    assert warnings == []
+    return keys
 
 
 def test_every_ring_is_made_once_and_read_again(tmp_path: Path) -> None:
@@ -48,7 +52,7 @@ def test_every_ring_is_made_once_and_read_again(tmp_path: Path) -> None:
 
 def test_what_is_known_goes_before_what_rests(tmp_path: Path) -> None:
     made(loaded(tmp_path))
-    assert payload_keys(loaded(tmp_path), {"chat": ring(2)}, NOW, None).rings["chat"] == ring(2)
+    assert payload_keys(loaded(tmp_path), {"chat": ring(2)}, NOW, None)[0].rings["chat"] == ring(2)
 
 
 def test_nothing_is_touched_that_is_not_needed(tmp_path: Path) -> None:
@@ -91,9 +95,9 @@ def test_key_of_sealing_seals_where_there_is_one(tmp_path: Path) -> None:
     config = Config.model_validate({"payload": PAYLOAD, "sealing": sealing})
     settings = LoadedConfig(config, tmp_path / "p.toml")
     vault = Safe(now_in_utc).vault(settings)
-    keys = payload_keys(settings, {}, NOW, vault)
+    keys, _ = payload_keys(settings, {}, NOW, vault)
     assert not (tmp_path / "state/sealing.key").exists()
-    assert payload_keys(settings, {}, NOW, Safe(now_in_utc).vault(settings)).rings == keys.rings
+    assert payload_keys(settings, {}, NOW, Safe(now_in_utc).vault(settings))[0].rings == keys.rings
     assert store_problems(settings, vault) == []
     assert [problem.is_error for problem in store_problems(loaded(tmp_path), None)] == [False, True]
 
@@ -147,11 +151,24 @@ def test_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     assert store.read("chat") == ring(2)
 
 
-def test_suite_that_is_not_here_is_a_problem(tmp_path: Path) -> None:
-    from proxy.payload.liboqs import liboqs_suites
+def test_ring_of_another_variant_is_retired_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an upgrade of liboqs from 0.15 to 0.16, whose FrodoKEM-976-AES is another one."""
+    suite, settings = "X25519-FrodoKEM976", loaded(tmp_path, sessions={"suites": ["X25519-FrodoKEM976"]})
+    installed(monkeypatch)
+    before = made(settings).rings[kem_ring(suite)]
+    store = PayloadStore.open(settings, None)
+    store.write(dataclasses.replace(before, variant="FrodoKEM-976-AES/1184/1072"))
+    (_, warning) = store_problems(settings, None)
+    keys, (told,) = payload_keys(settings, {}, NOW + 1, None)
+    assert warning == told
+    assert "FrodoKEM-976-AES/1184/1072" in told.found
+    after = keys.rings[kem_ring(suite)]
+    assert (after.active.version, [key.state for key in after.ended]) == (2, [KeyState.RETIRED])
+    assert made(settings, NOW + 2).rings[kem_ring(suite)] == after, "it is written"
 
-    if liboqs_suites():
-        pytest.skip("liboqs is installed here")
+
+def test_suite_that_is_not_here_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing(monkeypatch)
     with pytest.raises(ConfigError, match="liboqs"):
         made(loaded(tmp_path, sessions={"suites": ["X25519-HQC256"]}))
     assert list(tmp_path.iterdir()) == []

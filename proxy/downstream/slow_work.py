@@ -1,0 +1,81 @@
+"""Computations that take an event loop too long, one after the other in a thread of their own; clients take turns.
+
+What runs there has to release the interpreter's lock, as libraries do that are called through ctypes: the loop goes on meanwhile.
+"""
+
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from proxy.in_thread import tell_loop
+from proxy.limits.fair_queue import FairQueue, QueueLimits
+
+# At 24 ms each (HQC-256, the slowest there is) the last one waits for half a second.
+_LIMITS: Final = QueueLimits(all=20, per_network=4)
+
+
+class Outcome(Protocol):
+    """What has come of a computation, on the loop."""
+
+    def __call__(self, result: bytes | None, error: Exception | None) -> None:
+        """Exactly one of the two is there."""
+
+
+class Computing(Protocol):
+    """Where slow computations are done."""
+
+    def begin(
+        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
+    ) -> bool:
+        """Compute when it is this network's turn; False where too many wait. One that is not wanted any more is passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    is_wanted: Callable[[], bool]
+    compute: Callable[[], bytes]
+    outcome: Outcome
+
+
+class SlowWork:
+    """The thread of one loop, begun with the first computation."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        """Nothing waits."""
+        self._loop = loop
+        self._queue: FairQueue[_Job] = FairQueue(_LIMITS)
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def begin(
+        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
+    ) -> bool:
+        """As `Computing` says."""
+        with self._changed:
+            if self._queue.push(network, _Job(is_wanted, compute, outcome)) is not None:
+                return False
+            if self._thread is None:
+                # a daemon: it keeps no process from its end
+                self._thread = threading.Thread(target=self._run, name="slow work", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+        return True
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while (job := self._queue.pop()) is None:
+                    self._changed.wait()
+            if job.is_wanted():
+                self._compute(job)
+
+    def _compute(self, job: _Job) -> None:
+        result: bytes | None = None
+        fault: Exception | None = None
+        try:
+            result = job.compute()
+        except Exception as error:  # noqa: BLE001 - handed to the one who waits
+            fault = error
+        tell_loop(self._loop, job.outcome, result, fault)

@@ -1,0 +1,71 @@
+"""One thread computes for all, in turn by client; what nobody waits for is passed over."""
+
+import asyncio
+import threading
+
+from proxy.downstream.slow_work import SlowWork
+
+A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
+
+
+class Bench:
+    """A thread whose first computation waits until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.work = SlowWork(asyncio.get_running_loop())
+        self.done: asyncio.Queue[tuple[str, bytes | None, Exception | None]] = asyncio.Queue()
+        self._gate = threading.Event()
+        self.entered = threading.Event()
+
+    def begin(self, network: bytes, name: str, *, is_wanted: bool = True, fails: bool = False) -> bool:
+        """Compute something."""
+
+        def compute() -> bytes:
+            self.entered.set()
+            assert self._gate.wait(10)
+            if fails:
+                raise ValueError(name)
+            return threading.current_thread().name.encode()
+
+        return self.work.begin(
+            network,
+            lambda: is_wanted,
+            compute,
+            lambda result, error: self.done.put_nowait((name, result, error)),
+        )
+
+    async def results(self, count: int) -> list[str]:
+        """Let all go; the names in the order in which they were done."""
+        self._gate.set()
+        async with asyncio.timeout(10):
+            return [(await self.done.get())[0] for _ in range(count)]
+
+
+async def test_it_computes_elsewhere_and_answers_on_the_loop() -> None:
+    bench = Bench()
+    assert bench.begin(A, "one")
+    bench._gate.set()
+    async with asyncio.timeout(10):
+        assert await bench.done.get() == ("one", b"slow work", None)
+    assert bench.begin(A, "bad", fails=True)
+    async with asyncio.timeout(10):
+        name, result, error = await bench.done.get()
+    assert (name, result, str(error)) == ("bad", None, "bad")
+
+
+async def test_clients_take_turns_and_none_fills_the_queue() -> None:
+    bench = Bench()
+    assert bench.begin(A, "first")
+    assert bench.entered.wait(10)
+    assert [bench.begin(A, f"a{number}") for number in range(5)] == [True, True, True, True, False]
+    assert bench.begin(B, "b0")
+    assert await bench.results(6) == ["first", "a0", "b0", "a1", "a2", "a3"]
+
+
+async def test_what_is_not_wanted_any_more_is_passed_over() -> None:
+    bench = Bench()
+    assert bench.begin(A, "first")
+    assert bench.entered.wait(10)
+    assert bench.begin(A, "left", is_wanted=False)
+    assert bench.begin(A, "last")
+    assert await bench.results(2) == ["first", "last"]
