@@ -9,7 +9,7 @@ from typing import Final
 import uvloop
 
 from certs.storage.disk import Disk
-from certs.storage.lock import StateInUse, StateLock
+from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.server import AdminServer
@@ -94,10 +94,10 @@ def _state_lock(edition: Edition) -> StateLock | None:
     state = loaded.config.rotation.state
     if state is None:
         return None
-    directory = loaded.resolve(state)
     try:
-        Disk().make_directory(directory)
-        return StateLock.acquire(directory)
-    except (StateInUse, OSError) as error:
-        allowed = "a directory that this process alone writes to"
-        raise ConfigError([loaded.error(("rotation", "state"), str(error), allowed)]) from None
+        return hold(loaded.resolve(state), Disk())
+    except StateInUse as error:
+        found, allowed = str(error), "a directory that this process alone writes to"
+    except StateUnusable as error:
+        found, allowed = error.found, error.allowed
+    raise ConfigError([loaded.error(("rotation", "state"), found, allowed)])

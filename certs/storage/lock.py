@@ -5,8 +5,12 @@
 
 import fcntl
 import os
+import pwd
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
+
+from certs.storage.disk import Disk
 
 _NAME: Final = "lock"
 
@@ -20,6 +24,72 @@ class StateInUse(Exception):
 
     def __str__(self) -> str:
         return f"{self.path} is in use by another process: the running proxy (ask it, without --offline), or another command"
+
+
+class StateUnusable(OSError):
+    """The state directory `path`, or something in it, cannot be used: what was `found` there, and what is `allowed`.
+
+    A directory that was copied or restored belongs to who did that; one that was led elsewhere by a link may lead nowhere.
+    """
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(error.errno, error.strerror)
+        self.path = path
+        self.found, self.allowed = _diagnosis(path, error)
+
+    def __str__(self) -> str:
+        return f"{self.found}; allowed: {self.allowed}"
+
+
+def hold(state: Path, disk: Disk) -> "StateLock":
+    """Make a state directory if it is not there, and take it. Raises `StateInUse` or `StateUnusable`."""
+    try:
+        disk.make_directory(state)
+        return StateLock.acquire(state)
+    except OSError as error:
+        raise StateUnusable(state, error) from None
+
+
+def _diagnosis(path: Path, error: OSError) -> tuple[str, str]:
+    if path.is_symlink() and not path.exists():
+        return f"{path}, a link to {path.readlink()}, which is not there", "a directory, or a link to one"
+    if path.exists() and not path.is_dir():
+        return f"{path}, which is no directory", "a directory that this process alone writes to"
+    ours = os.geteuid()
+    for one in _way(path, error) if isinstance(error, PermissionError) else ():
+        if (owner := _owner(one)) not in (None, ours):
+            found = f"{one}, which belongs to user {_named(owner)}, while this process is {_named(ours)}"
+            return (
+                found,
+                f"chown -R {ours} {path} (a copy belongs to who made it), or a start as the user to whom it belongs",
+            )
+    where = f"{error.filename}: " if error.filename else f"{path}: "
+    return f"{where}{error.strerror}", "a directory that this process alone writes to"
+
+
+def _way(path: Path, error: OSError) -> Iterator[Path]:
+    """From the state directory down to what could not be opened."""
+    yield path
+    below = Path(error.filename or path)
+    if below.is_relative_to(path):
+        for part in below.relative_to(path).parts:
+            path = path / part
+            yield path
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.stat().st_uid
+    except OSError:
+        return None
+
+
+def _named(user: int | None) -> str:
+    assert user is not None  # the caller has one
+    try:
+        return f"{pwd.getpwuid(user).pw_name} ({user})"
+    except KeyError:
+        return str(user)
 
 
 class StateLock:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.keys.home import HomeFailed, Homes
+from certs.storage.lock import StateUnusable
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from certs.storage.store import Store, paths_of
 from config.rotation import SLOTS
@@ -52,7 +53,8 @@ def served_files(store: Store, config: Config, homes: Homes) -> tuple[dict[Path,
                 files.update(_current(store, homes, identity, slot))
             except (HomeFailed, ShelfDamaged, OSError) as error:
                 if slot in slots:
-                    faults.append(f"the {slot} credential of {identity}: {error}")
+                    fault = StateUnusable(store.directory, error) if isinstance(error, PermissionError) else error
+                    faults.append(f"the {slot} credential of {identity}: {fault}")
     return files, faults
 
 

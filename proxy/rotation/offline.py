@@ -20,7 +20,7 @@ from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts, parts_of
 from certs.rotation.planning import Facts, Planner
 from certs.rotation.revoking import revoke_compromised
-from certs.storage.lock import StateLock
+from certs.storage.lock import hold
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
 from config.loader import load
 from config.problems import ConfigError, Problem
@@ -85,8 +85,7 @@ class Offline:
 
         Raises `StateInUse`, `ConfigError` for an audit log that cannot be used, or `OSError`.
         """
-        self.parts.store.disk.make_directory(self.parts.store.directory)
-        with StateLock.acquire(self.parts.store.directory), self._recording():
+        with hold(self.parts.store.directory, self.parts.store.disk), self._recording():
             recover(self.parts)
             yield
 
