@@ -22,7 +22,7 @@ from proxy.supervisor.privileges import keep_memory_private, raise_descriptor_li
 from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.supervisor.sockets import ListeningSockets
 from proxy.supervisor.supervisor import Supervisor
-from proxy.systemd import Notifier, inherited_sockets, watchdog_seconds
+from proxy.systemd import Notifier, SocketStore, inherited_sockets, watchdog_seconds
 from proxy.tls import libssl
 from proxy.tls.tickets import TicketSecrets
 
@@ -64,9 +64,10 @@ def _with_tickets(edition: Edition, safe: Safe) -> Edition:
 
 async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     # each takes its variables out of the environment, which workers inherit
-    sockets = ListeningSockets(inherited_sockets(os.environ, os.getpid()))
-    watchdog = watchdog_seconds(os.environ, os.getpid())
     notifier = Notifier.from_environment(os.environ)
+    store = SocketStore.from_environment(os.environ, notifier)
+    sockets = ListeningSockets(inherited_sockets(os.environ, os.getpid()), store)
+    watchdog = watchdog_seconds(os.environ, os.getpid())
     loop = asyncio.get_running_loop()
     lock = _state_lock(edition)
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)

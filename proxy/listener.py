@@ -89,6 +89,10 @@ class Listener:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
         self._acceptor.accept_on(sockets)
 
+    def leave(self) -> None:
+        """Accept nobody any more; see `Acceptor.leave`."""
+        self._acceptor.leave()
+
     def take(self, sock: socket.socket) -> None:
         """Take a connection that another process has accepted."""
         self._accepted(sock, sock.getpeername()[0])

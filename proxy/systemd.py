@@ -2,18 +2,26 @@
 
 Without systemd all of it is nothing: no variables, no notifications. The variables are removed from the environment when they are
 read, so that no child takes them for its own.
+
+Theory of the store. With `FileDescriptorStoreMax=` systemd keeps copies of the listening sockets and passes them to the next process of
+the service. As long as there is a copy, the kernel completes connections and queues them: a restart, and a crash, refuse nobody.
 """
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import MutableMapping
+from array import array
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Final
 
 # The first descriptor that is passed (SD_LISTEN_FDS_START in sd_listen_fds(3)).
 _FIRST_DESCRIPTOR: Final = 3
 # What sd_listen_fds_with_names(3) calls a socket whose unit gives no name.
 _NAMELESS: Final = "unknown"
+# Begins the names of sockets that an earlier process of the service has given to the store.
+KEPT: Final = "plexigate "
+# The kernel passes 253 descriptors with a message (SCM_MAX_FD in unix(7)).
+_DESCRIPTORS_AT_ONCE: Final = 250
 # systemd takes datagrams at once, unless it is reloading itself; losing READY=1 would cost the service its life.
 _SEND_SECONDS: Final = 1.0
 
@@ -75,19 +83,64 @@ class Notifier:
         """What `systemctl status` shows."""
         self._send(_status(text))
 
-    def _send(self, message: str) -> None:
+    def keep(self, name: str, sockets: Sequence[socket.socket]) -> None:
+        """Have copies of these kept under a name. Those that are there already are not kept twice."""
+        for start in range(0, len(sockets), _DESCRIPTORS_AT_ONCE):
+            some = [sock.fileno() for sock in sockets[start : start + _DESCRIPTORS_AT_ONCE]]
+            # FDPOLL=0: a listening socket has nothing to say that would make a copy useless
+            self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", some)
+
+    def forget(self, name: str) -> None:
+        """Have the copies under a name closed."""
+        self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
+
+    def _send(self, message: str, descriptors: Sequence[int] = ()) -> None:
         if self._address is None:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         # whoever is served does not suffer when systemd does not listen
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.settimeout(_SEND_SECONDS)
-            sock.sendto(message.encode(), address)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
+            sock.sendmsg([message.encode()], rights, 0, address)
 
 
 def _status(text: str) -> str:
     # each line is an assignment of its own
     return f"STATUS={' '.join(text.split())}"
+
+
+class SocketStore:
+    """The listening sockets of which systemd keeps copies."""
+
+    def __init__(self, notifier: Notifier, most: int) -> None:
+        """`most`: how many copies it keeps; 0: there is no store."""
+        self._notifier = notifier
+        self._most = most
+        self._names: set[str] = set()
+        self.holds_all = False
+        """Whether each socket that was last told of is kept, so that this process may leave what waits on it to the next."""
+
+    @classmethod
+    def from_environment(cls, environment: MutableMapping[str, str], notifier: Notifier) -> "SocketStore":
+        """Take FDSTORE (systemd.exec(5)), which stands there where FileDescriptorStoreMax= is not 0."""
+        most = environment.pop("FDSTORE", "")
+        return cls(notifier, int(most) if most.isdecimal() else 0)
+
+    def begins_with(self, names: Sequence[str]) -> None:
+        """Names under which the process before has left copies."""
+        self._names.update(name for name in names if name.startswith(KEPT))
+
+    def follow(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
+        """Have copies of exactly these kept, by name; all of them or none."""
+        fits = sum(map(len, sockets.values())) <= self._most
+        wanted = sockets if fits else {}
+        for name in self._names - wanted.keys():
+            self._notifier.forget(name)
+        for name, several in wanted.items():
+            self._notifier.keep(name, several)
+        self._names = set(wanted)
+        self.holds_all = self._most > 0 and fits
 
 
 def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float | None:

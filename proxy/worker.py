@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -49,6 +50,9 @@ class Parent(Protocol):
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         """Tell how far this process trusts a token."""
+
+    def let_go(self, seconds: float) -> None:
+        """Live on without the parent, which ends; but no longer than so many seconds."""
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Tell which keys this process misses in a token that works, by their URIs."""
@@ -126,6 +130,13 @@ class Worker:
             if name not in self._listeners:
                 self._listeners[name] = Listener(self._generation.listeners[name], self._services)
             self._listeners[name].accept_on(several)
+
+    def leave_sockets(self) -> None:
+        """Accept nobody any more; the next process of the service takes what waits on the sockets."""
+        self._plain.leave()
+        for listener in self._listeners.values():
+            listener.leave()
+        self._listeners.clear()
 
     def take(self, listener: str, sock: socket.socket) -> bool:
         """Serve a connection that the parent has made; whether there is such a listener."""
@@ -230,6 +241,13 @@ class Worker:
     def snapshot(self) -> dict[str, Any]:
         """Everything that is counted, and what tokens are doing, for `merging`."""
         return {**self.counters.snapshot(), **self._tokens.rows()}
+
+    def left_alone(self) -> None:
+        """Say that the last connection is gone, when there is no parent any more who would."""
+        pid = os.getpid()
+        self._event(
+            {"event": "drained", "pid": pid}, f"process {pid} of before the restart has ended its last connection"
+        )
 
     def _event(self, event: dict[str, Any], line: str) -> None:
         self._log.event(self._http.wall_clock(), event, [line])

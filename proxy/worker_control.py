@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from config.loader import parsed
 from config.problems import ConfigError
@@ -36,6 +36,10 @@ from proxy.worker import Parent, Worker, offers_of
 
 if TYPE_CHECKING:
     from proxy.tls.capabilities import Capabilities
+
+
+# For handshakes whose client is as far away as can be; one that stalls is not waited for.
+_LAST_HANDSHAKES_SECONDS: Final = 0.3
 
 
 class WorkerControl:
@@ -63,6 +67,8 @@ class WorkerControl:
         """What is asked for: a build that was given up may still end long after the one that came next."""
         self._prepared: tuple[int, Generation] | None = None
         self._number = 0
+        self._is_draining = False
+        self._alone: asyncio.Task[None] | None = None
         self._sockets: dict[int, socket.socket] = {}
 
     async def answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
@@ -76,6 +82,8 @@ class WorkerControl:
                 return await self._try_key(body)
             case "drain":
                 return await self._drain(body["seconds"], gently=body["gently"])
+            case "leave":
+                return await self._leave(body["seconds"])
             case "challenges" if self._worker is not None:
                 self._worker.follow_challenges(*challenges_from_json(body))
                 return {}
@@ -199,7 +207,28 @@ class WorkerControl:
             return {"is_used": False, "signs": False}
         return asdict(await self._worker.try_key(key_from_json(body)))
 
+    async def _leave(self, seconds: float) -> Body:
+        """Drain without the parent, which ends after the answer: for the next process that accepts on the same sockets."""
+        self._parent.let_go(seconds)
+        if self._worker is not None:
+            self._worker.leave_sockets()
+            await asyncio.sleep(_LAST_HANDSHAKES_SECONDS)  # what they sign is counted in the answer
+        if not self._is_draining:
+            self._alone = self._loop.create_task(self._drain_alone(seconds))
+        return self._scrape()
+
+    async def _drain_alone(self, seconds: float) -> None:
+        await self._drain(seconds, gently=True)
+        if self._worker is not None:
+            self._worker.left_alone()
+
+    def end_now(self) -> None:
+        """Let a drain under way wait no longer."""
+        if self._worker is not None:
+            self._worker.end_now()
+
     async def _drain(self, seconds: float, *, gently: bool) -> Body:
+        self._is_draining = True
         if self._worker is not None:
             await self._worker.drain(seconds, gently=gently)
         self._loop.call_soon(self._ended)

@@ -17,13 +17,15 @@ from proxy.observe.log_writer import LogWriter
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.channel import Body, Channel, ChannelLost, Refused
-from proxy.supervisor.privileges import die_with_parent, keep_memory_private, raise_descriptor_limit
+from proxy.supervisor.privileges import die_with_parent, keep_memory_private, outlive_parent, raise_descriptor_limit
 from proxy.tasks import Tasks
 from proxy.worker_control import WorkerControl
 
 # A log that takes longer than this is stuck, and the process has to end.
 _LAST_LINES_SECONDS: Final = 2.0
 _ORPHANED: Final = 70
+# Beyond the time to drain, for what is cut at its end and for the last lines of the log.
+_LATE_SECONDS: Final = 5
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ class _Entry:
         self._loop = loop
         self.log: Log | None = None
         self._control: WorkerControl | None = None
+        self._is_alone = False
         self.over = asyncio.Event()
         self._tasks = Tasks(loop, self._unexpected)
         self._channel = Channel(loop, sock, self._tasks, self._answer, self._orphaned)
@@ -67,13 +70,22 @@ class _Entry:
             raise Refused({"error": "a question before the beginning"})
         return await self._control.answer(kind, body, descriptors)
 
+    def let_go(self, seconds: float) -> None:
+        """Live on without the parent (`worker.Parent`). One that hangs is ended by the kernel: there is nobody else who would."""
+        self._is_alone = True
+        outlive_parent()
+        signal.alarm(round(seconds) + _LATE_SECONDS)
+
     async def said_all(self) -> None:
         """Wait until the parent can read everything that was answered: the last figures are among it."""
         await asyncio.sleep(0)  # the answer to the drain follows the call that ends it
         await self._channel.flush()
 
     def _terminated(self) -> None:
-        """Somebody asks this worker alone to end: the parent decides how, and replaces it."""
+        """Somebody asks this worker alone to end: the parent decides how, and replaces it. Without one it ends what is left."""
+        if self._is_alone and self._control is not None:
+            self._control.end_now()
+            return
         self._tasks.start(self._say("retire", {}))
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
@@ -89,7 +101,9 @@ class _Entry:
             await self._channel.ask(kind, body)
 
     def _orphaned(self) -> None:
-        """The parent is gone: nobody would ever tell this process to end."""
+        """The parent is gone: nobody would ever tell this process to end, unless that was said before."""
+        if self._is_alone:
+            return
         if self.log is not None:
             self.log.close(_LAST_LINES_SECONDS)
         os._exit(_ORPHANED)

@@ -182,3 +182,6 @@ class SilentParent:
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Do nothing about it."""
+
+    def let_go(self, seconds: float) -> None:
+        """Do nothing about it."""

@@ -148,7 +148,7 @@ class RunningFleet:
     @property
     def port(self) -> int:
         """Where the first address listens."""
-        port: int = next(iter(self.parent.bound)).sockets[0].getsockname()[1]
+        port: int = next(iter(self.parent.bound)).by_slot[0].getsockname()[1]
         return port
 
     async def connect(self) -> Connection:

@@ -68,6 +68,14 @@ class Acceptor:
             self._is_paused = False
             self._scarcity.watch(self)
 
+    def leave(self) -> None:
+        """Accept nobody any more, and leave what waits on the sockets to whoever has copies of them."""
+        before, self._sockets = self._sockets, frozenset()
+        for sock in before:
+            self._loop.remove_reader(sock)
+            sock.close()
+        self._scarcity.forget(self)
+
     def _acceptable(self, listening: socket.socket) -> None:
         self._accept_some(listening, _ACCEPTS_WHEN_BEHIND if self._is_behind() else _ACCEPTS_PER_TURN)
 

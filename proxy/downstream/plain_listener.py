@@ -71,6 +71,10 @@ class PlainListener:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
         self._acceptor.accept_on(sockets)
 
+    def leave(self) -> None:
+        """Accept nobody any more; see `Acceptor.leave`."""
+        self._acceptor.leave()
+
     def _accepted(self, sock: socket, address: str) -> None:
         counters, network = self._services.http.counters, network_of(address)
         client = self._admitted(network)

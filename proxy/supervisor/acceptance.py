@@ -48,11 +48,7 @@ class Acceptance:
         slots = self.slots(worker)
         listeners: dict[str, list[int]] = {}
         for address in self._sockets.bound:
-            sockets = (
-                [sock for slot, sock in enumerate(address.by_slot) if slot in slots]
-                if address.inherited is None
-                else [address.inherited]
-            )
+            sockets = [sock for slot, sock in enumerate(address.by_slot) if slot in slots]
             listeners.setdefault(address.listener, []).extend(sock.fileno() for sock in sockets)
         listed = {number for numbers in listeners.values() for number in numbers}
         new = sorted(listed - self._given.get(worker, set()))

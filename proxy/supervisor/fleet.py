@@ -9,10 +9,11 @@ added is told to all, then what is taken away, so that a socket is never without
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from proxy.supervisor.acceptance import Acceptance
+from proxy.supervisor.asking import Question, answers, refusals
 from proxy.supervisor.assignment import assignment
 from proxy.supervisor.blindness import report
 from proxy.supervisor.channel import Body, ChannelLost, Refused
@@ -177,7 +178,8 @@ class Fleet:
             if self._is_ending:
                 return  # a worker that drains must not begin to accept again
             able = {one.slot for one in self.workers if one not in self._pulse.stuck}
-            wanted = assignment(len(self._slots), able or {one.slot for one in self.workers})
+            slots = max([len(self._slots), *(len(one.by_slot) for one in self._owner.bound)])
+            wanted = assignment(slots, able or {one.slot for one in self.workers})
             for step in (self._acceptance.add, self._acceptance.settle):
                 before = {one: self._acceptance.slots(one) for one in self.workers}
                 changed = [one for one in before if step(one, wanted.get(one.slot, frozenset()))]
@@ -200,34 +202,14 @@ class Fleet:
 
     async def ask_all(self, kind: str, body: Body, seconds: float) -> dict[WorkerProcess, Body | None]:
         """Ask everybody, also those who leave; None of one that has not answered in time, or with an error."""
-        everybody = [*self.workers, *self._leaving]
-        asked = {self._loop.create_task(one.ask(kind, body)): one for one in everybody}
-        if not asked:
-            return {}
-        answered, late = await asyncio.wait(asked, timeout=seconds)
-        for task in late:
-            task.cancel()
-        return {
-            worker: task.result() if task in answered and task.exception() is None else None
-            for task, worker in asked.items()
-        }
+        return await answers(self._loop, [*self.workers, *self._leaving], kind, body, seconds)
 
-    async def _tell(
-        self,
-        workers: Sequence[WorkerProcess],
-        question: Callable[[WorkerProcess], tuple[str, Body, list[int]]],
-    ) -> list[WorkerProcess]:
+    async def _tell(self, workers: Sequence[WorkerProcess], question: Question) -> list[WorkerProcess]:
         """Ask several at once; answers those that said no.
 
         One that is stuck is not waited for: it reads what it was told when it goes on. One that is gone is replaced already.
         """
-        asked = {self._loop.create_task(one.ask(*question(one))): one for one in workers}
-        if not asked:
-            return []
-        answered, late = await asyncio.wait(asked, timeout=self._patience.stuck)
-        for task in late:
-            task.cancel()
-        return [asked[task] for task in answered if isinstance(task.exception(), Refused)]
+        return await refusals(self._loop, workers, question, self._patience.stuck)
 
     # -- ends and restarts
 
@@ -326,7 +308,7 @@ class Fleet:
             await worker.gone.wait()
             self._owner.worker_gone(worker)
         finally:
-            self._leaving.pop(worker).set()
+            self._leaving.pop(worker, asyncio.Event()).set()  # not there where it was let go meanwhile
 
     async def end(self) -> None:
         """Drain all workers and wait until they are gone."""
@@ -336,6 +318,21 @@ class Fleet:
             self._tasks.start(self._drain(worker))
         for left in list(self._leaving.values()):
             await left.wait()
+
+    async def let_go(self) -> None:
+        """Have all workers drain without this process, which may end then. One that does not answer is ended."""
+        self._is_ending = True
+        assert self._edition is not None  # it has served by one
+        body = {"seconds": self._edition.loaded.config.limits.drain_seconds}
+        for worker, answer in (await self.ask_all("leave", body, self._patience.goodbye)).items():
+            if answer is None:
+                worker.kill()
+            else:
+                worker.last = answer
+            worker.let_go()
+            self._owner.worker_gone(worker)
+        self._leaving.clear()
+        self._slots = []
 
     async def end_now(self) -> None:
         """Let drains under way wait no longer; one that does not even say goodbye is ended."""

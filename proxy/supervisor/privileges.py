@@ -109,6 +109,11 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def outlive_parent() -> None:
+    """Take back what `die_with_parent` asked for."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
 def raise_descriptor_limit() -> None:
     """Take as many file descriptors as the system allows: the soft limit of a shell or a service is for programs that need few."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -30,6 +30,7 @@ _NOT_INHERITED: Final = frozenset(
         "NOTIFY_SOCKET",
         "WATCHDOG_USEC",
         "WATCHDOG_PID",
+        "FDSTORE",
     }
 )
 
@@ -88,6 +89,10 @@ class WorkerProcess:
         """End it at once."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
+
+    def let_go(self) -> None:
+        """Expect it to end by itself: nobody is told."""
+        self._ended = None
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
         for descriptor in descriptors:

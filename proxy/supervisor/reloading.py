@@ -60,7 +60,7 @@ class Reloading:
 
     async def prepare(self, edition: Edition) -> Prepared:
         """Let everybody prepare. Raises `ConfigError`, and then nothing is left of it."""
-        slots = max(edition.worker_count, self._fleet.slots_with_sockets)
+        slots = max(edition.worker_count, self._fleet.slots_with_sockets, self._sockets.slots)
         try:
             sockets = self._sockets.prepare(addresses_of(edition.binds), slots)
         except BindFailed as error:

@@ -175,7 +175,7 @@ class Supervisor:
         await self._stop.wait()
         self.is_ready = False
         self._notifier.stopping()
-        await self._drain()
+        await (self.fleet.let_go() if self.sockets.are_kept else self._drain())
         counted = self.retained.total([])
         self.tell({"event": "stopped", **totals(counted)}, f"stopped: {summary(counted)}")
 

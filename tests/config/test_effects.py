@@ -121,6 +121,11 @@ def test_what_is_done_once_needs_a_restart(place: tuple[str, ...]) -> None:
     assert effect_of(Difference(place, "a", "b"), Config(), Config()).kind is Kind.RESTART
 
 
+@pytest.mark.parametrize("key", ["http_bind", "https_port"])
+def test_listener_without_tls_changes_live(key: str) -> None:
+    assert effect_of(Difference(("acme", key), "a", "b"), Config(), Config()).kind is Kind.LIVE
+
+
 @pytest.mark.parametrize(("old", "new", "kind"), [(2, 4, Kind.LIVE), (4, 2, Kind.DRAINED), ("auto", 2, Kind.DRAINED)])
 def test_fewer_workers_end_connections(old: object, new: object, kind: Kind) -> None:
     assert effect_of(Difference(("workers",), old, new), Config(), Config()).kind is kind

@@ -38,7 +38,14 @@ def test_stage_that_is_built_by_default_is_the_proxy_without_root() -> None:
     last = DOCKERFILE.rpartition("\nFROM ")[2]
     assert last.startswith("installed AS plexigate\n")
     assert last.index("\nUSER plexigate\n") < last.index("\nENTRYPOINT ")
-    assert "useradd --system plexigate" in DOCKERFILE
+
+
+def test_user_has_the_same_number_in_every_version_and_it_is_documented() -> None:
+    """Keys on the host and state in volumes belong to it."""
+    assert "groupadd --system --gid 999 plexigate" in DOCKERFILE
+    assert "useradd --system --uid 999 --gid 999 " in DOCKERFILE
+    assert "999:999" in DOCKERFILE.partition("\nFROM ")[0]
+    assert "chown 999:999" in (ROOT / "README.md").read_text()
 
 
 def test_programs_in_the_image_are_where_they_are_called() -> None:

@@ -35,9 +35,26 @@ def test_times_of_systemd_are_longer_than_those_of_the_configuration() -> None:
     assert seconds("WatchdogSec") >= 10
 
 
-def test_a_reload_is_reported_and_the_parent_alone_is_asked_to_end() -> None:
-    assert (SERVICE["Type"], SERVICE["KillMode"]) == ("notify-reload", "mixed")
+def test_a_reload_is_reported() -> None:
+    assert SERVICE["Type"] == "notify-reload"
     assert "ReloadSignal" not in SERVICE  # SIGHUP
+
+
+def test_sockets_are_kept_and_the_parent_alone_is_asked_to_end() -> None:
+    """Workers that drain while the next process serves must not be killed with their parent."""
+    assert SERVICE["KillMode"] == "process"
+    assert int(SERVICE["FileDescriptorStoreMax"]) >= 4 * 64  # addresses of two families for two listeners, and cores
+
+
+def test_drop_in_for_local_tokens_opens_what_the_unit_hides() -> None:
+    hidden = {key for key in ("PrivateDevices", "ProtectSystem") if SERVICE[key] in ("yes", "strict")}
+    assert hidden == {"PrivateDevices", "ProtectSystem"}
+    text = (DOCKER / "plexigate-token.conf").read_text()
+    drop_in = unit("plexigate-token.conf")["Service"]
+    assert drop_in["PrivateDevices"] == "no"
+    assert drop_in["ReadWritePaths"] == "-/var/lib/softhsm/tokens"
+    assert set(re.findall(r"^DeviceAllow=(.*)$", text, re.MULTILINE)) == {"char-usb_device rw", "char-hidraw rw"}
+    assert "plexigate-token.conf" in (DOCKER / "plexigate.service").read_text()
 
 
 def test_one_user_with_one_capability_and_no_core_dumps() -> None:
@@ -79,6 +96,26 @@ def test_the_command_is_where_the_image_has_it() -> None:
     assert "WORKDIR /opt/plexigate" in (DOCKER / "Dockerfile").read_text()
 
 
+def test_commands_to_install_put_everything_where_the_unit_looks() -> None:
+    root = DOCKER.parent
+    install = (root / "README.md").read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
+    found = re.search(r'^version = "(.+)"$', (root / "pyproject.toml").read_text(), re.MULTILINE)
+    assert found is not None
+    program, _, configuration = SERVICE["ExecStart"].split()
+    place = f"/opt/plexigate/venv-{found[1]}"
+    for command in (
+        f"useradd --system .* {SERVICE['User']}",
+        f"/usr/bin/python3 -m venv {place}",
+        f"{place}/bin/pip install -c constraints.txt .",
+        f"ln -sfn venv-{found[1]} {Path(program).parents[1]}",
+        f"runuser -u {SERVICE['User']} -- plexigate check {configuration}",
+        "cp docker/plexigate.service /etc/systemd/system/",
+        "systemctl daemon-reload && systemctl enable --now plexigate",
+    ):
+        assert re.search(f"^# {command}", install, re.MULTILINE), command
+    assert set(re.findall(r"docker/[\w.-]+", install)) <= {f"docker/{path.name}" for path in DOCKER.iterdir()}
+
+
 @pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze (Debian: systemd) is not installed"
 )
@@ -87,6 +124,9 @@ def test_systemd_understands_them(tmp_path: Path) -> None:
     for path in units:
         text = path.read_text().replace(SERVICE["ExecStart"], "/bin/true")  # it is looked for
         (tmp_path / path.name).write_text(text)
+    directory = tmp_path / "plexigate.service.d"
+    directory.mkdir()
+    shutil.copy(DOCKER / "plexigate-token.conf", directory / "token.conf")
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *[str(tmp_path / path.name) for path in units]],
         capture_output=True,

@@ -95,7 +95,7 @@ async def place(directory: Path, names: Names) -> AsyncIterator[Place]:
         running.parent.challenges = challenges.as_json
         solver = ListenerSolver(loop, challenges, 20.0)
         (plain,) = (one for one in running.parent.bound if one.listener == PLAIN_LISTENER)
-        pebble = Pebble(directory, names.dns, plain.sockets[0].getsockname()[1], running.port)
+        pebble = Pebble(directory, names.dns, plain.by_slot[0].getsockname()[1], running.port)
         yield Place(running, challenges, solver, pebble, directory)
         assert challenges.pending == ()
         assert challenges.tokens == {}

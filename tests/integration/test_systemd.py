@@ -4,8 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,47 +15,11 @@ from tests.configurations import Site
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
 from tests.integration.stage import PLEXIGATE
+from tests.service_manager import WATCHDOG_SECONDS, Manager, activation
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
 
-WATCHDOG_SECONDS = 2.0
 SECONDS = 10.0
-
-
-class Manager:
-    """Hears what the service tells, in a thread of its own: when it came counts too."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
-        self.environment = [
-            f"NOTIFY_SOCKET={path}",
-            f"WATCHDOG_USEC={round(WATCHDOG_SECONDS * 1_000_000)}",
-        ]
-        self.states: list[dict[str, str]] = []
-        """All but the signs of life."""
-        self.signs: list[float] = []
-        """When signs of life came."""
-        self._thread = threading.Thread(target=self._listen)
-        self._thread.start()
-
-    def _listen(self) -> None:
-        while message := self._socket.recv(4_096).decode():
-            if message == "WATCHDOG=1":
-                self.signs.append(time.monotonic())
-            else:
-                self.states.append(dict(line.split("=", 1) for line in message.splitlines()))
-
-    def close(self) -> None:
-        """Listen no more."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", self._socket.getsockname())
-        self._thread.join(SECONDS)
-        self._socket.close()
-
-    def heard(self, count: int) -> dict[str, str]:
-        """Wait for so many messages; answers the last one of them."""
-        return until_found(lambda: self.states[count - 1 : count])[0]
 
 
 @pytest.fixture
@@ -106,25 +68,6 @@ def test_the_manager_is_told_what_the_service_does(manager: Manager, tmp_path: P
     assert len(manager.states) == 6
     pauses = [after - before for before, after in zip(manager.signs, manager.signs[1:], strict=False)]
     assert max(pauses) < WATCHDOG_SECONDS
-
-
-# Makes the sockets, given by their numbers, the third descriptor and those behind it, as sd_listen_fds(3) has it; then the
-# process becomes the service, whose number is its own by that.
-LAUNCHER = """
-import fcntl, os, sys
-kept = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 100) for number in sys.argv[1].split(",")]
-for place, number in enumerate(kept, 3):
-    os.dup2(number, place)
-os.closerange(100, 200)
-os.environ.update(LISTEN_FDS=str(len(kept)), LISTEN_FDNAMES=sys.argv[2], LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[3], sys.argv[3:])
-"""
-
-
-def activation(**sockets: socket.socket) -> tuple[list[str], list[int]]:
-    """The program that starts a service with these sockets by their names, and what it has to inherit."""
-    numbers = [sock.fileno() for sock in sockets.values()]
-    return [sys.executable, "-c", LAUNCHER, ",".join(map(str, numbers)), ":".join(sockets)], numbers
 
 
 @contextmanager

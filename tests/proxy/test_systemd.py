@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.systemd import InheritedSocketUnusable, Notifier, inherited_sockets, watchdog_seconds
+from proxy.systemd import InheritedSocketUnusable, Notifier, SocketStore, inherited_sockets, watchdog_seconds
 
 PID = 4_711
 
@@ -52,6 +52,22 @@ class TestNotifier:
         assert systemd.heard() == "STATUS=the reload was refused"
         notifier.stopping()
         assert systemd.heard() == "STOPPING=1"
+
+    def test_sockets_go_along_with_their_name(self, systemd: Listener) -> None:
+        notifier = Notifier(systemd.variable)
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            notifier.keep("plexigate public", [sock] * 300)
+            counts = []
+            for _ in range(2):
+                data, descriptors, _, _ = socket.recv_fds(systemd.socket, 4_096, 300)
+                assert data == b"FDSTORE=1\nFDNAME=plexigate public\nFDPOLL=0"
+                assert os.fstat(descriptors[0]).st_ino == os.fstat(sock.fileno()).st_ino
+                counts.append(len(descriptors))
+                for one in descriptors:
+                    os.close(one)
+        assert counts == [250, 50]
+        notifier.forget("plexigate public")
+        assert systemd.heard() == "FDSTOREREMOVE=1\nFDNAME=plexigate public"
 
     def test_a_status_is_one_line_whatever_it_quotes(self, systemd: Listener) -> None:
         Notifier(systemd.variable).ready("refused: found\nSTOPPING=1\r\nMAINPID=1")
@@ -189,3 +205,27 @@ class TestInheritedSockets:
     def test_the_error_has_its_facts(self) -> None:
         error = InheritedSocketUnusable("public", 3, "no socket")
         assert (error.name, error.number, error.found) == ("public", 3, "no socket")
+
+
+class TestSocketStore:
+    @pytest.mark.parametrize(
+        ("environment", "holds"),
+        [({}, False), ({"FDSTORE": "0"}, False), ({"FDSTORE": "x"}, False), ({"FDSTORE": "1"}, True)],
+    )
+    def test_there_is_one_where_systemd_says_so(self, environment: dict[str, str], holds: bool) -> None:  # noqa: FBT001 - a parameter
+        store = SocketStore.from_environment(environment, Notifier(None))
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            store.follow({"plexigate public": [sock]})
+            assert store.holds_all is holds
+            store.follow({"plexigate public": [sock, sock]})
+            assert not store.holds_all
+        assert environment == {}
+
+    def test_names_of_before_that_are_not_used_are_forgotten(self, systemd: Listener) -> None:
+        store = SocketStore(Notifier(systemd.variable), 1)
+        store.begins_with(["public", "plexigate old"])
+        for _ in range(2):
+            store.follow({})
+        assert systemd.heard() == "FDSTOREREMOVE=1\nFDNAME=plexigate old"
+        with pytest.raises(BlockingIOError):
+            systemd.heard()

@@ -345,6 +345,20 @@ class TestTheRest:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port))
 
+    async def test_one_that_is_let_go_leaves_what_waits_on_its_sockets_and_ends_by_itself(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        async with parent(site, tmp_path) as asking:
+            await asking.use(site.minimal)
+            await asking.visit()
+            answer: dict[str, Any] = await asking.ask("leave", {"seconds": 5.0})
+            assert answer["snapshot"]["listener_requests"][0]["count"] == 1
+            with socket.create_connection(("127.0.0.1", asking.port())):
+                await until(lambda: asking.ends)
+                (bound,) = asking.sockets.bound
+                bound.by_slot[0].accept()[0].close()
+        assert '"drained"' in (tmp_path / "log").read_text()
+
     async def test_end_lets_a_drain_wait_no_longer(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
             await asking.use(site.minimal)

@@ -84,6 +84,15 @@ async def test_ends_after_its_drain_with_everything_said(tmp_path: Path) -> None
         assert leading.worker.exit_status == 0
 
 
+async def test_one_that_is_let_go_ends_by_itself(tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        await leading.begin()
+        assert (await leading.worker.ask("leave", {"seconds": 60.0}))["snapshot"] == {}
+        leading.worker.channel.close()
+        await leading.worker.gone.wait()
+        assert leading.worker.exit_status == 0
+
+
 async def test_error_that_nobody_expected_is_logged_and_told(site: Site, tmp_path: Path) -> None:
     async with led(tmp_path / "log") as leading:
         await leading.begin()

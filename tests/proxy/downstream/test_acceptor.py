@@ -114,6 +114,21 @@ def test_socket_that_is_left_out_is_emptied_and_closed(door: Door) -> None:
     assert door.sock.fileno() == -1
 
 
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_what_waits_is_left_to_who_has_a_copy_of_the_socket(door: Door, is_paused: bool) -> None:  # noqa: FBT001 - a parameter
+    with door.sock.dup() as copy:
+        if is_paused:
+            door.scarcity.short_of(ConnectionReason.OUT_OF_DESCRIPTORS)
+        door.connect(3)
+        door.acceptor.leave()
+        door.loop.advance(1)
+        assert door.accepted == []
+        assert door.sock.fileno() == -1
+        copy.settimeout(5)
+        for _ in range(3):
+            copy.accept()[0].close()
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
 def test_exhaustion_pauses_and_is_counted_for_the_listener(door: Door, number: int) -> None:
     door.sock.error = OSError(number, "exhausted")

@@ -2,6 +2,7 @@
 
 import json
 
+from config.issuers import PLAIN_LISTENER
 from proxy.observe.startup import ListenerOffer, Offers, ready_event, ready_lines
 
 PUBLIC = ListenerOffer(
@@ -57,6 +58,12 @@ def test_lines_say_the_same() -> None:
         "  suites  TLS_AES_256_GCM_SHA384",
         "metrics: http://127.0.0.1:9464/metrics",
     ]
+
+
+def test_listener_without_tls_is_told_with_its_addresses() -> None:
+    addresses = {**ADDRESSES, PLAIN_LISTENER: ["0.0.0.0:80"]}
+    assert ready_lines(OFFERS, addresses, [], 4)[-1] == "without TLS: 0.0.0.0:80"
+    assert ready_event(OFFERS, addresses, [], 4)["listeners"][PLAIN_LISTENER] == ["0.0.0.0:80"]
 
 
 def test_offers_travel_as_json() -> None:

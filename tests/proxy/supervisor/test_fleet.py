@@ -286,6 +286,42 @@ class TestShortage:
             assert full.is_alive
 
 
+class TestLettingGo:
+    async def test_workers_serve_what_they_have_without_their_parent_and_end_by_themselves(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        async with fleet(site, tmp_path, workers(site, 2)) as run:
+            pids, crowd = run.pids, await run.crowd(8)
+            await run.fleet.let_go()
+            assert run.pids == []
+            assert [slot for slot, last in run.parent.left if last is not None] == [0, 1]
+            await run.fleet.close()
+            assert {await one.ask() for one in crowd} == {one.served_by for one in crowd}
+            for one in crowd:
+                one.close()
+            await until_seen(lambda: not children())
+            assert not any(map(is_alive, pids))
+            assert len(run.parent.left) == 2, "each is counted once"
+
+    async def test_one_that_drains_already_goes_on(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, workers(site, 1)) as run:
+            (before,), connection = run.pids, await run.connect()
+            await run.fleet.replace(run.fleet.workers[0])
+            await asyncio.sleep(0)  # by then it was told to drain
+            await run.fleet.let_go()
+            assert is_alive(before)
+            connection.close()
+            await until_seen(lambda: not children())
+
+    async def test_one_that_is_silent_is_ended(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, workers(site, 1), Patience(stuck=0.2, goodbye=0.2)) as run:
+            (stopped,) = run.pids
+            os.kill(stopped, signal.SIGSTOP)
+            await run.fleet.let_go()
+            assert run.parent.left == [(0, None)]
+            await until_seen(lambda: not children())
+
+
 class TestTheEnd:
     async def test_everybody_is_drained_and_none_comes_after(self, site: Site, tmp_path: Path) -> None:
         async with fleet(site, tmp_path, workers(site, 2)) as run:

@@ -4,6 +4,7 @@ import grp
 import os
 import pwd
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,21 @@ def test_child_dies_with_its_parent_that_was_killed() -> None:
         assert doomed.stdout.read() == ""  # ends when nobody has it open any more, the grandchild included
         while is_alive(pid):  # its files are closed a moment before it is dead
             os.sched_yield()
+
+
+def test_child_that_is_let_go_outlives_it() -> None:
+    child = (
+        "import os, signal\nfrom proxy.supervisor.privileges import die_with_parent, outlive_parent\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})\ndie_with_parent()\noutlive_parent()\nprint(os.getpid(), flush=True)\nsignal.sigwait({signal.SIGUSR1})\nprint('alive')"
+    )
+    parent = f"import subprocess\nsubprocess.run([sys.executable, '-c', {child!r}])"
+    with python(parent) as doomed:
+        assert doomed.stdout is not None
+        pid = int(doomed.stdout.readline())
+        doomed.kill()
+        doomed.wait()
+        os.kill(pid, signal.SIGUSR1)
+        assert doomed.stdout.read() == "alive\n"
 
 
 def test_descriptor_limit_is_the_highest_that_is_allowed() -> None:

@@ -1,8 +1,10 @@
 """The listening sockets of all slots: alone on their address, made together or not at all, kept or given back together."""
 
+import os
 import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +13,12 @@ from proxy.supervisor.sockets import (
     Address,
     BindFailed,
     ListeningSockets,
+    Origin,
     address_of,
     addresses_of,
     listening_socket,
 )
+from proxy.systemd import Notifier, SocketStore
 from tests.descriptors import open_descriptors
 
 LOOPBACK = IPv4Address("127.0.0.1")
@@ -47,7 +51,7 @@ def address(port: int = 0, host: IPv4Address | IPv6Address = LOOPBACK, name: str
 
 def ports(sockets: ListeningSockets) -> dict[str, list[int]]:
     """The ports of all sockets by listener."""
-    return {one.listener: [sock.getsockname()[1] for sock in one.sockets] for one in sockets.bound}
+    return {one.listener: [sock.getsockname()[1] for sock in one.by_slot] for one in sockets.bound}
 
 
 class TestListeningSocket:
@@ -229,12 +233,11 @@ class TestInherited:
     def use(self, listening: ListeningSockets, *addresses: Address) -> dict[int, socket.socket | None]:
         """The inherited socket of each address."""
         listening.prepare(addresses, 2).commit()
-        bound = list(listening.bound)
-        listening._bound.clear()  # the test's to close, or given back above
-        for one in bound:
-            for sock in one.by_slot:
-                sock.close()
-        return {index: one.inherited for index, one in enumerate(bound)}
+        found = {
+            index: one.by_slot[0] if one.origin is Origin.MANAGER else None for index, one in enumerate(listening.bound)
+        }
+        listening.close()
+        return found
 
     def test_one_of_the_same_address_is_taken_whatever_its_name(self, given: list[socket.socket]) -> None:
         listening = ListeningSockets([("unknown", given[0]), ("unknown", given[1])])
@@ -257,18 +260,143 @@ class TestInherited:
 
     def test_one_that_no_listener_has_is_told(self, given: list[socket.socket]) -> None:
         listening = ListeningSockets([("public", given[0]), ("elsewhere", given[1])])
-        self.use(listening, address())
+        listening.prepare([address()], 2).commit()
         assert listening.unused == [("elsewhere", "{}:{}".format(*given[1].getsockname()))]
+        listening.close()
 
     def test_is_shared_by_all_slots_and_kept_by_a_reload(self, given: list[socket.socket]) -> None:
         listening = ListeningSockets([("public", given[0])])
         for slots in (2, 5):
             listening.prepare([address()], slots).commit()
             (bound,) = listening.bound
-            assert bound.sockets == [given[0]]
+            assert bound.by_slot[0] is given[0]
+            assert len(bound.by_slot) == slots
+            assert len({os.fstat(sock.fileno()).st_ino for sock in bound.by_slot}) == 1
         (gone,) = listening.prepare([], 2).commit()
         gone.close()
         assert given[0].fileno() == -1
+
+
+class Manager:
+    """Keeps what it is given, as systemd does, each socket once under its name."""
+
+    def __init__(self, directory: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(directory / "notify"))
+        self.socket.settimeout(0)
+        self.store = SocketStore(Notifier(str(directory / "notify")), 8)
+        self.kept: dict[str, dict[int, int]] = {}
+
+    def listen(self) -> dict[str, int]:
+        """Take what came; answers how many sockets there are by name."""
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self.socket, 4_096, 300)
+            except BlockingIOError:
+                return {name: len(sockets) for name, sockets in self.kept.items()}
+            fields = dict(line.split("=", 1) for line in data.decode().splitlines())
+            name = fields["FDNAME"]
+            if "FDSTOREREMOVE" in fields:
+                for descriptor in self.kept.pop(name, {}).values():
+                    os.close(descriptor)
+            for descriptor in descriptors:
+                if os.fstat(descriptor).st_ino in self.kept.setdefault(name, {}):
+                    os.close(descriptor)
+                else:
+                    self.kept[name][os.fstat(descriptor).st_ino] = descriptor
+
+    def passed(self) -> list[tuple[str, socket.socket]]:
+        """What the next process of the service gets."""
+        self.listen()
+        return [
+            (name, socket.socket(fileno=os.dup(one))) for name, several in self.kept.items() for one in several.values()
+        ]
+
+    def close(self) -> None:
+        """Keep nothing."""
+        self.listen()
+        for several in self.kept.values():
+            for descriptor in several.values():
+                os.close(descriptor)
+        self.socket.close()
+
+
+class TestKept:
+    """Sockets that outlive the process, so that the next one has them."""
+
+    @pytest.fixture
+    def manager(self, tmp_path: Path) -> Iterator[Manager]:
+        made = Manager(tmp_path)
+        yield made
+        made.close()
+
+    def next(self, manager: Manager) -> ListeningSockets:
+        """The sockets of the next process."""
+        return ListeningSockets(manager.passed(), SocketStore(manager.store._notifier, 8))
+
+    def test_each_slot_has_its_own_again_and_nobody_is_refused_in_between(self, manager: Manager) -> None:
+        before = ListeningSockets((), manager.store)
+        before.prepare([address(), address(name="second")], 2).commit()
+        assert before.are_kept
+        assert manager.listen() == {"plexigate public[0] 127.0.0.1_0": 2, "plexigate second[0] 127.0.0.1_0": 2}
+        held = ports(before)
+        before.close()
+        with socket.create_connection(("127.0.0.1", held["public"][0])):
+            after = self.next(manager)
+            assert after.slots == 2
+            after.prepare([address(), address(name="second")], 2).commit()
+            assert ports(after) == held
+            assert after.are_kept
+            assert manager.listen() == {"plexigate public[0] 127.0.0.1_0": 2, "plexigate second[0] 127.0.0.1_0": 2}
+            after.close()
+
+    def test_more_workers_have_further_sockets_and_fewer_keep_those_there_are(self, manager: Manager) -> None:
+        for slots, expected in ((2, 2), (3, 3), (1, 3)):
+            sockets = self.next(manager)
+            sockets.prepare([address()], max(slots, sockets.slots)).commit()
+            (bound,) = sockets.bound
+            assert len({os.fstat(sock.fileno()).st_ino for sock in bound.by_slot}) == expected
+            sockets.close()
+
+    def test_what_cannot_have_another_one_beside_it_is_shared(self, manager: Manager) -> None:
+        """As where the process before ran as another user, or had a right to bind that this one does not have."""
+        with socket.create_server(("127.0.0.1", 0)) as lonely:
+            port = lonely.getsockname()[1]
+            manager.store.follow({address(port).kept_name: [lonely]})
+        sockets = self.next(manager)
+        sockets.prepare([address(port)], 2).commit()
+        (bound,) = sockets.bound
+        assert len({os.fstat(sock.fileno()).st_ino for sock in bound.by_slot}) == 1
+        sockets.close()
+
+    def test_address_that_is_gone_from_the_configuration_is_given_back(self, manager: Manager) -> None:
+        before = ListeningSockets((), manager.store)
+        port = free_port()
+        before.prepare([address(port, ANY), address(name="second")], 1).commit()
+        before.close()
+        after = self.next(manager)
+        after.prepare([address(port)], 1).commit()
+        assert manager.listen() == {f"plexigate 127.0.0.1_{port}": 1}
+        assert after.unused == []
+        for gone in after.prepare([], 1).commit():
+            gone.close()
+        assert manager.listen() == {}
+        after.close()
+
+    def test_without_room_for_all_none_is_kept(self, manager: Manager) -> None:
+        sockets = ListeningSockets((), manager.store)
+        sockets.prepare([address()], 9).commit()
+        assert not sockets.are_kept
+        assert manager.listen() == {}
+        sockets.close()
+
+    def test_a_socket_of_a_unit_stays_with_the_manager_as_it_is(self, manager: Manager) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as given:
+            sockets = ListeningSockets([("public", given)], manager.store)
+            sockets.prepare([address()], 2).commit()
+            assert sockets.are_kept
+            assert manager.listen() == {}
+            sockets.close()
 
 
 def test_addresses_are_those_of_all_listeners_in_their_order() -> None:
