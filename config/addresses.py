@@ -157,14 +157,17 @@ def parse_exact_name(value: object) -> str:
 
 def name_matches(pattern: str, name: str) -> bool:
     """Whether a parsed server name covers `name`: equal, or its wildcard stands for exactly one label (RFC 9525 6.3)."""
-    if pattern == name:
-        return True
-    return pattern.startswith("*.") and pattern[2:] == name.partition(".")[2]
+    return pattern in (name, wildcard_of(name))
+
+
+def wildcard_of(name: str) -> str:
+    """The wildcard that covers a parsed server name."""
+    return f"*.{name.partition('.')[2]}"
 
 
 def is_covered(host: str, names: Container[str]) -> bool:
     """Whether one of parsed server names covers `host` (lower case, without port); for many names, see `name_matches`."""
-    return host in names or f"*.{host.partition('.')[2]}" in names
+    return host in names or wildcard_of(host) in names
 
 
 def parse_ip(text: str) -> IPAddress | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from config.addresses import is_covered
+from config.addresses import is_covered, wildcard_of
 from proxy.tls.context import ServerContext
 from proxy.tls.signing_plan import SigningPlan
 
@@ -42,7 +42,7 @@ class IdentityTable:
             exact = self._by_name.get(server_name)
             if exact is not None:
                 return exact
-            wildcard = self._by_name.get(f"*.{server_name.partition('.')[2]}")
+            wildcard = self._by_name.get(wildcard_of(server_name))
             if wildcard is not None:
                 return wildcard
         return self._default

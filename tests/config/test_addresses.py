@@ -11,6 +11,7 @@ from config.addresses import (
     Bind,
     Refused,
     ServerAddress,
+    is_covered,
     name_matches,
     parse_bind,
     parse_exact_name,
@@ -214,6 +215,7 @@ def test_exact_name_takes_no_wildcard() -> None:
 )
 def test_a_wildcard_stands_for_one_label(pattern: str, name: str, matches: bool) -> None:  # noqa: FBT001
     assert name_matches(pattern, name) is matches
+    assert is_covered(name, {pattern, "other.test"}) is matches
 
 
 def test_parse_ip_knows_addresses_from_names() -> None:
