@@ -35,7 +35,7 @@ class TestFirst:
     """A start: what a token keeps from being ready is no reason not to serve the rest."""
 
     async def test_is_tried_without_the_module_when_nobody_gets_ready(self, site: Site, tmp_path: Path) -> None:
-        text, asked = "workers = 1\nreload_seconds = 1.5\n" + site.minimal, list[bool]()
+        text, asked = "workers = 1\nreload_seconds = 4\n" + site.minimal, list[bool]()
         async with fleet(site, tmp_path, text) as run, run.fleet.editing:
             (pid,) = run.pids
 
@@ -47,7 +47,7 @@ class TestFirst:
 
             os.kill(pid, signal.SIGSTOP)
             edition = edition_of(site, text, 2)
-            with pytest.raises(NotReady, match=re.escape("a worker that was not ready after 1.5 s")):
+            with pytest.raises(NotReady, match=re.escape("a worker that was not ready after 4 s")):
                 await run.reloading.prepare_first(edition, leave_module)
             await run.reloading.abandon(await run.reloading.prepare_first(edition, leave_module))
             assert asked == [False, True]
