@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -15,13 +16,13 @@ from certs.audit.configured import checkpoint_key_problems
 from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealing_key_problems, vault_of
 from certs.hsm.other_user import fault_for
 from certs.hsm.prober import Condition, Finding, Prober
-from certs.hsm.token_use import TokenUse, token_uses
+from certs.hsm.token_use import TokenUse, identities_in_tokens, spare_tokens, token_uses
 from certs.hsm.twins import twin_problems
 from certs.identities import load_credentials
 from config.hsm_crosschecks import token_problems
 from config.loaded import LoadedConfig
 from config.loader import Survey, survey
-from config.problems import ConfigError, Problem
+from config.problems import ConfigError, Problem, Severity
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.generation import build
 from proxy.openssl_setup import prepare_openssl
@@ -70,8 +71,9 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
     if twins:
         return (*problems, *loaded.warnings, *credentials.problems, *twins, *account_of(loaded)[1])
     refusals, closed = _refused_pins(loaded, uses)
-    problems += refusals
-    problems += _unseen_by_workers(loaded, uses)
+    refusals |= _unseen_by_workers(loaded, [use for use in uses if use.name not in refusals])
+    spare = spare_tokens(uses, identities_in_tokens(credentials.identities), refusals)
+    problems += [_tolerated(one) if token in spare else one for token, one in refusals.items()]
     capabilities = prepare_openssl(loaded)
     with _refusals_in(problems):
         issued, faults = issued_material(loaded)
@@ -108,7 +110,12 @@ def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
     return asyncio.run(looked())
 
 
-def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[list[Problem], ClosedTokens]:
+def _tolerated(problem: Problem) -> Problem:
+    """What is wrong with a token that only stands in for others: a start serves by those."""
+    return replace(problem, severity=Severity.WARNING)
+
+
+def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], ClosedTokens]:
     """Try each PIN once, as the parent does, with the same latch: OpenSSL would try one that was refused before."""
 
     async def tried() -> list[tuple[TokenUse, Finding]]:
@@ -116,24 +123,26 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[list[
         return [(use, await Prober(loop, use).try_pin(seconds)) for use in uses]
 
     found = [(use, one) for use, one in asyncio.run(tried()) if one.condition is Condition.REFUSED]
-    problems = [
-        loaded.error(("hsm", "token", use.name), f"the PIN from the {use.pin_source}: {one.detail}", "its PIN")
+    problems = {
+        use.name: loaded.error(
+            ("hsm", "token", use.name), f"the PIN from the {use.pin_source}: {one.detail}", "its PIN"
+        )
         for use, one in found
-    ]
+    }
     told = {
         use.name: {"condition": str(one.condition), "detail": one.detail, "module_is_down": False} for use, one in found
     }
-    return problems, ClosedTokens.from_json(told)
+    return problems, replace(ClosedTokens.from_json(told), is_waited_for=False)
 
 
-def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
+def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[str, Problem]:
     """Tokens that are there, but not for the user whom workers are."""
     account, _ = account_of(loaded)
     if account is None:
-        return []
+        return {}
 
-    async def looked() -> list[Problem]:
-        loop, problems = asyncio.get_running_loop(), []
+    async def looked() -> dict[str, Problem]:
+        loop, problems = asyncio.get_running_loop(), dict[str, Problem]()
         for use in uses:
             # what the parent does not find either is told of elsewhere
             mine = await fault_for(loop, use.access, None)
@@ -141,7 +150,7 @@ def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[P
             if theirs is not None:
                 found = f"{use.access.token}, which {account.name} cannot use: {theirs}"
                 allowed = f"rights of the user {account.name}, whom workers are, at the module and at what it reads"
-                problems.append(loaded.error(("hsm", "token", use.name), found, allowed))
+                problems[use.name] = loaded.error(("hsm", "token", use.name), found, allowed)
         return problems
 
     return asyncio.run(looked())

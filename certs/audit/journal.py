@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Final, Protocol, TextIO
 
+from certs.audit.checkpoint import MARK
+
 SYSLOG: Final = Path("/dev/log")
 """The socket of syslog, which systemd-journald listens on (RFC 3164 as spoken locally)."""
 
@@ -35,6 +37,21 @@ class StreamJournal:
             print(text, file=self._stream or sys.stderr, flush=True)
         except (OSError, ValueError):  # ValueError: closed
             return
+
+
+class NoteJournal:
+    """Says to a person that no journal has taken a checkpoint, and where it is; not what it says, which is long and for programs."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = StreamJournal(stream)
+
+    def send(self, text: str) -> None:
+        """Write one short line; what is no checkpoint as it is."""
+        if text.startswith(MARK):
+            text = (
+                f"no journal has the audit checkpoint, as nothing listens at {SYSLOG}: keep a copy of the log elsewhere"
+            )
+        self._stream.send(text)
 
 
 class SyslogJournal:

@@ -1,6 +1,6 @@
 """What a configuration uses of tokens, as the parent needs it: how to log in to each, and which keys to try it by."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -102,6 +102,15 @@ def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> di
         if places and all(isinstance(key, Pkcs11Key) for key in keys):
             found[identity] = places
     return found
+
+
+def spare_tokens(
+    uses: Iterable[TokenUse], identities: Mapping[str, frozenset[KeyPlace]], closed: Collection[str]
+) -> frozenset[str]:
+    """Those of the closed tokens that have keys, and without which every identity has another one. `identities` are `identities_in_tokens`."""
+    lost = [keys for keys in identities.values() if all(key.token in closed for key in keys)]
+    needed = {key.token for keys in lost for key in keys}
+    return frozenset(use.name for use in uses if use.name in closed and use.named and use.name not in needed)
 
 
 def _tried(keys: Iterable[Pkcs11Key]) -> tuple[TriedKey, ...]:

@@ -20,6 +20,8 @@ class ClosedTokens:
     details: Mapping[str, str]
     seen: frozenset[str] = frozenset()
     """Those that the parent finds well: when they are missing here, it is the fault of this process."""
+    is_waited_for: bool = True
+    """Whether identities that depend on them are to begin without them, as whoever serves does and whoever only looks does not."""
     is_module_left_out: bool = False
     """Whether the module did not even come up for the parent: it would hang or fail whoever loads it."""
 
@@ -53,7 +55,9 @@ class ClosedTokens:
             allowed = f"the PIN of the token {token}, or `plexigate hsm unlatch`; until then others serve, or nobody"
         else:
             allowed = "a token that answers: it is used as soon as it does"
-        return Unusable(f"which is not looked at: {self.details[token]}", allowed, may_pass=True, is_expected=True)
+        return Unusable(
+            f"which is not looked at: {self.details[token]}", allowed, may_pass=True, is_expected=self.is_waited_for
+        )
 
 
 NONE_CLOSED: Final = ClosedTokens({}, {})

@@ -33,6 +33,8 @@ class Foundation:
     client_tls: dict[str, ClientTls] = field(default_factory=dict)
     plans: dict[ContextKey, SigningPlan] = field(default_factory=dict)
     token_keys: dict[tuple[bytes, str], TokenKey] = field(default_factory=dict)
+    absent: set[tuple[bytes, str]] = field(default_factory=set)
+    """Keys that are not found now and are used once they are, by the digest of the credential and the place of the key."""
 
     @classmethod
     def of(

@@ -87,12 +87,11 @@ def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -
     known = foundation.token_keys.get(place) or foundation.before.token_keys.get(place)
     if known is None:
         known = TokenKey(key, credential.certificate_path.read_bytes())
-        if key.token not in foundation.closed:
+        if place not in foundation.absent:
             try:
                 known.adopt(instances_of(foundation.loaded).of(key.token).load(known))
             except OSError:
-                is_awaited = key.token in foundation.closed.seen or foundation.waits_for(credential)
-                if len(credential.keys) == 1 and not is_awaited:
+                if len(credential.keys) == 1:  # it was found a moment ago
                     raise
     foundation.token_keys[place] = known
     return known

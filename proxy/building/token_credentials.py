@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from certs.credential import Credential
 from certs.issued import files_of_slot
 from certs.keys.pkcs11 import Pkcs11Key
-from certs.keys.signing_key import Custody
+from certs.keys.signing_key import Custody, KeyFamily
 from config.loaded import LoadedConfig
 from config.problems import Location, Severity
 from config.schema import CredentialConfig, IssuedCredentialConfig
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
-from proxy.building.token_fault import Unusable
+from proxy.building.token_fault import Unusable, severity_of
 from proxy.building.token_keys import TokenKeys
 from proxy.openssl_configuration import PKCS11
 from proxy.openssl_setup import instances_of
@@ -27,12 +28,12 @@ def usable_credentials(
     *,
     looks_again: bool = False,
 ) -> dict[str, tuple[Credential, ...]]:
-    """The credentials of each identity, without those that have no key that was found in its token.
+    """The credentials of each identity, without keys that are others than those that are meant; see `token_fault` for what is refused.
 
-    A token that is only away is passed over until it is back, whatever stands in for it; so is an issued key in a process that begins
+    A key that may come by itself stays, and is passed over until it is found; so does an issued key in a process that begins
     (`Foundation.waits_for`), whatever is wrong with it. A credential of the generation before is taken without asking its tokens again,
-    unless `looks_again`: then a key that a start would refuse is an error here as well. No token that is away is asked for that, nor one
-    for an issued key, whose rotation is to mend it.
+    unless `looks_again`: then what a start would say of it is said here as well. No token that is away is asked for that, nor one for an
+    issued key, whose rotation is to mend it.
     """
     hsm = foundation.loaded.config.hsm
     if hsm is None:
@@ -49,6 +50,10 @@ def usable_credentials(
     }
 
 
+_Faults = tuple[Unusable | None, ...]
+"""Of each key of a credential."""
+
+
 def _usable(
     foundation: Foundation,
     keys: TokenKeys,
@@ -57,34 +62,62 @@ def _usable(
     *,
     looks_again: bool,
 ) -> Iterator[Credential]:
-    for credential in credentials:
-        of_token = [one for one in credential.keys if isinstance(one, Pkcs11Key)]
-        if not isinstance(credential.key, Pkcs11Key):
-            yield credential
-        elif credential.digest in foundation.before.credentials:
-            if looks_again and not credential.is_issued:
-                losses = [keys.loss(one, credential.certificate_path) for one in of_token]
-                _note(foundation, identity, credential, losses)
-            yield credential
-        else:
-            faults = [keys.fault(one, credential.certificate_path) for one in of_token]
-            _note(foundation, identity, credential, faults)
-            if foundation.waits_for(credential) or any(fault is None or fault.is_expected for fault in faults):
-                yield credential
+    judged = [(one, _faults(foundation, keys, one, looks_again=looks_again)) for one in credentials]
+    usual = [one for one in judged if one[0].algorithm.family is not KeyFamily.MLDSA] or judged
+    severity = severity_of(fault for _, faults in usual for fault in faults)
+    for credential, faults in judged:
+        _note(foundation, identity, credential, faults, severity)
+        remaining = _without(credential, faults, foundation)
+        if remaining is not None:
+            yield remaining
 
 
-def _note(foundation: Foundation, identity: str, credential: Credential, faults: list[Unusable | None]) -> None:
+def _faults(foundation: Foundation, keys: TokenKeys, credential: Credential, *, looks_again: bool) -> _Faults:
+    is_known = credential.digest in foundation.before.credentials
+    if is_known and (credential.is_issued or not looks_again):
+        return (None,) * len(credential.keys)
+    ask = keys.loss if is_known else keys.fault
+    return tuple(
+        ask(one, credential.certificate_path) if isinstance(one, Pkcs11Key) else None for one in credential.keys
+    )
+
+
+def _without(credential: Credential, faults: _Faults, foundation: Foundation) -> Credential | None:
+    """The credential without keys that are not meant, None if there is no other; those that may come are noted as not there."""
+    if all(fault is None for fault in faults):
+        return credential
+    waits = foundation.waits_for(credential)
+    kept = [(key, fault) for key, fault in zip(credential.keys, faults, strict=True) if _stays(fault, waits=waits)]
+    if not kept:
+        return None
+    foundation.absent.update((credential.digest, key.location) for key, fault in kept if fault is not None)
+    if len(kept) == len(faults):
+        return credential
+    first, *spares = (key for key, _ in kept)
+    # another one than that with all keys, so that neither takes the place of the other
+    digest = sha256(b"\0".join([credential.digest, *(key.location.encode() for key, _ in kept)])).digest()
+    foundation.absent.update((digest, key.location) for key, fault in kept if fault is not None)
+    return replace(credential, key=first, spares=tuple(spares), digest=digest)
+
+
+def _stays(fault: Unusable | None, *, waits: bool) -> bool:
+    return waits or fault is None or fault.is_awaited
+
+
+def _note(
+    foundation: Foundation, identity: str, credential: Credential, faults: _Faults, of_identity: Severity
+) -> None:
+    # no credential takes the place of an issued one before a key of it is found: a rotation can wait
+    severity = severity_of(faults) if credential.is_issued else of_identity
+    if foundation.waits_for(credential):
+        severity = Severity.WARNING
     place = _place(foundation, identity, credential)
-    others_serve = any(fault is None for fault in faults)
     for index, (key, fault) in enumerate(zip(credential.keys, faults, strict=True)):
         if fault is not None:
             at = (*place, "key", index) if len(faults) > 1 else (*place, "key")
             is_renewable = credential.is_issued and not fault.may_pass
             allowed = f"another one: plexigate certs rotate {identity}" if is_renewable else fault.allowed
             problem = foundation.loaded.error(at, f'"{key.location}", {fault.found}', allowed)
-            # a token that is away for a moment is what the other keys are there for
-            is_tolerable = fault.is_expected or (fault.may_pass and others_serve) or foundation.waits_for(credential)
-            severity = Severity.WARNING if is_tolerable else Severity.ERROR
             foundation.problems.append(replace(problem, severity=severity))
 
 

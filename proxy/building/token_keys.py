@@ -118,7 +118,9 @@ class TokenKeys:
                 "an ECDSA or RSA key in the token, and a key file for ML-DSA beside it ([[identity.NAME.credential]])",
             )
         return Unusable(
-            "which is not in the token, or not as a private key", "the label (object=) or id= of a private key in it"
+            "which is not in the token, or not as a private key",
+            "the label (object=) or id= of a private key in it",
+            may_return=True,
         )
 
     def _login_fault(self, key: Pkcs11Key, token: Token) -> Unusable:

@@ -89,18 +89,19 @@ def _log(config: Path | None, file: Path | None) -> "AuditLog | None":
     if file is None and config is None:
         return None
     from certs.audit.configured import audit_log_of
-    from certs.audit.journal import SyslogJournal
+    from certs.audit.journal import NoteJournal, SyslogJournal
     from certs.audit.log import AuditLog, AuditRules
     from config.loader import survey
     from config.problems import ConfigError
 
+    journal = SyslogJournal(fallback=NoteJournal())
     if file is not None:
-        return AuditLog(file, AuditRules(), None, SyslogJournal())
+        return AuditLog(file, AuditRules(), None, journal)
     loaded = None if config is None else survey(config).loaded
     if loaded is None:
         return None
     try:
-        return audit_log_of(loaded, SyslogJournal())
+        return audit_log_of(loaded, journal)
     except ConfigError as error:
         raise NotChosen("; ".join(map(str, error.problems))) from None
 

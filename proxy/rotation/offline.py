@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from certs.audit.actors import command_line_actor
 from certs.audit.configured import audit_log_of
 from certs.audit.entries import Action, KeyOperation, Outcome
-from certs.audit.journal import SyslogJournal
+from certs.audit.journal import NoteJournal, SyslogJournal
 from certs.audit.tail import LogDamaged
 from certs.file_lock import StillLocked
 from certs.issuing.issuer import IssueFailed
@@ -92,7 +92,7 @@ class Offline:
     @contextmanager
     def _recording(self) -> Iterator[None]:
         loaded = self.parts.loaded
-        log = audit_log_of(loaded, SyslogJournal())
+        log = audit_log_of(loaded, SyslogJournal(fallback=NoteJournal()))
         if log is None:
             yield
             return

@@ -33,7 +33,7 @@ from proxy.payload.keyring import Keyring
 from proxy.payload.keys import PayloadKeys
 from proxy.supervisor.issued import issued_material, shut_identities, with_files
 from proxy.supervisor.material import Material
-from proxy.supervisor.payload_store import payload_keys
+from proxy.supervisor.payload_store import payload_keys, store_problems
 from proxy.supervisor.privileges import Account, account_of
 from proxy.supervisor.questions import tickets_as_json
 from proxy.supervisor.safe import Safe, now_in_utc
@@ -181,6 +181,9 @@ def read_edition(
     credentials = _credentials(loaded, made, now)
     account, doubts = account_of(loaded)
     problems = [*loaded.warnings, *key_in_file_warnings(loaded), *faults, *credentials.problems, *doubts]
+    if rings is not None:  # they are not read again, but a start would have to
+        vault = None if safe is None else safe.vault(loaded)
+        problems += [one for one in store_problems(loaded, vault) if one.is_error]
     if any(problem.is_error for problem in problems):
         raise ConfigError(problems)
     material = Material.read(file.path for file in files_of(loaded))

@@ -159,10 +159,13 @@ def _context(identity: ServerIdentity) -> ssl.SSLContext:
     """The context of the key that signs first."""
     if identity.plan is None:
         return identity.context.current
-    _, signer = identity.plan.ranked[0]
-    if isinstance(signer, ssl.SSLContext):
-        return signer
-    return next(context.current() for context in signer.keys if context.key.is_loaded)
+    for _, signer in identity.plan.ranked:
+        if isinstance(signer, ssl.SSLContext):
+            return signer
+        loaded = [context for context in signer.keys if context.key.is_loaded]
+        if loaded:
+            return loaded[0].current()
+    raise AssertionError("no key is loaded")
 
 
 def _is_done(tls: ssl.SSLObject) -> bool:

@@ -1,8 +1,10 @@
 """A token that has lost one of its keys, and is well for the others: who is told of it, and when it is back."""
 
+import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from typer.testing import CliRunner
@@ -13,7 +15,7 @@ from tests.certs.authority import private_key
 from tests.hsm.faults import SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
-from tests.hsm.softhsm import Token
+from tests.hsm.softhsm import SoftHsm, Token
 from tests.integration.gateway import PLEXIGATE, complaints, events
 from tests.integration.hsm_scene import ROUTE, Scene, running, scene_of
 from tests.integration.stage import workers_of
@@ -126,6 +128,65 @@ def test_a_lost_copy_is_known_before_the_other_token_goes_away(hsm_site: HsmSite
             one.handshake(one.client(), "other")
         one.until(lambda: readiness(one) == (200, "ready"))
     assert complaints(run.output) == []
+
+
+def check(site: HsmSite, configuration: Path) -> tuple[int, dict[str, str]]:
+    """What `check` says of keys and tokens: exit code, and severities by key."""
+    environment = {**os.environ, **site.hsm.environment}
+    done = subprocess.run(
+        [PLEXIGATE, "check", "--json", str(configuration)], env=environment, capture_output=True, text=True, check=False
+    )
+    problems = json.loads(done.stdout)["problems"]
+    return done.returncode, {one["key"]: one["severity"] for one in problems if one["key"] != "user"}
+
+
+def test_check_a_start_and_a_reload_take_the_same_while_one_of_two_tokens_has_the_key(hsm_site: HsmSite) -> None:
+    plexi, spare = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
+    public = hsm_site.hsm.share("chat", plexi, spare)
+    uris = (uri(plexi, "chat"), uri(spare, "chat"))
+    configuration = hsm_site.write(hsm_site.tokens(plexi, spare), hsm_site.identity("localhost", public, *uris), ROUTE)
+    socket = UnixAdminClient(hsm_site.directory / "plexigate.sock")
+    assert check(hsm_site, configuration) == (0, {})
+    with running(hsm_site, configuration) as run:
+        hsm_site.hsm.destroy(plexi, "chat")
+        assert socket.post("/reload", {})[1]["ok"]
+        assert check(hsm_site, configuration) == (0, {"identity.localhost.key[0]": "warning"})
+    assert complaints(run.output) == []
+    away = SoftHsm.make(hsm_site.directory / "away", hsm_site.hsm.shim.module)
+    for is_away in (False, True):
+        if is_away:
+            hsm_site.hsm.put_into(away, "plexi")
+            assert check(hsm_site, configuration) == (0, {"identity.localhost.key[0]": "warning"})
+        with running(hsm_site, configuration) as run:
+            one = scene_of(hsm_site, run)
+            one.handshake(one.client())
+            (warning,) = [event for event in events(run.output, "warning") if event["key"].startswith("identity.")]
+            assert warning["key"] == "identity.localhost.key[0]"
+            assert readiness(one) == (200, "ready")
+            if not is_away:
+                one.until(lambda one=one: one.metric("token_keys_missing", token="plexi") == 1)  # type: ignore[misc]  # bound at once
+                (token, _) = asked(one, "/status")[1]["tokens"]
+                assert token["missing_keys"] == [{"key": uris[0], "identities": ["localhost"]}]
+            assert socket.post("/reload", {})[1]["ok"]
+        assert complaints(run.output) == []
+    hsm_site.hsm.destroy(spare, "chat")
+    away.put_into(hsm_site.hsm)
+    assert check(hsm_site, configuration) == (1, {f"identity.localhost.key[{place}]": "error" for place in (0, 1)})
+
+
+def test_check_warns_of_a_pin_that_a_spare_token_refuses_and_refuses_it_where_nothing_else_signs(
+    hsm_site: HsmSite,
+) -> None:
+    plexi, spare = hsm_site.hsm.add_token("plexi"), hsm_site.hsm.add_token("spare", "another-pin")
+    public = hsm_site.hsm.share("chat", plexi, spare)
+    both = (uri(plexi, "chat"), uri(spare, "chat"))
+    hsm = hsm_site.tokens(plexi, spare)
+    hsm_site.hsm.pin_file(plexi, "wrong-pin")
+    configuration = hsm_site.write(hsm, hsm_site.identity("localhost", public, *both), ROUTE)
+    assert check(hsm_site, configuration) == (0, {"hsm.token.plexi": "warning", "identity.localhost.key[0]": "warning"})
+    hsm_site.write(hsm, hsm_site.identity("localhost", public, both[0]), ROUTE)
+    assert check(hsm_site, configuration) == (1, {"hsm.token.plexi": "error", "identity.localhost.key": "error"})
+    assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 1
 
 
 def test_the_only_key_of_a_token_that_is_lost_is_named_too(hsm_site: HsmSite) -> None:

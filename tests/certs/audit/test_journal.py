@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from certs.audit.journal import StreamJournal, SyslogJournal
+from certs.audit.checkpoint import MARK
+from certs.audit.journal import NoteJournal, StreamJournal, SyslogJournal
 from tests.certs.audit.logs import Journal
 
 
@@ -50,3 +51,12 @@ def test_a_closed_stream_ends_nothing() -> None:
     stream = io.StringIO()
     stream.close()
     StreamJournal(stream).send("checkpoint")
+
+
+def test_a_person_is_told_in_one_short_line_what_no_journal_has_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    NoteJournal().send(MARK + " {" + 400 * "x" + "}")
+    NoteJournal().send("a new audit log begins")
+    line, begun = capsys.readouterr().err.splitlines()
+    assert line.startswith("no journal has the audit checkpoint, as nothing listens at /dev/log")
+    assert len(line) < 120
+    assert begun == "a new audit log begins"

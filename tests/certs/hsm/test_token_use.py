@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from certs.hsm.access import TokenChoice
 from certs.hsm.facts import KeyAddress
-from certs.hsm.token_use import KeyPlace, NamedKey, TokenUse, identities_in_tokens, token_uses
+from certs.hsm.token_use import KeyPlace, NamedKey, TokenUse, identities_in_tokens, spare_tokens, token_uses
 from certs.identities import LoadedCredentials, load_credentials
 from certs.keys.signing_key import PublicKey
 from config.loaded import LoadedConfig
@@ -124,3 +124,17 @@ def test_a_key_of_two_identities_names_both(tmp_path: Path) -> None:
     key, uri = public("ecdsa-p256"), "pkcs11:token=plexi;object=chat"
     plexi, _ = uses(read(tmp_path, identity(tmp_path, "a.test", key, uri) + identity(tmp_path, "b.test", key, uri)))
     assert plexi.named == (NamedKey(uri, KeyAddress("chat"), ("a", "b")),)
+
+
+def test_a_token_is_spare_while_every_identity_has_a_key_elsewhere(tmp_path: Path) -> None:
+    key, other = public("ecdsa-p256"), public("ecdsa-p384")
+    twins = identity(tmp_path, "a.test", key, "pkcs11:token=plexi;object=a", "pkcs11:serial=42;object=a")
+    loaded, credentials = read(tmp_path, twins)
+    used, in_tokens = uses((loaded, credentials)), identities_in_tokens(credentials.identities)
+    assert spare_tokens(used, in_tokens, {"plexi"}) == {"plexi"}
+    assert spare_tokens(used, in_tokens, {"plexi", "spare"}) == frozenset()
+    loaded, credentials = read(tmp_path, twins, identity(tmp_path, "b.test", other, "pkcs11:token=plexi;object=b"))
+    used, in_tokens = uses((loaded, credentials)), identities_in_tokens(credentials.identities)
+    assert spare_tokens(used, in_tokens, {"plexi"}) == frozenset()
+    assert spare_tokens(used, in_tokens, {"spare"}) == {"spare"}
+    assert spare_tokens(used, {}, {"other"}) == frozenset()

@@ -1,5 +1,6 @@
 """What a worker makes of the parent's word about tokens."""
 
+from dataclasses import replace
 from typing import Any
 
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
@@ -27,6 +28,12 @@ def test_the_reason_is_told_and_nobody_fails_for_it() -> None:
         assert fault.is_expected
         assert "which is not looked at: it is" in fault.found
         assert remedy in fault.allowed
+
+
+def test_whoever_only_looks_waits_for_none() -> None:
+    fault = replace(ClosedTokens.from_json({"a": told("pin_refused")}), is_waited_for=False).fault("a")
+    assert fault is not None
+    assert not fault.is_expected
 
 
 def test_a_module_that_hangs_is_left_out() -> None:

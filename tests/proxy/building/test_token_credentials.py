@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from certs.keys.signing_key import PublicKey
+from tests.certs.authority import private_key
 from tests.configurations import listener
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
@@ -56,7 +57,7 @@ def test_token_that_does_not_answer_is_passed_over_and_told(
         assert signatures(hsm_site) == (0, 6)
 
 
-def test_key_that_does_not_fit_is_an_error_whatever_the_others_are(
+def test_a_key_that_does_not_fit_is_left_out_while_another_one_signs(
     hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
 ) -> None:
     hsm_site.hsm.generate(tokens[1], "other", identifier="02")
@@ -64,7 +65,78 @@ def test_key_that_does_not_fit_is_an_error_whatever_the_others_are(
     text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", chat, *keys)
     with hsm_site.signer(hsm_site.write(text)) as signer:
         (problem,) = signer.problems.values()
-        assert (problem["key"], problem["severity"]) == ("identity.localhost.key[1]", "error")
+        assert (problem["key"], problem["severity"]) == ("identity.localhost.key[1]", "warning")
+        assert signer.plan("localhost")["keys"] == [["plexi", True]]
+        assert signer.handshakes() == []
+        signer.build()
+        assert signer.plan("localhost")["keys"] == [["plexi", True]]
+
+
+def test_a_key_that_is_lost_in_one_of_two_tokens_is_a_warning_at_a_start_and_at_a_reload_and_is_used_once_it_is_back(
+    hsm_site: HsmSite, tokens: tuple[Token, Token]
+) -> None:
+    private = private_key("ecdsa-p256")
+    key = hsm_site.hsm.share("chat", *tokens, key=private)
+    text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", key, *URIS)
+    lost = {
+        "identity.localhost.key[0]": ("warning", f'"{URIS[0]}", which is not in the token, or not as a private key')
+    }
+    with hsm_site.signer(hsm_site.write(text)) as signer:
+        hsm_site.hsm.destroy(tokens[0], "chat")
+        signer.build(is_reload=True)
+        assert {key: (one["severity"], one["found"]) for key, one in signer.problems.items()} == lost
+    with hsm_site.signer(hsm_site.directory / "plexigate.toml") as signer:
+        assert {key: (one["severity"], one["found"]) for key, one in signer.problems.items()} == lost
+        assert signer.plan("localhost")["keys"] == [["plexi", False], ["spare", True]]
+        assert signer.handshakes() == []
+        hsm_site.hsm.share("chat", tokens[0], key=private)
+        assert signer.probe("plexi") is None
+        assert signer.plan("localhost")["keys"] == [["plexi", True], ["spare", True]]
+
+
+def test_another_key_beside_the_one_that_is_meant_takes_it_out_of_use_while_its_twin_signs(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    text = hsm_site.tokens(*tokens) + hsm_site.identity("localhost", chat, *URIS)
+    with hsm_site.signer(hsm_site.write(text)) as signer:
+        hsm_site.hsm.generate(tokens[0], "chat", identifier="02")
+        signer.build(is_reload=True)
+        (problem,) = signer.problems.values()
+        assert (problem["severity"], "several keys" in problem["found"]) == ("warning", True)
+        assert signer.plan("localhost")["keys"] == [["spare", True]]
+        signer.build(tickets="11" * 32)
+        assert signer.plan("localhost")["keys"] == [["spare", True]]
+        assert signer.handshakes() == []
+
+
+def test_a_lost_key_stops_no_start_while_the_token_of_its_twin_is_away(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    files = hsm_site.authority.issue("files", ("files.test",))
+    text = f'[identity.files]\nnames = ["files.test"]\ncertificate = "{files.certificate}"\nkey = "{files.key}"\n'
+    with hsm_site.signer(hsm_site.write(hsm_site.tokens(*tokens), text)) as signer:
+        hsm_site.hsm.destroy(tokens[0], "chat")
+        hsm_site.write(hsm_site.tokens(*tokens), text, hsm_site.identity("localhost", chat, *URIS))
+        signer.build(closed={"spare": told("absent")})
+        assert {one["severity"] for one in signer.problems.values()} == {"warning"}
+        signer.build(closed={"plexi": told("well"), "spare": told("well")}, is_reload=True)
+        assert signer.probe("spare") is None
+
+
+def test_a_lost_key_is_a_warning_while_another_credential_serves_and_an_error_beside_mldsa_alone(
+    hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey
+) -> None:
+    certificate = hsm_site.authority.certify("chat", chat, ("localhost",))
+    lost = f'[[identity.chat.credential]]\ncertificate = "{certificate}"\nkey = "pkcs11:token=plexi;object=none"\n'
+    for kind, severity in (("rsa-3072", "warning"), ("mldsa-65", "error")):
+        files = hsm_site.authority.issue(kind, ("localhost",), kind=kind)
+        text = hsm_site.tokens(*tokens) + '[identity.chat]\nnames = ["localhost"]\n'
+        text += f'[[identity.chat.credential]]\ncertificate = "{files.certificate}"\nkey = "{files.key}"\n{lost}'
+        with hsm_site.signer(hsm_site.write(text)) as signer:
+            (problem,) = signer.problems.values()
+            assert (problem["key"], problem["severity"]) == ("identity.chat.credential[1].key", severity)
+            if severity == "warning":
+                assert signer.handshakes() == []
 
 
 def test_no_usable_key_is_told_for_each(hsm_site: HsmSite, tokens: tuple[Token, Token], chat: PublicKey) -> None:

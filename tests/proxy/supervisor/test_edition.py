@@ -49,6 +49,15 @@ class TestReading:
         with pytest.raises(ConfigError, match="expired"):
             read_edition(site.write(site.minimal), 1, SECRETS, NOW + timedelta(days=1_000))
 
+    def test_a_reload_refuses_rings_that_the_next_start_could_not_read(self, site: Site) -> None:
+        path = site.write(site.minimal + '[payload]\ndirectory = "rings"\n[payload.ring.chat]\n')
+        served = read_edition(path, 1, SECRETS, NOW).payload.rings
+        assert read_edition(path, 2, SECRETS, NOW, rings=served).payload.rings == served
+        (path.parent / "rings" / "ring-chat.sealed").write_bytes(b"damaged")
+        for known in (None, served):
+            with pytest.raises(ConfigError, match=r"payload\.directory"):
+                read_edition(path, 2, SECRETS, NOW, rings=known)
+
     def test_no_secret_is_shown(self, site: Site) -> None:
         secret = b"\x5a" * 32
         edition = edition_of(site, site.minimal).with_tickets(2, TicketSecrets(secret))
