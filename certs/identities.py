@@ -141,10 +141,8 @@ class _Reading:
         """The credential that the rotation has put in place; it looks after all that may be wrong with it."""
         files = files_of_slot(self.loaded, identity, settings.key.slot)
         if files is None:
-            found = f"{settings.key}, whose certificate is not there yet"
-            better = (
-                f"patience: it is fetched from {settings.issuer} as soon as the proxy runs, which logs what comes of it"
-            )
+            found = f"{settings.key}, whose certificate is not issued yet"
+            better = f"nothing to do: it is requested from {settings.issuer} when the proxy starts, and the log says what comes of it"
             self.problems.append(self.loaded.warning(place, found, better))
             return []
         examination = self.issued_examination(*files)
@@ -244,8 +242,8 @@ class _Reading:
     ) -> Iterator[Problem]:
         uncovered = [name for name in names if not credential.covers(name)]
         if uncovered:
-            found = f"{shown(paths.certificate)}, which is not for {', '.join(uncovered)}"
-            covered = ", ".join(map(shown, credential.names)) or "none: it has no subjectAltName"
+            found = f"{shown(paths.certificate)}, which is not for {', '.join(dict.fromkeys(uncovered))}"
+            covered = ", ".join(map(shown, dict.fromkeys(credential.names))) or "none: it has no subjectAltName"
             allowed = f"a certificate for every name of the identity (this one's names: {covered})"
             yield self.loaded.error((*place, "certificate"), found, allowed)
 

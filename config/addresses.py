@@ -48,6 +48,11 @@ class Bind:
     def __str__(self) -> str:
         return f"{_bracketed(str(self.host))}:{self.port}"
 
+    def overlaps(self, other: "Bind") -> bool:
+        """Whether a connection could be meant for both; port 0 is another port each time."""
+        is_same_port = self.port == other.port != 0 and self.host.version == other.host.version
+        return is_same_port and (self.host == other.host or self.host.is_unspecified or other.host.is_unspecified)
+
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:

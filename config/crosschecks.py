@@ -43,6 +43,7 @@ def cross_check(config: Config, file: str, omissions: Omissions | None = None) -
         *checks.needed_tables(),
         *checks.listeners(),
         *checks.binds(),
+        *checks.metrics(),
         *checks.identities(),
         *checks.issued_credentials(),
         *checks.issuers(),
@@ -95,6 +96,25 @@ class _CrossChecks:
                 first = owners.setdefault(str(bind), key)
                 if first != key and bind.port:  # port 0 is another port each time
                     yield Problem(self.file, key, f'"{bind}", which {first} has already', "each address and port once")
+
+    def metrics(self) -> Iterator[Problem]:
+        """The parent has these alone, while workers share the others: an address of one kind cannot be of the other, too."""
+        others = {
+            self.omissions.key("listener", name, "bind", index): bind
+            for name, listener in self.config.listener.items()
+            for index, bind in enumerate(listener.bind)
+        }
+        others |= {
+            self.omissions.key("acme", "http_bind", index): bind
+            for index, bind in enumerate(self.config.acme.http_bind)
+        }
+        for index, bind in enumerate(self.config.admin.metrics_bind):
+            key = self.omissions.key("admin", "metrics_bind", index)
+            first = next((other for other, taken in others.items() if bind.overlaps(taken)), None)
+            if first is not None:
+                allowed = "an address and port that nothing else has, such as 127.0.0.1:9464"
+                yield Problem(self.file, key, f'"{bind}", which {first} has already', allowed)
+            others[key] = bind
 
     def identities(self) -> Iterator[Problem]:
         if REJECT in self.config.identity:
@@ -250,4 +270,4 @@ class _CrossChecks:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in sorted(names)) or "there is none"
+    return ", ".join(f'"{name}"' for name in sorted(set(names))) or "there is none"

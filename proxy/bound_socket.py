@@ -1,8 +1,22 @@
 """TCP addresses, for whoever listens."""
 
+import errno
 import socket
 
 from config.addresses import Bind
+
+
+def bind_fault(bind: Bind, error: OSError) -> tuple[str, str]:
+    """Why an address cannot be used, in a clause, and what can be done about it."""
+    found = f"{bind}, which cannot be used: {error.strerror}"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return found, "an address of this machine (ip address shows them), or 0.0.0.0 or [::] for all of them"
+    if isinstance(error, PermissionError):
+        return (
+            found,
+            "a port from 1024 on, or the right to bind lower ones (CAP_NET_BIND_SERVICE, or a restart as root)",
+        )
+    return found, "stop what uses it (ss -ltnp shows it), choose another port, or start with the right to bind it"
 
 
 def bound_socket(bind: Bind, *, reuse_port: bool = False) -> socket.socket:

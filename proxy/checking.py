@@ -23,7 +23,10 @@ from config.hsm_crosschecks import token_problems
 from config.loaded import LoadedConfig
 from config.loader import Survey, survey
 from config.problems import ConfigError, Problem, Severity
+from proxy.admin.held_addresses import address_problems
+from proxy.admin.listening import socket_problems
 from proxy.building.closed_tokens import ClosedTokens
+from proxy.building.places import place_problems
 from proxy.generation import build
 from proxy.openssl_setup import prepare_openssl
 from proxy.supervisor.issued import issued_material, with_files
@@ -88,6 +91,7 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
             built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
         problems += built.warnings
     problems += [*checkpoint_key_problems(loaded), *account_of(loaded)[1]]
+    problems += [*place_problems(loaded), *socket_problems(loaded), *address_problems(loaded)]
     known = {fault.key for fault in loaded.faults}
     further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
     return tuple(dict.fromkeys([*loaded.faults, *further]))

@@ -17,7 +17,7 @@ from certs.acme.challenges import PresentingFailed, Proof
 from certs.acme.problems import printable
 
 # What our own environment has is nobody's business: it may hold credentials that are meant for us.
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
 }
@@ -55,7 +55,7 @@ class DnsHook:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    env=_ENVIRONMENT,
+                    env=ENVIRONMENT,
                     cwd="/",
                     start_new_session=True,  # so that it can be ended with its children
                 )

@@ -32,6 +32,7 @@ from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest,
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 
 # What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor ML-DSA is among it.
+_LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
 _CERTIFIED: Final = frozenset({KeyFamily.ECDSA, KeyFamily.RSA})
 # A CA that does not know a certificate, or cannot read its name: it is not one of its own.
 _NOT_ITS_OWN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
@@ -101,7 +102,8 @@ class AcmeIssuer:
         if path is None:
             return ()
         try:
-            return tuple(x509.load_pem_x509_certificates(path.read_bytes()))
+            with path.open("rb") as file:
+                return tuple(x509.load_pem_x509_certificates(file.read(_LARGEST_FILE)))
         except (OSError, ValueError):
             detail = f"{self._name}: root_file {path} cannot be read as certificates in PEM"
             raise IssueFailed(FailureKind.PERMANENT, detail) from None
@@ -114,6 +116,7 @@ class AcmeIssuer:
         """Get a certificate. Raises `IssueFailed`; before the end of a time that the CA wants to be left alone, without asking it."""
         names = frozenset(request.names)
         self._keep_quiet(names, request.heeds_seconds)
+        _ = self.roots  # what could not be judged is not ordered: CAs count orders
         about = ", ".join(sorted(names))
         try:
             with self._failures_of(about), self._wire() as wire:

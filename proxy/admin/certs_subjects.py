@@ -43,7 +43,7 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Subj
         assert parts is not None  # cross-checked
         version = parts.store.shelf(name, one.key.slot).current()
         if version is None:
-            found, allowed = f"{one.key}, whose certificate is not there yet", f"plexigate certs rotate {name}"
+            found, allowed = f"{one.key}, whose certificate is not issued yet", f"plexigate certs rotate {name}"
             raise ConfigError([Problem(str(loaded.path), f"identity.{name}", found, allowed)])
         yield Subject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
 

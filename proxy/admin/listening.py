@@ -14,10 +14,19 @@ from pathlib import Path
 from typing import Final
 
 from config.addresses import Bind
+from config.loaded import LoadedConfig
+from config.problems import Problem, shown
+from proxy.admin.settings import AdminSettings
 from proxy.bound_socket import listening_socket
+from proxy.building.places import directory_fault
 
 _MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
+# unix(7): sun_path holds 108 with its final NUL; a process binds it under another name first, with its number of up to 7 digits.
+_LONGEST_PATH: Final = 107 - len(".4194304")
+_REMEDY: Final = (
+    f"choose another path for admin.socket that this process may write to, of at most {_LONGEST_PATH} bytes"
+)
 BACKLOG: Final = 64
 
 
@@ -39,38 +48,57 @@ class AdminSocketError(Exception):
 def admin_socket(path: Path) -> socket.socket:
     """Listen at `path`, of which the last directory is made if need be. Raises `AdminSocketError`."""
     try:
-        _make_directory(path.parent)
-        _refuse_what_is_there(path)
+        _refuse_place(path)
+        with contextlib.suppress(FileExistsError):
+            path.parent.mkdir(_DIRECTORY_MODE)
+        _refuse_listener(path)
         return _bound(path)
     except OSError as error:
-        # "AF_UNIX path too long" has no number
-        remedy = "choose another path for admin.socket that this process may write to, of at most 90 bytes"
-        raise AdminSocketError(str(path), error.strerror or str(error), remedy) from None
+        raise AdminSocketError(str(path), error.strerror or str(error), _REMEDY) from None
 
 
-def _make_directory(directory: Path) -> None:
-    """Make one that is ours alone; one that is there must not be open to others who could put a socket of theirs in it."""
+def socket_problems(loaded: LoadedConfig) -> list[Problem]:
+    """What keeps the socket of a configuration from being made, whoever listens there now; touches nothing."""
+    path = AdminSettings.of(loaded).socket
     try:
-        directory.mkdir(_DIRECTORY_MODE)
-    except FileExistsError:
+        _refuse_place(path)
+        fault = directory_fault(path.parent)
+    except OSError as error:
+        fault = error.strerror or str(error)
+    except AdminSocketError as error:
+        return [loaded.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
+    return [] if fault is None else [loaded.error(("admin", "socket"), f"{shown(str(path))}, {fault}", _REMEDY)]
+
+
+def _refuse_place(path: Path) -> None:
+    """A path that is too long, a directory that is not ours alone, something else in its place. Raises `AdminSocketError` or `OSError`."""
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise AdminSocketError(str(path), f"a path of more than {_LONGEST_PATH} bytes", _REMEDY)
+    _refuse_directory(path.parent)
+    with contextlib.suppress(FileNotFoundError):
+        # nothing, or a socket that nobody listens on, may be replaced
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            remedy = "remove it, or choose another path for admin.socket"
+            raise AdminSocketError(str(path), "something that is no socket", remedy)
+
+
+def _refuse_directory(directory: Path) -> None:
+    """One that is there must not be open to others, who could put a socket of theirs in it; one is made, not several."""
+    try:
         facts = directory.stat()
-        is_shared = facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX
-        if is_shared or facts.st_uid not in {0, os.geteuid()}:
-            owner = f"a directory of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):04o}"
-            remedy = "use one that only this user (or root) may write to"
-            raise AdminSocketError(str(directory), owner, remedy) from None
-
-
-def _refuse_what_is_there(path: Path) -> None:
-    """Nothing, or a socket that nobody listens on, may be replaced."""
-    try:
-        mode = path.lstat().st_mode
     except FileNotFoundError:
+        directory.parent.stat()
         return
-    if not stat.S_ISSOCK(mode):
-        raise AdminSocketError(
-            str(path), "something that is no socket", "remove it, or choose another path for admin.socket"
-        )
+    is_shared = facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX
+    if is_shared or facts.st_uid not in {0, os.geteuid()}:
+        owner = f"a directory of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):04o}"
+        raise AdminSocketError(str(directory), owner, "use one that only this user (or root) may write to")
+
+
+def _refuse_listener(path: Path) -> None:
+    """Two proxies cannot have one socket."""
+    if not path.exists():
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(0)
         try:

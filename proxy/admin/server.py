@@ -50,7 +50,7 @@ class AdminServer:
         try:
             sock = admin_socket(self._settings.socket)
             self._inode = self._settings.socket.stat().st_ino
-            await self._serve(sock, _Commands(self._control))
+            await self._serve(sock, _Commands(self._control, self))
             for bind in self._settings.metrics_bind:
                 sock = metrics_socket(bind)
                 self.metrics_addresses += (str(replace(bind, port=sock.getsockname()[1])),)
@@ -123,11 +123,12 @@ class _Monitoring:
 class _Commands:
     """What the Unix socket has besides."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, server: AdminServer) -> None:
         self._control = control
+        self._server = server
 
     async def status(self, _request: web.Request) -> web.Response:
-        return _json(await self._control.status())
+        return _json({**await self._control.status(), "metrics": self._server.metrics_addresses})
 
     async def reload(self, request: web.Request) -> web.Response:
         """200 when it is done, or could be; 409 when something stands against it."""

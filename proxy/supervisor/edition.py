@@ -25,7 +25,9 @@ from config.loaded import LoadedConfig
 from config.loader import accepted, read_file
 from config.problems import ConfigError, Problem
 from config.schema import Bind, CredentialConfig
+from proxy.admin.listening import socket_problems
 from proxy.building.health import health_checks
+from proxy.building.places import place_problems
 from proxy.building.resources import worker_count
 from proxy.in_thread import in_thread
 from proxy.observe.scrape import CertificateFacts
@@ -180,6 +182,7 @@ def read_edition(
     made = Material({**opened, **issued})
     credentials = _credentials(loaded, made, now)
     account, doubts = account_of(loaded)
+    doubts = [*doubts, *place_problems(loaded), *socket_problems(loaded)]
     problems = [*loaded.warnings, *key_in_file_warnings(loaded), *faults, *credentials.problems, *doubts]
     if rings is not None:  # they are not read again, but a start would have to
         vault = None if safe is None else safe.vault(loaded)
@@ -219,7 +222,11 @@ async def reread_edition(
 
     def read() -> Edition:
         begin()
-        edition = read_edition(file, number, tickets, now_in_utc(), safe, served.payload.rings)
+        try:
+            edition = read_edition(file, number, tickets, now_in_utc(), safe, served.payload.rings)
+        except ConfigError as error:
+            raise ConfigError(_not_said_before(error.problems)) from None
+        edition = replace(edition, warnings=_not_said_before(edition.warnings))
         if lost := sorted(edition.shut - served.shut):
             found = f"one with which keys of {', '.join(lost)} do not open, which are served by what is open now"
             allowed = "a sealing key that answers, and has sealed them"
@@ -234,6 +241,11 @@ async def reread_edition(
         raise ConfigError(
             [Problem(str(file), "", found, "files that answer: no pipes, no dead network shares")]
         ) from None
+
+
+def _not_said_before(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Without the warning about who the workers are: it was given at the start, and no reload changes that."""
+    return [one for one in problems if one.is_error or one.key != "user"]
 
 
 def _credentials(loaded: LoadedConfig, material: Material, now: datetime) -> LoadedCredentials:

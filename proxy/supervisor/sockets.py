@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import Final
 
 from config.schema import Bind
-from proxy.bound_socket import bound_socket
+from proxy.bound_socket import bind_fault, bound_socket
 from proxy.systemd import KEPT, Notifier, SocketStore
 from proxy.tcp_options import tune
 
@@ -34,14 +34,12 @@ class BindFailed(Exception):
     @property
     def found(self) -> str:
         """What happened, in a clause."""
-        return f"{self.bind}, which cannot be used: {self.error.strerror}"
+        return bind_fault(self.bind, self.error)[0]
 
     @property
     def allowed(self) -> str:
         """What can be done about it."""
-        if isinstance(self.error, PermissionError):
-            return "a port from 1024 on, or the right to bind lower ones (CAP_NET_BIND_SERVICE, or a restart as root)"
-        return "stop what uses it (ss -ltnp shows it), choose another port, or start with the right to bind it"
+        return bind_fault(self.bind, self.error)[1]
 
     def __str__(self) -> str:
         """One sentence with the remedy."""
@@ -174,14 +172,17 @@ class ListeningSockets:
         have = list(existing.by_slot) if existing else [sock for _, sock in prepared.inherited.get(address.key, ())]
         made = prepared.made[address.key] = []
         for _ in range(len(have), slots):
-            made.append(self._another(address, origin, (have + made)[0] if have or made else None))
+            first = (have + made)[0] if have or made else None
+            made.append(self._another(prepared, address, origin, first))
 
-    def _another(self, address: Address, origin: Origin, first: socket.socket | None) -> socket.socket:
+    def _another(
+        self, prepared: "PreparedSockets", address: Address, origin: Origin, first: socket.socket | None
+    ) -> socket.socket:
         """One more socket of an address. Raises `BindFailed`."""
         if first is not None and origin is Origin.MANAGER:
             return _copy(first)
         bind = address.bind if first is None else Bind(address.bind.host, first.getsockname()[1])
-        is_first = first is None and not self._has_port(bind)
+        is_first = first is None and not self._has_port(bind, prepared)
         try:
             return listening_socket(address.listener, bind, is_first=is_first)
         except BindFailed as failure:
@@ -189,11 +190,12 @@ class ListeningSockets:
                 return _copy(first)  # made by another user, or with a right to bind that this process does not have
             raise BindFailed(address.listener, address.bind, failure.error) from None
 
-    def _has_port(self, bind: Bind) -> bool:
+    def _has_port(self, bind: Bind, prepared: "PreparedSockets") -> bool:
         """Whether the port is ours already, on another address: 0.0.0.0 has to make way for one of its own, or the reverse."""
         bound = [sock for address in self._bound.values() for sock in address.by_slot]
         kept = [sock for name, sock in self._inherited if name.startswith(KEPT)]
-        return bind.port in {sock.getsockname()[1] for sock in [*bound, *kept]}
+        made = [sock for several in prepared.made.values() for sock in several]
+        return bind.port in {sock.getsockname()[1] for sock in [*bound, *kept, *made]}
 
     def _inherited_by_key(self, addresses: Sequence[Address]) -> dict[str, list[tuple[str, socket.socket]]]:
         """The sockets that the service manager passed, with their names.

@@ -1,5 +1,6 @@
 """The credentials of a configuration."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ def credentials(directory: Path, text: str) -> LoadedCredentials:
 
 
 def texts(directory: Path, loaded: LoadedCredentials) -> list[str]:
-    return [str(problem).removeprefix(f"{directory}/plexigate.toml: ") for problem in loaded.problems]
+    return [
+        str(replace(problem, line=None)).removeprefix(f"{directory}/plexigate.toml: ") for problem in loaded.problems
+    ]
 
 
 def test_credentials_are_read_from_beside_the_file(tmp_path: Path) -> None:

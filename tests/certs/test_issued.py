@@ -49,7 +49,8 @@ def test_nothing_was_issued_yet(tmp_path: Path) -> None:
     assert found.identities["chat"] == ()
     (problem,) = found.problems
     assert not problem.is_error
-    assert "whose certificate is not there yet" in problem.found
+    assert "whose certificate is not issued yet" in problem.found
+    assert "it is requested from" in problem.allowed
 
 
 def test_what_was_issued_serves_whatever_the_time_is(tmp_path: Path) -> None:

@@ -245,3 +245,20 @@ def test_any_text_is_parsed_or_refused(parse: Callable[[object], object], text: 
 )
 def test_authority_of_a_server(text: str, authority: str) -> None:
     assert parse_server(text).authority == authority
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlaps"),
+    [
+        ("127.0.0.1:1", "127.0.0.1:1", True),
+        ("127.0.0.1:1", "0.0.0.0:1", True),
+        ("0.0.0.0:1", "127.0.0.1:1", True),
+        ("[::]:1", "[::1]:1", True),
+        ("127.0.0.1:1", "127.0.0.2:1", False),
+        ("127.0.0.1:1", "127.0.0.1:2", False),
+        ("0.0.0.0:1", "[::]:1", False),
+        ("0.0.0.0:0", "0.0.0.0:0", False),
+    ],
+)
+def test_addresses_overlap_where_a_connection_could_be_meant_for_both(one: str, other: str, overlaps: bool) -> None:  # noqa: FBT001
+    assert parse_bind(one).overlaps(parse_bind(other)) is overlaps

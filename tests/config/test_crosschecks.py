@@ -245,3 +245,31 @@ def test_limits_of_a_listener_are_compared_with_what_it_takes_from_the_general_o
 def test_what_is_wrong_with_the_general_limits_is_not_said_of_each_listener() -> None:
     text = GOOD + "[limits]\nconnections_per_address = 30_000\n[listener.public.limits]\nhandshakes_per_address = 5\n"
     assert [problem.split(":")[1] for problem in check(text)] == [" limits.connections_per_address"]
+
+
+@pytest.mark.parametrize(
+    ("taken", "metrics"),
+    [
+        ('[acme]\nhttp_bind = "127.0.0.1:80"\n', "127.0.0.1:80"),
+        ('[acme]\nhttp_bind = "0.0.0.0:80"\n', "127.0.0.1:80"),
+        ('[listener.two]\nbind = "127.0.0.1:9464"\n', "0.0.0.0:9464"),
+    ],
+)
+def test_metrics_have_an_address_of_their_own(taken: str, metrics: str) -> None:
+    (problem,) = check(f'{GOOD}\n{taken}[admin]\nmetrics_bind = ["127.0.0.1:1", "{metrics}"]\n')
+    assert problem.startswith(f'f: admin.metrics_bind[1]: found "{metrics}", which ')
+
+
+def test_metrics_have_each_address_once() -> None:
+    (problem,) = check(f'{GOOD}\n[admin]\nmetrics_bind = ["127.0.0.1:9464", "[::1]:9464", "0.0.0.0:9464"]\n')
+    assert problem.startswith('f: admin.metrics_bind[2]: found "0.0.0.0:9464", which admin.metrics_bind[0] has already')
+
+
+def test_a_name_is_listed_once_in_what_is_allowed() -> None:
+    text = (
+        GOOD.replace('host = "chat.example.org"', 'host = "other.example.org"')
+        + '[identity.again]\nnames = ["chat.example.org"]\n'
+    )
+    text += 'certificate = "a"\nkey = "b"\n'
+    (host,) = [problem for problem in check(text) if problem.startswith("f: route[0].host")]
+    assert host.count('"chat.example.org"') == 1

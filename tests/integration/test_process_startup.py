@@ -240,5 +240,5 @@ class TestCheck:
             own = r"identity\.[\w-]+\.(credential\[\d\]\.?)?(certificate|key)?|upstream\.rooms\.cookie\.secret|hsm\.token\.\w+\.pin_file"
             assert re.fullmatch(own, problem["key"])
             assert re.search(
-                "[Nn]o such file or directory|token is not there|certificate is not there yet", problem["found"]
+                "[Nn]o such file or directory|token is not there|certificate is not issued yet", problem["found"]
             )

@@ -1,11 +1,13 @@
 """TCP addresses of any family, each for one who listens."""
 
+import errno
+import os
 import socket
 
 import pytest
 
 from config.addresses import Bind, parse_bind
-from proxy.bound_socket import bound_socket, listening_socket
+from proxy.bound_socket import bind_fault, bound_socket, listening_socket
 from tests.descriptors import open_descriptors
 
 
@@ -38,3 +40,17 @@ def test_several_share_an_address_only_where_each_says_so() -> None:
         first.listen()
         with pytest.raises(OSError, match="in use"):
             bound_socket(same)
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EADDRNOTAVAIL, "an address of this machine"),
+        (errno.EACCES, "CAP_NET_BIND_SERVICE"),
+        (errno.EADDRINUSE, "stop what uses it"),
+    ],
+)
+def test_what_stands_against_an_address_is_said_with_its_remedy(number: int, remedy: str) -> None:
+    found, allowed = bind_fault(parse_bind("192.0.2.1:443"), OSError(number, os.strerror(number)))
+    assert found == f"192.0.2.1:443, which cannot be used: {os.strerror(number)}"
+    assert remedy in allowed

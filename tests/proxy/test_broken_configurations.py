@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.loader import Survey, survey
-from config.problems import Problem, toml_key
+from certs.audit.configured import audit_log_of
+from certs.audit.journal import SyslogJournal
+from config.loader import Survey, parsed, survey
+from config.problems import ConfigError, Problem, toml_key
 from config.schema import Config
 from proxy import checking
+from proxy.admin.listening import AdminSocketError, metrics_socket
+from proxy.generation import build
+from proxy.openssl_setup import prepare_openssl
+from proxy.supervisor.edition import read_edition
+from proxy.supervisor.safe import Safe, now_in_utc
+from proxy.supervisor.sockets import BindFailed, ListeningSockets, addresses_of
+from proxy.tls.tickets import TicketSecrets
 from tests.broken_documents import Broken, World, as_toml, broken, keys_of
 from tests.example_document import MODELS
 
@@ -49,7 +58,7 @@ def test_every_key_of_the_schema_is_broken(world: World) -> None:
 
 @pytest.mark.parametrize(("document", "table"), [(name, table) for name, tables in TABLES.items() for table in tables])
 def test_a_broken_key_is_named_and_nothing_falls(world: World, document: str, table: str) -> None:
-    trial = Trial(world, world.directory / f"{document}-{table}.toml")
+    trial = Trial(world.directory / f"{document}-{table}.toml")
     unbroken = world.documents()[document]
     trial.file.write_text(as_toml(unbroken))
     before = {(problem.key, problem.found) for problem in checking.check(trial.file) if problem.is_error}
@@ -69,9 +78,9 @@ def test_a_broken_key_is_named_and_nothing_falls(world: World, document: str, ta
 class Trial:
     """Checks of one file."""
 
-    def __init__(self, world: World, file: Path) -> None:
+    def __init__(self, file: Path) -> None:
         self.file = file
-        self._world = world
+        self._is_of_tokens = file.name.startswith("tokens")
         self._seen: dict[tuple[str, Omissions], tuple[Problem, ...]] = {}
 
     def problems(self, one: Broken, before: set[tuple[str, str]]) -> list[Problem]:
@@ -88,8 +97,35 @@ class Trial:
             return found.problems  # one that may be is as good as another
         if left not in self._seen:
             self._seen[left] = checking.check(self.file)
+            if not self._is_of_tokens:
+                self._compare_with_a_start()
             return self._seen[left]
         return (*found.problems, *self._seen[left])
+
+    def _compare_with_a_start(self) -> None:
+        """What a check refuses a start refuses as well, and nothing else."""
+        judged = {problem.key for problem in checking.check(self.file) if problem.is_error}
+        assert (judged != set()) is (start(self.file) != set()), (judged, start(self.file))
+
+
+def start(file: Path) -> set[str]:
+    """Everything that a start (and a reload) has to do with a configuration but to serve by it; the keys that stand against it."""
+    tickets, now, held = TicketSecrets.fresh(), now_in_utc(), ListeningSockets()
+    try:
+        edition = read_edition(file, 1, tickets, now, Safe(now_in_utc))
+        with edition.material.as_files() as files:
+            loaded = parsed(edition.content, file, files)
+            build(loaded, prepare_openssl(loaded), tickets, now, payload=edition.payload)
+        audit_log_of(edition.loaded, SyslogJournal())
+        held.prepare(addresses_of(edition.binds), 1).commit()
+        held.close()
+        for bind in edition.loaded.config.admin.metrics_bind:
+            metrics_socket(bind).close()
+    except ConfigError as error:
+        return {problem.key for problem in error.problems if problem.is_error}
+    except (AdminSocketError, BindFailed) as error:
+        return {str(error)}
+    return set()
 
 
 def names(problem: Problem, one: Broken) -> bool:

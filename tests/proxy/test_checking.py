@@ -1,6 +1,7 @@
 """Everything that is wrong with a configuration."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,25 @@ class TestCheck:
         text = site.minimal + f'[hsm]\nmodule = "{module}"\n[hsm.token.a]\npin_file = "pin"\n'
         with pytest.raises(checking.CheckFell, match="AttributeError"):
             check(site.write(text))
+
+    def test_what_a_start_would_be_refused_for_is_tried(self, site: Site) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            text = listener("public", bind=["192.0.2.1:0", f"127.0.0.1:{other.getsockname()[1]}"]) + site.identity
+            text += MINIMAL_REST + '[rotation]\nstate = "chat.pem"\nalert_command = ["/missing"]\n'
+            text += '[issuer.ca]\ntype = "acme"\ndirectory = "https://ca.test"\nroot_file = "chat.key"\n'
+            text += '[audit]\nfile = "."\n'
+            path = site.write(text)
+            path.write_text(path.read_text().replace('plexigate.sock"', 'chat.pem/a.sock"'))
+            found = {problem.key for problem in check(path) if problem.is_error}
+        assert found == {
+            "admin.socket",
+            "listener.public.bind[0]",
+            "listener.public.bind[1]",
+            "rotation.state",
+            "rotation.alert_command[0]",
+            "issuer.ca.root_file",
+            "audit.file",
+        }
 
     @pytest.mark.parametrize(("name", "found"), [("missing.toml", "No such file"), ("", "Is a directory")])
     def test_file_that_cannot_be_read_is_the_only_problem(self, site: Site, name: str, found: str) -> None:

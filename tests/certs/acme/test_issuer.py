@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.acme.challenges import ChallengeKind
+from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
 from certs.acme.renewal_info import certificate_id
 from certs.acme.session import Binding
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Revoker
@@ -373,6 +374,21 @@ def test_compromised_key_is_told_to_the_ca(ours: Scene) -> None:
     ours.ca._directory = lambda: dict.fromkeys(("newNonce", "newAccount", "newOrder"), f"{ours.ca.url}/x")  # type: ignore[method-assign]
     with pytest.raises(IssueFailed, match="no ACME directory with a place for revocations"):
         issuer.revoke(leaf)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage"])
+def test_nothing_is_ordered_that_could_not_be_held_against_a_root(
+    ours: Scene, tmp_path: Path, content: bytes | None
+) -> None:
+    roots = tmp_path / "root.pem"
+    if content is not None:
+        roots.write_bytes(content)
+    settings = AcmeSettings(ours.membership, ours.kind, None, ours.ca.trust, roots)
+    around = Surroundings(ours.store, ours.solver, ours.told.append, clocks=ours.time.clocks, patience=ours.patience)
+    with pytest.raises(IssueFailed, match="root_file") as caught:
+        AcmeIssuer("ca", settings, around).issue(REQUEST)
+    assert caught.value.kind is FailureKind.PERMANENT
+    assert ours.ca.orders == []
 
 
 def test_no_ca_signs_mldsa_or_ed25519(ours: Scene) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from config.addresses import Bind
-from proxy.admin.listening import AdminSocketError, admin_socket, metrics_socket, remove_admin_socket
+from config.loader import load
+from proxy.admin.listening import AdminSocketError, admin_socket, metrics_socket, remove_admin_socket, socket_problems
+from tests.configurations import Site
 
 LOOPBACK = ip_address("127.0.0.1")
 
@@ -120,7 +122,9 @@ class TestUnix:
 
     @pytest.mark.parametrize("name", ["missing/run/admin.sock", "x" * 120])
     def test_what_cannot_be_made_is_one_sentence(self, tmp_path: Path, name: str) -> None:
-        with pytest.raises(AdminSocketError, match=r"(No such file|too long).*; choose another path for admin\.socket"):
+        with pytest.raises(
+            AdminSocketError, match=r"(No such file|of more than 99 bytes).*; choose another path for admin\.socket"
+        ):
             admin_socket(tmp_path / name)
         assert list(tmp_path.iterdir()) == []
 
@@ -158,3 +162,43 @@ class TestTcp:
     def test_an_address_that_is_not_ours(self) -> None:
         with pytest.raises(AdminSocketError, match=r"192\.0\.2\.1:1: .*; choose another address"):
             metrics_socket(Bind(ip_address("192.0.2.1"), 1))
+
+
+class TestProblems:
+    """What a start would be refused for, found out without touching anything."""
+
+    @pytest.fixture
+    def site(self, tmp_path: Path) -> Site:
+        return Site.make(tmp_path)
+
+    def found(self, site: Site, path: str) -> list[str]:
+        before = sorted(site.directory.iterdir())
+        loaded = load(site.write(f'admin.socket = "{path}"\n{site.minimal}'))
+        problems = socket_problems(loaded)
+        loaded.path.unlink()
+        assert sorted(site.directory.iterdir()) == before
+        assert all(problem.key == "admin.socket" and problem.line == 2 for problem in problems)
+        return [problem.found for problem in problems]
+
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("x" * 120, "more than 99 bytes"),
+            ("chat.pem", "no socket"),
+            ("chat.pem/admin.sock", "Not a directory"),
+            ("missing/missing/admin.sock", "No such file"),
+            ("open/admin.sock", "mode 0777"),
+        ],
+    )
+    def test_a_path_that_cannot_be_one(self, site: Site, path: str, words: str) -> None:
+        (site.directory / "open").mkdir()
+        (site.directory / "open").chmod(0o777)
+        (found,) = self.found(site, path)
+        assert words in found
+
+    def test_a_directory_that_is_made_at_the_start(self, site: Site) -> None:
+        assert self.found(site, "missing/admin.sock") == []
+
+    def test_whoever_listens_there_now(self, site: Site) -> None:
+        with admin_socket(site.directory / "admin.sock"):
+            assert self.found(site, "admin.sock") == []

@@ -1,5 +1,6 @@
 """One reading of a configuration, on its way to the workers and back as problems."""
 
+import asyncio
 import json
 import os
 from datetime import timedelta
@@ -10,9 +11,10 @@ import pytest
 from config.loader import parsed
 from config.problems import ConfigError
 from config.schema import MOST_WORKERS
-from proxy.supervisor.edition import read_edition
+from proxy.supervisor.edition import read_edition, reread_edition
 from proxy.supervisor.privileges import Account
 from proxy.supervisor.questions import tickets_from_json
+from proxy.supervisor.safe import Safe, now_in_utc
 from proxy.tls.tickets import TicketSecrets
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
@@ -89,3 +91,23 @@ def test_account_is_that_of_the_file(site: Site) -> None:
     account = edition_of(site, 'user = "nobody"\n' + site.minimal).account
     assert isinstance(account, Account)
     assert account.name == "nobody"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can do without a user")
+async def test_root_is_told_to_name_a_user_at_the_start_and_not_at_each_reload(site: Site) -> None:
+    file, safe = site.write(site.minimal), Safe(now_in_utc)
+    first = read_edition(file, 1, TicketSecrets.fresh(), now_in_utc(), safe)
+    assert [problem.key for problem in first.warnings] == ["user"]
+    loop = asyncio.get_running_loop()
+    assert (await reread_edition(loop, first, 2, safe, lambda: None)).warnings == []
+    site.write(site.minimal.replace(str(site.chat.key), "missing.key"))
+    with pytest.raises(ConfigError) as caught:
+        await reread_edition(loop, first, 3, safe, lambda: None)
+    assert [problem.key for problem in caught.value.problems] == ["identity.chat.key"]
+
+
+def test_what_cannot_be_written_is_refused_before_anything_is_made(site: Site) -> None:
+    text = site.minimal + '[rotation]\nstate = "chat.pem/state"\n'
+    with pytest.raises(ConfigError) as caught:
+        read_edition(site.write(text), 1, TicketSecrets.fresh(), now_in_utc(), Safe(now_in_utc))
+    assert "rotation.state" in {problem.key for problem in caught.value.problems}

@@ -182,6 +182,12 @@ class TestPreparing:
             listening.prepare([address()], 3)
         assert caught.value.bind == Bind(LOOPBACK, 0)
 
+    def test_wildcard_and_an_address_of_its_port_begin_together(self, listening: ListeningSockets) -> None:
+        port = free_port()
+        both = [address(port, ANY), address(port, LOOPBACK, index=1)]
+        listening.prepare(both, 2).commit()
+        assert [len(one.by_slot) for one in listening.bound] == [2, 2]
+
     def test_wildcard_makes_way_for_an_address_of_its_port_and_back(self, listening: ListeningSockets) -> None:
         port = free_port()
         listening.prepare([address(port, ANY)], 1).commit()

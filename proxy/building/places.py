@@ -1,0 +1,96 @@
+"""Whether a process can write where its configuration says, found out without writing or making anything.
+
+One rule for a check, a start and a reload. It is asked with the rights of whoever asks: the parent writes, no worker does.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from config.loaded import LoadedConfig
+from config.problems import Location, Problem, shown
+
+_FILE: Final = "a file that the user who starts the proxy may append to or make"
+_DIRECTORY: Final = "a directory that the user who starts the proxy may write to or make"
+
+
+def place_problems(loaded: LoadedConfig) -> Iterator[Problem]:
+    """Places that cannot be written: an error where a start would be refused, and a warning where it goes on without."""
+    config = loaded.config
+    if config.log.file is not None:
+        yield from _file_problems(loaded, ("log", "file"), config.log.file)
+    if config.audit.file is not None:
+        yield from _file_problems(loaded, ("audit", "file"), config.audit.file, is_regular=True)
+    if config.rotation.state is not None:
+        yield from _directory_problems(loaded, ("rotation", "state"), config.rotation.state)
+    has_rings = bool(config.payload.ring) or config.payload.sessions is not None
+    if config.payload.directory is not None and has_rings:
+        yield from _directory_problems(loaded, ("payload", "directory"), config.payload.directory)
+    if config.sealing.directory is not None:
+        fault = directory_fault(loaded.resolve(config.sealing.directory))
+        if fault is not None:
+            found = f"{shown(config.sealing.directory)}, {fault}"
+            better = f"{_DIRECTORY}: session tickets do not outlive the process without it"
+            yield loaded.warning(("sealing", "directory"), found, better)
+
+
+def _file_problems(loaded: LoadedConfig, place: Location, file: str, *, is_regular: bool = False) -> Iterator[Problem]:
+    fault = file_fault(loaded.resolve(file), is_regular=is_regular)
+    if fault is not None:
+        yield loaded.error(place, f"{shown(file)}, {fault}", _FILE)
+
+
+def _directory_problems(loaded: LoadedConfig, place: Location, directory: str) -> Iterator[Problem]:
+    fault = directory_fault(loaded.resolve(directory))
+    if fault is not None:
+        yield loaded.error(place, f"{shown(directory)}, {fault}", _DIRECTORY)
+
+
+def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
+    """What keeps a file from being appended to or from being made, beside what `config.places` says; None if nothing does.
+
+    A log may go to a pipe or a terminal as well; one that is read again has to be a regular file (`is_regular`).
+    """
+    try:
+        mode = _mode(path)
+    except OSError as error:
+        return _unseen(error)
+    if mode is not None and is_regular and not stat.S_ISREG(mode):
+        return "which is no regular file"
+    if mode is not None:
+        return None if stat.S_ISDIR(mode) else _write_fault(path)
+    return _write_fault(path.parent, is_directory=True) if path.parent.is_dir() else None
+
+
+def directory_fault(path: Path) -> str | None:
+    """What keeps a directory from being written to, or from being made; None if nothing does."""
+    try:
+        there = next(one for one in (path, *path.parents) if _mode(one) is not None or one == one.parent)
+    except OSError as error:
+        return _unseen(error)
+    mode = _mode(there)
+    if mode is None or not stat.S_ISDIR(mode):
+        return "which is no directory" if there == path else f"below {shown(str(there))}, which is no directory"
+    return _write_fault(there, is_directory=True)
+
+
+def _mode(path: Path) -> int | None:
+    """The mode of what is there, behind links; None where nothing is. Raises `OSError` where nobody can tell."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _unseen(error: OSError) -> str:
+    return f"which cannot be looked at: {error.strerror}"
+
+
+def _write_fault(path: Path, *, is_directory: bool = False) -> str | None:
+    if os.access(path, os.W_OK | os.X_OK if is_directory else os.W_OK, effective_ids=True):
+        return None
+    is_read_only = os.statvfs(path).f_flag & os.ST_RDONLY
+    reason = "which is on a read-only file system" if is_read_only else "which cannot be written: Permission denied"
+    return reason if not is_directory else f"{reason} ({shown(str(path))})"

@@ -1,0 +1,61 @@
+"""What rotations need that no configuration can hold."""
+
+from pathlib import Path
+
+import pytest
+
+from certs.rotation.outside import outside_problems
+from config.loader import load
+from tests.configurations import Site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site.make(tmp_path)
+    (tmp_path / "empty").touch()
+    (tmp_path / "garbage").write_bytes(b"\xff\x00 no key")
+    (tmp_path / "eab").write_text("c2Vj-cmV_0\n")
+    return site
+
+
+def issuer(**settings: str) -> str:
+    lines = [f'{name} = "{value}"' for name, value in settings.items()]
+    return "\n".join(["[issuer.ca]", 'type = "acme"', 'directory = "https://ca.test"', *lines, ""])
+
+
+@pytest.mark.parametrize("key", ["ca_file", "root_file"])
+@pytest.mark.parametrize("file", ["missing", "empty", "garbage", "chat.key", "."])
+def test_a_file_without_certificates_is_named_before_anything_is_ordered(site: Site, key: str, file: str) -> None:
+    (problem,) = outside_problems(load(site.write(site.minimal + issuer(**{key: file}))))
+    assert (problem.key, problem.is_error) == (f"issuer.ca.{key}", True)
+    assert problem.line is not None
+
+
+@pytest.mark.parametrize(
+    ("file", "found"), [("missing", "No such file"), ("empty", "nothing"), ("garbage", "something else")]
+)
+def test_a_key_of_the_ca_is_looked_at(site: Site, file: str, found: str) -> None:
+    (problem,) = outside_problems(load(site.write(site.minimal + issuer(eab_kid="k", eab_key_file=file))))
+    assert problem.key == "issuer.ca.eab_key_file"
+    assert found in problem.found
+
+
+def test_programs_are_looked_for_as_they_will_be_run(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = site.directory / "mine"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", str(site.directory))
+    text = site.minimal + '[rotation]\nalert_command = ["{0}", "x"]\n[issuer.ca]\ntype = "acme"\n'
+    text += 'directory = "https://ca.test"\nchallenge = "dns-01"\nhook = ["{0}"]\n'
+    # hooks have a PATH of their own
+    assert [one.key for one in outside_problems(load(site.write(text.format("mine"))))] == ["issuer.ca.hook[0]"]
+    assert [one.key for one in outside_problems(load(site.write(text.format("true"))))] == ["rotation.alert_command[0]"]
+    assert list(outside_problems(load(site.write(text.format(program))))) == []
+    program.chmod(0o600)
+    assert len(list(outside_problems(load(site.write(text.format(program)))))) == 2
+
+
+def test_what_is_there_is_fine(site: Site) -> None:
+    root = str(site.authority.path)
+    text = site.minimal + issuer(ca_file=root, root_file=root, eab_kid="k", eab_key_file="eab")
+    assert list(outside_problems(load(site.write(text)))) == []

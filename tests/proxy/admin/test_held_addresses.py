@@ -1,0 +1,104 @@
+"""Whether a start could have the addresses of a configuration."""
+
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from config.addresses import parse_bind
+from config.loader import load
+from config.problems import Problem
+from proxy.admin.held_addresses import Holder, Running, address_problems, holder_of, running_proxy
+from tests.configurations import MINIMAL_REST, Site, listener
+
+NOBODY = Running(frozenset())
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site.make(tmp_path)
+
+
+def found(site: Site, *, bind: str = "127.0.0.1:0", extra: str = "") -> list[Problem]:
+    return list(
+        address_problems(load(site.write(listener("public", bind=bind) + site.identity + MINIMAL_REST + extra)))
+    )
+
+
+def test_an_address_of_another_machine_is_named(site: Site) -> None:
+    (problem,) = found(site, bind="192.0.2.1:0")
+    assert (problem.key, problem.line) == ("listener.public.bind[0]", 4)
+    assert "Cannot assign requested address" in problem.found
+
+
+@pytest.mark.parametrize("key", ["listener.public.bind[0]", "acme.http_bind[0]", "admin.metrics_bind[0]"])
+def test_an_address_that_another_program_has_is_named(site: Site, key: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:
+        table, name, _ = key.replace("[", ".").rsplit(".", 2)
+        bind = f"127.0.0.1:{other.getsockname()[1]}"
+        if table.startswith("listener"):
+            problems = found(site, bind=bind)
+        else:
+            problems = found(
+                site, extra=f'[{table}]\n{name} = "{bind}"\n' + ("socket = 'x.sock'\n" if table == "admin" else "")
+            )
+        assert [(problem.key, problem.is_error) for problem in problems] == [(key, True)]
+        # nothing was taken from it
+        other.settimeout(5)
+        with socket.create_connection(other.getsockname()), closing(other.accept()[0]):
+            pass
+
+
+def test_a_free_address_is_fine_and_is_free_afterwards(site: Site) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert found(site, bind=f"127.0.0.1:{port}") == []
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_nobody_behind_the_admin_socket_is_no_proxy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("missing.sock", "file", "file/admin.sock", "x" * 300):
+        assert running_proxy(tmp_path / name) == NOBODY
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(tmp_path / "left.sock"))
+    assert running_proxy(tmp_path / "left.sock") == NOBODY
+
+
+@pytest.mark.parametrize(
+    ("ours", "holder"),
+    [
+        ("127.0.0.1:443", Holder.OURS),
+        ("0.0.0.0:443", Holder.OURS),
+        ("127.0.0.1:444", Holder.ANOTHER),
+        ("127.0.0.2:443", Holder.ANOTHER),
+        ("[::]:443", Holder.ANOTHER),
+    ],
+)
+def test_the_proxy_that_runs_may_have_its_own_addresses(tmp_path: Path, ours: str, holder: Holder) -> None:
+    assert holder_of(parse_bind("127.0.0.1:443"), Running({parse_bind(ours)}), tmp_path) is holder
+
+
+def test_a_proxy_that_may_not_be_asked_may_be_the_one(tmp_path: Path) -> None:
+    assert holder_of(parse_bind("127.0.0.1:443"), Running(None), tmp_path) is Holder.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("state", "held", "holder"),
+    [("0A", True, Holder.OURS), ("0A", False, Holder.ANOTHER), ("01", True, Holder.ANOTHER)],
+)
+def test_a_socket_that_the_service_manager_holds_is_for_the_service(
+    tmp_path: Path,
+    state: str,
+    held: bool,  # noqa: FBT001
+    holder: Holder,
+) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "1/fd").mkdir(parents=True)
+    line = f"   0: 0100007F:01BB 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"
+    (tmp_path / "net/tcp").write_text("  sl  local_address ...\n" + line)
+    (tmp_path / "1/fd/3").symlink_to(f"socket:[{4711 if held else 4712}]")
+    assert holder_of(parse_bind("127.0.0.1:443"), NOBODY, tmp_path) is holder
