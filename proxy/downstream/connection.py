@@ -12,7 +12,7 @@ from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.patience import Patience
-from proxy.downstream.refusals import Refusal, body_refused, refusal_response, too_many_requests
+from proxy.downstream.refusals import Refusal, bad_head, body_refused, late_head, refusal_response, too_many_requests
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
@@ -23,7 +23,6 @@ from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer, trusted_request_id
 from proxy.http.websocket import Extensions
-from proxy.limits.reasons import RequestReason
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
@@ -199,10 +198,9 @@ class Downstream:
 
     def _refuse_head(self, error: MalformedMessage) -> None:
         """Answer what cannot be understood, and trust nothing behind it."""
-        self._inbox.take()
         self._state = _State.EXCHANGE
         self._wants_end = True
-        self.refuse(Refusal(error.status, error.reason, f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"))
+        self.refuse(bad_head(error, self._inbox.take()))
 
     # -- bodies
 
@@ -296,7 +294,7 @@ class Downstream:
             exchange.status = refusal.status
             exchange.response_bytes = answer.body_bytes
         self._stream.write(answer.data)
-        self._log.refused(request, exchange, refusal, request_id)
+        self._log.refused(request, exchange, refusal, request_id, answer.body_bytes)
         self._close_exchange(stays=stays)
 
     def finished(self, persistence: Persistence) -> None:
@@ -430,7 +428,7 @@ class Downstream:
         elif self._state is _State.HEAD:
             self._wants_end = True
             self._state = _State.EXCHANGE
-            self.refuse(Refusal(408, "the request head did not arrive in time", RequestReason.HEAD_TIMEOUT))
+            self.refuse(late_head(self._inbox.take()))
         elif self._exchange is not None:
             self._wants_end = True
             reason = self._patience.body_reason

@@ -48,7 +48,7 @@ class Inbox:
         """Cut out and read the next head; None while it is not complete.
 
         Raises `MalformedMessage`: 414 or 431 for a head longer than `head_bytes` without its last line end, and what the
-        reader raises. What comes behind such a head means nothing.
+        reader raises. The head is kept then, for who wants to say what it was; what comes behind it means nothing.
         """
         data = self._data
         while data.startswith(_EMPTY_LINE) and self._empty_lines < _EMPTY_LINES:
@@ -67,7 +67,11 @@ class Inbox:
             return None
         border = end + len(_HEAD_END)
         head, self._data, self._scanned, self._empty_lines = data[:border], data[border:], 0, 0
-        return self._reader.read(head, limits)
+        try:
+            return self._reader.read(head, limits)
+        except MalformedMessage:
+            self._data = head
+            raise
 
     def _refuse_bare_line_feeds(self, data: bytes) -> None:
         """Answer at once to who ends lines with LF alone: the end that we look for will never come (RFC 9112 section 2.2)."""

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from proxy.downstream.glimpse import glimpse
 from proxy.http.head import MalformedMessage, RequestHead
 from proxy.http.problems import TITLES, problem_response
 from proxy.limits.reasons import RequestReason
+from proxy.observe.access_log import TargetRecord
 from proxy.payload.causes import Cause
 
 _UPGRADE_REQUIRED: Final = 426
@@ -45,6 +47,20 @@ class Refusal:
     """Seconds, where the usual ones of the status are not right."""
     allow: bytes | None = None
     """Of a 405 (RFC 9110 section 15.5.6)."""
+    target: TargetRecord | None = None
+    """What is known of a request that was not understood."""
+
+
+def bad_head(error: MalformedMessage, data: bytes) -> Refusal:
+    """The answer to a head that has no single meaning; `data` begins with it."""
+    reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
+    return Refusal(error.status, error.reason, reason, target=glimpse(data))
+
+
+def late_head(data: bytes) -> Refusal:
+    """The answer to a head of which only `data` came in time."""
+    detail = "the request head did not arrive in time"
+    return Refusal(408, detail, RequestReason.HEAD_TIMEOUT, target=glimpse(data))
 
 
 def body_too_long(most: int) -> Refusal:

@@ -51,14 +51,25 @@ class RequestLog:
             )
         )
 
-    def refused(self, request: Request | None, exchange: Exchange | None, refusal: Refusal, request_id: bytes) -> None:
+    def refused(
+        self,
+        request: Request | None,
+        exchange: Exchange | None,
+        refusal: Refusal,
+        request_id: bytes,
+        answered_bytes: int,
+    ) -> None:
         """A request that we answered ourselves; without an exchange it was not understood, or did not come."""
         if exchange is not None:
             self.request(request, exchange, refusal.status, refusal.reason)
             return
         service, facts, shown_id = self._service, self._facts.record, request_id.decode()
-        now, status, reason = service.wall_clock(), refusal.status, refusal.reason
-        service.log(RequestRecord(facts, None, now, status, 0, 0, 0.0, 0.0, None, None, shown_id, reason, None))
+        now, status, reason, target = service.wall_clock(), refusal.status, refusal.reason, refusal.target
+        if target is not None and not service.runtime.logs_query:
+            target.query = None
+        service.log(
+            RequestRecord(facts, target, now, status, 0, answered_bytes, 0.0, 0.0, None, None, shown_id, reason, None)
+        )
 
     def lost(self, error: OSError | None) -> None:
         """The connection is gone, perhaps because of what its client did to TLS: then that has a line and a count of its own."""

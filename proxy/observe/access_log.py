@@ -41,7 +41,7 @@ class ClientRecord:
 class TargetRecord:
     """Where a request goes. `query` is None where it is not logged."""
 
-    host: str
+    host: str | None
     method: str
     path: str
     query: str | None
@@ -55,7 +55,7 @@ class RequestRecord:
 
     connection: ClientRecord
     target: TargetRecord | None
-    """None for a request that was not understood."""
+    """None for a request that did not come."""
     time: float
     status: int
     request_bytes: int
@@ -174,7 +174,7 @@ class PrettyLines:
     def request(self, record: RequestRecord) -> bytes:
         """Write the line of a request."""
         target = record.target or TargetRecord("-", "-", "-", None)
-        path = _printable(target.host + target.path, _TERMINAL_PATH)
+        path = _printable((target.host or "-") + target.path, _TERMINAL_PATH)
         line = Text.assemble(
             (self._clock.shown(record.time)[11:], "dim"),
             "  ",

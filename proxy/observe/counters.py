@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from proxy.limits.reasons import request_reason
+from proxy.limits.reasons import RequestReason, request_reason
 from proxy.observe.breaking import BreakingClients
 from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
 from proxy.observe.tokens import TokenCounters
@@ -27,10 +27,15 @@ NOWHERE: Final = "-"
 
 # The contexts allow no other one (`tls.context`).
 _TLS_VERSION: Final = "TLSv1.3"
-# A status has three digits.
+# A status has three digits. 501 and 505 for what a client made up are no fault of a server, and stand apart from the 5xx.
 _CLASSES: Final = 10
+_MALFORMED, _SERVER_ERRORS = 0, 5
 # By what the log says of a request that payload encryption refused.
 _CAUSES: Final = {cause.reason: cause for cause in Cause}
+
+
+def _class_name(hundreds: int) -> str:
+    return "malformed" if hundreds == _MALFORMED else f"{hundreds}xx"
 
 
 class ListenerCounters:
@@ -168,15 +173,17 @@ class Counters:
         name = record.connection.listener
         listener = self._listeners.get(name) or self.listener(name)
         hundreds = record.status // 100
-        route.statuses[hundreds] += 1
-        listener.statuses[hundreds] += 1
         if record.error is not None:
             reason = request_reason(record.status, record.error)
             if reason is not None:
                 self.failure(name, reason)
+            if reason is RequestReason.MALFORMED_REQUEST and hundreds == _SERVER_ERRORS:
+                hundreds = _MALFORMED
             cause = _CAUSES.get(record.error)
             if cause is not None:
                 route.payload_refusals[cause] += 1
+        route.statuses[hundreds] += 1
+        listener.statuses[hundreds] += 1
         first_byte = record.first_byte
         histogram = route.first_byte_seconds
         histogram.counts[bisect_left(REQUEST_SECONDS, first_byte)] += 1
@@ -235,7 +242,7 @@ class Counters:
         routes = [(label or NOWHERE, one) for label, one in self._routes.items()]
         return {
             "requests": [
-                {"route": label, "status": f"{hundreds}xx", "count": count}
+                {"route": label, "status": _class_name(hundreds), "count": count}
                 for label, one in routes
                 for hundreds, count in enumerate(one.statuses)
                 if count
@@ -273,7 +280,7 @@ class Counters:
 
     def _listener_request_rows(self) -> list[dict[str, str | int]]:
         return [
-            {"listener": name, "status": f"{hundreds}xx", "count": count}
+            {"listener": name, "status": _class_name(hundreds), "count": count}
             for name, one in sorted(self._listeners.items())
             for hundreds, count in enumerate(one.statuses)
             if count

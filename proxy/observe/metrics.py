@@ -186,7 +186,13 @@ METRICS: Final = (
     _gauge(
         "connections_open", "Connections now, handshakes under way included.", "connections", "listener", value="open"
     ),
-    _counter("requests", "Requests that were answered or given up (499).", "requests", "route", "status"),
+    _counter(
+        "requests",
+        "Requests that were answered or given up (499); malformed: 501 and 505 for what no server could answer.",
+        "requests",
+        "route",
+        "status",
+    ),
     _histogram(
         "request_first_byte_seconds",
         "From a request's head to the first byte of its response.",

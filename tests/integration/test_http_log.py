@@ -111,7 +111,9 @@ def test_bytes_that_are_no_request_have_a_line_too(proxy: Site) -> None:
         return next((json.loads(line) for line in output if identifier in line), None)
 
     record = proxy.program.wait_for(find)
-    assert (record["status"], record["method"], record["path"], record["host"]) == (400, None, None, None)
+    assert (record["status"], record["method"], record["host"]) == (400, "GET", "localhost")
+    assert record["path"] == '/"?[31m??'
+    assert record["response_bytes"] == len(answer.body)
     assert record["error"].startswith("malformed_request: ")
 
 

@@ -1256,8 +1256,36 @@ class TestLog:
         talk = Conversation()
         talk.receive(b"GARBAGE\r\n\r\n")
         (record,) = talk.records
-        assert (record.status, record.target, record.upstream) == (400, None, None)
+        assert (record.status, record.target, record.upstream) == (400, TargetRecord(None, "GARBAGE", "", None), None)
         assert (record.first_byte, record.duration) == (0, 0)
+        assert record.response_bytes == len(talk.client.sent().partition(b"\r\n\r\n")[2])
+
+    @pytest.mark.parametrize("logs_query", [True, False])
+    @pytest.mark.parametrize(
+        ("line", "status"),
+        [(b"BREW /pot?a=b HTTP/1.1", 501), (b"GET /pot?a=b HTTP/2.0", 505), (b"GET /pot?a=b\x7f HTTP/1.1", 400)],
+    )
+    def test_what_a_refused_request_asked_for_is_in_its_record(
+        self,
+        line: bytes,
+        status: int,
+        logs_query: bool,  # noqa: FBT001
+    ) -> None:
+        for pieces in ([line + b"\r\nHost: chat.test\r\n\r\nGET /next"], [line, b"\r\nHost: chat.test", b"\r\n\r\n"]):
+            talk = Conversation(logs_query=logs_query)
+            talk.receive(*pieces)
+            (record,) = talk.records
+            assert record.target is not None
+            assert (record.status, record.target.host, record.target.path) == (status, "chat.test", "/pot")
+            assert record.target.method == line.split()[0].decode()
+            assert (record.target.query is not None) is logs_query
+
+    def test_what_came_of_a_head_that_did_not_come_in_time_is_in_its_record(self) -> None:
+        talk = Conversation()
+        talk.receive(b"GET /slow HTTP/1.1\r\nHost: chat.test\r\nX:")
+        talk.advance(LIMITS.head_seconds + 1)
+        (record,) = talk.records
+        assert (record.status, record.target) == (408, TargetRecord("chat.test", "GET", "/slow", None))
 
     def test_trusted_peer_names_the_request(self) -> None:
         for is_trusted in (True, False):

@@ -32,10 +32,11 @@ def test_request_that_was_answered() -> None:
 def test_request_that_was_not_understood() -> None:
     talk = Conversation()
     log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", established(), is_trusted=False))
-    log.refused(None, None, Refusal(408, "too late", "head_timeout"), b"id")
+    log.refused(None, None, Refusal(408, "too late", "head_timeout"), b"id", 17)
     (record,) = talk.records
     assert (record.status, record.error, record.request_id) == (408, "head_timeout", "id")
     assert (record.target, record.upstream, record.route, record.duration) == (None, None, None, 0.0)
+    assert record.response_bytes == 17
 
 
 def broken() -> ssl.SSLError:

@@ -73,6 +73,17 @@ def test_a_request_that_came_to_nothing_is_a_failure_by_its_reason_too() -> None
     ]
 
 
+@pytest.mark.parametrize("status", [501, 505])
+def test_what_a_client_made_up_is_no_fault_of_a_server(status: int) -> None:
+    counters = Counters()
+    counters.request(replace(REQUEST, status=status, route=None, error="malformed_request: method not supported"))
+    counters.request(replace(REQUEST, status=status))
+    assert counters.snapshot()["listener_requests"] == [
+        {"listener": "public", "status": "malformed", "count": 1},
+        {"listener": "public", "status": "5xx", "count": 1},
+    ]
+
+
 def test_requests_are_counted_by_route_and_by_listener() -> None:
     counters = counted()
     counters.request(replace(REQUEST, route=None, status=421, connection=replace(CLIENT, listener="inner")))
