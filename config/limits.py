@@ -96,7 +96,7 @@ class LimitsConfig(Table):
     body_idle_seconds: float = _seconds(30.0, most=_DAY)
     body_bytes_per_second: int = _whole(240, least=1, most=_GIB)
     chunk_line_bytes: int = _whole(256, least=18, most=64 * _KIB)
-    chunk_overhead_bytes: int = _whole(16_384, least=256, most=16 * _MIB)
+    chunk_overhead_bytes: int = _whole(65_536, least=256, most=16 * _MIB)
     trailer_bytes: int = _whole(8_192, least=0, most=_MIB)
     trailer_count: int = _whole(32, least=0, most=10_000)
     pipelined_bytes: int = _whole(65_536, least=0, most=16 * _MIB)

@@ -113,7 +113,9 @@ class Exchange:
         self.is_request_complete = framing.body is BodyKind.NONE or (
             framing.body is BodyKind.LENGTH and framing.length == 0
         )
-        self._body = None if self.is_request_complete else RequestBody(framing, service.runtime.limits.chunks)
+        self._body = (
+            None if self.is_request_complete else RequestBody(framing, service.runtime.limits.chunks, service.clock)
+        )
         self._gathered: GatheredBody | None = None
         self._is_repeatable = False
         self._out = b""

@@ -1,5 +1,7 @@
 """The body of a request: where it ends, how long it may be, how it goes on. Pure."""
 
+from collections.abc import Callable
+
 from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, ChunkLimits, encode_chunk
 from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import MalformedMessage
@@ -10,9 +12,9 @@ class RequestBody:
 
     __slots__ = ("_decoder", "_left", "_limit", "_received", "is_complete")
 
-    def __init__(self, framing: RequestFraming, chunks: ChunkLimits) -> None:
+    def __init__(self, framing: RequestFraming, chunks: ChunkLimits, clock: Callable[[], float]) -> None:
         """Nothing came of it; `bound` comes next."""
-        self._decoder = ChunkedDecoder(chunks) if framing.body is BodyKind.CHUNKED else None
+        self._decoder = ChunkedDecoder(chunks, clock) if framing.body is BodyKind.CHUNKED else None
         self._left = framing.length
         self._limit = 0
         self._received = 0

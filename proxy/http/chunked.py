@@ -9,11 +9,13 @@ A chunk may cost a sender 6 bytes per byte of body, and us more than that, so wh
   more are thus never cut, and a chat client that sends single bytes may send some thousands of them in one message,
   but not millions.
 - extensions have `overhead_bytes` in total, whatever the body: nobody reads them.
+- both are forgiven with time, a hundred tiny chunks in a second, so that a stream of single bytes may last all day. The clock
+  is asked when a budget is used up, and not before.
 - trailers have their own two limits.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -33,6 +35,10 @@ _SIZE_LINE: Final = re.compile(
 
 # RFC 9112 7.1: a recipient must expect sizes that overflow somebody's integer; every upstream holds 53 bits exactly.
 _SIZE_LIMIT: Final = 2**53
+
+
+# A chunk of one byte has 5 of overhead.
+_FORGIVEN_PER_SECOND: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,13 @@ class _Part(Enum):
 
 
 class ChunkedDecoder:
-    """Decodes one body, fed in pieces of any size. `status` is what a malformed one is answered with: 400 or 502."""
+    """Decodes one body, fed in pieces of any size."""
 
-    def __init__(self, limits: ChunkLimits, status: int = 400) -> None:
+    def __init__(self, limits: ChunkLimits, clock: Callable[[], float], status: int = 400) -> None:
+        """`clock` gives seconds; `status` is what a malformed body is answered with: 400 or 502."""
         self._limits = limits
+        self._clock = clock
+        self._forgiven_at = clock()
         self._status = status
         self._part = _Part.SIZE
         self._remaining = 0
@@ -124,7 +133,7 @@ class ChunkedDecoder:
             self._receive_trailer(line)
             return
         self._overhead += len(line)
-        if self._overhead > self._limits.overhead_bytes:
+        if self._overhead > self._limits.overhead_bytes and self._is_over():
             raise self._malformed("too many small chunks")
         if self._part is _Part.SIZE:
             self._receive_size(line)
@@ -133,13 +142,22 @@ class ChunkedDecoder:
         else:
             raise self._malformed("chunk longer than its size")
 
+    def _is_over(self) -> bool:
+        """Whether a budget is used up even after the time since this was asked last has forgiven what it does."""
+        now = self._clock()
+        forgiven = int((now - self._forgiven_at) * _FORGIVEN_PER_SECOND)
+        self._forgiven_at = now
+        self._overhead = max(0, self._overhead - forgiven)
+        self._extension_bytes = max(0, self._extension_bytes - forgiven)
+        return max(self._overhead, self._extension_bytes) > self._limits.overhead_bytes
+
     def _receive_size(self, line: bytes) -> None:
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
             raise self._malformed("invalid chunk size line")
         digits, extensions = match.groups()
         self._extension_bytes += len(extensions)
-        if self._extension_bytes > self._limits.overhead_bytes:
+        if self._extension_bytes > self._limits.overhead_bytes and self._is_over():
             raise self._malformed("too many chunk extensions")
         self._remaining = int(digits, 16)
         if self._remaining >= _SIZE_LIMIT:

@@ -83,7 +83,9 @@ class Delivery(NamedTuple):
     """As in ResponseFraming."""
     persistence: Persistence
     trailers: tuple[bytes, ...]
-    """Lower-case names of the trailer fields that may be sent on."""
+    """Lower-case names of the trailer fields that are announced and may be sent on."""
+    withheld: frozenset[bytes] | None
+    """Lower-case names of those that may not, as Connection names them; None where no trailer field may."""
 
 
 # Connection options that are no field names, or whose fields are never forwarded as they came.
@@ -283,13 +285,12 @@ def delivery(response: ResponseFraming, minor_version: int, *, accepts_trailers:
         persistence = Persistence.KEEP_ALIVE
     else:
         persistence = Persistence.IMPLICIT
-    trailers = _trailers(response) if accepts_trailers else ()
-    return Delivery(body, response.length, persistence, trailers)
+    if not accepts_trailers or response.body is not BodyKind.CHUNKED:
+        return Delivery(body, response.length, persistence, (), None)
+    return Delivery(body, response.length, persistence, _announced_trailers(response), response.named)
 
 
-def _trailers(response: ResponseFraming) -> tuple[bytes, ...]:
+def _announced_trailers(response: ResponseFraming) -> tuple[bytes, ...]:
     """Name the trailer fields that the response announces and RFC 9110 6.5.1 does not forbid."""
-    if response.body is not BodyKind.CHUNKED:
-        return ()
     names = (name.lower() for name in list_elements(response.special.get(b"trailer", [])))
-    return tuple(name for name in names if is_token(name) and may_be_trailer(name))
+    return tuple(name for name in names if is_token(name) and may_be_trailer(name) and name not in response.named)

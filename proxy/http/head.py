@@ -40,6 +40,9 @@ _ANY_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 
 # A response that breaks the rules is the upstream's fault, whatever the rule (RFC 9110 15.6.3).
 _BAD_GATEWAY: Final = 502
+_NOT_HTTP: Final = "response is neither HTTP/1.0 nor HTTP/1.1"
+_VERSION_START: Final = b"HTTP/1."
+_CR: Final = 0x0D
 
 
 class MalformedMessage(Exception):
@@ -115,6 +118,23 @@ def check_response_head(raw: bytes, limits: HeadLimits) -> int:
     return line_count
 
 
+def refuse_hopeless_head(data: bytes, scanned: int) -> None:
+    """Look at the beginning of a response head, of which `scanned` bytes were looked at before. Raises MalformedMessage (502).
+
+    What no end can make a head of any more is not waited for: whoever ends lines by LF alone believes to be finished.
+    """
+    if data[: len(_VERSION_START)] != _VERSION_START[: len(data)]:
+        raise MalformedMessage(_BAD_GATEWAY, _NOT_HTTP)
+    # a CR may be the last byte so far; then it is looked at again with what follows it
+    start = scanned - 1 if scanned and data[scanned - 1] == _CR else scanned
+    rest = data[start:].replace(b"\r\n", b"")
+    if b"\n" in rest or rest.count(b"\r") > data.endswith(b"\r"):
+        raise MalformedMessage(_BAD_GATEWAY, "line end that is not CRLF")
+    line_end = data.find(b"\r\n")
+    if line_end >= start:
+        parse_status_line(data[:line_end])
+
+
 def _count_lines(raw: bytes, status: int) -> int:
     """Return the number of lines, the empty one included, if every line end is a CRLF and the head ends with `raw`.
 
@@ -163,7 +183,7 @@ def parse_status_line(line: bytes) -> tuple[int, bytes, int]:
     code, _, reason = rest.partition(b" ")
     minor_version = _MINOR_VERSIONS.get(version)
     if minor_version is None:
-        raise MalformedMessage(_BAD_GATEWAY, "response is neither HTTP/1.0 nor HTTP/1.1")
+        raise MalformedMessage(_BAD_GATEWAY, _NOT_HTTP)
     status = _STATUS_CODES.get(code)
     if status is None:
         raise MalformedMessage(_BAD_GATEWAY, "response without a valid status code")

@@ -11,7 +11,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple, assert_never
 
-from proxy.http.fields import Fields
+from proxy.http.fields import Fields, may_be_trailer
 from proxy.http.framing import BodyKind, Delivery, Persistence, RequestFraming, ResponseFraming, delivery
 from proxy.http.head import Header, RequestHead, ResponseHead
 from proxy.http.responses import Response
@@ -229,8 +229,14 @@ def switching_head(response: Response, request_id: bytes) -> bytes:
 
 
 def forwardable_trailers(trailers: Iterable[Header], delivery: Delivery) -> list[Header]:
-    """Keep the trailer fields of a response that may be sent on; those of a request never are (RFC 9110 6.5.1)."""
-    return [trailer for trailer in trailers if trailer[0].lower() in delivery.trailers]
+    """Keep the trailer fields of a response that may be sent on; those of a request never are (RFC 9110 6.5.1).
+
+    To announce them is a courtesy (6.6.2): what was not announced is as good.
+    """
+    withheld = delivery.withheld
+    if withheld is None:
+        return []
+    return [trailer for trailer in trailers if may_be_trailer(name := trailer[0].lower()) and name not in withheld]
 
 
 def _lines(headers: Sequence[Header]) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 from proxy.deadlines import NEVER
 from proxy.http.chunked import ChunkedDecoder, ChunkLimits
 from proxy.http.framing import BodyKind
-from proxy.http.head import Header, HeadLimits, MalformedMessage
+from proxy.http.head import Header, HeadLimits, MalformedMessage, refuse_hopeless_head
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
 from proxy.sockets import SocketStream
@@ -23,6 +23,8 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 _SWITCHING_PROTOCOLS: Final = 101
 _BAD_GATEWAY: Final = 502
 _HEAD_END: Final = b"\r\n\r\n"
+# A server that shows its progress does so every few seconds.
+_INFORMATIONAL_PER_SECOND: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class UpstreamConnection:
         "_decoder",
         "_exchange",
         "_informational",
+        "_informed_at",
         "_is_blocked",
         "_keep",
         "_keeper",
@@ -90,7 +93,8 @@ class UpstreamConnection:
         self._decoder: ChunkedDecoder | None = None
         self._buffer = b""
         self._left = 0
-        self._informational = 0
+        self._informational = 0.0
+        self._informed_at = 0.0
         self._keep = False
         self._saw_bytes = False
         self._is_blocked = False
@@ -108,7 +112,7 @@ class UpstreamConnection:
         self._method = method
         self._offer = offer
         self._phase = _Phase.HEAD
-        self._informational = 0
+        self._informational = 0.0
         self._saw_bytes = False
         self.is_request_complete = False
         self.exchanges += 1
@@ -164,14 +168,16 @@ class UpstreamConnection:
 
     def _receive(self, data: bytes) -> None:
         while self._phase is _Phase.HEAD:
-            if self._buffer:
+            scanned = len(self._buffer)
+            if scanned:
                 data, self._buffer = self._buffer + data, b""
-            end = data.find(_HEAD_END)
+            end = data.find(_HEAD_END, max(0, scanned - len(_HEAD_END) + 1))
             if end < 0 or end > self._limits.head_bytes:
                 if (
                     len(data) > self._limits.head_bytes + len(_HEAD_END) - 1
                 ):  # an end within the limit would have been found
                     raise UpstreamFailure(UpstreamFault.MALFORMED, "response head too long")
+                refuse_hopeless_head(data, scanned)
                 self._buffer = data
                 return
             response = self._reader.read(data[: end + 4], self._limits.head, self._method, self._offer)
@@ -221,8 +227,7 @@ class UpstreamConnection:
             self._switch(response, rest)
             return
         if framing.head.status < 200:
-            self._informational += 1
-            if self._informational > self._limits.informational:
+            if not self._may_inform():
                 raise UpstreamFailure(UpstreamFault.INFORMATIONAL_FLOOD)
             self._exchange.informational(response)
             return
@@ -236,10 +241,18 @@ class UpstreamConnection:
                 self._phase, self._left = _Phase.LENGTH, framing.length
             case BodyKind.CHUNKED:
                 self._phase = _Phase.CHUNKED
-                self._decoder = ChunkedDecoder(self._limits.chunks, _BAD_GATEWAY)
+                self._decoder = ChunkedDecoder(self._limits.chunks, self._clock, _BAD_GATEWAY)
             case BodyKind.UNTIL_CLOSE:
                 self._phase = _Phase.UNTIL_CLOSE
         self._exchange.response_started(response)
+
+    def _may_inform(self) -> bool:
+        """Count an informational response: 102 and 103 may go on for as long as the work does (RFC 2518 section 10.1), slowly."""
+        now = self._clock()
+        forgiven = (now - self._informed_at) * _INFORMATIONAL_PER_SECOND
+        self._informational = max(0.0, self._informational - forgiven) + 1
+        self._informed_at = now
+        return self._informational <= self._limits.informational
 
     def _switch(self, response: Response, rest: bytes) -> None:
         exchange, self._exchange = self._exchange, None

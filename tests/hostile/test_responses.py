@@ -64,6 +64,8 @@ MALFORMED = {
     "leading_space": head(b" X: a", b"Content-Length: 0"),
     "high_bit_in_name": head(b"X\xe9: a", b"Content-Length: 0"),
     "newlines_only": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n\r\n\r\n",
+    "newlines_and_nothing_else": b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    "ssh_without_an_end": b"SSH-2.0-OpenSSH_9.9\r\n",
     "newline_behind_status": b"HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
     "http_2": head(b"Content-Length: 0", start=b"HTTP/2.0 200 OK"),
     "http_2_short": head(b"Content-Length: 0", start=b"HTTP/2 200"),

@@ -120,10 +120,10 @@ def answer(*trailers: bytes, announced: str = "X-Checksum, X-Timing", extra: byt
 
 
 @ALL_CUTS
-def test_announced_trailers_reach_a_client_that_takes_them(scene: Scene, cut: Cut) -> None:
+def test_trailers_reach_a_client_that_takes_them_announced_or_not(scene: Scene, cut: Cut) -> None:
     scene.recorder.answer_next(answer(b"X-Checksum: 1", b"x-timing: 2", b"X-Other: 3"))
     (response,) = scene.served(request("GET", "/", "TE: trailers", "Connection: TE"), 200, cut=cut)
-    assert response.trailers == [(b"X-Checksum", b"1"), (b"x-timing", b"2")]
+    assert response.trailers == [(b"X-Checksum", b"1"), (b"x-timing", b"2"), (b"X-Other", b"3")]
     assert response.values("Trailer") == ["x-checksum, x-timing"]
     assert scene.only_request().values("TE") == ["trailers"]
 
@@ -171,6 +171,13 @@ def test_a_forbidden_trailer_is_dropped_though_it_is_announced(scene: Scene, nam
     (response,) = scene.served(request("GET", "/", "TE: trailers", "Connection: TE"), 200)
     assert response.trailers == [(b"X-Checksum", b"1")]
     assert response.values("Trailer") == ["x-checksum"]
+
+
+def test_a_trailer_that_connection_names_is_dropped(scene: Scene) -> None:
+    """RFC 9110 section 7.6.1."""
+    scene.recorder.answer_next(answer(b"X-Timing: 2", b"X-Checksum: 1", extra=b"Connection: X-Timing\r\n"))
+    (response,) = scene.served(request("GET", "/", "TE: trailers", "Connection: TE"), 200)
+    assert response.trailers == [(b"X-Checksum", b"1")]
 
 
 @cases(

@@ -463,7 +463,7 @@ class TestResponse:
     def test_trailers_go_to_who_takes_them(self) -> None:
         answer = response(CHUNKED, b"Trailer: X-Sum", body=b"1\r\na\r\n0\r\nX-Sum: 1\r\nX-Other: 2\r\n\r\n")
         for lines, tail in (
-            ((b"TE: trailers", b"Connection: TE"), b"0\r\nX-Sum: 1\r\n\r\n"),
+            ((b"TE: trailers", b"Connection: TE"), b"0\r\nX-Sum: 1\r\nX-Other: 2\r\n\r\n"),
             ((), b"0\r\n\r\n"),
         ):
             case = Case(*lines)

@@ -8,6 +8,7 @@ from proxy.downstream.request_body import RequestBody, framed
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import RequestFraming
 from proxy.http.head import MalformedMessage
+from tests.fakes import FakeLoop
 from tests.fakes_http import CHUNKS, LIMITS, octets, request
 
 Feed = Callable[[bytes], list[bytes]]
@@ -22,7 +23,7 @@ def framing(line: bytes) -> RequestFraming:
 
 
 def body_of(line: bytes, limit: int = 1_000) -> RequestBody:
-    body = RequestBody(framing(line), CHUNKS)
+    body = RequestBody(framing(line), CHUNKS, FakeLoop().time)
     body.bound(limit)
     return body
 
@@ -47,9 +48,9 @@ def test_what_stands_behind_it_is_given_back(line: bytes, data: bytes) -> None:
 
 
 def test_declared_length_is_known_to_be_too_long_at_once() -> None:
-    assert not RequestBody(framing(LENGTH), CHUNKS).bound(4)
-    assert RequestBody(framing(LENGTH), CHUNKS).bound(5)
-    assert RequestBody(framing(CHUNKED), CHUNKS).bound(0)
+    assert not RequestBody(framing(LENGTH), CHUNKS, FakeLoop().time).bound(4)
+    assert RequestBody(framing(LENGTH), CHUNKS, FakeLoop().time).bound(5)
+    assert RequestBody(framing(CHUNKED), CHUNKS, FakeLoop().time).bound(0)
 
 
 def test_chunks_over_the_limit_are_refused() -> None:

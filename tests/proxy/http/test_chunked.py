@@ -12,16 +12,27 @@ from proxy.http.head import MalformedMessage
 
 LIMITS = ChunkLimits(line_bytes=64, overhead_bytes=400, trailer_bytes=100, trailer_count=3)
 
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 Decode = Callable[[bytes, ChunkLimits], tuple[ChunkedDecoder, bytes]]
 
 
 def whole(raw: bytes, limits: ChunkLimits = LIMITS) -> tuple[ChunkedDecoder, bytes]:
-    decoder = ChunkedDecoder(limits)
+    decoder = ChunkedDecoder(limits, Clock())
     return decoder, decoder.receive_data(raw)
 
 
 def byte_by_byte(raw: bytes, limits: ChunkLimits = LIMITS) -> tuple[ChunkedDecoder, bytes]:
-    decoder = ChunkedDecoder(limits)
+    decoder = ChunkedDecoder(limits, Clock())
     return decoder, b"".join([decoder.receive_data(raw[place : place + 1]) for place in range(len(raw))])
 
 
@@ -151,7 +162,7 @@ def test_deviation_is_refused(decode: Decode, raw: bytes) -> None:
 
 def test_malformed_response_is_the_fault_of_the_upstream() -> None:
     with pytest.raises(MalformedMessage) as caught:
-        ChunkedDecoder(LIMITS, 502).receive_data(b"x\r\n")
+        ChunkedDecoder(LIMITS, Clock(), 502).receive_data(b"x\r\n")
     assert caught.value.status == 502
 
 
@@ -185,6 +196,25 @@ def test_large_chunk_buys_no_small_ones(decode: Decode) -> None:
     assert reason(decode, b"fff\r\n" + b"a" * 4095 + b"\r\n" + b"1\r\na\r\n" * 101) == "too many small chunks"
 
 
+@pytest.mark.parametrize("chunk", [b"1\r\na\r\n", b"14;a=0123456789\r\n" + b"a" * 20 + b"\r\n"])
+def test_what_is_not_body_is_forgiven_with_time(chunk: bytes) -> None:
+    clock = Clock()
+    decoder = ChunkedDecoder(LIMITS, clock)
+    for _ in range(100):
+        assert decoder.receive_data(chunk * 30)
+        clock.now += 1.0
+    with pytest.raises(MalformedMessage):
+        decoder.receive_data(chunk * 300)
+
+
+def test_a_quiet_time_is_not_saved_up() -> None:
+    clock = Clock()
+    decoder = ChunkedDecoder(LIMITS, clock)
+    clock.now += 86_400.0
+    with pytest.raises(MalformedMessage):
+        decoder.receive_data(b"1\r\na\r\n" * 250)
+
+
 @both_ways
 def test_extensions_are_bounded_in_total_whatever_the_body(decode: Decode) -> None:
     chunk = b"3f;extension=123456789\r\n" + b"a" * 63 + b"\r\n"
@@ -210,7 +240,7 @@ def test_trailers_are_bounded_in_number_and_size(decode: Decode) -> None:
 
 
 def test_large_chunk_in_one_piece_is_not_copied_in_parts() -> None:
-    decoder = ChunkedDecoder(LIMITS)
+    decoder = ChunkedDecoder(LIMITS, Clock())
     decoder.receive_data(b"fffff\r\n")
     piece = b"a" * 65_536
     assert decoder.receive_data(piece) is piece
@@ -231,7 +261,9 @@ def test_encoder_writes_what_the_rfc_says() -> None:
 @given(st.lists(st.binary(max_size=40), max_size=6), st.lists(st.integers(1, 30), max_size=20))
 def test_encoded_body_is_decoded_in_any_pieces(parts: list[bytes], cuts: list[int]) -> None:
     raw = b"".join(map(encode_chunk, parts)) + encode_trailers([(b"A", b"b")])
-    decoder = ChunkedDecoder(ChunkLimits(line_bytes=64, overhead_bytes=10_000, trailer_bytes=100, trailer_count=3))
+    decoder = ChunkedDecoder(
+        ChunkLimits(line_bytes=64, overhead_bytes=10_000, trailer_bytes=100, trailer_count=3), Clock()
+    )
     body = b""
     for cut in cuts:
         body += decoder.receive_data(raw[:cut])

@@ -408,12 +408,12 @@ OLD = request((b"Connection", b"keep-alive"), method=b"GET", minor=0)
 @pytest.mark.parametrize(
     ("head", "header", "expected"),
     [
-        (MODERN, LENGTH, Delivery(BodyKind.LENGTH, 5, Persistence.IMPLICIT, ())),
-        (MODERN, CHUNKED, Delivery(BodyKind.CHUNKED, None, Persistence.IMPLICIT, ())),
-        (MODERN, (b"A", b"b"), Delivery(BodyKind.CHUNKED, None, Persistence.IMPLICIT, ())),
-        (OLD, LENGTH, Delivery(BodyKind.LENGTH, 5, Persistence.KEEP_ALIVE, ())),
-        (OLD, CHUNKED, Delivery(BodyKind.UNTIL_CLOSE, None, Persistence.CLOSE, ())),
-        (OLD, (b"A", b"b"), Delivery(BodyKind.UNTIL_CLOSE, None, Persistence.CLOSE, ())),
+        (MODERN, LENGTH, Delivery(BodyKind.LENGTH, 5, Persistence.IMPLICIT, (), None)),
+        (MODERN, CHUNKED, Delivery(BodyKind.CHUNKED, None, Persistence.IMPLICIT, (), None)),
+        (MODERN, (b"A", b"b"), Delivery(BodyKind.CHUNKED, None, Persistence.IMPLICIT, (), None)),
+        (OLD, LENGTH, Delivery(BodyKind.LENGTH, 5, Persistence.KEEP_ALIVE, (), None)),
+        (OLD, CHUNKED, Delivery(BodyKind.UNTIL_CLOSE, None, Persistence.CLOSE, (), None)),
+        (OLD, (b"A", b"b"), Delivery(BodyKind.UNTIL_CLOSE, None, Persistence.CLOSE, (), None)),
     ],
 )
 def test_response_is_delivered_as_the_client_can_take_it(head: RequestHead, header: Header, expected: Delivery) -> None:
@@ -432,6 +432,11 @@ def test_trailers_are_delivered_if_announced_allowed_and_accepted() -> None:
 
     assert sent_on(asking, CHUNKED, trailer).trailers == (b"x-sum", b"x-other")
     assert sent_on(asking, CHUNKED).trailers == ()
+    assert sent_on(asking, CHUNKED).withheld == frozenset()
+    named = sent_on(asking, CHUNKED, trailer, (b"Connection", b"X-Sum"))
+    assert (named.trailers, named.withheld) == ((b"x-other",), frozenset({b"x-sum"}))
+    assert sent_on(MODERN, CHUNKED, trailer).withheld is None
+    assert sent_on(asking, LENGTH, trailer).withheld is None
     assert sent_on(asking, LENGTH, trailer).trailers == ()
     assert sent_on(MODERN, CHUNKED, trailer).trailers == ()
 

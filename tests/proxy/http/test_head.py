@@ -1,5 +1,7 @@
 """A head is parsed strictly, or refused with the right status: never repaired."""
 
+from collections.abc import Iterable
+
 import httptools
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from proxy.http.head import (
     ResponseHead,
     parse_request_head,
     parse_response_head,
+    refuse_hopeless_head,
 )
 
 LIMITS = HeadLimits(target_bytes=64, header_count=5, header_bytes=80)
@@ -355,3 +358,39 @@ def test_any_bytes_give_a_head_of_whole_lines_or_one_kind_of_error(noise: bytes,
     for line, (name, value) in zip(raw.split(b"\r\n")[1:], head.headers, strict=False):
         sent_name, _, sent_value = line.partition(b":")
         assert (sent_name, sent_value.strip(WHITESPACE)) == (name, value)
+
+
+HOPELESS = {
+    "line_feeds": (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "line end that is not CRLF"),
+    "line_feed_later": (b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 2\n", "line end that is not CRLF"),
+    "line_feed_first": (b"HTTP/1.1 200 OK\n", "line end that is not CRLF"),
+    "returns": (b"HTTP/1.1 200 OK\rContent-Length: 2", "line end that is not CRLF"),
+    "return_before_line_end": (b"HTTP/1.1 200 OK\r\r\nContent-Length: 2", "line end that is not CRLF"),
+    "other_protocol": (b"SSH-2.0-OpenSSH_9.6\r\n", "response is neither HTTP/1.0 nor HTTP/1.1"),
+    "octet": (b"\x16", "response is neither HTTP/1.0 nor HTTP/1.1"),
+    "other_version": (b"HTTP/2.0 200 OK\r\n", "response is neither HTTP/1.0 nor HTTP/1.1"),
+    "version_1_2": (b"HTTP/1.2 200 OK\r\n", "response is neither HTTP/1.0 nor HTTP/1.1"),
+    "no_status": (b"HTTP/1.1 OK\r\nServer: a", "response without a valid status code"),
+}
+
+
+def begun(pieces: Iterable[bytes]) -> None:
+    data = b""
+    for piece in pieces:
+        scanned = len(data)
+        data += piece
+        refuse_hopeless_head(data, scanned)
+
+
+@pytest.mark.parametrize(("data", "reason"), HOPELESS.values(), ids=HOPELESS)
+@pytest.mark.parametrize("size", [1, 2, 3, 16, 1_000])
+def test_response_head_that_can_become_none_is_not_waited_for(data: bytes, reason: str, size: int) -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        begun(data[at : at + size] for at in range(0, len(data), size))
+    assert (caught.value.status, caught.value.reason) == (502, reason)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 16, 1_000])
+def test_response_head_that_may_become_one_is_waited_for(size: int) -> None:
+    data = b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 2\r\nX: y\r"
+    begun(data[at : at + size] for at in range(0, len(data), size))

@@ -187,6 +187,12 @@ class TestInformational:
         )
         assert told == [("informational", 100), ("informational", 103), ("started", 200), ("ended", [])]
 
+    def test_progress_may_be_told_for_as_long_as_the_work_lasts(self) -> None:
+        line = Line()
+        for _ in range(20):
+            assert line.receive(b"HTTP/1.1 102 Processing\r\n\r\n") == [("informational", 102)]
+            line.loop.now += 2.0
+
     def test_flood_of_them_is_a_fault(self) -> None:
         line = Line()
         told = line.receive(b"HTTP/1.1 102 Processing\r\n\r\n" * 4)
@@ -240,6 +246,18 @@ class TestMalformed:
                 line.server.receive(piece)
             assert line.exchange.told() == [("failed", (UpstreamFault.MALFORMED, False))]
             assert line.server.ending == "abort"
+
+    @pytest.mark.parametrize("size", [1, 3, 1_000])
+    def test_head_with_bare_line_feeds_is_not_waited_for(self, size: int) -> None:
+        line = Line()
+        data = b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"
+        told = [
+            event
+            for at in range(0, len(data), size)
+            if line.server.ending is None
+            for event in line.receive(data[at : at + size])
+        ]
+        assert told == [("failed", (UpstreamFault.MALFORMED, False))]
 
     def test_head_without_an_end_is_bounded(self) -> None:
         line = Line()
