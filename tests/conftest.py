@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import Callable, Mapping
 
 import hypothesis
@@ -18,6 +19,12 @@ __all__ = ["hsm_site", "public_site", "pytest_asyncio_loop_factories", "pytest_c
 # Deterministic and bounded: the same examples on every run and every machine, so a red run can be repeated.
 hypothesis.settings.register_profile("plexigate", derandomize=True, max_examples=200, deadline=None, database=None)
 hypothesis.settings.load_profile("plexigate")
+
+
+# A shell that starts this in the background (`./dev test &` in a script) has it ignore SIGINT, and what it starts inherits that: tests
+# which press Ctrl-C would wait for ever. A handler of ours becomes the default in a new program.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

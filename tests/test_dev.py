@@ -1,5 +1,6 @@
 """The parts of ./dev that need no installation: what it says, and how it reads config/dev.toml."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -34,6 +35,63 @@ def test_every_test_is_run() -> None:
     places = [one for one in (ROOT / "tests").iterdir() if next(one.rglob("test_*.py"), None) or one.match("test_*.py")]
     assert len(places) > 8
     assert sorted(" ".join(lists).split()) == sorted(f"tests/{one.name}" for one in places)
+
+
+# Programs of packages that every Debian has ("Essential: yes", and what it cannot do without).
+ESSENTIAL = frozenset(
+    {"sh", "bash", "dash", "env", "chown", "true", "false", "/bin/true", "/bin/false", "prlimit", "setpriv"}
+)
+# Other programs of a package that is asked for by one of them.
+BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble"}
+
+
+def programs_called() -> dict[str, set[str]]:
+    """Program -> files, of the tests that `./dev test` runs: what stands first in a list that is run, or called a command."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "tests").rglob("*.py"):
+        if {"bench", "soak"} & set(path.relative_to(ROOT).parts):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            value: ast.expr | None = None
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+                "subprocess.run",
+                "subprocess.Popen",
+                "program",
+            }:
+                value = node.args[0]
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "command":
+                value = node.value
+            first = value.elts[0] if isinstance(value, ast.List) and value.elts else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                found.setdefault(first.value, set()).add(path.name)
+    return found
+
+
+def test_every_program_that_tests_call_is_installed_first() -> None:
+    called = programs_called()
+    assert {"ss", "openssl", "curl", "gcc"} <= set(called)
+    asked_for = set(re.findall(r"^ +need \S+ (\S+) ", SCRIPT, re.MULTILINE))
+    known = asked_for | ESSENTIAL | {other for other, first in BESIDE.items() if first in asked_for}
+    assert {name: files for name, files in called.items() if name not in known} == {}
+
+
+def test_no_package_is_asked_for_twice_in_one_command() -> None:
+    for name, body in re.findall(r"^(\w+)\(\) \{\n(.*?)^\}\n", SCRIPT, re.MULTILINE | re.DOTALL):
+        packages = re.findall(r"^ +need (\S+) ", body, re.MULTILINE)
+        assert len(packages) == len(set(packages)), name
+
+
+def test_stage_that_fails_stops_no_other_and_is_named() -> None:
+    """With the functions of the script itself."""
+    functions = "".join(
+        re.search(rf"^{name}\(\) .*?^\}}\n|^{name}\(\) \{{.*\}}\n", SCRIPT, re.MULTILINE | re.DOTALL)[0]  # type: ignore[index]
+        for name in ("say", "die", "stage", "finish")
+    )
+    text = f"set -eu\nfailed=\n{functions}stage one false\nstage two echo ran\nstage 'number three' false\nfinish\n"
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (1, "ran\n")
+    assert done.stderr == "./dev: failed:\n  one\n  number three\n"
+    subprocess.run(["sh", "-c", text.replace("false", "true")], capture_output=True, timeout=20, check=True)
 
 
 def test_unknown_command_is_an_error_that_shows_the_known_ones() -> None:
