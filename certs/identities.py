@@ -40,6 +40,8 @@ from config.schema import (
 
 _SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
 
+_CNSA_MLDSA = 87  # CNSA 2.0: the parameter set of FIPS 204 for signatures
+
 _BEGINNING = 64  # bytes: enough to tell what a file is
 
 _Place = tuple[str | int, ...]
@@ -78,7 +80,7 @@ def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = Mapping
     reading = _Reading(loaded, now, known, pins.by_token, list(pins.problems))
     identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
     upstreams = dict(reading.upstreams())
-    reading.problems += _quantum_safe_warnings(loaded, identities)
+    reading.problems += _level_problems(loaded, identities)
     return LoadedCredentials(
         MappingProxyType(identities), MappingProxyType(upstreams), tuple(reading.problems), pins.by_token
     )
@@ -275,13 +277,31 @@ def _beginning(path: Path) -> bytes:
         return b""
 
 
-def _quantum_safe_warnings(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[Problem]:
-    """CNSA 2.0 asks for ML-DSA-87 signatures, which the level cannot conjure up."""
-    credentials = [credential for several in identities.values() for credential in several]
-    if any(c.algorithm.family is KeyFamily.MLDSA and c.algorithm.size == 87 for c in credentials):
+def _level_problems(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[Problem]:
+    """CNSA 2.0 asks for ML-DSA-87 signatures: what signs otherwise breaks the promise of the level, unless that is allowed on purpose."""
+    weaker = list(dict.fromkeys(_weaker(loaded, identities)))
+    if not weaker:
         return
+    said = ", ".join(weaker)
     for name, listener in loaded.config.listener.items():
-        if listener.level is SecurityLevel.QUANTUM_SAFE:
-            found = f'"{listener.level}", but no identity has a usable ML-DSA-87 credential'
-            better = "an ML-DSA-87 credential: the key exchange is quantum-safe, the server's signature is not"
-            yield loaded.warning(("listener", name, "level"), found, better)
+        if listener.level is SecurityLevel.QUANTUM_SAFE and not listener.weaker_signatures:
+            allowed = "ML-DSA-87 credentials alone (CNSA 2.0), or weaker_signatures = true for clients that cannot verify them"
+            found = f'"{listener.level}", at which these would sign weaker: {said}'
+            yield loaded.error(("listener", name, "level"), found, allowed)
+        elif listener.level is SecurityLevel.QUANTUM_SAFE:
+            found = f"true, so these sign weaker than the level {listener.level} promises: {said}"
+            yield loaded.warning(("listener", name, "weaker_signatures"), found, "ML-DSA-87 credentials alone")
+
+
+def _weaker(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[str]:
+    """Identities with what they sign or will sign with, but for ML-DSA-87."""
+    for name, settings in loaded.config.identity.items():
+        for one in identities[name]:
+            # what was issued may stand in for what is configured, and is judged by that
+            if not one.is_issued and not (
+                one.algorithm.family is KeyFamily.MLDSA and one.algorithm.size == _CNSA_MLDSA
+            ):
+                yield f"{name} ({one.algorithm})"
+        for issued in settings.credentials:
+            if isinstance(issued, IssuedCredentialConfig) and issued.key.algorithm != f"mldsa-{_CNSA_MLDSA}":
+                yield f"{name} ({issued.key.algorithm.replace('ec-', 'ecdsa-')})"

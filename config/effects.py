@@ -190,6 +190,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("listener", "*", "pq"): _pq,
     ("listener", "*", "level"): _level,
     ("listener", "*", "groups"): _groups,
+    ("listener", "*", "weaker_signatures"): _live("for new connections, as certificates are checked at each reload"),
     ("listener", "*", "default"): _drained(
         f"connections without a server name, which were those of the old one, {_END}"
     ),

@@ -175,7 +175,7 @@ class ListenerConfig(Table):
     """`[listener.NAME]`: addresses that share one TLS policy.
 
     `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of `level`.
-    `default` is `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only. Limits on single
+    `weaker_signatures` takes credentials below a level that asks for more. `default` is `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only. Limits on single
     clients do not hold for those in `exempt`.
     """
 
@@ -185,6 +185,7 @@ class ListenerConfig(Table):
     pq: PqPolicy = PqPolicy.PREFER
     level: SecurityLevel = SecurityLevel.STANDARD
     groups: Annotated[Groups | None, PlainValidator(_parse_groups)] = None
+    weaker_signatures: bool = Field(default=False, strict=True)
     default: str = REJECT
     trusted_peers: tuple[Network, ...] = ()
     exempt: tuple[Network, ...] = ()

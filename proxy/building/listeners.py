@@ -18,7 +18,7 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.libssl import LibsslError
 from proxy.tls.policy import PolicyError, UnknownGroupError, cipher_suites, effective_pq, group_preference
-from proxy.tls.signature_schemes import sigalgs_list
+from proxy.tls.signature_schemes import preference_at, sigalgs_list
 from proxy.tls.tickets import TicketSecrets
 
 
@@ -116,10 +116,11 @@ class _Listeners:
         self, identity: str, credentials: tuple[Credential, ...], tls: TlsSettings, listener: str
     ) -> ServerIdentity | None:
         settings = self._config.identity[identity]
+        prefer = preference_at(self._config.listener[listener].level, settings.prefer)
         key = ContextKey(
             identity,
             tuple(one.digest for one in credentials),
-            sigalgs_list(settings.prefer),
+            sigalgs_list(prefer),
             tls,
             self._tickets,
             tuple(one.is_spread for one in credentials),
@@ -130,7 +131,7 @@ class _Listeners:
                 context = build_server_context(
                     identity, without_tokens(credentials), key.signature_algorithms, tls, self._tickets
                 )
-            plan = signing_plan(self._foundation, key, credentials, settings.prefer)
+            plan = signing_plan(self._foundation, key, credentials, prefer)
         except (ssl.SSLError, OSError, LibsslError) as error:
             self._foundation.error(
                 ("identity", identity),

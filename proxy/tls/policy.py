@@ -5,7 +5,7 @@ Pure: a level, a policy and what the client offered go in, a decision comes out.
     PolicyError                 the configuration contradicts itself or this OpenSSL
     ├── UnknownGroupError       a group that no loaded provider has
     ├── RepeatedGroupError      a group is listed twice, perhaps under two names
-    ├── WeakerThanLevelError    a classical group at a level without any
+    ├── WeakerThanLevelError    a group that a level of quantum-safe groups does not allow
     ├── OffAtStrictLevelError   post-quantum groups off at a level of nothing else
     └── NothingLeftError        the policy leaves no group of the list
 """
@@ -20,12 +20,13 @@ from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
 
 _HYBRIDS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
+# CNSA 2.0 allows ML-KEM-1024 alone, P-384 being tolerated beside it.
+_CNSA: Final = ("SecP384r1MLKEM1024", "MLKEM1024")
 _GROUPS_OF_LEVEL: Final = {
     SecurityLevel.STANDARD: (_HYBRIDS, ("X25519", "secp256r1", "secp384r1")),
     SecurityLevel.HIGH: (_HYBRIDS, ("secp384r1",)),
     SecurityLevel.CRITICAL: (_HYBRIDS,),
-    # CNSA 2.0 allows ML-KEM-1024 alone, P-384 being tolerated beside it.
-    SecurityLevel.QUANTUM_SAFE: (("SecP384r1MLKEM1024", "MLKEM1024"),),
+    SecurityLevel.QUANTUM_SAFE: (_CNSA,),
 }
 _KINDS_OF_POLICY: Final = {
     PqPolicy.OFF: frozenset({GroupKind.CLASSICAL}),
@@ -76,16 +77,19 @@ class RepeatedGroupError(PolicyError):
 
 
 class WeakerThanLevelError(PolicyError):
-    """`name` is a classical group, and `level` allows only quantum-safe ones."""
+    """`name` is a group that breaks what `level` promises: a classical one, or one that is not in `allowed` where that is not empty."""
 
-    def __init__(self, name: str, level: SecurityLevel) -> None:
-        """Remember the group and the level."""
-        super().__init__(name, level)
+    def __init__(self, name: str, level: SecurityLevel, allowed: tuple[str, ...] = ()) -> None:
+        """Remember the group, the level and what it allows."""
+        super().__init__(name, level, allowed)
         self.name = name
         self.level = level
+        self.allowed = allowed
 
     def __str__(self) -> str:
         """One sentence with the fix."""
+        if self.allowed:
+            return f"level {self.level} allows {' and '.join(self.allowed)} only, not {self.name}: remove it, or choose another level"
         return f"level {self.level} allows no classical group such as {self.name}: remove it, or choose the level high or standard"
 
 
@@ -160,6 +164,8 @@ def group_preference(
     for position, group in enumerate(listed):
         if group in listed[:position]:
             raise RepeatedGroupError(group.name)
+        if level is SecurityLevel.QUANTUM_SAFE and group.name not in _CNSA:
+            raise WeakerThanLevelError(group.name, level, _CNSA)
         if level.requires_pq and not group.is_quantum_safe:
             raise WeakerThanLevelError(group.name, level)
     filtered = (

@@ -2,7 +2,7 @@
 
 The order decides which of several credentials a client gets when it accepts more than one: OpenSSL takes the first scheme of
 this list that the client lists too and a loaded key can do. A client that lists ML-DSA need not trust its issuer, so the
-classical ones come first unless the identity says otherwise.
+classical ones come first unless the identity, or the level of the listener, says otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
-from config.schema import CredentialPreference
+from config.schema import CredentialPreference, SecurityLevel
 
 # Within a kind, cheap signatures come first: P-256, then the larger curves, then RSA.
 _CLASSICAL: Final = {
@@ -39,6 +39,11 @@ _ORDERS: Final = {
     CredentialPreference.CLASSICAL: (*_CLASSICAL, *_MLDSA),
     CredentialPreference.MLDSA: (*_MLDSA, *_CLASSICAL),
 }
+
+
+def preference_at(level: SecurityLevel, prefer: CredentialPreference) -> CredentialPreference:
+    """What an identity prefers on a listener: at a level that promises ML-DSA it comes first, wherever a client lists it."""
+    return CredentialPreference.MLDSA if level is SecurityLevel.QUANTUM_SAFE else prefer
 
 
 def sigalgs_list(prefer: CredentialPreference) -> str:

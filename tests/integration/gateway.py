@@ -61,7 +61,7 @@ LISTENERS = (
     + listener("require", pq="require")
     + listener("high", level="high")
     + listener("critical", level="critical")
-    + listener("cnsa", level="quantum-safe")
+    + listener("cnsa", level="quantum-safe", weaker_signatures=True)
     + listener("lenient", default="chat")
     + listener("six", bind="[::1]:0")
 )

@@ -107,11 +107,12 @@ class TestReady:
         assert log.stat().st_mode & 0o077 == 0
 
     def test_warning_is_logged_and_stops_nothing(self, chat: Site) -> None:
-        path = chat.write(listener("public", level="quantum-safe") + chat.identity + MINIMAL_REST, "warned.toml")
+        strict = listener("public", level="quantum-safe", weaker_signatures=True)
+        path = chat.write(strict + chat.identity + MINIMAL_REST, "warned.toml")
         with program([PLEXIGATE, "run", str(path)], plexigate_listeners) as running:
             pass
         found = [warning["key"] for warning in events(running.output, "warning")]
-        assert [key for key in found if key != "user"] == ["listener.public.level"]
+        assert [key for key in found if key != "user"] == ["listener.public.weaker_signatures"]
 
 
 class TestRefusals:

@@ -43,6 +43,16 @@ def test_client_that_takes_both_is_shown_the_classical_one(gateway: Gateway) -> 
     assert said.is_established
 
 
+@pytest.mark.parametrize("offered", [f"{MLDSA}:{ECDSA}", f"{ECDSA}:{MLDSA}"])
+def test_at_the_level_of_cnsa_mldsa_goes_first_wherever_a_client_lists_it(gateway: Gateway, offered: str) -> None:
+    trusting = ("-CAfile", str(gateway.trust.mldsa.path))
+    said = gateway.s_client("-groups", "MLKEM1024", "-sigalgs", offered, *trusting, name="dual.test", on="cnsa")
+    assert said.signature == MLDSA
+    assert said.is_established
+    said = gateway.s_client("-groups", "MLKEM1024", "-sigalgs", ECDSA, name="dual.test", on="cnsa")
+    assert said.signature == ECDSA, "weaker_signatures = true"
+
+
 def test_client_of_mldsa_alone_is_shown_mldsa(gateway: Gateway) -> None:
     said = gateway.s_client("-sigalgs", MLDSA, "-CAfile", str(gateway.trust.mldsa.path), name="dual.test")
     assert said.signature == MLDSA

@@ -27,9 +27,11 @@ class TestCheck:
         assert check(site.write(site.minimal)) == ()
 
     def test_warnings_are_told_once(self, site: Site) -> None:
-        text = listener("public", level="quantum-safe", pq="report") + site.identity + MINIMAL_REST
+        text = (
+            listener("public", level="quantum-safe", pq="report", weaker_signatures=True) + site.identity + MINIMAL_REST
+        )
         found = check(site.write(text))
-        assert sorted(problem.key for problem in found) == ["listener.public.level", "listener.public.pq"]
+        assert sorted(problem.key for problem in found) == ["listener.public.pq", "listener.public.weaker_signatures"]
         assert not any(problem.is_error for problem in found)
 
     def test_key_of_the_audit_log_is_tried(self, site: Site) -> None:

@@ -90,10 +90,11 @@ class TestCheck:
         assert (answer, problems) == ({"file": str(path), "ok": True}, [])
 
     def test_warnings_are_shown_and_no_failure(self, site: Site) -> None:
-        path = site.write(listener("public", level="quantum-safe") + site.identity + MINIMAL_REST)
+        strict = listener("public", level="quantum-safe", weaker_signatures=True)
+        path = site.write(strict + site.identity + MINIMAL_REST)
         result = plexigate("check", str(path))
         assert result.exit_code == 0
-        assert result.stdout.startswith("warning  listener.public.level\n")
+        assert result.stdout.startswith("warning  listener.public.weaker_signatures\n")
         assert result.stdout.endswith("can be used.\n")
 
     def test_missing_file(self, site: Site) -> None:

@@ -92,17 +92,18 @@ class TestWhole:
         assert generation.warnings == ()
 
     def test_warnings_are_kept_and_stop_nothing(self, site: Site, capabilities: Capabilities) -> None:
-        generation = built(site, capabilities, listener("public", level="quantum-safe") + site.identity + MINIMAL_REST)
+        strict = listener("public", level="quantum-safe", weaker_signatures=True)
+        generation = built(site, capabilities, strict + site.identity + MINIMAL_REST)
         (warning,) = generation.warnings
-        assert warning.key == "listener.public.level"
-        assert "ML-DSA-87" in warning.found
+        assert warning.key == "listener.public.weaker_signatures"
+        assert "chat (ecdsa-p256)" in warning.found
 
     def test_quantum_safe_level_is_content_with_mldsa_87(self, site: Site, capabilities: Capabilities) -> None:
         strong = site.authority.issue("strong", ("chat.test", "*.chat.test"), kind="mldsa-87")
-        text = identity("chat", ("chat.test", "*.chat.test"), site.chat, strong)
+        text = identity("chat", ("chat.test", "*.chat.test"), strong)
         generation = built(site, capabilities, listener("public", level="quantum-safe") + text + MINIMAL_REST)
         assert generation.warnings == ()
-        assert generation.identity_algorithms == {"chat": ("ecdsa-p256", "mldsa-87")}
+        assert generation.identity_algorithms == {"chat": ("mldsa-87",)}
 
 
 class TestProblems:

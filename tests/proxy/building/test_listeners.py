@@ -21,7 +21,7 @@ def test_policy_comes_from_level_and_pq(site: Site, capabilities: Capabilities) 
         listener("public")
         + listener("strict", level="critical")
         + listener("classical", pq="off")
-        + listener("cnsa", level="quantum-safe")
+        + listener("cnsa", level="quantum-safe", weaker_signatures=True)
         + site.identity
         + MINIMAL_REST,
     )

@@ -83,6 +83,12 @@ class TestLevels:
         assert preference.openssl_list() == groups
         assert openssl_takes(client_context("X25519"), SET_GROUPS_LIST, groups)
 
+    @pytest.mark.parametrize("group", ["X25519MLKEM768", "SecP256r1MLKEM768", "MLKEM512", "MLKEM768", "secp384r1"])
+    def test_the_level_of_cnsa_takes_no_group_but_those_of_mlkem_1024(self, group: str) -> None:
+        with pytest.raises(WeakerThanLevelError, match=f"SecP384r1MLKEM1024 and MLKEM1024 only, not {group}"):
+            group_preference(QUANTUM_SAFE, PREFER, ("MLKEM1024", group), KNOWN)
+        assert group_preference(QUANTUM_SAFE, PREFER, ("mlkem1024",), KNOWN).openssl_list() == "MLKEM1024"
+
     @pytest.mark.parametrize("level", [CRITICAL, QUANTUM_SAFE])
     def test_a_level_of_quantum_safe_groups_cannot_be_switched_off(self, level: SecurityLevel) -> None:
         with pytest.raises(OffAtStrictLevelError, match=f"pq = off leaves no group at level {level}") as caught:
@@ -170,7 +176,7 @@ class TestOwnGroups:
             group_preference(STANDARD, PREFER, groups, KNOWN)
         assert caught.value.name == "secp256r1"
 
-    @pytest.mark.parametrize("level", [CRITICAL, QUANTUM_SAFE])
+    @pytest.mark.parametrize("level", [CRITICAL])
     def test_a_classical_group_may_not_weaken_a_level(self, level: SecurityLevel) -> None:
         with pytest.raises(
             WeakerThanLevelError, match=f"level {level} allows no classical group such as X25519"

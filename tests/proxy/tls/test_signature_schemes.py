@@ -7,9 +7,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, mldsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
-from config.schema import CredentialPreference
+from config.schema import CredentialPreference, SecurityLevel
 from proxy.tls.client_hello import parse_client_hello
-from proxy.tls.signature_schemes import SIGNATURE_SCHEMES, ranking, sigalgs_list
+from proxy.tls.signature_schemes import SIGNATURE_SCHEMES, preference_at, ranking, sigalgs_list
 from tests.proxy.tls.hellos import (
     SET_SIGALGS_LIST,
     client_context,
@@ -119,3 +119,10 @@ class TestRanking:
 def test_an_edwards_key_signs_by_its_own_scheme_only() -> None:
     found = ranking(CredentialPreference.CLASSICAL, [KeyAlgorithm(KeyFamily.ED25519, 256)])
     assert found == ((SIGNATURE_SCHEMES["ed25519"], 0),)
+
+
+def test_a_level_that_promises_mldsa_prefers_it_whatever_the_identity_does() -> None:
+    for prefer in CredentialPreference:
+        for level in SecurityLevel:
+            is_promised = level is SecurityLevel.QUANTUM_SAFE
+            assert preference_at(level, prefer) is (MLDSA if is_promised else prefer)
