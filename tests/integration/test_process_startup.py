@@ -123,7 +123,8 @@ class TestRefusals:
             done = plexigate("run", str(path))
         assert (done.returncode, done.stdout) == (1, "")
         said = " ".join(done.stderr.split())
-        assert f"listener.public.bind[0] in {path} found {bind}, which cannot be used: Address already in use" in said
+        assert f"listener.public.bind[0] in {path}:" in said
+        assert f"found {bind}, which cannot be used: Address already in use" in said
         assert "ss -ltnp" in said
 
     def test_port_that_needs_a_right(self, chat: Site) -> None:
