@@ -7,6 +7,8 @@ import socket
 from typing import Final
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+HELD_UP_SECONDS: Final = 0.5
+"""A time-out that is noticed so much too late says nothing of a peer: its answer may have been here, and this process did not look."""
 # The port of no service (RFC 863): nothing is sent there.
 _DISCARD: Final = 9
 

@@ -9,6 +9,8 @@ class Patience:
 
     stuck: float = 1.0
     """How long a worker may take to answer before its slot is accepted on by another one: a stall of a second is a failure."""
+    given_up: float = 3.0
+    """How long until a reload goes on without it, and prepares a new one in its place: a busy machine makes nobody silent for so long."""
     hopeless: float = 30.0
     """How long until it is ended and replaced: its connections are lost by that, so it gets every chance."""
     ping: float = 0.5

@@ -5,10 +5,18 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from proxy.limits.shortage import HELD_UP_SECONDS
 from proxy.supervisor.channel import ChannelLost, Refused
 from proxy.supervisor.patience import Patience
 from proxy.supervisor.process import WorkerProcess
 from proxy.tasks import Tasks
+
+
+def given_up(worker: WorkerProcess) -> tuple[dict[str, Any], str]:
+    """The event of a worker that a reload went on without, and its line."""
+    event = {"event": "worker_given_up", "slot": worker.slot, "pid": worker.pid}
+    line = f"worker {worker.slot} (process {worker.pid}) did not answer while all were to serve by something else"
+    return event, f"{line}: another one has its place, and it drains if it goes on"
 
 
 class Pulse:
@@ -30,22 +38,39 @@ class Pulse:
         self._changed = changed
         self.stuck: set[WorkerProcess] = set()
         """Those that do not answer."""
+        self._answered: dict[WorkerProcess, float] = {}
 
     def watch(self, worker: WorkerProcess) -> None:
         """Begin to ask a worker."""
         self._tasks.start(self._watch(worker))
 
+    def silence(self, worker: WorkerProcess) -> float:
+        """For how many seconds a worker has not answered; 0 of one that is not watched."""
+        now = self._loop.time()
+        return now - self._answered.get(worker, now)
+
+    def is_given_up(self, worker: WorkerProcess) -> bool:
+        """Whether it has been silent for so long that nothing waits for it."""
+        return self.silence(worker) >= self._patience.given_up
+
     async def _watch(self, worker: WorkerProcess) -> None:
-        answered = self._loop.time()
+        turn = answered = self._answered[worker] = self._loop.time()
         while worker.is_alive and not worker.is_retiring:
+            is_answered = False
             with contextlib.suppress(ChannelLost, TimeoutError):
                 async with asyncio.timeout(self._patience.stuck):
                     with contextlib.suppress(Refused):  # a no is an answer
                         await worker.ask("ping")
-                answered = self._loop.time()
-            await self._judge(worker, self._loop.time() - answered)
+                is_answered = True
+            now = self._loop.time()
+            if is_answered or now - turn > self._patience.stuck + self._patience.ping + HELD_UP_SECONDS:
+                # the second: it was this process that did not turn, as when a whole machine was paused
+                answered = self._answered[worker] = now
+            turn = now
+            await self._judge(worker, now - answered)
             await asyncio.sleep(self._patience.ping)
         self.stuck.discard(worker)
+        self._answered.pop(worker, None)
 
     async def _judge(self, worker: WorkerProcess, silent: float) -> None:
         is_stuck = silent >= self._patience.stuck

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from config.schema import ServerAddress
-from proxy.limits.shortage import is_own_shortage
+from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tcp_options import tune
@@ -56,6 +56,7 @@ async def dial(
 ) -> SocketStream | TlsStream:
     """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`."""
     loop = io.loop
+    began = loop.time()
     try:
         async with asyncio.timeout(settings.connect_seconds):
             sock = await _connect(loop, settings.address)
@@ -67,6 +68,10 @@ async def dial(
                 sock.close()
                 raise
     except TimeoutError as error:
+        late = loop.time() - began - settings.connect_seconds
+        if late > HELD_UP_SECONDS:
+            detail = f"{settings.address}: this process was held up for {late:.1f} s"
+            raise UpstreamFailure(UpstreamFault.NO_ROOM, detail) from error
         raise UpstreamFailure(UpstreamFault.CONNECT_TIMEOUT, str(settings.address)) from error
     except ssl.SSLError as error:
         raise UpstreamFailure(UpstreamFault.TLS, f"{settings.address}: {error.reason or error}") from error

@@ -16,11 +16,9 @@ import aiohttp
 from yarl import URL
 
 from config.schema import ServerAddress
-from proxy.limits.shortage import is_own_shortage
+from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
 
 _USER_AGENT: Final = "plexigate-health"
-# A time-out that is noticed so late: the answer may have been here, and nobody looked.
-_HELD_UP_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +150,7 @@ async def ask(check: HealthCheck) -> bool:
         return await _ask(check)
     except TimeoutError:
         late = loop.time() - began - check.timeout_seconds
-        if late > _HELD_UP_SECONDS:
+        if late > HELD_UP_SECONDS:
             raise CheckNotMade(f"this process was held up for {late:.1f} s") from None
     except aiohttp.ClientConnectorError as error:
         _refuse_own(error.os_error, check)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -33,6 +34,11 @@ class Watched:
 
     async def changed(self) -> None:
         self.changes.append(set(self.pulse.stuck))
+
+    async def answers(self) -> None:
+        """Wait until it has answered from now on."""
+        before = asyncio.get_running_loop().time()
+        await until_seen(lambda: self.pulse._answered[self.worker] > before + 0.01)
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Events as they should be."""
@@ -71,6 +77,23 @@ async def test_silence_that_lasts_is_the_end() -> None:
         await watch.worker.gone.wait()
         await until_seen(lambda: not watch.pulse.stuck)
         assert watch.told[:2] == watch.events("worker_stuck", "worker_hopeless")
+
+
+async def test_a_worker_is_not_silent_because_its_parent_was_held_up() -> None:
+    """As when a whole machine is paused: all workers were ended when it went on."""
+    async with watched(Patience(stuck=0.2, hopeless=0.4, ping=0.0)) as watch:
+        for _ in range(3):
+            over = asyncio.Event()
+
+            def hold_up(over: asyncio.Event = over) -> None:
+                time.sleep(1.0)
+                over.set()
+
+            asyncio.get_running_loop().call_soon(hold_up)
+            await over.wait()
+            await watch.answers()
+        assert watch.told == []
+        assert watch.worker.is_alive
 
 
 async def test_worker_that_is_told_to_go_is_left_alone() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -147,6 +148,17 @@ class TestPlain:
             with socket.create_connection(("127.0.0.1", port)):  # the only place in the queue
                 late = await failure(ServerAddress("http", "127.0.0.1", port), connect_seconds=0.1)
         assert late.fault is UpstreamFault.CONNECT_TIMEOUT
+
+    async def test_server_is_not_late_because_we_were_held_up(self) -> None:
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(0)
+            port = listening.getsockname()[1]
+            with socket.create_connection(("127.0.0.1", port)):  # the only place in the queue
+                asyncio.get_running_loop().call_later(0.02, time.sleep, 0.8)
+                ours = await failure(ServerAddress("http", "127.0.0.1", port), connect_seconds=0.1)
+        assert ours.fault is UpstreamFault.NO_ROOM
+        assert "this process was held up for 0." in ours.detail
 
     async def test_proxy_without_descriptors_says_that_it_is_to_blame(self) -> None:
         io = SharedIo(asyncio.get_running_loop())  # which has been there since the process began
