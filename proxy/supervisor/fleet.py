@@ -13,15 +13,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.supervisor.acceptance import Acceptance
-from proxy.supervisor.asking import Question, answers, refusals
+from proxy.supervisor.asking import Preparation, Question, answers, prepared, refusals
 from proxy.supervisor.assignment import assignment
 from proxy.supervisor.blindness import report
 from proxy.supervisor.channel import Body, ChannelLost, Refused
 from proxy.supervisor.contracts import FleetOwner
 from proxy.supervisor.edition import Edition
 from proxy.supervisor.patience import Patience
-from proxy.supervisor.process import WorkerProcess
-from proxy.supervisor.pulse import Pulse
+from proxy.supervisor.process import WorkerProcess, ended_at_once, gone
+from proxy.supervisor.pulse import Pulse, given_up
 from proxy.tasks import Tasks
 
 
@@ -56,6 +56,11 @@ class Fleet:
     def workers(self) -> list[WorkerProcess]:
         """Those that serve, by slot."""
         return [one for one in self._slots if one is not None]
+
+    @property
+    def stuck(self) -> list[WorkerProcess]:
+        """Those of them that do not answer, and that others accept for."""
+        return [one for one in self.workers if one in self._pulse.stuck]
 
     @property
     def slots_with_sockets(self) -> int:
@@ -94,39 +99,29 @@ class Fleet:
                 worker.breaker_changed = self._owner.breaker_changed
                 worker.keys_missing = self._owner.tokens.keys_missing
                 await worker.ask("begin", *self._owner.beginning(worker))
-            return dict(zip(joining, await self.prepare(joining, edition), strict=True))
+            answers, _ = await self.prepare(joining, edition)
+            return dict(zip(joining, answers, strict=True))
         except BaseException:
             await self._dismiss(joining)
             raise
 
     async def _dismiss(self, workers: Sequence[WorkerProcess]) -> None:
-        """End workers at once, and wait until nothing is left of them."""
-        for worker in workers:
-            worker.kill()
-        await self._gone(workers)
+        await ended_at_once(workers, self._patience.goodbye)
 
-    async def _gone(self, workers: Sequence[WorkerProcess]) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience.goodbye):
-                for worker in workers:
-                    await worker.gone.wait()
+    def able(self, count: int) -> list[WorkerProcess]:
+        """Those of the first `count` slots that can be expected to prepare something."""
+        return [one for one in self.workers if one.slot < count and not self._pulse.is_given_up(one)]
 
-    async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> list[Body]:
-        """Let workers prepare an edition. Raises `Refused` or `ChannelLost` as soon as one cannot."""
+    async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> Preparation:
+        """Let workers prepare an edition; answers also those that were given up meanwhile. Raises `Refused` or `ChannelLost` as soon as one cannot."""
         material = edition.material.memory_file()
         closed = self._owner.tokens.closed(edition.tokens)
         question = edition.question(closed, has_served=edition is self._edition)
-        asked = [self._loop.create_task(one.ask("prepare", question, [material])) for one in workers]
         try:
-            for task in asyncio.as_completed(asked):
-                await task
-            return [one.result() for one in asked]
+            asked = "prepare", question, [material]
+            return await prepared(self._loop, workers, asked, self._pulse.is_given_up, self._patience.ping)
         finally:
             os.close(material)
-            for one in asked:
-                one.cancel()
-                if one.done() and not one.cancelled():
-                    one.exception()  # the first one was told; several refuse for the same reason, mostly
 
     async def abort(self, edition: Edition, joined: Sequence[WorkerProcess]) -> None:
         """Drop what was prepared."""
@@ -134,19 +129,22 @@ class Fleet:
         await self.tell_all("abort", {"number": edition.number})
 
     async def commit(self, edition: Edition, joined: Sequence[WorkerProcess], count: int) -> None:
-        """Serve by what was prepared, with `count` workers; a worker beyond that is drained."""
+        """Serve by what was prepared, with `count` workers; one beyond that, or in whose place another joined, is drained."""
         if self._is_ending:
             await self._dismiss(joined)
             return
         self._edition = edition
-        surplus = [one for one in self._slots[count:] if one is not None]
-        for worker in joined:
-            self._take_slot(worker)
-        for worker in surplus:
+        taken = {one.slot for one in joined}
+        leaving = [one for one in self.workers if one.slot >= count or one.slot in taken]
+        for worker in leaving:
             self._slots[worker.slot] = None
             self._leave(worker)
+            if worker.slot < count:
+                self._owner.tell(*given_up(worker))
+        for worker in joined:
+            self._take_slot(worker)
         await self._serve_by(edition, self.workers)
-        for worker in surplus:
+        for worker in leaving:
             self._tasks.start(self._drain(worker))
 
     async def _serve_by(self, edition: Edition, workers: Sequence[WorkerProcess]) -> None:
@@ -192,17 +190,21 @@ class Fleet:
         """Tell every worker the same."""
         await self._tell(self.workers, lambda _: (kind, body, list(descriptors)))
 
-    async def scrape(self, seconds: float) -> list[WorkerProcess]:
-        """Ask everybody, also those who leave, for `last`; one that does not answer in time keeps its last one."""
-        for worker, answer in (await self.ask_all("scrape", {}, seconds)).items():
-            if answer is not None:
-                worker.last = answer
-        everybody = [*self.workers, *self._leaving]
-        return [one for one in everybody if one.last is not None and (one.is_alive or one in self._leaving)]
+    async def scrape(self, seconds: float) -> dict[WorkerProcess, bool]:
+        """Ask everybody, also those who leave, for `last`; answers who there is, and whether they have told: others keep their last one."""
+        told = await self.ask_all("scrape", {}, seconds)
+        for worker, answer in told.items():
+            worker.last = answer or worker.last
+        return {one: told.get(one) is not None for one in (*self.workers, *self._leaving)}
 
     async def ask_all(self, kind: str, body: Body, seconds: float) -> dict[WorkerProcess, Body | None]:
-        """Ask everybody, also those who leave; None of one that has not answered in time, or with an error."""
-        return await answers(self._loop, [*self.workers, *self._leaving], kind, body, seconds)
+        """Ask everybody, also those who leave; None of one that has not answered in time, or with an error.
+
+        One that is stuck is not asked: it reads nothing, and what it is to read would pile up here.
+        """
+        everybody = [*self.workers, *self._leaving]
+        able = [one for one in everybody if one not in self._pulse.stuck]
+        return {**dict.fromkeys(everybody), **await answers(self._loop, able, kind, body, seconds)}
 
     async def _tell(self, workers: Sequence[WorkerProcess], question: Question) -> list[WorkerProcess]:
         """Ask several at once; answers those that said no.
@@ -338,7 +340,7 @@ class Fleet:
         """Let drains under way wait no longer; one that does not even say goodbye is ended."""
         leaving = list(self._leaving)
         await self._tell(leaving, lambda _: ("end", {}, []))
-        await self._gone(leaving)
+        await gone(leaving, self._patience.goodbye)
         await self._dismiss(leaving)
 
     async def close(self) -> None:

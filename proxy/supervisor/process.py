@@ -1,6 +1,7 @@
 """One worker process: spawned, asked, and known to be gone."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -64,7 +65,13 @@ class WorkerProcess:
         finally:
             theirs.close()
         self.pid = self._process.pid
-        self._watch = os.pidfd_open(self.pid)
+        try:
+            self._watch = os.pidfd_open(self.pid)
+        except OSError:
+            ours.close()
+            self._process.kill()
+            self._process.wait()
+            raise
         loop.add_reader(self._watch, self._exited)
         self.channel = Channel(loop, ours, tasks, self._answer, self._channel_lost)
         self.gone = asyncio.Event()
@@ -123,6 +130,21 @@ class WorkerProcess:
     def exit_status(self) -> int | None:
         """As of `subprocess`: negative for a signal; None while it runs."""
         return self._process.returncode
+
+
+async def gone(workers: Sequence[WorkerProcess], seconds: float) -> None:
+    """Wait until nothing is left of several, or the time is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            for worker in workers:
+                await worker.gone.wait()
+
+
+async def ended_at_once(workers: Sequence[WorkerProcess], seconds: float) -> None:
+    """End them, and wait until they are gone."""
+    for worker in workers:
+        worker.kill()
+    await gone(workers, seconds)
 
 
 def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:

@@ -68,17 +68,29 @@ class Reloading:
         joined: list[WorkerProcess] = []
         try:
             async with asyncio.timeout(edition.loaded.config.reload_seconds):
-                staying = [one for one in self._fleet.workers if one.slot < edition.worker_count]
-                taken = {one.slot for one in staying}
-                joined, answers = await self._fleet.join(
-                    edition, [slot for slot in range(edition.worker_count) if slot not in taken]
-                )
-                answers += await self._fleet.prepare(staying, edition)
+                answers = await self._everybody(edition, joined)
         except BaseException as error:  # noqa: BLE001 - raised again, at least
             sockets.abandon()
             await self._fleet.abort(edition, joined)
             raise _refusal(edition, error) from None
         return Prepared(edition, sockets, joined, answers)
+
+    async def _everybody(self, edition: Edition, joined: list[WorkerProcess]) -> list[Body]:
+        """Let those prepare who can, and others join in the place of those who cannot; what they say, and in `joined` who joined.
+
+        One that is stuck would keep everybody waiting until the time is over: whatever the edition mends would not be mended.
+        """
+        staying = self._fleet.able(edition.worker_count)
+        taken = {one.slot for one in staying}
+        vacant = [slot for slot in range(edition.worker_count) if slot not in taken]
+        answers: list[Body] = []
+        while vacant or staying:
+            new, said = await self._fleet.join(edition, vacant)
+            joined += new
+            more, silent = await self._fleet.prepare(staying, edition)
+            answers += said + more
+            staying, vacant = [], [one.slot for one in silent]
+        return answers
 
     async def commit(self, prepared: Prepared) -> None:
         """Let everybody serve by it."""

@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any, cast
 
-from proxy.supervisor.asking import answers, refusals
+import pytest
+
+from proxy.supervisor.asking import answers, prepared, refusals
 from proxy.supervisor.channel import Body, ChannelLost, Refused
 from proxy.supervisor.process import WorkerProcess
 
@@ -44,3 +46,28 @@ async def test_who_said_no_is_told_apart_from_who_is_late_or_gone() -> None:
     loop, asked = asyncio.get_running_loop(), workers(no, gone, late, yes)
     assert await refusals(loop, asked, lambda _: ("accept", {}, []), 0.01) == [asked[0]]
     assert await refusals(loop, [], lambda _: ("accept", {}, []), 0.01) == []
+
+
+async def test_one_that_could_not_be_told_counts_as_a_no() -> None:
+    loop, asked = asyncio.get_running_loop(), workers(Worker(OSError(24, "Too many open files")), Worker({}))
+    assert await refusals(loop, asked, lambda _: ("accept", {}, [3]), 0.01) == [asked[0]]
+
+
+class TestPreparing:
+    """All, but those who are given up."""
+
+    async def test_all_answer(self) -> None:
+        loop, asked = asyncio.get_running_loop(), workers(Worker({"a": 1}), Worker({"a": 2}))
+        found = await prepared(loop, asked, ("prepare", {}, []), lambda _: False, 0.01)
+        assert found == ([{"a": 1}, {"a": 2}], [])
+        assert await prepared(loop, [], ("prepare", {}, []), lambda _: False, 0.01) == ([], [])
+
+    async def test_one_that_is_given_up_is_waited_for_no_longer(self) -> None:
+        loop, asked = asyncio.get_running_loop(), workers(Worker({"a": 1}), Worker(None))
+        found = await prepared(loop, asked, ("prepare", {}, []), lambda one: one is asked[1], 0.01)
+        assert found == ([{"a": 1}], [asked[1]])
+
+    async def test_the_first_no_ends_it(self) -> None:
+        loop, asked = asyncio.get_running_loop(), workers(Worker(None), Worker(Refused({})), Worker(Refused({})))
+        with pytest.raises(Refused):
+            await prepared(loop, asked, ("prepare", {}, []), lambda _: False, 0.01)

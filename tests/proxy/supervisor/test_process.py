@@ -112,6 +112,25 @@ class TestTheEnd:
             WorkerProcess(loop, Tasks(loop, lambda _: None), 0, None, lambda _: None)
         assert open_descriptors() == before
 
+    async def test_no_descriptor_to_watch_a_process_by_leaves_neither_it_nor_its_channel(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun: list[int] = []
+
+        def no_descriptor(pid: int) -> int:
+            begun.append(pid)
+            raise OSError(24, "Too many open files")
+
+        before = open_descriptors()
+        monkeypatch.setattr(os, "pidfd_open", no_descriptor)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(OSError, match="Too many"):
+            WorkerProcess(loop, Tasks(loop, lambda _: None), 0, None, lambda _: None)
+        assert open_descriptors() == before
+        (pid,) = begun
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
 
 class TestWhatItIs:
     async def test_nothing_of_the_service_manager_is_inherited(self, monkeypatch: pytest.MonkeyPatch) -> None:

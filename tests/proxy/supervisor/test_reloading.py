@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.problems import ConfigError
+from proxy.supervisor.patience import Patience
 from proxy.supervisor.reloading import NotReady, changes_between, restart_problems
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import MINIMAL_REST, Site, listener
@@ -36,7 +37,8 @@ class TestFirst:
 
     async def test_is_tried_without_the_module_when_nobody_gets_ready(self, site: Site, tmp_path: Path) -> None:
         text, asked = "workers = 1\nreload_seconds = 4\n" + site.minimal, list[bool]()
-        async with fleet(site, tmp_path, text) as run, run.fleet.editing:
+        patience = Patience(given_up=3_600.0)  # a first worker has no pulse yet
+        async with fleet(site, tmp_path, text, patience) as run, run.fleet.editing:
             (pid,) = run.pids
 
             def leave_module() -> bool:
@@ -107,6 +109,43 @@ class TestTogether:
             await run.use(edition_of(site, both, 3))
             assert run.pids == pids
             assert not refuses(port)
+
+    @pytest.mark.parametrize("is_known", [True, False])
+    async def test_one_that_is_stopped_is_replaced_and_holds_nobody_up(
+        self, site: Site, tmp_path: Path, *, is_known: bool
+    ) -> None:
+        """Whether it is known to be silent before, or falls silent while it prepares; it drains when it goes on."""
+        patience = Patience(stuck=0.3, given_up=1.0, ping=0.05)
+        loop = asyncio.get_running_loop()
+        async with fleet(site, tmp_path, two_workers(site), patience) as run:
+            stopped, other = run.fleet.workers
+            os.kill(stopped.pid, signal.SIGSTOP)
+            if is_known:
+                await until_seen(lambda: run.fleet.able(2) == [other])
+            began = loop.time()
+            await run.use(edition_of(site, two_workers(site), 2))
+            assert loop.time() - began < 10, "not the 20 s of reload_seconds"
+            assert run.fleet.workers[1] is other
+            assert run.pids[0] != stopped.pid
+            assert run.parent.events[-1] == {"event": "worker_given_up", "slot": 0, "pid": stopped.pid}
+            await run.settled()
+            assert len(await run.served_by()) == 2
+            os.kill(stopped.pid, signal.SIGCONT)
+            await stopped.gone.wait()
+            assert stopped.exit_status == 0, "it drained"
+            assert run.fleet.stuck == []
+
+    async def test_one_that_is_stopped_stays_where_the_others_refuse(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, two_workers(site), Patience(stuck=0.2, given_up=0.4, ping=0.05)) as run:
+            pids = run.pids
+            os.kill(pids[0], signal.SIGSTOP)
+            await until_seen(lambda: len(run.fleet.able(2)) == 1)
+            wrong = two_workers(site).replace("[listener.public]", '[listener.public]\ngroups = ["nonsense"]')
+            assert "listener.public.groups" in await refused(run, site, wrong)
+            assert run.pids == pids
+            os.kill(pids[0], signal.SIGCONT)
+            await until_seen(lambda: not run.fleet.stuck)
+            await run.settled()
 
     async def test_worker_that_is_lost_while_it_prepares(self, site: Site, tmp_path: Path) -> None:
         async with fleet(site, tmp_path, two_workers(site)) as run:
