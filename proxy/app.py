@@ -12,9 +12,11 @@ from certs.storage.disk import Disk
 from certs.storage.lock import StateInUse, StateLock, StateUnusable, hold
 from config.problems import ConfigError
 from config.schema import LogFormat
-from proxy.admin.server import AdminServer
+from proxy.admin.server import AdminHost, AdminServer
 from proxy.admin.settings import AdminSettings
 from proxy.in_thread import in_thread
+from proxy.limits.machine import Figures
+from proxy.limits.reserve import DescriptorReserve
 from proxy.supervisor.control import SupervisorControl
 from proxy.supervisor.edition import Edition, read_edition
 from proxy.supervisor.log_target import LogTarget
@@ -73,7 +75,11 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
     control = SupervisorControl(supervisor)
     supervisor.rotating.count_by(control.signatures)
-    admin = AdminServer(control, AdminSettings.of(edition.loaded), supervisor.unexpected)
+    figures = Figures()
+    reserve = DescriptorReserve(figures, lambda: supervisor.edition.worker_count)
+    supervisor.servers.why_not_ask = reserve.why_not_check
+    host = AdminHost(supervisor.unexpected, supervisor.tell, reserve.is_short)
+    admin = AdminServer(control, AdminSettings.of(edition.loaded), host)
     try:
         # first: a second proxy by the same configuration is found out before it takes a port
         await admin.start()
@@ -82,6 +88,7 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     finally:
         await admin.stop()
         await supervisor.close()
+        figures.close()
         if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):
             supervisor.tell({"event": "audit_log_late"}, "the audit log could not be finished in time")
         await asyncio.sleep(0)  # what its thread had to report

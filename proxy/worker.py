@@ -165,6 +165,10 @@ class Worker:
         """The statistics of all servers of all upstreams."""
         return [asdict(one) for upstream in self._http.runtime.upstreams.values() for one in upstream.statistics()]
 
+    def standing(self) -> list[tuple[str, str, str, bool]]:
+        """How this process sees each server of all upstreams: a small part of `servers`, for those who ask often."""
+        return [one for upstream in self._http.runtime.upstreams.values() for one in upstream.standing()]
+
     def apply_verdict(self, verdict: Mapping[str, Any]) -> None:
         """Act on what the parent knows about a server (`supervisor.verdicts`); one that is not configured any more is passed over."""
         upstream = self._http.runtime.upstreams.get(verdict["upstream"])

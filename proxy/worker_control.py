@@ -113,6 +113,8 @@ class WorkerControl:
         match kind:
             case "scrape":
                 return self._scrape()
+            case "standing":
+                return {"servers": [] if self._worker is None else self._worker.standing()}
             case "payload_uses":
                 return {"uses": [] if self._worker is None else self._worker.generation.payload_uses.take()}
             case _:

@@ -1,7 +1,7 @@
 """Stand-ins for the parent process behind the admin server: a scrape from counters that were fed, and a `Control`."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,9 +9,11 @@ from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.admin.rotation_wish import RotationWish
+from proxy.admin.server import AdminHost
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
+from proxy.observe.readiness import READY, Readiness
 from proxy.observe.scrape import (
     CertificateFacts,
     ListenerFacts,
@@ -143,6 +145,16 @@ def scrape(*workers: WorkerScrape, retained: Retained | None = None) -> Scrape:
     )
 
 
+def host_of(
+    errors: list[BaseException],
+    told: list[tuple[dict[str, Any], str]] | None = None,
+    is_short: Callable[[], bool] = lambda: False,
+) -> AdminHost:
+    """The process around an admin server, which notes errors of ours and events."""
+    events = [] if told is None else told
+    return AdminHost(errors.append, lambda event, line: events.append((event, line)), is_short)
+
+
 @dataclass
 class FakePayload:
     """Rings of a parent that remembers what it was told."""
@@ -194,8 +206,10 @@ class FakeControl:
 
     answer: Scrape = field(default_factory=scrape)
     report: ReloadReport = field(default_factory=lambda: ReloadReport(ok=True, changes=[], problems=[], generation=3))
-    ready: bool = True
+    ready: Readiness = READY
     urgent: str = "calm"
+    warning: str | None = None
+    """Of a drain."""
     rotating: "FakeRotation" = field(default_factory=lambda: FakeRotation())
     told: list[tuple[Any, ...]] = field(default_factory=list)
     error: Exception | None = None
@@ -222,10 +236,11 @@ class FakeControl:
         self._tell("reload", dry_run)
         return self.report
 
-    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> None:
+    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> str | None:
         """Remember it, if there is such a server."""
         self._tell("drain", upstream, server, seconds)
         self._find(upstream, server)
+        return self.warning
 
     async def undrain_server(self, upstream: str, server: str) -> None:
         """Remember it, if there is such a server."""
@@ -242,9 +257,9 @@ class FakeControl:
         self._tell("try_key", str(key))
         return {"uses": [], "workers": [{"slot": 0, "pid": 4_000, "is_used": False, "signs": False}]}
 
-    def why_not_ready(self) -> str | None:
+    async def readiness(self) -> Readiness:
         """Answer what was prepared."""
-        return None if self.ready else "not every worker serves"
+        return self.ready
 
     def urgency(self) -> str:
         """Answer what was prepared."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from proxy.admin.problems import json_answer
 from proxy.admin.rotation_wish import RotationWish
 
 STEPS_TYPE = "application/x-ndjson"
@@ -75,11 +76,11 @@ class CertificateCommands:
 
     async def listing(self, _request: web.Request) -> web.Response:
         """All of them."""
-        return _json({"certificates": self._control.certificates()})
+        return json_answer({"certificates": self._control.certificates()})
 
     async def live(self, request: web.Request) -> web.Response:
         """What each worker shows for an identity."""
-        return _json({"shown": await self._control.shown(request.match_info["identity"])})
+        return json_answer({"shown": await self._control.shown(request.match_info["identity"])})
 
     async def rotate(self, request: web.Request) -> web.StreamResponse:
         """The steps as they happen; whoever hangs up stops nothing."""
@@ -103,12 +104,8 @@ class CertificateCommands:
         results = await self._control.roll_back_certificate(
             request.match_info["identity"], request.query.get("credential")
         )
-        return _json({"results": results}, 200 if all(one["ok"] for one in results) else 409)
+        return json_answer({"results": results}, 200 if all(one["ok"] for one in results) else 409)
 
 
 def _line(step: dict[str, Any]) -> bytes:
     return json.dumps(step).encode() + b"\n"
-
-
-def _json(document: dict[str, Any], status: int = 200) -> web.Response:
-    return web.Response(body=json.dumps(document).encode() + b"\n", status=status, content_type="application/json")

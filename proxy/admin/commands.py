@@ -41,8 +41,9 @@ def status(
     socket: _Socket = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the whole document as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
-    """Show the running proxy: workers, listeners, upstreams, certificates, and how much of it is post-quantum.
+    """Show the running proxy: what keeps it from being ready, workers, listeners, upstreams, certificates, and how much of it is post-quantum.
 
+    Ready means that each worker, identity and route that was meant to serve can, as /readyz says.
     Names the networks and user agents of the clients that would break under pq = require. Counts are since the start. Exits with 0
     when the proxy answered, with 1 when it did not.
     """
@@ -69,10 +70,15 @@ def drain(
     config: _Config = None,
     socket: _Socket = None,
 ) -> None:
-    """Take a server out of service: no new requests; its WebSockets stay until they end or the time is over."""
+    """Take a server out of service: no new requests; its WebSockets stay until they end or the time is over.
+
+    It is done also with the last server of an upstream that takes requests, with a warning on standard error: clients get 503 then.
+    """
     query = {} if seconds is None else {"seconds": f"{seconds:g}"}
-    asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
+    answer = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
     typer.echo(f"{server} of upstream {upstream} gets no new requests.")
+    if "warning" in answer:
+        typer.echo(f"warning: {answer['warning']}", err=True)
 
 
 def undrain(upstream: _Upstream, server: _Server, config: _Config = None, socket: _Socket = None) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateControl
 from proxy.admin.payload import PayloadControl
+from proxy.observe.readiness import Readiness
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 
 __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scrape", "UnknownServer", "WorkerScrape"]
@@ -49,10 +50,10 @@ class Control(Protocol):
     async def reload(self, *, dry_run: bool) -> ReloadReport:
         """Read the configuration again and serve by it, or only say what would change."""
 
-    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> None:
+    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> str | None:
         """Send no new requests to a server; its WebSockets may stay for `seconds` (None: the configured drain time).
 
-        Raises `UnknownServer`.
+        Answers a sentence where no server of the upstream takes requests any more. Raises `UnknownServer`.
         """
 
     async def undrain_server(self, upstream: str, server: str) -> None:
@@ -64,8 +65,8 @@ class Control(Protocol):
         Of each: slot, pid, `is_used`, `signs` (None: no answer).
         """
 
-    def why_not_ready(self) -> str | None:
-        """Say what keeps new clients from being served; None when every worker serves every identity."""
+    async def readiness(self) -> Readiness:
+        """Whether all that was meant to serve can, and what cannot."""
 
     def urgency(self) -> str:
         """How urgent the most urgent rotation is, in a word: calm, due, late, grave, expired."""

@@ -8,10 +8,11 @@ GET  /payload/RING/export                the keys themselves, for clients
 GET  /payload-identity                   what clients of sessions pin
 """
 
-import json
 from typing import Any, Protocol
 
 from aiohttp import web
+
+from proxy.admin.problems import json_answer
 
 
 class PayloadRefused(Exception):
@@ -66,28 +67,24 @@ class _Payload:
         self._control = control
 
     async def listed(self, _request: web.Request) -> web.Response:
-        return _json(await self._control.listed())
+        return json_answer(await self._control.listed())
 
     async def identity(self, _request: web.Request) -> web.Response:
-        return _json(await self._control.identity())
+        return json_answer(await self._control.identity())
 
     async def rotate(self, request: web.Request) -> web.Response:
         ring = request.match_info["ring"]
-        return _json({"ring": ring, "version": await self._control.rotate(ring), "state": "active"})
+        return json_answer({"ring": ring, "version": await self._control.rotate(ring), "state": "active"})
 
     async def exported(self, request: web.Request) -> web.Response:
-        return _json(await self._control.exported(request.match_info["ring"]))
+        return json_answer(await self._control.exported(request.match_info["ring"]))
 
     async def retire(self, request: web.Request) -> web.Response:
         ring, version = request.match_info["ring"], int(request.match_info["version"])
         await self._control.retire(ring, version)
-        return _json({"ring": ring, "version": version, "state": "retired"})
+        return json_answer({"ring": ring, "version": version, "state": "retired"})
 
     async def revoke(self, request: web.Request) -> web.Response:
         ring, version = request.match_info["ring"], int(request.match_info["version"])
         await self._control.revoke(ring, version)
-        return _json({"ring": ring, "version": version, "state": "revoked"})
-
-
-def _json(document: dict[str, Any]) -> web.Response:
-    return web.Response(body=json.dumps(document).encode() + b"\n", content_type="application/json")
+        return json_answer({"ring": ring, "version": version, "state": "revoked"})

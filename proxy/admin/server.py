@@ -5,12 +5,10 @@ listens there can be read and changes nothing: it is an application of its own, 
 """
 
 import asyncio
-import json
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from http import HTTPStatus
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -18,9 +16,12 @@ from aiohttp.typedefs import Handler, Middleware
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import Control, UnknownServer
-from proxy.admin.listening import BACKLOG, admin_socket, metrics_socket, remove_admin_socket
+from proxy.admin.doors import LOCAL, OVER_TCP, Door, Report, Room, Tell, Visit
+from proxy.admin.listening import admin_socket, metrics_socket, remove_admin_socket
 from proxy.admin.payload import PayloadRefused, add_payload_routes
+from proxy.admin.problems import json_answer, problem
 from proxy.admin.settings import AdminSettings
+from proxy.admin.shared_answer import SharedAnswer
 from proxy.observe.exposition import CONTENT_TYPE, exposition
 
 # No request of ours has a body.
@@ -29,18 +30,28 @@ _BODY_BYTES: Final = 1_024
 _SHUTDOWN_SECONDS: Final = 1.0
 _LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
 
-Report = Callable[[BaseException], None]
+
+@dataclass(frozen=True, slots=True)
+class AdminHost:
+    """The process around the admin server: its log, for errors of ours (`report`) and for events (`tell`), and its descriptors."""
+
+    report: Report
+    tell: Tell
+    is_short: Callable[[], bool]
+    """Whether descriptors are left for nothing but what the process itself needs."""
 
 
 class AdminServer:
     """Answers from `start` to `stop`."""
 
-    def __init__(self, control: Control, settings: AdminSettings, report: Report) -> None:
-        """`report` gets errors of ours, for the log."""
+    def __init__(self, control: Control, settings: AdminSettings, host: AdminHost) -> None:
+        """Nothing listens yet."""
         self._control = control
         self._settings = settings
-        self._report = report
-        self._listening: list[tuple[asyncio.Server, web.AppRunner]] = []
+        self._host = host
+        self._local = Room("the admin socket", LOCAL, host.is_short, host.tell)
+        self._over_tcp = Room("admin.metrics_bind", OVER_TCP, host.is_short, host.tell)
+        self._listening: list[tuple[Door, web.AppRunner]] = []
         self._inode: int | None = None
         self.metrics_addresses: tuple[str, ...] = ()
         """Where metrics are read over TCP, with the ports that the kernel chose for port 0."""
@@ -62,8 +73,8 @@ class AdminServer:
     async def stop(self) -> None:
         """Listen no more, and leave no socket behind in the file system."""
         listening, self._listening = self._listening, []
-        for server, runner in listening:
-            server.close()
+        for door, runner in listening:
+            await door.close()
             await runner.cleanup()
         self.metrics_addresses = ()
         if self._inode is not None:
@@ -73,14 +84,12 @@ class AdminServer:
     async def _serve(self, sock: socket.socket, commands: "_Commands | None") -> None:
         runner = web.AppRunner(self._application(commands), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
-        loop = asyncio.get_running_loop()
-        # not by aiohttp's SockSite: uvloop takes a Unix socket for TCP there
-        serve = loop.create_unix_server if sock.family == socket.AF_UNIX else loop.create_server
         assert runner.server is not None  # made by the setup
-        self._listening.append((await serve(runner.server, sock=sock, backlog=BACKLOG), runner))
+        room = self._over_tcp if commands is None else self._local
+        self._listening.append((Door(sock, room, runner.server, self._host.report), runner))
 
     def _application(self, commands: "_Commands | None") -> web.Application:
-        application = web.Application(client_max_size=_BODY_BYTES, middlewares=[_problems(self._report)])
+        application = web.Application(client_max_size=_BODY_BYTES, middlewares=[_staged, _problems(self._host.report)])
         monitoring = _Monitoring(self._control)
         application.router.add_get("/metrics", monitoring.metrics)
         application.router.add_get("/healthz", monitoring.healthz)
@@ -102,22 +111,29 @@ class _Monitoring:
 
     def __init__(self, control: Control) -> None:
         self._control = control
+        self._metrics = SharedAnswer(self._exposed)
+        self._readiness = SharedAnswer(control.readiness)
 
     async def metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=await self._metrics.get(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _exposed(self) -> bytes:
         # thousands of routes take a quarter of a second, in which the parent has other things to do
-        body = await asyncio.to_thread(exposition, await self._control.scrape())
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+        return await asyncio.to_thread(exposition, await self._control.scrape())
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """This process answers, that is all."""
-        return _json({"status": "ok"})
+        return json_answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        reason = self._control.why_not_ready()
-        if reason is None:
-            # a rotation is never a reason not to be ready: what there is goes on to serve, and other names are none the worse
-            return _json({"status": "ready", "certificates": self._control.urgency()})
-        return _problem(503, reason)
+        """As `observe.readiness` defines it: 200, or 503 with the reasons; in either case with what is doubtful."""
+        found = await self._readiness.get()
+        told = found.as_json()
+        if found.is_ready:
+            # the urgency of a rotation is never a reason: what there is goes on to serve
+            doubts = {"doubts": told["doubts"]} if found.doubts else {}
+            return json_answer({"status": "ready", "certificates": self._control.urgency(), **doubts})
+        return problem(503, str(found), extensions={"reasons": told["reasons"], "doubts": told["doubts"]})
 
 
 class _Commands:
@@ -128,24 +144,25 @@ class _Commands:
         self._server = server
 
     async def status(self, _request: web.Request) -> web.Response:
-        return _json({**await self._control.status(), "metrics": self._server.metrics_addresses})
+        return json_answer({**await self._control.status(), "metrics": self._server.metrics_addresses})
 
     async def reload(self, request: web.Request) -> web.Response:
         """200 when it is done, or could be; 409 when something stands against it."""
         dry_run = _flag(request, "dry_run")
         report = await self._control.reload(dry_run=dry_run)
-        return _json({**asdict(report), "dry_run": dry_run}, 200 if report.ok else 409)
+        return json_answer({**asdict(report), "dry_run": dry_run}, 200 if report.ok else 409)
 
     async def drain(self, request: web.Request) -> web.Response:
         upstream, server = request.match_info["upstream"], request.match_info["server"]
         seconds = _seconds(request, "seconds")
-        await self._control.drain_server(upstream, server, seconds)
-        return _json({"upstream": upstream, "server": server, "draining": True})
+        warning = await self._control.drain_server(upstream, server, seconds)
+        told = {} if warning is None else {"warning": warning}
+        return json_answer({"upstream": upstream, "server": server, "draining": True, **told})
 
     async def undrain(self, request: web.Request) -> web.Response:
         upstream, server = request.match_info["upstream"], request.match_info["server"]
         await self._control.undrain_server(upstream, server)
-        return _json({"upstream": upstream, "server": server, "draining": False})
+        return json_answer({"upstream": upstream, "server": server, "draining": False})
 
     async def try_key(self, request: web.Request) -> web.Response:
         """Say what uses a key of a token (`token`, `serial`, `object`, `id` in hexadecimal), and whether each worker could sign with it."""
@@ -157,7 +174,7 @@ class _Commands:
         if not query.get("token") or not query.get("object"):
             raise _Unusable("token and object say which key: write both")
         key = Pkcs11Uri(query["token"], query.get("serial"), object=query["object"], id=key_id or None)
-        return _json(await self._control.try_key(key))
+        return json_answer(await self._control.try_key(key))
 
 
 class _Unusable(Exception):
@@ -184,6 +201,18 @@ def _seconds(request: web.Request, name: str) -> float | None:
     return seconds
 
 
+@web.middleware
+async def _staged(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell the connection when it has shown a request, and when the answer is made."""
+    visit = request.protocol
+    assert isinstance(visit, Visit)  # whatever a door lets in
+    visit.asked()
+    try:
+        return await handler(request)
+    finally:
+        visit.answered()
+
+
 def _problems(report: Report) -> Middleware:
     """What turns whatever goes wrong into problem+json (RFC 9457)."""
 
@@ -193,36 +222,17 @@ def _problems(report: Report) -> Middleware:
             return await handler(request)
         except web.HTTPException as error:  # aiohttp's own: no such path, another method, a body that is too large
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            return _problem(error.status, error.reason, allow)
+            return problem(error.status, error.reason, allow)
         except _Unusable as error:
-            return _problem(400, str(error))
+            return problem(400, str(error))
         except (UnknownServer, UnknownCertificate) as error:
-            return _problem(404, str(error))
+            return problem(404, str(error))
         except RotationUnderWay as error:
-            return _problem(409, str(error))
+            return problem(409, str(error))
         except PayloadRefused as error:
-            return _problem(error.status, str(error))
+            return problem(error.status, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is reported, and the next request gets its answer
             report(error)
-            return _problem(500, "an error of ours, see the log")
+            return problem(500, "an error of ours, see the log")
 
     return answer
-
-
-def _problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    return _json(
-        {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail},
-        status,
-        content_type="application/problem+json",
-        headers=headers,
-    )
-
-
-def _json(
-    document: Mapping[str, Any],
-    status: int = 200,
-    content_type: str = "application/json",
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
-    body = json.dumps(document).encode() + b"\n"
-    return web.Response(body=body, status=status, content_type=content_type, headers=headers)

@@ -48,6 +48,7 @@ def families(scrape: Scrape) -> dict[str, Rows]:
                 "generation": scrape.generation,
                 "workers": len(scrape.workers),
                 "restarts": scrape.restarts,
+                "ready": int(scrape.readiness.is_ready),
             }
         ],
         "reloads": [{"result": result, "count": count} for result, count in sorted(scrape.reloads.items())],

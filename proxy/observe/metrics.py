@@ -289,6 +289,7 @@ METRICS: Final = (
     ),
     _counter("reloads", "Reloads by result.", "reloads", "result"),
     _counter("generation_swaps", "Configurations that a worker put in the place of the one before.", "swaps"),
+    _gauge("ready", "1 while all that was meant to serve can, as /readyz says; 0 otherwise.", "process", value="ready"),
     _gauge("workers", "Worker processes, those included that only finish what they have.", "process", value="workers"),
     _counter("worker_restarts", "Workers that had to be started again.", "process", value="restarts"),
     _gauge("worker_age_seconds", "Age of the worker that has the slot.", "workers", "slot", value="age"),

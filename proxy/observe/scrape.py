@@ -2,23 +2,37 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
+
+from proxy.observe.readiness import READY, Readiness
 
 Snapshot = Mapping[str, Any]
 """What `Counters.snapshot` answers."""
 
 
+class WorkerState(StrEnum):
+    """What a worker does."""
+
+    SERVING = "serving"
+    DRAINING = "draining"
+    """It finishes what it has, and another one has its place."""
+    SILENT = "silent"
+    """It does not answer, and its figures are those that it told last."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerScrape:
-    """One live worker: `servers` are its `ServerStatistics` as dictionaries, `generation` is the one that it serves by."""
+    """One live worker: `servers` are its `ServerStatistics` as dictionaries, `generation` is the one that it serves by (None: it never told)."""
 
     slot: int
     pid: int
     age_seconds: float
-    generation: int
+    generation: int | None
     snapshot: Snapshot
     servers: Sequence[Mapping[str, Any]] = ()
     rss_bytes: int = 0
+    state: WorkerState = WorkerState.SERVING
 
     @property
     def connections(self) -> dict[str, int]:
@@ -113,3 +127,4 @@ class Scrape:
     rotations: Mapping[str, int] = field(default_factory=dict)
     rotating: Sequence[RotationFacts] = ()
     unmade_checks: Sequence[UnmadeCheck] = ()
+    readiness: Readiness = READY

@@ -7,6 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from proxy.observe.readiness import Reason, Subject
+
 # A certificate authority renews a month before the end; a week before it somebody has to look.
 _SOON_DAYS: Final = 30
 _URGENT_DAYS: Final = 7
@@ -14,6 +16,7 @@ _URGENT_DAYS: Final = 7
 _LATE_SECONDS: Final = 0.05
 _SHOWN_CLIENTS: Final = 10
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_WORKER_STYLES: Final = {"serving": "green", "silent": "bold red"}
 _GOOD_STATES: Final = frozenset({"up", "slow-start"})
 
 Document = Mapping[str, Any]
@@ -31,6 +34,7 @@ def _parts(document: Document) -> Iterator[RenderableType]:
         f"{document['version']}, up {duration(document['uptime_seconds'])}, generation {document['generation']}, "
         f"reloads: {reloads}, workers restarted: {document['worker_restarts']}",
     )
+    yield from _readiness(document["readiness"])
     yield _workers(document["workers"])
     yield _listeners(document["listeners"])
     yield _handshakes(document["handshakes"], document["failures"])
@@ -45,16 +49,28 @@ def _parts(document: Document) -> Iterator[RenderableType]:
         yield _certificates(document["certificates"])
 
 
+def _readiness(told: Document) -> Iterator[RenderableType]:
+    for one in told["reasons"]:
+        yield Text(f"not ready: {_reason(one)}", "bold red")
+    for one in told["doubts"]:
+        yield Text(f"in doubt: {_reason(one)}", "yellow")
+
+
+def _reason(one: Document) -> str:
+    return str(Reason(Subject(one["subject"]), one["name"], one["detail"], tuple(one.get("routes", ()))))
+
+
 def _workers(workers: Sequence[Document]) -> Table:
-    table = _table("Workers", "slot", ">pid", "age", ">generation", ">connections", ">memory", ">loop lag p99")
+    table = _table("Workers", "slot", ">pid", "state", "age", ">generation", ">connections", ">memory", ">loop lag p99")
     for one in workers:
         lag = one["loop_lag_p99_seconds"]
         shown = "-" if lag is None else f"<= {lag * 1000:g} ms"
         table.add_row(
             str(one["slot"]),
             str(one["pid"]),
+            Text(one["state"], _WORKER_STYLES.get(one["state"], "")),
             duration(one["age_seconds"]),
-            str(one["generation"]),
+            "-" if one["generation"] is None else str(one["generation"]),
             str(sum(one["connections"].values())),
             size(one["rss_bytes"]),
             Text(shown, "yellow" if lag is not None and lag > _LATE_SECONDS else ""),

@@ -29,3 +29,8 @@ def summary(counted: Mapping[str, Any]) -> str:
     requests = sum(row["count"] for row in counted.get("listener_requests", ()))
     failures = sum(row["count"] for row in counted.get("failures", ()))
     return f"{requests} requests; handshakes: {handshakes}; failures: {failures}"
+
+
+def how_many(count: int, noun: str) -> str:
+    """A number of things, as people say it: 1 worker, 2 workers."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

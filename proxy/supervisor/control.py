@@ -10,11 +10,12 @@ from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateControl
 from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.in_thread import in_thread
-from proxy.observe.scrape import ListenerFacts, RotationFacts, Scrape, WorkerScrape
+from proxy.observe.readiness import Readiness
+from proxy.observe.scrape import ListenerFacts, RotationFacts, Scrape, WorkerScrape, WorkerState
 from proxy.observe.status import signatures, status
 from proxy.rotation.listing import worst
+from proxy.supervisor.ability import readiness_of
 from proxy.supervisor.certificate_control import RotationControl
-from proxy.supervisor.channel import Body
 from proxy.supervisor.inspection import Inspection
 from proxy.supervisor.payload_control import SupervisorPayload
 from proxy.supervisor.process import WorkerProcess
@@ -46,7 +47,7 @@ class SupervisorControl:
             started_at=supervisor.started_at,
             version=version("plexigate"),
             generation=supervisor.edition.number,
-            workers=[self._worker(worker, worker.last) for worker in workers if worker.last is not None],
+            workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
             listeners=[
                 *(
                     ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
@@ -67,9 +68,12 @@ class SupervisorControl:
                 for (identity, slot), one in supervisor.rotating.standings.items()
             ],
             unmade_checks=supervisor.servers.unmade.as_rows(),
+            readiness=await self.readiness(),
         )
 
-    def _worker(self, worker: WorkerProcess, answer: Body) -> WorkerScrape:
+    def _worker(self, worker: WorkerProcess, *, has_told: bool) -> WorkerScrape:
+        answer = worker.last or {"generation": None, "snapshot": {}, "servers": []}
+        state = WorkerState.DRAINING if worker.is_retiring else WorkerState.SERVING
         return WorkerScrape(
             slot=worker.slot,
             pid=worker.pid,
@@ -78,6 +82,7 @@ class SupervisorControl:
             snapshot=answer["snapshot"],
             servers=answer["servers"],
             rss_bytes=_resident_bytes(worker.pid),
+            state=state if has_told else WorkerState.SILENT,
         )
 
     async def status(self) -> dict[str, Any]:
@@ -92,11 +97,13 @@ class SupervisorControl:
         """Read the configuration again and serve by it, or only say what would change."""
         return await self._supervisor.reload(dry_run=dry_run)
 
-    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> None:
-        """Send no new requests to a server; its WebSockets stay for `seconds`. Raises `UnknownServer`."""
+    async def drain_server(self, upstream: str, server: str, seconds: float | None) -> str | None:
+        """Send no new requests to a server; its WebSockets stay for `seconds`. Answers what that means for clients. Raises `UnknownServer`."""
         self._require(upstream, server)
-        limit = self._supervisor.edition.loaded.config.limits.drain_seconds if seconds is None else seconds
-        await self._supervisor.servers.drain(upstream, server, limit)
+        config = self._supervisor.edition.loaded.config
+        limit = config.limits.drain_seconds if seconds is None else seconds
+        others = [address for one in config.upstream[upstream].servers if (address := str(one.address)) != server]
+        return await self._supervisor.servers.drain(upstream, server, limit, others)
 
     async def undrain_server(self, upstream: str, server: str) -> None:
         """Let a server have requests again. Raises `UnknownServer`."""
@@ -132,14 +139,9 @@ class SupervisorControl:
         """How urgent the most urgent rotation is."""
         return worst(self._supervisor.rotating.standings)
 
-    def why_not_ready(self) -> str | None:
-        """Say what keeps new clients from being served; None when every worker serves every identity."""
-        supervisor = self._supervisor
-        if not supervisor.is_ready or len(supervisor.fleet.workers) != supervisor.edition.worker_count:
-            return "not every worker serves"
-        if supervisor.edition.dark:
-            return f"identity {min(supervisor.edition.dark)} has only keys that rest sealed: is the sealing key away?"
-        return supervisor.tokens.why_not_ready(supervisor.edition.identities_in_tokens)
+    async def readiness(self) -> Readiness:
+        """Whether all that was meant to serve can, and what cannot."""
+        return await readiness_of(self._supervisor)
 
 
 def _resident_bytes(pid: int) -> int:

@@ -49,11 +49,23 @@ class Servers:
             checker = HealthChecker(checks, _Round(self, self._round), self.verdicts.health)
             self._checker = self._tasks.start_to_cancel(checker.run())
 
-    async def drain(self, upstream: str, server: str, seconds: float) -> None:
-        """Tell all workers, and those to come, to send a server no new requests; its WebSockets stay for `seconds`."""
+    async def drain(self, upstream: str, server: str, seconds: float, others: Sequence[str]) -> str | None:
+        """Tell all workers, and those to come, to send a server no new requests; its WebSockets stay for `seconds`.
+
+        Done also where none of the `others` of its upstream takes requests, as a person may mean it so (a server alone that is to be
+        started anew): the answer is a sentence that says it then.
+        """
+        warning = None
+        if not any(self.verdicts.takes_requests(upstream, one) for one in others):
+            warning = f"no other server of upstream {upstream} takes requests: its clients get 503 until one does again"
         event = {"event": "server_draining", "upstream": upstream, "server": server, "seconds": seconds}
-        self._tell(event, f"server {server} of upstream {upstream} gets no new requests; WebSockets have {seconds:g} s")
+        line = f"server {server} of upstream {upstream} gets no new requests; WebSockets have {seconds:g} s"
+        if warning is None:
+            self._tell(event, line)
+        else:
+            self._tell({**event, "warning": warning}, f"{line}; {warning}")
         await self._fleet.tell_all("verdict", self.verdicts.draining(upstream, server, seconds))
+        return warning
 
     async def undrain(self, upstream: str, server: str) -> None:
         """Let a server have requests again."""

@@ -17,7 +17,7 @@ from proxy.admin.contracts import ReloadReport
 from proxy.in_thread import tell_loop
 from proxy.observe.merging import Retained
 from proxy.observe.startup import Offers, ready_event, ready_lines
-from proxy.observe.totals import summary, totals
+from proxy.observe.totals import how_many, summary, totals
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.rotating import Rotating
 from proxy.signing.breaker import BreakerState
@@ -83,7 +83,7 @@ class Supervisor:
         self.retained = Retained()
         self.started_at = wall_clock()
         self._stop, self._stop_now = asyncio.Event(), asyncio.Event()
-        self.is_ready = False
+        self.phase: str | None = "has not begun to serve: it starts"
         self._columns = Columns(edition.worker_count)
         self._watcher = FileWatcher(edition.loaded.path, self._files_changed)
         self._watching: asyncio.Task[None] | None = None
@@ -143,7 +143,7 @@ class Supervisor:
         await self.rotating.follow(self._parts(self.edition))
         self._tasks.start(self.rotating.run())
         await self.rotating.first_round(_FIRST_ROUND_SECONDS)
-        self.is_ready = True
+        self.phase = None
         offers, addresses = self.offers, self.sockets.by_listener
         assert offers is not None  # of the commit
         workers = len(self.fleet.workers)
@@ -158,7 +158,7 @@ class Supervisor:
                 f"the socket {name} at {address}, which the service manager made, belongs to no listener: "
                 "its clients wait in vain; a listener of this name or address takes it",
             )
-        self._notifier.ready(f"serving with {workers} workers")
+        self._notifier.ready(f"serving with {how_many(workers, 'worker')}")
 
     async def run(self, watchdog_seconds: float | None) -> None:
         """Serve until SIGTERM or SIGINT, then drain; a second one ends at once. SIGHUP reloads, SIGUSR1 reopens the log."""
@@ -173,7 +173,7 @@ class Supervisor:
         if watchdog_seconds is not None:
             self._tasks.start(self._notifier.feed(watchdog_seconds / 2))
         await self._stop.wait()
-        self.is_ready = False
+        self.phase = "ends: clients go elsewhere"
         self._notifier.stopping()
         await (self.fleet.let_go() if self.sockets.are_kept else self._drain())
         counted = self.retained.total([])
@@ -224,7 +224,7 @@ class Supervisor:
             self.reloads["ok"] += 1
             count = len(changes)
             event = {"event": "reloaded", "generation": edition.number, "changes": [str(one) for one in changes]}
-            self.tell(event, f"reloaded: {count} change{'' if count == 1 else 's'}, generation {edition.number}")
+            self.tell(event, f"reloaded: {how_many(count, 'change')}, generation {edition.number}")
         return report_of(self.edition, changes, edition.warnings, ok=True)
 
     async def _serve_by(self, edition: Edition, *, dry_run: bool) -> None:
@@ -255,7 +255,7 @@ class Supervisor:
             if not dry_run:
                 verdict = "" if self.reloads["failed"] == failed else "the last reload was refused, see the log; "
                 workers, number = len(self.fleet.workers), self.edition.number
-                self._notifier.ready(f"{verdict}serving with {workers} workers, generation {number}")
+                self._notifier.ready(f"{verdict}serving with {how_many(workers, 'worker')}, generation {number}")
 
     def _told_failure(self, error: ConfigError, *, dry_run: bool) -> None:
         if dry_run:

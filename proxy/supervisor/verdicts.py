@@ -36,6 +36,15 @@ class Verdicts:
             key: one if servers[key] else replace(one, is_up=None) for key, one in self._known.items() if key in servers
         }
 
+    def is_draining(self, upstream: str, server: str) -> bool:
+        """Whether a server was told to drain, and not to take requests again."""
+        return self._get(upstream, server).drains_until is not None
+
+    def takes_requests(self, upstream: str, server: str) -> bool:
+        """Whether neither a check nor an operator has taken it out."""
+        known = self._get(upstream, server)
+        return known.is_up is not False and known.drains_until is None
+
     @property
     def health(self) -> dict[tuple[str, str], bool]:
         """What the checks have found, by upstream and server."""

@@ -41,6 +41,11 @@ class EjectionRecord:
         self._times = 0
         self._until = -math.inf
 
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether no connection could be made lately, as often as is enough to leave it out."""
+        return self._failures >= self.policy.connect_failures
+
     def connected(self) -> None:
         """A connection was made."""
         self._failures = 0

@@ -78,6 +78,11 @@ class Server(Pool):
         return self._record.is_ejected
 
     @property
+    def is_unreachable(self) -> bool:
+        """Whether it was ejected as no connection could be made."""
+        return self.is_ejected and self._record.is_unreachable
+
+    @property
     def state(self) -> ServerState:
         """The state for those who watch: what the operator wanted comes first, then what checks say."""
         if self.is_draining:

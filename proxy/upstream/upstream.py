@@ -149,6 +149,10 @@ class Upstream:
         _warm(self.servers, self._clock())
         return tuple(server.statistics(self.name) for server in self.servers)
 
+    def standing(self) -> tuple[tuple[str, str, str, bool], ...]:
+        """How it sees each server: upstream and server, state, and whether it cannot connect to it."""
+        return tuple((self.name, one.name, str(one.state), one.is_unreachable) for one in self.servers)
+
     def apply_health(self, server: str, is_up: bool) -> None:  # noqa: FBT001 - the verdict itself
         """Take a verdict of the active checks; one about a server that a reload has removed meanwhile means nothing."""
         found = self._by_name.get(server)

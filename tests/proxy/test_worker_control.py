@@ -144,8 +144,10 @@ class TestTwoPhases:
             assert [one["name"] for one in answer["offers"]["listeners"]] == ["public"]
             assert answer["warnings"] == []
             assert await asking.ask("scrape") == {"generation": 0, "snapshot": {}, "servers": []}
+            assert await asking.ask("standing") == {"servers": []}
             await asking.commit(edition)
             assert (await asking.visit()).startswith(b"HTTP/1.1 421")
+            assert [row[2:] for row in (await asking.ask("standing"))["servers"]] == [("up", False)]
             (requests,) = (await asking.ask("scrape"))["snapshot"]["listener_requests"]
             assert requests == {"listener": "public", "status": "4xx", "count": 1}
 

@@ -14,7 +14,7 @@ from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
 from proxy.cli import app
 from proxy.observe.status import status
-from tests.fakes_admin import FakeControl
+from tests.fakes_admin import FakeControl, host_of
 
 SERVER = "http://10.0.0.1:8000"
 
@@ -38,7 +38,7 @@ def plexigate(*arguments: str) -> Result:
 def running(tmp_path: Path) -> Iterator[Running]:
     control, path = FakeControl(), tmp_path / "admin.sock"
     loop, is_up, errors = asyncio.new_event_loop(), threading.Event(), list[BaseException]()
-    server = AdminServer(control, AdminSettings(path), errors.append)
+    server = AdminServer(control, AdminSettings(path), host_of(errors))
 
     def serve() -> None:
         loop.run_until_complete(server.start())
@@ -96,6 +96,12 @@ class TestDrain:
         assert (result.exit_code, result.stderr) == (0, "")
         assert result.stdout == f"{SERVER} of upstream chat gets no new requests.\n"
         assert running.control.told == [("drain", "chat", SERVER, seconds)]
+
+    def test_drain_of_the_last_one_warns(self, running: Running) -> None:
+        running.control.warning = "no other server takes requests"
+        result = running.run("drain", "chat", SERVER)
+        assert (result.exit_code, result.stderr) == (0, "warning: no other server takes requests\n")
+        assert result.stdout == f"{SERVER} of upstream chat gets no new requests.\n"
 
     def test_undrain(self, running: Running) -> None:
         result = running.run("undrain", "chat", SERVER)

@@ -22,11 +22,13 @@ from proxy.admin.listening import AdminSocketError
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
 from proxy.observe.metrics import METRICS
+from proxy.observe.readiness import READY, Readiness, Reason, Subject
 from proxy.observe.status import status
-from tests.fakes_admin import FakeControl
+from tests.fakes_admin import FakeControl, host_of
 
 LOOPBACK = Bind(ip_address("127.0.0.1"), 0)
 DRAIN = "/upstreams/chat/http%3A%2F%2F10.0.0.1%3A8000/drain"
+NOT_READY = Readiness((Reason(Subject.IDENTITY, "chat", "has no certificate yet"),))
 PROBLEM = "application/problem+json"
 
 
@@ -80,7 +82,7 @@ class Admin:
 async def listening(directory: Path) -> AsyncIterator[Admin]:
     control, errors = FakeControl(), list[BaseException]()
     settings = AdminSettings(directory / "run" / "admin.sock", (LOOPBACK,))
-    server = AdminServer(control, settings, errors.append)
+    server = AdminServer(control, settings, host_of(errors))
     await server.start()
     try:
         yield Admin(server, control, settings.socket, errors)
@@ -105,7 +107,7 @@ class TestMonitoring:
         assert found == {metric.name.removesuffix("_total") for metric in METRICS}
 
     async def test_health_says_that_it_answers(self, admin: Admin, *, over_tcp: bool) -> None:
-        admin.control.ready = False
+        admin.control.ready = NOT_READY
         answer = await admin.ask("/healthz", over_tcp=over_tcp)
         assert (answer.status, answer.json) == (200, {"status": "ok"})
         assert admin.control.told == []
@@ -116,9 +118,15 @@ class TestMonitoring:
         admin.control.urgent = "grave"  # never a reason not to be ready
         answer = await admin.ask("/readyz", over_tcp=over_tcp)
         assert (answer.status, answer.json) == (200, {"status": "ready", "certificates": "grave"})
-        admin.control.ready = False
+        admin.control.ready = replace(READY, doubts=NOT_READY.reasons)
         answer = await admin.ask("/readyz", over_tcp=over_tcp)
-        assert (answer.status, answer.detail) == (503, "not every worker serves")
+        doubts = NOT_READY.as_json()["reasons"]
+        assert (answer.status, answer.json) == (200, {"status": "ready", "certificates": "grave", "doubts": doubts})
+        admin.control.ready = NOT_READY
+        answer = await admin.ask("/readyz", over_tcp=over_tcp)
+        assert (answer.status, answer.detail) == (503, "identity chat has no certificate yet")
+        assert answer.json["reasons"] == [{"subject": "identity", "name": "chat", "detail": "has no certificate yet"}]
+        assert answer.json["doubts"] == []
 
     async def test_what_is_not_there_is_a_problem(self, admin: Admin, *, over_tcp: bool) -> None:
         assert (await admin.ask("/", over_tcp=over_tcp)).detail == "Not Found"
@@ -186,6 +194,10 @@ class TestCommands:
         assert answer.json == {"upstream": "chat", "server": "http://10.0.0.1:8000", "draining": True}
         assert admin.control.told == [("drain", "chat", "http://10.0.0.1:8000", seconds)]
 
+    async def test_drain_of_the_last_one_warns(self, admin: Admin) -> None:
+        admin.control.warning = "no other server takes requests"
+        assert (await admin.ask(DRAIN, "POST")).json["warning"] == "no other server takes requests"
+
     async def test_undrain(self, admin: Admin) -> None:
         answer = await admin.ask(f"{DRAIN[:-5]}undrain", "POST")
         assert answer.json == {"upstream": "chat", "server": "http://10.0.0.1:8000", "draining": False}
@@ -247,7 +259,7 @@ class TestSockets:
         await admin.server.stop()
 
     async def test_a_second_one_is_refused_and_disturbs_nothing(self, admin: Admin) -> None:
-        second = AdminServer(FakeControl(), AdminSettings(admin.path), admin.errors.append)
+        second = AdminServer(FakeControl(), AdminSettings(admin.path), host_of(admin.errors))
         with pytest.raises(AdminSocketError, match="another process listens there"):
             await second.start()
         assert (await admin.ask("/healthz")).status == 200
@@ -257,7 +269,7 @@ class TestSockets:
         path = tmp_path / "other.sock"
         settings = AdminSettings(path, (LOOPBACK, replace(LOOPBACK, port=port)))
         with pytest.raises(AdminSocketError, match="Address already in use"):
-            await AdminServer(FakeControl(), settings, admin.errors.append).start()
+            await AdminServer(FakeControl(), settings, host_of(admin.errors)).start()
         assert not path.exists()
 
     async def test_a_client_that_stays_does_not_keep_it_from_ending(self, tmp_path: Path) -> None:

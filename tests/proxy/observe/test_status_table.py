@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from proxy.observe.counters import Counters
-from proxy.observe.scrape import Scrape
+from proxy.observe.readiness import Readiness, Reason, Subject
+from proxy.observe.scrape import Scrape, WorkerState
 from proxy.observe.status import status
 from proxy.observe.status_table import duration, share, size, status_tables
 from tests.fakes_admin import NOW, fed, scrape, server, worker
@@ -30,7 +31,7 @@ def test_everything_is_there() -> None:
     assert lines(text, "Plexigate") == [
         "Plexigate 0.1.0, up 3 d 0 h, generation 2, reloads: 1 ok, 2 failed, workers restarted: 1"
     ]
-    assert lines(text, "4001") == ["1 4001 2 h 1 min 2 4 61.0 MB <= 5 ms"]
+    assert lines(text, "4001") == ["1 4001 serving 2 h 1 min 2 4 61.0 MB <= 5 ms"]
     assert lines(text, "public") == ["public 0.0.0.0:443 prefer 8 44 32 4 70.0 % 4"]
     assert lines(text, "[::]:443") == ["[::]:443"]
     assert lines(text, "hybrid", "resumed") == ["hybrid 70.0 % of 40, 4 resumed"]
@@ -118,3 +119,15 @@ def test_a_duration_has_two_units(seconds: float, expected: str) -> None:
 
 def test_sizes_are_in_megabytes() -> None:
     assert size(61_234_567) == "61.2 MB"
+
+
+def test_what_keeps_it_from_being_ready_stands_on_top() -> None:
+    reason = Reason(Subject.UPSTREAM, "chat", "has no server: http://10.0.0.1:8000 is down", ("chat.test/",))
+    found = Readiness((reason,), (Reason(Subject.UPSTREAM, "files", "has only servers that are drained"),))
+    silent = replace(worker(0, fed()), state=WorkerState.SILENT, generation=None)
+    text = shown(status(replace(scrape(silent), readiness=found)))
+    assert lines(text, "not ready") == [
+        "not ready: upstream chat (routes chat.test/) has no server: http://10.0.0.1:8000 is down"
+    ]
+    assert lines(text, "in doubt") == ["in doubt: upstream files has only servers that are drained"]
+    assert lines(text, "4000") == ["0 4000 silent 2 h 1 min - 4 61.0 MB <= 5 ms"]

@@ -2,7 +2,7 @@
 
 from proxy.observe.counters import Counters
 from proxy.observe.merging import merge
-from proxy.observe.totals import summary, totals
+from proxy.observe.totals import how_many, summary, totals
 from tests.proxy.observe.counting import CLASSICAL, HANDSHAKE, counters_of
 
 
@@ -39,3 +39,7 @@ def test_nothing_counted_is_nothing() -> None:
     for nothing in ({}, Counters().snapshot()):
         assert totals(nothing) == {"handshakes": [], "failures": [], "requests": []}
         assert summary(nothing) == "0 requests; handshakes: none; failures: 0"
+
+
+def test_one_of_a_thing_is_no_plural() -> None:
+    assert [how_many(count, "worker") for count in (0, 1, 2)] == ["0 workers", "1 worker", "2 workers"]

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.admin.contracts import UnknownServer
+from proxy.observe.scrape import WorkerState
 from proxy.supervisor.control import SupervisorControl, _resident_bytes
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.process import WorkerProcess
@@ -144,7 +144,8 @@ class TestScrape:
             os.kill(stuck.pid, signal.SIGSTOP)
             try:
                 began = loop.time()
-                assert [one.pid for one in (await run.control.scrape()).workers] == [other.pid]
+                states = {one.pid: one.state for one in (await run.control.scrape()).workers}
+                assert states == {stuck.pid: WorkerState.SILENT, other.pid: WorkerState.SERVING}
                 assert loop.time() - began < 10, "it is ended after 30 s"
             finally:
                 os.kill(stuck.pid, signal.SIGCONT)
@@ -154,7 +155,7 @@ class TestScrape:
         scrape = await run.control.scrape()
         assert (list(scrape.workers), list(scrape.listeners)) == ([], [])
         assert len(scrape.certificates) == 1
-        assert run.control.why_not_ready() is not None
+        assert not (await run.control.readiness()).is_ready
         await run.supervisor.close()
         run.target.close(10)
 
@@ -221,19 +222,3 @@ class TestDrain:
         await run.supervisor.close()
         run.target.close(10)
         assert run.events() == []
-
-
-async def test_it_is_ready_while_every_slot_has_its_worker(site: Site, tmp_path: Path) -> None:
-    async with running(site, tmp_path) as run:
-        assert run.control.why_not_ready() is None
-        victim = run.workers[0]
-        os.kill(victim.pid, signal.SIGKILL)
-        await victim.gone.wait()
-        assert run.control.why_not_ready() == "not every worker serves"
-        await until_seen(lambda: run.control.why_not_ready() is None)
-        edition = run.supervisor.edition
-        run.supervisor.edition = replace(edition, dark=frozenset({"chat"}))
-        assert run.control.why_not_ready() == "identity chat has only keys that rest sealed: is the sealing key away?"
-        run.supervisor.edition = edition
-        run.supervisor.is_ready = False
-        assert run.control.why_not_ready() is not None, "it ends"

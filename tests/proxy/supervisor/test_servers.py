@@ -21,6 +21,8 @@ from tests.waiting import until, until_seen
 
 # Nobody has to listen there: this is about what workers are told, not about requests.
 SILENT = "http://127.0.0.1:1"
+OTHER = "http://127.0.0.1:2"
+LAST = "no other server of upstream chat takes requests: its clients get 503 until one does again"
 
 
 class Backend:
@@ -190,7 +192,7 @@ class TestChecks:
 
     async def test_server_that_is_gone_is_forgotten(self, site: Site, tmp_path: Path) -> None:
         async with case(site, tmp_path, SILENT) as chat:
-            await chat.servers.drain("chat", SILENT, 30.0)
+            await chat.servers.drain("chat", SILENT, 30.0, [])
             chat.servers.follow({("chat", "http://127.0.0.1:2"): False}, ())
             assert chat.servers.verdicts.as_json() == []
 
@@ -203,7 +205,7 @@ class TestDrain:
     ) -> None:
         async with case(site, tmp_path, SILENT) as chat:
             now = asyncio.get_running_loop().time()
-            await chat.servers.drain("chat", SILENT, 90.0)
+            await chat.servers.drain("chat", SILENT, 90.0, [])
             assert await chat.states() == [{SILENT: "drained"}] * 2
             (verdict,) = chat.servers.verdicts.as_json()
             assert now + 90 <= verdict["drains_until"] <= now + 100
@@ -214,11 +216,11 @@ class TestDrain:
             about = {"upstream": "chat", "server": SILENT}
             events = [event for event in chat.run.parent.events if event["event"].startswith("server_")]
             assert events == [
-                {"event": "server_draining", **about, "seconds": 90.0},
+                {"event": "server_draining", **about, "seconds": 90.0, "warning": LAST},
                 {"event": "server_undrained", **about},
             ]
             assert chat.lines == [
-                f"server {SILENT} of upstream chat gets no new requests; WebSockets have 90 s",
+                f"server {SILENT} of upstream chat gets no new requests; WebSockets have 90 s; {LAST}",
                 f"server {SILENT} of upstream chat gets requests again",
             ]
 
@@ -226,7 +228,17 @@ class TestDrain:
         async with case(site, tmp_path, SILENT) as chat:
             chat.follow(chat.checks)
             await chat.becomes(SILENT, "down")
-            await chat.servers.drain("chat", SILENT, 30.0)
+            await chat.servers.drain("chat", SILENT, 30.0, [])
             assert await chat.states() == [{SILENT: "drained"}] * 2
             await chat.servers.undrain("chat", SILENT)
             assert await chat.states() == [{SILENT: "down"}] * 2
+
+    async def test_the_last_one_that_takes_requests_is_drained_with_a_warning(self, site: Site, tmp_path: Path) -> None:
+        async with case(site, tmp_path, SILENT, OTHER) as chat:
+            assert await chat.servers.drain("chat", SILENT, 0.0, [OTHER]) is None
+            assert await chat.servers.drain("chat", OTHER, 0.0, [SILENT]) == LAST
+            await chat.servers.undrain("chat", SILENT)
+            chat.servers.verdicts.checked("chat", SILENT, is_up=False)
+            assert await chat.servers.drain("chat", OTHER, 0.0, [SILENT]) == LAST, "the other one is down"
+            warnings = [event.get("warning") for event in chat.run.parent.events if event["event"] == "server_draining"]
+            assert warnings == [None, LAST, LAST]

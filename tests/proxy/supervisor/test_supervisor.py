@@ -264,7 +264,7 @@ async def test_drain_lets_requests_finish_and_refuses_who_comes_now(site: Site, 
         await asyncio.to_thread(run.talk)
         os.kill(os.getpid(), signal.SIGTERM)
         await until_seen(lambda: refuses(port))
-        assert not run.supervisor.is_ready
+        assert run.supervisor.phase == "ends: clients go elsewhere"
         writer.write(b"Host: other.test\r\n\r\n")
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 421")
         writer.transport.abort()

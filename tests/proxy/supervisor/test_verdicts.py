@@ -44,6 +44,26 @@ def test_checks_and_drains_do_not_undo_each_other() -> None:
     assert known.undrained("chat", ONE) == verdict(is_up=True)
 
 
+def test_drain_is_known_until_it_is_undone() -> None:
+    known = Known()
+    assert not known.is_draining("chat", ONE)
+    known.draining("chat", ONE, 0.0)
+    known.checked("chat", ONE, is_up=True)
+    assert known.is_draining("chat", ONE)
+    known.undrained("chat", ONE)
+    assert not known.is_draining("chat", ONE)
+
+
+def test_a_server_takes_requests_unless_a_check_or_an_operator_says_otherwise() -> None:
+    known = Known()
+    assert known.takes_requests("chat", ONE)
+    known.checked("chat", ONE, is_up=False)
+    assert not known.takes_requests("chat", ONE)
+    known.checked("chat", ONE, is_up=True)
+    known.draining("chat", ONE, 0.0)
+    assert not known.takes_requests("chat", ONE)
+
+
 def test_drain_ends_at_a_moment_that_does_not_move_with_those_who_are_told_later() -> None:
     known = Known()
     known.draining("chat", ONE, 30.0)

@@ -34,6 +34,18 @@ class TestCauses:
             record.connected()
         assert not record.is_ejected
 
+    def test_it_is_unreachable_while_connections_fail_and_not_because_of_errors(self) -> None:
+        record = EjectionRecord(POLICY)
+        for now in (0.0, 1.0, 2.0, 3.0):
+            record.answered_badly(now)
+        assert record.is_ejected
+        assert not record.is_unreachable
+        record.end()
+        ejected(record, 10.0)
+        assert record.is_unreachable
+        record.end()
+        assert not record.is_unreachable, "it may be tried"
+
     def test_errors_within_their_time(self) -> None:
         record = EjectionRecord(POLICY)
         assert [record.answered_badly(now) for now in (0.0, 1.0, 9.0, 10.0)] == [0.0, 0.0, 0.0, 5.0]

@@ -278,3 +278,15 @@ def test_retries_are_a_share_of_the_requests() -> None:
 def test_statistics_name_upstream_and_servers() -> None:
     group = Group(0, 0)
     assert [(one.upstream, one.server) for one in group.upstream.statistics()] == [("chat", "0"), ("chat", "1")]
+
+
+def test_standing_tells_one_that_cannot_be_reached_from_one_that_fails() -> None:
+    group = Group(0, 0, 0)
+    group.eject(1)
+    while not group.servers[2].is_ejected:
+        group.servers[2].answered_badly()
+    assert group.upstream.standing() == (
+        ("chat", "0", "up", False),
+        ("chat", "1", "ejected", True),
+        ("chat", "2", "ejected", False),
+    )

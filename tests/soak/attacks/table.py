@@ -1,6 +1,11 @@
 """All attacks. See `attack` for how one is added."""
 
-from tests.soak.attacks import silent, slow_uploads, unread_answers
+from tests.soak.attacks import metrics_port, silent, slow_uploads, unread_answers
 from tests.soak.attacks.attack import Attack
 
-ATTACKS: tuple[Attack, ...] = (*silent.ATTACKS, *slow_uploads.ATTACKS, *unread_answers.ATTACKS)
+ATTACKS: tuple[Attack, ...] = (
+    *silent.ATTACKS,
+    *slow_uploads.ATTACKS,
+    *unread_answers.ATTACKS,
+    *metrics_port.ATTACKS,
+)

@@ -1,0 +1,291 @@
+"""How the admin server takes connections: few at a time, and none of them for long.
+
+Theory of operation. What listens on TCP has no password, and the process behind it is the one that leads the workers: its descriptors
+are for them. So no connection is made by the loop behind our back: `Door` accepts, and a `Room` says first who goes for it (`visitors`).
+A connection has one deadline at a time: to show a complete request, then to have read its answer and to ask again. Nothing that it
+sends prolongs it. The Unix socket has a room of its own, so that no stranger stands in an operator's way, and a descriptor in
+store, so that it takes an operator in when this process has none left.
+"""
+
+import asyncio
+import errno
+import os
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from proxy.admin.problems import problem
+from proxy.admin.visitors import Stage, Visitor, who_goes
+from proxy.limits.networks import network_of
+from proxy.tasks import Tasks
+
+# A request has some hundred octets: who has not sent them by now does not mean to.
+HEAD_SECONDS: Final = 5.0
+# After an answer: to read the rest of it, and to ask again. Monitoring that comes every 15 seconds, as most does, keeps its connection.
+LINGER_SECONDS: Final = 20.0
+# Of a request's body, which nothing here has a use for.
+_BODY_SECONDS: Final = 1.0
+# Before the loop turns to others.
+_ACCEPTED_AT_ONCE: Final = 16
+# When the system has no descriptor or memory for a connection: soon enough for whoever waits.
+_PAUSE_SECONDS: Final = 0.1
+_QUIET_SECONDS: Final = 60.0
+_FROM_THE_PEER: Final = frozenset({errno.ECONNABORTED, errno.EAGAIN, errno.EINTR, errno.EPROTO})
+_CREDENTIALS: Final = struct.Struct("3i")
+
+Tell = Callable[[dict[str, Any], str], None]
+Report = Callable[[BaseException], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """How many connections there are at a time, of all peers and of one; and how long an answer may take in seconds, None for no limit."""
+
+    most: int
+    share: int
+    when_short: int
+    """The same as `most`, while descriptors are short."""
+    answer_seconds: float | None
+    head_seconds: float = HEAD_SECONDS
+    linger_seconds: float = LINGER_SECONDS
+
+
+# A monitoring system has one or two connections, and a load balancer a probe: room for more than a dozen of them. An address with
+# more than a quarter of it is none of these. An answer is there within three seconds (`control.scrape`), and is read in less than that.
+OVER_TCP: Final = RoomLimits(most=32, share=8, when_short=2, answer_seconds=30.0)
+# All are of one user, or root; a script may ask many things at once. A reload, and a rotation that tells its steps, take minutes.
+LOCAL: Final = RoomLimits(most=32, share=32, when_short=8, answer_seconds=None)
+
+
+class Room:
+    """The connections of one kind."""
+
+    def __init__(self, name: str, limits: RoomLimits, is_short: Callable[[], bool], tell: Tell) -> None:
+        """Nobody is there. `name` is how the log calls it, `is_short` says whether descriptors are."""
+        self.limits = limits
+        self._name = name
+        self._is_short = is_short
+        self._tell = tell
+        self._present: dict[Visitor, Visit] = {}
+        self._told_at: float | None = None
+        self.sent_away = 0
+        """How many had to make room so far."""
+
+    def __len__(self) -> int:
+        """How many are there."""
+        return len(self._present)
+
+    def has_room_for(self, newcomer: Visitor) -> bool:
+        """Make room, for which another one may have to go; whether there is some."""
+        most = self.limits.when_short if self._is_short() else self.limits.most
+        while (victim := who_goes(self._present, newcomer, most, self.limits.share)) is not None:
+            self._crowded(newcomer.since)
+            if victim is newcomer:
+                return False
+            self._present.pop(victim).send_away()
+        return True
+
+    def take_in(self, visit: "Visit") -> None:
+        """A connection for which there is room."""
+        self._present[visit.visitor] = visit
+
+    def left(self, visit: "Visit") -> None:
+        """A connection is gone."""
+        self._present.pop(visit.visitor, None)
+
+    def _crowded(self, now: float) -> None:
+        self.sent_away += 1
+        if self._told_at is not None and now < self._told_at + _QUIET_SECONDS:
+            return
+        self._told_at = now
+        event = {"event": "admin_crowded", "socket": self._name, "connections": len(self), "sent_away": self.sent_away}
+        line = f"{self._name} has {len(self)} connections: for each new one another one goes, those without a request first"
+        self._tell(event, f"{line}; {self.sent_away} so far")
+
+
+class Visit(RequestHandler):
+    """One connection, with its deadline; aiohttp's part is to read requests and to write answers."""
+
+    def __init__(self, server: web.Server, room: Room, visitor: Visitor, report: Report) -> None:
+        """`report` gets errors of ours."""
+        without_log: Any = None
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=room.limits.linger_seconds,
+            lingering_time=_BODY_SECONDS,
+            access_log=without_log,
+        )
+        self.visitor = visitor
+        self._room = room
+        self._report = report
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_sent_away = False
+
+    def send_away(self) -> None:
+        """End it at once."""
+        self._is_sent_away = True
+        self._set_deadline(None)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def asked(self) -> None:
+        """A complete request is there."""
+        self.visitor.stage = Stage.ASKING
+        self._set_deadline(self._room.limits.answer_seconds)
+
+    def answered(self) -> None:
+        """Its answer is on its way."""
+        self.visitor.stage = Stage.ANSWERED
+        self._set_deadline(self._room.limits.linger_seconds)
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if seconds is not None:
+            self._timer = self._loop.call_later(seconds, self.send_away)
+
+    # -- what the loop and aiohttp call
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(transport)
+        if self._is_sent_away:
+            self.send_away()
+        else:
+            self._set_deadline(self._room.limits.head_seconds)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It is over."""
+        self._set_deadline(None)
+        self._room.left(self)
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answer, which is a long one: where the answer itself has no limit, this has."""
+        super().pause_writing()
+        if self._timer is None and not self._is_sent_away:
+            self._set_deadline(self._room.limits.linger_seconds)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if self.visitor.stage is Stage.ASKING and self._room.limits.answer_seconds is None:
+            self._set_deadline(None)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request of HTTP; aiohttp would log it with a traceback, and write plain text."""
+        if status >= 500 and exc is not None:
+            self._report(exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        detail = (message or "no request of HTTP/1.1").strip().partition("\n")[0].rstrip(": ")
+        response = problem(status, detail if status < 500 else "an error of ours, see the log")
+        response.force_close()
+        return response
+
+    def log_exception(self, *_: Any, **facts: Any) -> None:
+        """Report an error that aiohttp found in itself."""
+        error = facts.get("exc_info")
+        if isinstance(error, Exception):
+            self._report(error)
+
+    def log_debug(self, *_: Any, **__: Any) -> None:
+        """Nobody wants to know."""
+
+
+class Door:
+    """A socket that listens, and takes connections into a room."""
+
+    def __init__(self, sock: socket.socket, room: Room, server: web.Server, report: Report) -> None:
+        """Take over a socket that listens; it accepts at once. `report` gets errors of ours."""
+        self._loop = asyncio.get_running_loop()
+        self._sock = sock
+        self._room = room
+        self._server = server
+        self._report = report
+        self._tasks = Tasks(self._loop, report)
+        self._pause: asyncio.TimerHandle | None = None
+        self._is_local = sock.family == socket.AF_UNIX
+        self._in_store = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if self._is_local else -1
+        self._loop.add_reader(sock, self._accept)
+
+    async def close(self) -> None:
+        """Accept nobody any more."""
+        if self._pause is not None:
+            self._pause.cancel()
+        else:
+            self._loop.remove_reader(self._sock)
+        self._sock.close()
+        if self._in_store >= 0:
+            os.close(self._in_store)
+        await self._tasks.cancel_all()
+
+    def _accept(self) -> None:
+        self._refill()
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                sock, address = self._sock.accept()
+            except OSError as error:
+                if error.errno in _FROM_THE_PEER:
+                    return
+                if self._in_store < 0:
+                    self._rest()
+                    return
+                os.close(self._in_store)
+                self._in_store = -1
+                continue
+            self._take(sock, address)
+
+    def _refill(self) -> None:
+        if self._is_local and self._in_store < 0:
+            try:
+                self._in_store = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                return  # it was of use just now, and will be again
+
+    def _rest(self) -> None:
+        self._loop.remove_reader(self._sock)
+        self._pause = self._loop.call_later(_PAUSE_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock, self._accept)
+
+    def _take(self, sock: socket.socket, address: Any) -> None:
+        peer = _process(sock) if self._is_local else network_of(address[0].partition("%")[0])
+        visitor = Visitor(peer, self._loop.time())
+        if not self._room.has_room_for(visitor):
+            sock.close()
+            return
+        visit = Visit(self._server, self._room, visitor, self._report)
+        self._room.take_in(visit)
+        sock.settimeout(0)
+        self._tasks.start(self._serve(visit, sock))
+
+    async def _serve(self, visit: Visit, sock: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: visit, sock)
+        except BaseException as error:
+            self._room.left(visit)
+            sock.close()
+            if not isinstance(error, OSError):  # that one is a peer that has gone meanwhile
+                raise
+
+
+def _process(sock: socket.socket) -> bytes:
+    """The process at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+    process, _, _ = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return b"%d" % process

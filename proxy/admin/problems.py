@@ -1,0 +1,32 @@
+"""Answers of the admin server: JSON, and problem+json (RFC 9457) for what went wrong."""
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+
+PROBLEM = "application/problem+json"
+
+
+def problem(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    extensions: Mapping[str, Any] | None = None,
+) -> web.Response:
+    """Say what went wrong; `extensions` are members of the problem's own (RFC 9457 section 3.2)."""
+    standard = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return json_answer({**standard, **(extensions or {})}, status, content_type=PROBLEM, headers=headers)
+
+
+def json_answer(
+    document: Mapping[str, Any],
+    status: int = 200,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A document as JSON."""
+    body = json.dumps(document).encode() + b"\n"
+    return web.Response(body=body, status=status, content_type=content_type, headers=headers)
