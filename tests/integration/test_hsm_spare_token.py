@@ -1,14 +1,20 @@
 """A token that only stands in for another one goes away and comes back: no connection of a client pays for that."""
 
+import json
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import ServerConnection, serve
 
+from tests.certs.authority import private_key
 from tests.hsm.faults import SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR
 from tests.hsm.site import HsmSite
@@ -96,3 +102,43 @@ def test_no_websocket_is_closed_for_a_spare_token_that_comes_back(hsm_site: HsmS
         with one.plexi.failing(CKR_DEVICE_ERROR, *SIGNATURES):
             for _ in range(4):
                 one.connect(one.client()).close()  # by the spare, as nothing else can: it is really used again
+
+
+def test_where_no_copy_of_the_module_helps_a_worker_is_replaced_only_if_an_identity_depends_on_it(
+    hsm_site: HsmSite,
+) -> None:
+    """As with p11-kit's proxy: its modules are libraries of their own, which a copy of the proxy finds as they are."""
+    (proxy,) = Path("/usr/lib").glob("*/p11-kit-proxy.so")
+    plexi, private = hsm_site.hsm.add_token("plexi"), private_key("ecdsa-p256")
+    public = hsm_site.hsm.share("chat", plexi, key=private)
+    made = SoftHsm.make(hsm_site.directory / "later", hsm_site.hsm.shim.module)
+    spare = made.add_token("spare", "another-pin")
+    made.share("chat", spare, key=private)
+    twins = ("pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat")
+    parts = [
+        hsm_site.tokens(plexi, spare).replace(str(hsm_site.hsm.shim.module), str(proxy)),
+        hsm_site.identity("localhost", public, *twins),
+        ROUTE,
+    ]
+    with running(hsm_site, hsm_site.write(*parts, workers=2)) as run:
+        one = scene_of(hsm_site, run)
+        before = workers_of(run.pid)
+        made.put_into(hsm_site.hsm)
+        one.until(lambda: len(events(run.output, "worker_blind")) == 2, IDLE_SECONDS)
+        assert [event["replaced"] for event in events(run.output, "worker_blind")] == [False, False]
+        assert set(before) <= set(workers_of(run.pid))
+        one.handshake(one.client())
+        parts += [hsm_site.identity("other", public, twins[1]), '[[route]]\nhost = "other"\nupstream = "chat"\n']
+        hsm_site.write(*parts, workers=2)
+        os.kill(run.pid, signal.SIGHUP)
+        one.until(lambda: len(events(run.output, "worker_joined")) == 2, IDLE_SECONDS)
+        told = [(event["event"], event.get("replaced")) for event in told_in_order(run.output)]
+        assert told == [("worker_blind", True), ("worker_joined", None)] * 2, "one after the other"
+        one.until(lambda: one.serves(one.client(), "other"))
+    assert complaints(run.output) == []
+
+
+def told_in_order(output: list[str]) -> list[dict[str, Any]]:
+    """Who is replaced, and who joins."""
+    lines = [json.loads(line) for line in output if line.startswith("{")]
+    return [one for one in lines if one.get("event") == "worker_joined" or one.get("replaced")]
