@@ -9,7 +9,9 @@ from proxy.downstream.gathering import CONTINUE
 from proxy.downstream.refusals import Refusal, payload_refused, too_many_requests
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
+from proxy.downstream.slow_work import CrowdedOut
 from proxy.http.framing import Persistence
+from proxy.limits.fair_queue import NoRoom
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import RequestReason
 from proxy.limits.requests import ClientRates
@@ -19,6 +21,13 @@ from proxy.payload.suites import MessageUnreadable
 
 # What is in the queue of slow computations takes half of that.
 _QUEUE_SECONDS = 1.0
+# Neither is the fault of the client.
+_CROWDED = Refusal(
+    503,
+    "too many sessions are being agreed on: try again in a second",
+    f"{RequestReason.PAYLOAD}: too many sessions wait",
+)
+_FAILED = Refusal(500, "the session could not be made", f"{RequestReason.PAYLOAD}: a session could not be made")
 _REASONS = {200: b"OK", 204: b"No Content"}
 
 
@@ -90,10 +99,15 @@ class LocalExchange(Exchange):
             wait = ClientRates(self.holder).wait(slow.rate, service.shared, service.clock())
         if wait:
             self._client.refuse(too_many_requests(wait))
-        elif not service.slow_work.begin(
-            self.holder, lambda: not self._is_abandoned, slow.secret, partial(self._computed, slow)
-        ):
-            self._client.refuse(too_many_requests(_QUEUE_SECONDS))
+            return
+        outcome = partial(self._computed, slow)
+        match service.slow_work.begin(self.holder, lambda: not self._is_abandoned, slow.secret, outcome):
+            case NoRoom.SHARE:
+                self._client.refuse(too_many_requests(_QUEUE_SECONDS))
+            case NoRoom.FULL:
+                self._client.refuse(_CROWDED)
+            case None:
+                pass
 
     def _computed(self, slow: SlowAnswer, secret: bytes | None, error: Exception | None) -> None:
         if self._is_abandoned:  # the client has left
@@ -101,10 +115,15 @@ class LocalExchange(Exchange):
         if secret is not None:
             self._send(slow.answer(secret))
             return
-        self._client.refuse(payload_refused(Cause.BAD_HANDSHAKE))
-        if not isinstance(error, MessageUnreadable):
-            assert error is not None  # there is one of the two
-            raise error  # an error of ours, for the log
+        match error:
+            case MessageUnreadable():
+                self._client.refuse(payload_refused(Cause.BAD_HANDSHAKE))
+            case CrowdedOut():
+                self._client.refuse(_CROWDED)
+            case _:
+                self._client.refuse(_FAILED)
+                assert error is not None  # there is one of the two
+                raise error  # an error of ours, for the log
 
     def _send(self, answer: LocalAnswer) -> None:
         self.status = answer.status

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from proxy.in_thread import tell_loop
-from proxy.limits.fair_queue import FairQueue, QueueLimits
+from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
 
 # At 24 ms each (HQC-256, the slowest there is) the last one waits for half a second.
 _LIMITS: Final = QueueLimits(all=20, per_network=4)
+
+
+class CrowdedOut(Exception):
+    """Too many wait, and this client has the most of them: it gives way to one that has less."""
 
 
 class Outcome(Protocol):
@@ -28,8 +32,12 @@ class Computing(Protocol):
 
     def begin(
         self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
-    ) -> bool:
-        """Compute when it is this network's turn; False where too many wait. One that is not wanted any more is passed over."""
+    ) -> NoRoom | None:
+        """Compute when it is this network's turn; None if it was taken.
+
+        One that is not wanted any more is passed over. Where too many wait, the network with the most gives way to one that has less: the
+        outcome of its newest is `CrowdedOut`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +59,23 @@ class SlowWork:
 
     def begin(
         self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
-    ) -> bool:
+    ) -> NoRoom | None:
         """As `Computing` says."""
+        job, crowded_out = _Job(is_wanted, compute, outcome), None
         with self._changed:
-            if self._queue.push(network, _Job(is_wanted, compute, outcome)) is not None:
-                return False
+            room = self._queue.push(network, job)
+            if room is NoRoom.FULL and (crowded_out := self._queue.give_way(network)) is not None:
+                room = self._queue.push(network, job)
+            if room is not None:
+                return room
             if self._thread is None:
                 # a daemon: it keeps no process from its end
                 self._thread = threading.Thread(target=self._run, name="slow work", daemon=True)
                 self._thread.start()
             self._changed.notify()
-        return True
+        if crowded_out is not None:
+            self._loop.call_soon(crowded_out.outcome, None, CrowdedOut())
+        return None
 
     def _run(self) -> None:
         while True:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
+from proxy.limits.networks import EXEMPT
+
 Item = TypeVar("Item")
 
 
@@ -19,7 +21,7 @@ class NoRoom(Enum):
 
 @dataclass(frozen=True, slots=True)
 class QueueLimits:
-    """How many may wait: all together, and of one network."""
+    """How many may wait: all together, and of one network, unless it is `EXEMPT`."""
 
     all: int
     per_network: int
@@ -50,7 +52,7 @@ class FairQueue(Generic[Item]):
         of_network = self._waiting.get(network)
         if of_network is None:
             of_network = self._waiting[network] = deque()
-        elif len(of_network) >= self._limits.per_network:
+        elif network != EXEMPT and len(of_network) >= self._limits.per_network:
             return NoRoom.SHARE
         of_network.append(item)
         self._count += 1

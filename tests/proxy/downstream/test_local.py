@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.downstream.slow_work import Outcome
+from proxy.downstream.slow_work import CrowdedOut, Outcome
+from proxy.limits.fair_queue import NoRoom
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.endpoints import LocalAnswer, SlowAnswer, WrongMethod
@@ -137,16 +138,16 @@ def test_what_a_websocket_client_sends_ahead_is_no_request() -> None:
 class Slow:
     """In the place of the thread: computes when the test says so, or takes nothing."""
 
-    def __init__(self, *, is_full: bool = False) -> None:
+    def __init__(self, room: NoRoom | None) -> None:
         self.jobs: list[tuple[bytes, Callable[[], bool], Callable[[], bytes], Outcome]] = []
-        self._is_full = is_full
+        self._room = room
 
     def begin(
         self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
-    ) -> bool:
+    ) -> NoRoom | None:
         """Note it."""
         self.jobs.append((network, is_wanted, compute, outcome))
-        return not self._is_full
+        return self._room
 
     def run(self) -> None:
         """Compute what was begun last."""
@@ -163,14 +164,14 @@ OFTEN = RequestRate.of("slow", 1_000.0, 1_000, is_per_client=True)
 
 
 def slowly(
-    secret: Callable[[], bytes] = lambda: b"secret", rate: RequestRate = OFTEN, *, is_full: bool = False
+    secret: Callable[[], bytes] = lambda: b"secret", rate: RequestRate = OFTEN, room: NoRoom | None = None
 ) -> tuple[Conversation, Slow]:
     """A conversation whose answers take a thread."""
 
     def endpoint(_method: bytes, _body: bytes, _now: float) -> SlowAnswer:
         return SlowAnswer(rate, secret, lambda found: LocalAnswer(200, b"with " + found, b""))
 
-    of, slow = Conversation(endpoint=endpoint, rates=ClientRates(b"network")), Slow(is_full=is_full)
+    of, slow = Conversation(endpoint=endpoint, rates=ClientRates(b"network")), Slow(room)
     of.service.slow_work = slow
     return of, slow
 
@@ -212,7 +213,24 @@ def test_message_that_cannot_be_read_is_refused_and_an_error_of_ours_is_reported
     of.receive(request(start=b"GET /x HTTP/1.1"))
     with pytest.raises(OSError, match="a fault of ours"):
         slow.run()
-    assert b"payload-session-request-invalid" in of.client.sent()
+    assert of.client.sent().startswith(b"HTTP/1.1 500 ")
+    assert [(record.status, record.error) for record in of.records] == [(500, "payload: a session could not be made")]
+
+
+def test_client_is_not_blamed_for_what_others_have_in_the_queue() -> None:
+    of, _ = slowly(room=NoRoom.FULL)
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    answer = of.client.sent()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: 1\r\n" in answer
+
+    def crowded_out() -> bytes:
+        raise CrowdedOut
+
+    of, slow = slowly(crowded_out)
+    of.receive(request(start=b"GET /x HTTP/1.1"))
+    slow.run()
+    assert of.client.sent().startswith(b"HTTP/1.1 503 ")
 
 
 def test_thread_has_a_rate_and_a_queue_of_its_own() -> None:
@@ -224,6 +242,8 @@ def test_thread_has_a_rate_and_a_queue_of_its_own() -> None:
     answer = of.client.sent()
     assert b"HTTP/1.1 429" in answer
     assert b"Retry-After: 2" in answer
-    of, slow = slowly(is_full=True)
+    of, _ = slowly(room=NoRoom.SHARE)
     of.receive(request(start=b"GET /x HTTP/1.1"))
-    assert b"Retry-After: 1" in of.client.sent()
+    answer = of.client.sent()
+    assert b"HTTP/1.1 429" in answer
+    assert b"Retry-After: 1" in answer

@@ -3,7 +3,9 @@
 import asyncio
 import threading
 
-from proxy.downstream.slow_work import SlowWork
+from proxy.downstream.slow_work import CrowdedOut, SlowWork
+from proxy.limits.fair_queue import NoRoom
+from proxy.limits.networks import EXEMPT
 
 A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
 
@@ -17,7 +19,7 @@ class Bench:
         self._gate = threading.Event()
         self.entered = threading.Event()
 
-    def begin(self, network: bytes, name: str, *, is_wanted: bool = True, fails: bool = False) -> bool:
+    def begin(self, network: bytes, name: str, *, is_wanted: bool = True, fails: bool = False) -> NoRoom | None:
         """Compute something."""
 
         def compute() -> bytes:
@@ -43,11 +45,11 @@ class Bench:
 
 async def test_it_computes_elsewhere_and_answers_on_the_loop() -> None:
     bench = Bench()
-    assert bench.begin(A, "one")
+    assert bench.begin(A, "one") is None
     bench._gate.set()
     async with asyncio.timeout(10):
         assert await bench.done.get() == ("one", b"slow work", None)
-    assert bench.begin(A, "bad", fails=True)
+    assert bench.begin(A, "bad", fails=True) is None
     async with asyncio.timeout(10):
         name, result, error = await bench.done.get()
     assert (name, result, str(error)) == ("bad", None, "bad")
@@ -55,17 +57,46 @@ async def test_it_computes_elsewhere_and_answers_on_the_loop() -> None:
 
 async def test_clients_take_turns_and_none_fills_the_queue() -> None:
     bench = Bench()
-    assert bench.begin(A, "first")
+    assert bench.begin(A, "first") is None
     assert bench.entered.wait(10)
-    assert [bench.begin(A, f"a{number}") for number in range(5)] == [True, True, True, True, False]
-    assert bench.begin(B, "b0")
+    assert [bench.begin(A, f"a{number}") for number in range(5)] == [None] * 4 + [NoRoom.SHARE]
+    assert bench.begin(B, "b0") is None
     assert await bench.results(6) == ["first", "a0", "b0", "a1", "a2", "a3"]
 
 
 async def test_what_is_not_wanted_any_more_is_passed_over() -> None:
     bench = Bench()
-    assert bench.begin(A, "first")
+    assert bench.begin(A, "first") is None
     assert bench.entered.wait(10)
-    assert bench.begin(A, "left", is_wanted=False)
-    assert bench.begin(A, "last")
+    assert bench.begin(A, "left", is_wanted=False) is None
+    assert bench.begin(A, "last") is None
     assert await bench.results(2) == ["first", "last"]
+
+
+async def test_in_a_full_queue_those_with_the_most_give_way_to_a_client_that_comes_new() -> None:
+    bench = Bench()
+    assert bench.begin(A, "first") is None
+    assert bench.entered.wait(10)
+    strangers = [bytes([192, 0, 2, number]) for number in range(5)]
+    for network in strangers:
+        assert [bench.begin(network, f"{network[3]}.{number}") for number in range(4)] == [None] * 4
+    assert bench.begin(B, "new") is None
+    async with asyncio.timeout(10):
+        name, result, error = await bench.done.get()
+    assert (name, result, type(error)) == ("0.3", None, CrowdedOut)
+    assert "new" in (await bench.results(8))
+    bench = Bench()
+    assert bench.begin(A, "first") is None
+    assert bench.entered.wait(10)
+    for number in range(20):
+        assert bench.begin(bytes([192, 0, 2, number]), "one of each") is None
+    assert bench.begin(B, "new") is NoRoom.FULL
+    bench._gate.set()
+
+
+async def test_exempt_clients_have_no_share_of_one() -> None:
+    bench = Bench()
+    assert bench.begin(EXEMPT, "first") is None
+    assert bench.entered.wait(10)
+    assert [bench.begin(EXEMPT, "one of many") for _ in range(10)] == [None] * 10
+    await bench.results(11)

@@ -1,6 +1,7 @@
 """Networks take turns, and none fills the queue."""
 
 from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
+from proxy.limits.networks import EXEMPT
 
 A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
 
@@ -32,6 +33,12 @@ def test_one_network_cannot_fill_it() -> None:
     assert waiting.push(b"third", "c") is NoRoom.FULL
     assert waiting.pop() == "a"
     assert waiting.push(b"third", "c") is None
+
+
+def test_exempt_clients_may_fill_it() -> None:
+    waiting = queue(of_all=4, per_network=2)
+    assert [waiting.push(EXEMPT, item) for item in "abcd"] == [None] * 4
+    assert waiting.push(EXEMPT, "e") is NoRoom.FULL
 
 
 def test_what_is_refused_leaves_nothing_behind() -> None:
