@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.admin import found
 from tests.integration.stage import PLEXIGATE
+from tests.ports import lasting_port
 from tests.soak.scenes import Scene, scene
 from tests.waiting import until_found
 
@@ -22,19 +23,13 @@ SECONDS = 5.0
 ADDRESSES = [f"127.0.0.{number}" for number in range(10, 20)]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
-
-
 def acme(port: int) -> str:
     return f'[acme]\nhttp_bind = "127.0.0.1:{port}"\n'
 
 
 @pytest.fixture
 def port() -> int:
-    return free_port()
+    return lasting_port()
 
 
 @pytest.fixture
@@ -89,7 +84,7 @@ def test_it_is_logged_and_counted_and_has_its_row(running: Scene, port: int) -> 
 
 def test_a_reload_opens_and_closes_its_addresses(running: Scene, port: int) -> None:
     command = [PLEXIGATE, "reload", "--config", str(running.path)]
-    other = free_port()
+    other = lasting_port()
     running.extra = acme(other) + "https_port = 8443\n"
     running.write()
     subprocess.run(command, check=True, capture_output=True, timeout=30)

@@ -19,6 +19,7 @@ from tests.certificates import Authority
 from tests.fleets import is_alive
 from tests.hostile.client import Address, Client
 from tests.integration.stage import PLEXIGATE, workers_of
+from tests.ports import lasting_port
 from tests.programs import Program, plexigate_listeners, program
 from tests.service_manager import STORE, Manager, launcher
 from tests.soak.load import Crowd, Tally, under_load
@@ -87,11 +88,9 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
     with contextlib.ExitStack() as stack:
         stack.callback(manager.close)
         backend = stack.enter_context(program([sys.executable, "-m", "tests.soak.backend"], backend_port))
-        first = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4_096))
-        port = first.getsockname()[1]
-        unit = first if request.param == "unit" else None
-        if unit is None:
-            first.close()
+        port, unit = lasting_port(), None
+        if request.param == "unit":
+            unit = stack.enter_context(socket.create_server(("127.0.0.1", port), backlog=4_096))
         scene = Fixed(tmp_path, Authority(tmp_path), backend.ready, bound_port=port)
         scene.listener = f'bind = "127.0.0.1:{port}"\nexempt = ["127.0.0.1"]'
         scene.extra = f"[limits]\ndrain_seconds = {DRAIN_SECONDS}\n"

@@ -20,6 +20,7 @@ from proxy.supervisor.sockets import (
 )
 from proxy.systemd import Notifier, SocketStore
 from tests.descriptors import open_descriptors
+from tests.ports import lasting_port
 
 LOOPBACK = IPv4Address("127.0.0.1")
 ANY = IPv4Address("0.0.0.0")  # noqa: S104 - on purpose
@@ -37,12 +38,6 @@ def listening() -> Iterator[ListeningSockets]:
     sockets = ListeningSockets()
     yield sockets
     sockets.close()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
 
 
 def address(port: int = 0, host: IPv4Address | IPv6Address = LOOPBACK, name: str = "public", index: int = 0) -> Address:
@@ -141,7 +136,7 @@ class TestPreparing:
         assert len(after.by_slot) == 3
 
     def test_nothing_is_in_use_before_the_commit_nor_after_an_abandon(self, listening: ListeningSockets) -> None:
-        port = free_port()
+        port = lasting_port()
         prepared = listening.prepare([address(port)], 2)
         assert list(listening.bound) == []
         prepared.abandon()
@@ -155,7 +150,7 @@ class TestPreparing:
         socket.create_connection(("127.0.0.1", port)).close()
 
     def test_one_that_fails_undoes_the_others(self, listening: ListeningSockets) -> None:
-        port = free_port()
+        port = lasting_port()
         with socket.create_server(("127.0.0.1", 0)) as taken:
             unusable = address(taken.getsockname()[1], name="second")
             with pytest.raises(BindFailed) as caught:
@@ -189,7 +184,7 @@ class TestPreparing:
         assert [len(one.by_slot) for one in listening.bound] == [2, 2]
 
     def test_wildcard_makes_way_for_an_address_of_its_port_and_back(self, listening: ListeningSockets) -> None:
-        port = free_port()
+        port = lasting_port()
         listening.prepare([address(port, ANY)], 1).commit()
         for host in (LOOPBACK, ANY):
             for gone in listening.prepare([address(port, host)], 1).commit():
@@ -211,7 +206,7 @@ class TestCommit:
             socket.create_connection(("127.0.0.1", second_port))
 
     def test_address_goes_on_under_another_listener(self, listening: ListeningSockets) -> None:
-        port = free_port()
+        port = lasting_port()
         listening.prepare([address(port)], 1).commit()
         (before,) = listening.bound
         assert listening.prepare([address(port, name="renamed")], 1).commit() == []
@@ -252,7 +247,7 @@ class TestInherited:
 
     def test_one_with_the_name_of_a_listener_is_taken_whatever_its_address(self, given: list[socket.socket]) -> None:
         listening = ListeningSockets([("public", given[0])])
-        assert self.use(listening, address(free_port())) == {0: given[0]}
+        assert self.use(listening, address(lasting_port())) == {0: given[0]}
 
     def test_address_is_a_better_reason_than_a_name(self, given: list[socket.socket]) -> None:
         """A unit with several ListenStream= gives all of them the same name."""
@@ -377,7 +372,7 @@ class TestKept:
 
     def test_address_that_is_gone_from_the_configuration_is_given_back(self, manager: Manager) -> None:
         before = ListeningSockets((), manager.store)
-        port = free_port()
+        port = lasting_port()
         before.prepare([address(port, ANY), address(name="second")], 1).commit()
         before.close()
         after = self.next(manager)
