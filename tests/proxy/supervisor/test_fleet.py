@@ -291,8 +291,10 @@ class TestLettingGo:
         self, site: Site, tmp_path: Path
     ) -> None:
         async with fleet(site, tmp_path, workers(site, 2)) as run:
-            pids, crowd = run.pids, await run.crowd(8)
+            pids, several, crowd = run.pids, run.fleet.workers, await run.crowd(8)
             await run.fleet.let_go()
+            for worker in several:
+                worker.channel.close()  # as when the parent has ended
             assert run.pids == []
             assert [slot for slot, last in run.parent.left if last is not None] == [0, 1]
             await run.fleet.close()
