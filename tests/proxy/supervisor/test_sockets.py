@@ -178,7 +178,7 @@ class TestPreparing:
         assert caught.value.bind == Bind(LOOPBACK, 0)
 
     def test_wildcard_and_an_address_of_its_port_begin_together(self, listening: ListeningSockets) -> None:
-        port = free_port()
+        port = lasting_port()
         both = [address(port, ANY), address(port, LOOPBACK, index=1)]
         listening.prepare(both, 2).commit()
         assert [len(one.by_slot) for one in listening.bound] == [2, 2]
