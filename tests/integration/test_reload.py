@@ -220,6 +220,26 @@ class TestRefused:
         with client(running) as peer:
             assert responds(peer) == 200
 
+    def test_check_beside_the_running_proxy(self, running: Scene) -> None:
+        """Its own addresses are no fault, those of another program are, and nobody's connection is taken."""
+
+        def checked(bind: str) -> dict[str, tuple[str, int]]:
+            running.listener = f'bind = "{bind}"\nexempt = ["127.0.0.1"]'
+            running.write()
+            command = [PLEXIGATE, "check", "--json", str(running.path)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            problems = as_json(done)["problems"]
+            return {one["key"]: (one["found"], one["line"]) for one in problems if one["severity"] == "error"}
+
+        assert checked(f"127.0.0.1:{running.port}") == {}
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            ((key, (found, line)),) = checked(f"127.0.0.1:{other.getsockname()[1]}").items()
+        assert key == "listener.public.bind[0]"
+        assert "Address already in use" in found
+        assert running.path.read_text().splitlines()[line - 1].startswith("bind = ")
+        with client(running) as peer:
+            assert responds(peer) == 200
+
     def test_worker_that_hangs(self, running: Scene) -> None:
         running.top = "reload_seconds = 0.5\n"
         assert reload(running).returncode == 0
