@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import config
+from tests.broken_documents import World, as_toml, broken
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.integration.gateway import PLEXIGATE, Trust, complaints, events, gateway
 from tests.integration.upstreams import ScriptedServer
@@ -231,6 +232,19 @@ class TestCheck:
         checked, run = plexigate("check", str(path)), plexigate("run", str(path))
         assert run.stderr == checked.stdout
         assert (run.returncode, run.stdout) == (1, "")
+
+    def test_the_example_broken_anywhere_is_refused_with_its_line_and_no_traceback(self, tmp_path: Path) -> None:
+        """A few of those that the units try in one process, by the commands themselves."""
+        world = World(tmp_path)
+        faults = [one for one in broken(world.documents()["files"], world) if one.how == "'nonsense' instead"]
+        path = tmp_path / "plexigate.toml"
+        for one in faults[:: len(faults) // 5]:
+            path.write_text(as_toml(one.document))
+            done = plexigate("check", "--json", str(path))
+            assert "Traceback" not in done.stderr
+            problems = [problem for problem in json.loads(done.stdout)["problems"] if problem["severity"] == "error"]
+            assert (done.returncode == 1) is (problems != [])
+            assert all(problem["line"] and problem["column"] for problem in problems)
 
     @pytest.mark.parametrize("name", ["example.toml", "plexichat.toml", "dev.toml"])
     def test_shipped_files_lack_nothing_but_their_certificates_and_tokens(self, name: str) -> None:
