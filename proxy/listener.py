@@ -6,19 +6,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from proxy.deadlines import NEVER, Deadlines
+from proxy.deadlines import Deadlines
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
-from proxy.limits.networks import Networks, is_in, network_of
+from proxy.limits.idleness import Idle, Shown
+from proxy.limits.networks import EXEMPT, Networks, is_in, network_of
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.requests import ClientRates
+from proxy.limits.room import Room
 from proxy.limits.scarcity import Scarcity
 from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
+from proxy.observe.turned_away import TurnedAway
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tls.challenges import PendingChallenges
@@ -63,6 +66,7 @@ class ListenerServices:
     flights: FlightServices
     log: Callable[[HandshakeRecord], None]
     scarcity: Scarcity
+    turned_away: TurnedAway
     shared: SharedTable = field(default_factory=SharedTable.private)
     """The counts of all workers."""
     challenges: PendingChallenges = field(default_factory=PendingChallenges)
@@ -83,11 +87,26 @@ class Listener:
             runtime.name, services.io.loop, services.scarcity, self._accepted, lambda: steps.is_behind
         )
         self._tally = services.counters.listener(runtime.name)
-        self.counts: Final = ConnectionCounts(runtime.name, services.shared, services.io.loop.time)
+        clock = services.io.loop.time
+        self.counts: Final = ConnectionCounts(runtime.name, services.shared, clock)
+        self.room: Final = Room(
+            runtime.name, self.counts, services.http, clock, partial(services.turned_away.add, runtime.name)
+        )
+        self.deadline = 0.0
+        """Looked at in each sweep (`deadlines.Watched`)."""
 
     def accept_on(self, sockets: Collection[socket.socket]) -> None:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
         self._acceptor.accept_on(sockets)
+        if sockets:
+            self._services.deadlines.watch(self)
+        else:
+            self._services.deadlines.forget(self)
+
+    def deadline_passed(self, now: float) -> None:
+        """See to those who have taken too long for what is left of the limits."""
+        del now
+        self.room.look(self.runtime.limits)
 
     def leave(self) -> None:
         """Accept nobody any more; see `Acceptor.leave`."""
@@ -100,10 +119,11 @@ class Listener:
     def _accepted(self, sock: socket.socket, address: str) -> None:
         runtime = self.runtime
         is_exempt = bool(runtime.exempt) and is_in(address, runtime.exempt)
-        client = self.counts.admit(network_of(address), runtime.limits, is_exempt=is_exempt)
+        network = network_of(address)
+        client = self.room.admit(network, runtime.limits, is_exempt=is_exempt)
         if isinstance(client, ConnectionReason):
             # the cheapest refusal there is: no handshake was begun, so there is nobody to send an alert to
-            self._services.counters.failure(runtime.name, client)
+            self._services.turned_away.add(runtime.name, client, network)
             sock.close()
             return
         sock.settimeout(0)
@@ -125,13 +145,14 @@ class _Arrival:
         "_address",
         "_began",
         "_changed_within",
-        "_client",
+        "_counts",
         "_handshake",
+        "_has_hello",
         "_listener",
         "_rates",
         "_runtime",
         "_services",
-        "_started",
+        "since",
     )
 
     def __init__(
@@ -139,30 +160,40 @@ class _Arrival:
         listener: Listener,
         services: ListenerServices,
         address: str,
-        client: ClientCounts,
+        counts: ClientCounts,
         rates: ClientRates | None,
     ) -> None:
         self._listener = listener
         self._runtime = listener.runtime
         self._services = services
         self._address = address
-        self._client = client
+        self._counts = counts
         self._rates = rates
+        self._has_hello = False
         self._changed_within: float | None = None
-        self._started = services.io.loop.time()
+        self.since = services.io.loop.time()
         self._began = services.http.stopwatch()
-        policy, deadline = self._runtime.policy, self._started + self._runtime.limits.handshake_seconds
-        self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, client.network)
+        policy, deadline = self._runtime.policy, self.since + self._runtime.limits.handshake_seconds
+        self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, counts.network)
 
     def begin(self, sock: socket.socket) -> None:
         services = self._services
         services.deadlines.watch(self._handshake)
         services.http.opened(self)
-        closed = partial(self._listener.closed, self._client)
+        self._listener.room.accepted(self)
+        closed = partial(self._listener.closed, self._counts)
         linger = self._runtime.linger
         self._handshake.begin(
             SocketStream(services.io, sock, self._handshake, linger, read_bytes=_READ_BYTES, closed=closed)
         )
+
+    def token_asked(self) -> None:
+        """It makes room for nobody."""
+        self._listener.room.token_asked(self)
+
+    def token_answered(self) -> None:
+        """It does again."""
+        self._listener.room.token_answered(self)
 
     def handshake_established(self, result: Established, stream: TlsStream) -> None:
         self._over()
@@ -193,7 +224,7 @@ class _Arrival:
                 alert=None if failure.alert is None else failure.alert.name.lower(),
                 groups=failure.offered_groups,
                 group_names=self._runtime.policy.preference.names,
-                duration=services.io.loop.time() - self._started,
+                duration=services.io.loop.time() - self.since,
             )
         )
 
@@ -213,13 +244,38 @@ class _Arrival:
         self._handshake.deadline = min(self._handshake.deadline, now + min(seconds, _LAST_HANDSHAKE_SECONDS))
 
     @property
-    def idle_until(self) -> float:
-        """It is not idle, and is not shed."""
-        return NEVER
+    def client(self) -> bytes:
+        """The network that it counts for, or `EXEMPT`."""
+        return EXEMPT if self._rates is None else self._counts.network
 
-    def shed(self) -> str:
-        """See `idle_until`."""
-        return self._runtime.name
+    @property
+    def is_unread(self) -> bool:
+        """Whether its first bytes are there and were not looked at."""
+        return self._handshake.is_unread
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether nothing of it waits for us."""
+        return self._handshake.awaits_client
+
+    @property
+    def idle(self) -> Idle | None:
+        """What it is while it is the client's turn."""
+        if not self.awaits_client:
+            return None
+        shown = Shown.HELLO if self._has_hello else Shown.NOTHING
+        return Idle(shown, self.since, self._runtime.name, self.client)
+
+    def shed(self) -> None:
+        """End at once."""
+        self._over()
+        self._services.http.closed(self)
+        self._handshake.give_way()
+
+    def hello_complete(self) -> bool:
+        """It counts as a handshake of its client from now on, if there may be one more."""
+        self._has_hello = self._listener.room.hello_shown(self, self._counts, self._runtime.limits)
+        return self._has_hello
 
     def give_up(self, reason: str) -> None:
         """End with the process: there is nobody yet to tell a reason."""
@@ -230,4 +286,4 @@ class _Arrival:
 
     def _over(self) -> None:
         self._services.deadlines.forget(self._handshake)
-        self._listener.counts.handshake_over(self._client)
+        self._listener.room.over(self, self._counts)

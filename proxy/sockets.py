@@ -7,17 +7,14 @@ All streams of a loop read into one buffer and send small pieces together, at th
 view that an owner receives is therefore valid only during the call.
 """
 
-import contextlib
-import fcntl
 import socket
-import struct
-import termios
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.readiness import EPOLLIN, EPOLLOUT
 from proxy.shared_io import READ_BUFFER_BYTES, SharedIo
+from proxy.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -27,10 +24,8 @@ if TYPE_CHECKING:
 _SMALL_BYTES: Final = 16_384
 # 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
 _READS_AFTER_FAILED_SEND: Final = 16
-_ACKNOWLEDGE_NOW: Final = 2  # tcp(7); being even, it has later acknowledgements travel with data again
 # The last bytes and the end of the stream go out as one segment, and wake the peer once.
 _FIN_FOLLOWS: Final = socket.MSG_MORE
-_INT: Final = struct.Struct("i")
 
 
 class StreamOwner(Protocol):
@@ -151,10 +146,12 @@ class SocketStream:
     @property
     def waiting_bytes(self) -> int:
         """What the peer has not acknowledged: bytes that wait here, and those in the kernel. A system call."""
-        if self._sock is None:
-            return 0
-        in_kernel: int = _INT.unpack(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(_INT.size)))[0]
-        return len(self._backlog) + len(self._outbox) + in_kernel
+        return 0 if self._sock is None else len(self._backlog) + len(self._outbox) + unsent_bytes(self._sock)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What the kernel has of the peer that was not read. A system call."""
+        return 0 if self._sock is None else unread_bytes(self._sock)
 
     # -- reading
 
@@ -209,8 +206,7 @@ class SocketStream:
     def acknowledge(self) -> None:
         """Say now what was read, where nothing is sent that would: a peer without TCP_NODELAY waits 40 ms for it (RFC 9293 section 3.7.4)."""
         if self._sock is not None:
-            with contextlib.suppress(OSError):  # the peer has reset it, of which reading tells
-                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, _ACKNOWLEDGE_NOW)
+            acknowledge_now(self._sock)
 
     # -- writing
 
@@ -331,6 +327,10 @@ class SocketStream:
         if self._sock is not None:
             self._loop.call_soon(self._lose, None)
             self.pause_reading()
+
+    def drop(self) -> None:
+        """Close now, without a word: for those who are not called by this stream. What was not sent is lost."""
+        self._lose(None)
 
     def _lose(self, error: OSError | None) -> None:
         sock = self._sock

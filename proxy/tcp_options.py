@@ -1,10 +1,16 @@
-"""What is set on every TCP socket, of clients and of upstreams."""
+"""What is set on every TCP socket, of clients and of upstreams, and what the kernel has of one."""
 
+import contextlib
+import fcntl
 import socket
+import struct
+import termios
 from typing import Final
 
 # A keep-alive probe after a minute without traffic finds half-open peers within two.
 KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (socket.TCP_KEEPCNT, 4))
+_ACKNOWLEDGE_NOW: Final = 2  # tcp(7); being even, it has later acknowledgements travel with data again
+_INT: Final = struct.Struct("i")
 
 
 def tune(sock: socket.socket) -> None:
@@ -16,3 +22,24 @@ def tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEP_ALIVE:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def acknowledge_now(sock: socket.socket) -> None:
+    """Say now what was read."""
+    with contextlib.suppress(OSError):  # the peer has reset it, of which reading tells
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, _ACKNOWLEDGE_NOW)
+
+
+def unsent_bytes(sock: socket.socket) -> int:
+    """What the peer has not acknowledged. A system call."""
+    return _asked(sock, termios.TIOCOUTQ)
+
+
+def unread_bytes(sock: socket.socket) -> int:
+    """What has come and was not read. A system call."""
+    return _asked(sock, termios.FIONREAD)
+
+
+def _asked(sock: socket.socket, question: int) -> int:
+    count: int = _INT.unpack(fcntl.ioctl(sock, question, bytes(_INT.size)))[0]
+    return count

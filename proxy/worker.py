@@ -26,6 +26,7 @@ from proxy.observe.counters import Counters
 from proxy.observe.lag import LoopLag
 from proxy.observe.log import Log
 from proxy.observe.startup import ListenerOffer
+from proxy.observe.turned_away import TurnedAway
 from proxy.openssl_setup import instances_of
 from proxy.shared_io import SharedIo
 from proxy.signing.breaker import BreakerState
@@ -88,7 +89,8 @@ class Worker:
             time.time,  # noqa: TID251 - a driver
         )
         self._figures = Figures()
-        self._scarcity = Scarcity(loop, self._figures, self._http, self.counters.failure)
+        self._turned_away = TurnedAway(loop, self.counters.failure, self._event)
+        self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
         self._challenges = PendingChallenges()
         self._tokens_shown: dict[str, str] = {}
         self._services = ListenerServices(
@@ -99,12 +101,13 @@ class Worker:
             FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, self._tokens)),
             log.handshake,
             self._scarcity,
+            self._turned_away,
             shared,
             self._challenges,
             self._event,
         )
         self._listeners: dict[str, Listener] = {}
-        plain = PlainServices(io, self._http, self._scarcity, self._tokens_shown)
+        plain = PlainServices(io, self._http, self._scarcity, self._turned_away, self._tokens_shown)
         self._plain = PlainListener(generation.plain, plain)
         self._ends_now = asyncio.Event()
         loop.set_exception_handler(self._callback_failed)
@@ -204,6 +207,7 @@ class Worker:
         self._deadlines.stop()
         self._lag.stop()
         self._scarcity.stop()
+        self._turned_away.stop()
         self._figures.close()
         self._tokens.close()
 

@@ -190,6 +190,22 @@ class RecordingObserver:
         self.streams: list[TlsStream] = []
         self.owners: list[RecordingOwner] = []
         self.when_established: Callable[[TlsStream], None] = lambda _: None
+        self.hellos = 0
+        self.takes_hello = True
+        self.token_turns: list[str] = []
+
+    def hello_complete(self) -> bool:
+        """Count it."""
+        self.hellos += 1
+        return self.takes_hello
+
+    def token_asked(self) -> None:
+        """It waits for a signature."""
+        self.token_turns.append("asked")
+
+    def token_answered(self) -> None:
+        """It is the client's turn."""
+        self.token_turns.append("answered")
 
     def handshake_established(self, result: Established, stream: TlsStream) -> None:
         """Take the stream over."""

@@ -4,6 +4,7 @@ from ipaddress import ip_address
 
 from proxy.http.fields import Fields
 from proxy.http.headers import ForwardedPeer, client_address
+from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
@@ -55,7 +56,16 @@ class ClientFacts:
                     return network_of(address.decode("ascii"))
                 except (OSError, ValueError):
                     return address  # "unknown", or a name of the peer's own (RFC 7239 section 6)
+        return self.network
+
+    @property
+    def network(self) -> bytes:
+        """The client network that the connection counts for; `EXEMPT` for one that is exempt."""
         return EXEMPT if self.rates is None else self.rates.network
+
+    def idle(self, since: float) -> Idle:
+        """A connection that waits for a request."""
+        return Idle(Shown.HANDSHAKE, since, self.listener, self.network)
 
     @property
     def record(self) -> ClientRecord:

@@ -23,6 +23,7 @@ from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer, trusted_request_id
 from proxy.http.websocket import Extensions
+from proxy.limits.idleness import Idle
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
@@ -36,8 +37,7 @@ _FIRST_REQUEST_SECONDS: Final = 2.0
 class _State(Enum):
     IDLE = auto()
     """Between requests; nothing of the next one came."""
-    HEAD = auto()
-    """A part of a head came."""
+    HEAD = auto()  # a part of one came
     EXCHANGE = auto()
     TUNNEL = auto()
     ENDING = auto()
@@ -400,17 +400,17 @@ class Downstream:
         self._stream.cut()
 
     @property
-    def idle_until(self) -> float:
-        """When a connection without a request ends by itself; `NEVER` while there is anything to be done on it."""
+    def idle(self) -> Idle | None:
+        """What a connection without a request is; None while there is anything to be done on it."""
         is_idle = self._state is _State.IDLE and not self._inbox and not self._is_write_paused
-        return self.deadline if is_idle else NEVER
+        since = self.deadline - self._service.runtime.limits.keep_alive_seconds
+        return self._facts.idle(since) if is_idle else None
 
-    def shed(self) -> str:
-        """End an idle connection at once, so that others can be served; answers the name of its listener."""
+    def shed(self) -> None:
+        """End an idle connection at once, so that others can be served."""
         self._state = _State.ENDING
         self.deadline = NEVER
         self._stream.end_at_once()
-        return self._facts.listener
 
     def deadline_passed(self, now: float) -> None:
         """The client owed us something and did not deliver."""

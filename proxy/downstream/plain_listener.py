@@ -1,28 +1,29 @@
 """The listener without TLS of a worker (`acme.http_bind`): one request on a connection, without its body, in a few seconds.
 
-What it answers is judged by `plain_answers`. Who is silent is served by nobody else's means: a full house has the oldest silent
-connection of the network with most of them make room.
+What it answers is judged by `plain_answers`. In a full house those make room whose request is still to come (`limits.room`).
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from socket import socket
 from typing import Final
 
 from config.issuers import PLAIN_LISTENER
-from proxy.deadlines import NEVER
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.plain_answers import Judgement, PlainAnswer, PlainRules, judgement
 from proxy.downstream.refusals import Refusal, refusal_response
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
+from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import network_of
 from proxy.limits.rates import Rate
 from proxy.limits.reasons import ConnectionReason, RequestReason
+from proxy.limits.room import Room
 from proxy.limits.scarcity import Scarcity
 from proxy.limits.shared import SharedTable
-from proxy.limits.silent import SilentOnes
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
+from proxy.observe.turned_away import TurnedAway
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 
@@ -50,6 +51,7 @@ class PlainServices:
     io: SharedIo
     http: HttpService
     scarcity: Scarcity
+    turned_away: TurnedAway
     tokens: dict[str, str] = field(default_factory=dict)
 
 
@@ -65,7 +67,8 @@ class PlainListener:
         self._acceptor = Acceptor(PLAIN_LISTENER, io.loop, services.scarcity, self._accepted)
         # of this worker alone: it can only have its own connections make room, not those that fill the share in another one
         self.counts: Final = ConnectionCounts(PLAIN_LISTENER, SharedTable.private(), services.http.clock)
-        self.silent: Final = SilentOnes[_PlainConnection]()
+        count = partial(services.turned_away.add, PLAIN_LISTENER)
+        self.room: Final = Room(PLAIN_LISTENER, self.counts, services.http, services.http.clock, count)
 
     def accept_on(self, sockets: Collection[socket]) -> None:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
@@ -77,9 +80,9 @@ class PlainListener:
 
     def _accepted(self, sock: socket, address: str) -> None:
         counters, network = self._services.http.counters, network_of(address)
-        client = self._admitted(network)
+        client = self.room.admit(network, self._limits(), is_exempt=False)
         if isinstance(client, ConnectionReason):
-            counters.failure(PLAIN_LISTENER, client)
+            self._services.turned_away.add(PLAIN_LISTENER, client, network)
             sock.close()
             return
         sock.settimeout(0)
@@ -87,33 +90,18 @@ class PlainListener:
         tally.accepted += 1
         tally.open += 1
         connection = _PlainConnection(self, self._services, address, client)
-        self.silent.add(network, connection)
         connection.begin(sock)
+        self.room.accepted(connection)
 
-    def _admitted(self, network: bytes) -> ClientCounts | ConnectionReason:
-        """Count a connection in, if need be in the place of one that is silent."""
-        head_seconds = self._services.http.runtime.limits.head_seconds
-        limits = ListenerLimits(
+    def _limits(self) -> ListenerLimits:
+        return ListenerLimits(
             connections=_MOST_CONNECTIONS,
             connections_per_address=_MOST_OF_A_CLIENT,
             handshakes_in_flight=_MOST_CONNECTIONS,
             handshakes_per_address=_MOST_OF_A_CLIENT,
             handshake_rate=_RATE,
-            handshake_seconds=head_seconds,
+            handshake_seconds=self._services.http.runtime.limits.head_seconds,
         )
-        client = self.counts.admit(network, limits, is_exempt=False)
-        match client:
-            case ConnectionReason.CONNECTIONS | ConnectionReason.HANDSHAKES_IN_FLIGHT:
-                leaving = self.silent.oldest_of_largest()
-            case ConnectionReason.CONNECTIONS_PER_ADDRESS | ConnectionReason.HANDSHAKES_PER_ADDRESS:
-                leaving = self.silent.oldest_of(network)
-            case _:
-                return client
-        if leaving is None:
-            return client
-        self._services.http.counters.failure(PLAIN_LISTENER, ConnectionReason.SHED)
-        leaving.shed()
-        return self.counts.admit(network, limits, is_exempt=False)
 
 
 class _PlainConnection:
@@ -122,14 +110,14 @@ class _PlainConnection:
     __slots__ = (
         "_address",
         "_began",
-        "_client",
+        "_counts",
         "_is_counted",
         "_listener",
         "_received",
         "_services",
-        "_started",
         "_stream",
         "deadline",
+        "since",
     )
 
     _stream: SocketStream
@@ -139,13 +127,13 @@ class _PlainConnection:
         self._listener = listener
         self._services = services
         self._address = address
-        self._client = client
+        self._counts = client
         self._is_counted = True
         self._received: bytearray | None = bytearray()
         """None from the answer on."""
         self._began = http.stopwatch()
-        self._started = http.clock()
-        self.deadline = self._started + http.runtime.limits.head_seconds
+        self.since = http.clock()
+        self.deadline = self.since + http.runtime.limits.head_seconds
 
     def begin(self, sock: socket) -> None:
         services = self._services
@@ -242,14 +230,13 @@ class _PlainConnection:
             return
         self._received = None
         self._services.http.deadlines.forget(self)
-        self._listener.silent.discard(self._client.network, self)
-        self._listener.counts.handshake_over(self._client)
+        self._listener.room.over(self, self._counts)
 
     def _counted_out(self) -> None:
         if self._is_counted:
             self._is_counted = False
             self._over()
-            self._listener.counts.closed(self._client)
+            self._listener.counts.closed(self._counts)
             self._services.http.counters.listener(PLAIN_LISTENER).open -= 1
 
     # -- drains, and room for others
@@ -266,15 +253,24 @@ class _PlainConnection:
         """What it asks for is judged by the configuration of that moment anyhow."""
 
     @property
-    def idle_until(self) -> float:
-        if self._received is None:
-            return NEVER
-        return self._started + self._services.http.runtime.limits.keep_alive_seconds
+    def client(self) -> bytes:
+        return self._counts.network
 
-    def shed(self) -> str:
+    @property
+    def awaits_client(self) -> bool:
+        return self._received is not None
+
+    @property
+    def is_unread(self) -> bool:
+        return not self._received and self._stream.unread_bytes > 0
+
+    @property
+    def idle(self) -> Idle | None:
+        return Idle(Shown.NOTHING, self.since, PLAIN_LISTENER, self.client) if self.awaits_client else None
+
+    def shed(self) -> None:
         self._counted_out()  # now: who takes its place is counted in before this one is closed
         self._stream.abort()
-        return PLAIN_LISTENER
 
 
 def _written(answer: PlainAnswer, date: bytes, *, is_head: bool) -> tuple[bytes, int]:

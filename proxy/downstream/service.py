@@ -1,14 +1,12 @@
 """What all HTTP connections of a loop share, and what one configuration makes of it."""
 
 import asyncio
-import heapq
 import itertools
 import secrets
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from operator import itemgetter
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -19,6 +17,7 @@ from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.websocket import WebSocketLimits
+from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
 from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import CutRecord, RequestRecord
 from proxy.observe.counters import Counters
@@ -27,9 +26,6 @@ from proxy.upstream.upstream import Upstream
 
 # Looking at one takes a few microseconds: a turn of a millisecond.
 _REVIEWS_PER_TURN: Final = 200
-
-# Who has been idle for less may have just connected, and be about to ask for something.
-_LEAST_IDLE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +90,11 @@ class Drainable(Protocol):
         """Go on under the new configuration; what it does not allow any more is drained within `seconds`."""
 
     @property
-    def idle_until(self) -> float:
-        """When it ends by itself as nobody uses it; `NEVER` while somebody does."""
+    def idle(self) -> Idle | None:
+        """What it is while it waits for its client; None while anything is to be done on it."""
 
-    def shed(self) -> str:
-        """End an idle one at once; answers the name of its listener."""
+    def shed(self) -> None:
+        """End an idle one at once."""
 
 
 class HttpService:
@@ -186,18 +182,39 @@ class HttpService:
         """How many connections there are."""
         return len(self._connections)
 
-    def shed(self, most: int) -> list[str]:
-        """End what nobody uses: connections to upstreams, and `most` clients at most, those that were idle the longest first.
-
-        Answers the listener of each client.
-        """
+    def shed(self, most: int) -> list[Idle]:
+        """End what nobody uses: connections to upstreams, and `most` clients at most, see `first_to_go`; answers what was ended."""
         for upstream in self.runtime.upstreams.values():
             for server in upstream.servers:
                 server.close_idle()
-        idle = ((one.idle_until, one) for one in self._connections)
-        latest = self.clock() + self.runtime.limits.keep_alive_seconds - _LEAST_IDLE_SECONDS
-        longest = heapq.nsmallest(most, (pair for pair in idle if pair[0] <= latest), key=itemgetter(0))
-        return [one.shed() for _, one in longest]
+        return self._end(self._idle(), most)
+
+    def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
+        """End those connected ones without a request on a listener, of one client or of all; answers what was ended."""
+        return self._end(self._idle_on(listener, client), most)
+
+    def count_idle(self, listener: str) -> int:
+        """How many `shed_idle` could end."""
+        return sum(1 for _ in self._idle_on(listener, None))
+
+    def _idle_on(self, listener: str, client: bytes | None) -> Iterator[tuple[Idle, Drainable]]:
+        for idle, one in self._idle():
+            is_meant = idle.listener == listener and (client is None or idle.client == client)
+            if is_meant and idle.shown is Shown.HANDSHAKE:
+                yield idle, one
+
+    def _idle(self) -> Iterator[tuple[Idle, Drainable]]:
+        latest = self.clock() - LEAST_IDLE_SECONDS
+        for one in self._connections:
+            idle = one.idle
+            if idle is not None and idle.since <= latest:
+                yield idle, one
+
+    def _end(self, candidates: Iterable[tuple[Idle, Drainable]], most: int) -> list[Idle]:
+        chosen = first_to_go(candidates, most)
+        for _, one in chosen:
+            one.shed()
+        return [idle for idle, _ in chosen]
 
     def new_request_id(self) -> bytes:
         """Make an `X-Request-Id`."""

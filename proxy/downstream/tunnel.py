@@ -310,11 +310,11 @@ class Tunnel:
         self._service.loop.call_later(delay, self.close, CloseCode.SERVICE_RESTART, reason)
 
     @property
-    def idle_until(self) -> float:
+    def idle(self) -> None:
         """Never: the people behind it are there, even if they say nothing."""
-        return NEVER
+        return None
 
-    def shed(self) -> str:
+    def shed(self) -> None:
         """Nobody asks this of a connection that is never idle."""
         raise NotImplementedError
 

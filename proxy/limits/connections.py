@@ -1,10 +1,10 @@
-"""The counts of one listener: which connections it takes, over all workers."""
+"""The counts of one listener: its connections and handshakes, of all clients and of each, over all workers."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 from proxy.limits.rates import Rate
-from proxy.limits.reasons import ConnectionReason
 from proxy.limits.shared import CONNECTION, HANDSHAKE, Clock, Place, SharedTable
 
 
@@ -24,7 +24,16 @@ class ListenerLimits:
 class ClientCounts:
     """What one client network has at this listener in this process."""
 
-    __slots__ = ("connections", "handshakes", "network", "place", "rate_place")
+    __slots__ = (
+        "connections",
+        "handshakes",
+        "leaving",
+        "network",
+        "no_answered_at",
+        "no_idle_at",
+        "place",
+        "rate_place",
+    )
 
     def __init__(self, network: bytes, place: Place, rate_place: Place) -> None:
         """Nothing yet."""
@@ -33,10 +42,18 @@ class ClientCounts:
         self.rate_place: Final = rate_place
         self.connections = 0
         self.handshakes = 0
+        """Those that have shown a ClientHello."""
+        self.leaving = 0
+        """Of the connections, those that are ended in this turn of the loop."""
+        self.no_answered_at = self.no_idle_at = -math.inf
+        """When a search for what could make room found nothing (`room`)."""
 
 
 class ConnectionCounts:
-    """Admits connections, and counts them out again."""
+    """Counts connections and handshakes in and out, over all workers.
+
+    Of all clients together a handshake counts from its accept, as its bytes are kept; of one client from its ClientHello on.
+    """
 
     def __init__(self, listener: str, shared: SharedTable, clock: Clock) -> None:
         """Nothing is open in this process."""
@@ -44,7 +61,9 @@ class ConnectionCounts:
         self._shared = shared
         self._clock = clock
         self._place = shared.total_place(listener.encode())
+        self._spare_place = shared.total_place(listener.encode() + b"\0spare")
         self._clients: dict[bytes, ClientCounts] = {}
+        self._leaving = 0
         self.open = 0
         self.in_flight = 0
 
@@ -53,56 +72,86 @@ class ConnectionCounts:
         """How many client networks have connections here."""
         return len(self._clients)
 
-    def admit(self, network: bytes, limits: ListenerLimits, *, is_exempt: bool) -> ClientCounts | ConnectionReason:
-        """Count a connection and its handshake in, or say which limit it is over.
+    def client(self, network: bytes) -> ClientCounts:
+        """The counts of a network."""
+        return self._clients.get(network) or ClientCounts(network, *self._shared.places(self._prefix + network))
 
-        The limits of all together hold for everybody: descriptors and memory do not grow for those who are trusted.
-        """
+    # -- how many too many there are with one more; 0 or less: it is within the limit
+
+    def surplus(self, limits: ListenerLimits) -> tuple[int, int]:
+        """Of connections and of handshakes under way."""
         others_open, others_in_flight = self._shared.others(self._place)
-        if self.open + others_open >= limits.connections:
-            return ConnectionReason.CONNECTIONS
-        if self.in_flight + others_in_flight >= limits.handshakes_in_flight:
-            return ConnectionReason.HANDSHAKES_IN_FLIGHT
-        client = self._clients.get(network)
-        if client is None:
-            client = ClientCounts(network, *self._shared.places(self._prefix + network))
-        reason = None if is_exempt else self._over_share(client, limits)
-        if reason is not None:
-            return reason
-        self._count_in(client)
-        return client
+        return (
+            self.open - self._leaving + others_open + 1 - limits.connections,
+            self.in_flight + others_in_flight + 1 - limits.handshakes_in_flight,
+        )
 
-    def _over_share(self, client: ClientCounts, limits: ListenerLimits) -> ConnectionReason | None:
-        others_open, others_in_flight = self._shared.others(client.place)
-        if client.connections + others_open >= limits.connections_per_address:
-            return ConnectionReason.CONNECTIONS_PER_ADDRESS
-        if client.handshakes + others_in_flight >= limits.handshakes_per_address:
-            return ConnectionReason.HANDSHAKES_PER_ADDRESS
-        # last: what is refused for another reason costs no token
-        if self._shared.take(client.rate_place, limits.handshake_rate, self._clock()):
-            return ConnectionReason.HANDSHAKE_RATE
-        return None
+    def surplus_of(self, client: ClientCounts, limits: ListenerLimits) -> int:
+        """Of the connections of a client."""
+        others, _ = self._shared.others(client.place)
+        return client.connections - client.leaving + others + 1 - limits.connections_per_address
 
-    def _count_in(self, client: ClientCounts) -> None:
+    def surplus_handshakes_of(self, client: ClientCounts, limits: ListenerLimits) -> int:
+        """Of the handshakes of a client that have shown a ClientHello."""
+        _, others = self._shared.others(client.place)
+        return client.handshakes + others + 1 - limits.handshakes_per_address
+
+    # -- what could be spared here, for the other workers: they cannot end it
+
+    def can_spare(self, handshakes: int, idle: int) -> None:
+        """Tell them how much could make room here."""
+        self._shared.put(self._spare_place, idle * CONNECTION + handshakes)
+
+    @property
+    def others_can_spare(self) -> tuple[int, int]:
+        """How many idle connections and unfinished handshakes all others have."""
+        return self._shared.others(self._spare_place)
+
+    def has_most_to_spare(self, handshakes: int) -> bool:
+        """Whether no other worker has more unfinished handshakes than so many."""
+        return handshakes >= self._shared.largest_other(self._spare_place)
+
+    # -- counting
+
+    def take_token(self, client: ClientCounts, limits: ListenerLimits) -> bool:
+        """Whether the rate of this client allows one more."""
+        return not self._shared.take(client.rate_place, limits.handshake_rate, self._clock())
+
+    def count_in(self, client: ClientCounts) -> None:
+        """One connection more is open, and its handshake under way."""
         self.open += 1
         self.in_flight += 1
         client.connections += 1
-        client.handshakes += 1
         self._clients[client.network] = client
         self._shared.add(self._place, CONNECTION + HANDSHAKE)
-        self._shared.add(client.place, CONNECTION + HANDSHAKE)
+        self._shared.add(client.place, CONNECTION)
 
-    def handshake_over(self, client: ClientCounts) -> None:
-        """One handshake less is under way."""
+    def hello_shown(self, client: ClientCounts) -> None:
+        """The handshake counts as one of its client from now on."""
+        client.handshakes += 1
+        self._shared.add(client.place, HANDSHAKE)
+
+    def handshake_over(self, client: ClientCounts, *, has_shown: bool) -> None:
+        """One handshake less is under way; `has_shown`: whether `hello_shown` was told of it."""
         self.in_flight -= 1
-        client.handshakes -= 1
         self._shared.add(self._place, -HANDSHAKE)
-        self._shared.add(client.place, -HANDSHAKE)
+        if has_shown:
+            client.handshakes -= 1
+            self._shared.add(client.place, -HANDSHAKE)
+
+    def leaves(self, network: bytes) -> None:
+        """A connection of a client was told to end, and will be closed soon: it stands in nobody's way any more."""
+        self._leaving += 1
+        client = self._clients.get(network)
+        if client is not None:
+            client.leaving += 1
 
     def closed(self, client: ClientCounts) -> None:
         """One connection less is open."""
         self.open -= 1
         client.connections -= 1
+        self._leaving -= self._leaving > 0
+        client.leaving -= client.leaving > 0
         if not client.connections:
             del self._clients[client.network]  # no entry for what is not there any more
         self._shared.add(self._place, -CONNECTION)

@@ -4,7 +4,7 @@ Theory of operation. The kernel gives a new descriptor the lowest number that is
 tells how many are in use, for nothing. From some number on only the reserve is left, which is for connections to upstreams and
 for the log: accepting more clients than can be served helps none of them. Memory is looked at once a second. In either case all
 listeners of the process pause, and their connections wait in the kernel or with the listeners of other workers. Ten times a
-second a bounded number of connections without a request is ended, those that have been idle for the longest time first, as are
+second a bounded number of connections that wait for their clients is ended, see `idleness.first_to_go`, as are
 all unused connections to upstreams, until there is enough again.
 
 Without any client, accepting goes on even if memory seems short: there is nothing to be gained by waiting.
@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from proxy.limits.idleness import Idle
+from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import ConnectionReason
 
 # Soon enough that nobody notices, and no spinning on a readable socket.
@@ -60,8 +62,8 @@ class Connections(Protocol):
     def count(self) -> int:
         """How many clients there are."""
 
-    def shed(self, most: int) -> Sequence[str]:
-        """End what nobody uses, `most` clients at most; answers the listener of each client that was ended."""
+    def shed(self, most: int) -> Sequence[Idle]:
+        """End what nobody uses, `most` clients at most; answers what was ended."""
 
 
 class Pausable(Protocol):
@@ -86,9 +88,9 @@ class Scarcity:
         loop: AbstractEventLoop,
         figures: Figures,
         connections: Connections,
-        count: Callable[[str, ConnectionReason], None],
+        count: Callable[[str, ConnectionReason, bytes], None],
     ) -> None:
-        """`count` gets a listener and a reason. Nothing is short before `start`."""
+        """`count` gets a listener, a reason, and whose connection it was, if anybody's. Nothing is short before `start`."""
         self._loop = loop
         self._figures = figures
         self._connections = connections
@@ -133,13 +135,13 @@ class Scarcity:
         if self._pause_timer is not None:
             return
         for listener in self._listeners:
-            self._count(listener.name, reason)
+            self._count(listener.name, reason, EXEMPT)
             listener.pause()
         self._relieve()
 
     def _relieve(self) -> None:
-        for listener in self._connections.shed(_SHED_AT_ONCE):
-            self._count(listener, ConnectionReason.SHED)
+        for idle in self._connections.shed(_SHED_AT_ONCE):
+            self._count(idle.listener, idle.reason, idle.client)
         self._pause_timer = self._loop.call_later(_PAUSE_SECONDS, self._look_again)
 
     def _look_again(self) -> None:

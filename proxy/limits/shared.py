@@ -172,6 +172,20 @@ class SharedTable:
         two = sum(cells[second : second + columns]) - cells[second + slot]
         return min(one >> 32, two >> 32), min(one & _HANDSHAKES, two & _HANDSHAKES)
 
+    def largest_other(self, place: Place) -> int:
+        """The most handshakes that any other process has there."""
+        columns, slot, cells = self._columns, self._slot, self._cells
+        rows = (cells[start : start + columns] for start in place)
+        return min(
+            max((cell & _HANDSHAKES for column, cell in enumerate(row) if column != slot), default=0) for row in rows
+        )
+
+    def put(self, place: Place, amount: int) -> None:
+        """Say what this process has at a place where nothing is counted."""
+        slot, cells = self._slot, self._cells
+        for start in place:
+            cells[start + slot] = amount
+
     # -- rates
 
     def take(self, place: Place, rate: Rate, now: float) -> float:

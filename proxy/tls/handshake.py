@@ -15,7 +15,6 @@ proves nothing else, and its connection is closed as soon as the handshake is ov
 """
 
 import ssl
-from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
 from proxy.deadlines import NEVER
@@ -26,10 +25,10 @@ from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
 from proxy.tls.client_hello import ClientHello, parse_client_hello
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.malformed_hello import answer_to, reason_of
-from proxy.tls.policy import breaks_under_require, outcome
 from proxy.tls.records import ClientHelloReader, HelloError
-from proxy.tls.results import Established, Failed, FailureReason, HandshakeObserver, openssl_reason
+from proxy.tls.results import Failed, FailureReason, HandshakeObserver, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
+from proxy.tls.server_step import ServerStep, server_step
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
 from proxy.tls.stream import TlsStream
 
@@ -47,19 +46,15 @@ class Handshake:
         "_challenged",
         "_challenges",
         "_context",
-        "_error",
-        "_flight",
         "_hello",
         "_identity",
-        "_is_finished",
-        "_leftover",
+        "_made",
         "_network",
         "_observer",
         "_over",
         "_policy",
         "_reader",
         "_retried",
-        "_seconds",
         "_server_hello",
         "_services",
         "_signed",
@@ -101,11 +96,7 @@ class Handshake:
         self._over = False
         # of the next step: what OpenSSL gets
         self._waiting = b""
-        # of the last step: what OpenSSL made of it
-        self._flight = self._leftover = b""
-        self._is_finished = False
-        self._error: ssl.SSLError | None = None
-        self._seconds = 0.0
+        self._made: ServerStep | None = None
         # what the client may still send behind its ClientHello: a second one, its Finished
         self._wire_left = policy.wire_bytes
         self._stream: SocketStream
@@ -166,6 +157,25 @@ class Handshake:
         self._fail(FailureReason.TIMEOUT, "the handshake did not finish in time")
         self._end()
 
+    # -- others need its place
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether it is the client's turn: nothing waits for OpenSSL or a token."""
+        return not self._waiting and (self._signed is None or self._signed.awaits_client)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the first bytes of the client are there and were not read."""
+        return not self._reader.wire_bytes and self._stream.unread_bytes > 0
+
+    def give_way(self) -> None:
+        """Close at once. The observer is not told: it is who wants it."""
+        self._over, self._observer = True, None
+        if self._signed is not None:
+            self._signed.abandon()
+        self._stream.drop()
+
     # -- the ClientHello
 
     def _read_hello(self, data: bytes) -> None:
@@ -178,6 +188,12 @@ class Handshake:
             self._refuse_malformed(error)
             return
         self._hello = hello
+        assert self._observer is not None  # it is told once, at the end
+        if not self._observer.hello_complete():
+            self.refuse(
+                FailureReason.HANDSHAKES_PER_ADDRESS, AlertDescription.INTERNAL_ERROR, "too many of this client"
+            )
+            return
         if hello.alpn == _CHALLENGE and (context := self._challenges.context_for(hello.server_name)) is not None:
             self._challenged = hello.server_name
             self._begin_tls(context)
@@ -191,6 +207,7 @@ class Handshake:
         if self._identity.plan is not None:
             limits = HelloLimits(self._policy.hello_bytes, self._policy.wire_bytes)
             self._signed = SignedFlight(self._identity, self._services, self._network, limits, self, self._stream)
+            self._observer.token_asked()
             self._signed.begin(hello, self._reader, self._policy.preference, self.deadline)
         else:
             self._begin_tls(self._identity.context.select(hello.psk_identities))
@@ -223,41 +240,27 @@ class Handshake:
         data, self._waiting = self._waiting, b""
         if self._over:
             return
-        bios, tls = self._bios, self._tls
-        if tls is None:
+        if self._tls is None:
             assert self._context is not None  # set before the first step
-            tls = self._tls = bios.server_side(self._context)
-        bios.incoming.write(data)
-        started = perf_counter()
-        try:
-            tls.do_handshake()
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError as error:
-            self._error = error
-            bios.incoming.read()
-        else:
-            self._is_finished = True
-            # what came in the same segment as the client's Finished
-            self._leftover = bios.incoming.read()
-        self._seconds = perf_counter() - started
-        self._flight = bios.outgoing.read()
+            self._tls = self._bios.server_side(self._context)
+        self._made = server_step(self._tls, self._bios, data)
 
     def stepped(self) -> None:
         """Send what OpenSSL has for the client, and go on or end."""
+        made, self._made = self._made, None
         if self._over:
             return
-        if self._error is not None:
-            self._step_failed(self._error)
+        assert made is not None  # this follows `step`
+        if made.error is not None:
+            self._step_failed(made.error, made.output)
             return
         self._stream.resume_reading()
-        flight = self._flight
-        if flight:
-            if not self._is_finished:
-                self._settle(parse_server_flight(flight), self._seconds)
-            self._stream.write(flight)
-        if self._is_finished:
-            self._finish()
+        if made.output:
+            if not made.is_finished:
+                self._settle(parse_server_flight(made.output), made.seconds)
+            self._stream.write(made.output)
+        if made.is_finished:
+            self._finish(made.rest)
 
     def _settle(self, server_hello: ServerHello, seconds: float) -> None:
         self._server_hello = server_hello
@@ -274,8 +277,8 @@ class Handshake:
         observer.challenge_answered(server_name)
         self._end()
 
-    def _step_failed(self, error: ssl.SSLError) -> None:
-        if alert := self._flight:
+    def _step_failed(self, error: ssl.SSLError, alert: bytes) -> None:
+        if alert:
             self._stream.write(alert)
         self._fail(openssl_reason(error.reason), error.reason or str(error), alert_in(alert))
         self._end()
@@ -283,6 +286,8 @@ class Handshake:
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
         """Send what a `SignedFlight` has brought about. The object goes on with the handshake unless it only asked for another hello."""
         self._settle(server_hello, flight.seconds)
+        assert self._observer is not None  # it is told once, at the end
+        self._observer.token_answered()
         if not server_hello.is_retry:
             self._tls, self._signed = flight.tls, None
             if held:
@@ -291,7 +296,7 @@ class Handshake:
 
     # -- success
 
-    def _finish(self) -> None:
+    def _finish(self, rest: bytes) -> None:
         tls = self._tls
         assert tls is not None  # it has made the last step
         if self._challenged is not None:
@@ -300,17 +305,8 @@ class Handshake:
         assert self._hello is not None  # set before the first step
         assert self._identity is not None  # set before the first step
         assert self._server_hello is not None  # a server cannot finish without having sent one
-        policy = self._policy
-        code_point = self._server_hello.group
-        result = Established(
-            server_name=self._hello.server_name,
-            identity=self._identity,
-            group=None if code_point is None else policy.preference.by_code_point.get(code_point),
-            outcome=outcome(policy.pq, policy.preference, self._hello, code_point, retried=self._retried),
-            is_resumed=self._server_hello.psk_selected,
-            signing_seconds=self._signing_seconds,
-            breaks_under_require=breaks_under_require(policy.preference, self._hello),
-        )
+        policy, signing_seconds = self._policy, self._signing_seconds
+        result = policy.settled(self._hello, self._identity, self._server_hello, signing_seconds, retried=self._retried)
         self._over = True
         # one for a resumption: the client has used up one
         tickets = min(tls.context.num_tickets, 1) if result.is_resumed else tls.context.num_tickets
@@ -319,8 +315,8 @@ class Handshake:
         observer, self._observer = self._observer, None
         assert observer is not None  # it is told once
         observer.handshake_established(result, stream)
-        if self._leftover:
-            stream.data_received(memoryview(self._leftover))
+        if rest:
+            stream.data_received(memoryview(rest))
         else:
             self._stream.acknowledge()  # no tickets go out that would
 
@@ -337,12 +333,12 @@ class Handshake:
         assert observer is not None  # it is told once
         observer.handshake_failed(
             Failed(
-                reason=reason,
-                detail=detail,
-                server_name=None if hello is None else hello.server_name,
-                offered_groups=() if hello is None else hello.supported_groups,
-                identity=None if self._identity is None else self._identity.name,
-                alert=alert,
+                reason,
+                detail,
+                None if hello is None else hello.server_name,
+                () if hello is None else hello.supported_groups,
+                None if self._identity is None else self._identity.name,
+                alert,
             )
         )
 

@@ -10,8 +10,9 @@ from proxy.tls.client_hello import ClientHello
 from proxy.tls.context import ALPN_PROTOCOLS
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import has_no_common_group, refuses
-from proxy.tls.results import FailureReason
+from proxy.tls.policy import breaks_under_require, has_no_common_group, outcome, refuses
+from proxy.tls.results import Established, FailureReason
+from proxy.tls.server_hello import ServerHello
 from proxy.tls.stream import TlsLimits
 
 _OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
@@ -57,3 +58,24 @@ class HandshakePolicy:
             detail = "the client offers none of our key exchange groups"
             return Refusal(FailureReason.NO_COMMON_GROUP, AlertDescription.HANDSHAKE_FAILURE, detail)
         return None
+
+    def settled(
+        self,
+        hello: ClientHello,
+        identity: ServerIdentity,
+        server_hello: ServerHello,
+        signing_seconds: float | None,
+        *,
+        retried: bool,
+    ) -> Established:
+        """What a handshake that was completed has come to; `retried`: after a HelloRetryRequest."""
+        group = server_hello.group
+        return Established(
+            server_name=hello.server_name,
+            identity=identity,
+            group=None if group is None else self.preference.by_code_point.get(group),
+            outcome=outcome(self.pq, self.preference, hello, group, retried=retried),
+            is_resumed=server_hello.psk_selected,
+            signing_seconds=signing_seconds,
+            breaks_under_require=breaks_under_require(self.preference, hello),
+        )

@@ -180,6 +180,11 @@ class ClientHelloReader:
         return bytes(self._wire)
 
     @property
+    def wire_bytes(self) -> int:
+        """How many bytes that is."""
+        return len(self._wire)
+
+    @property
     def rest(self) -> bytes:
         """Of a complete hello: what came behind its last record."""
         return bytes(self._wire[self._record_start :])

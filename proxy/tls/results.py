@@ -29,6 +29,8 @@ class FailureReason(StrEnum):
     NO_COMMON_SIGNATURE = "no_common_signature_algorithm"
     """The client takes no signature of a key that the identity has."""
     TLS_ERROR = "tls_error"
+    HANDSHAKES_PER_ADDRESS = "handshakes_per_address"
+    """As many of this client are under way as may be."""
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
     SIGNING_UNAVAILABLE = "signing_unavailable"
@@ -96,7 +98,16 @@ class Failed:
 
 
 class HandshakeObserver(Protocol):
-    """Whoever waits for the result; exactly one of these is called, once."""
+    """Whoever waits for the result; of the last three exactly one is called, once."""
+
+    def hello_complete(self) -> bool:
+        """The client has shown a whole ClientHello; whether its handshake may go on."""
+
+    def token_asked(self) -> None:
+        """The handshake may wait for a signature from now on."""
+
+    def token_answered(self) -> None:
+        """It is the client's turn again: our flight goes out."""
 
     def handshake_established(self, result: Established, stream: "TlsStream") -> None:
         """Set `stream.owner`; what the client sent already is delivered right after this returns."""

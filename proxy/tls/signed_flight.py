@@ -128,6 +128,11 @@ class SignedFlight:
         """Whether a token is asked."""
         return self._race is not None
 
+    @property
+    def awaits_client(self) -> bool:
+        """Whether it is the client's turn: it has been asked for another ClientHello."""
+        return self._reader is not None
+
     def begin(
         self, hello: ClientHello, reader: ClientHelloReader, preference: GroupPreference, deadline: float
     ) -> None:

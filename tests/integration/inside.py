@@ -26,6 +26,7 @@ from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
 from proxy.listener import Listener, ListenerServices
 from proxy.observe.counters import Counters
+from proxy.observe.turned_away import TurnedAway
 from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
 from proxy.supervisor.sockets import listening_socket
@@ -64,7 +65,8 @@ class Inside:
         counters = Counters()
         ledger = Ledger(self.records.append, counters, SharedTable.private())
         self._http = HttpService(loop, self._deadlines, runtime, ledger, time.time)  # noqa: TID251 - as a process
-        scarcity = Scarcity(loop, Figures(), self._http, counters.failure)
+        turned_away = TurnedAway(loop, counters.failure, lambda *_: None)
+        scarcity = Scarcity(loop, Figures(), self._http, turned_away.add)
         scarcity.start(ResourceLimits(descriptor_reserve=16, memory_bytes=1 << 40))
         services = ListenerServices(
             io,
@@ -74,8 +76,10 @@ class Inside:
             FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
             lambda _: None,
             scarcity,
+            turned_away,
         )
         self._scarcity = scarcity
+        self._turned_away = turned_away
         self._sock = sock
         self._listener = Listener(generation.listeners["public"], services)
 
@@ -89,6 +93,7 @@ class Inside:
         await stop.wait()
         self._listener.accept_on(())
         self._scarcity.stop()
+        self._turned_away.stop()
         quiet = self._http.drain(0.0)
         self._http.give_up("the test is over")
         async with asyncio.timeout(WAIT_SECONDS):

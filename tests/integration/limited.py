@@ -35,6 +35,12 @@ class Limited:
         address = Address(self.site.port(listener), self.site.ca)
         return Client(address, "localhost", context, source=source, receive_bytes=receive_bytes)
 
+    def in_use(self, source: str = "", listener: str = "public") -> Client:
+        """An established connection with a request under way, of which the last line is missing: it makes room for nobody."""
+        client = self.connect(source, listener)
+        client.send(request().removesuffix(b"\r\n"))
+        return client
+
     def tcp(self, source: str = "", listener: str = "public") -> socket.socket:
         """A connection that says nothing."""
         return connect(self.site.port(listener), source=source)
@@ -48,6 +54,13 @@ class Limited:
         """Whether a new client is served."""
         with self.connect(source, listener) as client:
             return serves(client)
+
+    def serves_if_admitted(self) -> bool:
+        """Whether a new client is served, and not refused as there is no place for it."""
+        try:
+            return self.serves()
+        except OSError:
+            return False
 
     def counted(self, listener: str = "public") -> dict[str, int]:
         """What a listener has counted, once the proxy has ended."""

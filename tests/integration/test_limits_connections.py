@@ -11,10 +11,12 @@ import pytest
 
 from proxy.limits.reasons import ConnectionReason
 from tests.certificates import Authority, CertificateFiles
-from tests.hostile.client import End
+from tests.hostile.client import Client, End
+from tests.integration.gateway import events
 from tests.integration.limited import Limited, Stage, is_closed, serves
 from tests.integration.stage import request
 from tests.integration.upstreams import OK, Peer
+from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
 
@@ -33,11 +35,11 @@ def until(happens: Callable[[], bool]) -> None:
 
 def test_connections(stage: Stage) -> None:
     with stage.limited("[limits]\nconnections = 2\n") as limited:
-        with limited.connect() as first, limited.connect(OTHER) as second:
+        with limited.in_use() as first, limited.in_use(OTHER) as second:
             assert limited.refuses()
             assert limited.refuses(OTHER)
-            assert serves(first)
-            assert serves(second)
+            assert ends_request(first)
+            assert ends_request(second)
         until(lambda: not limited.refuses())
         assert limited.serves()
     assert limited.counted()["connections"] >= 2
@@ -45,35 +47,40 @@ def test_connections(stage: Stage) -> None:
 
 def test_connections_per_address(stage: Stage) -> None:
     with stage.limited("[limits]\nconnections_per_address = 2\n") as limited:
-        with limited.connect() as first, limited.connect() as second:
+        with limited.in_use() as first, limited.in_use() as second:
             assert limited.refuses()
             assert limited.serves(OTHER)
-            assert serves(first)
-            assert serves(second)
+            assert ends_request(first)
+            assert ends_request(second)
         until(lambda: not limited.refuses())
     assert limited.counted()["connections_per_address"] >= 1
 
 
-def test_handshakes_in_flight(stage: Stage) -> None:
-    with stage.limited("[limits]\nhandshakes_in_flight = 2\n") as limited:
-        with limited.tcp() as first, limited.tcp(OTHER) as second:
-            assert not is_closed(first)
-            assert not is_closed(second)
-            assert limited.refuses(OTHER)
-        until(lambda: not limited.refuses())
+@pytest.mark.parametrize("limit", ["handshakes_in_flight", "connections", "connections_per_address"])
+def test_the_oldest_that_says_nothing_makes_room_for_others(stage: Stage, limit: str) -> None:
+    with stage.limited(f"[limits]\n{limit} = 2\n") as limited, limited.tcp() as first, limited.tcp() as second:
+        assert not is_closed(first)
+        assert not is_closed(second)
         assert limited.serves()
-    assert limited.counted()["handshakes_in_flight"] >= 1
+        assert is_closed(first)
+        assert not is_closed(second)
+    assert limited.counted()["shed_silent"] == 1
 
 
-def test_handshakes_per_address(stage: Stage) -> None:
-    with stage.limited("[limits]\nhandshakes_per_address = 2\n") as limited:
-        with limited.tcp() as first, limited.tcp() as second:
-            assert not is_closed(first)
-            assert not is_closed(second)
-            assert limited.refuses()
-            assert limited.serves(OTHER)
-        until(lambda: not limited.refuses())
-    assert limited.counted()["handshakes_per_address"] >= 1
+def test_silent_connections_do_not_count_as_handshakes_of_their_client(stage: Stage) -> None:
+    with stage.limited("[limits]\nhandshakes_per_address = 2\n") as limited, ExitStack() as stack:
+        silent = [stack.enter_context(limited.tcp()) for _ in range(5)]
+        assert limited.serves()
+        assert not any(is_closed(sock) for sock in silent)
+    assert not limited.counted().keys() & {"handshakes_per_address", "shed_silent", "shed_unfinished"}
+
+
+@pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
+def test_idle_connections_make_room(stage: Stage, limit: str) -> None:
+    with stage.limited(f"[limits]\n{limit} = 3\n") as limited, ExitStack() as stack:
+        idle_clients(limited, stack, 3)
+        until_found(limited.serves_if_admitted)
+    assert limited.counted()["shed_idle"] >= 1
 
 
 RATE = "handshakes_per_second_per_address = 0.001\nhandshake_burst_per_address = 2\n"
@@ -123,6 +130,12 @@ FEW = 64
 """Descriptors: three quarters of them are for clients, less than twenty of which the process needs itself."""
 
 
+def ends_request(client: Client) -> bool:
+    """Whether the request is answered that `Limited.in_use` has begun."""
+    client.send(b"\r\n")
+    return client.read_response().status == 200
+
+
 def idle_clients(limited: Limited, stack: ExitStack, count: int) -> list[socket.socket]:
     """Clients that have been served and stay; answers their sockets."""
     clients = [stack.enter_context(limited.connect()) for _ in range(count)]
@@ -148,17 +161,25 @@ def test_idle_connections_make_room_when_descriptors_are_short(stage: Stage) -> 
 @pytest.mark.parametrize("reserve", [256, 0])
 def test_without_idle_ones_new_connections_wait_until_there_are_descriptors(stage: Stage, reserve: int) -> None:
     """Without a reserve it is the kernel that refuses to accept."""
-    with stage.limited(f"[limits]\ndescriptor_reserve = {reserve}\n", descriptors=FEW) as limited:
-        silent = [limited.tcp() for _ in range(FEW)]
-        assert not any(is_closed(sock) for sock in silent[:2])
+    with stage.limited(f"[limits]\ndescriptor_reserve = {reserve}\n", descriptors=FEW) as limited, ExitStack() as stack:
+        busy = []
+        while "out_of_descriptors" not in {reason for _, reason in limited.site.admin.failures()}:
+            busy.append(stack.enter_context(limited.in_use()))
         with limited.tcp() as late:
             assert not is_closed(late), "it waits"
-            for sock in silent:
-                sock.close()
+            for client in busy:
+                client.sock.close()
             assert limited.serves()
             assert not is_closed(late)
-    assert limited.counted()["out_of_descriptors"] >= 1
     assert "shed_idle" not in limited.counted()
+
+
+def test_silent_connections_make_room_when_descriptors_are_short(stage: Stage) -> None:
+    with stage.limited("", descriptors=FEW) as limited, ExitStack() as stack:
+        for _ in range(2 * FEW):
+            stack.enter_context(limited.tcp())
+        assert limited.serves()
+    assert limited.counted()["shed_silent"] >= FEW
 
 
 def test_what_is_in_use_stays_and_has_descriptors_for_its_upstream(stage: Stage) -> None:
@@ -196,7 +217,7 @@ def test_a_crowd_that_accepting_fails_under_ends_idle_ones_and_nothing_else(stag
             crowd.append(stack.enter_context(limited.connect()))
             assert serves(crowd[-1])
         assert reasons()["public", ConnectionReason.OUT_OF_DESCRIPTORS] >= 1
-        assert reasons()["public", ConnectionReason.SHED] >= FEW // 2
+        assert reasons()["public", ConnectionReason.SHED_IDLE] >= FEW // 2
         assert all(map(is_ended, idle)), "those that were idle the longest"
         assert serves(crowd[-1])
         answers.set()
@@ -231,3 +252,13 @@ def test_idle_connections_make_room_when_memory_is_short(stage: Stage) -> None:
     counted = limited.counted()
     assert counted["out_of_memory"] >= 1
     assert counted["shed_idle"] >= 1
+
+
+def test_few_descriptors_are_warned_of_and_so_are_the_pauses_for_want_of_them(stage: Stage) -> None:
+    with stage.limited("", descriptors=FEW) as limited, ExitStack() as stack:
+        warned = events(limited.site.program.output, "warning")
+        assert any("may have 64 file descriptors" in one["found"] for one in warned)
+        for _ in range(FEW):
+            stack.enter_context(limited.tcp())
+        (said,) = limited.site.program.wait_for(lambda output: events(output, "turned_away") or None)
+        assert said["reasons"]["out_of_descriptors"] >= 1

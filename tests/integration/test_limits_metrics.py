@@ -17,10 +17,11 @@ from proxy.tls import libssl
 from proxy.tls.results import FailureReason
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End, Records, logging_context
-from tests.integration.limited import Limited, is_closed
+from tests.integration.limited import Limited
 from tests.integration.stage import Upstream, request, serving, write_configuration
 from tests.integration.upstreams import OK, Peer, scripted, unused_port
 from tests.proxy.tls import hellos
+from tests.soak.attacks.silent import hello
 from tests.waiting import until_found
 
 OTHER = "127.0.0.2"
@@ -50,7 +51,6 @@ CONFIGURATION: Final = (
     + listener("few", connections=2)
     + listener("few_each", connections_per_address=2)
     + listener("few_at_once", handshakes_in_flight=2)
-    + listener("few_at_once_each", handshakes_per_address=2)
     + listener("rarely", handshakes_per_second_per_address=0.001, handshake_burst_per_address=2)
     + listener("impatient", handshake_seconds=0.3)
     + listener("strict", 'pq = "require"')
@@ -130,6 +130,13 @@ def count(limited: Limited, listener: str, reason: str) -> int:
     return limited.site.admin.failures().get((listener, reason), 0)
 
 
+def in_use(client: Client) -> Client:
+    """A connection that makes room for nobody: it is a WebSocket."""
+    client.send(request(*UPGRADE, start="GET /chat/socket HTTP/1.1"))
+    assert client.read_response().status == 101
+    return client
+
+
 def asks(client: Client, path: str) -> int:
     """The status of a request."""
     client.send(request(start=f"GET {path} HTTP/1.1"))
@@ -140,7 +147,13 @@ Driver = Callable[[Limited], Iterator[int]]
 """Brings it about and gives the number of times, where the clients stay until it was counted."""
 DRIVERS: Final[dict[StrEnum, tuple[str, Driver]]] = {}
 # How often these are met depends on how long it takes.
-AT_LEAST: Final = {ConnectionReason.OUT_OF_DESCRIPTORS, ConnectionReason.OUT_OF_MEMORY, ConnectionReason.SHED}
+AT_LEAST: Final = {
+    ConnectionReason.OUT_OF_DESCRIPTORS,
+    ConnectionReason.OUT_OF_MEMORY,
+    ConnectionReason.SHED_IDLE,
+    ConnectionReason.SHED_SILENT,
+    ConnectionReason.SHED_UNFINISHED,
+}
 
 
 def drives(reason: StrEnum, listener: str = "public") -> Callable[[Driver], Driver]:
@@ -155,7 +168,11 @@ def drives(reason: StrEnum, listener: str = "public") -> Callable[[Driver], Driv
 
 # Only a token that fails drives them: test_hsm_failover, and the races of tests/proxy/tls.
 OF_TOKENS: Final = {FailureReason.SIGNING_UNAVAILABLE, FailureReason.SIGNING_BUSY, FailureReason.SIGNING_TIMEOUT}
-REASONS: Final = [*ConnectionReason, *RequestReason, *(one for one in FailureReason if one not in OF_TOKENS)]
+# Only handshakes that wait for us are refused for the sake of others: test_room, test_listener.
+OF_WAITING: Final = {ConnectionReason.HANDSHAKES_IN_FLIGHT, FailureReason.HANDSHAKES_PER_ADDRESS}
+REASONS: Final = [
+    one for one in (*ConnectionReason, *RequestReason, *FailureReason) if one not in OF_TOKENS | OF_WAITING
+]
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -173,38 +190,42 @@ def test_each_reason_is_counted(limited: Limited, reason: StrEnum) -> None:
 
 @drives(ConnectionReason.CONNECTIONS, "few")
 def connections(limited: Limited) -> Iterator[int]:
-    with limited.connect(listener="few") as first, limited.connect(OTHER, "few") as second:
+    with in_use(limited.connect(listener="few")), in_use(limited.connect(OTHER, "few")):
         assert [limited.refuses(listener="few"), limited.refuses(OTHER, "few")] == [True, True]
-        assert asks(first, "/chat/x") == asks(second, "/chat/x") == 200
         yield 2
 
 
 @drives(ConnectionReason.CONNECTIONS_PER_ADDRESS, "few_each")
 def connections_per_address(limited: Limited) -> Iterator[int]:
-    with limited.connect(listener="few_each"), limited.connect(listener="few_each"):
+    with in_use(limited.connect(listener="few_each")), in_use(limited.connect(listener="few_each")):
         assert [limited.refuses(listener="few_each") for _ in range(3)] == [True] * 3
         with limited.connect(OTHER, "few_each") as other:
             assert asks(other, "/chat/x") == 200
         yield 3
 
 
-@drives(ConnectionReason.HANDSHAKES_IN_FLIGHT, "few_at_once")
-def handshakes_in_flight(limited: Limited) -> Iterator[int]:
-    with limited.tcp(listener="few_at_once") as first, limited.tcp(OTHER, "few_at_once") as second:
-        assert not is_closed(first)
-        assert not is_closed(second)
-        assert limited.refuses(OTHER, "few_at_once")
+@drives(ConnectionReason.SHED_SILENT, "few_at_once")
+def shed_silent(limited: Limited) -> Iterator[int]:
+    """Those that have shown nothing go where others come, whichever worker has them."""
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(limited.tcp(listener="few_at_once"))
+        for source in ("", OTHER, ""):
+            with limited.connect(source, "few_at_once") as client:
+                assert asks(client, "/chat/x") == 200
         yield 1
 
 
-@drives(ConnectionReason.HANDSHAKES_PER_ADDRESS, "few_at_once_each")
-def handshakes_per_address(limited: Limited) -> Iterator[int]:
-    with limited.tcp(listener="few_at_once_each") as first, limited.tcp(listener="few_at_once_each") as second:
-        assert not is_closed(first)
-        assert not is_closed(second)
-        assert limited.refuses(listener="few_at_once_each")
-        with limited.connect(OTHER, "few_at_once_each") as other:
-            assert asks(other, "/chat/x") == 200
+@drives(ConnectionReason.SHED_UNFINISHED, "few_at_once")
+def shed_unfinished(limited: Limited) -> Iterator[int]:
+    with ExitStack() as stack:
+        for _ in range(2):
+            sock = stack.enter_context(limited.tcp(listener="few_at_once"))
+            sock.sendall(hello())
+            assert sock.recv(10)
+        for source in ("", OTHER, ""):
+            with limited.connect(source, "few_at_once") as client:
+                assert asks(client, "/chat/x") == 200
         yield 1
 
 
@@ -238,7 +259,7 @@ def out_of_descriptors(limited: Limited) -> Iterator[int]:
         yield 1
 
 
-@drives(ConnectionReason.SHED)
+@drives(ConnectionReason.SHED_IDLE)
 def shed(limited: Limited) -> Iterator[int]:
     with limited.connect() as idle, few_descriptors(limited), ExitStack() as stack:
         assert asks(idle, "/chat/x") == 200
@@ -523,7 +544,7 @@ def test_trusted_networks_are_exempt_from_what_holds_for_one_client(limited: Lim
         assert [asks(client, "/rated") for client in trusted] == [200] * 8
         assert count(limited, "trusting", ConnectionReason.CONNECTIONS_PER_ADDRESS) == 0
         for _ in range(2):
-            stack.enter_context(limited.connect(listener="trusting"))
+            in_use(stack.enter_context(limited.connect(listener="trusting")))
         assert limited.refuses(listener="trusting")
     of_one_client = (ConnectionReason.CONNECTIONS_PER_ADDRESS, ConnectionReason.HANDSHAKE_RATE, RequestReason.RATE)
     assert [count(limited, "trusting", reason) for reason in of_one_client] == [1, 0, 0]
@@ -539,12 +560,13 @@ def test_workers_share_what_is_counted_for_a_network(limited: Limited) -> None:
         clients = [stack.enter_context(limited.connect(listener="many_each")) for _ in range(MANY)]
         assert sum(by_worker(limited, "many_each")) == MANY
         assert all(by_worker(limited, "many_each"))
-        assert [limited.refuses(listener="many_each") for _ in range(8)] == [True] * 8
-        assert count(limited, "many_each", ConnectionReason.CONNECTIONS_PER_ADDRESS) == 8
-
         assert [asks(client, "/many") for client in clients] == [200] * MANY
         assert [asks(client, "/many") for client in clients] == [429] * MANY
         assert count(limited, "many_each", RequestReason.RATE) == MANY
+        for client in clients:
+            in_use(client)
+        assert [limited.refuses(listener="many_each") for _ in range(8)] == [True] * 8
+        assert count(limited, "many_each", ConnectionReason.CONNECTIONS_PER_ADDRESS) == 8
     with ExitStack() as stack:
         for _ in range(MANY):
             stack.enter_context(limited.connect(listener="many_at_first"))

@@ -22,6 +22,7 @@ from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.listener import Listener, ListenerRuntime, ListenerServices
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
+from proxy.observe.turned_away import TurnedAway
 from proxy.shared_io import SharedIo
 from proxy.sockets import SocketStream
 from proxy.tls.challenges import PendingChallenges, TlsChallenge
@@ -126,6 +127,20 @@ class World:
         self.loop.settle()
         return self.clients[-1]
 
+    def established(self, count: int) -> list[TlsClient]:
+        """Clients that are connected and have not asked for anything."""
+        clients = [self.connect() for _ in range(count)]
+        for client in clients:
+            client.establish(self.loop)
+        return clients
+
+    def answered(self) -> TlsClient:
+        """A client that has its flight, and does not answer."""
+        client = self.connect()
+        client.sock.send(client.handshake_step())
+        self.loop.settle()
+        return client
+
     @property
     def accepting(self) -> set[Any]:
         """The sockets on which it accepts."""
@@ -143,6 +158,12 @@ class World:
     def is_refused(self, client: TlsClient) -> bool:
         """Whether the connection was closed without a byte."""
         return client.receive() == b"" and (client.sees_end or client.is_reset)
+
+    def is_ended(self, client: TlsClient) -> bool:
+        """Whether the connection was closed behind what was sent."""
+        while client.receive():
+            pass
+        return client.sees_end or client.is_reset
 
     @property
     def failures(self) -> dict[str, int]:
@@ -169,10 +190,11 @@ def world(credential: Credential) -> Iterator[World]:
     listening.bind(("127.0.0.1", 0))
     listening.listen(100)
     listening.settimeout(0)
-    scarcity = Scarcity(loop, FakeFigures(), http, counters.failure)
+    events: list[tuple[dict[str, Any], str]] = []
+    turned_away = TurnedAway(loop, counters.failure, lambda event, line: events.append((event, line)))
+    scarcity = Scarcity(loop, FakeFigures(), http, turned_away.add)
     scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
     challenges = PendingChallenges()
-    events: list[tuple[dict[str, Any], str]] = []
     services = ListenerServices(
         SharedIo(loop),
         conversation.deadlines,
@@ -181,6 +203,7 @@ def world(credential: Credential) -> Iterator[World]:
         FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, {})),
         records.append,
         scarcity,
+        turned_away,
         challenges=challenges,
         tell=lambda event, line: events.append((event, line)),
     )
@@ -189,6 +212,7 @@ def world(credential: Credential) -> Iterator[World]:
     world = World(loop, listener, counters, http, conversation, records, listening, challenges, events)
     yield world
     listener.accept_on(())
+    turned_away.stop()
     for client in world.clients:
         client.sock.close()
     loop.settle()
@@ -266,7 +290,7 @@ class TestAccepting:
             world.loop.turn()
             counts.append(world.listener.counts.open)
         assert counts == [16, 20, 20]  # the limit on handshakes holds from then on
-        assert world.failures == {"handshakes_in_flight": 20}
+        assert world.failures == {"shed_silent": 20}
         for sock in socks:
             sock.close()
 
@@ -418,32 +442,120 @@ class TestAccepting:
 class TestLimits:
     def test_connections(self, world: World) -> None:
         world.limit(connections=2)
-        clients = [world.connect() for _ in range(3)]
-        assert [world.is_refused(client) for client in clients] == [False, False, True]
+        clients = world.established(2)
+        assert world.is_refused(world.connect())
         assert world.failures == {"connections": 1}
         world.leave(clients[0])
-        clients.append(world.connect())
-        assert not world.is_refused(clients[-1])
-
-    def test_handshakes_in_flight_make_room_when_they_are_over(self, world: World) -> None:
-        world.limit(handshakes_in_flight=1)
-        first, second = world.connect(), world.connect()
-        assert world.is_refused(second)
-        first.establish(world.loop)
-        third = world.connect(name="unknown.test")
-        assert not world.is_refused(third)
-        third.sock.send(third.handshake_step())
-        world.loop.settle()
         assert not world.is_refused(world.connect())
-        assert world.failures == {"handshakes_in_flight": 1, "unrecognized_name": 1}
 
     def test_connections_per_address(self, world: World) -> None:
         world.limit(connections_per_address=2)
-        clients = [world.connect() for _ in range(3)]
-        assert world.is_refused(clients[2])
+        clients = world.established(2)
+        assert world.is_refused(world.connect())
         assert world.failures == {"connections_per_address": 1}
         world.leave(clients[0])
         assert not world.is_refused(world.connect())
+
+    @pytest.mark.parametrize("limit", ["connections", "handshakes_in_flight", "connections_per_address"])
+    def test_the_oldest_that_has_shown_no_hello_makes_room(self, world: World, limit: str) -> None:
+        """A limit that refused the newest would be a gift to whoever is silent."""
+        world.limit(**{limit: 2})
+        silent, half = world.connect(), world.connect()
+        half.sock.send(half.handshake_step()[:50])
+        world.loop.settle()
+        newest = world.connect()
+        assert [world.is_refused(one) for one in (silent, half, newest)] == [True, False, False]
+        assert world.failures == {"shed_silent": 1}
+        newest.establish(world.loop)
+        assert world.records == [], "a flood is not logged one by one"
+
+    def test_one_whose_hello_is_there_is_not_silent(self, world: World) -> None:
+        world.limit(handshakes_in_flight=2)
+        quick, silent = world.connect(), world.connect()
+        quick.sock.send(quick.handshake_step())
+        with socket.create_connection(world.listening.getsockname()):
+            world.listener._acceptor._accept_some(world.listening, 1)
+            world.loop.settle()
+            assert world.is_refused(silent)
+            quick.establish(world.loop)
+
+    def test_one_that_was_answered_and_says_no_more_makes_room_too(self, world: World) -> None:
+        """A copied ClientHello is no proof of anything."""
+        world.limit(handshakes_in_flight=2)
+        answered = world.answered()
+        world.connect()
+        newest = world.connect()
+        assert world.failures == {"shed_unfinished": 1}
+        assert world.is_ended(answered)
+        newest.establish(world.loop)
+
+    def test_one_that_waits_for_us_never_makes_room(self, world: World) -> None:
+        world.limit(handshakes_in_flight=1)
+        client = world.connect()
+        client.sock.send(client.handshake_step())
+        (handshake,) = (one for one in world.conversation.deadlines._watched if isinstance(one, Handshake))
+        while not handshake._waiting:
+            world.loop.readers[world.listener._services.io.readiness._epoll]()
+        with socket.create_connection(world.listening.getsockname()):
+            world.listener._acceptor._accept_some(world.listening, 1)
+        assert world.failures == {"handshakes_in_flight": 1}
+        client.establish(world.loop)
+
+    def test_handshakes_per_address_count_from_the_hello_on(self, world: World) -> None:
+        world.limit(handshakes_per_address=1)
+        silent = [world.connect() for _ in range(3)]
+        first = world.answered()
+        world.loop.advance(0.1)
+        second = world.answered()
+        assert not any(world.is_refused(client) for client in silent)
+        assert world.is_ended(first)
+        assert world.failures == {"shed_unfinished": 1}
+        second.establish(world.loop)
+
+    def test_a_handshake_too_many_of_one_client_whose_others_wait_for_us_is_told_so(self, world: World) -> None:
+        world.limit(handshakes_per_address=1)
+        first, second = world.connect(), world.connect()
+        for client in (first, second):
+            client.sock.send(client.handshake_step())
+        world.loop.settle()
+        assert world.failures == {"handshakes_per_address": 1}
+        assert [record.alert for record in world.records] == ["internal_error"]
+        assert sorted(client.receive()[:1] for client in (first, second)) == [b"\x15", b"\x16"]
+
+    def test_an_idle_connection_makes_room(self, world: World) -> None:
+        world.limit(connections=3)
+        (oldest,) = world.established(1)
+        world.loop.advance(0.1)
+        world.established(2)
+        world.loop.advance(0.6)
+        newest = world.connect()
+        assert oldest.read() == b""
+        assert oldest.is_closed
+        newest.establish(world.loop)
+        assert world.failures == {"shed_idle": 1}
+        assert (world.listener.counts.open, world.listener.counts._leaving) == (3, 0)
+
+    def test_the_time_for_a_hello_shrinks_as_the_limit_is_taken(self, world: World) -> None:
+        world.limit(handshakes_in_flight=4)
+        clients = [world.connect() for _ in range(2)]
+        world.loop.advance(3)
+        assert world.failures == {}
+        clients += [world.connect() for _ in range(2)]
+        world.loop.advance(0.3)
+        assert [world.is_refused(client) for client in clients] == [True, True, False, False]
+        assert world.failures == {"shed_silent": 2}
+        world.loop.advance(6)
+        assert world.failures == {"shed_silent": 2}
+
+    def test_a_flood_is_told_of_once_in_a_while(self, world: World) -> None:
+        world.limit(handshakes_in_flight=1)
+        for _ in range(10):
+            world.connect()
+        world.loop.advance(1.1)
+        ((event, line),) = world.events
+        assert (event["event"], event["reasons"]) == ("turned_away", {"shed_silent": 9})
+        assert line.endswith("9 ended before their ClientHello; most of them: 127.0.0.1 9 times")
+        assert world.records == []
 
     def test_handshakes_per_second_per_address(self, world: World) -> None:
         world.limit(handshake_rate=Rate.of(0.5, 2))
@@ -459,9 +571,14 @@ class TestLimits:
     def test_networks_that_are_exempt_have_no_share(self, world: World, limit: str) -> None:
         world.limit(**{limit: 1})
         world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network("127.0.0.0/8"),))
-        assert not [client for client in [world.connect() for _ in range(3)] if world.is_refused(client)]
+        clients = [world.answered() for _ in range(3)]
+        assert world.failures == {}
+        for client in clients:
+            client.establish(world.loop)
         world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network("192.0.2.0/24"),))
-        assert world.is_refused(world.connect())
+        world.answered()
+        world.answered()
+        assert world.failures.keys() == {"shed_unfinished" if limit.startswith("handshakes") else limit}
 
     def test_networks_that_are_exempt_have_no_rate(self, world: World) -> None:
         world.limit(handshake_rate=Rate.of(0.1, 1))
@@ -472,8 +589,8 @@ class TestLimits:
     def test_what_all_have_together_is_no_more_for_networks_that_are_exempt(self, world: World, limit: str) -> None:
         world.limit(**{limit: 1})
         world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network("127.0.0.0/8"),))
-        assert [world.is_refused(client) for client in [world.connect() for _ in range(2)]] == [False, True]
-        assert world.failures == {limit: 1}
+        assert [world.is_refused(client) for client in [world.connect() for _ in range(2)]] == [True, False]
+        assert world.failures == {"shed_silent": 1}
 
     def test_everything_is_counted_out_however_a_connection_ends(self, world: World) -> None:
         for _ in range(3):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from proxy.downstream.acceptor import Acceptor
+from proxy.limits.idleness import Idle
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from tests.fakes import FakeFigures, FakeLoop
@@ -18,7 +19,7 @@ class NoClients:
 
     count = 0
 
-    def shed(self, most: int) -> list[str]:
+    def shed(self, most: int) -> list[Idle]:
         """End nobody."""
         del most
         return []
@@ -50,7 +51,7 @@ class Door:
     def __post_init__(self) -> None:
         """Accept."""
         self.figures = FakeFigures()
-        self.scarcity = Scarcity(self.loop, self.figures, NoClients(), lambda *one: self.counted.append(one))
+        self.scarcity = Scarcity(self.loop, self.figures, NoClients(), lambda *one: self.counted.append(one[:2]))
         self.scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
         self.sock = self.listening()
         self.acceptor = Acceptor("public", self.loop, self.scarcity, self.take, lambda: self.is_behind)

@@ -11,6 +11,7 @@ from proxy.deadlines import NEVER, SWEEP_SECONDS
 from proxy.downstream.admission import RouteTarget
 from proxy.http.routing import Route, RouteTable
 from proxy.http.upgrade import accept_value
+from proxy.limits.idleness import Shown
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.upstream.failures import UpstreamFault
@@ -796,27 +797,30 @@ class TestShedding:
 
     def test_one_without_a_request(self) -> None:
         talk = Conversation()
-        assert talk.downstream.idle_until == talk.loop.now + 75
+        idle = talk.downstream.idle
+        assert idle is not None
+        assert (idle.since, idle.shown, idle.listener) == (talk.loop.now, Shown.HANDSHAKE, "public")
         talk.receive(request())
-        assert talk.downstream.idle_until == NEVER
+        assert talk.downstream.idle is None
+        talk.advance(1)
         talk.answer(OK)
-        assert talk.downstream.idle_until == talk.loop.now + 75
-        assert talk.downstream.shed() == "public"
+        assert talk.downstream.idle == idle._replace(since=talk.loop.now)
+        talk.downstream.shed()
         assert talk.client.ending == "end_at_once"
-        assert talk.downstream.idle_until == NEVER
+        assert talk.downstream.idle is None
         talk.advance(100)
 
     def test_none_that_has_begun_a_head(self) -> None:
         talk = Conversation()
         talk.receive(b"GET")
-        assert talk.downstream.idle_until == NEVER
+        assert talk.downstream.idle is None
 
     def test_none_that_has_not_taken_its_answer(self) -> None:
         talk = Conversation()
         talk.client.is_full = True
         talk.receive(request())
         talk.answer(OK)
-        assert talk.downstream.idle_until == NEVER
+        assert talk.downstream.idle is None
 
     def test_none_that_has_asked_for_more_already(self) -> None:
         talk = Conversation()
@@ -824,7 +828,7 @@ class TestShedding:
         server = talk.server.lend()
         talk.loop.ready.clear()
         server.receive(OK)
-        assert talk.downstream.idle_until == NEVER
+        assert talk.downstream.idle is None
 
 
 class TestEnds:

@@ -12,6 +12,7 @@ from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.plain_listener import PlainListener, PlainServices
 from proxy.limits.rates import Rate
 from proxy.limits.scarcity import ResourceLimits, Scarcity
+from proxy.observe.turned_away import TurnedAway
 from proxy.shared_io import SharedIo
 from tests.fakes import FakeFigures
 from tests.fakes_http import LIMITS, Conversation
@@ -32,10 +33,11 @@ class World:
         self.http, self.loop = self.conversation.service, self.conversation.loop
         self.conversation.client.lose()  # that of the conversation itself
         self.loop.settle()
-        scarcity = Scarcity(self.loop, FakeFigures(), self.http, self.http.counters.failure)
+        turned_away = TurnedAway(self.loop, self.http.counters.failure, lambda *_: None)
+        scarcity = Scarcity(self.loop, FakeFigures(), self.http, turned_away.add)
         scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
         self.scarcity = scarcity
-        services = PlainServices(SharedIo(self.loop), self.http, scarcity, {"token": "token.thumbprint"})
+        services = PlainServices(SharedIo(self.loop), self.http, scarcity, turned_away, {"token": "token.thumbprint"})
         self.listener = PlainListener(PlainRules(frozenset({"chat.test"}), 443), services)
         self.listening = socket.create_server(("127.0.0.1", 0), backlog=200)
         self.listening.settimeout(0)
@@ -89,7 +91,7 @@ class World:
         tally = self.http.counters.listener(PLAIN_LISTENER)
         counts = self.listener.counts
         left = (tally.open, counts.open, counts.in_flight, counts.clients, self.http.count)
-        return left == (0, 0, 0, 0, 0) and self.listener.silent.oldest_of_largest() is None
+        return left == (0, 0, 0, 0, 0) and len(self.listener.room._waiting) == 0
 
 
 @pytest.fixture
@@ -214,7 +216,7 @@ class TestFull:
         assert (world.ask(REQUEST, source="127.0.0.4") or b"").startswith(b"HTTP/1.1 308 ")
         assert [world.received(one) for one in silent] == [b"", None, None]
         assert world.received(waiting) is None, "one of one is no crowd"
-        assert world.failures == {"shed_idle": 1}
+        assert world.failures == {"shed_silent": 1}
 
     def test_an_address_with_its_share_makes_room_for_itself(self, world: World) -> None:
         silent = [world.connect() for _ in range(3)]
@@ -270,6 +272,6 @@ def test_silent_ones_make_room_where_descriptors_are_short(world: World) -> None
     world.send(answered, REQUEST)
     world.loop.advance(0.7)
     world.http.use(world.http.runtime, 1.0)
-    assert world.http.shed(10) == [PLAIN_LISTENER]
+    assert [one.listener for one in world.http.shed(10)] == [PLAIN_LISTENER]
     world.loop.settle()
     assert world.received(silent) == b""

@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-from proxy.deadlines import NEVER, Deadlines
+from proxy.deadlines import Deadlines
 from proxy.downstream.service import HttpRuntime, HttpService, Ledger
 from proxy.http.routing import RouteTable
+from proxy.limits.idleness import Idle, Shown
 from proxy.limits.shared import SharedTable
 from proxy.observe.counters import Counters
 from tests.fakes import FakeLoop
@@ -20,13 +21,12 @@ class FakeConnection:
     were_gentle: list[bool] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
-    idle_until: float = NEVER
+    idle: Idle | None = None
     is_shed: bool = False
 
-    def shed(self) -> str:
+    def shed(self) -> None:
         """Note it."""
         self.is_shed = True
-        return f"listener{self.idle_until:.0f}"
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Note it."""
@@ -40,6 +40,11 @@ class FakeConnection:
     def configuration_changed(self, seconds: float) -> None:
         """Note it."""
         self.changes.append(seconds)
+
+
+def waiting(since: float, shown: Shown = Shown.HANDSHAKE, listener: str = "public", client: bytes = b"some") -> Idle:
+    """A connection that nobody uses."""
+    return Idle(shown, since, listener, client)
 
 
 class Clock:
@@ -119,12 +124,29 @@ class TestShedding:
 
     def test_those_that_were_idle_the_longest_go_first_and_those_in_use_stay(self) -> None:
         shared = service()
-        connections = [FakeConnection(idle_until=until) for until in (30.0, NEVER, 10.0, 20.0, NEVER)]
+        connections = [FakeConnection(idle=one) for one in (waiting(30.0), None, waiting(10.0), waiting(20.0), None)]
         for connection in connections:
             shared.opened(connection)
         assert shared.count == 5
-        assert shared.shed(2) == ["listener10", "listener20"]
+        assert shared.shed(2) == [waiting(10.0), waiting(20.0)]
         assert [connection.is_shed for connection in connections] == [False, False, True, True, False]
+
+    def test_those_that_have_shown_less_go_before(self) -> None:
+        shared = service()
+        several = [waiting(10.0), waiting(20.0, shown=Shown.NOTHING), waiting(15.0, shown=Shown.HELLO)]
+        for one in several:
+            shared.opened(FakeConnection(idle=one))
+        assert shared.shed(2) == [several[1], several[2]]
+
+    def test_for_a_listener_or_one_of_its_clients_only_theirs_go_that_are_connected(self) -> None:
+        shared = service()
+        ours, theirs = waiting(10.0), waiting(9.0, client=b"else")
+        for one in (ours, theirs, waiting(8.0, listener="internal"), waiting(7.0, shown=Shown.HELLO)):
+            shared.opened(FakeConnection(idle=one))
+        assert shared.count_idle("public") == 2
+        assert shared.shed_idle(5, "public", b"else") == [theirs]
+        assert shared.shed_idle(1, "internal") == [waiting(8.0, listener="internal")]
+        assert shared.shed_idle(1, "public") == [theirs]
 
     def test_unused_connections_to_upstreams_go_too(self) -> None:
         talk = Conversation()
@@ -132,7 +154,7 @@ class TestShedding:
         talk.answer(response(b"Content-Length: 2", body=b"ok"))
         assert talk.server.idle
         talk.advance(0.5)
-        assert talk.service.shed(1) == ["public"]
+        assert [one.listener for one in talk.service.shed(1)] == ["public"]
         assert not talk.server.idle
         talk.loop.settle()
         assert talk.service.count == 0
@@ -145,8 +167,8 @@ class TestShedding:
         talk.answer(response(b"Content-Length: 2", b"Connection: close", body=b"ok"))
         talk.advance(0.4)
         assert talk.service.shed(1) == []
-        talk.advance(0.1)
-        assert talk.service.shed(1) == ["public"]
+        talk.advance(0.11)
+        assert len(talk.service.shed(1)) == 1
 
     def test_nothing_that_is_in_use_is_shed(self) -> None:
         talk = Conversation()

@@ -1,4 +1,4 @@
-"""Who is admitted to a listener, by what this worker and the others have."""
+"""What this worker and the others have, of all clients and of each."""
 
 import os
 from collections.abc import Iterator
@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
-from proxy.limits.networks import network_of
+from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.rates import Rate
-from proxy.limits.reasons import ConnectionReason
 from proxy.limits.shared import SharedTable
 
 ONE, TWO = network_of("192.0.2.1"), network_of("192.0.2.2")
@@ -45,42 +44,54 @@ def workers(clock: Clock) -> Iterator[tuple[ConnectionCounts, ConnectionCounts]]
     os.close(table.fd)
 
 
-def admit(
-    counts: ConnectionCounts, limit: ListenerLimits, network: bytes = ONE, *, is_exempt: bool = False
-) -> ClientCounts:
-    """Admit what has to be admitted."""
-    client = counts.admit(network, limit, is_exempt=is_exempt)
-    assert isinstance(client, ClientCounts)
+@pytest.fixture
+def here(workers: tuple[ConnectionCounts, ConnectionCounts]) -> ConnectionCounts:
+    return workers[0]
+
+
+@pytest.fixture
+def there(workers: tuple[ConnectionCounts, ConnectionCounts]) -> ConnectionCounts:
+    return workers[1]
+
+
+def count_in(counts: ConnectionCounts, network: bytes = ONE) -> ClientCounts:
+    """One more of a client."""
+    client = counts.client(network)
+    counts.count_in(client)
     return client
 
 
-@pytest.mark.parametrize(
-    ("limit", "reason", "other"),
-    [
-        (limits(connections=2), ConnectionReason.CONNECTIONS, TWO),
-        (limits(in_flight=2), ConnectionReason.HANDSHAKES_IN_FLIGHT, TWO),
-        (limits(of_one=2), ConnectionReason.CONNECTIONS_PER_ADDRESS, ONE),
-        (limits(in_flight_of_one=2), ConnectionReason.HANDSHAKES_PER_ADDRESS, ONE),
-        (limits(burst=2), ConnectionReason.HANDSHAKE_RATE, ONE),
-    ],
-)
-def test_limits_hold_over_all_workers(
-    workers: tuple[ConnectionCounts, ConnectionCounts], limit: ListenerLimits, reason: ConnectionReason, other: bytes
-) -> None:
-    for counts in workers:
-        admit(counts, limit)
-    for counts in workers:
-        assert counts.admit(other, limit, is_exempt=False) is reason
+def test_connections_and_handshakes_are_those_of_all_workers(here: ConnectionCounts, there: ConnectionCounts) -> None:
+    limit = limits(connections=3, in_flight=2)
+    assert here.surplus(limit) == (-2, -1)
+    count_in(here)
+    client = count_in(there, TWO)
+    assert here.surplus(limit) == there.surplus(limit) == (0, 1)
+    there.handshake_over(client, has_shown=False)
+    assert here.surplus(limit) == (0, 0)
+    there.closed(client)
+    assert here.surplus(limit) == (-1, 0)
+    assert (here.open, here.in_flight, here.clients) == (1, 1, 1)
 
 
-@pytest.mark.parametrize("limit", [limits(of_one=1), limits(in_flight_of_one=1), limits(burst=1)])
-def test_another_network_has_its_own_share(
-    workers: tuple[ConnectionCounts, ConnectionCounts], limit: ListenerLimits
-) -> None:
-    admit(workers[0], limit)
-    admit(workers[1], limit, TWO)
-    assert isinstance(workers[0].admit(TWO, limit, is_exempt=False), ConnectionReason)
-    admit(workers[0], limit, TWO, is_exempt=True)
+def test_a_client_has_its_own_counts(here: ConnectionCounts, there: ConnectionCounts) -> None:
+    limit = limits(of_one=2, in_flight_of_one=2)
+    count_in(here)
+    count_in(there)
+    assert there.surplus_of(there.client(ONE), limit) == 1
+    assert there.surplus_of(there.client(TWO), limit) == -1
+
+
+def test_a_handshake_counts_as_its_clients_from_the_hello_on(here: ConnectionCounts, there: ConnectionCounts) -> None:
+    limit = limits(in_flight_of_one=1)
+    silent, shown = count_in(here), count_in(here)
+    assert there.surplus_handshakes_of(there.client(ONE), limit) == 0
+    here.hello_shown(shown)
+    assert there.surplus_handshakes_of(there.client(ONE), limit) == 1
+    here.handshake_over(silent, has_shown=False)
+    assert here.surplus_handshakes_of(shown, limit) == 1
+    here.handshake_over(shown, has_shown=True)
+    assert there.surplus_handshakes_of(there.client(ONE), limit) == 0
 
 
 def test_another_listener_has_its_own_counts(clock: Clock) -> None:
@@ -88,58 +99,71 @@ def test_another_listener_has_its_own_counts(clock: Clock) -> None:
     public = ConnectionCounts("public", SharedTable.attach(table.fd, 0), clock)
     internal = ConnectionCounts("internal", SharedTable.attach(table.fd, 1), clock)
     os.close(table.fd)
-    limit = limits(connections=1, of_one=1, in_flight=1, in_flight_of_one=1, burst=1)
-    admit(public, limit)
-    admit(internal, limit)
+    count_in(public)
+    public.can_spare(5, 5)
+    assert internal.surplus(limits()) == (-99, -99)
+    assert internal.surplus_of(internal.client(ONE), limits()) == -49
+    assert internal.others_can_spare == (0, 0)
 
 
-def test_what_is_over_makes_room_in_the_other_worker(workers: tuple[ConnectionCounts, ConnectionCounts]) -> None:
-    here, there = workers
-    limit = limits(connections=2, in_flight=1)
-    client = admit(here, limit)
-    assert there.admit(TWO, limit, is_exempt=False) is ConnectionReason.HANDSHAKES_IN_FLIGHT
-    here.handshake_over(client)
-    other = admit(there, limit, TWO)
-    there.handshake_over(other)
-    assert here.admit(TWO, limit, is_exempt=False) is ConnectionReason.CONNECTIONS
-    there.closed(other)
-    admit(here, limit)
-    assert (here.open, here.in_flight, here.clients) == (2, 1, 1)
-
-
-def test_nothing_is_left_when_all_are_gone(workers: tuple[ConnectionCounts, ConnectionCounts]) -> None:
-    here, there = workers
-    limit = limits()
-    clients = [admit(here, limit, network) for network in (ONE, TWO, ONE)]
-    for client in clients:
-        here.handshake_over(client)
+def test_nothing_is_left_when_all_are_gone(here: ConnectionCounts, there: ConnectionCounts) -> None:
+    for client in [count_in(here, network) for network in (ONE, TWO, ONE)]:
+        here.hello_shown(client)
+        here.handshake_over(client, has_shown=True)
         here.closed(client)
     assert (here.open, here.in_flight, here.clients) == (0, 0, 0)
-    admit(there, limits(connections=1, of_one=1, in_flight=1, in_flight_of_one=1))
+    assert there.surplus(limits()) == (-99, -99)
+    assert there.surplus_of(there.client(ONE), limits()) == -49
 
 
 def test_a_connection_that_closes_before_its_handshake_is_over_is_counted_out_in_any_order(
-    workers: tuple[ConnectionCounts, ConnectionCounts],
+    here: ConnectionCounts, there: ConnectionCounts
 ) -> None:
-    here, there = workers
-    client = admit(here, limits())
+    client = count_in(here)
     here.closed(client)
-    here.handshake_over(client)
-    admit(there, limits(connections=1, of_one=1, in_flight=1, in_flight_of_one=1))
+    here.handshake_over(client, has_shown=False)
+    assert there.surplus(limits()) == (-99, -99)
 
 
-def test_what_is_refused_for_another_reason_costs_no_token(
-    workers: tuple[ConnectionCounts, ConnectionCounts], clock: Clock
+def test_one_that_was_told_to_end_stands_in_nobodys_way(here: ConnectionCounts) -> None:
+    limit = limits(connections=1, of_one=1)
+    client = count_in(here)
+    assert (here.surplus(limit)[0], here.surplus_of(client, limit)) == (1, 1)
+    here.leaves(ONE)
+    assert (here.surplus(limit)[0], here.surplus_of(client, limit)) == (0, 0)
+    count_in(here)
+    here.closed(client)
+    assert (here.surplus(limit)[0], here.surplus_of(client, limit)) == (1, 1)
+
+
+def test_one_of_an_exempt_network_that_was_told_to_end_is_counted_out_all_the_same(here: ConnectionCounts) -> None:
+    client = count_in(here)
+    here.leaves(EXEMPT)
+    assert here.surplus(limits(connections=1))[0] == 0
+    here.closed(client)
+    assert here.surplus(limits(connections=1))[0] == 0
+
+
+def test_workers_know_what_the_others_could_spare(here: ConnectionCounts, there: ConnectionCounts) -> None:
+    here.can_spare(handshakes=7, idle=3)
+    assert there.others_can_spare == (3, 7)
+    assert here.others_can_spare == (0, 0)
+    assert [there.has_most_to_spare(handshakes) for handshakes in (6, 7)] == [False, True]
+    here.can_spare(handshakes=0, idle=0)
+    assert there.has_most_to_spare(0)
+
+
+def test_one_alone_always_has_most(clock: Clock) -> None:
+    assert ConnectionCounts("public", SharedTable.private(), clock).has_most_to_spare(0)
+
+
+def test_the_rate_of_a_client_is_that_of_all_workers(
+    here: ConnectionCounts, there: ConnectionCounts, clock: Clock
 ) -> None:
-    here, _ = workers
-    narrow = limits(of_one=1, burst=2)
-    client = admit(here, narrow)
-    for _ in range(5):
-        assert here.admit(ONE, narrow, is_exempt=False) is ConnectionReason.CONNECTIONS_PER_ADDRESS
-    here.closed(client)
-    here.handshake_over(client)
-    client = admit(here, narrow)
-    here.closed(client)
-    assert here.admit(ONE, narrow, is_exempt=False) is ConnectionReason.HANDSHAKE_RATE
+    limit = limits(burst=2)
+    assert here.take_token(here.client(ONE), limit)
+    assert there.take_token(there.client(ONE), limit)
+    assert not here.take_token(here.client(ONE), limit)
+    assert here.take_token(here.client(TWO), limit)
     clock.now += 1.0
-    admit(here, narrow)
+    assert here.take_token(here.client(ONE), limit)

@@ -17,7 +17,7 @@ DOWNSTREAM = Path(proxy.__file__).parent / "downstream"
 
 
 def test_a_limit_on_connections_is_the_reason_by_its_name() -> None:
-    limits = {reason.value for reason in ConnectionReason} & set(LimitsConfig.model_fields)
+    limits = {reason.value for reason in (*ConnectionReason, *FailureReason)} & set(LimitsConfig.model_fields)
     assert limits == {
         "connections",
         "connections_per_address",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from proxy.limits.idleness import Idle, Shown
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from tests.fakes import FakeFigures, FakeLoop
@@ -43,14 +44,14 @@ class FakeConnections:
         """All."""
         return self.idle + self.in_use
 
-    def shed(self, most: int) -> list[str]:
+    def shed(self, most: int) -> list[Idle]:
         """End idle ones."""
         ended = min(most, self.idle)
         self.idle -= ended
         self.figures.lowest_free_descriptor -= ended
         self.figures.garbage += 10_000 * ended
         self.sheds.append(ended)
-        return ["public"] * ended
+        return [Idle(Shown.HANDSHAKE, 0.0, "public", b"some")] * ended
 
 
 class World:
@@ -67,8 +68,9 @@ class World:
         for listener in self.listeners:
             self.scarcity.watch(listener)
 
-    def count(self, listener: str, reason: ConnectionReason) -> None:
+    def count(self, listener: str, reason: ConnectionReason, client: bytes) -> None:
         """Count a reason."""
+        assert client == (b"some" if reason is ConnectionReason.SHED_IDLE else b"")
         self.counts[listener, reason.value] += 1
 
     @property

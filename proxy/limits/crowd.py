@@ -1,0 +1,84 @@
+"""Who has most of those that have shown nothing yet, and which of them is the oldest. Pure.
+
+Theory of operation. A flood asks this thousands of times a second, and each honest client enters and leaves as well, so nothing here
+takes longer the more there are: clients stand in a shelf for each number of members. One that gets a member moves up a shelf, one that
+loses a member moves down, and the highest shelf with anybody in it is never far from the last one.
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+Member = TypeVar("Member")
+
+
+class Crowd(Generic[Member]):
+    """Members, each of a client."""
+
+    __slots__ = ("_clients", "_count", "_highest", "_shelves")
+
+    def __init__(self) -> None:
+        """Nobody is there."""
+        self._clients: dict[Hashable, dict[Member, None]] = {}
+        self._shelves: dict[int, dict[Hashable, None]] = {}
+        """Size -> the clients that have so many; the one that has had them the longest first."""
+        self._highest = 0
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many members there are."""
+        return self._count
+
+    def __iter__(self) -> Iterator[Member]:
+        """All members, those of a client side by side."""
+        for members in self._clients.values():
+            yield from members
+
+    def add(self, client: Hashable, member: Member) -> None:
+        """Take in a member, as the youngest of its client."""
+        members = self._clients.get(client)
+        if members is None:
+            members = self._clients[client] = {}
+        size = len(members)
+        members[member] = None
+        self._count += 1
+        self._move(client, size, size + 1)
+        self._highest = max(self._highest, size + 1)
+
+    def discard(self, client: Hashable, member: Member) -> None:
+        """Let a member go, if it is there."""
+        members = self._clients.get(client)
+        if members is None or member not in members:
+            return
+        size = len(members)
+        del members[member]
+        self._count -= 1
+        self._move(client, size, size - 1)
+        if size == 1:
+            del self._clients[client]
+        if self._highest not in self._shelves:
+            self._highest = size - 1
+
+    def _move(self, client: Hashable, size: int, other: int) -> None:
+        shelves = self._shelves
+        if size:
+            shelf = shelves[size]
+            del shelf[client]
+            if not shelf:
+                del shelves[size]
+        if other:
+            above = shelves.get(other)
+            if above is None:
+                shelves[other] = {client: None}
+            else:
+                above[client] = None
+
+    def oldest(self) -> Member | None:
+        """The oldest of the client that has most."""
+        if not self._count:
+            return None
+        return next(iter(self._clients[next(iter(self._shelves[self._highest]))]))
+
+    def oldest_of(self, client: Hashable) -> Member | None:
+        """The oldest of this client."""
+        members = self._clients.get(client)
+        return None if members is None else next(iter(members))

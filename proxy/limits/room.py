@@ -1,0 +1,273 @@
+"""Which connections a listener takes, and which of those that it has make room when a limit is reached.
+
+Theory of operation. A limit that refuses the newest is a gift to whoever holds the rest: a thousand silent connections would shut
+everybody out. So a newcomer is refused only where nobody can make room for it. That can who waits for its client: without a whole
+ClientHello, half and dripping ones included; answered, but with the handshake unfinished, as a copied ClientHello costs nothing; without a
+request. What waits for us (for OpenSSL, for a token, for an upstream) never does. Of the client that has most the oldest one goes: one that
+has just come is as silent as any, and is told from the others by that only.
+
+`handshakes_in_flight` bounds what unfinished handshakes may hold of memory, silent ones included, which anybody may push out;
+`handshakes_per_address` counts from the ClientHello on, which is when one begins to cost something. The time for the ClientHello
+shrinks with what is taken of the first.
+
+*Several workers.* The counts are those of all, but a worker can end only what is its own. So each tells how much it could spare. Where
+a limit is reached, the one that can spare most ends some of it. Another one admits beyond the limit, by not more than what is spared
+elsewhere, and the others end their surplus at their next connection or look, a quarter of a second later at most.
+
+*What it costs.* Unfinished handshakes stand in order (`crowd`). The others are searched for, as who gets so far has had to pay; such a
+search ends several at once, and where it found nobody it is not made again before `_SEARCH_SECONDS` have passed.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
+from proxy.limits.crowd import Crowd
+from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, patience
+from proxy.limits.networks import EXEMPT
+from proxy.limits.reasons import ConnectionReason
+
+_SEARCH_SECONDS: Final = 0.25
+# A search looks at all there are: what it finds is this part of the limit, so that the next ones need none.
+_PART_AT_ONCE: Final = 64
+# Accepted, but not looked at, or in OpenSSL's queue: there are not more of these than come in a turn or two of the loop.
+_MOST_SPARED: Final = 64
+# From these parts of a limit on: the time for a ClientHello shrinks; others are told how much could be spared here.
+_HALF: Final = 0.5
+_PRESSING: Final = 0.75
+
+
+class Unfinished(Protocol):
+    """A connection whose handshake is not over."""
+
+    @property
+    def client(self) -> bytes:
+        """The network that it counts for, or `EXEMPT`."""
+
+    @property
+    def since(self) -> float:
+        """When it was accepted."""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its first bytes are there and were not looked at."""
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether nothing of it waits for us."""
+
+    def shed(self) -> None:
+        """End at once."""
+
+
+def _key(one: Unfinished) -> object:
+    """Those of an exempt network count for themselves."""
+    return one.client or one
+
+
+class Connections(Protocol):
+    """All connections of the process."""
+
+    def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
+        """End connections without a request on a listener, of one client or of all; answers what was ended."""
+
+    def count_idle(self, listener: str) -> int:
+        """How many `shed_idle` could end."""
+
+
+class Room:
+    """Of one listener in one process."""
+
+    def __init__(
+        self,
+        listener: str,
+        counts: ConnectionCounts,
+        connections: Connections,
+        clock: Callable[[], float],
+        count: Callable[[ConnectionReason, bytes], None],
+    ) -> None:
+        """`count` gets the reason of each connection that was ended, and its client."""
+        self._listener = listener
+        self._counts = counts
+        self._connections = connections
+        self._clock = clock
+        self._count = count
+        self._waiting: Crowd[Unfinished] = Crowd()
+        """Those whose handshake is not over, without those that wait for a token."""
+        self._shown: dict[Unfinished, None] = {}
+        """Those with a ClientHello."""
+        self._idle = 0
+        """Connections without a request, at the last look."""
+        self._is_pressing = False
+        self._no_idle_at = -math.inf
+
+    # -- newcomers
+
+    def admit(self, network: bytes, limits: ListenerLimits, *, is_exempt: bool) -> ClientCounts | ConnectionReason:
+        """Count a connection and its handshake in, or say which limit it is over where nobody can make room.
+
+        The limits of all together hold for everybody: descriptors and memory do not grow for those who are trusted.
+        """
+        counts = self._counts
+        connections, handshakes = counts.surplus(limits)
+        self._is_pressing = (
+            handshakes > (_PRESSING - 1.0) * limits.handshakes_in_flight
+            or connections > (_PRESSING - 1.0) * limits.connections
+        )
+        if handshakes > 0:
+            if not self._makes_room_for_handshake(handshakes):
+                return ConnectionReason.HANDSHAKES_IN_FLIGHT
+            connections, _ = counts.surplus(limits)
+        if connections > 0 and not self._makes_room_for_connection(connections, limits):
+            return ConnectionReason.CONNECTIONS
+        client = counts.client(network)
+        if not is_exempt:
+            if counts.surplus_of(client, limits) > 0 and not self._makes_room_of(client, limits):
+                return ConnectionReason.CONNECTIONS_PER_ADDRESS
+            if not counts.take_token(client, limits):
+                return ConnectionReason.HANDSHAKE_RATE
+        counts.count_in(client)
+        return client
+
+    def _makes_room_for_handshake(self, surplus: int) -> bool:
+        self._tell_others()
+        if self._counts.has_most_to_spare(len(self._waiting)) and self._end_unfinished(surplus):
+            return True
+        _, elsewhere = self._counts.others_can_spare
+        return elsewhere >= surplus
+
+    def _makes_room_for_connection(self, surplus: int, limits: ListenerLimits) -> bool:
+        """Those that have just come go last: they are who the room is for."""
+        latest = self._clock() - LEAST_IDLE_SECONDS
+        if self._end_unfinished(surplus, latest):
+            return True
+        if self._clock() >= self._no_idle_at + _SEARCH_SECONDS:
+            if self._end_idle(max(surplus, limits.connections // _PART_AT_ONCE)):
+                return True
+            self._no_idle_at = self._clock()
+        idle, _ = self._counts.others_can_spare
+        return idle >= surplus or self._makes_room_for_handshake(surplus)
+
+    def _makes_room_of(self, client: ClientCounts, limits: ListenerLimits) -> bool:
+        """Here only what this worker has of the client counts."""
+        oldest = self._waiting.oldest_of(client.network)
+        if oldest is not None and oldest.since <= self._clock() - LEAST_IDLE_SECONDS and oldest.awaits_client:
+            self._end(oldest)
+            return True
+        if self._clock() >= client.no_idle_at + _SEARCH_SECONDS:
+            if self._end_idle(1 + limits.connections_per_address // _PART_AT_ONCE, client.network):
+                return True
+            client.no_idle_at = self._clock()
+        if oldest is not None and oldest.awaits_client:
+            self._end(oldest)
+            return True
+        return False
+
+    # -- those that are there
+
+    def accepted(self, one: Unfinished) -> None:
+        """It was admitted, and has shown nothing."""
+        self._waiting.add(_key(one), one)
+        self._tell_others_if_pressing()
+
+    def hello_shown(self, one: Unfinished, client: ClientCounts, limits: ListenerLimits) -> bool:
+        """Its ClientHello is complete: whether its handshake may go on."""
+        if (
+            one.client != EXEMPT
+            and self._counts.surplus_handshakes_of(client, limits) > 0
+            and not self._makes_room_for_handshake_of(client, limits)
+        ):
+            return False
+        self._shown[one] = None
+        self._counts.hello_shown(client)
+        return True
+
+    def _makes_room_for_handshake_of(self, client: ClientCounts, limits: ListenerLimits) -> bool:
+        if self._clock() < client.no_answered_at + _SEARCH_SECONDS:
+            return False
+        # in the order of their ClientHellos
+        answered = [one for one in self._shown if one.client == client.network and one.awaits_client]
+        for one in answered[: 1 + limits.handshakes_per_address // _PART_AT_ONCE]:
+            self._end(one)
+        if not answered:
+            client.no_answered_at = self._clock()
+        return bool(answered)
+
+    def token_asked(self, one: Unfinished) -> None:
+        """It waits for a signature, and makes room for nobody meanwhile."""
+        self._waiting.discard(_key(one), one)
+        self._tell_others_if_pressing()
+
+    def token_answered(self, one: Unfinished) -> None:
+        """It is the client's turn again."""
+        self._waiting.discard(_key(one), one)  # a second ClientHello is not told of
+        self._waiting.add(_key(one), one)
+        self._tell_others_if_pressing()
+
+    def over(self, one: Unfinished, client: ClientCounts) -> None:
+        """Its handshake is over, whichever way."""
+        has_shown = one in self._shown
+        if has_shown:
+            del self._shown[one]
+        self._waiting.discard(_key(one), one)
+        self._counts.handshake_over(client, has_shown=has_shown)
+        self._tell_others_if_pressing()
+
+    # -- from time to time
+
+    def look(self, limits: ListenerLimits) -> None:
+        """End what has taken too long for what is left, and what is too much over all workers; tell the others what can be spared."""
+        connections, handshakes = (surplus - 1 for surplus in self._counts.surplus(limits))
+        self._end_impatiently(limits, 1.0 + handshakes / limits.handshakes_in_flight)
+        is_pressing = connections >= (_PRESSING - 1.0) * limits.connections
+        self._idle = self._connections.count_idle(self._listener) if is_pressing else 0
+        self._tell_others()
+        if handshakes > 0 and self._counts.has_most_to_spare(len(self._waiting)):
+            self._end_unfinished(handshakes)
+        if connections > 0:
+            self._end_idle(connections)
+
+    def _end_impatiently(self, limits: ListenerLimits, part: float) -> None:
+        if part > _HALF:
+            oldest = self._clock() - patience(limits.handshake_seconds, part)
+            for one in [one for one in self._waiting if one.since < oldest and one not in self._shown]:
+                self._end(one)
+
+    def _tell_others_if_pressing(self) -> None:
+        if self._is_pressing:
+            self._tell_others()
+
+    def _tell_others(self) -> None:
+        self._counts.can_spare(len(self._waiting), self._idle)
+
+    # -- ending
+
+    def _end_unfinished(self, most: int, latest: float = math.inf) -> bool:
+        """End so many, none that came after `latest`; whether there was any."""
+        ended, spared = 0, min(_MOST_SPARED, len(self._waiting))
+        while ended < most and (one := self._waiting.oldest()) is not None and one.since <= latest:
+            if not one.awaits_client or (spared and one.is_unread):
+                if not spared:
+                    break
+                spared -= 1
+                # as if it had come now: it is anything but silent
+                self._waiting.discard(_key(one), one)
+                self._waiting.add(_key(one), one)
+            else:
+                self._end(one)
+                ended += 1
+        return ended > 0
+
+    def _end(self, one: Unfinished) -> None:
+        client = one.client
+        reason = ConnectionReason.SHED_UNFINISHED if one in self._shown else ConnectionReason.SHED_SILENT
+        one.shed()
+        self._count(reason, client)
+
+    def _end_idle(self, most: int, client: bytes | None = None) -> bool:
+        ended = self._connections.shed_idle(most, self._listener, client)
+        for one in ended:
+            self._counts.leaves(one.client)
+            self._count(one.reason, one.client)
+        return bool(ended)

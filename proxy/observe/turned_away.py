@@ -1,0 +1,102 @@
+"""Says once in a while how many connections were refused, or were ended to make room, and whose they were.
+
+A flood is counted one by one, but not logged so: it would fill the disk, and hide what else is in the log. The first line comes a second
+after the first of them, so that it has a number, and one more each `_SECONDS` for as long as there are more.
+"""
+
+from asyncio import AbstractEventLoop, TimerHandle
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any, Final
+
+from proxy.limits.reasons import ConnectionReason
+from proxy.observe.heavy_hitters import HeavyHitters
+
+_FIRST_SECONDS: Final = 1.0
+_SECONDS: Final = 30.0
+# Of these, the few with most are named.
+_KEPT_CLIENTS: Final = 32
+_NAMED_CLIENTS: Final = 3
+_IPV6_BYTES: Final = 16
+_PREFIX_BYTES: Final = 8
+_SENTENCES: Final = {
+    ConnectionReason.CONNECTIONS: "{} refused by connections",
+    ConnectionReason.CONNECTIONS_PER_ADDRESS: "{} refused by connections_per_address",
+    ConnectionReason.HANDSHAKES_IN_FLIGHT: "{} refused by handshakes_in_flight",
+    ConnectionReason.HANDSHAKE_RATE: "{} refused by handshakes_per_second_per_address",
+    ConnectionReason.OUT_OF_DESCRIPTORS: "accepting paused {} times for want of file descriptors (LimitNOFILE=, ulimit -n)",
+    ConnectionReason.OUT_OF_MEMORY: "accepting paused {} times for want of memory (memory_bytes)",
+    ConnectionReason.SHED_SILENT: "{} ended before their ClientHello",
+    ConnectionReason.SHED_UNFINISHED: "{} ended in their handshake",
+    ConnectionReason.SHED_IDLE: "{} ended without a request",
+}
+
+
+class TurnedAway:
+    """One per process."""
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        count: Callable[[str, str], None],
+        tell: Callable[[dict[str, Any], str], None],
+    ) -> None:
+        """`count` gets listener and reason of each, `tell` an event with its line now and then."""
+        self._loop = loop
+        self._count = count
+        self._tell = tell
+        self._reasons: dict[str, Counter[str]] = {}
+        self._clients: dict[str, HeavyHitters] = {}
+        self._since = 0.0
+        self._timer: TimerHandle | None = None
+
+    def stop(self) -> None:
+        """Say what there is to say, and no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._say()
+            self._timer = None
+
+    def add(self, listener: str, reason: ConnectionReason, client: bytes = b"") -> None:
+        """Count one; `client` is its network, if it has one of its own."""
+        self._count(listener, reason)
+        if reason not in _SENTENCES:
+            return
+        self._reasons.setdefault(listener, Counter())[reason] += 1
+        if client:
+            self._clients.setdefault(listener, HeavyHitters(_KEPT_CLIENTS)).add(_shown(client))
+        if self._timer is None:
+            self._since = self._loop.time()
+            self._timer = self._loop.call_later(_FIRST_SECONDS, self._say_and_wait)
+
+    def _say_and_wait(self) -> None:
+        self._timer = self._loop.call_later(_SECONDS, self._say_and_wait) if self._reasons else None
+        self._say()
+
+    def _say(self) -> None:
+        now = self._loop.time()
+        seconds, self._since = round(now - self._since, 1), now
+        reasons, self._reasons = self._reasons, {}
+        clients, self._clients = self._clients, {}
+        for listener, counts in reasons.items():
+            named = clients[listener].snapshot()["entries"][:_NAMED_CLIENTS] if listener in clients else []
+            event = {
+                "event": "turned_away",
+                "listener": listener,
+                "seconds": seconds,
+                "reasons": dict(counts),
+                "clients": {client: count for client, count, _ in named},
+            }
+            said = ", ".join(_SENTENCES[ConnectionReason(reason)].format(count) for reason, count in counts.items())
+            most = "".join(f", {client} {count} times" for client, count, _ in named)
+            self._tell(
+                event,
+                f"listener {listener}, connections in {seconds:g} s: {said}{most and f'; most of them: {most[2:]}'}",
+            )
+
+
+def _shown(client: bytes) -> str:
+    if len(client) == _PREFIX_BYTES:
+        return f"{ip_address(client.ljust(_IPV6_BYTES, bytes(1)))}/64"
+    return str(ip_address(client))
