@@ -17,6 +17,7 @@ from proxy.building.listeners import listener_runtimes
 from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.building.providers import provider_problems
 from proxy.building.requests import http_limits, plain_rules, route_table
+from proxy.building.resources import note_descriptor_shortage
 from proxy.building.signing import token_plans
 from proxy.building.token_credentials import note_session_shortage, usable_credentials
 from proxy.building.upstreams import upstream_plans
@@ -24,6 +25,7 @@ from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.service import HttpLimits, HttpRuntime
 from proxy.http.routing import RouteTable
+from proxy.limits.machine import most_descriptors
 from proxy.listener import ListenerRuntime
 from proxy.payload.keys import PayloadKeys
 from proxy.payload.suite_table import suite_problems
@@ -91,6 +93,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)
     note_session_shortage(foundation)
+    note_descriptor_shortage(foundation, most_descriptors())
     usable = usable_credentials(foundation, credentials.identities, capabilities, looks_again=now != before.judged_at)
     credentials = replace(credentials, identities=usable)
     listeners = listener_runtimes(foundation, credentials.identities, capabilities, tickets)

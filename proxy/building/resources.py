@@ -3,6 +3,7 @@
 import os
 
 from config.schema import MOST_WORKERS, Config, LimitsConfig
+from proxy.building.foundation import Foundation
 from proxy.limits.scarcity import ResourceLimits
 
 # The other half is for the kernel's socket buffers, and for whatever else runs on the machine.
@@ -12,6 +13,24 @@ _OUR_PART = 2
 def worker_count(config: Config) -> int:
     """How many workers serve: the configured number, or one for each core that this process may use."""
     return config.workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) -> None:
+    """Add a warning where processes with so many descriptors (None: any number) can never have the connections that are configured."""
+    config = foundation.loaded.config
+    workers = worker_count(config)
+    most = {name: config.limits.for_listener(one.limits).connections for name, one in config.listener.items()}
+    if descriptors is None or descriptors * workers >= max(most.values(), default=0):
+        return
+    listener = max(most, key=lambda name: most[name])
+    is_own = config.listener[listener].limits.connections is not None
+    location = ("listener", listener, "limits", "connections") if is_own else ("limits", "connections")
+    found = f"{most[listener]}, while each of {workers} workers may have {descriptors} file descriptors"
+    better = (
+        f"a higher hard limit (LimitNOFILE= of systemd, ulimit -n): {2 * most[listener]} and some for each worker, as a connection "
+        "may need another one to its upstream; without them nobody is accepted for a moment, again and again"
+    )
+    foundation.problems.append(foundation.loaded.warning(location, found, better))
 
 
 def resource_limits(limits: LimitsConfig, machine_bytes: int, workers: int) -> ResourceLimits:

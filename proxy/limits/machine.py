@@ -55,6 +55,12 @@ class Figures:
             self._trim(0)
 
 
+def most_descriptors() -> int | None:
+    """How many descriptors a process of ours may have: each raises its soft limit to the hard one. None: any number."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if most == resource.RLIM_INFINITY else most
+
+
 def memory_bytes(proc: Path = Path("/proc"), cgroups: Path = _CGROUPS) -> int:
     """The memory of the machine, or of the smallest control group that this process is in."""
     found = re.search(r"^MemTotal:\s+(\d+) kB$", (proc / "meminfo").read_text(), re.MULTILINE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.limits.machine import Figures, memory_bytes
+from proxy.limits.machine import Figures, memory_bytes, most_descriptors
 
 MEBIBYTE = 1_048_576
 
@@ -17,6 +17,12 @@ def figures() -> Iterator[Figures]:
     figures = Figures()
     yield figures
     figures.close()
+
+
+def test_the_most_descriptors_are_those_of_the_hard_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert most_descriptors() == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, resource.RLIM_INFINITY))
+    assert most_descriptors() is None
 
 
 def test_the_next_descriptor_gets_the_lowest_free_number(figures: Figures) -> None:
