@@ -236,6 +236,17 @@ class TestLimits:
     def test_a_message_of_exactly_the_limit_is_read(self, piece_bytes: int) -> None:
         assert verdict(record(MESSAGE), piece_bytes, message_limit=len(MESSAGE)) == (MESSAGE,)
 
+    @pytest.mark.parametrize("fragment_bytes", [100, 16_384])
+    def test_the_default_counts_the_message_and_no_headers_of_records(
+        self, piece_bytes: int, fragment_bytes: int
+    ) -> None:
+        """65,556 bytes in four records, as `example.toml` says, are a message of 65,536."""
+        most = handshake(1, bytes(65_532))
+        wire = records(most, fragment_bytes)
+        assert len(wire) == len(most) + 5 * -(-len(most) // fragment_bytes)
+        assert verdict(wire, max(piece_bytes, 1_000)) == (most,)
+        assert verdict(records(handshake(1, bytes(65_533)), fragment_bytes), 1_000)[2:] == (65_537, 65_536)
+
     def test_a_longer_message_is_refused_by_its_header(self, piece_bytes: int) -> None:
         assert verdict(records(MESSAGE[:4], 1), piece_bytes, message_limit=len(MESSAGE) - 1) == (
             HelloFailure.MESSAGE_LIMIT,
@@ -328,7 +339,8 @@ class TestErrors:
 
     def test_the_sentence_holds_all_facts(self) -> None:
         error = HelloError(HelloFailure.MESSAGE_LIMIT, "somewhere", found=70_000, limit=65_536)
-        assert str(error) == "the ClientHello is too long (somewhere): 70000, at most 65536 allowed"
+        sentence = "the ClientHello is too long, counted as a message without headers of records"
+        assert str(error) == f"{sentence} (somewhere): 70000, at most 65536 allowed"
 
     @pytest.mark.parametrize(
         ("reason", "alert"),
