@@ -77,7 +77,10 @@ class ClientHello(NamedTuple):
     """The groups of the key shares; a key exchange with any other group takes a HelloRetryRequest."""
     signature_algorithms: Sequence[int]
     server_name: str | None
-    """The DNS name asked for, in lower case (IDNs as A-labels); the text of an IPv4 address if a client sends one."""
+    """The DNS name asked for, in lower case (IDNs as A-labels); the text of an IPv4 address if a client sends one.
+
+    What is no host name (`host:443`) stands in quotes, and is nobody's name.
+    """
     alpn: tuple[bytes, ...]
     """The application protocols, at most the first 256."""
     psk_identities: tuple[bytes, ...]
@@ -252,11 +255,13 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
 def _server_name(extension: bytes) -> str:
     """Decode the one host name, RFC 6066 section 3; as OpenSSL does, nothing but one host_name is accepted."""
     name_list = _only_vector(extension, "server_name")
-    name = name_list[_SERVER_NAME_HEADER_BYTES:].lower()
-    if not name or name_list[:_SERVER_NAME_HEADER_BYTES] != _HOST_NAME_TYPE + len(name).to_bytes(2):
+    sent = name_list[_SERVER_NAME_HEADER_BYTES:].lower()
+    if not sent or name_list[:_SERVER_NAME_HEADER_BYTES] != _HOST_NAME_TYPE + len(sent).to_bytes(2):
         raise HelloError(HelloFailure.MALFORMED, "server_name")
+    # "represented as a byte string ... without a trailing dot": some send it all the same, and mean the same host
+    name = sent.removesuffix(b".")
     if len(name) > _LONGEST_HOST_NAME or not _HOST_NAME.fullmatch(name):
-        raise HelloError(HelloFailure.SERVER_NAME)
+        return ascii(sent[:_LONGEST_HOST_NAME].decode("latin-1"))
     return name.decode("ascii")
 
 

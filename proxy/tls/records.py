@@ -47,7 +47,6 @@ class HelloFailure(StrEnum):
     MISSING_EXTENSION = "missing_extension"
     OLD_VERSION = "old_version"
     COMPRESSION = "compression"
-    SERVER_NAME = "server_name"
     KEY_SHARE = "key_share"
     PRE_SHARED_KEY = "pre_shared_key"
 
@@ -69,7 +68,6 @@ _ALERTS: Final = {
     HelloFailure.MISSING_EXTENSION: _A.MISSING_EXTENSION,
     HelloFailure.OLD_VERSION: _A.PROTOCOL_VERSION,
     HelloFailure.COMPRESSION: _A.ILLEGAL_PARAMETER,
-    HelloFailure.SERVER_NAME: _A.ILLEGAL_PARAMETER,
     HelloFailure.KEY_SHARE: _A.ILLEGAL_PARAMETER,
     HelloFailure.PRE_SHARED_KEY: _A.ILLEGAL_PARAMETER,
 }
@@ -88,7 +86,6 @@ _SENTENCES: Final = {
     HelloFailure.MISSING_EXTENSION: "a mandatory extension is missing",
     HelloFailure.OLD_VERSION: "the client does not offer TLS 1.3",
     HelloFailure.COMPRESSION: "the client offers TLS 1.3 with compression",
-    HelloFailure.SERVER_NAME: "the server name is not a DNS host name",
     HelloFailure.KEY_SHARE: "a key share is repeated or of a group that the client does not list",
     HelloFailure.PRE_SHARED_KEY: "pre_shared_key is not the last extension, or its binders do not match its identities",
 }

@@ -27,12 +27,12 @@ def test_name_gets_its_certificate(gateway: Gateway, name: str, subject: str) ->
     assert said.is_established
 
 
-@pytest.mark.parametrize("name", ["unknown.test", "test", "a.room.chat.test", "xchat.test", None])
+@pytest.mark.parametrize("name", ["unknown.test", "test", "a.room.chat.test", "xchat.test", "chat.test:443", None])
 def test_unknown_name_is_refused_with_an_alert(gateway: Gateway, name: str | None) -> None:
     assert gateway.s_client(name=name).alert == UNRECOGNIZED_NAME
 
 
-@pytest.mark.parametrize("name", ["unknown.test", None])
+@pytest.mark.parametrize("name", ["unknown.test", "chat.test:443", None])
 def test_default_answers_for_unknown_names_where_it_is_asked_to(gateway: Gateway, name: str | None) -> None:
     arguments = [] if name is None else ["-verify_hostname", "chat.test"]
     said = gateway.s_client(*arguments, name=name, on="lenient")

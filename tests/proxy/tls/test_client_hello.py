@@ -313,6 +313,7 @@ class TestServerName:
         [
             (b"chat.example.org", "chat.example.org"),
             (b"Chat.EXAMPLE.org", "chat.example.org"),
+            (b"chat.example.org.", "chat.example.org"),
             (b"xn--bcher-kva.example", "xn--bcher-kva.example"),
             (b"localhost", "localhost"),
             (b"_chat.a-b--c.org", "_chat.a-b--c.org"),
@@ -327,7 +328,8 @@ class TestServerName:
     @pytest.mark.parametrize(
         "sent",
         [
-            b"chat.example.org.",
+            b".",
+            b"chat.example.org..",
             b".chat",
             b"a..b",
             b"*.example.org",
@@ -344,9 +346,14 @@ class TestServerName:
             b"\xff",
         ],
     )
-    def test_anything_else_is_an_illegal_parameter(self, sent: bytes) -> None:
-        error = refusal(Hello().with_extensions(server_name(sent)).message)
-        assert (error.alert, error.reason) == (AlertDescription.ILLEGAL_PARAMETER, HelloFailure.SERVER_NAME)
+    def test_anything_else_is_nobodys_name(self, sent: bytes) -> None:
+        """`host:443` is what Go's `hey` sends; a `default` answers for it as for any unknown name."""
+        name = parse_client_hello(Hello().with_extensions(server_name(sent)).message).server_name
+        assert name is not None
+        assert (name[0], name[-1]) == ("'", "'"), "no name and no wildcard of a configuration fits"
+        assert name.isascii()
+        assert name.isprintable()
+        assert len(name) <= 2 + 4 * 253
 
     @pytest.mark.parametrize(
         "content",

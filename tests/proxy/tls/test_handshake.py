@@ -790,10 +790,6 @@ MALFORMED: dict[str, tuple[bytes, AlertDescription]] = {
     ),
     "ticket_without_modes": (hellos.record(hellos.Hello().with_extensions(TICKET).message), A.MISSING_EXTENSION),
     "compression": (hellos.record(hellos.Hello(compression=b"\1").message), A.ILLEGAL_PARAMETER),
-    "name_with_a_space": (
-        hellos.record(hellos.Hello().with_extensions(hellos.server_name(b"chat example.org")).message),
-        A.ILLEGAL_PARAMETER,
-    ),
     "empty_alpn": (
         hellos.record(hellos.Hello().with_extensions(hellos.extension(16, b"\0\0")).message),
         A.DECODE_ERROR,
