@@ -216,6 +216,34 @@ class TestSilence:
         assert LimitsConfig().websocket_idle_seconds == 3_600
 
 
+class TestClosed:
+    """Close frames have passed: whatever TCP does then is no failure."""
+
+    @pytest.mark.parametrize("leave", [Peer.reset, Peer.end], ids=["reset", "end"])
+    def test_client_has_its_time_to_answer_a_server_that_has_gone(
+        self, proxy: Site, port: int, leave: Callable[[Peer], None]
+    ) -> None:
+        left, answered = threading.Event(), threading.Event()
+
+        def script(peer: Peer) -> None:
+            switched(peer)
+            peer.send(close_frame(4_000))
+            assert peer.read_some() != b"never"
+            leave(peer)
+            left.set()
+            answered.wait(WAIT_SECONDS)
+
+        path = f"/kicked-{leave.__name__}"
+        with scripted(script, port), opened(proxy, path) as client:
+            assert code_of(frames_of(read(client))[0]) == 4_000
+            client.send(b"\x89\x80" + MASK)  # a ping: it was on its way when the close frame came
+            assert left.wait(WAIT_SECONDS)
+            client.send(close_frame(4_000, masked=True))
+            assert client.await_end() is End.CLEAN
+            answered.set()
+        assert "error" not in proxy.record(path)
+
+
 class TestGone:
     """One side vanishes: the other one learns of it."""
 
