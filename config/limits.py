@@ -105,6 +105,8 @@ class LimitsConfig(Table):
     response_head_bytes: int = _whole(65_536, least=_KIB, most=16 * _MIB)
     response_header_count: int = _whole(200, least=8, most=10_000)
     early_responses: int = _whole(16, least=0, most=1_000)
+    response_buffer_bytes: int = _whole(262_144, least=0, most=_GIB)
+    response_buffer_total_bytes: int = _whole(67_108_864, least=0, most=64 * _GIB)
 
     # WebSocket
     websocket_idle_seconds: float = _seconds(3_600.0, most=30 * _DAY)

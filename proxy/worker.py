@@ -248,7 +248,7 @@ class Worker:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that is counted, and what tokens are doing, for `merging`."""
-        return {**self.counters.snapshot(), **self._tokens.rows()}
+        return {**self.counters.snapshot(), **self._http.response_budget.rows(), **self._tokens.rows()}
 
     def left_alone(self) -> None:
         """Say that the last connection is gone, when there is no parent any more who would."""

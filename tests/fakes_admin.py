@@ -10,6 +10,7 @@ from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import ReloadReport, UnknownServer
 from proxy.admin.rotation_wish import RotationWish
 from proxy.admin.server import AdminHost
+from proxy.downstream.response_buffer import ResponseBudget
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.observe.merging import Retained
@@ -108,7 +109,7 @@ def worker(slot: int, counters: Counters, servers: Sequence[Mapping[str, Any]] |
         pid=4_000 + slot,
         age_seconds=7_260.0 + slot,
         generation=2,
-        snapshot=json.loads(json.dumps({**counters.snapshot(), **tokens(float(slot))})),
+        snapshot=json.loads(json.dumps({**counters.snapshot(), **ResponseBudget().rows(), **tokens(float(slot))})),
         servers=[server(), server("http://10.0.0.2:8000", "ejected", ejections=1)] if servers is None else servers,
         rss_bytes=61_000_000 + slot,
     )

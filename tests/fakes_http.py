@@ -14,6 +14,8 @@ from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.refusals import Refusal
+from proxy.downstream.request_body import BodyLimits
+from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, Ledger
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
@@ -64,15 +66,15 @@ CHUNKS = ChunkLimits(line_bytes=256, overhead_bytes=16_384, trailer_bytes=8_192,
 LIMITS = HttpLimits(
     head_bytes=2_000,
     head=HeadLimits(target_bytes=1_000, header_count=20, header_bytes=1_000),
-    chunks=CHUNKS,
+    bodies=BodyLimits(CHUNKS, gathered=0),  # servers are asked at once; tests of gathering have a limit of their own
     pipelined_bytes=1_000,
     head_seconds=10.0,
     keep_alive_seconds=75.0,
-    request_buffer_bytes=0,  # servers are asked at once; tests of gathering have a limit of their own
     body_idle_seconds=30.0,
     write_idle_seconds=60.0,
     body_bytes_per_second=100,
     response_bytes_per_second=100,
+    response_buffer=BufferLimits(most=0, total=0),  # servers wait at once, as above
     websocket=WebSocketLimits(message_bytes=1_000_000, fragments=100),
     websocket_idle_seconds=3_600.0,
     websocket_close_seconds=5.0,
@@ -126,6 +128,8 @@ class FakeStream:
         self.was_truncated = False
         self.waiting_bytes = 0
         """What the peer has not acknowledged."""
+        self.held_bytes = 0
+        """What waits for it here, of what was written while it is blocked."""
 
     # -- what the proxy calls
 
@@ -137,6 +141,8 @@ class FakeStream:
         if self.is_full and not self.is_blocked:
             self.is_blocked = True
             self.owner.pause_writing()
+        if self.is_blocked:
+            self.held_bytes += len(data)
 
     def pause_reading(self) -> None:
         """Remember it."""
@@ -179,6 +185,7 @@ class FakeStream:
     def take(self) -> None:
         """The peer takes everything."""
         self.is_full = self.is_blocked = False
+        self.held_bytes = 0
         self.owner.resume_writing()
 
     def lose(self, error: OSError | None = None) -> None:
@@ -340,6 +347,8 @@ class FakeClient:
     peer: ForwardedPeer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)  # noqa: RUF009 - frozen
     is_full: bool = False
     exchange: Any = None
+    room: int = 0
+    """How much more may be written while it is blocked."""
 
     def send(self, data: bytes) -> None:
         """Note the bytes, joined to those before; block if that is asked for."""
@@ -349,6 +358,12 @@ class FakeClient:
         if self.is_full:
             self.is_full = False
             self.exchange.pause_response()
+
+    def has_room(self, holder: bytes, written: int) -> bool:
+        """Whether it has."""
+        assert isinstance(holder, bytes)
+        self.room -= written
+        return self.room > 0
 
     def pause_request(self) -> None:
         """Note it."""

@@ -6,6 +6,8 @@ from config.schema import Config, LimitsConfig, RatePer, RouteConfig
 from proxy.building.payload import PayloadRules
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.plain_answers import PlainRules
+from proxy.downstream.request_body import BodyLimits
+from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpLimits
 from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
@@ -68,15 +70,15 @@ def http_limits(limits: LimitsConfig) -> HttpLimits:
     return HttpLimits(
         head_bytes=limits.head_bytes,
         head=HeadLimits(limits.target_bytes, limits.header_count, limits.header_bytes),
-        chunks=chunk_limits(limits),
+        bodies=BodyLimits(chunk_limits(limits), limits.request_buffer_bytes),
         pipelined_bytes=limits.pipelined_bytes,
         head_seconds=limits.head_seconds,
         keep_alive_seconds=limits.keep_alive_seconds,
-        request_buffer_bytes=limits.request_buffer_bytes,
         body_idle_seconds=limits.body_idle_seconds,
         write_idle_seconds=limits.write_idle_seconds,
         body_bytes_per_second=limits.body_bytes_per_second,
         response_bytes_per_second=limits.response_bytes_per_second,
+        response_buffer=BufferLimits(limits.response_buffer_bytes, limits.response_buffer_total_bytes),
         websocket=WebSocketLimits(limits.websocket_message_bytes, limits.websocket_fragments),
         websocket_idle_seconds=limits.websocket_idle_seconds,
         websocket_close_seconds=limits.websocket_close_seconds,

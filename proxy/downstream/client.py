@@ -3,12 +3,14 @@
 from ipaddress import ip_address
 
 from proxy.http.fields import Fields
+from proxy.http.head import RequestHead
 from proxy.http.headers import ForwardedPeer, client_address
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.observe.access_log import ClientRecord
+from proxy.observe.breaking import BreakingClients
 from proxy.tls.results import Established
 
 
@@ -35,6 +37,11 @@ class ClientFacts:
         self.rates = rates
         self._peer: ForwardedPeer | None = None
         self._record: ClientRecord | None = None
+
+    def report(self, request: RequestHead, clients: BreakingClients) -> None:
+        """Count a client that `require` would refuse, by its first request."""
+        self.is_unreported = False
+        clients.add(self.address, request.headers)
 
     @property
     def peer(self) -> ForwardedPeer:

@@ -11,13 +11,12 @@ from proxy.downstream.choosing import exchange_for
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.inbox import Inbox
-from proxy.downstream.patience import Patience
+from proxy.downstream.patience import Patience, for_last_request
 from proxy.downstream.refusals import Refusal, bad_head, body_refused, late_head, refusal_response, too_many_requests
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome, standing
-from proxy.downstream.tunnel import Tunnel
 from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
@@ -27,11 +26,7 @@ from proxy.limits.idleness import Idle
 from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
-# Of the time to drain, how much an idle connection may wait for one more request.
-_PATIENCE: Final = 0.5
 _CLIENT_CLOSED_REQUEST: Final = 499
-# Whoever has something to ask does so right after the handshake; who only connected in advance shall not hold up a drain.
-_FIRST_REQUEST_SECONDS: Final = 2.0
 
 
 class _State(Enum):
@@ -56,12 +51,14 @@ class Downstream:
         "_log",
         "_patience",
         "_peer_ended",
+        "_persistence",
         "_request",
         "_service",
         "_state",
         "_stream",
         "_wants_end",
         "deadline",
+        "has_room",
         "send",
     )
 
@@ -74,15 +71,16 @@ class Downstream:
         self._facts = facts
         self._log = RequestLog(service, facts)
         self._patience = Patience(service, stream)
+        self.has_room: Final = self._patience.has_room
+        """Whether the server may go on while the client is blocked."""
+        self._persistence: Persistence | None = None  # of an answer that is complete, but not yet taken
         self._state = _State.IDLE
         self._inbox = Inbox()
         self._is_new = True
         self._exchange: Exchange | None = None
         self._request: Request | None = None
         self._is_reading = True
-        self._is_write_paused = False
-        self._peer_ended = False
-        self._wants_end = False
+        self._is_write_paused = self._peer_ended = self._wants_end = False
         self.deadline = service.clock() + service.runtime.limits.keep_alive_seconds
         service.deadlines.watch(self)
         service.opened(self)
@@ -115,7 +113,7 @@ class Downstream:
             case _State.IDLE | _State.HEAD:
                 self._end()
             case _State.EXCHANGE:
-                if self._exchange is not None and not self._exchange.is_request_complete:
+                if self._persistence is None and self._exchange is not None and not self._exchange.is_request_complete:
                     self._abandon("the client ended the connection in the middle of its request")
                     self._stream.cut()
             case _State.TUNNEL | _State.ENDING:
@@ -140,7 +138,9 @@ class Downstream:
         """The client took everything."""
         self._is_write_paused = False
         self._patience.reader_took_all()
-        if self._exchange is not None:
+        if self._persistence is not None:
+            self.finished(self._persistence)
+        elif self._exchange is not None:
             self._await_body()
             self._exchange.resume_response()
         elif self._state is _State.IDLE or self._state is _State.HEAD:
@@ -171,11 +171,9 @@ class Downstream:
         self._is_new = False
         self.deadline = NEVER
         self._request = request
-        facts = self._facts
-        peer = facts.peer
+        facts, peer = self._facts, self._facts.peer
         if facts.is_unreported:
-            facts.is_unreported = False
-            service.counters.breaking.add(facts.address, request.head.headers)
+            facts.report(request.head, service.counters.breaking)
         request_id = (facts.is_trusted and trusted_request_id(request.framing.fields, peer)) or service.new_request_id()
         admitted = request.admitted(facts.tls, service.runtime.routes)
         exchange = self._exchange = exchange_for(admitted, self, service, request, request_id)
@@ -298,9 +296,13 @@ class Downstream:
         self._close_exchange(stays=stays)
 
     def finished(self, persistence: Persistence) -> None:
-        """The response is complete."""
+        """The response is complete; the request is over when the client has taken it."""
         exchange = self._exchange
         assert exchange is not None  # its caller
+        if self._is_write_paused:
+            self._persistence = persistence
+            return
+        self._persistence = None
         self._log.request(self._request, exchange, exchange.status, None)
         self._close_exchange(stays=persistence is not Persistence.CLOSE)
 
@@ -320,8 +322,7 @@ class Downstream:
         if self._is_write_paused:
             stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
         owner = Upgraded(self._service, self._facts, self._request, exchange)
-        tunnel = Tunnel(self._service, self._stream, stream, extensions, owner)
-        exchange.tunnel_opened(tunnel)
+        tunnel = owner.tunnel(self._stream, stream, extensions)
         self._resume_reading()  # first: the tunnel may pause it at once
         tunnel.begin(self._service.counters.route(exchange.route), from_client=self._inbox.take(), from_upstream=rest)
         self._forget()  # last: a drain must not find that nobody is left in between
@@ -369,6 +370,7 @@ class Downstream:
         self._stream.end()
 
     def _forget(self) -> None:
+        self._patience.reader_took_all()
         self._service.deadlines.forget(self)
         self._service.closed(self)
 
@@ -379,8 +381,7 @@ class Downstream:
         """
         self._wants_end = True
         if self._state is _State.IDLE and (gently or self._is_new):
-            patience = seconds * _PATIENCE if gently else min(seconds, _FIRST_REQUEST_SECONDS)
-            self.deadline = min(self.deadline, self._service.clock() + patience)
+            self.deadline = min(self.deadline, self._service.clock() + for_last_request(seconds, gently=gently))
         elif self._state is _State.IDLE:
             self._end()
 

@@ -38,6 +38,12 @@ class Client(Protocol):
     def tunnel(self, stream: "SocketStream | TlsStream", rest: bytes, extensions: "Extensions") -> None:
         """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
 
+    def has_room(self, holder: bytes, written: int) -> bool:
+        """Whether more of the response may be taken for the client, which is blocked; so much of it was just sent.
+
+        `holder` is the client network that it counts for.
+        """
+
     @property
     def peer(self) -> "ForwardedPeer":
         """Who is at the other end of the connection."""

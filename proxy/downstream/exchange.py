@@ -1,19 +1,18 @@
 """One request and its response, streamed both ways.
 
 Theory of operation. The downstream connection feeds request bytes in (`receive`, then `proceed`), the upstream connection feeds the
-response in (`response_*`). The request is decided upon, and its body is gathered (see `gathering`), before an upstream is asked for a
-connection. From then on each side is paused while the other takes no more, so what is held here is bounded by one read of each.
+response in (`response_*`). The request is decided upon, and its body is gathered (see `request_body`), before an upstream is asked for a
+connection. From then on each side is paused while the other takes no more: the client at once, the server when there is no more room
+for a client that is slow (see `response_buffer`).
 """
 
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import RouteTarget
-from proxy.downstream.attempts import Attempts
-from proxy.downstream.contracts import Client
-from proxy.downstream.gathering import CONTINUE, GatheredBody, bytes_to_gather
-from proxy.downstream.refusals import Refusal, body_too_long
-from proxy.downstream.request_body import RequestBody, framed
+from proxy.downstream.contracts import Client, Encryptable
+from proxy.downstream.refusals import Refusal, all_down, body_too_long
+from proxy.downstream.request_body import CONTINUE, RequestBody, framed, is_repeatable
 from proxy.downstream.service import HttpService
 from proxy.http.chunked import encode_chunk, encode_trailers
 from proxy.http.framing import BodyKind, Delivery, RequestFraming
@@ -38,12 +37,10 @@ from proxy.upstream.failures import UpstreamFailure
 from proxy.upstream.upstream import RequestFacts
 
 if TYPE_CHECKING:
-    from proxy.downstream.contracts import Encryptable
     from proxy.upstream.contracts import Tunnelling
     from proxy.upstream.server import Server
+    from proxy.upstream.upstream import Upstream
 
-# RFC 9110 section 9.2.2; only these may be sent again by themselves
-_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _CONTINUE: Final = 100
 _SERVER_ERROR: Final = 500
 
@@ -65,22 +62,22 @@ class Exchange:
 
     mark: bytes = b""  # field lines of an answer of ours to it
     __slots__ = (
-        "_attempts",
+        "_binding",
         "_body",
         "_client",
         "_connection",
         "_delivery",
         "_framing",
-        "_gathered",
         "_head",
         "_is_client_paused",
-        "_is_repeatable",
-        "_least",
         "_out",
         "_request",
         "_said_continue",
         "_service",
         "_state",
+        "_tried",
+        "_upstream",
+        "_was_repeated",
         "first_byte",
         "holder",
         "is_request_complete",
@@ -105,43 +102,35 @@ class Exchange:
         self.holder = EXEMPT  # the client network that its connection to a server counts for
         self.started = service.stopwatch()
         self.first_byte: float | None = None
-        self.request_bytes = 0
-        self.response_bytes = 0
-        self.status = 0
+        self.request_bytes = self.response_bytes = self.status = 0
         self.server: str | None = None
         self.route: str | None = None
-        self.is_request_complete = framing.body is BodyKind.NONE or (
-            framing.body is BodyKind.LENGTH and framing.length == 0
-        )
-        self._body = (
-            None if self.is_request_complete else RequestBody(framing, service.runtime.limits.chunks, service.clock)
-        )
-        self._gathered: GatheredBody | None = None
-        self._is_repeatable = False
+        self.is_request_complete = not framing.length and framing.body is not BodyKind.CHUNKED
+        limits, clock = service.runtime.limits.bodies, service.clock
+        self._body = None if self.is_request_complete else RequestBody(framing, limits, clock)
         self._out = b""
         self._connection: UpstreamConnection | None = None
         self._delivery: Delivery | None = None
-        self._is_client_paused = False
-        self._said_continue = False
+        self._tried: tuple[Server, ...] = ()
+        self._binding = b""
+        self._is_client_paused = self._said_continue = self._was_repeated = False
         self._state = _State.NEW
-        self._attempts: Attempts
+        self._upstream: Upstream
         self._request: bytes
-        self._least = 0
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Ask the upstream for a connection, once there is enough of the body; what came of it is checked and held already."""
-        self._attempts = Attempts(target.upstream, self._facts)
-        if not self.is_request_complete:
-            limit = self._service.runtime.limits.request_buffer_bytes
-            self._least = bytes_to_gather(self._framing, limit, streams=target.streams_requests)
-        if self._framing.expects_continue and (self._least or self.is_request_complete):
-            fields = self._answer_expectation()
+        self._upstream = target.upstream
+        if self._body is not None and self._body.wait_for(self._framing, streams=target.streams_requests):
+            fields = self._meet_expectation(fields)
         self._request = upstream_head(self._head, self._framing, fields, self.request_id)
         self._state = _State.GATHERING
         self.proceed()
 
-    def _answer_expectation(self) -> bytes:
-        """Have a client that still waits send its body; answers the field lines without the expectation, which is met."""
+    def _meet_expectation(self, fields: bytes) -> bytes:
+        """Have a client that waits send its body; answers the field lines for a server that need not be asked for its word."""
+        if not self._framing.expects_continue:
+            return fields
         if not (self.is_request_complete or self.request_bytes):
             self._said_continue = True
             self._client.send(CONTINUE)
@@ -150,29 +139,34 @@ class Exchange:
 
     def proceed(self) -> None:
         """Go on with what came of the body, its client's further bytes being put away: see whether there is enough of it."""
-        gathered = 0 if self._gathered is None else len(self._gathered)
-        if self._state is _State.GATHERING and (self.is_request_complete or gathered >= self._least):
+        body = self._body
+        if self._state is _State.GATHERING and (body is None or body.is_enough):
             self._state = _State.WAITING
             self._acquire()
-        if self._state is _State.WAITING and gathered and not self.is_request_complete:
+        if body is not None and self._state is _State.WAITING and body.has_more:
             self._client.pause_request()
 
     def _acquire(self) -> None:
-        server = self._attempts.choose()
-        if server is None:
-            self._state = _State.OVER
-            self._client.refuse(self._attempts.nowhere())
+        if (server := self._choose()) is not None:
+            server.acquire(self)
         else:
-            self._ask(server)
+            self._state = _State.OVER
+            self._client.refuse(all_down(self._upstream.retry_after))
 
-    def _ask(self, server: "Server") -> None:
-        self.server = server.name
-        server.acquire(self)
-
-    def _facts(self) -> RequestFacts:
-        """What the choice of a server may depend on."""
-        address = client_address(self._framing.fields, self._client.peer)
-        return RequestFacts(address, self._head.headers, self._service.wall_clock())
+    def _choose(self) -> "Server | None":
+        """Choose a server that was not tried yet; the request is at it from then on."""
+        upstream = self._upstream
+        facts = None
+        if upstream.reads_requests:
+            address = client_address(self._framing.fields, self._client.peer)
+            facts = RequestFacts(address, self._head.headers, self._service.wall_clock())
+        server = upstream.choose(facts, self._tried)
+        if server is not None:
+            self._tried = (*self._tried, server)
+            self.server = server.name
+            if facts is not None:
+                self._binding = upstream.binding(facts, server)
+        return server
 
     # -- the request's body
 
@@ -195,15 +189,11 @@ class Exchange:
         return excess
 
     def _take(self, body: bytes) -> None:
-        """Hand on a piece of the body."""
-        self._forward(body)
-
-    def _forward(self, body: bytes) -> None:
+        """Hand on a piece of the body, or gather it."""
         connection = self._connection
         if connection is None:
-            if self._gathered is None:
-                self._gathered = GatheredBody()
-            self._gathered.receive_data(body)
+            assert self._body is not None  # it was not sent
+            self._body.gather(body)
             return
         connection.is_request_complete = self.is_request_complete
         data = framed(self._framing, body, is_complete=self.is_request_complete)
@@ -227,29 +217,32 @@ class Exchange:
         """Send the request."""
         self._state = _State.SENT
         self._connection = connection
-        is_complete, request = self.is_request_complete, self._request
-        if self._gathered is not None:
-            request += framed(self._framing, self._gathered.take(), is_complete=is_complete)
-            self._gathered = None
-        if not is_complete:
-            self._client.resume_request()  # first: a server that takes nothing of this pauses it again
-        # RFC 9110 section 9.2.2: by itself only what has the same effect twice, and what we have whole
-        self._is_repeatable = is_complete and self._head.method in _IDEMPOTENT and self._framing.websocket is None
-        self._request = request if self._is_repeatable else b""
+        request = self._request
+        if self._body is not None:
+            request = self._with_body(self._body)
         connection.begin(self, self._head.method, self._framing.websocket, request)
         connection.is_request_complete = self.is_request_complete
         self._await_request()
         if self._is_client_paused:
-            connection.pause_reading()
+            self._hold_server_back()
+
+    def _with_body(self, body: RequestBody) -> bytes:
+        """What is sent first; of a complete request it is all, and kept if it may be sent once more."""
+        request = self._request + body.take(self._framing)
+        self._request = b""
+        if not body.is_complete:
+            self._client.resume_request()  # first: a server that takes nothing of this pauses it again
+        elif is_repeatable(self._head.method, self._framing):
+            self._request, self._body = request, None
+        return request
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
-        """Try the next server, if there is one."""
-        try:
-            server = self._attempts.elsewhere(failure)
-        except UpstreamFailure as last:
-            self._refuse(last)
+        """Try the next server: nothing was sent yet, so this is safe for every method."""
+        last_word = self._upstream.last_word(failure, self._tried)
+        if last_word is None and (server := self._choose()) is not None:
+            server.acquire(self)
         else:
-            self._ask(server)
+            self._refuse(last_word or failure)
 
     # -- the upstream connection's side
 
@@ -257,16 +250,15 @@ class Exchange:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
         status = response.framing.head.status
         # 100 only if it asked for that and still waits: another one would take it for the answer to its next request
-        if self._head.minor_version and (status != _CONTINUE or self._waits_for_word):
+        waits = self._framing.expects_continue and not self._said_continue and not self.is_request_complete
+        if self._head.minor_version and (status != _CONTINUE or waits):
             self._client.send(informational_head(response))
             if status == _CONTINUE:
                 self._said_continue = True
                 self._client.resume_request()  # its time for the body begins now
+            if self._is_client_paused:
+                self._hold_server_back()
         self._await_request()
-
-    @property
-    def _waits_for_word(self) -> bool:
-        return self._framing.expects_continue and not self._said_continue and not self.is_request_complete
 
     def switched(self, response: Response, stream: SocketStream | TlsStream, rest: bytes) -> None:
         """Become a tunnel."""
@@ -274,23 +266,21 @@ class Exchange:
         self._connection = None
         self.status = response.framing.head.status
         self.first_byte = self._service.stopwatch()
-        if self._attempts.binding:
-            response = self._bound(response)
-        self._client.send(switching_head(response, self.request_id))
+        self._client.send(switching_head(self._bound(response), self.request_id))
         is_extended = b"sec-websocket-extensions" in response.framing.special
         self._client.tunnel(stream, rest, Extensions.NEGOTIATED if is_extended else Extensions.NONE)
 
     def _bound(self, response: Response) -> Response:
-        """Add the cookie that binds the client to the server."""
-        return response._replace(forwarded=[*response.forwarded, self._attempts.binding])
+        """Add the cookie that binds the client to the server, if there is one."""
+        return response._replace(forwarded=[*response.forwarded, self._binding]) if self._binding else response
 
-    def tunnel_opened(self, tunnel: "Encryptable") -> None:
+    def tunnel_opened(self, tunnel: Encryptable) -> None:
         """What was the exchange goes on as a WebSocket: its server knows about it."""
-        self._attempts.server.tunnel_opened(tunnel)
+        self._tried[-1].tunnel_opened(tunnel)
 
     def tunnel_ended(self, tunnel: "Tunnelling") -> None:
         """The WebSocket is over."""
-        self._attempts.server.tunnel_ended(tunnel)
+        self._tried[-1].tunnel_ended(tunnel)
 
     def response_started(self, response: Response) -> None:
         """Write the head for the client."""
@@ -298,7 +288,7 @@ class Exchange:
         self.first_byte = self._service.stopwatch()
         self.status = status = response.framing.head.status
         if status >= _SERVER_ERROR:
-            self._attempts.server.answered_badly()
+            self._tried[-1].answered_badly()
         request = self._framing
         # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
         keep_alive = (
@@ -306,7 +296,7 @@ class Exchange:
         )
         frame = delivery_frame(response.framing, self._head.minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
-        if self._attempts.binding:
+        if self._binding:
             response = self._bound(response)
         self._out = downstream_head(response, frame, self._service.date(), self.request_id)
 
@@ -333,21 +323,31 @@ class Exchange:
         if self._out:
             data, self._out = self._out, b""
             self._client.send(data)
+            if self._is_client_paused:
+                self._hold_server_back(len(data))
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
         """Try once more where that is safe, else answer for the upstream, or cut what has begun."""
         self._connection = None
         if not is_retryable:  # a connection that was closed while it was idle is nobody's fault
-            self._attempts.server.failed_a_request()
+            self._tried[-1].failed_a_request()
         if self._state is _State.RESPONDING:
             self._state = _State.OVER
             self.response_flushed()
             self._client.cut(str(failure))
-        elif is_retryable and self._is_repeatable and self._attempts.may_repeat():
+        elif is_retryable and not self._was_repeated and self._may_repeat():
+            self._was_repeated = True
             self._state = _State.WAITING
+            # its other unused connections are as old, and a second one that is dead would be the end of this request
+            self._tried[-1].close_idle()
+            self._tried = ()
             self._acquire()
         else:
             self._refuse(failure)
+
+    def _may_repeat(self) -> bool:
+        """Whether there is all of a request that has the same effect twice, and the budget for it."""
+        return bool(self._request) and is_repeatable(self._head.method, self._framing) and self._upstream.may_retry()
 
     def _refuse(self, failure: UpstreamFailure) -> None:
         self._state = _State.OVER
@@ -379,7 +379,11 @@ class Exchange:
     def pause_response(self) -> None:
         """The client takes no more."""
         self._is_client_paused = True
-        if self._connection is not None:
+        self._hold_server_back()
+
+    def _hold_server_back(self, written: int = 0) -> None:
+        """Take nothing more from the server unless there is room for it; so much was just sent to the client, which is blocked."""
+        if not self._client.has_room(self.holder, written) and self._connection is not None:
             self._connection.pause_reading()
 
     def resume_response(self) -> None:

@@ -5,8 +5,8 @@ from functools import partial
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.gathering import CONTINUE
 from proxy.downstream.refusals import Refusal, payload_refused, too_many_requests
+from proxy.downstream.request_body import CONTINUE
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.slow_work import CrowdedOut

@@ -11,6 +11,7 @@ from proxy.http.problems import TITLES, problem_response
 from proxy.limits.reasons import RequestReason
 from proxy.observe.access_log import TargetRecord
 from proxy.payload.causes import Cause
+from proxy.upstream.failures import UpstreamFault
 
 _UPGRADE_REQUIRED: Final = 426
 # Fields that a status must or should bring with it.
@@ -66,6 +67,12 @@ def late_head(data: bytes) -> Refusal:
 def body_too_long(most: int) -> Refusal:
     """The answer to a body that is declared to be longer than its route takes (RFC 9110 section 15.5.14)."""
     return Refusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)
+
+
+def all_down(retry_after: int) -> Refusal:
+    """The answer to a request that found no server; it may come again after so many seconds."""
+    sentence = UpstreamFault.ALL_DOWN.sentence
+    return Refusal(UpstreamFault.ALL_DOWN.status, sentence, sentence, retry_after=retry_after)
 
 
 def payload_refused(cause: Cause) -> Refusal:

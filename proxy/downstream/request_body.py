@@ -1,23 +1,42 @@
-"""The body of a request: where it ends, how long it may be, how it goes on. Pure."""
+"""The body of a request: where it ends, how long it may be, what of it waits until a server is asked, how it goes on. Pure.
+
+Theory of operation. A request has a connection to a server from the moment when it asks for one until its answer is complete, and of
+those there are few. So bodies are gathered first, up to a limit: a client that drips holds memory of ours meanwhile, which it has paid
+for byte by byte, and nothing that others need. Streams whose server has to see them as they come are excepted by their route.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
 
 from proxy.http.chunked import LAST_CHUNK, ChunkedDecoder, ChunkLimits, encode_chunk
 from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import MalformedMessage
 
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Our own word to a client that waits for it with its body (RFC 9110 section 10.1.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Of chunked coding, and how many bytes are gathered."""
+
+    chunks: ChunkLimits
+    gathered: int
+
 
 class RequestBody:
-    """Finds the end of a body in what the client sends, and bounds it."""
+    """One that has not come to its end yet."""
 
-    __slots__ = ("_decoder", "_left", "_limit", "_received", "is_complete")
+    __slots__ = ("_decoder", "_gathered", "_least", "_left", "_limit", "_received", "is_complete")
 
-    def __init__(self, framing: RequestFraming, chunks: ChunkLimits, clock: Callable[[], float]) -> None:
+    def __init__(self, framing: RequestFraming, limits: BodyLimits, clock: Callable[[], float]) -> None:
         """Nothing came of it; `bound` comes next."""
-        self._decoder = ChunkedDecoder(chunks, clock) if framing.body is BodyKind.CHUNKED else None
+        self._decoder = ChunkedDecoder(limits.chunks, clock) if framing.body is BodyKind.CHUNKED else None
         self._left = framing.length
-        self._limit = 0
-        self._received = 0
+        self._limit = self._received = 0
+        self._least = limits.gathered
+        self._gathered: bytes | bytearray = b""
         self.is_complete = False
 
     def bound(self, limit: int) -> bool:
@@ -31,19 +50,52 @@ class RequestBody:
         Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
         """
         decoder = self._decoder
-        if decoder is not None:
-            body = decoder.receive_data(data)
-            self.is_complete = decoder.finished
-            excess = decoder.excess if decoder.finished else b""
-        else:
-            body = data[: self._left]
-            excess = data[self._left :]
+        if decoder is None:
+            body, excess = data[: self._left], data[self._left :]
             self._left -= len(body)
             self.is_complete = self._left == 0
+            return body, excess
+        body = decoder.receive_data(data)
         self._received += len(body)
         if self._received > self._limit:
             raise MalformedMessage(413, "the body is longer than this route allows")
-        return body, excess
+        self.is_complete = decoder.finished
+        return body, decoder.excess if decoder.finished else b""
+
+    # -- until a server is asked
+
+    def wait_for(self, framing: RequestFraming, *, streams: bool) -> bool:
+        """Whether there is anything to be gathered before a server is asked, or all of it is here already.
+
+        `streams`: the route hands on at once what has no length, and what waits for the server's word.
+        """
+        if streams and (framing.body is BodyKind.CHUNKED or framing.expects_continue):
+            self._least = 0
+        return self.is_complete or self._least > 0
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether a server may be asked."""
+        return self.is_complete or len(self._gathered) >= self._least
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something came of it, and not all."""
+        return bool(self._gathered) and not self.is_complete
+
+    def gather(self, piece: bytes) -> None:
+        """Keep a piece of what goes on, chunked coding removed. The work is linear, however small pieces are; most bodies are one."""
+        if not self._gathered:
+            self._gathered = piece
+            return
+        if isinstance(self._gathered, bytes):
+            self._gathered = bytearray(self._gathered)
+        self._gathered += piece
+
+    def take(self, framing: RequestFraming) -> bytes:
+        """Hand out what was gathered, for the upstream."""
+        gathered, self._gathered = bytes(self._gathered), b""
+        return framed(framing, gathered, is_complete=self.is_complete)
 
 
 def framed(framing: RequestFraming, body: bytes, *, is_complete: bool) -> bytes:
@@ -51,3 +103,12 @@ def framed(framing: RequestFraming, body: bytes, *, is_complete: bool) -> bytes:
     if framing.body is not BodyKind.CHUNKED:
         return body
     return encode_chunk(body) + (LAST_CHUNK if is_complete else b"")
+
+
+# RFC 9110 section 9.2.2: what has the same effect twice; only that may be sent again by itself
+_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+
+
+def is_repeatable(method: bytes, framing: RequestFraming) -> bool:
+    """Whether a request may be sent once more, if we have all of it."""
+    return method in _IDEMPOTENT and framing.websocket is None

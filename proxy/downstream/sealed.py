@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client, Encryptable
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.gathering import CONTINUE
 from proxy.downstream.refusals import Refusal, SealedBodyRefused, payload_refused
+from proxy.downstream.request_body import CONTINUE
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.http.framing import BodyKind
@@ -188,7 +188,7 @@ class SealedExchange(Exchange):
         self._version, self._message_id = message.version, message.message_id or self._message_id
         self._count_plain(len(message.plain))
         self._framing = self._framing._replace(body=BodyKind.LENGTH, length=len(message.plain))
-        self._forward(message.plain)
+        super()._take(message.plain)
 
     def _take_tokens(self, opener: StreamOpener, body: bytes) -> None:
         pieces = opener.receive_data(body, self._service.wall_clock())
@@ -201,7 +201,7 @@ class SealedExchange(Exchange):
             self._take_mark(opener.message_id or b"")
         self._version, self._message_id = opener.version, opener.message_id or b""
         self._count_plain(sum(map(len, pieces)))
-        self._forward(b"".join(pieces))
+        super()._take(b"".join(pieces))
 
     def _take_mark(self, mark: bytes) -> None:
         """Refuse a replay of the message; it is a use of it only once an upstream has it. Raises `PayloadFault`."""

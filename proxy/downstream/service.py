@@ -12,8 +12,9 @@ from typing import Final, Protocol
 
 from proxy.deadlines import Deadlines
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.request_body import BodyLimits
+from proxy.downstream.response_buffer import BufferLimits, ResponseBudget
 from proxy.downstream.slow_work import Computing, SlowWork
-from proxy.http.chunked import ChunkLimits
 from proxy.http.head import HeadLimits
 from proxy.http.routing import RouteTable
 from proxy.http.websocket import WebSocketLimits
@@ -34,15 +35,15 @@ class HttpLimits:
 
     head_bytes: int
     head: HeadLimits
-    chunks: ChunkLimits
+    bodies: BodyLimits
     pipelined_bytes: int
     head_seconds: float
     keep_alive_seconds: float
-    request_buffer_bytes: int
     body_idle_seconds: float
     write_idle_seconds: float
     body_bytes_per_second: int
     response_bytes_per_second: int
+    response_buffer: BufferLimits
     websocket: WebSocketLimits
     websocket_idle_seconds: float
     websocket_close_seconds: float
@@ -122,6 +123,7 @@ class HttpService:
         self.shared = ledger.shared
         self.slow_work: Computing = SlowWork(loop)
         self.slow_work = SlowWork(loop)
+        self.response_budget = ResponseBudget()
         self._connections: set[Drainable] = set()
         self._quiet = asyncio.Event()
         self.is_draining = False

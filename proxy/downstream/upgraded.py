@@ -8,6 +8,9 @@ from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.downstream.tunnel import Tunnel
+from proxy.http.websocket import Extensions
+from proxy.sockets import SocketStream
+from proxy.tls.stream import TlsStream
 
 
 class Upgraded:
@@ -22,6 +25,12 @@ class Upgraded:
         self._log = RequestLog(service, facts)
         self._request = request
         self._exchange = exchange
+
+    def tunnel(self, client: TlsStream, upstream: SocketStream | TlsStream, extensions: Extensions) -> Tunnel:
+        """Make the tunnel of both streams; its server knows about it."""
+        tunnel = Tunnel(self._service, client, upstream, extensions, self)
+        self._exchange.tunnel_opened(tunnel)
+        return tunnel
 
     def tunnel_stands(self) -> None:
         """Judge the request as if it came now. Raises `NoLongerWelcome`."""

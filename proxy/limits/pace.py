@@ -48,6 +48,10 @@ class Backlog(Protocol):
     def waiting_bytes(self) -> int:
         """How much its machine has not acknowledged."""
 
+    @property
+    def written_bytes(self) -> int:
+        """How much was added to that while it was blocked, ever."""
+
 
 class ReaderPace:
     """A client's time for taking what waits for it.
@@ -58,7 +62,17 @@ class ReaderPace:
     begins at the first look at a blocked client, at a sweep of the deadlines, and one that ends before was none.
     """
 
-    __slots__ = ("_backlog", "_is_running", "_left", "_per_second", "_seconds", "_since", "_waiting", "_was_moving")
+    __slots__ = (
+        "_backlog",
+        "_is_running",
+        "_left",
+        "_per_second",
+        "_seconds",
+        "_since",
+        "_waiting",
+        "_was_moving",
+        "_written",
+    )
 
     def __init__(self, backlog: Backlog, per_second: int, seconds: float) -> None:
         """`per_second` bytes are asked for, and it may be `seconds` behind."""
@@ -68,7 +82,7 @@ class ReaderPace:
         self._left = seconds
         self._is_running = False
         self._since = 0.0
-        self._waiting = 0
+        self._waiting = self._written = 0
         self._was_moving = False
 
     def look(self, now: float) -> float:
@@ -78,7 +92,7 @@ class ReaderPace:
             return now + self._left if self._left > _LEAST_SECONDS else now
         self._is_running = True
         self._was_moving = False
-        self._since, self._waiting = now, self._backlog.waiting_bytes
+        self._since, self._waiting, self._written = now, self._backlog.waiting_bytes, self._backlog.written_bytes
         return now + self._left
 
     def end(self, now: float) -> None:
@@ -88,11 +102,11 @@ class ReaderPace:
             self._is_running = False
 
     def _reckon(self, now: float) -> None:
-        waiting = self._backlog.waiting_bytes
-        taken = max(0, self._waiting - waiting)
+        waiting, written = self._backlog.waiting_bytes, self._backlog.written_bytes
+        taken = max(0, self._waiting + written - self._written - waiting)
         self._was_moving = taken > 0
         self._left = min(self._seconds, self._left - (now - self._since) + taken / self._per_second)
-        self._since, self._waiting = now, waiting
+        self._since, self._waiting, self._written = now, waiting, written
 
     @property
     def reason(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from proxy.observe.breaking import merge_breaking
 
 # What is there at a moment: nothing of it is left when a worker is gone.
-_GAUGES: Final = frozenset({"open"})
+_GAUGES: Final = frozenset({"open", "held"})
 _LIVE_FAMILIES: Final = frozenset({"token_figures", "token_states", "token_good"})
 # Of which the smallest is told, not the sum.
 _AGES: Final = frozenset({"youngest"})

@@ -243,6 +243,10 @@ METRICS: Final = (
         "route",
         "cause",
     ),
+    _gauge("response_buffer_bytes", "Bytes of answers that wait for slow clients.", "response_buffer", value="held"),
+    _counter(
+        "response_buffer_shortages", "Servers held back as others need the room.", "response_buffer", value="shortages"
+    ),
     # upstreams
     _gauge("upstream_state", "How many workers see a server in this state.", "server_states", *_SERVER, "state"),
     _gauge(

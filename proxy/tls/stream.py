@@ -25,9 +25,8 @@ from typing import Final, Protocol
 from proxy.sockets import NOBODY, SocketStream
 from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
+from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
 
-# One record (RFC 8446 section 5.1). More per write costs no less CPU and makes the outgoing BIO grow for good.
-RECORD_BYTES: Final = 16_384
 # RFC 8446 section 5.2: the most that a record may hold, its header, and whatever of another one came before.
 _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 _MINUTE: Final = 60.0
@@ -106,11 +105,11 @@ class TlsStream:
         "_key_updates",
         "_limits",
         "_minute_ends",
-        "_pending",
         "_raw",
         "_silent",
         "_tickets",
         "_tls",
+        "_waiting",
         "owner",
         "records",
         "was_truncated",
@@ -140,7 +139,7 @@ class TlsStream:
         self.was_truncated = False
         self._close_notify_seen = False
         self._ending: _Ending | None = None
-        self._pending = b""
+        self._waiting: WaitingData | None = None
         self.records: Final = RecordTally()  # public for whoever gave `tls` more than the handshake
         self._silent = 0  # of the records that were read last, those without data
         self._tickets = tickets
@@ -157,7 +156,12 @@ class TlsStream:
     @property
     def waiting_bytes(self) -> int:
         """What the peer has not acknowledged. A system call."""
-        return len(self._pending) + self._raw.waiting_bytes
+        return self.held_bytes + self._raw.waiting_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits here until the peer takes more."""
+        return 0 if self._waiting is None else len(self._waiting)
 
     # -- reading
 
@@ -229,7 +233,7 @@ class TlsStream:
     def _fail(self, error: OSError) -> None:
         """End after an error that makes the connection useless; OpenSSL's alert is on its way already."""
         self._failure = error
-        self._pending = b""
+        self._waiting = None
         if self._ending is None:
             self._ending = _Ending.CUT
         self._raw.end()
@@ -258,12 +262,13 @@ class TlsStream:
         """
         if self._ending is not None or self._failure is not None:
             return
-        if self._raw.is_blocked:
-            self._pending += data
-        elif len(data) <= RECORD_BYTES:
+        if len(data) <= RECORD_BYTES and not self._raw.is_blocked:
             self._send_record(data)
-        else:
-            self._send_records(data)
+            return
+        if self._waiting is None:
+            self._waiting = WaitingData()
+        self._waiting.add(data)
+        self._send_waiting()
 
     def _send_record(self, data: bytes | memoryview) -> None:
         while self._tickets:
@@ -278,13 +283,12 @@ class TlsStream:
             return
         self._raw.write(self._bios.outgoing.read())
 
-    def _send_records(self, data: bytes) -> None:
-        view = memoryview(data)
-        sent = 0
-        while sent < len(data) and not self._raw.is_blocked:
-            self._send_record(view[sent : sent + RECORD_BYTES])
-            sent += RECORD_BYTES
-        self._pending = data[sent:]
+    def _send_waiting(self) -> None:
+        waiting = self._waiting
+        while waiting and not self._raw.is_blocked:
+            self._send_record(waiting.take())
+        if not waiting:
+            self._waiting = None
 
     def pause_writing(self) -> None:
         """Pass on that the peer takes no more."""
@@ -293,12 +297,8 @@ class TlsStream:
 
     def resume_writing(self) -> None:
         """Send what was kept, then tell the owner."""
-        if self._pending:
-            pending, self._pending = self._pending, b""
-            self._send_records(pending)
-            if self._raw.is_blocked:
-                return
-        if self._ending is None:
+        self._send_waiting()
+        if self._ending is None and not self._raw.is_blocked:
             self.owner.resume_writing()
 
     # -- ending
@@ -316,9 +316,9 @@ class TlsStream:
             return
         self._ending = ending
         # what was kept goes first, all of it at once, so that the socket alone has to see to it that the rest does not take forever
-        pending, self._pending = memoryview(self._pending), b""
-        for start in range(0, len(pending), RECORD_BYTES):
-            self._send_record(pending[start : start + RECORD_BYTES])
+        waiting, self._waiting = self._waiting, None
+        while waiting:
+            self._send_record(waiting.take())
         if ending is _Ending.CLEAN:
             # it always wants the peer's close_notify, or complains about unread data; ours is in the BIO by then
             try:  # noqa: SIM105 - `suppress` costs every connection half a microsecond
@@ -341,7 +341,7 @@ class TlsStream:
         """Close at once, without flushing."""
         if self._ending is None:
             self._ending = _Ending.CUT
-        self._pending = b""
+        self._waiting = None
         self._raw.abort()
 
     def connection_lost(self, error: OSError | None) -> None:

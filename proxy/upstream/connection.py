@@ -60,6 +60,7 @@ class UpstreamConnection:
         "_informational",
         "_informed_at",
         "_is_blocked",
+        "_is_paused",
         "_keep",
         "_keeper",
         "_left",
@@ -98,6 +99,7 @@ class UpstreamConnection:
         self._keep = False
         self._saw_bytes = False
         self._is_blocked = False
+        self._is_paused = False
         self.is_request_complete = False
         self.exchanges = 0
         self.holder: bytes | None = None
@@ -133,11 +135,15 @@ class UpstreamConnection:
 
     def pause_reading(self) -> None:
         """The client takes no more: let the server wait, and do not blame it."""
+        self._is_paused = True
         self.stream.pause_reading()
         self.deadline = NEVER
 
     def resume_reading(self) -> None:
-        """The client takes more again."""
+        """The client takes more again: if it was held back, the server has its time anew."""
+        if not self._is_paused:
+            return
+        self._is_paused = False
         self.stream.resume_reading()
         self.deadline = self._clock() + self._limits.stall_seconds
 

@@ -14,7 +14,8 @@ from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
 from proxy.shared_io import SharedIo
 from proxy.sockets import Linger, SocketStream
 from proxy.tcp_options import tune
-from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.waiting_data import RECORD_BYTES
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 

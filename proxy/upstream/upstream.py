@@ -15,6 +15,7 @@ from proxy.http.cookies import cookie_value
 from proxy.http.head import Header
 from proxy.upstream.balancing import ConsistentHash, in_turn, least_loaded
 from proxy.upstream.ejection import may_leave_out
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.retry_budget import RetryBudget
 from proxy.upstream.server import Server
 from proxy.upstream.statistics import ServerStatistics
@@ -129,6 +130,14 @@ class Upstream:
         if self._sticky is None or self._bound(facts) == (server.name, False):
             return b""
         return self._sticky.set_cookie(server.name, facts.now)
+
+    def last_word(self, failure: UpstreamFailure, tried: Sequence[Server]) -> UpstreamFailure | None:
+        """What is said to a request that a server could not take, if no other one may be tried; None if one may, within the budget."""
+        if failure.fault is UpstreamFault.BUSY or len(tried) == len(self.servers):
+            return failure
+        if not self.may_retry():
+            return UpstreamFailure(failure.fault, f"{failure.detail}; the retry budget is spent")
+        return None
 
     def may_retry(self) -> bool:
         """Whether the budget allows that a request is tried again, which is then taken from it."""

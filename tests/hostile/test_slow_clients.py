@@ -254,6 +254,7 @@ def test_a_large_request_to_a_slow_upstream_does_not_stay_in_memory(scene: Scene
         client.send(request("POST", "/1", line) + body[:_GATHERED])
         scene.recorder.wait_for(lambda recorder: recorder.begun != [])
         scene.recorder.pause()
+        scene.recorder.settle()  # it is paused: else kernels make room for what it still reads
         rest = client.send_until_blocked(body[_GATHERED:])
         assert rest
         scene.recorder.resume()
@@ -269,6 +270,7 @@ def test_an_upstream_that_takes_nothing_of_a_body_is_a_gateway_timeout(hurried: 
         client.send(request("POST", "/1", f"Content-Length: {30 * MEGABYTE}") + bytes(_GATHERED))
         hurried.recorder.wait_for(lambda recorder: recorder.begun != [])
         hurried.recorder.pause()
+        hurried.recorder.settle()
         assert client.send_until_blocked(bytes(30 * MEGABYTE))
         assert client.read_response().status == 504
         hurried.recorder.resume()

@@ -237,9 +237,9 @@ def test_upload_that_its_server_holds_back_is_not_a_slow_client(stage: Stage) ->
 
     limits = "[limits]\nbody_idle_seconds = 0.3\nbody_bytes_per_second = 100_000\n"
     with stage.limited(limits, script=script) as limited, limited.connect() as client:
-        client.send(request(f"Content-Length: {len(body)}", start="POST / HTTP/1.1"))
-        assert waits.wait(10)
-        client.send(body)
+        client.send(request(f"Content-Length: {len(body)}", start="POST / HTTP/1.1") + body[:70_000])
+        assert waits.wait(10)  # that is more than what is gathered before a server is asked
+        client.send(body[70_000:])
         assert client.read_response().status == 200
     assert reasons(limited) == []
 

@@ -97,7 +97,7 @@ class TestUnreachable:
 
     def test_upload_is_refused_without_waiting_for_its_end(self, proxy: Site) -> None:
         with proxy.connect() as client:
-            client.send(request("Content-Length: 100000", start="POST /down/upload HTTP/1.1", body=bytes(1_000)))
+            client.send(request("Content-Length: 100000", start="POST /down/upload HTTP/1.1", body=bytes(70_000)))
             response = client.read_response()
             assert response.status == 502
             assert response.values("Connection") == ["close"]
@@ -213,7 +213,7 @@ class TestWrongAnswers:
 
 
 class TestRetry:
-    """DESIGN section 5: once, on a reused connection that died unanswered, of idempotent requests without a body."""
+    """DESIGN section 5: once, on a reused connection that died unanswered, of idempotent requests that the proxy has whole."""
 
     @staticmethod
     def dying(heads: list[bytes]) -> Script:
@@ -230,6 +230,32 @@ class TestRetry:
             peer.read_to_end()
 
         return script
+
+    @pytest.mark.parametrize(
+        ("lines", "body"), [(("Content-Length: 2",), b"hi"), (("Transfer-Encoding: chunked",), b"2\r\nhi\r\n0\r\n\r\n")]
+    )
+    def test_idempotent_request_whose_body_was_complete_is_sent_again_with_it(
+        self, proxy: Site, raw: Path, lines: tuple[str, ...], body: bytes
+    ) -> None:
+        bodies: list[bytes] = []
+
+        def script(peer: Peer) -> None:
+            is_first = not bodies
+            if is_first:
+                peer.read_request()
+                peer.send(OK)
+            bodies.append(bytes(peer.read_request().body))
+            if not is_first:
+                peer.send(OK)
+                peer.read_to_end()
+
+        with scripted(script, raw) as server, proxy.connect() as client:
+            client.send(request(start="GET /patient/first HTTP/1.1"))
+            assert client.read_response().status == 200
+            client.send(request(*lines, start="PUT /patient/with-body HTTP/1.1", body=body))
+            assert client.read_response().status == 200
+            assert len(server.peers) == 2
+        assert bodies == [b"hi", b"hi"]
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "PUT"])
     def test_idempotent_request_is_sent_again(self, proxy: Site, raw: Path, method: str) -> None:
@@ -249,8 +275,8 @@ class TestRetry:
         [
             ("POST /patient/once HTTP/1.1", (), b""),
             ("PATCH /patient/once HTTP/1.1", (), b""),
-            ("GET /patient/once HTTP/1.1", ("Content-Length: 2",), b"hi"),
-            ("PUT /patient/once HTTP/1.1", ("Transfer-Encoding: chunked",), b"0\r\n\r\n"),
+            ("POST /patient/once HTTP/1.1", ("Content-Length: 2",), b"hi"),
+            ("PUT /patient/once HTTP/1.1", ("Content-Length: 100000",), bytes(70_000)),
         ],
     )
     def test_other_requests_are_not(

@@ -3,6 +3,8 @@
 `python -m tests.soak.backend` prints its port, on which it listens at two addresses: one server can drain while the other serves. Every answer repeats the path that was asked for, so that a mixed-up one is seen; /large/COUNT is answered with so many octets.
 """
 
+import socket
+
 from aiohttp import WSMsgType, web
 
 _PIECE_BYTES = 65_536
@@ -19,6 +21,10 @@ async def _echo(request: web.Request) -> web.StreamResponse:
 
 async def _large(request: web.Request, size: int) -> web.StreamResponse:
     """Answer with so many octets, a piece after the other, so that six hundred of them at once are no memory here."""
+    if (
+        request.transport is not None
+    ):  # so little that to fill it for hundreds is no work that honest clients would notice
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIECE_BYTES)
     response = web.StreamResponse(headers={"Content-Length": str(size)})
     await response.prepare(request)
     for start in range(0, size, _PIECE_BYTES):

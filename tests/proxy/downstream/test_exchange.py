@@ -10,6 +10,7 @@ from proxy.deadlines import NEVER
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import Refusal, body_too_long
+from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
@@ -20,6 +21,7 @@ from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.sticky import CookieSettings
 from proxy.upstream.upstream import RequestFacts
 from tests.fakes_http import (
+    CHUNKS,
     DATE,
     LIMITS,
     WALL_CLOCK,
@@ -65,7 +67,9 @@ class Case:
         streams: bool = False,
         **rules: Any,
     ) -> None:
-        shared = Conversation(limits=changed(LIMITS, request_buffer_bytes=gathered))  # for its loop and its service
+        shared = Conversation(
+            limits=changed(LIMITS, bodies=BodyLimits(CHUNKS, gathered))
+        )  # for its loop and its service
         self.loop = shared.loop
         self.service = shared.service
         self.servers = [FakeServer(self.loop, str(number)) for number in range(servers)]
@@ -510,6 +514,17 @@ class TestResponse:
         case.client.is_full = True
         server.receive(response(b"Content-Length: 5", body=b"he"))
         assert not server.is_reading
+        case.exchange.resume_response()
+        assert server.is_reading
+
+    def test_client_that_takes_no_more_leaves_the_server_alone_while_there_is_room(self) -> None:
+        case = Case()
+        server = case.begun()
+        case.client.is_full, case.client.room = True, 1_000
+        server.receive(response(b"Content-Length: 1000", body=bytes(100)))
+        assert server.is_reading
+        server.receive(bytes(800))
+        assert not server.is_reading, "head and body were written"
         case.exchange.resume_response()
         assert server.is_reading
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.downstream.refusals import Answer, Refusal, body_too_long, refusal_response, too_many_requests
+from proxy.downstream.refusals import Answer, Refusal, all_down, body_too_long, refusal_response, too_many_requests
 from proxy.http.head import RequestHead, parse_request_head
 from tests.fakes_http import DATE, LIMITS, request
 
@@ -116,3 +116,9 @@ def test_a_body_that_is_too_long_is_told_what_fits() -> None:
     refusal = body_too_long(1_000)
     assert (refusal.status, refusal.reason) == (413, "body_too_long")
     assert "1000" in refusal.detail
+
+
+def test_upstream_that_is_down_says_when_to_come_again() -> None:
+    refusal = all_down(7)
+    assert (refusal.status, refusal.retry_after) == (503, 7)
+    assert refusal.detail == refusal.reason == "no server of the upstream takes requests now"

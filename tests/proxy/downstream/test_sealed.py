@@ -7,6 +7,7 @@ import pytest
 
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
+from proxy.downstream.request_body import BodyLimits
 from proxy.http.upgrade import accept_value
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.binding import Direction, Place
@@ -16,7 +17,17 @@ from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow, framed
 from proxy.upstream.failures import UpstreamFault
-from tests.fakes_http import LIMITS, WALL_CLOCK, Conversation, FakeStream, changed, established, request, response
+from tests.fakes_http import (
+    CHUNKS,
+    LIMITS,
+    WALL_CLOCK,
+    Conversation,
+    FakeStream,
+    changed,
+    established,
+    request,
+    response,
+)
 from tests.payloads import MESSAGE_ID, WINDOW, channel, ring
 from tests.proxy.downstream.test_tunnel import frame
 
@@ -33,7 +44,7 @@ OK = response(b"Content-Length: 5") + b"world"
 def conversation(
     route: PayloadRoute = ROUTE, body_bytes: int = 1_000_000, gathered: int = 0, *, streams: bool = False
 ) -> Conversation:
-    limits = changed(LIMITS, request_buffer_bytes=gathered)
+    limits = changed(LIMITS, bodies=BodyLimits(CHUNKS, gathered))
     return Conversation(payload=route, body_bytes=body_bytes, limits=limits, streams_requests=streams)
 
 

@@ -45,6 +45,7 @@ class Backlog:
     """What a client has to take."""
 
     waiting_bytes: int = 0
+    written_bytes: int = 0
 
 
 class TestReader:
@@ -62,6 +63,25 @@ class TestReader:
         assert pace.look(1_060.0) == 1_090.0
         assert pace.look(1_090.0) == 1_090.0
         assert pace.reason.startswith("reader_timeout")
+
+    def test_what_is_written_meanwhile_is_not_what_it_took(self) -> None:
+        """An answer goes on in the buffer while its client is blocked."""
+        backlog = Backlog(10_000)
+        pace = ReaderPace(backlog, 100, 60.0)
+        pace.look(1_000.0)
+        backlog.waiting_bytes += 5_000 - 3_000
+        backlog.written_bytes += 5_000
+        assert pace.look(1_060.0) == 1_090.0, "it took 3,000"
+        backlog.waiting_bytes += 5_000
+        backlog.written_bytes += 5_000
+        assert pace.look(1_090.0) == 1_090.0, "and nothing since then"
+        assert pace.reason.startswith("reader_timeout")
+
+    def test_what_was_written_before_it_blocked_is_nothing_that_it_took(self) -> None:
+        backlog = Backlog(10_000, 70_000)
+        pace = ReaderPace(backlog, 100, 60.0)
+        pace.look(1_000.0)
+        assert pace.look(1_060.0) == 1_060.0
 
     def test_one_that_takes_too_little_is_called_slow(self) -> None:
         backlog = Backlog(10_000)

@@ -76,9 +76,11 @@ def test_of_a_worker_that_is_gone_counts_stay_and_gauges_do_not() -> None:
         {"connections": [{"listener": "public", "accepted": 7, "open": 3}], "breaking": breaking.snapshot()}, [SERVER]
     )
     retained.keep({"connections": [{"listener": "public", "accepted": 1, "open": 1}]})
+    retained.keep({"response_buffer": [{"held": 5_000, "shortages": 4}]})
     live = {"connections": [{"listener": "public", "accepted": 2, "open": 2}]}
     total = retained.total([json.loads(json.dumps(live))])
     assert total["connections"] == [{"listener": "public", "accepted": 10, "open": 2}]
+    assert total["response_buffer"] == [{"held": 0, "shortages": 4}]
     assert total["breaking"]["agents"]["total"] == 1
     assert total["servers"] == retained.snapshot["servers"] == server_totals([SERVER])
 

@@ -26,9 +26,10 @@ from proxy.tls.signed_flight import FlightServices
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.stand_in import stand_in
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 from proxy.tls.token_key import KeyContext, TokenKey
+from proxy.tls.waiting_data import RECORD_BYTES
 from tests.certificates import CertificateFiles
 from tests.fakes import FakeLoop, RecordingObserver, Wire
 from tests.fakes_signing import HandToken, token_key

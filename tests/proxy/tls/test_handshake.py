@@ -28,8 +28,9 @@ from proxy.tls.results import FailureReason
 from proxy.tls.signature_schemes import sigalgs_list
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.step_queue import StepQueue
-from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets, ticket_key
+from proxy.tls.waiting_data import RECORD_BYTES
 from tests.certificates import Authority, CertificateFiles
 from tests.fakes import LINGER, FakeLoop, RecordingObserver, Wire, broken_pipe
 from tests.proxy.tls import hellos

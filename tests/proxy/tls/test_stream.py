@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from proxy.tls.record_flood import FORGIVEN_PER_SECOND, RECORDS_WITHOUT_DATA, RecordFlood
-from proxy.tls.stream import RECORD_BYTES, BioPair, TlsLimits, TlsStream
+from proxy.tls.stream import BioPair, TlsLimits, TlsStream
+from proxy.tls.waiting_data import RECORD_BYTES
 from tests.fakes import LINGER, FakeLoop, RecordingOwner, Wire
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import KEY_UPDATE_NOT_REQUESTED, TlsClient
@@ -347,7 +348,7 @@ class TestWriting:
         connection.stream.write(b"x" * MEGABYTE)
         assert connection.owner.kinds == ["pause"]
         assert 0 < len(connection.wire.stream._backlog) <= RECORD_BYTES + RECORD_OVERHEAD
-        assert len(connection.stream._pending) < MEGABYTE
+        assert 0 < connection.stream.held_bytes < MEGABYTE
         connection.stream.write(b"y" * 10)
         assert connection.owner.kinds == ["pause"]
 
@@ -383,7 +384,7 @@ class TestWriting:
         assert connection.owner.data == b"waits"
 
     def test_what_waits_is_what_the_peer_has_not_got(self, connection: Connection) -> None:
-        assert connection.stream.waiting_bytes == 0
+        assert (connection.stream.waiting_bytes, connection.stream.held_bytes) == (0, 0)
         connection.wire.limit_buffers()
         connection.stream.write(bytes(MEGABYTE))
         assert connection.stream.waiting_bytes >= MEGABYTE - RECORD_BYTES

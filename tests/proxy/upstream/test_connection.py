@@ -377,6 +377,14 @@ class TestDeadlines:
         line.connection.resume_reading()
         assert (line.connection.deadline, line.server.is_reading) == (line.loop.now + 50, True)
 
+    def test_server_that_was_not_held_back_has_no_more_time(self) -> None:
+        """The client was slow, and there was room for what came: its server owes the first byte as before."""
+        line = Line()
+        deadline = line.connection.deadline
+        line.loop.now += 1
+        line.connection.resume_reading()
+        assert line.connection.deadline == deadline
+
     def test_unused_connection_is_closed_after_a_while(self) -> None:
         line = Line()
         line.receive(response(b"Content-Length: 0"))

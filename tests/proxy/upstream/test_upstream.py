@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from config.upstream import Balance, HashKind, HashSource, SameSite
-from proxy.upstream.failures import UpstreamFault
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 from proxy.upstream.server import ServerRules
 from proxy.upstream.statistics import ServerState
 from proxy.upstream.sticky import CookieSettings
@@ -273,6 +273,31 @@ def test_retries_are_a_share_of_the_requests() -> None:
     assert [group.upstream.may_retry(), group.upstream.may_retry()] == [True, False]
     group.names(10)
     assert [group.upstream.may_retry(), group.upstream.may_retry()] == [True, False]
+
+
+class TestElsewhere:
+    """A request that a server could not take."""
+
+    FAILURE = UpstreamFailure(UpstreamFault.UNREACHABLE, "tried")
+
+    def test_may_go_to_one_that_was_not_tried(self) -> None:
+        group = Group(0, 0)
+        assert group.upstream.last_word(self.FAILURE, group.servers[:1]) is None
+
+    def test_is_told_when_all_were_tried(self) -> None:
+        group = Group(0, 0)
+        assert group.upstream.last_word(self.FAILURE, group.servers) is self.FAILURE
+
+    def test_does_not_leave_one_that_is_busy(self) -> None:
+        group = Group(0, 0)
+        busy = UpstreamFailure(UpstreamFault.BUSY)
+        assert group.upstream.last_word(busy, group.servers[:1]) is busy
+
+    def test_is_told_that_the_budget_is_spent(self) -> None:
+        group = Group(0, 0, retries_per_second=0.0)
+        told = group.upstream.last_word(self.FAILURE, group.servers[:1])
+        assert told is not None
+        assert (told.fault, told.detail) == (UpstreamFault.UNREACHABLE, "tried; the retry budget is spent")
 
 
 def test_statistics_name_upstream_and_servers() -> None:

@@ -1,0 +1,114 @@
+"""What waits in this process for clients that take their answers slowly: how much for one, and how much for all of them. Pure.
+
+Theory of operation. A slow client must not keep a connection to a server busy, of which there are few: so its answer is taken from the
+server all the same, as long as there is room, and the connection is free again while the client still reads. Without room the server
+waits, as it would without any buffer. Nothing is ever refused or lost for want of it.
+
+Room is what an answer may take (`most`), and what all of a worker's clients together may (`total`). The second is shared by a rule that
+needs no list of who waits: a client gets more only while it has less than what is still free. A client alone comes to a half of the
+total, two to a third each, and so on; who has most is the first that gets no more, and for a newcomer there is always something left.
+A client is an address (IPv6: a /64) with all of its connections. What one read of a server brought before it was told to wait is held
+for each client that blocks, and counts for nobody: else many that have no room would use up that of the others.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from proxy.limits.networks import EXEMPT
+
+
+@dataclass(frozen=True, slots=True)
+class BufferLimits:
+    """Bytes: of one answer, and of all in a worker."""
+
+    most: int
+    total: int
+
+
+class ResponseBudget:
+    """One per loop: what all of its clients have together."""
+
+    __slots__ = ("_by_client", "held", "shortages")
+
+    def __init__(self) -> None:
+        """Nothing waits."""
+        self._by_client: dict[bytes, int] = {}
+        self.held = 0
+        """Bytes that wait now, for which servers were let go on."""
+        self.shortages = 0
+        """How often a server had to wait as others needed the rest, although its answer was below its own limit."""
+
+    def change(self, client: bytes, count: int) -> None:
+        """So many bytes more (or less, if negative) wait for a client."""
+        self.held += count
+        left = self._by_client.get(client, 0) + count
+        if left:
+            self._by_client[client] = left
+        else:
+            self._by_client.pop(client, None)  # no entry for a client that has left
+
+    def has_room(self, client: bytes, total: int) -> bool:
+        """Whether a client may have more; those that are `EXEMPT` from limits on single clients, as long as there is any."""
+        free = total - self.held
+        return free > 0 if client == EXEMPT else self._by_client.get(client, 0) < free
+
+    def rows(self) -> dict[str, list[dict[str, int]]]:
+        """The figures, for `merging`."""
+        return {"response_buffer": [{"held": self.held, "shortages": self.shortages}]}
+
+
+class Stream(Protocol):
+    """What leads to a client."""
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits for it in this process."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What its machine has not acknowledged, here and in the kernel."""
+
+
+class ResponseBuffer:
+    """What waits for one connection while its client is blocked. A `limits.pace.Backlog`."""
+
+    __slots__ = ("_budget", "_client", "_held", "_stream", "written_bytes")
+
+    def __init__(self, stream: Stream, budget: ResponseBudget) -> None:
+        """Nothing waits."""
+        self._stream: Final = stream
+        self._budget: Final = budget
+        self._client = EXEMPT
+        self._held = 0
+        self.written_bytes = 0
+        """What was written while it was blocked, ever."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the client's machine has not acknowledged."""
+        return self._stream.waiting_bytes
+
+    def has_room(self, client: bytes, written: int, limits: BufferLimits) -> bool:
+        """Whether more may be taken for the client, which is blocked; so much was written just now."""
+        if not self._held:
+            self._client = client  # what was for another one was taken
+        self.written_bytes += written
+        held = self._stream.held_bytes
+        if held < self._held:
+            self._settle(held)
+        if held >= limits.most:
+            return False
+        if not self._budget.has_room(self._client, limits.total):
+            self._budget.shortages += 1
+            return False
+        self._settle(held)
+        return True
+
+    def release(self) -> None:
+        """The client took everything, or is gone."""
+        self._settle(0)
+
+    def _settle(self, held: int) -> None:
+        if held != self._held:
+            self._budget.change(self._client, held - self._held)
+            self._held = held
