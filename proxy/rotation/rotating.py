@@ -87,7 +87,15 @@ class Rotating:
                 self._planner.issuer_changed(issuer)
         await self._knowledge.follow(parts)
         self._errors = {key: error for key, error in self._errors.items() if key in self._knowledge.credentials}
+        self._part_with_those_that_are_gone()
         self._wake.set()
+
+    def _part_with_those_that_are_gone(self) -> None:
+        """Tell those who wait for a credential that the configuration has no more; what is under way tells its own end."""
+        for key in [*self._listeners]:
+            if key not in self._knowledge.credentials and key not in self._running:
+                self._told(key, {"ok": False, "detail": "the configuration that is served now has no such credential"})
+                self._told(key, _END)
 
     async def run(self) -> None:
         """Rotate until cancelled."""
@@ -326,6 +334,8 @@ class Rotating:
             yield steps
         finally:
             listeners.remove(steps)
+            if not listeners:
+                del self._listeners[key]
 
     def _told(self, key: Key, step: dict[str, Any]) -> None:
         for listener in self._listeners.get(key, ()):

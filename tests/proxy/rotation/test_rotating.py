@@ -282,6 +282,20 @@ async def test_a_reload_changes_what_is_looked_after(turning: Turning) -> None:
     assert turning.scene.shelf("rsa").ledger().current == 1
 
 
+async def test_nobody_waits_for_a_credential_that_a_reload_has_taken_away(turning: Turning) -> None:
+    await turning.turn()
+    turning.scene.time.passes(5 * DAY)
+    turning.scene.moody.failures = [LIMITED]
+    await turning.turn()
+    steps = turning.rotating.rotate(CHAT, Reason.COMMAND)
+    assert (await anext(steps))["step"] == "waiting"
+    turning.scene.follow(configuration("rsa-2048@file"))
+    await turning.rotating.follow(turning.scene.parts)
+    async with asyncio.timeout(5):
+        told = [step async for step in steps]
+    assert told == [{"ok": False, "detail": "the configuration that is served now has no such credential"}]
+
+
 async def test_a_process_that_starts_again_does_not_begin_the_table_anew(turning: Turning) -> None:
     turning.scene.moody.failures = [DOWN] * 9
     await turning.turn()
