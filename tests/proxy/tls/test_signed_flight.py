@@ -115,6 +115,7 @@ class TestSignature:
     def test_is_made_in_a_thread(self, world: World, groups: str) -> None:
         one = established(world, groups)
         (result,) = one.observer.results
+        assert one.observer.token_turns[:2] == ["asked", "answered"], "it makes room for nobody while it is signed"
         retried = groups == RETRIED_GROUPS
         assert result.outcome is (HandshakeOutcome.HYBRID_AFTER_RETRY if retried else HandshakeOutcome.HYBRID)
         assert not result.is_resumed
