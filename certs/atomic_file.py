@@ -9,12 +9,13 @@ import secrets
 from pathlib import Path
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file with mode 0600, which replaces the one of that name; raises `OSError`, and then the old one is as it was."""
+def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file with this mode, which replaces the one of that name; raises `OSError`, and then the old one is as it was."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)  # whatever the umask says
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -9,7 +9,7 @@ import typer
 from config.problems import ConfigError
 from proxy.admin.asking import ended
 from proxy.admin.certs_targets import offline_of
-from proxy.admin.output_file import AlreadyThere, write_for_person
+from proxy.admin.output_file import PUBLIC_MODE, AlreadyThere, write_for_person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # ruff: noqa: FBT002 - the signature of typer commands
 
 _CRL = b"-----BEGIN X509 CRL-----"
-_PUBLIC_MODE = 0o644  # nothing secret: others are to read it
 
 _File = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")]
 
@@ -83,17 +82,19 @@ def _trust(offline: "Offline", authority: "InternalAuthority", out: Path, crl: P
     from proxy.rotation.trust import trust_text
 
     (root,) = authority.roots
-    write_for_person(out, root.public_bytes(Encoding.PEM), replaces=replaces)
-    out.chmod(_PUBLIC_MODE)
+    write_for_person(out, root.public_bytes(Encoding.PEM), replaces=replaces, mode=PUBLIC_MODE)
     settings = offline.parts.loaded.config
     names = tuple(name for identity in settings.identity.values() for name in identity.names)
     typer.echo(trust_text(authority.name, root, out, names, authority.permitted_names))
     if crl is not None:
         # an older list is what this is called for again and again
         write_for_person(
-            crl, authority.revocation_list(), replaces=replaces, is_former=lambda there: there.startswith(_CRL)
+            crl,
+            authority.revocation_list(),
+            replaces=replaces,
+            is_former=lambda there: there.startswith(_CRL),
+            mode=PUBLIC_MODE,
         )
-        crl.chmod(_PUBLIC_MODE)
 
 
 def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Path) -> None:

@@ -6,8 +6,14 @@ regular file (a terminal, a pipe) is written to.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from certs.atomic_file import write_atomic
+
+
+_SECRET_MODE: Final = 0o600
+PUBLIC_MODE: Final = 0o644
+"""Of what others are to read."""
 
 
 class AlreadyThere(Exception):
@@ -24,9 +30,14 @@ class AlreadyThere(Exception):
 
 
 def write_for_person(
-    path: Path, content: bytes, *, replaces: bool, is_former: Callable[[bytes], bool] = lambda _: False
+    path: Path,
+    content: bytes,
+    *,
+    replaces: bool,
+    is_former: Callable[[bytes], bool] = lambda _: False,
+    mode: int = _SECRET_MODE,
 ) -> None:
-    """Write a file with mode 0600; one with other content only if it `replaces` that, or `is_former` says that it may.
+    """Write a file that only its owner reads, but for another `mode`; one with other content only if it `replaces` that, or `is_former` says that it may.
 
     Raises `AlreadyThere` or `OSError`; nothing is changed then.
     """
@@ -37,4 +48,4 @@ def write_for_person(
         there = path.read_bytes()
         if there != content and not is_former(there):
             raise AlreadyThere(path)
-    write_atomic(path, content)
+    write_atomic(path, content, mode)

@@ -73,6 +73,16 @@ def test_a_root_that_has_ended_is_none() -> None:
     assert findings(CHAIN, replace(EXPECTED, roots=(old,)), NOW) == [NO_ROOT]
 
 
+def test_a_root_has_as_many_authorities_below_it_as_it_may() -> None:
+    for path_length, expected in ((0, [NO_ROOT]), (1, [])):
+        root = (
+            x509.CertificateBuilder(ROOT.subject, ROOT.subject, ROOT_KEY.public_key(), 9, NOW - DAY, NOW + DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+            .sign(ROOT_KEY, hashes.SHA256())
+        )
+        assert findings(CHAIN, replace(EXPECTED, roots=(root,)), NOW) == expected
+
+
 def test_another_way_that_is_sent_along_does_no_harm() -> None:
     older_key = generate(ALGORITHMS["ec-p256"])
     older = root_certificate("older", older_key, NOW - DAY)

@@ -1,6 +1,7 @@
 """`plexigate certs trust` and `check`."""
 
 import json
+import os
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +70,18 @@ class TestTrust:
             assert f'"{there}" is there already' in refused.stderr
             assert plexigate(*arguments, "--force").exit_code == 0
             assert there.read_bytes()[:20] == kept[:20]
+
+    def test_what_is_no_regular_file_keeps_its_mode(self, scene: Rotations, tmp_path: Path) -> None:
+        """As root, /dev/null was closed to everybody else by this command."""
+        device = tmp_path / "device"
+        os.mkfifo(device, 0o600)
+        reading = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            result = plexigate("certs", "trust", "internal", "--config", str(scene.file), "--out", str(device))
+            assert result.exit_code == 0, result.stderr
+            assert stat.S_IMODE(device.stat().st_mode) == 0o600
+        finally:
+            os.close(reading)
 
     @pytest.mark.parametrize("issuer", ["nobody", "chat"])
     def test_another_issuer_is_refused(self, scene: Rotations, issuer: str) -> None:

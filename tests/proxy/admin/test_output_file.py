@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.admin.output_file import AlreadyThere, write_for_person
+from proxy.admin.output_file import PUBLIC_MODE, AlreadyThere, write_for_person
 
 
 @pytest.fixture
@@ -38,13 +38,23 @@ def test_a_command_can_be_repeated(file: Path) -> None:
     assert file.read_bytes() == b"newer keys"
 
 
-def test_what_is_no_regular_file_is_written_to(tmp_path: Path) -> None:
+def test_what_others_are_to_read_can_be_read_at_once(file: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_for_person(file, b"a root", replaces=False, mode=PUBLIC_MODE)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def test_what_is_no_regular_file_is_written_to_and_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
-    os.mkfifo(path)
+    os.mkfifo(path, 0o600)
     reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        write_for_person(path, b"keys", replaces=False)
+        write_for_person(path, b"keys", replaces=False, mode=PUBLIC_MODE)
         assert os.read(reading, 100) == b"keys"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     finally:
         os.close(reading)
     assert path.is_fifo()
