@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -38,19 +39,31 @@ def test_every_test_is_run() -> None:
 
 
 # Programs of packages that every Debian has ("Essential: yes", and what it cannot do without).
-ESSENTIAL = frozenset(
-    {"sh", "bash", "dash", "env", "chown", "true", "false", "/bin/true", "/bin/false", "prlimit", "setpriv"}
-)
+ESSENTIAL = frozenset({"sh", "bash", "dash", "env", "chown", "true", "false", "prlimit", "setpriv"})
 # Other programs of a package that is asked for by one of them.
 BESIDE = {"tstclnt": "certutil", "pebble-challtestsrv": "pebble"}
 
 
-def programs_called() -> dict[str, set[str]]:
-    """Program -> files, of the tests that `./dev test` runs: what stands first in a list that is run, or called a command."""
-    found: dict[str, set[str]] = {}
-    for path in (ROOT / "tests").rglob("*.py"):
-        if {"bench", "soak"} & set(path.relative_to(ROOT).parts):
+def imported_by(files: Iterable[Path]) -> set[Path]:
+    """These files and all of the tests that they import."""
+    reached, left = set[Path](), list(files)
+    while left:
+        path = left.pop()
+        if path in reached:
             continue
+        reached.add(path)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("tests"):
+                place = ROOT.joinpath(*node.module.split("."))
+                named = [place.with_suffix(".py"), *(place / f"{one.name}.py" for one in node.names)]
+                left += [one for one in named if one.exists()]
+    return reached
+
+
+def programs_called(files: Iterable[Path]) -> dict[str, set[str]]:
+    """Program -> files: what stands first in a list that is run, or called a command; what is asked for as a tool."""
+    found: dict[str, set[str]] = {}
+    for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             value: ast.expr | None = None
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {
@@ -62,23 +75,42 @@ def programs_called() -> dict[str, set[str]]:
             elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "command":
                 value = node.value
             first = value.elts[0] if isinstance(value, ast.List) and value.elts else None
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "tool":
+                first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                found.setdefault(first.value, set()).add(path.name)
+                found.setdefault(Path(first.value).name, set()).add(path.name)
     return found
 
 
-def test_every_program_that_tests_call_is_installed_first() -> None:
-    called = programs_called()
-    assert {"ss", "openssl", "curl", "gcc"} <= set(called)
-    asked_for = set(re.findall(r"^ +need \S+ (\S+) ", SCRIPT, re.MULTILINE))
+def asked_for_by(function: str) -> list[tuple[str, str]]:
+    """Packages and programs that a function of the script needs, with those of the functions that it calls."""
+    (body,) = re.findall(rf"^{function}\(\) \{{\n(.*?)^\}}\n", SCRIPT, re.MULTILINE | re.DOTALL)
+    asked_for = re.findall(r"^ +need (\S+) (\S+) ", body, re.MULTILINE)
+    for called in re.findall(r"^ +(need_\w+)$", body, re.MULTILINE):
+        asked_for += asked_for_by(called)
+    return asked_for
+
+
+@pytest.mark.parametrize(
+    ("command", "some"), [("test", {"ss", "openssl", "curl", "gcc", "pebble"}), ("soak", {"pebble", "gcc"})]
+)
+def test_every_program_that_is_called_is_installed_first(command: str, some: set[str]) -> None:
+    files = (ROOT / "tests").rglob("*.py")
+    if command == "test":
+        called = programs_called(one for one in files if not {"bench", "soak"} & set(one.relative_to(ROOT).parts))
+    else:
+        called = programs_called(imported_by(one for one in files if command in one.relative_to(ROOT).parts))
+    assert some <= set(called)
+    asked_for = {program for _, program in asked_for_by(f"dev_{command}")}
     known = asked_for | ESSENTIAL | {other for other, first in BESIDE.items() if first in asked_for}
     assert {name: files for name, files in called.items() if name not in known} == {}
 
 
-def test_no_package_is_asked_for_twice_in_one_command() -> None:
-    for name, body in re.findall(r"^(\w+)\(\) \{\n(.*?)^\}\n", SCRIPT, re.MULTILINE | re.DOTALL):
-        packages = re.findall(r"^ +need (\S+) ", body, re.MULTILINE)
-        assert len(packages) == len(set(packages)), name
+@pytest.mark.parametrize("command", ["run", "test", "bench", "soak"])
+def test_no_package_is_asked_for_twice_in_one_command(command: str) -> None:
+    packages = [package for package, _ in asked_for_by(f"dev_{command}")]
+    assert packages
+    assert len(packages) == len(set(packages))
 
 
 def test_stage_that_fails_stops_no_other_and_is_named() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ def test_local_programs_that_hang_do_not_lock_the_operator_out(tmp_path: Path) -
     )
     with scene(tmp_path) as running:
         socket = str(running.admin.socket)
-        with program(["python3", "-c", script, socket], lambda line: line == "held" or None):
+        with program([sys.executable, "-c", script, socket], lambda line: line == "held" or None):
             for _ in range(3):
                 assert running.admin.ask("/readyz")[0] == 200
                 assert running.admin.ask("/reload", "--request", "POST")[0] == 200
