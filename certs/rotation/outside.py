@@ -1,10 +1,12 @@
 """What rotations need that no configuration can hold: files about CAs, and programs. Looked at before they are needed.
 
 What is missing would be found out in the middle of a renewal, weeks after the start: an order at the CA was spent then for nothing.
+While every certificate is there it keeps nobody from serving, so it is a warning then, and no restart fails by it.
 """
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from certs.acme.dns_hook import ENVIRONMENT
@@ -12,13 +14,18 @@ from certs.chain import read_chain
 from certs.errors import CredentialError
 from config.issuers import AcmeIssuerConfig
 from config.loaded import LoadedConfig
-from config.problems import Location, Problem, shown
+from config.problems import Location, Problem, Severity, shown
 
 _LARGEST_KEY: Final = 65_536  # bytes: far above any key in base64url
 
 
-def outside_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """What is not there, or is something else."""
+def outside_problems(loaded: LoadedConfig, *, is_all_issued: bool) -> Iterator[Problem]:
+    """What is not there, or is something else; warnings where every certificate `is_all_issued`."""
+    severity = Severity.WARNING if is_all_issued else Severity.ERROR
+    yield from (replace(one, severity=severity) for one in _problems(loaded))
+
+
+def _problems(loaded: LoadedConfig) -> Iterator[Problem]:
     yield from _program_problems(loaded, ("rotation", "alert_command"), loaded.config.rotation.alert_command, None)
     for name, issuer in loaded.config.issuer.items():
         if isinstance(issuer, AcmeIssuerConfig):

@@ -19,7 +19,6 @@ from certs.keys.generating import ALGORITHMS
 from certs.keys.home import Homes
 from certs.keys.token_home import LONGEST_IDENTITY, TokenHome
 from certs.rotation.homes import homes_of
-from certs.rotation.outside import outside_problems
 from certs.sealing.envelope import Purpose
 from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer
 from certs.sealing.sealer import Sealer, SucceedingSealer
@@ -97,7 +96,6 @@ def issuance_problems(parts: Parts) -> Iterator[Problem]:
         place = ("identity", identity, "credential", index, "key")
         yield from _key_problems(parts, place, identity, settings.key)
         yield from _name_problems(loaded, identity, settings)
-    yield from outside_problems(loaded)
     yield from _trust_problems(parts)
     for name, authority in loaded.config.issuer.items():
         if isinstance(authority, InternalIssuerConfig):

@@ -10,7 +10,6 @@ from typing import Final
 
 from certs.atomic_file import write_atomic
 
-
 _SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
 """Of what others are to read."""

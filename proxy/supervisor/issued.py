@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from certs.hierarchy.vault import Vault
+from certs.rotation.outside import outside_problems
 from certs.rotation.parts import Parts, issuance_problems, parts_of
 from certs.sealing.envelope import is_sealed
 from certs.storage.served import ServedFile, served_files
@@ -31,7 +32,10 @@ def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[M
 
 def _read(parts: Parts) -> tuple[Material, list[Problem]]:
     files, faults = served_files(parts.store, parts.loaded.config, parts.homes)
-    problems = list(issuance_problems(parts))
+    store, loaded = parts.store, parts.loaded
+    chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, _, shelf in store.of_config(loaded.config)]
+    is_all_issued = all(chain in files for chain in chains)
+    problems = [*issuance_problems(parts), *outside_problems(loaded, is_all_issued=is_all_issued)]
     problems += [parts.loaded.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults]
     return as_material(files), problems
 

@@ -212,6 +212,14 @@ def test_a_successor_is_left_alone_for_a_while_whatever_speaks_for_it() -> None:
     assert one.plan(facts(is_weak=True), at(0, 10)).attempts != ()
 
 
+def test_a_successor_that_a_change_of_the_configuration_makes_useless_is_replaced_at_once() -> None:
+    one = planner()
+    one.plan(facts(), at())
+    succeeds(one, at())
+    renamed = {CHAT: replace(facts()[CHAT], wanted=replace(WANTED, issuer="internal", names=("other.test",)))}
+    assert one.plan(renamed, at(0, 1)).attempts == ((CHAT, Reason.NAMES),)
+
+
 def test_waits_outlive_the_process() -> None:
     one, two = planner(), planner()
     one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at(7, 1_000))

@@ -33,6 +33,15 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     assert [one.is_error for one in faults] == [False]
 
 
+def test_what_a_renewal_lacks_refuses_no_start_that_could_serve(tmp_path: Path) -> None:
+    scene = Rotations(tmp_path, configuration(rotation='alert_command = ["no-such-program"]'))
+    (fault,) = issued_material(scene.parts.loaded)[1]
+    assert (fault.key, fault.is_error) == ("rotation.alert_command[0]", True)
+    scene.serve()
+    (fault,) = issued_material(scene.parts.loaded)[1]
+    assert (fault.key, fault.is_error) == ("rotation.alert_command[0]", False)
+
+
 def test_no_state_directory_is_no_material(tmp_path: Path) -> None:
     loaded = Rotations(tmp_path).parts.loaded
     config = loaded.config.model_copy(update={"rotation": loaded.config.rotation.model_copy(update={"state": None})})
