@@ -72,7 +72,6 @@ def test_a_flood_of_key_updates_is_cheap(scene: Scene, tmp_path: Path, wanted: i
 def test_a_flood_of_key_updates_between_data_ends_the_connection(scene: Scene, tmp_path: Path) -> None:
     with crafted(scene, tmp_path) as (client, by_hand):
         client.send_raw(by_hand.record(request("POST", "/1", "Content-Length: 1000")))
-        scene.recorder.wait_for(lambda recorder: recorder.begun != [])
         client.send_raw(b"".join(by_hand.key_update() + by_hand.record(b"x") for _ in range(1_000)))
         client.read_to_end()
         assert client.end is not End.CLEAN
@@ -98,7 +97,6 @@ def test_a_flood_of_key_updates_that_ask_for_nothing_ends_the_connection_whateve
     before = scene.proxy.usage()
     with crafted(scene, tmp_path) as (client, by_hand):
         client.send_raw(by_hand.record(request("POST", "/1", "Content-Length: 100000")))
-        scene.recorder.wait_for(lambda recorder: recorder.begun != [])
         client.send_raw(b"".join(by_hand.key_update(0) + by_hand.record(b"x" * 20) for _ in range(5_000)))
         client.read_to_end()
         assert client.end is End.ALERT
@@ -203,7 +201,6 @@ def test_such_a_record_within_a_body_leaves_the_request_unfinished(
 ) -> None:
     with crafted(scene, tmp_path) as (client, by_hand):
         client.send_raw(by_hand.record(request("POST", "/1", "Content-Length: 10", body=b"01234")))
-        scene.recorder.wait_for(lambda recorder: recorder.begun != [])
         client.send_raw(case(by_hand) + by_hand.record(b"56789"))
         client.read_to_end()
         assert client.end is not End.CLEAN
@@ -235,7 +232,6 @@ def test_a_flood_of_warnings_ends_the_connection(scene: Scene, tmp_path: Path) -
 def test_a_request_that_ends_with_its_connection_is_not_complete(scene: Scene, case: bytes, says_so: bool) -> None:  # noqa: FBT001
     with scene.connect() as client:
         client.send(b"POST /1 HTTP/1.1\r\nHost: chat.test\r\n" + case)
-        scene.recorder.wait_for(lambda recorder: recorder.begun != [])
         client.shut_down(says_so=says_so)
         client.read_to_end()
     scene.settle()
