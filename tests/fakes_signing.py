@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.observe.tokens import TokenCounters
 from proxy.signing.breaker import BreakerState
-from proxy.signing.executor import ExecutorFigures, GivenUp, Job, Refusal, SigningExecutor
+from proxy.signing.executor import CrowdedOut, ExecutorFigures, GivenUp, Job, Refusal, SigningExecutor
 from proxy.signing.token import PinRefused, Timing, Token
 from proxy.tls.token_key import TokenKey
 from tests.certificates import CertificateFiles
@@ -70,6 +70,12 @@ class HandExecutor:
             self.waiting.remove(job)
             return True
         return False
+
+    def crowd_out(self) -> None:
+        """Have the newest in the queue give way."""
+        job = self.waiting.pop()
+        self._loop.call_soon(job.settled, job, CrowdedOut())
+        self._loop.settle()
 
     def give_up_waiting(self) -> None:
         """Tell those in the queue."""

@@ -76,6 +76,12 @@ class FairQueue(Generic[Item]):
         self._count -= 1
         return item
 
+    def ahead_of(self, network: bytes) -> int:
+        """How many are taken before the next one of this network would be, if no others come meanwhile."""
+        own = len(self._waiting.get(network, ()))
+        others = sum(min(len(items), own + 1) for one, items in self._waiting.items() if one != network)
+        return len(self._urgent) + own + others
+
     def give_way(self, network: bytes) -> Item | None:
         """Take out the newest one of the network that has the most here, in favour of this one; None where none has more.
 

@@ -48,6 +48,10 @@ class GivenUp(Exception):
     """The job's turn did not come: its token is not asked any more, or not within the deadline."""
 
 
+class CrowdedOut(GivenUp):
+    """The queue is full, and this client has the most in it: it gave way to one that has less."""
+
+
 class Job(Generic[Result]):
     """Something for a thread to do. `settled` is called on the loop, once, unless the job was cancelled in the queue."""
 
@@ -150,10 +154,14 @@ class SigningExecutor:
         able = self._able(now)
         if able <= 0:
             return Refusal.NO_THREAD
-        ahead = len(self._queue) + able
+        ahead = self._queue.ahead_of(job.network) + able
         if now + self._expected_seconds(now, ahead, able, typical_seconds) > job.deadline:
             return Refusal.TOO_LATE
-        match self._queue.push(job.network, job):
+        room = self._queue.push(job.network, job)
+        if room is NoRoom.FULL and (crowded_out := self._queue.give_way(job.network)) is not None:
+            self._loop.call_soon_threadsafe(crowded_out.settled, crowded_out, CrowdedOut())
+            room = self._queue.push(job.network, job)
+        match room:
             case NoRoom.FULL:
                 return Refusal.QUEUE_FULL
             case NoRoom.SHARE:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from proxy.observe.tokens import TokenCounters
 from proxy.signing.breaker import NEVER, Breaker, BreakerState
 from proxy.signing.contracts import Probe, Watcher
-from proxy.signing.executor import GivenUp, Job, Refusal, SigningExecutor
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal, SigningExecutor
 from proxy.signing.latency import Latencies
 
 # A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. Longer, and the token is no use.
@@ -119,6 +119,8 @@ class Token:
     def _settled(self, settled: Callable[[Job[Any], Any], None], job: Job[Any], result: Any) -> None:
         if job.started is not None:
             self.counters.wait_seconds.observe(job.started - job.submitted)
+        elif isinstance(result, CrowdedOut):
+            self.counters.refusals += 1
         settled(job, result)
 
     def succeeded(self, seconds: float) -> None:

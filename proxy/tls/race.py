@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.signing.candidates import candidates
-from proxy.signing.executor import GivenUp, Job, Refusal
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal
 from proxy.signing.token import Token
 from proxy.tls.attempt import AttemptFailed, Flight, Transcript, attempt_in_thread
 from proxy.tls.results import FailureReason
@@ -227,6 +227,7 @@ class SigningRace:
                 owner.race_refused(refused)
                 return
             runner.failed()
+        self._was_busy = self._was_busy or isinstance(error, CrowdedOut)
         if self._ask_next():
             runner.token.counters.failovers += 1
         if not self._running:

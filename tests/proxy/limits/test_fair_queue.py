@@ -41,6 +41,17 @@ def test_exempt_clients_may_fill_it() -> None:
     assert waiting.push(EXEMPT, "e") is NoRoom.FULL
 
 
+def test_turns_are_counted_as_they_are_taken() -> None:
+    waiting = queue()
+    for network, item in ((A, "a1"), (A, "a2"), (A, "a3"), (B, "b1")):
+        waiting.push(network, item)
+    waiting.push_urgent("ours")
+    assert [waiting.ahead_of(one) for one in (A, B, b"third")] == [5, 4, 3]
+    waiting.push(b"third", "c1")
+    order = emptied(waiting)
+    assert order.index("c1") == 3
+
+
 def test_what_is_refused_leaves_nothing_behind() -> None:
     waiting = queue(of_all=0)
     assert waiting.push(A, "a") is NoRoom.FULL

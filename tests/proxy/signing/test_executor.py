@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxy.signing.executor import GivenUp, Job, Refusal, SigningExecutor
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal, SigningExecutor
 
 A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
 SECONDS = 10.0
@@ -189,16 +189,31 @@ class TestRefusals:
         world.now += 2
         assert world.refusal(seconds=1.0, typical=0.001) is Refusal.TOO_LATE
 
-    def test_full_queue_and_share_of_one_network(self, make: Callable[[int], World]) -> None:
+    def test_share_of_one_network(self, make: Callable[[int], World]) -> None:
         world = make(1)
         world.hang(seconds=1_000.0)
         taken = 0
         while (refusal := world.refusal(seconds=1_000.0)) is None:
             taken += 1
         assert (refusal, taken) == (Refusal.NETWORK_SHARE, 32)
-        for _ in range(32):
-            assert world.refusal(seconds=1_000.0, network=B) is None
-        assert world.refusal(seconds=1_000.0, network=b"third") is Refusal.QUEUE_FULL
+
+    def test_queue_full_of_as_many_networks_as_it_has_places(self, make: Callable[[int], World]) -> None:
+        world = make(1)
+        world.hang(seconds=1_000.0)
+        for number in range(64):
+            assert world.refusal(seconds=1_000.0, network=bytes([number])) is None
+        assert world.refusal(seconds=1_000.0, network=b"another") is Refusal.QUEUE_FULL
+
+    def test_two_networks_that_fill_the_queue_keep_no_other_out(self, make: Callable[[int], World]) -> None:
+        """The newest of the one with the most gives way, and turns are counted as they are taken."""
+        world = make(1)
+        world.hang(seconds=1_000.0)
+        jobs = [world.submit(lambda: None, network, seconds=1_000.0) for _ in range(32) for network in (A, B)]
+        assert world.refusal(seconds=0.5, typical=0.1, network=b"third") is None
+        world.loop.turn()
+        ((job, error),) = world.results
+        assert (job, type(error)) == (jobs[-2], CrowdedOut)
+        assert world.refusal(seconds=0.5, typical=0.1, network=A) is Refusal.TOO_LATE
 
 
 class TestGivingUp:

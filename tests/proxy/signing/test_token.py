@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from proxy.signing.breaker import BreakerState
-from proxy.signing.executor import GivenUp, Job, Refusal
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal
 from proxy.signing.token import PinRefused
 from tests.fakes import FakeLoop
 from tests.fakes_signing import HandProbe, HandToken
@@ -62,6 +62,15 @@ class TestSignatures:
     def test_refusal_is_counted(self, loop: FakeLoop, one: HandToken) -> None:
         one.executor.refuses = Refusal.QUEUE_FULL
         assert one.token.sign(b"net", loop.now + 5, lambda: None, lambda *_: None) is Refusal.QUEUE_FULL
+        assert one.token.counters.refusals == 1
+
+    def test_one_that_gives_way_counts_as_refused(self, loop: FakeLoop) -> None:
+        one = HandToken.make(loop, threads=1)
+        results: list[Any] = []
+        for _ in range(2):
+            one.token.sign(b"net", loop.now + 5, lambda: "flight", lambda _, result: results.append(result))
+        one.executor.crowd_out()
+        assert isinstance(results[0], CrowdedOut)
         assert one.token.counters.refusals == 1
 
     def test_good_one_is_remembered(self, loop: FakeLoop, one: HandToken) -> None:

@@ -360,6 +360,13 @@ class TestFirst:
         assert owner.lost == [reason]
         assert not world.loop.timers
 
+    def test_one_that_gives_way_to_another_client_is_told_that_the_token_is_busy(self, world: World) -> None:
+        raced(world)
+        world.spare.executor.refuses = Refusal.NO_THREAD
+        _, owner = raced(world)
+        world.plexi.executor.crowd_out()
+        assert owner.lost == [R.SIGNING_BUSY]
+
     def test_key_of_a_token_that_is_not_used_any_more(self, world: World) -> None:
         """A reload has taken it out of the configuration while the handshake went on."""
         world.keys = (token_key(world.files, "gone"), *world.keys[1:])
