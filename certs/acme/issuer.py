@@ -31,8 +31,8 @@ from certs.acme.wire import CaUnreachable, Wire, WireSettings
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Window
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 
-# What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor ML-DSA is among it.
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
+# What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor ML-DSA is among it.
 _CERTIFIED: Final = frozenset({KeyFamily.ECDSA, KeyFamily.RSA})
 # A CA that does not know a certificate, or cannot read its name: it is not one of its own.
 _NOT_ITS_OWN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})

@@ -122,7 +122,6 @@ class HttpService:
         self.counters = ledger.counters
         self.shared = ledger.shared
         self.slow_work: Computing = SlowWork(loop)
-        self.slow_work = SlowWork(loop)
         self.response_budget = ResponseBudget()
         self._connections: set[Drainable] = set()
         self._quiet = asyncio.Event()
