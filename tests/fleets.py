@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from certs.hsm.token_use import TokenUse
 from proxy.signing.breaker import BreakerState
@@ -35,6 +36,11 @@ from tests.waiting import until_seen
 SECRETS = TicketSecrets(bytes(32))
 NOW = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock
 REQUEST = b"GET /missing HTTP/1.1\r\nHost: other.test\r\n\r\n"
+
+
+def short_name(directory: Path) -> str:
+    """A file name for a configuration of its own: a socket beside it must not have more than 107 bytes of path."""
+    return f"{crc32(directory.name.encode()):08x}.toml"
 
 
 def edition_of(site: Site, text: str, number: int = 1, name: str = "plexigate.toml") -> Edition:

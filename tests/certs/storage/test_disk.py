@@ -26,7 +26,7 @@ def writes_of(source: str) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
-        if isinstance(node.func, ast.Attribute) and node.func.attr in WRITES:
+        if isinstance(node.func, ast.Attribute) and node.func.attr in WRITES and not reads_or_replaces_text(node):
             owner = node.func.value
             name = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
             if name not in OURS:
@@ -34,6 +34,14 @@ def writes_of(source: str) -> list[str]:
         if isinstance(node.func, ast.Name) and node.func.id == "open":
             found.append("open")
     return found
+
+
+def reads_or_replaces_text(call: ast.Call) -> bool:
+    """`open("rb")` changes nothing, and a `replace` of two arguments is that of text."""
+    if ast.unparse(call.func).endswith(".open"):
+        return bool(call.args) and ast.unparse(call.args[0]) in {"'r'", "'rb'"}
+    called = ast.unparse(call.func)
+    return called.endswith(".replace") and called != "os.replace" and len(call.args) > 1
 
 
 MODULES = [
@@ -54,7 +62,16 @@ def test_nothing_writes_but_the_disk(module: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["path.write_bytes(b'')", "os.rename(a, b)", "open('x', 'w')", "path.open('w')", "self.path.unlink()"]
+    "source",
+    [
+        "path.write_bytes(b'')",
+        "os.rename(a, b)",
+        "open('x', 'w')",
+        "path.open('w')",
+        "self.path.unlink()",
+        "os.replace(a, b)",
+        "path.replace(other)",
+    ],
 )
 def test_a_write_past_the_disk_is_found(source: str) -> None:
     assert writes_of(source) != []

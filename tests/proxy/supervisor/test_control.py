@@ -21,7 +21,7 @@ from proxy.supervisor.sockets import ListeningSockets
 from proxy.supervisor.supervisor import Supervisor, wall_clock
 from proxy.systemd import Notifier
 from tests.configurations import Site, limits, listener
-from tests.fleets import REQUEST, edition_of
+from tests.fleets import REQUEST, edition_of, short_name
 from tests.waiting import until_seen
 
 SERVER = "http://127.0.0.1:1"
@@ -31,7 +31,7 @@ class Running:
     """A parent and what asks it."""
 
     def __init__(self, site: Site, directory: Path, text: str) -> None:
-        self.site, self.name, self.log = site, f"{directory.name}.toml", directory / "log"
+        self.site, self.name, self.log = site, short_name(directory), directory / "log"
         edition = edition_of(site, self.with_log(text), name=self.name)
         self.target = LogTarget(edition.loaded, None)
         loop = asyncio.get_running_loop()

@@ -19,7 +19,7 @@ from proxy.supervisor.supervisor import Supervisor
 from proxy.systemd import Notifier
 from proxy.tls.challenges import TlsChallenge
 from tests.configurations import Site, listener
-from tests.fleets import REQUEST, edition_of, is_alive, refuses
+from tests.fleets import REQUEST, edition_of, is_alive, refuses, short_name
 from tests.waiting import until_seen
 
 
@@ -28,7 +28,7 @@ class Running:
 
     def __init__(self, site: Site, directory: Path, text: str) -> None:
         self.site, self.directory, self.log = site, directory, directory / "log"
-        self.name = f"{directory.name}.toml"
+        self.name = short_name(directory)
         edition = edition_of(site, self.with_log(text), name=self.name)
         loop = asyncio.get_running_loop()
         self.notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
