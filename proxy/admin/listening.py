@@ -45,6 +45,10 @@ class AdminSocketError(Exception):
         return f"{self.place}: {self.found}; {self.remedy}"
 
 
+class _OfAnotherUser(AdminSocketError):
+    """The directory belongs to a user who is not this one."""
+
+
 def admin_socket(path: Path) -> socket.socket:
     """Listen at `path`, of which the last directory is made if need be. Raises `AdminSocketError`."""
     try:
@@ -65,6 +69,11 @@ def socket_problems(loaded: LoadedConfig) -> list[Problem]:
         fault = directory_fault(path.parent)
     except OSError as error:
         fault = error.strerror or str(error)
+    except _OfAnotherUser as error:
+        if os.geteuid() == 0:  # who looks after a proxy that another user starts, more likely than not
+            better = "to check as that user as well, if it is the one of the proxy (runuser -u USER -- plexigate check)"
+            return [loaded.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
+        return [loaded.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
     except AdminSocketError as error:
         return [loaded.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
     return [] if fault is None else [loaded.error(("admin", "socket"), f"{shown(str(path))}, {fault}", _REMEDY)]
@@ -89,10 +98,12 @@ def _refuse_directory(directory: Path) -> None:
     except FileNotFoundError:
         directory.parent.stat()
         return
-    is_shared = facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX
-    if is_shared or facts.st_uid not in {0, os.geteuid()}:
-        owner = f"a directory of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):04o}"
-        raise AdminSocketError(str(directory), owner, "use one that only this user (or root) may write to")
+    owner = f"a directory of user {facts.st_uid} with mode {stat.S_IMODE(facts.st_mode):04o}"
+    remedy = "use one that only this user (or root) may write to"
+    if facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX:
+        raise AdminSocketError(str(directory), owner, remedy)
+    if facts.st_uid not in {0, os.geteuid()}:
+        raise _OfAnotherUser(str(directory), owner, remedy)
 
 
 def _refuse_listener(path: Path) -> None:

@@ -180,6 +180,19 @@ class TestProblems:
         assert all(problem.key == "admin.socket" and problem.line == 2 for problem in problems)
         return [problem.found for problem in problems]
 
+    @pytest.mark.parametrize("is_root", [True, False])
+    def test_root_is_not_refused_the_socket_of_a_proxy_that_another_user_starts(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, *, is_root: bool
+    ) -> None:
+        owner, run = 0 if is_root else 4_711, site.directory / "run"
+        run.mkdir()
+        if os.geteuid() == 0:
+            os.chown(run, 4_712, -1)
+        monkeypatch.setattr(os, "geteuid", lambda: owner)
+        (problem,) = socket_problems(load(site.write(f'admin.socket = "run/admin.sock"\n{site.minimal}')))
+        assert problem.is_error is not is_root
+        assert "a directory of user" in problem.found
+
     @pytest.mark.parametrize(
         ("path", "words"),
         [
