@@ -1,14 +1,14 @@
 """Whether a start could have the addresses of a configuration, found out beside a proxy that may have them already.
 
 Each is bound for a moment, alone and without listening, which is refused where anybody listens, and takes nothing from them. Who that is
-tells the admin socket of the configuration: a proxy that runs by it may have its own addresses. A socket that the service manager
+tells the admin socket of the configuration, or those where commands look: a proxy that runs by it may have its own addresses. A socket that the service manager
 holds is for the service, too.
 """
 
 import errno
 import os
 import stat
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -43,7 +43,7 @@ class Running:
 
 
 def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterator[Problem]:
-    """Addresses that are not of this machine, in use by another program, or not for this user."""
+    """Addresses that are not of this machine or in use by another program, and warnings of those that this user may not have."""
     running: Running | None = None
     for place, bind in addresses_of(loaded):
         try:
@@ -51,9 +51,12 @@ def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterat
         except OSError as error:
             holder = Holder.ANOTHER
             if error.errno == errno.EADDRINUSE:
-                running = running or running_proxy(AdminSettings.of(loaded).socket)
+                running = running or running_among(AdminSettings.places(loaded))
                 holder = holder_of(bind, running, proc)
-            if holder is Holder.ANOTHER:
+            if isinstance(error, PermissionError):  # of this user, who need not be the one that starts the proxy
+                found, better = bind_fault(bind, error)
+                yield loaded.warning(place, found, f"{better}; docker/plexigate.service gives it")
+            elif holder is Holder.ANOTHER:
                 yield loaded.error(place, *bind_fault(bind, error))
             elif holder is Holder.UNKNOWN:
                 better = "to ask as root or as the user of the proxy, whether it is the proxy that has it"
@@ -67,6 +70,16 @@ def addresses_of(loaded: LoadedConfig) -> Iterator[tuple[Location, Bind]]:
         yield from (((("listener", name, "bind", index)), bind) for index, bind in enumerate(listener.bind))
     yield from ((("acme", "http_bind", index), bind) for index, bind in enumerate(config.acme.http_bind))
     yield from ((("admin", "metrics_bind", index), bind) for index, bind in enumerate(config.admin.metrics_bind))
+
+
+def running_among(sockets: Iterable[Path]) -> Running:
+    """Ask each proxy there may be."""
+    binds: set[Bind] = set()
+    for one in map(running_proxy, sockets):
+        if one.binds is None:
+            return one
+        binds |= one.binds
+    return Running(binds)
 
 
 def running_proxy(socket: Path) -> Running:

@@ -1,5 +1,8 @@
 """Whether a start could have the addresses of a configuration."""
 
+import errno
+import os
+import re
 import socket
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +12,8 @@ import pytest
 from config.addresses import parse_bind
 from config.loader import load
 from config.problems import Problem
-from proxy.admin.held_addresses import Holder, Running, address_problems, holder_of, running_proxy
+from proxy.admin.held_addresses import Holder, Running, address_problems, holder_of, running_among, running_proxy
+from proxy.admin.settings import AdminSettings
 from tests.configurations import MINIMAL_REST, Site, listener
 
 NOBODY = Running(frozenset())
@@ -48,6 +52,42 @@ def test_an_address_that_another_program_has_is_named(site: Site, key: str) -> N
         other.settimeout(5)
         with socket.create_connection(other.getsockname()), closing(other.accept()[0]):
             pass
+
+
+def test_a_port_that_this_user_may_not_bind_is_for_the_one_who_starts_the_proxy(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody checks a file with port 443; what is refused is no fault of the file."""
+
+    def refused(_socket: socket.socket, _address: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket.socket, "bind", refused)
+    (problem,) = found(site, bind="127.0.0.1:443")
+    assert not problem.is_error
+    assert "CAP_NET_BIND_SERVICE" in problem.allowed
+
+
+def test_the_service_of_the_system_is_asked_by_every_user(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/4711")
+    monkeypatch.setattr(os, "geteuid", lambda: 4_711)
+    path = site.write(site.minimal)
+    path.write_text(re.sub(r"^admin\.socket = .*\n", "", path.read_text(), flags=re.MULTILINE))
+    places = AdminSettings.places(load(path))
+    assert places == (Path("/run/user/4711/plexigate/admin.sock"), Path("/run/plexigate/admin.sock"))
+    configured = AdminSettings.places(load(site.write(f'admin.socket = "mine.sock"\n{site.minimal}')))
+    assert configured == (site.directory / "mine.sock",)
+
+
+def test_a_place_without_a_proxy_hides_none_at_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert running_among([tmp_path / "missing.sock", tmp_path / "none.sock"]) == NOBODY
+
+    def forbidden(path: Path) -> os.stat_result:
+        raise PermissionError(errno.EACCES, str(path))
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    assert running_among([tmp_path / "missing.sock", tmp_path / "none.sock"]) == Running(None)
 
 
 def test_a_free_address_is_fine_and_is_free_afterwards(site: Site) -> None:
