@@ -65,13 +65,19 @@ def trusted_request_id(fields: Fields, peer: ForwardedPeer) -> bytes | None:
     return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
 
 
+# Some balancers add the port of the client's connection, and brackets: with them each connection would be a client of its own.
+_WITH_PORT: Final = re.compile(rb"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
+
+
 def client_address(fields: Fields, peer: ForwardedPeer) -> bytes:
     """Return the client's address as text: the peer's, or what a trusted peer says whom it speaks for."""
     if not peer.is_trusted:
         return peer.address
     values = [value for name, value in fields.claims if name.lower() == b"x-forwarded-for"]
     # the last element: the trusted peer has added it, who stands before it is hearsay
-    return (values[-1].rpartition(b",")[2].strip(b" \t") if values else b"") or peer.address
+    claimed = values[-1].rpartition(b",")[2].strip(b" \t") if values else b""
+    with_port = _WITH_PORT.fullmatch(claimed)
+    return (claimed if with_port is None else with_port[1] or with_port[2]) or peer.address
 
 
 def upstream_head(head: RequestHead, framing: RequestFraming, fields: bytes, request_id: bytes) -> bytes:

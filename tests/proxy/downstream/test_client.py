@@ -48,12 +48,13 @@ def test_request_counts_for_its_peer_unless_that_is_trusted(claim: bytes | None)
 
 
 def test_request_of_a_trusted_peer_counts_for_its_client() -> None:
+    assert counted(b"198.51.100.9:40123", is_trusted=True, is_exempt=False) == network_of("198.51.100.9")
     for is_exempt in (False, True):
         assert counted(CLIENT.encode(), is_trusted=True, is_exempt=is_exempt) == network_of(CLIENT)
     assert counted(PEER.encode(), is_trusted=True, is_exempt=True) == EXEMPT
     assert counted(None, is_trusted=True, is_exempt=False) == network_of(PEER)
 
 
-@pytest.mark.parametrize("name", [b"unknown", b"_hidden", b"\xe9", b"a\x00b"])
+@pytest.mark.parametrize("name", [b"1.2.3.4.5", b"unknown", b"_hidden", b"\xe9", b"a\x00b"])
 def test_client_that_is_no_address_counts_by_its_name(name: bytes) -> None:
     assert counted(name, is_trusted=True, is_exempt=False) == name

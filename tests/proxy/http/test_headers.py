@@ -450,6 +450,12 @@ def test_written_response_is_one_that_we_would_take(headers: list[Header], statu
         (TRUSTED, [b"203.0.113.1", b"2001:db8::1"], b"2001:db8::1"),
         (TRUSTED, [b"203.0.113.1,"], b"192.0.2.7"),
         (TRUSTED, [], b"192.0.2.7"),
+        # with the port of its connection each of them would be another client
+        (TRUSTED, [b"203.0.113.1, 198.51.100.1:40123"], b"198.51.100.1"),
+        (TRUSTED, [b"[2001:db8::1]:40123"], b"2001:db8::1"),
+        (TRUSTED, [b"[2001:db8::1]"], b"2001:db8::1"),
+        (TRUSTED, [b"2001:db8::1:80"], b"2001:db8::1:80"),
+        (TRUSTED, [b"name:80"], b"name:80"),
     ],
 )
 def test_address_of_the_client_is_what_the_nearest_trusted_peer_says(
