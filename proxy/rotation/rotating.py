@@ -16,7 +16,7 @@ from certs.rotation.attempt import Task
 from certs.rotation.due import Reason
 from certs.rotation.facts import leaf_of
 from certs.rotation.parts import Parts, changed_issuers
-from certs.rotation.planning import Key, Plan, Planner, Standing
+from certs.rotation.planning import Instant, Key, Plan, Planner, Standing
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.shelf import ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
@@ -27,7 +27,7 @@ from proxy.rotation.kept import Kept
 from proxy.rotation.knowledge import Credential, Knowledge
 from proxy.rotation.news import News
 from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed, Run
-from proxy.rotation.steps import last_word, waiting
+from proxy.rotation.steps import GONE, busy, last_word, waiting
 from proxy.rotation.ways_back import Asked
 from proxy.tasks import Tasks
 
@@ -87,15 +87,11 @@ class Rotating:
                 self._planner.issuer_changed(issuer)
         await self._knowledge.follow(parts)
         self._errors = {key: error for key, error in self._errors.items() if key in self._knowledge.credentials}
-        self._part_with_those_that_are_gone()
+        # those that are under way tell their own end
+        for key in self._listeners.keys() - self._knowledge.credentials.keys() - self._running:
+            self._told(key, GONE)
+            self._told(key, _END)
         self._wake.set()
-
-    def _part_with_those_that_are_gone(self) -> None:
-        """Tell those who wait for a credential that the configuration has no more; what is under way tells its own end."""
-        for key in [*self._listeners]:
-            if key not in self._knowledge.credentials and key not in self._running:
-                self._told(key, {"ok": False, "detail": "the configuration that is served now has no such credential"})
-                self._told(key, _END)
 
     async def run(self) -> None:
         """Rotate until cancelled."""
@@ -134,26 +130,36 @@ class Rotating:
         """The credentials of an identity, or one of them."""
         return self._knowledge.keys(identity, slot)
 
-    async def rotate(self, key: Key, reason: Reason, *, insists: bool = False) -> AsyncIterator[dict[str, Any]]:
-        """Rotate one credential at once, and tell each step; the last one has `ok`.
+    async def rotate(
+        self, keys: Sequence[Key], reason: Reason, *, insists: bool = False
+    ) -> AsyncIterator[tuple[Key, dict[str, Any]]]:
+        """Rotate credentials at once, and tell each step with its credential; the last one of each has `ok`.
 
-        What its issuer has asked for is waited for, unless a person `insists` or the key is compromised. Whoever stops listening
-        stops nothing.
+        What an issuer has asked for is waited for, unless a person `insists` or the key is compromised: those that wait are told of
+        last. Whoever stops listening stops nothing: all are asked for before anything is told.
         """
-        with self._listening(key) as steps:
-            self._planner.ask(key, reason, insists=insists)
+        with contextlib.ExitStack() as stack:
+            steps = {key: stack.enter_context(self._listening(key)) for key in keys}
+            for key in keys:
+                self._planner.ask(key, reason, insists=insists)
             now = self._clocks.now()
-            waits = self._planner.plan(self._knowledge.facts, now).standings[key].waits_seconds
+            standings = self._planner.plan(self._knowledge.facts, now).standings
+            before = {key: self._before(key, now, standings[key].waits_seconds) for key in keys}
             if reason.needs_a_new_key_at_once and self._parts is not None:
                 await self._remember(self._parts)  # whatever becomes of this process before it is done
-            issuer = self._knowledge.credentials[key].settings.issuer
-            if waits > 0:
-                yield waiting(issuer, now.wall, waits, self._errors.get(key))
-            elif issuer in self._busy:
-                yield {"note": f"issuer {issuer} is busy with something else, and comes to this next"}
             self._wake.set()
-            while (step := await steps.get()) is not _END:
-                yield step
+            for key in sorted(keys, key=lambda key: standings[key].waits_seconds > 0):
+                for note in before[key]:
+                    yield key, note
+                while (step := await steps[key].get()) is not _END:
+                    yield key, step
+
+    def _before(self, key: Key, now: Instant, waits: float) -> list[dict[str, Any]]:
+        """What is told of one that is not tried at once."""
+        issuer = self._knowledge.credentials[key].settings.issuer
+        if waits > 0:
+            return [waiting(issuer, now.wall, waits, self._errors.get(key))]
+        return [busy(issuer)] if issuer in self._busy else []
 
     async def roll_back(self, keys: Sequence[Key]) -> Sequence[Renewed | NotRenewed]:
         """Serve by the versions before again: all of these, or none; answers what came of each.

@@ -1,9 +1,12 @@
 """What is told of a rotation while it runs, as documents: the lines of `POST /certificates/NAME/rotate`."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from proxy.rotation.running import NotRenewed, Renewed
+
+GONE: Final[dict[str, Any]] = {"ok": False, "detail": "the configuration that is served now has no such credential"}
+"""That there is nothing left to rotate."""
 
 
 def waiting(issuer: str, now: datetime, seconds: float, last_error: str | None) -> dict[str, Any]:
@@ -12,6 +15,11 @@ def waiting(issuer: str, now: datetime, seconds: float, last_error: str | None) 
     detail = f"issuer {issuer} has asked to be left alone{said}; --now asks it all the same"
     until = (now + timedelta(seconds=seconds)).isoformat()
     return {"step": "waiting", "until": until, "seconds": round(seconds, 1), "detail": detail}
+
+
+def busy(issuer: str) -> dict[str, Any]:
+    """That an issuer is being asked for something else."""
+    return {"note": f"issuer {issuer} is busy with something else, and comes to this next"}
 
 
 def last_word(outcome: Renewed | NotRenewed) -> dict[str, Any]:

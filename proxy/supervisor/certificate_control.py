@@ -27,30 +27,28 @@ class RotationControl:
     async def rotate_certificate(
         self, identity: str, slot: str | None, wish: RotationWish
     ) -> AsyncIterator[dict[str, Any]]:
-        """Rotate one after the other, and tell the steps, each with its credential; the last one has `ok`."""
+        """Rotate, and tell the steps of one after the other, each with its credential; the last one has `ok`."""
         keys = self._idle(identity, slot)
         outcomes: list[bool] = []
-        for key in keys:
-            about = {"identity": key[0], "credential": key[1]}
-            if wish.is_dry_run:
-                yield {**about, "would": [step.value for step in Step], "reason": wish.reason.value}
-                outcomes.append(True)
-                continue
-            yield {**about, "step": "begun", "reason": wish.reason.value}
-            async for step in self._rotating.rotate(key, wish.reason, insists=wish.insists):
-                if "ok" in step:
-                    outcomes.append(step["ok"])
-                yield {**about, **{name if name != "ok" else "rotated": value for name, value in step.items()}}
+        if wish.is_dry_run:
+            for key in keys:
+                yield {**_about(key), "would": [step.value for step in Step], "reason": wish.reason.value}
+            keys = []
+        begun = set[Key]()
+        async for key, step in self._rotating.rotate(keys, wish.reason, insists=wish.insists):
+            if key not in begun:
+                begun.add(key)
+                yield {**_about(key), "step": "begun", "reason": wish.reason.value}
+            if "ok" in step:
+                outcomes.append(step["ok"])
+            yield {**_about(key), **{name if name != "ok" else "rotated": value for name, value in step.items()}}
         yield {"ok": all(outcomes)}
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
         """Roll back all of them, or none."""
         keys = self._idle(identity, slot)
         outcomes = await self._rotating.roll_back(keys)
-        return [
-            {"identity": key[0], "credential": key[1], **last_word(outcome)}
-            for key, outcome in zip(keys, outcomes, strict=True)
-        ]
+        return [{**_about(key), **last_word(outcome)} for key, outcome in zip(keys, outcomes, strict=True)]
 
     async def shown(self, identity: str) -> list[dict[str, Any]]:
         """Shake hands with each worker."""
@@ -68,3 +66,7 @@ class RotationControl:
             if self._rotating.is_running(key):
                 raise RotationUnderWay(*key)
         return keys
+
+
+def _about(key: Key) -> dict[str, Any]:
+    return {"identity": key[0], "credential": key[1]}

@@ -47,7 +47,7 @@ class Turning:
         """Ask for a rotation, and turn until it has ended."""
 
         async def collect() -> list[dict[str, Any]]:
-            return [step async for step in self.rotating.rotate(CHAT, reason, insists=insists)]
+            return [step async for _, step in self.rotating.rotate([CHAT], reason, insists=insists)]
 
         steps = asyncio.get_running_loop().create_task(collect())
         await asyncio.sleep(0)
@@ -134,7 +134,7 @@ async def test_a_command_tells_until_when_the_issuer_wants_to_be_left_alone(turn
     turning.scene.time.passes(5 * DAY)
     turning.scene.moody.failures = [LIMITED, LIMITED]
     await turning.turn()
-    waiting = await anext(turning.rotating.rotate(CHAT, Reason.COMMAND))
+    _, waiting = await anext(turning.rotating.rotate([CHAT], Reason.COMMAND))
     assert waiting["step"] == "waiting"
     assert waiting["until"] == (turning.scene.time.now + timedelta(seconds=waiting["seconds"])).isoformat()
     assert "issuer internal has asked to be left alone (certificate: too many requests)" in waiting["detail"]
@@ -151,7 +151,7 @@ async def test_a_command_says_that_its_issuer_is_busy(turning: Turning) -> None:
     await turning.rotating.follow(turning.scene.parts)
     turning.scene.moody.before = lambda: None
     await turning.rotating.turn()
-    told = await anext(turning.rotating.rotate(("chat", "rsa"), Reason.COMMAND))
+    _, told = await anext(turning.rotating.rotate([("chat", "rsa")], Reason.COMMAND))
     assert told == {"note": "issuer internal is busy with something else, and comes to this next"}
 
 
@@ -287,12 +287,12 @@ async def test_nobody_waits_for_a_credential_that_a_reload_has_taken_away(turnin
     turning.scene.time.passes(5 * DAY)
     turning.scene.moody.failures = [LIMITED]
     await turning.turn()
-    steps = turning.rotating.rotate(CHAT, Reason.COMMAND)
-    assert (await anext(steps))["step"] == "waiting"
+    steps = turning.rotating.rotate([CHAT], Reason.COMMAND)
+    assert (await anext(steps))[1]["step"] == "waiting"
     turning.scene.follow(configuration("rsa-2048@file"))
     await turning.rotating.follow(turning.scene.parts)
     async with asyncio.timeout(5):
-        told = [step async for step in steps]
+        told = [step async for _, step in steps]
     assert told == [{"ok": False, "detail": "the configuration that is served now has no such credential"}]
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from certs.issuing.issuer import FailureKind, IssueFailed
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.rotation_wish import RotationWish
+from proxy.rotation.kept import kept
 from proxy.rotation.rotating import Rotating
 from proxy.supervisor.certificate_control import RotationControl
 from proxy.tasks import Tasks
@@ -72,6 +74,31 @@ async def test_a_compromised_key_is_told_as_such(control: RotationControl, scene
     steps = await steps_of(control, "ec", is_compromised=True)
     assert steps[0]["reason"] == "its key is compromised"
     assert scene.shelf().ledger().retired[1].is_compromised
+
+
+async def test_all_keys_are_marked_as_compromised_before_the_first_is_replaced(
+    control: RotationControl, scene: Rotations
+) -> None:
+    """Whoever asked may leave, and the first one may take its time."""
+    scene.moody.failures = [IssueFailed(FailureKind.TEMPORARY, "the CA is down")] * 2
+    steps = control.rotate_certificate("chat", None, RotationWish(is_compromised=True))
+    await anext(steps)
+    marked = kept(scene.parts.store)["waits"]["compromised"]
+    assert sorted(marked) == [["chat", "ec"], ["chat", "mldsa-65"]]
+
+
+async def test_a_credential_that_waits_holds_no_other_one_of_its_identity(
+    control: RotationControl, scene: Rotations
+) -> None:
+    scene.moody.failures = [IssueFailed(FailureKind.PERMANENT, "come again later", 7_200.0)]
+    await steps_of(control, "ec")
+    told: list[dict[str, Any]] = []
+    async for step in control.rotate_certificate("chat", None, RotationWish()):
+        told.append(step)
+        if step.get("step") == "waiting":
+            break
+    assert [step["credential"] for step in told if step.get("rotated")] == ["mldsa-65"]
+    assert told[-1]["credential"] == "ec"
 
 
 async def test_all_credentials_of_an_identity_go_back_or_none(control: RotationControl, scene: Rotations) -> None:
