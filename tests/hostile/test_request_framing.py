@@ -327,10 +327,32 @@ def test_the_chunks_of_a_refused_request_are_no_request(scene: Scene, case: tupl
         "chunks": ("Transfer-Encoding: chunked", b"5\r\n01234\r\n"),
     }
 )
-def test_a_request_that_its_client_cuts_is_never_completed(scene: Scene, case: tuple[str, bytes], cut: Cut) -> None:
+def test_a_request_that_its_client_cuts_reaches_no_server(scene: Scene, case: tuple[str, bytes], cut: Cut) -> None:
     line, body = case
     with scene.connect() as client:
         client.send(post(line, body=body), cut)
+        client.shut_down()
+        assert client.read_to_end() == b""
+        assert client.end is End.CUT
+    scene.settle()
+    assert (scene.begun, scene.targets, len(scene.recorder.cut)) == ([], [], 0)
+
+
+# More than is gathered before a server is asked.
+LONG = b"a" * 70_000
+
+
+@cases(
+    {
+        "length": ("Content-Length: 200000", LONG),
+        "chunk": ("Transfer-Encoding: chunked", b"30d40\r\n" + LONG),
+        "chunks": ("Transfer-Encoding: chunked", b"%x\r\n%b\r\n" % (len(LONG), LONG)),
+    }
+)
+def test_a_long_request_that_its_client_cuts_is_never_completed(scene: Scene, case: tuple[str, bytes]) -> None:
+    line, body = case
+    with scene.connect() as client:
+        client.send(post(line, body=body))
         scene.recorder.wait_for(lambda recorder: recorder.begun != [])
         client.shut_down()
         assert client.read_to_end() == b""

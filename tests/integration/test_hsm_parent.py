@@ -249,7 +249,10 @@ def test_issued_and_sealed_keys_whose_token_is_away_at_a_start_and_a_reload_come
             one.handshake(of_files, "files.test")
             assert not one.serves(of_tokens)
             assert not one.serves(of_files, "sealed.test")
-            assert readiness(one) == (503, "identity sealed has only keys that rest sealed: is the sealing key away?")
+            status, answer = asked(one, "/readyz")
+            assert (status, {reason["name"] for reason in answer["reasons"]}) == (503, {"localhost", "sealed"})
+            (detail,) = (reason["detail"] for reason in answer["reasons"] if reason["name"] == "sealed")
+            assert detail == "has only keys that rest sealed: is the sealing key away?"
             (token,) = asked(one, "/status")[1]["tokens"]
             assert token["parent"] == "absent"
         away.put_into(hsm_site.hsm)
