@@ -174,7 +174,7 @@ class _Arrival:
         self.since = services.io.loop.time()
         self._began = services.http.stopwatch()
         policy, deadline = self._runtime.policy, self.since + self._runtime.limits.handshake_seconds
-        self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, counts.network)
+        self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, self.client)
 
     def begin(self, sock: socket.socket) -> None:
         services = self._services

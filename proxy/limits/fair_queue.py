@@ -85,9 +85,10 @@ class FairQueue(Generic[Item]):
     def give_way(self, network: bytes) -> Item | None:
         """Take out the newest one of the network that has the most here, in favour of this one; None where none has more.
 
-        More is two more: with one, the two would only change places.
+        More is two more: with one, the two would only change places. Those that are `EXEMPT` are many clients, and keep theirs.
         """
-        most = max(self._waiting, key=lambda one: len(self._waiting[one]), default=network)
+        networks = (one for one in self._waiting if one != EXEMPT)
+        most = max(networks, key=lambda one: len(self._waiting[one]), default=network)
         if len(self._waiting.get(most, ())) <= len(self._waiting.get(network, ())) + 1:
             return None
         self._count -= 1

@@ -16,6 +16,7 @@ from config.schema import CredentialPreference, PqPolicy, SecurityLevel
 from proxy.downstream.connection import Downstream
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ListenerLimits
+from proxy.limits.networks import EXEMPT, network_of
 from proxy.limits.rates import Rate
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.scarcity import ResourceLimits, Scarcity
@@ -579,6 +580,14 @@ class TestLimits:
         world.answered()
         world.answered()
         assert world.failures.keys() == {"shed_unfinished" if limit.startswith("handshakes") else limit}
+
+    def test_networks_that_are_exempt_have_no_share_of_the_queue_of_a_token(self, world: World) -> None:
+        for exempt, network in (("127.0.0.0/8", EXEMPT), ("192.0.2.0/24", network_of("127.0.0.1"))):
+            world.listener.runtime = replace(world.listener.runtime, exempt=(ip_network(exempt),))
+            known = set(world.http._connections)
+            world.connect()
+            (arrival,) = set(world.http._connections) - known
+            assert arrival._handshake._network == network  # type: ignore[attr-defined] # it is one
 
     def test_networks_that_are_exempt_have_no_rate(self, world: World) -> None:
         world.limit(handshake_rate=Rate.of(0.1, 1))

@@ -41,6 +41,16 @@ def test_exempt_clients_may_fill_it() -> None:
     assert waiting.push(EXEMPT, "e") is NoRoom.FULL
 
 
+def test_exempt_clients_give_way_to_nobody() -> None:
+    waiting = queue(of_all=6)
+    for item in ("e1", "e2", "e3", "e4"):
+        assert waiting.push(EXEMPT, item) is None
+    assert waiting.give_way(A) is None
+    for item in ("a1", "a2"):
+        assert waiting.push(A, item) is None
+    assert waiting.give_way(B) == "a2"
+
+
 def test_turns_are_counted_as_they_are_taken() -> None:
     waiting = queue()
     for network, item in ((A, "a1"), (A, "a2"), (A, "a3"), (B, "b1")):
