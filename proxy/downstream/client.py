@@ -17,7 +17,7 @@ from proxy.tls.results import Established
 class ClientFacts:
     """Settled by the accept and the handshake; what is derived is made when the first request needs it."""
 
-    __slots__ = ("_peer", "_record", "address", "is_trusted", "is_unreported", "listener", "rates", "tls")
+    __slots__ = ("_peer", "_record", "address", "is_trusted", "is_unreported", "listener", "network", "rates", "tls")
 
     def __init__(
         self,
@@ -35,6 +35,8 @@ class ClientFacts:
         self.is_unreported = tls.breaks_under_require
         """Whether the first request is still to be counted as that of a client which `require` would refuse."""
         self.rates = rates
+        self.network = EXEMPT if rates is None else rates.network
+        """The client network that the connection counts for; `EXEMPT` for one that is exempt."""
         self._peer: ForwardedPeer | None = None
         self._record: ClientRecord | None = None
 
@@ -56,7 +58,7 @@ class ClientFacts:
 
         That of a trusted peer counts for the client that the peer speaks for.
         """
-        if self.is_trusted and fields.claims:
+        if fields.claims and self.is_trusted:
             address = client_address(fields, self.peer)
             if address != self.peer.address:
                 try:
@@ -64,11 +66,6 @@ class ClientFacts:
                 except (OSError, ValueError):
                     return address  # "unknown", or a name of the peer's own (RFC 7239 section 6)
         return self.network
-
-    @property
-    def network(self) -> bytes:
-        """The client network that the connection counts for; `EXEMPT` for one that is exempt."""
-        return EXEMPT if self.rates is None else self.rates.network
 
     def idle(self, since: float) -> Idle:
         """A connection that waits for a request."""

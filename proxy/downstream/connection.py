@@ -108,7 +108,7 @@ class Downstream:
         """The client sends no more: an answer under way is still delivered (RFC 9112 section 9.6)."""
         self._peer_ended = True
         match self._state:
-            case _State.IDLE if self._inbox:
+            case _State.IDLE if self._inbox.data:
                 self._service.loop.call_soon(self._continue)  # requests that were pipelined are still answered
             case _State.IDLE | _State.HEAD:
                 self._end()
@@ -185,7 +185,7 @@ class Downstream:
         if (refusal := exchange.refused_by(admitted.body_bytes)) is not None:
             self.refuse(refusal)
             return
-        if self._inbox and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
+        if self._inbox.data and not exchange.is_request_complete and not self._feed_body(exchange, self._inbox.take()):
             return
         if admitted.rate is not None and (wait := facts.wait(admitted.rate, service.shared, service.clock())):
             self.refuse(too_many_requests(wait))
@@ -241,7 +241,7 @@ class Downstream:
     def _hold(self, data: bytes) -> None:
         """Keep what was pipelined for later; a client that sends too much of it waits in the kernel."""
         self._inbox.receive_data(data)
-        if len(self._inbox) > self._service.runtime.limits.pipelined_bytes:
+        if len(self._inbox.data) > self._service.runtime.limits.pipelined_bytes:
             self._pause_reading()
 
     def _pause_reading(self) -> None:
@@ -264,7 +264,7 @@ class Downstream:
     @property
     def may_stay(self) -> bool:
         """Whether another request may follow: of a client that sends no more, one that it has pipelined."""
-        return not (self._wants_end or self._service.is_draining or (self._peer_ended and not self._inbox))
+        return not (self._wants_end or self._service.is_draining or (self._peer_ended and not self._inbox.data))
 
     def pause_request(self) -> None:
         """Take no more of the body for now."""
@@ -344,14 +344,14 @@ class Downstream:
         self._state = _State.IDLE
         limits = self._service.runtime.limits
         self.deadline = self._service.clock() + limits.keep_alive_seconds
-        if len(self._inbox) <= limits.pipelined_bytes:
+        if len(self._inbox.data) <= limits.pipelined_bytes:
             self._resume_reading()
-        if self._inbox:
+        if self._inbox.data:
             self._service.loop.call_soon(self._continue)
 
     def _continue(self) -> None:
         """Read the next head, but not for a client that has not yet taken its last answer: they would pile up."""
-        if self._state is _State.IDLE and self._inbox and not self._is_write_paused:
+        if self._state is _State.IDLE and self._inbox.data and not self._is_write_paused:
             self._next_head()
 
     def _abandon(self, reason: str, status: int = _CLIENT_CLOSED_REQUEST) -> None:
@@ -403,7 +403,7 @@ class Downstream:
     @property
     def idle(self) -> Idle | None:
         """What a connection without a request is; None while there is anything to be done on it."""
-        is_idle = self._state is _State.IDLE and not self._inbox and not self._is_write_paused
+        is_idle = self._state is _State.IDLE and not self._inbox.data and not self._is_write_paused
         since = self.deadline - self._service.runtime.limits.keep_alive_seconds
         return self._facts.idle(since) if is_idle else None
 

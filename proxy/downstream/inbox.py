@@ -17,31 +17,28 @@ class Inbox:
     The work is linear however the bytes come: each is searched once for the end of a head.
     """
 
-    __slots__ = ("_data", "_empty_lines", "_reader", "_scanned")
+    __slots__ = ("_empty_lines", "_reader", "_scanned", "data")
 
     def __init__(self) -> None:
         """Nothing has come."""
-        self._data = b""
+        self.data = b""
+        """What was not taken; changed in here only."""
         self._scanned = 0
         self._empty_lines = 0
         self._reader = RequestReader()
 
-    def __len__(self) -> int:
-        """How many bytes wait."""
-        return len(self._data)
-
     @property
     def holds_a_beginning(self) -> bool:
         """Whether a request has begun: more than empty lines before it came."""
-        return self._data not in (b"", b"\r")
+        return self.data not in (b"", b"\r")
 
     def receive_data(self, data: bytes) -> None:
         """Keep bytes for later."""
-        self._data = self._data + data if self._data else data
+        self.data = self.data + data if self.data else data
 
     def take(self) -> bytes:
         """Hand out everything, as it belongs to a body or to a tunnel."""
-        data, self._data, self._scanned = self._data, b"", 0
+        data, self.data, self._scanned = self.data, b"", 0
         return data
 
     def next_request(self, head_bytes: int, limits: HeadLimits) -> Request | None:
@@ -50,10 +47,10 @@ class Inbox:
         Raises `MalformedMessage`: 414 or 431 for a head longer than `head_bytes` without its last line end, and what the
         reader raises. The head is kept then, for who wants to say what it was; what comes behind it means nothing.
         """
-        data = self._data
+        data = self.data
         while data.startswith(_EMPTY_LINE) and self._empty_lines < _EMPTY_LINES:
             self._empty_lines += 1
-            data = self._data = data[len(_EMPTY_LINE) :]
+            data = self.data = data[len(_EMPTY_LINE) :]
             self._scanned = 0
         end = data.find(_HEAD_END, self._scanned)
         # one byte of the line end may be missing at each of its places, so an end within the limit would have been found
@@ -66,11 +63,11 @@ class Inbox:
             self._scanned = max(0, len(data) - len(_HEAD_END) + 1)
             return None
         border = end + len(_HEAD_END)
-        head, self._data, self._scanned, self._empty_lines = data[:border], data[border:], 0, 0
+        head, self.data, self._scanned, self._empty_lines = data[:border], data[border:], 0, 0
         try:
             return self._reader.read(head, limits)
         except MalformedMessage:
-            self._data = head
+            self.data = head
             raise
 
     def _refuse_bare_line_feeds(self, data: bytes) -> None:

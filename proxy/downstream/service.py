@@ -129,7 +129,7 @@ class HttpService:
         self._drain_ends_at = 0.0
         self._drains_gently = False
         # unique over processes and restarts by the prefix, within one by the number
-        self._id_prefix = secrets.token_hex(8)
+        self._id_prefix = secrets.token_hex(8).encode()
         self._ids = itertools.count(1)
         self._date = b""
         self._date_second = 0
@@ -219,7 +219,7 @@ class HttpService:
 
     def new_request_id(self) -> bytes:
         """Make an `X-Request-Id`."""
-        return b"%s-%x" % (self._id_prefix.encode(), next(self._ids))
+        return b"%s-%x" % (self._id_prefix, next(self._ids))
 
     def date(self) -> bytes:
         """The value of a `Date` field now (RFC 9110 section 5.6.7)."""

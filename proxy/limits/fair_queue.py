@@ -35,11 +35,8 @@ class FairQueue(Generic[Item]):
         self._limits = limits
         self._waiting: OrderedDict[bytes, deque[Item]] = OrderedDict()
         self._urgent: deque[Item] = deque()
-        self._count = 0
-
-    def __len__(self) -> int:
-        """How many wait."""
-        return self._count + len(self._urgent)
+        self.waiting = 0
+        """How many wait, our own included."""
 
     def __iter__(self) -> Iterator[Item]:
         """All that wait but our own, in no particular order."""
@@ -47,7 +44,7 @@ class FairQueue(Generic[Item]):
 
     def push(self, network: bytes, item: Item) -> NoRoom | None:
         """Add the last one of a network; None if it was taken."""
-        if self._count >= self._limits.all:
+        if self.waiting - len(self._urgent) >= self._limits.all:
             return NoRoom.FULL
         of_network = self._waiting.get(network)
         if of_network is None:
@@ -55,16 +52,21 @@ class FairQueue(Generic[Item]):
         elif network != EXEMPT and len(of_network) >= self._limits.per_network:
             return NoRoom.SHARE
         of_network.append(item)
-        self._count += 1
+        self.waiting += 1
         return None
 
     def push_urgent(self, item: Item) -> None:
         """Add one of our own, before all others and beyond the limits."""
         self._urgent.append(item)
+        self.waiting += 1
 
     def pop(self, may: Callable[[bytes], bool] | None = None) -> Item | None:
-        """Take the next one; None if none waits. `may` says of a network whether its turn can come: others keep theirs."""
+        """Take the next one; None if none waits.
+
+        `may` says of a network whether its turn can come: others keep theirs. It says so once, and that one is taken.
+        """
         if self._urgent:
+            self.waiting -= 1
             return self._urgent.popleft()
         network = next((one for one in self._waiting if may is None or may(one)), None)
         if network is None:
@@ -73,7 +75,7 @@ class FairQueue(Generic[Item]):
         item = of_network.popleft()
         if of_network:
             self._waiting[network] = of_network
-        self._count -= 1
+        self.waiting -= 1
         return item
 
     def ahead_of(self, network: bytes) -> int:
@@ -91,7 +93,7 @@ class FairQueue(Generic[Item]):
         most = max(networks, key=lambda one: len(self._waiting[one]), default=network)
         if len(self._waiting.get(most, ())) <= len(self._waiting.get(network, ())) + 1:
             return None
-        self._count -= 1
+        self.waiting -= 1
         return self._waiting[most].pop()
 
     def remove(self, network: bytes, item: Item) -> bool:
@@ -100,7 +102,7 @@ class FairQueue(Generic[Item]):
         if of_network is None or item not in of_network:
             return False
         of_network.remove(item)
-        self._count -= 1
+        self.waiting -= 1
         if not of_network:
             del self._waiting[network]
         return True
@@ -109,5 +111,5 @@ class FairQueue(Generic[Item]):
         """Take out all but our own."""
         items = list(self)
         self._waiting.clear()
-        self._count = 0
+        self.waiting = len(self._urgent)
         return items

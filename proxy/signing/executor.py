@@ -197,7 +197,9 @@ class SigningExecutor:
         """What is going on."""
         with self._lock:
             lost = self._lost(self._clock())
-            return ExecutorFigures(self._threads, len(self._queue), len(self._running) - lost, lost, self._most_running)
+            return ExecutorFigures(
+                self._threads, self._queue.waiting, len(self._running) - lost, lost, self._most_running
+            )
 
     def close(self) -> None:
         """Take nothing more; threads end when they have nothing left to do."""

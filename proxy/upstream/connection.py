@@ -177,7 +177,7 @@ class UpstreamConnection:
             scanned = len(self._buffer)
             if scanned:
                 data, self._buffer = self._buffer + data, b""
-            end = data.find(_HEAD_END, max(0, scanned - len(_HEAD_END) + 1))
+            end = data.find(_HEAD_END, scanned - len(_HEAD_END) + 1 if scanned >= len(_HEAD_END) else 0)
             if end < 0 or end > self._limits.head_bytes:
                 if (
                     len(data) > self._limits.head_bytes + len(_HEAD_END) - 1

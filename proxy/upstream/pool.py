@@ -66,6 +66,11 @@ class _Waiting:
         self.since = since
         self.deadline = since + seconds
 
+    def lend(self, connection: UpstreamConnection) -> None:
+        """It has waited long enough."""
+        connection.holder = self.holder
+        self.borrower.upstream_acquired(connection)
+
     def deadline_passed(self, now: float) -> None:
         del now
         self.deadline = NEVER
@@ -96,12 +101,12 @@ class Pool:
 
     def __repr__(self) -> str:
         """Show the state in numbers."""
-        return f"<{type(self).__name__} {self.name} open={len(self._open)} idle={len(self._idle)} dialling={self._dials} waiting={len(self._queue)}>"
+        return f"<{type(self).__name__} {self.name} open={len(self._open)} idle={len(self._idle)} dialling={self._dials} waiting={self._queue.waiting}>"
 
     @property
     def exchanges(self) -> int:
         """Exchanges under way or waiting."""
-        return len(self._open) - len(self._idle) + self._dials + len(self._queue)
+        return len(self._open) - len(self._idle) + self._dials + self._queue.waiting
 
     @property
     def keeps_idle(self) -> bool:
@@ -115,14 +120,18 @@ class Pool:
         """Lend an idle connection, or dial one, or queue the borrower; refuse when the queue is full."""
         self.requests += 1
         holder = borrower.holder
-        if self._shares.may_take(holder):
-            connection = self._take_idle()
-            if connection is not None:
-                self._lend(connection, borrower, holder)
-                return
+        if self._shares.take(holder):
+            idle = self._idle
+            while idle:  # as in `_take_idle`: each request comes this way
+                connection = idle.pop()
+                if connection.is_idle:
+                    connection.holder = holder
+                    borrower.upstream_acquired(connection)
+                    return
             if self._has_room:
                 self._start_dial(borrower, holder)
                 return
+            self._shares.give_back(holder)
         self._enqueue(_Waiting(self, borrower, self._clock(), self.limits.wait_seconds))
 
     def _take_idle(self) -> UpstreamConnection | None:
@@ -131,11 +140,6 @@ class Pool:
             if connection.is_idle:
                 return connection
         return None
-
-    def _lend(self, connection: UpstreamConnection, borrower: Borrower, holder: bytes) -> None:
-        self._shares.take(holder)
-        connection.holder = holder
-        borrower.upstream_acquired(connection)
 
     @property
     def _has_room(self) -> bool:
@@ -178,7 +182,7 @@ class Pool:
 
     def _serve_queue(self) -> None:
         """Give free connections to those that wait and whose clients may have more."""
-        while len(self._queue):
+        while self._queue.waiting:
             connection = self._take_idle()
             if connection is None and not self._has_room:
                 return
@@ -188,15 +192,17 @@ class Pool:
                     self._idle.append(connection)
                 return
             if connection is not None:
-                self._lend(connection, waiting.borrower, waiting.holder)
+                waiting.lend(connection)
             else:
                 self._start_dial(waiting.borrower, waiting.holder)
 
     def _next_waiting(self) -> _Waiting | None:
-        while (waiting := self._queue.pop(self._shares.may_take)) is not None:
+        """The next one that waits and whose client may have more, with the share taken for it."""
+        while (waiting := self._queue.pop(self._shares.take)) is not None:
             self._waited(waiting)
             if waiting.borrower.is_waiting:
                 return waiting
+            self._shares.give_back(waiting.holder)
         return None
 
     def _waited(self, waiting: _Waiting) -> None:
@@ -207,7 +213,6 @@ class Pool:
 
     def _start_dial(self, borrower: Borrower, holder: bytes) -> None:
         self._dials += 1
-        self._shares.take(holder)
         self._resources.tasks.start(self._dial(borrower, holder))
 
     async def _dial(self, borrower: Borrower, holder: bytes) -> None:
@@ -249,10 +254,12 @@ class Pool:
 
     def returned(self, connection: UpstreamConnection) -> None:
         """Give the connection to the next that waits, or keep it for the next exchange."""
-        self._give_back(connection)
-        waiting = self._next_waiting() if len(self._queue) else None
+        if connection.holder is not None:
+            self._shares.give_back(connection.holder)
+            connection.holder = None
+        waiting = self._next_waiting() if self._queue.waiting else None
         if waiting is not None:
-            self._lend(connection, waiting.borrower, waiting.holder)
+            waiting.lend(connection)
             self._serve_queue()  # the client that gave it back may have more now
         elif self.keeps_idle:
             self._idle.append(connection)
@@ -262,16 +269,13 @@ class Pool:
     def closed(self, connection: UpstreamConnection) -> None:
         """Forget the connection; those that wait may dial in its place."""
         self._resources.deadlines.forget(connection)
-        self._give_back(connection)
+        if connection.holder is not None:
+            self._shares.give_back(connection.holder)
+            connection.holder = None
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
         self._serve_queue()
-
-    def _give_back(self, connection: UpstreamConnection) -> None:
-        holder, connection.holder = connection.holder, None
-        if holder is not None:
-            self._shares.give_back(holder)
 
     def close_idle(self) -> None:
         """Close what nobody uses."""

@@ -102,7 +102,7 @@ class Server(Pool):
             open=len(self._open),
             idle=len(self._idle),
             dialling=self._dials,
-            waiting=len(self._queue),
+            waiting=self._queue.waiting,
             requests=self.requests,
             websockets=len(self.tunnels),
             failures=self.failures,

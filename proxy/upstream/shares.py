@@ -30,17 +30,14 @@ class Shares:
         """How many this client has."""
         return self._held.get(client, 0)
 
-    def may_take(self, client: bytes) -> bool:
-        """Whether it may have one more; `EXEMPT` may while any is free."""
-        free = self._connections - self.in_use
-        if client == EXEMPT:
-            return free > 0
-        return self._held.get(client, 0) < _FOR_EACH_FREE * free
-
-    def take(self, client: bytes) -> None:
-        """It has one more."""
+    def take(self, client: bytes) -> bool:
+        """Have it take one more, if it may; whether it did. `EXEMPT` may while any is free."""
+        held, free = self._held.get(client, 0), self._connections - self.in_use
+        if free <= 0 or (held >= _FOR_EACH_FREE * free and client != EXEMPT):
+            return False
         self.in_use += 1
-        self._held[client] = self._held.get(client, 0) + 1
+        self._held[client] = held + 1
+        return True
 
     def give_back(self, client: bytes) -> None:
         """It has one less."""

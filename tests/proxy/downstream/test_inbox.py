@@ -66,9 +66,9 @@ def test_what_is_left_can_be_taken() -> None:
     inbox = Inbox()
     assert not inbox.holds_a_beginning
     inbox.receive_data(b"\r")
-    assert (len(inbox), inbox.holds_a_beginning) == (1, False)
+    assert (len(inbox.data), inbox.holds_a_beginning) == (1, False)
     inbox.receive_data(b"\nG")
     assert inbox.next_request(HEAD_BYTES, LIMITS) is None
     assert inbox.holds_a_beginning
     assert inbox.take() == b"G"
-    assert len(inbox) == 0
+    assert len(inbox.data) == 0

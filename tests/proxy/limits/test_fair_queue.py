@@ -21,9 +21,9 @@ def test_networks_take_turns_and_each_keeps_its_order() -> None:
     waiting = queue()
     for network, item in ((A, "a1"), (A, "a2"), (A, "a3"), (B, "b1"), (B, "b2")):
         assert waiting.push(network, item) is None
-    assert len(waiting) == 5
+    assert waiting.waiting == 5
     assert emptied(waiting) == ["a1", "b1", "a2", "b2", "a3"]
-    assert len(waiting) == 0
+    assert waiting.waiting == 0
 
 
 def test_one_network_cannot_fill_it() -> None:
@@ -72,7 +72,7 @@ def test_our_own_goes_first_and_counts_for_nobody() -> None:
     waiting = queue(of_all=1)
     assert waiting.push(A, "a") is None
     waiting.push_urgent("ours")
-    assert len(waiting) == 2
+    assert waiting.waiting == 2
     assert emptied(waiting) == ["ours", "a"]
 
 
@@ -85,7 +85,7 @@ def test_who_needs_it_no_more_is_taken_out() -> None:
     assert not waiting.remove(A, "a1")
     assert not waiting.remove(b"third", "a2")
     assert waiting.remove(B, "b1")
-    assert len(waiting) == 1
+    assert waiting.waiting == 1
     assert emptied(waiting) == ["a2"]
 
 
@@ -105,7 +105,7 @@ def test_network_whose_turn_cannot_come_keeps_its_place() -> None:
         waiting.push(network, item)
     assert waiting.pop(lambda network: network == B) == "b1"
     assert waiting.pop(lambda _: False) is None
-    assert len(waiting) == 2
+    assert waiting.waiting == 2
     assert emptied(waiting) == ["a1", "b2"]
 
 
