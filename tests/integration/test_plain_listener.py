@@ -114,4 +114,4 @@ def test_silent_connections_lock_nobody_out(running: Scene, port: int, addresses
             assert ask(port, source=source).startswith(b"HTTP/1.1 308 "), number
             waits.append(time.monotonic() - began)
     assert sorted(waits)[-2] < 1.0
-    assert found(running.admin.metrics(), "plexigate_failures_total", listener="acme/http_bind", reason="shed_idle")
+    assert found(running.admin.metrics(), "plexigate_failures_total", listener="acme/http_bind", reason="shed_silent")

@@ -17,7 +17,7 @@ from tests.descriptors import no_descriptors
 from tests.waiting import until_seen
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: plexigate\r\n\r\n"
-FEW = RoomLimits(most=4, share=4, when_short=2, answer_seconds=None)
+FEW = RoomLimits(most=4, share=4, when_short=2, answer_seconds=None, grace_seconds=0.0)
 # Long enough for a request on loopback, short enough to wait for.
 HASTY = replace(FEW, head_seconds=0.2, linger_seconds=0.2)
 LARGE = 32 * 1_048_576
@@ -136,6 +136,17 @@ class TestHowMany:
             assert case.told == [
                 "admin_crowded: a room has 4 connections: for each new one another one goes, those without a request first; 1 so far"
             ]
+
+    async def test_connection_that_has_just_come_makes_no_room_before_its_request_is_read(self) -> None:
+        async with door(replace(FEW, grace_seconds=0.5)) as case:
+            silent = [await case.peer() for _ in range(4)]
+            newest = await case.connect()
+            case.peers.append(newest)
+            newest[1].write(REQUEST)
+            assert (await case.served(silent[0])).startswith(b"HTTP/1.1 200")
+            assert case.room.sent_away == 0, "the newest waits in the kernel"
+            assert (await newest[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            assert case.room.sent_away == 1
 
     async def test_an_answer_under_way_is_the_last_to_go(self) -> None:
         async with door() as case:
