@@ -122,9 +122,7 @@ class Downstream:
     def connection_lost(self, error: OSError | None) -> None:
         """The connection is gone."""
         self._log.lost(error)
-        if self._exchange is not None:
-            self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
-        self._state = _State.ENDING
+        self._abandon("the client closed the connection" if error is None else f"the connection was lost: {error}")
         self._forget()
 
     def pause_writing(self) -> None:
@@ -310,7 +308,6 @@ class Downstream:
         """End the response so that its client sees that it is not complete."""
         assert self._exchange is not None  # its caller
         self._abandon(reason, self._exchange.status)
-        self.deadline = NEVER
         self._stream.cut()
 
     def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
@@ -355,12 +352,12 @@ class Downstream:
             self._next_head()
 
     def _abandon(self, reason: str, status: int = _CLIENT_CLOSED_REQUEST) -> None:
-        """The client will not get its answer: stop its exchange."""
+        """The client will get no answer: stop its exchange, if there is one."""
         exchange, self._exchange = self._exchange, None
-        assert exchange is not None  # checked by the callers
-        exchange.abandon()
-        self._log.request(self._request, exchange, status, reason)
-        self._state = _State.ENDING
+        self._state, self.deadline = _State.ENDING, NEVER
+        if exchange is not None:
+            exchange.abandon()
+            self._log.request(self._request, exchange, status, reason)
 
     def _end(self) -> None:
         self._state = _State.ENDING
@@ -395,22 +392,26 @@ class Downstream:
 
     def give_up(self, reason: str) -> None:
         """End now, whatever is under way, so that the client sees that it is cut."""
-        if self._exchange is not None:
-            self._abandon(reason)
-        self._state = _State.ENDING
+        self._abandon(reason)
         self._stream.cut()
 
     @property
     def idle(self) -> Idle | None:
-        """What a connection without a request is; None while there is anything to be done on it."""
-        is_idle = self._state is _State.IDLE and not self._inbox.data and not self._is_write_paused
-        since = self.deadline - self._service.runtime.limits.keep_alive_seconds
-        return self._facts.idle(since) if is_idle else None
+        """What a connection is that waits for a request, or for the rest of one of which no server knows; None for others."""
+        limits, exchange = self._service.runtime.limits, self._exchange
+        if exchange is not None and exchange.server is None and not exchange.is_request_complete:
+            since = self.deadline - limits.body_idle_seconds  # it pays for being slow: that was long ago then
+        elif self._state is _State.HEAD:
+            since = self.deadline - limits.head_seconds
+        elif self._state is _State.IDLE and not self._inbox.data:
+            since = self.deadline - limits.keep_alive_seconds
+        else:
+            return None
+        return None if self._is_write_paused else self._facts.idle(since)
 
     def shed(self) -> None:
-        """End an idle connection at once, so that others can be served."""
-        self._state = _State.ENDING
-        self.deadline = NEVER
+        """End a connection that is `idle` at once, so that others can be served."""
+        self._abandon("the connection made room for others before the request was complete")
         self._stream.end_at_once()
 
     def deadline_passed(self, now: float) -> None:
@@ -418,9 +419,7 @@ class Downstream:
         if self._is_write_paused:
             self.deadline = self._patience.for_reader(now)
             if self.deadline <= now:
-                self.deadline = NEVER
-                if self._exchange is not None:
-                    self._abandon(self._patience.reader_reason)
+                self._abandon(self._patience.reader_reason)
                 self._stream.abort()
             return
         self.deadline = NEVER

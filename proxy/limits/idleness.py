@@ -19,7 +19,7 @@ class Shown(IntEnum):
     HELLO = 1
     """It was answered and owes the rest of the handshake. A copied ClientHello comes so far."""
     HANDSHAKE = 2
-    """It is connected, and has no request under way."""
+    """It is connected, and has no request under way but perhaps a part of one, of which no server knows."""
 
 
 class Idle(NamedTuple):

@@ -23,7 +23,7 @@ class ConnectionReason(StrEnum):
     SHED_UNFINISHED = "shed_unfinished"
     """The same of one whose client had not finished its handshake."""
     SHED_IDLE = "shed_idle"
-    """The same of one without a request."""
+    """The same of one without a request, or whose request was not complete and known to no server."""
     RECORD_FLOOD = "tls_record_flood"
     """The client sent too many TLS records without data, or asked for too many new keys."""
     TLS_BROKEN = "tls_broken"

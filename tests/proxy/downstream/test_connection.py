@@ -1024,9 +1024,60 @@ class TestShedding:
         assert talk.downstream.idle is None
         talk.advance(100)
 
-    def test_none_that_has_begun_a_head(self) -> None:
+    def test_one_that_has_begun_a_head_as_a_byte_must_not_buy_a_place(self) -> None:
         talk = Conversation()
-        talk.receive(b"GET")
+        talk.advance(5)
+        talk.receive(b"G")
+        began = talk.loop.now
+        talk.advance(1)
+        talk.receive(b"ET / HTTP/1.1")
+        idle = talk.downstream.idle
+        assert idle is not None
+        assert (idle.since, idle.shown) == (began, Shown.HANDSHAKE)
+        assert len(talk.service.shed_idle(1, "public")) == 1
+        assert (talk.client.ending, talk.client.sent(), talk.records) == ("end_at_once", b"", [])
+        talk.advance(100)
+
+    def test_one_whose_body_is_gathered_with_a_line_in_the_log(self) -> None:
+        talk = Conversation(limits=replace(LIMITS, bodies=BodyLimits(CHUNKS, gathered=1_000)))
+        talk.receive(upload(b"Content-Length: 10", body=b"1"))
+        idle = talk.downstream.idle
+        assert idle is not None
+        assert idle.since == talk.loop.now, "one that sends is not idle"
+        assert not talk.service.shed_idle(1, "public")
+        talk.advance(1)
+        assert len(talk.service.shed_idle(1, "public")) == 1
+        (record,) = talk.records
+        assert (record.status, record.error) == (
+            499,
+            "the connection made room for others before the request was complete",
+        )
+        talk.advance(100)
+        assert (talk.client.ending, talk.service.count) == ("end_at_once", 0)
+
+    def test_one_that_drips_its_body_has_been_idle_for_as_long_as_it_is_behind(self) -> None:
+        talk = Conversation(limits=replace(LIMITS, bodies=BodyLimits(CHUNKS, gathered=1_000)))
+        talk.receive(upload(b"Content-Length: 1000"))
+        for _ in range(5):
+            talk.advance(2)
+            talk.receive(b"x")
+        idle = talk.downstream.idle
+        assert idle is not None
+        assert talk.loop.now - idle.since == pytest.approx(10 - 5 / 100)
+
+    def test_none_whose_server_is_asked_already(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 10", body=b"1"))
+        talk.advance(1)
+        assert talk.downstream.idle is None
+        talk.server.lend()
+        talk.advance(1)
+        assert talk.downstream.idle is None
+
+    def test_none_whose_body_is_complete_and_waits_for_us(self) -> None:
+        talk = Conversation()
+        talk.receive(upload(b"Content-Length: 1", body=b"1"))
+        talk.advance(1)
         assert talk.downstream.idle is None
 
     def test_none_that_has_not_taken_its_answer(self) -> None:
