@@ -1,6 +1,7 @@
 """The listener without TLS of a worker (`acme.http_bind`): one request on a connection, without its body, in a few seconds.
 
-What it answers is judged by `plain_answers`. In a full house those make room whose request is still to come (`limits.room`).
+What it answers is judged by `plain_answers`. In a full house those make room first that have their answer, and only linger so that it
+is not lost; then those whose request is still to come (`limits.room`).
 """
 
 from collections.abc import Collection
@@ -15,6 +16,7 @@ from proxy.downstream.plain_answers import Judgement, PlainAnswer, PlainRules, j
 from proxy.downstream.refusals import Refusal, refusal_response
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
+from proxy.limits.crowd import Crowd
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.networks import network_of
 from proxy.limits.rates import Rate
@@ -69,6 +71,8 @@ class PlainListener:
         self.counts: Final = ConnectionCounts(PLAIN_LISTENER, SharedTable.private(), services.http.clock)
         count = partial(services.turned_away.add, PLAIN_LISTENER)
         self.room: Final = Room(PLAIN_LISTENER, self.counts, services.http, services.http.clock, count)
+        self.answered: Final[Crowd[_PlainConnection]] = Crowd()
+        """Those that have their answer, and are not closed yet."""
 
     def accept_on(self, sockets: Collection[socket]) -> None:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
@@ -80,7 +84,9 @@ class PlainListener:
 
     def _accepted(self, sock: socket, address: str) -> None:
         counters, network = self._services.http.counters, network_of(address)
-        client = self.room.admit(network, self._limits(), is_exempt=False)
+        limits = self._limits()
+        self._end_answered(network, limits)
+        client = self.room.admit(network, limits, is_exempt=False)
         if isinstance(client, ConnectionReason):
             self._services.turned_away.add(PLAIN_LISTENER, client, network)
             sock.close()
@@ -92,6 +98,16 @@ class PlainListener:
         connection = _PlainConnection(self, self._services, address, client)
         connection.begin(sock)
         self.room.accepted(connection)
+
+    def _end_answered(self, network: bytes, limits: ListenerLimits) -> None:
+        """Where there is no room for one more of a client, have it made by one that needs nothing more."""
+        one = None
+        if self.counts.surplus(limits)[0] > 0:
+            one = self.answered.oldest()
+        elif self.counts.surplus_of(self.counts.client(network), limits) > 0:
+            one = self.answered.oldest_of(network)
+        if one is not None:
+            one.shed()
 
     def _limits(self) -> ListenerLimits:
         return ListenerLimits(
@@ -188,6 +204,7 @@ class _PlainConnection:
         self._stream.end()
         self._log(answer.status, target, body_bytes, request_id.decode("ascii"), error)
         self._over()
+        self._listener.answered.add(self.client, self)
 
     def _log(
         self, status: int, target: TargetRecord | None, body_bytes: int, request_id: str | None, error: str | None
@@ -236,6 +253,7 @@ class _PlainConnection:
         if self._is_counted:
             self._is_counted = False
             self._over()
+            self._listener.answered.discard(self.client, self)
             self._listener.counts.closed(self._counts)
             self._services.http.counters.listener(PLAIN_LISTENER).open -= 1
 

@@ -223,14 +223,25 @@ class TestFull:
         assert (world.ask(REQUEST) or b"").startswith(b"HTTP/1.1 308 ")
         assert [world.received(one) for one in silent] == [b"", None, None]
 
-    def test_who_was_answered_and_reads_nothing_makes_no_room(self, world: World) -> None:
-        busy = [world.connect() for _ in range(3)]
-        for one in busy:
+    def test_who_was_answered_and_does_not_close_makes_room_and_keeps_its_answer(self, world: World) -> None:
+        answered = [world.connect(source) for source in ("127.0.0.2", "127.0.0.3", "127.0.0.3")]
+        for one in answered:
             world.send(one, REQUEST)
-        assert world.ask(REQUEST) == b""
-        assert world.failures == {"connections_per_address": 1}
+        asking = world.connect("127.0.0.4")
+        for _ in range(5):
+            assert (world.ask(REQUEST, source="127.0.0.5") or b"").startswith(b"HTTP/1.1 308 ")
+        world.send(asking, REQUEST)
+        assert all((world.received(one) or b"").startswith(b"HTTP/1.1 308 ") for one in [*answered, asking])
+        assert world.failures == {}
         world.loop.advance(2)
+        assert world.is_empty
+
+    def test_who_was_answered_makes_room_for_its_own_address(self, world: World) -> None:
+        answered = [world.connect() for _ in range(3)]
+        for one in answered:
+            world.send(one, REQUEST)
         assert (world.ask(REQUEST) or b"").startswith(b"HTTP/1.1 308 ")
+        assert all((world.received(one) or b"").startswith(b"HTTP/1.1 308 ") for one in answered)
 
     def test_dripping_is_as_good_as_silence(self, world: World) -> None:
         dripping = [world.connect() for _ in range(3)]
