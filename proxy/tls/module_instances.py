@@ -40,6 +40,8 @@ class ModuleInstance:
         self._provider = provider
         self._is_first = is_first
         self._opened: tuple[int, Path] | None = None
+        self._fault: str | None = None
+        """Why a copy did not start; it is not tried again, as what was loaded stays."""
 
     @property
     def module(self) -> Path:
@@ -75,6 +77,8 @@ class ModuleInstance:
     def _open(self) -> None:
         if self._opened is not None:
             return
+        if self._fault is not None:
+            raise KeyNotLoaded(self._fault)
         copy = Path(f"/proc/self/fd/{_executable_copy(self._original)}")
         configuration = openssl_configuration([pkcs11_provider(self._provider, str(copy))])
         descriptor = os.memfd_create("openssl.cnf")
@@ -82,11 +86,13 @@ class ModuleInstance:
             os.write(descriptor, configuration.encode())
             context = libssl.new_library_context(Path(f"/proc/self/fd/{descriptor}"))
         except libssl.LibsslError as error:
-            raise KeyNotLoaded(str(error)) from None
+            self._fault = str(error)
+            raise KeyNotLoaded(self._fault) from None
         finally:
             os.close(descriptor)
         if not libssl.provider_is_available(PKCS11, context):
-            raise KeyNotLoaded("a copy of the module does not start")
+            self._fault = "a copy of the module does not start"
+            raise KeyNotLoaded(self._fault)
         self._opened = (context, copy)
 
 
@@ -126,6 +132,7 @@ def module_instances(module: Path, provider: str | None) -> ModuleInstances:
 
 def _executable_copy(module: Path) -> int:
     """A copy in memory, whose descriptor stays open: by it the linker knows the library again. Raises `OSError`."""
+    content = module.read_bytes()
     try:
         descriptor = os.memfd_create(module.name, os.MFD_CLOEXEC | _MFD_EXEC)
     except OSError as error:
@@ -133,5 +140,5 @@ def _executable_copy(module: Path) -> int:
             raise
         descriptor = os.memfd_create(module.name)
     with os.fdopen(os.dup(descriptor), "wb") as copy:
-        copy.write(module.read_bytes())
+        copy.write(content)
     return descriptor

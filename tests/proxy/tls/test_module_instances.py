@@ -113,13 +113,18 @@ def test_they_are_few_and_shared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"no library"])
-def test_a_module_that_cannot_be_loaded_again_says_so(tmp_path: Path, content: bytes | None) -> None:
+def test_a_module_that_cannot_be_loaded_again_says_so_and_costs_nothing_more(
+    tmp_path: Path, content: bytes | None
+) -> None:
     module = tmp_path / "module.so"
     if content is not None:
         module.write_bytes(content)
     instance = ModuleInstance(module, None, is_first=False)
     key = token_key(Authority(tmp_path).issue("chat"))
-    for _ in range(2):
+    descriptors = []
+    for _ in range(3):
         with pytest.raises(FileNotFoundError if content is None else KeyNotLoaded):
             instance.load(key)
+        descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
+    assert descriptors == descriptors[:1] * 3
     assert instance.module == module
