@@ -125,7 +125,7 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
                 "listeners": {},
                 "new": [],
                 "verdicts": [],
-                "challenges": [],
+                "challenges": {"names": [], "tokens": {}},
                 "refused_tokens": [],
             }
             await control.answer("commit", commit, [])
