@@ -14,6 +14,8 @@ from tests.integration.stage import PLEXIGATE, Site, Upstream, complaints, reque
 from tests.integration.upstreams import Peer, Script, scripted
 from tests.programs import plexigate_listeners, program
 
+GATHERED_BYTES = 65_536
+"""The default of `request_buffer_bytes`: with so much of a body a server is asked."""
 SILENCE_SECONDS = 0.3
 """Over loopback: who has got nothing for so long waits, and is not refused."""
 
@@ -36,9 +38,11 @@ class Limited:
         return Client(address, "localhost", context, source=source, receive_bytes=receive_bytes)
 
     def in_use(self, source: str = "", listener: str = "public") -> Client:
-        """An established connection with a request under way, of which the last line is missing: it makes room for nobody."""
+        """An established connection with a request that a server has, but for its last byte: it makes room for nobody."""
         client = self.connect(source, listener)
-        client.send(request().removesuffix(b"\r\n"))
+        client.send(
+            request(f"Content-Length: {GATHERED_BYTES + 1}", start="PUT / HTTP/1.1", body=bytes(GATHERED_BYTES))
+        )
         return client
 
     def tcp(self, source: str = "", listener: str = "public") -> socket.socket:
