@@ -107,9 +107,16 @@ class Room:
     def admit(self, network: bytes, limits: ListenerLimits, *, is_exempt: bool) -> ClientCounts | ConnectionReason:
         """Count a connection and its handshake in, or say which limit it is over where nobody can make room.
 
-        The limits of all together hold for everybody: descriptors and memory do not grow for those who are trusted.
+        Those of a single client come first: who is refused by them must have pushed out nobody else. The limits of all together hold for
+        everybody: descriptors and memory do not grow for those who are trusted.
         """
         counts = self._counts
+        client = counts.client(network)
+        if not is_exempt:
+            if counts.surplus_of(client, limits) > 0 and not self._makes_room_of(client, limits):
+                return ConnectionReason.CONNECTIONS_PER_ADDRESS
+            if not counts.take_token(client, limits):
+                return ConnectionReason.HANDSHAKE_RATE
         connections, handshakes = counts.surplus(limits)
         self._is_pressing = (
             handshakes > (_PRESSING - 1.0) * limits.handshakes_in_flight
@@ -121,12 +128,6 @@ class Room:
             connections, _ = counts.surplus(limits)
         if connections > 0 and not self._makes_room_for_connection(connections, limits):
             return ConnectionReason.CONNECTIONS
-        client = counts.client(network)
-        if not is_exempt:
-            if counts.surplus_of(client, limits) > 0 and not self._makes_room_of(client, limits):
-                return ConnectionReason.CONNECTIONS_PER_ADDRESS
-            if not counts.take_token(client, limits):
-                return ConnectionReason.HANDSHAKE_RATE
         counts.count_in(client)
         return client
 

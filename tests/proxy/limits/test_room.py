@@ -294,6 +294,21 @@ class TestConnections:
         assert here.comes() is R.HANDSHAKE_RATE
         here.silent(TWO)
 
+    @pytest.mark.parametrize("total", [{"connections": 3}, {"in_flight": 2}])
+    @pytest.mark.parametrize(
+        ("own", "reason"), [({"burst": 1}, R.HANDSHAKE_RATE), ({"of_one": 1}, R.CONNECTIONS_PER_ADDRESS)]
+    )
+    def test_who_is_refused_for_itself_has_pushed_out_nobody(
+        self, here: WorkerRoom, own: dict[str, int], total: dict[str, int], reason: ConnectionReason
+    ) -> None:
+        here.connected()
+        here.silent(TWO)
+        here.silent(TWO)
+        here.now += 0.9
+        here.limits = limits(**own, **total)
+        assert here.comes() is reason
+        assert not here.reasons
+
 
 class TestSeveralWorkers:
     def test_limits_are_those_of_all(self, here: WorkerRoom, there: WorkerRoom) -> None:
