@@ -377,6 +377,23 @@ class TestLooking:
         here.look()
         assert [one.is_shed for one in (*early, *late)] == [True, True, False, False]
 
+    def test_the_shorter_time_is_that_of_the_hello(self, here: WorkerRoom) -> None:
+        here.limits = limits(in_flight=4)
+        answered = [here.answered() for _ in range(3)]
+        here.look(9.0)
+        assert not any(one.is_shed for one in answered), "the rest of a handshake has the whole time"
+
+    def test_what_is_told_to_end_counts_no_more_before_it_has_closed(self, here: WorkerRoom) -> None:
+        here.limits = limits(connections=2)
+        here.idle(TWO)
+        here.now += 1
+        here.idle(TWO)
+        here.now += 1
+        here.silent()
+        assert (here.counts.open, here.reasons) == (3, {"shed_idle": 1})
+        here.look()
+        assert here.reasons == {"shed_idle": 1}
+
     def test_with_nobody_there_it_has_nothing_to_do(self, here: WorkerRoom) -> None:
         here.look()
         assert (here.reasons, here.connections.searches) == ({}, 0)

@@ -327,6 +327,18 @@ class TestShares:
             greedy[0].answer()
             assert greedy[3].connection is greedy[0].connection
 
+    def test_share_is_given_back_where_there_is_no_room_to_use_it(self) -> None:
+        with place(connections=1, waiting=1) as pool:
+            first = pool.acquire()
+            pool.settle()
+            first.answer()
+            assert first.connection is not None
+            first.connection.close_idle()  # it counts until it is closed, in the next turn
+            second = pool.acquire()
+            assert pool.numbers()["waiting"] == 1
+            pool.settle()
+            assert second.is_served
+
     def test_exempt_client_gets_all(self) -> None:
         with place(connections=8) as pool:
             guests = [pool.acquire(EXEMPT) for _ in range(8)]
