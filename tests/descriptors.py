@@ -22,6 +22,7 @@ def open_descriptors() -> frozenset[int]:
 def no_descriptors() -> Iterator[None]:
     """Have this process open nothing more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    gc.collect()  # a descriptor of a test that is over would become free in between
     with socket.socket() as highest:
         # the lowest free number is at most this one
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.limits.reasons import RequestReason
+from proxy.limits.reasons import CLOSED, RequestReason
 from proxy.observe.counters import Counters
 from tests.proxy.observe.counting import CLASSICAL, CLIENT, HANDSHAKE, REQUEST, counters_of
 
@@ -66,6 +66,7 @@ def test_a_request_that_came_to_nothing_is_a_failure_by_its_reason_too() -> None
     counters = Counters()
     counters.request(replace(REQUEST, status=429, error=RequestReason.RATE))
     counters.request(replace(REQUEST, status=502, error="whatever an upstream says"))
+    counters.request(replace(REQUEST, status=101, error=f"{CLOSED}: the server asked for it"))
     counters.request(REQUEST)
     assert counters.snapshot()["failures"] == [
         {"listener": "public", "reason": "request_rate", "count": 1},
