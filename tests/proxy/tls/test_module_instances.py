@@ -8,6 +8,7 @@ import pytest
 from proxy.tls.key_store import KeyNotLoaded
 from proxy.tls.module_instances import ModuleInstance, ModuleInstances, module_instances
 from tests.certificates import Authority
+from tests.descriptors import open_descriptors
 from tests.fakes_signing import token_key
 from tests.hsm.shim import CKR_PIN_INCORRECT
 from tests.hsm.site import HsmSite, Signer
@@ -125,6 +126,6 @@ def test_a_module_that_cannot_be_loaded_again_says_so_and_costs_nothing_more(
     for _ in range(3):
         with pytest.raises(FileNotFoundError if content is None else KeyNotLoaded):
             instance.load(key)
-        descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
+        descriptors.append(len(open_descriptors()))
     assert descriptors == descriptors[:1] * 3
     assert instance.module == module
