@@ -106,7 +106,7 @@ def test_commands_to_install_put_everything_where_the_unit_looks() -> None:
         f"/usr/bin/python3 -m venv {place}",
         f"{place}/bin/pip install -c constraints.txt .",
         f"ln -sfn venv-{found[1]} {Path(program).parents[1]}",
-        f"runuser -u {SERVICE['User']} -- plexigate check {configuration}",
+        f"setpriv --reuid={SERVICE['User']} (?s:.*?) plexigate check {configuration}",
         "cp docker/plexigate.service /etc/systemd/system/",
         "systemctl daemon-reload && systemctl enable --now plexigate",
     ):
