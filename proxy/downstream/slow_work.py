@@ -61,11 +61,8 @@ class SlowWork:
         self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
     ) -> NoRoom | None:
         """As `Computing` says."""
-        job, crowded_out = _Job(is_wanted, compute, outcome), None
         with self._changed:
-            room = self._queue.push(network, job)
-            if room is NoRoom.FULL and (crowded_out := self._queue.give_way(network)) is not None:
-                room = self._queue.push(network, job)
+            room = self._queue.push_fairly(network, _Job(is_wanted, compute, outcome), self._crowd_out)
             if room is not None:
                 return room
             if self._thread is None:
@@ -73,9 +70,10 @@ class SlowWork:
                 self._thread = threading.Thread(target=self._run, name="slow work", daemon=True)
                 self._thread.start()
             self._changed.notify()
-        if crowded_out is not None:
-            self._loop.call_soon(crowded_out.outcome, None, CrowdedOut())
         return None
+
+    def _crowd_out(self, job: _Job) -> None:
+        self._loop.call_soon(job.outcome, None, CrowdedOut())
 
     def _run(self) -> None:
         while True:

@@ -55,6 +55,15 @@ class FairQueue(Generic[Item]):
         self.waiting += 1
         return None
 
+    def push_fairly(self, network: bytes, item: Item, displaced: Callable[[Item], object]) -> NoRoom | None:
+        """Add the last one of a network as `push` does; where the queue is full, `displaced` gets the one that gives way for it."""
+        room = self.push(network, item)
+        if room is not NoRoom.FULL or (other := self.give_way(network)) is None:
+            return room
+        room = self.push(network, item)
+        displaced(other)
+        return room
+
     def push_urgent(self, item: Item) -> None:
         """Add one of our own, before all others and beyond the limits."""
         self._urgent.append(item)

@@ -157,17 +157,16 @@ class SigningExecutor:
         ahead = self._queue.ahead_of(job.network) + able
         if now + self._expected_seconds(now, ahead, able, typical_seconds) > job.deadline:
             return Refusal.TOO_LATE
-        room = self._queue.push(job.network, job)
-        if room is NoRoom.FULL and (crowded_out := self._queue.give_way(job.network)) is not None:
-            self._loop.call_soon_threadsafe(crowded_out.settled, crowded_out, CrowdedOut())
-            room = self._queue.push(job.network, job)
-        match room:
+        match self._queue.push_fairly(job.network, job, self._crowd_out):
             case NoRoom.FULL:
                 return Refusal.QUEUE_FULL
             case NoRoom.SHARE:
                 return Refusal.NETWORK_SHARE
             case None:
                 return None
+
+    def _crowd_out(self, job: Job[Any]) -> None:
+        self._loop.call_soon_threadsafe(job.settled, job, CrowdedOut())
 
     def _expected_seconds(self, now: float, ahead: int, able: int, typical_seconds: float) -> float:
         # where even the latest one has been at it for longer, this is what signatures take now

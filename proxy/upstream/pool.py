@@ -149,24 +149,22 @@ class Pool:
 
     def _enqueue(self, waiting: _Waiting) -> None:
         """Have it wait. Where the queue is full, the client that has the most in it gives way, with its newest request."""
-        displaced = None
         if self._queue.push(waiting.holder, waiting) is not None:
-            displaced = self._make_room(waiting.holder)
-            if self._queue.push(waiting.holder, waiting) is not None:
+            self._forget_those_that_left()
+            if self._queue.push_fairly(waiting.holder, waiting, self._displaced) is not None:
                 self._refuse(waiting)
                 return
         self._resources.deadlines.watch(waiting)
-        if displaced is not None:
-            self._waited(displaced)
-            self._refuse(displaced)
 
-    def _make_room(self, holder: bytes) -> _Waiting | None:
-        """Forget those whose clients left meanwhile; if there are none, take out the one that gives way, if one has to."""
-        left = [one for one in self._queue if not one.borrower.is_waiting]
-        for waiting in left:
+    def _forget_those_that_left(self) -> None:
+        """Those whose clients left meanwhile keep nobody out."""
+        for waiting in [one for one in self._queue if not one.borrower.is_waiting]:
             self._queue.remove(waiting.holder, waiting)
             self._waited(waiting)
-        return None if left else self._queue.give_way(holder)
+
+    def _displaced(self, waiting: _Waiting) -> None:
+        self._waited(waiting)
+        self._refuse(waiting)
 
     def give_up(self, waiting: _Waiting) -> None:
         """Answer a borrower that waited too long."""

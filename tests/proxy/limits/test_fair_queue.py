@@ -122,3 +122,19 @@ def test_network_with_most_gives_way_with_its_newest() -> None:
 
 def test_empty_queue_has_none_that_gives_way() -> None:
     assert queue(of_all=0).give_way(A) is None
+
+
+def test_one_that_is_pushed_fairly_displaces_where_that_is_fair() -> None:
+    displaced: list[str] = []
+    waiting = queue(of_all=3, per_network=3)
+    for item in ("a1", "a2", "a3"):
+        assert waiting.push_fairly(A, item, displaced.append) is None
+    assert waiting.push_fairly(A, "a4", displaced.append) is NoRoom.FULL, "it has the most itself"
+    assert displaced == []
+    assert waiting.push_fairly(B, "b1", displaced.append) is None
+    assert displaced == ["a3"]
+    assert emptied(waiting) == ["a1", "b1", "a2"]
+    few = queue(of_all=4, per_network=1)
+    few.push(A, "a")
+    assert few.push_fairly(A, "b", displaced.append) is NoRoom.SHARE
+    assert displaced == ["a3"]
