@@ -13,7 +13,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from proxy.observe.merging import merge, merge_rows, server_totals
-from proxy.observe.metrics import METRICS, Kind, Metric
+from proxy.observe.metric import Kind, Metric
+from proxy.observe.metrics import METRICS
 from proxy.observe.scrape import Scrape, WorkerScrape
 
 # every name of ours is one in every version of the format, so the oldest is understood by all

@@ -1,218 +1,194 @@
-"""Every metric: its name, what it means, and where in a snapshot its values stand. Pure.
+"""The catalogue of all metrics. Pure."""
 
-Names follow Prometheus: base units, `_total` for what only grows. Each metric reads one family of rows (`merging`): `labels` are
-keys of a row, `value` is the key of its number, and of a histogram the keys are `counts` and `sum`.
-"""
-
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 from typing import Final
 
 from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS
+from proxy.observe.metric import Metric, counter, gauge, histogram
 from proxy.observe.tokens import WAIT_SECONDS
-
-
-class Kind(StrEnum):
-    """What a metric does."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric; `meaning` is its HELP. `bounds` are those of a histogram's buckets."""
-
-    name: str
-    kind: Kind
-    meaning: str
-    family: str
-    value: str = "count"
-    labels: tuple[str, ...] = ()
-    bounds: tuple[float, ...] = ()
-
-
-def _counter(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
-    return Metric(f"plexigate_{name}_total", Kind.COUNTER, meaning, family, value, labels)
-
-
-def _gauge(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
-    return Metric(f"plexigate_{name}", Kind.GAUGE, meaning, family, value, labels)
-
-
-def _histogram(name: str, meaning: str, bounds: tuple[float, ...], *labels: str, family: str) -> Metric:
-    return Metric(f"plexigate_{name}", Kind.HISTOGRAM, meaning, family, "counts", labels, bounds)
-
 
 _SERVER: Final = ("upstream", "server")
 
-METRICS: Final = (
-    # clients
-    _counter(
+_HANDSHAKES: Final = (
+    counter(
         "handshakes",
-        "Handshakes by how their key exchange ended.",
+        "Handshakes, by the outcome of their key exchange.",
         "handshakes",
         *("listener", "identity", "outcome", "group", "version", "resumed"),
     ),
-    _histogram(
+    histogram(
         "handshake_seconds",
-        "From the accept to the end of a handshake that succeeded.",
+        "Duration of a successful handshake, from the accept of its connection.",
         HANDSHAKE_SECONDS,
         "listener",
         family="handshake_seconds",
     ),
-    _histogram(
+    histogram(
         "signing_seconds",
-        "The step of a full handshake that signs; with a key in a file it includes the key exchange.",
+        "Duration of the signing step of a full handshake. With a key in a file it includes the key exchange.",
         SIGNING_SECONDS,
         "identity",
         family="signing_seconds",
     ),
-    # tokens
-    _histogram(
+)
+_TOKENS: Final = (
+    histogram(
         "token_signing_seconds",
-        "Signatures of a token, probes included; with the key exchange of the handshake.",
+        "Duration of a signature by a token, probes included. It includes the key exchange of the handshake.",
         SIGNING_SECONDS,
         "token",
         family="token_signing_seconds",
     ),
-    _histogram(
+    histogram(
         "token_wait_seconds",
-        "How long signatures waited for a thread.",
+        "Time that a signature waited for a thread.",
         WAIT_SECONDS,
         "token",
         family="token_wait_seconds",
     ),
-    _gauge("token_queued", "Signatures that wait for a thread.", "token_figures", "token", value="queued"),
-    _gauge("token_signing", "Signatures under way.", "token_figures", "token", value="running"),
-    _gauge("token_lost", "Threads that a token has not given back in time.", "token_figures", "token", value="lost"),
-    _gauge(
+    gauge("token_queued", "Signatures that wait for a thread now.", "token_figures", "token", value="queued"),
+    gauge("token_signing", "Signatures under way now.", "token_figures", "token", value="running"),
+    gauge("token_lost", "Threads that wait too long for a token.", "token_figures", "token", value="lost"),
+    gauge(
         "token_sessions",
-        "Sessions that the workers and the parent have opened.",
+        "Open sessions of all processes.",
         "token_figures",
         "token",
         value="sessions",
     ),
-    _gauge(
+    gauge(
         "token_session_limit",
-        "Sessions that all processes together may open (max_sessions).",
+        "Limit of the sessions of all processes (max_sessions).",
         "token_parent",
         "token",
         value="max_sessions",
     ),
-    _gauge(
+    gauge(
         "token_state",
-        "How many workers have the breaker of a token in this state: closed, slow, open, half_open, proved (it waits for the parent), "
+        "Workers whose breaker of a token is in this state: closed, slow, open, half_open, proved (it waits for the parent), "
         "stopped (no PIN).",
         "token_states",
         "token",
         "state",
     ),
-    _gauge(
+    gauge(
         "token_last_good_seconds",
-        "Time since the last good signature of any worker.",
+        "Time since the last good signature by a token, in any worker.",
         "token_good",
         "token",
         value="youngest",
     ),
-    _counter("token_errors", "Signatures that failed or did not come in time.", "tokens", "token", value="errors"),
-    _counter(
+    counter("token_errors", "Signatures that failed or exceeded their time limit.", "tokens", "token", value="errors"),
+    counter(
         "token_failovers",
-        "Handshakes that went on to another token after an error.",
+        "Handshakes that moved to another token after an error of this one.",
         "tokens",
         "token",
         value="failovers",
     ),
-    _counter(
+    counter(
         "token_hedges",
-        "Handshakes that asked another token as well, as this one took too long.",
+        "Handshakes that also asked another token because this one took too long.",
         "tokens",
         "token",
         value="hedges",
     ),
-    _counter(
+    counter(
         "token_hedges_won",
-        "Handshakes for which this token was asked as well, and answered first.",
+        "Handshakes that also asked this token, and which it answered first.",
         "tokens",
         "token",
         value="hedges_won",
     ),
-    _counter(
-        "token_refusals", "Signatures that were not tried, as too many waited.", "tokens", "token", value="refusals"
+    counter(
+        "token_refusals",
+        "Signatures refused by a full queue.",
+        "tokens",
+        "token",
+        value="refusals",
     ),
-    _gauge(
+    gauge(
         "token_parent_well",
-        "Whether the parent's latest probe found a token well.",
+        "1 if the latest probe by the parent succeeded, else 0.",
         "token_parent",
         "token",
         value="well",
     ),
-    _gauge(
+    gauge(
         "token_pin_refused",
-        "Whether nobody logs in to a token, as it refused the PIN.",
+        "1 while no process logs in to a token because it refused the PIN, else 0.",
         "token_parent",
         "token",
         value="refused",
     ),
-    _gauge(
+    gauge(
         "token_keys_missing",
-        "Keys that a token does not have any more, or that do not sign, for some worker or the parent.",
+        "Configured keys that are missing in a token or do not sign, as seen by any worker or the parent.",
         "token_parent",
         "token",
         value="missing",
     ),
-    _counter("token_parent_probes", "Probes of the parent.", "token_parent", "token", value="probes"),
-    _counter(
+    counter("token_parent_probes", "Probes by the parent.", "token_parent", "token", value="probes"),
+    counter(
         "token_parent_errors",
-        "Probes of the parent that failed, by CKR_ name or cause.",
+        "Failed probes by the parent, by CKR_ name or cause.",
         "token_parent_errors",
         "token",
         "error",
     ),
-    _counter("token_probes", "Probes by real signatures.", "tokens", "token", value="probes"),
-    _counter(
-        "token_probes_failed", "Probes that failed or did not come in time.", "tokens", "token", value="probes_failed"
+    counter("token_probes", "Probes by workers, each a real signature.", "tokens", "token", value="probes"),
+    counter(
+        "token_probes_failed",
+        "Probes by workers that failed or exceeded their time limit.",
+        "tokens",
+        "token",
+        value="probes_failed",
     ),
-    _counter(
-        "failures", "Connections and requests that were refused or came to nothing.", "failures", "listener", "reason"
-    ),
-    _counter(
+)
+_CONNECTIONS: Final = (
+    counter("failures", "Connections and requests that were refused or failed.", "failures", "listener", "reason"),
+    counter(
         "connections_breaking_under_require",
-        "Connections with a request whose client the policy require would refuse; GET /status says who they are.",
+        "Connections with a request that pq = require would refuse. GET /status shows their networks and user agents.",
         "breaking_total",
     ),
-    _counter("connections_accepted", "Connections within the limits.", "connections", "listener", value="accepted"),
-    _gauge(
-        "connections_open", "Connections now, handshakes under way included.", "connections", "listener", value="open"
+    counter(
+        "connections_accepted",
+        "Accepted connections.",
+        "connections",
+        "listener",
+        value="accepted",
     ),
-    _counter(
+    gauge("connections_open", "Open connections, handshakes included.", "connections", "listener", value="open"),
+)
+_REQUESTS: Final = (
+    counter(
         "requests",
-        "Requests that were answered or given up (499); malformed: 501 and 505 for what no server could answer.",
+        "Requests, by status. 499: the client gave up. malformed: 501 and 505 for requests that no server could answer.",
         "requests",
         "route",
         "status",
     ),
-    _histogram(
+    histogram(
         "request_first_byte_seconds",
-        "From a request's head to the first byte of its response.",
+        "Time from the head of a request to the first byte of its response.",
         REQUEST_SECONDS,
         "route",
         family="first_byte_seconds",
     ),
-    _histogram(
+    histogram(
         "request_seconds",
-        "From a request's head to the end of its response; without WebSockets.",
+        "Time from the head of a request to the end of its response, WebSockets excluded.",
         REQUEST_SECONDS,
         "route",
         family="request_seconds",
     ),
-    _counter("request_bytes", "Bytes of request bodies.", "bytes", "route", value="request"),
-    _counter("response_bytes", "Bytes of response bodies.", "bytes", "route", value="response"),
-    _counter("websockets", "WebSockets that were established.", "websockets", "route"),
-    _gauge("websockets_open", "WebSockets now.", "websockets", "route", value="open"),
-    _counter("websocket_messages", "WebSocket messages.", "websocket_traffic", "route", "direction", value="messages"),
-    _counter(
+    counter("request_bytes", "Bytes of request bodies.", "bytes", "route", value="request"),
+    counter("response_bytes", "Bytes of response bodies.", "bytes", "route", value="response"),
+    counter("websockets", "Established WebSockets.", "websockets", "route"),
+    gauge("websockets_open", "Open WebSockets.", "websockets", "route", value="open"),
+    counter("websocket_messages", "WebSocket messages.", "websocket_traffic", "route", "direction", value="messages"),
+    counter(
         "websocket_bytes",
         "Bytes of WebSockets, frames included.",
         "websocket_traffic",
@@ -220,121 +196,133 @@ METRICS: Final = (
         "direction",
         value="bytes",
     ),
-    _counter(
+)
+_PAYLOADS: Final = (
+    counter(
         "payload_opened",
-        "Encrypted messages of clients that were good: requests, and messages of WebSockets; those of sessions are under :sessions.",
+        "Encrypted requests and WebSocket messages of clients that were decrypted. Sessions count under the ring :sessions.",
         "payload_messages",
         "route",
         "ring",
         value="opened",
     ),
-    _counter(
+    counter(
         "payload_sealed",
-        "Messages that were encrypted to their end for clients: answers, and messages of WebSockets.",
+        "Responses and WebSocket messages that were encrypted completely for clients.",
         "payload_messages",
         "route",
         "ring",
         value="sealed",
     ),
-    _counter(
+    counter(
         "payload_refused",
-        "Messages and requests that payload encryption refused, by the end of the type of their problem.",
+        "Requests and WebSocket messages that payload encryption refused, by the end of the problem's type.",
         "payload_refusals",
         "route",
         "cause",
     ),
-    _gauge("response_buffer_bytes", "Bytes of answers that wait for slow clients.", "response_buffer", value="held"),
-    _counter(
-        "response_buffer_shortages", "Servers held back as others need the room.", "response_buffer", value="shortages"
+)
+_BUFFERS: Final = (
+    gauge(
+        "response_buffer_bytes",
+        "Bytes that are buffered for slow clients.",
+        "response_buffer",
+        value="held",
     ),
-    # upstreams
-    _gauge("upstream_state", "How many workers see a server in this state.", "server_states", *_SERVER, "state"),
-    _gauge(
-        "upstream_connections_open", "Connections to a server, dials not included.", "servers", *_SERVER, value="open"
+    counter(
+        "response_buffer_shortages",
+        "Pauses in reading from servers because the buffer was full.",
+        "response_buffer",
+        value="shortages",
     ),
-    _gauge("upstream_connections_idle", "Connections that wait for a request.", "servers", *_SERVER, value="idle"),
-    _gauge("upstream_dials", "Connections that are being made.", "servers", *_SERVER, value="dialling"),
-    _gauge("upstream_waiting", "Requests that wait for a connection.", "servers", *_SERVER, value="waiting"),
-    _gauge("upstream_websockets_open", "WebSockets of a server now.", "servers", *_SERVER, value="websockets"),
-    _counter(
-        "upstream_requests", "Requests that a server was chosen for.", "server_totals", *_SERVER, value="requests"
-    ),
-    _counter(
-        "upstream_failures", "Requests and dials that a server failed.", "server_totals", *_SERVER, value="failures"
-    ),
-    _counter(
+)
+_UPSTREAMS: Final = (
+    gauge("upstream_state", "Workers that see this server in this state.", "server_states", *_SERVER, "state"),
+    gauge("upstream_connections_open", "Open connections to a server.", "servers", *_SERVER, value="open"),
+    gauge("upstream_connections_idle", "Idle connections to a server.", "servers", *_SERVER, value="idle"),
+    gauge("upstream_dials", "Connections to a server that are being made.", "servers", *_SERVER, value="dialling"),
+    gauge("upstream_waiting", "Requests that wait for a connection.", "servers", *_SERVER, value="waiting"),
+    gauge("upstream_websockets_open", "Open WebSockets of a server.", "servers", *_SERVER, value="websockets"),
+    counter("upstream_requests", "Requests that this server got.", "server_totals", *_SERVER, value="requests"),
+    counter("upstream_failures", "Failed requests and connects.", "server_totals", *_SERVER, value="failures"),
+    counter(
         "upstream_ejections",
-        "How often a worker took a server out because of its failures.",
+        "Times that a worker took a server out because of its failures.",
         "server_totals",
         *_SERVER,
         value="ejections",
     ),
-    _counter(
+    counter(
         "upstream_wait_seconds",
-        "Time that requests waited for a connection, all together.",
+        "Time that requests waited for a connection, summed over all requests.",
         "server_totals",
         *_SERVER,
         value="wait_seconds",
     ),
-    _counter(
+    counter(
         "health_checks_not_made",
-        "Health checks that this process could not make, for want of descriptors, memory or ports; they say nothing of the server.",
+        "Health checks that the proxy could not make for lack of descriptors, memory or ports. They do not count against the server.",
         "unmade_checks",
         *_SERVER,
     ),
-    # the proxy itself
-    _gauge("build_info", "1, under the version that runs.", "build", "version"),
-    _gauge("start_time_seconds", "When the parent process started, in UNIX seconds.", "process", value="started_at"),
-    _gauge(
+)
+_PROCESSES: Final = (
+    gauge("build_info", "Always 1; the label has the version that runs.", "build", "version"),
+    gauge("start_time_seconds", "Start of the parent process, in UNIX seconds.", "process", value="started_at"),
+    gauge(
         "generation",
-        "Number of the configuration that is served; attempts to reload take a number each.",
+        "Number of the served configuration. Each attempt to reload takes a number.",
         "process",
         value="generation",
     ),
-    _counter("reloads", "Reloads by result.", "reloads", "result"),
-    _counter("generation_swaps", "Configurations that a worker put in the place of the one before.", "swaps"),
-    _gauge("ready", "1 while all that was meant to serve can, as /readyz says; 0 otherwise.", "process", value="ready"),
-    _gauge("workers", "Worker processes, those included that only finish what they have.", "process", value="workers"),
-    _counter("worker_restarts", "Workers that had to be started again.", "process", value="restarts"),
-    _gauge("worker_age_seconds", "Age of the worker that has the slot.", "workers", "slot", value="age"),
-    _gauge("worker_resident_bytes", "Memory that the workers of a slot hold.", "workers", "slot", value="rss"),
-    _histogram(
+    counter("reloads", "Reloads by result.", "reloads", "result"),
+    counter("generation_swaps", "Configurations that workers took over, counted in each worker.", "swaps"),
+    gauge("ready", "1 while /readyz answers 200, else 0.", "process", value="ready"),
+    gauge("workers", "Worker processes, draining ones included.", "process", value="workers"),
+    counter("worker_restarts", "Workers that had to be replaced.", "process", value="restarts"),
+    gauge("worker_age_seconds", "Age of the worker in this slot.", "workers", "slot", value="age"),
+    gauge("worker_resident_bytes", "Resident memory of the workers in this slot.", "workers", "slot", value="rss"),
+    histogram(
         "loop_lag_seconds",
-        "How late a timer of 0.1 s is called: what the event loop adds to every answer.",
+        "Delay of a timer of 0.1 s: what the event loop adds to the time of every response.",
         LAG_SECONDS,
         family="loop_lag",
     ),
-    _counter(
+)
+_LOGS: Final = (
+    counter(
         "log_lines_dropped",
-        "Lines of the log that found its queue full, or that its file did not take.",
+        "Log lines that were lost because the queue was full or the file could not be written.",
         "log",
         value="dropped",
     ),
-    _counter("log_errors", "Attempts to write the log, or to open it again, that failed.", "log", value="errors"),
-    _counter("audit_lines", "Lines of the audit log that were written.", "audit", value="written"),
-    _counter("audit_lines_lost", "Lines of the audit log that could not be written in time.", "audit", value="lost"),
-    _counter("audit_errors", "Attempts to write the audit log that failed.", "audit", value="errors"),
-    _counter("audit_checkpoints_unsigned", "Checkpoints that the key could not sign.", "audit", value="unsigned"),
-    _gauge(
+    counter("log_errors", "Failed attempts to write or reopen the log.", "log", value="errors"),
+    counter("audit_lines", "Audit log lines that were written.", "audit", value="written"),
+    counter("audit_lines_lost", "Audit log lines that were lost.", "audit", value="lost"),
+    counter("audit_errors", "Failed attempts to write the audit log.", "audit", value="errors"),
+    counter("audit_checkpoints_unsigned", "Checkpoints that the key could not sign.", "audit", value="unsigned"),
+)
+_CERTIFICATES: Final = (
+    gauge(
         "certificate_expiry_seconds",
-        "Time until the first certificate of this kind expires; negative when it has.",
+        "Time until the first certificate of this kind expires. Negative after its expiry.",
         "certificates",
         "identity",
         "algorithm",
         value="left",
     ),
-    _counter("rotations", "Rotations of certificates by their result (ok, failed).", "rotations", "result"),
-    _gauge(
+    counter("rotations", "Rotations of certificates, by result (ok, failed).", "rotations", "result"),
+    gauge(
         "rotation_urgency",
-        "How urgent the rotation of a credential is: 0 calm, 1 due, 2 late, 3 grave, 4 expired.",
+        "Urgency of the rotation of a credential: 0 calm, 1 due, 2 late, 3 grave, 4 expired.",
         "rotating",
         "identity",
         "credential",
         value="urgency",
     ),
-    _gauge(
+    gauge(
         "rotation_failures",
-        "Failures in a row of the rotation of a credential.",
+        "Consecutive failed rotations of a credential.",
         "rotating",
         "identity",
         "credential",
@@ -342,8 +330,18 @@ METRICS: Final = (
     ),
 )
 
+GROUPS: Final[Mapping[str, tuple[Metric, ...]]] = {
+    "Handshakes": _HANDSHAKES,
+    "Keys in tokens": _TOKENS,
+    "Connections": _CONNECTIONS,
+    "Requests and WebSockets": _REQUESTS,
+    "Payload encryption": _PAYLOADS,
+    "Response buffers": _BUFFERS,
+    "Upstreams": _UPSTREAMS,
+    "Processes and reloads": _PROCESSES,
+    "Logs": _LOGS,
+    "Certificates": _CERTIFICATES,
+}
+"""All metrics, by what they are about."""
 
-def readme_table() -> str:
-    """All metrics as a table in Markdown."""
-    rows = [f"| `{one.name}` | {one.kind} | {', '.join(one.labels)} | {one.meaning} |" for one in METRICS]
-    return "\n".join(["| metric | kind | labels | meaning |", "|---|---|---|---|", *rows]) + "\n"
+METRICS: Final = tuple(metric for group in GROUPS.values() for metric in group)

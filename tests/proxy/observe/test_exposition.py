@@ -17,7 +17,8 @@ from proxy.observe.access_log import TargetRecord
 from proxy.observe.counters import Counters
 from proxy.observe.exposition import CONTENT_TYPE, exposition
 from proxy.observe.merging import Retained
-from proxy.observe.metrics import METRICS, Kind
+from proxy.observe.metric import Kind
+from proxy.observe.metrics import METRICS
 from proxy.observe.scrape import CertificateFacts, Scrape
 from tests.fakes_admin import CLASSICAL, CLIENT, DAY, HYBRID, NOW, REQUEST, fed, scrape, server, worker
 

@@ -1,0 +1,44 @@
+"""One metric: its name, its meaning, and where in a snapshot its values stand. Pure.
+
+Names follow Prometheus: base units, and `_total` for a number that only grows. A metric reads one family of rows (`merging`):
+`labels` are keys of a row, and `value` is the key of its number. The keys of a histogram are `counts` and `sum`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a metric does."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: `meaning` is its HELP text, `bounds` are the upper bounds of a histogram's buckets."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    family: str
+    value: str = "count"
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+def counter(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
+    """Describe `plexigate_NAME_total`, a number that only grows."""
+    return Metric(f"plexigate_{name}_total", Kind.COUNTER, meaning, family, value, labels)
+
+
+def gauge(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
+    """Describe `plexigate_NAME`, a number that grows and falls."""
+    return Metric(f"plexigate_{name}", Kind.GAUGE, meaning, family, value, labels)
+
+
+def histogram(name: str, meaning: str, bounds: tuple[float, ...], *labels: str, family: str) -> Metric:
+    """Describe `plexigate_NAME`, a distribution."""
+    return Metric(f"plexigate_{name}", Kind.HISTOGRAM, meaning, family, "counts", labels, bounds)

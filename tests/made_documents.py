@@ -1,0 +1,51 @@
+"""The parts of documents that are made from the code. This renews all of them:
+
+    python -m tests.made_documents
+
+A part stands between two comments, `<!-- made from: NAME -->` and `<!-- end -->`; the text around it is written by hand.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from proxy.observe.metrics import GROUPS
+
+ROOT: Final = Path(__file__).parents[1]
+COMMAND: Final = "python -m tests.made_documents"
+_PART = re.compile(r"(<!-- made from: (\S+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+
+
+def metric_tables() -> str:
+    """All metrics: a heading and a table for each group."""
+    tables = []
+    for name, group in GROUPS.items():
+        rows = [f"| `{one.name}` | {one.kind} | {', '.join(one.labels)} | {one.meaning} |" for one in group]
+        tables.append(
+            "\n".join([f"### {name}", "", "| metric | kind | labels | meaning |", "|---|---|---|---|", *rows])
+        )
+    return "\n\n".join(tables)
+
+
+MAKERS: Final[Mapping[str, Callable[[], str]]] = {"proxy/observe/metrics.py": metric_tables}
+"""What makes a part, by the name in its first comment."""
+
+DOCUMENTS: Final[Mapping[str, str]] = {"docs/metrics.md": "proxy/observe/metrics.py"}
+"""The documents that have a part that is made, and the name of it."""
+
+
+def renewed(text: str) -> str:
+    """A document with its parts made anew. Raises KeyError for a part that nothing makes."""
+    return _PART.sub(lambda found: f"{found[1]}\n{MAKERS[found[2]]()}\n\n{found[3]}", text)
+
+
+def renew(root: Path = ROOT) -> None:
+    """Write all documents anew."""
+    for name in DOCUMENTS:
+        path = root / name
+        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    renew()
