@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.observe.metrics import GROUPS
+from proxy.payload.causes import Cause
 
 ROOT: Final = Path(__file__).parents[1]
 COMMAND: Final = "python -m tests.made_documents"
@@ -28,10 +29,22 @@ def metric_tables() -> str:
     return "\n\n".join(tables)
 
 
-MAKERS: Final[Mapping[str, Callable[[], str]]] = {"proxy/observe/metrics.py": metric_tables}
+def payload_causes() -> str:
+    """Why payload encryption refuses a message."""
+    rows = [f"| `{cause.slug}` | {cause.status} | {cause.detail} | {cause.remedy} |" for cause in Cause]
+    return "\n".join(["| word | status | meaning | remedy |", "|---|---|---|---|", *rows])
+
+
+MAKERS: Final[Mapping[str, Callable[[], str]]] = {
+    "proxy/observe/metrics.py": metric_tables,
+    "proxy/payload/causes.py": payload_causes,
+}
 """What makes a part, by the name in its first comment."""
 
-DOCUMENTS: Final[Mapping[str, str]] = {"docs/metrics.md": "proxy/observe/metrics.py"}
+DOCUMENTS: Final[Mapping[str, str]] = {
+    "docs/metrics.md": "proxy/observe/metrics.py",
+    "docs/payload.md": "proxy/payload/causes.py",
+}
 """The documents that have a part that is made, and the name of it."""
 
 

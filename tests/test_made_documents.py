@@ -1,5 +1,6 @@
 """Documents have what the code says, in the parts that are made from it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,13 @@ def test_part_that_nothing_makes_is_an_error() -> None:
 def test_each_metric_has_a_row() -> None:
     rows = [line for line in metric_tables().splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == [metric.name for metric in METRICS]
+
+
+def test_script_of_a_browser_calls_what_the_library_has() -> None:
+    text = (ROOT / "docs/payload.md").read_text(encoding="utf-8")
+    found = re.search(r"^```js\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    library = (ROOT / "docker/demo/payload.js").read_text(encoding="utf-8")
+    assert found is not None
+    called = re.findall(r"(?:PayloadClient|client)\.(\w+)\(", found[1])
+    assert called == ["session", "fetch", "websocket"]
+    assert all(re.search(rf"^  (?:static )?async {name}\(", library, re.MULTILINE) for name in (*called, "ofRing"))
