@@ -139,6 +139,19 @@ def test_commands_are_those_of_the_program(document: Document, block: Block) -> 
                 assert f"\ndev_{words[1]}() {{" in script, f"{document.path.name}: {line}"
 
 
+@EACH
+def test_options_in_sentences_are_those_of_the_program(document: Document) -> None:
+    """Commands in `code`, which may leave out what the sentence is not about."""
+    text = "\n".join(line for section in document.sections for _, line in section.prose)
+    for span in re.findall(r"`plexigate ([^`]+)`", text):
+        command: Any = typer.main.get_command(app)
+        for word in span.split():
+            if isinstance(command, TyperGroup) and not word.startswith("-"):
+                command = command.commands[word.rstrip(".,")]
+            elif word.startswith("--"):
+                assert word.partition("=")[0] in {name for one in command.params for name in one.opts}, span
+
+
 @blocks("console", "sh")
 def test_files_of_the_repository_that_are_named_are_there(document: Document, block: Block) -> None:
     named = re.findall(r"(?<![\w/.-])(?:docker|config)/[\w./-]*\w", block.text)
