@@ -123,7 +123,14 @@ class Half:
         self._sock.close()
 
     def finish(self) -> bytes:
-        """The status line that a request gets on it."""
+        """Ask on it, leave, and answer the status line.
+
+        A client that stays would have the worker wait `linger_seconds` for it at the end of the test.
+        """
+        with self._sock:
+            return self._asked()
+
+    def _asked(self) -> bytes:
         self._sock.sendall(self._rest)
         while True:
             try:
@@ -205,8 +212,9 @@ def test_what_waits_in_the_queue_at_the_signal_is_served(service: Service) -> No
 def test_a_crash_refuses_nobody(service: Service) -> None:
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(service.process())
+        workers = workers_of(first.pid)  # a parent that is dead has none
         os.kill(first.pid, signal.SIGKILL)
-        for pid in workers_of(first.pid):
+        for pid in workers:
             ended(pid)
         half = stack.enter_context(service.half())
         stack.enter_context(service.process())
