@@ -44,8 +44,20 @@ def test_no_module_is_a_drawer_or_too_long(module: Path) -> None:
 
 
 def test_the_top_level_is_what_it_is_said_to_be() -> None:
-    asked_for = {"pyproject.toml", "proxy", "certs", "config", "tests", "docker", "docs", "README.md", "LICENSE"}
-    ours = {"CHANGELOG.md", "NOTICE", "mkdocs.yml", "constraints.txt", "dev", ".ci", ".gitignore"}
+    asked_for = {
+        "pyproject.toml",
+        "proxy",
+        "certs",
+        "config",
+        "tests",
+        "docker",
+        "docs",
+        "README.md",
+        "LICENSE",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+    }
+    ours = {"ARCHITECTURE.md", "CHANGELOG.md", "NOTICE", "mkdocs.yml", "constraints.txt", "dev", ".ci", ".gitignore"}
     left_by_tools = re.compile(r"\.(git|venv|dev|coverage.*|.*_cache|hypothesis)|dist|__pycache__|.*\.egg-info")
     found = {path.name for path in ROOT.iterdir() if not left_by_tools.fullmatch(path.name)}
     assert found == asked_for | ours
