@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.shared_io import READ_BUFFER_BYTES, SharedIo
-from proxy.sockets import Linger, SocketStream
+from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
+from proxy.net.sockets import Linger, SocketStream
 from proxy.tls.results import Established, Failed
 from proxy.tls.stream import TlsStream
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from config.schema import PqPolicy, ServerAddress
 from config.upstream import Balance
-from proxy.deadlines import Deadlines
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
@@ -26,12 +25,13 @@ from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import Extensions, WebSocketLimits
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
+from proxy.net.deadlines import Deadlines
+from proxy.net.shared_io import SharedIo
+from proxy.net.sockets import SocketStream
+from proxy.net.tasks import Tasks
 from proxy.observe.counters import Counters
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
-from proxy.shared_io import SharedIo
-from proxy.sockets import SocketStream
-from proxy.tasks import Tasks
 from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity

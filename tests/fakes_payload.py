@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from config.problems import ConfigError, Problem
-from proxy.supervisor.edition import Edition
-from proxy.supervisor.payload_rotation import PayloadRotation
-from proxy.supervisor.payload_store import PayloadStore
-from proxy.supervisor.safe import Safe, now_in_utc
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.reloads.payload_rotation import PayloadRotation
+from proxy.supervisor.secrets.payload_store import PayloadStore
+from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fleets import edition_of
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from config.pkcs11_uri import Pkcs11Uri
-from proxy.observe.tokens import TokenCounters
 from proxy.signing.breaker import BreakerState
 from proxy.signing.executor import CrowdedOut, ExecutorFigures, GivenUp, Job, Refusal, SigningExecutor
 from proxy.signing.token import PinRefused, Timing, Token
+from proxy.signing.token_counters import TokenCounters
 from proxy.tls.token_key import TokenKey
 from tests.certificates import CertificateFiles
 from tests.fakes import FakeLoop

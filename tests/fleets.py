@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from certs.hsm.token_use import TokenUse
+from certs.tokens.token_use import TokenUse
+from proxy.net.tasks import Tasks
+from proxy.processes.channel import Body
+from proxy.processes.questions import challenges_as_json
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
-from proxy.supervisor.channel import Body
-from proxy.supervisor.columns import Columns
-from proxy.supervisor.edition import Edition, read_edition
-from proxy.supervisor.fleet import Fleet
-from proxy.supervisor.patience import Patience
-from proxy.supervisor.process import WorkerProcess
-from proxy.supervisor.questions import challenges_as_json
-from proxy.supervisor.reloading import Reloading
-from proxy.supervisor.sockets import BoundAddress, ListeningSockets
+from proxy.supervisor.editions.edition import Edition, read_edition
+from proxy.supervisor.reloads.reloading import Reloading
 from proxy.supervisor.verdicts import Verdicts
-from proxy.tasks import Tasks
+from proxy.supervisor.workers.columns import Columns
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
 from proxy.tls.tickets import TicketSecrets
 from tests.configurations import Site
 from tests.hsm.site import HsmSite

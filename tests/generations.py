@@ -6,9 +6,9 @@ import pytest
 
 from config.loader import load, survey
 from config.problems import ConfigError, Problem
-from proxy.generation import Generation, build
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.tickets import TicketSecrets
+from proxy.worker.generation import Generation, build
 from tests.configurations import Site
 
 NOW = datetime.now(UTC)  # noqa: TID251 - certificates that OpenSSL judges too are valid by the real clock

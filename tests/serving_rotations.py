@@ -11,11 +11,11 @@ from typing import Any
 from certs.rotation.facts import leaf_of
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import StoredVersion
-from proxy.supervisor.edition import Edition, read_edition
-from proxy.supervisor.inspection import Inspection
-from proxy.supervisor.reloading import Prepared
-from proxy.supervisor.renewal import Renewal
-from proxy.supervisor.swaps import swap_issued
+from proxy.supervisor.control.inspection import Inspection
+from proxy.supervisor.editions.edition import Edition, read_edition
+from proxy.supervisor.reloads.reloading import Prepared
+from proxy.supervisor.reloads.renewal import Renewal
+from proxy.supervisor.reloads.swaps import swap_issued
 from tests.configurations import Site
 from tests.fleets import SECRETS, RunningFleet, fleet
 from tests.rotations import Rotations, Time, configuration

@@ -10,8 +10,8 @@ from pathlib import Path
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.rotation.facts import leaf_of
 from certs.rotation.retries import JITTER, TABLE
+from proxy.net.tasks import Tasks
 from proxy.rotation.rotating import Rotating
-from proxy.tasks import Tasks
 from tests.rotations import REFUSED, Rotations, configuration
 
 _SWAPS = timedelta(hours=2)

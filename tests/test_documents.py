@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 
 from config.crosschecks import cross_check
 from config.schema import Config
-from proxy.cli import app
+from proxy.commands.cli import app
 from tests.document_links import ROOT, broken, documents
 from tests.documents import Block, Document, Section, anchor, read
 

@@ -5,8 +5,8 @@ import pytest
 from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.facts import KeyAddress
 from certs.hsm.secret import Secret
-from certs.hsm.token_use import TokenUse, TriedKey
 from certs.keys.signing_key import PublicKey
+from certs.tokens.token_use import TokenUse, TriedKey
 from tests.hsm.shim import TokenControl
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import SoftHsm, Token

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from certs.audit.checkpoint_signer import TokenSigner
 from certs.audit.journal import Journal
 from certs.audit.log import AuditLog, AuditRules
 from certs.audit.signing import FileSigner, Signer, SignerUnavailable
-from certs.errors import CredentialError
-from certs.hsm.checkpoint_signer import TokenSigner
-from certs.hsm.configured_access import access_of
+from certs.files.errors import CredentialError
 from certs.hsm.facts import KeyAddress
+from certs.keys.configured_access import access_of
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, Problem, shown
 

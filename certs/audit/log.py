@@ -23,7 +23,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Final
 
-from certs.atomic_file import sync_directory
 from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
 from certs.audit.entries import Entry
@@ -31,7 +30,8 @@ from certs.audit.journal import Journal
 from certs.audit.line import NO_HASH, Facts, Kind, Line
 from certs.audit.signing import Signer, SignerUnavailable
 from certs.audit.tail import LogDamaged, Tail, read_end, read_tail
-from certs.file_lock import locked
+from certs.files.atomic_file import sync_directory
+from certs.files.file_lock import locked
 
 BEGUN: Final = "a new audit log begins"
 """What the journal is told of it begins with this."""

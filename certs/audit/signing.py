@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from certs.errors import Part
+from certs.files.errors import Part
+from certs.files.pem import NotPem, read_pem
 from certs.keys.signing_key import SUPPORTED, PublicKey, supported_public_key
 from certs.keys.software import KeyUnsupported
-from certs.pem import NotPem, read_pem
 
 _CURVE_HASHES: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(),

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from certs.file_lock import locked
+from certs.files.file_lock import locked
 from certs.hierarchy.derivation import DOMAIN_SECRET_BYTES, KEY_BYTES, NONCE_BYTES, derived, unwrap, wrap
 from certs.hierarchy.document import Document, DocumentUnreadable
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.audit.entries import Action, Outcome, Told
-from certs.file_lock import StillLocked
+from certs.files.file_lock import StillLocked
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, QuotaExhausted, Step
 from certs.hierarchy.sealed_files import SealedFile

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from certs.atomic_file import write_atomic
+from certs.files.atomic_file import write_atomic
 from certs.hsm.access import file_stem
 from certs.hsm.errors import LatchUnusable
 from certs.hsm.secret import Secret

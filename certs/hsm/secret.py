@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, NoReturn
 
-from certs.memory_file import MemoryFile
+from certs.files.memory_file import MemoryFile
 
 LONGEST_PIN: Final = 31
 """Octets that OpenSSL's provider takes of a file; the rest of a longer PIN would be cut off, and a wrong one counts against the token."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from certs.atomic_file import write_atomic
-from certs.file_lock import StillLocked, locked
+from certs.files.atomic_file import write_atomic
+from certs.files.file_lock import StillLocked, locked
 from certs.hsm.access import file_stem, state_directory
 from certs.hsm.facts import TokenFacts
 from certs.hsm.key_kinds import KeyKind

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from certs.files.memory_file import MemoryFile
 from certs.hsm.secret import Secret
 from certs.keys.signing_key import Custody, KeyAlgorithm, PublicKey, algorithm_of
-from certs.memory_file import MemoryFile
 from config.pkcs11_uri import Pkcs11Uri
 
 _LABEL: Final = "PKCS#11 PROVIDER URI"

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from certs.errors import CredentialError, Part
+from certs.files.errors import CredentialError, Part
+from certs.files.pem import NotPem, PemFile, read_pem
 from certs.keys.mldsa_pkcs8 import Form, public_key_of
 from certs.keys.signing_key import (
     SUPPORTED,
@@ -22,7 +23,6 @@ from certs.keys.signing_key import (
     algorithm_of,
     supported_public_key,
 )
-from certs.pem import NotPem, PemFile, read_pem
 
 _TRADITIONAL_ENCRYPTION = b"Proc-Type: 4,ENCRYPTED"  # RFC 1421 4.6.1.1
 

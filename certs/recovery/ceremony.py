@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from certs.audit.entries import Action, Outcome
 from certs.recovery.buffers import random_buffer, wipe
-from certs.recovery.importing import ImportRefused, KeyImporter
 from certs.recovery.sealed_before import SealedBefore
 from certs.recovery.shares import KEY_BYTES, NotRebuilt, Scheme, Share, ShareCollector, ShareRefused, split
 from certs.sealing.errors import SealingError
 from certs.sealing.held_key import key_id_of
+from certs.sealing.importing import ImportRefused, KeyImporter
 from certs.sealing.sealer import AeadKey
 
 Record = Callable[[Action, Outcome, str], None]

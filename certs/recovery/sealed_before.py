@@ -9,10 +9,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from certs.hierarchy.store import LABEL
-from certs.recovery.importing import ImportRefused
 from certs.sealing.envelope import NONCE_BYTES
 from certs.sealing.errors import OtherKey, SealingError, Tampered
 from certs.sealing.files import SealedFileUnusable, read_sealed
+from certs.sealing.importing import ImportRefused
 from certs.sealing.sealer import AeadSealer
 
 

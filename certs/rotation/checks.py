@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.chain import BROKEN_HASHES, alternative_names, digest_name
+from certs.identities.chain import BROKEN_HASHES, alternative_names, digest_name
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
 
 _LONGEST_NAME: Final = 200

@@ -5,7 +5,7 @@ from typing import Final
 
 from cryptography import x509
 
-from certs.chain import alternative_names
+from certs.identities.chain import alternative_names
 from certs.issuing.issuer import Window
 from certs.rotation.checks import ChainUnusable, is_weak, read_chain_pem
 from certs.rotation.due import Current, Wanted

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Final
 
+from certs.homes.software_homes import FileHome, SealedHome
+from certs.homes.token_home import TokenHome
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
 from certs.keys.home import Homes, KeyHome
-from certs.keys.software_homes import FileHome, SealedHome
-from certs.keys.token_home import TokenHome
 from certs.sealing.sealer import Sealer
 from certs.storage.owner import Owner
 from certs.storage.store import Store

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from certs.acme.dns_hook import ENVIRONMENT
-from certs.chain import read_chain
-from certs.errors import CredentialError
+from certs.files.errors import CredentialError
+from certs.identities.chain import read_chain
 from config.issuers import AcmeIssuerConfig
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem, Severity, shown

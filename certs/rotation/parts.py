@@ -11,13 +11,13 @@ from certs.acme.sealed_accounts import SealedAccountStore
 from certs.audit.entries import Told, unheard
 from certs.hierarchy.configured import vault_of
 from certs.hierarchy.vault import Vault
+from certs.homes.token_home import LONGEST_IDENTITY, TokenHome
 from certs.issuing.internal_ca.authority import InternalAuthority, root_identity
 from certs.issuing.internal_ca.names import is_permitted
 from certs.issuing.issuer import Issuer, Issuers
 from certs.issuing.trust import NoTrustStore, system_trust
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import Homes
-from certs.keys.token_home import LONGEST_IDENTITY, TokenHome
 from certs.rotation.homes import homes_of
 from certs.sealing.envelope import Purpose
 from certs.sealing.own_key import OWN_KEY_FILE, OwnKeySealer

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from certs.atomic_file import write_atomic
+from certs.files.atomic_file import write_atomic
 from certs.sealing.errors import NotSealed, SealingError
 from certs.sealing.sealer import Sealer
 

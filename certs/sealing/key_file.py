@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from certs.atomic_file import sync_directory
+from certs.files.atomic_file import sync_directory
 from certs.sealing.held_key import HeldKey
 
 KEY_BYTES: Final = 32  # AES-256

@@ -12,7 +12,6 @@ from typing import Final
 
 from certs.hsm.access import TokenAccess
 from certs.hsm.client import TokenProcess
-from certs.hsm.configured_access import access_of
 from certs.hsm.errors import (
     CallFailed,
     DeadlinePassed,
@@ -26,10 +25,11 @@ from certs.hsm.errors import (
     TokenProcessLost,
 )
 from certs.hsm.facts import KeyAddress
-from certs.hsm.sealing_key import sealer_in_token
+from certs.keys.configured_access import access_of
 from certs.sealing.errors import KeyAway, KeyUnavailable
 from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.sealer import AeadSealer, Sealer
+from certs.sealing.sealing_key import sealer_in_token
 from config.loaded import LoadedConfig
 
 # Of a token, not of what the configuration says about it: the same for which a start goes on without a key in a token.

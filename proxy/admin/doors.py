@@ -22,7 +22,7 @@ from aiohttp.web_protocol import RequestHandler
 from proxy.admin.problems import problem
 from proxy.admin.visitors import Stage, Visitor, who_goes
 from proxy.limits.networks import network_of
-from proxy.tasks import Tasks
+from proxy.net.tasks import Tasks
 
 # A request has some hundred octets: who has not sent them by now does not mean to.
 HEAD_SECONDS: Final = 5.0

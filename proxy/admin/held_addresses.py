@@ -19,7 +19,7 @@ from config.loaded import LoadedConfig
 from config.problems import Location, Problem
 from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient
 from proxy.admin.settings import AdminSettings
-from proxy.bound_socket import bind_fault, bound_socket
+from proxy.net.bound_socket import bind_fault, bound_socket
 
 _ANSWER_SECONDS: Final = 5.0
 _LISTENS: Final = "0A"  # TCP_LISTEN, as /proc/net/tcp writes it

@@ -17,8 +17,8 @@ from config.addresses import Bind
 from config.loaded import LoadedConfig
 from config.problems import Problem, shown
 from proxy.admin.settings import AdminSettings
-from proxy.bound_socket import listening_socket
 from proxy.building.places import directory_fault
+from proxy.net.bound_socket import listening_socket
 
 _MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700

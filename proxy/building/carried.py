@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from certs.credential import Credential
+from certs.identities.credential import Credential
 from proxy.payload.uses import PayloadUses
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext, TlsSettings

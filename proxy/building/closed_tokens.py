@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from proxy.building.token_fault import Unusable
 
-# `certs.hsm.prober.Condition`
+# `certs.tokens.prober.Condition`
 _WELL: Final = "well"
 _UNWELL: Final = "unwell"
 _REFUSED: Final = "pin_refused"

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from certs.credential import Credential
+from certs.identities.credential import Credential
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem
 from proxy.building.carried import Carried, ContextKey
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+from proxy.net.sockets import Linger
 from proxy.signing.login_turns import LoginTurns
-from proxy.sockets import Linger
 from proxy.tls.client_tls import ClientTls
 from proxy.tls.context import ServerContext
 from proxy.tls.signing_plan import SigningPlan

@@ -3,14 +3,14 @@
 import ssl
 from collections.abc import Iterator, Mapping
 
-from certs.credential import Credential
+from certs.identities.credential import Credential
 from config.schema import REJECT, ListenerConfig
 from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
 from proxy.building.signing import signing_plan, without_tokens
+from proxy.downstream.listener import ListenerRuntime
 from proxy.limits.connections import ListenerLimits
 from proxy.limits.rates import Rate
-from proxy.listener import ListenerRuntime
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import GroupPreference

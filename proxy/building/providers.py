@@ -6,10 +6,10 @@ from pathlib import Path
 
 from config.loaded import LoadedConfig
 from config.problems import Problem, shown
-from proxy.openssl_configuration import PKCS11
-from proxy.openssl_setup import configured_directory
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.libssl import modules_directory
+from proxy.tls.openssl_configuration import PKCS11
+from proxy.tls.openssl_setup import configured_directory
 
 
 def provider_problems(loaded: LoadedConfig, capabilities: Capabilities) -> Iterator[Problem]:

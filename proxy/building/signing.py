@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from certs.credential import Credential
+from certs.identities.credential import Credential
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import Custody
 from config.schema import CredentialPreference
 from proxy.building.carried import ContextKey
 from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
-from proxy.openssl_setup import instances_of
 from proxy.signing.tokens import TokenPlan
 from proxy.tls.context import TICKETS_PER_HANDSHAKE, ContextCredential, build_server_context
+from proxy.tls.openssl_setup import instances_of
 from proxy.tls.probe import KeyProbe
 from proxy.tls.signature_schemes import ranking
 from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential

@@ -5,8 +5,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from certs.credential import Credential
-from certs.issued import files_of_slot
+from certs.identities.credential import Credential
+from certs.identities.issued import files_of_slot
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import Custody, KeyFamily
 from config.loaded import LoadedConfig
@@ -16,9 +16,9 @@ from proxy.building.foundation import Foundation
 from proxy.building.resources import worker_count
 from proxy.building.token_fault import Unusable, severity_of
 from proxy.building.token_keys import TokenKeys
-from proxy.openssl_configuration import PKCS11
-from proxy.openssl_setup import instances_of
 from proxy.tls.capabilities import Capabilities
+from proxy.tls.openssl_configuration import PKCS11
+from proxy.tls.openssl_setup import instances_of
 
 
 def usable_credentials(

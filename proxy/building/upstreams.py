@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from certs.credential import Credential
+from certs.identities.credential import Credential
 from config.problems import shown
 from config.schema import ServerAddress, UpstreamConfig
 from config.upstream import CookieConfig, HealthConfig

@@ -6,7 +6,6 @@ One exchange runs at a time. What a client pipelines behind it waits in a bounde
 from enum import Enum, auto
 from typing import Final
 
-from proxy.deadlines import NEVER
 from proxy.downstream.choosing import exchange_for
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
@@ -23,7 +22,8 @@ from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer, trusted_request_id
 from proxy.http.websocket import Extensions
 from proxy.limits.idleness import Idle
-from proxy.sockets import SocketStream
+from proxy.net.deadlines import NEVER
+from proxy.net.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
 _CLIENT_CLOSED_REQUEST: Final = 499

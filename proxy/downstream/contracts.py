@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from proxy.http.framing import Persistence
     from proxy.http.headers import ForwardedPeer
     from proxy.http.websocket import Extensions
+    from proxy.net.sockets import SocketStream
     from proxy.payload.websocket import SealedMessages
-    from proxy.sockets import SocketStream
     from proxy.tls.stream import TlsStream
 
 

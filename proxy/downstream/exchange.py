@@ -30,7 +30,7 @@ from proxy.http.headers import (
 from proxy.http.responses import Response
 from proxy.http.websocket import Extensions
 from proxy.limits.networks import EXEMPT
-from proxy.sockets import SocketStream
+from proxy.net.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.failures import UpstreamFailure

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from proxy.deadlines import NEVER
 from proxy.downstream.response_buffer import ResponseBuffer, Stream
 from proxy.downstream.service import HttpService
 from proxy.limits.pace import BodyPace, ReaderPace
+from proxy.net.deadlines import NEVER
 
 # Of the time to drain, how much an idle connection may wait for one more request.
 _SHARE: Final = 0.5

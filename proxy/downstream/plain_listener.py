@@ -24,10 +24,10 @@ from proxy.limits.reasons import ConnectionReason, RequestReason
 from proxy.limits.room import Room
 from proxy.limits.scarcity import Scarcity
 from proxy.limits.shared import SharedTable
+from proxy.net.shared_io import SharedIo
+from proxy.net.sockets import Linger, SocketStream
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.observe.turned_away import TurnedAway
-from proxy.shared_io import SharedIo
-from proxy.sockets import Linger, SocketStream
 
 # Of each worker. A request takes a round trip, so these serve thousands a second; CAs look from five places or so.
 _MOST_CONNECTIONS: Final = 512

@@ -34,7 +34,7 @@ from proxy.payload.websocket import SealedMessages
 from proxy.upstream.connection import UpstreamConnection
 
 if TYPE_CHECKING:
-    from proxy.sockets import SocketStream
+    from proxy.net.sockets import SocketStream
     from proxy.tls.stream import TlsStream
 
 # Of a token with the longest envelope and a line feed.

@@ -10,7 +10,6 @@ from email.utils import formatdate
 from time import perf_counter
 from typing import Final, Protocol
 
-from proxy.deadlines import Deadlines
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits, ResponseBudget
@@ -20,6 +19,7 @@ from proxy.http.routing import RouteTable
 from proxy.http.websocket import WebSocketLimits
 from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
 from proxy.limits.shared import SharedTable
+from proxy.net.deadlines import Deadlines
 from proxy.observe.access_log import CutRecord, RequestRecord
 from proxy.observe.counters import Counters
 from proxy.tls.handshake_policy import HandshakePolicy

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from proxy.in_thread import tell_loop
 from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
+from proxy.net.in_thread import tell_loop
 
 # At 24 ms each (HQC-256, the slowest there is) the last one waits for half a second.
 _LIMITS: Final = QueueLimits(all=20, per_network=4)

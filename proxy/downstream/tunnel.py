@@ -8,15 +8,15 @@ import random
 import secrets
 from typing import Final, Protocol
 
-from proxy.deadlines import NEVER
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
 from proxy.limits.reasons import CLOSED
+from proxy.net.deadlines import NEVER
+from proxy.net.sockets import SocketStream
 from proxy.observe.counters import RouteCounters, Traffic
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.websocket import MessageFilter, SealedMessages
-from proxy.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
 # Close frames are spread over the first half of the drain time, so that the last ones told still have time to answer.

@@ -9,7 +9,7 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import Extensions
-from proxy.sockets import SocketStream
+from proxy.net.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
-from proxy.observe.heavy_hitters import HeavyHitters, merge_heavy_hitters
+from proxy.figures.heavy_hitters import HeavyHitters, merge_heavy_hitters
 
 # Enough for a report that a person reads to the end; of 64 every client with more than 1.6 % of the connections is listed.
 _KEPT: Final = 64

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
 from proxy.limits.reasons import RequestReason, request_reason
 from proxy.observe.breaking import BreakingClients
-from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS, Histogram
-from proxy.observe.tokens import TokenCounters
 from proxy.payload.causes import Cause
 from proxy.payload.uses import MessageCounts
+from proxy.signing.token_counters import TokenCounters
 
 if TYPE_CHECKING:
     from proxy.observe.access_log import RequestRecord

@@ -8,7 +8,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from typing import Final
 
-from proxy.observe.histogram import Histogram
+from proxy.figures.histogram import Histogram
 
 _PERIOD_SECONDS: Final = 0.1
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.observe.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS
+from proxy.figures.histogram import HANDSHAKE_SECONDS, LAG_SECONDS, REQUEST_SECONDS, SIGNING_SECONDS
 from proxy.observe.metric import Metric, counter, gauge, histogram
-from proxy.observe.tokens import WAIT_SECONDS
+from proxy.signing.token_counters import WAIT_SECONDS
 
 _SERVER: Final = ("upstream", "server")
 

@@ -54,7 +54,7 @@ class CertificateFacts:
 
 @dataclass(frozen=True, slots=True)
 class TokenScrape:
-    """A token as the parent sees it: `condition` of `certs.hsm.prober`, `detail` a sentence where it is not well.
+    """A token as the parent sees it: `condition` of `certs.tokens.prober`, `detail` a sentence where it is not well.
 
     `sessions` are those of the parent, `max_sessions` may be used by all processes; `errors` count what went wrong by CKR_ name.
     """

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from math import isinf
 from typing import Any, Final
 
+from proxy.figures.histogram import LAG_SECONDS, quantile
 from proxy.observe.exposition import families
-from proxy.observe.histogram import LAG_SECONDS, quantile
 from proxy.observe.merging import merge
 from proxy.observe.scrape import CertificateFacts, ListenerFacts, Scrape, WorkerScrape
 

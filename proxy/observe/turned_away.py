@@ -10,8 +10,8 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Final
 
+from proxy.figures.heavy_hitters import HeavyHitters
 from proxy.limits.reasons import ConnectionReason
-from proxy.observe.heavy_hitters import HeavyHitters
 
 _FIRST_SECONDS: Final = 1.0
 _SECONDS: Final = 30.0

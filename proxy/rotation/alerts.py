@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
 
 _SECONDS: Final = 30.0
 

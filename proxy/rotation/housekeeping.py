@@ -15,7 +15,7 @@ from certs.rotation.parts import Parts
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
 from config.problems import ConfigError
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
 from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed
 from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from certs.rotation.planning import Key
 from certs.storage.store import Store
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
 
 _NAME: Final = "rotation.json"
 

@@ -12,7 +12,7 @@ from certs.rotation.parts import Parts
 from certs.rotation.planning import Facts, Key, Standing
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
 from proxy.rotation.listing import Row, document
 from proxy.rotation.uses import Uses
 from proxy.rotation.windows import Windows

@@ -8,9 +8,9 @@ from certs.issuing.issuer import FailureKind
 from certs.rotation.planning import Key, Standing
 from certs.rotation.urgency import Urgency
 from config.rotation import RotationConfig
+from proxy.net.tasks import Tasks
 from proxy.rotation.alerts import Alerts
 from proxy.rotation.running import NotRenewed, Renewed
-from proxy.tasks import Tasks
 
 Tell = Callable[[dict[str, Any], str], None]
 

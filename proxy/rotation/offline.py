@@ -10,7 +10,7 @@ from certs.audit.configured import audit_log_of
 from certs.audit.entries import Action, KeyOperation, Outcome
 from certs.audit.journal import NoteJournal, SyslogJournal
 from certs.audit.tail import LogDamaged
-from certs.file_lock import StillLocked
+from certs.files.file_lock import StillLocked
 from certs.issuing.issuer import IssueFailed
 from certs.keys.home import HomeFailed
 from certs.rotation.attempt import Attempt, Step, Task, resumed

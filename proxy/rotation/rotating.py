@@ -20,7 +20,8 @@ from certs.rotation.planning import Instant, Key, Plan, Planner, Standing
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.shelf import ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
+from proxy.net.tasks import Tasks
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.kept import Kept
@@ -29,7 +30,6 @@ from proxy.rotation.news import News
 from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed, Run
 from proxy.rotation.steps import GONE, busy, last_word, waiting
 from proxy.rotation.ways_back import Asked
-from proxy.tasks import Tasks
 
 _NOTHING_TO_DO_SECONDS: Final = 3_600.0
 _REVOKE_AGAIN_SECONDS: Final = 600.0

@@ -17,7 +17,7 @@ from certs.rotation.revoking import revoke_compromised
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import ShelfDamaged, StoredVersion, retirement
 from config.problems import ConfigError
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
 
 LOCAL_SECONDS: Final = 60.0
 """For a step that only needs the disk and a token: RSA keys are made in tokens in half a minute."""

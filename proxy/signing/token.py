@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from proxy.observe.tokens import TokenCounters
 from proxy.signing.breaker import NEVER, Breaker, BreakerState
 from proxy.signing.contracts import Probe, Watcher
 from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal, SigningExecutor
 from proxy.signing.latency import Latencies
+from proxy.signing.token_counters import TokenCounters
 
 # A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. Longer, and the token is no use.
 _PROBE_SECONDS: Final = 5.0

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from proxy.observe.tokens import TokenCounters
 from proxy.signing.contracts import Probe, Watcher
 from proxy.signing.executor import SigningExecutor
 from proxy.signing.token import Timing, Token
+from proxy.signing.token_counters import TokenCounters
 
 if TYPE_CHECKING:
     import asyncio

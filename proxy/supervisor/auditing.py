@@ -4,14 +4,14 @@ import asyncio
 from typing import Final
 
 from certs.audit.entries import Action, KeyOperation, Outcome
-from certs.hsm.prober import Condition, Finding
+from certs.tokens.prober import Condition, Finding
 from proxy.observe.scrape import CertificateFacts
 from proxy.signing.breaker import BreakerState
-from proxy.supervisor.audit_trail import AuditTrail
-from proxy.supervisor.edition import Edition
-from proxy.supervisor.fleet import Fleet
-from proxy.supervisor.process import WorkerProcess
-from proxy.supervisor.signature_totals import SignatureTotals
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.secrets.signature_totals import SignatureTotals
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.process import WorkerProcess
 
 _SCRAPE_SECONDS: Final = 2.0
 

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from proxy.supervisor.channel import Body
-from proxy.supervisor.questions import challenges_as_json
+from proxy.processes.channel import Body
+from proxy.processes.questions import challenges_as_json
 from proxy.tls.challenges import TlsChallenge
 
 

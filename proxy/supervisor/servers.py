@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from proxy.supervisor.fleet import Fleet
+from proxy.net.tasks import Tasks
 from proxy.supervisor.verdicts import Verdicts
-from proxy.tasks import Tasks
+from proxy.supervisor.workers.fleet import Fleet
 from proxy.upstream.health import HealthCheck, HealthChecker
 from proxy.upstream.unmade_checks import UnmadeChecks
 

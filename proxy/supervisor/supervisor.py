@@ -14,33 +14,33 @@ from certs.storage.served import ServedFile
 from config.problems import ConfigError, Problem
 from config.watching import FileWatcher
 from proxy.admin.contracts import ReloadReport
-from proxy.in_thread import tell_loop
+from proxy.figures.totals import how_many, summary, totals
+from proxy.net.in_thread import tell_loop
+from proxy.net.tasks import Tasks
 from proxy.observe.merging import Retained
 from proxy.observe.startup import Offers, ready_event, ready_lines
-from proxy.observe.totals import how_many, summary, totals
+from proxy.processes.channel import Body
+from proxy.processes.systemd import Notifier
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.rotating import Rotating
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
-from proxy.supervisor.channel import Body
-from proxy.supervisor.columns import Columns
-from proxy.supervisor.edition import Edition, reread_edition
-from proxy.supervisor.fleet import Fleet
+from proxy.supervisor.editions.edition import Edition, reread_edition
 from proxy.supervisor.log_target import LogTarget
-from proxy.supervisor.payload_rotation import PayloadRotation
-from proxy.supervisor.process import WorkerProcess
 from proxy.supervisor.proofs import Proofs
-from proxy.supervisor.reloading import Prepared, Reloading, changes_between, report_of, restart_problems
-from proxy.supervisor.renewal import Renewal
-from proxy.supervisor.safe import Safe, now_in_utc
+from proxy.supervisor.reloads.payload_rotation import PayloadRotation
+from proxy.supervisor.reloads.reloading import Prepared, Reloading, changes_between, report_of, restart_problems
+from proxy.supervisor.reloads.renewal import Renewal
+from proxy.supervisor.reloads.swaps import swap_issued
+from proxy.supervisor.reloads.ticket_rotation import TicketRotation
+from proxy.supervisor.reloads.unsealing import Unsealing
+from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.supervisor.servers import Servers
-from proxy.supervisor.sockets import BoundAddress, ListeningSockets
-from proxy.supervisor.swaps import swap_issued
-from proxy.supervisor.ticket_rotation import TicketRotation
-from proxy.supervisor.tokens import ParentTokens
-from proxy.supervisor.unsealing import Unsealing
-from proxy.systemd import Notifier
-from proxy.tasks import Tasks
+from proxy.supervisor.tokens.tokens import ParentTokens
+from proxy.supervisor.workers.columns import Columns
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
 
 if TYPE_CHECKING:
     from config.diff import Change

@@ -17,8 +17,8 @@ proves nothing else, and its connection is closed as soon as the handshake is ov
 import ssl
 from typing import TYPE_CHECKING, Final
 
-from proxy.deadlines import NEVER
-from proxy.sockets import SocketStream
+from proxy.net.deadlines import NEVER
+from proxy.net.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription, alert_in, alert_record
 from proxy.tls.attempt import Flight
 from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye

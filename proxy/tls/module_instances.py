@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from certs.hsm.errors import HsmError
-from proxy.openssl_configuration import PKCS11, openssl_configuration, pkcs11_provider
 from proxy.tls import libssl
 from proxy.tls.key_store import KeyNotLoaded, count_keys, load_key
+from proxy.tls.openssl_configuration import PKCS11, openssl_configuration, pkcs11_provider
 from proxy.tls.token_key import TokenKey
 from proxy.tls.tokens import Token, tokens_of
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.sockets import SocketStream
+from proxy.net.sockets import SocketStream
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, step
 from proxy.tls.client_hello import ClientHello

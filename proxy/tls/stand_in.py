@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from certs.files.memory_file import MemoryFile
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
-from certs.memory_file import MemoryFile
 
 _NAME: Final = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
 # A server does not look at the dates of its own certificate.

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from proxy.sockets import NOBODY, SocketStream
+from proxy.net.sockets import NOBODY, SocketStream
 from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
 from proxy.tls.waiting_data import RECORD_BYTES, WaitingData

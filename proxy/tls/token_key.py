@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from certs.files.memory_file import MemoryFile
 from certs.keys.pkcs11 import Pkcs11Key
-from certs.memory_file import MemoryFile
 from proxy.tls import libssl
 from proxy.tls.context import TlsSettings, bare_context
 

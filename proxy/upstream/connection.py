@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from proxy.deadlines import NEVER
 from proxy.http.chunked import ChunkedDecoder, ChunkLimits
 from proxy.http.framing import BodyKind
 from proxy.http.head import Header, HeadLimits, MalformedMessage, refuse_hopeless_head
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
-from proxy.sockets import SocketStream
+from proxy.net.deadlines import NEVER
+from proxy.net.sockets import SocketStream
 from proxy.tls.stream import TlsStream
 from proxy.upstream.contracts import Exchange, Keeper
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault

@@ -7,7 +7,7 @@ from proxy.http.responses import Response
 from proxy.upstream.failures import UpstreamFailure
 
 if TYPE_CHECKING:
-    from proxy.sockets import SocketStream
+    from proxy.net.sockets import SocketStream
     from proxy.tls.stream import TlsStream
     from proxy.upstream.connection import UpstreamConnection
 

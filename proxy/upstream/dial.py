@@ -11,9 +11,9 @@ from typing import Protocol
 
 from config.schema import ServerAddress
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
-from proxy.shared_io import SharedIo
-from proxy.sockets import Linger, SocketStream
-from proxy.tcp_options import tune
+from proxy.net.shared_io import SharedIo
+from proxy.net.sockets import Linger, SocketStream
+from proxy.net.tcp_options import tune
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.waiting_data import RECORD_BYTES
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault

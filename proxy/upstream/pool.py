@@ -7,11 +7,11 @@ its share of all. Those that wait are served by client in turn.
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from proxy.deadlines import NEVER, Deadlines
 from proxy.http.responses import ResponseReader
 from proxy.limits.fair_queue import FairQueue, QueueLimits
-from proxy.shared_io import SharedIo
-from proxy.tasks import Tasks
+from proxy.net.deadlines import NEVER, Deadlines
+from proxy.net.shared_io import SharedIo
+from proxy.net.tasks import Tasks
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings, dial
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault

@@ -20,7 +20,7 @@ from statistics import quantiles
 from websockets.sync.client import connect
 
 from certs.keys.pkcs11 import uri_pem
-from proxy.openssl_configuration import openssl_configuration, pkcs11_provider
+from proxy.tls.openssl_configuration import openssl_configuration, pkcs11_provider
 from tests.bench import load, usage
 from tests.bench.report import Round, Row
 from tests.bench.servers import Server, free_port, nginx_user

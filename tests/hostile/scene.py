@@ -179,7 +179,9 @@ def proxy(
     configuration = directory / f"{len(list(directory.glob('*.toml')))}.toml"
     admin = Admin(configuration.with_suffix(".sock"))
     configuration.write_text(process(admin.socket) + text)
-    with program([sys.executable, "-m", "proxy.start", "run", str(configuration)], plexigate_listeners) as running:
+    with program(
+        [sys.executable, "-m", "proxy.commands.start", "run", str(configuration)], plexigate_listeners
+    ) as running:
         yield Proxy(
             workers_of(running.pid)[0],
             {name: Address(int(bound.rpartition(":")[2]), trusted) for name, (bound, *_) in running.ready.items()},

@@ -21,19 +21,19 @@ from certs.hsm.errors import HsmError
 from config.loader import load
 from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError, Problem
-from proxy import openssl_configuration
 from proxy.building.carried import Carried
 from proxy.building.closed_tokens import ClosedTokens
-from proxy.generation import Generation, build
-from proxy.openssl_setup import instances_of, prepare_openssl
 from proxy.signing.token import PinRefused
-from proxy.supervisor.issued import issued_material, with_files
+from proxy.supervisor.editions.issued import issued_material, with_files
+from proxy.tls import openssl_configuration
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.key_store import LookupFailed, count_keys
 from proxy.tls.key_trial import try_key
+from proxy.tls.openssl_setup import instances_of, prepare_openssl
 from proxy.tls.signing_plan import TokenCredential
 from proxy.tls.tickets import TicketSecrets
 from proxy.tls.tokens import is_logged_in, tokens_of
+from proxy.worker.generation import Generation, build
 
 
 class _Signer:

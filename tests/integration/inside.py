@@ -18,19 +18,18 @@ import uvloop
 
 from config.loader import load
 from config.schema import Bind
-from proxy.deadlines import Deadlines
+from proxy.downstream.listener import Listener, ListenerServices
 from proxy.downstream.service import HttpService, Ledger
-from proxy.generation import Generation, build
 from proxy.limits.machine import Figures
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
-from proxy.listener import Listener, ListenerServices
+from proxy.net.deadlines import Deadlines
+from proxy.net.shared_io import SharedIo
+from proxy.net.sockets import SocketStream
+from proxy.net.tasks import Tasks
 from proxy.observe.counters import Counters
 from proxy.observe.turned_away import TurnedAway
-from proxy.shared_io import SharedIo
-from proxy.sockets import SocketStream
-from proxy.supervisor.sockets import listening_socket
-from proxy.tasks import Tasks
+from proxy.supervisor.workers.sockets import listening_socket
 from proxy.tls.capabilities import survey
 from proxy.tls.race import SigningServices
 from proxy.tls.signed_flight import FlightServices
@@ -39,6 +38,7 @@ from proxy.tls.stream import BioPair
 from proxy.tls.tickets import TicketSecrets
 from proxy.upstream.pool import PoolResources
 from proxy.upstream.upstream import Upstream
+from proxy.worker.generation import Generation, build
 from tests.hostile.client import Address, Client
 from tests.integration.upstreams import WAIT_SECONDS
 

@@ -22,10 +22,10 @@ from certs.acme.patience import Clocks, Patience
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.sign_in import Membership
 from certs.acme.wire import Wire, WireSettings
-from certs.chain import alternative_names
+from certs.identities.chain import alternative_names
 from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest
 from config.issuers import PLAIN_LISTENER
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver
 from tests import pebble as pebbles

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from certs.audit.signing import FileSigner
 from certs.keys.token_public_key import pem_of
-from proxy.cli import app
+from proxy.commands.cli import app
 from tests.certificates import Authority, CertificateFiles
 from tests.hsm.faults import SIGNATURES
 from tests.hsm.site import HsmSite

@@ -15,14 +15,14 @@ from certs.audit.journal import SyslogJournal
 from config.loader import Survey, parsed, survey
 from config.problems import ConfigError, Problem, toml_key
 from config.schema import Config
-from proxy import checking
 from proxy.admin.listening import AdminSocketError, metrics_socket
-from proxy.generation import build
-from proxy.openssl_setup import prepare_openssl
-from proxy.supervisor.edition import read_edition
-from proxy.supervisor.safe import Safe, now_in_utc
-from proxy.supervisor.sockets import BindFailed, ListeningSockets, addresses_of
+from proxy.commands import check as checking
+from proxy.supervisor.editions.edition import read_edition
+from proxy.supervisor.secrets.safe import Safe, now_in_utc
+from proxy.supervisor.workers.sockets import BindFailed, ListeningSockets, addresses_of
+from proxy.tls.openssl_setup import prepare_openssl
 from proxy.tls.tickets import TicketSecrets
+from proxy.worker.generation import build
 from tests.broken_documents import Broken, World, as_toml, broken, keys_of
 from tests.example_document import MODELS
 

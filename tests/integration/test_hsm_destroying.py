@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from certs.hsm.sealing_key import sealing_key_name
-from proxy.cli import app
+from certs.sealing.sealing_key import sealing_key_name
+from proxy.commands.cli import app
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token

@@ -10,7 +10,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from proxy.admin.client import UnixAdminClient
-from proxy.cli import app
+from proxy.commands.cli import app
 from tests.certs.authority import private_key
 from tests.hsm.faults import SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR

@@ -16,9 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from certs.hsm.pin_latch import release_by_name
-from certs.hsm.sealing_key import sealing_key_name
+from certs.sealing.sealing_key import sealing_key_name
 from proxy.admin.client import UnixAdminClient
-from proxy.cli import app
+from proxy.commands.cli import app
 from tests.certs.authority import private_key
 from tests.configurations import identity
 from tests.hsm.faults import SIGNATURES

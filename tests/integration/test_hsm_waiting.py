@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.observe.histogram import LAG_SECONDS, quantile
+from proxy.figures.histogram import LAG_SECONDS, quantile
 from tests.configurations import limits
 from tests.hsm.faults import EVERYTHING, SIGNATURES
 from tests.hsm.shim import CKR_DEVICE_ERROR

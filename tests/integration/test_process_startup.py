@@ -153,7 +153,7 @@ class TestRefusals:
     @pytest.mark.parametrize("command", ["run", "check"])
     def test_unsuitable_interpreter(self, chat: Site, command: str, spoil: str, found: str) -> None:
         path = chat.write(chat.minimal, "minimal.toml")
-        code = f"import sys\n{spoil}\nfrom proxy.start import main\nsys.argv = ['plexigate', {command!r}, {str(path)!r}]\nmain()"
+        code = f"import sys\n{spoil}\nfrom proxy.commands.start import main\nsys.argv = ['plexigate', {command!r}, {str(path)!r}]\nmain()"
         said = sentence(
             subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
         )

@@ -14,16 +14,16 @@ import uvloop
 from config.files import files_of
 from config.loader import load
 from config.schema import LogFormat
-from proxy.in_thread import in_thread
 from proxy.limits.shared import SharedTable
+from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 from proxy.payload.keys import PayloadKeys
-from proxy.supervisor.channel import Body
-from proxy.supervisor.material import Material
-from proxy.supervisor.questions import tickets_as_json
+from proxy.processes.channel import Body
+from proxy.processes.material import Material
+from proxy.processes.questions import tickets_as_json
 from proxy.tls.tickets import TicketSecrets
-from proxy.worker_control import WorkerControl
+from proxy.worker.control import WorkerControl
 from tests.certificates import Authority, CertificateFiles
 from tests.configurations import identity, listener
 from tests.fakes_signing import SilentParent

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
 from config.loader import load
-from proxy.cli import app
-from proxy.supervisor.safe import TICKETS_FILE, Safe, now_in_utc
-from proxy.supervisor.ticket_record import TicketRecord
+from proxy.commands.cli import app
+from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
+from proxy.supervisor.secrets.ticket_record import TicketRecord
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.integration.gateway import PLEXIGATE, complaints

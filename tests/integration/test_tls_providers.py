@@ -20,7 +20,7 @@ OQS = "oqsprovider"
 _LIST = """
 import json, sys
 from pathlib import Path
-from proxy.openssl_configuration import ProviderModule, openssl_configuration
+from proxy.tls.openssl_configuration import ProviderModule, openssl_configuration
 from proxy.tls import capabilities, libssl
 from proxy.tls.groups import KNOWN
 Path(sys.argv[1]).write_text(openssl_configuration([ProviderModule("oqsprovider")]))

@@ -18,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.homes.software_homes import FileHome
 from certs.issuing.internal_ca.names import is_permitted, name_constraints
 from certs.issuing.internal_ca.profiles import (
     Signer,
@@ -36,7 +37,6 @@ from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest,
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import HomeFailed, Homes
 from certs.keys.signing_key import KeyAlgorithm, algorithm_of, supported_public_key
-from certs.keys.software_homes import FileHome
 from certs.storage.intent import Intent
 from certs.storage.ledger import Retirement
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion

@@ -46,7 +46,7 @@ def test_addresses_are_asked_for_by_their_reverse_name(name: str, asked_for: str
 
 def test_workers_do_not_carry_the_whole_client() -> None:
     code = (
-        "import sys, proxy.worker_entry, certs.acme.challenge_certificate as c\n"
+        "import sys, proxy.worker.entry, certs.acme.challenge_certificate as c\n"
         "sys.exit(' '.join({'acme', 'josepy', 'requests'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -17,7 +17,7 @@ from certs.audit.signing import FileSigner, Signer, SignerUnavailable, by_finger
 from certs.audit.tail import LogDamaged
 from certs.audit.verdict import Fault, Verdict
 from certs.audit.verification import Source, verify
-from certs.file_lock import StillLocked, locked
+from certs.files.file_lock import StillLocked, locked
 from certs.keys.signing_key import PublicKey
 from tests.certs.audit.logs import NOW, SIGNED, SIGNER, Journal
 

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, mldsa, r
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from certs.audit.signing import FileSigner, SignerUnavailable, fingerprint, is_signature, load_public_key
-from certs.errors import CredentialError
+from certs.files.errors import CredentialError
 from certs.keys.signing_key import PublicKey
 
 PEM = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.file_lock import StillLocked, locked
+from certs.files.file_lock import StillLocked, locked
 from certs.hierarchy.document import Document
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
 from certs.hierarchy.key import IllegalStep, KeyState, QuotaExhausted, Step

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from certs.hsm.access import TokenChoice
 from certs.hsm.errors import TokenMissing
 from certs.hsm.other_user import fault_for
-from certs.hsm.token_use import TokenUse
+from certs.tokens.token_use import TokenUse
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.hsm.shim import TokenControl
 

@@ -2,7 +2,7 @@
 
 from cryptography import x509
 
-from certs.chain import alternative_names
+from certs.identities.chain import alternative_names
 from certs.issuing.signing_request import general_names, signing_request, subject_for
 from certs.keys.generating import ALGORITHMS, generate
 

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from certs.errors import CredentialError, Part
+from certs.files.errors import CredentialError, Part
+from certs.files.pem import NotPem, Unreadable
 from certs.keys.signing_key import Custody, SigningKey
 from certs.keys.software import KeyEncrypted, KeyTooWeak, KeyUnsupported, SoftwareKey
-from certs.pem import NotPem, Unreadable
 from tests.certs.authority import issue, key_pem, private_key
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from certs.audit.entries import Action, Outcome
-from certs.recovery.importing import ImportRefused
 from certs.recovery.shares import Scheme, Share
 from certs.sealing.held_key import key_id_of
+from certs.sealing.importing import ImportRefused
 from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadKey
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from certs.recovery.importing import ImportRefused
 from certs.sealing.errors import KeyUnavailable
+from certs.sealing.importing import ImportRefused
 
 MODULE = next(
     (

@@ -13,11 +13,11 @@ from certs.recovery import buffers as buffers_module
 from certs.recovery import ceremony as module
 from certs.recovery.ceremony import Aborted, Ceremony
 from certs.recovery.hardening import NotHardened
-from certs.recovery.importing import ImportRefused
 from certs.recovery.sealed_before import SealedBefore
 from certs.recovery.shares import NotRebuilt, Scheme, Share
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.held_key import key_id_of
+from certs.sealing.importing import ImportRefused
 from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadKey, AeadSealer
 from tests.certs.recovery.places import People, Records, Token, leaks

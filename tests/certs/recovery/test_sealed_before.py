@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from certs.hierarchy.store import LABEL
-from certs.recovery.importing import ImportRefused
 from certs.recovery.sealed_before import SealedBefore
 from certs.sealing.held_key import HeldKey, key_id_of
+from certs.sealing.importing import ImportRefused
 from certs.sealing.sealer import AeadSealer
 
 SECRET = bytearray(range(32))

@@ -15,7 +15,7 @@ from certs.rotation.facts import leaf_of
 from certs.storage.shelf import retirement
 from tests.certs.authority import DAY
 from tests.certs.crashes import crashes
-from tests.certs.tokens import FakeToken
+from tests.certs.fake_token import FakeToken
 from tests.rotations import Rotations, configuration
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from certs.hsm.facts import KeyAddress
-from certs.hsm.sealing_key import TokenKeyImporter, sealing_key_name
 from certs.sealing.errors import KeyAway, KeyUnavailable, Tampered
 from certs.sealing.key_file import KeyFile
 from certs.sealing.master import KeyInToken, Master, place_of
+from certs.sealing.sealing_key import TokenKeyImporter, sealing_key_name
 from config.loaded import LoadedConfig
 from config.schema import Config
 from tests.hsm_tokens import softhsm, token_process

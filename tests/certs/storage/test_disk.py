@@ -52,7 +52,7 @@ MODULES = [
         if path.name not in {"disk.py", "lock.py"}  # the disk itself, and a file without content
     ),
     ROOT / "certs/sealing/own_key.py",
-    ROOT / "certs/keys/software_homes.py",
+    ROOT / "certs/homes/software_homes.py",
 ]
 
 

@@ -15,7 +15,7 @@ from certs.storage.shelf import Shelf, ShelfDamaged, retirement
 from config.rotation import KeySpec
 from tests.certs.authority import DAY, NOW
 from tests.certs.crashes import crashes, killed
-from tests.certs.tokens import FakeToken
+from tests.certs.fake_token import FakeToken
 
 INTENT = Intent("ec-p256@plexi", "internal", ("chat.test",), "first", NOW)
 RETIRED = retirement(NOW, DAY, "renewed")
@@ -188,7 +188,7 @@ def test_kill_9_at_any_step_leaves_what_can_be_recovered(tmp_path: Path) -> None
 
 def kill_at_each_step(directory: Path) -> None:
     """Print how often a process was killed."""
-    from certs.keys.software_homes import FileHome
+    from certs.homes.software_homes import FileHome
 
     homes = {"file": FileHome()}
     intent = Intent("ec-p256@file", "internal", ("chat.test",), "first", NOW)

@@ -10,11 +10,11 @@ from config.loader import accepted, parsed, read_file
 from config.problems import ConfigError
 from config.schema import CredentialConfig
 from proxy.building.carried import Carried, ContextKey
-from proxy.generation import Generation, build
-from proxy.supervisor.material import Material
+from proxy.processes.material import Material
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.context import TlsSettings
 from proxy.tls.tickets import TicketSecrets
+from proxy.worker.generation import Generation, build
 from tests.configurations import MINIMAL_REST, Site, identity, limits, listener
 from tests.generations import NOW, SECRETS
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from certs.identities import load_credentials
+from certs.identities.identities import load_credentials
 from config.loader import load
 from proxy.building.carried import Carried
 from proxy.building.foundation import Foundation

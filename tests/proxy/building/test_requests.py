@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from proxy.generation import Generation
 from proxy.limits.requests import RequestRate
 from proxy.tls.capabilities import Capabilities
+from proxy.worker.generation import Generation
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, Site, limits
 from tests.generations import built
 

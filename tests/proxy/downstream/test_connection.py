@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from proxy.deadlines import NEVER, SWEEP_SECONDS
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
@@ -15,6 +14,7 @@ from proxy.http.routing import Route, RouteTable
 from proxy.http.upgrade import accept_value
 from proxy.limits.idleness import Shown
 from proxy.limits.requests import ClientRates, RequestRate
+from proxy.net.deadlines import NEVER, SWEEP_SECONDS
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.upstream.failures import UpstreamFault
 from tests.fakes import FakeLoop

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from config.upstream import Balance, HashKind, HashSource, SameSite
-from proxy.deadlines import NEVER
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import Refusal, body_too_long
@@ -17,6 +16,7 @@ from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer
 from proxy.http.upgrade import accept_value
 from proxy.http.websocket import Extensions
+from proxy.net.deadlines import NEVER
 from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.sticky import CookieSettings
 from proxy.upstream.upstream import RequestFacts

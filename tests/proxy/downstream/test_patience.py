@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from proxy.deadlines import NEVER
 from proxy.downstream.patience import Patience, for_last_request
 from proxy.downstream.response_buffer import BufferLimits
+from proxy.net.deadlines import NEVER
 from tests.fakes_http import LIMITS, Conversation, changed
 
 

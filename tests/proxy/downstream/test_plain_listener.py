@@ -12,8 +12,8 @@ from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.plain_listener import PlainListener, PlainServices
 from proxy.limits.rates import Rate
 from proxy.limits.scarcity import ResourceLimits, Scarcity
+from proxy.net.shared_io import SharedIo
 from proxy.observe.turned_away import TurnedAway
-from proxy.shared_io import SharedIo
 from tests.fakes import FakeFigures
 from tests.fakes_http import LIMITS, Conversation
 

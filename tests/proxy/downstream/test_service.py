@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass, field
 
-from proxy.deadlines import Deadlines
 from proxy.downstream.service import HttpRuntime, HttpService, Ledger
 from proxy.http.routing import RouteTable
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.shared import SharedTable
+from proxy.net.deadlines import Deadlines
 from proxy.observe.counters import Counters
 from tests.fakes import FakeLoop
 from tests.fakes_http import DATE, LIMITS, WALL_CLOCK, Conversation, request, response

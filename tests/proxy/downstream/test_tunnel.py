@@ -2,10 +2,10 @@
 
 import pytest
 
-from proxy.deadlines import NEVER
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import CloseCode, Extensions
+from proxy.net.deadlines import NEVER
 from proxy.observe.counters import RouteCounters
 from proxy.tls.record_flood import RecordFlood
 from tests.fakes_http import Conversation, FakeStream

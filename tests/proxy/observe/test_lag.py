@@ -1,6 +1,6 @@
 """Loop lag: a timer that comes late is counted by how late, and one that comes early is on time."""
 
-from proxy.observe.histogram import LAG_SECONDS, Histogram
+from proxy.figures.histogram import LAG_SECONDS, Histogram
 from proxy.observe.lag import LoopLag
 from tests.fakes import FakeLoop
 

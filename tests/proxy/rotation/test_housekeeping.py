@@ -12,7 +12,7 @@ from proxy.rotation.housekeeping import INTERVAL_SECONDS, Housekeeping, clean_up
 from proxy.rotation.running import NotRenewed, Renewed
 from proxy.rotation.ways_back import Asked
 from tests.certs.authority import DAY
-from tests.certs.tokens import FakeToken
+from tests.certs.fake_token import FakeToken
 from tests.rotations import REFUSED, Owner, Rotations, configuration
 
 

@@ -16,9 +16,9 @@ from certs.rotation.facts import leaf_of
 from certs.rotation.planning import Key, Standing
 from certs.rotation.urgency import Urgency
 from config.rotation import RotationConfig
+from proxy.net.tasks import Tasks
 from proxy.rotation.news import News
 from proxy.rotation.running import NotRenewed, Renewed
-from proxy.tasks import Tasks
 from tests.certs.authority import NOW
 from tests.rotations import Owner, Rotations
 

@@ -14,11 +14,11 @@ from certs.issuing.issuer import FailureKind, IssueFailed, Window
 from certs.keys.home import HomeFailed
 from certs.rotation.due import Reason
 from certs.rotation.planning import LONGEST_SLEEP_SECONDS
+from proxy.net.tasks import Tasks
 from proxy.rotation.rotating import Rotating
 from proxy.rotation.running import NotRenewed, Renewed
-from proxy.tasks import Tasks
 from tests.certs.authority import DAY
-from tests.certs.tokens import FakeToken
+from tests.certs.fake_token import FakeToken
 from tests.rotations import REFUSED, Rotations, configuration
 from tests.simulated_rotations import Simulation, tasks_ended
 

@@ -13,7 +13,7 @@ from certs.rotation.attempt import Step
 from certs.rotation.due import Reason
 from certs.rotation.facts import leaf_of
 from proxy.rotation.running import NotRenewed, Renewed, Run, leaf_facts
-from tests.certs.tokens import FakeToken
+from tests.certs.fake_token import FakeToken
 from tests.rotations import REFUSED, Rotations, configuration
 
 

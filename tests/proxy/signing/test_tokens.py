@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from proxy.observe.tokens import TokenCounters
 from proxy.signing.token import Timing
+from proxy.signing.token_counters import TokenCounters
 from proxy.signing.tokens import TokenPlan, Tokens
 from tests.fakes import FakeLoop
 from tests.fakes_signing import HandProbe, RecordingWatcher

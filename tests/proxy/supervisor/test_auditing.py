@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from certs.audit.entries import Entry, HandshakeTotal, KeyOperation
-from certs.hsm.prober import Condition, Finding
+from certs.tokens.prober import Condition, Finding
 from proxy.observe.scrape import CertificateFacts
 from proxy.signing.breaker import BreakerState
-from proxy.supervisor.audit_trail import AuditTrail
 from proxy.supervisor.auditing import Auditing
-from proxy.supervisor.edition import Edition
-from proxy.supervisor.process import WorkerProcess
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.workers.process import WorkerProcess
 from tests.configurations import Site
 from tests.fleets import edition_of
 
 if TYPE_CHECKING:
-    from proxy.supervisor.fleet import Fleet
+    from proxy.supervisor.workers.fleet import Fleet
 
 
 class Told(AuditTrail):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from proxy.processes.channel import Body
 from proxy.supervisor.challenges import Challenges
-from proxy.supervisor.channel import Body
 from proxy.tls.challenges import TlsChallenge
 from tests.configurations import Site
 from tests.fleets import RunningFleet, fleet

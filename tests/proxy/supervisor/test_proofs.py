@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
-from proxy.in_thread import in_thread
+from proxy.net.in_thread import in_thread
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver, Proofs
 from proxy.tls.challenges import TlsChallenge

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from proxy.supervisor.edition import Edition
+from proxy.net.tasks import Tasks
+from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.servers import Servers
-from proxy.tasks import Tasks
 from proxy.upstream.health import HealthCheck
 from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fleets import RunningFleet, edition_of, fleet

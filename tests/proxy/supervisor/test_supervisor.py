@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from proxy.processes.systemd import Notifier
 from proxy.supervisor.log_target import LogTarget
-from proxy.supervisor.sockets import ListeningSockets
 from proxy.supervisor.supervisor import Supervisor
-from proxy.systemd import Notifier
+from proxy.supervisor.workers.sockets import ListeningSockets
 from proxy.tls.challenges import TlsChallenge
 from tests.configurations import Site, listener
 from tests.fleets import REQUEST, edition_of, is_alive, refuses, short_name

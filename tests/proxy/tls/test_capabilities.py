@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from config.schema import PqPolicy, SecurityLevel
-from proxy.openssl_configuration import ProviderModule, openssl_configuration
 from proxy.tls import capabilities
 from proxy.tls.capabilities import survey
 from proxy.tls.groups import KNOWN, GroupKind
+from proxy.tls.openssl_configuration import ProviderModule, openssl_configuration
 from proxy.tls.policy import group_preference
 from tests.listing_provider import GROUPS, NAME, build_listing_provider
 

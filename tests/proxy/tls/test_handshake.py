@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from certs.chain import alternative_names
+from certs.identities.chain import alternative_names
 from config.schema import CredentialPreference, PqPolicy, SecurityLevel
-from proxy.deadlines import NEVER
+from proxy.net.deadlines import NEVER
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
 from proxy.tls.challenges import PendingChallenges, TlsChallenge

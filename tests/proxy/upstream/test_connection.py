@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from proxy.deadlines import NEVER
 from proxy.http.responses import ResponseReader
 from proxy.http.upgrade import WebSocketOffer, accept_value
+from proxy.net.deadlines import NEVER
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.failures import UpstreamFault
 from tests.fakes import FakeLoop

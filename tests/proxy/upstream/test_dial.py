@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 
 from config.schema import ServerAddress
-from proxy.shared_io import SharedIo
-from proxy.sockets import SocketStream
+from proxy.net.shared_io import SharedIo
+from proxy.net.sockets import SocketStream
 from proxy.tls.context import UpstreamTls, build_client_context
 from proxy.tls.stream import TlsLimits, TlsStream
 from proxy.upstream.dial import DialSettings, dial

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from config.schema import ServerAddress
-from proxy.deadlines import Deadlines
-from proxy.shared_io import SharedIo
-from proxy.tasks import Tasks
+from proxy.net.deadlines import Deadlines
+from proxy.net.shared_io import SharedIo
+from proxy.net.tasks import Tasks
 from proxy.tls.capabilities import survey
 from proxy.upstream.plan import UpstreamPlan, upstreams_from
 from proxy.upstream.pool import PoolResources, ServerLimits

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.schema import ServerAddress
-from proxy.deadlines import NEVER, Deadlines
 from proxy.limits.networks import EXEMPT
-from proxy.shared_io import SharedIo
-from proxy.tasks import Tasks
+from proxy.net.deadlines import NEVER, Deadlines
+from proxy.net.shared_io import SharedIo
+from proxy.net.tasks import Tasks
 from proxy.tls.stream import TlsLimits
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.dial import DialSettings

@@ -10,18 +10,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs.homes.software_homes import FileHome
 from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.issuing.issuer import FailureKind, IssueFailed, Issuer, IssueRequest
 from certs.keys.generating import ALGORITHMS, digest_for, generate
 from certs.keys.home import HomeFailed
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
-from certs.keys.software_homes import FileHome
 from certs.storage.disk import Disk
 from certs.storage.store import Store
 from config.rotation import InternalIssuerConfig
 from tests.certs.authority import DAY, NOW
 from tests.certs.crashes import crashes
-from tests.certs.tokens import FakeToken
+from tests.certs.fake_token import FakeToken
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""Files as this project reads and writes them: PEM, locks, atomic writes, sealed memory."""

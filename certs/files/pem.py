@@ -1,0 +1,89 @@
+"""Read PEM files (RFC 7468) of certificates and keys."""
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from certs.files.errors import CredentialError, Part
+
+# Far above any real chain or key; keeps a device that was named by mistake out of memory.
+_LARGEST_FILE = 1_048_576  # bytes
+_BEGIN = re.compile(rb"^-----BEGIN ([^-\r\n]{1,64})-----", re.MULTILINE)
+_DER_SEQUENCE = 0x30
+_DER = "DER, not PEM"
+
+
+@dataclass(frozen=True, slots=True)
+class PemFile:
+    """The content of a PEM file, never shown; `labels` are those of its blocks in order, `mode` its permission bits."""
+
+    path: Path
+    content: bytes = field(repr=False)
+    labels: tuple[str, ...]
+    mode: int
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether others than its owner may read the file."""
+        return bool(self.mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
+class Unreadable(CredentialError):
+    """The file cannot be opened or read; `reason` is the system's."""
+
+    def __init__(self, path: Path, part: Part, reason: str) -> None:
+        super().__init__(path)
+        self.part = part
+        self.reason = reason
+
+    @property
+    def found(self) -> str:
+        return f"which cannot be read ({self.reason})"
+
+    @property
+    def allowed(self) -> str:
+        return "a PEM file that this process may read (relative paths start at the configuration file)"
+
+
+class NotPem(CredentialError):
+    """The file has no block of the kind that is needed; `content` describes what it has instead."""
+
+    def __init__(self, path: Path, part: Part, content: str) -> None:
+        super().__init__(path)
+        self.part = part
+        self.content = content
+
+    @property
+    def found(self) -> str:
+        return f"which holds {self.content}"
+
+    @property
+    def allowed(self) -> str:
+        tool = "x509" if self.part is Part.CERTIFICATE else "pkey"
+        kind = "certificates, leaf first" if self.part is Part.CERTIFICATE else "a private key"
+        remedy = f" (openssl {tool} -inform DER -in FILE -out FILE.pem)" if self.content == _DER else ""
+        return f"a PEM file with {kind}{remedy}"
+
+
+def read_pem(path: Path, part: Part) -> PemFile:
+    """Read a PEM file; raises `Unreadable` or, where nothing in it is PEM, `NotPem`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    except OSError as error:
+        raise Unreadable(path, part, error.strerror or type(error).__name__) from None
+    if len(content) > _LARGEST_FILE:
+        raise NotPem(path, part, f"more than {_LARGEST_FILE:_} bytes")
+    labels = tuple(label.decode("ascii", "replace") for label in _BEGIN.findall(content))
+    if not labels:
+        raise NotPem(path, part, _described(content))
+    return PemFile(path, content, labels, mode)
+
+
+def _described(content: bytes) -> str:
+    if not content.strip():
+        return "nothing"
+    return _DER if content[0] == _DER_SEQUENCE else "no PEM"

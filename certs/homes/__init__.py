@@ -1,0 +1,1 @@
+"""Where new keys are made and kept: files, sealed files, tokens."""

@@ -1,0 +1,166 @@
+"""A certificate chain: read, and judged by itself.
+
+Whether it fits a key is the business of `credential`.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from certs.files.errors import CredentialError, Part
+from certs.files.pem import NotPem, read_pem
+from config.problems import shown
+
+Chain = tuple[x509.Certificate, ...]
+
+BROKEN_HASHES = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4, and OpenSSL's security level 2
+
+
+class ChainBroken(CredentialError):
+    """The certificate at `position` (from 0), of `subject`, is not the `issuer` that the one before it names."""
+
+    def __init__(self, path: Path, position: int, subject: str, issuer: str) -> None:
+        super().__init__(path)
+        self.position = position
+        self.subject = subject
+        self.issuer = issuer
+
+    @property
+    def found(self) -> str:
+        which = "another key than the issuer's" if self.subject == self.issuer else shown(self.subject)
+        return f"which has in place {self.position + 1} {which} where the issuer {shown(self.issuer)} belongs"
+
+    @property
+    def allowed(self) -> str:
+        return "leaf first, then each one's issuer, nothing else"
+
+
+class SignatureTooWeak(CredentialError):
+    """The certificate at `position` (from 0) is signed over a `digest` that can be forged."""
+
+    def __init__(self, path: Path, position: int, digest: str) -> None:
+        super().__init__(path)
+        self.position = position
+        self.digest = digest
+
+    @property
+    def found(self) -> str:
+        return f"whose certificate in place {self.position + 1} is signed with {self.digest}"
+
+    @property
+    def allowed(self) -> str:
+        return "certificates signed with SHA-256 or better"
+
+
+class CertificateExpired(CredentialError):
+    """The certificate of `subject` is no longer valid."""
+
+    def __init__(self, path: Path, subject: str, not_after: datetime) -> None:
+        super().__init__(path)
+        self.subject = subject
+        self.not_after = not_after
+
+    @property
+    def found(self) -> str:
+        return f"whose certificate {shown(self.subject)} expired at {self.not_after:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def allowed(self) -> str:
+        return "a certificate that is valid now"
+
+
+class CertificateNotYetValid(CredentialError):
+    """The certificate of `subject` is not valid yet, or the clock of this machine is wrong."""
+
+    def __init__(self, path: Path, subject: str, not_before: datetime) -> None:
+        super().__init__(path)
+        self.subject = subject
+        self.not_before = not_before
+
+    @property
+    def found(self) -> str:
+        return f"whose certificate {shown(self.subject)} is valid only from {self.not_before:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def allowed(self) -> str:
+        return "a certificate that is valid now (is the clock of this machine right?)"
+
+
+def read_chain(path: Path) -> Chain:
+    """Read the certificates of a PEM file in their order; raises `Unreadable` or `NotPem`, never answers an empty chain."""
+    file = read_pem(path, Part.CERTIFICATE)
+    if "CERTIFICATE" not in file.labels:
+        raise NotPem(path, Part.CERTIFICATE, f"no certificate but {', '.join(dict.fromkeys(file.labels))}")
+    try:
+        return tuple(x509.load_pem_x509_certificates(file.content))
+    except ValueError:
+        raise NotPem(path, Part.CERTIFICATE, "a damaged certificate") from None
+
+
+def chain_errors(chain: Chain, path: Path, now: datetime | None) -> Iterator[CredentialError]:
+    """Find what is wrong with the certificates of a file, except their order (`order_errors`); None: whatever the time is."""
+    yield from _signature_errors(chain, path)
+    if now is not None:
+        yield from validity_errors(chain, path, now)
+
+
+def order_errors(chain: Chain, path: Path) -> Iterator[ChainBroken]:
+    """Find certificates that are not the issuer of the one before them."""
+    for position, (certificate, issuer) in enumerate(pairwise(chain), start=1):
+        if not _is_issued_by(certificate, issuer):
+            yield ChainBroken(path, position, _text(issuer.subject), _text(certificate.issuer))
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, InvalidSignature):  # another name; another key
+        return False
+    except (TypeError, UnsupportedAlgorithm):  # an algorithm that cryptography cannot verify: the name must do
+        return certificate.issuer == issuer.subject
+    return True
+
+
+def _signature_errors(chain: Chain, path: Path) -> Iterator[CredentialError]:
+    for position, certificate in enumerate(chain):
+        if certificate.issuer == certificate.subject:
+            continue  # nobody relies on the signature of a self-signed certificate
+        digest = digest_name(certificate)
+        if digest in BROKEN_HASHES:
+            yield SignatureTooWeak(path, position, digest)
+
+
+def digest_name(certificate: x509.Certificate) -> str:
+    """The hash that a certificate is signed with; nothing where that is none or not known."""
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return algorithm.name if algorithm else ""
+
+
+def validity_errors(chain: Chain, path: Path, now: datetime) -> Iterator[CredentialError]:
+    """Find certificates that are not valid at `now`."""
+    for certificate in chain:
+        if certificate.not_valid_after_utc <= now:
+            yield CertificateExpired(path, _text(certificate.subject), certificate.not_valid_after_utc)
+        if certificate.not_valid_before_utc > now:
+            yield CertificateNotYetValid(path, _text(certificate.subject), certificate.not_valid_before_utc)
+
+
+def alternative_names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> Iterator[str]:
+    """The DNS names, in lower case, and IP addresses that a certificate is for (its common name counts for nothing)."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return
+    yield from (name.lower() for name in extension.value.get_values_for_type(x509.DNSName))
+    yield from (str(address) for address in extension.value.get_values_for_type(x509.IPAddress))
+
+
+def _text(name: x509.Name) -> str:
+    return name.rfc4514_string()

@@ -1,0 +1,307 @@
+"""The credentials of a configuration: read, judged, and what is wrong with them as problems of its file.
+
+`plexigate check` and the start go through the same `load_credentials`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+from certs.files.errors import CredentialError, Part
+from certs.hsm.secret import Secret
+from certs.identities.chain import read_chain
+from certs.identities.credential import (
+    Credential,
+    Examination,
+    TokenPlace,
+    content_digest,
+    digest_in_tokens,
+    examine,
+    examine_in_tokens,
+    reexamine,
+    reexamine_in_tokens,
+)
+from certs.identities.issued import files_of_slot, stand_ins, token_place
+from certs.keys.pin import read_pins
+from certs.keys.signing_key import KeyFamily
+from certs.keys.software import SoftwareKey
+from certs.sealing.envelope import is_sealed
+from config.loaded import LoadedConfig
+from config.problems import Problem, shown
+from config.schema import (
+    CredentialConfig,
+    CredentialPreference,
+    IdentityConfig,
+    IssuedCredentialConfig,
+    SecurityLevel,
+)
+
+_SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
+
+_CNSA_MLDSA = 87  # CNSA 2.0: the parameter set of FIPS 204 for signatures
+
+_BEGINNING = 64  # bytes: enough to tell what a file is
+
+_Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCredentials:
+    """The credentials of each identity, and those that the proxy shows to an upstream that asks, by name; and all problems.
+
+    Where there are errors among the problems, what could not be used is missing from the mappings.
+    """
+
+    identities: Mapping[str, tuple[Credential, ...]]
+    upstreams: Mapping[str, Credential]
+    problems: tuple[Problem, ...]
+    pins: Mapping[str, Secret] = field(default_factory=dict)
+    """By the NAME of their token."""
+
+    @property
+    def by_digest(self) -> Mapping[bytes, Credential]:
+        """All of them, as the next `load_credentials` knows them again."""
+        several = [one for of_identity in self.identities.values() for one in of_identity]
+        return {one.digest: one for one in (*several, *self.upstreams.values())}
+
+
+Known = Mapping[bytes, Credential]
+"""Credentials that were examined before, by their digest."""
+
+
+def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = MappingProxyType({})) -> LoadedCredentials:
+    """Read all certificates and keys that a configuration names; `now` has its time zone.
+
+    What is `known` is not examined again, only whether it is still valid.
+    """
+    pins = read_pins(loaded)
+    reading = _Reading(loaded, now, known, pins.by_token, list(pins.problems))
+    identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
+    upstreams = dict(reading.upstreams())
+    reading.problems += _level_problems(loaded, identities)
+    return LoadedCredentials(
+        MappingProxyType(identities), MappingProxyType(upstreams), tuple(reading.problems), pins.by_token
+    )
+
+
+def examine_issued(loaded: LoadedConfig, certificate: Path, key: Path, now: datetime) -> Examination:
+    """Judge chain and key of one issued credential that is to serve."""
+    return _Reading(loaded, now, MappingProxyType({}), read_pins(loaded).by_token, []).issued_examination(
+        certificate, key
+    )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over the files of a configuration, which collects the problems."""
+
+    loaded: LoadedConfig
+    now: datetime
+    known: Known
+    pins: Mapping[str, Secret]
+    problems: list[Problem]
+
+    def identity(self, name: str, settings: IdentityConfig) -> tuple[Credential, ...]:
+        credentials: list[Credential] = []
+        for index, paths in enumerate(settings.credentials):
+            place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
+            if isinstance(paths, IssuedCredentialConfig):
+                credentials += self._issued(place, name, paths)
+                continue
+            credential = None if self._rests_sealed(place, paths) else self._credential(place, paths)
+            if credential is None:
+                continue
+            self.problems += self._uncovered(place, paths, credential, settings.names)
+            self.problems += self._second_of_its_kind(place, paths, credential, credentials)
+            credentials.append(credential)
+        credentials += self._stand_ins(name)
+        is_complete = len(credentials) == len(settings.credentials)
+        if (
+            settings.prefer is CredentialPreference.MLDSA
+            and is_complete
+            and not any(c.is_post_quantum for c in credentials)
+        ):
+            found = '"mldsa", but no credential of this identity is ML-DSA'
+            self.problems.append(
+                self.loaded.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
+            )
+        return tuple(credentials)
+
+    def _rests_sealed(self, place: _Place, paths: CredentialConfig) -> bool:
+        """Whether the key has not opened, as the token of the sealing key is away: nobody else hands over what is sealed."""
+        key = paths.key[0]
+        if not isinstance(key, str) or not is_sealed(_beginning(self.loaded.resolve(key))):
+            return False
+        found = f"{shown(key)}, which rests sealed while the sealing key is away"
+        better = "a sealing key whose token answers: the key opens as soon as it does"
+        self.problems.append(self.loaded.warning((*place, "key"), found, better))
+        return True
+
+    def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
+        """The credential that the rotation has put in place; it looks after all that may be wrong with it."""
+        files = files_of_slot(self.loaded, identity, settings.key.slot)
+        if files is None:
+            found = f"{settings.key}, whose certificate is not issued yet"
+            better = f"nothing to do: it is requested from {settings.issuer} when the proxy starts, and the log says what comes of it"
+            self.problems.append(self.loaded.warning(place, found, better))
+            return []
+        examination = self.issued_examination(*files)
+        for error in examination.errors:
+            found, better = f"{settings.key}, {error.found}", f"another one: plexigate certs rotate {identity}"
+            self.problems.append(self.loaded.warning(place, found, better))
+        return [] if examination.credential is None else [examination.credential]
+
+    def _stand_ins(self, identity: str) -> Iterator[Credential]:
+        for files in stand_ins(self.loaded, identity):
+            credential = self.issued_examination(*files).credential
+            if credential is not None:
+                yield credential
+
+    def issued_examination(self, certificate: Path, key: Path) -> Examination:
+        """Judge what was issued, whatever the time is: one that has expired is being replaced, and no worse than none."""
+        try:
+            place = token_place(self.loaded, certificate, key, self.pins)
+        except CredentialError as error:
+            return Examination(None, (error,))
+        if place is None:
+            found = self._examination(certificate, key, None)
+        else:
+            found = self._examination_at(certificate, [place], None)
+        return found if found.credential is None else Examination(replace(found.credential, is_issued=True))
+
+    def upstreams(self) -> Iterator[tuple[str, Credential]]:
+        for name, upstream in self.loaded.config.upstream.items():
+            place = ("upstream", name)
+            if upstream.ca is not None:
+                self._authorities((*place, "ca"), upstream.ca)
+            if upstream.certificate is None or upstream.key is None:
+                continue
+            paths = CredentialConfig(certificate=upstream.certificate, key=(upstream.key,))
+            credential = self._credential(place, paths)
+            if credential is not None:
+                yield name, credential
+
+    def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
+        certificate = self.loaded.resolve(paths.certificate)
+        if isinstance(paths.key[0], str):
+            examination = self._examination(certificate, self.loaded.resolve(paths.key[0]), self.now)
+        else:
+            examination = self._examination_in_tokens(certificate, paths)
+        self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
+        if examination.credential is not None:
+            self.problems += self._warnings(place, paths, examination.credential)
+        return examination.credential
+
+    def _examination(self, certificate: Path, key: Path, now: datetime | None) -> Examination:
+        known = self.known.get(content_digest(certificate, key) or b"") if self.known else None
+        if known is None or not isinstance(known.key, SoftwareKey):
+            return examine(certificate, key, now)
+        return reexamine(known, certificate, replace(known.key, pem_path=key), now)
+
+    def _examination_in_tokens(self, certificate: Path, paths: CredentialConfig) -> Examination:
+        places = list(self._places(paths))
+        if len(places) < len(paths.key):
+            return Examination(None)  # what is wrong with their tokens is said already
+        examination = self._examination_at(certificate, places, self.now)
+        if examination.credential is None:
+            return examination
+        return Examination(replace(examination.credential, is_spread=paths.spread, is_issued=False))
+
+    def _examination_at(self, certificate: Path, places: Sequence[TokenPlace], now: datetime | None) -> Examination:
+        known = self.known.get(digest_in_tokens(certificate, places) or b"") if self.known else None
+        if known is None:
+            return examine_in_tokens(certificate, places, now)
+        return reexamine_in_tokens(known, certificate, places, now)
+
+    def _places(self, paths: CredentialConfig) -> Iterator[TokenPlace]:
+        hsm = self.loaded.config.hsm
+        for uri in paths.key:
+            if hsm is None or isinstance(uri, str) or len(tokens := hsm.tokens_of(uri)) != 1:
+                continue
+            pin = self.pins.get(tokens[0])
+            if pin is not None:
+                yield TokenPlace(hsm.full_uri(uri), tokens[0], pin)
+
+    def _problem(self, place: _Place, paths: CredentialConfig, error: CredentialError) -> Problem:
+        path = paths.certificate if error.part is Part.CERTIFICATE else paths.key[0]
+        return self.loaded.error(place, f"{shown(str(path))}, {error.found}", error.allowed)
+
+    def _warnings(self, place: _Place, paths: CredentialConfig, credential: Credential) -> Iterator[Problem]:
+        key = credential.key
+        if isinstance(key, SoftwareKey) and key.is_exposed:
+            found = f"{shown(str(paths.key[0]))}, which others may read (mode {key.mode:04o})"
+            yield self.loaded.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
+        if credential.expires_within(_SOON, self.now):
+            found = f"{shown(paths.certificate)}, which expires at {credential.not_after:%Y-%m-%d %H:%M} UTC"
+            yield self.loaded.warning(
+                (*place, "certificate"), found, "a certificate that is valid for more than a week"
+            )
+
+    def _uncovered(
+        self, place: _Place, paths: CredentialConfig, credential: Credential, names: tuple[str, ...]
+    ) -> Iterator[Problem]:
+        uncovered = [name for name in names if not credential.covers(name)]
+        if uncovered:
+            found = f"{shown(paths.certificate)}, which is not for {', '.join(dict.fromkeys(uncovered))}"
+            covered = ", ".join(map(shown, dict.fromkeys(credential.names))) or "none: it has no subjectAltName"
+            allowed = f"a certificate for every name of the identity (this one's names: {covered})"
+            yield self.loaded.error((*place, "certificate"), found, allowed)
+
+    def _second_of_its_kind(
+        self, place: _Place, paths: CredentialConfig, credential: Credential, others: list[Credential]
+    ) -> Iterator[Problem]:
+        slot = credential.algorithm.slot
+        if slot in {other.algorithm.slot for other in others}:
+            found = f"{shown(str(paths.key[0]))}, a second {slot} key of this identity"
+            yield self.loaded.error(
+                (*place, "key"), found, "one credential of each kind: TLS would only ever use one of them"
+            )
+
+    def _authorities(self, place: _Place, path: str) -> None:
+        try:
+            read_chain(self.loaded.resolve(path))
+        except CredentialError as error:
+            self.problems.append(
+                self.loaded.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
+            )
+
+
+def _beginning(path: Path) -> bytes:
+    """Of a file; nothing if it cannot be read, as whoever judges it says."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_BEGINNING)
+    except OSError:
+        return b""
+
+
+def _level_problems(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[Problem]:
+    """CNSA 2.0 asks for ML-DSA-87 signatures: what signs otherwise breaks the promise of the level, unless that is allowed on purpose."""
+    weaker = list(dict.fromkeys(_weaker(loaded, identities)))
+    if not weaker:
+        return
+    said = ", ".join(weaker)
+    for name, listener in loaded.config.listener.items():
+        if listener.level is SecurityLevel.QUANTUM_SAFE and not listener.weaker_signatures:
+            allowed = "ML-DSA-87 credentials alone (CNSA 2.0), or weaker_signatures = true for clients that cannot verify them"
+            found = f'"{listener.level}", at which these would sign weaker: {said}'
+            yield loaded.error(("listener", name, "level"), found, allowed)
+        elif listener.level is SecurityLevel.QUANTUM_SAFE:
+            found = f"true, so these sign weaker than the level {listener.level} promises: {said}"
+            yield loaded.warning(("listener", name, "weaker_signatures"), found, "ML-DSA-87 credentials alone")
+
+
+def _weaker(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[str]:
+    """Identities with what they sign or will sign with, but for ML-DSA-87."""
+    for name, settings in loaded.config.identity.items():
+        for one in identities[name]:
+            # what was issued may stand in for what is configured, and is judged by that
+            if not one.is_issued and not (
+                one.algorithm.family is KeyFamily.MLDSA and one.algorithm.size == _CNSA_MLDSA
+            ):
+                yield f"{name} ({one.algorithm})"
+        for issued in settings.credentials:
+            if isinstance(issued, IssuedCredentialConfig) and issued.key.algorithm != f"mldsa-{_CNSA_MLDSA}":
+                yield f"{name} ({issued.key.algorithm.replace('ec-', 'ecdsa-')})"

@@ -1,0 +1,79 @@
+"""Credentials that the rotation has put in place: found among the files that workers were given, and judged.
+
+The file of a key is the key itself, or the URI of one in a token (`KeyHome.for_workers`). Where nothing was issued yet for what the
+configuration wants, what served this identity before stands in for it: a client gets the former certificate rather than none.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from certs.files.errors import CredentialError, Part
+from certs.hsm.secret import Secret
+from certs.identities.credential import TokenPlace
+from certs.storage.store import paths_of
+from config.addresses import Refused
+from config.loaded import LoadedConfig
+from config.pkcs11_uri import is_pkcs11_uri, parse
+from config.rotation import SLOTS, IssuedCredentialConfig
+from config.schema import IdentityConfig
+
+
+class TokenUnknown(CredentialError):
+    """The key is in a token that the configuration does not name (any more)."""
+
+    part = Part.KEY
+
+    def __init__(self, path: Path, uri: str) -> None:
+        super().__init__(path)
+        self.uri = uri
+
+    @property
+    def found(self) -> str:
+        return f"whose key is {self.uri}, in a token that is unknown or has no PIN here"
+
+    @property
+    def allowed(self) -> str:
+        return "a token of [hsm.token.NAME], until another certificate is in its place"
+
+
+def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:
+    """The slots of an identity's issued credentials."""
+    return tuple(one.key.slot for one in settings.credential if isinstance(one, IssuedCredentialConfig))
+
+
+def files_of_slot(loaded: LoadedConfig, identity: str, slot: str) -> tuple[Path, Path] | None:
+    """Where chain and key of what serves are now, from where this process stands; None where nothing does."""
+    if loaded.config.rotation.state is None:
+        return None
+    certificate, key = paths_of(identity, slot, loaded.resolve(loaded.config.rotation.state))
+    if certificate not in loaded.files or key not in loaded.files:
+        return None
+    return loaded.files[certificate], loaded.files[key]
+
+
+def stand_ins(loaded: LoadedConfig, identity: str) -> Iterator[tuple[Path, Path]]:
+    """Chains and keys of slots that the configuration does not want any more, as long as one that it wants is missing."""
+    wanted = wanted_slots(loaded.config.identity[identity])
+    if all(files_of_slot(loaded, identity, slot) for slot in wanted):
+        return
+    for slot in SLOTS:
+        files = None if slot in wanted else files_of_slot(loaded, identity, slot)
+        if files is not None:
+            yield files
+
+
+def token_place(loaded: LoadedConfig, certificate: Path, key: Path, pins: Mapping[str, Secret]) -> TokenPlace | None:
+    """Where in a token the key is; None for one that is a file. Raises `TokenUnknown` or `OSError`."""
+    content = key.read_bytes()
+    if not is_pkcs11_uri(content):
+        return None
+    text = content.decode("ascii", "replace").strip()
+    hsm = loaded.config.hsm
+    try:
+        uri = parse(text)
+    except Refused:
+        raise TokenUnknown(certificate, text) from None
+    tokens = () if hsm is None else hsm.tokens_of(uri)
+    if hsm is None or len(tokens) != 1 or tokens[0] not in pins:
+        raise TokenUnknown(certificate, text)
+    return TokenPlace(hsm.full_uri(uri), tokens[0], pins[tokens[0]])

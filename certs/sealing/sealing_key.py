@@ -1,0 +1,177 @@
+"""The sealing key in a token: it seals through the token's process, and gets there from the ceremonies of `certs.recovery`."""
+
+from functools import partial
+from hashlib import sha256
+from typing import Final, Self
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from certs.hsm import calls
+from certs.hsm.calls import Sealed
+from certs.hsm.client import TokenProcess
+from certs.hsm.errors import CallFailed, HsmError
+from certs.hsm.facts import KeyAddress, KeyFacts
+from certs.hsm.key_kinds import KeyKind
+from certs.hsm.key_names import KeyName
+from certs.keys.token_public_key import public_key_of
+from certs.sealing.envelope import KEY_ID_BYTES
+from certs.sealing.errors import KeyUnavailable, Tampered
+from certs.sealing.importing import ImportRefused
+from certs.sealing.sealer import AeadSealer, Sealer, WrappingSealer
+from certs.sealing.unwrapping import OAEP, EcUnwrapping, RsaUnwrapping
+
+IDENTITY: Final = "sealing"
+"""Whose key it is, in its label: `sealing.aes-256.v1`."""
+
+_PROBE: Final = b"plexigate"
+
+
+def sealing_key_name(version: int = 1) -> KeyName:
+    """What a sealing key is called in a token. Envelopes name its id, so a key that is brought back needs its old version."""
+    return KeyName(IDENTITY, KeyKind.AES_256, version)
+
+
+def sealer_in_token(process: TokenProcess, address: KeyAddress) -> Sealer:
+    """Seals with a key of a token that a process has logged in to: AES-256, or EC P-256 or RSA where it has no AES.
+
+    Raises an HsmError, or `KeyUnavailable` for a key of another kind.
+    """
+    found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
+    if len(found) != 1:
+        raise KeyUnavailable(f"the token has {len(found)} keys with {address}, not one")
+    (key,) = found
+    if key.kind == KeyKind.AES_256:
+        return AeadSealer(TokenSealingKey(process, KeyAddress(key.label, key.id), _envelope_id(key)))
+    kind = key.kind.partition("-")[0]
+    if kind == "rsa" or key.kind == KeyKind.ECDSA_P256:
+        public = public_key_of(process.perform(calls.public_parts(KeyAddress(key.label, key.id))))
+        if isinstance(public, RSAPublicKey):
+            return WrappingSealer(RsaUnwrapping(public, partial(_unwrapped, process, address, public)))
+        if isinstance(public, EllipticCurvePublicKey):
+            return WrappingSealer(EcUnwrapping(public, partial(_agreed, process, address)))
+    raise KeyUnavailable(
+        f"{key.label} is a key of kind {key.kind}; allowed: aes-256, or EC P-256 or RSA that may derive or decrypt"
+    )
+
+
+def _is_meant(key: KeyFacts, address: KeyAddress) -> bool:
+    return address.label in (None, key.label) and address.id in (None, key.id)
+
+
+def _envelope_id(key: KeyFacts) -> bytes:
+    """What envelopes call a key: its id, or what stands for one that was not made by us."""
+    return key.id if len(key.id) == KEY_ID_BYTES else sha256(key.id + key.label.encode()).digest()[:KEY_ID_BYTES]
+
+
+def _unwrapped(process: TokenProcess, address: KeyAddress, public: RSAPublicKey, wrapped: bytes) -> bytes:
+    try:
+        return process.perform(calls.unwrap(address, wrapped))
+    except CallFailed as error:
+        # as below: the return value does not tell
+        if _unwraps(process, address, public.encrypt(_PROBE, OAEP)):
+            raise ValueError("no ciphertext of this key") from None
+        raise KeyUnavailable(str(error)) from None
+    except HsmError as error:
+        raise KeyUnavailable(str(error)) from None
+
+
+def _unwraps(process: TokenProcess, address: KeyAddress, wrapped: bytes) -> bool:
+    try:
+        return process.perform(calls.unwrap(address, wrapped)) == _PROBE
+    except HsmError:
+        return False
+
+
+def _agreed(process: TokenProcess, address: KeyAddress, peer: EllipticCurvePublicKey) -> bytes:
+    try:
+        return process.perform(calls.agree(address, peer.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)))
+    except HsmError as error:
+        raise KeyUnavailable(str(error)) from None
+
+
+class TokenSealingKey:
+    """An `AeadKey` in a token that a process has logged in to."""
+
+    def __init__(self, process: TokenProcess, address: KeyAddress, key_id: bytes) -> None:
+        """`key_id` is what envelopes call it."""
+        self._process = process
+        self._address = address
+        self.key_id = key_id
+
+    @classmethod
+    def named(cls, process: TokenProcess, name: KeyName) -> Self:
+        """A key that we have made."""
+        return cls(process, KeyAddress.of(name), name.id)
+
+    def encrypt(self, plain: bytes, associated: bytes) -> tuple[bytes, bytes]:
+        """The token's nonce, and ciphertext with tag; raises `KeyUnavailable`."""
+        try:
+            sealed = self._process.perform(calls.encrypt(self._address, plain, associated))
+        except HsmError as error:
+            raise KeyUnavailable(str(error)) from None
+        return sealed.nonce, sealed.ciphertext
+
+    def decrypt(self, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
+        """The plain text; raises `Tampered` or `KeyUnavailable`."""
+        try:
+            return self._opened(Sealed(nonce, ciphertext), associated)
+        except CallFailed as error:
+            # the return value does not tell a wrong tag from a failing token (SoftHSM: CKR_GENERAL_ERROR for both): the key tells
+            if self._still_works():
+                raise Tampered from None
+            raise KeyUnavailable(str(error)) from None
+        except HsmError as error:
+            raise KeyUnavailable(str(error)) from None
+
+    def _opened(self, sealed: Sealed, associated: bytes) -> bytes:
+        return self._process.perform(calls.decrypt(self._address, sealed, associated))
+
+    def _still_works(self) -> bool:
+        try:
+            sealed = self._process.perform(calls.encrypt(self._address, _PROBE))
+            return self._opened(sealed, b"") == _PROBE
+        except HsmError:
+            return False
+
+
+class TokenKeyImporter:
+    """A token as the place for the sealing key (`KeyImporter`). What it makes or takes is read back and compared by its process."""
+
+    is_outside_again = False
+
+    def __init__(self, process: TokenProcess, token: str, version: int = 1) -> None:
+        """`token` is what people call it."""
+        self._process = process
+        self._name = sealing_key_name(version)
+        self.place = f"token {token}"
+
+    def require_free(self) -> None:
+        """Raises `ImportRefused` if the token has this version of the key, or cannot tell."""
+        try:
+            labels = [key.label for key in self._process.perform(calls.keys())]
+        except HsmError as error:
+            raise ImportRefused(str(error)) from None
+        if self._name.label in labels:
+            raise ImportRefused(f"{self.place} has a key {self._name.label} already")
+
+    def envelope_id(self, _secret: bytearray) -> bytes:
+        """Of its name: a token does not tell one key from another."""
+        return self._name.id
+
+    def import_key(self, secret: bytearray) -> TokenSealingKey:
+        """Put the key in: sensitive, not extractable, for sealing only."""
+        try:
+            self._process.perform(calls.import_secret(self._name, bytes(secret)))
+        except HsmError as error:
+            raise ImportRefused(str(error)) from None
+        return TokenSealingKey.named(self._process, self._name)
+
+    def generate(self) -> TokenSealingKey:
+        """Make one there."""
+        try:
+            self._process.perform(calls.generate(self._name))
+        except HsmError as error:
+            raise ImportRefused(str(error)) from None
+        return TokenSealingKey.named(self._process, self._name)

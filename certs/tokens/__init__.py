@@ -1,0 +1,1 @@
+"""What the proxy does with whole tokens: probes, trials, twins, the keys in use."""

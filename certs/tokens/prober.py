@@ -1,0 +1,221 @@
+"""How one token is, found out from outside of the TLS library: by a login and by signatures of a process of its own.
+
+A process that has failed is not used again. A module knows the tokens that were there when it was loaded, a session that is lost
+stays lost, and what hangs in a module is over only with its process; so each failure is followed by a fresh one, unless the token
+answered in a session that lives: then the next signature needs no login. A session that was lost since the last look says nothing of
+how the token is now: it is asked in another one.
+"""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from certs.hsm import calls
+from certs.hsm.async_client import AsyncTokenProcess
+from certs.hsm.errors import (
+    CallFailed,
+    DeadlinePassed,
+    HsmError,
+    KeyAmbiguous,
+    KeyMissing,
+    LatchUnusable,
+    ModuleUnusable,
+    PinFinalTry,
+    PinLatched,
+    PinRefused,
+    TokenAmbiguous,
+    TokenMissing,
+    TokenProcessLost,
+)
+from certs.tokens.token_use import TokenUse
+from certs.tokens.trial import trial
+from config.problems import printable
+
+if TYPE_CHECKING:
+    from certs.hsm.facts import KeyAddress, TokenFacts
+
+
+class Condition(StrEnum):
+    """How a token is. The values are stable: they stand in logs, metrics and the status."""
+
+    WELL = "well"
+    UNWELL = "unwell"
+    """It fails, or does not answer."""
+    ABSENT = "absent"
+    """It, or its module, is not there."""
+    REFUSED = "pin_refused"
+    """It was not logged in to, or not with success, for the sake of its PIN: nobody is to try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look has shown. `error` is what it is counted by, a CKR_ name where there is one; `detail` a sentence."""
+
+    condition: Condition
+    error: str = ""
+    detail: str = ""
+    facts: "TokenFacts | None" = field(default=None, compare=False)
+    """What the token said of itself; None where it did not come to that."""
+    missing: "frozenset[KeyAddress]" = frozenset()
+    """Keys that it does not have, also where others of it sign."""
+
+    @property
+    def is_module_down(self) -> bool:
+        """Whether the module did not start, or not in time: one that reaches its device over a network, while that is away."""
+        return self.condition is Condition.ABSENT and (self.is_late or self.error.startswith("CKR"))
+
+    @property
+    def is_no_such_token(self) -> bool:
+        """Whether its module answers, and knows no such token."""
+        return self.error == _NAMES[TokenMissing]
+
+    @property
+    def is_late(self) -> bool:
+        """Whether there was no answer in time."""
+        return self.error == _NAMES[DeadlinePassed]
+
+
+_NAMES: Final[dict[type[HsmError], str]] = {
+    DeadlinePassed: "deadline",
+    KeyAmbiguous: "key_ambiguous",
+    KeyMissing: "key_missing",
+    LatchUnusable: "latch_unusable",
+    ModuleUnusable: "module_unusable",
+    PinFinalTry: "pin_final_try",
+    TokenAmbiguous: "token_ambiguous",
+    TokenMissing: "no_such_token",
+    TokenProcessLost: "process_lost",
+}
+
+
+class Prober:
+    """Looks at one token. One look at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, use: TokenUse) -> None:
+        """No process runs yet."""
+        self._loop = loop
+        self.use = use
+        """May be another one from the next look on, with the same login."""
+        self._process: AsyncTokenProcess | None = None
+        self._has_loaded = False
+        self._has_login = False
+        self.facts: TokenFacts | None = None
+        """What the token said of itself at the last login, which may have been another prober's."""
+        self._missing: set[KeyAddress] = set()
+        """What the look under way has not found."""
+
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether a session lives, so that the next look needs no login."""
+        return self._has_login and self._process is not None and self._process.is_usable
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, None while it needs none."""
+        return None if self._process is None else self._process.pid
+
+    async def try_pin(self, seconds: float) -> Finding:
+        """Log in once and out again; after `seconds` the process is killed."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._look(with_signatures=False)
+        except TimeoutError:
+            # a module that never came up will hang whoever loads it; one that hangs later is of use for other tokens
+            condition = Condition.UNWELL if self._has_loaded else Condition.ABSENT
+            operation = "log in" if self._has_loaded else "load its module"
+            return Finding(condition, "deadline", str(DeadlinePassed(operation, seconds)))
+        finally:
+            await self.close()
+
+    async def probe(self) -> Finding:
+        """Log in where that is needed, and sign with each key: well if one of them works. Takes as long as the calls may."""
+        return await self._look(with_signatures=True)
+
+    async def _look(self, *, with_signatures: bool) -> Finding:
+        was_logged_in = self.is_logged_in
+        self._missing.clear()
+        try:
+            process = await self._logged_in()
+            if with_signatures:
+                await self._sign(process)
+        except HsmError as error:
+            is_lost = isinstance(error, CallFailed) and error.needs_new_login
+            if is_lost or not isinstance(error, CallFailed):
+                self.kill()
+            if is_lost and was_logged_in:
+                return await self._look(with_signatures=with_signatures)
+            return replace(_finding(error, has_loaded=self._has_loaded), missing=frozenset(self._missing))
+        except OSError as error:
+            return Finding(Condition.UNWELL, "no_process", f"no room for another process: {error.strerror}")
+        return Finding(Condition.WELL, facts=self.facts, missing=frozenset(self._missing))
+
+    async def _logged_in(self) -> AsyncTokenProcess:
+        if self._process is not None and self.is_logged_in:
+            return self._process
+        self.kill()
+        self._has_loaded = self._has_login = False
+        self._process = process = AsyncTokenProcess(self._loop)
+        try:
+            await process.perform(calls.load(self.use.access.module))
+            self._has_loaded = True
+            likely_slot = None if self.facts is None else self.facts.slot
+            self.facts = await process.perform(calls.log_in(self.use.access, likely_slot))
+        except BaseException:
+            process.kill()
+            raise
+        self._has_login = True
+        return process
+
+    async def _sign(self, process: AsyncTokenProcess) -> None:
+        failure: HsmError | None = None
+        works = False
+        for key in self.use.keys:
+            one = trial(key)
+            try:
+                one.check(await process.perform(one.call))
+            except HsmError as error:
+                failure = failure or error
+                if isinstance(error, KeyMissing):
+                    self._missing.add(key.address)
+                if not process.is_usable:
+                    break
+            else:
+                works = True
+        if failure is not None and not works:
+            raise failure
+
+    def kill(self) -> None:
+        """End the process at once, also in the middle of a look, which then finds that."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    async def close(self) -> None:
+        """Log out and end the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            await process.close()
+
+
+def _finding(error: HsmError, *, has_loaded: bool) -> Finding:
+    match error:
+        case PinRefused() | PinLatched() | PinFinalTry() | LatchUnusable():
+            condition = Condition.REFUSED
+        case TokenMissing() | ModuleUnusable():
+            condition = Condition.ABSENT
+        case DeadlinePassed() if not has_loaded:
+            condition = Condition.ABSENT
+        case _:
+            condition = Condition.UNWELL
+    return Finding(condition, _name(error), printable(str(error)))
+
+
+def _name(error: HsmError) -> str:
+    match error:
+        case CallFailed() | PinRefused() | PinLatched():
+            return error.ckr
+        case ModuleUnusable() if error.ckr:
+            return error.ckr
+        case _:
+            return _NAMES.get(type(error), "error")

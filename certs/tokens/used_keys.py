@@ -1,0 +1,84 @@
+"""Which keys of tokens a configuration uses: those that it names, those that rotations have made, and the one that `keys.sealed` needs.
+
+The commands ask it of a file, and the parent of what it serves by.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, unquote_to_bytes
+
+from certs.hsm.facts import KeyFacts, TokenFacts
+from certs.tokens.issued_keys import issued_keys
+from config.loaded import LoadedConfig
+from config.pkcs11_uri import Pkcs11Uri, is_pkcs11_uri
+
+
+@dataclass(frozen=True, slots=True)
+class UsedKey:
+    """A key that is used; `where` is the path of the value in the file, or of the file that tells of it. None means any."""
+
+    where: str
+    token: str | None
+    serial: str | None
+    label: str | None
+    id: bytes | None
+
+    def is_about(self, token: TokenFacts, key: KeyFacts) -> bool:
+        """Whether that key of that token is what it names."""
+        return self.may_be(Pkcs11Uri(token.label, token.serial, object=key.label, id=key.id))
+
+    def may_be(self, key: Pkcs11Uri) -> bool:
+        """Whether a key that a URI names is this one, as far as both say it."""
+        pairs = ((self.token, key.token), (self.serial, key.serial), (self.label, key.object), (self.id, key.id))
+        return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
+
+def used_keys(loaded: LoadedConfig, document: Mapping[str, Any]) -> tuple[UsedKey, ...]:
+    """All of them; `document` is the whole file, also where something in it is refused. Reads the state: it may hang as a disk does."""
+    return (*_named(document, ""), *_issued(loaded), *_sealing(loaded))
+
+
+def _named(value: Any, where: str) -> Iterator[UsedKey]:
+    match value:
+        case str() if is_pkcs11_uri(value):
+            yield _used(value, where)
+        case dict():
+            for key, inner in value.items():
+                yield from _named(inner, f"{where}.{key}" if where else key)
+        case list():
+            for index, inner in enumerate(value):
+                yield from _named(inner, f"{where}[{index}]")
+        case _:
+            return
+
+
+def _used(uri: str, where: str) -> UsedKey:
+    """The four attributes of RFC 7512 2.3 that say which key. Whatever else stands there names the same key or none."""
+    path = uri.partition(":")[2].partition("?")[0]
+    parts = dict(part.partition("=")[::2] for part in path.split(";"))
+    text = {name: unquote(value) for name, value in parts.items()}
+    key_id = unquote_to_bytes(parts["id"]) if "id" in parts else None
+    return UsedKey(where, text.get("token"), text.get("serial"), text.get("object"), key_id)
+
+
+def _issued(loaded: LoadedConfig) -> Iterator[UsedKey]:
+    state = loaded.config.rotation.state
+    if state is not None:
+        for where, label, key_id in issued_keys(loaded.resolve(state)):
+            yield UsedKey(where, None, None, label, key_id)
+
+
+def _sealing(loaded: LoadedConfig) -> Iterator[UsedKey]:
+    """What has sealed the keys below the sealing key, perhaps another version than the one that is named; envelopes name our own by its id."""
+    if loaded.config.sealing.key is None:
+        return
+    from certs.hierarchy.configured import directory_of  # here: most commands need no cryptography for their start
+    from certs.hierarchy.vault import FILE_NAME
+    from certs.sealing.envelope import Envelope
+    from certs.sealing.errors import NotSealed
+
+    path = directory_of(loaded) / FILE_NAME
+    with suppress(OSError, NotSealed):  # as of issued keys
+        yield UsedKey(str(path), None, None, None, Envelope.parse(path.read_bytes()).key_id)

@@ -1,0 +1,1 @@
+"""`plexigate audit`: verify the log and show it."""

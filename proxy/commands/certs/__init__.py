@@ -1,0 +1,1 @@
+"""`plexigate certs`: list, rotate and trust certificates."""

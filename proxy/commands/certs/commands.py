@@ -1,0 +1,197 @@
+"""`plexigate certs`: what there is, rotations now, the way back, and how clients come to trust an internal CA."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from certs.storage.lock import StateInUse
+from certs.storage.shelf import ShelfDamaged
+from config.problems import ConfigError
+from proxy.admin.client import AdminRefused, AdminUnreachable
+from proxy.admin.rotation_wish import RotationWish
+from proxy.commands.certs.tables import details, history_table, listing_table, step_line
+from proxy.commands.certs.targets import Target, offline_of
+from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.console import table_console
+
+Answer = TypeVar("Answer")
+
+_WAITING = 3
+"""Exit status: an issuer has asked to be left alone, and it was not to be waited for."""
+_FILE_COLUMNS = 200
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)]
+_Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The configuration (names the admin socket too).", show_default=False),
+]
+_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="The admin socket itself.", show_default=False)]
+_Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+_Offline = Annotated[
+    bool, typer.Option("--offline", help="Do not ask a running proxy: read the state directory of --config.")
+]
+_Slot = Annotated[
+    str | None,
+    typer.Option(
+        "--credential", metavar="KIND", help="One of several: ec, rsa, mldsa-65, mldsa-87.", show_default=False
+    ),
+]
+
+# ruff: noqa: FBT001, FBT002, PLR0913 - the signature of typer commands
+
+
+def certs_app() -> typer.Typer:
+    """The group of commands."""
+    app = typer.Typer(
+        name="certs",
+        help="Certificates that rotate by themselves: list, rotate now, roll back, check, trust.",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+    )
+    app.command("list", epilog="Example: plexigate certs list --json | jq '.[] | select(.next.urgency != \"calm\")'")(
+        listing
+    )
+    app.command(epilog="Example: plexigate certs show chat")(show)
+    app.command(epilog="Example: plexigate certs rotate chat --credential ec; plexigate certs rotate --all --dry-run")(
+        rotate
+    )
+    app.command(epilog="Example: plexigate certs rollback chat")(rollback)
+    app.command(epilog="Example: plexigate certs history chat --config /etc/plexigate/plexigate.toml")(history)
+    return app
+
+
+def listing(config: _Config = None, socket: _Socket = None, offline: _Offline = False, as_json: _Json = False) -> None:
+    """List all certificates that rotate by themselves: issuer, key and where it lives, serial, end, next rotation and why."""
+    certificates = _asked(Target(config, socket, offline).listing)
+    _shown(certificates, as_json, listing_table)
+
+
+def show(
+    name: _Name, config: _Config = None, socket: _Socket = None, offline: _Offline = False, as_json: _Json = False
+) -> None:
+    """Show the certificates of one identity."""
+    found = [one for one in _asked(Target(config, socket, offline).listing) if one["identity"] == name]
+    if not found:
+        raise ended(f"no identity {name} rotates by itself")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for one in found:
+        table_console(_FILE_COLUMNS).print(details(one))
+
+
+def rotate(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All identities, one after the other.")] = False,
+    slot: _Slot = None,
+    compromised: Annotated[
+        bool,
+        typer.Option("--compromised", help="The key is known to others: destroy it at once, revoke its certificate."),
+    ] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Ask the issuer also before the time until which it wants to be left alone.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the issuer may be asked.")] = False,
+    config: _Config = None,
+    socket: _Socket = None,
+    offline: _Offline = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each step as JSON on a line.")] = False,
+) -> None:
+    """Rotate now: new key, new certificate, checked, stored, swapped in by all workers at once; no connection ends.
+
+    Tries at once, however often that failed before. Only where the issuer itself has asked to be left alone (a rate limit, Retry-After) it
+    says until when, and exits with 3 unless --wait was given; the proxy then tries by itself at that time. --now asks all the same,
+    and so does --compromised. Shows the steps as they happen; exits with 0 when all are rotated, with 1 when one is not: what there
+    was goes on to serve. A credential that is being rotated at this moment is not rotated a second time.
+    """
+    if (name is None) is not every:
+        raise typer.BadParameter("either NAME or --all")
+    wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
+    target = Target(config, socket, offline)
+    names = [name] if name is not None else _asked(target.names)
+    statuses = {_rotated(target.rotate(one, slot, wish), as_json=as_json, waits=wait) for one in names}
+    if statuses - {0}:
+        raise typer.Exit(min(statuses - {0}))
+
+
+def _rotated(steps: Iterator[dict[str, Any]], *, as_json: bool, waits: bool) -> int:
+    """Show the steps of one identity; answers the exit status."""
+    console, is_done = table_console(_FILE_COLUMNS), True
+    for step in _asked_steps(steps):
+        if as_json:
+            typer.echo(json.dumps(step))
+        elif "ok" not in step:
+            console.print(step_line(step), highlight=False)
+        is_done = is_done and step.get("ok", step.get("rotated", True))
+        if step.get("step") == "waiting" and not waits:
+            return _WAITING
+    return 0 if is_done else 1
+
+
+def rollback(
+    name: _Name,
+    slot: _Slot = None,
+    config: _Config = None,
+    socket: _Socket = None,
+    offline: _Offline = False,
+    as_json: _Json = False,
+) -> None:
+    """Serve by the certificate before again, as long as its key is there (rotation.grace) and it is valid.
+
+    Several credentials of an identity go back together, or none does: then it says why, for each, and exits with 1.
+    """
+    results = _asked(lambda: Target(config, socket, offline).roll_back(name, slot))
+    if as_json:
+        typer.echo(json.dumps(results, indent=2))
+    for one in [] if as_json else results:
+        what = f"version {one['version']} serves again, serial {one['serial']}" if one["ok"] else one["detail"]
+        typer.echo(f"{one['identity']} {one['credential']}: {what}")
+    if not all(one["ok"] for one in results):
+        raise typer.Exit(1)
+
+
+def history(name: _Name, config: _Config = None, as_json: _Json = False) -> None:
+    """Tell what became of former certificates of an identity, from the state directory."""
+    if config is None:
+        raise typer.BadParameter("the state directory is named by --config FILE")
+    from proxy.rotation.history import history as versions_of
+
+    def read() -> list[dict[str, Any]]:
+        found = offline_of(config).credentials(name)
+        if not found:
+            raise ended(f"no identity {name} rotates by itself")
+        return [entry for _, _, shelf in found for entry in versions_of(shelf)]
+
+    _shown(_asked(read), as_json, history_table)
+
+
+# -- how the others do it too
+
+
+def _shown(
+    documents: Sequence[dict[str, Any]], as_json: bool, table: Callable[[Sequence[dict[str, Any]]], Any]
+) -> None:
+    if as_json:
+        typer.echo(json.dumps(documents, indent=2))
+    else:
+        table_console(_FILE_COLUMNS).print(table(documents))
+
+
+def _asked(question: Callable[[], Answer]) -> Answer:
+    try:
+        return question()
+    except (AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError) as error:
+        raise ended(str(error)) from None
+
+
+def _asked_steps(steps: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from steps
+    except (AdminUnreachable, AdminRefused, ConfigError, StateInUse, ShelfDamaged, OSError) as error:
+        raise ended(str(error)) from None

@@ -1,0 +1,65 @@
+"""What `plexigate certs check` looks at: the chains of an identity, from files and from the store, and where the proxy listens."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from certs.identities.chain import read_chain
+from certs.rotation.facts import chain_of
+from certs.rotation.parts import parts_of
+from config.addresses import Bind, parse_bind
+from config.loaded import LoadedConfig
+from config.loader import load
+from config.problems import ConfigError, Problem, shown
+from config.schema import IssuedCredentialConfig
+from proxy.admin.client import connect
+from proxy.rotation.clocks import CLOCKS
+from proxy.rotation.live_check import Subject
+
+
+def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list[Subject]]:
+    """The chains of an identity; `ca` are the roots of those from files.
+
+    Raises `ConfigError`, `CredentialError`, `ShelfDamaged`, `IssueFailed` or `OSError`.
+    """
+    loaded = load(file)
+    if name not in loaded.config.identity:
+        known = ", ".join(loaded.config.identity)
+        raise ConfigError([Problem(str(file), f"identity.{name}", f"no identity {shown(name)}", f"one of {known}")])
+    return loaded, list(_subjects(loaded, name, ca))
+
+
+def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Subject]:
+    parts = parts_of(loaded, CLOCKS.wall)
+    identity = loaded.config.identity[name]
+    for one in identity.credentials:
+        if not isinstance(one, IssuedCredentialConfig):
+            roots = () if ca is None else read_chain(ca)
+            yield Subject(
+                f"{name} {one.certificate}", read_chain(loaded.resolve(one.certificate)), identity.names, roots
+            )
+            continue
+        assert parts is not None  # cross-checked
+        version = parts.store.shelf(name, one.key.slot).current()
+        if version is None:
+            found, allowed = f"{one.key}, whose certificate is not issued yet", f"plexigate certs rotate {name}"
+            raise ConfigError([Problem(str(loaded.path), f"identity.{name}", found, allowed)])
+        yield Subject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
+
+
+def listening(loaded: LoadedConfig) -> list[Bind]:
+    """Where the running proxy listens. Raises `AdminUnreachable` or `AdminRefused`."""
+    document = _answer(loaded, "/status")
+    return [parse_bind(text) for one in document["listeners"] for text in one["addresses"]]
+
+
+def shown_by_workers(loaded: LoadedConfig, name: str) -> list[dict[str, Any]]:
+    """What each worker shows for an identity. Raises `AdminUnreachable` or `AdminRefused`."""
+    rows: list[dict[str, Any]] = _answer(loaded, f"/certificates/{quote(name, safe='')}/live")["shown"]
+    return rows
+
+
+def _answer(loaded: LoadedConfig, path: str) -> dict[str, Any]:
+    client = connect(loaded.path, None)
+    return client.agreed(client.get(path))

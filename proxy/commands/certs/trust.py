@@ -1,0 +1,167 @@
+"""`plexigate certs trust` and `plexigate certs check`: what clients see, and how they come to trust it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.problems import ConfigError
+from proxy.commands.certs.targets import offline_of
+from proxy.commands.terminal.asking import ended
+from proxy.commands.terminal.output_file import PUBLIC_MODE, AlreadyThere, write_for_person
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from certs.issuing.internal_ca.authority import InternalAuthority
+    from proxy.rotation.live_check import Finding
+    from proxy.rotation.offline import Offline
+
+# ruff: noqa: FBT002 - the signature of typer commands
+
+_CRL = b"-----BEGIN X509 CRL-----"
+
+_File = Annotated[Path, typer.Option("--config", metavar="FILE", help="The configuration.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to their group."""
+    app.command(epilog="Example: plexigate certs trust internal --config plexigate.toml --out root.pem")(trust)
+    app.command(epilog="Example: plexigate certs check chat --config plexigate.toml && echo fine")(check)
+
+
+def trust(
+    issuer: Annotated[
+        str, typer.Argument(metavar="ISSUER", help="NAME of \\[issuer.NAME], type internal.", show_default=False)
+    ],
+    config: _File,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the root.", show_default=False)
+    ] = None,
+    crl: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the list of revocations too.", show_default=False)
+    ] = None,
+    take_root_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Move the key of the root to this file, off this machine.", show_default=False
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files that are there with something else in them.")
+    ] = False,
+) -> None:
+    """Write the root of an internal CA, and tell how Debian, browsers, curl and Python come to trust it."""
+    try:
+        offline, authority = _authority(issuer, config)
+        _trust(offline, authority, out or Path(f"plexigate-{issuer}.pem"), crl, replaces=force)
+        if take_root_key is not None:
+            _take_root_key(offline, authority, take_root_key)
+    except _failures() as error:
+        raise ended(str(error)) from None
+
+
+def _authority(issuer: str, config: Path) -> "tuple[Offline, InternalAuthority]":
+    """The authority, which has a root afterwards."""
+    from certs.issuing.internal_ca.authority import InternalAuthority
+
+    offline = offline_of(config)
+    authority = offline.parts.issuers.get(issuer)
+    if not isinstance(authority, InternalAuthority):
+        raise ended(f"no issuer {issuer} of type internal is in {config}")
+    if not authority.has_root:
+        with offline.alone():
+            _ = authority.roots
+    return offline, authority
+
+
+def _trust(offline: "Offline", authority: "InternalAuthority", out: Path, crl: Path | None, *, replaces: bool) -> None:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from proxy.rotation.trust import trust_text
+
+    (root,) = authority.roots
+    write_for_person(out, root.public_bytes(Encoding.PEM), replaces=replaces, mode=PUBLIC_MODE)
+    settings = offline.parts.loaded.config
+    names = tuple(name for identity in settings.identity.values() for name in identity.names)
+    typer.echo(trust_text(authority.name, root, out, names, authority.permitted_names))
+    if crl is not None:
+        # an older list is what this is called for again and again
+        write_for_person(
+            crl,
+            authority.revocation_list(),
+            replaces=replaces,
+            is_former=lambda there: there.startswith(_CRL),
+            mode=PUBLIC_MODE,
+        )
+
+
+def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Path) -> None:
+    from certs.issuing.internal_ca.root_key import take_root_key
+
+    take_root_key(authority, file, offline.parts.store.disk)
+    typer.echo(
+        f"The key of the root is in {file} now, and no more here. Keep it on a medium of its own, and a copy; name its place"
+    )
+    typer.echo(f"in issuer.{authority.name}.root_key when the next intermediate is due.")
+
+
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)],
+    config: _File,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Roots of certificates from files; else the system's.", show_default=False),
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live/--no-live", help="Whether to shake hands with each worker of the running proxy.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """Look at the certificates of an identity as a client does: chain, names, dates, strength, and handshakes with every worker.
+
+    Exits with 0 when a client can trust them, with 1 when not.
+    """
+    try:
+        found = list(_checked(name, config, ca, live=live))
+    except _failures() as error:
+        raise ended(str(error)) from None
+    if as_json:
+        typer.echo(json.dumps([one.as_json() for one in found], indent=2))
+    for one in [] if as_json else found:
+        mark = {True: "FAULT", False: "ok", None: "note"}[one.is_fault]
+        typer.echo(f"{mark:5}  {one.about}: {one.text}")
+    if any(one.is_fault for one in found):
+        raise typer.Exit(1)
+
+
+def _checked(name: str, config: Path, ca: Path | None, *, live: bool) -> "Iterator[Finding]":
+    from proxy.commands.certs.subjects import listening, shown_by_workers, subjects
+    from proxy.rotation.clocks import CLOCKS
+    from proxy.rotation.live_check import chain_findings, handshake_finding, worker_findings
+
+    loaded, found = subjects(config, name, ca)
+    for subject in found:
+        yield from chain_findings(subject, CLOCKS.wall())
+    if live:
+        for address in listening(loaded):
+            yield from (handshake_finding(subject, address) for subject in found)
+        rows = shown_by_workers(loaded, name)
+        for subject in found:
+            yield from worker_findings(subject, rows)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from certs.files.errors import CredentialError
+    from certs.issuing.issuer import IssueFailed
+    from certs.keys.home import HomeFailed
+    from certs.rotation.checks import ChainUnusable
+    from certs.storage.lock import StateInUse
+    from certs.storage.shelf import ShelfDamaged
+    from proxy.admin.client import AdminRefused, AdminUnreachable
+
+    return (
+        *(CredentialError, IssueFailed, HomeFailed, ChainUnusable, StateInUse, ShelfDamaged),
+        *(AdminRefused, AdminUnreachable, AlreadyThere, ConfigError, OSError),
+    )

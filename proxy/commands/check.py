@@ -1,0 +1,219 @@
+"""Everything that is wrong with a configuration, without serving by it."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from certs.audit.configured import checkpoint_key_problems
+from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealing_key_problems, vault_of
+from certs.hsm.other_user import fault_for
+from certs.identities.identities import load_credentials
+from certs.tokens.prober import Condition, Finding, Prober
+from certs.tokens.token_use import TokenUse, identities_in_tokens, spare_tokens, token_uses
+from certs.tokens.twins import twin_problems
+from config.hsm_crosschecks import token_problems
+from config.loaded import LoadedConfig
+from config.loader import Survey, survey
+from config.problems import ConfigError, Problem, Severity
+from proxy.admin.held_addresses import address_problems
+from proxy.admin.listening import socket_problems
+from proxy.building.closed_tokens import ClosedTokens
+from proxy.building.places import place_problems
+from proxy.processes.material import Material
+from proxy.processes.privileges import account_of
+from proxy.supervisor.editions.issued import issued_material, with_files
+from proxy.supervisor.secrets.payload_store import store_problems
+from proxy.supervisor.secrets.safe import now_in_utc
+from proxy.supervisor.workers.process import worker_environment
+from proxy.tls import libssl
+from proxy.tls.openssl_setup import prepare_openssl
+from proxy.tls.tickets import TicketSecrets
+from proxy.worker.generation import build
+
+# sysexits.h: EX_SOFTWARE. No interpreter and no signal ends with it by itself.
+_FELL: Final = 70
+
+
+def check(file: Path) -> tuple[Problem, ...]:
+    """Everything that is wrong with a configuration, warnings included. Raises `libssl.InterpreterUnsuitable`.
+
+    Keys in tokens are tried in a process of its own: their module is the work of strangers, who may crash it or let it hang, and
+    this process may have to use it in another way.
+    """
+    found = survey(file)
+    if found.loaded is None:
+        return found.problems
+    libssl.self_check()
+    if _leaves_tokens_open(found.loaded, found):
+        return (*found.problems, *account_of(found.loaded)[1])
+    if found.loaded.config.hsm is None:
+        return _check_here(found.loaded)
+    return _check_elsewhere(file, found.loaded, found)
+
+
+def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
+    """Whether the file is refused for what it says of tokens: nobody knows then which PIN belongs to which of them."""
+    in_tables = any(one.is_error and one.key.partition(".")[0] == "hsm" for one in found.problems)
+    return in_tables or any(one.is_error for one in token_problems(loaded.config, str(loaded.path), loaded.omissions))
+
+
+def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
+    problems = list(loaded.faults)
+    now = now_in_utc()
+    credentials = load_credentials(loaded, now)
+    uses = token_uses(loaded, credentials.identities, credentials.pins)
+    twins = _twins(loaded, uses)
+    if twins:
+        return (*problems, *loaded.warnings, *credentials.problems, *twins, *account_of(loaded)[1])
+    refusals, closed = _refused_pins(loaded, uses)
+    refusals |= _unseen_by_workers(loaded, [use for use in uses if use.name not in refusals])
+    spare = spare_tokens(uses, identities_in_tokens(credentials.identities), refusals)
+    problems += [_tolerated(one) if token in spare else one for token, one in refusals.items()]
+    capabilities = prepare_openssl(loaded)
+    with _refusals_in(problems):
+        issued, faults = issued_material(loaded)
+        problems += faults
+        with _refusals_in(problems):
+            vault = vault_of(loaded, now_in_utc, lambda *_: None)
+            problems += sealing_key_problems(loaded)
+            problems += store_problems(loaded, vault)
+            issued = Material({**Material.of_keys(opened_keys(loaded, vault)), **issued})
+        problems += key_in_file_warnings(loaded)
+        with issued.as_files() as files:
+            built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
+        problems += built.warnings
+    problems += [*checkpoint_key_problems(loaded), *account_of(loaded)[1]]
+    problems += [*place_problems(loaded), *socket_problems(loaded), *address_problems(loaded)]
+    known = {fault.key for fault in loaded.faults}
+    further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
+    return tuple(dict.fromkeys([*loaded.faults, *further]))
+
+
+@contextmanager
+def _refusals_in(problems: list[Problem]) -> Iterator[None]:
+    """Note why something is refused, and go on: what else is wrong is worth knowing too."""
+    try:
+        yield
+    except ConfigError as error:
+        known = {problem.key for problem in problems if problem.is_error}
+        problems += [problem for problem in error.problems if problem.key not in known]
+
+
+def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
+    async def looked() -> list[Problem]:
+        return await twin_problems(asyncio.get_running_loop(), loaded, uses, loaded.config.reload_seconds / 2)
+
+    return asyncio.run(looked())
+
+
+def _tolerated(problem: Problem) -> Problem:
+    """What is wrong with a token that only stands in for others: a start serves by those."""
+    return replace(problem, severity=Severity.WARNING)
+
+
+def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], ClosedTokens]:
+    """Try each PIN once, as the parent does, with the same latch: OpenSSL would try one that was refused before."""
+
+    async def tried() -> list[tuple[TokenUse, Finding]]:
+        loop, seconds = asyncio.get_running_loop(), loaded.config.reload_seconds / 2
+        return [(use, await Prober(loop, use).try_pin(seconds)) for use in uses]
+
+    found = [(use, one) for use, one in asyncio.run(tried()) if one.condition is Condition.REFUSED]
+    problems = {
+        use.name: loaded.error(
+            ("hsm", "token", use.name), f"the PIN from the {use.pin_source}: {one.detail}", "its PIN"
+        )
+        for use, one in found
+    }
+    told = {
+        use.name: {"condition": str(one.condition), "detail": one.detail, "module_is_down": False} for use, one in found
+    }
+    return problems, replace(ClosedTokens.from_json(told), is_waited_for=False)
+
+
+def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[str, Problem]:
+    """Tokens that are there, but not for the user whom workers are."""
+    account, _ = account_of(loaded)
+    if account is None:
+        return {}
+
+    async def looked() -> dict[str, Problem]:
+        loop, problems = asyncio.get_running_loop(), dict[str, Problem]()
+        for use in uses:
+            # what the parent does not find either is told of elsewhere
+            mine = await fault_for(loop, use.access, None)
+            theirs = None if mine else await fault_for(loop, use.access, account)
+            if theirs is not None:
+                found = f"{use.access.token}, which {account.name} cannot use: {theirs}"
+                allowed = f"rights of the user {account.name}, whom workers are, at the module and at what it reads"
+                problems[use.name] = loaded.error(("hsm", "token", use.name), found, allowed)
+        return problems
+
+    return asyncio.run(looked())
+
+
+def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[Problem, ...]:
+    seconds = loaded.config.reload_seconds
+    try:
+        done = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-P", "-m", "proxy.commands.check", str(file)],
+            env=worker_environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=seconds,
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        said = f"a PKCS#11 module that has not answered after {seconds:g} s (reload_seconds)"
+    else:
+        if done.returncode == 0:
+            return tuple(Problem.from_json(one) for one in json.loads(done.stdout))
+        if done.returncode == _FELL:  # over something of ours: no module is to blame
+            raise CheckFell(done.stderr.decode(errors="replace"))
+        said = f"a PKCS#11 module with which a process ends (exit status {done.returncode})"
+    lost = loaded.error(("hsm", "module"), said, "a module that works in a process beside OpenSSL")
+    return (*found.problems, lost)
+
+
+class CheckFell(Exception):
+    """The process that checked has failed by a fault of ours; `trace` says where."""
+
+    def __init__(self, trace: str) -> None:
+        """Remember what it said."""
+        super().__init__(trace)
+        self.trace = trace
+
+    def __str__(self) -> str:
+        """What it said."""
+        return f"the process that checks has failed:\n{self.trace}"
+
+
+def _main() -> None:
+    """The process of its own: writes the problems of the file in `sys.argv[1]` as JSON."""
+    # what modules print is not for the reader of the JSON
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        found = survey(Path(sys.argv[1]))
+        assert found.loaded is not None  # of whoever started this
+        answer.write(json.dumps([one.as_json() for one in _check_here(found.loaded)]))
+        answer.flush()
+        status = 0
+    except Exception:  # noqa: BLE001 - said to the one who waits for the answer
+        traceback.print_exc()
+        status = _FELL
+    sys.stderr.flush()
+    os._exit(status)  # at once: nothing of the module is to run at the end of this process
+
+
+if __name__ == "__main__":
+    _main()

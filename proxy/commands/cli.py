@@ -1,0 +1,116 @@
+"""The command line: `plexigate run`, `plexigate check`, `plexigate reload`."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from config.problems import ConfigError
+from config.schema import LogFormat
+from proxy.admin.client import connect
+from proxy.admin.listening import AdminSocketError
+from proxy.commands import payload, running
+from proxy.commands.audit import verify
+from proxy.commands.certs import trust
+from proxy.commands.certs.commands import certs_app
+from proxy.commands.hsm import commands as hsm_commands
+from proxy.commands.reload import reload_command
+from proxy.commands.terminal.problem_table import print_problems
+from proxy.processes.systemd import InheritedSocketUnusable
+from proxy.tls.libssl import InterpreterUnsuitable
+
+app = typer.Typer(
+    name="plexigate",
+    help="A TLS 1.3 reverse proxy for chat servers, with post-quantum hybrid key exchange.",
+    epilog="Start with: plexigate check FILE, then: plexigate run FILE. The keys of FILE are in config/example.toml.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="The configuration, in TOML.", show_default=False)]
+
+
+def _show_version(is_asked: bool | None) -> None:  # noqa: FBT001 - the signature of a typer callback
+    if is_asked:
+        typer.echo(f"plexigate {version('plexigate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool | None,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Options before the command."""
+
+
+@app.command(epilog="Example: plexigate run /etc/plexigate/plexigate.toml --log-format pretty")
+def run(
+    file: _File,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(help="How to write the log; instead of \\[log] format in FILE.", show_default=False),
+    ] = None,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; a second one ends at once instead of draining.
+
+    Writes one JSON line per request and per failed handshake to standard output, or to the file that FILE names.
+    """
+    # here: the other commands need nothing of what serves, and start in half the time without it
+    from proxy.commands import run as serving
+
+    try:
+        serving.run(file, log_format)
+    except ConfigError as error:
+        print_problems(error.problems, Console(stderr=True))
+        raise typer.Exit(1) from None
+    except (InterpreterUnsuitable, AdminSocketError, InheritedSocketUnusable) as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command(epilog="Example: plexigate check plexigate.toml && plexigate check --json plexigate.toml")
+def check(
+    file: _File,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the problems as JSON.")] = False,  # noqa: FBT002 - as above
+) -> None:
+    """Say everything that is wrong with a configuration: the file, its certificates and keys, groups and providers.
+
+    Exits with 0 when it can be used (warnings may remain), with 1 when it cannot.
+    """
+    from proxy.commands import check as checking  # as above
+
+    try:
+        problems = checking.check(file)
+    except InterpreterUnsuitable as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+    is_usable = not any(problem.is_error for problem in problems)
+    if as_json:
+        typer.echo(
+            json.dumps({"file": str(file), "ok": is_usable, "problems": [one.as_json() for one in problems]}, indent=2)
+        )
+    else:
+        print_problems(problems, Console())
+        if is_usable:
+            typer.echo(f"{file} can be used.")
+    if not is_usable:
+        raise typer.Exit(1)
+
+
+app.command(epilog="Example: plexigate reload --dry-run && plexigate reload")(reload_command(connect))
+running.register(app)
+app.add_typer(verify.app)
+app.add_typer(payload.app)
+app.add_typer(hsm_commands.app)
+_certs = certs_app()
+trust.add_to(_certs)
+app.add_typer(_certs)

@@ -1,0 +1,321 @@
+"""`plexigate hsm list`, `generate`, `destroy`, `test` and `unlatch`."""
+
+import json
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, quote_from_bytes
+
+import typer
+from rich.console import RenderableType
+
+from certs.hsm import calls
+from certs.hsm.access import default_latch_directory
+from certs.hsm.client import TokenProcess
+from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
+from certs.hsm.key_kinds import KeyKind
+from certs.hsm.key_names import KeyName, next_version
+from certs.hsm.pin_latch import release_by_name
+from certs.hsm.used_versions import UsedVersions, default_versions_directory
+from config.problems import printable
+from proxy.commands.hsm import recovery_commands, sealing_commands
+from proxy.commands.hsm.init_dev import init_dev
+from proxy.commands.hsm.recording import recorded
+from proxy.commands.hsm.request import request
+from proxy.commands.hsm.running import Running, Unanswered
+from proxy.commands.hsm.sources import (
+    AsJson,
+    Config,
+    KeyId,
+    Label,
+    Module,
+    NotChosen,
+    PinFile,
+    Source,
+    Token,
+    key_address,
+    logged_in,
+    progress,
+    said_errors,
+)
+from proxy.commands.hsm.tables import key_json, key_table, report_table, token_json, token_table, told
+from proxy.commands.terminal.console import table_console
+
+# Wide enough for every table where the output is no terminal.
+_FILE_COLUMNS = 200
+
+app = typer.Typer(
+    name="hsm",
+    help="Tokens, and the keys that never leave them.",
+    epilog="Example: plexigate hsm list --config plexigate.toml",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+
+@app.command(
+    "list",
+    epilog="Example: plexigate hsm list --module /usr/lib/softhsm/libsofthsm2.so --token plexi --pin-file plexi.pin --json",
+)
+def list_(
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+    final_try: Annotated[  # noqa: FBT002 - the signature of a typer command, here and below
+        bool, typer.Option(help="Log in although one more wrong PIN locks the token.")
+    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Show the tokens of a module, and the keys of those whose PIN is known.
+
+    A label in yellow does not follow the naming scheme IDENTITY.KIND.vVERSION, or has the id of another key.
+    """
+    source = Source(config, module, token, pin_file)
+    with said_errors():
+        with TokenProcess() as process:
+            process.perform(calls.load(source.modules()))
+            tokens = process.perform(calls.tokens())
+        source.require_there(tokens)
+        keys: list[tuple[TokenFacts, list[KeyFacts]]] = []
+        for access in source.accesses():
+            with logged_in(access, may_use_final_try=final_try) as (opened, facts):
+                keys.append((facts, opened.perform(calls.keys())))
+    if source.half_login:
+        typer.echo(f"plexigate: no keys are listed: {source.half_login}", err=True)
+    if as_json:
+        of = {facts.slot: [key_json(key) for key in found] for facts, found in keys}
+        _print_json([{**token_json(one), "keys": of.get(one.slot)} for one in tokens])
+        return
+    _print(token_table(tokens))
+    for facts, found in keys:
+        _print(key_table(facts, found))
+
+
+@app.command(epilog="Example: plexigate hsm generate chat --kind ecdsa-p256 --config plexigate.toml --token plexi")
+def generate(  # noqa: PLR0913 - the options of a command
+    identity: Annotated[
+        str, typer.Argument(metavar="IDENTITY", help="Whose key it is, such as chat.", show_default=False)
+    ],
+    kind: Annotated[KeyKind, typer.Option(help="What kind of key.")] = KeyKind.ECDSA_P256,
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Make a key in a token: sensitive, not extractable, for signing only (aes-256: for sealing only).
+
+    It gets the next version of its identity and kind, never that of a key that was made or destroyed from this machine. What the token
+    made is read back, and destroyed when it is not as asked.
+    """
+    with said_errors():
+        access = Source(config, module, token, pin_file).access()
+        with (
+            recorded(config) as record,
+            logged_in(access) as (process, facts),
+            progress().status(told(f"making a key of kind {kind} in {facts.label}")),
+        ):
+            labels = [key.label for key in process.perform(calls.keys())]
+            used = UsedVersions(default_versions_directory(), facts)
+            name = next_version(identity, kind, [*labels, *used.labels()])
+            used.note(name.label)  # before: a key that cannot be told of must not be made
+            with record.operation("generate", _place(facts, name.label)):
+                key = process.perform(calls.generate(name))
+            made = _Made(facts, key, _public_pem(process, key))
+    if as_json:
+        _print_json(made.as_json())
+        return
+    _print(key_table(facts, [key]))
+    typer.echo(f"\nkey = {json.dumps(made.uri)}")
+    if made.pem:
+        typer.echo(f"\n{made.pem}", nl=False)
+
+
+@app.command(epilog="Example: plexigate hsm destroy chat.ecdsa-p256.v1 --config plexigate.toml --token plexi")
+def destroy(  # noqa: PLR0913 - the options of a command
+    label: Label,
+    key_id: KeyId = None,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,  # noqa: FBT002
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+    socket: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The admin socket of the running proxy.", show_default=False)
+    ] = None,
+    is_unverified: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--unverified",
+            help="Also where nobody says what is in use: no configuration is given, or its proxy cannot be asked.",
+        ),
+    ] = False,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Destroy a key and the public key beside it, and verify that they are gone. Nothing brings it back.
+
+    Refused for a key that the configuration uses (--config), or the running proxy: also for sealing, audit checkpoints or an issuer; and
+    where the proxy cannot be asked, but for one of --config that does not run. Afterwards each worker tries to sign with it once: exits with 1 if one can.
+    """
+    source = Source(config, module, token, pin_file)
+    with said_errors():
+        address = key_address(label, key_id)
+        with recorded(config) as record, logged_in(source.access()) as (process, facts):
+            found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
+            proxy = Running.of(config, socket)
+            with record.operation("destroy", _place(facts, label)):
+                for key in found:
+                    _refuse_used(source, facts, key)
+                    with suppress(Unanswered) if is_unverified else nullcontext():
+                        proxy.refuse_used(facts, key)
+                question = printable(f"Destroy {address} in token {facts.label} for ever?")
+                if not is_sure and not typer.confirm(question, err=True):
+                    raise NotChosen("nothing was destroyed")
+                if found:  # before: afterwards nothing in the token knows of it
+                    UsedVersions(default_versions_directory(), facts).note(label)
+                gone = process.perform(calls.destroy(address))
+        _tell_gone(proxy, facts, gone, as_json=as_json)
+
+
+@app.command("test", epilog="Example: plexigate hsm test --config plexigate.toml --token plexi --json | jq .measured")
+def try_out(
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+    seconds: Annotated[float, typer.Option(min=0.1, max=60, help="How long to measure each operation at most.")] = 2.0,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Try and measure a token with keys of its own, which are gone afterwards.
+
+    What the token cannot do, and what needs no private key, is measured in software, and said. Exits with 1 when a check is wrong; a
+    missed target is only shown.
+    """
+    from certs.tokens.self_test import SelfTest  # here: the other commands need no cryptography for their start
+
+    with said_errors():
+        access = Source(config, module, token, pin_file).access()
+        with (
+            recorded(config) as record,
+            logged_in(access) as (process, facts),
+            record.operation("test", f"token {facts.label}"),
+            progress().status("") as status,
+        ):
+            report = SelfTest(
+                facts, process.perform, lambda step: status.update(told(f"{facts.label}: {step}")), seconds
+            ).run()
+    if as_json:
+        _print_json({"token": token_json(facts), **report.as_json()})
+    else:
+        _print(report_table(report))
+    if not report.is_right:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: plexigate hsm unlatch plexi")
+def unlatch(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Label or serial of the token.", show_default=False)],
+    config: Config = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Let a PIN be tried again that a token has refused; every process of this machine may then log in once.
+
+    Exits with 1 when nothing was latched for that token.
+    """
+    with said_errors(), recorded(config) as record, record.operation("unlatch", f"token {token}"):
+        released = release_by_name(default_latch_directory(), token)
+        if not released:
+            raise NotChosen(f"no PIN of a token {token} is latched in {default_latch_directory()}")
+    if as_json:
+        _print_json({"released": released})
+        return
+    typer.echo(printable(f"The PIN of token {released[0]} may be tried again."))
+
+
+app.command(
+    epilog="Example: plexigate hsm init-dev .dev/hsm && SOFTHSM2_CONF=.dev/hsm/softhsm2.conf plexigate run dev.toml"
+)(init_dev)
+
+
+app.command(
+    epilog="Example: plexigate hsm request chat.ecdsa-p256.v1 --name chat.example.org --config plexigate.toml > chat.csr"
+)(request)
+recovery_commands.register(app)
+sealing_commands.register(app)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A key that was made."""
+
+    token: TokenFacts
+    key: KeyFacts
+    pem: str
+    """Its public half; empty for a secret key."""
+
+    @property
+    def uri(self) -> str:
+        """What names it in a configuration (RFC 7512)."""
+        return key_uri(self.token, self.key)
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {**key_json(self.key), "token": self.token.label, "uri": self.uri, "public_key": self.pem or None}
+
+
+def key_uri(token: TokenFacts, key: KeyFacts) -> str:
+    """The RFC 7512 URI of a key: its token by label, its object by label and id."""
+    parts = (f"token={quote(token.label, safe='')}", f"object={quote(key.label, safe='')}")
+    return f"pkcs11:{';'.join(parts)};id={quote_from_bytes(key.id, safe='')}"
+
+
+def _place(token: TokenFacts, label: str) -> str:
+    """What the audit log calls a key."""
+    return f"pkcs11:token={quote(token.label, safe='')};object={quote(label, safe='')}"
+
+
+def _public_pem(process: TokenProcess, key: KeyFacts) -> str:
+    if KeyName.parse(key.label) is None or KeyKind(key.kind).is_secret:
+        return ""
+    from certs.keys.token_public_key import pem_of, public_key_of  # as above
+
+    return pem_of(public_key_of(process.perform(calls.public_parts(KeyAddress(key.label, key.id)))))
+
+
+def _is_meant(key: KeyFacts, address: KeyAddress) -> bool:
+    return key.label == address.label and address.id in (None, key.id)
+
+
+def _refuse_used(source: Source, token: TokenFacts, key: KeyFacts) -> None:
+    configured = source.configured()
+    for used in configured.keys if configured is not None else ():
+        if used.is_about(token, key):
+            allowed = "a key that no credential names; take it out and reload first"
+            raise NotChosen(
+                f"{source.config}: {used.where} uses {key.label} of token {token.label}; allowed: {allowed}"
+            )
+
+
+def _tell_gone(proxy: Running, token: TokenFacts, key: KeyFacts, *, as_json: bool) -> None:
+    """Say that a key is gone, and what workers say of it. Raises `NotChosen` where they do not say that they cannot sign with it."""
+    if not as_json:
+        typer.echo(printable(f"{key.label} (id {key.id.hex()}) of token {token.label} is gone."))
+        typer.echo(proxy.verify_gone(token, key))
+        return
+    told = {"label": key.label, "id": key.id.hex(), "token": token.label, "uri": key_uri(token, key)}
+    try:
+        workers = proxy.verify_gone(token, key)
+    except NotChosen as error:  # it is gone all the same
+        _print_json({**told, "ok": False, "workers": str(error)})
+        raise
+    _print_json({**told, "ok": True, "workers": workers})
+
+
+def _print(what: RenderableType) -> None:
+    table_console(_FILE_COLUMNS).print(what)
+
+
+def _print_json(document: object) -> None:
+    typer.echo(json.dumps(document, indent=2))

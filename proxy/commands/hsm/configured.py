@@ -1,0 +1,86 @@
+"""The tokens of a configuration, and which of their keys it uses: what the commands read of `[hsm]`."""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from certs.hsm.access import TokenChoice
+from certs.hsm.secret import Secret
+from certs.keys.pin import read_pin_of
+from certs.tokens.used_keys import UsedKey, used_keys
+from config.hsm import TokenConfig
+from config.loaded import LoadedConfig
+from config.loader import survey
+from config.problems import Problem
+
+
+class HsmNotConfigured(Exception):
+    """A file has no `[hsm]` that a command could use."""
+
+    def __init__(self, file: Path, key: str, found: str, allowed: str) -> None:
+        """Name the file and the key."""
+        super().__init__(file, key, found, allowed)
+        self.file = file
+        self.key = key
+        self.found = found
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: found {self.found}; allowed: {self.allowed}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredToken:
+    """`[hsm.token.NAME]`."""
+
+    name: str
+    choice: TokenChoice
+    settings: TokenConfig
+
+    def pin(self, loaded: LoadedConfig) -> Secret:
+        """Its PIN, from where the configuration says. Raises HsmNotConfigured."""
+        pin = read_pin_of(loaded, self.name, self.settings)
+        if isinstance(pin, Problem):
+            raise HsmNotConfigured(loaded.path, pin.key, pin.found, pin.allowed)
+        return pin
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What a configuration says of tokens."""
+
+    loaded: LoadedConfig
+    module: Path
+    tokens: tuple[ConfiguredToken, ...]
+    keys: tuple[UsedKey, ...]
+    faults: tuple[Problem, ...] = ()
+    """What is wrong with its tokens; those that it is about are missing above."""
+
+    @property
+    def file(self) -> Path:
+        """Its file."""
+        return self.loaded.path
+
+
+def read_configured(file: Path) -> Configured:
+    """Read it. Raises HsmNotConfigured; whether the rest of the file is right is for `plexigate check`.
+
+    What is wrong elsewhere is passed over, and the keys are taken from the whole document: also one in a table that is refused is one
+    that somebody needs.
+    """
+    found = survey(file)
+    hsm = None if found.loaded is None else found.loaded.config.hsm
+    if found.loaded is None or hsm is None:
+        about = [one for one in found.problems if found.loaded is None or one.key.startswith("hsm")]
+        for problem in about:
+            raise HsmNotConfigured(file, problem.key or "file", problem.found, problem.allowed)
+        raise HsmNotConfigured(file, "hsm", "nothing", "a table [hsm], or --module, --token and --pin-file")
+    document = tomllib.loads(file.read_text(encoding="utf-8"))
+    tokens = tuple(
+        ConfiguredToken(name, TokenChoice(names.label, names.serial, names.slot), hsm.token[name])
+        for name, names in hsm.names.items()
+    )
+    # a bare name is looked up by the dynamic linker, as p11-kit-proxy.so
+    module = found.loaded.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
+    faults = tuple(one for one in found.problems if one.is_error and one.key.startswith("hsm.token."))
+    return Configured(found.loaded, module, tokens, used_keys(found.loaded, document), faults)

@@ -1,0 +1,118 @@
+"""`plexigate hsm init-dev`: a SoftHSM token of its own for `./dev run`. Nothing in it protects anything."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import quote
+
+import typer
+
+from certs.hsm import calls
+from certs.hsm.access import TokenAccess, TokenChoice, read_pin
+from certs.hsm.client import TokenProcess
+from certs.hsm.key_kinds import KeyKind
+from certs.hsm.key_names import next_version
+from certs.hsm.secret import Secret
+from config.addresses import Refused
+from config.hsm import parse_label
+from config.problems import shown
+from proxy.commands.hsm.sources import AsJson, NotChosen, said_errors
+
+PLACES: Final = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+    "/opt/homebrew/lib/softhsm/libsofthsm2.so",
+)
+"""Where distributions put the library of SoftHSM."""
+_PIN_BYTES: Final = 12
+
+
+def init_dev(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Made when it is not there.", show_default=False)
+    ],
+    label: Annotated[str, typer.Option(help="Label of the token.")] = "plexi",
+    identity: Annotated[str, typer.Option(help="Whose key is made in it.")] = "chat",
+    module: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="The library of SoftHSM.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - the signature of a typer command
+) -> None:
+    """Make a SoftHSM token with an ECDSA key for development: softhsm2.conf, LABEL.pin and LABEL.so-pin (0600), tokens/.
+
+    A directory that has such a token already is left as it is, and said again; so it can be run before every start.
+    """
+    with said_errors():
+        made = make_dev_token(directory, label, identity, module or softhsm())
+    if as_json:
+        typer.echo(json.dumps(made, indent=2))
+        return
+    for name, value in made.items():
+        typer.echo(f"{name:14}{value}")
+
+
+def softhsm() -> Path:
+    """The library of SoftHSM. Raises NotChosen."""
+    found = [Path(place) for place in PLACES if Path(place).is_file()]
+    if not found:
+        raise NotChosen("SoftHSM is not in the usual places; allowed: apt-get install libsofthsm2, or --module PATH")
+    return found[0]
+
+
+def make_dev_token(directory: Path, label: str, identity: str, module: Path) -> dict[str, str]:
+    """Make it, or find it. Raises an HsmError, NotChosen or OSError."""
+    _require_label(label)
+    directory = directory.resolve()
+    tokens = directory / "tokens"
+    tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
+    configuration, pin_file = directory / "softhsm2.conf", directory / f"{label}.pin"
+    configuration.write_text(
+        f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n", encoding="utf-8"
+    )
+    pin = _kept(pin_file)
+    so_pin = _kept(directory / f"{label}.so-pin")
+    # of this command alone, which ends with it; the process of the token inherits it
+    os.environ["SOFTHSM2_CONF"] = str(configuration)
+    with TokenProcess() as process:
+        process.perform(calls.load(module))
+        if label not in [one.label for one in process.perform(calls.tokens())]:
+            process.perform(calls.init_token(label, so_pin, pin))
+    # again: a token that was made after the module began is not seen by every module
+    access = TokenAccess(module, TokenChoice(label=label), pin, directory / "pin-latch")
+    with TokenProcess.logged_in(access) as process:
+        labels = [key.label for key in process.perform(calls.keys())]
+        first = next_version(identity, KeyKind.ECDSA_P256, [])
+        if first.label not in labels:
+            process.perform(calls.generate(first))
+    return {
+        "SOFTHSM2_CONF": str(configuration),
+        "module": str(module),
+        "token": label,
+        "pin_file": str(pin_file),
+        "key": f"pkcs11:token={quote(label, safe='')};object={first.label}",
+    }
+
+
+def _require_label(label: str) -> None:
+    try:
+        parse_label(label)
+    except Refused as error:
+        raise NotChosen(f"--label: found {shown(label)}; allowed: {error.allowed}") from None
+    if "/" in label:
+        raise NotChosen(f"--label: found {shown(label)}; allowed: no slash, as files are called by it")
+
+
+def _kept(path: Path) -> Secret:
+    """The secret in a file, which is made with a new one when it is not there."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return read_pin(path)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        secret = secrets.token_urlsafe(_PIN_BYTES)
+        file.write(f"{secret}\n")
+    return Secret(secret)

@@ -1,0 +1,93 @@
+"""`plexigate hsm request`: a certificate request (RFC 2986) for a key that stays in its token, signed there."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from certs.hsm import calls
+from config.addresses import Refused, parse_server_name
+from config.problems import shown
+from proxy.commands.hsm.recording import recorded
+from proxy.commands.hsm.sources import (
+    Config,
+    KeyId,
+    Label,
+    Module,
+    NotChosen,
+    PinFile,
+    Source,
+    Token,
+    key_address,
+    logged_in,
+    said_errors,
+)
+
+if TYPE_CHECKING:
+    from cryptography.x509 import GeneralName
+
+
+def request(  # noqa: PLR0913 - the options of a command
+    label: Label,
+    names: Annotated[
+        list[str],
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help='A DNS name ("*." stands for one label) or an IP address; may be repeated.',
+            show_default=False,
+        ),
+    ],
+    key_id: KeyId = None,
+    config: Config = None,
+    module: Module = None,
+    token: Token = None,
+    pin_file: PinFile = None,
+) -> None:
+    """Write a certificate request in PEM to standard output: for these names, signed by a key in a token.
+
+    A certificate authority makes a certificate of it, which stands in the configuration beside the key's URI.
+    """
+    # here: the other commands need nothing of it
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from certs.keys.token_private_key import token_private_key
+    from certs.keys.token_public_key import public_key_of
+
+    with said_errors():
+        subjects, address = subjects_of(names), key_address(label, key_id)
+        with (
+            recorded(config) as record,
+            record.operation("sign", label),
+            logged_in(Source(config, module, token, pin_file).access()) as (process, _),
+        ):
+            key = token_private_key(
+                public_key_of(process.perform(calls.public_parts(address))), address, process.perform
+            )
+            made = (
+                x509.CertificateSigningRequestBuilder()
+                .subject_name(x509.Name([]))
+                .add_extension(
+                    x509.SubjectAlternativeName(subjects), critical=True
+                )  # RFC 5280 4.2.1.6: the subject is empty
+                .sign(key, hashes.SHA256())
+            )
+    typer.echo(made.public_bytes(Encoding.PEM).decode("ascii"), nl=False)
+
+
+def subjects_of(names: list[str]) -> "list[GeneralName]":
+    """The names of a certificate request, as a configuration takes them for its identities. Raises NotChosen, also for none."""
+    from certs.issuing.signing_request import general_names  # as above
+
+    if not names:
+        raise NotChosen("--name: found none; allowed: one or more, or nobody could be served by the certificate")
+    return general_names([_checked(name) for name in names])
+
+
+def _checked(name: str) -> str:
+    try:
+        return parse_server_name(name)
+    except Refused as error:
+        allowed = f"DNS names (A-labels) and IP addresses: {error.allowed}"
+        raise NotChosen(f"--name: found {shown(name)}; allowed: {allowed}") from None

@@ -1,0 +1,277 @@
+"""`plexigate hsm seal` and `plexigate hsm keys`: private keys that rest sealed, and the keys below the sealing key."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from proxy.commands.hsm.recording import Recorder, recorded
+from proxy.commands.hsm.sources import AsJson, NotChosen, said_errors
+
+if TYPE_CHECKING:
+    from certs.hierarchy.hierarchy import Hierarchy
+    from certs.hierarchy.vault import Vault
+    from config.loaded import LoadedConfig
+
+# Wide enough for the table of keys where the output is no terminal.
+_FILE_COLUMNS = 160
+
+_HOW_TO_FREE = (
+    "Stop the proxy, have them sealed anew by plexigate hsm keys --reseal (without rotation.state private keys alone), then try again. Ticket "
+    "keys and payload keyrings the running proxy replaces by itself when their time has come. Remove what is not needed any more."
+)
+
+_Config = Annotated[Path, typer.Option(metavar="FILE", help="A configuration with \\[sealing].", show_default=False)]
+
+
+class SealedKind(StrEnum):
+    """What kind of key is made."""
+
+    MLDSA_44 = "mldsa-44"
+    MLDSA_65 = "mldsa-65"
+    MLDSA_87 = "mldsa-87"
+    ECDSA_P256 = "ecdsa-p256"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program of tokens."""
+    app.command(
+        epilog="Example: plexigate hsm seal chat-mldsa.sealed --make mldsa-65 --name chat.example.org --config plexigate.toml > chat.csr"
+    )(seal)
+    app.command(epilog="Example: plexigate hsm keys --config plexigate.toml --json | jq .")(keys)
+
+
+def seal(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sealed key to write.", show_default=False)],
+    config: _Config,
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="PEM", help="A private key to seal.", show_default=False)
+    ] = None,
+    make: Annotated[SealedKind | None, typer.Option(help="Make a new key.", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="Of the certificate request for a new key.", show_default=False),
+    ] = None,
+) -> None:
+    """Seal a private key, so that only the sealing key of the configuration opens it: `key = "FILE"` in a credential takes it.
+
+    With --from a PEM file is sealed, which should be destroyed then (shred -u). With --make a new key is made, which is never on the
+    disk in the clear, and a certificate request for the --name (or names) is written to standard output.
+    """
+    from certs.audit.entries import Action
+    from certs.hierarchy.configured import KEY_LABEL
+    from certs.sealing.envelope import Purpose
+    from certs.sealing.files import write_sealed
+
+    with said_sealing_errors(), said_errors(), recorded(config) as record:
+        if (source is None) == (make is None):
+            found = "neither" if source is None else "both"
+            raise NotChosen(f"found {found}; allowed: one of --from PEM and --make {'|'.join(SealedKind)}")
+        if file.exists():
+            raise NotChosen(f"{file} is there already; allowed: a new file")
+        pem, request = _given(source) if source is not None else _made(make, names or [])
+        action = Action.IMPORT if source is not None else Action.GENERATE
+        with record.operation(action, str(file)):
+            write_sealed(file, pem, KEY_LABEL, _vault(config, record).sealer(Purpose.CREDENTIAL_KEY))
+    if request:
+        typer.echo(request, nl=False)
+    else:
+        typer.echo(
+            f"{file} is {source}, sealed. Try it (plexigate check), then destroy the original: shred -u {source}"
+        )
+
+
+def keys(
+    config: _Config,
+    rotate: Annotated[  # noqa: FBT002 - the signature of a typer command
+        bool, typer.Option("--rotate", help="Seal by new keys from now on; the old ones still open.")
+    ] = False,
+    destroy: Annotated[
+        int | None,
+        typer.Option(
+            metavar="VERSION", help="Destroy a retired version, and what it sealed with it.", show_default=False
+        ),
+    ] = None,
+    reseal: Annotated[  # noqa: FBT002
+        bool, typer.Option("--reseal", help="Seal by the active keys what retired ones have sealed.")
+    ] = False,
+    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Show the keys below the sealing key: what each is for, its state, its dates and how often it has sealed.
+
+    A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state. --reseal
+    frees it of them while the proxy is stopped: of all, or where the configuration has no rotation.state of private keys.
+    """
+    if [rotate, reseal, destroy is not None].count(True) > 1:
+        raise typer.BadParameter("found several; allowed: one of --rotate, --reseal and --destroy VERSION")
+    with said_sealing_errors(), said_errors(), recorded(config) as record:
+        vault = _vault(config, record)
+        if rotate:
+            found = vault.rotate()
+        elif reseal:
+            _reseal(_whole(config), vault, record)
+            found = vault.read()
+        elif destroy is not None:
+            found = _destroyed(_whole(config), vault, destroy, record, is_sure=is_sure)
+        else:
+            found = vault.read()
+    if as_json:
+        from certs.hierarchy.document import as_json as described
+
+        typer.echo(json.dumps([{"id": key.id, **described(key)} for key in found.keys.values()], indent=2))
+        return
+    from proxy.commands.hsm.tables import hierarchy_table
+    from proxy.commands.terminal.console import table_console
+
+    table_console(_FILE_COLUMNS).print(hierarchy_table(list(found.keys.values())))
+
+
+def _vault(config: Path, record: Recorder) -> "Vault":
+    from certs.hierarchy.configured import vault_of
+    from config.loader import survey
+    from config.problems import ConfigError
+
+    found = survey(config)
+    try:
+        vault = None if found.loaded is None else vault_of(found.loaded, _now, record)
+    except ConfigError as error:
+        raise NotChosen("; ".join(map(str, error.problems))) from None
+    if vault is None:
+        raise NotChosen(
+            f"{config}: sealing.key: found nothing; allowed: [sealing] with the key that plexigate hsm init made"
+        )
+    return vault
+
+
+def _whole(config: Path) -> "LoadedConfig":
+    """A configuration of which nothing is left out, as a key in it could be one that is needed. Raises `NotChosen`."""
+    from config.loader import load
+    from config.problems import ConfigError
+
+    try:
+        return load(config)
+    except ConfigError as error:
+        first = next(problem for problem in error.problems if problem.is_error)
+        raise NotChosen(
+            f"what {config} needs is not known before it has no errors (plexigate check): {first}"
+        ) from None
+
+
+def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Recorder, *, is_sure: bool) -> "Hierarchy":
+    """The keys without a version that nothing needs any more. Raises `NotChosen`."""
+    from certs.hierarchy.vault import VersionRefused
+
+    with record.operation("destroy", f"keys of version {version}"):
+        try:
+            _refuse_needed(loaded, vault, version)
+            if not is_sure:
+                if not typer.confirm(
+                    f"Destroy version {version} for ever, with whatever else it has sealed?", err=True
+                ):
+                    raise NotChosen("nothing was destroyed")
+                _refuse_needed(loaded, vault, version)  # an answer takes its time
+            return vault.destroy(version)
+        except VersionRefused as error:
+            raise NotChosen(str(error)) from None
+
+
+def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
+    """Raises `NotChosen`, and what `said_sealing_errors` says."""
+    from certs.hierarchy.configured import files_of
+    from certs.hierarchy.resealing import NotOurs, reseal
+    from certs.sealing.envelope import Purpose
+    from certs.storage.lock import StateInUse, StateLock
+
+    state = loaded.config.rotation.state
+    directory = None if state is None else loaded.resolve(state)
+    is_alone = directory is not None and directory.is_dir()
+    try:
+        with StateLock.acquire(directory) if directory is not None and is_alone else nullcontext():
+            for one in files_of(loaded):
+                # without the lock a running proxy could replace what is not a private key while it is read here
+                if (is_alone or one.label.startswith(Purpose.CREDENTIAL_KEY.label(""))) and reseal(vault, one):
+                    record("seal", str(one.path), "done", "anew, by the active key")
+                    typer.echo(f"{one} is sealed by the active key.", err=True)
+    except NotOurs as error:
+        raise NotChosen(str(error)) from None
+    except StateInUse as error:
+        raise NotChosen(f'"{error.path}" is in use; allowed: --reseal while the proxy is stopped') from None
+
+
+def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int) -> None:
+    from certs.hierarchy.configured import files_of
+
+    ids = vault.key_ids(version)
+    needed = [one for one in files_of(loaded) if one.key_id in ids]
+    if needed:
+        found = f"version {version}: found files that open by it alone; allowed: a version that no file needs:"
+        raise NotChosen(found, *(f"  {one}" for one in needed), _HOW_TO_FREE)
+
+
+def _given(path: Path) -> tuple[bytes, str]:
+    from certs.files.errors import CredentialError, Part
+    from certs.files.pem import read_pem
+    from certs.keys.software import SoftwareKey
+
+    try:
+        SoftwareKey.load(path)
+        return read_pem(path, Part.KEY).content, ""
+    except CredentialError as error:
+        raise NotChosen(f'"{path}", {error.found}; allowed: {error.allowed}') from None
+
+
+def _made(kind: SealedKind | None, names: list[str]) -> tuple[bytes, str]:
+    """A new key in PEM, and a request for a certificate of it."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, mldsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from proxy.commands.hsm.request import subjects_of
+
+    subjects = subjects_of(names)
+    key: ec.EllipticCurvePrivateKey | mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
+    match kind:
+        case SealedKind.MLDSA_44:
+            key = mldsa.MLDSA44PrivateKey.generate()
+        case SealedKind.MLDSA_65:
+            key = mldsa.MLDSA65PrivateKey.generate()
+        case SealedKind.MLDSA_87:
+            key = mldsa.MLDSA87PrivateKey.generate()
+        case _:
+            key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    builder = builder.add_extension(x509.SubjectAlternativeName(subjects), critical=True)  # RFC 5280 4.2.1.6
+    algorithm = hashes.SHA256() if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    request = builder.sign(key, algorithm).public_bytes(Encoding.PEM).decode("ascii")
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), request
+
+
+@contextmanager
+def said_sealing_errors() -> Iterator[None]:
+    """An error is one sentence on standard error, and the exit status 1."""
+    from certs.hierarchy.vault import NoKeys
+    from certs.sealing.errors import SealingError
+    from certs.sealing.files import SealedFileUnusable
+
+    try:
+        yield
+    except SealedFileUnusable as error:
+        typer.echo(f"plexigate: {error}", err=True)
+        raise typer.Exit(1) from None
+    except NoKeys as error:
+        typer.echo(f"plexigate: {error.why}", err=True)
+        raise typer.Exit(1) from None
+    except SealingError as error:
+        typer.echo(f"plexigate: this {error.reason}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - a driver

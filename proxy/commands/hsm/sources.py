@@ -1,0 +1,177 @@
+"""Which token a command is about: by a configuration, or by options alone."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from certs.hsm import calls
+from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory, read_pin
+from certs.hsm.client import TokenProcess
+from certs.hsm.errors import HsmError, TokenMissing
+from certs.hsm.facts import KeyAddress, PinState, TokenFacts
+from certs.hsm.key_names import IdentityUnusable
+from certs.hsm.used_versions import VersionsUnusable
+from config.problems import printable
+from proxy.commands.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
+
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration with \\[hsm].", show_default=False)]
+Module = Annotated[
+    Path | None, typer.Option(metavar="PATH", help="The PKCS#11 library, without --config.", show_default=False)
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        help="NAME of \\[hsm.token.NAME], or without --config a label, serial=SERIAL or slot=NUMBER.",
+        show_default=False,
+    ),
+]
+PinFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The PIN of the token, without --config; mode 0600.", show_default=False),
+]
+Label = Annotated[
+    str, typer.Argument(metavar="LABEL", help="CKA_LABEL, such as chat.ecdsa-p256.v1", show_default=False)
+]
+KeyId = Annotated[
+    str | None,
+    typer.Option("--id", metavar="HEX", help="CKA_ID, where several have that label.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+
+_NOTHING = "nothing to find a token by: give --config FILE, or --module PATH with --token TOKEN and --pin-file FILE"
+
+
+class NotChosen(Exception):
+    """What was asked for is not done; the sentence says what is missing, and `lines` below it more."""
+
+    def __init__(self, sentence: str, *lines: str) -> None:
+        super().__init__(sentence)
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The options that every command has."""
+
+    config: Path | None
+    module: Path | None
+    token: str | None
+    pin_file: Path | None
+
+    def configured(self) -> Configured | None:
+        """What the configuration says. Raises HsmNotConfigured."""
+        return None if self.config is None else read_configured(self.config)
+
+    def modules(self) -> Path:
+        """The module. Raises NotChosen or HsmNotConfigured."""
+        configured = self.configured()
+        if self.module is None and configured is None:
+            raise NotChosen(_NOTHING)
+        return self.module or (configured.module if configured is not None else Path())
+
+    def accesses(self) -> list[TokenAccess]:
+        """Every token that can be logged in to. Raises an HsmError, NotChosen or HsmNotConfigured."""
+        configured = self.configured()
+        if configured is None:
+            return [self._by_options()] if self.token is not None and self.pin_file is not None else []
+        chosen = [one for one in configured.tokens if self.token in (None, one.name)]
+        if not chosen and configured.faults:
+            raise NotChosen(str(configured.faults[0]))
+        if not chosen:
+            names = ", ".join(one.name for one in configured.tokens) or "none"
+            raise NotChosen(f"{self.config}: found no token {self.token}; allowed: {names}")
+        return [self._access(configured, one) for one in chosen]
+
+    @property
+    def half_login(self) -> str:
+        """What the options say of a login that is none, and what is missing; empty where nothing is."""
+        if self.config is not None or (self.token is None) == (self.pin_file is None):
+            return ""
+        given, missing = ("--token", "--pin-file FILE") if self.pin_file is None else ("--pin-file", "--token TOKEN")
+        return f"found {given} alone; allowed: with {missing}"
+
+    def require_there(self, tokens: Sequence[TokenFacts]) -> None:
+        """Raise TokenMissing where the options name a token that is not among those of the module."""
+        if self.config is None and self.token is not None:
+            choice, there = _choice(self.token), [one for one in tokens if one.is_initialized]
+            if not any(choice.fits(one) for one in there):
+                raise TokenMissing(str(choice), [str(one) for one in there])
+
+    def access(self) -> TokenAccess:
+        """The one token. Raises as `accesses`, and NotChosen where there are several."""
+        accesses = self.accesses()
+        if not accesses:
+            raise NotChosen(_NOTHING)
+        if len(accesses) > 1:
+            raise NotChosen(f"{self.config} has {len(accesses)} tokens; say which one with --token NAME")
+        return accesses[0]
+
+    def _by_options(self) -> TokenAccess:
+        assert self.token is not None  # looked at by the caller, as is the PIN file
+        assert self.pin_file is not None
+        if self.module is None:
+            raise NotChosen(_NOTHING)
+        return TokenAccess(self.module, _choice(self.token), read_pin(self.pin_file), default_latch_directory())
+
+    def _access(self, configured: Configured, token: ConfiguredToken) -> TokenAccess:
+        pin = token.pin(configured.loaded) if self.pin_file is None else read_pin(self.pin_file)
+        return TokenAccess(self.module or configured.module, token.choice, pin, default_latch_directory())
+
+
+def key_address(label: str, key_id: str | None) -> KeyAddress:
+    """The key that `LABEL` and `--id` name. Raises NotChosen."""
+    try:
+        return KeyAddress(label, None if key_id is None else bytes.fromhex(key_id))
+    except ValueError:
+        raise NotChosen(f"--id: found {key_id!r}; allowed: hexadecimal digits, as plexigate hsm list shows") from None
+
+
+def _choice(text: str) -> TokenChoice:
+    kind, is_given, value = text.partition("=")
+    match kind if is_given else "":
+        case "serial":
+            return TokenChoice(serial=value)
+        case "slot" if value.isdecimal():
+            return TokenChoice(slot=int(value))
+        case _:
+            return TokenChoice(label=text)
+
+
+@contextmanager
+def said_errors() -> Iterator[None]:
+    """An error is one sentence on standard error, and the exit status 1."""
+    try:
+        yield
+    except (HsmError, NotChosen, HsmNotConfigured, IdentityUnusable, VersionsUnusable) as error:
+        typer.echo(f"plexigate: {printable(str(error))}", err=True)
+        for line in error.lines if isinstance(error, NotChosen) else ():
+            typer.echo(printable(line), err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"plexigate: {error.filename or 'the system'}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterator[tuple[TokenProcess, TokenFacts]]:
+    """A process that has logged in, and what the token said before. Warns of a PIN that was given wrong before."""
+    with TokenProcess() as process:
+        process.perform(calls.load(access.module))
+        facts = process.perform(calls.log_in(replace(access, may_use_final_try=may_use_final_try)))
+        if facts.pin_state is not PinState.FINE:
+            typer.echo(
+                f"plexigate: token {printable(facts.label)}: a wrong PIN was given since the last login ({facts.pin_state})",
+                err=True,
+            )
+        yield process, facts
+
+
+def progress() -> Console:
+    """Where it is said what takes time: standard error, and only when somebody looks."""
+    return Console(stderr=True)

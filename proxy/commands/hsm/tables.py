@@ -1,0 +1,182 @@
+"""Tokens, keys and measurements for a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Column, Table
+from rich.text import Text
+
+from certs.hierarchy.key import ManagedKey
+from certs.hsm.facts import KeyFacts, PinState, TokenFacts
+from certs.hsm.targets import Check, Measured, Report
+from config.problems import printable
+from proxy.commands.terminal.fitting_table import FittingTable
+
+
+def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
+    """Tokens: who they are, what they say of PIN and sessions, what they can do."""
+    table = _table(
+        "token",
+        "serial",
+        Column("model", overflow="fold"),
+        "slot",
+        "PIN",
+        "sessions",
+        Column("can do", overflow="fold"),
+    )
+    for one in tokens:
+        table.add_row(
+            told(
+                one.label or ("(no answer)" if one.fault else "(not set up)"),
+                style="bold" if one.is_initialized else "dim",
+            ),
+            told(one.serial),
+            told(one.model),
+            str(one.slot),
+            _pin(one),
+            f"{_known(one.sessions)} of {_known(one.session_limit)}",
+            Text(one.fault, style="red") if one.fault else ", ".join(_abilities(one)),
+        )
+    return FittingTable(table)
+
+
+def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
+    """Keys below the sealing key: what each is for, where in its life it is, how often it has sealed."""
+    table = _table("key", "from", "state", "created", "activated", "retired", "destroyed", "uses")
+    for key in keys:
+        dates = (key.created, key.activated, key.retired, key.destroyed)
+        of = "" if key.quota is None else f" of {key.quota:_}"
+        table.add_row(
+            Text(key.id, style="bold" if key.protects else "dim"),
+            key.parent or "random, sealed",
+            key.state.value,
+            *("" if date is None else f"{date:%Y-%m-%d %H:%M}" for date in dates),
+            f"{key.uses:_}{of}",
+        )
+    return FittingTable(table)
+
+
+def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
+    """The keys of a token: what they are called, what they are, whether they stay."""
+    title = told(f"keys of {token.label}", style="bold")
+    if not keys:
+        return Group(title, Text("  none", style="dim"))
+    table = _table("label", "id", "kind", Column("uses", overflow="fold"), "stays in", "made in")
+    for key in keys:
+        table.add_row(
+            told(key.label, style="" if key.name is not None else "yellow"),
+            key.id.hex(),
+            key.kind,
+            ", ".join(key.uses),
+            _yes(is_so=key.is_sealed_in),
+            _yes(is_so=key.is_local),
+        )
+    return Group(title, FittingTable(table))
+
+
+def report_table(report: Report) -> RenderableType:
+    """What was measured against its target, and what was checked."""
+    measured = Table("operation", "where", "median", "p95", "per second", "target", "", box=None, header_style="bold")
+    for one in report.measured:
+        place = f"{one.place} ({one.why})" if one.why else str(one.place)
+        figures = (f"{one.median * 1e3:.3f} ms", f"{one.p95 * 1e3:.3f} ms", f"{one.per_second:,.0f}")
+        measured.add_row(one.target.value, place, *figures, _target(one), _met(one))
+    checks = Table("check", "", "found", box=None, header_style="bold")
+    for check in report.checks:
+        checks.add_row(check.what, _right(check), check.found)
+    return Group(measured, Text(), checks)
+
+
+def token_json(token: TokenFacts) -> dict[str, Any]:
+    """A token for machines."""
+    return {
+        "label": token.label,
+        "serial": token.serial,
+        "model": token.model,
+        "manufacturer": token.manufacturer,
+        "slot": token.slot,
+        "initialized": token.is_initialized,
+        "flags": list(token.flag_names),
+        "pin": token.pin_state.value if token.is_initialized else None,
+        "sessions": token.sessions,
+        "session_limit": token.session_limit,
+        "mechanisms": list(token.mechanisms),
+        "fault": token.fault,
+    }
+
+
+def key_json(key: KeyFacts) -> dict[str, Any]:
+    """A key for machines."""
+    name = key.name
+    return {
+        "label": key.label,
+        "id": key.id.hex(),
+        "class": key.key_class.value,
+        "kind": key.kind,
+        "size": key.size,
+        "identity": None if name is None else name.identity,
+        "version": None if name is None else name.version,
+        "sensitive": key.is_sensitive,
+        "extractable": key.is_extractable,
+        "always_sensitive": key.was_always_sensitive,
+        "never_extractable": key.was_never_extractable,
+        "local": key.is_local,
+        "sign_only": key.is_sign_only,
+        "uses": list(key.uses),
+    }
+
+
+def told(words: str, style: str = "") -> Text:
+    """What a token says of itself, as it is: whoever may write into it chooses the words."""
+    return Text(printable(words), style=style)
+
+
+def _table(*columns: str | Column) -> Table:
+    """Those that are no more than a name stay as wide as what stands in them."""
+    kept = (Column(one, no_wrap=True) if isinstance(one, str) else one for one in columns)
+    return Table(*kept, box=None, header_style="bold")
+
+
+def _pin(token: TokenFacts) -> Text:
+    if not token.is_initialized:
+        return Text("")
+    return Text(token.pin_state.value, style="" if token.pin_state is PinState.FINE else "bold red")
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else str(count)
+
+
+def _abilities(token: TokenFacts) -> list[str]:
+    """What it can sign and seal with, without the mechanisms that only come with it."""
+    names = {
+        "CKM_ECDSA": "ECDSA",
+        "CKM_RSA_PKCS_PSS": "RSA",
+        "CKM_ML_DSA": "ML-DSA",
+        "CKM_ML_KEM": "ML-KEM",
+        "CKM_AES_GCM": "AES-GCM",
+    }
+    return [name for mechanism, name in names.items() if mechanism in token.mechanisms]
+
+
+def _yes(*, is_so: bool | None) -> Text:
+    if is_so is None:
+        return Text("not told", style="yellow")
+    return Text("yes", style="green") if is_so else Text("no", style="bold red")
+
+
+def _target(one: Measured) -> str:
+    most, least = one.target.most_seconds, one.target.least_per_second
+    parts = [f"< {most * 1e3:g} ms" if most is not None else "", f"> {least:g}/s" if least is not None else ""]
+    return ", ".join(part for part in parts if part) or "none"
+
+
+def _met(one: Measured) -> Text:
+    if one.is_met is None:
+        return Text("")
+    return Text("met", style="green") if one.is_met else Text("missed", style="bold yellow")
+
+
+def _right(check: Check) -> Text:
+    return Text("right", style="green") if check.is_right else Text("WRONG", style="bold red")

@@ -1,0 +1,91 @@
+"""Commands about a running proxy: `plexigate status`, `plexigate drain` and `plexigate undrain`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from proxy.commands.terminal.asking import asked, ended
+from proxy.commands.terminal.console import table_console
+from proxy.commands.terminal.status_table import status_tables
+
+# Wide enough for every table where the output is no terminal.
+_FILE_COLUMNS = 160
+
+_Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The configuration that names the admin socket.", show_default=False),
+]
+_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="The admin socket itself.", show_default=False)]
+_Upstream = Annotated[str, typer.Argument(metavar="UPSTREAM", help="NAME of \\[upstream.NAME].", show_default=False)]
+_Server = Annotated[
+    str, typer.Argument(metavar="SERVER", help="As in its servers: http://127.0.0.1:8000", show_default=False)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(
+        epilog="Example: plexigate status && plexigate status --json | jq .handshakes.hybrid_share",
+    )(status)
+    app.command(
+        epilog="Example: plexigate drain chat http://10.0.0.7:8000 --seconds 600",
+    )(drain)
+    app.command(epilog="Example: plexigate undrain chat http://10.0.0.7:8000")(undrain)
+
+
+def status(
+    config: _Config = None,
+    socket: _Socket = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the whole document as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+) -> None:
+    """Show the running proxy: what keeps it from being ready, workers, listeners, upstreams, certificates, and how much of it is post-quantum.
+
+    Ready means that each worker, identity and route that was meant to serve can, as /readyz says.
+    Names the networks and user agents of the clients that would break under pq = require. Counts are since the start. Exits with 0
+    when the proxy answered, with 1 when it did not.
+    """
+    document = asked(config, socket, lambda client: client.get("/status"))
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    console = table_console(_FILE_COLUMNS)
+    try:
+        console.print(status_tables(document))
+    except (AttributeError, KeyError, TypeError):
+        raise ended("an answer that is no status; is it a Plexigate of this version that listens there?") from None
+
+
+def drain(
+    upstream: _Upstream,
+    server: _Server,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="How long its WebSockets may stay; without it limits.drain_seconds.", show_default=False
+        ),
+    ] = None,
+    config: _Config = None,
+    socket: _Socket = None,
+) -> None:
+    """Take a server out of service: no new requests; its WebSockets stay until they end or the time is over.
+
+    It is done also with the last server of an upstream that takes requests, with a warning on standard error: clients get 503 then.
+    """
+    query = {} if seconds is None else {"seconds": f"{seconds:g}"}
+    answer = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
+    typer.echo(f"{server} of upstream {upstream} gets no new requests.")
+    if "warning" in answer:
+        typer.echo(f"warning: {answer['warning']}", err=True)
+
+
+def undrain(upstream: _Upstream, server: _Server, config: _Config = None, socket: _Socket = None) -> None:
+    """Let a server have requests again that was drained."""
+    asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
+    typer.echo(f"{server} of upstream {upstream} gets requests again.")
+
+
+def _path(upstream: str, server: str, verb: str) -> str:
+    return f"/upstreams/{quote(upstream, safe='')}/{quote(server, safe='')}/{verb}"

@@ -1,0 +1,1 @@
+"""How commands show and ask: tables, colours, questions, files of output."""

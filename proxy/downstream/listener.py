@@ -1,0 +1,289 @@
+"""Counts connections against the limits, and hands each to its handshake, then to HTTP."""
+
+import socket
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from proxy.downstream.acceptor import Acceptor
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.connection import Downstream
+from proxy.downstream.service import HttpService
+from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
+from proxy.limits.idleness import Idle, Shown
+from proxy.limits.networks import EXEMPT, Networks, is_in, network_of
+from proxy.limits.reasons import ConnectionReason
+from proxy.limits.requests import ClientRates
+from proxy.limits.room import Room
+from proxy.limits.scarcity import Scarcity
+from proxy.limits.shared import SharedTable
+from proxy.net.deadlines import Deadlines
+from proxy.net.shared_io import SharedIo
+from proxy.net.sockets import Linger, SocketStream
+from proxy.observe.access_log import HandshakeRecord
+from proxy.observe.counters import Counters
+from proxy.observe.turned_away import TurnedAway
+from proxy.tls.challenges import PendingChallenges
+from proxy.tls.handshake import Handshake
+from proxy.tls.handshake_policy import HandshakePolicy
+from proxy.tls.results import Established, Failed
+from proxy.tls.signed_flight import FlightServices
+from proxy.tls.stream import TlsStream
+
+# What a handshake under way gets of the time to drain: a few round trips, or a client that stalls holds up the end.
+_LAST_HANDSHAKE_SECONDS: Final = 2.0
+# A TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate floods).
+_READ_BYTES: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerRuntime:
+    """Everything that one configuration says about a listener. A connection keeps what it started with."""
+
+    name: str
+    policy: HandshakePolicy
+    cipher_suites: str
+    limits: ListenerLimits
+    trusted_peers: Networks
+    linger: Linger
+    exempt: Networks = ()
+    """Whom the limits on single clients do not hold for."""
+
+
+def _untold(_event: dict[str, Any], _line: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerServices:
+    """What all listeners of a loop share."""
+
+    io: SharedIo
+    deadlines: Deadlines
+    http: HttpService
+    counters: Counters
+    flights: FlightServices
+    log: Callable[[HandshakeRecord], None]
+    scarcity: Scarcity
+    turned_away: TurnedAway
+    shared: SharedTable = field(default_factory=SharedTable.private)
+    """The counts of all workers."""
+    challenges: PendingChallenges = field(default_factory=PendingChallenges)
+    """What CAs may be shown."""
+    tell: Callable[[dict[str, Any], str], None] = _untold
+    """Logs an event with its line."""
+
+
+class Listener:
+    """The sockets of one `[listener.NAME]`."""
+
+    def __init__(self, runtime: ListenerRuntime, services: ListenerServices) -> None:
+        """Nothing is accepted before `accept_on`."""
+        self.runtime = runtime
+        self._services = services
+        steps = services.flights.steps
+        self._acceptor = Acceptor(
+            runtime.name, services.io.loop, services.scarcity, self._accepted, lambda: steps.is_behind
+        )
+        self._tally = services.counters.listener(runtime.name)
+        clock = services.io.loop.time
+        self.counts: Final = ConnectionCounts(runtime.name, services.shared, clock)
+        self.room: Final = Room(
+            runtime.name, self.counts, services.http, clock, partial(services.turned_away.add, runtime.name)
+        )
+        self.deadline = 0.0
+        """Looked at in each sweep (`deadlines.Watched`)."""
+
+    def accept_on(self, sockets: Collection[socket.socket]) -> None:
+        """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
+        self._acceptor.accept_on(sockets)
+        if sockets:
+            self._services.deadlines.watch(self)
+        else:
+            self._services.deadlines.forget(self)
+
+    def deadline_passed(self, now: float) -> None:
+        """See to those who have taken too long for what is left of the limits."""
+        del now
+        self.room.look(self.runtime.limits)
+
+    def leave(self) -> None:
+        """Accept nobody any more; see `Acceptor.leave`."""
+        self._acceptor.leave()
+
+    def take(self, sock: socket.socket) -> None:
+        """Take a connection that another process has accepted."""
+        self._accepted(sock, sock.getpeername()[0])
+
+    def _accepted(self, sock: socket.socket, address: str) -> None:
+        runtime = self.runtime
+        is_exempt = bool(runtime.exempt) and is_in(address, runtime.exempt)
+        network = network_of(address)
+        client = self.room.admit(network, runtime.limits, is_exempt=is_exempt)
+        if isinstance(client, ConnectionReason):
+            # the cheapest refusal there is: no handshake was begun, so there is nobody to send an alert to
+            self._services.turned_away.add(runtime.name, client, network)
+            sock.close()
+            return
+        sock.settimeout(0)
+        self._tally.accepted += 1
+        self._tally.open += 1
+        rates = None if is_exempt else ClientRates(client.network)
+        _Arrival(self, self._services, address, client, rates).begin(sock)
+
+    def closed(self, client: ClientCounts) -> None:
+        """One connection less is open."""
+        self._tally.open -= 1
+        self.counts.closed(client)
+
+
+class _Arrival:
+    """One accepted connection until its handshake is over. Drainable: a worker that is told to end waits for it."""
+
+    __slots__ = (
+        "_address",
+        "_began",
+        "_changed_within",
+        "_counts",
+        "_handshake",
+        "_has_hello",
+        "_listener",
+        "_rates",
+        "_runtime",
+        "_services",
+        "since",
+    )
+
+    def __init__(
+        self,
+        listener: Listener,
+        services: ListenerServices,
+        address: str,
+        counts: ClientCounts,
+        rates: ClientRates | None,
+    ) -> None:
+        self._listener = listener
+        self._runtime = listener.runtime
+        self._services = services
+        self._address = address
+        self._counts = counts
+        self._rates = rates
+        self._has_hello = False
+        self._changed_within: float | None = None
+        self.since = services.io.loop.time()
+        self._began = services.http.stopwatch()
+        policy, deadline = self._runtime.policy, self.since + self._runtime.limits.handshake_seconds
+        self._handshake = Handshake(policy, services.flights, self, deadline, services.challenges, self.client)
+
+    def begin(self, sock: socket.socket) -> None:
+        services = self._services
+        services.deadlines.watch(self._handshake)
+        services.http.opened(self)
+        self._listener.room.accepted(self)
+        closed = partial(self._listener.closed, self._counts)
+        linger = self._runtime.linger
+        self._handshake.begin(
+            SocketStream(services.io, sock, self._handshake, linger, read_bytes=_READ_BYTES, closed=closed)
+        )
+
+    def token_asked(self) -> None:
+        """It makes room for nobody."""
+        self._listener.room.token_asked(self)
+
+    def token_answered(self) -> None:
+        """It does again."""
+        self._listener.room.token_answered(self)
+
+    def handshake_established(self, result: Established, stream: TlsStream) -> None:
+        self._over()
+        services, runtime = self._services, self._runtime
+        services.counters.established(runtime.name, result, services.http.stopwatch() - self._began)
+        is_trusted = bool(runtime.trusted_peers) and is_in(self._address, runtime.trusted_peers)
+        facts = ClientFacts(self._address, runtime.name, result, is_trusted, self._rates)
+        stream.owner = downstream = Downstream(services.http, stream, facts)
+        if self._changed_within is not None:
+            downstream.configuration_changed(self._changed_within)
+        services.http.closed(self)  # last: a drain must not find that nobody is left in between
+
+    def handshake_failed(self, failure: Failed) -> None:
+        self._over()
+        services, name = self._services, self._runtime.name
+        services.http.closed(self)
+        services.counters.failure(name, failure.reason)
+        if failure.is_refusal:
+            services.counters.refused(name, failure.identity)
+        services.log(
+            HandshakeRecord(
+                time=services.http.wall_clock(),
+                client=self._address,
+                listener=name,
+                name=failure.server_name,
+                reason=failure.reason,
+                detail=failure.detail,
+                alert=None if failure.alert is None else failure.alert.name.lower(),
+                groups=failure.offered_groups,
+                group_names=self._runtime.policy.preference.names,
+                duration=services.io.loop.time() - self.since,
+            )
+        )
+
+    def challenge_answered(self, server_name: str) -> None:
+        """Say so: when a CA does not believe a name, it is good to know that it has been here."""
+        self._over()
+        services = self._services
+        services.http.closed(self)
+        listener = self._runtime.name
+        event = {"event": "challenge_answered", "client": self._address, "listener": listener, "name": server_name}
+        services.tell(event, f"{self._address} looked at the challenge for {server_name} (tls-alpn-01)")
+
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """Go on, but not for long: the connection is drained once it is one."""
+        del gently  # as gently as it can be
+        now = self._services.io.loop.time()
+        self._handshake.deadline = min(self._handshake.deadline, now + min(seconds, _LAST_HANDSHAKE_SECONDS))
+
+    @property
+    def client(self) -> bytes:
+        """The network that it counts for, or `EXEMPT`."""
+        return EXEMPT if self._rates is None else self._counts.network
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its first bytes are there and were not looked at."""
+        return self._handshake.is_unread
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether nothing of it waits for us."""
+        return self._handshake.awaits_client
+
+    @property
+    def idle(self) -> Idle | None:
+        """What it is while it is the client's turn."""
+        if not self.awaits_client:
+            return None
+        shown = Shown.HELLO if self._has_hello else Shown.NOTHING
+        return Idle(shown, self.since, self._runtime.name, self.client)
+
+    def shed(self) -> None:
+        """End at once."""
+        self._over()
+        self._services.http.closed(self)
+        self._handshake.give_way()
+
+    def hello_complete(self) -> bool:
+        """It counts as a handshake of its client from now on, if there may be one more."""
+        self._has_hello = self._listener.room.hello_shown(self, self._counts, self._runtime.limits)
+        return self._has_hello
+
+    def give_up(self, reason: str) -> None:
+        """End with the process: there is nobody yet to tell a reason."""
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on by the policy that the handshake began with; the connection is judged by the new one."""
+        self._changed_within = seconds
+
+    def _over(self) -> None:
+        self._services.deadlines.forget(self._handshake)
+        self._listener.room.over(self, self._counts)

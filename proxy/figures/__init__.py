@@ -1,0 +1,1 @@
+"""Counts and distributions: histograms, totals, the largest few. Pure."""

@@ -1,0 +1,1 @@
+"""Sockets, readiness, deadlines and tasks: what asyncio does not offer as it is needed here."""

@@ -1,0 +1,350 @@
+"""The one class that registers, reads, writes and closes a connected socket.
+
+A number of a file descriptor that was reused would deliver one connection's events to another, so nobody but `SocketStream` registers
+a connection (see `readiness`), or closes it, and it does one before the other.
+
+All streams of a loop read into one buffer and send small pieces together, at the end of the loop's turn (see `shared_io`). The
+view that an owner receives is therefore valid only during the call.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from proxy.net.readiness import EPOLLIN, EPOLLOUT
+from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
+from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
+# What waits for the end of the turn. More than a TLS record is worth a send of its own, which also shows at once whether the
+# kernel takes more.
+_SMALL_BYTES: Final = 16_384
+# 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
+_READS_AFTER_FAILED_SEND: Final = 16
+# The last bytes and the end of the stream go out as one segment, and wake the peer once.
+_FIN_FOLLOWS: Final = socket.MSG_MORE
+
+
+class StreamOwner(Protocol):
+    """Whoever uses a stream. All but `pause_writing` are called from the event loop, never from inside a call to the stream."""
+
+    def data_received(self, data: memoryview) -> None:
+        """Take bytes; the view is valid only until this call returns."""
+
+    def eof_received(self) -> None:
+        """The peer ended its direction; ours is still open."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The socket is closed (None: by our own wish). Called exactly once, last."""
+
+    def pause_writing(self) -> None:
+        """The peer takes no more: stop producing. What was written already is kept. May come from inside `write`."""
+
+    def resume_writing(self) -> None:
+        """Everything written so far is with the kernel."""
+
+
+class _Nobody:
+    """Owner of a stream that is gone. Its last owner and it are let go at once: a garbage collection would come much later."""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Nothing comes any more."""
+
+    def eof_received(self) -> None:
+        """It has come already."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """It has been told already."""
+
+    def pause_writing(self) -> None:
+        """Nothing is sent any more."""
+
+    def resume_writing(self) -> None:
+        """Nothing is sent any more."""
+
+
+NOBODY: Final = _Nobody()
+
+
+@dataclass(frozen=True, slots=True)
+class Linger:
+    """How long the end of a connection may take.
+
+    `flush_seconds` for the peer to take what was written before; then, after our FIN, at most `discard_bytes` and `seconds` of
+    what it still sends are read and discarded (RFC 9112 section 9.6).
+    """
+
+    discard_bytes: int
+    seconds: float
+    flush_seconds: float
+
+
+class SocketStream:
+    """A connected, non-blocking stream socket with bounded buffering.
+
+    Writing: small pieces wait for the end of the turn (`_outbox`). Whatever the kernel does not take then is kept (`_backlog`)
+    and the owner is paused until the kernel took all of it, so no more is held than the owner wrote before it was paused.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_closed",
+        "_discard_left",
+        "_io",
+        "_linger",
+        "_linger_limits",
+        "_loop",
+        "_outbox",
+        "_sock",
+        "_view",
+        "_wants_end",
+        "_watched",
+        "owner",
+    )
+
+    def __init__(
+        self,
+        io: SharedIo,
+        sock: socket.socket,
+        owner: StreamOwner,
+        linger: Linger,
+        *,
+        read_bytes: int = READ_BUFFER_BYTES,
+        closed: Callable[[], None] | None = None,
+    ) -> None:
+        """Take over `sock` (connected, non-blocking). Reading starts by `resume_reading`, `read_bytes` at most at a time.
+
+        `closed` is called when the socket is closed, whoever owns the stream by then: for those who count connections.
+        """
+        self._linger_limits: Final = linger
+        self._closed = closed
+        self._io: Final = io
+        self._loop: Final = io.loop
+        self._sock: socket.socket | None = sock
+        self._view: Final = io.view[:read_bytes]
+        self.owner = owner
+        self._watched = 0
+        self._outbox = b""
+        self._backlog = b""
+        self._wants_end = False
+        self._discard_left = 0
+        self._linger: TimerHandle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the socket can still be used."""
+        return self._sock is not None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether bytes wait here for the kernel."""
+        return bool(self._backlog)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the peer has not acknowledged: bytes that wait here, and those in the kernel. A system call."""
+        return 0 if self._sock is None else len(self._backlog) + len(self._outbox) + unsent_bytes(self._sock)
+
+    @property
+    def unread_bytes(self) -> int:
+        """What the kernel has of the peer that was not read. A system call."""
+        return 0 if self._sock is None else unread_bytes(self._sock)
+
+    # -- reading
+
+    def resume_reading(self) -> None:
+        """Deliver what the peer sends, from the next turn of the loop on."""
+        if self._sock is not None and not self._watched & EPOLLIN:
+            self._watch(self._sock, self._watched | EPOLLIN)
+
+    def pause_reading(self) -> None:
+        """Leave what the peer sends in the kernel, whose window then stops the peer."""
+        if self._sock is not None and self._watched & EPOLLIN:
+            self._watch(self._sock, self._watched & ~EPOLLIN)
+
+    def _watch(self, sock: socket.socket, events: int) -> None:
+        self._io.readiness.change(sock.fileno(), self._watched, events, self)
+        self._watched = events
+
+    def ready(self, events: int) -> None:
+        """Read and write what can be. An error and a hang-up are found by doing either; bytes that stand before a reset come first."""
+        if events & ~EPOLLOUT and self._watched & EPOLLIN:
+            self._readable()
+        if events & ~EPOLLIN and self._watched & EPOLLOUT:
+            self._writable()
+
+    def _readable(self) -> None:
+        sock = self._sock
+        assert sock is not None  # it is unregistered before it goes
+        try:
+            count = sock.recv_into(self._view)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if self._wants_end:
+            self._discard(count)
+        elif count:
+            self.owner.data_received(self._view[:count])
+        else:
+            self.pause_reading()
+            self.owner.eof_received()
+
+    def _discard(self, count: int) -> None:
+        """Lingering: take and forget, so that the kernel does not answer unread bytes with a reset that eats our last ones."""
+        self._discard_left -= count
+        if count == 0 or self._discard_left < 0:
+            if self._backlog:
+                self.pause_reading()  # the peer may still take what it has not got yet; after that we come back to it
+            else:
+                self._lose(None)
+
+    def acknowledge(self) -> None:
+        """Say now what was read, where nothing is sent that would: a peer without TCP_NODELAY waits 40 ms for it (RFC 9293 section 3.7.4)."""
+        if self._sock is not None:
+            acknowledge_now(self._sock)
+
+    # -- writing
+
+    def write(self, data: bytes) -> None:
+        """Send `data` before this turn of the loop ends."""
+        if self._sock is None or self._wants_end:
+            return
+        if self._backlog:
+            self._backlog += data
+        elif self._outbox:
+            self._outbox += data
+            if len(self._outbox) > _SMALL_BYTES:
+                self.flush()
+        else:
+            self._outbox = data
+            if len(data) > _SMALL_BYTES:
+                self.flush()
+            else:
+                self._io.enlist(self)
+
+    def flush(self, flags: int = 0) -> None:
+        """Send what was written now, keep what the kernel does not take, and then pause the owner. `flags` as in send(2)."""
+        data, sock = self._outbox, self._sock
+        if not data or sock is None:
+            return
+        self._outbox = b""
+        try:
+            sent = sock.send(data, flags)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._fail_soon(error)
+            return
+        if sent != len(data):
+            self._backlog = data[sent:]
+            self._watch(sock, self._watched | EPOLLOUT)
+            self.owner.pause_writing()
+
+    def _writable(self) -> None:
+        assert self._sock is not None  # it is unregistered before it goes
+        try:
+            sent = self._sock.send(self._backlog)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._read_out(error)
+            return
+        self._backlog = self._backlog[sent:]
+        if self._backlog:
+            return
+        self._watch(self._sock, self._watched & ~EPOLLOUT)
+        if self._wants_end:
+            self._end()
+        else:
+            self.owner.resume_writing()
+
+    def _fail_soon(self, error: OSError) -> None:
+        """Report a failed send after the caller's own work is done: owners are never called from inside their own call."""
+        self._backlog = b""
+        self._loop.call_soon(self._read_out, error)
+
+    def _read_out(self, error: OSError) -> None:
+        """Deliver what had arrived before the peer closed: it may be the answer that explains why it takes no more."""
+        for _ in range(_READS_AFTER_FAILED_SEND):
+            if self._sock is None or self._wants_end:
+                break
+            try:
+                count = self._sock.recv_into(self._view)
+            except OSError:
+                break
+            if count == 0:
+                break
+            self.owner.data_received(self._view[:count])
+        self._lose(error)
+
+    # -- ending
+
+    def end(self) -> None:
+        """Flush, end our direction (FIN), then discard what still arrives, up to a count of bytes and a time; then close.
+
+        Without the discarding a peer that is still sending gets a reset, which can destroy our last bytes before they are
+        read (RFC 9112 section 9.6). Flushing has a time of its own: a slow reader is no reason to cut off what it reads.
+        """
+        if self._sock is None or self._wants_end:
+            return
+        self.flush(_FIN_FOLLOWS)
+        self._wants_end = True
+        self._discard_left = self._linger_limits.discard_bytes
+        if self._backlog:
+            self._linger = self._loop.call_later(self._linger_limits.flush_seconds, self._lose, None)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        assert self._sock is not None  # only reached with a live socket
+        if self._linger is not None:
+            self._linger.cancel()
+        self._linger = self._loop.call_later(self._linger_limits.seconds, self._lose, None)
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._fail_soon(error)
+            return
+        self.resume_reading()
+
+    def end_at_once(self) -> None:
+        """Flush, then close without lingering: for a peer that has said that it sends no more."""
+        self.flush(_FIN_FOLLOWS)
+        if self._backlog:
+            self.end()
+        elif self._sock is not None and not self._wants_end:
+            self._wants_end = True
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once; the owner hears of it in the next turn of the loop. What the kernel does not take now is lost."""
+        self.flush()  # now: closing drops what is not sent where the peer has sent something that nobody read
+        if self._sock is not None:
+            self._loop.call_soon(self._lose, None)
+            self.pause_reading()
+
+    def drop(self) -> None:
+        """Close now, without a word: for those who are not called by this stream. What was not sent is lost."""
+        self._lose(None)
+
+    def _lose(self, error: OSError | None) -> None:
+        sock = self._sock
+        if sock is None:
+            return
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if self._watched:
+            self._watch(sock, 0)
+        self._sock = None
+        self._outbox = self._backlog = b""
+        sock.close()
+        if self._closed is not None:
+            self._closed()
+        owner, self.owner = self.owner, NOBODY
+        owner.connection_lost(error)

@@ -1,0 +1,268 @@
+"""One end of the socket pair between the parent and a worker: questions and answers in JSON, with file descriptors.
+
+Both sides may ask. A frame is its length, the number of descriptors that travel with its first byte, and a JSON object. The
+stream ends when the other process does, however it ended, and that is how each learns of it.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from proxy.net.tasks import Tasks
+
+Body = dict[str, Any]
+Answer = Callable[[str, Body, list[int]], Awaitable[Body]]
+"""What answers a question: its kind, its body, its descriptors (the callee's to close). Raises `Refused` to say no."""
+
+_HEADER: Final = struct.Struct("!IH")
+# The kernel takes 253 in one message (SCM_MAX_FD). A question that has more is preceded by frames that only bring descriptors, so
+# that each frame has one message at most, and what is lost for want of room is known to be lost by one.
+_DESCRIPTORS_AT_ONCE: Final = 250
+# A snapshot of all counters or a configuration of thousands of identities has some megabytes.
+_LARGEST_FRAME: Final = 64 * 1_048_576
+_BRINGS: Final[Body] = {"brings": True}
+_READ_BYTES: Final = 262_144
+_ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * struct.calcsize("i"))
+
+
+class ChannelLost(Exception):
+    """The other process is gone, or was told to go."""
+
+    def __str__(self) -> str:
+        """One clause."""
+        return "the process at the other end is gone"
+
+
+class Refused(Exception):
+    """The other side says no: `reason` is JSON that both sides understand."""
+
+    def __init__(self, reason: Body) -> None:
+        """Remember the reason."""
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """The reason as it came."""
+        return json.dumps(self.reason)
+
+
+class _Garbled(Exception):
+    """No frame of ours: a worker parses what strangers send, and the parent believes nothing that it says after such a thing."""
+
+
+class Channel:
+    """One end. `answer` is called for each question of the other side, `lost` once when the other side is gone."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        tasks: Tasks,
+        answer: Answer,
+        lost: Callable[[], None],
+    ) -> None:
+        """Take over a connected stream socket; reading begins at once."""
+        self._loop = loop
+        self._sock = sock
+        self._tasks = tasks
+        self._answer = answer
+        self._lost = lost
+        self._received = bytearray()
+        self._descriptors: deque[list[int]] = deque()
+        """Those of each message that brought some."""
+        self._brought: list[int] | None = []
+        """Those of a question that is still to come; None when some of them were lost."""
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._waiting: dict[int, asyncio.Future[Body]] = {}
+        self._ids = itertools.count(1)
+        self._is_open = True
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
+        sock.settimeout(0)
+        loop.add_reader(sock, self._readable)
+
+    # -- asking
+
+    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
+        """Ask and wait for the answer. The descriptors stay the caller's. Raises `Refused` or `ChannelLost`."""
+        if not self._is_open:
+            raise ChannelLost
+        number = next(self._ids)
+        future: asyncio.Future[Body] = self._loop.create_future()
+        self._waiting[number] = future
+        try:
+            self._send({"id": number, "ask": kind, "body": body or {}}, descriptors)
+            return await future
+        finally:
+            self._waiting.pop(number, None)
+
+    async def flush(self) -> None:
+        """Wait until everything that was said is on its way, or the other side is gone."""
+        await self._all_sent.wait()
+
+    def finish(self) -> None:
+        """Close this end, now that the other process is gone, after what it said last."""
+        while self._is_open and self._receive():
+            pass
+        self.close()
+
+    def close(self) -> None:
+        """Close this end; whoever waits for an answer gets none."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+        for several in (*self._descriptors, *(copies for _, copies in self._unsent), self._brought or []):
+            _close_all(several)
+        self._descriptors.clear()
+        self._brought = []
+        self._unsent.clear()
+        self._all_sent.set()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(ChannelLost())
+        self._waiting.clear()
+
+    # -- sending
+
+    def _send(self, frame: Body, descriptors: Sequence[int] = ()) -> None:
+        copies: list[int] = []
+        try:
+            for one in descriptors:
+                copies.append(os.dup(one))  # the caller may close its own before the socket has room  # noqa: PERF401
+        except OSError:
+            _close_all(copies)
+            raise
+        while len(copies) > _DESCRIPTORS_AT_ONCE:
+            self._queue(_BRINGS, copies[:_DESCRIPTORS_AT_ONCE])
+            copies = copies[_DESCRIPTORS_AT_ONCE:]
+        self._queue(frame, copies)
+        self._all_sent.clear()
+        self._flush()
+
+    def _queue(self, frame: Body, copies: list[int]) -> None:
+        payload = json.dumps(frame, separators=(",", ":")).encode()
+        assert len(payload) <= _LARGEST_FRAME  # of our own making
+        self._unsent.append((_HEADER.pack(len(payload), len(copies)) + payload, copies))
+
+    def _flush(self) -> None:
+        while self._unsent:
+            data, descriptors = self._unsent[0]
+            try:
+                sent = socket.send_fds(self._sock, [data], descriptors) if descriptors else self._sock.send(data)
+            except BlockingIOError:
+                self._loop.add_writer(self._sock, self._flush)
+                return
+            except OSError:
+                return  # the reader sees the end too, and tells
+            _close_all(descriptors)
+            if sent == len(data):
+                self._unsent.popleft()
+            else:
+                self._unsent[0] = (data[sent:], [])
+        self._all_sent.set()
+        self._loop.remove_writer(self._sock)
+
+    # -- receiving
+
+    def _readable(self) -> None:
+        self._receive()
+
+    def _receive(self) -> bool:
+        """Take what is there; whether there may be more."""
+        try:
+            data, ancillary, flags, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            data, ancillary, flags = b"", [], 0
+        size = struct.calcsize("i")
+        came = [
+            number
+            for level, kind, content in ancillary
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS
+            for number in struct.unpack(f"{len(content) // size}i", content[: len(content) // size * size])
+        ]
+        if came or flags & socket.MSG_CTRUNC:  # the second: this process has no room for them
+            self._descriptors.append(came)
+        self._received += data
+        try:
+            is_lost = not data
+            while self._is_open and not is_lost and (frame := self._next_frame()) is not None:
+                self._take(frame)
+        except _Garbled:
+            is_lost = True
+        if is_lost and self._is_open:
+            self.close()
+            self._lost()
+        return not is_lost
+
+    def _next_frame(self) -> Body | None:
+        if len(self._received) < _HEADER.size:
+            return None
+        length, count = _HEADER.unpack_from(self._received)
+        if length > _LARGEST_FRAME:
+            raise _Garbled
+        end = _HEADER.size + length
+        if len(self._received) < end:
+            return None
+        try:
+            frame = json.loads(self._received[_HEADER.size : end])
+        except ValueError:
+            raise _Garbled from None
+        if not isinstance(frame, dict) or (count and not self._descriptors):
+            raise _Garbled
+        del self._received[:end]
+        descriptors = self._descriptors.popleft() if count else []
+        if len(descriptors) == count and self._brought is not None:
+            self._brought += descriptors
+        else:
+            _close_all([*descriptors, *(self._brought or [])])
+            self._brought = None
+        return frame
+
+    def _take(self, frame: Body) -> None:
+        if "brings" in frame:
+            return
+        descriptors, self._brought = self._brought, []
+        if "ask" in frame:
+            if descriptors is None:
+                self._reply_to(frame, {"failure": {"error": "no room for more descriptors (LimitNOFILE)"}})
+            else:
+                self._tasks.start(self._reply(frame, descriptors))
+            return
+        future = self._waiting.pop(frame["id"], None)
+        if future is None or future.done():
+            return  # whoever asked does not wait any more
+        if "failure" in frame:
+            future.set_exception(Refused(frame["failure"]))
+        else:
+            future.set_result(frame["answer"])
+
+    async def _reply(self, frame: Body, descriptors: list[int]) -> None:
+        try:
+            reply: Body = {"answer": await self._answer(frame["ask"], frame["body"], descriptors)}
+        except Refused as refusal:
+            reply = {"failure": refusal.reason}
+        except Exception as error:
+            # whoever asked must not wait for ever; the error itself is reported by the owner of the tasks
+            self._reply_to(frame, {"failure": {"error": f"{type(error).__name__}: {error}"}})
+            raise
+        self._reply_to(frame, reply)
+
+    def _reply_to(self, frame: Body, reply: Body) -> None:
+        if self._is_open:
+            self._send({"id": frame["id"], **reply})
+
+
+def _close_all(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -1,0 +1,87 @@
+"""The content of the files that a configuration names, as the parent hands it to workers that may not read them.
+
+The parent reads each file once. Its content travels in one sealed memory file; a worker makes a memory file of each entry for
+as long as it builds, because OpenSSL and cryptography load from paths (`/proc/self/fd/N`).
+"""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from certs.files.memory_file import sealed_memory_file
+
+# Far above any certificate, key or list of authorities; those who parse a file refuse it at a megabyte with a better message.
+_LARGEST_FILE: Final = 4 * 1_048_576  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """One file: `mode` are its permission bits."""
+
+    mode: int
+    content: bytes = field(repr=False)
+
+
+class Material(dict[str, FileContent]):
+    """File contents by path. Files that cannot be read are missing: whoever needs them says so."""
+
+    @classmethod
+    def read(cls, paths: Iterable[Path]) -> "Material":
+        """Read files from the disk."""
+        material = cls()
+        for path in paths:
+            try:
+                with path.open("rb") as file:
+                    mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                    material[str(path)] = FileContent(mode, file.read(_LARGEST_FILE))
+            except OSError:
+                continue
+        return material
+
+    @classmethod
+    def of_keys(cls, contents: Mapping[Path, bytes]) -> "Material":
+        """Private keys that were sealed on the disk."""
+        return cls({str(path): FileContent(0o600, content) for path, content in contents.items()})
+
+    def __repr__(self) -> str:
+        """Paths only: the contents are secrets."""
+        return f"<Material {sorted(self)}>"
+
+    def memory_file(self) -> int:
+        """Write everything to a sealed memory file; the descriptor is the caller's."""
+        index = json.dumps([[path, one.mode, len(one.content)] for path, one in self.items()]).encode()
+        parts = [len(index).to_bytes(8, "big"), index, *(one.content for one in self.values())]
+        return sealed_memory_file("material", b"".join(parts))
+
+    @classmethod
+    def from_memory_file(cls, descriptor: int) -> "Material":
+        """Read what `memory_file` wrote; the descriptor stays the caller's."""
+        data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        start = 8 + int.from_bytes(data[:8], "big")
+        material = cls()
+        for path, mode, length in json.loads(data[8:start]):
+            material[path] = FileContent(mode, data[start : start + length])
+            start += length
+        return material
+
+    @contextmanager
+    def as_files(self) -> Iterator[Mapping[Path, Path]]:
+        """Give each path another one that this process can read, until the block ends."""
+        descriptors: list[int] = []
+        try:
+            files = {}
+            for path, one in self.items():
+                descriptor = sealed_memory_file("file", one.content)
+                descriptors.append(descriptor)
+                # root may read what even the owner may not, and handed it on for that
+                os.fchmod(descriptor, one.mode | stat.S_IRUSR)
+                files[Path(path)] = Path(f"/proc/self/fd/{descriptor}")
+            yield files
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What the admin socket may ask of the parent."""

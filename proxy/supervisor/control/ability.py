@@ -1,0 +1,105 @@
+"""What the parent knows of what can serve, put together for `observe.readiness`: asks workers how they see servers, and nobody else."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from certs.keys.signing_key import KeyFamily
+from config.rotation import IssuedCredentialConfig
+from config.schema import IdentityConfig
+from proxy.observe.readiness import Facts, Readiness, ServerFacts, ServerView, UpstreamFacts, readiness
+from proxy.observe.scrape import CertificateFacts
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.supervisor import Supervisor, wall_clock
+
+# A worker that turns answers within milliseconds; whoever asks us waits for no longer than a second or so himself.
+_STANDING_SECONDS: Final = 1.0
+_MLDSA: Final = str(KeyFamily.MLDSA)
+
+ServerName = tuple[str, str]
+
+
+async def readiness_of(supervisor: Supervisor) -> Readiness:
+    """Judge what is served now."""
+    edition, fleet = supervisor.edition, supervisor.fleet
+    answers = await fleet.ask_all("standing", {}, _STANDING_SECONDS)
+    views: defaultdict[ServerName, list[ServerView]] = defaultdict(list)
+    silent = []
+    for worker in fleet.workers:
+        answer = answers.get(worker)
+        if answer is None:
+            silent.append(worker.slot)
+            continue
+        for upstream, server, state, is_unreachable in answer["servers"]:
+            views[upstream, server].append(ServerView(state, is_unreachable))
+    return readiness(
+        Facts(
+            proxy=supervisor.phase,
+            workers=_workers(supervisor, silent),
+            identities=_identities(supervisor, edition),
+            upstreams=_upstreams(supervisor, views),
+            unmade_checks={name: why for (name, _), why in sorted(supervisor.servers.unmade.reasons.items())},
+        )
+    )
+
+
+def _workers(supervisor: Supervisor, silent: Iterable[int]) -> dict[str, str]:
+    present = {worker.slot for worker in supervisor.fleet.workers}
+    missing = {
+        str(slot): "has ended or never began; another one is started"
+        for slot in range(supervisor.edition.worker_count)
+        if slot not in present
+    }
+    return {**missing, **{str(slot): "does not answer: others accept in its place" for slot in silent}}
+
+
+def _identities(supervisor: Supervisor, edition: Edition) -> dict[str, str]:
+    faults = dict.fromkeys(edition.dark, "has only keys that rest sealed: is the sealing key away?")
+    of_identity: defaultdict[str, list[CertificateFacts]] = defaultdict(list)
+    for one in edition.certificates:
+        of_identity[one.identity].append(one)
+    for name, identity in edition.loaded.config.identity.items():
+        if name not in faults and (fault := _fault_of_certificates(identity, of_identity[name], wall_clock())):
+            faults[name] = fault
+    for name, places in edition.identities_in_tokens.items():
+        if name not in faults and (why := supervisor.tokens.why_not_ready({name: places})):
+            faults[name] = why.removeprefix(f"identity {name} ")
+    return dict(sorted(faults.items()))
+
+
+def _fault_of_certificates(identity: IdentityConfig, certificates: list[CertificateFacts], now: float) -> str:
+    # ML-DSA beside others does not count, see `identities_in_tokens`
+    usual = [one for one in certificates if not one.algorithm.startswith(_MLDSA)]
+    is_one_awaited = any(
+        isinstance(one, IssuedCredentialConfig) and not one.key.algorithm.startswith(_MLDSA)
+        for one in identity.credentials
+    )
+    if not certificates or (is_one_awaited and not usual):
+        return "has no certificate yet that a usual client takes: plexigate certs list tells why"
+    usual = usual or certificates
+    if all(one.expires_at <= now for one in usual):
+        return "has only certificates that have expired, which usual clients refuse"
+    return ""
+
+
+def _upstreams(supervisor: Supervisor, views: Mapping[ServerName, list[ServerView]]) -> list[UpstreamFacts]:
+    config, verdicts = supervisor.edition.loaded.config, supervisor.servers.verdicts
+    routes: defaultdict[str, list[str]] = defaultdict(list)
+    for route in config.route:
+        routes[route.upstream].append(f"{route.host}{route.path}")
+    return [
+        UpstreamFacts(
+            name,
+            tuple(routes[name]),
+            [
+                ServerFacts(
+                    address,
+                    verdicts.health.get((name, address)),
+                    verdicts.is_draining(name, address),
+                    views.get((name, address), ()),
+                )
+                for address in (str(one.address) for one in upstream.servers)
+            ],
+        )
+        for name, upstream in config.upstream.items()
+    ]

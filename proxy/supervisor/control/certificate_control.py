@@ -1,0 +1,72 @@
+"""What the admin server asks about certificates, answered by the rotation."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from certs.rotation.attempt import Step
+from certs.rotation.planning import Key
+from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
+from proxy.admin.rotation_wish import RotationWish
+from proxy.rotation.rotating import Rotating
+from proxy.rotation.steps import last_word
+from proxy.supervisor.control.inspection import Inspection
+
+
+class RotationControl:
+    """Implements `admin.certificates.CertificateControl`."""
+
+    def __init__(self, rotating: Rotating, inspection: Inspection) -> None:
+        """Ask these."""
+        self._rotating = rotating
+        self._inspection = inspection
+
+    def certificates(self) -> list[dict[str, Any]]:
+        """Every issued credential."""
+        return self._rotating.listing()
+
+    async def rotate_certificate(
+        self, identity: str, slot: str | None, wish: RotationWish
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Rotate, and tell the steps of one after the other, each with its credential; the last one has `ok`."""
+        keys = self._idle(identity, slot)
+        outcomes: list[bool] = []
+        if wish.is_dry_run:
+            for key in keys:
+                yield {**_about(key), "would": [step.value for step in Step], "reason": wish.reason.value}
+            keys = []
+        begun = set[Key]()
+        async for key, step in self._rotating.rotate(keys, wish.reason, insists=wish.insists):
+            if key not in begun:
+                begun.add(key)
+                yield {**_about(key), "step": "begun", "reason": wish.reason.value}
+            if "ok" in step:
+                outcomes.append(step["ok"])
+            yield {**_about(key), **{name if name != "ok" else "rotated": value for name, value in step.items()}}
+        yield {"ok": all(outcomes)}
+
+    async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
+        """Roll back all of them, or none."""
+        keys = self._idle(identity, slot)
+        outcomes = await self._rotating.roll_back(keys)
+        return [{**_about(key), **last_word(outcome)} for key, outcome in zip(keys, outcomes, strict=True)]
+
+    async def shown(self, identity: str) -> list[dict[str, Any]]:
+        """Shake hands with each worker."""
+        rows = await self._inspection.of(identity)
+        if rows is None:
+            raise UnknownCertificate(identity, None, sorted({one["identity"] for one in self._rotating.listing()}))
+        return rows
+
+    def _idle(self, identity: str, slot: str | None) -> list[Key]:
+        keys = self._rotating.keys(identity, slot)
+        if not keys:
+            known = sorted({one["identity"] for one in self._rotating.listing()})
+            raise UnknownCertificate(identity, slot, known)
+        for key in keys:
+            if self._rotating.is_running(key):
+                raise RotationUnderWay(*key)
+        return keys
+
+
+def _about(key: Key) -> dict[str, Any]:
+    return {"identity": key[0], "credential": key[1]}

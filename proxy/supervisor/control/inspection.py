@@ -1,0 +1,89 @@
+"""Shake hands with each worker, on each listener, for each credential of an identity: what clients see is not a matter of chance.
+
+The kernel chooses the worker of a connection, so the parent makes connections of its own, over the loopback device, and hands their
+far ends to the workers, which take them as if they had accepted them.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from cryptography import x509
+
+from certs.identities.credential import Credential
+from proxy.net.in_thread import in_thread
+from proxy.processes.channel import ChannelLost, Refused
+from proxy.rotation.pinned import fault_of_handshake
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.process import WorkerProcess
+from proxy.tls.libssl import LibsslError
+
+
+class Inspected(Protocol):
+    """Who knows what should be served."""
+
+    edition: Edition
+
+
+class Inspection:
+    """Looks at what workers show."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, owner: Inspected) -> None:
+        """`owner` says what should be shown."""
+        self._loop = loop
+        self._fleet = fleet
+        self._owner = owner
+
+    async def of(self, identity: str) -> list[dict[str, Any]] | None:
+        """A row for each worker, listener and credential; `fault` is None where all is well. None for an unknown identity."""
+        async with self._fleet.editing:  # what should be shown does not change meanwhile
+            edition = self._owner.edition
+            if identity not in edition.loaded.config.identity:
+                return None
+            credentials = await in_thread(self._loop, lambda: edition.credentials(identity))
+            names = edition.loaded.config.identity[identity].names
+            return [
+                {
+                    "worker": worker.slot,
+                    "pid": worker.pid,
+                    "listener": listener,
+                    "algorithm": str(one.algorithm),
+                    "serial": f"{one.leaf.serial_number:x}",
+                    "fault": await self._fault(worker, listener, one, names),
+                }
+                for worker in self._fleet.workers
+                for listener in edition.loaded.config.listener
+                for one in credentials
+            ]
+
+    async def _fault(
+        self, worker: WorkerProcess, listener: str, credential: Credential, names: Sequence[str]
+    ) -> str | None:
+        ours, theirs = connected_pair()
+        try:
+            with theirs:
+                await worker.ask("arrival", {"listener": listener}, [theirs.fileno()])
+        except (ChannelLost, Refused) as error:
+            ours.close()
+            return str(error) or "it did not take the connection"
+        return await in_thread(self._loop, lambda: _shaken(ours, credential.leaf, names))
+
+
+def _shaken(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:
+    try:
+        return fault_of_handshake(client, leaf, names)
+    except LibsslError as error:
+        return str(error)
+
+
+def connected_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection over the loopback device. Raises `OSError`."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname())
+        while True:
+            accepted, address = listening.accept()
+            if address == client.getsockname():
+                return client, accepted
+            accepted.close()  # somebody else was quicker

@@ -1,0 +1,291 @@
+"""One reading of the configuration and of everything it names, numbered: what all workers are asked to serve by."""
+
+import asyncio
+import ssl
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from certs.hierarchy.configured import key_in_file_warnings
+from certs.identities.credential import Credential
+from certs.identities.identities import LoadedCredentials, examine_issued, load_credentials
+from certs.keys.pkcs11 import Pkcs11Key
+from certs.keys.signing_key import KeyFamily
+from certs.tokens.token_use import KeyPlace, TokenUse, identities_in_tokens, token_uses
+from certs.tokens.used_keys import UsedKey, used_keys
+from config.files import files_of
+from config.issuers import PLAIN_LISTENER
+from config.loaded import LoadedConfig
+from config.loader import accepted, read_file
+from config.problems import ConfigError, Problem
+from config.schema import Bind, CredentialConfig
+from proxy.admin.listening import socket_problems
+from proxy.building.health import health_checks
+from proxy.building.places import place_problems
+from proxy.building.resources import worker_count
+from proxy.net.in_thread import in_thread
+from proxy.observe.scrape import CertificateFacts
+from proxy.payload.keyring import Keyring
+from proxy.payload.keys import PayloadKeys
+from proxy.processes.material import Material
+from proxy.processes.privileges import Account, account_of
+from proxy.processes.questions import tickets_as_json
+from proxy.supervisor.editions.issued import issued_material, shut_identities, with_files
+from proxy.supervisor.secrets.payload_store import payload_keys, store_problems
+from proxy.supervisor.secrets.safe import Safe, now_in_utc
+from proxy.tls.libssl import LibsslError
+from proxy.tls.tickets import TicketSecrets
+from proxy.upstream.health import HealthCheck
+
+
+class StillShut(Exception):
+    """Not one more of the keys that rest sealed has opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Everything that the parent read; it hands this on and builds nothing of it."""
+
+    number: int
+    content: bytes = field(repr=False)
+    loaded: LoadedConfig
+    material: Material
+    made: Material
+    """The part of the material that no file has as it is: keys that rest sealed, and what the rotation has issued."""
+    tickets: TicketSecrets
+    account: Account | None
+    warnings: Sequence[Problem]
+    certificates: Sequence[CertificateFacts]
+    checks: Sequence[HealthCheck]
+    tokens: Sequence[TokenUse]
+    identities_in_tokens: Mapping[str, frozenset[KeyPlace]]
+    """Those without a key in a file, and the keys in tokens that sign for them."""
+    payload: PayloadKeys
+    read_at: datetime
+    """When it was judged: a worker that is replaced weeks later must not refuse what has expired meanwhile."""
+    shut: frozenset[str] = frozenset()
+    """Identities with a key that rests sealed and has not opened so far, as the sealing key is away."""
+    dark: frozenset[str] = frozenset()
+    """Those of them that have nothing else which a usual client could do with."""
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers serve by it."""
+        return worker_count(self.loaded.config)
+
+    @property
+    def binds(self) -> Mapping[str, Sequence[Bind]]:
+        """The addresses of each listener, and of the one without TLS."""
+        config = self.loaded.config
+        plain = {PLAIN_LISTENER: config.acme.http_bind} if config.acme.http_bind else {}
+        return {**{name: settings.bind for name, settings in config.listener.items()}, **plain}
+
+    @property
+    def servers(self) -> Mapping[tuple[str, str], bool]:
+        """Every server of every upstream, and whether it is checked."""
+        return {
+            (name, str(server.address)): settings.health is not None
+            for name, settings in self.loaded.config.upstream.items()
+            for server in settings.servers
+        }
+
+    def credentials(self, identity: str) -> tuple[Credential, ...]:
+        """What an identity proves itself with. May take long."""
+        with self.material.as_files() as files:
+            return load_credentials(with_files(self.loaded, files), self.read_at).identities[identity]
+
+    def used_keys(self) -> tuple[UsedKey, ...]:
+        """The keys of tokens that it is served by, and those that rotations have made for it. May take long."""
+        return used_keys(self.loaded, tomllib.loads(self.content.decode()))
+
+    def with_tickets(self, number: int, tickets: TicketSecrets) -> "Edition":
+        """The same files under other ticket secrets."""
+        return replace(self, number=number, tickets=tickets)
+
+    def with_issued(self, number: int, new: Material) -> "Edition":
+        """The same files, and another version of one issued credential: its chain and its key. Raises `ConfigError`."""
+        with new.as_files() as files:
+            # here, because a reload lets an issued credential be missing that cannot be used: its rotation is to mend that
+            chain, key = (files[path] for path in sorted(files))  # as the store names them
+            errors = examine_issued(self.loaded, chain, key, self.read_at).errors
+        if errors:
+            raise ConfigError([self.loaded.error((), str(error), "a chain and a key that fit") for error in errors])
+        return self._with_made(number, new)
+
+    def unsealed(self, number: int, safe: Safe) -> "Edition":
+        """The same files, with the keys that open now and did not before. May take long. Raises `StillShut` or `ConfigError`."""
+        issued, _ = issued_material(self.loaded, safe.vault(self.loaded))
+        edition = self._with_made(number, Material({**Material.of_keys(safe.open_keys(self.loaded)), **issued}))
+        if not edition.shut < self.shut:
+            raise StillShut
+        return edition
+
+    def _with_made(self, number: int, new: Material) -> "Edition":
+        made, material = Material({**self.made, **new}), Material({**self.material, **new})
+        credentials = _credentials(self.loaded, made, self.read_at)
+        shut = shut_identities(self.loaded, material)
+        return replace(
+            self,
+            number=number,
+            material=material,
+            made=made,
+            certificates=_facts(self.loaded, credentials),
+            tokens=token_uses(self.loaded, credentials.identities, credentials.pins),
+            identities_in_tokens=identities_in_tokens(credentials.identities),
+            shut=shut,
+            dark=_dark(shut, credentials),
+        )
+
+    def with_payload(self, number: int, payload: PayloadKeys) -> "Edition":
+        """The same files with other keys of payload encryption."""
+        return replace(self, number=number, payload=payload)
+
+    def question(
+        self, closed_tokens: Mapping[str, Any] = MappingProxyType({}), *, has_served: bool = False
+    ) -> dict[str, Any]:
+        """The body of a worker's `prepare`; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
+        return {
+            "number": self.number,
+            "path": str(self.loaded.path),
+            "content": self.content.decode(),
+            "read_at": self.read_at.isoformat(),
+            "tickets": tickets_as_json(self.tickets),
+            "closed_tokens": dict(closed_tokens),
+            "has_served": has_served,
+            "payload": self.payload.as_json(),
+        }
+
+
+def read_edition(
+    path: Path,
+    number: int,
+    tickets: TicketSecrets,
+    now: datetime,
+    safe: Safe | None = None,
+    rings: Mapping[str, Keyring] | None = None,
+) -> Edition:
+    """Read and judge a configuration with all of its files; may take long. Raises `ConfigError` with every problem.
+
+    `safe` opens private keys that rest sealed; without it there must be none. `rings` are those of payload encryption that are known
+    already; others are read from where they rest.
+    """
+    content = read_file(path)
+    loaded = accepted(content, path)
+    issued, faults = issued_material(loaded, None if safe is None else safe.vault(loaded))
+    opened = Material() if safe is None else Material.of_keys(safe.open_keys(loaded))
+    made = Material({**opened, **issued})
+    credentials = _credentials(loaded, made, now)
+    account, doubts = account_of(loaded)
+    doubts = [*doubts, *place_problems(loaded), *socket_problems(loaded)]
+    problems = [*loaded.warnings, *key_in_file_warnings(loaded), *faults, *credentials.problems, *doubts]
+    if rings is not None:  # they are not read again, but a start would have to
+        vault = None if safe is None else safe.vault(loaded)
+        problems += [one for one in store_problems(loaded, vault) if one.is_error]
+    if any(problem.is_error for problem in problems):
+        raise ConfigError(problems)
+    material = Material.read(file.path for file in files_of(loaded))
+    material.update(made)
+    shut = shut_identities(loaded, material)
+    payload, notes = payload_keys(loaded, rings or {}, now.timestamp(), None if safe is None else safe.vault(loaded))
+    return Edition(
+        number=number,
+        content=content,
+        loaded=loaded,
+        material=material,
+        tickets=tickets,
+        account=account,
+        warnings=[*problems, *notes],
+        made=made,
+        certificates=_facts(loaded, credentials),
+        checks=_checks(loaded),
+        tokens=token_uses(loaded, credentials.identities, credentials.pins),
+        identities_in_tokens=identities_in_tokens(credentials.identities),
+        payload=payload,
+        read_at=now,
+        shut=shut,
+        dark=_dark(shut, credentials),
+    )
+
+
+async def reread_edition(
+    loop: asyncio.AbstractEventLoop, served: Edition, number: int, safe: Safe, begin: Callable[[], None]
+) -> Edition:
+    """Read everything anew that `served` was read from, in a thread: a file may hang. `begin` is called there first. Raises `ConfigError`."""
+    file, tickets = served.loaded.path, served.tickets
+    seconds = served.loaded.config.reload_seconds
+
+    def read() -> Edition:
+        begin()
+        try:
+            edition = read_edition(file, number, tickets, now_in_utc(), safe, served.payload.rings)
+        except ConfigError as error:
+            raise ConfigError(_not_said_before(error.problems)) from None
+        edition = replace(edition, warnings=_not_said_before(edition.warnings))
+        if lost := sorted(edition.shut - served.shut):
+            found = f"one with which keys of {', '.join(lost)} do not open, which are served by what is open now"
+            allowed = "a sealing key that answers, and has sealed them"
+            raise ConfigError([*edition.warnings, edition.loaded.error(("sealing", "key"), found, allowed)])
+        return edition
+
+    try:
+        async with asyncio.timeout(seconds):
+            return await in_thread(loop, read)
+    except TimeoutError:
+        found = f"a file that could not be read within {seconds:g} s (reload_seconds)"
+        raise ConfigError(
+            [Problem(str(file), "", found, "files that answer: no pipes, no dead network shares")]
+        ) from None
+
+
+def _not_said_before(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Without the warning about who the workers are: it was given at the start, and no reload changes that."""
+    return [one for one in problems if one.is_error or one.key != "user"]
+
+
+def _credentials(loaded: LoadedConfig, material: Material, now: datetime) -> LoadedCredentials:
+    with material.as_files() as files:
+        return load_credentials(with_files(loaded, files), now)
+
+
+def _dark(shut: frozenset[str], credentials: LoadedCredentials) -> frozenset[str]:
+    # ML-DSA alone does not count, see `identities_in_tokens`
+    families = {name: {one.algorithm.family for one in credentials.identities[name]} for name in shut}
+    return frozenset(name for name, found in families.items() if found <= {KeyFamily.MLDSA})
+
+
+def _facts(loaded: LoadedConfig, credentials: LoadedCredentials) -> list[CertificateFacts]:
+    return [
+        CertificateFacts(
+            name,
+            str(one.algorithm),
+            one.names,
+            one.not_after.timestamp(),
+            _key_places(loaded, name, one),
+            one.leaf.fingerprint(SHA256()).hex(),
+        )
+        for name, of_identity in credentials.identities.items()
+        for one in of_identity
+    ]
+
+
+def _key_places(loaded: LoadedConfig, identity: str, credential: Credential) -> tuple[str, ...]:
+    """Where the keys of a credential are: as the configuration says, not where this process has their content."""
+    for one in loaded.config.identity[identity].credentials:
+        if isinstance(one, CredentialConfig) and credential.certificate_path == loaded.resolve(one.certificate):
+            return tuple(str(key) for key in one.key)
+    issued = tuple(key.location for key in credential.keys if isinstance(key, Pkcs11Key))
+    return issued or (f"{identity} {credential.algorithm}",)
+
+
+def _checks(loaded: LoadedConfig) -> Sequence[HealthCheck]:
+    try:
+        return health_checks(loaded)
+    except (ssl.SSLError, OSError, LibsslError) as error:
+        found = f"TLS settings of an upstream that OpenSSL does not take: {error}"
+        raise ConfigError([loaded.error(("upstream",), found, "PEM files")]) from None

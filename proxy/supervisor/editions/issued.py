@@ -1,0 +1,74 @@
+"""The material of credentials that the rotation looks after, beside that of the files that a configuration names."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from certs.hierarchy.vault import Vault
+from certs.rotation.outside import outside_problems
+from certs.rotation.parts import Parts, issuance_problems, parts_of
+from certs.sealing.envelope import is_sealed
+from certs.storage.served import ServedFile, served_files
+from certs.storage.shelf import Shelf, ShelfDamaged
+from certs.storage.store import paths_of, store_of
+from config.loaded import LoadedConfig
+from config.problems import Problem
+from config.rotation import SEALED
+from config.schema import CredentialConfig
+from proxy.processes.material import FileContent, Material
+from proxy.rotation.clocks import CLOCKS
+
+
+def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[Material, list[Problem]]:
+    """What serves of all issued credentials, and what is wrong with them; may take as long as a token takes. `vault`: see `parts_of`.
+
+    Raises `ConfigError` without the PIN of the sealing key.
+    """
+    parts = parts_of(loaded, CLOCKS.wall, vault=vault)
+    if parts is None:
+        return Material(), []
+    return _read(parts)
+
+
+def _read(parts: Parts) -> tuple[Material, list[Problem]]:
+    files, faults = served_files(parts.store, parts.loaded.config, parts.homes)
+    store, loaded = parts.store, parts.loaded
+    chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, _, shelf in store.of_config(loaded.config)]
+    is_all_issued = all(chain in files for chain in chains)
+    problems = [*issuance_problems(parts), *outside_problems(loaded, is_all_issued=is_all_issued)]
+    problems += [parts.loaded.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults]
+    return as_material(files), problems
+
+
+def shut_identities(loaded: LoadedConfig, material: Material) -> frozenset[str]:
+    """Identities with a key that rests sealed and has not opened: it is missing in the material, or sealed there."""
+    shut = set()
+    for identity, settings in loaded.config.identity.items():
+        keys = [one.key[0] for one in settings.credentials if isinstance(one, CredentialConfig)]
+        found = [material.get(str(loaded.resolve(key))) for key in keys if isinstance(key, str)]
+        if any(one is not None and is_sealed(one.content) for one in found):
+            shut.add(identity)
+    if (store := store_of(loaded)) is not None:
+        for identity, _, _, shelf in store.of_config(loaded.config):
+            _, key_path = paths_of(identity, shelf.slot, store.directory)
+            if str(key_path) not in material and _rests_sealed(shelf):
+                shut.add(identity)
+    return frozenset(shut)
+
+
+def _rests_sealed(shelf: Shelf) -> bool:
+    try:
+        version = shelf.current()
+    except (ShelfDamaged, OSError):
+        return False  # that opens by no key
+    return version is not None and version.spec.place == SEALED
+
+
+def as_material(files: Mapping[Path, ServedFile]) -> Material:
+    """Files of the store as material."""
+    return Material({str(path): FileContent(one.mode, one.content) for path, one in files.items()})
+
+
+def with_files(loaded: LoadedConfig, files: Mapping[Path, Path]) -> LoadedConfig:
+    """A configuration that finds issued credentials where their content is now."""
+    return replace(loaded, files={**loaded.files, **files})

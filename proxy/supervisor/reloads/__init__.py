@@ -1,0 +1,1 @@
+"""How one edition follows another in all workers or in none."""

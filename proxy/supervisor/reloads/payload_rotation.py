@@ -1,0 +1,194 @@
+"""The rings of payload encryption in a running proxy: counts, rotation by age and use, and what an operator asks for.
+
+Theory of operation. A new key comes in two editions: in the first all workers learn to read it, in the second they encrypt with it. So
+no message ever meets a worker that does not know its key. Whatever changes is on disk before a worker serves by it: a proxy that is
+started again reads everything that was encrypted before. An edition that some worker cannot prepare leaves the ring as it was.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from certs.audit.entries import Action, Outcome
+from config.problems import ConfigError
+from proxy.net.in_thread import in_thread
+from proxy.payload.keyring import Keyring, KeyState
+from proxy.payload.keys import PayloadKeys, policies, suite_of
+from proxy.payload.suite_table import SuiteRings
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable
+from proxy.supervisor.secrets.safe import Safe
+from proxy.supervisor.workers.fleet import Fleet
+
+# How often uses are counted and ages looked at: a quota is exceeded by what so many seconds bring.
+POLL_SECONDS: Final = 5.0
+_COLLECT_SECONDS: Final = 2.0
+# Counts are written so often; what came since is lost in a crash, and a quota reached that much later.
+_POLLS_BETWEEN_WRITES: Final = 12
+
+
+_ACTIONS: Final = {"rotated": Action.ROTATE, "retired": Action.RETIRE, "revoked": Action.DESTROY}
+
+
+class NoSuchRing(Exception):
+    """A ring that the configuration does not have."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        """`known` are those that it has."""
+        super().__init__(name, known)
+        self.name = name
+        self.known = known
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f'there is no payload ring "{self.name}"; there is {", ".join(self.known) or "none"}'
+
+
+Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]], Awaitable[None]]
+"""`Renewal`: brings what the first makes of the edition to all workers, after the second has written it."""
+
+
+class Owner(Protocol):
+    """The supervisor, as rings need it."""
+
+    edition: Edition
+    """What is served; takes counts, of which workers are told nothing."""
+    fleet: Fleet
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Log something."""
+
+
+class PayloadRotation:
+    """Keeps the rings of the edition that is served."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, owner: Owner, renew: Renew, safe: Safe, wall_clock: Callable[[], float]
+    ) -> None:
+        """Nothing is done before `run`. `safe` seals, and has the audit log."""
+        self._loop = loop
+        self._owner = owner
+        self._renew = renew
+        self._safe = safe
+        self._now = wall_clock
+        self._changing = asyncio.Lock()
+        self._polls = 0
+
+    async def run(self) -> None:
+        """Count and rotate until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self._rings:
+                await self.poll()
+
+    @property
+    def _rings(self) -> Mapping[str, Keyring]:
+        return self._owner.edition.payload.rings
+
+    async def poll(self) -> None:
+        """Collect uses, and rotate what is due."""
+        await self.count()
+        rules = policies(self._owner.edition.loaded.config)
+        for name in [name for name, ring in self._rings.items() if ring.is_due(rules[name], self._now())]:
+            try:
+                await self.rotate(name)
+            except NoSuchRing:  # gone with a reload while another one was rotated
+                continue
+            except (ConfigError, PayloadStoreUnusable) as error:
+                event = {"event": "payload_rotation_failed", "ring": name, "detail": str(error)}
+                self._owner.tell(event, f"payload ring {name} could not be rotated: {error}")
+
+    async def count(self) -> None:
+        """Add what the workers have encrypted since the last time."""
+        answers = await self._owner.fleet.ask_all("payload_uses", {}, _COLLECT_SECONDS)
+        uses: dict[str, dict[int, int]] = {}
+        for answer in answers.values():
+            for ring, version, count in answer["uses"] if answer is not None else ():
+                of_ring = uses.setdefault(ring, {})
+                of_ring[version] = of_ring.get(version, 0) + count
+        self._polls += 1
+        async with self._owner.fleet.editing:
+            edition = self._owner.edition
+            rings = {name: ring.counted(uses.get(name, {})) for name, ring in edition.payload.rings.items()}
+            self._owner.edition = edition.with_payload(edition.number, replace(edition.payload, rings=rings))
+            if uses and self._polls % _POLLS_BETWEEN_WRITES == 0:
+                await in_thread(self._loop, lambda: self._write(self._owner.edition, list(uses)))
+
+    # -- what changes a ring
+
+    async def rotate(self, name: str) -> int:
+        """Encrypt with a new key; its version. Raises `NoSuchRing`, `ConfigError`."""
+        async with self._changing:
+            return await self._rotate(name)
+
+    async def _rotate(self, name: str) -> int:
+        ring = self.ring(name)
+        if all(key.state is not KeyState.PENDING for key in ring.keys):
+            secret = await in_thread(self._loop, lambda: SuiteRings().secret(name))
+            await self._change(name, lambda ring, now: ring.with_pending(secret, now))
+        policy = policies(self._owner.edition.loaded.config).get(name)
+        if policy is None:  # gone with a reload that came between
+            raise NoSuchRing(name, list(self._rings))
+        await self._change(name, lambda ring, now: ring.activated(policy, now))
+        version = self.ring(name).active.version
+        self._told("rotated", name, version)
+        return version
+
+    async def retire(self, name: str, version: int) -> None:
+        """End a key that is not needed any more. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
+        async with self._changing:
+            await self._change(name, lambda ring, now: ring.retired(version, now))
+        self._told("retired", name, version)
+
+    async def revoke(self, name: str, version: int) -> None:
+        """End a key at once; the active one is replaced first. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
+        async with self._changing:
+            if self.ring(name).find(version).state is KeyState.ACTIVE:
+                await self._rotate(name)
+            await self._change(name, lambda ring, now: ring.revoked(version, now))
+        self._told("revoked", name, version)
+
+    async def _change(self, name: str, change: Callable[[Keyring, float], Keyring]) -> None:
+        now = self._now()
+
+        def changed(edition: Edition, number: int) -> Edition:
+            rings = dict(edition.payload.rings)
+            if name not in rings:  # gone with a reload that came between
+                raise NoSuchRing(name, list(rings))
+            rings[name] = change(rings[name], now)
+            keys = PayloadKeys(rings, edition.payload.document)
+            if suite_of(name) is not None:
+                keys = self.store(edition).signed(edition.loaded, rings, now)
+            return edition.with_payload(number, keys)
+
+        await self._renew(changed, lambda edition: self._write(edition, [name]))
+
+    def _told(self, what: str, name: str, version: int) -> None:
+        self.audit(_ACTIONS[what], name, f"key {version} {what}")
+        event = {"event": f"payload_key_{what}", "ring": name, "version": version}
+        self._owner.tell(event, f"payload ring {name}: key {version} {what}")
+
+    # -- what is shown
+
+    def ring(self, name: str) -> Keyring:
+        """A ring. Raises `NoSuchRing`."""
+        ring = self._rings.get(name)
+        if ring is None:
+            raise NoSuchRing(name, list(self._rings))
+        return ring
+
+    def store(self, edition: Edition) -> PayloadStore:
+        """Where rings rest: in a thread. Raises `PayloadStoreUnusable`, `ConfigError`."""
+        return PayloadStore.open(edition.loaded, self._safe.vault(edition.loaded))
+
+    def _write(self, edition: Edition, names: list[str]) -> None:
+        store = self.store(edition)
+        for name in names:
+            ring = edition.payload.rings.get(name)
+            if ring is not None:
+                store.write(ring)
+
+    def audit(self, action: Action, name: str, detail: str) -> None:
+        """Have a step in the audit log."""
+        self._safe.trail.operation(action, f"payload ring {name}", Outcome.DONE, detail)

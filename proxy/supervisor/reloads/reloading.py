@@ -1,0 +1,168 @@
+"""Two phases over all workers: everybody prepares an edition, then everybody serves by it; one failure and nobody does.
+
+Nothing that runs is touched before the last worker has said yes. What is made on the way (sockets of new addresses, workers for
+new slots) is unmade when one says no, when one is lost, or when the time is over.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from config.diff import Change, Kind, diff
+from config.files import files_of
+from config.issuers import PLAIN_LISTENER
+from config.problems import ConfigError, Problem
+from proxy.admin.contracts import ReloadReport
+from proxy.processes.channel import Body, ChannelLost, Refused
+from proxy.processes.questions import problems_from_json
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.sockets import BindFailed, ListeningSockets, PreparedSockets, addresses_of
+
+
+@dataclass(slots=True)
+class Prepared:
+    """An edition that every worker can serve by."""
+
+    edition: Edition
+    sockets: PreparedSockets
+    joined: list[WorkerProcess]
+    answers: list[Body]
+
+
+class NotReady(ConfigError):
+    """A worker has not prepared in time."""
+
+
+class Reloading:
+    """Brings editions to a fleet and its sockets."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, sockets: ListeningSockets) -> None:
+        """Whoever prepares holds `fleet.editing` until it has committed or aborted."""
+        self._loop = loop
+        self._fleet = fleet
+        self._sockets = sockets
+
+    async def prepare_first(self, edition: Edition, leave_module: Callable[[], bool]) -> Prepared:
+        """The same at a start, where what a token keeps from being served is no reason not to serve the rest.
+
+        A token that hangs may keep OpenSSL's provider, and so a whole worker, in its module. `leave_module` is asked then to have workers
+        begin without it, and answers whether there is such a token. Raises `ConfigError`.
+        """
+        try:
+            return await self.prepare(edition)
+        except NotReady:
+            if not leave_module():
+                raise
+        return await self.prepare(edition)
+
+    async def prepare(self, edition: Edition) -> Prepared:
+        """Let everybody prepare. Raises `ConfigError`, and then nothing is left of it."""
+        slots = max(edition.worker_count, self._fleet.slots_with_sockets, self._sockets.slots)
+        try:
+            sockets = self._sockets.prepare(addresses_of(edition.binds), slots)
+        except BindFailed as error:
+            raise ConfigError([_bind_problem(edition, error)]) from None
+        joined: list[WorkerProcess] = []
+        try:
+            async with asyncio.timeout(edition.loaded.config.reload_seconds):
+                answers = await self._everybody(edition, joined)
+        except BaseException as error:  # noqa: BLE001 - raised again, at least
+            sockets.abandon()
+            await self._fleet.abort(edition, joined)
+            raise _refusal(edition, error) from None
+        return Prepared(edition, sockets, joined, answers)
+
+    async def _everybody(self, edition: Edition, joined: list[WorkerProcess]) -> list[Body]:
+        """Let those prepare who can, and others join in the place of those who cannot; what they say, and in `joined` who joined.
+
+        One that is stuck would keep everybody waiting until the time is over: whatever the edition mends would not be mended.
+        """
+        staying = self._fleet.able(edition.worker_count)
+        taken = {one.slot for one in staying}
+        vacant = [slot for slot in range(edition.worker_count) if slot not in taken]
+        answers: list[Body] = []
+        while vacant or staying:
+            new, said = await self._fleet.join(edition, vacant)
+            joined += new
+            more, silent = await self._fleet.prepare(staying, edition)
+            answers += said + more
+            staying, vacant = [], [one.slot for one in silent]
+        return answers
+
+    async def commit(self, prepared: Prepared) -> None:
+        """Let everybody serve by it."""
+        gone = prepared.sockets.commit()
+        await self._fleet.commit(prepared.edition, prepared.joined, prepared.edition.worker_count)
+        for address in gone:
+            address.close()
+
+    async def abandon(self, prepared: Prepared) -> None:
+        """Drop it again."""
+        prepared.sockets.abandon()
+        await self._fleet.abort(prepared.edition, prepared.joined)
+
+
+def _refusal(edition: Edition, error: BaseException) -> BaseException:
+    """What stands against an edition, as problems of its file; anything else is left as it is."""
+    file = edition.loaded.path
+    match error:
+        case Refused():
+            return ConfigError(problems_from_json(error.reason, str(file)))
+        case ChannelLost():
+            found, allowed = "a worker that ended while it prepared", "workers that live: the log says how it ended"
+        case TimeoutError():
+            seconds = edition.loaded.config.reload_seconds
+            found = f"a worker that was not ready after {seconds:g} s"
+            allowed = "files and tokens that answer, or a longer reload_seconds"
+            return NotReady([Problem(str(file), "", found, allowed)])
+        case OSError():
+            found, allowed = f"no room for another process: {error.strerror}", "fewer workers, or higher limits"
+        case _:
+            return error
+    return ConfigError([Problem(str(file), "", found, allowed)])
+
+
+def _bind_problem(edition: Edition, error: BindFailed) -> Problem:
+    index = list(edition.binds[error.listener]).index(error.bind)
+    place = ("acme", "http_bind") if error.listener == PLAIN_LISTENER else ("listener", error.listener, "bind")
+    return edition.loaded.error((*place, index), error.found, error.allowed)
+
+
+def changes_between(old: Edition, new: Edition) -> tuple[Change, ...]:
+    """What a reload from one edition to another changes."""
+    changed = {
+        file.key: "new content"
+        for file in files_of(new.loaded)
+        if (path := str(file.path)) in old.material and _digest(old, path) != _digest(new, path)
+    }
+    return diff(old.loaded.config, new.loaded.config, changed)
+
+
+def restart_problems(changes: Sequence[Change], edition: Edition) -> list[Problem]:
+    """Changes that a running proxy cannot make."""
+    return [
+        edition.loaded.positions.located(
+            Problem(
+                str(edition.loaded.path),
+                change.key,
+                f"a change that needs a restart ({change.summary})",
+                "a restart (systemctl restart plexigate), or the value before",
+            )
+        )
+        for change in changes
+        if change.kind is Kind.RESTART
+    ]
+
+
+def _digest(edition: Edition, path: str) -> bytes:
+    one = edition.material.get(path)
+    return b"" if one is None else hashlib.sha256(one.content).digest()
+
+
+def report_of(served: Edition, changes: Sequence[Change], problems: Sequence[Problem], *, ok: bool) -> ReloadReport:
+    """What came of a reload; `served` is what serves after it."""
+    shown = [change.as_json() for change in changes], [problem.as_json() for problem in problems]
+    return ReloadReport(ok, *shown, served.number)

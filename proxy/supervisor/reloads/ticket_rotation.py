@@ -1,0 +1,72 @@
+"""The secret of session tickets: replaced when it has sealed for long enough, in all workers and on the disk."""
+
+import asyncio
+from typing import Any, Final, Protocol
+
+from certs.sealing.files import SealedFileUnusable
+from config.problems import ConfigError
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.reloads.renewal import Renewal
+from proxy.supervisor.secrets.safe import Safe, now_in_utc
+from proxy.tls.tickets import TicketSecrets
+
+_HOUR: Final = 3_600.0
+# After a rotation that failed: soon enough that tickets do not outlive their secret by much.
+_RETRY_SECONDS: Final = 300.0
+
+
+class TicketOwner(Protocol):
+    """Whoever knows what is served."""
+
+    @property
+    def edition(self) -> Edition:
+        """What is served."""
+
+    def tickets_rotated(self) -> None:
+        """Say so."""
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Log something."""
+
+
+class TicketRotation:
+    """Runs for as long as the parent does."""
+
+    def __init__(self, renew: Renewal, safe: Safe, owner: TicketOwner) -> None:
+        """Nothing is rotated before `run` or `rotate`. `safe` keeps the secrets."""
+        self._renew = renew
+        self._safe = safe
+        self._owner = owner
+
+    async def run(self) -> None:
+        """Rotate whenever it is time: a secret that a process before had begun with goes on for the rest of its time."""
+        has_succeeded = True
+        while True:
+            hours = self._owner.edition.loaded.config.limits.tls_ticket_rotation_hours
+            regular = self._safe.seconds_to_rotation(hours)
+            await asyncio.sleep(regular if has_succeeded else min(hours * _HOUR, _RETRY_SECONDS))
+            has_succeeded = await self.rotate()
+
+    async def rotate(self) -> bool:
+        """Seal session tickets by a new secret from now on, and accept those of the one before it, in all workers."""
+        new, since = TicketSecrets.fresh().current, now_in_utc()
+        losses: list[Exception] = []
+
+        def keep(edition: Edition) -> None:
+            try:
+                self._safe.keep(edition.loaded, edition.tickets, since)
+            except (SealedFileUnusable, ConfigError, OSError) as error:
+                losses.append(error)  # they serve all the same
+
+        try:
+            await self._renew(lambda edition, number: edition.with_tickets(number, edition.tickets.rotated(new)), keep)
+        except ConfigError as error:
+            event = {"event": "ticket_rotation_failed", "detail": str(error)}
+            self._owner.tell(event, f"ticket rotation failed: {error}")
+            return False
+        self._safe.since = since
+        for loss in losses:
+            event = {"event": "tickets_not_kept", "detail": str(loss)}
+            self._owner.tell(event, f"session ticket keys do not outlive this process: {loss}")
+        self._owner.tickets_rotated()
+        return True

@@ -1,0 +1,204 @@
+"""The parent's hand on the audit log: whoever does something with a key says so here and goes on.
+
+Theory of operation. One thread writes, in the order in which it was told, and signs checkpoints, however long the disk and the token
+take; it is told through a bounded queue. A disk that is full stops nobody: what could not be written is tried again while the queue
+fills, and what the queue does not take is lost, counted, said in the log of the process, and said in this log as soon as it can be
+written again.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from certs.audit.configured import audit_log_of
+from certs.audit.entries import Action, Entry, KeyOperation, Outcome
+from certs.audit.journal import SYSLOG, SyslogJournal
+from certs.audit.log import BEGUN, AuditLog
+from certs.audit.tail import LogDamaged
+from certs.files.file_lock import StillLocked
+from config.loaded import LoadedConfig
+from config.problems import ConfigError, shown
+
+PARENT: Final = "parent"
+
+Report = Callable[[dict[str, Any], str], object]
+"""Logs an event with its line, from any thread."""
+
+_RETRY_SECONDS: Final = 1.0
+_FAILURES: Final = (OSError, StillLocked, LogDamaged, ValueError)
+# What is told before the configuration is read: the opening of sealed keys.
+_QUEUE_BEFORE: Final = 1_000
+_MOST_UNREPORTED: Final = 100
+
+
+@dataclass(slots=True)
+class AuditFigures:
+    """What became of lines, for the metrics."""
+
+    written: int = 0
+    lost: int = 0
+    errors: int = 0
+    """Attempts to write that failed."""
+    unsigned: int = 0
+    """Checkpoints that the key could not sign."""
+
+
+class AuditTrail:
+    """One for the life of the process; without `[audit] file` it takes what it is told and keeps nothing."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        """Nothing is written before `open`."""
+        self.figures = AuditFigures()
+        self._report: Report | None = None
+        self._unreported: deque[tuple[dict[str, Any], str]] = deque(maxlen=_MOST_UNREPORTED)
+        self._reporting = threading.Lock()
+        self._clock = clock
+        self._queue: queue.Queue[tuple[Entry, datetime] | None] = queue.Queue()
+        self._room = _QUEUE_BEFORE
+        self._log: AuditLog | None = None
+        self._thread: threading.Thread | None = None
+        self._hurry = threading.Event()
+        self._is_keeping = True
+
+    # -- any thread
+
+    def report(self, event: dict[str, Any], line: str) -> None:
+        """Log an event: as soon as there is a log of the process."""
+        with self._reporting:
+            if self._report is None:
+                self._unreported.append((event, line))
+            else:
+                self._report(event, line)
+
+    def report_to(self, report: Report) -> None:
+        """The log of the process is there from now on; it hears what was said before."""
+        with self._reporting:
+            self._report = report
+            while self._unreported:
+                report(*self._unreported.popleft())
+
+    def tell(self, entry: Entry) -> None:
+        """Have something written; never waits."""
+        if not self._is_keeping:
+            return
+        if self._queue.qsize() >= self._room:
+            self.figures.lost += 1
+            return
+        self._queue.put((entry, self._clock()))
+
+    def operation(self, action: Action, key: str, outcome: Outcome, detail: str = "") -> None:
+        """Have an operation of the parent written."""
+        self.tell(KeyOperation(PARENT, action, key, outcome, detail))
+
+    def as_row(self) -> dict[str, int]:
+        """The figures, for the metrics; nothing where no log is kept."""
+        return {} if self._thread is None else asdict(self.figures)
+
+    # -- the life of the process
+
+    def open(self, loaded: LoadedConfig) -> None:
+        """Begin to write. Raises `ConfigError` for a log that cannot be written or that is none."""
+        self._log = audit_log_of(loaded, _Journals(self))
+        if self._log is None:
+            self._is_keeping = False
+            self._queue = queue.Queue()
+            return
+        try:
+            self._log.open(self._clock())
+        except _FAILURES as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            found = f"{shown(loaded.config.audit.file)}, which cannot be written: {reason}"
+            allowed = "a file that the user who starts the proxy may append to or make, and nobody else writes"
+            raise ConfigError([loaded.error(("audit", "file"), found, allowed)]) from None
+        self._room = loaded.config.audit.queue_lines
+        self._thread = threading.Thread(target=self._write_all, args=(self._log,), name="audit", daemon=True)
+        self._thread.start()
+
+    def close(self, seconds: float) -> bool:
+        """Write what is queued and a last checkpoint, for `seconds` at most; whether that was enough."""
+        if self._thread is None:
+            return True
+        self._queue.put(None)
+        self._hurry.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    # -- the thread
+
+    def _write_all(self, log: AuditLog) -> None:
+        self._checkpoint(log)
+        while (told := self._queue.get()) is not None:
+            self._write(log, *told)
+            if log.is_checkpoint_due:
+                self._checkpoint(log)
+        self._checkpoint(log)  # also over what commands have written
+        log.close()
+
+    def _write(self, log: AuditLog, entry: Entry, now: datetime) -> None:
+        has_failed = False
+        lost_before = self.figures.lost
+        while True:
+            try:
+                log.append(entry, now)
+            except _FAILURES as error:
+                self.figures.errors += 1
+                if not has_failed:
+                    self._say_failure(error)
+                has_failed = True
+                if isinstance(error, ValueError) or self._hurry.wait(_RETRY_SECONDS):
+                    self.figures.lost += 1  # it will never fit, or nobody waits any more
+                    return
+            else:
+                self.figures.written += 1
+                break
+        if has_failed:
+            self._recovered(log, self.figures.lost - lost_before)
+
+    def _recovered(self, log: AuditLog, lost: int) -> None:
+        self.report(
+            {"event": "audit_log_written_again", "lost": lost}, f"the audit log is written again; {lost} lines are lost"
+        )
+        if lost:
+            detail = f"{lost} lines, while the log could not be written"
+            self._write(log, KeyOperation(PARENT, Action.LOSE, "audit log", Outcome.FAILED, detail), self._clock())
+
+    def _checkpoint(self, log: AuditLog) -> None:
+        try:
+            checkpoint = log.checkpoint(self._clock())
+        except _FAILURES as error:
+            self.figures.errors += 1
+            self._say_failure(error)
+        else:
+            if checkpoint.reason:
+                self.figures.unsigned += 1
+                event = {"event": "audit_checkpoint_unsigned", "detail": checkpoint.reason}
+                self.report(event, f"nobody signs for the audit log: {checkpoint.reason}")
+
+    def _say_failure(self, error: Exception) -> None:
+        self.report({"event": "audit_log_failed", "detail": str(error)}, f"the audit log cannot be written: {error}")
+
+
+class _Journals:
+    """A checkpoint, and that a log begins, goes to the log of the process, and to the system's journal where there is one."""
+
+    def __init__(self, trail: AuditTrail) -> None:
+        self._trail = trail
+        self._system = SyslogJournal(fallback=_Nowhere()) if SYSLOG.exists() else _Nowhere()
+
+    def send(self, text: str) -> None:
+        if text.startswith(BEGUN):
+            self._trail.report({"event": "audit_log_begun", "detail": text}, text)
+        else:
+            self._trail.report({"event": "audit_checkpoint", "checkpoint": text}, text)
+        self._system.send(text)
+
+
+class _Nowhere:
+    """The log of the process has it already."""
+
+    def send(self, text: str) -> None:
+        del text

@@ -1,0 +1,104 @@
+"""What the parent has resting on disk under the sealing key: private keys, and the secret of session tickets.
+
+All methods that open or seal take as long as the token of the sealing key takes, up to its deadlines: in a thread, or before the loop
+begins.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from certs.hierarchy.configured import directory_of, opened_keys, vault_of
+from certs.hierarchy.vault import Vault
+from certs.sealing.envelope import Purpose
+from certs.sealing.errors import SealingError
+from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
+from certs.sealing.master import Place, place_of
+from config.loaded import LoadedConfig
+from config.problems import Problem
+from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.secrets.ticket_record import NoTicketRecord, TicketRecord, resumed
+from proxy.tls.tickets import TicketSecrets
+
+TICKETS_FILE: Final = "tickets.sealed"
+_LABEL: Final = Purpose.TICKET_KEYS.label("session tickets")
+_HOUR: Final = timedelta(hours=1)
+
+
+class Safe:
+    """One for the life of the process. `since` is when the present secret of tickets began to seal."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        """Nothing is opened; `trail` hears of every use of the sealing key."""
+        self._clock = clock
+        self.trail: Final = AuditTrail(clock)
+        self._place: Place | None = None
+        self._vault: Vault | None = None
+        self.since = clock()
+
+    def open_keys(self, loaded: LoadedConfig) -> dict[Path, bytes]:
+        """The content of each private key that rests sealed, by its path. Raises `ConfigError`."""
+        return opened_keys(loaded, self.vault(loaded))
+
+    def vault(self, loaded: LoadedConfig) -> Vault | None:
+        """What seals by this configuration, the same as before unless the way to its key is another. Raises `ConfigError`."""
+        place = place_of(loaded)
+        if place != self._place:
+            self._place, self._vault = place, vault_of(loaded, self._clock, self.trail.operation)
+        return self._vault
+
+    def look(self, loaded: LoadedConfig) -> None:
+        """Find out whether keys of credentials could be opened. Raises `SealingError` or `ConfigError`."""
+        vault = self.vault(loaded)
+        if vault is not None:
+            _ = vault.sealer(Purpose.CREDENTIAL_KEY).key_id
+
+    def tickets(self, loaded: LoadedConfig) -> tuple[TicketSecrets, list[Problem]]:
+        """The secrets to begin with: those of the process before, as far as they may live on; and what kept them from being used."""
+        now, age = self._clock(), loaded.config.limits.tls_ticket_rotation_hours * _HOUR
+        vault = self.vault(loaded)
+        record = None
+        try:
+            if vault is not None:
+                content = read_sealed(directory_of(loaded) / TICKETS_FILE, _LABEL, vault.sealer(Purpose.TICKET_KEYS))
+                record = TicketRecord.parse(content)
+        except FileNotFoundError:
+            pass
+        except (SealedFileUnusable, SealingError, NoTicketRecord) as error:
+            return self._begin(TicketRecord(TicketSecrets.fresh(), now)), [_lost(loaded, str(error))]
+        new = resumed(record, TicketSecrets.fresh().current, now, age)
+        try:
+            if new != record:
+                self.keep(loaded, new.secrets, new.since)
+        except (SealedFileUnusable, OSError) as error:
+            return self._begin(new), [_lost(loaded, str(error))]
+        return self._begin(new), []
+
+    def keep(self, loaded: LoadedConfig, secrets: TicketSecrets, since: datetime) -> None:
+        """Have the secrets on disk, sealed; nothing without a sealing key. Raises `SealedFileUnusable` and `OSError`."""
+        vault = self.vault(loaded)
+        if vault is not None:
+            directory = directory_of(loaded)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            content = TicketRecord(secrets, since).encode()
+            write_sealed(directory / TICKETS_FILE, content, _LABEL, vault.sealer(Purpose.TICKET_KEYS))
+
+    def seconds_to_rotation(self, hours: float) -> float:
+        """How long the present secret of tickets may still seal."""
+        left = self.since + hours * _HOUR - self._clock()
+        return min(max(left.total_seconds(), 0.0), hours * _HOUR.total_seconds())
+
+    def _begin(self, record: TicketRecord) -> TicketSecrets:
+        self.since = record.since
+        return record.secrets
+
+
+def _lost(loaded: LoadedConfig, found: str) -> Problem:
+    better = "a sealing key that works: session tickets do not outlive this process"
+    return loaded.warning(("sealing", "key"), found, better)
+
+
+def now_in_utc() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)  # noqa: TID251 - a driver

@@ -1,0 +1,1 @@
+"""What the parent knows of PKCS#11 tokens and tells workers."""

@@ -1,0 +1,74 @@
+"""Which keys tokens do not have any more, as workers tell and as the parent finds: said once in the log for all of them. Pure.
+
+A token that has lost one of its keys is well for those that it still has, so neither breakers nor the parent's finding tell of it.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final
+
+from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
+
+PARENT: Final = 0
+"""In the place of the process id of a worker."""
+
+
+class MissingKeys:
+    """Of the tokens of what is served."""
+
+    def __init__(self, tell: Callable[[dict[str, Any], str], None]) -> None:
+        """None is missing. `tell` logs an event with its line."""
+        self._tell = tell
+        self._keys: dict[KeyPlace, NamedKey] = {}
+        self._said: dict[tuple[int, str], frozenset[str]] = {}
+        """By process and token; whoever says nothing knows nothing."""
+        self._told: set[KeyPlace] = set()
+
+    def follow(self, uses: Sequence[TokenUse]) -> None:
+        """Know exactly the keys of these from now on; of others nothing is told any more."""
+        self._keys = {KeyPlace(use.name, one.location): one for use in uses for one in use.named}
+        tokens = {use.name for use in uses}
+        self._said = {(pid, token): keys for (pid, token), keys in self._said.items() if token in tokens}
+        self._told &= self._keys.keys()
+        self._tell_changes()
+
+    def says(self, pid: int, token: str, missing: Collection[str]) -> None:
+        """A process misses exactly these keys, by their URIs, in a token."""
+        self._said[pid, token] = frozenset(missing)
+        self._tell_changes()
+
+    def forget(self, pid: int, token: str) -> None:
+        """A process does not know any more."""
+        self._said.pop((pid, token), None)
+        self._tell_changes()
+
+    def worker_gone(self, pid: int) -> None:
+        """A worker has ended."""
+        self._said = {one: keys for one, keys in self._said.items() if one[0] != pid}
+        self._tell_changes()
+
+    def is_missing(self, pid: int, key: KeyPlace) -> bool:
+        """Whether a worker misses it."""
+        return key.location in self._said.get((pid, key.token), ())
+
+    def of_token(self, token: str) -> dict[str, tuple[str, ...]]:
+        """What somebody misses in a token: URIs, and the identities that sign with them."""
+        return {key.location: self._keys[key].identities for key in sorted(self._told) if key.token == token}
+
+    def _tell_changes(self) -> None:
+        said = {KeyPlace(token, location) for (_, token), keys in self._said.items() for location in keys}
+        missing = said & self._keys.keys()
+        # where no worker is left that could have found it, nobody has
+        known = {token for pid, token in self._said if pid != PARENT}
+        found = {key for key in self._told - missing if key.token in known}
+        for key in sorted(missing - self._told):
+            self._say(key, "missing", "finds no such key, or none that signs")
+        for key in sorted(found):
+            self._say(key, "found", "has it again")
+        self._told = (self._told | missing) - found
+
+    def _say(self, key: KeyPlace, state: str, line: str) -> None:
+        identities = self._keys[key].identities
+        event = {"event": "token_key", "token": key.token, "key": key.location, "identities": list(identities)}
+        self._tell(
+            {**event, "state": state}, f"key {key.location} of {', '.join(identities)}: token {key.token} {line}"
+        )

@@ -1,0 +1,348 @@
+"""What the parent does about tokens: tries each PIN once before anybody else, probes what workers have given up, and tells them all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from certs.tokens.prober import Condition, Finding, Prober
+from certs.tokens.token_use import KeyPlace, TokenUse
+from certs.tokens.twins import twin_problems
+from config.problems import ConfigError
+from proxy.net.tasks import Tasks
+from proxy.observe.scrape import TokenScrape
+from proxy.signing.breaker import BreakerState
+from proxy.signing.login_turns import LoginTurns
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.tokens.blind_workers import BlindWorkers, Need
+from proxy.supervisor.tokens.missing_keys import PARENT, MissingKeys
+from proxy.supervisor.tokens.token_watch import TokenWatch
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.process import WorkerProcess
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+# For a token to answer before the workers are told of it; half of `reload_seconds` if that is less.
+_FIRST_LOGIN_SECONDS: Final = 10.0
+_FAILING: Final = frozenset({BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.PROVED})
+_NOT_SIGNING: Final = _FAILING | {BreakerState.STOPPED}
+
+
+class ParentTokens:
+    """The tokens of what is served."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        fleet: Fleet,
+        tell: Callable[[dict[str, Any], str], None],
+        tried: Callable[[str, Finding], None],
+    ) -> None:
+        """Nothing is known; `tell` logs an event with its line, `tried` hears what a try of a PIN has found, by token."""
+        self._loop = loop
+        self._tasks = tasks
+        self._fleet = fleet
+        self._tell = tell
+        self._tried = tried
+        self.turns: Final = LoginTurns.create()
+        """For workers."""
+        self._watches: dict[str, TokenWatch] = {}
+        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._admitted: dict[bytes, Finding] = {}
+        """Of logins that nobody watches yet."""
+        self._blind_workers = BlindWorkers(loop, tasks, fleet, tell, self._need)
+        self._identities: Mapping[str, frozenset[KeyPlace]] = {}
+        """Those with keys in tokens only."""
+        self._states: dict[int, dict[str, BreakerState]] = {}
+        """By worker (process id) and token, where it is not closed."""
+        self._missing = MissingKeys(tell)
+
+    def close(self) -> None:
+        """Nobody logs in any more."""
+        self.turns.close()
+
+    # -- before workers are told
+
+    async def begin(self, edition: Edition) -> None:
+        """Try the PINs of what is served first. Nothing that is wrong with a token stops that, but `ConfigError` one that stands there twice."""
+        await self._refuse_twins(edition)
+        self.admit(edition.tokens, await self.examine(edition.tokens, _patience(edition)))
+
+    @asynccontextmanager
+    async def changing_to(self, edition: Edition) -> AsyncIterator[None]:
+        """Try the PINs that are new in an edition; nobody else tries one until the block ends.
+
+        Raises `ConfigError` for one that is refused: what is served knows a better one, or none; and for a token that stands there twice.
+        A token that does not answer is looked at by the workers, and may have another one to stand in for it.
+        """
+        with self._held():
+            await self._refuse_twins(edition)
+            findings = await self.examine(edition.tokens, _patience(edition))
+            refused = [
+                edition.loaded.error(
+                    ("hsm", "token", use.name),
+                    f"the PIN from the {use.pin_source}: {findings[use.name].detail}",
+                    "the PIN of the token",
+                )
+                for use in edition.tokens
+                if use.name in findings and findings[use.name].condition is Condition.REFUSED
+            ]
+            if refused:
+                raise ConfigError([*edition.warnings, *refused])
+            well = {name: one for name, one in findings.items() if one.condition is Condition.WELL}
+            self.admit(edition.tokens, well)
+            yield
+
+    async def _refuse_twins(self, edition: Edition) -> None:
+        twins = await twin_problems(self._loop, edition.loaded, edition.tokens, _patience(edition))
+        if twins:
+            raise ConfigError([*edition.warnings, *twins])
+
+    async def examine(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
+        """Try the PINs that were not tried yet, each once, all at the same time; answers what was found, by token.
+
+        A token that has not answered after `seconds` is not well. One that its module does not know is looked for once more when the
+        others are done: SoftHSM misses tokens to which another process logs in at that moment. No error stops it.
+        """
+        known = {watch.use.login for watch in self._watches.values()}
+        new = [use for use in uses if use.login not in known]
+        findings = await self._try_pins(new, seconds)
+        missed = [use for use in new if findings[use.name].is_no_such_token]
+        findings |= await self._try_pins(missed, seconds)
+        for name, finding in findings.items():
+            self._tried(name, finding)
+        return findings
+
+    async def _try_pins(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
+        asked = {use.name: self._loop.create_task(Prober(self._loop, use).try_pin(seconds)) for use in uses}
+        try:
+            return {name: await task for name, task in asked.items()}
+        finally:
+            for task in asked.values():
+                task.cancel()
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let a reload alone try PINs until the block ends."""
+        watches = list(self._watches.values())
+        for watch in watches:
+            watch.hold()
+        try:
+            yield
+        finally:
+            for watch in watches:
+                watch.release()
+
+    def admit(self, uses: Sequence[TokenUse], findings: Mapping[str, Finding]) -> None:
+        """Let workers be told of what was found, and say in the log what is wrong."""
+        for use in uses:
+            if (finding := findings.get(use.name)) is not None:
+                self._admitted[use.login] = finding
+                if finding.condition is Condition.WELL:
+                    self.turns.allow(use.name)
+                    continue
+                if finding.condition is Condition.REFUSED:
+                    self.turns.forbid(use.name)
+                self._say(use, finding)
+
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+        """What a worker is told of tokens before it prepares: condition and reason by name. It leaves alone what is not well."""
+        known = {**self._admitted, **{watch.use.login: watch.finding for watch in self._watches.values()}}
+        found = {use.name: known.get(use.login) for use in uses}
+        return {
+            name: {
+                "condition": str(finding.condition),
+                "detail": finding.detail,
+                "module_is_down": finding.is_module_down,
+            }
+            for name, finding in found.items()
+            if finding is not None
+        }
+
+    def leave_module(self, uses: Sequence[TokenUse]) -> bool:
+        """Have workers begin without the module of tokens in which one hangs; answers whether one does.
+
+        They are replaced when the parent finds a token well.
+        """
+        hanging = [
+            use
+            for use in uses
+            if (finding := self._admitted.get(use.login)) is not None and finding.is_late and not finding.is_module_down
+        ]
+        for use in hanging:
+            self._admitted[use.login] = replace(self._admitted[use.login], condition=Condition.ABSENT)
+            self._tell(
+                {"event": "module_left", "token": use.name},
+                f"no worker was ready while token {use.name} hangs: they begin without its module, and try again when a token of it is well",
+            )
+        return bool(hanging)
+
+    @property
+    def refused(self) -> list[str]:
+        """The tokens that nobody logs in to."""
+        return [name for name, watch in self._watches.items() if watch.is_refused]
+
+    # -- while they serve
+
+    def follow(self, uses: Sequence[TokenUse], identities: Mapping[str, frozenset[KeyPlace]]) -> None:
+        """Watch exactly these from now on, for these identities, which have keys in tokens only."""
+        self._identities = identities
+        wanted = {use.name: use for use in uses}
+        counted: dict[str, Counter[str]] = {}
+        for name in [name for name, watch in self._watches.items() if not _is_same(watch, wanted.get(name))]:
+            self._watching.pop(name).cancel()
+            counted[name] = self._watches.pop(name).errors
+        for name, use in wanted.items():
+            if name in self._watches:
+                self._watches[name].follow(use)
+                continue
+            finding = self._admitted.get(use.login, Finding(Condition.UNWELL, "", "it was not tried yet"))
+            watch = self._watches[name] = TokenWatch(self._loop, use, finding, self)
+            watch.errors.update(counted.pop(name, {}))
+            for worker, states in self._states.items():
+                if states.get(name) in _FAILING:
+                    watch.trouble(worker, is_there=True)
+            self._watching[name] = self._tasks.start_to_cancel(watch.run())
+        self._admitted.clear()
+        self._missing.follow(uses)
+
+    def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
+        """Take what a worker says of the keys of a token that works."""
+        if worker.is_alive and not worker.is_retiring:
+            self._missing.says(worker.pid, token, keys)
+
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """Take what a worker says of its breaker."""
+        if worker.is_retiring or not worker.is_alive:
+            return
+        states = self._states.setdefault(worker.pid, {})
+        if state is BreakerState.CLOSED:
+            states.pop(token, None)
+            self._forget_own_findings(token)
+        else:
+            states[token] = state
+        watch = self._watches.get(token)
+        if watch is None:
+            return
+        watch.trouble(worker.pid, is_there=state in _FAILING)
+        if state is BreakerState.PROVED:
+            watch.hurry()
+        elif state is BreakerState.HALF_OPEN:
+            watch.accompany()
+        if state not in _FAILING:
+            self._blind_workers.forget_worker(worker.pid, token)
+        if state is BreakerState.STOPPED and watch.doubt():
+            self._broadcast("pin", {"token": token, "is_refused": True})
+
+    def _forget_own_findings(self, token: str) -> None:
+        """Leave it to the workers to say what a token misses, once none of them has trouble with it: nobody looks here any more."""
+        if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
+            self._missing.forget(PARENT, token)
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Forget what a worker has said."""
+        for token in self._watches:
+            self._blind_workers.forget_worker(worker.pid, token)
+        self._missing.worker_gone(worker.pid)
+        if self._states.pop(worker.pid, None) is not None:
+            for watch in self._watches.values():
+                watch.trouble(worker.pid, is_there=False)
+
+    def found(self, token: TokenWatch, finding: Finding, before: Condition) -> None:
+        """Tell workers what a look has shown (`token_watch.Herald`)."""
+        name, is_well = token.use.name, finding.condition is Condition.WELL
+        if finding.condition is not before:
+            self._say(token.use, finding)
+        if is_well or finding.missing:
+            missing = {one.location for one in token.use.named if one.address in finding.missing}
+            self._missing.says(PARENT, name, missing)
+        if token.is_refused:
+            self.turns.forbid(name)
+            self._broadcast("pin", {"token": name, "is_refused": True})
+            return
+        self._broadcast("token", {"token": name, "ok": is_well})
+        if before is Condition.ABSENT:
+            self._blind_workers.forget(name)
+        if is_well:
+            # half open: its probe is under way, which takes a slow device a while
+            troubled = [one for one in self._fleet.workers if self._state(one, name) is BreakerState.OPEN]
+            self._blind_workers.found_well(name, troubled)
+
+    def _need(self, worker: WorkerProcess, token: str) -> Need:
+        """How much depends on a worker that cannot use a token which is well."""
+        if self._state(worker, token) is not BreakerState.OPEN:
+            return Need.NONE  # it has found it meanwhile
+        is_refused = any(
+            any(key.token == token for key in keys) and all(self._fault(worker, key) for key in keys)
+            for keys in self._identities.values()
+        )
+        return Need.IDENTITY if is_refused else Need.SPARE
+
+    def may_log_in(self, token: TokenWatch) -> None:
+        """Let workers log in again (`token_watch.Herald`)."""
+        self.turns.allow(token.use.name)
+        self._broadcast("pin", {"token": token.use.name, "is_refused": False})
+
+    def _broadcast(self, kind: str, body: dict[str, Any]) -> None:
+        self._tasks.start(self._fleet.tell_all(kind, body))
+
+    def _say(self, use: TokenUse, finding: Finding) -> None:
+        event = {"event": "token_condition", "token": use.name, "condition": str(finding.condition)}
+        match finding.condition:
+            case Condition.WELL:
+                self._tell(event, f"token {use.name}: the parent finds it well")
+            case Condition.REFUSED:
+                line = f"token {use.name}, PIN from the {use.pin_source}: {finding.detail}; no process logs in there meanwhile"
+                self._tell({**event, "pin_source": use.pin_source, "detail": finding.detail}, line)
+            case _:
+                line = f"token {use.name}: the parent does not find it well: {finding.detail}; it is looked at again and again"
+                self._tell({**event, "detail": finding.detail}, line)
+
+    # -- what is known
+
+    def why_not_ready(self, identities: Mapping[str, frozenset[KeyPlace]]) -> str | None:
+        """Name an identity for which a worker has no key that can sign; `identities` are those with keys in tokens only."""
+        for worker in self._fleet.workers:
+            for identity, keys in identities.items():
+                faults = {self._fault(worker, key) for key in keys}
+                if "" not in faults:
+                    return f"identity {identity} has no key that can sign in worker {worker.slot}: {', '.join(sorted(faults))}"
+        return None
+
+    def _fault(self, worker: WorkerProcess, key: KeyPlace) -> str:
+        """What keeps a worker from signing with a key, empty if nothing does: the token, or that it does not have the key."""
+        if self._state(worker, key.token) in _NOT_SIGNING:
+            return key.token
+        return f"{key.token} without {key.location}" if self._missing.is_missing(worker.pid, key) else ""
+
+    def _state(self, worker: WorkerProcess, token: str) -> BreakerState:
+        return self._states.get(worker.pid, {}).get(token, BreakerState.CLOSED)
+
+    def scrape(self) -> list[TokenScrape]:
+        """What the parent knows of each token."""
+        now = self._loop.time()
+        return [
+            TokenScrape(
+                token=name,
+                condition=str(watch.finding.condition),
+                detail=watch.finding.detail,
+                sessions=watch.sessions,
+                max_sessions=watch.use.max_sessions,
+                probes=watch.probes,
+                errors=dict(watch.errors),
+                seconds_since_good=None if watch.good_at is None else now - watch.good_at,
+                missing_keys=self._missing.of_token(name),
+            )
+            for name, watch in self._watches.items()
+        ]
+
+
+def _patience(edition: Edition) -> float:
+    return min(_FIRST_LOGIN_SECONDS, edition.loaded.config.reload_seconds / 2)
+
+
+def _is_same(watch: TokenWatch, use: TokenUse | None) -> bool:
+    return use is not None and use.login == watch.use.login

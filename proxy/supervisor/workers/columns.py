@@ -1,0 +1,46 @@
+"""Which column of the shared counts belongs to which worker process.
+
+Not the slot's number: a worker that drains and the one that has taken its slot count at the same time.
+"""
+
+import os
+from typing import Final
+
+from proxy.limits.shared import MOST_COLUMNS, SharedTable
+from proxy.supervisor.workers.process import WorkerProcess
+
+# With more columns every look at a count costs more, so a table has no more than it needs; a reload may ask for some more workers.
+_LEAST: Final = 16
+
+
+class Columns:
+    """The parent's view of the table: it counts nothing itself."""
+
+    def __init__(self, workers: int) -> None:
+        """Nobody counts yet. There are twice as many columns as workers, for all of them may be replaced at once."""
+        self._count: Final = min(MOST_COLUMNS, max(_LEAST, 2 * workers))
+        self._table = SharedTable.create(self._count)
+        self._owners: dict[WorkerProcess, int] = {}
+
+    @property
+    def descriptor(self) -> int:
+        """The table's memory, for a worker to attach to."""
+        return self._table.fd
+
+    def close(self) -> None:
+        """Nobody counts any more."""
+        os.close(self._table.fd)
+
+    def take(self, worker: WorkerProcess) -> int | None:
+        """A column for a new worker; None where all are taken: its limits are those of a process then."""
+        free = set(range(self._count)) - set(self._owners.values())
+        if not free:
+            return None
+        self._owners[worker] = min(free)
+        return self._owners[worker]
+
+    def give_back(self, worker: WorkerProcess) -> None:
+        """The worker is gone, and its connections with it."""
+        column = self._owners.pop(worker, None)
+        if column is not None:
+            self._table.forget_slot(column)

@@ -1,0 +1,47 @@
+"""What a fleet needs of the parent around it."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from certs.tokens.token_use import TokenUse
+from proxy.processes.channel import Body
+from proxy.signing.breaker import BreakerState
+from proxy.supervisor.workers.acceptance import Sockets
+from proxy.supervisor.workers.process import WorkerProcess
+
+
+class TokensKnown(Protocol):
+    """What workers are told of tokens, and what they say of them."""
+
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+        """What a worker is told before it prepares, by token."""
+
+    def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
+        """A worker misses exactly these keys, by their URIs, in a token that works."""
+
+    @property
+    def refused(self) -> Sequence[str]:
+        """The tokens that nobody logs in to."""
+
+
+class FleetOwner(Sockets, Protocol):
+    """What a fleet needs of the parent around it."""
+
+    def known(self) -> Body:
+        """What a worker has to know beside its edition, as it changes between two."""
+
+    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
+        """What a new worker is told first, with descriptors that stay the owner's."""
+
+    @property
+    def tokens(self) -> TokensKnown:
+        """What is known about tokens."""
+
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """A worker trusts a token more, or less, than before."""
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Log something about a worker."""
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """A process that was begun is gone, however it ended; its `last` figures are all there is."""

@@ -1,0 +1,349 @@
+"""The workers: one for each slot, replaced when they end, led to the sockets that they accept on.
+
+Theory of operation. A worker joins (spawned, asked to `begin`, to `prepare` and to `commit` the present edition) before its
+slot is its own. Whenever the set of accepting workers changes, `assignment` says anew who accepts on which slots: first what is
+added is told to all, then what is taken away, so that a socket is never without somebody. Whoever prepares and commits holds
+`editing`: a worker that joined in the middle of a reload would serve by the wrong edition.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from proxy.net.tasks import Tasks
+from proxy.processes.channel import Body, ChannelLost, Refused
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.workers.acceptance import Acceptance
+from proxy.supervisor.workers.asking import Preparation, Question, answers, prepared, refusals
+from proxy.supervisor.workers.assignment import assignment
+from proxy.supervisor.workers.blindness import report
+from proxy.supervisor.workers.contracts import FleetOwner
+from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
+from proxy.supervisor.workers.pulse import Pulse, given_up
+
+
+class Fleet:
+    """All worker processes."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        owner: FleetOwner,
+        patience: Patience = Patience(),  # noqa: B008 - it never changes
+    ) -> None:
+        """Nobody works yet."""
+        self._loop = loop
+        self._tasks = tasks
+        self._owner = owner
+        self._slots: list[WorkerProcess | None] = []
+        self._leaving: dict[WorkerProcess, asyncio.Event] = {}
+        """Those that drain; the event is set when one has left."""
+        self._patience = patience
+        self._pulse = Pulse(loop, tasks, patience, owner.tell, self.assign)
+        self._acceptance = Acceptance(owner)
+        self._failures: dict[int, int] = {}
+        self._assigning = asyncio.Lock()
+        self.editing: Final = asyncio.Lock()
+        self._edition: Edition | None = None
+        self._is_ending = False
+        self.restarts = 0
+
+    @property
+    def workers(self) -> list[WorkerProcess]:
+        """Those that serve, by slot."""
+        return [one for one in self._slots if one is not None]
+
+    @property
+    def stuck(self) -> list[WorkerProcess]:
+        """Those of them that do not answer, and that others accept for."""
+        return [one for one in self.workers if one in self._pulse.stuck]
+
+    @property
+    def slots_with_sockets(self) -> int:
+        """How many slots there are or were: the sockets of one are kept for good."""
+        return len(self._slots)
+
+    # -- joining and editions
+
+    async def join(self, edition: Edition, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[Body]]:
+        """Start workers for these slots and let them prepare; answers them and their answers. They do not serve yet.
+
+        One that cannot use a token which the parent finds well is started once more: a module that is loaded while others log in may
+        miss it, for ever. Raises `Refused`, `ChannelLost` or `OSError`, and then none is left.
+        """
+        joined = await self._begun(edition, slots)
+        blind = {worker: answer["blind"] for worker, answer in joined.items() if answer["blind"]}
+        try:
+            for worker, tokens in blind.items():
+                del joined[worker]
+                self._owner.tell(*report(worker.slot, worker.pid, tokens[0], is_replaced=True))
+            await self._dismiss(list(blind))
+            if blind:
+                joined |= await self._begun(edition, [one.slot for one in blind])
+        except BaseException:
+            await self._dismiss(list(joined))
+            raise
+        return list(joined), list(joined.values())
+
+    async def _begun(self, edition: Edition, slots: Sequence[int]) -> dict[WorkerProcess, Body]:
+        joining: list[WorkerProcess] = []
+        try:
+            for slot in slots:
+                joining.append(WorkerProcess(self._loop, self._tasks, slot, edition.account, self._ended))  # noqa: PERF401 - what is there already is ended when one fails
+            for worker in joining:
+                worker.retire_asked = self._retirement_asked
+                worker.breaker_changed = self._owner.breaker_changed
+                worker.keys_missing = self._owner.tokens.keys_missing
+                await worker.ask("begin", *self._owner.beginning(worker))
+            answers, _ = await self.prepare(joining, edition)
+            return dict(zip(joining, answers, strict=True))
+        except BaseException:
+            await self._dismiss(joining)
+            raise
+
+    async def _dismiss(self, workers: Sequence[WorkerProcess]) -> None:
+        await ended_at_once(workers, self._patience.goodbye)
+
+    def able(self, count: int) -> list[WorkerProcess]:
+        """Those of the first `count` slots that can be expected to prepare something."""
+        return [one for one in self.workers if one.slot < count and not self._pulse.is_given_up(one)]
+
+    async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> Preparation:
+        """Let workers prepare an edition; answers also those that were given up meanwhile. Raises `Refused` or `ChannelLost` as soon as one cannot."""
+        material = edition.material.memory_file()
+        closed = self._owner.tokens.closed(edition.tokens)
+        question = edition.question(closed, has_served=edition is self._edition)
+        try:
+            asked = "prepare", question, [material]
+            return await prepared(self._loop, workers, asked, self._pulse.is_given_up, self._patience.ping)
+        finally:
+            os.close(material)
+
+    async def abort(self, edition: Edition, joined: Sequence[WorkerProcess]) -> None:
+        """Drop what was prepared."""
+        await self._dismiss(joined)
+        await self.tell_all("abort", {"number": edition.number})
+
+    async def commit(self, edition: Edition, joined: Sequence[WorkerProcess], count: int) -> None:
+        """Serve by what was prepared, with `count` workers; one beyond that, or in whose place another joined, is drained."""
+        if self._is_ending:
+            await self._dismiss(joined)
+            return
+        self._edition = edition
+        taken = {one.slot for one in joined}
+        leaving = [one for one in self.workers if one.slot >= count or one.slot in taken]
+        for worker in leaving:
+            self._slots[worker.slot] = None
+            self._leave(worker)
+            if worker.slot < count:
+                self._owner.tell(*given_up(worker))
+        for worker in joined:
+            self._take_slot(worker)
+        await self._serve_by(edition, self.workers)
+        for worker in leaving:
+            self._tasks.start(self._drain(worker))
+
+    async def _serve_by(self, edition: Edition, workers: Sequence[WorkerProcess]) -> None:
+        for worker in await self._tell(workers, lambda one: self._commitment(one, edition)):
+            self._owner.tell(
+                {"event": "worker_refused", "slot": worker.slot, "pid": worker.pid},
+                f"worker {worker.slot} (process {worker.pid}) cannot serve by what it has prepared: it is replaced",
+            )
+            worker.kill()
+        await self.assign()
+
+    def _commitment(self, worker: WorkerProcess, edition: Edition) -> tuple[str, Body, list[int]]:
+        body, descriptors = self._acceptance.listing(worker)
+        return "commit", {"number": edition.number, **self._owner.known(), **body}, descriptors
+
+    def _take_slot(self, worker: WorkerProcess) -> None:
+        self._slots.extend([None] * (worker.slot + 1 - len(self._slots)))
+        self._slots[worker.slot] = worker
+        if worker.is_alive:
+            self._pulse.watch(worker)
+        else:
+            self._ended(worker)
+
+    # -- who accepts where
+
+    async def assign(self) -> None:
+        """Tell every worker which sockets it accepts on."""
+        async with self._assigning:
+            if self._is_ending:
+                return  # a worker that drains must not begin to accept again
+            able = {one.slot for one in self.workers if one not in self._pulse.stuck}
+            slots = max([len(self._slots), *(len(one.by_slot) for one in self._owner.bound)])
+            wanted = assignment(slots, able or {one.slot for one in self.workers})
+            for step in (self._acceptance.add, self._acceptance.settle):
+                before = {one: self._acceptance.slots(one) for one in self.workers}
+                changed = [one for one in before if step(one, wanted.get(one.slot, frozenset()))]
+                for worker in await self._tell(changed, lambda one: ("accept", *self._acceptance.listing(one))):
+                    # out of descriptors, mostly: it is offered all of them again soon
+                    self._acceptance.refused(worker, before[worker])
+                    self._loop.call_later(self._patience.ping, lambda: self._tasks.start(self.assign()))
+
+    async def tell_all(self, kind: str, body: Body, descriptors: Sequence[int] = ()) -> None:
+        """Tell every worker the same."""
+        await self._tell(self.workers, lambda _: (kind, body, list(descriptors)))
+
+    async def scrape(self, seconds: float) -> dict[WorkerProcess, bool]:
+        """Ask everybody, also those who leave, for `last`; answers who there is, and whether they have told: others keep their last one."""
+        told = await self.ask_all("scrape", {}, seconds)
+        for worker, answer in told.items():
+            worker.last = answer or worker.last
+        return {one: told.get(one) is not None for one in (*self.workers, *self._leaving)}
+
+    async def ask_all(self, kind: str, body: Body, seconds: float) -> dict[WorkerProcess, Body | None]:
+        """Ask everybody, also those who leave; None of one that has not answered in time, or with an error.
+
+        One that is stuck is not asked: it reads nothing, and what it is to read would pile up here.
+        """
+        everybody = [*self.workers, *self._leaving]
+        able = [one for one in everybody if one not in self._pulse.stuck]
+        return {**dict.fromkeys(everybody), **await answers(self._loop, able, kind, body, seconds)}
+
+    async def _tell(self, workers: Sequence[WorkerProcess], question: Question) -> list[WorkerProcess]:
+        """Ask several at once; answers those that said no.
+
+        One that is stuck is not waited for: it reads what it was told when it goes on. One that is gone is replaced already.
+        """
+        return await refusals(self._loop, workers, question, self._patience.stuck)
+
+    # -- ends and restarts
+
+    def _ended(self, worker: WorkerProcess) -> None:
+        """A worker is gone."""
+        self._pulse.stuck.discard(worker)
+        self._acceptance.forget(worker)
+        if worker not in self._leaving:  # its last words may still be on their way to who drains it
+            self._owner.worker_gone(worker)
+        if worker.slot >= len(self._slots) or self._slots[worker.slot] is not worker:
+            return
+        self._slots[worker.slot] = None
+        if self._is_ending:
+            return
+        self._owner.tell(
+            {"event": "worker_ended", "slot": worker.slot, "pid": worker.pid, "status": worker.exit_status},
+            f"worker {worker.slot} (process {worker.pid}) has ended with status {worker.exit_status}; another one is started",
+        )
+        is_healthy = self._loop.time() - worker.started >= self._patience.healthy
+        self._failures[worker.slot] = 0 if is_healthy else self._failures.get(worker.slot, -1) + 1
+        self._tasks.start(self.assign())
+        self._tasks.start(self._rejoin(worker.slot))
+
+    async def _rejoin(self, slot: int) -> None:
+        """Fill a slot again, after a pause that grows with each failure."""
+        while True:
+            failures = self._failures.get(slot, 0)
+            await asyncio.sleep(self._patience.before_restart(failures))
+            async with self.editing:
+                edition = self._edition
+                if edition is None or self._is_ending or self._slots[slot] is not None or slot >= edition.worker_count:
+                    return
+                try:
+                    await self._fill(slot, edition)
+                except (Refused, ChannelLost, OSError) as error:
+                    self._failures[slot] = failures + 1
+                    self._failed(slot, error)
+                else:
+                    return
+
+    async def _fill(self, slot: int, edition: Edition) -> None:
+        # whoever fills a slot holds `editing`: a worker that hangs must not keep a reload from mending that
+        async with asyncio.timeout(edition.loaded.config.reload_seconds):
+            joined, _ = await self.join(edition, [slot])
+        if self._is_ending:
+            await self._dismiss(joined)
+            return
+        self.restarts += 1
+        before = self._slots[slot]
+        self._take_slot(joined[0])
+        if before is not None:
+            self._leave(before)
+        await self._serve_by(edition, joined)
+        self._owner.tell(
+            {"event": "worker_joined", "slot": slot, "pid": joined[0].pid},
+            f"worker {slot} (process {joined[0].pid}) serves from now on",
+        )
+        if before is not None:
+            self._tasks.start(self._drain(before, len(self._leaving)))
+
+    # -- leaving
+
+    def _retirement_asked(self, worker: WorkerProcess) -> None:
+        self._tasks.start(self.replace(worker))
+
+    async def replace(self, worker: WorkerProcess) -> None:
+        """Give a worker's slot to a new one; the old one keeps its connections until they end or the time to drain is over."""
+        async with self.editing:
+            if self._edition is None or self._is_ending or self._slots[worker.slot] is not worker:
+                return
+            try:
+                await self._fill(worker.slot, self._edition)
+            except (Refused, ChannelLost, OSError) as error:
+                self._failed(worker.slot, error)
+
+    def _failed(self, slot: int, error: Exception) -> None:
+        detail = str(error) or "it was not ready in time (reload_seconds)"
+        self._owner.tell(
+            {"event": "worker_failed", "slot": slot, "detail": detail}, f"worker {slot} could not be started: {detail}"
+        )
+
+    def _leave(self, worker: WorkerProcess) -> None:
+        """Expect a worker to end from now on; its drain is still to be started."""
+        worker.is_retiring = True
+        self._leaving[worker] = asyncio.Event()
+
+    async def _drain(self, worker: WorkerProcess, times: int = 1) -> None:
+        assert self._edition is not None  # it has served by one
+        seconds = times * self._edition.loaded.config.limits.drain_seconds  # several leave: not all come back at once
+        try:
+            with contextlib.suppress(ChannelLost, Refused, TimeoutError):
+                async with asyncio.timeout(seconds + self._patience.goodbye):
+                    worker.last = await worker.ask("drain", {"seconds": seconds, "gently": not self._is_ending})
+                    await worker.gone.wait()
+            worker.kill()
+            await worker.gone.wait()
+            self._owner.worker_gone(worker)
+        finally:
+            self._leaving.pop(worker, asyncio.Event()).set()  # not there where it was let go meanwhile
+
+    async def end(self) -> None:
+        """Drain all workers and wait until they are gone."""
+        self._is_ending = True
+        for worker in self.workers:
+            self._leave(worker)
+            self._tasks.start(self._drain(worker))
+        for left in list(self._leaving.values()):
+            await left.wait()
+
+    async def let_go(self) -> None:
+        """Have all workers drain without this process, which may end then. One that does not answer is ended."""
+        self._is_ending = True
+        assert self._edition is not None  # it has served by one
+        body = {"seconds": self._edition.loaded.config.limits.drain_seconds}
+        for worker, answer in (await self.ask_all("leave", body, self._patience.goodbye)).items():
+            if answer is None:
+                worker.kill()
+            else:
+                worker.last = answer
+            worker.let_go()
+            self._owner.worker_gone(worker)
+        self._leaving.clear()
+        self._slots = []
+
+    async def end_now(self) -> None:
+        """Let drains under way wait no longer; one that does not even say goodbye is ended."""
+        leaving = list(self._leaving)
+        await self._tell(leaving, lambda _: ("end", {}, []))
+        await gone(leaving, self._patience.goodbye)
+        await self._dismiss(leaving)
+
+    async def close(self) -> None:
+        """End everybody at once, and wait until nobody is left."""
+        self._is_ending = True
+        await self._dismiss([*self.workers, *self._leaving])

@@ -1,0 +1,170 @@
+"""One worker process: spawned, asked, and known to be gone."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from proxy.net.tasks import Tasks
+from proxy.processes.channel import Body, Channel
+from proxy.processes.privileges import Account
+from proxy.signing.breaker import BreakerState
+
+# A handshake makes and frees hundreds of small pieces; glibc keeps seven of a size at hand, and the others cost it a search each: 2 % of
+# a handshake. With more than these, what uploads in odd pieces leave behind is megabytes. Of two values the later one holds (ld.so(8)),
+# which is an operator's.
+_TUNABLES_NAME: Final = "GLIBC_TUNABLES"
+_TUNABLES: Final = "glibc.malloc.tcache_count=300"
+# What a worker has no use for, or must not obey (`start`).
+_NOT_INHERITED: Final = frozenset(
+    {
+        "OPENSSL_CONF",
+        "PKCS11_PROVIDER_MODULE",  # would be loaded instead of the module of the configuration
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "FDSTORE",
+    }
+)
+
+
+class WorkerProcess:
+    """A spawned worker. `ended` is called once when the process is gone, however it ended, or has closed its channel."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        slot: int,
+        account: Account | None,
+        ended: Callable[["WorkerProcess"], None],
+    ) -> None:
+        """Spawn it. Raises `OSError` when the system has no room for another process."""
+        self.slot = slot
+        self.started = loop.time()
+        self.last: Body | None = None
+        """Its last answer to `scrape`, or to `drain`."""
+        self.is_retiring = False
+        """Whether it was told to drain and to end."""
+        self._loop = loop
+        self._ended: Callable[[WorkerProcess], None] | None = ended
+        ours, theirs = socket.socketpair()
+        try:
+            self._process = _spawn(theirs, account)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        try:
+            self._watch = os.pidfd_open(self.pid)
+        except OSError:
+            ours.close()
+            self._process.kill()
+            self._process.wait()
+            raise
+        loop.add_reader(self._watch, self._exited)
+        self.channel = Channel(loop, ours, tasks, self._answer, self._channel_lost)
+        self.gone = asyncio.Event()
+        self.retire_asked: Callable[[WorkerProcess], None] | None = None
+        self.breaker_changed: Callable[[WorkerProcess, str, BreakerState], None] | None = None
+        self.keys_missing: Callable[[WorkerProcess, str, frozenset[str]], None] | None = None
+
+    def __repr__(self) -> str:
+        """Slot and process id."""
+        return f"<worker {self.slot}, process {self.pid}>"
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+        return self._ended is not None
+
+    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
+        """Ask it. Raises `channel.Refused` or `channel.ChannelLost`."""
+        return await self.channel.ask(kind, body, descriptors)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+
+    def let_go(self) -> None:
+        """Expect it to end by itself: nobody is told."""
+        self._ended = None
+
+    async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
+        for descriptor in descriptors:
+            os.close(descriptor)  # no worker has anything to give
+        if kind == "retire" and self.retire_asked is not None:
+            self.retire_asked(self)
+        if kind == "breaker" and self.breaker_changed is not None:
+            self.breaker_changed(self, str(body["token"]), BreakerState(body["state"]))
+        if kind == "keys" and self.keys_missing is not None:
+            self.keys_missing(self, str(body["token"]), frozenset(body["missing"]))
+        return {}
+
+    def _channel_lost(self) -> None:
+        # whatever still runs without a channel cannot be led any more; its exit is what counts
+        self.kill()
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._watch)
+        os.close(self._watch)
+        self._process.wait()
+        self.channel.finish()
+        self.gone.set()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(self)
+
+    @property
+    def exit_status(self) -> int | None:
+        """As of `subprocess`: negative for a signal; None while it runs."""
+        return self._process.returncode
+
+
+async def gone(workers: Sequence[WorkerProcess], seconds: float) -> None:
+    """Wait until nothing is left of several, or the time is over."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            for worker in workers:
+                await worker.gone.wait()
+
+
+async def ended_at_once(workers: Sequence[WorkerProcess], seconds: float) -> None:
+    """End them, and wait until they are gone."""
+    for worker in workers:
+        worker.kill()
+    await gone(workers, seconds)
+
+
+def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What a process inherits that loads the providers of the configuration; what it has of glibc's tunables stays in force."""
+    inherited = {name: value for name, value in ours.items() if name not in _NOT_INHERITED}
+    tunables = filter(None, (_TUNABLES, inherited.get(_TUNABLES_NAME)))
+    return {**inherited, _TUNABLES_NAME: ":".join(tunables)}
+
+
+def _spawn(channel: socket.socket, account: Account | None) -> "subprocess.Popen[bytes]":
+    # -P: whatever lies in the current directory is none of our modules
+    command = [sys.executable, "-P", "-m", "proxy.worker.entry", str(channel.fileno())]
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        command,
+        env=worker_environment(os.environ),
+        stdin=subprocess.DEVNULL,
+        pass_fds=[channel.fileno()],
+        # a session of its own: no terminal to ask a person for a PIN on, and no Ctrl-C but the parent's
+        start_new_session=True,
+        user=None if account is None else account.user,
+        group=None if account is None else account.group,
+        extra_groups=None if account is None else account.groups,
+    )

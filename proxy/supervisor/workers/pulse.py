@@ -1,0 +1,90 @@
+"""Whether workers still turn their loops: each is asked again and again, and one that is silent does not accept meanwhile."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from proxy.limits.shortage import HELD_UP_SECONDS
+from proxy.net.tasks import Tasks
+from proxy.processes.channel import ChannelLost, Refused
+from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.process import WorkerProcess
+
+
+def given_up(worker: WorkerProcess) -> tuple[dict[str, Any], str]:
+    """The event of a worker that a reload went on without, and its line."""
+    event = {"event": "worker_given_up", "slot": worker.slot, "pid": worker.pid}
+    line = f"worker {worker.slot} (process {worker.pid}) did not answer while all were to serve by something else"
+    return event, f"{line}: another one has its place, and it drains if it goes on"
+
+
+class Pulse:
+    """Watches workers until they end or are told to."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        patience: Patience,
+        tell: Callable[[dict[str, Any], str], None],
+        changed: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`tell` logs an event with its line; `changed` is called when a worker became stuck, or answers again."""
+        self._loop = loop
+        self._tasks = tasks
+        self._patience = patience
+        self._tell = tell
+        self._changed = changed
+        self.stuck: set[WorkerProcess] = set()
+        """Those that do not answer."""
+        self._answered: dict[WorkerProcess, float] = {}
+
+    def watch(self, worker: WorkerProcess) -> None:
+        """Begin to ask a worker."""
+        self._tasks.start(self._watch(worker))
+
+    def silence(self, worker: WorkerProcess) -> float:
+        """For how many seconds a worker has not answered; 0 of one that is not watched."""
+        now = self._loop.time()
+        return now - self._answered.get(worker, now)
+
+    def is_given_up(self, worker: WorkerProcess) -> bool:
+        """Whether it has been silent for so long that nothing waits for it."""
+        return self.silence(worker) >= self._patience.given_up
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        turn = answered = self._answered[worker] = self._loop.time()
+        while worker.is_alive and not worker.is_retiring:
+            is_answered = False
+            with contextlib.suppress(ChannelLost, TimeoutError):
+                async with asyncio.timeout(self._patience.stuck):
+                    with contextlib.suppress(Refused):  # a no is an answer
+                        await worker.ask("ping")
+                is_answered = True
+            now = self._loop.time()
+            if is_answered or now - turn > self._patience.stuck + self._patience.ping + HELD_UP_SECONDS:
+                # the second: it was this process that did not turn, as when a whole machine was paused
+                answered = self._answered[worker] = now
+            turn = now
+            await self._judge(worker, now - answered)
+            await asyncio.sleep(self._patience.ping)
+        self.stuck.discard(worker)
+        self._answered.pop(worker, None)
+
+    async def _judge(self, worker: WorkerProcess, silent: float) -> None:
+        is_stuck = silent >= self._patience.stuck
+        if silent >= self._patience.hopeless:
+            self._tell(
+                {"event": "worker_hopeless", "slot": worker.slot, "pid": worker.pid},
+                f"worker {worker.slot} (process {worker.pid}) has not answered for {silent:.0f} s: it is ended",
+            )
+            worker.kill()
+        if is_stuck != (worker in self.stuck) and worker.is_alive:
+            (self.stuck.add if is_stuck else self.stuck.discard)(worker)
+            state = "does not answer: others accept in its place" if is_stuck else "answers again"
+            self._tell(
+                {"event": "worker_stuck" if is_stuck else "worker_answers", "slot": worker.slot, "pid": worker.pid},
+                f"worker {worker.slot} (process {worker.pid}) {state}",
+            )
+            await self._changed()

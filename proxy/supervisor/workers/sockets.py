@@ -1,0 +1,292 @@
+"""The listening sockets, which outlive every worker: one for each address and worker slot.
+
+The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), whether or not somebody accepts on one of
+them, and closing one resets what it has queued. So the parent makes them, keeps them for as long as their address is
+configured, and says which worker accepts on which (`assignment`). All of them are made by the same user: the kernel refuses a
+second one of another user (EADDRINUSE).
+"""
+
+import socket
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from config.schema import Bind
+from proxy.net.bound_socket import bind_fault, bound_socket
+from proxy.net.tcp_options import tune
+from proxy.processes.systemd import KEPT, Notifier, SocketStore
+
+_BACKLOG: Final = 4_096
+
+
+class BindFailed(Exception):
+    """An address could not be bound: `listener`, `bind` and the system's `error`."""
+
+    def __init__(self, listener: str, bind: Bind, error: OSError) -> None:
+        """Remember the facts."""
+        super().__init__(listener, bind, error)
+        self.listener = listener
+        self.bind = bind
+        self.error = error
+
+    @property
+    def found(self) -> str:
+        """What happened, in a clause."""
+        return bind_fault(self.bind, self.error)[0]
+
+    @property
+    def allowed(self) -> str:
+        """What can be done about it."""
+        return bind_fault(self.bind, self.error)[1]
+
+    def __str__(self) -> str:
+        """One sentence with the remedy."""
+        return f"listener.{self.listener}.bind: {self.found}; allowed: {self.allowed}"
+
+
+def listening_socket(listener: str, bind: Bind, *, is_first: bool = True) -> socket.socket:
+    """Bind one address and listen. Raises `BindFailed`.
+
+    The first of an address must have it alone: with SO_REUSEPORT, another Plexigate of the same user would silently get half
+    of the connections.
+    """
+    try:
+        if is_first and bind.port:
+            bound_socket(bind).close()
+        sock = bound_socket(bind, reuse_port=True)
+        tune(sock)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        raise BindFailed(listener, bind, error) from error
+    return sock
+
+
+def address_of(sock: socket.socket) -> str:
+    """The bound address, with the port that the kernel chose for port 0."""
+    host, port = sock.getsockname()[:2]
+    return f"[{host}]:{port}" if sock.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One entry of a listener's `bind`; port 0 is another port for each entry."""
+
+    listener: str
+    index: int
+    bind: Bind
+
+    @property
+    def kept_name(self) -> str:
+        """What its sockets are called where the service manager keeps them; a colon would end the name (sd_notify(3))."""
+        return KEPT + self.key.replace(":", "_")
+
+    @property
+    def key(self) -> str:
+        """What makes it the same address after a reload, whatever its listener is called."""
+        return str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
+
+
+class Origin(Enum):
+    """Who made the first socket of an address."""
+
+    OURS = auto()
+    KEPT = auto()
+    """A process of this service before, and the service manager has kept it."""
+    MANAGER = auto()
+    """The service manager (a .socket unit), which has a copy for as long as that unit is active."""
+
+
+@dataclass(slots=True)
+class BoundAddress:
+    """The sockets of one address: one for each slot, or copies of one where others cannot be made beside it."""
+
+    listener: str
+    kept_name: str
+    origin: Origin = Origin.OURS
+    by_slot: list[socket.socket] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Give the address back."""
+        for sock in self.by_slot:
+            sock.close()
+
+
+class ListeningSockets:
+    """All sockets by address."""
+
+    def __init__(self, inherited: Sequence[tuple[str, socket.socket]] = (), store: SocketStore | None = None) -> None:
+        """`inherited`: sockets that the service manager passed, with their names. `store`: where it keeps copies."""
+        self._inherited = list(inherited)
+        self._store = store or SocketStore(Notifier(None), 0)
+        self._store.begins_with([name for name, _ in inherited])
+        self._bound: dict[str, BoundAddress] = {}
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether somebody else has a copy of each: what waits on them is not lost when this process ends."""
+        return self._store.holds_all
+
+    @property
+    def slots(self) -> int:
+        """For how many slots there are sockets, those included that a process before had for more workers."""
+        kept = Counter(name for name, _ in self._inherited if name.startswith(KEPT))
+        return max([*(len(one.by_slot) for one in self._bound.values()), *kept.values()], default=0)
+
+    @property
+    def bound(self) -> Iterable[BoundAddress]:
+        """Every address that is in use."""
+        return self._bound.values()
+
+    @property
+    def by_listener(self) -> dict[str, list[str]]:
+        """The addresses in use of each listener, as text."""
+        found: dict[str, list[str]] = {}
+        for address in self.bound:
+            found.setdefault(address.listener, []).append(address_of(address.by_slot[0]))
+        return found
+
+    @property
+    def unused(self) -> list[tuple[str, str]]:
+        """Name and address of each socket of the service manager that no listener has: whoever connects there waits for nothing."""
+        return [(name, address_of(sock)) for name, sock in self._inherited]
+
+    def prepare(self, addresses: Sequence[Address], slots: int) -> "PreparedSockets":
+        """Make what these addresses lack for `slots` workers. Raises `BindFailed`, and then nothing has changed."""
+        prepared = PreparedSockets(self, {address.key: address for address in addresses})
+        try:
+            given = self._inherited_by_key([one for one in addresses if one.key not in self._bound])
+            for address in addresses:
+                if address.key in given:
+                    prepared.inherited[address.key] = given[address.key]
+                self._fill(prepared, address, slots)
+        except BindFailed:
+            prepared.abandon()
+            raise
+        return prepared
+
+    def _fill(self, prepared: "PreparedSockets", address: Address, slots: int) -> None:
+        existing = self._bound.get(address.key)
+        origin = existing.origin if existing else prepared.origin_of(address.key)
+        have = list(existing.by_slot) if existing else [sock for _, sock in prepared.inherited.get(address.key, ())]
+        made = prepared.made[address.key] = []
+        for _ in range(len(have), slots):
+            first = (have + made)[0] if have or made else None
+            made.append(self._another(prepared, address, origin, first))
+
+    def _another(
+        self, prepared: "PreparedSockets", address: Address, origin: Origin, first: socket.socket | None
+    ) -> socket.socket:
+        """One more socket of an address. Raises `BindFailed`."""
+        if first is not None and origin is Origin.MANAGER:
+            return _copy(first)
+        bind = address.bind if first is None else Bind(address.bind.host, first.getsockname()[1])
+        is_first = first is None and not self._has_port(bind, prepared)
+        try:
+            return listening_socket(address.listener, bind, is_first=is_first)
+        except BindFailed as failure:
+            if first is not None and origin is Origin.KEPT:
+                return _copy(first)  # made by another user, or with a right to bind that this process does not have
+            raise BindFailed(address.listener, address.bind, failure.error) from None
+
+    def _has_port(self, bind: Bind, prepared: "PreparedSockets") -> bool:
+        """Whether the port is ours already, on another address: 0.0.0.0 has to make way for one of its own, or the reverse."""
+        bound = [sock for address in self._bound.values() for sock in address.by_slot]
+        kept = [sock for name, sock in self._inherited if name.startswith(KEPT)]
+        made = [sock for several in prepared.made.values() for sock in several]
+        return bind.port in {sock.getsockname()[1] for sock in [*bound, *kept, *made]}
+
+    def _inherited_by_key(self, addresses: Sequence[Address]) -> dict[str, list[tuple[str, socket.socket]]]:
+        """The sockets that the service manager passed, with their names.
+
+        Those of a .socket unit go each to its address, else to the first one of a listener of its name; then those that were kept.
+        """
+        by_key: dict[str, list[tuple[str, socket.socket]]] = {}
+        nameable = []
+        for name, sock in self._inherited:
+            host, port = sock.getsockname()[:2]
+            exact = [one for one in addresses if (host, port) == (str(one.bind.host), one.bind.port)]
+            if name.startswith(KEPT):
+                continue
+            if exact:
+                by_key[exact[0].key] = [(name, sock)]
+            else:
+                nameable.append((name, sock))
+        for name, sock in nameable:
+            of_name = [one for one in addresses if one.listener == name and one.key not in by_key]
+            if of_name:
+                by_key[of_name[0].key] = [(name, sock)]
+        for address in addresses:
+            kept = [(name, sock) for name, sock in self._inherited if name == address.kept_name]
+            if kept:
+                by_key.setdefault(address.key, kept)
+        return by_key
+
+    def use(self, addresses: Mapping[str, Address], prepared: "PreparedSockets") -> list[BoundAddress]:
+        """Take prepared sockets into use; answers the addresses that are not configured any more, for the caller to close."""
+        for key, address in addresses.items():
+            one = self._bound.setdefault(
+                key, BoundAddress(address.listener, address.kept_name, prepared.origin_of(key))
+            )
+            one.listener = address.listener
+            one.by_slot += [*(sock for _, sock in prepared.inherited.get(key, ())), *prepared.made.get(key, [])]
+        used = {sock for one in self._bound.values() for sock in one.by_slot}
+        self._inherited = [(name, sock) for name, sock in self._inherited if sock not in used]
+        gone = [self._bound.pop(key) for key in list(self._bound) if key not in addresses]
+        self._keep()
+        return gone
+
+    def _keep(self) -> None:
+        """Have the service manager keep what it does not have already, and drop what it has kept for an address that is gone."""
+        for name, sock in self._inherited:
+            if name.startswith(KEPT):
+                sock.close()
+        self._inherited = [(name, sock) for name, sock in self._inherited if not name.startswith(KEPT)]
+        ours = [one for one in self._bound.values() if one.origin is not Origin.MANAGER]
+        self._store.follow({one.kept_name: one.by_slot for one in ours})
+
+    def close(self) -> None:
+        """Give all addresses back."""
+        for one in self._bound.values():
+            one.close()
+        self._bound.clear()
+
+
+class PreparedSockets:
+    """Sockets for a configuration that is not in use yet."""
+
+    def __init__(self, owner: ListeningSockets, addresses: Mapping[str, Address]) -> None:
+        """Nothing is made yet."""
+        self._owner = owner
+        self._addresses = addresses
+        self.made: dict[str, list[socket.socket]] = {}
+        self.inherited: dict[str, list[tuple[str, socket.socket]]] = {}
+
+    def origin_of(self, key: str) -> Origin:
+        """Who made the first socket of an address that is not in use yet."""
+        if key not in self.inherited:
+            return Origin.OURS
+        return Origin.KEPT if self.inherited[key][0][0].startswith(KEPT) else Origin.MANAGER
+
+    def abandon(self) -> None:
+        """Close what was made: nobody has accepted on it."""
+        for several in self.made.values():
+            for sock in several:
+                sock.close()
+
+    def commit(self) -> list[BoundAddress]:
+        """Take them into use; answers the addresses that are not configured any more, for the caller to close."""
+        return self._owner.use(self._addresses, self)
+
+
+def _copy(sock: socket.socket) -> socket.socket:
+    """The same listening socket once more: who accepts on it takes from the same queue."""
+    copy = sock.dup()
+    copy.settimeout(0)
+    return copy
+
+
+def addresses_of(binds: Mapping[str, Sequence[Bind]]) -> list[Address]:
+    """The addresses of all listeners, in the order of the configuration."""
+    return [Address(name, index, bind) for name, several in binds.items() for index, bind in enumerate(several)]

@@ -1,0 +1,63 @@
+"""Load the configured providers into this process's OpenSSL, before its first context."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from config.loaded import LoadedConfig
+from config.schema import HsmConfig
+from proxy.tls import libssl
+from proxy.tls.capabilities import Capabilities, survey
+from proxy.tls.module_instances import ModuleInstances, module_instances
+from proxy.tls.openssl_configuration import ProviderModule, openssl_configuration, pkcs11_provider
+
+
+def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabilities:
+    """Load the providers and see what is there. Raises `libssl.InterpreterUnsuitable`.
+
+    Where keys are in tokens, the PKCS#11 module is initialised here: never in a process that also uses it in another way. A module
+    that hangs is left out (not `with_tokens`): this process then has none for good.
+    """
+    libssl.never_prompt()
+    providers = tuple(_providers(loaded, with_tokens=with_tokens))
+    # in memory: a locked-down service may have no place to write to
+    descriptor = os.memfd_create("openssl.cnf")
+    try:
+        os.write(descriptor, openssl_configuration(providers).encode())
+        libssl.load_configuration(Path(f"/proc/self/fd/{descriptor}"))
+    finally:
+        os.close(descriptor)
+    return survey(tuple(provider.name for provider in providers))
+
+
+def configured_directory(loaded: LoadedConfig) -> Path | None:
+    """Where the modules of the configured providers are, None for OpenSSL's own directory."""
+    path = loaded.config.openssl.module_path
+    # absolute: OpenSSL looks for a relative one below its own directory
+    return None if path is None else loaded.resolve(path).absolute()
+
+
+def instances_of(loaded: LoadedConfig) -> ModuleInstances:
+    """The instances in this process of the PKCS#11 module of a configuration with keys in tokens."""
+    assert loaded.config.hsm is not None  # else there are no such keys
+    return module_instances(_module(loaded, loaded.config.hsm), _own_provider(loaded))
+
+
+def _module(loaded: LoadedConfig, hsm: HsmConfig) -> Path:
+    return loaded.resolve(hsm.module).absolute()
+
+
+def _own_provider(loaded: LoadedConfig) -> str | None:
+    """The pkcs11-provider beside providers that were built by hand; None: that of the system, whatever else was built."""
+    directory = configured_directory(loaded)
+    own = None if directory is None else directory / "pkcs11.so"
+    return str(own) if own is not None and own.exists() else None
+
+
+def _providers(loaded: LoadedConfig, *, with_tokens: bool) -> Iterator[ProviderModule]:
+    openssl, hsm = loaded.config.openssl, loaded.config.hsm
+    directory = configured_directory(loaded)
+    if hsm is not None and with_tokens:
+        yield pkcs11_provider(_own_provider(loaded), str(_module(loaded, hsm)))
+    for name in openssl.providers:
+        yield ProviderModule(name, None if directory is None else str(directory / f"{name}.so"))

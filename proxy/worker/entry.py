@@ -1,0 +1,135 @@
+"""Where a worker process begins: `python -P -m proxy.worker.entry DESCRIPTOR`, with the channel to its parent."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from typing import Final
+
+import uvloop
+
+from config.schema import LogFormat
+from proxy.limits.shared import SharedTable
+from proxy.net.tasks import Tasks
+from proxy.observe.log import Log
+from proxy.observe.log_writer import LogWriter
+from proxy.processes.channel import Body, Channel, ChannelLost, Refused
+from proxy.processes.privileges import die_with_parent, keep_memory_private, outlive_parent, raise_descriptor_limit
+from proxy.signing.breaker import BreakerState
+from proxy.signing.login_turns import LoginTurns
+from proxy.worker.control import WorkerControl
+
+# A log that takes longer than this is stuck, and the process has to end.
+_LAST_LINES_SECONDS: Final = 2.0
+_ORPHANED: Final = 70
+# Beyond the time to drain, for what is cut at its end and for the last lines of the log.
+_LATE_SECONDS: Final = 5
+
+
+def main() -> None:
+    """Serve until the parent says otherwise, or is gone."""
+    die_with_parent()
+    keep_memory_private()
+    raise_descriptor_limit()
+    # a terminal's Ctrl-C and hang-up are the parent's to act on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # the parent reopens the log for all; who sends this to every process of the name must not end the workers
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    uvloop.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    # a thread that is stuck in a build or in a log must not hold the process
+    os._exit(0)
+
+
+class _Entry:
+    """The worker's end of the channel: the first question sets up the log, the rest goes to the control."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        self._loop = loop
+        self.log: Log | None = None
+        self._control: WorkerControl | None = None
+        self._is_alone = False
+        self.over = asyncio.Event()
+        self._tasks = Tasks(loop, self._unexpected)
+        self._channel = Channel(loop, sock, self._tasks, self._answer, self._orphaned)
+        loop.add_signal_handler(signal.SIGTERM, self._terminated)
+
+    async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
+        if kind == "begin":
+            writer = LogWriter(descriptors[0], body["queue_lines"])
+            self.log = Log(writer, LogFormat(body["format"]), has_colours=body["has_colours"])
+            column = body["column"]
+            shared = SharedTable.private() if column is None else SharedTable.attach(descriptors[1], column)
+            os.close(descriptors[1])
+            turns = LoginTurns(descriptors[2])
+            self._control = WorkerControl(self._loop, self.log, shared, turns, self.over.set, self)
+            return {"pid": os.getpid()}
+        if self._control is None:
+            raise Refused({"error": "a question before the beginning"})
+        return await self._control.answer(kind, body, descriptors)
+
+    def let_go(self, seconds: float) -> None:
+        """Live on without the parent (`worker.Parent`). One that hangs is ended by the kernel: there is nobody else who would."""
+        self._is_alone = True
+        outlive_parent()
+        signal.alarm(round(seconds) + _LATE_SECONDS)
+
+    async def said_all(self) -> None:
+        """Wait until the parent can read everything that was answered: the last figures are among it."""
+        await asyncio.sleep(0)  # the answer to the drain follows the call that ends it
+        await self._channel.flush()
+
+    def _terminated(self) -> None:
+        """Somebody asks this worker alone to end: the parent decides how, and replaces it. Without one it ends what is left."""
+        if self._is_alone and self._control is not None:
+            self._control.end_now()
+            return
+        self._tasks.start(self._say("retire", {}))
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Tell of a breaker (`worker.Parent`)."""
+        self._tasks.start(self._say("breaker", {"token": token, "state": str(state)}))
+
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
+        """Tell of keys (`worker.Parent`)."""
+        self._tasks.start(self._say("keys", {"token": token, "missing": sorted(keys)}))
+
+    async def _say(self, kind: str, body: Body) -> None:
+        with contextlib.suppress(ChannelLost, Refused):
+            await self._channel.ask(kind, body)
+
+    def _orphaned(self) -> None:
+        """The parent is gone: nobody would ever tell this process to end, unless that was said before."""
+        if self._is_alone:
+            return
+        if self.log is not None:
+            self.log.close(_LAST_LINES_SECONDS)
+        os._exit(_ORPHANED)
+
+    def _unexpected(self, error: BaseException) -> None:
+        if self.log is not None:
+            name = type(error).__name__
+            event = {"event": "error", "error": name, "detail": str(error)}
+            self.log.event(_now(), event, [f"unexpected {name}: {error}"])
+
+
+def _now() -> float:
+    import time
+
+    return time.time()  # noqa: TID251 - a driver
+
+
+async def _serve(sock: socket.socket) -> None:
+    entry = _Entry(asyncio.get_running_loop(), sock)
+    await entry.over.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_LINES_SECONDS):
+            await entry.said_all()
+    if entry.log is not None:
+        entry.log.close(_LAST_LINES_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""From a configuration to everything that runs by it: the composition root.
+
+A `Generation` is immutable. It is built completely, or not at all with every problem named; a worker then serves by it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from certs.identities.identities import load_credentials
+from config.loaded import LoadedConfig
+from config.problems import ConfigError, Problem
+from proxy.building.carried import Carried
+from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+from proxy.building.foundation import Foundation
+from proxy.building.listeners import listener_runtimes
+from proxy.building.payload import PayloadRules, throwaway_keys
+from proxy.building.providers import provider_problems
+from proxy.building.requests import http_limits, plain_rules, route_table
+from proxy.building.resources import note_descriptor_shortage
+from proxy.building.signing import token_plans
+from proxy.building.token_credentials import note_session_shortage, usable_credentials
+from proxy.building.upstreams import upstream_plans
+from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.listener import ListenerRuntime
+from proxy.downstream.plain_answers import PlainRules
+from proxy.downstream.service import HttpLimits, HttpRuntime
+from proxy.http.routing import RouteTable
+from proxy.limits.machine import most_descriptors
+from proxy.payload.keys import PayloadKeys
+from proxy.payload.suite_table import suite_problems
+from proxy.payload.uses import PayloadUses
+from proxy.signing.login_turns import LoginTurns
+from proxy.signing.tokens import TokenPlan
+from proxy.tls.capabilities import Capabilities
+from proxy.tls.tickets import TicketSecrets
+from proxy.upstream.plan import UpstreamPlan, upstreams_from
+from proxy.upstream.pool import PoolResources
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Everything built from one configuration."""
+
+    loaded: LoadedConfig
+    listeners: Mapping[str, ListenerRuntime]
+    plain: PlainRules
+    """What is answered without TLS."""
+    upstreams: tuple[UpstreamPlan, ...]
+    routes: RouteTable[RouteTarget]
+    payload_uses: PayloadUses
+    """Where messages under payload keys are counted."""
+    payload_revoked: frozenset[tuple[str, int]]
+    """Rings and versions that are revoked when this generation serves."""
+    places: tuple[UpstreamPlace, ...]
+    """Where the routes will find their upstreams."""
+    limits: HttpLimits
+    identity_algorithms: Mapping[str, tuple[str, ...]]
+    """Identity -> what its keys sign with, for the start-up report."""
+    tickets: TicketSecrets
+    tokens: Mapping[str, TokenPlan]
+    """The tokens whose keys are used."""
+    warnings: tuple[Problem, ...]
+    carried: Carried = field(repr=False)
+    """What the next generation may use again."""
+
+    def http(self, resources: PoolResources, previous: HttpRuntime | None = None) -> HttpRuntime:
+        """Set up the pools of a loop, and lead the routes to them; pools of the `previous` runtime that did not change go on in it."""
+        upstreams = upstreams_from(self.upstreams, resources, {} if previous is None else previous.upstreams)
+        for place in self.places:
+            place.upstream = upstreams[place.name]
+        policies = {name: runtime.policy for name, runtime in self.listeners.items()}
+        return HttpRuntime(self.routes, self.limits, self.loaded.config.log.query, policies, upstreams)
+
+
+def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
+    loaded: LoadedConfig,
+    capabilities: Capabilities,
+    tickets: TicketSecrets,
+    now: datetime,
+    before: Carried = Carried(),  # noqa: B008 - it never changes
+    closed: ClosedTokens = NONE_CLOSED,
+    payload: PayloadKeys | None = None,
+    turns: LoginTurns | None = None,
+) -> Generation:
+    """Build a generation; `closed` tokens are left alone until a probe finds them well, which logs in by `turns` (None: nobody else does). Raises `ConfigError` with every problem that stands against it.
+
+    `payload` has every ring that the configuration needs; None: keys that nobody has, for one that is not to serve.
+    """
+    foundation = Foundation.of(loaded, before, closed, turns)
+    foundation.problems.extend(provider_problems(loaded, capabilities))
+    foundation.problems.extend(suite_problems(loaded))
+    credentials = load_credentials(loaded, now, before.credentials)
+    foundation.problems.extend(credentials.problems)
+    note_session_shortage(foundation)
+    note_descriptor_shortage(foundation, most_descriptors())
+    usable = usable_credentials(foundation, credentials.identities, capabilities, looks_again=now != before.judged_at)
+    credentials = replace(credentials, identities=usable)
+    listeners = listener_runtimes(foundation, credentials.identities, capabilities, tickets)
+    upstreams = tuple(upstream_plans(foundation, credentials.upstreams))
+    if any(problem.is_error for problem in foundation.problems):
+        raise ConfigError(foundation.problems)
+    limits = loaded.config.limits
+    uses = before.payload_uses or PayloadUses()
+    keys = payload or throwaway_keys(loaded.config)
+    rules = PayloadRules.of(loaded.config, keys, uses)
+    places = {plan.name: UpstreamPlace(plan.name) for plan in upstreams}
+    return Generation(
+        loaded=loaded,
+        listeners=listeners,
+        plain=plain_rules(loaded.config),
+        upstreams=upstreams,
+        routes=route_table(loaded.config, places, rules),
+        payload_uses=uses,
+        payload_revoked=keys.revoked,
+        places=tuple(places.values()),
+        limits=http_limits(limits),
+        identity_algorithms={
+            name: tuple(str(one.algorithm) for one in of_identity)
+            for name, of_identity in credentials.identities.items()
+        },
+        tickets=tickets,
+        tokens=token_plans(foundation),
+        warnings=tuple(foundation.problems),
+        carried=Carried(
+            credentials.by_digest,
+            foundation.contexts,
+            foundation.client_tls,
+            foundation.plans,
+            foundation.token_keys,
+            uses,
+            now,
+        ),
+    )

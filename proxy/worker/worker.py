@@ -1,0 +1,305 @@
+"""What serves in a worker process: its listeners and connections, and the generation that they serve by."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, Final, Protocol
+
+from config.issuers import PLAIN_LISTENER
+from config.pkcs11_uri import Pkcs11Uri
+from proxy.building.resources import resource_limits, worker_count
+from proxy.downstream.listener import Listener, ListenerServices
+from proxy.downstream.plain_listener import PlainListener, PlainServices
+from proxy.downstream.service import HttpService, Ledger
+from proxy.limits.machine import Figures, memory_bytes
+from proxy.limits.scarcity import ResourceLimits, Scarcity
+from proxy.limits.shared import SharedTable
+from proxy.net.deadlines import Deadlines
+from proxy.net.in_thread import in_thread
+from proxy.net.shared_io import SharedIo
+from proxy.net.tasks import Tasks
+from proxy.observe.access_log import RequestRecord
+from proxy.observe.counters import Counters
+from proxy.observe.lag import LoopLag
+from proxy.observe.log import Log
+from proxy.observe.startup import ListenerOffer
+from proxy.observe.turned_away import TurnedAway
+from proxy.signing.breaker import BreakerState
+from proxy.signing.token import Timing
+from proxy.signing.tokens import Tokens
+from proxy.tls.challenges import PendingChallenges, TlsChallenge
+from proxy.tls.key_trial import KeyTrial, try_key
+from proxy.tls.openssl_setup import instances_of
+from proxy.tls.race import SigningServices
+from proxy.tls.signed_flight import FlightServices
+from proxy.tls.step_queue import StepQueue
+from proxy.tls.stream import BioPair
+from proxy.upstream.pool import PoolResources
+from proxy.worker.generation import Generation
+
+# For what was cut at the end of a drain to leave the process.
+_LAST_WORDS_SECONDS: Final = 1.0
+_LET_GO_SECONDS: Final = 0.1
+
+
+class Parent(Protocol):
+    """Who leads this process, as far as a worker speaks to it by itself. Nothing here waits."""
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        """Tell how far this process trusts a token."""
+
+    def let_go(self, seconds: float) -> None:
+        """Live on without the parent, which ends; but no longer than so many seconds."""
+
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
+        """Tell which keys this process misses in a token that works, by their URIs."""
+
+
+class Worker:
+    """Serves by one generation until another takes its place, or until it is drained."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        generation: Generation,
+        log: Log,
+        shared: SharedTable,
+        parent: Parent,
+    ) -> None:
+        """Nothing is accepted before `accept_on`. `shared` are the counts of all workers."""
+        self._loop = loop
+        self._generation = generation
+        self._log = log
+        self.counters = Counters(log.losses)
+        self._lag = LoopLag(loop, time.perf_counter, self.counters.loop_lag)
+        self._deadlines = Deadlines(loop)
+        self._tasks = Tasks(loop, self.unexpected)
+        self._tokens = Tokens(Timing(loop, loop.time), self.counters.token, _TokenEvents(self._event, parent))
+        io = SharedIo(loop)
+        self._resources = PoolResources(io, self._tasks, self._deadlines)
+        self._http = HttpService(
+            loop,
+            self._deadlines,
+            generation.http(self._resources),
+            Ledger(self._request_over, self.counters, shared, self._log.cut),
+            time.time,  # noqa: TID251 - a driver
+        )
+        self._figures = Figures()
+        self._turned_away = TurnedAway(loop, self.counters.failure, self._event)
+        self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
+        self._challenges = PendingChallenges()
+        self._tokens_shown: dict[str, str] = {}
+        self._services = ListenerServices(
+            io,
+            self._deadlines,
+            self._http,
+            self.counters,
+            FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, self._tokens)),
+            log.handshake,
+            self._scarcity,
+            self._turned_away,
+            shared,
+            self._challenges,
+            self._event,
+        )
+        self._listeners: dict[str, Listener] = {}
+        plain = PlainServices(io, self._http, self._scarcity, self._turned_away, self._tokens_shown)
+        self._plain = PlainListener(generation.plain, plain)
+        self._ends_now = asyncio.Event()
+        loop.set_exception_handler(self._callback_failed)
+        self._deadlines.start()
+        self._lag.start()
+        self._scarcity.start(_resources(generation))
+        self._tokens.use(generation.tokens)
+
+    @property
+    def generation(self) -> Generation:
+        """What new connections and requests are served by."""
+        return self._generation
+
+    def accept_on(self, sockets: Mapping[str, Collection[socket.socket]]) -> None:
+        """Accept on exactly these from now on, by the name of their listener; others are emptied and closed."""
+        self._plain.accept_on(sockets.get(PLAIN_LISTENER, ()))
+        with_tls = {name: several for name, several in sockets.items() if name != PLAIN_LISTENER}
+        for name, listener in list(self._listeners.items()):
+            if name not in with_tls:
+                listener.accept_on(())
+                del self._listeners[name]
+        for name, several in with_tls.items():
+            if name not in self._listeners:
+                self._listeners[name] = Listener(self._generation.listeners[name], self._services)
+            self._listeners[name].accept_on(several)
+
+    def leave_sockets(self) -> None:
+        """Accept nobody any more; the next process of the service takes what waits on the sockets."""
+        self._plain.leave()
+        for listener in self._listeners.values():
+            listener.leave()
+        self._listeners.clear()
+
+    def take(self, listener: str, sock: socket.socket) -> bool:
+        """Serve a connection that the parent has made; whether there is such a listener."""
+        if listener not in self._listeners:
+            return False
+        self._listeners[listener].take(sock)
+        return True
+
+    def swap(self, generation: Generation) -> None:
+        """Serve by another generation: from the next connection and the next request on."""
+        past: list[object] = [self._generation, self._http.runtime]
+        # thousands of objects come to their end with these: in a turn of their own
+        self._loop.call_later(_LET_GO_SECONDS, past.clear)
+        self._generation = generation
+        generation.payload_uses.revoked |= generation.payload_revoked
+        self._tokens.use(generation.tokens)
+        self.counters.swaps += 1
+        for name, listener in self._listeners.items():
+            listener.runtime = generation.listeners.get(name, listener.runtime)
+        self._plain.rules = generation.plain
+        self._scarcity.start(_resources(generation))
+        seconds = generation.loaded.config.limits.drain_seconds
+        self._http.use(generation.http(self._resources, self._http.runtime), seconds)
+
+    def servers(self) -> list[dict[str, Any]]:
+        """The statistics of all servers of all upstreams."""
+        return [asdict(one) for upstream in self._http.runtime.upstreams.values() for one in upstream.statistics()]
+
+    def standing(self) -> list[tuple[str, str, str, bool]]:
+        """How this process sees each server of all upstreams: a small part of `servers`, for those who ask often."""
+        return [one for upstream in self._http.runtime.upstreams.values() for one in upstream.standing()]
+
+    def apply_verdict(self, verdict: Mapping[str, Any]) -> None:
+        """Act on what the parent knows about a server (`supervisor.verdicts`); one that is not configured any more is passed over."""
+        upstream = self._http.runtime.upstreams.get(verdict["upstream"])
+        if upstream is None:
+            return
+        with contextlib.suppress(KeyError):
+            if verdict["is_up"] is not None:
+                upstream.apply_health(verdict["server"], verdict["is_up"])
+            if verdict["drains_until"] is None:
+                upstream.undrain(verdict["server"])
+            else:
+                upstream.drain(verdict["server"], max(0.0, verdict["drains_until"] - self._loop.time()))
+
+    def follow_challenges(self, challenges: Iterable[TlsChallenge], tokens: Mapping[str, str]) -> None:
+        """Show CAs exactly these from now on: of tls-alpn-01, and of http-01 by their tokens."""
+        self._challenges.follow(challenges)
+        self._tokens_shown.clear()
+        self._tokens_shown.update(tokens)
+
+    async def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """Stop accepting, let what is under way finish, then close what is left. Gently: see `downstream.service.Drainable`."""
+        self.accept_on({})
+        quiet = self._http.drain(seconds, gently=gently)
+        waiting = {self._loop.create_task(quiet.wait()), self._loop.create_task(self._ends_now.wait())}
+        _, unfinished = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for task in unfinished:
+            task.cancel()
+        self._http.give_up("the time to drain is over")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await quiet.wait()
+        await self._tasks.cancel_all()
+        self._deadlines.stop()
+        self._lag.stop()
+        self._scarcity.stop()
+        self._turned_away.stop()
+        self._figures.close()
+        self._tokens.close()
+
+    def end_now(self) -> None:
+        """Let a drain under way wait no longer."""
+        self._ends_now.set()
+
+    def _request_over(self, record: RequestRecord) -> None:
+        self.counters.request(record)
+        self._log.request(record)
+
+    def token_says(self, token: str, *, ok: bool) -> None:
+        """Act on what the parent's probe of a token has found; one that is not used here is passed over."""
+        if token in self._tokens:
+            self._tokens[token].parent_says(ok=ok)
+
+    def token_pin(self, token: str, *, is_refused: bool) -> None:
+        """Log in to a token no more, or again; one that is not used here is passed over."""
+        if token not in self._tokens:
+            return
+        if is_refused:
+            self._tokens[token].pin_refused()
+        else:
+            self._tokens[token].pin_may_be_tried()
+
+    def tokens_refused(self, tokens: Collection[str]) -> None:
+        """Log in to exactly these no more: what was said while this process prepared has not reached it."""
+        for name in self._tokens:
+            self.token_pin(name, is_refused=name in tokens)
+
+    async def try_key(self, wanted: Pkcs11Uri) -> KeyTrial:
+        """Find out whether this process can sign with a key of a token, in a thread that takes as long as the token does."""
+        keys, loaded = list(self._generation.carried.token_keys.values()), self._generation.loaded
+        if loaded.config.hsm is None:
+            return KeyTrial(is_used=False, signs=False)
+        instances = instances_of(loaded)
+        return await in_thread(self._loop, lambda: try_key(keys, wanted, instances))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that is counted, and what tokens are doing, for `merging`."""
+        return {**self.counters.snapshot(), **self._http.response_budget.rows(), **self._tokens.rows()}
+
+    def left_alone(self) -> None:
+        """Say that the last connection is gone, when there is no parent any more who would."""
+        pid = os.getpid()
+        self._event(
+            {"event": "drained", "pid": pid}, f"process {pid} of before the restart has ended its last connection"
+        )
+
+    def _event(self, event: dict[str, Any], line: str) -> None:
+        self._log.event(self._http.wall_clock(), event, [line])
+
+    def unexpected(self, error: BaseException) -> None:
+        """Report an error that nobody has foreseen; the rest goes on."""
+        name = type(error).__name__
+        event = {"event": "error", "error": name, "detail": str(error)}
+        self._log.event(self._http.wall_clock(), event, [f"unexpected {name}: {error}"])
+
+    def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback of one connection failed in a way nobody expected: say so, and serve the others."""
+        self.unexpected(context.get("exception") or RuntimeError(context.get("message", "")))
+
+
+class _TokenEvents:
+    """Tells of tokens in the log, and to the parent."""
+
+    def __init__(self, event: Callable[[dict[str, Any], str], None], parent: Parent) -> None:
+        self._event = event
+        self._parent = parent
+
+    def breaker_changed(self, token: str, state: BreakerState) -> None:
+        self._event({"event": "token", "token": token, "state": str(state)}, f"token {token}: breaker {state}")
+        self._parent.breaker_changed(token, state)
+
+    def keys_missing(self, token: str, keys: frozenset[str]) -> None:
+        self._parent.keys_missing(token, keys)  # which logs it once for all workers
+
+
+def _resources(generation: Generation) -> ResourceLimits:
+    config = generation.loaded.config
+    return resource_limits(config.limits, memory_bytes(), worker_count(config))
+
+
+def offers_of(generation: Generation) -> list[ListenerOffer]:
+    """What a generation really offers on each listener, for the start-up report."""
+    return [
+        ListenerOffer(
+            name=name,
+            pq=runtime.policy.pq,
+            groups=runtime.policy.preference.openssl_list(),
+            cipher_suites=runtime.cipher_suites,
+            identities=generation.identity_algorithms,
+        )
+        for name, runtime in generation.listeners.items()
+    ]

@@ -1,0 +1,190 @@
+"""Chains by themselves."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from certs.files.errors import Part
+from certs.files.pem import NotPem, Unreadable
+from certs.identities.chain import (
+    CertificateExpired,
+    CertificateNotYetValid,
+    ChainBroken,
+    SignatureTooWeak,
+    alternative_names,
+    chain_errors,
+    order_errors,
+    read_chain,
+)
+from tests.certs.authority import DAY, NOW, Issued, issue, key_pem, private_key
+
+ROOT = issue("Root", private_key("ecdsa-p384"))
+MIDDLE = issue("Middle", private_key("ecdsa-p256", 1), issuer=ROOT)
+LEAF = issue("chat", private_key("ecdsa-p256"), issuer=MIDDLE)
+PATH = Path("chat.pem")
+
+
+def chain(*issued: Issued) -> tuple[x509.Certificate, ...]:
+    return tuple(one.certificate for one in issued)
+
+
+def test_the_certificates_of_a_file_are_read_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "chat.pem"
+    path.write_bytes(LEAF.pem + key_pem(LEAF.key) + b"text\n" + MIDDLE.pem)
+    assert read_chain(path) == chain(LEAF, MIDDLE)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (key_pem(LEAF.key), "which holds no certificate but PRIVATE KEY"),
+        (LEAF.pem.replace(b"M", b"N", 1), "which holds a damaged certificate"),
+        (LEAF.pem[:200], "which holds a damaged certificate"),
+        (
+            LEAF.pem.replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"),
+            "which holds no certificate but TRUSTED CERTIFICATE",
+        ),
+        (b"", "which holds nothing"),
+    ],
+)
+def test_what_is_no_chain_is_described(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "chat.pem"
+    path.write_bytes(content)
+    with pytest.raises(NotPem) as caught:
+        read_chain(path)
+    assert caught.value.found == found
+    assert caught.value.part is Part.CERTIFICATE
+
+
+def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable):
+        read_chain(tmp_path / "none.pem")
+
+
+@pytest.mark.parametrize("certificates", [chain(LEAF), chain(LEAF, MIDDLE), chain(LEAF, MIDDLE, ROOT), chain(ROOT)])
+def test_leaf_first_and_each_one_s_issuer_next_is_right(certificates: tuple[x509.Certificate, ...]) -> None:
+    assert list(order_errors(certificates, PATH)) == []
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-p256", "rsa-2048", "ed25519", "mldsa-65", "mldsa-87"])
+def test_the_signature_of_every_kind_of_issuer_is_checked(kind: str) -> None:
+    issuer = issue("CA", private_key(kind))
+    other = issue("CA", private_key(kind, 1))
+    leaf = issue("chat", private_key("ecdsa-p256"), issuer=issuer)
+    assert list(order_errors(chain(leaf, issuer), PATH)) == []
+    (error,) = order_errors(chain(leaf, other), PATH)
+    assert error.found == 'which has in place 2 another key than the issuer\'s where the issuer "CN=CA" belongs'
+
+
+def test_a_certificate_between_that_is_not_the_issuer_breaks_the_chain() -> None:
+    (first, second) = order_errors(chain(LEAF, ROOT, MIDDLE), PATH)
+    assert (first.position, first.subject, first.issuer) == (1, "CN=Root", "CN=Middle")
+    assert first.found == 'which has in place 2 "CN=Root" where the issuer "CN=Middle" belongs'
+    assert first.allowed == "leaf first, then each one's issuer, nothing else"
+    assert isinstance(second, ChainBroken)
+    assert second.position == 2
+
+
+def test_nothing_may_follow_a_self_signed_leaf() -> None:
+    (error,) = order_errors(chain(ROOT, LEAF), PATH)
+    assert error.position == 1
+
+
+class _Unverifiable:
+    """A certificate of an algorithm that cryptography does not know; no such one can be made with it."""
+
+    def __init__(self, issuer: str, error: Exception) -> None:
+        self.issuer = issuer
+        self.subject = "chat"
+        self._error = error
+
+    def verify_directly_issued_by(self, _issuer: object) -> None:
+        raise self._error
+
+    @property
+    def signature_hash_algorithm(self) -> None:
+        raise self._error
+
+    not_valid_before_utc: datetime = NOW - DAY
+    not_valid_after_utc: datetime = NOW + DAY
+
+
+@pytest.mark.parametrize("error", [UnsupportedAlgorithm("x"), TypeError("x")])
+def test_where_a_signature_cannot_be_checked_the_name_must_do(error: Exception) -> None:
+    root = ROOT.certificate
+    matching, other = _Unverifiable("", error), _Unverifiable("Other", error)
+    matching.issuer = root.subject  # type: ignore[assignment]
+    assert list(order_errors((matching, root), PATH)) == []  # type: ignore[arg-type]
+    other.issuer = MIDDLE.certificate.subject  # type: ignore[assignment]
+    assert len(list(order_errors((other, root), PATH))) == 1  # type: ignore[arg-type]
+
+
+def test_a_valid_chain_has_no_errors() -> None:
+    assert list(chain_errors(chain(LEAF, MIDDLE, ROOT), PATH, NOW)) == []
+
+
+def test_an_unknown_signature_algorithm_is_left_to_the_clients() -> None:
+    assert list(chain_errors((_Unverifiable("x", UnsupportedAlgorithm("x")),), PATH, NOW)) == []  # type: ignore[arg-type]
+
+
+def test_every_certificate_must_be_valid_now() -> None:
+    old = issue("Old", private_key("ecdsa-p256", 1), issuer=ROOT, valid=(NOW - 9 * DAY, NOW - DAY))
+    young = issue("Young", private_key("ecdsa-p256"), issuer=old, valid=(NOW + DAY, NOW + 9 * DAY))
+    early, late = chain_errors(chain(young, old), PATH, NOW)
+    assert isinstance(early, CertificateNotYetValid)
+    assert early.found == 'whose certificate "CN=Young" is valid only from 2026-06-02 12:00 UTC'
+    assert "clock" in early.allowed
+    assert isinstance(late, CertificateExpired)
+    assert late.found == 'whose certificate "CN=Old" expired at 2026-05-31 12:00 UTC'
+    assert late.allowed == "a certificate that is valid now"
+    assert late.not_after == NOW - DAY
+
+
+def test_the_last_moment_is_over() -> None:
+    issued = issue("chat", private_key("ecdsa-p256"), valid=(NOW, NOW + DAY))
+    assert list(chain_errors(chain(issued), PATH, NOW)) == []
+    assert len(list(chain_errors(chain(issued), PATH, NOW + DAY))) == 1
+
+
+def _sha1(*, self_signed: bool) -> x509.Certificate:
+    """A certificate that says it is signed with SHA-1; cryptography makes none, so the name of the algorithm is changed."""
+    issued = issue(
+        "chat", private_key("rsa-2048"), issuer=None if self_signed else issue("CA", private_key("rsa-2048", 1))
+    )
+    der = issued.certificate.public_bytes(Encoding.DER)
+    return x509.load_der_x509_certificate(
+        der.replace(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b", b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05")
+    )
+
+
+def test_a_sha1_signature_is_refused() -> None:
+    certificate = _sha1(self_signed=False)
+    assert isinstance(certificate.signature_hash_algorithm, hashes.SHA1)
+    (error,) = chain_errors((certificate,), PATH, NOW)
+    assert isinstance(error, SignatureTooWeak)
+    assert error.found == "whose certificate in place 1 is signed with sha1"
+    assert error.allowed == "certificates signed with SHA-256 or better"
+
+
+def test_nobody_relies_on_the_signature_of_a_root() -> None:
+    assert list(chain_errors((_sha1(self_signed=True),), PATH, NOW)) == []
+
+
+def test_names_are_those_of_the_subject_alternative_name() -> None:
+    issued = issue(
+        "common.example",
+        private_key("ecdsa-p256"),
+        names=["Chat.example.org", "*.example.org", "192.0.2.1", "2001:DB8::1"],
+    )
+    assert list(alternative_names(issued.certificate)) == [
+        "chat.example.org",
+        "*.example.org",
+        "192.0.2.1",
+        "2001:db8::1",
+    ]
+    assert list(alternative_names(LEAF.certificate)) == []

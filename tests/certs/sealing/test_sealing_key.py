@@ -1,0 +1,118 @@
+"""The sealing key in a real token."""
+
+import os
+import signal
+import subprocess
+from typing import cast
+
+import pytest
+
+from certs.hsm import calls
+from certs.hsm.access import TokenAccess
+from certs.hsm.calls import Call
+from certs.hsm.client import TokenProcess
+from certs.hsm.errors import CallFailed
+from certs.hsm.facts import KeyAddress
+from certs.sealing.errors import KeyUnavailable, Tampered
+from certs.sealing.importing import ImportRefused
+from certs.sealing.key_file import KeyFile
+from certs.sealing.sealer import AeadSealer
+from certs.sealing.sealing_key import TokenKeyImporter, TokenSealingKey, sealer_in_token, sealing_key_name
+from tests.hsm_tokens import token_process, tool
+
+LABEL = "ticket keys: main"
+
+
+def test_seals_and_opens_and_finds_what_was_tampered_with(token: TokenProcess) -> None:
+    key = TokenKeyImporter(token, "plexi").generate()
+    sealer = AeadSealer(key)
+    sealed = sealer.seal(b"ticket keys", LABEL)
+    assert sealer.open(sealed, LABEL) == b"ticket keys"
+    assert sealer.key_id == sealing_key_name().id
+    with pytest.raises(Tampered):
+        sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), LABEL)
+
+
+def test_an_imported_key_is_the_same_key(token: TokenProcess) -> None:
+    importer = TokenKeyImporter(token, "plexi", 3)
+    importer.require_free()
+    secret = bytearray(range(32))
+    assert importer.envelope_id(secret) == sealing_key_name(3).id
+    nonce, sealed = importer.import_key(secret).encrypt(b"plain", b"associated")
+    assert KeyFile(importer.place, bytes(secret)).decrypt(nonce, sealed, b"associated") == b"plain"  # type: ignore[arg-type]
+    with pytest.raises(ImportRefused, match=r"token plexi has a key sealing\.aes-256\.v3 already"):
+        importer.require_free()
+    with pytest.raises(ImportRefused):
+        importer.import_key(secret)
+    with pytest.raises(ImportRefused):
+        importer.generate()
+
+
+def test_a_key_that_is_gone_is_not_taken_for_tampering(token: TokenProcess) -> None:
+    importer = TokenKeyImporter(token, "plexi")
+    key = importer.generate()
+    nonce, sealed = key.encrypt(b"plain", b"")
+    token.perform(calls.destroy(KeyAddress.of(sealing_key_name())))
+    with pytest.raises(KeyUnavailable):
+        key.decrypt(nonce, sealed, b"")
+    with pytest.raises(KeyUnavailable):
+        key.encrypt(b"plain", b"")
+
+
+def test_a_process_that_is_gone(token: TokenProcess) -> None:
+    key = TokenSealingKey.named(token, sealing_key_name())
+    os.kill(token.pid, signal.SIGKILL)
+    with pytest.raises(KeyUnavailable):
+        key.decrypt(bytes(12), bytes(16), b"")
+    with pytest.raises(ImportRefused):
+        TokenKeyImporter(token, "plexi").require_free()
+
+
+class FailingProcess:
+    """A process whose token answers every call with an error."""
+
+    def perform(self, call: Call[object]) -> object:
+        raise CallFailed(call.operation, "CKR_DEVICE_ERROR")
+
+
+def test_a_token_that_fails_is_not_taken_for_tampering() -> None:
+    key = TokenSealingKey.named(cast("TokenProcess", FailingProcess()), sealing_key_name())
+    with pytest.raises(KeyUnavailable, match="CKR_DEVICE_ERROR"):
+        key.decrypt(bytes(12), bytes(16), b"")
+
+
+def made_elsewhere(access: TokenAccess, kind: str, usage: str, label: str) -> KeyAddress:
+    """A key as a vendor's tool makes one for decrypting or agreeing."""
+    tool_of = tool("pkcs11-tool", "opensc")
+    login = ["--module", str(access.module), "--token-label", "plexi", "--login", "--pin", access.pin.reveal()]
+    made = ["--keypairgen", "--key-type", kind, "--label", label, "--id", "77", usage]
+    subprocess.run([tool_of, *login, *made], check=True, capture_output=True)
+    return KeyAddress(label)
+
+
+@pytest.mark.parametrize(("kind", "usage"), [("EC:prime256v1", "--usage-derive"), ("rsa:2048", "--usage-decrypt")])
+def test_a_key_pair_stands_in_where_a_token_has_no_aes(access: TokenAccess, kind: str, usage: str) -> None:
+    address = made_elsewhere(access, kind, usage, "sealing")
+    with token_process(access) as process:
+        sealer = sealer_in_token(process, address)
+        sealed = sealer.seal(b"ticket keys", LABEL)
+        assert sealer.open(sealed, LABEL) == b"ticket keys"
+        with pytest.raises(Tampered):
+            sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), LABEL)
+        at = sealed.index(LABEL.encode()) + len(LABEL) + 12  # in what hides the key
+        with pytest.raises(Tampered):
+            sealer.open(sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :], LABEL)
+        process.perform(calls.destroy(address))
+        with pytest.raises(KeyUnavailable):
+            sealer.open(sealed, LABEL)
+
+
+def test_what_seals_is_one_key_of_a_kind_that_can(access: TokenAccess, token: TokenProcess) -> None:
+    key = TokenKeyImporter(token, "plexi").generate()
+    by_label = sealer_in_token(token, KeyAddress(sealing_key_name().label))
+    assert by_label.open(AeadSealer(key).seal(b"a", LABEL), LABEL) == b"a"
+    with pytest.raises(KeyUnavailable, match='has 0 keys with label "none"'):
+        sealer_in_token(token, KeyAddress("none"))
+    address = made_elsewhere(access, "EC:secp384r1", "--usage-derive", "other")
+    with pytest.raises(KeyUnavailable, match="of kind ecdsa-p384; allowed: aes-256"):
+        sealer_in_token(token, address)

@@ -1,0 +1,62 @@
+"""What people see of a share, and where it goes."""
+
+import io
+
+import pytest
+
+from certs.recovery.shares import Scheme, Share
+from proxy.commands.hsm.recovery_terminal import ConsoleTerminal, NoOutput, NoTerminal
+
+SHARE = Share(2, tuple(f"word{number}" for number in range(1, 34)))
+SCHEME = Scheme(3, 5)
+
+
+def test_a_share_in_three_columns_with_its_number_and_those_of_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    ConsoleTerminal(is_sure=False).show(SHARE, SCHEME)
+    output = capsys.readouterr()
+    lines = output.out.splitlines()
+    assert lines[1] == "Share 2 of 5; any 3 of them bring the key back."
+    assert lines[3] == "   1. word1       12. word12      23. word23"
+    assert lines[13] == "  11. word11      22. word22      33. word33"
+    assert "no photo, no file" in output.err
+    assert "word" not in output.err.replace("words", "")
+
+
+def test_with_is_sure_nobody_is_asked_and_nothing_is_cleared(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = ConsoleTerminal(is_sure=True)
+    terminal.show(SHARE, SCHEME)
+    assert terminal.is_written_down(SHARE)
+    terminal.hide()
+    output = capsys.readouterr()
+    assert "\x1b" not in output.out
+    assert output.err == ""
+
+
+def test_what_is_no_secret_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    ConsoleTerminal(is_sure=False).say("made")
+    assert tuple(capsys.readouterr()) == ("", "made\n")
+
+
+def test_without_a_terminal_a_share_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("acid acne\nalbum\n"))
+    terminal = ConsoleTerminal(is_sure=False)
+    assert terminal.ask_share("Share 1") == "acid acne"
+    assert terminal.ask_share("Share 2") == "album"
+    assert terminal.ask_share("Share 3") == ""
+    assert not terminal.is_one()
+    terminal.hide()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_closed_output_takes_no_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    ConsoleTerminal.require_output()
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(NoOutput, match="standard output is closed"):
+        ConsoleTerminal.require_output()
+    assert not ConsoleTerminal.is_one()
+
+
+def test_no_terminal() -> None:
+    assert "--yes if that is meant" in str(NoTerminal())

@@ -1,0 +1,133 @@
+"""The status for a terminal: what a person has to see is there, and nothing that came from outside steers the terminal."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from proxy.commands.terminal.status_table import duration, share, size, status_tables
+from proxy.observe.counters import Counters
+from proxy.observe.readiness import Readiness, Reason, Subject
+from proxy.observe.scrape import Scrape, WorkerState
+from proxy.observe.status import status
+from tests.fakes_admin import NOW, fed, scrape, server, worker
+
+
+def shown(document: dict[str, Any], width: int = 140) -> str:
+    console = Console(width=width, color_system=None)
+    with console.capture() as capture:
+        console.print(status_tables(json.loads(json.dumps(document))))
+    return capture.get()
+
+
+def lines(text: str, *words: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines() if all(word in line for word in words)]
+
+
+def test_everything_is_there() -> None:
+    text = shown(status(scrape()))
+    assert lines(text, "Plexigate") == [
+        "Plexigate 0.1.0, up 3 d 0 h, generation 2, reloads: 1 ok, 2 failed, workers restarted: 1"
+    ]
+    assert lines(text, "4001") == ["1 4001 serving 2 h 1 min 2 4 61.0 MB <= 5 ms"]
+    assert lines(text, "public") == ["public 0.0.0.0:443 prefer 8 44 32 4 70.0 % 4"]
+    assert lines(text, "[::]:443") == ["[::]:443"]
+    assert lines(text, "hybrid", "resumed") == ["hybrid 70.0 % of 40, 4 resumed"]
+    assert lines(text, "OldChat") == ["OldChat/1.4 (Windows NT 6.1) 8"]
+    assert lines(text, "192.0.2.0/24") == ["192.0.2.0/24 12"]
+    assert lines(text, "10.0.0.1:8000") == [
+        "chat http://10.0.0.1:8000 up 6 2 0 4 100 2 5.0 ms",
+        "the health check of http://10.0.0.1:8000 of upstream chat cannot be made: Too many open files",
+    ]
+    assert lines(text, "10.0.0.2:8000") == ["chat http://10.0.0.2:8000 ejected 6 2 0 4 100 2 5.0 ms"]
+    assert [line.split()[-1] for line in lines(text, "mldsa-65")] == ["6"]
+    assert lines(text, "files.test") == ["files ecdsa-p256 files.test expired"]
+
+
+def test_what_is_urgent_stands_first_among_certificates() -> None:
+    text = shown(status(scrape()))
+    assert text.index("expired") < text.index("mldsa-65") < text.rindex("ecdsa-p256")
+
+
+def test_workers_that_disagree_are_counted() -> None:
+    found = scrape(worker(0, fed(), [server()]), worker(1, fed(), [server(state="ejected", requests=0)]))
+    assert "ejected (1), up (1)" in shown(status(found))
+
+
+def test_tokens_with_what_is_wrong() -> None:
+    assert lines(shown(status(scrape())), "plexi") == ["plexi well good closed 6 4 6 2 9 of 16 0 s ago"]
+    found = scrape()
+    failing = worker(1, fed())
+    failing = replace(
+        failing, snapshot={**failing.snapshot, "token_states": [{"token": "plexi", "state": "stopped", "count": 1}]}
+    )
+    lost = replace(found.tokens[0], missing_keys={"pkcs11:object=chat": ("chat", "files")})
+    text = shown(status(replace(found, tokens=(lost,))))
+    assert "plexi has no key pkcs11:object=chat that signs, for chat, files" in text
+    refused = replace(found.tokens[0], condition="pin_refused", seconds_since_good=None)
+    text = shown(status(replace(found, workers=(worker(0, fed()), failing), tokens=(refused,))))
+    assert lines(text, "plexi") == ["plexi pin_refused refused closed (1), stopped (1) 6 4 6 2 9 of 16 0 s ago"]
+    nobody = replace(worker(0, Counters()), snapshot={}, servers=())
+    text = shown(status(replace(found, workers=(nobody,), tokens=(refused,))))
+    assert lines(text, "plexi") == ["plexi pin_refused refused - 0 0 0 0 1 of 16 -"]
+
+
+def test_a_proxy_that_has_just_begun() -> None:
+    starting = replace(worker(0, Counters()), snapshot={}, servers=[server(requests=0)])
+    text = shown(status(Scrape(NOW, NOW, "0.1.0", 1, [starting])))
+    assert "No client so far would break under pq = require." in text
+    assert "reloads: none" in text
+    assert "Certificates" not in text
+    assert lines(text, "hybrid") == [
+        "name addresses pq open accepted requests 5xx hybrid failures",
+        "hybrid - of 0, 0 resumed",
+    ]
+    assert "Upstreams" not in shown(status(Scrape(NOW, NOW, "0.1.0", 1, [])))
+
+
+def test_the_rest_of_a_long_list_is_counted() -> None:
+    counters = fed()
+    for number in range(20):
+        counters.breaking.add(f"198.51.{number}.1", [(b"User-Agent", f"agent/{number}".encode())])
+    text = shown(status(scrape(worker(0, counters))))
+    assert "and 12 more, see --json" in text
+    assert "and 11 more, see --json" in text
+
+
+def test_what_a_client_says_is_shown_and_not_obeyed() -> None:
+    counters = fed()
+    counters.breaking.add("198.51.100.1", [(b"User-Agent", b"[bold red]x[/] \x1b[2J [link=http://a]")])
+    assert "[bold red]x[/] ?[2J [link=http://a]" in shown(status(scrape(worker(0, counters))))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "-"), (0.0, "0.0 %"), (0.7, "70.0 %"), (0.99999, "99.9 %"), (1.0, "100 %")]
+)
+def test_a_share_is_never_rounded_up_to_all(value: float | None, expected: str) -> None:
+    assert share(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(0.9, "0 s"), (59.0, "59 s"), (61.0, "1 min 1 s"), (3_600.0, "1 h 0 min"), (90_000.0, "1 d 1 h")],
+)
+def test_a_duration_has_two_units(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
+
+
+def test_sizes_are_in_megabytes() -> None:
+    assert size(61_234_567) == "61.2 MB"
+
+
+def test_what_keeps_it_from_being_ready_stands_on_top() -> None:
+    reason = Reason(Subject.UPSTREAM, "chat", "has no server: http://10.0.0.1:8000 is down", ("chat.test/",))
+    found = Readiness((reason,), (Reason(Subject.UPSTREAM, "files", "has only servers that are drained"),))
+    silent = replace(worker(0, fed()), state=WorkerState.SILENT, generation=None)
+    text = shown(status(replace(scrape(silent), readiness=found)))
+    assert lines(text, "not ready") == [
+        "not ready: upstream chat (routes chat.test/) has no server: http://10.0.0.1:8000 is down"
+    ]
+    assert lines(text, "in doubt") == ["in doubt: upstream files has only servers that are drained"]
+    assert lines(text, "4000") == ["0 4000 silent 2 h 1 min - 4 61.0 MB <= 5 ms"]

@@ -1,0 +1,121 @@
+"""The commands, run against a real admin server on a real socket."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from proxy.admin.server import AdminServer
+from proxy.admin.settings import AdminSettings
+from proxy.commands.cli import app
+from proxy.observe.status import status
+from tests.fakes_admin import FakeControl, host_of
+
+SERVER = "http://10.0.0.1:8000"
+
+
+@dataclass
+class Running:
+    """An admin server in a thread of its own."""
+
+    path: Path
+    control: FakeControl
+
+    def run(self, *arguments: str) -> Result:
+        return plexigate(*arguments, "--socket", str(self.path))
+
+
+def plexigate(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"})
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    control, path = FakeControl(), tmp_path / "admin.sock"
+    loop, is_up, errors = asyncio.new_event_loop(), threading.Event(), list[BaseException]()
+    server = AdminServer(control, AdminSettings(path), host_of(errors))
+
+    def serve() -> None:
+        loop.run_until_complete(server.start())
+        loop.call_soon(is_up.set)
+        loop.run_forever()
+        loop.run_until_complete(server.stop())
+        loop.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert is_up.wait(10)
+    yield Running(path, control)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    assert errors == []
+
+
+class TestStatus:
+    def test_tables(self, running: Running) -> None:
+        result = running.run("status")
+        assert (result.exit_code, result.stderr) == (0, "")
+        for word in ("4001", "70.0 %", "OldChat/1.4 (Windows NT 6.1)", "192.0.2.0/24", SERVER, "ejected", "expired"):
+            assert word in result.stdout
+        assert "…" not in result.stdout
+
+    def test_json_is_the_whole_document(self, running: Running) -> None:
+        result = running.run("status", "--json")
+        assert result.exit_code == 0
+        assert json.loads(result.stdout) == {**status(running.control.answer), "metrics": []}
+
+    def test_nobody_answers(self, tmp_path: Path) -> None:
+        result = plexigate("status", "--socket", str(tmp_path / "admin.sock"))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == (
+            f"plexigate: {tmp_path}/admin.sock: No such file or directory; "
+            "is Plexigate running, and are you its user or root? (--socket PATH asks another)\n"
+        )
+
+    def test_a_configuration_that_cannot_be_read(self, tmp_path: Path) -> None:
+        result = plexigate("status", "--config", str(tmp_path / "missing.toml"))
+        assert result.exit_code == 1
+        assert "missing.toml: found No such file or directory" in result.stderr
+
+    def test_an_answer_of_another_program(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proxy.commands.running.asked", lambda *_: {"state": "fine"})
+        result = running.run("status")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "an answer that is no status" in result.stderr
+
+
+class TestDrain:
+    @pytest.mark.parametrize(("options", "seconds"), [((), None), (("--seconds", "90.5"), 90.5)])
+    def test_drain(self, running: Running, options: tuple[str, ...], seconds: float | None) -> None:
+        result = running.run("drain", "chat", SERVER, *options)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert result.stdout == f"{SERVER} of upstream chat gets no new requests.\n"
+        assert running.control.told == [("drain", "chat", SERVER, seconds)]
+
+    def test_drain_of_the_last_one_warns(self, running: Running) -> None:
+        running.control.warning = "no other server takes requests"
+        result = running.run("drain", "chat", SERVER)
+        assert (result.exit_code, result.stderr) == (0, "warning: no other server takes requests\n")
+        assert result.stdout == f"{SERVER} of upstream chat gets no new requests.\n"
+
+    def test_undrain(self, running: Running) -> None:
+        result = running.run("undrain", "chat", SERVER)
+        assert (result.exit_code, result.stdout) == (0, f"{SERVER} of upstream chat gets requests again.\n")
+        assert running.control.told == [("undrain", "chat", SERVER)]
+
+    def test_an_unknown_server(self, running: Running) -> None:
+        result = running.run("drain", "chat", "unix:/run/x y?.sock")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "upstream chat has no server unix:/run/x y?.sock; there are chat/http://10.0.0.1:8000" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "drain", "undrain"])
+def test_help_has_an_example(command: str) -> None:
+    result = plexigate(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: plexigate {command}" in result.stdout

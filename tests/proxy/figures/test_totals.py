@@ -1,0 +1,45 @@
+"""The figures of the last line: sums over what the workers counted, in the words of the counters."""
+
+from proxy.figures.totals import how_many, summary, totals
+from proxy.observe.counters import Counters
+from proxy.observe.merging import merge
+from tests.proxy.observe.counting import CLASSICAL, HANDSHAKE, counters_of
+
+
+def worker() -> Counters:
+    """What one worker counted."""
+    return counters_of((HANDSHAKE, HANDSHAKE._replace(is_resumed=True), CLASSICAL))
+
+
+def test_totals_are_those_of_all_workers_without_the_details_of_handshakes() -> None:
+    assert totals(merge([worker().snapshot(), worker().snapshot()])) == {
+        "handshakes": [
+            {"listener": "admin", "identity": "-", "outcome": "refused", "count": 2},
+            {"listener": "public", "identity": "chat", "outcome": "client_cannot", "count": 2},
+            {"listener": "public", "identity": "chat", "outcome": "hybrid", "count": 4},
+        ],
+        "failures": [
+            {"listener": "public", "reason": "policy", "count": 4},
+            {"listener": "public", "reason": "timeout", "count": 2},
+        ],
+        "requests": [
+            {"listener": "public", "status": "1xx", "count": 2},
+            {"listener": "public", "status": "2xx", "count": 4},
+            {"listener": "public", "status": "4xx", "count": 4},
+            {"listener": "public", "status": "5xx", "count": 2},
+        ],
+    }
+
+
+def test_summary_adds_up() -> None:
+    assert summary(worker().snapshot()) == ("6 requests; handshakes: 1 client_cannot, 2 hybrid, 1 refused; failures: 3")
+
+
+def test_nothing_counted_is_nothing() -> None:
+    for nothing in ({}, Counters().snapshot()):
+        assert totals(nothing) == {"handshakes": [], "failures": [], "requests": []}
+        assert summary(nothing) == "0 requests; handshakes: none; failures: 0"
+
+
+def test_one_of_a_thing_is_no_plural() -> None:
+    assert [how_many(count, "worker") for count in (0, 1, 2)] == ["0 workers", "1 worker", "2 workers"]

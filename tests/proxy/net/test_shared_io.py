@@ -1,0 +1,76 @@
+"""Small sends of a turn go out together when it ends."""
+
+import pytest
+
+from proxy.net.shared_io import SharedIo
+from tests.fakes import FakeLoop
+
+
+class Stream:
+    """Keeps count of its flushes; may write again from inside one."""
+
+    def __init__(self, order: list["Stream"], then: "Stream | None" = None, io: SharedIo | None = None) -> None:
+        self.order, self.then, self.io = order, then, io
+
+    def flush(self) -> None:
+        self.order.append(self)
+        if self.then is not None and self.io is not None:
+            self.io.enlist(self.then)
+
+
+def test_all_are_flushed_in_their_order_when_the_turn_ends() -> None:
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    streams = [Stream(flushed) for _ in range(5)]
+    for stream in streams:
+        io.enlist(stream)
+    assert flushed == []
+    assert len(loop.ready) == 1  # one callback for all of them
+    loop.settle()
+    assert flushed == streams
+    loop.settle()
+    assert flushed == streams
+
+
+def test_many_do_not_wait_for_the_end_of_the_turn() -> None:
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    streams = [Stream(flushed) for _ in range(65)]
+    for stream in streams[:63]:
+        io.enlist(stream)
+    assert flushed == []
+    io.enlist(streams[63])
+    assert flushed == streams[:64]
+    io.enlist(streams[64])
+    loop.settle()
+    assert flushed == streams
+
+
+def test_who_writes_while_others_are_flushed_has_its_turn_too() -> None:
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    second = Stream(flushed)
+    first = Stream(flushed, second, io)
+    io.enlist(first)
+    loop.settle()
+    assert flushed == [first, second]
+
+
+def test_one_that_fails_strands_no_other() -> None:
+    class Failing(Stream):
+        def flush(self) -> None:
+            raise LookupError("a flaw")
+
+    loop = FakeLoop()
+    io = SharedIo(loop)
+    flushed: list[Stream] = []
+    others = [Stream(flushed) for _ in range(3)]
+    for stream in (others[0], Failing(flushed), *others[1:]):
+        io.enlist(stream)
+    with pytest.raises(LookupError, match="a flaw"):
+        loop.settle()
+    loop.settle()
+    assert flushed == others

@@ -1,0 +1,17 @@
+"""What is set on every TCP socket."""
+
+import socket
+
+from proxy.net.tcp_options import KEEP_ALIVE, tune
+
+
+def test_peer_that_went_away_is_found_by_the_kernel() -> None:
+    with socket.socket() as sock:
+        tune(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        for option, value in KEEP_ALIVE:
+            assert sock.getsockopt(socket.IPPROTO_TCP, option) == value
+    values = dict(KEEP_ALIVE)
+    idle, interval, count = (values[name] for name in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT))
+    assert idle + interval * count <= 120

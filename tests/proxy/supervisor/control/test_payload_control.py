@@ -1,0 +1,86 @@
+"""What an operator asks about rings, and how refusals are put."""
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from proxy.admin.payload import PayloadRefused
+from proxy.payload.key_document import PinnedIdentity
+from proxy.payload.keys import PayloadKeys
+from proxy.supervisor.control.payload_control import SupervisorPayload
+from proxy.supervisor.reloads.payload_rotation import PayloadRotation
+from tests.configurations import Site
+from tests.fakes_payload import FakeParent, sealed_edition
+from tests.fleets import NOW
+
+if TYPE_CHECKING:
+    from proxy.supervisor.supervisor import Supervisor
+
+
+class Parent(FakeParent):
+    """With what a supervisor has besides."""
+
+    payload: PayloadRotation
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass
+class Case:
+    parent: Parent
+    control: SupervisorPayload
+
+
+@pytest.fixture
+async def case(site: Site) -> Case:
+    parent = Parent(sealed_edition(site, "control"))
+    parent.loop = asyncio.get_running_loop()
+    parent.payload = parent.rotation(lambda: NOW.timestamp())
+    return Case(parent, SupervisorPayload(cast("Supervisor", parent)))
+
+
+async def test_list_counts_as_of_now_and_shows_no_secret(case: Case) -> None:
+    case.parent.workers.uses = [("chat", case.parent.edition.payload.rings["chat"].active.version, 4)]
+    listed: dict[str, Any] = await case.control.listed()
+    assert [ring["name"] for ring in listed["rings"]] == ["chat", ":tickets", ":kem:MLKEM768-X25519"]
+    assert listed["rings"][0]["keys"][0]["uses"] == 8
+    assert case.parent.edition.payload.rings["chat"].active.secret.hex() not in str(listed)
+    case.parent.edition = case.parent.edition.with_payload(9, PayloadKeys())
+    assert await case.control.listed() == {"rings": []}
+
+
+async def test_export_is_what_clients_need_and_is_told(case: Case) -> None:
+    version = await case.control.rotate("chat")
+    exported = await case.control.exported("chat")
+    assert (exported["ring"], exported["bind"], exported["envelope"], exported["max_age_seconds"]) == (
+        "chat", False, "none", 60.0,
+    )  # fmt: skip
+    assert [key["version"] for key in exported["keys"]] == [version, version - 1]
+    assert len(base64.urlsafe_b64decode(exported["keys"][0]["key"])) == 32
+    assert {"event": "payload_ring_exported", "ring": "chat"} in case.parent.told
+    for ring in ("other", ":tickets"):
+        with pytest.raises(PayloadRefused, match="handed; there is chat") as caught:
+            await case.control.exported(ring)
+        assert caught.value.status == 404
+
+
+async def test_identity_is_that_of_the_document(case: Case) -> None:
+    pinned = PinnedIdentity.from_json(await case.control.identity())
+    keys = case.parent.edition.payload
+    assert pinned.verified(keys.document, NOW.timestamp())
+    case.parent.edition = case.parent.edition.with_payload(9, PayloadKeys())
+    with pytest.raises(PayloadRefused, match=r"no \[payload.sessions\]"):
+        await case.control.identity()
+
+
+async def test_refusals_have_a_status(case: Case) -> None:
+    active = case.parent.edition.payload.rings["chat"].active.version
+    with pytest.raises(PayloadRefused) as missing:
+        await case.control.rotate("other")
+    with pytest.raises(PayloadRefused) as active_one:
+        await case.control.retire("chat", active)
+    assert (missing.value.status, active_one.value.status) == (404, 409)
+    await case.control.revoke("chat", active)
+    assert case.parent.payload.ring("chat").active.version == active + 1

@@ -1,0 +1,163 @@
+"""Rings in a running proxy: every change in its order, on disk first, and never by halves."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from certs.audit.entries import Action, Outcome
+from config.problems import ConfigError
+from proxy.payload.keyring import Keyring, KeyState, NoSuchKey
+from proxy.payload.keys import TICKETS, PayloadKeys, kem_ring
+from proxy.supervisor.reloads import payload_rotation
+from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
+from tests.configurations import Site
+from tests.fakes_payload import FakeParent, sealed_edition
+
+KEM = kem_ring("MLKEM768-X25519")
+
+
+@dataclass
+class Case:
+    parent: FakeParent
+    rotation: PayloadRotation
+    now: float
+    audited: list[tuple[object, ...]]
+    """What went into the audit log."""
+
+    def ring(self, name: str = "chat") -> Keyring:
+        return self.rotation.ring(name)
+
+    def on_disk(self, name: str = "chat") -> Keyring | None:
+        return self.parent.on_disk.read(name)
+
+    def states(self, name: str = "chat") -> list[tuple[int, str]]:
+        return [(key.version, key.state.value) for key in self.ring(name).keys]
+
+
+@pytest.fixture
+async def case(site: Site, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Case:
+    parent = FakeParent(sealed_edition(site, f"rings-{request.node.name[:40]}".replace("[", "-").replace("]", "")))
+    now = parent.edition.payload.rings["chat"].active.created
+    made = Case(parent, parent.rotation(lambda: made.now), now, [])
+    monkeypatch.setattr(parent.safe.trail, "operation", lambda *operation: made.audited.append(operation))
+    return made
+
+
+async def test_workers_read_a_key_before_one_of_them_uses_it(case: Case) -> None:
+    assert await case.rotation.rotate("chat") == 2
+    first, second = (keys.rings["chat"] for keys in case.parent.served)
+    assert [key.state for key in first.keys] == [KeyState.PENDING, KeyState.ACTIVE]
+    assert [key.state for key in second.keys] == [KeyState.ACTIVE, KeyState.VALID]
+    assert case.on_disk() == second
+    assert case.parent.told == [{"event": "payload_key_rotated", "ring": "chat", "version": 2}]
+    assert case.audited == [(Action.ROTATE, "payload ring chat", Outcome.DONE, "key 2 rotated")]
+
+
+async def test_rotation_that_stopped_half_way_goes_on(case: Case) -> None:
+    case.parent.good_for = 1
+    with pytest.raises(ConfigError):
+        await case.rotation.rotate("chat")
+    assert case.states() == [(2, "pending"), (1, "active")]
+    case.parent.good_for = None
+    assert await case.rotation.rotate("chat") == 2
+
+
+async def test_age_and_use_rotate_what_is_due(case: Case) -> None:
+    await case.rotation.poll()
+    assert case.parent.served == []
+    case.parent.workers.uses = [("chat", 1, 30), ("gone", 1, 5)]
+    await case.rotation.poll()
+    assert (case.ring().active.version, case.ring().active.uses) == (1, 60)
+    case.parent.workers.uses = [("chat", 1, 20)]
+    await case.rotation.poll()
+    assert case.states() == [(1, "active")]
+    case.now += 3_600
+    await case.rotation.poll()
+    assert case.states() == [(2, "active"), (1, "valid")]
+    assert case.ring().find(1).uses == 100
+    assert case.states(TICKETS) == [(1, "active")]
+    case.now += 7_200
+    await case.rotation.poll()
+    assert case.states() == [(3, "active"), (2, "valid"), (1, "retired")]
+    assert case.states(KEM) == [(2, "active"), (1, "valid")]
+
+
+async def test_counts_are_written_now_and_then(case: Case) -> None:
+    for _ in range(12):
+        case.parent.workers.uses = [("chat", 1, 1)]
+        await case.rotation.count()
+    stored = case.on_disk()
+    assert stored is not None
+    assert stored.active.uses == 24
+
+
+async def test_rotation_that_fails_is_told_and_tried_again(case: Case) -> None:
+    case.parent.good_for = 0
+    case.now += 3_600
+    await case.rotation.poll()
+    assert case.states() == [(1, "active")]
+    assert [event["event"] for event in case.parent.told] == ["payload_rotation_failed"]
+    case.parent.good_for = None
+    await case.rotation.poll()
+    assert case.states() == [(2, "active"), (1, "valid")]
+
+
+async def test_ring_that_a_reload_removes_meanwhile_ends_no_rotation(case: Case) -> None:
+    case.now += 7_200
+    renew = case.rotation._renew
+
+    async def renew_and_reload(*work: Any) -> None:
+        await renew(*work)
+        rings = {name: ring for name, ring in case.parent.edition.payload.rings.items() if name != TICKETS}
+        case.parent.edition = case.parent.edition.with_payload(1, PayloadKeys(rings))
+
+    case.rotation._renew = renew_and_reload
+    await case.rotation.poll()
+    assert case.ring().active.version == 2
+    assert case.ring(KEM).active.version == 2
+    with pytest.raises(NoSuchRing):
+        case.ring(TICKETS)
+
+
+async def test_active_key_is_replaced_before_it_is_revoked(case: Case) -> None:
+    await case.rotation.revoke("chat", 1)
+    assert case.states() == [(2, "active"), (1, "revoked")]
+    assert case.on_disk() == case.ring()
+    with pytest.raises(NoSuchKey):
+        await case.rotation.retire("chat", 2)
+    await case.rotation.rotate("chat")
+    await case.rotation.retire("chat", 2)
+    assert case.states() == [(3, "active"), (2, "retired"), (1, "revoked")]
+    told = [event["event"] for event in case.parent.told]
+    assert told == ["payload_key_rotated", "payload_key_revoked", "payload_key_rotated", "payload_key_retired"]
+    assert [one[0] for one in case.audited] == [Action.ROTATE, Action.DESTROY, Action.ROTATE, Action.RETIRE]
+
+
+async def test_clients_are_told_of_a_new_kem_key_when_every_worker_has_it(case: Case) -> None:
+    before = case.parent.edition.payload.document
+    await case.rotation.rotate(KEM)
+    pinned = case.parent.on_disk.identity().pinned
+    first, second = (pinned.verified(keys.document, case.now) for keys in case.parent.served)
+    assert first == pinned.verified(before, case.now)
+    assert [(key.suite, key.version) for key in second] == [("MLKEM768-X25519", 2)]
+
+
+async def test_ring_that_is_not_there(case: Case) -> None:
+    with pytest.raises(NoSuchRing, match='no payload ring "other"; there is chat'):
+        await case.rotation.rotate("other")
+    with pytest.raises(NoSuchRing):
+        await case.rotation.retire("other", 1)
+    assert str(NoSuchRing("x", [])) == 'there is no payload ring "x"; there is none'
+
+
+async def test_it_looks_regularly(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload_rotation, "POLL_SECONDS", 0.0)
+    case.now += 3_600
+    running = asyncio.ensure_future(case.rotation.run())  # noqa: TID251 - ended below
+    while not case.parent.told:
+        await asyncio.sleep(0)
+        assert not running.done()
+    running.cancel()
+    assert case.parent.told[0]["event"] == "payload_key_rotated"

@@ -1,0 +1,232 @@
+"""Two phases over real workers: all of them serve by an edition, or none does and nothing is left of it."""
+
+import asyncio
+import os
+import re
+import resource
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from config.problems import ConfigError
+from proxy.supervisor.reloads.reloading import NotReady, changes_between, restart_problems
+from proxy.supervisor.workers.patience import Patience
+from tests.accounts import AS_SOMEBODY_ELSE
+from tests.configurations import MINIMAL_REST, Site, listener
+from tests.fleets import RunningFleet, edition_of, fleet, is_alive, refuses
+from tests.waiting import until_seen
+
+
+def two_workers(site: Site) -> str:
+    return "workers = 2\nreload_seconds = 20.0\n" + site.minimal
+
+
+async def refused(run: RunningFleet, site: Site, text: str) -> str:
+    """Why an edition cannot be served by; nobody else holds the fleet."""
+    async with run.fleet.editing:
+        with pytest.raises(ConfigError) as caught:
+            await run.reloading.prepare(edition_of(site, text, 2))
+    (problem,) = (one for one in caught.value.problems if one.is_error)
+    return str(problem)
+
+
+class TestFirst:
+    """A start: what a token keeps from being ready is no reason not to serve the rest."""
+
+    async def test_is_tried_without_the_module_when_nobody_gets_ready(self, site: Site, tmp_path: Path) -> None:
+        text, asked = "workers = 1\nreload_seconds = 4\n" + site.minimal, list[bool]()
+        patience = Patience(given_up=3_600.0)  # a first worker has no pulse yet
+        async with fleet(site, tmp_path, text, patience) as run, run.fleet.editing:
+            (pid,) = run.pids
+
+            def leave_module() -> bool:
+                asked.append(len(asked) > 0)
+                if asked[-1]:
+                    os.kill(pid, signal.SIGCONT)  # as if it was the module that had kept it
+                return asked[-1]
+
+            os.kill(pid, signal.SIGSTOP)
+            edition = edition_of(site, text, 2)
+            with pytest.raises(NotReady, match=re.escape("a worker that was not ready after 4 s")):
+                await run.reloading.prepare_first(edition, leave_module)
+            await run.reloading.abandon(await run.reloading.prepare_first(edition, leave_module))
+            assert asked == [False, True]
+            wrong = edition_of(site, text.replace("[listener.public]", '[listener.public]\ngroups = ["nonsense"]'), 3)
+            with pytest.raises(ConfigError, match="nonsense"):
+                await run.reloading.prepare_first(wrong, leave_module)
+            assert asked == [False, True], "another reason: nobody is asked"
+
+
+class TestTogether:
+    async def test_everybody_or_nobody(self, site: Site, tmp_path: Path) -> None:
+        """One fleet for all of it: each refusal leaves what was before."""
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        both = two_workers(site) + listener("second", bind=f"127.0.0.1:{port}")
+        async with fleet(site, tmp_path, two_workers(site)) as run:
+            pids, before = run.pids, [one.by_slot for one in run.parent.bound]
+
+            async def nothing_has_changed() -> None:
+                assert run.pids == pids
+                assert [one.by_slot for one in run.parent.bound] == before
+                assert refuses(port)
+                assert len(await run.served_by()) == 2
+
+            # what every worker says against it is said once
+            found = await refused(
+                run, site, both.replace("[listener.public]", '[listener.public]\ngroups = ["nonsense"]')
+            )
+            assert "listener.public.groups" in found
+            await nothing_has_changed()
+
+            # an address that somebody else has: nobody was asked
+            with socket.create_server(("127.0.0.1", port)):
+                found = await refused(run, site, both)
+            assert f"listener.second.bind[0]: found 127.0.0.1:{port}, which cannot be used: Address already in" in found
+            await nothing_has_changed()
+
+            # only one worker cannot, and one for a new slot was on its way
+            limits = resource.prlimit(pids[1], resource.RLIMIT_NOFILE)
+            resource.prlimit(pids[1], resource.RLIMIT_NOFILE, (1, limits[1]))
+            joining = both.replace("workers = 2", "workers = 3")
+            found = await refused(run, site, joining)
+            assert "a worker that failed: no room for more descriptors" in found
+            resource.prlimit(pids[1], resource.RLIMIT_NOFILE, limits)
+            await nothing_has_changed()
+
+            # one that does not answer in time
+            os.kill(pids[0], signal.SIGSTOP)
+            found = await refused(run, site, both.replace("20.0", "0.3"))
+            assert "a worker that was not ready after 0.3 s" in found
+            os.kill(pids[0], signal.SIGCONT)
+            await until_seen(lambda: not run.fleet._pulse.stuck)
+            await run.settled()
+            await nothing_has_changed()
+
+            # and all can
+            await run.use(edition_of(site, both, 3))
+            assert run.pids == pids
+            assert not refuses(port)
+
+    @pytest.mark.parametrize("is_known", [True, False])
+    async def test_one_that_is_stopped_is_replaced_and_holds_nobody_up(
+        self, site: Site, tmp_path: Path, *, is_known: bool
+    ) -> None:
+        """Whether it is known to be silent before, or falls silent while it prepares; it drains when it goes on."""
+        patience = Patience(stuck=0.3, given_up=1.0, ping=0.05)
+        loop = asyncio.get_running_loop()
+        async with fleet(site, tmp_path, two_workers(site), patience) as run:
+            stopped, other = run.fleet.workers
+            os.kill(stopped.pid, signal.SIGSTOP)
+            if is_known:
+                await until_seen(lambda: run.fleet.able(2) == [other])
+            began = loop.time()
+            await run.use(edition_of(site, two_workers(site), 2))
+            assert loop.time() - began < 10, "not the 20 s of reload_seconds"
+            assert run.fleet.workers[1] is other
+            assert run.pids[0] != stopped.pid
+            assert run.parent.events[-1] == {"event": "worker_given_up", "slot": 0, "pid": stopped.pid}
+            await run.settled()
+            assert len(await run.served_by()) == 2
+            os.kill(stopped.pid, signal.SIGCONT)
+            await stopped.gone.wait()
+            assert stopped.exit_status == 0, "it drained"
+            assert run.fleet.stuck == []
+
+    async def test_one_that_is_stopped_stays_where_the_others_refuse(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, two_workers(site), Patience(stuck=0.2, given_up=0.4, ping=0.05)) as run:
+            pids = run.pids
+            os.kill(pids[0], signal.SIGSTOP)
+            await until_seen(lambda: len(run.fleet.able(2)) == 1)
+            wrong = two_workers(site).replace("[listener.public]", '[listener.public]\ngroups = ["nonsense"]')
+            assert "listener.public.groups" in await refused(run, site, wrong)
+            assert run.pids == pids
+            os.kill(pids[0], signal.SIGCONT)
+            await until_seen(lambda: not run.fleet.stuck)
+            await run.settled()
+
+    async def test_worker_that_is_lost_while_it_prepares(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, two_workers(site)) as run:
+            first = run.fleet.workers[0]
+            os.kill(first.pid, signal.SIGSTOP)
+            reloading = asyncio.get_running_loop().create_task(refused(run, site, two_workers(site)))
+            await until_seen(lambda: first.channel._waiting)
+            os.kill(first.pid, signal.SIGKILL)
+            assert "a worker that ended while it prepared" in await reloading
+            while (
+                len(await run.served_by()) < 2
+            ):  # a machine that is busy makes a worker late, and the other one stands in
+                pass
+
+    async def test_abandoned_one_leaves_neither_sockets_nor_workers(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal) as run:
+            more = "workers = 2\n" + listener("second") + site.minimal
+            async with run.fleet.editing:
+                prepared = await run.reloading.prepare(edition_of(site, more, 2))
+                (joined,) = prepared.joined
+                ((made,),) = [prepared.sockets.made["second[0] 127.0.0.1:0"][:1]]
+                port = made.getsockname()[1]
+                await run.reloading.abandon(prepared)
+            assert not is_alive(joined.pid)
+            assert refuses(port)
+            assert len(run.pids) == 1
+            (await run.connect()).close()
+
+    async def test_listener_that_is_removed_is_given_back(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal + listener("second")) as run:
+            ports = {one.listener: one.by_slot[0].getsockname()[1] for one in run.parent.bound}
+            await run.use(edition_of(site, "workers = 1\n" + site.minimal, 2))
+            assert refuses(ports["second"])
+            assert not refuses(ports["public"])
+
+    async def test_no_room_for_another_process(
+        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_room(*_arguments: object, **_settings: object) -> None:
+            raise OSError(11, "Resource temporarily unavailable")
+
+        async with fleet(site, tmp_path, "") as run:
+            monkeypatch.setattr("subprocess.Popen", no_room)
+            found = await refused(run, site, site.minimal)
+            assert "no room for another process: Resource temporarily unavailable" in found
+
+    async def test_commit_that_a_worker_refuses_replaces_it(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal) as run:
+            (worker,) = run.fleet.workers
+            async with run.fleet.editing:
+                prepared = await run.reloading.prepare(edition_of(site, "workers = 1\n" + site.minimal, 2))
+                await worker.ask("abort", {"number": 2})
+                await run.reloading.commit(prepared)
+            await worker.gone.wait()
+            await until_seen(lambda: run.pids)
+            assert run.parent.told[:2] == ["worker_refused", "worker_ended"]
+            (await run.connect()).close()
+
+
+class TestChanges:
+    def test_new_content_of_a_file_is_one(self, site: Site) -> None:
+        files = site.authority.issue("renewed", ("chat.test", "*.chat.test"))
+        text = site.minimal.replace(str(site.chat.certificate), str(files.certificate)).replace(
+            str(site.chat.key), str(files.key)
+        )
+        before = edition_of(site, text)
+        site.authority.issue("renewed", ("chat.test", "*.chat.test"))
+        changes = changes_between(before, edition_of(site, text, 2))
+        assert sorted(change.key for change in changes) == ["identity.chat.certificate", "identity.chat.key"]
+        assert changes_between(before, before) == ()
+
+    @AS_SOMEBODY_ELSE
+    def test_what_needs_a_restart_is_a_problem_of_its_key(self, site: Site) -> None:
+        before = edition_of(site, site.minimal)
+        after = edition_of(site, 'user = "nobody"\nworkers = 3\n' + site.minimal, 2)
+        (problem,) = restart_problems(changes_between(before, after), after)
+        assert problem.key == "user"
+        assert problem.is_error
+        assert "needs a restart" in problem.found
+
+    def test_routes_and_workers_need_none(self, site: Site) -> None:
+        before = edition_of(site, site.minimal)
+        after = edition_of(site, "workers = 3\n" + listener("public") + site.identity + MINIMAL_REST, 2)
+        assert restart_problems(changes_between(before, after), after) == []

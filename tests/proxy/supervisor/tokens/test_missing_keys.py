@@ -1,0 +1,100 @@
+"""What is said of keys that tokens have lost: once for all workers, and once when they are back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from certs.hsm.access import TokenAccess, TokenChoice
+from certs.hsm.facts import KeyAddress
+from certs.hsm.secret import Secret
+from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
+from proxy.supervisor.tokens.missing_keys import PARENT, MissingKeys
+
+KEY = KeyPlace("plexi", "pkcs11:a")
+
+
+def use(*named: NamedKey) -> TokenUse:
+    access = TokenAccess(Path("module.so"), TokenChoice("plexi"), Secret("1234"), Path("latches"))
+    return TokenUse("plexi", access, "file plexi.pin", 16, (), b"login", named)
+
+
+A = NamedKey("pkcs11:a", KeyAddress("a"), ("chat", "files"))
+B = NamedKey("pkcs11:b", KeyAddress("b"), ("other",))
+
+
+class Told(MissingKeys):
+    """Remembers what it has said."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.lines: list[str] = []
+        super().__init__(self._note)
+        self.follow([use(A, B)])
+
+    def _note(self, event: dict[str, Any], line: str) -> None:
+        self.events.append(event)
+        self.lines.append(line)
+
+    @property
+    def states(self) -> list[str]:
+        return [event["state"] for event in self.events]
+
+
+@pytest.fixture
+def missing() -> Told:
+    return Told()
+
+
+def test_a_key_is_told_once_with_its_identities_and_once_when_it_is_back(missing: Told) -> None:
+    for pid in (1, 2):
+        missing.says(pid, "plexi", ())
+    assert missing.events == []
+    for pid in (1, 2):
+        missing.says(pid, "plexi", ["pkcs11:a"])
+    assert missing.events == [
+        {
+            "event": "token_key",
+            "token": "plexi",
+            "key": "pkcs11:a",
+            "identities": ["chat", "files"],
+            "state": "missing",
+        }
+    ]
+    assert missing.lines == ["key pkcs11:a of chat, files: token plexi finds no such key, or none that signs"]
+    assert missing.of_token("plexi") == {"pkcs11:a": ("chat", "files")}
+    missing.says(1, "plexi", ())
+    assert missing.states == ["missing"], "one still misses it"
+    assert [missing.is_missing(pid, KEY) for pid in (1, 2, 3)] == [False, True, False]
+    missing.says(2, "plexi", ())
+    assert missing.states == ["missing", "found"]
+    assert missing.of_token("plexi") == {}
+
+
+def test_a_worker_that_ends_has_not_found_it(missing: Told) -> None:
+    missing.says(1, "plexi", ["pkcs11:a"])
+    missing.worker_gone(1)
+    assert missing.states == ["missing"]
+    assert not missing.is_missing(1, KEY)
+    missing.says(2, "plexi", ["pkcs11:a"])
+    assert missing.states == ["missing"]
+    missing.says(2, "plexi", ())
+    assert missing.states == ["missing", "found"]
+
+
+def test_the_parent_counts_as_long_as_it_looks(missing: Told) -> None:
+    missing.says(1, "plexi", ())
+    missing.says(PARENT, "plexi", ["pkcs11:a"])
+    assert missing.states == ["missing"]
+    missing.forget(PARENT, "plexi")
+    assert missing.states == ["missing", "found"]
+
+
+def test_a_key_that_is_not_used_any_more_is_not_told_of(missing: Told) -> None:
+    missing.says(1, "plexi", ["pkcs11:a", "pkcs11:c"])
+    missing.follow([use(B)])
+    assert missing.of_token("plexi") == {}
+    missing.says(1, "plexi", ())
+    assert missing.states == ["missing"]
+    missing.follow([])
+    assert not missing.is_missing(1, KEY)

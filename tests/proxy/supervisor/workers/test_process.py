@@ -1,0 +1,201 @@
+"""One worker process: what it inherits, who it is, and how its end is known."""
+
+import asyncio
+import os
+import platform
+import pwd
+import re
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from proxy.limits.shared import SharedTable
+from proxy.net.tasks import Tasks
+from proxy.processes.channel import ChannelLost, Refused
+from proxy.processes.privileges import Account
+from proxy.signing.login_turns import LoginTurns
+from proxy.supervisor.workers.process import WorkerProcess, worker_environment
+from tests.accounts import AS_SOMEBODY_ELSE
+from tests.configurations import Site
+from tests.descriptors import open_descriptors
+from tests.fleets import edition_of
+
+
+@asynccontextmanager
+async def spawned(
+    account: Account | None = None, ended: Callable[[WorkerProcess], None] = lambda _: None
+) -> AsyncIterator[WorkerProcess]:
+    """A worker that was asked once, or could not be; nothing of it is left."""
+    before = open_descriptors()
+    tasks = Tasks(asyncio.get_running_loop(), lambda error: pytest.fail(str(error)))
+    worker = WorkerProcess(asyncio.get_running_loop(), tasks, 7, account, ended)
+    try:
+        with pytest.raises(Refused, match="a question before the beginning"):
+            await worker.ask("ping")
+        yield worker
+    finally:
+        worker.kill()
+        await worker.gone.wait()
+        await tasks.cancel_all()
+    assert open_descriptors() == before
+
+
+def said_of(pid: int, file: str) -> bytes:
+    """What the kernel says of a process."""
+    return Path(f"/proc/{pid}/{file}").read_bytes()
+
+
+def facts(pid: int) -> dict[str, list[str]]:
+    lines = said_of(pid, "status").decode("ascii").splitlines()
+    return {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+
+
+async def begun(worker: WorkerProcess) -> None:
+    """Let it log to nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        table, turns = SharedTable.create(2), LoginTurns.create()
+        body = {"slot": 7, "column": 1, "format": "json", "has_colours": False, "queue_lines": 10}
+        assert await worker.ask("begin", body, [nowhere, table.fd, turns.fd]) == {"pid": worker.pid}
+        os.close(table.fd)
+        turns.close()
+    finally:
+        os.close(nowhere)
+
+
+class TestTheEnd:
+    async def test_is_told_once_with_its_status(self) -> None:
+        ends: list[int | None] = []
+        async with spawned(ended=lambda one: ends.append(one.exit_status)) as worker:
+            assert worker.is_alive
+            assert worker.exit_status is None
+            assert repr(worker) == f"<worker 7, process {worker.pid}>"
+            os.kill(worker.pid, signal.SIGKILL)
+            await worker.gone.wait()
+            assert not worker.is_alive
+            assert ends == [-signal.SIGKILL]
+            with pytest.raises(ChannelLost):
+                await worker.ask("ping")
+        assert ends == [-signal.SIGKILL]
+
+    async def test_worker_without_a_channel_is_ended(self) -> None:
+        async with spawned() as worker:
+            worker._channel_lost()
+            await worker.gone.wait()
+            assert worker.exit_status == -signal.SIGKILL
+
+    async def test_channel_that_the_parent_closes_ends_it_by_itself(self) -> None:
+        async with spawned() as worker:
+            worker.channel.close()
+            await worker.gone.wait()
+            assert worker.exit_status == 70
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+    async def test_signals_that_are_the_parents_do_nothing(self, number: int) -> None:
+        async with spawned() as worker:
+            os.kill(worker.pid, number)
+            with pytest.raises(Refused):
+                await worker.ask("ping")
+
+    async def test_no_room_for_a_process_leaves_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_room(*_arguments: object, **_settings: object) -> None:
+            raise OSError(11, "Resource temporarily unavailable")
+
+        before = open_descriptors()
+        monkeypatch.setattr(subprocess, "Popen", no_room)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(OSError, match="temporarily"):
+            WorkerProcess(loop, Tasks(loop, lambda _: None), 0, None, lambda _: None)
+        assert open_descriptors() == before
+
+    async def test_no_descriptor_to_watch_a_process_by_leaves_neither_it_nor_its_channel(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun: list[int] = []
+
+        def no_descriptor(pid: int) -> int:
+            begun.append(pid)
+            raise OSError(24, "Too many open files")
+
+        before = open_descriptors()
+        monkeypatch.setattr(os, "pidfd_open", no_descriptor)
+        loop = asyncio.get_running_loop()
+        with pytest.raises(OSError, match="Too many"):
+            WorkerProcess(loop, Tasks(loop, lambda _: None), 0, None, lambda _: None)
+        assert open_descriptors() == before
+        (pid,) = begun
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+class TestWhatItIs:
+    async def test_nothing_of_the_service_manager_is_inherited(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENSSL_CONF", "/tmp/evil")  # noqa: S108 - a name
+        monkeypatch.setenv("NOTIFY_SOCKET", "@nobody")
+        monkeypatch.setenv("PKCS11_PROVIDER_MODULE", "/tmp/evil.so")  # noqa: S108 - a name
+        monkeypatch.setenv("KEPT", "yes")
+        async with spawned() as worker:
+            environment = said_of(worker.pid, "environ").split(b"\0")
+            assert b"KEPT=yes" in environment
+            assert not any(
+                one.startswith((b"OPENSSL_CONF", b"NOTIFY_SOCKET", b"PKCS11_PROVIDER_MODULE")) for one in environment
+            )
+
+    @pytest.mark.parametrize(("ours", "count"), [(None, 300), ("glibc.malloc.tcache_count=5", 5), ("", 300)])
+    def test_malloc_keeps_more_at_hand_but_for_an_operator_who_says_otherwise(
+        self, ours: str | None, count: int
+    ) -> None:
+        environment = worker_environment({} if ours is None else {"GLIBC_TUNABLES": ours})
+        loader = "/lib64/ld-linux-x86-64.so.2" if platform.machine() == "x86_64" else "/lib/ld-linux-aarch64.so.1"
+        tunables = subprocess.run(
+            [loader, "--list-tunables"], env=environment, capture_output=True, text=True, check=True
+        )
+        assert re.findall(r"^glibc\.malloc\.tcache_count: 0x(\w+)", tunables.stdout, re.MULTILINE) == [f"{count:x}"]
+
+    async def test_no_descriptors_of_the_parent_are_inherited(self) -> None:
+        reading, writing = os.pipe()
+        os.set_inheritable(writing, True)  # noqa: FBT003 - as the system has it
+        async with spawned():
+            os.set_blocking(reading, False)
+            copy = writing
+            os.close(copy)
+            assert os.read(reading, 1) == b""  # nobody else has it open
+            os.dup2(reading, copy)
+        os.close(reading)
+        os.close(copy)
+
+    async def test_leads_a_session_of_its_own(self) -> None:
+        """Ctrl-C in a terminal is for the parent, and nobody can be asked for a PIN there."""
+        async with spawned() as worker:
+            assert os.getpgid(worker.pid) == os.getsid(worker.pid) == worker.pid
+
+    async def test_its_memory_is_private(self) -> None:
+        async with spawned() as worker:
+            limits = said_of(worker.pid, "limits").decode("ascii")
+            (core,) = [line.split()[4:6] for line in limits.splitlines() if line.startswith("Max core file size")]
+            assert core == ["0", "0"]
+
+    @AS_SOMEBODY_ELSE
+    async def test_somebody_else_builds_with_what_only_root_may_read(self, site: Site) -> None:
+        nobody = pwd.getpwnam("nobody")
+        site.chat.key.chmod(0o000)
+        site.chat.certificate.chmod(0o400)
+        site.directory.chmod(0o700)
+        edition = edition_of(site, site.minimal)
+        async with spawned(Account(nobody.pw_uid, nobody.pw_gid, (), "nobody")) as worker:
+            status = facts(worker.pid)
+            assert status["Uid"] == [str(nobody.pw_uid)] * 4
+            assert status["Gid"] == [str(nobody.pw_gid)] * 4
+            assert status["Groups"] == []
+            assert status["CapEff"] == ["0000000000000000"]
+            await begun(worker)
+            material = edition.material.memory_file()
+            try:
+                answer = await worker.ask("prepare", edition.question(), [material])
+            finally:
+                os.close(material)
+            assert [one["name"] for one in answer["offers"]["listeners"]] == ["public"]

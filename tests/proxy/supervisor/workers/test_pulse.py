@@ -1,0 +1,104 @@
+"""The pulse of a worker: a process that does not run, seen and seen again."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from proxy.net.tasks import Tasks
+from proxy.processes.channel import Refused
+from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.pulse import Pulse
+from tests.waiting import until_seen
+
+NEVER = 3_600.0
+
+
+class Watched:
+    """A worker under watch, and what is told of it."""
+
+    def __init__(self, patience: Patience) -> None:
+        loop = asyncio.get_running_loop()
+        self.told: list[dict[str, Any]] = []
+        self.changes: list[set[WorkerProcess]] = []
+        self.errors: list[BaseException] = []
+        self.tasks = Tasks(loop, self.errors.append)
+        self.pulse = Pulse(loop, self.tasks, patience, lambda event, _: self.told.append(event), self.changed)
+        self.worker = WorkerProcess(loop, self.tasks, 3, None, lambda _: None)
+
+    async def changed(self) -> None:
+        self.changes.append(set(self.pulse.stuck))
+
+    async def answers(self) -> None:
+        """Wait until it has answered from now on."""
+        before = asyncio.get_running_loop().time()
+        await until_seen(lambda: self.pulse._answered[self.worker] > before + 0.01)
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """Events as they should be."""
+        return [{"event": name, "slot": 3, "pid": self.worker.pid} for name in names]
+
+
+@asynccontextmanager
+async def watched(patience: Patience) -> AsyncIterator[Watched]:
+    """One that has begun to answer: it says no to everything, as nothing was told to it, but it turns its loop."""
+    watch = Watched(patience)
+    try:
+        with pytest.raises(Refused):
+            await watch.worker.ask("ping")
+        watch.pulse.watch(watch.worker)
+        yield watch
+    finally:
+        watch.worker.kill()
+        await watch.worker.gone.wait()
+        await watch.tasks.cancel_all()
+    assert watch.errors == []
+
+
+async def test_silence_is_told_once_and_so_is_its_end() -> None:
+    async with watched(Patience(stuck=0.2, hopeless=NEVER, ping=0.02)) as watch:
+        os.kill(watch.worker.pid, signal.SIGSTOP)
+        await until_seen(lambda: watch.pulse.stuck)
+        os.kill(watch.worker.pid, signal.SIGCONT)
+        await until_seen(lambda: not watch.pulse.stuck)
+        assert watch.told == watch.events("worker_stuck", "worker_answers")
+        assert watch.changes == [{watch.worker}, set()]
+
+
+async def test_silence_that_lasts_is_the_end() -> None:
+    async with watched(Patience(stuck=0.1, hopeless=0.3, ping=0.02)) as watch:
+        os.kill(watch.worker.pid, signal.SIGSTOP)
+        await watch.worker.gone.wait()
+        await until_seen(lambda: not watch.pulse.stuck)
+        assert watch.told[:2] == watch.events("worker_stuck", "worker_hopeless")
+
+
+async def test_a_worker_is_not_silent_because_its_parent_was_held_up() -> None:
+    """As when a whole machine is paused: all workers were ended when it went on."""
+    async with watched(Patience(stuck=0.2, hopeless=0.4, ping=0.0)) as watch:
+        for _ in range(3):
+            over = asyncio.Event()
+
+            def hold_up(over: asyncio.Event = over) -> None:
+                time.sleep(1.0)
+                over.set()
+
+            asyncio.get_running_loop().call_soon(hold_up)
+            await over.wait()
+            await watch.answers()
+        assert watch.told == []
+        assert watch.worker.is_alive
+
+
+async def test_worker_that_is_told_to_go_is_left_alone() -> None:
+    async with watched(Patience(stuck=0.05, hopeless=0.1, ping=0.0)) as watch:
+        watch.worker.is_retiring = True
+        await until_seen(lambda: not watch.tasks._running)
+        os.kill(watch.worker.pid, signal.SIGSTOP)
+        assert watch.told == []

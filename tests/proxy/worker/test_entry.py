@@ -1,0 +1,126 @@
+"""The whole program of a worker, started as the parent starts it: it ends when told, and when nobody is there to tell it."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from proxy.limits.shared import SharedTable
+from proxy.net.tasks import Tasks
+from proxy.processes.channel import Refused
+from proxy.signing.login_turns import LoginTurns
+from proxy.supervisor.workers.process import WorkerProcess
+from tests.configurations import Site
+from tests.fleets import edition_of, is_alive
+from tests.programs import plexigate_listeners, program
+from tests.waiting import until_seen
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return Site.make(tmp_path_factory.mktemp("site"))
+
+
+class Led:
+    """A worker and what the parent has to tell it."""
+
+    def __init__(self, log: Path) -> None:
+        loop = asyncio.get_running_loop()
+        self.log = log
+        self.tasks = Tasks(loop, lambda error: pytest.fail(str(error)))
+        self.worker = WorkerProcess(loop, self.tasks, 0, None, lambda _: None)
+        self.retirements: list[WorkerProcess] = []
+        self.worker.retire_asked = self.retirements.append
+
+    async def begin(self) -> None:
+        log = os.open(self.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        table, turns = SharedTable.create(1), LoginTurns.create()
+        body = {"slot": 0, "column": 0, "format": "json", "has_colours": False, "queue_lines": 100_000}
+        assert await self.worker.ask("begin", body, [log, table.fd, turns.fd]) == {"pid": self.worker.pid}
+        os.close(log)
+        os.close(table.fd)
+        turns.close()
+
+
+@asynccontextmanager
+async def led(log: Path) -> AsyncIterator[Led]:
+    leading = Led(log)
+    try:
+        yield leading
+    finally:
+        leading.worker.kill()
+        await leading.worker.gone.wait()
+        await leading.tasks.cancel_all()
+
+
+async def test_nothing_is_answered_before_the_beginning(tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        with pytest.raises(Refused, match="a question before the beginning"):
+            await leading.worker.ask("scrape")
+        await leading.begin()
+        assert (await leading.worker.ask("scrape"))["snapshot"] == {}
+
+
+async def test_asked_by_a_signal_to_end_it_asks_the_parent(tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        await leading.begin()
+        os.kill(leading.worker.pid, signal.SIGTERM)
+        await until_seen(lambda: leading.retirements)
+        assert await leading.worker.ask("ping") == {}
+
+
+async def test_ends_after_its_drain_with_everything_said(tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        await leading.begin()
+        assert (await leading.worker.ask("drain", {"seconds": 0.0, "gently": False}))["snapshot"] == {}
+        await leading.worker.gone.wait()
+        assert leading.worker.exit_status == 0
+
+
+async def test_one_that_is_let_go_ends_by_itself(tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        await leading.begin()
+        assert (await leading.worker.ask("leave", {"seconds": 60.0}))["snapshot"] == {}
+        leading.worker.channel.close()
+        await leading.worker.gone.wait()
+        assert leading.worker.exit_status == 0
+
+
+async def test_error_that_nobody_expected_is_logged_and_told(site: Site, tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        await leading.begin()
+        with pytest.raises(Refused, match="ValueError"):
+            await leading.worker.ask("prepare", edition_of(site, site.minimal).question())  # without its material
+        await until_seen(lambda: '"error": "ValueError"' in leading.log.read_text())
+        leading.worker.channel.close()
+        await leading.worker.gone.wait()
+        assert leading.worker.exit_status == 70
+
+
+def test_workers_die_with_a_parent_that_was_killed(site: Site) -> None:
+    """Nobody can tell them any more; the addresses must be free for whoever starts next."""
+    path = site.write("workers = 2\n" + site.minimal)
+    command = [sys.executable, "-P", "-m", "proxy.commands.start", "run", str(path)]
+    with program(command, plexigate_listeners) as plexigate:
+        children = Path(f"/proc/{plexigate.pid}/task/{plexigate.pid}/children").read_text(encoding="ascii").split()
+        assert len(children) == 2
+        host, _, port = plexigate.ready["public"][0].rpartition(":")
+        os.kill(plexigate.pid, signal.SIGKILL)
+        while any(
+            map(is_alive, [plexigate.pid, *map(int, children)])
+        ):  # itself too: the workers see its end before its sockets close
+            os.sched_yield()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+
+
+def test_it_is_no_command_for_people() -> None:
+    done = subprocess.run([sys.executable, "-P", "-m", "proxy.worker.entry", "0"], stdin=subprocess.DEVNULL, check=False, capture_output=True, timeout=20)  # fmt: skip
+    assert done.returncode != 0
