@@ -19,14 +19,12 @@ from proxy.commands.cli import app
 from tests.document_links import ROOT, broken, documents
 from tests.documents import Block, Document, Section, anchor, read
 
-# README.md is still what it was; its blocks are looked at by test_readme.py.
-NOT_YET = {"README.md"}
 LONGEST_SECTION, LONGEST_README, WIDEST_PROSE = 300, 1_200, 100
 RIDDLES = re.compile(r"\b(whoever|whatever|nobody|somebody|manieth)\b", re.IGNORECASE)
 
 ALL = documents()
 # CHANGELOG.md tells what was, in the words of its time.
-DOCUMENTS = [one for one in ALL if one.path.name not in NOT_YET | {"CHANGELOG.md"}]
+DOCUMENTS = [one for one in ALL if one.path.name != "CHANGELOG.md"]
 NAMES = [str(one.path.relative_to(ROOT)) for one in DOCUMENTS]
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=NAMES)
 
@@ -139,6 +137,30 @@ def test_commands_are_those_of_the_program(document: Document, block: Block) -> 
                 assert f"\ndev_{words[1]}() {{" in script, f"{document.path.name}: {line}"
 
 
+def drained(document: Document) -> list[tuple[str, str]]:
+    """Upstream and server of each `plexigate drain` and `undrain`."""
+    lines = [line for _, block in document.blocks if block.language == "console" for line in command_lines(block)]
+    calls = [of_plexigate(words) for line in lines for words in simple_commands(line)]
+    return [(call[1], call[2]) for call in calls if call is not None and call[0] in {"drain", "undrain"}]
+
+
+@pytest.mark.parametrize("document", [one for one in DOCUMENTS if drained(one)], ids=lambda one: one.path.name)
+def test_server_that_is_drained_is_one_of_the_configuration_above(document: Document) -> None:
+    upstreams = next(configuration(document, block) for _, block in document.blocks if block.language == "toml")[
+        "upstream"
+    ]
+    assert [one for one in drained(document) if one[1] not in upstreams[one[0]]["servers"]] == []
+
+
+@pytest.mark.parametrize(
+    ("document", "file"), [("audit.md", "journal.txt"), ("hsm.md", "chat-mldsa.pem"), ("hsm.md", "mldsa.csr")]
+)
+def test_file_that_is_used_was_made_before(document: str, file: str) -> None:
+    consoles = [block.text for _, block in read(ROOT / "docs" / document).blocks if block.language == "console"]
+    first = next(text for text in consoles if file in text)
+    assert re.search(rf"(?:> |cp \S+ ){re.escape(file)}", first)
+
+
 @EACH
 def test_options_in_sentences_are_those_of_the_program(document: Document) -> None:
     """Commands in `code`, which may leave out what the sentence is not about."""
@@ -196,7 +218,7 @@ def test_headings_have_anchors_of_their_own(document: Document) -> None:
 
 def test_readme_is_short() -> None:
     readme = next(one for one in ALL if one.path.name == "README.md")
-    assert readme.path.name in NOT_YET or readme.words <= LONGEST_README
+    assert readme.words <= LONGEST_README
 
 
 def test_the_site_has_every_document() -> None:

@@ -71,7 +71,7 @@ def socket_problems(loaded: LoadedConfig) -> list[Problem]:
         fault = error.strerror or str(error)
     except _OfAnotherUser as error:
         if os.geteuid() == 0:  # who looks after a proxy that another user starts, more likely than not
-            better = "to check as that user as well, if it is the one of the proxy (README, Install, shows how)"
+            better = "to check as that user as well, if it is the one of the proxy (docs/deploy.md shows how)"
             return [loaded.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
         return [loaded.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
     except AdminSocketError as error:

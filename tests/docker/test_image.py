@@ -45,7 +45,7 @@ def test_user_has_the_same_number_in_every_version_and_it_is_documented() -> Non
     assert "groupadd --system --gid 999 plexigate" in DOCKERFILE
     assert "useradd --system --uid 999 --gid 999 " in DOCKERFILE
     assert "999:999" in DOCKERFILE.partition("\nFROM ")[0]
-    assert "chown 999:999" in (ROOT / "README.md").read_text()
+    assert "chown 999:999" in (ROOT / "docs" / "deploy.md").read_text()
 
 
 def test_programs_in_the_image_are_where_they_are_called() -> None:

@@ -96,7 +96,9 @@ def test_the_command_is_where_the_image_has_it() -> None:
 
 def test_commands_to_install_put_everything_where_the_unit_looks() -> None:
     root = DOCKER.parent
-    install = (root / "README.md").read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
+    install = (
+        (root / "docs" / "deploy.md").read_text().partition("\n## As a service of systemd\n")[2].partition("\n## ")[0]
+    )
     found = re.search(r'^version = "(.+)"$', (root / "pyproject.toml").read_text(), re.MULTILINE)
     assert found is not None
     program, _, configuration = SERVICE["ExecStart"].split()
