@@ -180,6 +180,23 @@ def test_files_of_the_repository_that_are_named_are_there(document: Document, bl
     assert [one for one in named if not (ROOT / one).exists()] == [], document.path.name
 
 
+@EACH
+def test_files_in_sentences_and_tables_are_there(document: Document) -> None:
+    text = document.path.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:proxy|certs|config|tests|docker|docs)/[\w./-]*)`", text)
+    assert [one for one in named if not (ROOT / one).exists()] == []
+
+
+@pytest.mark.parametrize("package", ["proxy", "certs"])
+def test_floors_are_those_that_are_checked(package: str) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(one["layers"] for one in contracts if one["name"] == f"the floors of {package}")
+    (block,) = read(ROOT / "ARCHITECTURE.md").section(f"the-floors-of-{package}").blocks
+    assert [re.split(r" {2,}", line)[0] for line in block.text.splitlines()] == layers
+
+
 @blocks("python")
 def test_python_has_all_its_names(document: Document, block: Block) -> None:
     tree = ast.parse(block.text)
