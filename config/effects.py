@@ -154,7 +154,6 @@ def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
     return _restart("the module is loaded once in the life of a process")
 
 
-_PROOF: Final = _live(f"new handshakes are proved with it; {_UNTOUCHED}")
 _HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
 
 # By location, the name of an entry written "*"; the first that fits. A bare effect is also that of all keys below.
@@ -200,9 +199,9 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
         removed=_drained(f"its names are refused; its connections {_END}"),
     ),
     ("identity", "*", "names"): _names,
-    ("identity", "*", "certificate"): _PROOF,
-    ("identity", "*", "key"): _PROOF,
-    ("identity", "*", "credential"): _PROOF,
+    ("identity", "*", "certificate"): _HANDSHAKES,
+    ("identity", "*", "key"): _HANDSHAKES,
+    ("identity", "*", "credential"): _HANDSHAKES,
     ("identity", "*", "spread"): _HANDSHAKES,
     ("identity", "*", "prefer"): _HANDSHAKES,
     ("issuer",): _live("for the next certificates; those that are there stay"),
@@ -223,7 +222,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("route", "*", "payload_sessions"): _REQUESTS,
     ("route", "*", "payload_websocket"): _REQUESTS,
     ("route", "*", "payload_origins"): _REQUESTS,
-    ("payload", "directory"): _restart("where rings rest is settled at the start"),
+    ("payload", "directory"): _restart("the directory of rings is chosen at the start"),
     ("payload", "ring", "*"): _entry(
         added=_live("its keys are made, or read from where they rest"),
         removed=_live("no message under it is accepted any more; its keys stay where they rest"),

@@ -12,6 +12,7 @@ from typing import Final
 
 from proxy.observe.metrics import GROUPS
 from proxy.payload.causes import Cause
+from tests.configuration_reference import reference
 
 ROOT: Final = Path(__file__).parents[1]
 COMMAND: Final = "python -m tests.made_documents"
@@ -35,13 +36,20 @@ def payload_causes() -> str:
     return "\n".join(["| word | status | meaning | remedy |", "|---|---|---|---|", *rows])
 
 
+def configuration_keys() -> str:
+    """All keys of the configuration."""
+    return reference((ROOT / "config/example.toml").read_text(encoding="utf-8"))
+
+
 MAKERS: Final[Mapping[str, Callable[[], str]]] = {
+    "config/schema.py": configuration_keys,
     "proxy/observe/metrics.py": metric_tables,
     "proxy/payload/causes.py": payload_causes,
 }
 """What makes a part, by the name in its first comment."""
 
 DOCUMENTS: Final[Mapping[str, str]] = {
+    "docs/configuration.md": "config/schema.py",
     "docs/metrics.md": "proxy/observe/metrics.py",
     "docs/payload.md": "proxy/payload/causes.py",
 }
