@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from config.effects import Difference, Effect, Kind, effect_of
+from config.effects import Difference, Effect, EffectKind, effect_of
 from config.problems import Location, shown, toml_key
 from config.schema import Config
 from config.values import Table
 
-__all__ = ["Change", "Kind", "diff"]
+__all__ = ["Change", "EffectKind", "diff"]
 
 # What needs no quotes to be read: names, addresses, networks, paths, numbers.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.*:/@\[\]-]+")
@@ -36,7 +36,7 @@ class Change:
     """
 
     key: str
-    kind: Kind
+    kind: EffectKind
     old: str | None
     new: str | None
     effect: str
@@ -62,7 +62,7 @@ class Change:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Change":
         """Take what `as_json` answered. Raises `KeyError` or `ValueError` for what is none of ours."""
-        return cls(facts["key"], Kind(facts["kind"]), facts["old"], facts["new"], facts["effect"])
+        return cls(facts["key"], EffectKind(facts["kind"]), facts["old"], facts["new"], facts["effect"])
 
 
 def diff(old: Config, new: Config, changed_files: Mapping[str, str] | None = None) -> tuple[Change, ...]:
@@ -78,7 +78,7 @@ def diff(old: Config, new: Config, changed_files: Mapping[str, str] | None = Non
     for key, what in (changed_files or {}).items():
         if not any(change.key == key or key.startswith((f"{change.key}.", f"{change.key}[")) for change in changes):
             effect = effect_of(Difference(tuple(_KEY_PARTS.findall(key)), None, None), old, new)
-            changes.append(Change(key, Kind.LIVE, "content as loaded", what, effect.text))
+            changes.append(Change(key, EffectKind.LIVE, "content as loaded", what, effect.text))
     return tuple(changes)
 
 

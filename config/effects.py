@@ -14,7 +14,7 @@ from config.problems import Location
 from config.schema import Config, ListenerConfig, PqPolicy, SecurityLevel
 
 
-class Kind(StrEnum):
+class EffectKind(StrEnum):
     """How a change takes effect."""
 
     LIVE = "live"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 class Effect:
     """The kind of a change, and in one clause what happens to what is established."""
 
-    kind: Kind
+    kind: EffectKind
     text: str
 
 
@@ -65,15 +65,15 @@ def _covers(pattern: tuple[str, ...], place: Location) -> bool:
 
 
 def _live(text: str) -> Effect:
-    return Effect(Kind.LIVE, text)
+    return Effect(EffectKind.LIVE, text)
 
 
 def _drained(text: str) -> Effect:
-    return Effect(Kind.DRAINED, text)
+    return Effect(EffectKind.DRAINED, text)
 
 
 def _restart(text: str) -> Effect:
-    return Effect(Kind.RESTART, text)
+    return Effect(EffectKind.RESTART, text)
 
 
 def _entry(*, added: Effect, removed: Effect) -> Rule:

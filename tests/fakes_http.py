@@ -12,10 +12,10 @@ from config.upstream import Balance
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
-from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, Ledger
+from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, RequestLedger
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
 from proxy.http.head import Header, HeadLimits
@@ -373,7 +373,7 @@ class FakeClient:
         """Note it."""
         self.events.append(("resume", None))
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: RequestRefusal) -> None:
         """Note it."""
         self.events.append(("refuse", refusal))
 
@@ -492,7 +492,7 @@ class Conversation:
                 {"public": handshake_policy()},
                 {target.upstream.name: target.upstream},
             ),
-            Ledger(self.records.append, Counters(), SharedTable.private(), self.cuts.append),
+            RequestLedger(self.records.append, Counters(), SharedTable.private(), self.cuts.append),
             lambda: WALL_CLOCK,
         )
         self.service.stopwatch = self.loop.time

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.signing.breaker import BreakerState
-from proxy.signing.executor import CrowdedOut, ExecutorFigures, GivenUp, Job, Refusal, SigningExecutor
-from proxy.signing.token import PinRefused, Timing, Token
+from proxy.signing.executor import CrowdedOut, ExecutorFigures, GivenUp, Job, JobRefusal, SigningExecutor
+from proxy.signing.token import SigningToken, Timing, TokenPinRefused
 from proxy.signing.token_counters import TokenCounters
 from proxy.tls.token_key import TokenKey
 from tests.certificates import CertificateFiles
@@ -26,11 +26,11 @@ class HandExecutor:
         self.threads = threads
         self.waiting: list[Job[Any]] = []
         self.running: list[Job[Any]] = []
-        self.refuses: Refusal | None = None
+        self.refuses: JobRefusal | None = None
         self.is_closed = False
         self.lost = 0
 
-    def submit(self, job: Job[Any], typical_seconds: float) -> Refusal | None:
+    def submit(self, job: Job[Any], typical_seconds: float) -> JobRefusal | None:
         """Take it, and begin it where a thread is free."""
         assert typical_seconds > 0
         if self.refuses is None:
@@ -38,7 +38,7 @@ class HandExecutor:
             self._begin()
         return self.refuses
 
-    def submit_urgent(self, job: Job[Any]) -> Refusal | None:
+    def submit_urgent(self, job: Job[Any]) -> JobRefusal | None:
         """The same, before all others."""
         if self.refuses is None:
             self.waiting.insert(0, job)
@@ -143,7 +143,7 @@ class RecordingWatcher:
 class HandToken:
     """A token whose threads and probe a test moves."""
 
-    token: Token
+    token: SigningToken
     executor: HandExecutor
     probe: HandProbe
     watcher: RecordingWatcher
@@ -153,7 +153,9 @@ class HandToken:
         """A token that has not signed yet."""
         executor, watcher, probe = HandExecutor(loop, threads), RecordingWatcher(), HandProbe()
         timing = Timing(loop, loop.time)
-        token = Token(name, cast("SigningExecutor", executor), timing, TokenCounters(), watcher, has_parent=has_parent)
+        token = SigningToken(
+            name, cast("SigningExecutor", executor), timing, TokenCounters(), watcher, has_parent=has_parent
+        )
         token.use(probe)
         return cls(token, executor, probe, watcher)
 
@@ -177,7 +179,7 @@ def token_key(files: CertificateFiles, token: str = "plexi", *, is_loaded: bool 
     return key
 
 
-__all__ = ["HandExecutor", "HandProbe", "HandToken", "KeyInFile", "PinRefused", "RecordingWatcher", "token_key"]
+__all__ = ["HandExecutor", "HandProbe", "HandToken", "KeyInFile", "RecordingWatcher", "TokenPinRefused", "token_key"]
 
 
 class SilentParent:

@@ -25,7 +25,7 @@ from proxy.supervisor.reloads.reloading import Reloading
 from proxy.supervisor.verdicts import Verdicts
 from proxy.supervisor.workers.columns import Columns
 from proxy.supervisor.workers.fleet import Fleet
-from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
 from proxy.tls.tickets import TicketSecrets
@@ -202,14 +202,14 @@ class RunningFleet:
 
 @asynccontextmanager
 async def fleet(
-    site: Site | HsmSite, tmp_path: Path, text: str, patience: Patience | None = None
+    site: Site | HsmSite, tmp_path: Path, text: str, patience: WorkerTimeouts | None = None
 ) -> AsyncIterator[RunningFleet]:
     """Run a fleet by a configuration; no process of it is left, whatever the test did."""
     loop = asyncio.get_running_loop()
     errors: list[BaseException] = []
     tasks = Tasks(loop, errors.append)
     parent = FleetParent(ListeningSockets(), os.open(tmp_path / "log", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
-    workers = Fleet(loop, tasks, parent, patience or Patience())
+    workers = Fleet(loop, tasks, parent, patience or WorkerTimeouts())
     running = RunningFleet(
         parent, workers, Reloading(loop, workers, parent.sockets), site.authority.client_context(), errors
     )

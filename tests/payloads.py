@@ -2,16 +2,16 @@
 
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import RequestHead
-from proxy.payload.binding import ID_BYTES, Direction, Place
-from proxy.payload.channel import Channel, Envelope
-from proxy.payload.codec import RingCodec, Window
+from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
+from proxy.payload.channel import MessageCipher, MessageEnvelope
+from proxy.payload.codec import FreshnessWindow, RingCodec
 from proxy.payload.keyring import Keyring, RingPolicy
 from proxy.payload.stream import Vow
 
 NOW = 1_780_315_200.25
-WINDOW = Window(max_age=60.0, skew=30.0)
+WINDOW = FreshnessWindow(max_age=60.0, skew=30.0)
 POLICY = RingPolicy(rotate_seconds=3_600.0, quota=100, overlap=2)
-PLACE = Place(b"POST", b"chat.test", b"/letters?room=1", b"chat")
+PLACE = BoundExchange(b"POST", b"chat.test", b"/letters?room=1", b"chat")
 MESSAGE_ID = bytes(range(ID_BYTES))
 VOW = Vow(MESSAGE_ID, PLACE.digest(Direction.REQUEST))
 
@@ -40,10 +40,12 @@ def codec(of: Keyring | None = None, counted: list[tuple[str, int]] | None = Non
     return RingCodec(ring() if of is None else of, lambda name, version: told.append((name, version)))
 
 
-def channel(of: Keyring | None = None, *, is_bound: bool = False, envelope: Envelope = Envelope.NONE) -> Channel:
+def channel(
+    of: Keyring | None = None, *, is_bound: bool = False, envelope: MessageEnvelope = MessageEnvelope.NONE
+) -> MessageCipher:
     """A shared ring as a channel."""
     both = codec(of)
-    return Channel(both.name.encode(), both, both, is_bound, envelope, WINDOW)
+    return MessageCipher(both.name.encode(), both, both, is_bound, envelope, WINDOW)
 
 
 def framing(*lines: str, start: str = "POST /letters?room=1 HTTP/1.1") -> RequestFraming:

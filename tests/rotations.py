@@ -8,11 +8,11 @@ from typing import Any
 
 from cryptography import x509
 
-from certs.issuing.issuer import Issued, IssueFailed, Issuer, IssueRequest, Window
+from certs.issuing.issuer import Issued, IssueFailed, Issuer, IssueRequest, RenewalWindow
 from certs.keys.home import KeyHome
 from certs.keys.signing_key import KeyAlgorithm
 from certs.rotation.attempt import Attempt, Task
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.parts import Parts, parts_of
 from certs.storage.disk import Disk
@@ -66,7 +66,7 @@ class Moody:
     issuer: Issuer
     failures: list[IssueFailed | None] = field(default_factory=list)
     asked: list[IssueRequest] = field(default_factory=list)
-    window: Window | None = None
+    window: RenewalWindow | None = None
     windows_asked: int = 0
     revoked: list[int] = field(default_factory=list)
     revocation: IssueFailed | None = None
@@ -96,7 +96,7 @@ class Moody:
             raise failure
         return self.issuer.issue(request) if self.chain is None else Issued(self.chain)
 
-    def renewal_window(self, _leaf: x509.Certificate) -> Window | None:
+    def renewal_window(self, _leaf: x509.Certificate) -> RenewalWindow | None:
         self.windows_asked += 1
         return self.window
 
@@ -177,13 +177,13 @@ class Rotations:
         """The first credential."""
         return next(settings for _, _, settings in self.parts.credentials())
 
-    def task(self, reason: Reason = Reason.COMMAND, slot: str | None = None) -> Task:
+    def task(self, reason: RenewalReason = RenewalReason.COMMAND, slot: str | None = None) -> Task:
         """The rotation of the first credential, or that of this kind."""
         name, settings = next((name, one) for name, _, one in self.parts.credentials() if slot in {None, one.key.slot})
         names = self.parts.loaded.config.identity[name].names
         return Task(self.shelf(settings.key.slot), settings.key, names, self.moody, settings.profile, reason)
 
-    def stored(self, reason: Reason = Reason.FIRST, slot: str | None = None) -> StoredVersion:
+    def stored(self, reason: RenewalReason = RenewalReason.FIRST, slot: str | None = None) -> StoredVersion:
         """A new version that does not serve yet."""
         attempt = Attempt(self.task(reason, slot), self.parts.homes, lambda: self.time.now)
         attempt.make_key()
@@ -191,10 +191,10 @@ class Rotations:
         attempt.check(issued)
         return attempt.store(issued)
 
-    def serve(self, reason: Reason = Reason.FIRST, slot: str | None = None) -> StoredVersion:
+    def serve(self, reason: RenewalReason = RenewalReason.FIRST, slot: str | None = None) -> StoredVersion:
         """A new version that serves; the one before is retired."""
         version = self.stored(reason, slot)
-        grace, compromised = self.parts.loaded.config.rotation.grace, reason is Reason.COMPROMISED
+        grace, compromised = self.parts.loaded.config.rotation.grace, reason is RenewalReason.COMPROMISED
         retired = retirement(self.time.now, grace, reason.value, is_compromised=compromised)
         self.shelf(version.spec.slot).serve(version.number, retired)
         return version

@@ -35,7 +35,7 @@ class AccountDamaged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AcmeAccount:
     """An account at the CA of `directory` (a URL). `url` names it there (RFC 8555 section 7.3), None as long as it is not registered."""
 
     directory: str

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cryptography import x509
 
-from certs.issuing.issuer import FailureKind, Issued, IssueFailed, Issuer, IssueRequest, Revoker, Window
+from certs.issuing.issuer import FailureKind, Issued, IssueFailed, Issuer, IssueRequest, RenewalWindow, Revoker
 from certs.keys.signing_key import KeyAlgorithm
 
 
@@ -39,7 +39,7 @@ class FallbackIssuer:
                 failures.append(failure)
         raise _together(failures)
 
-    def renewal_window(self, leaf: x509.Certificate) -> Window | None:
+    def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
         """What the one says that knows the certificate. Raises `IssueFailed` if nobody does and one of them could not be asked."""
         failures: list[IssueFailed] = []
         for issuer in self._issuers:

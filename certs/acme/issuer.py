@@ -1,7 +1,7 @@
 """An `Issuer` that is an ACME CA: each attempt is a conversation of its own, and whatever goes wrong in it becomes an `IssueFailed`.
 
 All of it blocks, for minutes if need be, in one thread that the caller gives. Each request has a thread of its own within
-(`deadline`), so that no CA can hold the caller's for longer than `Patience` says.
+(`deadline`), so that no CA can hold the caller's for longer than `AcmeTimeouts` says.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,17 +18,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.acme.account_key import NoBindingKey
 from certs.acme.accounts import AccountDamaged, AccountStore
 from certs.acme.challenges import ChallengeKind, NotOffered, PresentingFailed, Solver
-from certs.acme.messages import Unreadable
+from certs.acme.messages import AcmeDocumentUnreadable
 from certs.acme.ordering import NameRefused, OrderFailed, Ordering, OrderOverdue
-from certs.acme.patience import Clocks, Patience
+from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.problems import AcmeProblem
 from certs.acme.renewal_info import NoWindow, certificate_id, window_of
 from certs.acme.sealed_accounts import AccountOutOfReach
-from certs.acme.session import Order, Session
+from certs.acme.session import AcmeOrder, Session
 from certs.acme.sign_in import BindingMissing, Membership, SignIn
 from certs.acme.silences import Silences
 from certs.acme.wire import CaUnreachable, Wire, WireSettings
-from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Window
+from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
@@ -37,7 +37,7 @@ _CERTIFIED: Final = frozenset({KeyFamily.ECDSA, KeyFamily.RSA})
 # A CA that does not know a certificate, or cannot read its name: it is not one of its own.
 _NOT_ITS_OWN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 _PERMANENT: Final = (AccountDamaged, BindingMissing, NoBindingKey, NotOffered)
-_TEMPORARY: Final = (AccountOutOfReach, CaUnreachable, OrderOverdue, PresentingFailed, Unreadable, OSError)
+_TEMPORARY: Final = (AccountOutOfReach, CaUnreachable, OrderOverdue, PresentingFailed, AcmeDocumentUnreadable, OSError)
 
 
 class ProfileUnknown(Exception):
@@ -76,8 +76,8 @@ class Surroundings:
     solver: Solver
     tell: Callable[[str], None]
     silences: Silences = field(default_factory=Silences)
-    clocks: Clocks = field(default_factory=Clocks)
-    patience: Patience = field(default_factory=Patience)
+    clocks: AcmeClocks = field(default_factory=AcmeClocks)
+    patience: AcmeTimeouts = field(default_factory=AcmeTimeouts)
 
 
 class AcmeIssuer:
@@ -131,7 +131,7 @@ class AcmeIssuer:
                 self._around.silences.keep(self._settings.membership.directory, names, now, failure.retry_after)
             raise
 
-    def renewal_window(self, leaf: x509.Certificate) -> Window | None:
+    def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
         """When the CA wants one of its certificates renewed (RFC 9773). None: it has no opinion, or does not know it."""
         now = self._around.clocks.now()
         identifier = certificate_id(leaf)
@@ -154,7 +154,7 @@ class AcmeIssuer:
 
     # -- an attempt
 
-    def _order(self, session: Session, request: IssueRequest) -> Order:
+    def _order(self, session: Session, request: IssueRequest) -> AcmeOrder:
         profile = request.profile or self._settings.profile
         if profile is not None and profile not in session.directory.profiles:
             raise ProfileUnknown(profile, session.directory.profiles)
@@ -213,9 +213,9 @@ class AcmeIssuer:
 
 
 def _certificates_only(chain: bytes) -> bytes:
-    """The certificates of what a CA sent, and nothing else that may stand between them. Raises `Unreadable`."""
+    """The certificates of what a CA sent, and nothing else that may stand between them. Raises `AcmeDocumentUnreadable`."""
     try:
         certificates = x509.load_pem_x509_certificates(chain)
     except ValueError:
-        raise Unreadable("chain of certificates in PEM") from None
+        raise AcmeDocumentUnreadable("chain of certificates in PEM") from None
     return b"".join(one.public_bytes(Encoding.PEM) for one in certificates)

@@ -10,7 +10,7 @@ from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof, Solver
 from certs.acme.dns_hook import DnsHook
 from certs.acme.fallback import FallbackIssuer
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.patience import Patience
+from certs.acme.patience import AcmeTimeouts
 from certs.acme.session import Binding
 from certs.acme.sign_in import Membership
 from certs.acme.silences import Silences
@@ -60,7 +60,7 @@ class _AcmeIssuers:
             others = [single[other] for other in settings.fallback if other in single]
             yield name, FallbackIssuer([single[name], *others]) if others else single[name]
 
-    def _single(self, name: str, settings: AcmeIssuerConfig, patience: Patience) -> AcmeIssuer:
+    def _single(self, name: str, settings: AcmeIssuerConfig, patience: AcmeTimeouts) -> AcmeIssuer:
         membership = Membership(settings.directory, settings.contact, lambda: self._binding(settings))
         solver = DnsHook(settings.hook, settings.hook_seconds) if settings.hook else self._showing.solver
         acme = AcmeSettings(
@@ -85,11 +85,11 @@ class _AcmeIssuers:
         return None if file is None else self._loaded.resolve(file)
 
 
-def _patience(seconds: float) -> Patience:
+def _patience(seconds: float) -> AcmeTimeouts:
     """Share the time of one attempt among its parts."""
     part = seconds / _PARTS_OF_AN_ATTEMPT
-    usual = Patience()
-    return Patience(
+    usual = AcmeTimeouts()
+    return AcmeTimeouts(
         call=min(usual.call, part), validation=min(usual.validation, part), issuance=min(usual.issuance, part)
     )
 

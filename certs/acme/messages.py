@@ -24,7 +24,7 @@ EXPIRED: Final = messages.Status("expired")
 Message = TypeVar("Message", bound=JSONObjectWithFields)
 
 
-class Unreadable(Exception):
+class AcmeDocumentUnreadable(Exception):
     """A document of a CA that is not `what` it should be."""
 
     def __init__(self, what: str) -> None:
@@ -58,16 +58,16 @@ class Directory:
 
 
 def directory_of(document: Mapping[str, Any]) -> Directory:
-    """Read a directory. Raises `Unreadable`."""
+    """Read a directory. Raises `AcmeDocumentUnreadable`."""
     try:
         read = messages.Directory.from_json(dict(document))
         meta = read["meta"]
         renewal_info, revoke_cert = document.get("renewalInfo"), document.get("revokeCert")
         nonce, account, order = (read[name] for name in ("newNonce", "newAccount", "newOrder"))
     except (KeyError, TypeError, ValueError, AttributeError, DeserializationError):
-        raise Unreadable("ACME directory") from None
+        raise AcmeDocumentUnreadable("ACME directory") from None
     if not all(isinstance(one, str) for one in (nonce, account, order)):
-        raise Unreadable("ACME directory")
+        raise AcmeDocumentUnreadable("ACME directory")
     return Directory(
         new_nonce=nonce,
         new_account=account,
@@ -80,11 +80,11 @@ def directory_of(document: Mapping[str, Any]) -> Directory:
 
 
 def read(kind: type[Message], document: Mapping[str, Any], what: str) -> Message:
-    """Read an answer. Raises `Unreadable`."""
+    """Read an answer. Raises `AcmeDocumentUnreadable`."""
     try:
         message: Message = kind.from_json(document)
     except (DeserializationError, KeyError, TypeError, ValueError, AttributeError):
-        raise Unreadable(what) from None
+        raise AcmeDocumentUnreadable(what) from None
     return message
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof, Solver, proof_of
-from certs.acme.patience import Clocks, Patience
+from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.problems import AcmeProblem
-from certs.acme.session import Authorization, Order, Session
+from certs.acme.session import AcmeOrder, Authorization, Session
 
 
 class NameRefused(Exception):
@@ -56,8 +56,8 @@ class Ordering:
         session: Session,
         solver: Solver,
         kind: ChallengeKind,
-        clocks: Clocks,
-        patience: Patience,
+        clocks: AcmeClocks,
+        patience: AcmeTimeouts,
         tell: Callable[[str], None],
     ) -> None:
         """`kind` is how names are proved; `tell` takes a line for each step."""
@@ -68,7 +68,7 @@ class Ordering:
         self._patience = patience
         self._tell = tell
 
-    def fulfil(self, order: Order, csr_der: bytes) -> bytes:
+    def fulfil(self, order: AcmeOrder, csr_der: bytes) -> bytes:
         """Prove the names of an order, and have it filled; answers the chain in PEM as the CA sent it."""
         self._prove([self._session.authorization(url) for url in order.body.authorizations])
         return self._collect(order, csr_der)
@@ -124,7 +124,7 @@ class Ordering:
 
     # -- the certificate
 
-    def _collect(self, order: Order, csr_der: bytes) -> bytes:
+    def _collect(self, order: AcmeOrder, csr_der: bytes) -> bytes:
         ends = self._clocks.monotonic() + self._patience.issuance
         order = self._session.look(order)  # what its names made of it
         is_handed_in = False

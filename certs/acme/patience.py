@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class AcmeTimeouts:
     """All in seconds."""
 
     call: float = 30.0
@@ -32,7 +32,7 @@ def _utc() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class AcmeClocks:
     """`now` is UTC, for what others write down; `monotonic` seconds for everything that lasts; `wait` lets some pass."""
 
     now: Callable[[], datetime] = _utc

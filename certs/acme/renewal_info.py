@@ -8,7 +8,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from certs.acme.problems import printable
-from certs.issuing.issuer import Window
+from certs.issuing.issuer import RenewalWindow
 
 # RFC 9773 section 4.3.2: "clients SHOULD set reasonable limits on their checking interval", with these as example.
 _SOONEST: Final = timedelta(minutes=1)
@@ -42,7 +42,7 @@ def _base64url(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
-def window_of(document: Mapping[str, Any], retry_after: float | None, now: datetime) -> Window:
+def window_of(document: Mapping[str, Any], retry_after: float | None, now: datetime) -> RenewalWindow:
     """Read what a CA answered at `now`; `retry_after` in seconds is kept within a minute and a day. Raises `NoWindow`."""
     suggested = document.get("suggestedWindow")
     if not isinstance(suggested, Mapping):
@@ -55,7 +55,7 @@ def window_of(document: Mapping[str, Any], retry_after: float | None, now: datet
     ask_again = None
     if retry_after is not None:
         ask_again = now + min(max(timedelta(seconds=retry_after), _SOONEST), _LATEST)
-    return Window(start, end, printable(document.get("explanationURL")), ask_again)
+    return RenewalWindow(start, end, printable(document.get("explanationURL")), ask_again)
 
 
 def _time(value: object) -> datetime:

@@ -9,11 +9,20 @@ from typing import Any, Final
 
 from acme import messages
 
-from certs.acme.accounts import Account
+from certs.acme.accounts import AcmeAccount
 from certs.acme.challenges import Proof, TlsAlpn01Response
-from certs.acme.messages import QUESTION, Directory, NewOrder, Unreadable, directory_of, identifier_of, payload, read
+from certs.acme.messages import (
+    QUESTION,
+    AcmeDocumentUnreadable,
+    Directory,
+    NewOrder,
+    directory_of,
+    identifier_of,
+    payload,
+    read,
+)
 from certs.acme.problems import AcmeProblem, problem_of
-from certs.acme.wire import Answer, Wire
+from certs.acme.wire import AcmeResponse, Wire
 
 # What a CA says about a predecessor that it will not have (RFC 9773 section 5): replaced already, or not one of its own. An order
 # without it is as good, only not exempt from limits.
@@ -32,7 +41,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AcmeOrder:
     """An order at a CA."""
 
     url: str
@@ -76,15 +85,15 @@ class Authorization:
 
 
 class Session:
-    """Talks to a CA for one account. All methods raise `AcmeProblem`, `CaUnreachable` or `Unreadable`."""
+    """Talks to a CA for one account. All methods raise `AcmeProblem`, `CaUnreachable` or `AcmeDocumentUnreadable`."""
 
-    def __init__(self, wire: Wire, directory: Directory, account: Account) -> None:
+    def __init__(self, wire: Wire, directory: Directory, account: AcmeAccount) -> None:
         """`account` need not be registered yet."""
         self._wire = wire
         self.directory: Final = directory
         self.account = account
 
-    def register(self, contact: Sequence[str], binding: Binding | None) -> Account:
+    def register(self, contact: Sequence[str], binding: Binding | None) -> AcmeAccount:
         """Make the account known, or find it by its key; answers it with its URL. Raises `NoBindingKey` too.
 
         The terms of service are agreed to: whoever writes down a directory has chosen its CA.
@@ -101,7 +110,7 @@ class Session:
         self.account = self.account.registered_as(answer.location)
         return self.account
 
-    def order(self, names: Sequence[str], profile: str | None, replaces: str | None) -> Order:
+    def order(self, names: Sequence[str], profile: str | None, replaces: str | None) -> AcmeOrder:
         """Place an order. If the CA will not have the certificate that it `replaces`, the order goes without it."""
         wanted = NewOrder(identifiers=[identifier_of(name) for name in names], profile=profile, replaces=replaces)
         try:
@@ -112,7 +121,7 @@ class Session:
             answer = self._post(self.directory.new_order, payload(wanted.update(replaces=None)))
         return _order(answer.location, answer)
 
-    def look(self, order: Order) -> Order:
+    def look(self, order: AcmeOrder) -> AcmeOrder:
         """See how an order stands."""
         return _order(order.url, self._post(order.url, QUESTION))
 
@@ -121,28 +130,28 @@ class Session:
         answer = self._post(url, QUESTION)
         body = read(messages.Authorization, answer.document, "authorization")
         if body.identifier is None or body.status is None or body.challenges is None:
-            raise Unreadable("authorization")
+            raise AcmeDocumentUnreadable("authorization")
         return Authorization(url, body, answer.retry_after)
 
     def accept(self, proof: Proof) -> None:
         """Tell the CA that it may look."""
         self._post(proof.url, _ACCEPTED)
 
-    def finalize(self, order: Order, csr_der: bytes) -> Order:
+    def finalize(self, order: AcmeOrder, csr_der: bytes) -> AcmeOrder:
         """Hand in the request for the certificate (PKCS #10)."""
         request = {"csr": _base64url(csr_der)}
         return _order(order.url, self._post(order.body.finalize, json.dumps(request).encode()))
 
-    def chain(self, order: Order) -> bytes:
+    def chain(self, order: AcmeOrder) -> bytes:
         """Fetch the certificate of a valid order with its chain, in PEM (RFC 8555 section 7.4.2)."""
         if order.body.certificate is None:
-            raise Unreadable("order with a certificate")
+            raise AcmeDocumentUnreadable("order with a certificate")
         return self._post(order.body.certificate, QUESTION).body
 
     def revoke(self, certificate_der: bytes) -> None:
         """Have a certificate revoked because its key is compromised (RFC 8555 section 7.6); one that is already is as good."""
         if self.directory.revoke_cert is None:
-            raise Unreadable("ACME directory with a place for revocations")
+            raise AcmeDocumentUnreadable("ACME directory with a place for revocations")
         request = {"certificate": _base64url(certificate_der), "reason": _KEY_COMPROMISE}
         try:
             self._post(self.directory.revoke_cert, json.dumps(request).encode())
@@ -150,13 +159,13 @@ class Session:
             if problem.type != "alreadyRevoked":
                 raise
 
-    def renewal_info(self, certificate_id: str) -> Answer | None:
+    def renewal_info(self, certificate_id: str) -> AcmeResponse | None:
         """What the CA says about the renewal of a certificate (RFC 9773 section 4.1); not signed. None: it has no opinion."""
         if self.directory.renewal_info is None:
             return None
         return self._wire.get(f"{self.directory.renewal_info.rstrip('/')}/{certificate_id}")
 
-    def _post(self, url: str, content: bytes) -> Answer:
+    def _post(self, url: str, content: bytes) -> AcmeResponse:
         assert self.account.url is not None  # registered first
         signer = partial(self.account.key.signed, account=self.account.url)
         return self._wire.post(url, content, signer, self.directory.new_nonce)
@@ -175,8 +184,8 @@ def _is_about_predecessor(problem: AcmeProblem) -> bool:
     return problem.type in _NO_SUCH_PREDECESSOR or problem.status in _STATUSES_OF_PREDECESSORS
 
 
-def _order(url: str, answer: Answer) -> Order:
+def _order(url: str, answer: AcmeResponse) -> AcmeOrder:
     body = read(messages.Order, answer.document, "order")
     if body.status is None or body.finalize is None or body.authorizations is None:
-        raise Unreadable("order")
-    return Order(url, body, answer.retry_after)
+        raise AcmeDocumentUnreadable("order")
+    return AcmeOrder(url, body, answer.retry_after)

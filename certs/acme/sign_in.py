@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from certs.acme.accounts import Account, AccountStore
+from certs.acme.accounts import AccountStore, AcmeAccount
 from certs.acme.problems import AcmeProblem
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.wire import Wire
@@ -64,10 +64,10 @@ class SignIn:
         account = self._stored()
         return Session(wire, open_directory(wire, self._membership.directory), account)
 
-    def _stored(self) -> Account:
+    def _stored(self) -> AcmeAccount:
         url = self._membership.directory
         stored = self._store.load(url)
-        return Account.fresh(url) if stored is None else Account.from_document(stored, url)
+        return AcmeAccount.fresh(url) if stored is None else AcmeAccount.from_document(stored, url)
 
     def repair(self, session: Session, problem: AcmeProblem) -> None:
         """After a CA would not have the account: register it again, or a new one instead of one that was closed.
@@ -90,7 +90,7 @@ class SignIn:
         except AcmeProblem as refusal:
             if refusal.type != _CLOSED:
                 raise
-            session.account = Account.fresh(self._membership.directory)
+            session.account = AcmeAccount.fresh(self._membership.directory)
             self._tell(f"the account {lost} was closed: a new one takes its place")
             self._register(session)
         else:

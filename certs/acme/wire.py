@@ -42,7 +42,7 @@ class CaUnreachable(Exception):
         return f"{self.host} gave no answer that can be used: {self.reason}"
 
 
-class Signer(Protocol):
+class RequestSigner(Protocol):
     """Signs what is sent; see `account_key.AccountKey.signed`."""
 
     def __call__(self, payload: bytes, url: str, nonce: str) -> bytes:
@@ -50,7 +50,7 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AcmeResponse:
     """A success. `retry_after`: seconds, None where the CA said nothing."""
 
     url: str
@@ -104,11 +104,11 @@ class Wire:
         """Close its connections."""
         self._http.close()
 
-    def get(self, url: str) -> Answer:
+    def get(self, url: str) -> AcmeResponse:
         """Fetch what anybody may see. Raises `AcmeProblem` or `CaUnreachable`."""
         return self._succeeded(self._send("GET", url, None))
 
-    def post(self, url: str, payload: bytes, signer: Signer, nonces: str) -> Answer:
+    def post(self, url: str, payload: bytes, signer: RequestSigner, nonces: str) -> AcmeResponse:
         """Send something signed; b"" is a POST-as-GET (RFC 8555 section 6.3). `nonces` is where fresh ones are given out.
 
         Raises `AcmeProblem` or `CaUnreachable`.
@@ -129,7 +129,7 @@ class Wire:
             raise CaUnreachable(_host(url), "no nonce where they are given out")
         return self._nonces.pop()
 
-    def _succeeded(self, found: "_Response") -> Answer:
+    def _succeeded(self, found: "_Response") -> AcmeResponse:
         retry_after = retry_after_seconds(found.headers.get("Retry-After"), self._now())
         if found.status >= HTTPStatus.BAD_REQUEST:
             try:
@@ -137,7 +137,7 @@ class Wire:
             except (ValueError, RecursionError):
                 document = None
             raise problem_of(found.status, document, retry_after)
-        return Answer(found.url, found.body, found.headers, retry_after)
+        return AcmeResponse(found.url, found.body, found.headers, retry_after)
 
     # -- one request
 

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
-from certs.audit.line import NO_HASH, Facts, Kind, Line
+from certs.audit.line import NO_HASH, Facts, Line, LineKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +15,17 @@ class Head:
     seq: int
     hash: bytes
 
-    def line(self, kind: Kind, facts: Facts, now: datetime) -> Line:
+    def line(self, kind: LineKind, facts: Facts, now: datetime) -> Line:
         """The line that comes next; raises `ValueError` if it would be too long."""
         return Line.after(self.hash, self.seq + 1, kind, facts, now)
 
     def continued(self, now: datetime, torn: bytes = b"") -> Line:
         """The first line of the next file of the same log, after what a crash may have left in that file."""
-        return self.line(Kind.CONTINUED, {"log": self.log, **_named(torn)}, now)
+        return self.line(LineKind.CONTINUED, {"log": self.log, **_named(torn)}, now)
 
     def after_torn(self, torn: bytes, now: datetime) -> Line:
         """The line that follows what a crash has left."""
-        return self.line(Kind.TORN, torn_facts(torn), now)
+        return self.line(LineKind.TORN, torn_facts(torn), now)
 
     def moved(self, line: Line) -> "Head":
         """The end of the log after a line."""
@@ -34,7 +34,7 @@ class Head:
 
 def genesis(log: str, now: datetime, torn: bytes = b"") -> Line:
     """The first line of a new log with the random id `log`, after what a crash may have left in its file."""
-    return Line.after(NO_HASH, 1, Kind.GENESIS, {"log": log, **_named(torn)}, now)
+    return Line.after(NO_HASH, 1, LineKind.GENESIS, {"log": log, **_named(torn)}, now)
 
 
 def torn_facts(torn: bytes) -> Facts:

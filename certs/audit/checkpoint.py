@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from certs.audit.chain import Head
 from certs.audit.line import Facts
-from certs.audit.signing import Signer, fingerprint, is_signature
+from certs.audit.signing import CheckpointKey, fingerprint, is_signature
 from certs.keys.signing_key import PublicKey
 
 MARK: Final = "plexigate-audit-checkpoint"
@@ -52,7 +52,7 @@ class Checkpoint:
         time = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return cls(head.log, head.seq, head.hash, time)
 
-    def signed(self, signer: Signer) -> "Checkpoint":
+    def signed(self, signer: CheckpointKey) -> "Checkpoint":
         """The same with a signature; raises `SignerUnavailable`."""
         return replace(self, key=fingerprint(signer.public_key), signature=signer.sign(self.content), reason="")
 

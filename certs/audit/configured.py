@@ -5,7 +5,7 @@ from pathlib import Path
 from certs.audit.checkpoint_signer import TokenSigner
 from certs.audit.journal import Journal
 from certs.audit.log import AuditLog, AuditRules
-from certs.audit.signing import FileSigner, Signer, SignerUnavailable
+from certs.audit.signing import CheckpointKey, FileSigner, SignerUnavailable
 from certs.files.errors import CredentialError
 from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of
@@ -41,7 +41,7 @@ def checkpoint_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
     return ()
 
 
-def _signer(loaded: LoadedConfig) -> Signer | None:
+def _signer(loaded: LoadedConfig) -> CheckpointKey | None:
     key = loaded.config.audit.checkpoint_key
     if key is None:
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from certs.audit.line import Facts, Kind
+from certs.audit.line import Facts, LineKind
 from config.problems import is_key_material
 
 _LONGEST_TEXT: Final = 500
@@ -78,9 +78,9 @@ class KeyOperation:
     detail: str = ""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LineKind:
         """An operation."""
-        return Kind.OPERATION
+        return LineKind.OPERATION
 
     @property
     def facts(self) -> Facts:
@@ -104,9 +104,9 @@ class HandshakeTotal:
     failed: int
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LineKind:
         """Handshakes."""
-        return Kind.HANDSHAKES
+        return LineKind.HANDSHAKES
 
     @property
     def facts(self) -> Facts:

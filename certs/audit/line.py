@@ -28,7 +28,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _LARGEST_NUMBER: Final = 2**53 - 1  # what every reader of JSON keeps exactly (RFC 8259 6)
 
 
-class Kind(StrEnum):
+class LineKind(StrEnum):
     """What a line is about."""
 
     GENESIS = "genesis"
@@ -61,7 +61,7 @@ class Line:
     whether that is true is `is_intact`.
     """
 
-    kind: Kind
+    kind: LineKind
     seq: int
     prev: bytes
     time: str
@@ -69,7 +69,7 @@ class Line:
     hash: bytes
 
     @classmethod
-    def after(cls, prev: bytes, seq: int, kind: Kind, facts: Facts, now: datetime) -> "Line":
+    def after(cls, prev: bytes, seq: int, kind: LineKind, facts: Facts, now: datetime) -> "Line":
         """The line that follows the one with the hash `prev`; raises `ValueError` if it would be too long."""
         time = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = cls(kind, seq, prev, time, dict(facts), b"")
@@ -83,7 +83,7 @@ class Line:
         """Read a line without its newline; raises `NotALine`. Does not judge the hash."""
         document = _document(raw)
         line = cls(
-            Kind(_text(document, "kind", among=tuple(Kind))),
+            LineKind(_text(document, "kind", among=tuple(LineKind))),
             _number(document, "seq"),
             _digest(document, "prev"),
             _text(document, "time"),

@@ -3,7 +3,7 @@
 Theory of operation. Several processes write the same file (the parent, and each command that works with keys), so every record is
 written under a lock, after a look at whether the file is still the one that was written last and still ends there; if not, its end is
 read again. One record is one `write` of a whole line and one `fsync`: what `record` returned from is on disk. Then a crash can leave
-no more than a part of one line. That part stays where it is as evidence; the next line names its size and hash (`Kind.TORN`), so that
+no more than a part of one line. That part stays where it is as evidence; the next line names its size and hash (`LineKind.TORN`), so that
 nothing in the file is without a line that vouches for it.
 
 Rotation is a rename, by this module at `rotate_bytes` or by logrotate at any time. A file that is new or empty begins with a line that
@@ -27,8 +27,8 @@ from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
 from certs.audit.entries import Entry
 from certs.audit.journal import Journal
-from certs.audit.line import NO_HASH, Facts, Kind, Line
-from certs.audit.signing import Signer, SignerUnavailable
+from certs.audit.line import NO_HASH, Facts, Line, LineKind
+from certs.audit.signing import CheckpointKey, SignerUnavailable
 from certs.audit.tail import LogDamaged, Tail, read_end, read_tail
 from certs.files.atomic_file import sync_directory
 from certs.files.file_lock import locked
@@ -54,7 +54,7 @@ class AuditRules:
 class AuditLog:
     """An audit log in a file, which other processes may write as well. Every method blocks: not for the event loop."""
 
-    def __init__(self, path: Path, rules: AuditRules, signer: Signer | None, journal: Journal) -> None:
+    def __init__(self, path: Path, rules: AuditRules, signer: CheckpointKey | None, journal: Journal) -> None:
         """Write to `path`, whose directory must exist. Touches nothing before `start` or the first record."""
         self.path = path
         self._rules = rules
@@ -107,7 +107,7 @@ class AuditLog:
                 checkpoint = checkpoint.signed(self._signer)
             except SignerUnavailable as error:
                 checkpoint = checkpoint.unsigned(error.reason)
-        self._checkpointed = self._append(Kind.CHECKPOINT, checkpoint.facts, now)
+        self._checkpointed = self._append(LineKind.CHECKPOINT, checkpoint.facts, now)
         self._journal.send(checkpoint.journal_text)
         return checkpoint
 
@@ -117,7 +117,7 @@ class AuditLog:
             self._file.close()
             self._file = None
 
-    def _append(self, kind: Kind, facts: Facts, now: datetime) -> int:
+    def _append(self, kind: LineKind, facts: Facts, now: datetime) -> int:
         with self._lock():
             self._prepared(now)
             assert self._head is not None  # as above
@@ -187,7 +187,7 @@ class AuditLog:
         else:
             line = self._head.continued(now, tail.torn)
         self._write(line, tail)
-        if line.kind is Kind.GENESIS:
+        if line.kind is LineKind.GENESIS:
             self._journal.send(f"{BEGUN}: {self._head.log} in {self.path}, as no file of an earlier one is beside it")
         sync_directory(self.path.parent)
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from certs.audit.line import Line
-from certs.audit.verdict import Place
+from certs.audit.verdict import LinePlace
 
 _HASH_BYTES = 32
 
 
-class Order(Enum):
+class Succession(Enum):
     """How a line stands to those before it."""
 
     NEXT = "next"
@@ -26,7 +26,7 @@ class _Run:
     """Lines with consecutive numbers in consecutive places, of which only the hashes are kept (32 bytes a line)."""
 
     seq: int
-    place: Place
+    place: LinePlace
     hashes: bytearray
 
     @property
@@ -40,7 +40,7 @@ class Gap:
 
     first: int
     last: int
-    place: Place
+    place: LinePlace
 
 
 @dataclass(slots=True)
@@ -53,21 +53,21 @@ class Sequence:
     gaps: list[Gap] = field(default_factory=list)
     _runs: list[_Run] = field(default_factory=list)
 
-    def take(self, line: Line, place: Place) -> Order:
+    def take(self, line: Line, place: LinePlace) -> Succession:
         """Take the next line that was read, and say how it stands to those before it."""
         if self.last and line.seq <= self.last:
-            return Order.LATE if line.seq < self.first or self._fill(line.seq) else Order.AGAIN
-        order = Order.NEXT
+            return Succession.LATE if line.seq < self.first or self._fill(line.seq) else Succession.AGAIN
+        order = Succession.NEXT
         if not self.last:
             self.first = line.seq
         elif line.seq > self.last + 1:
             self.gaps.append(Gap(self.last + 1, line.seq - 1, place))
-            order = Order.AFTER_GAP
+            order = Succession.AFTER_GAP
         self._keep(line, place)
         self.last, self.last_hash = line.seq, line.hash
         return order
 
-    def find(self, seq: int) -> tuple[Place, bytes] | None:
+    def find(self, seq: int) -> tuple[LinePlace, bytes] | None:
         """Where the line with a number is, and its hash; None if it was not seen, or only out of its order."""
         index = bisect_right(self._runs, seq, key=lambda run: run.seq) - 1
         if index < 0 or seq >= self._runs[index].end:
@@ -75,14 +75,14 @@ class Sequence:
         run = self._runs[index]
         offset = seq - run.seq
         hash_ = bytes(run.hashes[offset * _HASH_BYTES : (offset + 1) * _HASH_BYTES])
-        return Place(run.place.file, run.place.line + offset), hash_
+        return LinePlace(run.place.file, run.place.line + offset), hash_
 
-    def _keep(self, line: Line, place: Place) -> None:
+    def _keep(self, line: Line, place: LinePlace) -> None:
         run = self._runs[-1] if self._runs else None
         if (
             run is not None
             and run.end == line.seq
-            and place == Place(run.place.file, run.place.line + line.seq - run.seq)
+            and place == LinePlace(run.place.file, run.place.line + line.seq - run.seq)
         ):
             run.hashes += line.hash
         else:

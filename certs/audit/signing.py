@@ -45,7 +45,7 @@ class SignerUnavailable(Exception):
         self.reason = reason
 
 
-class Signer(Protocol):
+class CheckpointKey(Protocol):
     """A private key that signs checkpoints, in a token or in a file."""
 
     @property
@@ -57,7 +57,7 @@ class Signer(Protocol):
 
 
 class FileSigner:
-    """A `Signer` whose key was read from a file. Who can read that file can sign a forged log: a token is better."""
+    """A `CheckpointKey` whose key was read from a file. Who can read that file can sign a forged log: a token is better."""
 
     def __init__(
         self, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA65PrivateKey

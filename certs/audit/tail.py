@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Final, cast
 
 from certs.audit.chain import Head
-from certs.audit.line import LARGEST_LINE, Kind, Line, NotALine
+from certs.audit.line import LARGEST_LINE, Line, LineKind, NotALine
 
 # Every record is synced before the next one, so what a crash leaves is one line, and what the attempts to name it leave.
 _WINDOW: Final = 64 * LARGEST_LINE
@@ -93,7 +93,7 @@ def _log_id(path: Path, file: IO[bytes]) -> str:
         except NotALine:
             continue
         log = line.facts.get("log")
-        if line.kind in (Kind.GENESIS, Kind.CONTINUED) and isinstance(log, str):
+        if line.kind in (LineKind.GENESIS, LineKind.CONTINUED) and isinstance(log, str):
             return log
         break
     raise LogDamaged(path, "a first line that begins neither a log nor a file of one")

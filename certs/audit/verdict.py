@@ -33,7 +33,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePlace:
     """A line of a file, counted from 1."""
 
     file: str
@@ -44,10 +44,10 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LogFinding:
     """Something that shows that the log is not what was written: where, what, and what that means."""
 
-    place: Place
+    place: LinePlace
     fault: Fault
     meaning: str
 
@@ -56,12 +56,12 @@ class Finding:
 class Remark:
     """Something that a person should know and that is no fault."""
 
-    place: Place
+    place: LinePlace
     meaning: str
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LogVerdict:
     """What is known of the log with the id `log` (empty: no line of it tells).
 
     `first` and `last` are the numbers of its first and last line (0: there is none); the lines up to `proven` are vouched for, those
@@ -73,9 +73,9 @@ class Verdict:
     first: int
     last: int
     proven: int
-    findings: tuple[Finding, ...]
+    findings: tuple[LogFinding, ...]
     remarks: tuple[Remark, ...]
-    unproven_since: Place | None = None
+    unproven_since: LinePlace | None = None
 
     @property
     def is_intact(self) -> bool:

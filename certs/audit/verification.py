@@ -16,14 +16,14 @@ from dataclasses import dataclass
 
 from certs.audit.chain import names_torn
 from certs.audit.checkpoint import Checkpoint, NotACheckpoint
-from certs.audit.line import NO_HASH, Kind, Line, NotALine
-from certs.audit.sequence import Gap, Order, Sequence
-from certs.audit.verdict import Fault, Finding, Place, Remark, Verdict
+from certs.audit.line import NO_HASH, Line, LineKind, NotALine
+from certs.audit.sequence import Gap, Sequence, Succession
+from certs.audit.verdict import Fault, LinePlace, LogFinding, LogVerdict, Remark
 from certs.keys.signing_key import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class LogSource:
     """A file of a log: its name for people, and its lines with their newlines, read as they are needed."""
 
     name: str
@@ -31,11 +31,11 @@ class Source:
 
 
 def verify(
-    sources: Iterable[Source],
+    sources: Iterable[LogSource],
     public_keys: Mapping[str, PublicKey] | None = None,
     known: Iterable[Checkpoint] = (),
     since: int = 1,
-) -> Verdict:
+) -> LogVerdict:
     """Judge the files of one log, in the order of their lines.
 
     A checkpoint counts if one of `public_keys` (`by_fingerprint`) signed it; without keys those count that are `known` from outside.
@@ -57,20 +57,20 @@ class _Examination:
         self._log = ""
         self._sequence = Sequence()
         self._proven = 0
-        self._place = Place("", 0)
+        self._place = LinePlace("", 0)
         self._torn = bytearray()
-        self._torn_at: Place | None = None
+        self._torn_at: LinePlace | None = None
         self._torn_reason = ""
-        self._findings: list[Finding] = []
+        self._findings: list[LogFinding] = []
         self._remarks: list[Remark] = []
-        self._uncounted: dict[str, list[Place]] = {}
-        self._doubtful: list[tuple[int, Place]] = []
-        self._begun = Place("", 0)
+        self._uncounted: dict[str, list[LinePlace]] = {}
+        self._doubtful: list[tuple[int, LinePlace]] = []
+        self._begun = LinePlace("", 0)
         self._known_before: list[int] = []
 
-    def read(self, source: Source) -> None:
+    def read(self, source: LogSource) -> None:
         for number, raw in enumerate(source.lines, 1):
-            self._place = Place(source.name, number)
+            self._place = LinePlace(source.name, number)
             try:
                 line = Line.parse(raw.removesuffix(b"\n"))
             except NotALine as error:
@@ -79,9 +79,9 @@ class _Examination:
             self._judge(line)
         self._end_file()
 
-    def verdict(self, known: Iterable[Checkpoint]) -> Verdict:
+    def verdict(self, known: Iterable[Checkpoint]) -> LogVerdict:
         for index, checkpoint in enumerate(known, 1):
-            self._judge_known(checkpoint, Place("known checkpoints", index))
+            self._judge_known(checkpoint, LinePlace("known checkpoints", index))
         self._judge_beginning()
         self._findings += map(_removed, self._sequence.gaps)
         for what, places in self._uncounted.items():
@@ -89,7 +89,7 @@ class _Examination:
             self._remarks.append(Remark(places[0], f"{count} {what}"))
         first, last = self._sequence.first, self._sequence.last
         since = next((place for count, place in self._doubtful if self._proven and count > self._proven), None)
-        return Verdict(self._log, first, last, self._proven, tuple(self._findings), tuple(self._remarks), since)
+        return LogVerdict(self._log, first, last, self._proven, tuple(self._findings), tuple(self._remarks), since)
 
     # -- what is no line
 
@@ -127,25 +127,25 @@ class _Examination:
             self._find(Fault.CHANGED, "the line does not have the hash that it had when it was written")
         if not self._sequence.last:
             self._begin(line)
-        elif line.kind is Kind.GENESIS:
+        elif line.kind is LineKind.GENESIS:
             self._find(Fault.BEGUN_ANEW, "another log begins here; the one before is judged up to the line before")
             self._sequence, self._proven, self._doubtful = Sequence(), 0, []
             self._begin(line)
         else:
             self._follow(line)
-        if line.kind is Kind.CHECKPOINT:
+        if line.kind is LineKind.CHECKPOINT:
             self._judge_checkpoint(line)
 
     def _begin(self, line: Line) -> None:
         self._sequence.take(line, self._place)
         self._begun = self._place
-        if line.kind not in (Kind.GENESIS, Kind.CONTINUED):
+        if line.kind not in (LineKind.GENESIS, LineKind.CONTINUED):
             self._find(
                 Fault.REMOVED, f"the lines before it (1 to {line.seq - 1}) are missing: no file begins like this"
             )
             return
         self._log = str(line.facts.get("log", ""))
-        if line.kind is Kind.GENESIS and (line.seq, line.prev) != (1, NO_HASH):
+        if line.kind is LineKind.GENESIS and (line.seq, line.prev) != (1, NO_HASH):
             self._find(Fault.UNLINKED, "the first line of a log has the number 1 and follows nothing")
 
     def _judge_beginning(self) -> None:
@@ -168,13 +168,13 @@ class _Examination:
     def _follow(self, line: Line) -> None:
         last_hash = self._sequence.last_hash
         order = self._sequence.take(line, self._place)
-        if order is Order.LATE:
+        if order is Succession.LATE:
             self._find(Fault.REORDERED, f"line {line.seq} stands after later ones")
-        elif order is Order.AGAIN:
+        elif order is Succession.AGAIN:
             self._find(Fault.DUPLICATED, f"line {line.seq} was there before")
-        elif order is Order.NEXT and line.prev != last_hash:
+        elif order is Succession.NEXT and line.prev != last_hash:
             self._find(Fault.UNLINKED, f"it does not follow line {line.seq - 1} before it, which was replaced")
-        if line.kind is Kind.CONTINUED and line.facts.get("log") != self._log:
+        if line.kind is LineKind.CONTINUED and line.facts.get("log") != self._log:
             self._find(Fault.UNLINKED, "it continues another log")
 
     # -- checkpoints
@@ -202,7 +202,7 @@ class _Examination:
             self._uncounted.setdefault(what, []).append(self._place)
             self._doubtful.append((checkpoint.count, self._place))
 
-    def _judge_known(self, checkpoint: Checkpoint, place: Place) -> None:
+    def _judge_known(self, checkpoint: Checkpoint, place: LinePlace) -> None:
         if checkpoint.log != self._log:
             return
         if self._keys and not checkpoint.is_proof(self._keys):
@@ -239,12 +239,12 @@ class _Examination:
             return False
         return True
 
-    def _find(self, fault: Fault, meaning: str, place: Place | None = None) -> None:
-        self._findings.append(Finding(place or self._place, fault, meaning))
+    def _find(self, fault: Fault, meaning: str, place: LinePlace | None = None) -> None:
+        self._findings.append(LogFinding(place or self._place, fault, meaning))
 
 
-def _removed(gap: Gap) -> Finding:
-    return Finding(gap.place, Fault.REMOVED, f"{_numbers(gap.first, gap.last)} missing before it")
+def _removed(gap: Gap) -> LogFinding:
+    return LogFinding(gap.place, Fault.REMOVED, f"{_numbers(gap.first, gap.last)} missing before it")
 
 
 def _numbers(first: int, last: int) -> str:

@@ -30,7 +30,7 @@ class PemFile:
         return bool(self.mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
-class Unreadable(CredentialError):
+class FileUnreadable(CredentialError):
     """The file cannot be opened or read; `reason` is the system's."""
 
     def __init__(self, path: Path, part: Part, reason: str) -> None:
@@ -68,13 +68,13 @@ class NotPem(CredentialError):
 
 
 def read_pem(path: Path, part: Part) -> PemFile:
-    """Read a PEM file; raises `Unreadable` or, where nothing in it is PEM, `NotPem`."""
+    """Read a PEM file; raises `FileUnreadable` or, where nothing in it is PEM, `NotPem`."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST_FILE + 1)
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except OSError as error:
-        raise Unreadable(path, part, error.strerror or type(error).__name__) from None
+        raise FileUnreadable(path, part, error.strerror or type(error).__name__) from None
     if len(content) > _LARGEST_FILE:
         raise NotPem(path, part, f"more than {_LARGEST_FILE:_} bytes")
     labels = tuple(label.decode("ascii", "replace") for label in _BEGIN.findall(content))

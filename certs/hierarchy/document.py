@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from certs.hierarchy.hierarchy import Hierarchy
-from certs.hierarchy.key import KeyState, ManagedKey, Origin
+from certs.hierarchy.key import KeyState, ManagedKey, SecretOrigin
 
 _VERSION: Final = 1
 
@@ -72,7 +72,7 @@ def _from_json(entry: Mapping[str, Any]) -> ManagedKey:
         domain=str(entry["domain"]),
         purpose=str(entry["purpose"]),
         version=int(entry["version"]),
-        origin=Origin(entry["origin"]),
+        origin=SecretOrigin(entry["origin"]),
         parent=str(entry["parent"]),
         created=datetime.fromisoformat(entry["created"]),
         quota=None if entry["quota"] is None else int(entry["quota"]),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from certs.hierarchy.key import KeyState, ManagedKey, Origin, Step
+from certs.hierarchy.key import KeyState, KeyTransition, ManagedKey, SecretOrigin
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -25,7 +25,7 @@ class Transition:
     """What has happened to a key: `step`, None for its creation."""
 
     key_id: str
-    step: Step | None
+    step: KeyTransition | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,17 @@ class Hierarchy:
         _check(domain)
         if self.versions(domain):
             raise HierarchyError(f"there is a domain {domain} already")
-        key = ManagedKey(domain, "", 1, Origin.RANDOM, "", now)
-        return _with(self, key.taken(Step.ACTIVATE, now))
+        key = ManagedKey(domain, "", 1, SecretOrigin.RANDOM, "", now)
+        return _with(self, key.taken(KeyTransition.ACTIVATE, now))
 
     def with_purpose(
-        self, domain: str, purpose: str, now: datetime, *, quota: int | None = None, origin: Origin = Origin.DERIVED
+        self,
+        domain: str,
+        purpose: str,
+        now: datetime,
+        *,
+        quota: int | None = None,
+        origin: SecretOrigin = SecretOrigin.DERIVED,
     ) -> "Hierarchy":
         """A new purpose in a domain, its key active; raises `HierarchyError`."""
         _check(purpose)
@@ -72,12 +78,12 @@ class Hierarchy:
         if self._in_state(domain, "", KeyState.CREATED) is not None:
             # it would come from the key that is about to be retired
             raise HierarchyError(f"a rotation of {domain} is prepared: activate it first")
-        if origin is Origin.RANDOM or (quota is not None and quota < 1):
+        if origin is SecretOrigin.RANDOM or (quota is not None and quota < 1):
             raise HierarchyError(
                 f"the key for {_named(domain, purpose)} must be derived or wrapped, with a quota above 0"
             )
         key = ManagedKey(domain, purpose, 1, origin, self.active(domain).id, now, quota)
-        return _with(self, key.taken(Step.ACTIVATE, now))
+        return _with(self, key.taken(KeyTransition.ACTIVATE, now))
 
     def prepared(self, domain: str, now: datetime) -> "Hierarchy":
         """The first half of a rotation: new keys for a domain and each of its derived purposes, not active yet.
@@ -87,12 +93,14 @@ class Hierarchy:
         self.active(domain)  # there is something to rotate
         if self._in_state(domain, "", KeyState.CREATED) is not None:
             raise HierarchyError(f"a rotation of {domain} is prepared already")
-        new = ManagedKey(domain, "", self.versions(domain)[-1].version + 1, Origin.RANDOM, "", now)
+        new = ManagedKey(domain, "", self.versions(domain)[-1].version + 1, SecretOrigin.RANDOM, "", now)
         result = _with(self, new)
         for key in self._active_below(domain):
-            if key.origin is Origin.DERIVED:
+            if key.origin is SecretOrigin.DERIVED:
                 version = self.versions(domain, key.purpose)[-1].version + 1
-                result = _with(result, ManagedKey(domain, key.purpose, version, Origin.DERIVED, new.id, now, key.quota))
+                result = _with(
+                    result, ManagedKey(domain, key.purpose, version, SecretOrigin.DERIVED, new.id, now, key.quota)
+                )
         return result
 
     def activated(self, domain: str, now: datetime) -> "Hierarchy":
@@ -101,15 +109,15 @@ class Hierarchy:
         for key in self._prepared(domain):
             before = self._in_state(domain, key.purpose, KeyState.ACTIVE)
             if before is not None:
-                result = _with(result, before.taken(Step.RETIRE, now))
-            result = _with(result, key.taken(Step.ACTIVATE, now))
+                result = _with(result, before.taken(KeyTransition.RETIRE, now))
+            result = _with(result, key.taken(KeyTransition.ACTIVATE, now))
         return result
 
     def abandoned(self, domain: str, now: datetime) -> "Hierarchy":
         """A rotation that was prepared and is given up: all of its keys are destroyed. Raises `HierarchyError`."""
         result = self
         for key in self._prepared(domain):
-            result = _with(result, key.taken(Step.DESTROY, now))
+            result = _with(result, key.taken(KeyTransition.DESTROY, now))
         return result
 
     def rotated(self, domain: str, now: datetime) -> "Hierarchy":
@@ -121,7 +129,7 @@ class Hierarchy:
         key = self[key_id]
         if not key.purpose and any(self._active_below(key.domain)):
             raise HierarchyError(f"key {key_id} is the parent of active keys: rotate {key.domain} in its place")
-        return _with(self, key.taken(Step.RETIRE, now))
+        return _with(self, key.taken(KeyTransition.RETIRE, now))
 
     def destroyed(self, key_id: str, now: datetime) -> "Hierarchy":
         """A key of which only the record is left; raises `HierarchyError` or `IllegalStep`."""
@@ -131,7 +139,7 @@ class Hierarchy:
         living = [key.id for key in self.keys.values() if key.parent == key_id and key.state is not KeyState.DESTROYED]
         if living:
             raise HierarchyError(f"key {key_id} is the parent of {', '.join(living)}: destroy them first")
-        return _with(self, self[key_id].taken(Step.DESTROY, now))
+        return _with(self, self[key_id].taken(KeyTransition.DESTROY, now))
 
     def used(self, key_id: str, times: int = 1) -> "Hierarchy":
         """A key after it has protected something; raises `HierarchyError` or `QuotaExhausted`."""
@@ -164,9 +172,9 @@ def _steps(before: ManagedKey | None, after: ManagedKey) -> Iterator[Transition]
     if before is None:
         yield Transition(after.id, None)
     for step, was, is_now in (
-        (Step.ACTIVATE, before and before.activated, after.activated),
-        (Step.RETIRE, before and before.retired, after.retired),
-        (Step.DESTROY, before and before.destroyed, after.destroyed),
+        (KeyTransition.ACTIVATE, before and before.activated, after.activated),
+        (KeyTransition.RETIRE, before and before.retired, after.retired),
+        (KeyTransition.DESTROY, before and before.destroyed, after.destroyed),
     ):
         if was is None and is_now is not None:
             yield Transition(after.id, step)

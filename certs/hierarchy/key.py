@@ -21,7 +21,7 @@ class KeyState(StrEnum):
     DESTROYED = "destroyed"
 
 
-class Step(StrEnum):
+class KeyTransition(StrEnum):
     """What moves a key to the next state."""
 
     ACTIVATE = "activate"
@@ -29,16 +29,16 @@ class Step(StrEnum):
     DESTROY = "destroy"
 
 
-_TRANSITIONS: Final[Mapping[tuple[KeyState, Step], KeyState]] = {
-    (KeyState.CREATED, Step.ACTIVATE): KeyState.ACTIVE,
-    (KeyState.CREATED, Step.DESTROY): KeyState.DESTROYED,
-    (KeyState.ACTIVE, Step.RETIRE): KeyState.RETIRED,
-    (KeyState.RETIRED, Step.DESTROY): KeyState.DESTROYED,
+_TRANSITIONS: Final[Mapping[tuple[KeyState, KeyTransition], KeyState]] = {
+    (KeyState.CREATED, KeyTransition.ACTIVATE): KeyState.ACTIVE,
+    (KeyState.CREATED, KeyTransition.DESTROY): KeyState.DESTROYED,
+    (KeyState.ACTIVE, KeyTransition.RETIRE): KeyState.RETIRED,
+    (KeyState.RETIRED, KeyTransition.DESTROY): KeyState.DESTROYED,
 }
 """Everything that can happen to a key. An active key is retired before it is destroyed: what it protected has to be looked after first."""
 
 
-class Origin(StrEnum):
+class SecretOrigin(StrEnum):
     """Where the secret of a key comes from."""
 
     RANDOM = "random"
@@ -52,7 +52,7 @@ class Origin(StrEnum):
 class IllegalStep(Exception):
     """A key is in no state for a step."""
 
-    def __init__(self, key_id: str, state: KeyState, step: Step) -> None:
+    def __init__(self, key_id: str, state: KeyState, step: KeyTransition) -> None:
         super().__init__(key_id, state, step)
         self.key_id = key_id
         self.state = state
@@ -86,7 +86,7 @@ class ManagedKey:
     domain: str
     purpose: str
     version: int
-    origin: Origin
+    origin: SecretOrigin
     parent: str
     created: datetime
     quota: int | None = None
@@ -116,16 +116,16 @@ class ManagedKey:
         """Whether its quota is used up."""
         return self.quota is not None and self.uses >= self.quota
 
-    def taken(self, step: Step, now: datetime) -> "ManagedKey":
+    def taken(self, step: KeyTransition, now: datetime) -> "ManagedKey":
         """The key after a step; raises `IllegalStep`. A clock that was set back does not turn the order of its dates."""
         state = _TRANSITIONS.get((self.state, step))
         if state is None:
             raise IllegalStep(self.id, self.state, step)
         dates = (self.created, self.activated, self.retired, now)
         at = max(date for date in dates if date is not None)
-        if step is Step.ACTIVATE:
+        if step is KeyTransition.ACTIVATE:
             return replace(self, state=state, activated=at)
-        if step is Step.RETIRE:
+        if step is KeyTransition.RETIRE:
             return replace(self, state=state, retired=at)
         return replace(self, state=state, destroyed=at)
 

@@ -14,7 +14,7 @@ from certs.files.file_lock import locked
 from certs.hierarchy.derivation import DOMAIN_SECRET_BYTES, KEY_BYTES, NONCE_BYTES, derived, unwrap, wrap
 from certs.hierarchy.document import Document, DocumentUnreadable
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
-from certs.hierarchy.key import KeyState, ManagedKey, Origin, Step
+from certs.hierarchy.key import KeyState, KeyTransition, ManagedKey, SecretOrigin
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
 from certs.sealing.sealer import Sealer
@@ -35,7 +35,7 @@ class StoreDamaged(Exception):
         return f'key hierarchy "{self.path}" cannot be read: {self.reason}'
 
 
-class KeyStore:
+class HierarchyStore:
     """The keys of all domains. Every method blocks as long as the sealing key takes: not for the event loop.
 
     All raise `SealedFileUnusable`, `StoreDamaged` and, where they change something, `StillLocked`.
@@ -81,13 +81,13 @@ class KeyStore:
         def change(keys: Hierarchy) -> Hierarchy:
             old = keys.versions(domain, purpose)
             if not old:
-                return keys.with_purpose(domain, purpose, now, origin=Origin.WRAPPED)
-            if old[-1].origin is not Origin.WRAPPED:
+                return keys.with_purpose(domain, purpose, now, origin=SecretOrigin.WRAPPED)
+            if old[-1].origin is not SecretOrigin.WRAPPED:
                 raise HierarchyError(f"the key for {domain}/{purpose} is derived: it cannot be replaced by a given one")
             if old[-1].protects:
                 keys = keys.retired(old[-1].id, now)
-            new = ManagedKey(domain, purpose, old[-1].version + 1, Origin.WRAPPED, keys.active(domain).id, now)
-            return Hierarchy({**keys.keys, new.id: new.taken(Step.ACTIVATE, now)})
+            new = ManagedKey(domain, purpose, old[-1].version + 1, SecretOrigin.WRAPPED, keys.active(domain).id, now)
+            return Hierarchy({**keys.keys, new.id: new.taken(KeyTransition.ACTIVATE, now)})
 
         return self._change(change, {(domain, purpose): secret})
 
@@ -109,7 +109,7 @@ class KeyStore:
         if key.state is KeyState.DESTROYED:
             raise HierarchyError(f"key {key_id} is destroyed")
         above = self._domain_secret(document, key)
-        if key.origin is Origin.DERIVED:
+        if key.origin is SecretOrigin.DERIVED:
             return derived(above, key, length)
         return unwrap(above, key, self._kept(document, key_id))
 
@@ -147,9 +147,9 @@ class KeyStore:
             for key in after.keys.values():
                 if key.id in before.hierarchy.keys:
                     continue
-                if key.origin is Origin.RANDOM:
+                if key.origin is SecretOrigin.RANDOM:
                     secrets[key.id] = os.urandom(DOMAIN_SECRET_BYTES)
-                elif key.origin is Origin.WRAPPED:
+                elif key.origin is SecretOrigin.WRAPPED:
                     above = self._domain_secret(document, key)
                     secrets[key.id] = wrap(above, key, given[key.domain, key.purpose], os.urandom(NONCE_BYTES))
             write_sealed(self._path, document.encode(), LABEL, self._sealer)

@@ -16,9 +16,9 @@ from typing import Final
 from certs.audit.entries import Action, Outcome, Told
 from certs.files.file_lock import StillLocked
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
-from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, QuotaExhausted, Step
+from certs.hierarchy.key import IllegalStep, KeyState, KeyTransition, ManagedKey, QuotaExhausted
 from certs.hierarchy.sealed_files import SealedFile
-from certs.hierarchy.store import KeyStore, StoreDamaged
+from certs.hierarchy.store import HierarchyStore, StoreDamaged
 from certs.sealing.envelope import Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey
 from certs.sealing.files import SealedFileUnusable
@@ -41,9 +41,9 @@ _PURPOSES: Final = {
 }
 _ACTIONS: Final = {
     None: Action.GENERATE,
-    Step.ACTIVATE: Action.ACTIVATE,
-    Step.RETIRE: Action.RETIRE,
-    Step.DESTROY: Action.DESTROY,
+    KeyTransition.ACTIVATE: Action.ACTIVATE,
+    KeyTransition.RETIRE: Action.RETIRE,
+    KeyTransition.DESTROY: Action.DESTROY,
 }
 
 
@@ -93,7 +93,7 @@ class Vault:
         """
         self._master = master
         self._directory = directory
-        self._store = KeyStore(directory / FILE_NAME, master)
+        self._store = HierarchyStore(directory / FILE_NAME, master)
         self._clock = clock
         self._told = told
         self._needing = needing

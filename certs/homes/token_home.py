@@ -23,8 +23,7 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.errors import HsmError, KeyMissing
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import IdentityUnusable
-from certs.hsm.key_names import KeyName as TokenKeyName
+from certs.hsm.key_names import IdentityUnusable, TokenKeyName
 from certs.keys.home import HomeFailed, KeyName
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily, supported_public_key
 from certs.keys.token_private_key import token_private_key

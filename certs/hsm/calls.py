@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import SignatureMechanism
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from certs.hsm.secret import Secret
 
 Answer = TypeVar("Answer")
@@ -107,12 +107,12 @@ def public_parts(address: KeyAddress) -> Call[PublicParts]:
     return Call("public_parts", "show a public key", _QUICK, PublicParts, _where(address))
 
 
-def generate(name: KeyName) -> Call[KeyFacts]:
+def generate(name: TokenKeyName) -> Call[KeyFacts]:
     """Make a key. Raises CapabilityMissing, KeyExists, KeyNotAsAsked."""
     return Call("generate", "make a key", _GENERATE, KeyFacts.from_document, _named(name))
 
 
-def import_secret(name: KeyName, value: bytes) -> Call[KeyFacts]:
+def import_secret(name: TokenKeyName, value: bytes) -> Call[KeyFacts]:
     """Put a secret key in that was born outside. Raises KeyExists, KeyNotAsAsked."""
     arguments = {**_named(name), "value": value}
     return Call("import_secret", "take a key", _SIGN, KeyFacts.from_document, arguments)
@@ -184,7 +184,7 @@ def _where(address: KeyAddress) -> dict[str, Any]:
     return asdict(address)
 
 
-def _named(name: KeyName) -> dict[str, Any]:
+def _named(name: TokenKeyName) -> dict[str, Any]:
     return asdict(name)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Self
 
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from config.problems import printable
 
 # CK_TOKEN_INFO.flags (PKCS#11 3.1, table 6)
@@ -129,9 +129,9 @@ class KeyFacts:
         return (self.is_sensitive, self.is_extractable) == (True, False)
 
     @property
-    def name(self) -> KeyName | None:
+    def name(self) -> TokenKeyName | None:
         """Its name by the scheme of `key_names`, if label and id both follow it."""
-        name = KeyName.parse(self.label)
+        name = TokenKeyName.parse(self.label)
         return name if name is not None and name.fits(self.id) else None
 
     @classmethod
@@ -154,7 +154,7 @@ class KeyAddress:
             raise ValueError("a key needs a label or an id")
 
     @classmethod
-    def of(cls, name: KeyName) -> Self:
+    def of(cls, name: TokenKeyName) -> Self:
         """The address of a key by its name."""
         return cls(name.label, name.id)
 

@@ -12,7 +12,7 @@ CKA_ID is 16 bytes, for the private key, the public key and any certificate besi
     bytes 8-15  the first 8 bytes of SHA-256 of `IDENTITY.KIND`
 
 so the keys of one identity and kind differ in bytes 4-7 alone, and an id that does not follow from its label shows that somebody
-has renamed the key (`KeyName.fits`). The keys of one identity on several tokens have the same name there.
+has renamed the key (`TokenKeyName.fits`). The keys of one identity on several tokens have the same name there.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ class IdentityUnusable(ValueError):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class KeyName:
+class TokenKeyName:
     """The name of a key. Raises IdentityUnusable, or ValueError for a version outside of 1 to 999,999,999."""
 
     identity: str
@@ -88,8 +88,8 @@ class KeyName:
         return self.label
 
 
-def next_version(identity: str, kind: KeyKind, labels: Iterable[str]) -> KeyName:
+def next_version(identity: str, kind: KeyKind, labels: Iterable[str]) -> TokenKeyName:
     """The name of the next key of an identity and kind, where these labels are taken, or were. Gaps stay: a version never comes again."""
-    names = (KeyName.parse(label) for label in labels)
+    names = (TokenKeyName.parse(label) for label in labels)
     used = [name.version for name in names if name is not None and (name.identity, name.kind) == (identity, kind)]
-    return KeyName(identity, kind, max(used, default=0) + 1)
+    return TokenKeyName(identity, kind, max(used, default=0) + 1)

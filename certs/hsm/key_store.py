@@ -10,7 +10,7 @@ from pkcs11.mechanisms import KeyType
 from certs.hsm.errors import CapabilityMissing, KeyAmbiguous, KeyExists, KeyMissing, KeyNotAsAsked, KeyNotGone
 from certs.hsm.facts import KeyAddress, KeyClass, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind, missing_of
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from certs.hsm.key_templates import (
     EC_PARAMETERS,
     MLDSA_SETS,
@@ -36,7 +36,7 @@ _STATES: Final = ("SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACT
 _PUBLIC_EXPONENT: Final = b"\x01\x00\x01"  # 65537
 
 
-class KeyStore:
+class TokenKeyStore:
     """The keys of one token. Every method raises an error of python-pkcs11 where the token fails."""
 
     def __init__(self, token: TokenFacts, session: pkcs11.Session) -> None:
@@ -78,7 +78,7 @@ class KeyStore:
 
     # -- making
 
-    def generate(self, name: KeyName) -> KeyFacts:
+    def generate(self, name: TokenKeyName) -> KeyFacts:
         """Make a key in the token. Raises CapabilityMissing, KeyExists, KeyNotAsAsked (which says whether it is gone again)."""
         missing = missing_of(name.kind, frozenset(self._token.mechanisms))
         if missing is not None:
@@ -93,7 +93,7 @@ class KeyStore:
             expected = [expected_of_private(name.label, name.id), expected_of_public(name.label, name.id)]
         return self._verified(name, made, expected)
 
-    def import_secret(self, name: KeyName, value: bytes) -> KeyFacts:
+    def import_secret(self, name: TokenKeyName, value: bytes) -> KeyFacts:
         """Put an AES-256 key in that was born outside. Raises KeyExists, KeyNotAsAsked; ValueError for another length."""
         if len(value) != 32 or not name.kind.is_secret:
             raise ValueError("an AES-256 key has 32 bytes")
@@ -124,12 +124,12 @@ class KeyStore:
     def _search(self, template: dict[Attribute, Any], key_class: KeyClass) -> list[Any]:
         return list(self._session.get_objects({**template, Attribute.CLASS: _CLASSES[key_class]}))
 
-    def _refuse_taken(self, name: KeyName) -> None:
+    def _refuse_taken(self, name: TokenKeyName) -> None:
         for template in ({Attribute.LABEL: name.label}, {Attribute.ID: name.id}):
             if any(self._search(template, one) for one in KeyClass):
                 raise KeyExists(self._token.label, name.label)
 
-    def _generate_pair(self, name: KeyName) -> tuple[Any, Any]:
+    def _generate_pair(self, name: TokenKeyName) -> tuple[Any, Any]:
         public, private = _pkcs11(PUBLIC_KEY, name), _pkcs11(PRIVATE_KEY, name)
         if name.kind in EC_PARAMETERS:
             curve = {Attribute.EC_PARAMS: EC_PARAMETERS[name.kind]}
@@ -145,7 +145,7 @@ class KeyStore:
             KeyType.ML_DSA, store=True, public_template=public, private_template=private
         )
 
-    def _verified(self, name: KeyName, made: list[Any], expected: list[Attributes]) -> KeyFacts:
+    def _verified(self, name: TokenKeyName, made: list[Any], expected: list[Attributes]) -> KeyFacts:
         """What was made, when it is as asked for; else it is destroyed again."""
         wrong = [
             sentence
@@ -160,7 +160,7 @@ class KeyStore:
             raise KeyExists(self._token.label, name.label)
         return self.described(KeyAddress.of(name))
 
-    def _undone(self, name: KeyName, made: list[Any]) -> bool:
+    def _undone(self, name: TokenKeyName, made: list[Any]) -> bool:
         """Destroy what was just made; whether nothing of it is left."""
         for key in made:
             try:
@@ -231,7 +231,7 @@ def _template(address: KeyAddress) -> dict[Attribute, Any]:
     return {attribute: value for attribute, value in parts.items() if value is not None}
 
 
-def _pkcs11(attributes: Attributes, name: KeyName) -> dict[Attribute, Any]:
+def _pkcs11(attributes: Attributes, name: TokenKeyName) -> dict[Attribute, Any]:
     return {
         **{Attribute[key]: value for key, value in attributes.items()},
         Attribute.LABEL: name.label,

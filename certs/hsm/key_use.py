@@ -8,7 +8,7 @@ from pkcs11.mechanisms import KDF, MGF, GCMParams, Mechanism
 
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import SignatureMechanism
-from certs.hsm.key_store import KeyStore
+from certs.hsm.key_store import TokenKeyStore
 
 NONCE_BYTES: Final = 12
 """Of AES-GCM (NIST SP 800-38D 5.2.1.1)."""
@@ -32,7 +32,7 @@ _PSS_HASHES: Final = {
 class KeyUse:
     """What the keys of one token do. Every method raises an error of python-pkcs11 where the token fails."""
 
-    def __init__(self, session: pkcs11.Session, keys: KeyStore) -> None:
+    def __init__(self, session: pkcs11.Session, keys: TokenKeyStore) -> None:
         """For a session that was logged in."""
         self._session = session
         self._keys = keys

@@ -7,21 +7,21 @@ from typing import Any, Final
 
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism
-from certs.hsm.key_names import KeyName
-from certs.hsm.key_store import KeyStore
+from certs.hsm.key_names import TokenKeyName
+from certs.hsm.key_store import TokenKeyStore
 from certs.hsm.key_use import NONCE_BYTES, KeyUse
 
 _DIGEST: Final = bytes(range(32))
 # What is sealed most often: a ticket key or a payload key.
 _PLAINTEXT: Final = bytes(1_024)
-_PROBE: Final = KeyName("plexigate-probe", KeyKind.ECDSA_P256, 1)
+_PROBE: Final = TokenKeyName("plexigate-probe", KeyKind.ECDSA_P256, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What a measurement works with."""
 
-    keys: KeyStore
+    keys: TokenKeyStore
     use: KeyUse
     address: KeyAddress | None
     count: int

@@ -39,7 +39,7 @@ def is_about_pin(ckr: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedPin:
     """What is written about a refused PIN."""
 
     label: str
@@ -84,7 +84,7 @@ class PinLatch:
         finally:
             os.close(descriptor)
 
-    def read(self) -> Refusal | None:
+    def read(self) -> RefusedPin | None:
         """What was refused last; None when nothing was. A damaged file counts as a refusal of every PIN: it raises LatchUnusable."""
         return _read(self.path)
 
@@ -127,10 +127,10 @@ def _check(salt: bytes, pin: Secret) -> bytes:
     return hashlib.scrypt(pin.reveal().encode(), salt=salt, n=_COST, r=_BLOCK, p=1)[:_CHECK_BYTES]
 
 
-def _read(path: Path) -> Refusal | None:
+def _read(path: Path) -> RefusedPin | None:
     try:
         document = json.loads(path.read_bytes())
-        return Refusal(
+        return RefusedPin(
             str(document["token"]),
             str(document["serial"]),
             str(document["refused"]),

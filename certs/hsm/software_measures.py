@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa, mlkem
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from certs.hsm.targets import Check, Measured, Place, Target, size_check
+from certs.hsm.targets import Check, Measured, MeasuringPlace, SpeedTarget, size_check
 
 _MESSAGE: Final = bytes(1_024)
 _NO_KEY: Final = "needs no private key"
@@ -34,7 +34,7 @@ def encapsulation(count: int, seconds: float) -> tuple[Measured, list[Check]]:
             "ML-KEM-1024 shared secret", private.decapsulate(ciphertext) == secret, f"{len(secret)} bytes, both sides"
         ),
     ]
-    return Measured(Target.ENCAPSULATION, Place.SOFTWARE, taken, _NO_KEY), checks
+    return Measured(SpeedTarget.ENCAPSULATION, MeasuringPlace.SOFTWARE, taken, _NO_KEY), checks
 
 
 def sealing(count: int, seconds: float, why: str) -> tuple[Measured, list[Check]]:
@@ -43,7 +43,7 @@ def sealing(count: int, seconds: float, why: str) -> tuple[Measured, list[Check]
     taken = times(lambda: key.encrypt(os.urandom(12), _MESSAGE, b"for"), count, seconds)
     sealed = key.encrypt(nonce, _MESSAGE, b"for")
     altered = sealed[:-1] + bytes([sealed[-1] ^ 1])
-    return Measured(Target.SEALING, Place.SOFTWARE, taken, why), [
+    return Measured(SpeedTarget.SEALING, MeasuringPlace.SOFTWARE, taken, why), [
         Check("AES-256-GCM is opened", key.decrypt(nonce, sealed, b"for") == _MESSAGE, f"{len(_MESSAGE)} bytes"),
         refused("AES-256-GCM that was altered is refused", lambda: key.decrypt(nonce, altered, b"for")),
     ]
@@ -54,7 +54,7 @@ def mldsa_signing(count: int, seconds: float, why: str) -> tuple[Measured, list[
     private = mldsa.MLDSA87PrivateKey.generate()
     public = private.public_key()
     taken = times(lambda: private.sign(_MESSAGE), count, seconds)
-    return Measured(Target.SIGNING_MLDSA, Place.SOFTWARE, taken, why), mldsa_checks(
+    return Measured(SpeedTarget.SIGNING_MLDSA, MeasuringPlace.SOFTWARE, taken, why), mldsa_checks(
         public, private.sign(_MESSAGE), _MESSAGE
     )
 
@@ -83,7 +83,7 @@ def hybrid_encryption(count: int, seconds: float) -> tuple[Measured, list[Check]
         Check("hybrid encryption is opened", suite.decrypt(sealed, private) == _MESSAGE, "the same 1 KiB"),
         refused("hybrid encryption that was altered is refused", lambda: suite.decrypt(altered, private)),
     ]
-    return Measured(Target.HYBRID, Place.SOFTWARE, taken, _NO_KEY), checks
+    return Measured(SpeedTarget.HYBRID, MeasuringPlace.SOFTWARE, taken, _NO_KEY), checks
 
 
 def times(work: Callable[[], object], count: int, seconds: float) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 
-class Target(StrEnum):
+class SpeedTarget(StrEnum):
     """An operation that has to keep up with connections."""
 
     KEY_GENERATION = "key generation (ECDSA P-256)"
@@ -30,21 +30,21 @@ class Target(StrEnum):
 
 
 _MOST_SECONDS = {
-    Target.KEY_GENERATION: 0.100,
-    Target.SEALING: 0.001,
-    Target.ENCAPSULATION: 0.005,
-    Target.SIGNING_MLDSA: 0.010,
-    Target.HYBRID: 0.015,
+    SpeedTarget.KEY_GENERATION: 0.100,
+    SpeedTarget.SEALING: 0.001,
+    SpeedTarget.ENCAPSULATION: 0.005,
+    SpeedTarget.SIGNING_MLDSA: 0.010,
+    SpeedTarget.HYBRID: 0.015,
 }
 _LEAST_PER_SECOND = {
-    Target.KEY_GENERATION: 10.0,
-    Target.ENCAPSULATION: 200.0,
-    Target.SIGNING_MLDSA: 100.0,
-    Target.HYBRID: 50.0,
+    SpeedTarget.KEY_GENERATION: 10.0,
+    SpeedTarget.ENCAPSULATION: 200.0,
+    SpeedTarget.SIGNING_MLDSA: 100.0,
+    SpeedTarget.HYBRID: 50.0,
 }
 
 
-class Place(StrEnum):
+class MeasuringPlace(StrEnum):
     """Where something was measured."""
 
     TOKEN = "token"  # noqa: S105 - a hardware token, not a secret
@@ -55,8 +55,8 @@ class Place(StrEnum):
 class Measured:
     """What an operation took, each time, in seconds. `why` says why it was not in the token."""
 
-    target: Target
-    place: Place
+    target: SpeedTarget
+    place: MeasuringPlace
     seconds: tuple[float, ...]
     why: str = ""
 
@@ -114,7 +114,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class MeasuringReport:
     """Everything that was measured and checked."""
 
     measured: Sequence[Measured]

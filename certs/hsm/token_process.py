@@ -28,8 +28,8 @@ from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.errors import CallFailed, HsmError, TokenProcessLost, as_document
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism
-from certs.hsm.key_names import KeyName
-from certs.hsm.key_store import KeyStore
+from certs.hsm.key_names import TokenKeyName
+from certs.hsm.key_store import TokenKeyStore
 from certs.hsm.key_use import KeyUse
 from certs.hsm.module import Module, failed
 from certs.hsm.secret import Secret
@@ -66,7 +66,7 @@ class _Service:
 
     def __init__(self) -> None:
         self._module: Module | None = None
-        self._keys: KeyStore | None = None
+        self._keys: TokenKeyStore | None = None
         self._use: KeyUse | None = None
         self._session: pkcs11.Session | None = None
         self._calls: dict[str, Callable[[_Arguments], Any]] = {
@@ -111,7 +111,7 @@ class _Service:
             Path(), choice, Secret(body["pin"]), Path(body["latch_directory"]), body["may_use_final_try"]
         )
         facts, self._session = self._loaded().log_in(access, body["likely_slot"])
-        self._keys = KeyStore(facts, self._session)
+        self._keys = TokenKeyStore(facts, self._session)
         self._use = KeyUse(self._session, self._keys)
         return asdict(facts)
 
@@ -145,7 +145,7 @@ class _Service:
             raise TokenProcessLost("use a module", "no module was loaded")
         return self._module
 
-    def _opened(self) -> tuple[KeyStore, KeyUse]:
+    def _opened(self) -> tuple[TokenKeyStore, KeyUse]:
         if self._keys is None or self._use is None:
             raise CallFailed("be used before a login", "CKR_USER_NOT_LOGGED_IN")
         return self._keys, self._use
@@ -155,8 +155,8 @@ def _address(body: _Arguments) -> KeyAddress:
     return KeyAddress(body["label"], body["id"])
 
 
-def _name(body: _Arguments) -> KeyName:
-    return KeyName(body["identity"], KeyKind(body["kind"]), body["version"])
+def _name(body: _Arguments) -> TokenKeyName:
+    return TokenKeyName(body["identity"], KeyKind(body["kind"]), body["version"])
 
 
 def _receive(sock: socket.socket) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from certs.files.file_lock import StillLocked, locked
 from certs.hsm.access import file_stem, state_directory
 from certs.hsm.facts import TokenFacts
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 
 _LOCK_SECONDS: Final = 10.0
 
@@ -54,7 +54,7 @@ class UsedVersions:
 
     def note(self, label: str) -> None:
         """Remember that there was a key of this label. On disk when this returns; a label of another making is passed over."""
-        name = KeyName.parse(label)
+        name = TokenKeyName.parse(label)
         if name is None:
             return
         try:
@@ -69,10 +69,10 @@ class UsedVersions:
         except StillLocked as error:
             raise VersionsUnusable(self._path, str(error)) from None
 
-    def _read(self) -> dict[tuple[str, KeyKind], KeyName]:
+    def _read(self) -> dict[tuple[str, KeyKind], TokenKeyName]:
         try:
             document: Any = json.loads(self._path.read_bytes())
-            names = [KeyName.parse(label) for label in document["last"]]
+            names = [TokenKeyName.parse(label) for label in document["last"]]
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -81,7 +81,7 @@ class UsedVersions:
             raise VersionsUnusable(self._path, "something else") from None
         return {(name.identity, name.kind): name for name in names if name is not None}
 
-    def _write(self, known: Mapping[tuple[str, KeyKind], KeyName]) -> None:
+    def _write(self, known: Mapping[tuple[str, KeyKind], TokenKeyName]) -> None:
         document = {
             "token": self._token.label,
             "serial": self._token.serial,

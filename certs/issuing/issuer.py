@@ -68,7 +68,7 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class RenewalWindow:
     """When an issuer wants a certificate renewed (RFC 9773 4.2); times with their time zone.
 
     `explanation` is an address where it says why, or empty. `ask_again`: when the issuer wants to be asked for the window again,
@@ -98,7 +98,7 @@ class Issuer(Protocol):
     def issue(self, request: IssueRequest) -> Issued:
         """Get a certificate. Raises `IssueFailed`."""
 
-    def renewal_window(self, leaf: x509.Certificate) -> Window | None:
+    def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
         """When it wants one of its certificates renewed (ARI, RFC 9773); None: it has no opinion. Raises `IssueFailed`."""
 
 

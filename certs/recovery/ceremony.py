@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from certs.audit.entries import Action, Outcome
 from certs.recovery.buffers import random_buffer, wipe
 from certs.recovery.sealed_before import SealedBefore
-from certs.recovery.shares import KEY_BYTES, NotRebuilt, Scheme, Share, ShareCollector, ShareRefused, split
+from certs.recovery.shares import KEY_BYTES, NotRebuilt, Share, ShareCollector, ShareRefused, SharingScheme, split
 from certs.sealing.errors import SealingError
 from certs.sealing.held_key import key_id_of
 from certs.sealing.importing import ImportRefused, KeyImporter
@@ -39,7 +39,7 @@ class Terminal(Protocol):
     def say(self, text: str) -> None:
         """Tell something that is no secret."""
 
-    def show(self, share: Share, scheme: Scheme) -> None:
+    def show(self, share: Share, scheme: SharingScheme) -> None:
         """Show a share to its holder alone."""
 
     def is_written_down(self, share: Share) -> bool:
@@ -65,7 +65,7 @@ class Ceremony:
     record: Record
     before: SealedBefore | None = None
 
-    def init(self, scheme: Scheme) -> AeadKey:
+    def init(self, scheme: SharingScheme) -> AeadKey:
         """Make a sealing key outside, split it, and put it in its place.
 
         Raises `NotHardened`, `ImportRefused`, `NotRebuilt` or `Aborted`; then there is no key, and shares that were shown are worthless.
@@ -140,7 +140,7 @@ class Ceremony:
             self.record(Action.RECOVER, Outcome.REFUSED, str(error))
             raise
 
-    def _hand_out(self, shares: tuple[Share, ...], scheme: Scheme) -> None:
+    def _hand_out(self, shares: tuple[Share, ...], scheme: SharingScheme) -> None:
         for share in shares:
             self.terminal.show(share, scheme)
             try:
@@ -221,7 +221,7 @@ def _try(key: AeadKey, secret: bytearray | None) -> None:
         raise ImportRefused("the key that is in its place now does not open what it has sealed: remove it")
 
 
-def _born_outside(scheme: Scheme, importer: KeyImporter, check_value: str) -> str:
+def _born_outside(scheme: SharingScheme, importer: KeyImporter, check_value: str) -> str:
     exposed = " and can be read there" if importer.is_outside_again else ", sensitive and not extractable"
     return (
         f"The sealing key is in {importer.place}{exposed}. Check value: {check_value}; keep it with the shares, it is no secret.\n"

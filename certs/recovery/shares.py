@@ -55,7 +55,7 @@ class SchemeUnusable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Scheme:
+class SharingScheme:
     """`threshold` of `count` shares are needed. Raises `SchemeUnusable`."""
 
     threshold: int
@@ -77,7 +77,7 @@ class Share:
     words: tuple[str, ...] = field(repr=False)
 
 
-def split(secret: bytearray, scheme: Scheme) -> tuple[Share, ...]:
+def split(secret: bytearray, scheme: SharingScheme) -> tuple[Share, ...]:
     """Split a key of 32 bytes, and verify that every choice of as many shares as are needed brings it back (`verify`)."""
     if len(secret) != KEY_BYTES:
         raise ValueError(f"a key of {KEY_BYTES} bytes is split")

@@ -21,14 +21,14 @@ from certs.issuing.trust import trust_of
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import Homes, KeyHome, KeyName
 from certs.rotation.checks import ChainUnusable, Expectation, findings, read_chain_pem, strength
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.retries import LONGEST_RETRY_AFTER
 from certs.storage.intent import Intent
 from certs.storage.shelf import Shelf, StoredVersion
 from config.rotation import KeySpec
 
 
-class Step(StrEnum):
+class RotationStep(StrEnum):
     """The steps of a rotation, in their order."""
 
     KEY = "new key"
@@ -47,12 +47,12 @@ class Task:
     names: tuple[str, ...]
     issuer: Issuer
     profile: str | None
-    reason: Reason
+    reason: RenewalReason
     heeds_seconds: float = LONGEST_RETRY_AFTER
 
 
 class Attempt:
-    """Steps to be called in the order of `Step`; `undo` instead of any further one."""
+    """Steps to be called in the order of `RotationStep`; `undo` instead of any further one."""
 
     def __init__(self, task: Task, homes: Homes, now: Callable[[], datetime]) -> None:
         """`now` is the clock, in UTC; the place of the key is among `homes`."""
@@ -119,7 +119,7 @@ def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
         return None
     intent = candidate.intent
     is_wanted = (intent.key, intent.issuer, intent.names) == (str(task.spec), task.issuer.name, task.names)
-    if is_wanted and task.reason is not Reason.COMPROMISED and candidate.has_key:
+    if is_wanted and task.reason is not RenewalReason.COMPROMISED and candidate.has_key:
         chain = read_chain_pem(candidate.chain_path.read_bytes())
         name = shelf.key_name(candidate.number, candidate.spec)
         key = homes[candidate.spec.place].signer(name, candidate.kept_path.read_bytes()).public_key()

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from certs.issuing.issuer import Window
+from certs.issuing.issuer import RenewalWindow
 
 
-class Reason(StrEnum):
+class RenewalReason(StrEnum):
     """Why a credential is replaced."""
 
     FIRST = "there is none yet"
@@ -27,7 +27,7 @@ class Reason(StrEnum):
     @property
     def needs_a_new_key_at_once(self) -> bool:
         """Whether the former key must not be kept for a rollback."""
-        return self is Reason.COMPROMISED
+        return self is RenewalReason.COMPROMISED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Current:
     key_made_at: datetime
     jitter: float
     uses: int = 0
-    window: Window | None = None
+    window: RenewalWindow | None = None
     is_weak: bool = False
 
     @property
@@ -70,7 +70,7 @@ class Due:
     """When to replace, and the reason that comes first."""
 
     at: datetime
-    reason: Reason
+    reason: RenewalReason
 
 
 # What is left of a lifetime at the latest, whatever an issuer's window says: one that ends behind the certificate helps nobody.
@@ -85,23 +85,23 @@ def due(current: Current, wanted: Wanted, renew_when_left: float, now: datetime)
         return Due(now, changed)
     dates = [_by_time(current, renew_when_left)]
     if wanted.key_life is not None:
-        dates.append(Due(current.key_made_at + wanted.key_life, Reason.KEY_AGE))
+        dates.append(Due(current.key_made_at + wanted.key_life, RenewalReason.KEY_AGE))
     return min(dates, key=lambda one: one.at)
 
 
-def _changed(current: Current, wanted: Wanted, now: datetime) -> Reason | None:
+def _changed(current: Current, wanted: Wanted, now: datetime) -> RenewalReason | None:
     if current.not_before > now:  # it was fetched by a clock that was ahead
-        return Reason.UNUSABLE
+        return RenewalReason.UNUSABLE
     if set(current.names) != set(wanted.names):
-        return Reason.NAMES
+        return RenewalReason.NAMES
     if current.key != wanted.key:
-        return Reason.KEY
+        return RenewalReason.KEY
     if current.issuer != wanted.issuer:
-        return Reason.ISSUER
+        return RenewalReason.ISSUER
     if current.is_weak:
-        return Reason.WEAK
+        return RenewalReason.WEAK
     if wanted.key_uses is not None and current.uses >= wanted.key_uses:
-        return Reason.USES
+        return RenewalReason.USES
     return None
 
 
@@ -109,8 +109,8 @@ def _by_time(current: Current, renew_when_left: float) -> Due:
     window = current.window
     if window is None:
         left = current.lifetime * renew_when_left * (1 + _SPREAD * current.jitter)
-        return Due(current.not_after - left, Reason.LIFETIME)
+        return Due(current.not_after - left, RenewalReason.LIFETIME)
     # a moment in the window at random, always the same one (RFC 9773 4.2)
     moment = window.start + (window.end - window.start) * ((current.jitter + 1) / 2)
     latest = current.not_after - current.lifetime * _LAST_SHARE
-    return Due(moment, Reason.WINDOW) if moment <= latest else Due(latest, Reason.LIFETIME)
+    return Due(moment, RenewalReason.WINDOW) if moment <= latest else Due(latest, RenewalReason.LIFETIME)

@@ -6,7 +6,7 @@ from typing import Final
 from cryptography import x509
 
 from certs.identities.chain import alternative_names
-from certs.issuing.issuer import Window
+from certs.issuing.issuer import RenewalWindow
 from certs.rotation.checks import ChainUnusable, is_weak, read_chain_pem
 from certs.rotation.due import Current, Wanted
 from certs.storage.shelf import ShelfDamaged, StoredVersion
@@ -20,7 +20,7 @@ def wanted_of(names: tuple[str, ...], settings: IssuedCredentialConfig) -> Wante
     return Wanted(names, str(settings.key), settings.issuer, settings.rotate_key_after, settings.rotate_key_after_uses)
 
 
-def current_of(version: StoredVersion, window: Window | None = None, uses: int = 0) -> Current:
+def current_of(version: StoredVersion, window: RenewalWindow | None = None, uses: int = 0) -> Current:
     """What a version is. Raises `ShelfDamaged`."""
     chain = chain_of(version)
     leaf = chain[0]

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from certs.issuing.issuer import FailureKind
-from certs.rotation.due import Current, Due, Reason, Wanted, due
+from certs.rotation.due import Current, Due, RenewalReason, Wanted, due
 from certs.rotation.retries import LONGEST_RETRY_AFTER, Wait, heeded_seconds, wait_after
 from certs.rotation.urgency import Urgency, urgency
 
@@ -37,7 +37,7 @@ class Instant:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CredentialFacts:
     """What is known about a credential; `current` None: none, or none that can be used (`is_unusable`)."""
 
     wanted: Wanted
@@ -46,7 +46,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RotationStatus:
     """Where a credential is: when it is due and why, how urgent that is, since when it fails, and for how long it waits still.
 
     `heeds_seconds`: for how long, at most, an issuer's wish to be left alone is heeded when it is tried now.
@@ -67,7 +67,7 @@ class Standing:
 class _Asked:
     """That a person wants a credential replaced. `insists`: also against what its issuer has asked for."""
 
-    reason: Reason
+    reason: RenewalReason
     insists: bool
     is_tried: bool = False
     """Whether that was tried and has failed, so that waits hold again."""
@@ -81,9 +81,9 @@ class _Asked:
 class Plan:
     """What to try now, most urgent first, and after how many seconds to ask again."""
 
-    attempts: tuple[tuple[Key, Reason], ...]
+    attempts: tuple[tuple[Key, RenewalReason], ...]
     sleep_seconds: float
-    standings: Mapping[Key, Standing]
+    standings: Mapping[Key, RotationStatus]
 
 
 @dataclass(slots=True)
@@ -98,13 +98,13 @@ class Planner:
     _asked: dict[Key, _Asked] = field(default_factory=dict)
     _wanted: dict[Key, Wanted] = field(default_factory=dict)
 
-    def plan(self, facts: Mapping[Key, Facts], now: Instant, busy: frozenset[str] = frozenset()) -> Plan:
+    def plan(self, facts: Mapping[Key, CredentialFacts], now: Instant, busy: frozenset[str] = frozenset()) -> Plan:
         """What to do at this moment; issuers that are `busy` with an attempt get no second one."""
         self._begin_anew_where_changed(facts)
         standings = {key: self._standing(key, one, now) for key, one in facts.items()}
         # by what remains, so that one that is about to expire is not behind a hundred that are merely due
         order = sorted(facts, key=lambda key: (-standings[key].urgency, standings[key].due.at, key))
-        attempts: list[tuple[Key, Reason]] = []
+        attempts: list[tuple[Key, RenewalReason]] = []
         taken = set(busy)
         sleep = LONGEST_SLEEP_SECONDS
         for key in order:
@@ -117,18 +117,20 @@ class Planner:
                 attempts.append((key, standing.due.reason))
         return Plan(tuple(attempts), sleep, standings)
 
-    def ask(self, key: Key, reason: Reason, *, insists: bool = False) -> None:
+    def ask(self, key: Key, reason: RenewalReason, *, insists: bool = False) -> None:
         """Have a credential replaced at once: a person has decided so.
 
         Only what its issuer has asked for is waited for; not even that if the person `insists`, or the key is compromised. A key
         that was called compromised stays that until it is replaced.
         """
-        is_compromised = reason is Reason.COMPROMISED or self.is_compromised(key)
-        self._asked[key] = _Asked(Reason.COMPROMISED, insists=True) if is_compromised else _Asked(reason, insists)
+        is_compromised = reason is RenewalReason.COMPROMISED or self.is_compromised(key)
+        self._asked[key] = (
+            _Asked(RenewalReason.COMPROMISED, insists=True) if is_compromised else _Asked(reason, insists)
+        )
 
     def is_compromised(self, key: Key) -> bool:
         """Whether the key that serves was called compromised."""
-        return key in self._asked and self._asked[key].reason is Reason.COMPROMISED
+        return key in self._asked and self._asked[key].reason is RenewalReason.COMPROMISED
 
     def issuer_changed(self, issuer: str) -> None:
         """Its settings are others: what was waited for because of the former ones is waited for no more."""
@@ -164,7 +166,7 @@ class Planner:
     def _has_failed(self, key: Key) -> None:
         # whoever asked is told and may ask again; but a compromised key has to go, whoever is still there
         asked = self._asked.pop(key, None)
-        if asked is not None and asked.reason is Reason.COMPROMISED:
+        if asked is not None and asked.reason is RenewalReason.COMPROMISED:
             self._asked[key] = replace(asked, is_tried=True)
 
     def _longer(self, before: Wait | None, kind: FailureKind, retry_after: float | None, now: Instant) -> Wait:
@@ -201,18 +203,18 @@ class Planner:
                 self._of_credentials[str(identity), str(slot)] = _taken_up(wait, gone, now)
             for identity, slot in waits["compromised"]:
                 # waits hold for it: a process that ends again and again must not ask each time
-                self._asked[str(identity), str(slot)] = _Asked(Reason.COMPROMISED, insists=True, is_tried=True)
+                self._asked[str(identity), str(slot)] = _Asked(RenewalReason.COMPROMISED, insists=True, is_tried=True)
         except (KeyError, TypeError) as error:
             raise ValueError("no record of waits that this program wrote") from error
 
-    def _standing(self, key: Key, facts: Facts, now: Instant) -> Standing:
+    def _standing(self, key: Key, facts: CredentialFacts, now: Instant) -> RotationStatus:
         when, asked, expires = self._due(key, facts, now), self._asked.get(key), self._expires(key, facts, now)
         waits = [one for one in (self._of_issuers.get(facts.wanted.issuer), self._of_credentials.get(key)) if one]
         ends = [one.end(expires) for one in waits if asked is None or not asked.skips(one)]
         if asked is None and facts.current is not None and _is_valid(facts.current, now.wall):
             ends.append(self._spacings.get(key, now.ticks))
         insists = asked is not None and asked.insists and not asked.is_tried
-        return Standing(
+        return RotationStatus(
             when,
             urgency(facts.current, when, now.wall),
             failures=max((one.failures for one in waits), default=0),
@@ -220,7 +222,7 @@ class Planner:
             heeds_seconds=0.0 if insists else heeded_seconds(expires, now.ticks),
         )
 
-    def _expires(self, key: Key, facts: Facts, now: Instant) -> float | None:
+    def _expires(self, key: Key, facts: CredentialFacts, now: Instant) -> float | None:
         """When what serves ends, by the clock that only goes forward: for a compromised key that was long ago."""
         if self.is_compromised(key):
             return float("-inf")
@@ -230,14 +232,14 @@ class Planner:
             return float("-inf")
         return now.ticks + (facts.current.not_after - now.wall).total_seconds()
 
-    def _due(self, key: Key, facts: Facts, now: Instant) -> Due:
+    def _due(self, key: Key, facts: CredentialFacts, now: Instant) -> Due:
         if key in self._asked:
             return Due(now.wall, self._asked[key].reason)
         if facts.current is None:
-            return Due(now.wall, Reason.UNUSABLE if facts.is_unusable else Reason.FIRST)
+            return Due(now.wall, RenewalReason.UNUSABLE if facts.is_unusable else RenewalReason.FIRST)
         return due(facts.current, facts.wanted, self.renew_when_left, now.wall)
 
-    def _begin_anew_where_changed(self, facts: Mapping[Key, Facts]) -> None:
+    def _begin_anew_where_changed(self, facts: Mapping[Key, CredentialFacts]) -> None:
         """What a credential waits for does not hold for what is wanted of it now."""
         for key, one in facts.items():
             if self._wanted.get(key, one.wanted) != one.wanted:

@@ -26,7 +26,7 @@ _LENGTH: Final = struct.Struct(">H")
 _LONGEST: Final = 0xFFFF
 
 
-class Scheme(IntEnum):
+class SealingScheme(IntEnum):
     """How the AES key comes about."""
 
     DIRECT = 1
@@ -54,9 +54,9 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An envelope in its parts; nothing of it is secret. `wrapped` is empty with `Scheme.DIRECT`, the point or ciphertext otherwise."""
+    """An envelope in its parts; nothing of it is secret. `wrapped` is empty with `SealingScheme.DIRECT`, the point or ciphertext otherwise."""
 
-    scheme: Scheme
+    scheme: SealingScheme
     key_id: bytes
     label: str
     wrapped: bytes
@@ -82,7 +82,7 @@ class Envelope:
         if len(ciphertext) < TAG_BYTES:
             raise NotSealed("is not sealed: it is cut")
         try:
-            return cls(Scheme(scheme), key_id, label.decode(), wrapped, nonce, ciphertext)
+            return cls(SealingScheme(scheme), key_id, label.decode(), wrapped, nonce, ciphertext)
         except ValueError:  # no such scheme, or a label that is no UTF-8
             raise NotSealed("is not sealed in a way that this Plexigate knows") from None
 

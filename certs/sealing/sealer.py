@@ -10,7 +10,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from certs.sealing.envelope import NONCE_BYTES, Envelope, Scheme
+from certs.sealing.envelope import NONCE_BYTES, Envelope, SealingScheme
 from certs.sealing.errors import KeyUnavailable, OtherKey, Tampered
 
 
@@ -53,7 +53,7 @@ class UnwrappingKey(Protocol):
         """A name for the key pair, 16 bytes."""
 
     @property
-    def scheme(self) -> Scheme:
+    def scheme(self) -> SealingScheme:
         """How it hides them."""
 
     def wrap(self) -> tuple[bytes, bytes]:
@@ -76,13 +76,13 @@ class AeadSealer:
 
     def seal(self, plain: bytes, label: str) -> bytes:
         """An envelope."""
-        empty = Envelope(Scheme.DIRECT, self.key_id, label, b"", b"", b"")
+        empty = Envelope(SealingScheme.DIRECT, self.key_id, label, b"", b"", b"")
         nonce, ciphertext = self._key.encrypt(plain, empty.associated)
         return empty.filled(nonce, ciphertext).encode()
 
     def open(self, sealed: bytes, label: str) -> bytes:
         """The content of an envelope."""
-        envelope = _addressed(sealed, label, Scheme.DIRECT, self.key_id)
+        envelope = _addressed(sealed, label, SealingScheme.DIRECT, self.key_id)
         return self._key.decrypt(envelope.nonce, envelope.ciphertext, envelope.associated)
 
 
@@ -163,7 +163,7 @@ class SucceedingSealer:
             return self._sealer.open(sealed, label)
 
 
-def _addressed(sealed: bytes, label: str, scheme: Scheme, key_id: bytes) -> Envelope:
+def _addressed(sealed: bytes, label: str, scheme: SealingScheme, key_id: bytes) -> Envelope:
     """An envelope that is for this key and purpose. Both are authenticated as well: these answers are only clearer ones."""
     envelope = Envelope.parse(sealed)
     if (envelope.key_id, envelope.scheme) != (key_id, scheme):

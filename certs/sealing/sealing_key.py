@@ -14,7 +14,7 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.errors import CallFailed, HsmError
 from certs.hsm.facts import KeyAddress, KeyFacts
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from certs.keys.token_public_key import public_key_of
 from certs.sealing.envelope import KEY_ID_BYTES
 from certs.sealing.errors import KeyUnavailable, Tampered
@@ -28,9 +28,9 @@ IDENTITY: Final = "sealing"
 _PROBE: Final = b"plexigate"
 
 
-def sealing_key_name(version: int = 1) -> KeyName:
+def sealing_key_name(version: int = 1) -> TokenKeyName:
     """What a sealing key is called in a token. Envelopes name its id, so a key that is brought back needs its old version."""
-    return KeyName(IDENTITY, KeyKind.AES_256, version)
+    return TokenKeyName(IDENTITY, KeyKind.AES_256, version)
 
 
 def sealer_in_token(process: TokenProcess, address: KeyAddress) -> Sealer:
@@ -101,7 +101,7 @@ class TokenSealingKey:
         self.key_id = key_id
 
     @classmethod
-    def named(cls, process: TokenProcess, name: KeyName) -> Self:
+    def named(cls, process: TokenProcess, name: TokenKeyName) -> Self:
         """A key that we have made."""
         return cls(process, KeyAddress.of(name), name.id)
 

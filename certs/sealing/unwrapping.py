@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from certs.sealing.envelope import KEY_ID_BYTES, Scheme
+from certs.sealing.envelope import KEY_ID_BYTES, SealingScheme
 from certs.sealing.errors import Tampered
 
 OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
@@ -32,7 +32,7 @@ _CURVE: Final = ec.SECP256R1()
 class RsaUnwrapping:
     """An `UnwrappingKey` of RSA; `decrypt` is the token's OAEP decryption, which raises `ValueError` for what it cannot decrypt."""
 
-    scheme = Scheme.RSA_OAEP
+    scheme = SealingScheme.RSA_OAEP
 
     def __init__(self, public_key: rsa.RSAPublicKey, decrypt: Callable[[bytes], bytes]) -> None:
         self._public = public_key
@@ -58,7 +58,7 @@ class RsaUnwrapping:
 class EcUnwrapping:
     """An `UnwrappingKey` of EC P-256; `agree` is the token's ECDH (CKM_ECDH1_DERIVE with CKD_NULL): the x coordinate, 32 bytes."""
 
-    scheme = Scheme.ECDH_P256
+    scheme = SealingScheme.ECDH_P256
 
     def __init__(
         self, public_key: ec.EllipticCurvePublicKey, agree: Callable[[ec.EllipticCurvePublicKey], bytes]

@@ -49,7 +49,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProbeFinding:
     """What a look has shown. `error` is what it is counted by, a CKR_ name where there is one; `detail` a sentence."""
 
     condition: Condition
@@ -115,7 +115,7 @@ class Prober:
         """Its process, None while it needs none."""
         return None if self._process is None else self._process.pid
 
-    async def try_pin(self, seconds: float) -> Finding:
+    async def try_pin(self, seconds: float) -> ProbeFinding:
         """Log in once and out again; after `seconds` the process is killed."""
         try:
             async with asyncio.timeout(seconds):
@@ -124,15 +124,15 @@ class Prober:
             # a module that never came up will hang whoever loads it; one that hangs later is of use for other tokens
             condition = Condition.UNWELL if self._has_loaded else Condition.ABSENT
             operation = "log in" if self._has_loaded else "load its module"
-            return Finding(condition, "deadline", str(DeadlinePassed(operation, seconds)))
+            return ProbeFinding(condition, "deadline", str(DeadlinePassed(operation, seconds)))
         finally:
             await self.close()
 
-    async def probe(self) -> Finding:
+    async def probe(self) -> ProbeFinding:
         """Log in where that is needed, and sign with each key: well if one of them works. Takes as long as the calls may."""
         return await self._look(with_signatures=True)
 
-    async def _look(self, *, with_signatures: bool) -> Finding:
+    async def _look(self, *, with_signatures: bool) -> ProbeFinding:
         was_logged_in = self.is_logged_in
         self._missing.clear()
         try:
@@ -147,8 +147,8 @@ class Prober:
                 return await self._look(with_signatures=with_signatures)
             return replace(_finding(error, has_loaded=self._has_loaded), missing=frozenset(self._missing))
         except OSError as error:
-            return Finding(Condition.UNWELL, "no_process", f"no room for another process: {error.strerror}")
-        return Finding(Condition.WELL, facts=self.facts, missing=frozenset(self._missing))
+            return ProbeFinding(Condition.UNWELL, "no_process", f"no room for another process: {error.strerror}")
+        return ProbeFinding(Condition.WELL, facts=self.facts, missing=frozenset(self._missing))
 
     async def _logged_in(self) -> AsyncTokenProcess:
         if self._process is not None and self.is_logged_in:
@@ -198,7 +198,7 @@ class Prober:
             await process.close()
 
 
-def _finding(error: HsmError, *, has_loaded: bool) -> Finding:
+def _finding(error: HsmError, *, has_loaded: bool) -> ProbeFinding:
     match error:
         case PinRefused() | PinLatched() | PinFinalTry() | LatchUnusable():
             condition = Condition.REFUSED
@@ -208,7 +208,7 @@ def _finding(error: HsmError, *, has_loaded: bool) -> Finding:
             condition = Condition.ABSENT
         case _:
             condition = Condition.UNWELL
-    return Finding(condition, _name(error), printable(str(error)))
+    return ProbeFinding(condition, _name(error), printable(str(error)))
 
 
 def _name(error: HsmError) -> str:

@@ -12,8 +12,8 @@ from certs.hsm.calls import Answer, Call, Sealed
 from certs.hsm.errors import CallFailed, KeyMissing
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism, missing_of
-from certs.hsm.key_names import KeyName
-from certs.hsm.targets import Check, Measured, Place, Report, Target
+from certs.hsm.key_names import TokenKeyName
+from certs.hsm.targets import Check, Measured, MeasuringPlace, MeasuringReport, SpeedTarget
 from certs.keys.token_private_key import TokenEcKey, TokenRsaKey
 from certs.keys.token_public_key import public_key_of
 
@@ -41,10 +41,10 @@ class SelfTest:
         self._measured: list[Measured] = []
         self._checks: list[Check] = []
 
-    def run(self) -> Report:
+    def run(self) -> MeasuringReport:
         """Everything. Raises an HsmError where the token cannot be asked at all."""
         self._said("key generation")
-        self._measure(Target.KEY_GENERATION, None)
+        self._measure(SpeedTarget.KEY_GENERATION, None)
         self._ecdsa()
         self._rsa()
         self._sealing()
@@ -52,12 +52,12 @@ class SelfTest:
         self._said("ML-KEM-1024 and hybrid encryption")
         self._take(*software_measures.encapsulation(_COUNT, self._seconds))
         self._take(*software_measures.hybrid_encryption(_COUNT, self._seconds))
-        return Report(self._measured, self._checks)
+        return MeasuringReport(self._measured, self._checks)
 
     def _ecdsa(self) -> None:
         self._said("ECDSA in the token")
         with self._key(KeyKind.ECDSA_P256) as address:
-            self._measure(Target.SIGNING_ECDSA, address)
+            self._measure(SpeedTarget.SIGNING_ECDSA, address)
             public = public_key_of(self._perform(calls.public_parts(address)))
             assert isinstance(public, ec.EllipticCurvePublicKey)  # of that kind
             algorithm = ec.ECDSA(hashes.SHA256())
@@ -67,7 +67,7 @@ class SelfTest:
     def _rsa(self) -> None:
         self._said("RSA in the token")
         with self._key(KeyKind.RSA_3072) as address:
-            self._measure(Target.SIGNING_RSA, address)
+            self._measure(SpeedTarget.SIGNING_RSA, address)
             public = public_key_of(self._perform(calls.public_parts(address)))
             assert isinstance(public, rsa.RSAPublicKey)  # of that kind
             pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
@@ -81,7 +81,7 @@ class SelfTest:
             self._take(*software_measures.sealing(_COUNT, self._seconds, f"the token has no {missing.name}"))
             return
         with self._key(KeyKind.AES_256) as address:
-            self._measure(Target.SEALING, address)
+            self._measure(SpeedTarget.SEALING, address)
             sealed = self._perform(calls.encrypt(address, _MESSAGE, b"for"))
             opened = self._perform(calls.decrypt(address, sealed, b"for"))
             self._checks.append(Check("AES-256-GCM is opened", opened == _MESSAGE, f"{len(opened)} bytes"))
@@ -96,7 +96,7 @@ class SelfTest:
             self._take(*software_measures.mldsa_signing(_COUNT, self._seconds, why))
             return
         with self._key(KeyKind.MLDSA_87) as address:
-            self._measure(Target.SIGNING_MLDSA, address)
+            self._measure(SpeedTarget.SIGNING_MLDSA, address)
             public = public_key_of(self._perform(calls.public_parts(address)))
             assert isinstance(public, mldsa.MLDSA87PublicKey)  # of that kind
             signature = self._perform(calls.sign(address, SignatureMechanism.MLDSA, _MESSAGE))
@@ -107,9 +107,9 @@ class SelfTest:
     @contextmanager
     def _key(self, kind: KeyKind) -> Iterator[KeyAddress]:
         """A key of that kind, checked, and destroyed at the end."""
-        address = KeyAddress.of(KeyName(_IDENTITY, kind, 1))
+        address = KeyAddress.of(TokenKeyName(_IDENTITY, kind, 1))
         self._forget(address)  # an earlier test may have been killed
-        key = self._perform(calls.generate(KeyName(_IDENTITY, kind, 1)))
+        key = self._perform(calls.generate(TokenKeyName(_IDENTITY, kind, 1)))
         try:
             self._checks.append(_attributes(key, kind))
             yield address
@@ -120,9 +120,9 @@ class SelfTest:
         with suppress(KeyMissing):
             self._perform(calls.destroy(address))
 
-    def _measure(self, target: Target, address: KeyAddress | None) -> None:
+    def _measure(self, target: SpeedTarget, address: KeyAddress | None) -> None:
         seconds = self._perform(calls.measure(_OPERATIONS[target], address, _COUNT, self._seconds))
-        self._measured.append(Measured(target, Place.TOKEN, tuple(seconds)))
+        self._measured.append(Measured(target, MeasuringPlace.TOKEN, tuple(seconds)))
 
     def _take(self, measured: Measured, checks: list[Check]) -> None:
         self._measured.append(measured)
@@ -144,11 +144,11 @@ class SelfTest:
 
 
 _OPERATIONS: Final = {
-    Target.KEY_GENERATION: "key generation",
-    Target.SIGNING_ECDSA: "ECDSA",
-    Target.SIGNING_RSA: "RSA-PSS",
-    Target.SEALING: "AES-256-GCM",
-    Target.SIGNING_MLDSA: "ML-DSA",
+    SpeedTarget.KEY_GENERATION: "key generation",
+    SpeedTarget.SIGNING_ECDSA: "ECDSA",
+    SpeedTarget.SIGNING_RSA: "RSA-PSS",
+    SpeedTarget.SEALING: "AES-256-GCM",
+    SpeedTarget.SIGNING_MLDSA: "ML-DSA",
 }
 
 

@@ -1,7 +1,7 @@
 """How the admin server takes connections: few at a time, and none of them for long.
 
 Theory of operation. What listens on TCP has no password, and the process behind it is the one that leads the workers: its descriptors
-are for them. So no connection is made by the loop behind our back: `Door` accepts, and a `Room` says first who goes for it (`visitors`).
+are for them. So no connection is made by the loop behind our back: `Door` accepts, and a `DoorPlaces` says first who goes for it (`visitors`).
 A connection has one deadline at a time: to show a complete request, then to have read its answer and to ask again. Nothing that it
 sends prolongs it. The Unix socket has a room of its own, so that no stranger stands in an operator's way, and a descriptor in
 store, so that it takes an operator in when this process has none left.
@@ -66,7 +66,7 @@ OVER_TCP: Final = RoomLimits(most=32, share=8, when_short=2, answer_seconds=30.0
 LOCAL: Final = RoomLimits(most=32, share=32, when_short=8, answer_seconds=None)
 
 
-class Room:
+class DoorPlaces:
     """The connections of one kind."""
 
     def __init__(self, name: str, limits: RoomLimits, is_short: Callable[[], bool], tell: Tell) -> None:
@@ -122,7 +122,7 @@ class Room:
 class Visit(RequestHandler):
     """One connection, with its deadline; aiohttp's part is to read requests and to write answers."""
 
-    def __init__(self, server: web.Server, room: Room, visitor: Visitor, report: Report) -> None:
+    def __init__(self, server: web.Server, room: DoorPlaces, visitor: Visitor, report: Report) -> None:
         """`report` gets errors of ours."""
         without_log: Any = None
         super().__init__(
@@ -220,7 +220,7 @@ class Visit(RequestHandler):
 class Door:
     """A socket that listens, and takes connections into a room."""
 
-    def __init__(self, sock: socket.socket, room: Room, server: web.Server, report: Report) -> None:
+    def __init__(self, sock: socket.socket, room: DoorPlaces, server: web.Server, report: Report) -> None:
         """Take over a socket that listens; it accepts at once. `report` gets errors of ours."""
         self._loop = asyncio.get_running_loop()
         self._sock = sock

@@ -36,7 +36,7 @@ class Holder(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningAddresses:
     """What is known of a proxy that runs: its addresses; None where there is one that does not say them."""
 
     binds: Set[Bind] | None
@@ -44,7 +44,7 @@ class Running:
 
 def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterator[Problem]:
     """Addresses that are not of this machine or in use by another program, and warnings of those that this user may not have."""
-    running: Running | None = None
+    running: RunningAddresses | None = None
     for place, bind in addresses_of(loaded):
         try:
             bound_socket(bind).close()
@@ -72,36 +72,36 @@ def addresses_of(loaded: LoadedConfig) -> Iterator[tuple[Location, Bind]]:
     yield from ((("admin", "metrics_bind", index), bind) for index, bind in enumerate(config.admin.metrics_bind))
 
 
-def running_among(sockets: Iterable[Path]) -> Running:
+def running_among(sockets: Iterable[Path]) -> RunningAddresses:
     """Ask each proxy there may be."""
     binds: set[Bind] = set()
     for one in map(running_proxy, sockets):
         if one.binds is None:
             return one
         binds |= one.binds
-    return Running(binds)
+    return RunningAddresses(binds)
 
 
-def running_proxy(socket: Path) -> Running:
+def running_proxy(socket: Path) -> RunningAddresses:
     """Ask the proxy behind an admin socket which addresses it has."""
     try:
         if not stat.S_ISSOCK(socket.stat().st_mode):
-            return Running(frozenset())
+            return RunningAddresses(frozenset())
     except PermissionError:
-        return Running(None)
+        return RunningAddresses(None)
     except OSError:  # no path that a socket could be at
-        return Running(frozenset())
+        return RunningAddresses(frozenset())
     try:
         status, answer = UnixAdminClient(socket).get("/status", _ANSWER_SECONDS)
         listed = [*(one for listener in answer["listeners"] for one in listener["addresses"]), *answer["metrics"]]
-        return Running({parse_bind(one) for one in listed}) if status == 200 else Running(None)
+        return RunningAddresses({parse_bind(one) for one in listed}) if status == 200 else RunningAddresses(None)
     except AdminAbsent:
-        return Running(frozenset())
+        return RunningAddresses(frozenset())
     except (AdminUnreachable, KeyError, TypeError, Refused):  # it may not be asked, or is of another version
-        return Running(None)
+        return RunningAddresses(None)
 
 
-def holder_of(bind: Bind, running: Running, proc: Path) -> Holder:
+def holder_of(bind: Bind, running: RunningAddresses, proc: Path) -> Holder:
     """Who listens on an address."""
     if running.binds is None:
         return Holder.UNKNOWN

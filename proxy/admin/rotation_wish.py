@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,9 @@ class RotationWish:
     is_dry_run: bool = False
 
     @property
-    def reason(self) -> Reason:
+    def reason(self) -> RenewalReason:
         """Why the credential is replaced."""
-        return Reason.COMPROMISED if self.is_compromised else Reason.COMMAND
+        return RenewalReason.COMPROMISED if self.is_compromised else RenewalReason.COMMAND
 
     def query(self) -> dict[str, str]:
         """As parameters of a request."""

@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import Control, UnknownServer
-from proxy.admin.doors import LOCAL, OVER_TCP, Door, Report, Room, Tell, Visit
+from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Tell, Visit
 from proxy.admin.listening import admin_socket, metrics_socket, remove_admin_socket
 from proxy.admin.payload import PayloadRefused, add_payload_routes
 from proxy.admin.problems import json_answer, problem
@@ -49,8 +49,8 @@ class AdminServer:
         self._control = control
         self._settings = settings
         self._host = host
-        self._local = Room("the admin socket", LOCAL, host.is_short, host.tell)
-        self._over_tcp = Room("admin.metrics_bind", OVER_TCP, host.is_short, host.tell)
+        self._local = DoorPlaces("the admin socket", LOCAL, host.is_short, host.tell)
+        self._over_tcp = DoorPlaces("admin.metrics_bind", OVER_TCP, host.is_short, host.tell)
         self._listening: list[tuple[Door, web.AppRunner]] = []
         self._inode: int | None = None
         self.metrics_addresses: tuple[str, ...] = ()

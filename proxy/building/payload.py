@@ -9,8 +9,8 @@ from config.schema import Config, RatePer, RouteConfig
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.http.routing import Route
 from proxy.limits.requests import RequestRate
-from proxy.payload.channel import Channel, Envelope
-from proxy.payload.codec import RingCodec, Window
+from proxy.payload.channel import MessageCipher, MessageEnvelope
+from proxy.payload.codec import FreshnessWindow, RingCodec
 from proxy.payload.endpoints import KEYS_PATH, REQUEST_BYTES, SESSIONS_PATH, Endpoint, key_endpoint, session_endpoint
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, kem_ring
@@ -23,7 +23,7 @@ from proxy.payload.uses import PayloadUses
 class PayloadRules:
     """Everything that one configuration says about payload encryption, with the keys as they are."""
 
-    channels: Mapping[str, Channel]
+    channels: Mapping[str, MessageCipher]
     sessions: Sessions | None
     document: bytes
     replay_seconds: float | None
@@ -33,12 +33,12 @@ class PayloadRules:
         """`keys` has every ring that the configuration needs."""
         count = uses.count
         payload = config.payload
-        window = Window(payload.max_age_seconds, payload.skew_seconds)
+        window = FreshnessWindow(payload.max_age_seconds, payload.skew_seconds)
         channels = {}
         for name, ring in payload.ring.items():
             codec = RingCodec(keys.rings[name], count, uses.revoked)
-            envelope = Envelope(ring.envelope.value)
-            channels[name] = Channel(name.encode(), codec, codec, ring.bind, envelope, window)
+            envelope = MessageEnvelope(ring.envelope.value)
+            channels[name] = MessageCipher(name.encode(), codec, codec, ring.bind, envelope, window)
         sessions = None
         if payload.sessions is not None:
             kems = {name.value: (suite(name), keys.rings[kem_ring(name)]) for name in payload.sessions.suites}

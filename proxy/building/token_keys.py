@@ -18,7 +18,7 @@ from proxy.building.token_fault import Unusable
 from proxy.tls.key_store import LookupFailed
 from proxy.tls.module_instances import ModuleInstance, ModuleInstances
 from proxy.tls.token_key import TokenKey
-from proxy.tls.tokens import Token, is_logged_in
+from proxy.tls.tokens import PresentToken, is_logged_in
 
 # OpenSSL's reasons for a key of another certificate: of the same type, and of another one.
 _OTHER_KEY: Final = frozenset({"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "KEY_TYPE_MISMATCH"})
@@ -34,7 +34,7 @@ class TokenKeys:
     _verdicts: dict[tuple[str, Path], Unusable | None] = field(default_factory=dict)
     _closed: dict[str, Unusable] = field(default_factory=dict)
     """By token: why nobody logs in there any more."""
-    _tokens: dict[ModuleInstance, Sequence[Token]] = field(default_factory=dict)
+    _tokens: dict[ModuleInstance, Sequence[PresentToken]] = field(default_factory=dict)
 
     def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         """What keeps a key from being used with this certificate, None if nothing does. Takes as long as the token does."""
@@ -64,7 +64,7 @@ class TokenKeys:
         module = self.instances.of(key.token).module
         return bool(fitting) and all(is_logged_in(module, one.slot) for one in fitting if one.needs_login)
 
-    def _known_tokens(self, key: Pkcs11Key) -> Sequence[Token]:
+    def _known_tokens(self, key: Pkcs11Key) -> Sequence[PresentToken]:
         instance = self.instances.of(key.token)
         if instance not in self._tokens:
             self._tokens[instance] = instance.tokens()
@@ -123,7 +123,7 @@ class TokenKeys:
             may_return=True,
         )
 
-    def _login_fault(self, key: Pkcs11Key, token: Token) -> Unusable:
+    def _login_fault(self, key: Pkcs11Key, token: PresentToken) -> Unusable:
         if token.is_locked:
             return self._locked(key)
         if token.was_refused:

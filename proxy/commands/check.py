@@ -16,7 +16,7 @@ from certs.audit.configured import checkpoint_key_problems
 from certs.hierarchy.configured import key_in_file_warnings, opened_keys, sealing_key_problems, vault_of
 from certs.hsm.other_user import fault_for
 from certs.identities.identities import load_credentials
-from certs.tokens.prober import Condition, Finding, Prober
+from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import TokenUse, identities_in_tokens, spare_tokens, token_uses
 from certs.tokens.twins import twin_problems
 from config.hsm_crosschecks import token_problems
@@ -122,7 +122,7 @@ def _tolerated(problem: Problem) -> Problem:
 def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], ClosedTokens]:
     """Try each PIN once, as the parent does, with the same latch: OpenSSL would try one that was refused before."""
 
-    async def tried() -> list[tuple[TokenUse, Finding]]:
+    async def tried() -> list[tuple[TokenUse, ProbeFinding]]:
         loop, seconds = asyncio.get_running_loop(), loaded.config.reload_seconds / 2
         return [(use, await Prober(loop, use).try_pin(seconds)) for use in uses]
 

@@ -29,7 +29,7 @@ configuration that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReloadSummary:
     """What a reload has changed, or would change, or what stands against it; `generation` is the one that serves now."""
 
     ok: bool
@@ -39,7 +39,7 @@ class Report:
     problems: tuple[Problem, ...]
 
     @classmethod
-    def from_json(cls, answer: Mapping[str, Any], *, dry_run: bool) -> "Report":
+    def from_json(cls, answer: Mapping[str, Any], *, dry_run: bool) -> "ReloadSummary":
         """Take the answer of `POST /reload` to what was asked. Raises `KeyError`, `TypeError` or `ValueError` if it is none."""
         return cls(
             ok=answer["ok"],
@@ -97,16 +97,16 @@ def reload_command(connect: Connect) -> Callable[..., None]:
     return reload
 
 
-def _ask(client: AdminClient, *, dry_run: bool) -> tuple[dict[str, Any], Report]:
+def _ask(client: AdminClient, *, dry_run: bool) -> tuple[dict[str, Any], ReloadSummary]:
     status, answer = client.post("/reload", {"dry_run": "1"} if dry_run else {})
     try:
-        return answer, Report.from_json(answer, dry_run=dry_run)
+        return answer, ReloadSummary.from_json(answer, dry_run=dry_run)
     except (KeyError, TypeError, ValueError):
         found = f"status {status} and no report: {json.dumps(answer)[:200]}"
         raise AdminUnreachable("POST /reload", found, "is it a Plexigate of this version that listens there?") from None
 
 
-def _show(report: Report, console: Console) -> None:
+def _show(report: ReloadSummary, console: Console) -> None:
     print_problems(report.problems, console)
     if report.changes or report.ok:
         console.print(render(report.changes))

@@ -14,7 +14,7 @@ from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.admin.server import AdminHost, AdminServer
 from proxy.admin.settings import AdminSettings
-from proxy.limits.machine import Figures
+from proxy.limits.machine import ProcessFigures
 from proxy.limits.reserve import DescriptorReserve
 from proxy.net.in_thread import in_thread
 from proxy.processes.privileges import keep_memory_private, raise_descriptor_limit
@@ -75,7 +75,7 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
     control = SupervisorControl(supervisor)
     supervisor.rotating.count_by(control.signatures)
-    figures = Figures()
+    figures = ProcessFigures()
     reserve = DescriptorReserve(figures, lambda: supervisor.edition.worker_count)
     supervisor.servers.why_not_ask = reserve.why_not_check
     host = AdminHost(supervisor.unexpected, supervisor.tell, reserve.is_short)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
 from proxy.http.problems import pq_required
 from proxy.http.routing import AmbiguousPath, RouteTable
@@ -50,21 +50,21 @@ class RouteTarget:
         return self.place.upstream
 
 
-def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | Refusal:
+def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
     """Find the target of a request on a connection with these TLS facts, or the answer that refuses it."""
     # RFC 9110 section 7.4: a name that this connection's certificate was not chosen for is somebody else's
     if not tls.identity.covers(framing.host.decode("ascii")):
-        return Refusal(421, "this connection was made for another host name", "misdirected_host")
+        return RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
     try:
         route = routes.match(framing.host, framing.target.partition(b"?")[0])
     except AmbiguousPath:
-        return Refusal(400, "the path can be read in more than one way", "ambiguous_path")
+        return RequestRefusal(400, "the path can be read in more than one way", "ambiguous_path")
     if route is None:
-        return Refusal(404, "nothing is served here", "no_route")
+        return RequestRefusal(404, "nothing is served here", "no_route")
     target = route.payload
     if target.requires_pq and not (tls.group is not None and tls.group.is_quantum_safe):
         group = tls.group_name
-        return Refusal(
+        return RequestRefusal(
             403,
             f"this route requires post-quantum key exchange; your connection uses {group}",
             "route_requires_pq",

@@ -10,8 +10,15 @@ from proxy.downstream.choosing import exchange_for
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.inbox import Inbox
-from proxy.downstream.patience import Patience, for_last_request
-from proxy.downstream.refusals import Refusal, bad_head, body_refused, late_head, refusal_response, too_many_requests
+from proxy.downstream.patience import ClientDeadlines, for_last_request
+from proxy.downstream.refusals import (
+    RequestRefusal,
+    bad_head,
+    body_refused,
+    late_head,
+    refusal_response,
+    too_many_requests,
+)
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
@@ -29,7 +36,7 @@ from proxy.tls.stream import TlsStream
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
-class _State(Enum):
+class _ConnectionState(Enum):
     IDLE = auto()
     """Between requests; nothing of the next one came."""
     HEAD = auto()  # a part of one came
@@ -70,11 +77,11 @@ class Downstream:
         """Send response bytes."""
         self._facts = facts
         self._log = RequestLog(service, facts)
-        self._patience = Patience(service, stream)
+        self._patience = ClientDeadlines(service, stream)
         self.has_room: Final = self._patience.has_room
         """Whether the server may go on while the client is blocked."""
         self._persistence: Persistence | None = None  # of an answer that is complete, but not yet taken
-        self._state = _State.IDLE
+        self._state = _ConnectionState.IDLE
         self._inbox = Inbox()
         self._is_new = True
         self._exchange: Exchange | None = None
@@ -90,33 +97,33 @@ class Downstream:
     def data_received(self, data: bytes) -> None:
         """Take decrypted bytes."""
         match self._state:
-            case _State.IDLE | _State.HEAD:
+            case _ConnectionState.IDLE | _ConnectionState.HEAD:
                 if self._is_write_paused:
                     self._hold(data)
                     return
                 self._inbox.receive_data(data)
                 self._next_head()
-            case _State.EXCHANGE:
+            case _ConnectionState.EXCHANGE:
                 if (exchange := self._exchange) is not None and not exchange.is_request_complete:
                     self._feed_body(exchange, data)
                 else:
                     self._hold(data)
-            case _State.TUNNEL | _State.ENDING:
+            case _ConnectionState.TUNNEL | _ConnectionState.ENDING:
                 pass  # a tunnel owns the stream by then; at the end nobody listens
 
     def eof_received(self) -> None:
         """The client sends no more: an answer under way is still delivered (RFC 9112 section 9.6)."""
         self._peer_ended = True
         match self._state:
-            case _State.IDLE if self._inbox.data:
+            case _ConnectionState.IDLE if self._inbox.data:
                 self._service.loop.call_soon(self._continue)  # requests that were pipelined are still answered
-            case _State.IDLE | _State.HEAD:
+            case _ConnectionState.IDLE | _ConnectionState.HEAD:
                 self._end()
-            case _State.EXCHANGE:
+            case _ConnectionState.EXCHANGE:
                 if self._persistence is None and self._exchange is not None and not self._exchange.is_request_complete:
                     self._abandon("the client ended the connection in the middle of its request")
                     self._stream.cut()
-            case _State.TUNNEL | _State.ENDING:
+            case _ConnectionState.TUNNEL | _ConnectionState.ENDING:
                 pass
 
     def connection_lost(self, error: OSError | None) -> None:
@@ -141,7 +148,7 @@ class Downstream:
         elif self._exchange is not None:
             self._await_body()
             self._exchange.resume_response()
-        elif self._state is _State.IDLE or self._state is _State.HEAD:
+        elif self._state is _ConnectionState.IDLE or self._state is _ConnectionState.HEAD:
             self._await_request()
 
     # -- heads
@@ -159,13 +166,13 @@ class Downstream:
             self._end()
         else:
             self._resume_reading()
-            if self._state is _State.IDLE and self._inbox.holds_a_beginning:
-                self._state = _State.HEAD
+            if self._state is _ConnectionState.IDLE and self._inbox.holds_a_beginning:
+                self._state = _ConnectionState.HEAD
                 self.deadline = self._service.clock() + limits.head_seconds
 
     def _begin(self, request: Request) -> None:
         service = self._service
-        self._state = _State.EXCHANGE
+        self._state = _ConnectionState.EXCHANGE
         self._is_new = False
         self.deadline = NEVER
         self._request = request
@@ -175,7 +182,7 @@ class Downstream:
         request_id = (facts.is_trusted and trusted_request_id(request.framing.fields, peer)) or service.new_request_id()
         admitted = request.admitted(facts.tls, service.runtime.routes)
         exchange = self._exchange = exchange_for(admitted, self, service, request, request_id)
-        if isinstance(admitted, Refusal):
+        if isinstance(admitted, RequestRefusal):
             self.refuse(admitted)
             return
         exchange.route = admitted.label
@@ -194,7 +201,7 @@ class Downstream:
 
     def _refuse_head(self, error: MalformedMessage) -> None:
         """Answer what cannot be understood, and trust nothing behind it."""
-        self._state = _State.EXCHANGE
+        self._state = _ConnectionState.EXCHANGE
         self._wants_end = True
         self.refuse(bad_head(error, self._inbox.take()))
 
@@ -274,7 +281,7 @@ class Downstream:
         self._resume_reading()
         self._await_body()
 
-    def refuse(self, refusal: Refusal) -> None:
+    def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with an error of our own; the connection stays only if the request was understood to its end."""
         exchange, request = self._exchange, self._request
         is_complete = exchange is not None and exchange.is_request_complete
@@ -312,7 +319,7 @@ class Downstream:
 
     def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
         """Hand both streams to a tunnel, with what either side sent ahead."""
-        self._state = _State.TUNNEL
+        self._state = _ConnectionState.TUNNEL
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # its caller
         assert self._request is not None  # the exchange's
@@ -332,13 +339,13 @@ class Downstream:
         if not (stays and self.may_stay):
             self._end()
             return
-        self._state = _State.IDLE
+        self._state = _ConnectionState.IDLE
         if not self._is_write_paused:
             self._await_request()
 
     def _await_request(self) -> None:
         """Wait for the next request, or go on with what was pipelined, in a turn of its own so that others have theirs."""
-        self._state = _State.IDLE
+        self._state = _ConnectionState.IDLE
         limits = self._service.runtime.limits
         self.deadline = self._service.clock() + limits.keep_alive_seconds
         if len(self._inbox.data) <= limits.pipelined_bytes:
@@ -348,19 +355,19 @@ class Downstream:
 
     def _continue(self) -> None:
         """Read the next head, but not for a client that has not yet taken its last answer: they would pile up."""
-        if self._state is _State.IDLE and self._inbox.data and not self._is_write_paused:
+        if self._state is _ConnectionState.IDLE and self._inbox.data and not self._is_write_paused:
             self._next_head()
 
     def _abandon(self, reason: str, status: int = _CLIENT_CLOSED_REQUEST) -> None:
         """The client will get no answer: stop its exchange, if there is one."""
         exchange, self._exchange = self._exchange, None
-        self._state, self.deadline = _State.ENDING, NEVER
+        self._state, self.deadline = _ConnectionState.ENDING, NEVER
         if exchange is not None:
             exchange.abandon()
             self._log.request(self._request, exchange, status, reason)
 
     def _end(self) -> None:
-        self._state = _State.ENDING
+        self._state = _ConnectionState.ENDING
         self.deadline = NEVER
         self._inbox.take()
         self._resume_reading()
@@ -377,9 +384,9 @@ class Downstream:
         The client of a new one has done all of a handshake to ask something, and would take an end before that for a failure.
         """
         self._wants_end = True
-        if self._state is _State.IDLE and (gently or self._is_new):
+        if self._state is _ConnectionState.IDLE and (gently or self._is_new):
             self.deadline = min(self.deadline, self._service.clock() + for_last_request(seconds, gently=gently))
-        elif self._state is _State.IDLE:
+        elif self._state is _ConnectionState.IDLE:
             self._end()
 
     def configuration_changed(self, seconds: float) -> None:
@@ -401,9 +408,9 @@ class Downstream:
         limits, exchange = self._service.runtime.limits, self._exchange
         if exchange is not None and exchange.server is None and not exchange.is_request_complete:
             since = self.deadline - limits.body_idle_seconds  # it pays for being slow: that was long ago then
-        elif self._state is _State.HEAD:
+        elif self._state is _ConnectionState.HEAD:
             since = self.deadline - limits.head_seconds
-        elif self._state is _State.IDLE and not self._inbox.data:
+        elif self._state is _ConnectionState.IDLE and not self._inbox.data:
             since = self.deadline - limits.keep_alive_seconds
         else:
             return None
@@ -423,11 +430,11 @@ class Downstream:
                 self._stream.abort()
             return
         self.deadline = NEVER
-        if self._state is _State.IDLE:
+        if self._state is _ConnectionState.IDLE:
             self._end()
-        elif self._state is _State.HEAD:
+        elif self._state is _ConnectionState.HEAD:
             self._wants_end = True
-            self._state = _State.EXCHANGE
+            self._state = _ConnectionState.EXCHANGE
             self.refuse(late_head(self._inbox.take()))
         elif self._exchange is not None:
             self._wants_end = True
@@ -435,4 +442,4 @@ class Downstream:
             if self._exchange.has_responded:
                 self.cut(f"{reason}: the request body did not arrive in time")
             else:
-                self.refuse(Refusal(408, "the request body did not arrive in time", reason))
+                self.refuse(RequestRefusal(408, "the request body did not arrive in time", reason))

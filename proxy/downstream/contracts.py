@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 from proxy.upstream.contracts import Tunnelling
 
 if TYPE_CHECKING:
-    from proxy.downstream.refusals import Refusal
+    from proxy.downstream.refusals import RequestRefusal
     from proxy.http.framing import Persistence
     from proxy.http.headers import ForwardedPeer
     from proxy.http.websocket import Extensions
@@ -26,7 +26,7 @@ class Client(Protocol):
     def resume_request(self) -> None:
         """Take the request body again."""
 
-    def refuse(self, refusal: "Refusal") -> None:
+    def refuse(self, refusal: "RequestRefusal") -> None:
         """Answer with an error of ours: no response has begun."""
 
     def finished(self, persistence: "Persistence") -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client, Encryptable
-from proxy.downstream.refusals import Refusal, all_down, body_too_long
+from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long
 from proxy.downstream.request_body import CONTINUE, RequestBody, framed, is_repeatable
 from proxy.downstream.service import HttpService
 from proxy.http.chunked import encode_chunk, encode_trailers
@@ -45,7 +45,7 @@ _CONTINUE: Final = 100
 _SERVER_ERROR: Final = 500
 
 
-class _State(Enum):
+class _ExchangeState(Enum):
     NEW = auto()
     GATHERING = auto()
     """For enough of the body."""
@@ -114,7 +114,7 @@ class Exchange:
         self._tried: tuple[Server, ...] = ()
         self._binding = b""
         self._is_client_paused = self._said_continue = self._was_repeated = False
-        self._state = _State.NEW
+        self._state = _ExchangeState.NEW
         self._upstream: Upstream
         self._request: bytes
 
@@ -124,7 +124,7 @@ class Exchange:
         if self._body is not None and self._body.wait_for(self._framing, streams=target.streams_requests):
             fields = self._meet_expectation(fields)
         self._request = upstream_head(self._head, self._framing, fields, self.request_id)
-        self._state = _State.GATHERING
+        self._state = _ExchangeState.GATHERING
         self.proceed()
 
     def _meet_expectation(self, fields: bytes) -> bytes:
@@ -140,17 +140,17 @@ class Exchange:
     def proceed(self) -> None:
         """Go on with what came of the body, its client's further bytes being put away: see whether there is enough of it."""
         body = self._body
-        if self._state is _State.GATHERING and (body is None or body.is_enough):
-            self._state = _State.WAITING
+        if self._state is _ExchangeState.GATHERING and (body is None or body.is_enough):
+            self._state = _ExchangeState.WAITING
             self._acquire()
-        if body is not None and self._state is _State.WAITING and body.has_more:
+        if body is not None and self._state is _ExchangeState.WAITING and body.has_more:
             self._client.pause_request()
 
     def _acquire(self) -> None:
         if (server := self._choose()) is not None:
             server.acquire(self)
         else:
-            self._state = _State.OVER
+            self._state = _ExchangeState.OVER
             self._client.refuse(all_down(self._upstream.retry_after))
 
     def _choose(self) -> "Server | None":
@@ -170,7 +170,7 @@ class Exchange:
 
     # -- the request's body
 
-    def refused_by(self, limit: int) -> Refusal | None:
+    def refused_by(self, limit: int) -> RequestRefusal | None:
         """Bound the body; the answer when its declared length is over the limit already."""
         return None if self._body is None or self._body.bound(limit) else body_too_long(limit)
 
@@ -179,7 +179,7 @@ class Exchange:
 
         Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
         """
-        if self._state is _State.OVER:
+        if self._state is _ExchangeState.OVER:
             return b""  # it is answered: what still comes of it means nothing
         assert self._body is not None  # it is not complete
         body, excess = self._body.receive_data(data)
@@ -211,11 +211,11 @@ class Exchange:
     @property
     def is_waiting(self) -> bool:
         """Whether a connection is still wanted."""
-        return self._state is _State.WAITING
+        return self._state is _ExchangeState.WAITING
 
     def upstream_acquired(self, connection: UpstreamConnection) -> None:
         """Send the request."""
-        self._state = _State.SENT
+        self._state = _ExchangeState.SENT
         self._connection = connection
         request = self._request
         if self._body is not None:
@@ -262,7 +262,7 @@ class Exchange:
 
     def switched(self, response: Response, stream: SocketStream | TlsStream, rest: bytes) -> None:
         """Become a tunnel."""
-        self._state = _State.OVER
+        self._state = _ExchangeState.OVER
         self._connection = None
         self.status = response.framing.head.status
         self.first_byte = self._service.stopwatch()
@@ -284,7 +284,7 @@ class Exchange:
 
     def response_started(self, response: Response) -> None:
         """Write the head for the client."""
-        self._state = _State.RESPONDING
+        self._state = _ExchangeState.RESPONDING
         self.first_byte = self._service.stopwatch()
         self.status = status = response.framing.head.status
         if status >= _SERVER_ERROR:
@@ -314,7 +314,7 @@ class Exchange:
         if self._delivery.body is BodyKind.CHUNKED:
             self._out += encode_trailers(forwardable_trailers(trailers, self._delivery))
         self._connection = None
-        self._state = _State.OVER
+        self._state = _ExchangeState.OVER
         self.response_flushed()
         self._client.finished(self._delivery.persistence)
 
@@ -331,13 +331,13 @@ class Exchange:
         self._connection = None
         if not is_retryable:  # a connection that was closed while it was idle is nobody's fault
             self._tried[-1].failed_a_request()
-        if self._state is _State.RESPONDING:
-            self._state = _State.OVER
+        if self._state is _ExchangeState.RESPONDING:
+            self._state = _ExchangeState.OVER
             self.response_flushed()
             self._client.cut(str(failure))
         elif is_retryable and not self._was_repeated and self._may_repeat():
             self._was_repeated = True
-            self._state = _State.WAITING
+            self._state = _ExchangeState.WAITING
             # its other unused connections are as old, and a second one that is dead would be the end of this request
             self._tried[-1].close_idle()
             self._tried = ()
@@ -350,8 +350,8 @@ class Exchange:
         return bool(self._request) and is_repeatable(self._head.method, self._framing) and self._upstream.may_retry()
 
     def _refuse(self, failure: UpstreamFailure) -> None:
-        self._state = _State.OVER
-        self._client.refuse(Refusal(failure.fault.status, failure.fault.sentence, str(failure)))
+        self._state = _ExchangeState.OVER
+        self._client.refuse(RequestRefusal(failure.fault.status, failure.fault.sentence, str(failure)))
 
     def pause_writing(self) -> None:
         """The upstream takes no more of the body."""
@@ -374,7 +374,7 @@ class Exchange:
     @property
     def has_responded(self) -> bool:
         """Whether a byte of the final response went to the client."""
-        return self._state is _State.RESPONDING
+        return self._state is _ExchangeState.RESPONDING
 
     def pause_response(self) -> None:
         """The client takes no more."""
@@ -394,7 +394,7 @@ class Exchange:
 
     def abandon(self) -> None:
         """The client is gone, or its request turned out to be malformed: nothing of it may go on."""
-        self._state = _State.OVER
+        self._state = _ExchangeState.OVER
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.abandon()

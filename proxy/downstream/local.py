@@ -5,11 +5,11 @@ from functools import partial
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import Refusal, payload_refused, too_many_requests
+from proxy.downstream.refusals import RequestRefusal, payload_refused, too_many_requests
 from proxy.downstream.request_body import CONTINUE
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
-from proxy.downstream.slow_work import CrowdedOut
+from proxy.downstream.slow_work import WorkCrowdedOut
 from proxy.http.framing import Persistence
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.networks import EXEMPT
@@ -22,12 +22,12 @@ from proxy.payload.suites import MessageUnreadable
 # What is in the queue of slow computations takes half of that.
 _QUEUE_SECONDS = 1.0
 # Neither is the fault of the client.
-_CROWDED = Refusal(
+_CROWDED = RequestRefusal(
     503,
     "too many sessions are being agreed on: try again in a second",
     f"{RequestReason.PAYLOAD}: too many sessions wait",
 )
-_FAILED = Refusal(500, "the session could not be made", f"{RequestReason.PAYLOAD}: a session could not be made")
+_FAILED = RequestRefusal(500, "the session could not be made", f"{RequestReason.PAYLOAD}: a session could not be made")
 _REASONS = {200: b"OK", 204: b"No Content"}
 
 
@@ -83,7 +83,7 @@ class LocalExchange(Exchange):
         except WrongMethod as error:
             allowed = error.allowed.decode()
             self._client.refuse(
-                Refusal(405, f"this is answered to {allowed}", RequestReason.PAYLOAD, allow=error.allowed)
+                RequestRefusal(405, f"this is answered to {allowed}", RequestReason.PAYLOAD, allow=error.allowed)
             )
         else:
             if isinstance(answer, SlowAnswer):
@@ -118,7 +118,7 @@ class LocalExchange(Exchange):
         match error:
             case MessageUnreadable():
                 self._client.refuse(payload_refused(Cause.BAD_HANDSHAKE))
-            case CrowdedOut():
+            case WorkCrowdedOut():
                 self._client.refuse(_CROWDED)
             case _:
                 self._client.refuse(_FAILED)

@@ -18,7 +18,7 @@ def for_last_request(drain_seconds: float, *, gently: bool) -> float:
     return drain_seconds * _SHARE if gently else min(drain_seconds, _FIRST_REQUEST_SECONDS)
 
 
-class Patience:
+class ClientDeadlines:
     """Turns what a client does into deadlines, and into room for the answer to one that is slow."""
 
     __slots__ = ("_body", "_buffer", "_reader", "_service", "_stream")

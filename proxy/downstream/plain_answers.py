@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.addresses import is_covered
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.http.head import HeadLimits, MalformedMessage, RequestHead, parse_request_head
 from proxy.http.target import HTTPS_PORT, Authority, origin_form, parse_authority
 from proxy.limits.reasons import RequestReason
@@ -40,16 +40,16 @@ class PlainAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class PlainDecision:
     """What a request gets, and what is known of it: nothing where it was not understood."""
 
-    answer: PlainAnswer | Refusal
+    answer: PlainAnswer | RequestRefusal
     head: RequestHead | None = None
     target: TargetRecord | None = None
     """With its query, which the log may have to leave out."""
 
 
-def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens) -> Judgement:
+def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens) -> PlainDecision:
     """Judge a head, from its first byte to its CRLF CRLF."""
     head = None
     try:
@@ -63,26 +63,26 @@ def judgement(raw: bytes, limits: HeadLimits, rules: PlainRules, tokens: Tokens)
         target = origin_form(head.method, head.target, authority)
     except MalformedMessage as error:
         reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
-        return Judgement(Refusal(error.status, error.reason, reason), head)
+        return PlainDecision(RequestRefusal(error.status, error.reason, reason), head)
     answer = (
         _challenge(head.method, target, tokens) if target.startswith(_CHALLENGE) else _https(authority, target, rules)
     )
     path, mark, query = target.decode("latin-1").partition("?")
     shown = TargetRecord(authority.host.decode("ascii"), head.method.decode("ascii"), path, query if mark else None)
-    return Judgement(answer, head, shown)
+    return PlainDecision(answer, head, shown)
 
 
-def _challenge(method: bytes, target: bytes, tokens: Tokens) -> PlainAnswer | Refusal:
+def _challenge(method: bytes, target: bytes, tokens: Tokens) -> PlainAnswer | RequestRefusal:
     found = tokens.get(target.removeprefix(_CHALLENGE).decode("ascii", "replace"))
     if found is None or method not in _READING:
-        return Refusal(404, "no such challenge is pending", RequestReason.NO_ROUTE)
+        return RequestRefusal(404, "no such challenge is pending", RequestReason.NO_ROUTE)
     return PlainAnswer(200, b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n", found.encode())
 
 
-def _https(authority: Authority, target: bytes, rules: PlainRules) -> PlainAnswer | Refusal:
+def _https(authority: Authority, target: bytes, rules: PlainRules) -> PlainAnswer | RequestRefusal:
     host = authority.host
     if not is_covered(host.decode("ascii"), rules.names):
-        return Refusal(421, "nothing is served under this host name", RequestReason.MISDIRECTED_HOST)
+        return RequestRefusal(421, "nothing is served under this host name", RequestReason.MISDIRECTED_HOST)
     port = b"" if rules.https_port == HTTPS_PORT else b":%d" % rules.https_port
     location = b"https://%b%b%b" % (b"[%b]" % host if b":" in host else host, port, target)
     return PlainAnswer(308, b"HTTP/1.1 308 Permanent Redirect\r\nLocation: %b\r\n" % location)

@@ -12,8 +12,8 @@ from typing import Final
 
 from config.issuers import PLAIN_LISTENER
 from proxy.downstream.acceptor import Acceptor
-from proxy.downstream.plain_answers import Judgement, PlainAnswer, PlainRules, judgement
-from proxy.downstream.refusals import Refusal, refusal_response
+from proxy.downstream.plain_answers import PlainAnswer, PlainDecision, PlainRules, judgement
+from proxy.downstream.refusals import RequestRefusal, refusal_response
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
 from proxy.limits.crowd import Crowd
@@ -42,8 +42,8 @@ _LINGER: Final = Linger(discard_bytes=65_536, seconds=1.0, flush_seconds=2.0)
 # Of a drain, what one gets whose request is still to come.
 _LAST_HEAD_SECONDS: Final = 2.0
 _HEAD_END: Final = b"\r\n\r\n"
-_TIMEOUT: Final = Refusal(408, "the request head did not arrive in time", RequestReason.HEAD_TIMEOUT)
-_TOO_LARGE: Final = Refusal(431, "the request head is too large", RequestReason.HEAD_TOO_LARGE)
+_TIMEOUT: Final = RequestRefusal(408, "the request head did not arrive in time", RequestReason.HEAD_TIMEOUT)
+_TOO_LARGE: Final = RequestRefusal(431, "the request head is too large", RequestReason.HEAD_TOO_LARGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class _PlainConnection:
             raw = bytes(received[: end + len(_HEAD_END)])
             self._answer(judgement(raw, limits.head, self._listener.rules, self._services.tokens))
         elif len(received) > limits.head_bytes:
-            self._answer(Judgement(_TOO_LARGE))
+            self._answer(PlainDecision(_TOO_LARGE))
 
     def eof_received(self) -> None:
         self._stream.end()
@@ -190,11 +190,11 @@ class _PlainConnection:
 
     # -- answers
 
-    def _answer(self, judged: Judgement) -> None:
+    def _answer(self, judged: PlainDecision) -> None:
         http, target = self._services.http, judged.target
         request_id = http.new_request_id()
         answer = judged.answer
-        if isinstance(answer, Refusal):
+        if isinstance(answer, RequestRefusal):
             made = refusal_response(answer, judged.head, stays=False, date=http.date(), request_id=request_id)
             data, body_bytes, error = made.data, made.body_bytes, answer.reason
         else:
@@ -235,7 +235,7 @@ class _PlainConnection:
         """Its request did not come. What has sent nothing gets nothing, as on a connection that was not used."""
         del now
         if self._received:
-            self._answer(Judgement(_TIMEOUT))
+            self._answer(PlainDecision(_TIMEOUT))
             return
         self._log(_TIMEOUT.status, None, 0, None, _TIMEOUT.reason)
         self._over()

@@ -37,7 +37,7 @@ class SealedBodyRefused(MalformedMessage):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RequestRefusal:
     """An answer of our own: `detail` for the client, `reason` for the log, `members` for the problem's body."""
 
     status: int
@@ -52,46 +52,48 @@ class Refusal:
     """What is known of a request that was not understood."""
 
 
-def bad_head(error: MalformedMessage, data: bytes) -> Refusal:
+def bad_head(error: MalformedMessage, data: bytes) -> RequestRefusal:
     """The answer to a head that has no single meaning; `data` begins with it."""
     reason = f"{RequestReason.MALFORMED_REQUEST}: {error.reason}"
-    return Refusal(error.status, error.reason, reason, target=glimpse(data))
+    return RequestRefusal(error.status, error.reason, reason, target=glimpse(data))
 
 
-def late_head(data: bytes) -> Refusal:
+def late_head(data: bytes) -> RequestRefusal:
     """The answer to a head of which only `data` came in time."""
     detail = "the request head did not arrive in time"
-    return Refusal(408, detail, RequestReason.HEAD_TIMEOUT, target=glimpse(data))
+    return RequestRefusal(408, detail, RequestReason.HEAD_TIMEOUT, target=glimpse(data))
 
 
-def body_too_long(most: int) -> Refusal:
+def body_too_long(most: int) -> RequestRefusal:
     """The answer to a body that is declared to be longer than its route takes (RFC 9110 section 15.5.14)."""
-    return Refusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)
+    return RequestRefusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)
 
 
-def all_down(retry_after: int) -> Refusal:
+def all_down(retry_after: int) -> RequestRefusal:
     """The answer to a request that found no server; it may come again after so many seconds."""
     sentence = UpstreamFault.ALL_DOWN.sentence
-    return Refusal(UpstreamFault.ALL_DOWN.status, sentence, sentence, retry_after=retry_after)
+    return RequestRefusal(UpstreamFault.ALL_DOWN.status, sentence, sentence, retry_after=retry_after)
 
 
-def payload_refused(cause: Cause) -> Refusal:
+def payload_refused(cause: Cause) -> RequestRefusal:
     """The answer to a message that payload encryption does not take."""
-    return Refusal(cause.status, cause.detail, cause.reason, cause.members)
+    return RequestRefusal(cause.status, cause.detail, cause.reason, cause.members)
 
 
-def body_refused(error: MalformedMessage) -> Refusal:
+def body_refused(error: MalformedMessage) -> RequestRefusal:
     """The answer to a body that breaks the rules of its framing, or of payload encryption."""
     if isinstance(error, SealedBodyRefused):
         return payload_refused(error.cause)
-    return Refusal(error.status, error.reason, f"{RequestReason.MALFORMED_BODY}: {error.reason}")
+    return RequestRefusal(error.status, error.reason, f"{RequestReason.MALFORMED_BODY}: {error.reason}")
 
 
-def too_many_requests(wait: float) -> Refusal:
+def too_many_requests(wait: float) -> RequestRefusal:
     """The answer to a request over the rate of its route (RFC 6585 section 4); it may come again after `wait` seconds."""
     seconds = max(1, math.ceil(wait))
     unit = "second" if seconds == 1 else "seconds"
-    return Refusal(429, f"too many requests: try again in {seconds} {unit}", RequestReason.RATE, retry_after=seconds)
+    return RequestRefusal(
+        429, f"too many requests: try again in {seconds} {unit}", RequestReason.RATE, retry_after=seconds
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Answer:
 
 
 def refusal_response(
-    refusal: Refusal, head: RequestHead | None, *, stays: bool, date: bytes, request_id: bytes, mark: bytes = b""
+    refusal: RequestRefusal, head: RequestHead | None, *, stays: bool, date: bytes, request_id: bytes, mark: bytes = b""
 ) -> Answer:
     """Write the answer; `head` is None when the request was not understood; `mark` are further field lines."""
     accept = None if head is None else _accept(head)
@@ -126,7 +128,7 @@ def refusal_response(
     return Answer(lines + sent, len(sent))
 
 
-def _extra_fields(refusal: Refusal) -> bytes:
+def _extra_fields(refusal: RequestRefusal) -> bytes:
     if refusal.retry_after is not None:
         return b"Retry-After: %d\r\n" % refusal.retry_after
     if refusal.allow is not None:

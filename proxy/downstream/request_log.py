@@ -4,7 +4,7 @@ import ssl
 
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.limits.reasons import ConnectionReason
@@ -55,7 +55,7 @@ class RequestLog:
         self,
         request: Request | None,
         exchange: Exchange | None,
-        refusal: Refusal,
+        refusal: RequestRefusal,
         request_id: bytes,
         answered_bytes: int,
     ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.downstream.admission import RouteTarget, admit
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming, request_framing
 from proxy.http.head import HeadLimits, RequestHead, parse_request_head, parse_request_line
 from proxy.http.headers import ForwardedPeer, upstream_fields
@@ -35,10 +35,10 @@ class Request:
     framing: RequestFraming
     fields: bytes | None = None
     target: TargetRecord | None = None
-    admission: tuple[RouteTable[RouteTarget], RouteTarget | Refusal] | None = None
+    admission: tuple[RouteTable[RouteTarget], RouteTarget | RequestRefusal] | None = None
     """What came of it on this connection, under which routes: the same request is not routed twice."""
 
-    def admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | Refusal:
+    def admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
         """Where the request may go, see `admission.admit`."""
         if self.admission is None or self.admission[0] is not routes:
             self.admission = (routes, admit(self.framing, tls, routes))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client, Encryptable
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import Refusal, SealedBodyRefused, payload_refused
+from proxy.downstream.refusals import RequestRefusal, SealedBodyRefused, payload_refused
 from proxy.downstream.request_body import CONTINUE
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
@@ -24,10 +24,10 @@ from proxy.http.headers import upstream_fields
 from proxy.http.responses import Response
 from proxy.payload.answer import AnswerKey, SealedAnswer
 from proxy.payload.answer_fields import plain_lines, refusal_lines
-from proxy.payload.binding import ID_BYTES, Direction, Place
+from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.codec import LARGEST_PLAIN, MARK_CHARACTERS
-from proxy.payload.judgement import Coding, Judgement, PayloadRoute, judge
+from proxy.payload.judgement import Coding, PayloadJudgement, PayloadRoute, judge
 from proxy.payload.stream import StreamOpener, Vow, bound_length
 from proxy.payload.uses import MessageCounts
 from proxy.payload.websocket import SealedMessages
@@ -79,7 +79,7 @@ class SealedExchange(Exchange):
         self.mark = refusal_lines(origins[0] if len(origins) == 1 else None, route.origins)
         self._mark = b""
         self._cause: Cause | None = None
-        self._judgement: Judgement | None = None
+        self._judgement: PayloadJudgement | None = None
         self._opener: StreamOpener | None = None
         self._answer: SealedAnswer | None = None
         self._answer_fault: Cause | None = None
@@ -96,14 +96,14 @@ class SealedExchange(Exchange):
         except PayloadFault as fault:
             self._cause = fault.cause
 
-    def _judge(self, judgement: Judgement) -> None:
+    def _judge(self, judgement: PayloadJudgement) -> None:
         channel = judgement.channel
         framing = self._framing
         self._judgement = judgement
         self._framing = judgement.framing
         self._version = judgement.version
         self._message_id = judgement.nonce
-        self._place = Place(self._head.method, framing.host, framing.target, channel.key if channel else b"")
+        self._place = BoundExchange(self._head.method, framing.host, framing.target, channel.key if channel else b"")
         if judgement.coding is Coding.TOKENS:
             assert channel is not None  # of every request that is encrypted
             digest = self._place.digest(Direction.REQUEST)
@@ -113,7 +113,7 @@ class SealedExchange(Exchange):
 
     # -- the request
 
-    def refused_by(self, limit: int) -> Refusal | None:
+    def refused_by(self, limit: int) -> RequestRefusal | None:
         """Bound the body, encrypted and plain; the answer to what is not taken."""
         if self._cause is not None or self._judgement is None:
             assert self._cause is not None  # one of the two was set

@@ -66,7 +66,7 @@ def _unwritten(_record: CutRecord) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class RequestLedger:
     """Where requests are written down: the log, the figures, and the rates of all workers."""
 
     log: Callable[[RequestRecord], None]
@@ -106,7 +106,7 @@ class HttpService:
         loop: AbstractEventLoop,
         deadlines: Deadlines,
         runtime: HttpRuntime,
-        ledger: Ledger,
+        ledger: RequestLedger,
         wall_clock: Callable[[], float],
     ) -> None:
         """`wall_clock` gives UNIX seconds, for logs and `Date` only."""

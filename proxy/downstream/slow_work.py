@@ -16,11 +16,11 @@ from proxy.net.in_thread import tell_loop
 _LIMITS: Final = QueueLimits(all=20, per_network=4)
 
 
-class CrowdedOut(Exception):
+class WorkCrowdedOut(Exception):
     """Too many wait, and this client has the most of them: it gives way to one that has less."""
 
 
-class Outcome(Protocol):
+class WorkOutcome(Protocol):
     """What has come of a computation, on the loop."""
 
     def __call__(self, result: bytes | None, error: Exception | None) -> None:
@@ -31,12 +31,12 @@ class Computing(Protocol):
     """Where slow computations are done."""
 
     def begin(
-        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
+        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: WorkOutcome
     ) -> NoRoom | None:
         """Compute when it is this network's turn; None if it was taken.
 
         One that is not wanted any more is passed over. Where too many wait, the network with the most gives way to one that has less: the
-        outcome of its newest is `CrowdedOut`.
+        outcome of its newest is `WorkCrowdedOut`.
         """
 
 
@@ -44,7 +44,7 @@ class Computing(Protocol):
 class _Job:
     is_wanted: Callable[[], bool]
     compute: Callable[[], bytes]
-    outcome: Outcome
+    outcome: WorkOutcome
 
 
 class SlowWork:
@@ -58,7 +58,7 @@ class SlowWork:
         self._thread: threading.Thread | None = None
 
     def begin(
-        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
+        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: WorkOutcome
     ) -> NoRoom | None:
         """As `Computing` says."""
         with self._changed:
@@ -73,7 +73,7 @@ class SlowWork:
         return None
 
     def _crowd_out(self, job: _Job) -> None:
-        self._loop.call_soon(job.outcome, None, CrowdedOut())
+        self._loop.call_soon(job.outcome, None, WorkCrowdedOut())
 
     def _run(self) -> None:
         while True:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
-from proxy.http.websocket import CloseCode, Extensions, FrameTracker, Sender, WebSocketViolation, close_frame
+from proxy.http.websocket import CloseCode, Extensions, FrameSender, FrameTracker, WebSocketViolation, close_frame
 from proxy.limits.reasons import CLOSED
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
@@ -140,8 +140,8 @@ class Tunnel:
         self._service = service
         self._limits = service.runtime.limits
         limits = self._limits.websocket
-        self._from_client = _Direction(self, client, upstream, FrameTracker(Sender.CLIENT, limits, extensions))
-        self._from_upstream = _Direction(self, upstream, client, FrameTracker(Sender.SERVER, limits, extensions))
+        self._from_client = _Direction(self, client, upstream, FrameTracker(FrameSender.CLIENT, limits, extensions))
+        self._from_upstream = _Direction(self, upstream, client, FrameTracker(FrameSender.SERVER, limits, extensions))
         self._owner: TunnelOwner | None = owner
         self._counters: RouteCounters
         self._is_closing = False
@@ -169,8 +169,8 @@ class Tunnel:
 
     def encrypt(self, messages: SealedMessages) -> None:
         """Encrypt what goes to the client and decrypt what it sends, from the first message on."""
-        self._from_client.filter = messages.filter(Sender.CLIENT)
-        self._from_upstream.filter = messages.filter(Sender.SERVER)
+        self._from_client.filter = messages.filter(FrameSender.CLIENT)
+        self._from_upstream.filter = messages.filter(FrameSender.SERVER)
 
     @property
     def client_bytes(self) -> int:

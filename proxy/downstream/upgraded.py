@@ -2,7 +2,7 @@
 
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
@@ -37,7 +37,7 @@ class Upgraded:
         runtime, facts = self._service.runtime, self._facts
         facts.tls = standing(facts.tls, facts.listener, runtime.policies)
         admitted = self._request.admitted(facts.tls, runtime.routes)
-        if isinstance(admitted, Refusal):
+        if isinstance(admitted, RequestRefusal):
             raise NoLongerWelcome(f"its route is gone or stricter now: {admitted.detail}")
 
     def client_lost(self, error: OSError | None) -> None:

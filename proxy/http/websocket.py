@@ -42,7 +42,7 @@ class CloseCode(IntEnum):
     SERVICE_RESTART = 1012
 
 
-class Sender(Enum):
+class FrameSender(Enum):
     """Who sent the frames."""
 
     CLIENT = auto()
@@ -109,7 +109,7 @@ class FrameTracker:
         "messages",
     )
 
-    def __init__(self, sender: Sender, limits: WebSocketLimits, extensions: Extensions) -> None:
+    def __init__(self, sender: FrameSender, limits: WebSocketLimits, extensions: Extensions) -> None:
         """Begin at the first octet behind the handshake."""
         self.frames = 0
         self.messages = 0
@@ -120,8 +120,8 @@ class FrameTracker:
         self.excess = 0
         """Octets at the end of the data given last that came behind the close frame, and are discarded (RFC 6455 1.4)."""
         self._limits = limits
-        self._mask = _MASK if sender is Sender.CLIENT else 0
-        self._header = 2 + _MASK_KEY if sender is Sender.CLIENT else 2
+        self._mask = _MASK if sender is FrameSender.CLIENT else 0
+        self._header = 2 + _MASK_KEY if sender is FrameSender.CLIENT else 2
         self._short = min(_SHORT, limits.message_bytes)
         self._faults = _FAULTS[extensions]
         self._single = _SINGLE[extensions]

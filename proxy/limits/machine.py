@@ -14,7 +14,7 @@ _KIB: Final = 1_024
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
-class Figures:
+class ProcessFigures:
     """The figures of this process; each costs a few microseconds."""
 
     def __init__(self) -> None:

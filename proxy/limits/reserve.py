@@ -17,7 +17,7 @@ _FOR_A_WORKER: Final = 10
 _LARGEST: Final = 2
 
 
-class Figures(Protocol):
+class DescriptorFigures(Protocol):
     """What this process has taken, see `machine`."""
 
     @property
@@ -32,7 +32,7 @@ class Figures(Protocol):
 class DescriptorReserve:
     """That of one process."""
 
-    def __init__(self, figures: Figures, workers: Callable[[], int]) -> None:
+    def __init__(self, figures: DescriptorFigures, workers: Callable[[], int]) -> None:
         """`workers` says how many there are to replace."""
         self._figures = figures
         self._workers = workers

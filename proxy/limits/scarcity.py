@@ -36,7 +36,7 @@ class ResourceLimits:
     memory_bytes: int
 
 
-class Figures(Protocol):
+class ResourceFigures(Protocol):
     """What it has taken, see `machine`."""
 
     @property
@@ -55,7 +55,7 @@ class Figures(Protocol):
         """Return what was freed."""
 
 
-class Connections(Protocol):
+class SheddableConnections(Protocol):
     """All connections of the process."""
 
     @property
@@ -86,8 +86,8 @@ class Scarcity:
     def __init__(
         self,
         loop: AbstractEventLoop,
-        figures: Figures,
-        connections: Connections,
+        figures: ResourceFigures,
+        connections: SheddableConnections,
         count: Callable[[str, ConnectionReason, bytes], None],
     ) -> None:
         """`count` gets a listener, a reason, and whose connection it was, if anybody's. Nothing is short before `start`."""

@@ -13,7 +13,7 @@ from asyncio import AbstractEventLoop
 from select import EPOLLIN, EPOLLOUT, epoll
 from typing import Final, Protocol
 
-__all__ = ["EPOLLIN", "EPOLLOUT", "Readiness", "Ready"]
+__all__ = ["EPOLLIN", "EPOLLOUT", "Ready", "SocketReadiness"]
 
 # Timers, signals and new connections wait for those of a turn.
 _MOST_REPORTS: Final = 64
@@ -26,7 +26,7 @@ class Ready(Protocol):
         """Do what can be done; `events` as in epoll_wait(2)."""
 
 
-class Readiness:
+class SocketReadiness:
     """One per loop."""
 
     __slots__ = ("_epoll", "_waiting")

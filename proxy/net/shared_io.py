@@ -12,7 +12,7 @@ and unmaps it each time).
 from asyncio import AbstractEventLoop
 from typing import Final, Protocol
 
-from proxy.net.readiness import Readiness
+from proxy.net.readiness import SocketReadiness
 
 READ_BUFFER_BYTES: Final = 65_536
 # More do not save more, and the first one would wait for the work of all others: at 30 µs each, two milliseconds.
@@ -34,7 +34,7 @@ class SharedIo:
     def __init__(self, loop: AbstractEventLoop) -> None:
         """Nobody has anything to send."""
         self.loop: Final = loop
-        self.readiness: Final = Readiness(loop)
+        self.readiness: Final = SocketReadiness(loop)
         self.view: Final = memoryview(bytearray(READ_BUFFER_BYTES))
         self._senders: list[Sender] = []
 

@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from proxy.observe.merging import merge, merge_rows, server_totals
-from proxy.observe.metric import Kind, Metric
+from proxy.observe.metric import Metric, MetricKind
 from proxy.observe.metrics import METRICS
 from proxy.observe.scrape import Scrape, WorkerScrape
 
@@ -147,17 +147,17 @@ class _Families(Collector):
 
 def _family(metric: Metric, rows: Rows) -> MetricFamily:
     match metric.kind:
-        case Kind.HISTOGRAM:
+        case MetricKind.HISTOGRAM:
             histogram = HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
             for row in rows:
                 histogram.add_metric([row[one] for one in metric.labels], _buckets(metric, row["counts"]), row["sum"])
             return histogram
-        case Kind.COUNTER:
+        case MetricKind.COUNTER:
             counter = CounterMetricFamily(metric.name, metric.meaning, labels=metric.labels)
             for row in rows:
                 counter.add_metric([row[one] for one in metric.labels], row[metric.value])
             return counter
-        case Kind.GAUGE:
+        case MetricKind.GAUGE:
             gauge = GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
             for row in rows:
                 gauge.add_metric([row[one] for one in metric.labels], row[metric.value])

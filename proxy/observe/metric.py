@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What a metric does."""
 
     COUNTER = "counter"
@@ -21,7 +21,7 @@ class Metric:
     """One metric: `meaning` is its HELP text, `bounds` are the upper bounds of a histogram's buckets."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     meaning: str
     family: str
     value: str = "count"
@@ -31,14 +31,14 @@ class Metric:
 
 def counter(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
     """Describe `plexigate_NAME_total`, a number that only grows."""
-    return Metric(f"plexigate_{name}_total", Kind.COUNTER, meaning, family, value, labels)
+    return Metric(f"plexigate_{name}_total", MetricKind.COUNTER, meaning, family, value, labels)
 
 
 def gauge(name: str, meaning: str, family: str, *labels: str, value: str = "count") -> Metric:
     """Describe `plexigate_NAME`, a number that grows and falls."""
-    return Metric(f"plexigate_{name}", Kind.GAUGE, meaning, family, value, labels)
+    return Metric(f"plexigate_{name}", MetricKind.GAUGE, meaning, family, value, labels)
 
 
 def histogram(name: str, meaning: str, bounds: tuple[float, ...], *labels: str, family: str) -> Metric:
     """Describe `plexigate_NAME`, a distribution."""
-    return Metric(f"plexigate_{name}", Kind.HISTOGRAM, meaning, family, "counts", labels, bounds)
+    return Metric(f"plexigate_{name}", MetricKind.HISTOGRAM, meaning, family, "counts", labels, bounds)

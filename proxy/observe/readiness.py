@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 
-class Subject(StrEnum):
+class ReadinessSubject(StrEnum):
     """What a reason is about."""
 
     PROXY = "proxy"
@@ -21,10 +21,10 @@ class Subject(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class NotReadyReason:
     """Who is not able, and why, by a verb and its rest; `routes` are those that lead to an upstream."""
 
-    subject: Subject
+    subject: ReadinessSubject
     name: str
     detail: str
     routes: tuple[str, ...] = ()
@@ -45,8 +45,8 @@ class Reason:
 class Readiness:
     """Ready is a proxy without reasons; `doubts` do not count."""
 
-    reasons: tuple[Reason, ...] = ()
-    doubts: tuple[Reason, ...] = ()
+    reasons: tuple[NotReadyReason, ...] = ()
+    doubts: tuple[NotReadyReason, ...] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -97,7 +97,7 @@ class UpstreamFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ReadinessFacts:
     """All that counts: what is wrong with the proxy as a whole, with slots of workers and with identities, by a verb and its rest."""
 
     proxy: str | None = None
@@ -116,23 +116,23 @@ _EJECTED: Final = "ejected"
 _SERVES: Final = ""
 
 
-def readiness(facts: Facts) -> Readiness:
+def readiness(facts: ReadinessFacts) -> Readiness:
     """Judge."""
-    reasons = [] if facts.proxy is None else [Reason(Subject.PROXY, "", facts.proxy)]
-    reasons += [Reason(Subject.WORKER, name, fault) for name, fault in facts.workers.items()]
-    reasons += [Reason(Subject.IDENTITY, name, fault) for name, fault in facts.identities.items()]
-    doubts: list[Reason] = []
+    reasons = [] if facts.proxy is None else [NotReadyReason(ReadinessSubject.PROXY, "", facts.proxy)]
+    reasons += [NotReadyReason(ReadinessSubject.WORKER, name, fault) for name, fault in facts.workers.items()]
+    reasons += [NotReadyReason(ReadinessSubject.IDENTITY, name, fault) for name, fault in facts.identities.items()]
+    doubts: list[NotReadyReason] = []
     for upstream in facts.upstreams:
         reason, is_meant = _judged(upstream)
         if reason is not None:
             (reasons if is_meant else doubts).append(reason)
     for name, why in facts.unmade_checks.items():
         detail = f"has health checks that cannot be made ({why}): what they found before counts"
-        doubts.append(Reason(Subject.UPSTREAM, name, detail))
+        doubts.append(NotReadyReason(ReadinessSubject.UPSTREAM, name, detail))
     return Readiness(tuple(reasons), tuple(doubts))
 
 
-def _judged(upstream: UpstreamFacts) -> tuple[Reason | None, bool]:
+def _judged(upstream: UpstreamFacts) -> tuple[NotReadyReason | None, bool]:
     """What is wrong with an upstream, and whether its routes cannot serve although they were meant to."""
     faults = {one.address: _fault(one) for one in upstream.servers}
     found = set(faults.values())
@@ -149,7 +149,7 @@ def _judged(upstream: UpstreamFacts) -> tuple[Reason | None, bool]:
     else:
         said = ", ".join(f"{address} is {fault}" for address, fault in faults.items())
         detail, is_meant = f"has no server that takes requests: {said}", True
-    return Reason(Subject.UPSTREAM, upstream.name, detail, upstream.routes), is_meant
+    return NotReadyReason(ReadinessSubject.UPSTREAM, upstream.name, detail, upstream.routes), is_meant
 
 
 def _fault(server: ServerFacts) -> str:

@@ -8,7 +8,7 @@ from proxy.http.responses import Response
 from proxy.payload.answer_fields import sealed_lines
 from proxy.payload.binding import Direction
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import Channel
+from proxy.payload.channel import MessageCipher
 from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import SINGLE, STREAM
 from proxy.payload.stream import StreamSealer, Vow
@@ -22,7 +22,7 @@ _NO_CONTENT: Final = frozenset({204, 304})
 class AnswerKey:
     """Under what an answer is encrypted."""
 
-    channel: Channel
+    channel: MessageCipher
     vow: Vow
     version: int | None
     """Of the key that the client has shown to have; None: the newest."""

@@ -20,7 +20,7 @@ class Direction(StrEnum):
     RESPONSE = "response"
 
 
-class Place(NamedTuple):
+class BoundExchange(NamedTuple):
     """The exchange that a message belongs to; octets as they are in the request."""
 
     method: bytes

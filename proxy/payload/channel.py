@@ -7,13 +7,13 @@ from typing import Final
 
 from proxy.payload.binding import Direction
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.codec import LARGEST_PLAIN, RingCodec, Window
+from proxy.payload.codec import LARGEST_PLAIN, FreshnessWindow, RingCodec
 from proxy.payload.stream import FrameOpener, Vow, framed
 
 _ENVELOPE: Final = struct.Struct(">Q")
 
 
-class Envelope(StrEnum):
+class MessageEnvelope(StrEnum):
     """What stands before the message in a single token."""
 
     NONE = "none"
@@ -22,7 +22,7 @@ class Envelope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Channel:
+class MessageCipher:
     """How messages of both directions are encrypted."""
 
     key: bytes
@@ -31,8 +31,8 @@ class Channel:
     responses: RingCodec
     """The same as `requests` under a shared ring."""
     is_bound: bool
-    envelope: Envelope
-    window: Window
+    envelope: MessageEnvelope
+    window: FreshnessWindow
     is_session: bool = False
 
     @property
@@ -54,7 +54,7 @@ class Channel:
             if not frames.is_finished:  # a token of a stream
                 raise PayloadFault(Cause.BAD_STREAM)
             message_id = frames.message_id or b""
-        if self.envelope is Envelope.PLEXICHAT:
+        if self.envelope is MessageEnvelope.PLEXICHAT:
             plain = self._unwrapped(plain, now)
         if len(plain) > LARGEST_PLAIN:
             raise PayloadFault(Cause.TOO_LARGE)
@@ -62,7 +62,7 @@ class Channel:
 
     def seal(self, direction: Direction, plain: bytes, vow: Vow, now: float, version: int | None) -> bytes:
         """Make a message that is a single token."""
-        if self.envelope is Envelope.PLEXICHAT:
+        if self.envelope is MessageEnvelope.PLEXICHAT:
             plain = _ENVELOPE.pack(int(now)) + plain
         if self.is_bound:
             plain = framed(vow, 0, plain, is_last=True)

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from proxy.payload.binding import ID_BYTES, Direction, Place
-from proxy.payload.channel import Channel, Envelope
-from proxy.payload.codec import LARGEST_PLAIN, RingCodec, Window
+from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
+from proxy.payload.channel import MessageCipher, MessageEnvelope
+from proxy.payload.codec import LARGEST_PLAIN, FreshnessWindow, RingCodec
 from proxy.payload.endpoints import message_for
 from proxy.payload.key_document import DocumentRefused, PinnedIdentity
-from proxy.payload.keyring import Keyring, KeyState, RingKey
+from proxy.payload.keyring import Keyring, PayloadKeyState, RingKey
 from proxy.payload.sessions import session_key
 from proxy.payload.stream import LARGEST_PIECE, FrameOpener, StreamOpener, StreamSealer, Vow, framed
 from proxy.payload.suites import BUILT_IN, Suite, info_of
@@ -30,7 +30,7 @@ from proxy.payload.suites import BUILT_IN, Suite, info_of
 _SINGLE: Final = "fernet"
 _STREAM: Final = "fernet-stream"
 _NO_CONTENT: Final = frozenset({204, 205, 304})
-_DEFAULT_WINDOW: Final = Window(60.0, 30.0)
+_DEFAULT_WINDOW: Final = FreshnessWindow(60.0, 30.0)
 
 
 class AnswerNotSealed(Exception):
@@ -50,7 +50,7 @@ class AnswerNotSealed(Exception):
 class PayloadClient:
     """Encrypts requests and decrypts their answers, under one ring or session."""
 
-    def __init__(self, channel: Channel, clock: Callable[[], float]) -> None:
+    def __init__(self, channel: MessageCipher, clock: Callable[[], float]) -> None:
         """`channel` as the proxy has it, with every key that the client has; `clock` gives UNIX seconds."""
         self._channel = channel
         self._clock = clock
@@ -59,13 +59,13 @@ class PayloadClient:
     def of_ring(cls, exported: Mapping[str, Any], clock: Callable[[], float]) -> "PayloadClient":
         """With what `plexigate payload export` wrote. Raises `KeyError` or `ValueError`."""
         keys = tuple(
-            RingKey(int(key["version"]), KeyState(key["state"]), 0.0, base64.urlsafe_b64decode(key["key"]))
+            RingKey(int(key["version"]), PayloadKeyState(key["state"]), 0.0, base64.urlsafe_b64decode(key["key"]))
             for key in exported["keys"]
         )
         codec = RingCodec(Keyring(exported["ring"], keys), _uncounted)
-        window = Window(float(exported["max_age_seconds"]), _DEFAULT_WINDOW.skew)
-        envelope = Envelope(exported["envelope"])
-        return cls(Channel(exported["ring"].encode(), codec, codec, exported["bind"], envelope, window), clock)
+        window = FreshnessWindow(float(exported["max_age_seconds"]), _DEFAULT_WINDOW.skew)
+        envelope = MessageEnvelope(exported["envelope"])
+        return cls(MessageCipher(exported["ring"].encode(), codec, codec, exported["bind"], envelope, window), clock)
 
     def request(self, method: str, url: str, body: bytes | Iterable[bytes] | None = None) -> "SealedRequest":
         """A request for exactly this method and URL; an iterable is encrypted piece by piece, as it is sent."""
@@ -75,14 +75,14 @@ class PayloadClient:
         """A WebSocket at this URL (`https` or `wss`), whose handshake has to carry the headers."""
         return SealedSocket(self._channel, self._place("GET", url), self._clock)
 
-    def _place(self, method: str, url: str) -> Place:
+    def _place(self, method: str, url: str) -> BoundExchange:
         parts = urlsplit(url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         host = (parts.hostname or "").lower().removesuffix(".")
-        return Place(method.encode(), host.encode(), target.encode(), self._channel.key)
+        return BoundExchange(method.encode(), host.encode(), target.encode(), self._channel.key)
 
 
-def _naming(channel: Channel, message_id: bytes) -> dict[str, str]:
+def _naming(channel: MessageCipher, message_id: bytes) -> dict[str, str]:
     """The headers that name the key and what the answer is bound to."""
     name = ("Payload-Session", channel.key.decode())
     if not channel.is_session:
@@ -93,7 +93,7 @@ def _naming(channel: Channel, message_id: bytes) -> dict[str, str]:
 class SealedSocket:
     """The messages of one WebSocket."""
 
-    def __init__(self, channel: Channel, place: Place, clock: Callable[[], float]) -> None:
+    def __init__(self, channel: MessageCipher, place: BoundExchange, clock: Callable[[], float]) -> None:
         """Made by `PayloadClient.websocket`."""
         self._channel = channel
         self._clock = clock
@@ -119,7 +119,11 @@ class SealedRequest:
     """One request, and the way to read its answer."""
 
     def __init__(
-        self, channel: Channel, place: Place, body: bytes | Iterable[bytes] | None, clock: Callable[[], float]
+        self,
+        channel: MessageCipher,
+        place: BoundExchange,
+        body: bytes | Iterable[bytes] | None,
+        clock: Callable[[], float],
     ) -> None:
         """Made by `PayloadClient.request`."""
         self._channel = channel
@@ -210,12 +214,12 @@ class SessionOffer:
             RingCodec(Keyring.fresh("", session_key(self.secret, direction, agreed, ticket), 0.0), _uncounted)
             for direction in (Direction.REQUEST, Direction.RESPONSE)
         )
-        channel = Channel(
+        channel = MessageCipher(
             ticket,
             requests,
             responses,
             is_bound=True,
-            envelope=Envelope.NONE,
+            envelope=MessageEnvelope.NONE,
             window=_DEFAULT_WINDOW,
             is_session=True,
         )

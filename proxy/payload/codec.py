@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from cryptography.fernet import Fernet, InvalidToken
 
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.keyring import Keyring, KeyState, RingKey
+from proxy.payload.keyring import Keyring, PayloadKeyState, RingKey
 
 LARGEST_PLAIN: Final = 262_144
 """Of one token: a larger one would hold the interpreter, and with it the loop, for too long."""
@@ -36,7 +36,7 @@ def token_length(plain: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class FreshnessWindow:
     """How old a token may be, and how far ahead of us its maker's clock; seconds."""
 
     max_age: float
@@ -93,9 +93,9 @@ class RingCodec:
         """Why a version that is not known is not."""
         state = next((key.state for key in self._ended if key.version == version), None)
         match state:
-            case KeyState.REVOKED:
+            case PayloadKeyState.REVOKED:
                 return Cause.REVOKED_KEY
-            case KeyState.RETIRED:
+            case PayloadKeyState.RETIRED:
                 return Cause.RETIRED_KEY
             case _:
                 return Cause.UNKNOWN_KEY
@@ -106,7 +106,7 @@ class RingCodec:
         self._count(self.name, chosen)
         return self._fernets[chosen].encrypt_at_time(plain, int(now))
 
-    def open(self, token: bytes, window: Window, now: float, version: int | None = None) -> Opened:
+    def open(self, token: bytes, window: FreshnessWindow, now: float, version: int | None = None) -> Opened:
         """Decrypt; `version` is tried first. Raises `PayloadFault`."""
         _check_spelling(token)
         first = self.active if version is None or version not in self._fernets else version
@@ -133,7 +133,7 @@ class RingCodec:
                 return version
         for key in self._ended:
             if key.secret and hmac.compare_digest(hmac.digest(key.secret, signed, "sha256"), mac):
-                raise PayloadFault(Cause.REVOKED_KEY if key.state is KeyState.REVOKED else Cause.RETIRED_KEY)
+                raise PayloadFault(Cause.REVOKED_KEY if key.state is PayloadKeyState.REVOKED else Cause.RETIRED_KEY)
         raise PayloadFault(Cause.BAD_TOKEN)
 
 

@@ -17,7 +17,7 @@ from proxy.http.grammar import list_elements
 from proxy.http.upgrade import WebSocketOffer
 from proxy.payload.binding import ID_BYTES
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import Channel
+from proxy.payload.channel import MessageCipher
 
 SINGLE: Final = b"fernet"
 STREAM: Final = b"fernet-stream"
@@ -42,7 +42,7 @@ class Requirement(Enum):
 class SessionTable(Protocol):
     """Opens tickets."""
 
-    def channel(self, ticket: bytes, now: float) -> Channel:
+    def channel(self, ticket: bytes, now: float) -> MessageCipher:
         """The channel of a session. Raises `PayloadFault`."""
 
 
@@ -51,7 +51,7 @@ class PayloadRoute:
     """The rules of one route."""
 
     requirement: Requirement
-    rings: Mapping[bytes, Channel]
+    rings: Mapping[bytes, MessageCipher]
     default: bytes | None
     """The ring of requests that name none."""
     sessions: SessionTable | None
@@ -70,11 +70,11 @@ class Coding(Enum):
     TOKENS = auto()
 
 
-class Judgement(NamedTuple):
+class PayloadJudgement(NamedTuple):
     """What becomes of a request."""
 
     coding: Coding
-    channel: Channel | None
+    channel: MessageCipher | None
     """None: nothing is encrypted."""
     version: int | None
     """Of the key that the client named."""
@@ -86,7 +86,7 @@ class Judgement(NamedTuple):
     """The subprotocol that named the key."""
 
 
-def judge(route: PayloadRoute, framing: RequestFraming, method: bytes, now: float) -> Judgement:
+def judge(route: PayloadRoute, framing: RequestFraming, method: bytes, now: float) -> PayloadJudgement:
     """Raises `PayloadFault` for what the route does not take."""
     values = _values(framing.fields)
     coding = _coding(route, framing, values)
@@ -107,7 +107,7 @@ def judge(route: PayloadRoute, framing: RequestFraming, method: bytes, now: floa
     takes_stream = coding is Coding.TOKENS or any(
         STREAM in _codings(values.get(name, [])) for name in (b"payload-accept", b"accept-encoding")
     )
-    return Judgement(coding, channel, version, takes_stream, _nonce(values), framing._replace(fields=fields))
+    return PayloadJudgement(coding, channel, version, takes_stream, _nonce(values), framing._replace(fields=fields))
 
 
 def _values(fields: Fields) -> dict[bytes, list[bytes]]:
@@ -144,7 +144,7 @@ def _coding(route: PayloadRoute, framing: RequestFraming, values: Mapping[bytes,
 
 def _channel(
     route: PayloadRoute, framing: RequestFraming, values: Mapping[bytes, list[bytes]], coding: Coding, now: float
-) -> tuple[Channel | None, int | None, bytes]:
+) -> tuple[MessageCipher | None, int | None, bytes]:
     rings, tickets = values.get(b"payload-key", []), values.get(b"payload-session", [])
     protocol = b""
     if framing.websocket is not None and not rings and not tickets:
@@ -170,19 +170,19 @@ def _named_by(protocol: bytes) -> tuple[list[bytes], list[bytes]]:
     return [], [protocol.removeprefix(SESSION_PROTOCOL)] if protocol else []
 
 
-def _session(route: PayloadRoute, ticket: bytes, now: float) -> Channel:
+def _session(route: PayloadRoute, ticket: bytes, now: float) -> MessageCipher:
     if route.sessions is None:
         raise PayloadFault(Cause.BAD_SESSION)
     return route.sessions.channel(ticket, now)
 
 
-def _default(route: PayloadRoute) -> Channel:
+def _default(route: PayloadRoute) -> MessageCipher:
     if route.default is None:
         raise PayloadFault(Cause.NO_KEY_NAMED)
     return route.rings[route.default]
 
 
-def _named(route: PayloadRoute, value: bytes) -> tuple[Channel, int | None]:
+def _named(route: PayloadRoute, value: bytes) -> tuple[MessageCipher, int | None]:
     name, colon, digits = value.partition(b":")
     channel = route.rings.get(name)
     if channel is None or (colon and not (digits.isdigit() and len(digits) < 10)):
@@ -222,8 +222,8 @@ def _nonce(values: Mapping[bytes, list[bytes]]) -> bytes:
 
 
 def _websocket(
-    route: PayloadRoute, framing: RequestFraming, channel: Channel | None, version: int | None, protocol: bytes
-) -> Judgement:
+    route: PayloadRoute, framing: RequestFraming, channel: MessageCipher | None, version: int | None, protocol: bytes
+) -> PayloadJudgement:
     is_required = route.requirement is Requirement.REQUIRE
     if not route.takes_websockets and (is_required or channel is not None):
         raise PayloadFault(Cause.WEBSOCKET)
@@ -237,4 +237,4 @@ def _websocket(
         kept = tuple(one for one in offer.protocols if one != protocol)
         offer = offer._replace(protocols=kept, extensions=b"")
     changed = framing._replace(fields=fields, websocket=offer)
-    return Judgement(Coding.PLAIN, channel, version, False, _nonce(_values(framing.fields)), changed, protocol)  # noqa: FBT003 - by place
+    return PayloadJudgement(Coding.PLAIN, channel, version, False, _nonce(_values(framing.fields)), changed, protocol)  # noqa: FBT003 - by place

@@ -19,7 +19,7 @@ _SIGNING_BYTES: Final = 16
 _REMEMBERED: Final = 8
 
 
-class KeyState(StrEnum):
+class PayloadKeyState(StrEnum):
     """What a key may be used for."""
 
     PENDING = "pending"
@@ -32,7 +32,7 @@ class KeyState(StrEnum):
     @property
     def decrypts(self) -> bool:
         """Whether messages under it are accepted."""
-        return self in {KeyState.PENDING, KeyState.ACTIVE, KeyState.VALID}
+        return self in {PayloadKeyState.PENDING, PayloadKeyState.ACTIVE, PayloadKeyState.VALID}
 
 
 class NoSuchKey(Exception):
@@ -55,7 +55,7 @@ class RingKey:
     """One key: times are UNIX seconds, `uses` counts the messages encrypted with it."""
 
     version: int
-    state: KeyState
+    state: PayloadKeyState
     created: float
     secret: bytes = field(repr=False)
     """Once it has ended: the half that signs, or nothing."""
@@ -88,18 +88,18 @@ class Keyring:
     @classmethod
     def fresh(cls, name: str, secret: bytes, now: float, variant: str = "") -> "Keyring":
         """A ring with its first key."""
-        return cls(name, (RingKey(1, KeyState.ACTIVE, now, secret),), variant)
+        return cls(name, (RingKey(1, PayloadKeyState.ACTIVE, now, secret),), variant)
 
     def restarted(self, secret: bytes, now: float, variant: str) -> "Keyring":
         """Go on with a first key of another variant of the algorithm: all before are retired, as nothing can be done with them."""
         version = max(key.version for key in self.keys) + 1
-        ended = (_ended(key, KeyState.RETIRED, now) if key.state.decrypts else key for key in self.keys)
-        return Keyring(self.name, _forgetting([RingKey(version, KeyState.ACTIVE, now, secret), *ended]), variant)
+        ended = (_ended(key, PayloadKeyState.RETIRED, now) if key.state.decrypts else key for key in self.keys)
+        return Keyring(self.name, _forgetting([RingKey(version, PayloadKeyState.ACTIVE, now, secret), *ended]), variant)
 
     @property
     def active(self) -> RingKey:
         """The key that encrypts."""
-        return next(key for key in self.keys if key.state is KeyState.ACTIVE)
+        return next(key for key in self.keys if key.state is PayloadKeyState.ACTIVE)
 
     @property
     def readable(self) -> tuple[RingKey, ...]:
@@ -124,8 +124,8 @@ class Keyring:
     def with_pending(self, secret: bytes, now: float) -> "Keyring":
         """Add a key that everybody learns to read before it is used; one that waited already is given up."""
         version = max(key.version for key in self.keys) + 1
-        kept = tuple(key for key in self.keys if key.state is not KeyState.PENDING)
-        return replace(self, keys=(RingKey(version, KeyState.PENDING, now, secret), *kept))
+        kept = tuple(key for key in self.keys if key.state is not PayloadKeyState.PENDING)
+        return replace(self, keys=(RingKey(version, PayloadKeyState.PENDING, now, secret), *kept))
 
     def activated(self, policy: RingPolicy, now: float) -> "Keyring":
         """Encrypt with the pending key from now on, and retire what is older than the overlap."""
@@ -133,29 +133,33 @@ class Keyring:
         older = 0
         for key in self.keys:
             match key.state:
-                case KeyState.PENDING:
-                    keys.append(replace(key, state=KeyState.ACTIVE, created=now))
-                case KeyState.ACTIVE | KeyState.VALID:
+                case PayloadKeyState.PENDING:
+                    keys.append(replace(key, state=PayloadKeyState.ACTIVE, created=now))
+                case PayloadKeyState.ACTIVE | PayloadKeyState.VALID:
                     older += 1
                     is_kept = older <= policy.overlap
-                    keys.append(replace(key, state=KeyState.VALID) if is_kept else _ended(key, KeyState.RETIRED, now))
+                    keys.append(
+                        replace(key, state=PayloadKeyState.VALID)
+                        if is_kept
+                        else _ended(key, PayloadKeyState.RETIRED, now)
+                    )
                 case _:
                     keys.append(key)
         return replace(self, keys=_forgetting(keys))
 
     def retired(self, version: int, now: float) -> "Keyring":
         """End a key that is no longer needed. Raises `NoSuchKey`, also for the one that encrypts."""
-        return self._with_ended(version, KeyState.RETIRED, now)
+        return self._with_ended(version, PayloadKeyState.RETIRED, now)
 
     def revoked(self, version: int, now: float) -> "Keyring":
         """End a key that is in the wrong hands, whatever it did; rotate first if it is the active one. Raises `NoSuchKey`."""
-        return self._with_ended(version, KeyState.REVOKED, now)
+        return self._with_ended(version, PayloadKeyState.REVOKED, now)
 
-    def _with_ended(self, version: int, state: KeyState, now: float) -> "Keyring":
+    def _with_ended(self, version: int, state: PayloadKeyState, now: float) -> "Keyring":
         found = self.find(version)
-        if found.state is KeyState.ACTIVE:
+        if found.state is PayloadKeyState.ACTIVE:
             raise NoSuchKey(self.name, version, "is the active one: rotate first")
-        if found.state in {state, KeyState.REVOKED}:
+        if found.state in {state, PayloadKeyState.REVOKED}:
             raise NoSuchKey(self.name, version, f"is {found.state.value} already")
         keys = [_ended(key, state, now) if key is found else key for key in self.keys]
         return replace(self, keys=_forgetting(keys))
@@ -196,7 +200,7 @@ class Keyring:
             tuple(
                 RingKey(
                     int(key["version"]),
-                    KeyState(key["state"]),
+                    PayloadKeyState(key["state"]),
                     float(key["created"]),
                     bytes.fromhex(key["secret"]),
                     int(key["uses"]),
@@ -206,7 +210,7 @@ class Keyring:
             ),
             str(document.get("variant", "")),
         )
-        if sum(key.state is KeyState.ACTIVE for key in ring.keys) != 1:
+        if sum(key.state is PayloadKeyState.ACTIVE for key in ring.keys) != 1:
             raise ValueError("a ring without exactly one active key")
         return ring
 
@@ -215,7 +219,7 @@ class Keyring:
         return [{name: value for name, value in key.items() if name != "secret"} for key in self.as_json()["keys"]]
 
 
-def _ended(key: RingKey, state: KeyState, now: float) -> RingKey:
+def _ended(key: RingKey, state: PayloadKeyState, now: float) -> RingKey:
     # of a KEM's private key nothing is kept: no half of it would only tell
     kept = key.secret[:_SIGNING_BYTES] if len(key.secret) in {SECRET_BYTES, _SIGNING_BYTES} else b""
     return replace(key, state=state, ended=now, secret=kept)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from config.schema import Config, SessionsConfig
-from proxy.payload.keyring import Keyring, KeyState, RingKey, RingPolicy
+from proxy.payload.keyring import Keyring, PayloadKeyState, RingKey, RingPolicy
 
 TICKETS: Final = ":tickets"
 _KEM: Final = ":kem:"
@@ -42,7 +42,7 @@ class PayloadKeys:
             (name, key.version)
             for name, ring in self.rings.items()
             for key in ring.ended
-            if key.state is KeyState.REVOKED
+            if key.state is PayloadKeyState.REVOKED
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from proxy.payload.binding import Direction
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import Channel, Envelope
-from proxy.payload.codec import RingCodec, Window
+from proxy.payload.channel import MessageCipher, MessageEnvelope
+from proxy.payload.codec import FreshnessWindow, RingCodec
 from proxy.payload.keyring import SECRET_BYTES, Keyring
 from proxy.payload.suites import MessageUnreadable, Suite, info_of
 
@@ -27,7 +27,7 @@ _TICKET: Final = struct.Struct(f">BQI{SECRET_BYTES}s")
 _VERSION: Final = 1
 # Opened again at each request, a ticket costs 60 us; a browser that asks for forty things at once has one.
 _REMEMBERED: Final = 1_024
-_ANY_TIME: Final = Window(max_age=float("inf"), skew=float("inf"))
+_ANY_TIME: Final = FreshnessWindow(max_age=float("inf"), skew=float("inf"))
 
 
 def session_key(secret: bytes, direction: Direction, agreed: bytes, ticket: bytes) -> bytes:
@@ -73,7 +73,7 @@ class Sessions:
         tickets: Keyring,
         kems: Mapping[str, tuple[Suite, Keyring]],
         lifetime: float,
-        window: Window,
+        window: FreshnessWindow,
         count: Callable[[str, int], None],
         revoked: Container[tuple[str, int]] = frozenset(),
     ) -> None:
@@ -84,7 +84,7 @@ class Sessions:
         self._window = window
         self._count = count
         self._revoked = revoked
-        self._known: dict[bytes, tuple[int, Channel]] = {}
+        self._known: dict[bytes, tuple[int, MessageCipher]] = {}
 
     def establish(self, suite: str, version: int, message: bytes, now: float) -> Agreed | Opening:
         """Agree with a client, or say how to. Raises `PayloadFault`."""
@@ -107,7 +107,7 @@ class Sessions:
         content = _TICKET.pack(_VERSION, expires, version, secret) + suite.encode()
         return Agreed(self._tickets.seal(content, now).rstrip(b"="), expires)
 
-    def channel(self, ticket: bytes, now: float) -> Channel:
+    def channel(self, ticket: bytes, now: float) -> MessageCipher:
         """The channel of a session. Raises `PayloadFault`."""
         known = self._known.get(ticket)
         if known is None:
@@ -124,7 +124,7 @@ class Sessions:
             raise PayloadFault(Cause.BAD_SESSION) from None
         return channel
 
-    def _opened(self, ticket: bytes, now: float) -> tuple[int, Channel]:
+    def _opened(self, ticket: bytes, now: float) -> tuple[int, MessageCipher]:
         try:
             opened = self._tickets.open(ticket + b"=" * (-len(ticket) % 4), _ANY_TIME, now)
             content = opened.plain
@@ -141,8 +141,14 @@ class Sessions:
             RingCodec(Keyring.fresh("", session_key(secret, direction, agreed, ticket), now), _uncounted, revoked)
             for direction in (Direction.REQUEST, Direction.RESPONSE)
         )
-        channel = Channel(
-            ticket, requests, responses, is_bound=True, envelope=Envelope.NONE, window=self._window, is_session=True
+        channel = MessageCipher(
+            ticket,
+            requests,
+            responses,
+            is_bound=True,
+            envelope=MessageEnvelope.NONE,
+            window=self._window,
+            is_session=True,
         )
         return expires, channel
 

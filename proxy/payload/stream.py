@@ -16,7 +16,7 @@ from typing import Final
 
 from proxy.payload.binding import DIGEST_BYTES, ID_BYTES
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.codec import RingCodec, Window, token_length
+from proxy.payload.codec import FreshnessWindow, RingCodec, token_length
 
 _HEAD: Final = struct.Struct(f">BB{ID_BYTES}sQ{DIGEST_BYTES}s")
 _VERSION: Final = 1
@@ -125,7 +125,7 @@ class StreamOpener:
 
     __slots__ = ("_buffer", "_codec", "_frames", "_scanned", "_window", "timestamp", "version")
 
-    def __init__(self, codec: RingCodec, digest: bytes, window: Window, version: int | None = None) -> None:
+    def __init__(self, codec: RingCodec, digest: bytes, window: FreshnessWindow, version: int | None = None) -> None:
         """`version` is tried first."""
         self._codec = codec
         self._window = window
@@ -177,4 +177,4 @@ class StreamOpener:
 
 
 # Only the first token of a message is held to its time: an upload may last for hours.
-_ANY_AGE: Final = Window(max_age=float("inf"), skew=float("inf"))
+_ANY_AGE: Final = FreshnessWindow(max_age=float("inf"), skew=float("inf"))

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from typing import Final
 
-from proxy.http.websocket import Sender
+from proxy.http.websocket import FrameSender
 from proxy.payload.answer import AnswerKey
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.codec import LARGEST_PLAIN, MARK_CHARACTERS
@@ -50,9 +50,9 @@ class SealedMessages:
         self._vow = key.vow
         self._number = 0
 
-    def filter(self, sender: Sender) -> "MessageFilter":
+    def filter(self, sender: FrameSender) -> "MessageFilter":
         """What the frames of one side go through."""
-        return MessageFilter(sender, self._opened if sender is Sender.CLIENT else self._sealed)
+        return MessageFilter(sender, self._opened if sender is FrameSender.CLIENT else self._sealed)
 
     def _opened(self, opcode: int, message: bytes) -> bytes:
         channel = self._channel
@@ -89,9 +89,9 @@ class MessageFilter:
 
     __slots__ = ("_buffer", "_convert", "_is_masked", "_message", "_opcode")
 
-    def __init__(self, sender: Sender, convert: Callable[[int, bytes], bytes]) -> None:
+    def __init__(self, sender: FrameSender, convert: Callable[[int, bytes], bytes]) -> None:
         """`convert` gets the opcode and content of each message."""
-        self._is_masked = sender is Sender.CLIENT
+        self._is_masked = sender is FrameSender.CLIENT
         self._convert = convert
         self._buffer = bytearray()
         self._message = bytearray()

@@ -18,7 +18,7 @@ from proxy.net.tasks import Tasks
 
 Body = dict[str, Any]
 Answer = Callable[[str, Body, list[int]], Awaitable[Body]]
-"""What answers a question: its kind, its body, its descriptors (the callee's to close). Raises `Refused` to say no."""
+"""What answers a question: its kind, its body, its descriptors (the callee's to close). Raises `QuestionRefused` to say no."""
 
 _HEADER: Final = struct.Struct("!IH")
 # The kernel takes 253 in one message (SCM_MAX_FD). A question that has more is preceded by frames that only bring descriptors, so
@@ -39,7 +39,7 @@ class ChannelLost(Exception):
         return "the process at the other end is gone"
 
 
-class Refused(Exception):
+class QuestionRefused(Exception):
     """The other side says no: `reason` is JSON that both sides understand."""
 
     def __init__(self, reason: Body) -> None:
@@ -90,7 +90,7 @@ class Channel:
     # -- asking
 
     async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
-        """Ask and wait for the answer. The descriptors stay the caller's. Raises `Refused` or `ChannelLost`."""
+        """Ask and wait for the answer. The descriptors stay the caller's. Raises `QuestionRefused` or `ChannelLost`."""
         if not self._is_open:
             raise ChannelLost
         number = next(self._ids)
@@ -243,14 +243,14 @@ class Channel:
         if future is None or future.done():
             return  # whoever asked does not wait any more
         if "failure" in frame:
-            future.set_exception(Refused(frame["failure"]))
+            future.set_exception(QuestionRefused(frame["failure"]))
         else:
             future.set_result(frame["answer"])
 
     async def _reply(self, frame: Body, descriptors: list[int]) -> None:
         try:
             reply: Body = {"answer": await self._answer(frame["ask"], frame["body"], descriptors)}
-        except Refused as refusal:
+        except QuestionRefused as refusal:
             reply = {"failure": refusal.reason}
         except Exception as error:
             # whoever asked must not wait for ever; the error itself is reported by the owner of the tasks

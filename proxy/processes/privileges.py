@@ -26,7 +26,7 @@ _OURS: Final = __file__
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ProcessAccount:
     """Who a worker is."""
 
     user: int
@@ -35,7 +35,7 @@ class Account:
     name: str
 
 
-def account_of(loaded: LoadedConfig) -> tuple[Account | None, list[Problem]]:
+def account_of(loaded: LoadedConfig) -> tuple[ProcessAccount | None, list[Problem]]:
     """The account that the configuration asks for, None for that of the parent; and what is wrong or worth saying about it."""
     user, group = loaded.config.user, loaded.config.group
     if user is None:
@@ -57,7 +57,7 @@ def account_of(loaded: LoadedConfig) -> tuple[Account | None, list[Problem]]:
             loaded.error(("user",), found, "a start as root, or no such key: all processes are one user then")
         ]
     groups = tuple(one for one in os.getgrouplist(user, group_id) if one != 0)
-    account = Account(entry.pw_uid, group_id, groups, user)
+    account = ProcessAccount(entry.pw_uid, group_id, groups, user)
     if not _can_run_us(account):
         found = f"{shown(user)}, who may not run {sys.executable} with the modules of Plexigate"
         allowed = "an installation that this user may read and run (an interpreter below /root is out of reach)"
@@ -65,7 +65,7 @@ def account_of(loaded: LoadedConfig) -> tuple[Account | None, list[Problem]]:
     return account, []
 
 
-def _can_run_us(account: Account) -> bool:
+def _can_run_us(account: ProcessAccount) -> bool:
     """Try it: modes of all the directories on the way, access lists and security modules have a say in it."""
     try:
         done = subprocess.run(  # noqa: S603 - ourselves

@@ -9,7 +9,7 @@ from typing import Any, Final
 from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.keys.home import HomeFailed
-from certs.rotation.attempt import Step
+from certs.rotation.attempt import RotationStep
 from certs.rotation.checks import read_chain_pem
 from certs.rotation.parts import Parts
 from certs.storage.served import ServedFile, served_version
@@ -121,7 +121,7 @@ class Housekeeping:
                 stuck = [one for one in ways if isinstance(one, NoWayBack)]
                 if stuck:
                     kind = FailureKind.PERMANENT
-                    return [NotRenewed(Step.STORE, kind, one.detail, of_issuer=False) for one in stuck]
+                    return [NotRenewed(RotationStep.STORE, kind, one.detail, of_issuer=False) for one in stuck]
                 chosen = [
                     (one.shelf, way) for one, way in zip(asked, ways, strict=True) if isinstance(way, StoredVersion)
                 ]
@@ -130,7 +130,7 @@ class Housekeeping:
             return [Renewed(way.number, read_chain_pem(way.chain_path.read_bytes())[0]) for _, way in chosen]
         except (ConfigError, HomeFailed, ShelfDamaged, OSError, TimeoutError) as error:
             detail = str(error) or f"it took longer than {LOCAL_SECONDS:g} s"
-            return [NotRenewed(Step.SWAP, FailureKind.TEMPORARY, detail, of_issuer=False) for _ in asked]
+            return [NotRenewed(RotationStep.SWAP, FailureKind.TEMPORARY, detail, of_issuer=False) for _ in asked]
 
     async def _do(self, work: Callable[[], list[str]]) -> None:
         try:

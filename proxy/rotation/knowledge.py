@@ -9,7 +9,7 @@ from typing import Any
 from certs.rotation.due import Current
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts
-from certs.rotation.planning import Facts, Key, Standing
+from certs.rotation.planning import CredentialFacts, Key, RotationStatus
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
 from proxy.net.in_thread import in_thread
@@ -31,7 +31,7 @@ class Serving:
 
 
 @dataclass(slots=True)
-class Credential:
+class KnownCredential:
     """One credential of the configuration."""
 
     settings: IssuedCredentialConfig
@@ -40,10 +40,10 @@ class Credential:
     serving: Serving = Serving()
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> CredentialFacts:
         """The planner's view of it."""
         wanted = wanted_of(self.names, self.settings)
-        return Facts(wanted, self.serving.current, is_unusable=self.serving.fault is not None)
+        return CredentialFacts(wanted, self.serving.current, is_unusable=self.serving.fault is not None)
 
 
 class Knowledge:
@@ -54,13 +54,13 @@ class Knowledge:
         self._loop = loop
         self.windows = Windows()
         self.uses = Uses()
-        self.credentials: dict[Key, Credential] = {}
+        self.credentials: dict[Key, KnownCredential] = {}
 
     async def follow(self, parts: Parts | None) -> None:
         """Take those of a configuration."""
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
-            (name, shelf.slot): Credential(settings, parts.loaded.config.identity[name].names, shelf)
+            (name, shelf.slot): KnownCredential(settings, parts.loaded.config.identity[name].names, shelf)
             for name, _, settings, shelf in found
             if parts is not None
         }
@@ -74,7 +74,7 @@ class Knowledge:
             credential.serving = serving
 
     @property
-    def facts(self) -> dict[Key, Facts]:
+    def facts(self) -> dict[Key, CredentialFacts]:
         """What the planner has to know."""
         return {key: one.facts for key, one in self.credentials.items()}
 
@@ -108,7 +108,11 @@ class Knowledge:
         return [key for key in sorted(self.credentials) if key[0] == identity and slot in (None, key[1])]
 
     def listing(
-        self, standings: Mapping[Key, Standing], errors: Mapping[Key, str], running: Collection[Key], now: datetime
+        self,
+        standings: Mapping[Key, RotationStatus],
+        errors: Mapping[Key, str],
+        running: Collection[Key],
+        now: datetime,
     ) -> list[dict[str, Any]]:
         """All as documents."""
         return [

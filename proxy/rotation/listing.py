@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from certs.rotation.due import Current, Wanted
-from certs.rotation.planning import Key, Standing
+from certs.rotation.planning import Key, RotationStatus
 from certs.rotation.urgency import Urgency
 
 
@@ -17,7 +17,7 @@ class Row:
     key: Key
     wanted: Wanted
     current: Current | None
-    standing: Standing | None
+    standing: RotationStatus | None
     version: int | None = None
     serial: str | None = None
     last_error: str | None = None
@@ -46,7 +46,7 @@ def document(row: Row, now: datetime) -> dict[str, Any]:
     }
 
 
-def _next(standing: Standing, now: datetime) -> dict[str, Any]:
+def _next(standing: RotationStatus, now: datetime) -> dict[str, Any]:
     return {
         "at": max(standing.next_try(now), now).isoformat(),
         "due_at": standing.due.at.isoformat(),
@@ -57,6 +57,6 @@ def _next(standing: Standing, now: datetime) -> dict[str, Any]:
     }
 
 
-def worst(standings: Mapping[Key, Standing]) -> str:
+def worst(standings: Mapping[Key, RotationStatus]) -> str:
     """The greatest urgency of all, in a word."""
     return max((one.urgency for one in standings.values()), default=Urgency.CALM).name.lower()

@@ -19,7 +19,7 @@ from proxy.tls.libssl import LibsslError
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LiveFinding:
     """One thing that was looked at: `is_fault` None is a remark."""
 
     about: str
@@ -32,7 +32,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class LiveSubject:
     """A chain to look at: of which identity, for which names, by whom it has to be signed (none: whom the system trusts)."""
 
     about: str
@@ -41,7 +41,7 @@ class Subject:
     roots: tuple[x509.Certificate, ...]
 
 
-def chain_findings(subject: Subject, now: datetime) -> Iterator[Finding]:
+def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]:
     """What the files say: chain, names, dates, strength, usage, and transparency where it is public."""
     leaf = subject.chain[0]
     try:
@@ -53,52 +53,52 @@ def chain_findings(subject: Subject, now: datetime) -> Iterator[Finding]:
     faults = findings(subject.chain, Expectation(leaf.public_key(), subject.names, trust.roots, place=trust.place), now)
     # a certificate in the last third of its life is as valid as on its first day
     faults = [one for one in faults if not one.startswith("more than half")]
-    yield from (Finding(subject.about, one, is_fault=True) for one in faults)
+    yield from (LiveFinding(subject.about, one, is_fault=True) for one in faults)
     key = supported_public_key(leaf.public_key())
     kind = "an unsupported key" if key is None else str(algorithm_of(key))
-    yield Finding(
+    yield LiveFinding(
         subject.about,
         f"{kind}, valid until {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC, {len(subject.chain)} certificates",
     )
     if not _may_sign_handshakes(leaf):
-        yield Finding(subject.about, "its key usage has no digitalSignature", is_fault=True)
+        yield LiveFinding(subject.about, "its key usage has no digitalSignature", is_fault=True)
     if not subject.roots and not _has_timestamps(leaf):
-        yield Finding(
+        yield LiveFinding(
             subject.about,
             "no signed certificate timestamps: browsers refuse public certificates without",
             is_fault=None,
         )
 
 
-def handshake_finding(subject: Subject, address: Bind) -> Finding:
+def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:
     """What a handshake at an address says: that the chain is verified, and is the one that should serve."""
     about = f"{subject.about} at {address}"
     try:
         served = _served(_context(subject), subject.names, address)
     except (OSError, LibsslError) as error:  # ssl.SSLError is one
-        return Finding(about, f"the handshake failed: {said(error)}", is_fault=True)
+        return LiveFinding(about, f"the handshake failed: {said(error)}", is_fault=True)
     expected = f"{subject.chain[0].serial_number:x}"
     if served != expected:
-        return Finding(about, f"serial {served} is shown, and {expected} is what should serve", is_fault=True)
-    return Finding(about, f"verified, serial {expected}")
+        return LiveFinding(about, f"serial {served} is shown, and {expected} is what should serve", is_fault=True)
+    return LiveFinding(about, f"verified, serial {expected}")
 
 
-def worker_findings(subject: Subject, rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def worker_findings(subject: LiveSubject, rows: Sequence[Mapping[str, Any]]) -> Iterator[LiveFinding]:
     """What each worker has shown, see `supervisor.inspection`."""
     expected = f"{subject.chain[0].serial_number:x}"
     ours = [row for row in rows if row["serial"] == expected]
     if not ours:
         text = "the proxy serves by another certificate: does it have to reload?"
-        yield Finding(subject.about, text, is_fault=True)
+        yield LiveFinding(subject.about, text, is_fault=True)
     for row in ours:
         about = f"{subject.about} in worker {row['worker']} on {row['listener']}"
         if row["fault"] is None:
-            yield Finding(about, f"shown, serial {expected}")
+            yield LiveFinding(about, f"shown, serial {expected}")
         else:
-            yield Finding(about, f"the handshake failed: {row['fault']}", is_fault=True)
+            yield LiveFinding(about, f"the handshake failed: {row['fault']}", is_fault=True)
 
 
-def _context(subject: Subject) -> ssl.SSLContext:
+def _context(subject: LiveSubject) -> ssl.SSLContext:
     """A client that trusts the roots alone, and takes the kind of this key alone."""
     if subject.roots:
         pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in subject.roots)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from certs.issuing.issuer import FailureKind
-from certs.rotation.planning import Key, Standing
+from certs.rotation.planning import Key, RotationStatus
 from certs.rotation.urgency import Urgency
 from config.rotation import RotationConfig
 from proxy.net.tasks import Tasks
@@ -69,7 +69,7 @@ class News:
 
     def standings(
         self,
-        standings: Mapping[Key, Standing],
+        standings: Mapping[Key, RotationStatus],
         errors: Mapping[Key, str | None],
         settings: RotationConfig,
         ticks: float,

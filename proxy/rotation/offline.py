@@ -13,12 +13,12 @@ from certs.audit.tail import LogDamaged
 from certs.files.file_lock import StillLocked
 from certs.issuing.issuer import IssueFailed
 from certs.keys.home import HomeFailed
-from certs.rotation.attempt import Attempt, Step, Task, resumed
+from certs.rotation.attempt import Attempt, RotationStep, Task, resumed
 from certs.rotation.checks import ChainUnusable
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import current_of, leaf_of, wanted_of
 from certs.rotation.parts import Parts, parts_of
-from certs.rotation.planning import Facts, Planner
+from certs.rotation.planning import CredentialFacts, Planner
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.lock import hold
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
@@ -73,7 +73,7 @@ class Offline:
             current = None if version is None else current_of(version)
             wanted = wanted_of(self.parts.loaded.config.identity[name].names, settings)
             key = (name, shelf.slot)
-            standing = planner.plan({key: Facts(wanted, current)}, now).standings[key]
+            standing = planner.plan({key: CredentialFacts(wanted, current)}, now).standings[key]
             serial = None if version is None else f"{leaf_of(version).serial_number:x}"
             number = None if version is None else version.number
             rows.append(document(Row(key, wanted, current, standing, number, serial), now.wall))
@@ -116,7 +116,7 @@ class Offline:
         except (StillLocked, LogDamaged) as error:
             raise OSError(f"audit log {self._log.path}: {error}") from None
 
-    def rotate(self, found: Found, reason: Reason) -> Iterator[dict[str, Any]]:
+    def rotate(self, found: Found, reason: RenewalReason) -> Iterator[dict[str, Any]]:
         """The steps, as a running proxy tells them. A key that was called compromised while one ran is replaced as that."""
         name, settings, shelf = found
         about = {"identity": name, "credential": shelf.slot}
@@ -125,7 +125,7 @@ class Offline:
             is_marked = self._planner().is_compromised((name, shelf.slot))
         except (ShelfDamaged, OSError) as error:
             yield {**about, "note": str(error)}  # no reason to keep the key that serves
-        reason = Reason.COMPROMISED if is_marked else reason
+        reason = RenewalReason.COMPROMISED if is_marked else reason
         yield {**about, "step": "begun", "reason": reason.value}
         task = Task(
             shelf,
@@ -135,25 +135,25 @@ class Offline:
             settings.profile,
             reason,
         )
-        step = Step.STORE
+        step = RotationStep.STORE
         attempt = None
         try:
             version = resumed(task, self.parts.homes, self._clocks.wall())
             if version is None:
                 attempt = Attempt(task, self.parts.homes, self._clocks.wall)
-                step = Step.KEY
+                step = RotationStep.KEY
                 attempt.make_key()
                 yield {**about, "step": step.value, "key": str(settings.key)}
-                step = Step.ISSUE
+                step = RotationStep.ISSUE
                 issued = attempt.issue()
                 yield {**about, "step": step.value, "issuer": settings.issuer}
-                step = Step.CHECK
+                step = RotationStep.CHECK
                 leaf = attempt.check(issued)
                 yield {**about, "step": step.value, **leaf_facts(leaf)}
-                step = Step.STORE
+                step = RotationStep.STORE
                 version = attempt.store(issued)
-            yield {**about, "step": Step.STORE.value, "version": version.number}
-            step = Step.SWAP
+            yield {**about, "step": RotationStep.STORE.value, "version": version.number}
+            step = RotationStep.SWAP
             self._serve(shelf, version, reason)
             if reason.needs_a_new_key_at_once:
                 faults = revoke_compromised(shelf, self.parts.issuers, self._clocks.wall())
@@ -163,7 +163,7 @@ class Offline:
                     self.parts.store, (name, shelf.slot)
                 )  # last: before that the next start replaces it once more
         except (IssueFailed, HomeFailed, ShelfDamaged, ChainUnusable, OSError) as error:
-            if attempt is not None and step is not Step.SWAP:
+            if attempt is not None and step is not RotationStep.SWAP:
                 attempt.undo()
             yield {**about, "rotated": False, "step": step.value, "detail": str(error)}
         else:
@@ -192,7 +192,7 @@ class Offline:
             raise ShelfDamaged(self.parts.store.directory, found) from None
         return planner
 
-    def _serve(self, shelf: Shelf, version: StoredVersion, reason: Reason) -> None:
+    def _serve(self, shelf: Shelf, version: StoredVersion, reason: RenewalReason) -> None:
         now = self._clocks.wall()
         grace = self.parts.loaded.config.rotation.grace
         compromised = reason.needs_a_new_key_at_once
@@ -202,5 +202,5 @@ class Offline:
 
 def _rolled(way: StoredVersion | NoWayBack) -> dict[str, Any]:
     if isinstance(way, NoWayBack):
-        return {"ok": False, "step": Step.STORE.value, "detail": way.detail}
+        return {"ok": False, "step": RotationStep.STORE.value, "detail": way.detail}
     return {"ok": True, "version": way.number, "serial": f"{leaf_of(way).serial_number:x}"}

@@ -13,10 +13,10 @@ from cryptography import x509
 
 from certs.issuing.issuer import IssueFailed
 from certs.rotation.attempt import Task
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.parts import Parts, changed_issuers
-from certs.rotation.planning import Instant, Key, Plan, Planner, Standing
+from certs.rotation.planning import Instant, Key, Plan, Planner, RotationStatus
 from certs.rotation.revoking import revoke_compromised
 from certs.storage.shelf import ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
@@ -25,7 +25,7 @@ from proxy.net.tasks import Tasks
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.kept import Kept
-from proxy.rotation.knowledge import Credential, Knowledge
+from proxy.rotation.knowledge import Knowledge, KnownCredential
 from proxy.rotation.news import News
 from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed, Run
 from proxy.rotation.steps import GONE, busy, last_word, waiting
@@ -121,7 +121,7 @@ class Rotating:
         return self._knowledge.listing(self.standings, self._errors, self._running, self._clocks.wall())
 
     @property
-    def standings(self) -> dict[Key, Standing]:
+    def standings(self) -> dict[Key, RotationStatus]:
         """Where each credential is."""
         known = {} if self._plan is None else self._plan.standings
         return {key: one for key, one in known.items() if key in self._knowledge.credentials}
@@ -131,7 +131,7 @@ class Rotating:
         return self._knowledge.keys(identity, slot)
 
     async def rotate(
-        self, keys: Sequence[Key], reason: Reason, *, insists: bool = False
+        self, keys: Sequence[Key], reason: RenewalReason, *, insists: bool = False
     ) -> AsyncIterator[tuple[Key, dict[str, Any]]]:
         """Rotate credentials at once, and tell each step with its credential; the last one of each has `ok`.
 
@@ -210,7 +210,7 @@ class Rotating:
         self._ask_for_windows(parts)
         return plan.sleep_seconds
 
-    async def _attempt(self, parts: Parts, key: Key, credential: Credential, standing: Standing) -> None:
+    async def _attempt(self, parts: Parts, key: Key, credential: KnownCredential, standing: RotationStatus) -> None:
         settings = credential.settings
         issuer = parts.issuers[settings.issuer]
         reason, heeds = standing.due.reason, standing.heeds_seconds
@@ -270,7 +270,7 @@ class Rotating:
             self._tasks.start(self._revoke(parts, key, credential))
         return True
 
-    async def _revoke(self, parts: Parts, key: Key, credential: Credential) -> None:
+    async def _revoke(self, parts: Parts, key: Key, credential: KnownCredential) -> None:
         seconds = parts.loaded.config.rotation.issue_seconds
         try:
             async with asyncio.timeout(seconds):

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.keys.home import HomeFailed
-from certs.rotation.attempt import Attempt, Step, Task, resumed
+from certs.rotation.attempt import Attempt, RotationStep, Task, resumed
 from certs.rotation.checks import ChainUnusable, read_chain_pem
 from certs.rotation.parts import Clock, Parts
 from certs.rotation.revoking import revoke_compromised
@@ -49,7 +49,7 @@ class Renewed:
 class NotRenewed:
     """A rotation that did not, at `step`; everything serves as before. `of_issuer`: whether its issuer is to blame."""
 
-    step: Step
+    step: RotationStep
     kind: FailureKind
     detail: str
     of_issuer: bool
@@ -82,12 +82,12 @@ class Run:
         """Go through the steps; `failures` of this credential came before in a row."""
         try:
             version = await self._step(
-                Step.STORE, LOCAL_SECONDS, lambda: resumed(self._task, self._parts.homes, self._now())
+                RotationStep.STORE, LOCAL_SECONDS, lambda: resumed(self._task, self._parts.homes, self._now())
             )
             if version is None:
                 version = await self._new_version(progress)
             else:
-                progress({"step": Step.STORE.value, "version": version.number, "resumed": True})
+                progress({"step": RotationStep.STORE.value, "version": version.number, "resumed": True})
             return await self._swap(version, progress, failures)
         except _StepFailed as error:
             return error.failure
@@ -95,14 +95,14 @@ class Run:
     async def _new_version(self, progress: Progress) -> StoredVersion:
         attempt = Attempt(self._task, self._parts.homes, self._now)
         try:
-            await self._step(Step.KEY, LOCAL_SECONDS, attempt.make_key)
-            progress({"step": Step.KEY.value, "key": str(self._task.spec)})
-            issued = await self._step(Step.ISSUE, self._issue_seconds, attempt.issue)
-            progress({"step": Step.ISSUE.value, "issuer": self._task.issuer.name})
-            leaf = await self._step(Step.CHECK, LOCAL_SECONDS, lambda: attempt.check(issued))
-            progress({"step": Step.CHECK.value, **leaf_facts(leaf)})
-            version = await self._step(Step.STORE, LOCAL_SECONDS, lambda: attempt.store(issued))
-            progress({"step": Step.STORE.value, "version": version.number})
+            await self._step(RotationStep.KEY, LOCAL_SECONDS, attempt.make_key)
+            progress({"step": RotationStep.KEY.value, "key": str(self._task.spec)})
+            issued = await self._step(RotationStep.ISSUE, self._issue_seconds, attempt.issue)
+            progress({"step": RotationStep.ISSUE.value, "issuer": self._task.issuer.name})
+            leaf = await self._step(RotationStep.CHECK, LOCAL_SECONDS, lambda: attempt.check(issued))
+            progress({"step": RotationStep.CHECK.value, **leaf_facts(leaf)})
+            version = await self._step(RotationStep.STORE, LOCAL_SECONDS, lambda: attempt.store(issued))
+            progress({"step": RotationStep.STORE.value, "version": version.number})
         except BaseException:
             await self._undone(attempt.undo)
             raise
@@ -111,7 +111,7 @@ class Run:
     async def _swap(self, version: StoredVersion, progress: Progress, failures: int) -> Renewed:
         task, parts = self._task, self._parts
         files = await self._step(
-            Step.SWAP,
+            RotationStep.SWAP,
             LOCAL_SECONDS,
             lambda: served_version(task.shelf, version, parts.homes, parts.store.directory),
         )
@@ -123,9 +123,11 @@ class Run:
             # kept, so that the issuer need not be asked again; unless it is the version itself that nobody can use
             if failures >= _SWAPS_BEFORE_GIVING_UP:
                 await self._undone(lambda: task.shelf.drop(version.number, parts.homes))
-            raise _StepFailed(NotRenewed(Step.SWAP, FailureKind.TEMPORARY, str(error), of_issuer=False)) from None
+            raise _StepFailed(
+                NotRenewed(RotationStep.SWAP, FailureKind.TEMPORARY, str(error), of_issuer=False)
+            ) from None
         leaf = read_chain_pem(version.chain_path.read_bytes())[0]
-        progress({"step": Step.SWAP.value, "version": version.number, **leaf_facts(leaf)})
+        progress({"step": RotationStep.SWAP.value, "version": version.number, **leaf_facts(leaf)})
         if is_compromised:
             await self._revoked(progress)
         return Renewed(version.number, leaf)
@@ -135,7 +137,7 @@ class Run:
         shelf, issuers = self._task.shelf, self._parts.issuers
         try:
             faults = await self._step(
-                Step.SWAP, self._issue_seconds, lambda: revoke_compromised(shelf, issuers, self._now())
+                RotationStep.SWAP, self._issue_seconds, lambda: revoke_compromised(shelf, issuers, self._now())
             )
         except _StepFailed as error:
             faults = [error.failure.detail]
@@ -145,17 +147,17 @@ class Run:
     async def _undone(self, undo: Callable[[], None]) -> None:
         """Leave nothing behind; what cannot be undone now is undone by the next start."""
         try:
-            await self._step(Step.STORE, LOCAL_SECONDS, undo)
+            await self._step(RotationStep.STORE, LOCAL_SECONDS, undo)
         except _StepFailed:
             return
 
-    async def _step(self, step: Step, seconds: float, work: Callable[[], Result]) -> Result:
+    async def _step(self, step: RotationStep, seconds: float, work: Callable[[], Result]) -> Result:
         try:
             async with asyncio.timeout(seconds):
                 return await in_thread(self._loop, work)
         except TimeoutError:
             detail = f"it took longer than {seconds:g} s"
-            failure = NotRenewed(step, FailureKind.TEMPORARY, detail, of_issuer=step is Step.ISSUE)
+            failure = NotRenewed(step, FailureKind.TEMPORARY, detail, of_issuer=step is RotationStep.ISSUE)
         except IssueFailed as error:
             failure = NotRenewed(step, error.kind, error.detail, of_issuer=True, retry_after=error.retry_after)
         except ChainUnusable as error:

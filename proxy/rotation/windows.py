@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from certs.issuing.issuer import Window
+from certs.issuing.issuer import RenewalWindow
 from certs.rotation.planning import Instant, Key
 
 _INTERVAL_SECONDS: Final = 6 * 3_600.0
@@ -16,10 +16,10 @@ class Windows:
 
     def __init__(self) -> None:
         """Nobody was asked."""
-        self._said: dict[Key, tuple[str, Window | None]] = {}
+        self._said: dict[Key, tuple[str, RenewalWindow | None]] = {}
         self._again: dict[Key, float] = {}
 
-    def of(self, key: Key, serial: str) -> Window | None:
+    def of(self, key: Key, serial: str) -> RenewalWindow | None:
         """The window of a certificate, as far as it is known."""
         said = self._said.get(key)
         return said[1] if said is not None and said[0] == serial else None
@@ -32,7 +32,7 @@ class Windows:
             if now.ticks >= self._again.get(key, 0.0) or self._said.get(key, (serial,))[0] != serial
         ]
 
-    def said(self, key: Key, serial: str, window: Window | None, now: Instant) -> None:
+    def said(self, key: Key, serial: str, window: RenewalWindow | None, now: Instant) -> None:
         """An issuer has answered."""
         self._said[key] = (serial, window)
         self._again[key] = now.ticks + _seconds(None if window is None else window.ask_again, now.wall)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 
-class Standing(Protocol):
+class BreakerView(Protocol):
     """What the breaker of a token says (`breaker.Breaker`)."""
 
     @property
@@ -19,7 +19,7 @@ class Standing(Protocol):
 Key = TypeVar("Key")
 
 
-def candidates(keys: Sequence[tuple[Key, Standing]], turn: int = 0) -> list[Key]:
+def candidates(keys: Sequence[tuple[Key, BreakerView]], turn: int = 0) -> list[Key]:
     """The keys to ask, the first one first; none whose token fails.
 
     They are in the order of preference, from another one on at each `turn` if they are to be used in turn (0: always the

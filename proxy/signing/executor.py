@@ -26,7 +26,7 @@ _WAITING_PER_THREAD: Final = 64
 _PART_OF_ONE_NETWORK: Final = 2
 
 
-class Refusal(Enum):
+class JobRefusal(Enum):
     """Why a job is not taken."""
 
     QUEUE_FULL = auto()
@@ -114,7 +114,7 @@ class SigningExecutor:
 
     # -- from the loop
 
-    def submit(self, job: Job[Any], typical_seconds: float) -> Refusal | None:
+    def submit(self, job: Job[Any], typical_seconds: float) -> JobRefusal | None:
         """Have `job` done; None if it was taken. `typical_seconds` is what such a job takes.
 
         The other side's answer comes from the loop, never from inside this call.
@@ -123,12 +123,12 @@ class SigningExecutor:
             now = self._clock()
             if self._idle:
                 if now + typical_seconds > job.deadline:
-                    return Refusal.TOO_LATE
+                    return JobRefusal.TOO_LATE
                 self._hand_over(job, now)
                 return None
             return self._queued(job, typical_seconds, now)
 
-    def submit_urgent(self, job: Job[Any]) -> Refusal | None:
+    def submit_urgent(self, job: Job[Any]) -> JobRefusal | None:
         """The same for one of our own, which goes before all others and is in no limit; it may be too late."""
         with self._lock:
             now = self._clock()
@@ -137,7 +137,7 @@ class SigningExecutor:
             elif self._able(now) > 0:
                 self._queue.push_urgent(job)
             else:
-                return Refusal.NO_THREAD
+                return JobRefusal.NO_THREAD
         return None
 
     def _hand_over(self, job: Job[Any], now: float) -> None:
@@ -150,18 +150,18 @@ class SigningExecutor:
         self._running.add(job)
         self._most_running = max(self._most_running, len(self._running))
 
-    def _queued(self, job: Job[Any], typical_seconds: float, now: float) -> Refusal | None:
+    def _queued(self, job: Job[Any], typical_seconds: float, now: float) -> JobRefusal | None:
         able = self._able(now)
         if able <= 0:
-            return Refusal.NO_THREAD
+            return JobRefusal.NO_THREAD
         ahead = self._queue.ahead_of(job.network) + able
         if now + self._expected_seconds(now, ahead, able, typical_seconds) > job.deadline:
-            return Refusal.TOO_LATE
+            return JobRefusal.TOO_LATE
         match self._queue.push_fairly(job.network, job, self._crowd_out):
             case NoRoom.FULL:
-                return Refusal.QUEUE_FULL
+                return JobRefusal.QUEUE_FULL
             case NoRoom.SHARE:
-                return Refusal.NETWORK_SHARE
+                return JobRefusal.NETWORK_SHARE
             case None:
                 return None
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Final
 
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 
 _PLACES: Final = 256
 _PLACE: Final = struct.Struct("=8sQ")
@@ -66,14 +66,14 @@ class LoginTurns:
     def turn(self, token: str) -> Iterator[None]:
         """Log in within the block: nobody else does meanwhile, as far as that does not take too long.
 
-        Raises `PinRefused`, then or when another one was refused while this one waited. A block that ends without an exception was a
+        Raises `TokenPinRefused`, then or when another one was refused while this one waited. A block that ends without an exception was a
         good login; one that was refused calls `forbid` before it ends.
         """
         name, place = _name_and_place(token)
         is_ours = self._wait(place)
         try:
             if self._read(place)[0] == name:
-                raise PinRefused
+                raise TokenPinRefused
             yield
             self.allow(token)
         finally:

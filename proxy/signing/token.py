@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from proxy.signing.breaker import NEVER, Breaker, BreakerState
 from proxy.signing.contracts import Probe, Watcher
-from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal, SigningExecutor
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal, SigningExecutor
 from proxy.signing.latency import Latencies
 from proxy.signing.token_counters import TokenCounters
 
@@ -24,7 +24,7 @@ _OURS: Final = b""
 """The network of what no client has asked for."""
 
 
-class PinRefused(Exception):
+class TokenPinRefused(Exception):
     """The token does not take the PIN: nobody may try again before there is another one."""
 
 
@@ -36,7 +36,7 @@ class Timing:
     clock: Callable[[], float]
 
 
-class Token:
+class SigningToken:
     """Everything about one token in this process, on the event loop."""
 
     def __init__(
@@ -107,7 +107,7 @@ class Token:
 
     def sign(
         self, network: bytes, deadline: float, work: Callable[[], Any], settled: Callable[[Job[Any], Any], None]
-    ) -> Job[Any] | Refusal:
+    ) -> Job[Any] | JobRefusal:
         """Have `work` done in a thread; `settled` gets its result or its exception, on the loop."""
         job: Job[Any] = Job(work, partial(self._settled, settled), network, deadline, self._timing.clock())
         refusal = self.executor.submit(job, self.latencies.typical)
@@ -284,7 +284,7 @@ class Token:
             if not isinstance(result, BaseException):
                 self._breaker.alive(now)
                 self._arrange()
-        elif isinstance(result, PinRefused):
+        elif isinstance(result, TokenPinRefused):
             self.counters.probes_failed += 1
             self._breaker.stop()
             if is_outdated:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proxy.signing.contracts import Probe, Watcher
 from proxy.signing.executor import SigningExecutor
-from proxy.signing.token import Timing, Token
+from proxy.signing.token import SigningToken, Timing
 from proxy.signing.token_counters import TokenCounters
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ class TokenPlan:
     is_closed: bool = False
     """Whether nothing of it could be loaded: to be probed before it is trusted."""
     is_refused: bool = False
-    """Whether it refuses the PIN: not to be tried until `Token.pin_may_be_tried`."""
+    """Whether it refuses the PIN: not to be tried until `SigningToken.pin_may_be_tried`."""
 
 
-class Tokens(Mapping[str, Token]):
+class Tokens(Mapping[str, SigningToken]):
     """Follows the configurations of a process."""
 
     def __init__(self, timing: Timing, counters: Callable[[str], TokenCounters], watcher: Watcher) -> None:
@@ -38,10 +38,10 @@ class Tokens(Mapping[str, Token]):
         self._timing = timing
         self._counters = counters
         self._watcher = watcher
-        self._tokens: dict[str, Token] = {}
+        self._tokens: dict[str, SigningToken] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def __getitem__(self, name: str) -> Token:
+    def __getitem__(self, name: str) -> SigningToken:
         """Find one."""
         return self._tokens[name]
 
@@ -61,7 +61,7 @@ class Tokens(Mapping[str, Token]):
             token = self._tokens.get(name)
             if token is None:
                 executor = SigningExecutor(name, plan.threads, self._timing.loop, self._timing.clock)
-                token = Token(name, executor, self._timing, self._counters(name), self._watcher, has_parent=True)
+                token = SigningToken(name, executor, self._timing, self._counters(name), self._watcher, has_parent=True)
                 self._tokens[name] = token
                 if plan.is_closed and not plan.is_refused:
                     token.begin_open()

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from certs.audit.entries import Action, KeyOperation, Outcome
-from certs.tokens.prober import Condition, Finding
+from certs.tokens.prober import Condition, ProbeFinding
 from proxy.observe.scrape import CertificateFacts
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.editions.edition import Edition
@@ -50,7 +50,7 @@ class Auditing:
             )
         self.trail.tell(KeyOperation(actor, Action.BREAKER, token, Outcome.DONE, str(state)))
 
-    def pin_tried(self, token: str, finding: Finding) -> None:
+    def pin_tried(self, token: str, finding: ProbeFinding) -> None:
         """The parent has tried a PIN, or was kept from it by what is remembered of one that was refused."""
         outcome = Outcome.DONE if finding.condition is Condition.WELL else Outcome.FAILED
         self.trail.operation(Action.LOGIN, f"token {token}", outcome, finding.detail)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ServerVerdict:
     """About one server of one upstream. `is_up` None: not checked. `drains_until`: monotonic seconds, None for no drain."""
 
     upstream: str
@@ -24,7 +24,7 @@ class Verdicts:
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` is CLOCK_MONOTONIC, which all processes of a machine share."""
         self._clock = clock
-        self._known: dict[tuple[str, str], Verdict] = {}
+        self._known: dict[tuple[str, str], ServerVerdict] = {}
 
     def as_json(self) -> list[dict[str, Any]]:
         """All, for a worker that joins."""
@@ -52,19 +52,19 @@ class Verdicts:
 
     def checked(self, upstream: str, server: str, *, is_up: bool) -> dict[str, Any]:
         """Keep what a check found; answers it for the workers."""
-        return self._keep(Verdict(upstream, server, is_up, self._get(upstream, server).drains_until))
+        return self._keep(ServerVerdict(upstream, server, is_up, self._get(upstream, server).drains_until))
 
     def draining(self, upstream: str, server: str, seconds: float) -> dict[str, Any]:
         """Keep that a server is to drain, its WebSockets within `seconds`."""
-        return self._keep(Verdict(upstream, server, self._get(upstream, server).is_up, self._clock() + seconds))
+        return self._keep(ServerVerdict(upstream, server, self._get(upstream, server).is_up, self._clock() + seconds))
 
     def undrained(self, upstream: str, server: str) -> dict[str, Any]:
         """Keep that a server has requests again."""
-        return self._keep(Verdict(upstream, server, self._get(upstream, server).is_up))
+        return self._keep(ServerVerdict(upstream, server, self._get(upstream, server).is_up))
 
-    def _get(self, upstream: str, server: str) -> Verdict:
-        return self._known.get((upstream, server)) or Verdict(upstream, server)
+    def _get(self, upstream: str, server: str) -> ServerVerdict:
+        return self._known.get((upstream, server)) or ServerVerdict(upstream, server)
 
-    def _keep(self, verdict: Verdict) -> dict[str, Any]:
+    def _keep(self, verdict: ServerVerdict) -> dict[str, Any]:
         self._known[verdict.upstream, verdict.server] = verdict
         return asdict(verdict)

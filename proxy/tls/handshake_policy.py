@@ -19,7 +19,7 @@ _OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
 _LISTED_PROTOCOLS: Final = 4
 
 
-class Refusal(NamedTuple):
+class ConnectionRefusal(NamedTuple):
     """Why a client gets no connection."""
 
     reason: FailureReason
@@ -39,24 +39,24 @@ class HandshakePolicy:
     alert_context: ssl.SSLContext
     tls_limits: TlsLimits
 
-    def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> Refusal | None:
+    def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ConnectionRefusal | None:
         """Whether a client is refused that asks for `identity`, which is None where its name is nobody's."""
         if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
             # RFC 7301 section 3.2; the standard library would complete without a protocol
             offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:_LISTED_PROTOCOLS])
             alert = AlertDescription.NO_APPLICATION_PROTOCOL
-            return Refusal(FailureReason.NO_APPLICATION_PROTOCOL, alert, f"offered {offered}")
+            return ConnectionRefusal(FailureReason.NO_APPLICATION_PROTOCOL, alert, f"offered {offered}")
         if identity is None:
             # RFC 6066 section 3
             named = "no server name" if hello.server_name is None else f"server name {hello.server_name}"
-            return Refusal(FailureReason.UNRECOGNIZED_NAME, AlertDescription.UNRECOGNIZED_NAME, named)
+            return ConnectionRefusal(FailureReason.UNRECOGNIZED_NAME, AlertDescription.UNRECOGNIZED_NAME, named)
         if refuses(self.pq, self.preference, hello):
             detail = "the client offers none of our quantum-safe groups"
-            return Refusal(FailureReason.POLICY, AlertDescription.HANDSHAKE_FAILURE, detail)
+            return ConnectionRefusal(FailureReason.POLICY, AlertDescription.HANDSHAKE_FAILURE, detail)
         if has_no_common_group(self.preference, hello):
             # RFC 8446 section 4.1.1
             detail = "the client offers none of our key exchange groups"
-            return Refusal(FailureReason.NO_COMMON_GROUP, AlertDescription.HANDSHAKE_FAILURE, detail)
+            return ConnectionRefusal(FailureReason.NO_COMMON_GROUP, AlertDescription.HANDSHAKE_FAILURE, detail)
         return None
 
     def settled(

@@ -24,7 +24,7 @@ from proxy.tls import libssl
 from proxy.tls.key_store import KeyNotLoaded, count_keys, load_key
 from proxy.tls.openssl_configuration import PKCS11, openssl_configuration, pkcs11_provider
 from proxy.tls.token_key import TokenKey
-from proxy.tls.tokens import Token, tokens_of
+from proxy.tls.tokens import PresentToken, tokens_of
 
 # Each takes 0.8 MB of memory and 7 ms with SoftHSM. A token that comes and goes more often than this is a matter for an operator, and for a new process.
 _MOST_LATER: Final = 8
@@ -48,7 +48,7 @@ class ModuleInstance:
         """Where the linker finds it, for its function table."""
         return self._original if self._opened is None else self._opened[1]
 
-    def tokens(self) -> tuple[Token, ...]:
+    def tokens(self) -> tuple[PresentToken, ...]:
         """The tokens that it sees. Raises `HsmError`."""
         return tokens_of(self.module)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol
 
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.token_key import TokenKey
 
@@ -24,7 +24,7 @@ class Login(Protocol):
         """Whether the token lets nobody log in by the PIN of a key that could not be loaded; asks the token."""
 
     def turn(self, key: TokenKey) -> AbstractContextManager[None]:
-        """Load within the block, which raises `PinRefused` where others know of it."""
+        """Load within the block, which raises `TokenPinRefused` where others know of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class KeyProbe:
     def __call__(self) -> float:
         """Load and sign. A key that is missing where another one works is not used until it is found.
 
-        Raises `PinRefused`, or what the first key fails with if none works; then all go on with what was loaded before.
+        Raises `TokenPinRefused`, or what the first key fails with if none works; then all go on with what was loaded before.
         """
         slowest, failed, failure, is_in = 0.0, [], None, False
         for key in self.keys:
@@ -56,7 +56,7 @@ class KeyProbe:
                 slowest = max(slowest, signing_seconds(loaded))
             except (OSError, BadSignature) as error:
                 if self.login.is_refused(key):
-                    raise PinRefused from error
+                    raise TokenPinRefused from error
                 failed.append(key)
                 failure = failure or error
             else:

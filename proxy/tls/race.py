@@ -20,8 +20,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.signing.candidates import candidates
-from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal
-from proxy.signing.token import Token
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal
+from proxy.signing.token import SigningToken
 from proxy.tls.attempt import AttemptFailed, Flight, Transcript, attempt_in_thread
 from proxy.tls.results import FailureReason
 from proxy.tls.signing_plan import TokenCredential
@@ -59,14 +59,14 @@ class SigningServices:
 
     loop: asyncio.AbstractEventLoop
     clock: Callable[[], float]
-    tokens: Mapping[str, Token]
+    tokens: Mapping[str, SigningToken]
 
 
 @dataclass(slots=True, eq=False)
 class _Runner:
     """One token that was asked."""
 
-    token: Token
+    token: SigningToken
     key: "KeyContext"
     hedges: "_Runner | None"
     """The one that was late."""
@@ -104,7 +104,7 @@ class SigningRace:
         self._judge = owner.judge
         known = [(key, token) for key in credential.keys if (token := services.tokens.get(key.key.token)) is not None]
         keys = [(key, token) for key, token in known if key.key.is_loaded]
-        self._tokens: list[Token] = [token for _, token in known]
+        self._tokens: list[SigningToken] = [token for _, token in known]
         self._left: list[KeyContext] = candidates(keys, credential.turn())
         self._passed_over: list[KeyContext] = [key for key, _ in keys if key not in self._left]
         self._again: list[KeyContext] = [key for key, _ in keys]
@@ -162,8 +162,8 @@ class SigningRace:
         runner = _Runner(token, key, late, token.latencies.hedge_after)
         work = partial(attempt_in_thread, key.current, self._transcript)
         job = token.sign(self._network, self._deadline, work, partial(self._settled, runner))
-        if isinstance(job, Refusal):
-            self._was_busy = self._was_busy or job is not Refusal.NO_THREAD
+        if isinstance(job, JobRefusal):
+            self._was_busy = self._was_busy or job is not JobRefusal.NO_THREAD
             return False
         runner.job = job
         self._running.append(runner)
@@ -272,7 +272,7 @@ class SigningRace:
             self._recovery_timer = self._services.loop.call_later(_RECOVERY_SECONDS, self._unrecovered)
         return self._awaited > 0
 
-    def _recovered(self, key: "KeyContext", token: Token) -> None:
+    def _recovered(self, key: "KeyContext", token: SigningToken) -> None:
         if self._owner is None:
             return
         self._awaited -= 1

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from proxy.signing.login_turns import LoginTurns
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.token_key import TokenKey
 from proxy.tls.tokens import refuses_pin
@@ -25,7 +25,7 @@ class TokenLogin:
 
     @contextmanager
     def turn(self, key: TokenKey) -> Iterator[None]:
-        """Load a key within the block, which logs in where this process is not; raises `PinRefused` instead if that is known, or happens.
+        """Load a key within the block, which logs in where this process is not; raises `TokenPinRefused` instead if that is known, or happens.
 
         Also who is logged in takes a turn: to find out, the module would have to be asked about all of its tokens, of which one may hang.
         """
@@ -39,4 +39,4 @@ class TokenLogin:
                 if not self.is_refused(key):
                     raise
                 self.turns.forbid(key.token)
-                raise PinRefused from None
+                raise TokenPinRefused from None

@@ -23,7 +23,7 @@ _CKS_USER: Final = frozenset({1, 3})  # CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCT
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class PresentToken:
     """A token that is there and initialised, in the words of CK_TOKEN_INFO."""
 
     slot: int
@@ -60,7 +60,7 @@ class Token:
         return all(wanted is None or wanted == ours for wanted, ours in pairs)
 
 
-def tokens_of(path: Path) -> tuple[Token, ...]:
+def tokens_of(path: Path) -> tuple[PresentToken, ...]:
     """Look at every token; the module at `path` must be in use by OpenSSL already. Raises `HsmError`."""
     table = table_of(path)
     found = []
@@ -72,7 +72,7 @@ def tokens_of(path: Path) -> tuple[Token, ...]:
                 label, serial, manufacturer, model = map(
                     text_of, (info.label, info.serial, info.manufacturer, info.model)
                 )
-                found.append(Token(slot, label, serial, manufacturer, model, info.flags))
+                found.append(PresentToken(slot, label, serial, manufacturer, model, info.flags))
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ from proxy.http.upgrade import WebSocketOffer
 from proxy.net.deadlines import NEVER
 from proxy.net.sockets import SocketStream
 from proxy.tls.stream import TlsStream
-from proxy.upstream.contracts import Exchange, Keeper
+from proxy.upstream.contracts import Keeper, ResponseReceiver
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 _SWITCHING_PROTOCOLS: Final = 101
@@ -88,7 +88,7 @@ class UpstreamConnection:
         self._limits = limits
         self._clock = clock
         self._phase = _Phase.IDLE
-        self._exchange: Exchange | None = None
+        self._exchange: ResponseReceiver | None = None
         self._method = b""
         self._offer: WebSocketOffer | None = None
         self._decoder: ChunkedDecoder | None = None
@@ -108,7 +108,7 @@ class UpstreamConnection:
 
     # -- the exchange's side
 
-    def begin(self, exchange: Exchange, method: bytes, offer: WebSocketOffer | None, head: bytes) -> None:
+    def begin(self, exchange: ResponseReceiver, method: bytes, offer: WebSocketOffer | None, head: bytes) -> None:
         """Send the head of a request; its body, if any, follows by `write`."""
         self._exchange = exchange
         self._method = method

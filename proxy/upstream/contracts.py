@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from proxy.upstream.connection import UpstreamConnection
 
 
-class Exchange(Protocol):
+class ResponseReceiver(Protocol):
     """Whoever borrowed the connection for one request."""
 
     def informational(self, response: Response) -> None:

@@ -51,7 +51,7 @@ class CheckNotMade(Exception):
     """This process could not ask; the text says why."""
 
 
-class Herald(Protocol):
+class HealthObserver(Protocol):
     """Who is told what checks have found."""
 
     def why_not_ask(self) -> str | None:
@@ -96,7 +96,7 @@ class HealthChecker:
     def __init__(
         self,
         checks: Sequence[HealthCheck],
-        herald: Herald,
+        herald: HealthObserver,
         known: Mapping[tuple[str, str], bool],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,

@@ -25,7 +25,7 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
 from proxy.observe.startup import Offers
 from proxy.payload.keys import PayloadKeys
-from proxy.processes.channel import Body, Refused
+from proxy.processes.channel import Body, QuestionRefused
 from proxy.processes.material import Material
 from proxy.processes.questions import challenges_from_json, key_from_json, problems_as_json, tickets_from_json
 from proxy.signing.login_turns import LoginTurns
@@ -72,7 +72,7 @@ class WorkerControl:
         self._sockets: dict[int, socket.socket] = {}
 
     async def answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
-        """Answer a question of the parent. Raises `Refused`."""
+        """Answer a question of the parent. Raises `QuestionRefused`."""
         match kind:
             case "prepare":
                 return await self._prepare(body, descriptors)
@@ -118,7 +118,7 @@ class WorkerControl:
             case "payload_uses":
                 return {"uses": [] if self._worker is None else self._worker.generation.payload_uses.take()}
             case _:
-                raise Refused({"error": f"an unknown question: {kind}"})
+                raise QuestionRefused({"error": f"an unknown question: {kind}"})
 
     # -- configurations
 
@@ -129,11 +129,11 @@ class WorkerControl:
             with _uncollected():
                 generation, offers, blind = await in_thread(self._loop, lambda: self._build(body, descriptor))
         except ConfigError as error:
-            raise Refused(problems_as_json(error.problems)) from None
+            raise QuestionRefused(problems_as_json(error.problems)) from None
         except InterpreterUnsuitable as error:
-            raise Refused({"error": str(error)}) from None
+            raise QuestionRefused({"error": str(error)}) from None
         if self._preparing != body["number"]:
-            raise Refused({"error": "the preparation was given up meanwhile"})
+            raise QuestionRefused({"error": "the preparation was given up meanwhile"})
         self._prepared = (body["number"], generation)
         warnings = [one.as_json() for one in generation.warnings]
         return {"offers": offers.as_json(), "warnings": warnings, "blind": blind}
@@ -164,7 +164,7 @@ class WorkerControl:
         if prepared is None or prepared[0] != body["number"]:
             for descriptor in descriptors:
                 os.close(descriptor)
-            raise Refused({"error": "a commit of what was not prepared"})
+            raise QuestionRefused({"error": "a commit of what was not prepared"})
         self._number, generation = prepared
         if self._worker is None:
             self._worker = Worker(self._loop, generation, self._log, self._shared, self._parent)
@@ -190,11 +190,11 @@ class WorkerControl:
         self._sockets = {number: sock for number, sock in self._sockets.items() if number in kept}
 
     def _take(self, listener: str, descriptor: int) -> None:
-        """Serve a connection of the parent, which looks at what clients get. Raises `Refused`."""
+        """Serve a connection of the parent, which looks at what clients get. Raises `QuestionRefused`."""
         sock = socket.socket(fileno=descriptor)
         if self._worker is None or not self._worker.take(listener, sock):
             sock.close()
-            raise Refused({"error": f"no listener {listener} accepts here"})
+            raise QuestionRefused({"error": f"no listener {listener} accepts here"})
 
     # -- figures and the end
 

@@ -15,7 +15,7 @@ from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
-from proxy.processes.channel import Body, Channel, ChannelLost, Refused
+from proxy.processes.channel import Body, Channel, ChannelLost, QuestionRefused
 from proxy.processes.privileges import die_with_parent, keep_memory_private, outlive_parent, raise_descriptor_limit
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
@@ -67,7 +67,7 @@ class _Entry:
             self._control = WorkerControl(self._loop, self.log, shared, turns, self.over.set, self)
             return {"pid": os.getpid()}
         if self._control is None:
-            raise Refused({"error": "a question before the beginning"})
+            raise QuestionRefused({"error": "a question before the beginning"})
         return await self._control.answer(kind, body, descriptors)
 
     def let_go(self, seconds: float) -> None:
@@ -97,7 +97,7 @@ class _Entry:
         self._tasks.start(self._say("keys", {"token": token, "missing": sorted(keys)}))
 
     async def _say(self, kind: str, body: Body) -> None:
-        with contextlib.suppress(ChannelLost, Refused):
+        with contextlib.suppress(ChannelLost, QuestionRefused):
             await self._channel.ask(kind, body)
 
     def _orphaned(self) -> None:

@@ -14,8 +14,8 @@ from config.pkcs11_uri import Pkcs11Uri
 from proxy.building.resources import resource_limits, worker_count
 from proxy.downstream.listener import Listener, ListenerServices
 from proxy.downstream.plain_listener import PlainListener, PlainServices
-from proxy.downstream.service import HttpService, Ledger
-from proxy.limits.machine import Figures, memory_bytes
+from proxy.downstream.service import HttpService, RequestLedger
+from proxy.limits.machine import ProcessFigures, memory_bytes
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
@@ -85,10 +85,10 @@ class Worker:
             loop,
             self._deadlines,
             generation.http(self._resources),
-            Ledger(self._request_over, self.counters, shared, self._log.cut),
+            RequestLedger(self._request_over, self.counters, shared, self._log.cut),
             time.time,  # noqa: TID251 - a driver
         )
-        self._figures = Figures()
+        self._figures = ProcessFigures()
         self._turned_away = TurnedAway(loop, self.counters.failure, self._event)
         self._scarcity = Scarcity(loop, self._figures, self._http, self._turned_away.add)
         self._challenges = PendingChallenges()

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from cryptography.fernet import Fernet, MultiFernet
 
-from proxy.payload.binding import ID_BYTES, Direction, Place
-from proxy.payload.codec import RingCodec, Window
+from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
+from proxy.payload.codec import FreshnessWindow, RingCodec
 from proxy.payload.keyring import Keyring, RingPolicy
 from proxy.payload.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow
 
@@ -16,7 +16,7 @@ MESSAGE = os.urandom(1_024)
 PIECES = 16  # of a stream: a mebibyte
 _MESSAGES = 4_000
 _STREAMS = 12
-_WINDOW = Window(3_600.0, 3_600.0)
+_WINDOW = FreshnessWindow(3_600.0, 3_600.0)
 _POLICY = RingPolicy(1e9, 1 << 60, 3)
 
 
@@ -49,7 +49,7 @@ def stream_milliseconds(theirs: MultiFernet, ours: RingCodec) -> tuple[float, fl
     """CPU for a mebibyte in tokens of 64 KiB, opened and sealed again, in MultiFernet and here."""
     now = time.time()  # noqa: TID251 - a measurement
     piece = os.urandom(LARGEST_PIECE)
-    digest = Place(b"POST", b"bench.test", b"/", b"bench").digest(Direction.REQUEST)
+    digest = BoundExchange(b"POST", b"bench.test", b"/", b"bench").digest(Direction.REQUEST)
     tokens = [theirs.encrypt(piece) for _ in range(PIECES)]
     sealer = StreamSealer(ours, Vow(bytes(ID_BYTES), digest), None)
     sealer.receive_data(piece * PIECES)

@@ -1,6 +1,6 @@
 """The measurement measures what it says: both sides work on the same messages, and its figures are of this machine's order."""
 
-from proxy.payload.codec import Window
+from proxy.payload.codec import FreshnessWindow
 from tests.bench import payload
 
 
@@ -8,7 +8,7 @@ def test_both_sides_have_the_same_keys() -> None:
     theirs, ours = payload.rings()
     now = 1_780_315_200.0
     assert theirs.decrypt(ours.seal(b"hello", now)) == b"hello"
-    assert ours.open(theirs.encrypt_at_time(b"hello", int(now)), Window(60.0, 30.0), now).plain == b"hello"
+    assert ours.open(theirs.encrypt_at_time(b"hello", int(now)), FreshnessWindow(60.0, 30.0), now).plain == b"hello"
 
 
 def test_a_mebibyte_takes_longer_than_a_kibibyte() -> None:

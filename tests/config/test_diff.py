@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 import config
-from config.diff import Change, Kind, diff
+from config.diff import Change, EffectKind, diff
 from config.schema import Config
 from config.values import Table
 
@@ -283,7 +283,7 @@ def test_tables_that_are_added_to_the_schema_are_compared_too() -> None:
         "label.a: 1 -> 2",
         "label.b: added (3)",
     ]
-    assert {change.kind for change in changes} == {Kind.LIVE}
+    assert {change.kind for change in changes} == {EffectKind.LIVE}
 
 
 def test_entries_of_a_list_are_known_by_their_identity() -> None:
@@ -310,7 +310,7 @@ def test_new_content_of_files_is_reported() -> None:
         "identity.chat.certificate: content as loaded -> new content",
         f"{key}: content as loaded -> new content",
     ]
-    assert {change.kind for change in told} == {Kind.LIVE}
+    assert {change.kind for change in told} == {EffectKind.LIVE}
     assert all("new handshakes" in change.effect for change in told)
 
 

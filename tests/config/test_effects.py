@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from config.diff import Change, Kind, diff
+from config.diff import Change, EffectKind, diff
 from config.effects import Difference, effect_of
 from config.schema import Config
 
@@ -40,16 +40,16 @@ POLICIES = ["off", "prefer", "report", "require"]
 def test_only_a_policy_that_newly_requires_ends_classical_connections(old: str, new: str) -> None:
     if old != new:
         change = only(listener(pq=old), listener(pq=new))
-        assert change.kind is (Kind.DRAINED if new == "require" else Kind.LIVE)
+        assert change.kind is (EffectKind.DRAINED if new == "require" else EffectKind.LIVE)
         assert ("classical connections get a close frame (1012)" in change.effect) is (new == "require")
 
 
 def test_a_policy_that_the_level_had_required_already_ends_nothing() -> None:
-    assert only(listener(level="critical"), listener(level="critical", pq="require")).kind is Kind.LIVE
+    assert only(listener(level="critical"), listener(level="critical", pq="require")).kind is EffectKind.LIVE
     changes = diff(
         Config.model_validate(listener(level="critical")), Config.model_validate(listener(level="high", pq="require"))
     )
-    assert [change.kind for change in changes] == [Kind.LIVE, Kind.LIVE]
+    assert [change.kind for change in changes] == [EffectKind.LIVE, EffectKind.LIVE]
 
 
 LEVELS = ["standard", "high", "critical", "quantum-safe"]
@@ -61,7 +61,7 @@ def test_a_stricter_level_ends_what_it_does_not_allow(old: str, new: str) -> Non
     if old != new:
         is_stricter = LEVELS.index(new) > LEVELS.index(old)
         change = only(listener(level=old), listener(level=new))
-        assert change.kind is (Kind.DRAINED if is_stricter else Kind.LIVE)
+        assert change.kind is (EffectKind.DRAINED if is_stricter else EffectKind.LIVE)
 
 
 @pytest.mark.parametrize("table", ["listener", "identity"])
@@ -71,46 +71,46 @@ def test_what_is_removed_is_drained_and_what_is_added_is_live(table: str) -> Non
         **both[table],
         "second": {"bind": "127.0.0.1:1"} if table == "listener" else {**IDENTITY, "names": ["c"]},
     }
-    assert only(document(), both).kind is Kind.LIVE
-    assert only(both, document()).kind is Kind.DRAINED
+    assert only(document(), both).kind is EffectKind.LIVE
+    assert only(both, document()).kind is EffectKind.DRAINED
 
 
 def test_a_removed_name_ends_its_connections_and_a_new_one_none() -> None:
     fewer = document(identity={"chat": {**IDENTITY, "names": ["a.test"]}})
-    assert only(document(), fewer).kind is Kind.DRAINED
-    assert only(fewer, document()).kind is Kind.LIVE
+    assert only(document(), fewer).kind is EffectKind.DRAINED
+    assert only(fewer, document()).kind is EffectKind.LIVE
 
 
 def test_routes() -> None:
-    assert only(document(), document(route=[])).kind is Kind.DRAINED
-    assert only(document(route=[]), document()).kind is Kind.LIVE
+    assert only(document(), document(route=[])).kind is EffectKind.DRAINED
+    assert only(document(route=[]), document()).kind is EffectKind.LIVE
     strict = document(route=[{**ROUTE, "pq": "require"}])
-    assert only(document(), strict).kind is Kind.DRAINED
-    assert only(strict, document()).kind is Kind.LIVE
-    assert only(document(), document(route=[{**ROUTE, "upstream": "other"}])).kind is Kind.LIVE
+    assert only(document(), strict).kind is EffectKind.DRAINED
+    assert only(strict, document()).kind is EffectKind.LIVE
+    assert only(document(), document(route=[{**ROUTE, "upstream": "other"}])).kind is EffectKind.LIVE
 
 
 def test_upstreams_end_nothing_that_is_under_way() -> None:
     fewer = document(upstream={"chat": {"servers": ["http://127.0.0.1:1"]}})
     change = only(document(), fewer)
-    assert (change.kind, "a server that is gone" in change.effect) == (Kind.LIVE, True)
+    assert (change.kind, "a server that is gone" in change.effect) == (EffectKind.LIVE, True)
     change = only(fewer, document())
-    assert (change.kind, "a server that is gone" in change.effect) == (Kind.LIVE, False)
-    assert only(document(), document(upstream={})).kind is Kind.LIVE
+    assert (change.kind, "a server that is gone" in change.effect) == (EffectKind.LIVE, False)
+    assert only(document(), document(upstream={})).kind is EffectKind.LIVE
     change = only(document(), document(upstream={"chat": {**UPSTREAM, "waiting": 1}}))
-    assert (change.kind, "for new connections to its servers" in change.effect) == (Kind.LIVE, True)
+    assert (change.kind, "for new connections to its servers" in change.effect) == (EffectKind.LIVE, True)
 
 
 @pytest.mark.parametrize(("old", "new", "is_gone"), [(None, "server", False), ("server", None, True)])
 def test_servers_that_are_tables_of_their_own(old: object, new: object, is_gone: bool) -> None:  # noqa: FBT001
     difference = Difference(("upstream", "chat", "servers", "http://a"), old, new)
     effect = effect_of(difference, Config(), Config())
-    assert (effect.kind, "a server that is gone" in effect.text) == (Kind.LIVE, is_gone)
+    assert (effect.kind, "a server that is gone" in effect.text) == (EffectKind.LIVE, is_gone)
 
 
 @pytest.mark.parametrize("openssl", [{"providers": ["oqsprovider"]}, {"module_path": "modules"}])
 def test_openssl_needs_a_restart(openssl: dict[str, Any]) -> None:
-    assert only(document(), document(openssl=openssl)).kind is Kind.RESTART
+    assert only(document(), document(openssl=openssl)).kind is EffectKind.RESTART
 
 
 @pytest.mark.parametrize(
@@ -118,38 +118,43 @@ def test_openssl_needs_a_restart(openssl: dict[str, Any]) -> None:
     [("user",), ("group",), ("admin",), ("admin", "socket"), ("admin", "x", "y"), ("limits", "log_queue_lines")],
 )
 def test_what_is_done_once_needs_a_restart(place: tuple[str, ...]) -> None:
-    assert effect_of(Difference(place, "a", "b"), Config(), Config()).kind is Kind.RESTART
+    assert effect_of(Difference(place, "a", "b"), Config(), Config()).kind is EffectKind.RESTART
 
 
 @pytest.mark.parametrize("key", ["http_bind", "https_port"])
 def test_listener_without_tls_changes_live(key: str) -> None:
-    assert effect_of(Difference(("acme", key), "a", "b"), Config(), Config()).kind is Kind.LIVE
+    assert effect_of(Difference(("acme", key), "a", "b"), Config(), Config()).kind is EffectKind.LIVE
 
 
-@pytest.mark.parametrize(("old", "new", "kind"), [(2, 4, Kind.LIVE), (4, 2, Kind.DRAINED), ("auto", 2, Kind.DRAINED)])
-def test_fewer_workers_end_connections(old: object, new: object, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "kind"), [(2, 4, EffectKind.LIVE), (4, 2, EffectKind.DRAINED), ("auto", 2, EffectKind.DRAINED)]
+)
+def test_fewer_workers_end_connections(old: object, new: object, kind: EffectKind) -> None:
     assert effect_of(Difference(("workers",), old, new), Config(), Config()).kind is kind
 
 
 @pytest.mark.parametrize(
     ("old", "new", "kind"),
-    [(["a"], ["a", "b"], Kind.LIVE), (["a", "b"], ["a"], Kind.DRAINED), (None, ["a"], Kind.DRAINED)],
+    [(["a"], ["a", "b"], EffectKind.LIVE), (["a", "b"], ["a"], EffectKind.DRAINED), (None, ["a"], EffectKind.DRAINED)],
 )
-def test_fewer_groups_end_connections(old: object, new: object, kind: Kind) -> None:
+def test_fewer_groups_end_connections(old: object, new: object, kind: EffectKind) -> None:
     assert effect_of(Difference(("listener", "public", "groups"), old, new), Config(), Config()).kind is kind
 
 
 def test_another_default_ends_those_that_had_the_old_one() -> None:
-    assert effect_of(Difference(("listener", "public", "default"), "a", "b"), Config(), Config()).kind is Kind.DRAINED
+    assert (
+        effect_of(Difference(("listener", "public", "default"), "a", "b"), Config(), Config()).kind
+        is EffectKind.DRAINED
+    )
 
 
 def test_limits_and_log_are_live() -> None:
-    assert only(document(), document(limits={"connections": 1})).kind is Kind.LIVE
-    assert only(document(), document(log={"file": "a.log"})).kind is Kind.LIVE
+    assert only(document(), document(limits={"connections": 1})).kind is EffectKind.LIVE
+    assert only(document(), document(log={"file": "a.log"})).kind is EffectKind.LIVE
 
 
 def test_a_key_without_a_rule_is_live() -> None:
-    assert effect_of(Difference(("new",), 1, 2), Config(), Config()).kind is Kind.LIVE
+    assert effect_of(Difference(("new",), 1, 2), Config(), Config()).kind is EffectKind.LIVE
 
 
 PLEXI = {"pin_file": "a.pin"}
@@ -159,26 +164,26 @@ HSM = {"module": "hsm.so", "token": {"plexi": PLEXI}}
 @pytest.mark.parametrize(
     ("old", "new", "kind"),
     [
-        (None, HSM, Kind.RESTART),
-        (HSM, None, Kind.LIVE),
-        (HSM, {**HSM, "module": "other.so"}, Kind.RESTART),
-        (HSM, {**HSM, "token": {"plexi": PLEXI, "spare": PLEXI}}, Kind.LIVE),
-        ({**HSM, "token": {"plexi": PLEXI, "spare": PLEXI}}, HSM, Kind.LIVE),
-        (HSM, {**HSM, "token": {"plexi": {"pin_file": "b.pin"}}}, Kind.LIVE),
-        (HSM, {**HSM, "token": {"plexi": {**PLEXI, "serial": "1"}}}, Kind.LIVE),
-        (HSM, {**HSM, "token": {"plexi": {**PLEXI, "max_sessions": 32}}}, Kind.RESTART),
+        (None, HSM, EffectKind.RESTART),
+        (HSM, None, EffectKind.LIVE),
+        (HSM, {**HSM, "module": "other.so"}, EffectKind.RESTART),
+        (HSM, {**HSM, "token": {"plexi": PLEXI, "spare": PLEXI}}, EffectKind.LIVE),
+        ({**HSM, "token": {"plexi": PLEXI, "spare": PLEXI}}, HSM, EffectKind.LIVE),
+        (HSM, {**HSM, "token": {"plexi": {"pin_file": "b.pin"}}}, EffectKind.LIVE),
+        (HSM, {**HSM, "token": {"plexi": {**PLEXI, "serial": "1"}}}, EffectKind.LIVE),
+        (HSM, {**HSM, "token": {"plexi": {**PLEXI, "max_sessions": 32}}}, EffectKind.RESTART),
     ],
 )
-def test_the_module_is_loaded_once_and_its_keys_are_live(old: object, new: object, kind: Kind) -> None:
+def test_the_module_is_loaded_once_and_its_keys_are_live(old: object, new: object, kind: EffectKind) -> None:
     assert only(document(hsm=old), document(hsm=new)).kind is kind
 
 
 def test_keys_are_live() -> None:
     keys = ["pkcs11:token=plexi;object=chat", "pkcs11:token=spare;object=chat"]
     change = only(document(), document(identity={"chat": {**IDENTITY, "key": keys}}))
-    assert (change.kind, change.old, change.new) == (Kind.LIVE, "chat.key", ", ".join(f'"{key}"' for key in keys))
+    assert (change.kind, change.old, change.new) == (EffectKind.LIVE, "chat.key", ", ".join(f'"{key}"' for key in keys))
     both = document(identity={"chat": {**IDENTITY, "key": keys}})
-    assert only(both, document(identity={"chat": {**IDENTITY, "key": keys, "spread": True}})).kind is Kind.LIVE
+    assert only(both, document(identity={"chat": {**IDENTITY, "key": keys, "spread": True}})).kind is EffectKind.LIVE
 
 
 @pytest.mark.parametrize(("mode", "words"), [("require", "are refused"), ("accept", "from the next request on")])
@@ -190,12 +195,12 @@ def test_requiring_encryption_refuses_requests_and_leaves_websockets(mode: str, 
         Config.model_validate(document(route=[{**route, "payload": mode}], **tables)),
     )
     (change,) = changes
-    assert change.kind is Kind.LIVE
+    assert change.kind is EffectKind.LIVE
     assert words in change.effect
 
 
 def test_place_of_rings_needs_a_restart_and_rings_come_and_go() -> None:
-    assert only(document(), document(payload={"directory": "other"})).kind is Kind.RESTART
+    assert only(document(), document(payload={"directory": "other"})).kind is EffectKind.RESTART
     ring: dict[str, Any] = {"payload": {"ring": {"chat": {}}}}
     assert "are made" in only(document(), document(**ring)).effect
     assert "no message" in only(document(**ring), document()).effect

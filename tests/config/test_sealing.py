@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from config.crosschecks import cross_check
-from config.diff import Kind, diff
+from config.diff import EffectKind, diff
 from config.files import files_of
 from config.loaded import LoadedConfig
 from config.pkcs11_uri import Pkcs11Uri
@@ -35,7 +35,7 @@ def test_what_makes_no_sense_is_refused(table: dict[str, object]) -> None:
 def test_no_worker_gets_the_key_and_a_change_needs_a_restart() -> None:
     config = Config.model_validate({"sealing": {"key": "sealing.key"}})
     assert files_of(LoadedConfig(config, Path("/p.toml"))) == ()
-    assert {change.kind for change in diff(Config(), config)} == {Kind.RESTART}
+    assert {change.kind for change in diff(Config(), config)} == {EffectKind.RESTART}
 
 
 def test_a_key_in_a_token_needs_the_token() -> None:

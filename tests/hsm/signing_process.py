@@ -23,7 +23,7 @@ from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError, Problem
 from proxy.building.carried import Carried
 from proxy.building.closed_tokens import ClosedTokens
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 from proxy.supervisor.editions.issued import issued_material, with_files
 from proxy.tls import openssl_configuration
 from proxy.tls.identities import ServerIdentity
@@ -117,7 +117,7 @@ class _Signer:
         probe = self._generation.tokens[token].probe
         try:
             probe.anew() if anew else probe()
-        except (PinRefused, OSError) as error:
+        except (TokenPinRefused, OSError) as error:
             return {"error": type(error).__name__}
         return {"error": None}
 

@@ -12,7 +12,7 @@ from typing import IO, Any, Final
 from unittest import mock
 
 from certs.keys.signing_key import PublicKey
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.offline import Offline
 from tests.certificates import Authority
@@ -140,7 +140,7 @@ class HsmSite:
         with mock.patch.dict(os.environ, self.hsm.environment):
             offline = Offline(configuration, CLOCKS)
             with offline.alone():
-                *_, last = offline.rotate(offline.credentials(name)[0], Reason.COMMAND)
+                *_, last = offline.rotate(offline.credentials(name)[0], RenewalReason.COMMAND)
         assert last["rotated"], last
 
     def tokens(self, *tokens: Token, further: Mapping[str, str] | None = None) -> str:

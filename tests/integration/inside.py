@@ -19,8 +19,8 @@ import uvloop
 from config.loader import load
 from config.schema import Bind
 from proxy.downstream.listener import Listener, ListenerServices
-from proxy.downstream.service import HttpService, Ledger
-from proxy.limits.machine import Figures
+from proxy.downstream.service import HttpService, RequestLedger
+from proxy.limits.machine import ProcessFigures
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
@@ -63,10 +63,10 @@ class Inside:
         self._resources = PoolResources(io, self._tasks, self._deadlines)
         runtime = generation.http(self._resources)
         counters = Counters()
-        ledger = Ledger(self.records.append, counters, SharedTable.private())
+        ledger = RequestLedger(self.records.append, counters, SharedTable.private())
         self._http = HttpService(loop, self._deadlines, runtime, ledger, time.time)  # noqa: TID251 - as a process
         turned_away = TurnedAway(loop, counters.failure, lambda *_: None)
-        scarcity = Scarcity(loop, Figures(), self._http, turned_away.add)
+        scarcity = Scarcity(loop, ProcessFigures(), self._http, turned_away.add)
         scarcity.start(ResourceLimits(descriptor_reserve=16, memory_bytes=1 << 40))
         services = ListenerServices(
             io,

@@ -14,11 +14,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.acme.accounts import Account, FileAccountStore
+from certs.acme.accounts import AcmeAccount, FileAccountStore
 from certs.acme.challenges import ChallengeKind, Proof, Solver
 from certs.acme.dns_hook import DnsHook
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.patience import Clocks, Patience
+from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.sign_in import Membership
 from certs.acme.wire import Wire, WireSettings
@@ -65,7 +65,7 @@ class Place:
     def issuer(self, kind: ChallengeKind, solver: Solver | None = None) -> AcmeIssuer:
         membership = Membership(self.pebble.url, (), lambda: self.binding)
         settings = AcmeSettings(membership, kind, trust=self.pebble.trust)
-        patience = Patience(call=20.0, validation=60.0, issuance=60.0, least_pause=0.05)
+        patience = AcmeTimeouts(call=20.0, validation=60.0, issuance=60.0, least_pause=0.05)
         around = Surroundings(self.store, solver or self.listeners, self.told.append, patience=patience)
         return AcmeIssuer("pebble", settings, around)
 
@@ -191,15 +191,15 @@ async def test_account_that_was_closed_is_replaced(tmp_path: Path, names: Names)
             await here.issued(issuer)
             document = here.store.load(here.pebble.url)
             assert document is not None
-            account = Account.from_document(document, here.pebble.url)
+            account = AcmeAccount.from_document(document, here.pebble.url)
             await in_thread(asyncio.get_running_loop(), lambda: close_account(here.pebble, account))
             chain_of(await here.issued(issuer), here.pebble.root)
             assert len([line for line in here.told if "registered as" in line]) == 2
 
 
-def close_account(pebble: Pebble, account: Account) -> None:
+def close_account(pebble: Pebble, account: AcmeAccount) -> None:
     """RFC 8555 section 7.3.6."""
-    wire = Wire(WireSettings(pebble.trust, 20.0), Clocks().now)
+    wire = Wire(WireSettings(pebble.trust, 20.0), AcmeClocks().now)
     session = Session(wire, open_directory(wire, pebble.url), account)
     assert account.url is not None
     session._post(account.url, b'{"status": "deactivated"}')

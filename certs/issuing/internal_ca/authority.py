@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.homes.software_homes import FileHome
 from certs.issuing.internal_ca.names import is_permitted, name_constraints
 from certs.issuing.internal_ca.profiles import (
-    Signer,
+    IssuerKey,
     intermediate_certificate,
     root_certificate,
     server_certificate,
@@ -33,7 +33,7 @@ from certs.issuing.internal_ca.revocations import (
     parse,
     revocation_list,
 )
-from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Window
+from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
 from certs.keys.generating import ALGORITHMS
 from certs.keys.home import HomeFailed, Homes
 from certs.keys.signing_key import KeyAlgorithm, algorithm_of, supported_public_key
@@ -120,7 +120,7 @@ class InternalAuthority:
         chain = (leaf, signer.certificate)
         return Issued(b"".join(one.public_bytes(Encoding.PEM) for one in chain))
 
-    def renewal_window(self, _leaf: x509.Certificate) -> Window | None:
+    def renewal_window(self, _leaf: x509.Certificate) -> RenewalWindow | None:
         """It has no opinion."""
         return None
 
@@ -234,7 +234,7 @@ class InternalAuthority:
 
     def _make_intermediate(self, reason: str, now: datetime) -> StoredVersion:
         root = self.root_version()
-        signer = Signer(_certificate(root), self._root_signer(root))
+        signer = IssuerKey(_certificate(root), self._root_signer(root))
 
         def made(number: int, key: CertificateIssuerPrivateKeyTypes) -> x509.Certificate:
             name = f"Plexigate {self._name} intermediate {now:%Y-%m-%d} {number}"
@@ -266,10 +266,10 @@ class InternalAuthority:
                 shelf.drop(number, self._homes)
             raise
 
-    def _signer(self, version: StoredVersion) -> Signer:
+    def _signer(self, version: StoredVersion) -> IssuerKey:
         name = self.intermediate_shelf.key_name(version.number, version.spec)
         key = self._homes[version.spec.place].signer(name, version.kept_path.read_bytes())
-        return Signer(_certificate(version), key)
+        return IssuerKey(_certificate(version), key)
 
     def _root_signer(self, root: StoredVersion) -> CertificateIssuerPrivateKeyTypes:
         name = self.root_shelf.key_name(root.number, root.spec)

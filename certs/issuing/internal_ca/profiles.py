@@ -20,7 +20,7 @@ ROOT_LIFETIME: Final = timedelta(days=3_650)
 
 
 @dataclass(frozen=True, slots=True)
-class Signer:
+class IssuerKey:
     """A certificate that signs others, and its key in cryptography's shape."""
 
     certificate: x509.Certificate
@@ -38,7 +38,7 @@ def root_certificate(name: str, key: CertificateIssuerPrivateKeyTypes, now: date
 def intermediate_certificate(
     name: str,
     public_key: CertificatePublicKeyTypes,
-    root: Signer,
+    root: IssuerKey,
     not_after: datetime,
     permitted: Sequence[str],
     now: datetime,
@@ -58,7 +58,7 @@ def intermediate_certificate(
 def server_certificate(
     names: Sequence[str],
     public_key: CertificatePublicKeyTypes,
-    issuer: Signer,
+    issuer: IssuerKey,
     not_after: datetime,
     now: datetime,
     crl_url: str | None,

@@ -8,7 +8,7 @@ from typing import Final
 
 from cryptography import x509
 
-from certs.issuing.internal_ca.profiles import Signer
+from certs.issuing.internal_ca.profiles import IssuerKey
 from certs.keys.generating import digest_for
 
 LIST_LIFETIME: Final = timedelta(days=7)
@@ -66,7 +66,7 @@ def parse(content: bytes) -> tuple[Revocation, ...]:
 
 
 def revocation_list(
-    signer: Signer, revocations: Iterable[Revocation], number: int, now: datetime
+    signer: IssuerKey, revocations: Iterable[Revocation], number: int, now: datetime
 ) -> x509.CertificateRevocationList:
     """The list of one signer; a certificate that has expired by itself is left out (RFC 5280 5.1)."""
     subject = signer.certificate.subject

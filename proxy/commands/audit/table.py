@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from certs.audit.verdict import Status, Verdict
+from certs.audit.verdict import LogVerdict, Status
 
 
-def verdict_table(files: Sequence[str], verdict: Verdict) -> RenderableType:
+def verdict_table(files: Sequence[str], verdict: LogVerdict) -> RenderableType:
     """The log and its files, what was found, what should be known, and the last word."""
     heading = Text.assemble(
         ("log ", "bold"), (_visible(verdict.log) or "(its id is not known)", "bold"), f"  {_count(len(files), 'file')}"
@@ -41,7 +41,7 @@ def _visible(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
-def _conclusion(verdict: Verdict) -> Text:
+def _conclusion(verdict: LogVerdict) -> Text:
     lines = f"lines {verdict.first} to {verdict.last}"
     if not verdict.last:
         return Text("There is no line.", "bold yellow")

@@ -160,9 +160,9 @@ def _logs(files: Sequence[Path]) -> list[list[Path]]:
 
 
 def _source(path: Path) -> Any:
-    from certs.audit.verification import Source
+    from certs.audit.verification import LogSource
 
-    return Source(str(path), _raw_lines(path))
+    return LogSource(str(path), _raw_lines(path))
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from config.problems import ConfigError
 from proxy.admin.client import AdminRefused, AdminUnreachable
 from proxy.admin.rotation_wish import RotationWish
 from proxy.commands.certs.tables import details, history_table, listing_table, step_line
-from proxy.commands.certs.targets import Target, offline_of
+from proxy.commands.certs.targets import CommandTarget, offline_of
 from proxy.commands.terminal.asking import ended
 from proxy.commands.terminal.console import table_console
 
@@ -65,7 +65,7 @@ def certs_app() -> typer.Typer:
 
 def listing(config: _Config = None, socket: _Socket = None, offline: _Offline = False, as_json: _Json = False) -> None:
     """List all certificates that rotate by themselves: issuer, key and where it lives, serial, end, next rotation and why."""
-    certificates = _asked(Target(config, socket, offline).listing)
+    certificates = _asked(CommandTarget(config, socket, offline).listing)
     _shown(certificates, as_json, listing_table)
 
 
@@ -73,7 +73,7 @@ def show(
     name: _Name, config: _Config = None, socket: _Socket = None, offline: _Offline = False, as_json: _Json = False
 ) -> None:
     """Show the certificates of one identity."""
-    found = [one for one in _asked(Target(config, socket, offline).listing) if one["identity"] == name]
+    found = [one for one in _asked(CommandTarget(config, socket, offline).listing) if one["identity"] == name]
     if not found:
         raise ended(f"no identity {name} rotates by itself")
     if as_json:
@@ -113,7 +113,7 @@ def rotate(
     if (name is None) is not every:
         raise typer.BadParameter("either NAME or --all")
     wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
-    target = Target(config, socket, offline)
+    target = CommandTarget(config, socket, offline)
     names = [name] if name is not None else _asked(target.names)
     statuses = {_rotated(target.rotate(one, slot, wish), as_json=as_json, waits=wait) for one in names}
     if statuses - {0}:
@@ -146,7 +146,7 @@ def rollback(
 
     Several credentials of an identity go back together, or none does: then it says why, for each, and exits with 1.
     """
-    results = _asked(lambda: Target(config, socket, offline).roll_back(name, slot))
+    results = _asked(lambda: CommandTarget(config, socket, offline).roll_back(name, slot))
     if as_json:
         typer.echo(json.dumps(results, indent=2))
     for one in [] if as_json else results:

@@ -15,10 +15,10 @@ from config.problems import ConfigError, Problem, shown
 from config.schema import IssuedCredentialConfig
 from proxy.admin.client import connect
 from proxy.rotation.clocks import CLOCKS
-from proxy.rotation.live_check import Subject
+from proxy.rotation.live_check import LiveSubject
 
 
-def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list[Subject]]:
+def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list[LiveSubject]]:
     """The chains of an identity; `ca` are the roots of those from files.
 
     Raises `ConfigError`, `CredentialError`, `ShelfDamaged`, `IssueFailed` or `OSError`.
@@ -30,13 +30,13 @@ def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list
     return loaded, list(_subjects(loaded, name, ca))
 
 
-def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Subject]:
+def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[LiveSubject]:
     parts = parts_of(loaded, CLOCKS.wall)
     identity = loaded.config.identity[name]
     for one in identity.credentials:
         if not isinstance(one, IssuedCredentialConfig):
             roots = () if ca is None else read_chain(ca)
-            yield Subject(
+            yield LiveSubject(
                 f"{name} {one.certificate}", read_chain(loaded.resolve(one.certificate)), identity.names, roots
             )
             continue
@@ -45,7 +45,7 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Subj
         if version is None:
             found, allowed = f"{one.key}, whose certificate is not issued yet", f"plexigate certs rotate {name}"
             raise ConfigError([Problem(str(loaded.path), f"identity.{name}", found, allowed)])
-        yield Subject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
+        yield LiveSubject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
 
 
 def listening(loaded: LoadedConfig) -> list[Bind]:

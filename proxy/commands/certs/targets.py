@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class CommandTarget:
     """What the options of a command say."""
 
     config: Path | None
@@ -71,12 +71,12 @@ def offline_of(config: Path | None) -> "Offline":
 
 
 def _rotated_offline(offline: "Offline", name: str, slot: str | None, wish: RotationWish) -> Iterator[dict[str, Any]]:
-    from certs.rotation.attempt import Step
+    from certs.rotation.attempt import RotationStep
 
     found = _known(offline, name, slot)
     if wish.is_dry_run:
         for identity, _, shelf in found:
-            steps = [step.value for step in Step]
+            steps = [step.value for step in RotationStep]
             yield {"identity": identity, "credential": shelf.slot, "would": steps, "reason": wish.reason.value}
         yield {"ok": True}
         return

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from certs.issuing.internal_ca.authority import InternalAuthority
-    from proxy.rotation.live_check import Finding
+    from proxy.rotation.live_check import LiveFinding
     from proxy.rotation.offline import Offline
 
 # ruff: noqa: FBT002 - the signature of typer commands
@@ -136,7 +136,7 @@ def check(
         raise typer.Exit(1)
 
 
-def _checked(name: str, config: Path, ca: Path | None, *, live: bool) -> "Iterator[Finding]":
+def _checked(name: str, config: Path, ca: Path | None, *, live: bool) -> "Iterator[LiveFinding]":
     from proxy.commands.certs.subjects import listening, shown_by_workers, subjects
     from proxy.rotation.clocks import CLOCKS
     from proxy.rotation.live_check import chain_findings, handshake_finding, worker_findings

@@ -15,7 +15,7 @@ from certs.hsm.access import default_latch_directory
 from certs.hsm.client import TokenProcess
 from certs.hsm.facts import KeyAddress, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName, next_version
+from certs.hsm.key_names import TokenKeyName, next_version
 from certs.hsm.pin_latch import release_by_name
 from certs.hsm.used_versions import UsedVersions, default_versions_directory
 from config.problems import printable
@@ -23,7 +23,7 @@ from proxy.commands.hsm import recovery_commands, sealing_commands
 from proxy.commands.hsm.init_dev import init_dev
 from proxy.commands.hsm.recording import recorded
 from proxy.commands.hsm.request import request
-from proxy.commands.hsm.running import Running, Unanswered
+from proxy.commands.hsm.running import RunningProxy, Unanswered
 from proxy.commands.hsm.sources import (
     AsJson,
     Config,
@@ -32,7 +32,7 @@ from proxy.commands.hsm.sources import (
     Module,
     NotChosen,
     PinFile,
-    Source,
+    SourceOptions,
     Token,
     key_address,
     logged_in,
@@ -72,7 +72,7 @@ def list_(
 
     A label in yellow does not follow the naming scheme IDENTITY.KIND.vVERSION, or has the id of another key.
     """
-    source = Source(config, module, token, pin_file)
+    source = SourceOptions(config, module, token, pin_file)
     with said_errors():
         with TokenProcess() as process:
             process.perform(calls.load(source.modules()))
@@ -111,7 +111,7 @@ def generate(  # noqa: PLR0913 - the options of a command
     made is read back, and destroyed when it is not as asked.
     """
     with said_errors():
-        access = Source(config, module, token, pin_file).access()
+        access = SourceOptions(config, module, token, pin_file).access()
         with (
             recorded(config) as record,
             logged_in(access) as (process, facts),
@@ -159,12 +159,12 @@ def destroy(  # noqa: PLR0913 - the options of a command
     Refused for a key that the configuration uses (--config), or the running proxy: also for sealing, audit checkpoints or an issuer; and
     where the proxy cannot be asked, but for one of --config that does not run. Afterwards each worker tries to sign with it once: exits with 1 if one can.
     """
-    source = Source(config, module, token, pin_file)
+    source = SourceOptions(config, module, token, pin_file)
     with said_errors():
         address = key_address(label, key_id)
         with recorded(config) as record, logged_in(source.access()) as (process, facts):
             found = [key for key in process.perform(calls.keys()) if _is_meant(key, address)]
-            proxy = Running.of(config, socket)
+            proxy = RunningProxy.of(config, socket)
             with record.operation("destroy", _place(facts, label)):
                 for key in found:
                     _refuse_used(source, facts, key)
@@ -196,7 +196,7 @@ def try_out(
     from certs.tokens.self_test import SelfTest  # here: the other commands need no cryptography for their start
 
     with said_errors():
-        access = Source(config, module, token, pin_file).access()
+        access = SourceOptions(config, module, token, pin_file).access()
         with (
             recorded(config) as record,
             logged_in(access) as (process, facts),
@@ -277,7 +277,7 @@ def _place(token: TokenFacts, label: str) -> str:
 
 
 def _public_pem(process: TokenProcess, key: KeyFacts) -> str:
-    if KeyName.parse(key.label) is None or KeyKind(key.kind).is_secret:
+    if TokenKeyName.parse(key.label) is None or KeyKind(key.kind).is_secret:
         return ""
     from certs.keys.token_public_key import pem_of, public_key_of  # as above
 
@@ -288,7 +288,7 @@ def _is_meant(key: KeyFacts, address: KeyAddress) -> bool:
     return key.label == address.label and address.id in (None, key.id)
 
 
-def _refuse_used(source: Source, token: TokenFacts, key: KeyFacts) -> None:
+def _refuse_used(source: SourceOptions, token: TokenFacts, key: KeyFacts) -> None:
     configured = source.configured()
     for used in configured.keys if configured is not None else ():
         if used.is_about(token, key):
@@ -298,7 +298,7 @@ def _refuse_used(source: Source, token: TokenFacts, key: KeyFacts) -> None:
             )
 
 
-def _tell_gone(proxy: Running, token: TokenFacts, key: KeyFacts, *, as_json: bool) -> None:
+def _tell_gone(proxy: RunningProxy, token: TokenFacts, key: KeyFacts, *, as_json: bool) -> None:
     """Say that a key is gone, and what workers say of it. Raises `NotChosen` where they do not say that they cannot sign with it."""
     if not as_json:
         typer.echo(printable(f"{key.label} (id {key.id.hex()}) of token {token.label} is gone."))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from proxy.commands.hsm.recording import Recorder, recorded
-from proxy.commands.hsm.sources import Config, Module, NotChosen, PinFile, Source, Token, logged_in
+from proxy.commands.hsm.sources import Config, Module, NotChosen, PinFile, SourceOptions, Token, logged_in
 from proxy.commands.hsm.sources import said_errors as token_errors
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def init(  # noqa: PLR0913 - the options of a command
     With recovery the key is made outside of the token, in the memory of this one process, which is locked and never dumped; the shares
     (SLIP-39, 33 words each) are shown once and kept nowhere. With --no-recovery it is made in its place, and nobody can bring it back.
     """
-    source = Source(config, module, token, pin_file)
+    source = SourceOptions(config, module, token, pin_file)
     _require_one_place(source, key_file, key_version)
     with (
         said_errors(),
@@ -92,7 +92,7 @@ def recover(  # noqa: PLR0913 - as above
     Words may be shortened to their first four letters, and are not shown. Without a terminal they are read from standard input, a
     share in each line or as hsm init --yes has written them. What was sealed names the version of its key: bring it back under the same one.
     """
-    source = Source(config, module, token, pin_file)
+    source = SourceOptions(config, module, token, pin_file)
     _require_one_place(source, key_file, key_version)
     with (
         said_errors(),
@@ -113,16 +113,16 @@ def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: b
     if scheme is None:
         ceremony.generate()
         return
-    from certs.recovery.shares import Scheme
+    from certs.recovery.shares import SharingScheme
 
-    chosen = Scheme(*scheme)
+    chosen = SharingScheme(*scheme)
     ConsoleTerminal.require_output()
     if not is_sure and not ConsoleTerminal.is_one():
         raise NoTerminal
     ceremony.init(chosen)
 
 
-def _require_one_place(source: Source, key_file: Path | None, version: int) -> None:
+def _require_one_place(source: SourceOptions, key_file: Path | None, version: int) -> None:
     """Nothing that was said is passed over: the key would be in another place than somebody believes."""
     said = {"--module": source.module, "--token": source.token, "--pin-file": source.pin_file}
     about_token = [option for option, value in said.items() if value is not None]
@@ -132,7 +132,7 @@ def _require_one_place(source: Source, key_file: Path | None, version: int) -> N
 
 
 @contextmanager
-def _place(source: Source, key_file: Path | None, version: int) -> Iterator["KeyImporter"]:
+def _place(source: SourceOptions, key_file: Path | None, version: int) -> Iterator["KeyImporter"]:
     """The file, or the token, which this process is logged in to meanwhile."""
     if key_file is not None:
         from certs.sealing.importing import KeyFileImporter

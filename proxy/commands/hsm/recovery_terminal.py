@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from certs.recovery.shares import Scheme, Share
+from certs.recovery.shares import Share, SharingScheme
 from proxy.commands.hsm.share_lines import share_lines, shares_in
 
 # Clears the screen, then what can be scrolled back to (ECMA-48 8.3.39; 3 is xterm's).
@@ -52,7 +52,7 @@ class ConsoleTerminal:
         """Tell something that is no secret."""
         typer.echo(text, err=True)
 
-    def show(self, share: Share, scheme: Scheme) -> None:
+    def show(self, share: Share, scheme: SharingScheme) -> None:
         """Show a share to its holder alone."""
         typer.echo("\n".join(share_lines(share, scheme)))
         if not self._is_sure:

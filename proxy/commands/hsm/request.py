@@ -15,7 +15,7 @@ from proxy.commands.hsm.sources import (
     Module,
     NotChosen,
     PinFile,
-    Source,
+    SourceOptions,
     Token,
     key_address,
     logged_in,
@@ -60,7 +60,7 @@ def request(  # noqa: PLR0913 - the options of a command
         with (
             recorded(config) as record,
             record.operation("sign", label),
-            logged_in(Source(config, module, token, pin_file).access()) as (process, _),
+            logged_in(SourceOptions(config, module, token, pin_file).access()) as (process, _),
         ):
             key = token_private_key(
                 public_key_of(process.perform(calls.public_parts(address))), address, process.perform

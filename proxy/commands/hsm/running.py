@@ -31,7 +31,7 @@ class Unanswered(NotChosen):
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningProxy:
     """A proxy that was asked over its admin socket; `missing` says why there is none."""
 
     client: UnixAdminClient | None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from certs.recovery.shares import WORDS, Scheme, Share
+from certs.recovery.shares import WORDS, Share, SharingScheme
 
 _COLUMNS: Final = 3
 _HEADING: Final = re.compile(r"Share \d+ of \d+; any \d+ of them bring the key back\.")
@@ -12,7 +12,7 @@ _CELL: Final = re.compile(r"(\d+)\.\s*([A-Za-z]+)")
 _ROW: Final = re.compile(rf"(?:{_CELL.pattern}\s*)+")
 
 
-def share_lines(share: Share, scheme: Scheme) -> Iterator[str]:
+def share_lines(share: Share, scheme: SharingScheme) -> Iterator[str]:
     """A share for people: which one it is, and its words with their numbers."""
     rows = -(-len(share.words) // _COLUMNS)
     yield from ("", f"Share {share.number} of {scheme.count}; any {scheme.threshold} of them bring the key back.", "")

@@ -56,7 +56,7 @@ class NotChosen(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceOptions:
     """The options that every command has."""
 
     config: Path | None

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyFacts, PinState, TokenFacts
-from certs.hsm.targets import Check, Measured, Report
+from certs.hsm.targets import Check, Measured, MeasuringReport
 from config.problems import printable
 from proxy.commands.terminal.fitting_table import FittingTable
 
@@ -75,7 +75,7 @@ def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
     return Group(title, FittingTable(table))
 
 
-def report_table(report: Report) -> RenderableType:
+def report_table(report: MeasuringReport) -> RenderableType:
     """What was measured against its target, and what was checked."""
     measured = Table("operation", "where", "median", "p95", "per second", "target", "", box=None, header_style="bold")
     for one in report.measured:

@@ -7,13 +7,13 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from config.diff import Change, Kind
+from config.diff import Change, EffectKind
 
 # What is gravest comes last, where a terminal stops scrolling.
-_HEADINGS: Final[Mapping[Kind, tuple[str, str]]] = {
-    Kind.LIVE: ("changes live", "bold green"),
-    Kind.DRAINED: ("changes live, and ends connections", "bold yellow"),
-    Kind.RESTART: ("needs a restart; a reload refuses it", "bold red"),
+_HEADINGS: Final[Mapping[EffectKind, tuple[str, str]]] = {
+    EffectKind.LIVE: ("changes live", "bold green"),
+    EffectKind.DRAINED: ("changes live, and ends connections", "bold yellow"),
+    EffectKind.RESTART: ("needs a restart; a reload refuses it", "bold red"),
 }
 
 

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from proxy.observe.readiness import Reason, Subject
+from proxy.observe.readiness import NotReadyReason, ReadinessSubject
 
 # A certificate authority renews a month before the end; a week before it somebody has to look.
 _SOON_DAYS: Final = 30
@@ -57,7 +57,9 @@ def _readiness(told: Document) -> Iterator[RenderableType]:
 
 
 def _reason(one: Document) -> str:
-    return str(Reason(Subject(one["subject"]), one["name"], one["detail"], tuple(one.get("routes", ()))))
+    return str(
+        NotReadyReason(ReadinessSubject(one["subject"]), one["name"], one["detail"], tuple(one.get("routes", ())))
+    )
 
 
 def _workers(workers: Sequence[Document]) -> Table:

@@ -7,7 +7,7 @@ from typing import Final
 from certs.keys.signing_key import KeyFamily
 from config.rotation import IssuedCredentialConfig
 from config.schema import IdentityConfig
-from proxy.observe.readiness import Facts, Readiness, ServerFacts, ServerView, UpstreamFacts, readiness
+from proxy.observe.readiness import Readiness, ReadinessFacts, ServerFacts, ServerView, UpstreamFacts, readiness
 from proxy.observe.scrape import CertificateFacts
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.supervisor import Supervisor, wall_clock
@@ -33,7 +33,7 @@ async def readiness_of(supervisor: Supervisor) -> Readiness:
         for upstream, server, state, is_unreachable in answer["servers"]:
             views[upstream, server].append(ServerView(state, is_unreachable))
     return readiness(
-        Facts(
+        ReadinessFacts(
             proxy=supervisor.phase,
             workers=_workers(supervisor, silent),
             identities=_identities(supervisor, edition),

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from certs.rotation.attempt import Step
+from certs.rotation.attempt import RotationStep
 from certs.rotation.planning import Key
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.rotation_wish import RotationWish
@@ -32,7 +32,7 @@ class RotationControl:
         outcomes: list[bool] = []
         if wish.is_dry_run:
             for key in keys:
-                yield {**_about(key), "would": [step.value for step in Step], "reason": wish.reason.value}
+                yield {**_about(key), "would": [step.value for step in RotationStep], "reason": wish.reason.value}
             keys = []
         begun = set[Key]()
         async for key, step in self._rotating.rotate(keys, wish.reason, insists=wish.insists):

@@ -13,7 +13,7 @@ from cryptography import x509
 
 from certs.identities.credential import Credential
 from proxy.net.in_thread import in_thread
-from proxy.processes.channel import ChannelLost, Refused
+from proxy.processes.channel import ChannelLost, QuestionRefused
 from proxy.rotation.pinned import fault_of_handshake
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.fleet import Fleet
@@ -65,7 +65,7 @@ class Inspection:
         try:
             with theirs:
                 await worker.ask("arrival", {"listener": listener}, [theirs.fileno()])
-        except (ChannelLost, Refused) as error:
+        except (ChannelLost, QuestionRefused) as error:
             ours.close()
             return str(error) or "it did not take the connection"
         return await in_thread(self._loop, lambda: _shaken(ours, credential.leaf, names))

@@ -34,7 +34,7 @@ from proxy.observe.scrape import CertificateFacts
 from proxy.payload.keyring import Keyring
 from proxy.payload.keys import PayloadKeys
 from proxy.processes.material import Material
-from proxy.processes.privileges import Account, account_of
+from proxy.processes.privileges import ProcessAccount, account_of
 from proxy.processes.questions import tickets_as_json
 from proxy.supervisor.editions.issued import issued_material, shut_identities, with_files
 from proxy.supervisor.secrets.payload_store import payload_keys, store_problems
@@ -59,7 +59,7 @@ class Edition:
     made: Material
     """The part of the material that no file has as it is: keys that rest sealed, and what the rotation has issued."""
     tickets: TicketSecrets
-    account: Account | None
+    account: ProcessAccount | None
     warnings: Sequence[Problem]
     certificates: Sequence[CertificateFacts]
     checks: Sequence[HealthCheck]

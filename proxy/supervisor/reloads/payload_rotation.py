@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from certs.audit.entries import Action, Outcome
 from config.problems import ConfigError
 from proxy.net.in_thread import in_thread
-from proxy.payload.keyring import Keyring, KeyState
+from proxy.payload.keyring import Keyring, PayloadKeyState
 from proxy.payload.keys import PayloadKeys, policies, suite_of
 from proxy.payload.suite_table import SuiteRings
 from proxy.supervisor.editions.edition import Edition
@@ -49,7 +49,7 @@ Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]],
 """`Renewal`: brings what the first makes of the edition to all workers, after the second has written it."""
 
 
-class Owner(Protocol):
+class RingOwner(Protocol):
     """The supervisor, as rings need it."""
 
     edition: Edition
@@ -64,7 +64,12 @@ class PayloadRotation:
     """Keeps the rings of the edition that is served."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, owner: Owner, renew: Renew, safe: Safe, wall_clock: Callable[[], float]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        owner: RingOwner,
+        renew: Renew,
+        safe: Safe,
+        wall_clock: Callable[[], float],
     ) -> None:
         """Nothing is done before `run`. `safe` seals, and has the audit log."""
         self._loop = loop
@@ -124,7 +129,7 @@ class PayloadRotation:
 
     async def _rotate(self, name: str) -> int:
         ring = self.ring(name)
-        if all(key.state is not KeyState.PENDING for key in ring.keys):
+        if all(key.state is not PayloadKeyState.PENDING for key in ring.keys):
             secret = await in_thread(self._loop, lambda: SuiteRings().secret(name))
             await self._change(name, lambda ring, now: ring.with_pending(secret, now))
         policy = policies(self._owner.edition.loaded.config).get(name)
@@ -144,7 +149,7 @@ class PayloadRotation:
     async def revoke(self, name: str, version: int) -> None:
         """End a key at once; the active one is replaced first. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
         async with self._changing:
-            if self.ring(name).find(version).state is KeyState.ACTIVE:
+            if self.ring(name).find(version).state is PayloadKeyState.ACTIVE:
                 await self._rotate(name)
             await self._change(name, lambda ring, now: ring.revoked(version, now))
         self._told("revoked", name, version)

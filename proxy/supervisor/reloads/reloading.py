@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from config.diff import Change, Kind, diff
+from config.diff import Change, EffectKind, diff
 from config.files import files_of
 from config.issuers import PLAIN_LISTENER
 from config.problems import ConfigError, Problem
 from proxy.admin.contracts import ReloadReport
-from proxy.processes.channel import Body, ChannelLost, Refused
+from proxy.processes.channel import Body, ChannelLost, QuestionRefused
 from proxy.processes.questions import problems_from_json
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.fleet import Fleet
@@ -109,7 +109,7 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
     """What stands against an edition, as problems of its file; anything else is left as it is."""
     file = edition.loaded.path
     match error:
-        case Refused():
+        case QuestionRefused():
             return ConfigError(problems_from_json(error.reason, str(file)))
         case ChannelLost():
             found, allowed = "a worker that ended while it prepared", "workers that live: the log says how it ended"
@@ -153,7 +153,7 @@ def restart_problems(changes: Sequence[Change], edition: Edition) -> list[Proble
             )
         )
         for change in changes
-        if change.kind is Kind.RESTART
+        if change.kind is EffectKind.RESTART
     ]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from certs.hsm.pin_latch import is_about_pin
-from certs.tokens.prober import Condition, Finding, Prober
+from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import TokenUse
 from proxy.signing.breaker import BACK_OFF_SECONDS
 
@@ -38,10 +38,10 @@ _LATCH_SECONDS: Final = 1.0
 _LOGIN_SECONDS: Final = 15.0
 
 
-class Herald(Protocol):
+class TokenObserver(Protocol):
     """Whoever tells workers and the log."""
 
-    def found(self, token: "TokenWatch", finding: Finding, before: Condition) -> None:
+    def found(self, token: "TokenWatch", finding: ProbeFinding, before: Condition) -> None:
         """A look is over, or late; `before` is what was known."""
 
     def may_log_in(self, token: "TokenWatch") -> None:
@@ -51,7 +51,9 @@ class Herald(Protocol):
 class TokenWatch:
     """Watches a token from `start` on."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, use: TokenUse, finding: Finding, herald: Herald) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, use: TokenUse, finding: ProbeFinding, herald: TokenObserver
+    ) -> None:
         """`finding` is that of the first try of the PIN."""
         self.finding = finding
         self.errors: Counter[str] = Counter()
@@ -165,7 +167,7 @@ class TokenWatch:
         try:
             done, _ = await asyncio.wait({looking}, timeout=_HANGING_SECONDS)
             if not done:
-                self._found(Finding(Condition.UNWELL, "deadline", f"no answer within {_HANGING_SECONDS:g} s"))
+                self._found(ProbeFinding(Condition.UNWELL, "deadline", f"no answer within {_HANGING_SECONDS:g} s"))
                 done, _ = await asyncio.wait({looking}, timeout=_HOPELESS_SECONDS - _HANGING_SECONDS)
             if not done:
                 self._prober.kill()
@@ -201,7 +203,7 @@ class TokenWatch:
                     await self._stirred.wait()
             self._stirred.clear()
 
-    def _found(self, finding: Finding) -> None:
+    def _found(self, finding: ProbeFinding) -> None:
         before, self.finding = self.finding.condition, finding
         if finding.condition is Condition.REFUSED:
             self._latches = _stamps(self.use.access.latch_directory)
@@ -211,7 +213,7 @@ class TokenWatch:
         self._count(finding)
         self._herald.found(self, finding, before)
 
-    def _count(self, finding: Finding) -> None:
+    def _count(self, finding: ProbeFinding) -> None:
         if finding.error:
             self.errors[finding.error] += 1
 

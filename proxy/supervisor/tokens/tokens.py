@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from certs.tokens.prober import Condition, Finding, Prober
+from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import KeyPlace, TokenUse
 from certs.tokens.twins import twin_problems
 from config.problems import ConfigError
@@ -39,7 +39,7 @@ class ParentTokens:
         tasks: Tasks,
         fleet: Fleet,
         tell: Callable[[dict[str, Any], str], None],
-        tried: Callable[[str, Finding], None],
+        tried: Callable[[str, ProbeFinding], None],
     ) -> None:
         """Nothing is known; `tell` logs an event with its line, `tried` hears what a try of a PIN has found, by token."""
         self._loop = loop
@@ -51,7 +51,7 @@ class ParentTokens:
         """For workers."""
         self._watches: dict[str, TokenWatch] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
-        self._admitted: dict[bytes, Finding] = {}
+        self._admitted: dict[bytes, ProbeFinding] = {}
         """Of logins that nobody watches yet."""
         self._blind_workers = BlindWorkers(loop, tasks, fleet, tell, self._need)
         self._identities: Mapping[str, frozenset[KeyPlace]] = {}
@@ -101,7 +101,7 @@ class ParentTokens:
         if twins:
             raise ConfigError([*edition.warnings, *twins])
 
-    async def examine(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
+    async def examine(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, ProbeFinding]:
         """Try the PINs that were not tried yet, each once, all at the same time; answers what was found, by token.
 
         A token that has not answered after `seconds` is not well. One that its module does not know is looked for once more when the
@@ -116,7 +116,7 @@ class ParentTokens:
             self._tried(name, finding)
         return findings
 
-    async def _try_pins(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, Finding]:
+    async def _try_pins(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, ProbeFinding]:
         asked = {use.name: self._loop.create_task(Prober(self._loop, use).try_pin(seconds)) for use in uses}
         try:
             return {name: await task for name, task in asked.items()}
@@ -136,7 +136,7 @@ class ParentTokens:
             for watch in watches:
                 watch.release()
 
-    def admit(self, uses: Sequence[TokenUse], findings: Mapping[str, Finding]) -> None:
+    def admit(self, uses: Sequence[TokenUse], findings: Mapping[str, ProbeFinding]) -> None:
         """Let workers be told of what was found, and say in the log what is wrong."""
         for use in uses:
             if (finding := findings.get(use.name)) is not None:
@@ -199,7 +199,7 @@ class ParentTokens:
             if name in self._watches:
                 self._watches[name].follow(use)
                 continue
-            finding = self._admitted.get(use.login, Finding(Condition.UNWELL, "", "it was not tried yet"))
+            finding = self._admitted.get(use.login, ProbeFinding(Condition.UNWELL, "", "it was not tried yet"))
             watch = self._watches[name] = TokenWatch(self._loop, use, finding, self)
             watch.errors.update(counted.pop(name, {}))
             for worker, states in self._states.items():
@@ -251,7 +251,7 @@ class ParentTokens:
             for watch in self._watches.values():
                 watch.trouble(worker.pid, is_there=False)
 
-    def found(self, token: TokenWatch, finding: Finding, before: Condition) -> None:
+    def found(self, token: TokenWatch, finding: ProbeFinding, before: Condition) -> None:
         """Tell workers what a look has shown (`token_watch.Herald`)."""
         name, is_well = token.use.name, finding.condition is Condition.WELL
         if finding.condition is not before:
@@ -289,7 +289,7 @@ class ParentTokens:
     def _broadcast(self, kind: str, body: dict[str, Any]) -> None:
         self._tasks.start(self._fleet.tell_all(kind, body))
 
-    def _say(self, use: TokenUse, finding: Finding) -> None:
+    def _say(self, use: TokenUse, finding: ProbeFinding) -> None:
         event = {"event": "token_condition", "token": use.name, "condition": str(finding.condition)}
         match finding.condition:
             case Condition.WELL:

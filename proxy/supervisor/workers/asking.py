@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from proxy.processes.channel import Body, Refused
+from proxy.processes.channel import Body, QuestionRefused
 from proxy.supervisor.workers.process import WorkerProcess
 
 Asked = tuple[str, Body, list[int]]
@@ -40,7 +40,7 @@ async def refusals(
     answered, late = await asyncio.wait(asked, timeout=seconds)
     for task in late:
         task.cancel()
-    return [asked[task] for task in answered if isinstance(task.exception(), Refused | OSError)]
+    return [asked[task] for task in answered if isinstance(task.exception(), QuestionRefused | OSError)]
 
 
 async def prepared(
@@ -52,7 +52,7 @@ async def prepared(
 ) -> Preparation:
     """What all have answered but those that are given up meanwhile, which is looked at every so many seconds; and these.
 
-    Raises `Refused`, `ChannelLost` or `OSError` as soon as one cannot.
+    Raises `QuestionRefused`, `ChannelLost` or `OSError` as soon as one cannot.
     """
     asked = {loop.create_task(one.ask(*asked_for)): one for one in workers}
     waiting, silent = set(asked), set[asyncio.Task[Body]]()

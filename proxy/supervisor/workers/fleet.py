@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Body, ChannelLost, Refused
+from proxy.processes.channel import Body, ChannelLost, QuestionRefused
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.acceptance import Acceptance
 from proxy.supervisor.workers.asking import Preparation, Question, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
 from proxy.supervisor.workers.blindness import report
 from proxy.supervisor.workers.contracts import FleetOwner
-from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
 from proxy.supervisor.workers.pulse import Pulse, given_up
 
@@ -33,7 +33,7 @@ class Fleet:
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
         owner: FleetOwner,
-        patience: Patience = Patience(),  # noqa: B008 - it never changes
+        patience: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - it never changes
     ) -> None:
         """Nobody works yet."""
         self._loop = loop
@@ -73,7 +73,7 @@ class Fleet:
         """Start workers for these slots and let them prepare; answers them and their answers. They do not serve yet.
 
         One that cannot use a token which the parent finds well is started once more: a module that is loaded while others log in may
-        miss it, for ever. Raises `Refused`, `ChannelLost` or `OSError`, and then none is left.
+        miss it, for ever. Raises `QuestionRefused`, `ChannelLost` or `OSError`, and then none is left.
         """
         joined = await self._begun(edition, slots)
         blind = {worker: answer["blind"] for worker, answer in joined.items() if answer["blind"]}
@@ -113,7 +113,7 @@ class Fleet:
         return [one for one in self.workers if one.slot < count and not self._pulse.is_given_up(one)]
 
     async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> Preparation:
-        """Let workers prepare an edition; answers also those that were given up meanwhile. Raises `Refused` or `ChannelLost` as soon as one cannot."""
+        """Let workers prepare an edition; answers also those that were given up meanwhile. Raises `QuestionRefused` or `ChannelLost` as soon as one cannot."""
         material = edition.material.memory_file()
         closed = self._owner.tokens.closed(edition.tokens)
         question = edition.question(closed, has_served=edition is self._edition)
@@ -246,7 +246,7 @@ class Fleet:
                     return
                 try:
                     await self._fill(slot, edition)
-                except (Refused, ChannelLost, OSError) as error:
+                except (QuestionRefused, ChannelLost, OSError) as error:
                     self._failures[slot] = failures + 1
                     self._failed(slot, error)
                 else:
@@ -284,7 +284,7 @@ class Fleet:
                 return
             try:
                 await self._fill(worker.slot, self._edition)
-            except (Refused, ChannelLost, OSError) as error:
+            except (QuestionRefused, ChannelLost, OSError) as error:
                 self._failed(worker.slot, error)
 
     def _failed(self, slot: int, error: Exception) -> None:
@@ -302,7 +302,7 @@ class Fleet:
         assert self._edition is not None  # it has served by one
         seconds = times * self._edition.loaded.config.limits.drain_seconds  # several leave: not all come back at once
         try:
-            with contextlib.suppress(ChannelLost, Refused, TimeoutError):
+            with contextlib.suppress(ChannelLost, QuestionRefused, TimeoutError):
                 async with asyncio.timeout(seconds + self._patience.goodbye):
                     worker.last = await worker.ask("drain", {"seconds": seconds, "gently": not self._is_ending})
                     await worker.gone.wait()

@@ -12,7 +12,7 @@ from typing import Final
 
 from proxy.net.tasks import Tasks
 from proxy.processes.channel import Body, Channel
-from proxy.processes.privileges import Account
+from proxy.processes.privileges import ProcessAccount
 from proxy.signing.breaker import BreakerState
 
 # A handshake makes and frees hundreds of small pieces; glibc keeps seven of a size at hand, and the others cost it a search each: 2 % of
@@ -44,7 +44,7 @@ class WorkerProcess:
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
         slot: int,
-        account: Account | None,
+        account: ProcessAccount | None,
         ended: Callable[["WorkerProcess"], None],
     ) -> None:
         """Spawn it. Raises `OSError` when the system has no room for another process."""
@@ -154,7 +154,7 @@ def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, _TUNABLES_NAME: ":".join(tunables)}
 
 
-def _spawn(channel: socket.socket, account: Account | None) -> "subprocess.Popen[bytes]":
+def _spawn(channel: socket.socket, account: ProcessAccount | None) -> "subprocess.Popen[bytes]":
     # -P: whatever lies in the current directory is none of our modules
     command = [sys.executable, "-P", "-m", "proxy.worker.entry", str(channel.fileno())]
     return subprocess.Popen(  # noqa: S603 - ourselves

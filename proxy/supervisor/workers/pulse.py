@@ -7,8 +7,8 @@ from typing import Any
 
 from proxy.limits.shortage import HELD_UP_SECONDS
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import ChannelLost, Refused
-from proxy.supervisor.workers.patience import Patience
+from proxy.processes.channel import ChannelLost, QuestionRefused
+from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
 
 
@@ -26,7 +26,7 @@ class Pulse:
         self,
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
-        patience: Patience,
+        patience: WorkerTimeouts,
         tell: Callable[[dict[str, Any], str], None],
         changed: Callable[[], Awaitable[None]],
     ) -> None:
@@ -59,7 +59,7 @@ class Pulse:
             is_answered = False
             with contextlib.suppress(ChannelLost, TimeoutError):
                 async with asyncio.timeout(self._patience.stuck):
-                    with contextlib.suppress(Refused):  # a no is an answer
+                    with contextlib.suppress(QuestionRefused):  # a no is an answer
                         await worker.ask("ping")
                 is_answered = True
             now = self._loop.time()

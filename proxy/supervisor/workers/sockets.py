@@ -88,7 +88,7 @@ class Address:
         return str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
 
 
-class Origin(Enum):
+class SocketOrigin(Enum):
     """Who made the first socket of an address."""
 
     OURS = auto()
@@ -104,7 +104,7 @@ class BoundAddress:
 
     listener: str
     kept_name: str
-    origin: Origin = Origin.OURS
+    origin: SocketOrigin = SocketOrigin.OURS
     by_slot: list[socket.socket] = field(default_factory=list)
 
     def close(self) -> None:
@@ -176,17 +176,17 @@ class ListeningSockets:
             made.append(self._another(prepared, address, origin, first))
 
     def _another(
-        self, prepared: "PreparedSockets", address: Address, origin: Origin, first: socket.socket | None
+        self, prepared: "PreparedSockets", address: Address, origin: SocketOrigin, first: socket.socket | None
     ) -> socket.socket:
         """One more socket of an address. Raises `BindFailed`."""
-        if first is not None and origin is Origin.MANAGER:
+        if first is not None and origin is SocketOrigin.MANAGER:
             return _copy(first)
         bind = address.bind if first is None else Bind(address.bind.host, first.getsockname()[1])
         is_first = first is None and not self._has_port(bind, prepared)
         try:
             return listening_socket(address.listener, bind, is_first=is_first)
         except BindFailed as failure:
-            if first is not None and origin is Origin.KEPT:
+            if first is not None and origin is SocketOrigin.KEPT:
                 return _copy(first)  # made by another user, or with a right to bind that this process does not have
             raise BindFailed(address.listener, address.bind, failure.error) from None
 
@@ -243,7 +243,7 @@ class ListeningSockets:
             if name.startswith(KEPT):
                 sock.close()
         self._inherited = [(name, sock) for name, sock in self._inherited if not name.startswith(KEPT)]
-        ours = [one for one in self._bound.values() if one.origin is not Origin.MANAGER]
+        ours = [one for one in self._bound.values() if one.origin is not SocketOrigin.MANAGER]
         self._store.follow({one.kept_name: one.by_slot for one in ours})
 
     def close(self) -> None:
@@ -263,11 +263,11 @@ class PreparedSockets:
         self.made: dict[str, list[socket.socket]] = {}
         self.inherited: dict[str, list[tuple[str, socket.socket]]] = {}
 
-    def origin_of(self, key: str) -> Origin:
+    def origin_of(self, key: str) -> SocketOrigin:
         """Who made the first socket of an address that is not in use yet."""
         if key not in self.inherited:
-            return Origin.OURS
-        return Origin.KEPT if self.inherited[key][0][0].startswith(KEPT) else Origin.MANAGER
+            return SocketOrigin.OURS
+        return SocketOrigin.KEPT if self.inherited[key][0][0].startswith(KEPT) else SocketOrigin.MANAGER
 
     def abandon(self) -> None:
         """Close what was made: nobody has accepted on it."""

@@ -10,13 +10,13 @@ from typing import Any
 from certs.acme.accounts import FileAccountStore
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from certs.acme.issuer import AcmeIssuer, AcmeSettings, Surroundings
-from certs.acme.patience import Clocks, Patience
+from certs.acme.patience import AcmeClocks, AcmeTimeouts
 from certs.acme.session import Binding
 from certs.acme.sign_in import Membership
 from certs.acme.silences import Silences
 from tests.acme_directory import NOW, AcmeDirectory, acme_directory
 
-PATIENCE = Patience(call=20.0, validation=60.0, issuance=60.0, least_pause=1.0, longest_pause=30.0)
+PATIENCE = AcmeTimeouts(call=20.0, validation=60.0, issuance=60.0, least_pause=1.0, longest_pause=30.0)
 
 
 @dataclass
@@ -37,9 +37,9 @@ class FakeTime:
         self.passed += seconds
 
     @property
-    def clocks(self) -> Clocks:
+    def clocks(self) -> AcmeClocks:
         """For those who take them."""
-        return Clocks(self.now, lambda: self.passed, self.wait)
+        return AcmeClocks(self.now, lambda: self.passed, self.wait)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Scene:
     binding: Binding | None = None
     kind: ChallengeKind = ChallengeKind.TLS_ALPN_01
     profile: str | None = None
-    patience: Patience = PATIENCE
+    patience: AcmeTimeouts = PATIENCE
 
     @property
     def membership(self) -> Membership:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.acme.accounts import Account, AccountDamaged, FileAccountStore
+from certs.acme.accounts import AccountDamaged, AcmeAccount, FileAccountStore
 
 LE = "https://acme.test/directory"
 STAGING = "https://acme.test/directory/../staging"
@@ -19,11 +19,11 @@ def mode(path: Path) -> int:
 def test_account_survives_being_stored(tmp_path: Path) -> None:
     store = FileAccountStore(tmp_path / "state" / "acme")
     assert store.load(LE) is None
-    account = Account.fresh(LE).registered_as("https://acme.test/acct/7")
+    account = AcmeAccount.fresh(LE).registered_as("https://acme.test/acct/7")
     store.save(LE, account.to_document())
     document = store.load(LE)
     assert document is not None
-    again = Account.from_document(document, LE)
+    again = AcmeAccount.from_document(document, LE)
     assert (again.url, again.key.thumbprint) == (account.url, account.key.thumbprint)
     assert again.forgotten().url is None
     assert store.load(STAGING) is None
@@ -32,8 +32,8 @@ def test_account_survives_being_stored(tmp_path: Path) -> None:
 def test_only_the_owner_may_read_it_and_nothing_else_is_left(tmp_path: Path) -> None:
     store = FileAccountStore(tmp_path / "acme")
     for _ in range(2):
-        store.save(LE, Account.fresh(LE).to_document())
-    store.save(STAGING, Account.fresh(STAGING).to_document())
+        store.save(LE, AcmeAccount.fresh(LE).to_document())
+    store.save(STAGING, AcmeAccount.fresh(STAGING).to_document())
     files = list((tmp_path / "acme").iterdir())
     assert len(files) == 2
     assert all(file.parent == tmp_path / "acme" and file.suffix == ".json" for file in files)
@@ -55,7 +55,7 @@ def test_what_was_saved_before_stays_when_saving_fails(tmp_path: Path, monkeypat
     assert len(list(tmp_path.iterdir())) == 1
 
 
-GOOD = json.loads(Account.fresh(LE).to_document())
+GOOD = json.loads(AcmeAccount.fresh(LE).to_document())
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ GOOD = json.loads(Account.fresh(LE).to_document())
 )
 def test_what_is_damaged_is_refused_without_showing_it(document: bytes) -> None:
     with pytest.raises(AccountDamaged) as caught:
-        Account.from_document(document, LE)
+        AcmeAccount.from_document(document, LE)
     assert LE in str(caught.value)
     assert "PRIVATE" not in f"{caught.value!r} {caught.value}"
 
 
 def test_key_is_not_shown() -> None:
-    assert "PRIVATE" not in repr(Account.fresh(LE))
-    assert "key" not in repr(Account.fresh(LE))
+    assert "PRIVATE" not in repr(AcmeAccount.fresh(LE))
+    assert "key" not in repr(AcmeAccount.fresh(LE))

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from certs.acme.fallback import FallbackIssuer
-from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, Window
+from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest, RenewalWindow
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from tests.acme_directory import _root
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = _root(ec.generate_private_key(ec.SECP256R1()))
 REQUEST = IssueRequest(("a.test",), b"csr")
-WINDOW = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+WINDOW = RenewalWindow(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
 K = FailureKind
 
 
@@ -27,7 +27,7 @@ class Ca:
 
     name: str
     failure: IssueFailed | None = None
-    window: Window | None = None
+    window: RenewalWindow | None = None
     roots: "tuple[x509.Certificate, ...]" = ()
     asked: list[IssueRequest] = field(default_factory=list)
 
@@ -40,7 +40,7 @@ class Ca:
             raise self.failure
         return Issued(self.name.encode())
 
-    def renewal_window(self, leaf: "x509.Certificate") -> Window | None:
+    def renewal_window(self, leaf: "x509.Certificate") -> RenewalWindow | None:
         assert leaf is ROOT
         if self.failure is not None:
             raise self.failure

@@ -6,7 +6,16 @@ import pytest
 from acme import messages
 
 from certs.acme.challenges import TlsAlpn01Response
-from certs.acme.messages import QUESTION, Directory, NewOrder, Unreadable, directory_of, identifier_of, payload, read
+from certs.acme.messages import (
+    QUESTION,
+    AcmeDocumentUnreadable,
+    Directory,
+    NewOrder,
+    directory_of,
+    identifier_of,
+    payload,
+    read,
+)
 
 ADDRESSES = {"newNonce": "https://ca.test/n", "newAccount": "https://ca.test/a", "newOrder": "https://ca.test/o"}
 
@@ -43,7 +52,7 @@ def test_directory() -> None:
     [{}, {**ADDRESSES, "newOrder": 7}, {**ADDRESSES, "meta": 7}, {name: ADDRESSES[name] for name in ("newNonce",)}],
 )
 def test_what_is_no_directory_is_refused(document: dict[str, object]) -> None:
-    with pytest.raises(Unreadable, match=r"^an answer that is no ACME directory$"):
+    with pytest.raises(AcmeDocumentUnreadable, match=r"^an answer that is no ACME directory$"):
         directory_of(document)
 
 
@@ -59,5 +68,5 @@ def test_authorization_may_have_expired() -> None:
 
 @pytest.mark.parametrize("document", [{"status": "odd"}, {"identifier": {"type": "dns"}}, {"challenges": [7]}])
 def test_what_cannot_be_read_is_told_by_what_it_should_be(document: dict[str, object]) -> None:
-    with pytest.raises(Unreadable, match="no authorization"):
+    with pytest.raises(AcmeDocumentUnreadable, match="no authorization"):
         read(messages.Authorization, document, "authorization")

@@ -4,9 +4,9 @@ from datetime import UTC
 
 import pytest
 
-from certs.acme.patience import Clocks, Patience
+from certs.acme.patience import AcmeClocks, AcmeTimeouts
 
-PATIENCE = Patience(least_pause=1.0, longest_pause=30.0)
+PATIENCE = AcmeTimeouts(least_pause=1.0, longest_pause=30.0)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_pause(asked_for: float | None, left: float, pause: float) -> None:
 
 
 def test_real_clocks_are_those_of_the_machine() -> None:
-    clocks = Clocks()
+    clocks = AcmeClocks()
     assert clocks.now().tzinfo is UTC
     before = clocks.monotonic()
     clocks.wait(0.0)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.acme.accounts import Account, AccountDamaged, FileAccountStore
+from certs.acme.accounts import AccountDamaged, AcmeAccount, FileAccountStore
 from certs.acme.sealed_accounts import AccountOutOfReach, SealedAccountStore
 from certs.sealing.own_key import OwnKeySealer
 from certs.storage.disk import Disk
@@ -24,7 +24,7 @@ def file_of(directory: Path) -> Path:
 
 def test_an_account_comes_back_and_rests_sealed(tmp_path: Path) -> None:
     assert store(tmp_path).load(CA) is None
-    account = Account.fresh(CA).registered_as("https://ca.test/1")
+    account = AcmeAccount.fresh(CA).registered_as("https://ca.test/1")
     store(tmp_path).save(CA, account.to_document())
     document = store(tmp_path).load(CA)
     assert document == account.to_document()
@@ -45,7 +45,7 @@ def test_one_of_another_ca_in_its_place_is_refused(tmp_path: Path) -> None:
 
 def test_an_account_in_the_clear_is_not_taken_for_a_sealed_one(tmp_path: Path) -> None:
     store(tmp_path).save(CA, b"document")
-    file_of(tmp_path).write_bytes(Account.fresh(CA).to_document())
+    file_of(tmp_path).write_bytes(AcmeAccount.fresh(CA).to_document())
     with pytest.raises(AccountDamaged):
         store(tmp_path).load(CA)
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from certs.acme.accounts import Account
+from certs.acme.accounts import AcmeAccount
 from certs.acme.challenges import ChallengeKind, proof_of
-from certs.acme.messages import Unreadable
+from certs.acme.messages import AcmeDocumentUnreadable
 from certs.acme.problems import AcmeProblem
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.wire import Wire, WireSettings
@@ -18,7 +18,7 @@ from tests.certs.acme.scene import Scene
 @pytest.fixture
 def session(ours: Scene) -> Iterator[Session]:
     wire = Wire(WireSettings(ours.ca.trust, 20.0), ours.time.now)
-    yield Session(wire, open_directory(wire, ours.ca.url), Account.fresh(ours.ca.url))
+    yield Session(wire, open_directory(wire, ours.ca.url), AcmeAccount.fresh(ours.ca.url))
     wire.close()
 
 
@@ -34,7 +34,7 @@ def test_steps_from_account_to_chain(ours: Scene, session: Session) -> None:
     session.accept(proof_of("a.test", challenges, ChallengeKind.TLS_ALPN_01, session.account.key.thumbprint))
     assert session.authorization(url).status == "valid"
     assert session.look(order).status == "ready"
-    with pytest.raises(Unreadable, match="no order with a certificate"):
+    with pytest.raises(AcmeDocumentUnreadable, match="no order with a certificate"):
         session.chain(order)
     assert session.finalize(order, csr_for("a.test")).status == "processing"
     order = session.look(order)
@@ -79,10 +79,10 @@ def test_other_refusals_of_an_order_are_told(ours: Scene, session: Session, repl
 
 def test_renewal_information_is_not_signed(ours: Scene) -> None:
     wire = Wire(WireSettings(ours.ca.trust, 20.0), ours.time.now)
-    plain = Session(wire, open_directory(wire, ours.ca.url), Account.fresh(ours.ca.url))
+    plain = Session(wire, open_directory(wire, ours.ca.url), AcmeAccount.fresh(ours.ca.url))
     assert plain.renewal_info("AQ.AQ") is None
     ours.ca.window = (NOW, NOW + timedelta(days=1))
-    session = Session(wire, open_directory(wire, ours.ca.url), Account.fresh(ours.ca.url))
+    session = Session(wire, open_directory(wire, ours.ca.url), AcmeAccount.fresh(ours.ca.url))
     answer = session.renewal_info("AQ.AQ")
     assert answer is not None
     assert "suggestedWindow" in answer.document

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from certs.acme.accounts import Account
+from certs.acme.accounts import AcmeAccount
 from certs.acme.problems import AcmeProblem
 from certs.acme.sign_in import SignIn
 from certs.acme.wire import CaUnreachable, Wire, WireSettings
@@ -37,8 +37,8 @@ class MemoryStore:
     def save(self, _directory: str, document: bytes) -> None:
         self.saved.append(document)
 
-    def accounts(self, url: str) -> list[Account]:
-        return [Account.from_document(one, url) for one in self.saved]
+    def accounts(self, url: str) -> list[AcmeAccount]:
+        return [AcmeAccount.from_document(one, url) for one in self.saved]
 
 
 def test_key_is_stored_before_the_ca_hears_of_it(ours: Scene, wire: Wire) -> None:

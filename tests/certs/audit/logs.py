@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
 from certs.audit.entries import Action, KeyOperation, Outcome
-from certs.audit.line import NO_HASH, Facts, Kind, Line
+from certs.audit.line import NO_HASH, Facts, Line, LineKind
 from certs.audit.signing import FileSigner, by_fingerprint
-from certs.audit.verdict import Verdict
-from certs.audit.verification import Source, verify
+from certs.audit.verdict import LogVerdict
+from certs.audit.verification import LogSource, verify
 from certs.keys.signing_key import PublicKey
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
@@ -39,7 +39,7 @@ class Writer:
         self.lines = [first.encode()]
         self.head = Head(log, 0, NO_HASH).moved(first)
 
-    def put(self, kind: Kind = Kind.OPERATION, facts: Facts = SIGNED.facts) -> Line:
+    def put(self, kind: LineKind = LineKind.OPERATION, facts: Facts = SIGNED.facts) -> Line:
         line = self.head.line(kind, facts, NOW + timedelta(seconds=self.head.seq))
         self.lines.append(line.encode())
         self.head = self.head.moved(line)
@@ -53,12 +53,12 @@ class Writer:
     def checkpoint(self, signer: FileSigner | None = SIGNER) -> Checkpoint:
         checkpoint = Checkpoint.of(self.head, NOW)
         checkpoint = checkpoint.signed(signer) if signer else checkpoint.unsigned("the token is gone")
-        self.put(Kind.CHECKPOINT, checkpoint.facts)
+        self.put(LineKind.CHECKPOINT, checkpoint.facts)
         return checkpoint
 
 
 def judged(
     *files: Sequence[bytes], key: PublicKey | None = SIGNER.public_key, known: Sequence[Checkpoint] = ()
-) -> Verdict:
-    sources = [Source(f"{index}.jsonl", lines) for index, lines in enumerate(files)]
+) -> LogVerdict:
+    sources = [LogSource(f"{index}.jsonl", lines) for index, lines in enumerate(files)]
     return verify(sources, by_fingerprint([key] if key else []), known)

@@ -7,18 +7,18 @@ import pytest
 from certs.audit.checkpoint_signer import TokenSigner
 from certs.audit.log import AuditLog, AuditRules
 from certs.audit.signing import SignerUnavailable, by_fingerprint
-from certs.audit.verification import Source, verify
+from certs.audit.verification import LogSource, verify
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from tests.certs.audit.logs import NOW, SIGNED, Journal
 from tests.hsm_tokens import SoftHsm, token_process
 
 
 def signer_of(access: TokenAccess, kind: KeyKind) -> TokenSigner:
-    name = KeyName("audit", kind, 1)
+    name = TokenKeyName("audit", kind, 1)
     with token_process(access) as process:
         process.perform(calls.generate(name))
     return TokenSigner(access, KeyAddress.of(name))
@@ -36,7 +36,7 @@ def test_a_log_is_proven_by_a_key_that_never_leaves_its_token(
         log.record(SIGNED, NOW)
     log.close()
     found = verify(
-        [Source("audit.jsonl", path.read_bytes().splitlines(keepends=True))], by_fingerprint([signer.public_key])
+        [LogSource("audit.jsonl", path.read_bytes().splitlines(keepends=True))], by_fingerprint([signer.public_key])
     )
     assert (found.is_intact, found.proven > 3) == (True, True)
 
@@ -45,7 +45,7 @@ def test_a_key_or_a_token_that_is_gone(access: TokenAccess, hsm: SoftHsm) -> Non
     signer = signer_of(access, KeyKind.ECDSA_P256)
     assert signer.public_key is signer.public_key
     with token_process(access) as process:
-        process.perform(calls.destroy(KeyAddress.of(KeyName("audit", KeyKind.ECDSA_P256, 1))))
+        process.perform(calls.destroy(KeyAddress.of(TokenKeyName("audit", KeyKind.ECDSA_P256, 1))))
     with pytest.raises(SignerUnavailable, match=r"audit\.ecdsa-p256\.v1"):
         signer.sign(b"checkpoint")
     with pytest.raises(SignerUnavailable, match="none"):

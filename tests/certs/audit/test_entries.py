@@ -1,7 +1,7 @@
 """What is recorded, and what is kept out of it."""
 
 from certs.audit.entries import Action, HandshakeTotal, KeyOperation, Outcome
-from certs.audit.line import LARGEST_LINE, Kind
+from certs.audit.line import LARGEST_LINE, LineKind
 from tests.certs.audit.logs import Writer
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA"
@@ -9,7 +9,7 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA"
 
 def test_operation() -> None:
     operation = KeyOperation("cli root", Action.DESTROY, "chat-2026", Outcome.REFUSED, "in use")
-    assert operation.kind is Kind.OPERATION
+    assert operation.kind is LineKind.OPERATION
     assert operation.facts == {
         "actor": "cli root", "action": "destroy", "key": "chat-2026", "outcome": "refused", "detail": "in use",
     }  # fmt: skip
@@ -29,4 +29,7 @@ def test_long_texts_still_make_a_line() -> None:
 
 def test_handshakes_are_totals_by_key() -> None:
     total = HandshakeTotal("worker 2", "a", 40, 2)
-    assert (total.kind, total.facts) == (Kind.HANDSHAKES, {"actor": "worker 2", "key": "a", "done": 40, "failed": 2})
+    assert (total.kind, total.facts) == (
+        LineKind.HANDSHAKES,
+        {"actor": "worker 2", "key": "a", "done": 40, "failed": 2},
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs.audit.line import LARGEST_LINE, NO_HASH, Facts, Kind, Line, NotALine
+from certs.audit.line import LARGEST_LINE, NO_HASH, Facts, Line, LineKind, NotALine
 from tests.certs.audit.logs import NOW
 
 texts = st.text(st.characters(), max_size=40)
@@ -20,7 +20,7 @@ facts = st.dictionaries(
 
 
 def line(said: Facts, prev: bytes = NO_HASH) -> Line:
-    return Line.after(prev, 7, Kind.OPERATION, said, NOW)
+    return Line.after(prev, 7, LineKind.OPERATION, said, NOW)
 
 
 def with_value(key: str, value: object) -> bytes:

@@ -13,10 +13,10 @@ import pytest
 from certs.audit.checkpoint import checkpoints_in
 from certs.audit.entries import HandshakeTotal
 from certs.audit.log import AuditLog, AuditRules, files_of
-from certs.audit.signing import FileSigner, Signer, SignerUnavailable, by_fingerprint
+from certs.audit.signing import CheckpointKey, FileSigner, SignerUnavailable, by_fingerprint
 from certs.audit.tail import LogDamaged
-from certs.audit.verdict import Fault, Verdict
-from certs.audit.verification import Source, verify
+from certs.audit.verdict import Fault, LogVerdict
+from certs.audit.verification import LogSource, verify
 from certs.files.file_lock import StillLocked, locked
 from certs.keys.signing_key import PublicKey
 from tests.certs.audit.logs import NOW, SIGNED, SIGNER, Journal
@@ -25,7 +25,7 @@ RULES = AuditRules(checkpoint_lines=5, rotate_bytes=None, lock_seconds=5)
 
 
 def opened(
-    path: Path, rules: AuditRules = RULES, signer: Signer | None = SIGNER, journal: Journal | None = None
+    path: Path, rules: AuditRules = RULES, signer: CheckpointKey | None = SIGNER, journal: Journal | None = None
 ) -> AuditLog:
     return AuditLog(path, rules, signer, journal or Journal())
 
@@ -41,9 +41,9 @@ def lines_of(path: Path) -> list[bytes]:
     return content.splitlines(keepends=True)
 
 
-def verdict(*paths: Path, journal: Journal | None = None) -> Verdict:
+def verdict(*paths: Path, journal: Journal | None = None) -> LogVerdict:
     known = checkpoints_in(journal.texts) if journal else ()
-    return verify([Source(path.name, lines_of(path)) for path in paths], by_fingerprint([SIGNER.public_key]), known)
+    return verify([LogSource(path.name, lines_of(path)) for path in paths], by_fingerprint([SIGNER.public_key]), known)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_key_that_cannot_sign_stops_nothing(path: Path) -> None:
         log.checkpoint(NOW)
         log.close()
         assert verdict(path).proven == 0
-        without_key = verify([Source(path.name, lines_of(path))], known=checkpoints_in(journal.texts))
+        without_key = verify([LogSource(path.name, lines_of(path))], known=checkpoints_in(journal.texts))
         assert without_key.proven == verdict(path, journal=journal).last - 1
     assert [remark.meaning for remark in verdict(path).remarks] == [
         "a checkpoint is not signed (CKR_DEVICE_REMOVED)",
@@ -109,7 +109,7 @@ class TestCrash:
         log.close()
         return before, path.read_bytes()[len(before) :]
 
-    def survived(self, path: Path, content: bytes) -> Verdict:
+    def survived(self, path: Path, content: bytes) -> LogVerdict:
         path.write_bytes(content)
         log = opened(path)
         log.record(SIGNED, NOW)
@@ -385,7 +385,7 @@ def test_processes_do_not_interleave(path: Path, tmp_path: Path) -> None:
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
     lines = [line for file in files_of(path) for line in lines_of(file)]
     found = verify(
-        [Source(file.name, lines_of(file)) for file in sorted(files_of(path))], by_fingerprint([signer.public_key])
+        [LogSource(file.name, lines_of(file)) for file in sorted(files_of(path))], by_fingerprint([signer.public_key])
     )
     assert found.is_intact, found
     for number in range(3):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from certs.audit.chain import Head
-from certs.audit.line import Kind, Line
+from certs.audit.line import Line, LineKind
 from certs.audit.tail import LogDamaged, Tail, read_end, read_tail
 from tests.certs.audit.logs import LOG, NOW, Writer
 
@@ -54,7 +54,7 @@ def test_nothing_to_continue_from() -> None:
         tail(WHOLE + b"x" * 1_048_576)
     with pytest.raises(LogDamaged, match="a first line that begins neither a log nor a file of one"):
         tail(WRITER.lines[1])
-    first = Head("", 0, bytes(32)).line(Kind.CONTINUED, {"log": 1}, NOW)
+    first = Head("", 0, bytes(32)).line(LineKind.CONTINUED, {"log": 1}, NOW)
     with pytest.raises(LogDamaged):
         tail(first.encode())
 

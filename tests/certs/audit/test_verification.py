@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
-from certs.audit.line import NO_HASH, Kind, Line
+from certs.audit.line import NO_HASH, Line, LineKind
 from certs.audit.signing import FileSigner, by_fingerprint
-from certs.audit.verdict import Fault, Finding, Place, Status, Verdict
-from certs.audit.verification import Source, verify
+from certs.audit.verdict import Fault, LinePlace, LogFinding, LogVerdict, Status
+from certs.audit.verification import LogSource, verify
 from tests.certs.audit.logs import LOG, NOW, OTHER_SIGNER, SIGNED, SIGNER, Writer, judged
 
 
-def faults(verdict: Verdict) -> list[tuple[str, Fault]]:
+def faults(verdict: LogVerdict) -> list[tuple[str, Fault]]:
     return [(str(finding.place), finding.fault) for finding in verdict.findings]
 
 
@@ -47,7 +47,7 @@ def forged(lines: Sequence[bytes], first: int) -> list[bytes]:
 
 class TestIntact:
     def test_proven_up_to_the_last_checkpoint(self) -> None:
-        assert judged(LINES) == Verdict(LOG, 1, 12, 10, (), ())
+        assert judged(LINES) == LogVerdict(LOG, 1, 12, 10, (), ())
         assert judged(LINES).unproven == 2
 
     def test_a_known_checkpoint_proves_the_rest(self) -> None:
@@ -72,11 +72,11 @@ class TestIntact:
         assert second == "a checkpoint is not signed (the token is gone)"
 
     def test_no_line(self) -> None:
-        assert judged([]) == judged() == Verdict("", 0, 0, 0, (), ())
+        assert judged([]) == judged() == LogVerdict("", 0, 0, 0, (), ())
 
     def test_files_from_the_middle_of_a_log(self) -> None:
         writer = Writer().operations(3)
-        rest = [writer.put(Kind.CONTINUED, {"log": LOG}).encode()]
+        rest = [writer.put(LineKind.CONTINUED, {"log": LOG}).encode()]
         writer.lines = rest
         writer.operations(2).checkpoint()
         verdict = judged(rest)
@@ -141,7 +141,7 @@ class TestEachLine:
     @pytest.mark.parametrize("index", range(1, len(LINES) - 1))
     def test_replaced_with_its_own_hash_computed_anew(self, index: int) -> None:
         old = Line.parse(LINES[index][:-1])
-        evil = Line.after(old.prev, old.seq, Kind.OPERATION, {**SIGNED.facts, "key": "other"}, NOW)
+        evil = Line.after(old.prev, old.seq, LineKind.OPERATION, {**SIGNED.facts, "key": "other"}, NOW)
         found = faults(judged([*LINES[:index], evil.encode(), *LINES[index + 1 :]]))
         assert (f"0.jsonl:{index + 2}", Fault.UNLINKED) in found
 
@@ -165,7 +165,7 @@ class TestFiles:
         yield writer.lines
         for _ in range(2):
             writer.lines = []
-            writer.put(Kind.CONTINUED, {"log": LOG})
+            writer.put(LineKind.CONTINUED, {"log": LOG})
             writer.operations(2).checkpoint()
             yield writer.lines
 
@@ -177,11 +177,11 @@ class TestFiles:
         ("index", "expected"),
         [
             (0, []),  # said as a remark: the file may be elsewhere
-            (1, [Finding(Place("1.jsonl", 1), Fault.REMOVED, "lines 5 to 8 are missing before it")]),
+            (1, [LogFinding(LinePlace("1.jsonl", 1), Fault.REMOVED, "lines 5 to 8 are missing before it")]),
             (2, []),  # cannot be known without a checkpoint from outside
         ],
     )
-    def test_a_file_that_is_missing(self, index: int, expected: list[Finding]) -> None:
+    def test_a_file_that_is_missing(self, index: int, expected: list[LogFinding]) -> None:
         files = list(self.files())
         del files[index]
         assert list(judged(*files).findings) == expected
@@ -203,7 +203,7 @@ class TestFiles:
     def test_a_beginning_that_is_none(self) -> None:
         lines = Writer().operations(2).lines
         assert faults(judged(lines[1:])) == [("0.jsonl:1", Fault.REMOVED)]
-        fourth = Line.after(NO_HASH, 4, Kind.GENESIS, {"log": LOG}, NOW)
+        fourth = Line.after(NO_HASH, 4, LineKind.GENESIS, {"log": LOG}, NOW)
         assert faults(judged([fourth.encode()])) == [("0.jsonl:1", Fault.UNLINKED)]
 
 
@@ -242,7 +242,7 @@ class TestWhatFollowsASignature:
         writer.operations(3).checkpoint(signer)
         verdict = judged(writer.lines)
         assert (verdict.findings, verdict.proven, verdict.status) == ((), 1, Status.UNPROVEN_TAIL)
-        assert verdict.unproven_since == Place("0.jsonl", 6)
+        assert verdict.unproven_since == LinePlace("0.jsonl", 6)
 
     @pytest.mark.parametrize("signer", [None, OTHER_SIGNER])
     def test_a_later_signature_proves_what_was_before_it(self, signer: FileSigner | None) -> None:
@@ -268,7 +268,7 @@ class TestWhatFollowsASignature:
         assert judged(writer.lines).status is Status.UNPROVEN_TAIL
         assert judged(writer.lines, key=OTHER_SIGNER.public_key).status is Status.PROVEN
         keys = by_fingerprint([SIGNER.public_key, OTHER_SIGNER.public_key])
-        verdict = verify([Source("a", writer.lines)], keys)
+        verdict = verify([LogSource("a", writer.lines)], keys)
         assert (verdict.status, verdict.proven, verdict.remarks) == (Status.PROVEN, 5, ())
 
     def test_where_nothing_is_proven_there_is_no_tail(self) -> None:
@@ -282,12 +282,12 @@ class TestCheckpoints:
     def test_signature_that_is_not_of_these_lines(self) -> None:
         writer = Writer().operations(2)
         right = Checkpoint.of(writer.head, NOW).signed(SIGNER)
-        writer.put(Kind.CHECKPOINT, replace(right, time="2020").facts)
+        writer.put(LineKind.CHECKPOINT, replace(right, time="2020").facts)
         assert faults(judged(writer.lines)) == [("0.jsonl:4", Fault.WRONG_SIGNATURE)]
 
     def test_checkpoint_of_other_lines(self) -> None:
         writer = Writer().operations(2)
-        writer.put(Kind.CHECKPOINT, Checkpoint(LOG, 2, bytes(32), "2026").signed(SIGNER).facts)
+        writer.put(LineKind.CHECKPOINT, Checkpoint(LOG, 2, bytes(32), "2026").signed(SIGNER).facts)
         assert faults(judged(writer.lines)) == [("0.jsonl:2", Fault.REWRITTEN)]
 
     @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ class TestCheckpoints:
     )
     def test_what_can_be_no_checkpoint_here(self, facts: dict[str, str | int]) -> None:
         writer = Writer()
-        writer.put(Kind.CHECKPOINT, facts)
+        writer.put(LineKind.CHECKPOINT, facts)
         assert faults(judged(writer.lines)) == [("0.jsonl:2", Fault.WRONG_CHECKPOINT)]
 
     def test_known_one_of_another_log(self) -> None:
@@ -318,8 +318,8 @@ class TestLinesBeforeTheFirst:
     def test_a_known_checkpoint_of_them_says_that_they_are_missing(self) -> None:
         verdict = judged([self.REST], known=[self.known(5), self.known(40), self.known(7)])
         assert verdict.findings == (
-            Finding(
-                Place("0.jsonl", 1),
+            LogFinding(
+                LinePlace("0.jsonl", 1),
                 Fault.REMOVED,
                 "lines 1 to 100 are missing before it; known checkpoints tell of them, the last of line 40",
             ),
@@ -335,7 +335,7 @@ class TestLinesBeforeTheFirst:
     @pytest.mark.parametrize(("since", "missing"), [(40, ["lines 40 to 100"]), (41, []), (101, []), (500, [])])
     def test_those_that_were_deleted_on_purpose(self, since: int, missing: list[str]) -> None:
         verdict = verify(
-            [Source("a", [self.REST])], by_fingerprint([SIGNER.public_key]), [self.known(5), self.known(40)], since
+            [LogSource("a", [self.REST])], by_fingerprint([SIGNER.public_key]), [self.known(5), self.known(40)], since
         )
         assert [finding.meaning.partition(" are missing")[0] for finding in verdict.findings] == missing
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from certs.files.errors import Part
-from certs.files.pem import NotPem, Unreadable, read_pem
+from certs.files.pem import FileUnreadable, NotPem, read_pem
 
 BLOCK = b"-----BEGIN %b-----\nAAAA\n-----END %b-----\n"
 
@@ -35,7 +35,7 @@ def test_a_file_that_others_may_read_is_exposed(tmp_path: Path, mode: int, is_ex
 
 
 def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable) as caught:
+    with pytest.raises(FileUnreadable) as caught:
         read_pem(tmp_path / "none.pem", Part.CERTIFICATE)
     assert caught.value.reason == "No such file or directory"
     assert caught.value.part is Part.CERTIFICATE
@@ -43,7 +43,7 @@ def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="Is a directory"):
+    with pytest.raises(FileUnreadable, match="Is a directory"):
         read_pem(tmp_path, Part.KEY)
 
 

@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from certs.hierarchy.derivation import WrappedKeyDamaged, derived, unwrap, wrap
-from certs.hierarchy.key import ManagedKey, Origin
+from certs.hierarchy.key import ManagedKey, SecretOrigin
 
 SECRET = bytes(range(48))
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
 
 def key(domain: str = "chat", purpose: str = "tickets", version: int = 1) -> ManagedKey:
-    return ManagedKey(domain, purpose, version, Origin.DERIVED, "chat:1", NOW)
+    return ManagedKey(domain, purpose, version, SecretOrigin.DERIVED, "chat:1", NOW)
 
 
 def test_hkdf_sha_384_by_hand() -> None:

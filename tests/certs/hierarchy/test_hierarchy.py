@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
-from certs.hierarchy.key import IllegalStep, KeyState, Origin, Step
+from certs.hierarchy.key import IllegalStep, KeyState, KeyTransition, SecretOrigin
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 LATER = NOW + timedelta(90)
@@ -18,7 +18,7 @@ KEYS = (
     .with_domain("chat", NOW)
     .with_purpose("chat", "tickets", NOW, quota=100)
     .with_purpose("chat", "payload", NOW)
-    .with_purpose("chat", "mldsa", NOW, origin=Origin.WRAPPED)
+    .with_purpose("chat", "mldsa", NOW, origin=SecretOrigin.WRAPPED)
 )
 
 
@@ -48,8 +48,8 @@ def test_rotation_of_a_domain_takes_its_derived_keys_along() -> None:
     assert rotated["chat/tickets:2"].parent == "chat:2"
     assert rotated["chat/tickets:1"].retired == LATER
     assert set(rotated.transitions_since(prepared)) == {
-        *(Transition(key_id, Step.RETIRE) for key_id in ("chat:1", "chat/tickets:1", "chat/payload:1")),
-        *(Transition(key_id, Step.ACTIVATE) for key_id in ("chat:2", "chat/tickets:2", "chat/payload:2")),
+        *(Transition(key_id, KeyTransition.RETIRE) for key_id in ("chat:1", "chat/tickets:1", "chat/payload:1")),
+        *(Transition(key_id, KeyTransition.ACTIVATE) for key_id in ("chat:2", "chat/tickets:2", "chat/payload:2")),
     }
 
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_done() -> None:
         lambda: KEYS.with_purpose("chat", "tickets", NOW),
         lambda: KEYS.with_purpose("mail", "tickets", NOW),
         lambda: KEYS.with_purpose("chat", "x", NOW, quota=0),
-        lambda: KEYS.with_purpose("chat", "x", NOW, origin=Origin.RANDOM),
+        lambda: KEYS.with_purpose("chat", "x", NOW, origin=SecretOrigin.RANDOM),
         lambda: KEYS.activated("chat", NOW),
         lambda: KEYS.prepared("chat", NOW).prepared("chat", NOW),
         lambda: KEYS.abandoned("chat", NOW),
@@ -149,8 +149,8 @@ class Life(RuleBasedStateMachine):
     def new_domain(self, domain: str) -> None:
         self.do("with_domain", domain)
 
-    @rule(domain=domains, purpose=purposes, origin=st.sampled_from([Origin.DERIVED, Origin.WRAPPED]))
-    def new_purpose(self, domain: str, purpose: str, origin: Origin) -> None:
+    @rule(domain=domains, purpose=purposes, origin=st.sampled_from([SecretOrigin.DERIVED, SecretOrigin.WRAPPED]))
+    def new_purpose(self, domain: str, purpose: str, origin: SecretOrigin) -> None:
         self.do("with_purpose", domain, purpose, origin=origin)
 
     @rule(domain=domains, half=st.sampled_from(["prepared", "activated", "rotated", "abandoned"]))
@@ -183,7 +183,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def an_active_derived_key_has_an_active_parent(self) -> None:
         for key in self.keys.keys.values():
-            if key.protects and key.origin is Origin.DERIVED:
+            if key.protects and key.origin is SecretOrigin.DERIVED:
                 assert self.keys[key.parent].protects
 
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs.hierarchy.key import IllegalStep, KeyState, ManagedKey, Origin, QuotaExhausted, Step
+from certs.hierarchy.key import IllegalStep, KeyState, KeyTransition, ManagedKey, QuotaExhausted, SecretOrigin
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
-KEY = ManagedKey("chat", "tickets", 3, Origin.DERIVED, "chat:2", NOW, quota=5)
-ACTIVE = KEY.taken(Step.ACTIVATE, NOW + timedelta(1))
-RETIRED = ACTIVE.taken(Step.RETIRE, NOW + timedelta(2))
-DESTROYED = RETIRED.taken(Step.DESTROY, NOW + timedelta(3))
+KEY = ManagedKey("chat", "tickets", 3, SecretOrigin.DERIVED, "chat:2", NOW, quota=5)
+ACTIVE = KEY.taken(KeyTransition.ACTIVATE, NOW + timedelta(1))
+RETIRED = ACTIVE.taken(KeyTransition.RETIRE, NOW + timedelta(2))
+DESTROYED = RETIRED.taken(KeyTransition.DESTROY, NOW + timedelta(3))
 
 
 def test_the_whole_life() -> None:
@@ -29,21 +29,21 @@ def test_the_whole_life() -> None:
 
 
 def test_a_key_that_was_never_active_can_be_destroyed() -> None:
-    assert KEY.taken(Step.DESTROY, NOW).state is KeyState.DESTROYED
+    assert KEY.taken(KeyTransition.DESTROY, NOW).state is KeyState.DESTROYED
 
 
 @pytest.mark.parametrize(
     ("key", "step"),
     [
-        (KEY, Step.RETIRE),
-        (ACTIVE, Step.ACTIVATE),
-        (ACTIVE, Step.DESTROY),
-        (RETIRED, Step.ACTIVATE),
-        (RETIRED, Step.RETIRE),
-        *((DESTROYED, step) for step in Step),
+        (KEY, KeyTransition.RETIRE),
+        (ACTIVE, KeyTransition.ACTIVATE),
+        (ACTIVE, KeyTransition.DESTROY),
+        (RETIRED, KeyTransition.ACTIVATE),
+        (RETIRED, KeyTransition.RETIRE),
+        *((DESTROYED, step) for step in KeyTransition),
     ],
 )
-def test_no_way_back_and_none_around(key: ManagedKey, step: Step) -> None:
+def test_no_way_back_and_none_around(key: ManagedKey, step: KeyTransition) -> None:
     with pytest.raises(
         IllegalStep, match=f"key chat/tickets:3 is {key.state.value}: it cannot be taken to {step.value}"
     ):
@@ -53,7 +53,7 @@ def test_no_way_back_and_none_around(key: ManagedKey, step: Step) -> None:
 @given(st.lists(st.integers(-1_000, 1_000), min_size=3, max_size=3))
 def test_dates_are_in_order_whatever_the_clock_does(days: list[int]) -> None:
     key = KEY
-    for step, day in zip(Step, days, strict=True):
+    for step, day in zip(KeyTransition, days, strict=True):
         key = key.taken(step, NOW + timedelta(day))
     assert key.created <= (key.activated or NOW) <= (key.retired or NOW) <= (key.destroyed or NOW)
 
@@ -70,11 +70,11 @@ def test_uses_against_the_quota() -> None:
 
 
 def test_without_a_quota() -> None:
-    key = ManagedKey("chat", "", 1, Origin.RANDOM, "", NOW).taken(Step.ACTIVATE, NOW)
+    key = ManagedKey("chat", "", 1, SecretOrigin.RANDOM, "", NOW).taken(KeyTransition.ACTIVATE, NOW)
     assert key.used(10**12).uses == 10**12
     assert not key.used(10**12).is_exhausted
 
 
 def test_ids() -> None:
     assert KEY.id == "chat/tickets:3"
-    assert ManagedKey("chat", "", 2, Origin.RANDOM, "", NOW).id == "chat:2"
+    assert ManagedKey("chat", "", 2, SecretOrigin.RANDOM, "", NOW).id == "chat:2"

@@ -9,8 +9,8 @@ import pytest
 from certs.files.file_lock import StillLocked, locked
 from certs.hierarchy.document import Document
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
-from certs.hierarchy.key import IllegalStep, KeyState, QuotaExhausted, Step
-from certs.hierarchy.store import KeyStore, StoreDamaged
+from certs.hierarchy.key import IllegalStep, KeyState, KeyTransition, QuotaExhausted
+from certs.hierarchy.store import HierarchyStore, StoreDamaged
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import SealedFileUnusable, write_sealed
 from certs.sealing.sealer import Sealer
@@ -48,11 +48,11 @@ def chat(keys: Hierarchy) -> Hierarchy:
 
 @pytest.mark.parametrize("name", SEALERS)
 def test_secrets_are_the_same_for_every_process_and_sealed_on_disk(path: Path, name: str) -> None:
-    store = KeyStore(path, SEALERS[name])
+    store = HierarchyStore(path, SEALERS[name])
     done = store.change(chat)
-    assert Transition("chat/tickets:1", Step.ACTIVATE) in done
+    assert Transition("chat/tickets:1", KeyTransition.ACTIVATE) in done
     secret = store.secret("chat/tickets:1")
-    assert KeyStore(path, SEALERS[name]).secret("chat/tickets:1") == secret
+    assert HierarchyStore(path, SEALERS[name]).secret("chat/tickets:1") == secret
     assert len(secret) == 32
     assert len(store.secret("chat/tickets:1", 80)) == 80
     assert b"tickets" not in path.read_bytes()
@@ -60,7 +60,7 @@ def test_secrets_are_the_same_for_every_process_and_sealed_on_disk(path: Path, n
 
 
 def test_rotation_gives_new_secrets_and_keeps_the_old(path: Path) -> None:
-    store = KeyStore(path, direct())
+    store = HierarchyStore(path, direct())
     store.change(chat)
     old = store.secret("chat/tickets:1")
     store.change(lambda keys: keys.rotated("chat", NOW + timedelta(1)))
@@ -69,11 +69,11 @@ def test_rotation_gives_new_secrets_and_keeps_the_old(path: Path) -> None:
 
 
 def test_destroyed_is_gone_from_the_file(path: Path) -> None:
-    store = KeyStore(path, direct())
+    store = HierarchyStore(path, direct())
     store.change(chat)
     store.change(lambda keys: keys.rotated("chat", NOW))
     assert store.change(lambda keys: keys.destroyed("chat/tickets:1", NOW)) == (
-        Transition("chat/tickets:1", Step.DESTROY),
+        Transition("chat/tickets:1", KeyTransition.DESTROY),
     )
     with pytest.raises(HierarchyError, match="is destroyed"):
         store.secret("chat/tickets:1")
@@ -84,7 +84,7 @@ def test_destroyed_is_gone_from_the_file(path: Path) -> None:
 
 
 def test_what_is_refused_writes_nothing(path: Path) -> None:
-    store = KeyStore(path, direct())
+    store = HierarchyStore(path, direct())
     store.change(chat)
     before = path.read_bytes()
     with pytest.raises(IllegalStep):
@@ -95,7 +95,7 @@ def test_what_is_refused_writes_nothing(path: Path) -> None:
 
 
 def test_domain_secrets_stay_inside(path: Path) -> None:
-    store = KeyStore(path, direct())
+    store = HierarchyStore(path, direct())
     store.change(chat)
     with pytest.raises(HierarchyError, match="stays in the store"):
         store.secret("chat:1")
@@ -104,7 +104,7 @@ def test_domain_secrets_stay_inside(path: Path) -> None:
 
 
 def test_given_keys_are_wrapped_and_replaced(path: Path) -> None:
-    store = KeyStore(path, direct())
+    store = HierarchyStore(path, direct())
     store.change(chat)
     store.add_wrapped("chat", "mldsa", b"seed one", NOW)
     assert store.secret("chat/mldsa:1") == b"seed one"
@@ -123,7 +123,7 @@ def test_given_keys_are_wrapped_and_replaced(path: Path) -> None:
 
 def test_uses_are_counted_ahead_and_never_too_low(path: Path) -> None:
     sealer = Counting()
-    store = KeyStore(path, sealer, block=10)
+    store = HierarchyStore(path, sealer, block=10)
     store.change(chat)
     writes = sealer.sealed
     for use in range(1, 26):
@@ -135,9 +135,9 @@ def test_uses_are_counted_ahead_and_never_too_low(path: Path) -> None:
 
 
 def test_a_process_that_ends_has_used_what_it_took(path: Path) -> None:
-    KeyStore(path, direct()).change(chat)
-    KeyStore(path, direct(), block=20).use("chat/tickets:1")
-    other = KeyStore(path, direct(), block=20)
+    HierarchyStore(path, direct()).change(chat)
+    HierarchyStore(path, direct(), block=20).use("chat/tickets:1")
+    other = HierarchyStore(path, direct(), block=20)
     for _ in range(5):
         other.use("chat/tickets:1")
     with pytest.raises(QuotaExhausted):
@@ -145,14 +145,14 @@ def test_a_process_that_ends_has_used_what_it_took(path: Path) -> None:
 
 
 def test_without_a_quota_uses_are_counted_too(path: Path) -> None:
-    store = KeyStore(path, direct(), block=10)
+    store = HierarchyStore(path, direct(), block=10)
     store.change(lambda keys: chat(keys).with_purpose("chat", "payload", NOW))
     store.use("chat/payload:1")
     assert store.read()["chat/payload:1"].uses == 10
 
 
 def test_two_processes_do_not_change_it_at_once(path: Path) -> None:
-    store = KeyStore(path, direct(), lock_seconds=0.02)
+    store = HierarchyStore(path, direct(), lock_seconds=0.02)
     with locked(Path(f"{path}.lock"), 0), pytest.raises(StillLocked):
         store.change(chat)
     assert not path.exists()
@@ -161,10 +161,10 @@ def test_two_processes_do_not_change_it_at_once(path: Path) -> None:
 def test_errors_name_the_file(path: Path) -> None:
     write_sealed(path, b"{}", Purpose.KEY_HIERARCHY.label("domains"), direct())
     with pytest.raises(StoreDamaged, match=r'"[^"]*hierarchy\.sealed" cannot be read: it is no key hierarchy'):
-        KeyStore(path, direct()).read()
+        HierarchyStore(path, direct()).read()
     hierarchy = chat(Hierarchy())
     write_sealed(path, Document(hierarchy, {}).encode(), Purpose.KEY_HIERARCHY.label("domains"), direct())
     with pytest.raises(StoreDamaged, match="the secret of key chat:1 is missing"):
-        KeyStore(path, direct()).secret("chat/tickets:1")
+        HierarchyStore(path, direct()).secret("chat/tickets:1")
     with pytest.raises(SealedFileUnusable, match=r"hierarchy\.sealed.* is sealed with the key"):
-        KeyStore(path, direct(bytes(32))).read()
+        HierarchyStore(path, direct(bytes(32))).read()

@@ -11,7 +11,7 @@ from certs.homes.token_home import LONGEST_IDENTITY, TokenHome
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName as TokenKeyName
+from certs.hsm.key_names import TokenKeyName
 from certs.hsm.secret import Secret
 from certs.issuing.signing_request import signing_request
 from certs.keys.generating import ALGORITHMS, digest_for

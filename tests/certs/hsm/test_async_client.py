@@ -12,7 +12,7 @@ from certs.hsm.async_client import AsyncTokenProcess
 from certs.hsm.errors import DeadlinePassed, KeyMissing, PinRefused, TokenProcessLost
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from tests.certs.hsm.test_client import is_gone
 from tests.hsm_tokens import SoftHsm
 
@@ -23,7 +23,7 @@ async def process_for(access: TokenAccess) -> AsyncTokenProcess:
 
 async def test_calls_are_answered_each_its_own(access: TokenAccess) -> None:
     async with await process_for(access) as process:
-        await process.perform(calls.generate(KeyName("chat", KeyKind.ECDSA_P256, 1)))
+        await process.perform(calls.generate(TokenKeyName("chat", KeyKind.ECDSA_P256, 1)))
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(process.perform(calls.random(count))) for count in range(1, 20)]
         assert [len(one.result()) for one in asked] == list(range(1, 20))

@@ -10,12 +10,12 @@ from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.facts import KeyAddress
 from certs.hsm.frames import pack
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from certs.hsm.secret import Secret
 from certs.hsm.token_process import _Service
 
 KEY = KeyAddress("a")
-NAME = KeyName("a", KeyKind.AES_256, 1)
+NAME = TokenKeyName("a", KeyKind.AES_256, 1)
 PIN = Secret("geheim")
 EACH: list[calls.Call[Any]] = [
     calls.load(Path("/m.so")),

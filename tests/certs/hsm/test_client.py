@@ -12,10 +12,10 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.errors import CallFailed, DeadlinePassed, TokenProcessLost
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from tests.hsm_tokens import SoftHsm, dishonest, through, token_process
 
-P256 = KeyName("chat", KeyKind.ECDSA_P256, 1)
+P256 = TokenKeyName("chat", KeyKind.ECDSA_P256, 1)
 SIGN = calls.sign(KeyAddress.of(P256), SignatureMechanism.ECDSA, bytes(32))
 
 

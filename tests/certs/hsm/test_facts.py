@@ -7,10 +7,10 @@ import pytest
 from certs.hsm.facts import KeyAddress, KeyClass, KeyFacts, PinState, TokenFacts
 from certs.hsm.frames import HEADER, pack, unpack
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 
 TOKEN = TokenFacts(3, "plexi", "0042", "M1", "Maker", 0x42D, 2, 16, ("CKM_ECDSA",))
-NAME = KeyName("chat", KeyKind.ECDSA_P256, 1)
+NAME = TokenKeyName("chat", KeyKind.ECDSA_P256, 1)
 KEY = KeyFacts(
     NAME.label, NAME.id, KeyClass.PRIVATE, "ecdsa-p256", 256, True, False, True, True, True, ("sign",)  # noqa: FBT003 - states as a token tells them
 )  # fmt: skip

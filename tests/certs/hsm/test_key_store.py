@@ -21,11 +21,11 @@ from certs.hsm.errors import (
 )
 from certs.hsm.facts import KeyAddress, KeyClass
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from tests.hsm_tokens import PIN, SoftHsm, dishonest, through, token_process, tool
 
-P256 = KeyName("chat", KeyKind.ECDSA_P256, 1)
-SEAL = KeyName("seal", KeyKind.AES_256, 1)
+P256 = TokenKeyName("chat", KeyKind.ECDSA_P256, 1)
+SEAL = TokenKeyName("seal", KeyKind.AES_256, 1)
 SIZES = {KeyKind.ECDSA_P256: 256, KeyKind.ECDSA_P384: 384, KeyKind.RSA_3072: 3072, KeyKind.RSA_4096: 4096}
 
 
@@ -64,7 +64,7 @@ def values_seen(hsm: SoftHsm) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "size"), SIZES.items())
 def test_a_private_key_is_made_inside_signs_only_and_stays(token: TokenProcess, kind: KeyKind, size: int) -> None:
-    name = KeyName("chat", kind, 1)
+    name = TokenKeyName("chat", kind, 1)
     key = token.perform(calls.generate(name))
     assert (key.name, key.kind, key.size, key.key_class) == (name, kind.value, size, KeyClass.PRIVATE)
     assert key.is_sign_only
@@ -95,7 +95,7 @@ def test_what_the_token_cannot_do_is_said_clearly(token: TokenProcess, kind: Key
     with pytest.raises(
         CapabilityMissing, match=r"plexi has no mldsa-.. keys .*allowed: an ECDSA or RSA key here, and ML-DSA"
     ):
-        token.perform(calls.generate(KeyName("chat", kind, 1)))
+        token.perform(calls.generate(TokenKeyName("chat", kind, 1)))
 
 
 def test_a_name_is_given_once(token: TokenProcess) -> None:
@@ -107,7 +107,7 @@ def test_a_name_is_given_once(token: TokenProcess) -> None:
 
 @pytest.mark.parametrize("name", [P256, SEAL])
 def test_a_name_that_another_program_takes_meanwhile_is_left_to_it(
-    hsm: SoftHsm, access: TokenAccess, name: KeyName
+    hsm: SoftHsm, access: TokenAccess, name: TokenKeyName
 ) -> None:
     with dishonest(hsm, "twin") as racing, token_process(through(access, racing.module)) as process:
         with pytest.raises(KeyExists):
@@ -169,7 +169,7 @@ def test_a_key_of_another_length_is_not_imported(token: TokenProcess) -> None:
 
 
 @pytest.mark.parametrize("name", [P256, SEAL])
-def test_a_key_that_is_not_as_asked_is_undone(hsm: SoftHsm, access: TokenAccess, name: KeyName) -> None:
+def test_a_key_that_is_not_as_asked_is_undone(hsm: SoftHsm, access: TokenAccess, name: TokenKeyName) -> None:
     with dishonest(hsm, "extractable") as lying, token_process(through(access, lying.module)) as process:
         with pytest.raises(KeyNotAsAsked, match="CKA_EXTRACTABLE is true, asked for false") as caught:
             process.perform(calls.generate(name))

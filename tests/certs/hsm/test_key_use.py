@@ -9,9 +9,9 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.errors import CallFailed, KeyMissing
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind, SignatureMechanism
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 
-SEAL = KeyName("seal", KeyKind.AES_256, 1)
+SEAL = TokenKeyName("seal", KeyKind.AES_256, 1)
 KEY = KeyAddress.of(SEAL)
 
 

@@ -6,14 +6,14 @@ from certs.hsm import calls
 from certs.hsm.client import TokenProcess
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 
 KEYS = {"ECDSA": KeyKind.ECDSA_P256, "RSA-PSS": KeyKind.RSA_3072, "AES-256-GCM": KeyKind.AES_256}
 
 
 @pytest.mark.parametrize(("what", "kind"), KEYS.items())
 def test_operations_are_timed(token: TokenProcess, what: str, kind: KeyKind) -> None:
-    name = KeyName("probe", kind, 1)
+    name = TokenKeyName("probe", kind, 1)
     token.perform(calls.generate(name))
     taken = token.perform(calls.measure(what, KeyAddress.of(name), 5, 10.0))
     assert len(taken) == 5
@@ -21,7 +21,7 @@ def test_operations_are_timed(token: TokenProcess, what: str, kind: KeyKind) -> 
 
 
 def test_key_generation_is_timed_and_undone(token: TokenProcess) -> None:
-    token.perform(calls.generate(KeyName("plexigate-probe", KeyKind.ECDSA_P256, 1)))  # left by one that was killed
+    token.perform(calls.generate(TokenKeyName("plexigate-probe", KeyKind.ECDSA_P256, 1)))  # left by one that was killed
     assert len(token.perform(calls.measure("key generation", None, 3, 10.0))) == 3
     assert token.perform(calls.keys()) == []
 

@@ -3,7 +3,7 @@
 from cryptography.exceptions import InvalidSignature
 
 from certs.hsm import software_measures
-from certs.hsm.targets import Check, Measured, Place
+from certs.hsm.targets import Check, Measured, MeasuringPlace
 
 
 def raising() -> None:
@@ -18,7 +18,7 @@ def test_each_is_measured_and_right() -> None:
     ]
     for measured, checks in done:
         assert len(measured.seconds) == 5
-        assert measured.place is Place.SOFTWARE
+        assert measured.place is MeasuringPlace.SOFTWARE
         assert measured.why
         assert all(check.is_right for check in checks), checks
 

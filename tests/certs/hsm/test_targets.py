@@ -2,22 +2,22 @@
 
 import pytest
 
-from certs.hsm.targets import Check, Measured, Place, Report, Target, size_check
+from certs.hsm.targets import Check, Measured, MeasuringPlace, MeasuringReport, SpeedTarget, size_check
 
 
-def measured(target: Target, *seconds: float) -> Measured:
-    return Measured(target, Place.TOKEN, seconds)
+def measured(target: SpeedTarget, *seconds: float) -> Measured:
+    return Measured(target, MeasuringPlace.TOKEN, seconds)
 
 
 @pytest.mark.parametrize(
     ("one", "is_met"),
     [
-        (measured(Target.KEY_GENERATION, 0.05, 0.05), True),
-        (measured(Target.KEY_GENERATION, 0.11, 0.11), False),
-        (measured(Target.KEY_GENERATION, 0.01, 0.01, 0.9), False),  # a good median, and still 3 a second
-        (measured(Target.SEALING, 0.0009), True),
-        (measured(Target.SEALING, 0.001), False),
-        (measured(Target.SIGNING_ECDSA, 5.0), None),
+        (measured(SpeedTarget.KEY_GENERATION, 0.05, 0.05), True),
+        (measured(SpeedTarget.KEY_GENERATION, 0.11, 0.11), False),
+        (measured(SpeedTarget.KEY_GENERATION, 0.01, 0.01, 0.9), False),  # a good median, and still 3 a second
+        (measured(SpeedTarget.SEALING, 0.0009), True),
+        (measured(SpeedTarget.SEALING, 0.001), False),
+        (measured(SpeedTarget.SIGNING_ECDSA, 5.0), None),
     ],
 )
 def test_both_parts_of_a_target_have_to_be_met(one: Measured, is_met: bool | None) -> None:  # noqa: FBT001 - a column of a table
@@ -25,7 +25,7 @@ def test_both_parts_of_a_target_have_to_be_met(one: Measured, is_met: bool | Non
 
 
 def test_figures_are_those_of_the_calls() -> None:
-    one = measured(Target.SIGNING_RSA, *(number / 1_000 for number in range(1, 101)))
+    one = measured(SpeedTarget.SIGNING_RSA, *(number / 1_000 for number in range(1, 101)))
     assert one.as_json() == {
         "operation": "signing (RSA-3072, PSS)",
         "where": "token",
@@ -38,15 +38,15 @@ def test_figures_are_those_of_the_calls() -> None:
         "target_per_second": None,
         "met": None,
     }
-    assert measured(Target.HYBRID, 0.001).as_json()["target_ms"] == 15.0
+    assert measured(SpeedTarget.HYBRID, 0.001).as_json()["target_ms"] == 15.0
 
 
 def test_a_report_is_right_when_every_check_is() -> None:
-    missed, right = measured(Target.SEALING, 1.0), size_check("key", 1568, 1568, "FIPS 203")
-    assert Report([missed], [right]).is_right
+    missed, right = measured(SpeedTarget.SEALING, 1.0), size_check("key", 1568, 1568, "FIPS 203")
+    assert MeasuringReport([missed], [right]).is_right
     wrong = size_check("key", 1567, 1568, "FIPS 203")
-    assert not Report([], [right, wrong]).is_right
-    assert Report([missed], [wrong]).as_json()["checks"] == [
+    assert not MeasuringReport([], [right, wrong]).is_right
+    assert MeasuringReport([missed], [wrong]).as_json()["checks"] == [
         {"check": "key", "right": False, "found": "1567 bytes, FIPS 203: 1568"}
     ]
     assert Check("a", is_right=True, found="b").is_right

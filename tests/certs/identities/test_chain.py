@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.files.errors import Part
-from certs.files.pem import NotPem, Unreadable
+from certs.files.pem import FileUnreadable, NotPem
 from certs.identities.chain import (
     CertificateExpired,
     CertificateNotYetValid,
@@ -62,7 +62,7 @@ def test_what_is_no_chain_is_described(tmp_path: Path, content: bytes, found: st
 
 
 def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(FileUnreadable):
         read_chain(tmp_path / "none.pem")
 
 

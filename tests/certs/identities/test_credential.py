@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from certs.files.errors import CredentialError, Part
-from certs.files.pem import Unreadable
+from certs.files.pem import FileUnreadable
 from certs.hsm.secret import Secret
 from certs.identities.chain import CertificateExpired, ChainBroken
 from certs.identities.credential import (
@@ -151,11 +151,14 @@ def test_all_faults_of_both_files_are_found(tmp_path: Path) -> None:
 
 def test_missing_files_are_both_reported(tmp_path: Path) -> None:
     found = examine(tmp_path / "none.pem", tmp_path / "none.key", NOW).errors
-    assert [(type(error), error.part) for error in found] == [(Unreadable, Part.CERTIFICATE), (Unreadable, Part.KEY)]
+    assert [(type(error), error.part) for error in found] == [
+        (FileUnreadable, Part.CERTIFICATE),
+        (FileUnreadable, Part.KEY),
+    ]
 
 
 def test_load_raises_the_first_fault(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(FileUnreadable):
         load_credential(tmp_path / "none.pem", tmp_path / "none.key", NOW)
 
 

@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.issuing.internal_ca.profiles import Signer, intermediate_certificate, root_certificate
+from certs.issuing.internal_ca.profiles import IssuerKey, intermediate_certificate, root_certificate
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.issuing.trust import NoTrustStore, system_trust, trust_of
 from certs.keys.generating import ALGORITHMS, generate
@@ -15,7 +15,7 @@ from tests.rotations import Rotations
 
 KEY, INTERMEDIATE_KEY = (generate(ALGORITHMS["ec-p256"]) for _ in range(2))
 ROOT, OTHER = (root_certificate(name, KEY, NOW) for name in ("root", "other"))
-INTERMEDIATE = intermediate_certificate("i", INTERMEDIATE_KEY.public_key(), Signer(ROOT, KEY), NOW + DAY, (), NOW)
+INTERMEDIATE = intermediate_certificate("i", INTERMEDIATE_KEY.public_key(), IssuerKey(ROOT, KEY), NOW + DAY, (), NOW)
 
 
 class Store:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certs.files.errors import CredentialError, Part
-from certs.files.pem import NotPem, Unreadable
+from certs.files.pem import FileUnreadable, NotPem
 from certs.keys.signing_key import Custody, SigningKey
 from certs.keys.software import KeyEncrypted, KeyTooWeak, KeyUnsupported, SoftwareKey
 from tests.certs.authority import issue, key_pem, private_key
@@ -194,7 +194,7 @@ def test_a_public_key_and_a_certificate_are_no_private_keys(path: Path) -> None:
 
 
 def test_a_missing_file_is_refused(path: Path) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(FileUnreadable):
         SoftwareKey.load(path)
 
 

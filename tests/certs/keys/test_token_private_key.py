@@ -19,7 +19,7 @@ from certs.hsm.client import TokenProcess
 from certs.hsm.errors import KeyMissing
 from certs.hsm.facts import KeyAddress
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
+from certs.hsm.key_names import TokenKeyName
 from certs.keys.token_private_key import (
     KeyStaysInside,
     SignatureUnsupported,
@@ -40,12 +40,12 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenProcess]:
     """A token with a key of each kind."""
     with softhsm(tmp_path_factory.mktemp("hsm")) as hsm, token_process(hsm.init_token("plexi")) as process:
         for kind in KINDS:
-            process.perform(calls.generate(KeyName("chat", kind, 1)))
+            process.perform(calls.generate(TokenKeyName("chat", kind, 1)))
         yield process
 
 
 def key_of(token: TokenProcess, kind: KeyKind) -> TokenEcKey | TokenRsaKey:
-    address = KeyAddress.of(KeyName("chat", kind, 1))
+    address = KeyAddress.of(TokenKeyName("chat", kind, 1))
     return token_private_key(public_key_of(token.perform(calls.public_parts(address))), address, token.perform)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from certs.audit.entries import Action, Outcome
-from certs.recovery.shares import Scheme, Share
+from certs.recovery.shares import Share, SharingScheme
 from certs.sealing.held_key import key_id_of
 from certs.sealing.importing import ImportRefused
 from certs.sealing.key_file import KeyFile
@@ -28,7 +28,7 @@ class People:
         assert self.shown is None, "said while a share is on the screen"
         self.said.append(text)
 
-    def show(self, share: Share, scheme: Scheme) -> None:
+    def show(self, share: Share, scheme: SharingScheme) -> None:
         assert share.number <= scheme.count
         self.shown = share
         self.seen.append(share)

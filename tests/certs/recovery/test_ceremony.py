@@ -14,7 +14,7 @@ from certs.recovery import ceremony as module
 from certs.recovery.ceremony import Aborted, Ceremony
 from certs.recovery.hardening import NotHardened
 from certs.recovery.sealed_before import SealedBefore
-from certs.recovery.shares import NotRebuilt, Scheme, Share
+from certs.recovery.shares import NotRebuilt, Share, SharingScheme
 from certs.sealing.errors import KeyUnavailable
 from certs.sealing.held_key import key_id_of
 from certs.sealing.importing import ImportRefused
@@ -23,7 +23,7 @@ from certs.sealing.sealer import AeadKey, AeadSealer
 from tests.certs.recovery.places import People, Records, Token, leaks
 from tests.certs.recovery.softhsm import Refused, SoftHsm
 
-SCHEME = Scheme(2, 3)
+SCHEME = SharingScheme(2, 3)
 
 
 def soft() -> None:

@@ -9,18 +9,18 @@ from shamir_mnemonic.share import Share as MnemonicShare
 
 from certs.recovery.shares import (
     NotRebuilt,
-    Scheme,
     SchemeUnusable,
     Share,
     ShareCollector,
     ShareRefused,
+    SharingScheme,
     split,
     verify,
 )
 from tests.certs.recovery.places import leaks
 
 SECRET = bytearray(range(32))
-SHARES = split(SECRET, Scheme(3, 5))
+SHARES = split(SECRET, SharingScheme(3, 5))
 # SLIP-39, vectors.json, 19: "Valid mnemonics which can detect some errors in modular arithmetic" and 256 bits; passphrase TREZOR
 OFFICIAL = (
     "humidity disease academic always aluminum jewelry energy woman receiver strategy amuse duckling lying evidence network walnut "
@@ -101,7 +101,7 @@ class TestRefused:
     def test_of_another_splitting_of_the_same_key(self) -> None:
         collector = ShareCollector()
         collector.add(text(SHARES[0]))
-        assert "another splitting" in refused(collector, text(split(SECRET, Scheme(3, 5))[1]))
+        assert "another splitting" in refused(collector, text(split(SECRET, SharingScheme(3, 5))[1]))
 
     def test_of_groups(self) -> None:
         groups = generate_mnemonics(2, [(2, 3), (2, 3)], bytes(SECRET))
@@ -122,10 +122,10 @@ class TestRefused:
 class TestVerify:
     def test_every_choice_when_they_are_few(self) -> None:
         assert verify(SHARES, 3, SECRET) == 10
-        assert verify(split(SECRET, Scheme(2, 2)), 2, SECRET) == 1
+        assert verify(split(SECRET, SharingScheme(2, 2)), 2, SECRET) == 1
 
     def test_many_choices_with_each_share_among_them(self) -> None:
-        assert verify(split(SECRET, Scheme(8, 16)), 8, SECRET) == 800
+        assert verify(split(SECRET, SharingScheme(8, 16)), 8, SECRET) == 800
 
     def test_shares_of_another_key(self) -> None:
         with pytest.raises(NotRebuilt, match="do not use them"):
@@ -141,16 +141,16 @@ class TestVerify:
         wrong = generate_mnemonics(1, [(2, 3)], bytes(32))
         monkeypatch.setattr("certs.recovery.shares.generate_mnemonics", lambda *_: wrong)
         with pytest.raises(NotRebuilt, match="do not use them"):
-            split(SECRET, Scheme(2, 3))
+            split(SECRET, SharingScheme(2, 3))
 
 
 @pytest.mark.parametrize(("threshold", "count"), [(1, 1), (1, 5), (6, 5), (2, 17), (0, 0)])
 def test_what_no_scheme_is(threshold: int, count: int) -> None:
     with pytest.raises(SchemeUnusable, match=f"found {threshold} of {count} shares; allowed: at least 2 needed"):
-        Scheme(threshold, count)
+        SharingScheme(threshold, count)
 
 
 def test_only_whole_keys_are_split() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        split(bytearray(16), Scheme(2, 3))
-    assert str(Scheme(2, 3)) == "2 of 3"
+        split(bytearray(16), SharingScheme(2, 3))
+    assert str(SharingScheme(2, 3)) == "2 of 3"

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from certs.issuing.issuer import Issued, IssueFailed
 from certs.keys.home import HomeFailed
-from certs.rotation.attempt import Attempt, Step, resumed
+from certs.rotation.attempt import Attempt, RotationStep, resumed
 from certs.rotation.checks import ChainUnusable
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.storage.shelf import retirement
 from tests.certs.authority import DAY
@@ -36,7 +36,7 @@ def attempt(scene: Rotations) -> Attempt:
 
 
 def test_steps_in_their_order_make_a_version_that_may_serve(scene: Rotations, token: FakeToken) -> None:
-    assert [str(one) for one in Step] == ["new key", "certificate", "checks", "stored", "swapped in"]
+    assert [str(one) for one in RotationStep] == ["new key", "certificate", "checks", "stored", "swapped in"]
     version = scene.stored()
     assert scene.shelf().current() is None
     assert list(token.keys) == ["chat.ecdsa-p256.v1"]
@@ -133,7 +133,7 @@ class TestResumed:
 
     def test_a_compromised_key_is_never_taken_up_again(self, scene: Rotations, token: FakeToken) -> None:
         scene.stored()
-        assert resumed(scene.task(Reason.COMPROMISED), scene.parts.homes, scene.time.now) is None
+        assert resumed(scene.task(RenewalReason.COMPROMISED), scene.parts.homes, scene.time.now) is None
         assert token.keys == {}
 
 

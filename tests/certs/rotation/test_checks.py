@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certs.issuing.internal_ca.profiles import Signer, intermediate_certificate, root_certificate, server_certificate
+from certs.issuing.internal_ca.profiles import IssuerKey, intermediate_certificate, root_certificate, server_certificate
 from certs.keys.generating import ALGORITHMS, generate
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 from certs.rotation.checks import ChainUnusable, Expectation, findings, is_weak, read_chain_pem, strength
@@ -19,9 +19,9 @@ from tests.certs.authority import DAY, NOW, private_key
 ROOT_KEY, INTERMEDIATE_KEY, KEY = (generate(ALGORITHMS["ec-p256"]) for _ in range(3))
 ROOT = root_certificate("root", ROOT_KEY, NOW - DAY)
 INTERMEDIATE = intermediate_certificate(
-    "intermediate", INTERMEDIATE_KEY.public_key(), Signer(ROOT, ROOT_KEY), NOW + 300 * DAY, (), NOW - DAY
+    "intermediate", INTERMEDIATE_KEY.public_key(), IssuerKey(ROOT, ROOT_KEY), NOW + 300 * DAY, (), NOW - DAY
 )
-SIGNER = Signer(INTERMEDIATE, INTERMEDIATE_KEY)
+SIGNER = IssuerKey(INTERMEDIATE, INTERMEDIATE_KEY)
 LEAF = server_certificate(("chat.test",), KEY.public_key(), SIGNER, NOW + 7 * DAY, NOW, None)
 EXPECTED = Expectation(KEY.public_key(), ("chat.test",), (ROOT,), 128)
 CHAIN = (LEAF, INTERMEDIATE)
@@ -126,7 +126,7 @@ def test_signatures_and_the_end_are_looked_at() -> None:
 
 
 def test_who_is_no_authority_signs_nothing() -> None:
-    signer = Signer(LEAF, KEY)
+    signer = IssuerKey(LEAF, KEY)
     below = server_certificate(("chat.test",), INTERMEDIATE_KEY.public_key(), signer, NOW + 6 * DAY, NOW, None)
     chain = (below, LEAF, INTERMEDIATE)
     expected = replace(EXPECTED, key=INTERMEDIATE_KEY.public_key())
@@ -188,7 +188,7 @@ def test_an_authority_without_key_usage_may_sign() -> None:
         .add_extension(x509.SubjectKeyIdentifier(bytes(20)), critical=False)
         .sign(ROOT_KEY, hashes.SHA256())
     )
-    below = server_certificate(("chat.test",), KEY.public_key(), Signer(root, ROOT_KEY), NOW + DAY, NOW, None)
+    below = server_certificate(("chat.test",), KEY.public_key(), IssuerKey(root, ROOT_KEY), NOW + DAY, NOW, None)
     assert findings((below,), replace(EXPECTED, roots=(root,)), NOW) == []
 
 
@@ -223,7 +223,7 @@ def test_a_signature_that_nobody_knows_is_not_taken_for_a_weak_one() -> None:
 
 
 def test_who_says_nothing_of_being_an_authority_is_none() -> None:
-    signer = Signer(leaf(ski=True), KEY)
+    signer = IssuerKey(leaf(ski=True), KEY)
     below = server_certificate(("chat.test",), INTERMEDIATE_KEY.public_key(), signer, NOW + DAY, NOW, None)
     expected = replace(EXPECTED, key=INTERMEDIATE_KEY.public_key(), roots=())
     assert findings((below, signer.certificate), expected, NOW) == ["its certificate in place 2 must not sign it"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.issuing.issuer import Window
+from certs.issuing.issuer import RenewalWindow
 from certs.rotation.facts import chain_of, current_of, jitter_of, leaf_of, wanted_of
 from certs.storage.shelf import ShelfDamaged
 from config.rotation import IssuedCredentialConfig
@@ -23,7 +23,7 @@ def test_what_is_wanted_is_what_the_configuration_says() -> None:
 def test_what_serves_is_read_from_its_chain_and_its_intent(tmp_path: Path) -> None:
     scene = Rotations(tmp_path)
     version = scene.serve()
-    window = Window(NOW, NOW + DAY)
+    window = RenewalWindow(NOW, NOW + DAY)
     current = current_of(version, window, 42)
     assert (current.names, current.key, current.issuer) == (("chat.test",), "ec-p256@file", "internal")
     assert current.not_after == leaf_of(version).not_valid_after_utc

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certs.issuing.issuer import FailureKind
-from certs.rotation.due import Current, Reason, Wanted
-from certs.rotation.planning import LONGEST_SLEEP_SECONDS, Facts, Instant, Key, Planner
+from certs.rotation.due import Current, RenewalReason, Wanted
+from certs.rotation.planning import LONGEST_SLEEP_SECONDS, CredentialFacts, Instant, Key, Planner
 from certs.rotation.retries import JITTER, TABLE
 from certs.rotation.urgency import Urgency
 from tests.certs.authority import DAY, NOW
@@ -30,8 +30,8 @@ def at(days: float = 0.0, ticks: float = 0.0) -> Instant:
     return Instant(NOW + days * DAY, ticks)
 
 
-def facts(key: Key = CHAT, issuer: str = "internal", **changes: Any) -> dict[Key, Facts]:
-    return {key: Facts(replace(WANTED, issuer=issuer), replace(CURRENT, issuer=issuer, **changes))}
+def facts(key: Key = CHAT, issuer: str = "internal", **changes: Any) -> dict[Key, CredentialFacts]:
+    return {key: CredentialFacts(replace(WANTED, issuer=issuer), replace(CURRENT, issuer=issuer, **changes))}
 
 
 def succeeds(one: Planner, now: Instant, lifetime: timedelta = LIFETIME) -> None:
@@ -52,13 +52,16 @@ def test_what_is_due_soon_is_slept_for() -> None:
 
 
 def test_what_is_missing_or_unusable_is_tried_at_once() -> None:
-    missing = {CHAT: Facts(WANTED, None), FILES: Facts(replace(WANTED, issuer="b"), None, is_unusable=True)}
-    assert planner().plan(missing, at()).attempts == ((CHAT, Reason.FIRST), (FILES, Reason.UNUSABLE))
+    missing = {
+        CHAT: CredentialFacts(WANTED, None),
+        FILES: CredentialFacts(replace(WANTED, issuer="b"), None, is_unusable=True),
+    }
+    assert planner().plan(missing, at()).attempts == ((CHAT, RenewalReason.FIRST), (FILES, RenewalReason.UNUSABLE))
 
 
 def test_an_issuer_has_one_attempt_at_a_time() -> None:
     both = {**facts(CHAT), **facts(FILES)}
-    assert planner().plan(both, at(7)).attempts == ((CHAT, Reason.LIFETIME),)
+    assert planner().plan(both, at(7)).attempts == ((CHAT, RenewalReason.LIFETIME),)
     assert planner().plan(both, at(7), frozenset({"internal"})).attempts == ()
     others = {**facts(CHAT), **facts(FILES, "other")}
     assert len(planner().plan(others, at(7)).attempts) == 2
@@ -66,14 +69,14 @@ def test_an_issuer_has_one_attempt_at_a_time() -> None:
 
 def test_the_most_urgent_comes_first() -> None:
     both = {**facts(CHAT), **facts(FILES, not_after=NOW + 8 * DAY)}
-    assert planner().plan(both, at(7.5)).attempts == ((FILES, Reason.LIFETIME),)
+    assert planner().plan(both, at(7.5)).attempts == ((FILES, RenewalReason.LIFETIME),)
 
 
 def test_a_failing_issuer_is_left_alone_by_all_its_credentials() -> None:
     one, both = planner(), {**facts(CHAT), **facts(FILES), **facts(("web", "ec"), "other")}
     one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at(7, 100))
     plan = one.plan(both, at(7, 100))
-    assert plan.attempts == ((("web", "ec"), Reason.LIFETIME),)
+    assert plan.attempts == ((("web", "ec"), RenewalReason.LIFETIME),)
     assert plan.standings[FILES].waits_seconds == 60.0
     assert plan.standings[CHAT].failures == 1
     assert one.plan(both, at(7, 160)).attempts[0][0] == CHAT
@@ -82,7 +85,7 @@ def test_a_failing_issuer_is_left_alone_by_all_its_credentials() -> None:
 def test_a_permanent_failure_holds_for_one_credential() -> None:
     one, both = planner(), {**facts(CHAT), **facts(FILES)}
     one.issuer_failed("internal", CHAT, FailureKind.PERMANENT, None, at(7))
-    assert one.plan(both, at(7, 60)).attempts == ((FILES, Reason.LIFETIME),)
+    assert one.plan(both, at(7, 60)).attempts == ((FILES, RenewalReason.LIFETIME),)
     assert one.plan(facts(CHAT), at(7, 3_599)).attempts == ()
     assert one.plan(facts(CHAT), at(7, 3_600)).attempts != ()
 
@@ -92,7 +95,7 @@ def test_a_change_of_the_configuration_begins_anew() -> None:
     one.plan(facts(), at(7))
     one.issuer_failed("internal", CHAT, FailureKind.PERMANENT, None, at(7))
     changed = {CHAT: replace(facts()[CHAT], wanted=replace(WANTED, names=("other.test",)))}
-    assert one.plan(changed, at(7)).attempts == ((CHAT, Reason.NAMES),)
+    assert one.plan(changed, at(7)).attempts == ((CHAT, RenewalReason.NAMES),)
 
 
 def test_a_command_waits_for_nothing_of_ours() -> None:
@@ -100,20 +103,20 @@ def test_a_command_waits_for_nothing_of_ours() -> None:
     succeeds(one, at())
     one.credential_failed(CHAT, FailureKind.PERMANENT, at())
     one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at())
-    one.ask(CHAT, Reason.COMMAND)
-    assert one.plan(facts(), at()).attempts == ((CHAT, Reason.COMMAND),)
+    one.ask(CHAT, RenewalReason.COMMAND)
+    assert one.plan(facts(), at()).attempts == ((CHAT, RenewalReason.COMMAND),)
 
 
 def test_a_command_waits_for_what_the_issuer_has_asked_for_unless_it_insists() -> None:
     one = planner()
     one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 7_200.0, at())
-    one.ask(CHAT, Reason.COMMAND)
+    one.ask(CHAT, RenewalReason.COMMAND)
     plan = one.plan(facts(), at())
     assert plan.attempts == ()
     assert plan.standings[CHAT].next_try(NOW) == NOW + timedelta(seconds=7_200)
     assert plan.standings[CHAT].heeds_seconds > 0
-    assert one.plan(facts(), at(0, 7_200)).attempts == ((CHAT, Reason.COMMAND),)
-    for insisting in ({"reason": Reason.COMMAND, "insists": True}, {"reason": Reason.COMPROMISED}):
+    assert one.plan(facts(), at(0, 7_200)).attempts == ((CHAT, RenewalReason.COMMAND),)
+    for insisting in ({"reason": RenewalReason.COMMAND, "insists": True}, {"reason": RenewalReason.COMPROMISED}):
         one.ask(CHAT, **insisting)
         plan = one.plan(facts(), at())
         assert plan.attempts == ((CHAT, insisting["reason"]),)
@@ -122,20 +125,22 @@ def test_a_command_waits_for_what_the_issuer_has_asked_for_unless_it_insists() -
 
 def test_whoever_insists_does_so_once() -> None:
     one = planner()
-    one.ask(CHAT, Reason.COMPROMISED)
+    one.ask(CHAT, RenewalReason.COMPROMISED)
     one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 86_400.0, at())
     plan = one.plan(facts(), at())
     assert plan.attempts == ()
     assert plan.standings[CHAT].heeds_seconds > 0
-    one.ask(CHAT, Reason.COMMAND)
-    assert one.plan(facts(), at()).attempts == ((CHAT, Reason.COMPROMISED),), "a person's command, whatever it says"
+    one.ask(CHAT, RenewalReason.COMMAND)
+    assert one.plan(facts(), at()).attempts == ((CHAT, RenewalReason.COMPROMISED),), (
+        "a person's command, whatever it says"
+    )
 
 
 def test_a_compromised_key_is_waited_for_no_longer_than_an_expired_certificate() -> None:
     one = planner()
-    one.ask(CHAT, Reason.COMPROMISED)
+    one.ask(CHAT, RenewalReason.COMPROMISED)
     one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 86_400.0, at())
-    assert one.plan(facts(), at(0, 3_600)).attempts == ((CHAT, Reason.COMPROMISED),)
+    assert one.plan(facts(), at(0, 3_600)).attempts == ((CHAT, RenewalReason.COMPROMISED),)
 
 
 def test_no_wait_outlives_the_certificate() -> None:
@@ -160,7 +165,7 @@ def test_a_clock_that_jumps_does_not_leave_what_clients_refuse_serving_for_an_ho
 
 
 def test_what_cannot_be_used_is_waited_for_as_what_has_expired() -> None:
-    one, damaged = planner(), {CHAT: Facts(replace(WANTED, issuer="internal"), None, is_unusable=True)}
+    one, damaged = planner(), {CHAT: CredentialFacts(replace(WANTED, issuer="internal"), None, is_unusable=True)}
     missing = {CHAT: replace(damaged[CHAT], is_unusable=False)}
     one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 86_400.0, at())
     assert one.plan(damaged, at()).standings[CHAT].waits_seconds == 3_600.0
@@ -179,7 +184,7 @@ def test_a_version_that_was_gone_back_to_is_replaced_before_it_ends() -> None:
     one.succeeded(CHAT, "internal", NOW - 9 * DAY, NOW + timedelta(minutes=10), at())
     old = facts(not_before=NOW - 9 * DAY, not_after=NOW + timedelta(minutes=10))
     assert one.plan(old, at(0, 299)).attempts == ()
-    assert one.plan(old, at(0, 300)).attempts == ((CHAT, Reason.LIFETIME),)
+    assert one.plan(old, at(0, 300)).attempts == ((CHAT, RenewalReason.LIFETIME),)
 
 
 def test_an_issuer_with_other_settings_is_asked_at_once() -> None:
@@ -189,16 +194,16 @@ def test_an_issuer_with_other_settings_is_asked_at_once() -> None:
     one.credential_failed(CHAT, FailureKind.PERMANENT, at(7))
     one.credential_failed(FILES, FailureKind.PERMANENT, at(7))
     one.issuer_changed("internal")
-    assert one.plan(both, at(7)).attempts == ((CHAT, Reason.LIFETIME),)
+    assert one.plan(both, at(7)).attempts == ((CHAT, RenewalReason.LIFETIME),)
 
 
 def test_a_command_is_tried_once_but_a_compromised_key_until_it_is_gone() -> None:
     one = planner()
-    for reason in (Reason.COMMAND, Reason.COMPROMISED):
+    for reason in (RenewalReason.COMMAND, RenewalReason.COMPROMISED):
         one.ask(CHAT, reason)
         one.credential_failed(CHAT, FailureKind.TEMPORARY, at())
     assert one.is_compromised(CHAT)
-    assert one.plan(facts(), at(0, 200)).attempts == ((CHAT, Reason.COMPROMISED),)
+    assert one.plan(facts(), at(0, 200)).attempts == ((CHAT, RenewalReason.COMPROMISED),)
     succeeds(one, at(0, 200))
     assert one.plan(facts(), at(0, 99_999)).attempts == ()
 
@@ -207,7 +212,7 @@ def test_a_successor_is_left_alone_for_a_while_whatever_speaks_for_it() -> None:
     one = planner()
     succeeds(one, at())
     assert one.plan(facts(is_weak=True), at(0, 3_599)).attempts == ()
-    assert one.plan(facts(is_weak=True), at(0, 3_600)).attempts == ((CHAT, Reason.WEAK),)
+    assert one.plan(facts(is_weak=True), at(0, 3_600)).attempts == ((CHAT, RenewalReason.WEAK),)
     succeeds(one, at(), lifetime=timedelta(seconds=100))
     assert one.plan(facts(is_weak=True), at(0, 10)).attempts != ()
 
@@ -217,7 +222,7 @@ def test_a_successor_that_a_change_of_the_configuration_makes_useless_is_replace
     one.plan(facts(), at())
     succeeds(one, at())
     renamed = {CHAT: replace(facts()[CHAT], wanted=replace(WANTED, issuer="internal", names=("other.test",)))}
-    assert one.plan(renamed, at(0, 1)).attempts == ((CHAT, Reason.NAMES),)
+    assert one.plan(renamed, at(0, 1)).attempts == ((CHAT, RenewalReason.NAMES),)
 
 
 def test_waits_outlive_the_process() -> None:
@@ -235,7 +240,7 @@ def test_what_an_issuer_has_asked_for_outlives_the_process() -> None:
     one, two = planner(), planner()
     one.issuer_failed("internal", CHAT, FailureKind.RATE_LIMITED, 7_200.0, at())
     two.remember(one.remembered(at()), at())
-    two.ask(CHAT, Reason.COMMAND)
+    two.ask(CHAT, RenewalReason.COMMAND)
     assert two.plan(facts(), at()).standings[CHAT].waits_seconds == 7_200.0
 
 
@@ -249,27 +254,27 @@ def test_the_time_that_a_process_was_gone_has_been_waited(hours: float, left: fl
 
 def test_a_command_after_a_restart_waits_for_nothing_of_ours() -> None:
     one, two = planner(), planner()
-    one.ask(CHAT, Reason.COMPROMISED)
+    one.ask(CHAT, RenewalReason.COMPROMISED)
     one.issuer_failed("internal", CHAT, FailureKind.TEMPORARY, None, at())
     two.remember(one.remembered(at()), at())
     assert two.plan(facts(), at()).attempts == (), "a process that ends again and again does not ask each time"
-    two.ask(CHAT, Reason.COMMAND)
-    assert two.plan(facts(), at()).attempts == ((CHAT, Reason.COMPROMISED),)
+    two.ask(CHAT, RenewalReason.COMMAND)
+    assert two.plan(facts(), at()).attempts == ((CHAT, RenewalReason.COMPROMISED),)
 
 
 def test_a_compromised_key_is_not_forgotten_before_it_is_replaced() -> None:
     one, two, three = planner(), planner(), planner()
-    one.ask(CHAT, Reason.COMPROMISED)
-    one.ask(CHAT, Reason.COMMAND)
-    one.ask(FILES, Reason.COMMAND)
+    one.ask(CHAT, RenewalReason.COMPROMISED)
+    one.ask(CHAT, RenewalReason.COMMAND)
+    one.ask(FILES, RenewalReason.COMMAND)
     one.credential_failed(CHAT, FailureKind.TEMPORARY, at())
     two.remember(one.remembered(at()), at())
     standings = two.plan({**facts(CHAT), **facts(FILES)}, at()).standings
-    assert standings[CHAT].due.reason is Reason.COMPROMISED
-    assert standings[FILES].due.reason is not Reason.COMMAND, "whoever asked was told that it failed"
+    assert standings[CHAT].due.reason is RenewalReason.COMPROMISED
+    assert standings[FILES].due.reason is not RenewalReason.COMMAND, "whoever asked was told that it failed"
     succeeds(two, at())
     three.remember(two.remembered(at()), at())
-    assert three.plan(facts(CHAT), at()).standings[CHAT].due.reason is not Reason.COMPROMISED
+    assert three.plan(facts(CHAT), at()).standings[CHAT].due.reason is not RenewalReason.COMPROMISED
 
 
 def test_a_process_that_dies_in_the_middle_of_an_attempt_counts_as_a_failure() -> None:
@@ -334,7 +339,7 @@ def simulate(world: World, lifetime: timedelta, count: int, seconds: float) -> N
     while world.ticks < seconds:
         while pending and pending[0][0] <= world.ticks:
             world.offset += pending.pop(0)[1]
-        known = {key: Facts(Wanted(("a.test",), "k", "ca"), current.get(key)) for key in keys}
+        known = {key: CredentialFacts(Wanted(("a.test",), "k", "ca"), current.get(key)) for key in keys}
         plan = one.plan(known, world.now)
         for key, _ in plan.attempts:
             kind = world.kinds[len(world.attempts) % len(world.kinds)]

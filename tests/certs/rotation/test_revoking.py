@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from certs.issuing.issuer import FailureKind, IssueFailed
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.revoking import revoke_compromised
 from tests.certs.authority import DAY
@@ -16,7 +16,7 @@ from tests.rotations import Rotations
 def scene(tmp_path: Path) -> Rotations:
     made = Rotations(tmp_path)
     made.serve()
-    made.serve(Reason.COMPROMISED)
+    made.serve(RenewalReason.COMPROMISED)
     return made
 
 

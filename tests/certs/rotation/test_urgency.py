@@ -2,12 +2,12 @@
 
 import pytest
 
-from certs.rotation.due import Due, Reason
+from certs.rotation.due import Due, RenewalReason
 from certs.rotation.urgency import Urgency, urgency
 from tests.certs.authority import DAY, NOW
 from tests.certs.rotation.test_due import CURRENT
 
-DUE = Due(NOW + 6 * DAY, Reason.LIFETIME)
+DUE = Due(NOW + 6 * DAY, RenewalReason.LIFETIME)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def test_nothing_to_serve_by_is_the_worst() -> None:
 
 
 def test_what_is_due_at_its_very_end_is_grave() -> None:
-    assert urgency(CURRENT, Due(CURRENT.not_after, Reason.WINDOW), CURRENT.not_after - DAY) is Urgency.CALM
-    early = Due(CURRENT.not_after - DAY / 1_000, Reason.WINDOW)
+    assert urgency(CURRENT, Due(CURRENT.not_after, RenewalReason.WINDOW), CURRENT.not_after - DAY) is Urgency.CALM
+    early = Due(CURRENT.not_after - DAY / 1_000, RenewalReason.WINDOW)
     assert urgency(CURRENT, early, CURRENT.not_after - DAY / 10_000) is Urgency.GRAVE
 
 

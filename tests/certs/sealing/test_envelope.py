@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certs.sealing.envelope import Envelope, Purpose, Scheme
+from certs.sealing.envelope import Envelope, Purpose, SealingScheme
 from certs.sealing.errors import NotSealed, OtherLabel
 
 KEY = bytes(range(16))
-ENVELOPE = Envelope(Scheme.RSA_OAEP, KEY, "ticket keys: main", b"wrapped", bytes(12), bytes(20))
+ENVELOPE = Envelope(SealingScheme.RSA_OAEP, KEY, "ticket keys: main", b"wrapped", bytes(12), bytes(20))
 RAW = ENVELOPE.encode()
 
 
 @given(
     st.builds(
         Envelope,
-        st.sampled_from(Scheme),
+        st.sampled_from(SealingScheme),
         st.binary(min_size=16, max_size=16),
         st.text(max_size=50),
         st.binary(max_size=600),
@@ -63,11 +63,11 @@ def test_label() -> None:
 
 def test_too_long() -> None:
     with pytest.raises(ValueError, match="more than 65535 bytes"):
-        Envelope(Scheme.DIRECT, KEY, "x" * 65_536, b"", bytes(12), b"").encode()
+        Envelope(SealingScheme.DIRECT, KEY, "x" * 65_536, b"", bytes(12), b"").encode()
 
 
 def test_filled() -> None:
-    empty = Envelope(Scheme.DIRECT, KEY, "x", b"", b"", b"")
-    assert empty.filled(bytes(12), bytes(16)) == Envelope(Scheme.DIRECT, KEY, "x", b"", bytes(12), bytes(16))
+    empty = Envelope(SealingScheme.DIRECT, KEY, "x", b"", b"", b"")
+    assert empty.filled(bytes(12), bytes(16)) == Envelope(SealingScheme.DIRECT, KEY, "x", b"", bytes(12), bytes(16))
     with pytest.raises(ValueError, match="12 bytes"):
         empty.filled(bytes(16), bytes(16))

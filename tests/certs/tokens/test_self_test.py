@@ -6,8 +6,8 @@ from certs.hsm.calls import Answer, Call
 from certs.hsm.client import TokenProcess
 from certs.hsm.facts import TokenFacts
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
-from certs.hsm.targets import Place, Target
+from certs.hsm.key_names import TokenKeyName
+from certs.hsm.targets import MeasuringPlace, SpeedTarget
 from certs.tokens.self_test import SelfTest
 
 
@@ -17,14 +17,19 @@ def facts_of(token: TokenProcess) -> TokenFacts:
 
 def test_everything_is_measured_and_right(access: TokenAccess, token: TokenProcess) -> None:
     assert access.token.label == "plexi"
-    token.perform(calls.generate(KeyName("plexigate-probe", KeyKind.RSA_3072, 1)))  # left by one that was killed
+    token.perform(calls.generate(TokenKeyName("plexigate-probe", KeyKind.RSA_3072, 1)))  # left by one that was killed
     steps: list[str] = []
     report = SelfTest(facts_of(token), token.perform, steps.append, 0.05).run()
     assert report.is_right, report.as_json()["checks"]
     places = {one.target: one.place for one in report.measured}
-    assert set(places) == set(Target)
-    assert places[Target.SIGNING_ECDSA] is places[Target.SEALING] is places[Target.KEY_GENERATION] is Place.TOKEN
-    assert places[Target.SIGNING_MLDSA] is places[Target.ENCAPSULATION] is Place.SOFTWARE
+    assert set(places) == set(SpeedTarget)
+    assert (
+        places[SpeedTarget.SIGNING_ECDSA]
+        is places[SpeedTarget.SEALING]
+        is places[SpeedTarget.KEY_GENERATION]
+        is MeasuringPlace.TOKEN
+    )
+    assert places[SpeedTarget.SIGNING_MLDSA] is places[SpeedTarget.ENCAPSULATION] is MeasuringPlace.SOFTWARE
     assert "ECDSA in the token" in steps
     assert token.perform(calls.keys()) == []
 
@@ -61,8 +66,8 @@ def test_a_token_without_aes_is_told_so(token: TokenProcess) -> None:
         }
     )
     report = SelfTest(without, token.perform, lambda _: None, 0.05).run()
-    (sealing,) = [one for one in report.measured if one.target is Target.SEALING]
-    assert sealing.place is Place.SOFTWARE
+    (sealing,) = [one for one in report.measured if one.target is SpeedTarget.SEALING]
+    assert sealing.place is MeasuringPlace.SOFTWARE
     assert sealing.why.startswith("the token has no CKM_AES")
     assert len(sealing.seconds) > 1
     assert report.is_right

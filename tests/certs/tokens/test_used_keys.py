@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
-from certs.sealing.envelope import Envelope, Scheme
+from certs.sealing.envelope import Envelope, SealingScheme
 from certs.sealing.sealing_key import sealing_key_name
 from certs.tokens.used_keys import UsedKey, used_keys
 from config.loader import survey
@@ -58,7 +58,9 @@ def test_names_issued_keys_and_what_has_sealed_the_keys_below_it_are_used(tmp_pa
     assert used_keys(loaded, document) == named, "nothing is sealed yet"
     older, seals = sealing_key_name(2), tmp_path / "seals" / "keys.sealed"
     seals.parent.mkdir()
-    seals.write_bytes(Envelope(Scheme.DIRECT, older.id, "key hierarchy: domains", b"", bytes(12), bytes(16)).encode())
+    seals.write_bytes(
+        Envelope(SealingScheme.DIRECT, older.id, "key hierarchy: domains", b"", bytes(12), bytes(16)).encode()
+    )
     assert used_keys(loaded, document) == (*named, UsedKey(str(seals), None, None, None, older.id))
     seals.write_bytes(b"rubbish")
     assert used_keys(loaded, document) == named

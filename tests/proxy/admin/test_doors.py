@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from proxy.admin.doors import LOCAL, OVER_TCP, Door, Room, RoomLimits, Visit
+from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, RoomLimits, Visit
 from proxy.admin.visitors import Stage
 from tests.descriptors import no_descriptors
 from tests.waiting import until_seen
@@ -42,7 +42,7 @@ Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Case:
     """A door, the room behind it, and peers."""
 
-    def __init__(self, room: Room, connect: Callable[[], Awaitable[Peer]], errors: list[BaseException]) -> None:
+    def __init__(self, room: DoorPlaces, connect: Callable[[], Awaitable[Peer]], errors: list[BaseException]) -> None:
         self.room = room
         self.connect = connect
         self.errors = errors
@@ -97,7 +97,7 @@ async def door(limits: RoomLimits = FEW, path: Path | None = None) -> AsyncItera
     await runner.setup()
     assert runner.server is not None
     told: list[str] = []
-    room = Room(
+    room = DoorPlaces(
         "a room", limits, lambda: made[0].is_short, lambda event, line: told.append(f"{event['event']}: {line}")
     )
     made.append(Case(room, connect, errors))

@@ -12,11 +12,18 @@ import pytest
 from config.addresses import parse_bind
 from config.loader import load
 from config.problems import Problem
-from proxy.admin.held_addresses import Holder, Running, address_problems, holder_of, running_among, running_proxy
+from proxy.admin.held_addresses import (
+    Holder,
+    RunningAddresses,
+    address_problems,
+    holder_of,
+    running_among,
+    running_proxy,
+)
 from proxy.admin.settings import AdminSettings
 from tests.configurations import MINIMAL_REST, Site, listener
 
-NOBODY = Running(frozenset())
+NOBODY = RunningAddresses(frozenset())
 
 
 @pytest.fixture
@@ -87,7 +94,7 @@ def test_a_place_without_a_proxy_hides_none_at_another_one(tmp_path: Path, monke
         raise PermissionError(errno.EACCES, str(path))
 
     monkeypatch.setattr(Path, "stat", forbidden)
-    assert running_among([tmp_path / "missing.sock", tmp_path / "none.sock"]) == Running(None)
+    assert running_among([tmp_path / "missing.sock", tmp_path / "none.sock"]) == RunningAddresses(None)
 
 
 def test_a_free_address_is_fine_and_is_free_afterwards(site: Site) -> None:
@@ -119,11 +126,11 @@ def test_nobody_behind_the_admin_socket_is_no_proxy(tmp_path: Path) -> None:
     ],
 )
 def test_the_proxy_that_runs_may_have_its_own_addresses(tmp_path: Path, ours: str, holder: Holder) -> None:
-    assert holder_of(parse_bind("127.0.0.1:443"), Running({parse_bind(ours)}), tmp_path) is holder
+    assert holder_of(parse_bind("127.0.0.1:443"), RunningAddresses({parse_bind(ours)}), tmp_path) is holder
 
 
 def test_a_proxy_that_may_not_be_asked_may_be_the_one(tmp_path: Path) -> None:
-    assert holder_of(parse_bind("127.0.0.1:443"), Running(None), tmp_path) is Holder.UNKNOWN
+    assert holder_of(parse_bind("127.0.0.1:443"), RunningAddresses(None), tmp_path) is Holder.UNKNOWN
 
 
 @pytest.mark.parametrize(

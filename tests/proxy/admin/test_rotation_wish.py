@@ -2,7 +2,7 @@
 
 import pytest
 
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from proxy.admin.rotation_wish import RotationWish
 
 
@@ -19,5 +19,5 @@ def test_nothing_else_is_a_wish() -> None:
 
 
 def test_its_reason() -> None:
-    assert RotationWish().reason is Reason.COMMAND
-    assert RotationWish(is_compromised=True).reason is Reason.COMPROMISED
+    assert RotationWish().reason is RenewalReason.COMMAND
+    assert RotationWish(is_compromised=True).reason is RenewalReason.COMPROMISED

@@ -22,13 +22,13 @@ from proxy.admin.listening import AdminSocketError
 from proxy.admin.server import AdminServer
 from proxy.admin.settings import AdminSettings
 from proxy.observe.metrics import METRICS
-from proxy.observe.readiness import READY, Readiness, Reason, Subject
+from proxy.observe.readiness import READY, NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.status import status
 from tests.fakes_admin import FakeControl, host_of
 
 LOOPBACK = Bind(ip_address("127.0.0.1"), 0)
 DRAIN = "/upstreams/chat/http%3A%2F%2F10.0.0.1%3A8000/drain"
-NOT_READY = Readiness((Reason(Subject.IDENTITY, "chat", "has no certificate yet"),))
+NOT_READY = Readiness((NotReadyReason(ReadinessSubject.IDENTITY, "chat", "has no certificate yet"),))
 PROBLEM = "application/problem+json"
 
 

@@ -7,8 +7,8 @@ from proxy.building.payload import PayloadRules, throwaway_keys
 from proxy.http.routing import RouteTable
 from proxy.limits.requests import RequestRate
 from proxy.payload.causes import PayloadFault
-from proxy.payload.channel import Envelope
-from proxy.payload.codec import Window
+from proxy.payload.channel import MessageEnvelope
+from proxy.payload.codec import FreshnessWindow
 from proxy.payload.endpoints import KEYS_PATH, SESSIONS_PATH
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.keys import kem_ring
@@ -36,8 +36,8 @@ def rules(of: Config) -> PayloadRules:
 
 def test_settings_of_a_ring_reach_its_channel() -> None:
     channel = rules(config()).channels["chat"]
-    assert (channel.key, channel.is_bound, channel.envelope) == (b"chat", True, Envelope.PLEXICHAT)
-    assert channel.window == Window(7.0, 3.0)
+    assert (channel.key, channel.is_bound, channel.envelope) == (b"chat", True, MessageEnvelope.PLEXICHAT)
+    assert channel.window == FreshnessWindow(7.0, 3.0)
     assert channel.requests is channel.responses
 
 

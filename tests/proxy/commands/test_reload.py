@@ -9,13 +9,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from config.diff import Change, Kind
+from config.diff import Change, EffectKind
 from config.problems import ConfigError, Problem
 from proxy.admin.client import AdminUnreachable
 from proxy.commands.cli import app as command_line
 from proxy.commands.reload import AdminClient, reload_command
 
-CHANGE = Change("listener.public.pq", Kind.DRAINED, "prefer", "require", "classical connections end")
+CHANGE = Change("listener.public.pq", EffectKind.DRAINED, "prefer", "require", "classical connections end")
 PROBLEM = Problem("/etc/plexigate.toml", "identity.chat.key", '"chat.key", which does not exist', "a readable file")
 
 
@@ -94,7 +94,7 @@ def test_problems_with_file_key_found_and_allowed() -> None:
 
 
 def test_what_needs_a_restart_is_shown_and_refused() -> None:
-    change = Change("openssl.providers", Kind.RESTART, "nothing", "oqsprovider", "loaded once")
+    change = Change("openssl.providers", EffectKind.RESTART, "nothing", "oqsprovider", "loaded once")
     result = Parent(report(ok=False, changes=(change,))).run("--dry-run")
     assert result.exit_code == 1
     assert "needs a restart" in result.stdout

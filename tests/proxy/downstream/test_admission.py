@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.downstream.admission import RouteTarget, admit
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import request_framing
 from proxy.http.head import parse_request_head
 from proxy.http.routing import Route, RouteTable
@@ -26,17 +26,19 @@ ROUTES = RouteTable(
 
 def admitted(
     start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", group: NamedGroup | None = HYBRID
-) -> RouteTarget | Refusal:
+) -> RouteTarget | RequestRefusal:
     """Judge a request on a connection for chat.test or other.test."""
     framing = request_framing(parse_request_head(request(start=start, host=host), LIMITS.head))
     tls = established("other.test" if host == b"other.test" else "chat.test", group)
     return admit(framing, tls, ROUTES)
 
 
-def refusal(start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", group: NamedGroup | None = HYBRID) -> Refusal:
+def refusal(
+    start: bytes = b"GET / HTTP/1.1", host: bytes = b"chat.test", group: NamedGroup | None = HYBRID
+) -> RequestRefusal:
     """Judge a request that is refused."""
     refused = admitted(start, host, group)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, RequestRefusal)
     return refused
 
 

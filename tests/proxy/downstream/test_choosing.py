@@ -6,7 +6,7 @@ from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.choosing import exchange_for
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.local import LocalExchange
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import RequestReader
 from proxy.downstream.sealed import SealedExchange
 from proxy.payload.endpoints import key_endpoint
@@ -20,8 +20,8 @@ LOCAL = RouteTarget("x", UpstreamPlace("x"), requires_pq=False, body_bytes=1, en
 
 @pytest.mark.parametrize(
     ("admitted", "kind"),
-    [(Refusal(404, "", ""), Exchange), (PLAIN, Exchange), (SEALED, SealedExchange), (LOCAL, LocalExchange)],
+    [(RequestRefusal(404, "", ""), Exchange), (PLAIN, Exchange), (SEALED, SealedExchange), (LOCAL, LocalExchange)],
 )
-def test_kind_follows_from_the_route(admitted: RouteTarget | Refusal, kind: type[Exchange]) -> None:
+def test_kind_follows_from_the_route(admitted: RouteTarget | RequestRefusal, kind: type[Exchange]) -> None:
     read = RequestReader().read(request(), LIMITS.head)
     assert type(exchange_for(admitted, FakeClient(), Conversation().service, read, b"id")) is kind

@@ -8,7 +8,7 @@ import pytest
 from config.upstream import Balance, HashKind, HashSource, SameSite
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import Refusal, body_too_long
+from proxy.downstream.refusals import RequestRefusal, body_too_long
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.requests import RequestReader
 from proxy.http.framing import Persistence
@@ -133,7 +133,7 @@ def refusal(told: list[tuple[str, Any]]) -> tuple[int, str]:
     """The only thing that a client was told, a refusal."""
     ((kind, refused),) = told
     assert kind == "refuse"
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, RequestRefusal)
     return refused.status, refused.detail
 
 

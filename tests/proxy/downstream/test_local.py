@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.downstream.slow_work import CrowdedOut, Outcome
+from proxy.downstream.slow_work import WorkCrowdedOut, WorkOutcome
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.payload.causes import Cause, PayloadFault
@@ -139,11 +139,11 @@ class Slow:
     """In the place of the thread: computes when the test says so, or takes nothing."""
 
     def __init__(self, room: NoRoom | None) -> None:
-        self.jobs: list[tuple[bytes, Callable[[], bool], Callable[[], bytes], Outcome]] = []
+        self.jobs: list[tuple[bytes, Callable[[], bool], Callable[[], bytes], WorkOutcome]] = []
         self._room = room
 
     def begin(
-        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: Outcome
+        self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: WorkOutcome
     ) -> NoRoom | None:
         """Note it."""
         self.jobs.append((network, is_wanted, compute, outcome))
@@ -225,7 +225,7 @@ def test_client_is_not_blamed_for_what_others_have_in_the_queue() -> None:
     assert b"\r\nRetry-After: 1\r\n" in answer
 
     def crowded_out() -> bytes:
-        raise CrowdedOut
+        raise WorkCrowdedOut
 
     of, slow = slowly(crowded_out)
     of.receive(request(start=b"GET /x HTTP/1.1"))

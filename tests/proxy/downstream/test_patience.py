@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from proxy.downstream.patience import Patience, for_last_request
+from proxy.downstream.patience import ClientDeadlines, for_last_request
 from proxy.downstream.response_buffer import BufferLimits
 from proxy.net.deadlines import NEVER
 from tests.fakes_http import LIMITS, Conversation, changed
@@ -18,7 +18,7 @@ class Stream:
 
 def test_body_has_a_time_that_its_bytes_prolong() -> None:
     talk = Conversation()
-    patience, now = Patience(talk.service, Stream()), talk.loop.now
+    patience, now = ClientDeadlines(talk.service, Stream()), talk.loop.now
     assert patience.for_body(NEVER, 0) == now + 30
     assert patience.body_reason == "body_timeout"
     talk.advance(10)
@@ -28,7 +28,7 @@ def test_body_has_a_time_that_its_bytes_prolong() -> None:
 
 def test_body_that_was_not_waited_for_begins_anew() -> None:
     talk = Conversation()
-    patience = Patience(talk.service, Stream())
+    patience = ClientDeadlines(talk.service, Stream())
     patience.for_body(NEVER, 0)
     talk.advance(10)
     assert patience.for_body(NEVER, 100) == talk.loop.now + 30
@@ -38,7 +38,7 @@ def test_body_that_was_not_waited_for_begins_anew() -> None:
 def test_reader_has_its_time() -> None:
     talk = Conversation()
     stream = Stream()
-    patience, now = Patience(talk.service, stream), talk.loop.now
+    patience, now = ClientDeadlines(talk.service, stream), talk.loop.now
     patience.reader_took_all()
     assert patience.for_reader(now) == now + 60
     talk.advance(20)
@@ -52,7 +52,7 @@ def test_reader_has_room_until_it_has_taken_all() -> None:
     limits = changed(LIMITS, response_buffer=BufferLimits(most=100, total=1_000))
     talk = Conversation(limits=limits)
     stream = Stream()
-    patience, budget = Patience(talk.service, stream), talk.service.response_budget
+    patience, budget = ClientDeadlines(talk.service, stream), talk.service.response_budget
     stream.held_bytes = 90
     assert patience.has_room(b"client", 90)
     assert budget.held == 90
@@ -65,7 +65,7 @@ def test_reader_has_room_until_it_has_taken_all() -> None:
 def test_what_is_buffered_for_a_reader_is_not_what_it_took() -> None:
     talk = Conversation()
     stream = Stream()
-    patience, now = Patience(talk.service, stream), talk.loop.now
+    patience, now = ClientDeadlines(talk.service, stream), talk.loop.now
     assert patience.for_reader(now) == now + 60
     stream.waiting_bytes += 500
     patience.has_room(b"client", 500)
@@ -80,7 +80,7 @@ def test_last_request_of_a_drain_is_waited_for_in_bounds() -> None:
 
 def test_a_body_has_the_limits_of_the_moment_when_it_begins() -> None:
     talk = Conversation()
-    patience = Patience(talk.service, Stream())
+    patience = ClientDeadlines(talk.service, Stream())
     deadline = patience.for_body(NEVER, 10)
     talk.service.runtime = replace(talk.service.runtime, limits=changed(LIMITS, body_idle_seconds=5.0))
     assert patience.for_body(deadline, 10) == talk.loop.now + 30

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.downstream.plain_answers import PlainAnswer, PlainRules, judgement
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.http.head import HeadLimits
 
 LIMITS = HeadLimits(target_bytes=8_192, header_count=100, header_bytes=8_192)
@@ -25,7 +25,7 @@ def redirected(raw: bytes, rules: PlainRules = RULES) -> str | None:
 
 def refused(raw: bytes) -> tuple[int, str]:
     answer = judgement(raw, LIMITS, RULES, TOKENS).answer
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, RequestRefusal)
     return answer.status, answer.reason.partition(":")[0]
 
 

@@ -4,14 +4,21 @@ import json
 
 import pytest
 
-from proxy.downstream.refusals import Answer, Refusal, all_down, body_too_long, refusal_response, too_many_requests
+from proxy.downstream.refusals import (
+    Answer,
+    RequestRefusal,
+    all_down,
+    body_too_long,
+    refusal_response,
+    too_many_requests,
+)
 from proxy.http.head import RequestHead, parse_request_head
 from tests.fakes_http import DATE, LIMITS, request
 
 
 def answer(status: int = 404, head: RequestHead | None = None, *, stays: bool = True) -> Answer:
     """Refuse a request."""
-    refusal = Refusal(status, "nothing is served here", "no_route", {"hint": "<look>"})
+    refusal = RequestRefusal(status, "nothing is served here", "no_route", {"hint": "<look>"})
     return refusal_response(refusal, head, stays=stays, date=DATE, request_id=b"f00-1")
 
 
@@ -82,7 +89,7 @@ def test_format_is_what_the_client_prefers_in_all_lines_of_accept(lines: list[by
 
 def test_busy_upstream_is_tried_again_soon_and_one_that_is_down_when_it_may_be_up() -> None:
     assert parsed(answer(503).data)[1][b"Retry-After"] == b"1"
-    refusal = Refusal(503, "down", "down", retry_after=15)
+    refusal = RequestRefusal(503, "down", "down", retry_after=15)
     made = refusal_response(refusal, None, stays=True, date=DATE, request_id=b"f00-1")
     assert parsed(made.data)[1][b"Retry-After"] == b"15"
 

@@ -5,7 +5,7 @@ import ssl
 import pytest
 
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.refusals import Refusal
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.limits.reasons import ConnectionReason
 from proxy.tls.record_flood import RecordFlood
@@ -32,7 +32,7 @@ def test_request_that_was_answered() -> None:
 def test_request_that_was_not_understood() -> None:
     talk = Conversation()
     log = RequestLog(talk.service, ClientFacts("192.0.2.7", "public", established(), is_trusted=False))
-    log.refused(None, None, Refusal(408, "too late", "head_timeout"), b"id", 17)
+    log.refused(None, None, RequestRefusal(408, "too late", "head_timeout"), b"id", 17)
     (record,) = talk.records
     assert (record.status, record.error, record.request_id) == (408, "head_timeout", "id")
     assert (record.target, record.upstream, record.route, record.duration) == (None, None, None, 0.0)

@@ -10,9 +10,9 @@ from proxy.downstream.connection import Downstream
 from proxy.downstream.request_body import BodyLimits
 from proxy.http.upgrade import accept_value
 from proxy.limits.requests import ClientRates, RequestRate
-from proxy.payload.binding import Direction, Place
+from proxy.payload.binding import BoundExchange, Direction
 from proxy.payload.causes import Cause
-from proxy.payload.channel import Channel
+from proxy.payload.channel import MessageCipher
 from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import PayloadRoute, Requirement
 from proxy.payload.stream import LARGEST_PIECE, StreamOpener, StreamSealer, Vow, framed
@@ -34,7 +34,7 @@ from tests.proxy.downstream.test_tunnel import frame
 CHANNEL = channel(ring(1))
 BOUND = channel(ring(1), is_bound=True)
 ROUTE = PayloadRoute(Requirement.REQUIRE, {b"chat": CHANNEL}, b"chat", None, takes_websockets=True)
-PLACE = Place(b"POST", b"chat.test", b"/letters", b"chat")
+PLACE = BoundExchange(b"POST", b"chat.test", b"/letters", b"chat")
 START = b"POST /letters HTTP/1.1"
 FERNET = b"Content-Encoding: fernet"
 STREAM = b"Content-Encoding: fernet-stream"
@@ -460,7 +460,7 @@ class TestCounts:
 
     def test_sessions_count_together(self) -> None:
         class OneSession:
-            def channel(self, ticket: bytes, now: float) -> Channel:
+            def channel(self, ticket: bytes, now: float) -> MessageCipher:
                 assert (ticket, now) == (b"TICKET", WALL_CLOCK)
                 return replace(CHANNEL, key=ticket, is_session=True)
 

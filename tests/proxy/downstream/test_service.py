@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from proxy.downstream.service import HttpRuntime, HttpService, Ledger
+from proxy.downstream.service import HttpRuntime, HttpService, RequestLedger
 from proxy.http.routing import RouteTable
 from proxy.limits.idleness import Idle, Shown
 from proxy.limits.shared import SharedTable
@@ -62,7 +62,11 @@ def service(clock: Clock | None = None) -> HttpService:
     loop = FakeLoop()
     runtime = HttpRuntime(RouteTable([]), LIMITS, logs_query=False, policies={})
     return HttpService(
-        loop, Deadlines(loop), runtime, Ledger(lambda _: None, Counters(), SharedTable.private()), clock or Clock()
+        loop,
+        Deadlines(loop),
+        runtime,
+        RequestLedger(lambda _: None, Counters(), SharedTable.private()),
+        clock or Clock(),
     )
 
 

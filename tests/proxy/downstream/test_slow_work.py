@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from proxy.downstream.slow_work import CrowdedOut, SlowWork
+from proxy.downstream.slow_work import SlowWork, WorkCrowdedOut
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.networks import EXEMPT
 
@@ -83,7 +83,7 @@ async def test_in_a_full_queue_those_with_the_most_give_way_to_a_client_that_com
     assert bench.begin(B, "new") is None
     async with asyncio.timeout(10):
         name, result, error = await bench.done.get()
-    assert (name, result, type(error)) == ("0.3", None, CrowdedOut)
+    assert (name, result, type(error)) == ("0.3", None, WorkCrowdedOut)
     assert "new" in (await bench.results(8))
     bench = Bench()
     assert bench.begin(A, "first") is None

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from proxy.http.websocket import (
     CloseCode,
     Extensions,
+    FrameSender,
     FrameTracker,
-    Sender,
     WebSocketLimits,
     WebSocketViolation,
     close_frame,
@@ -24,22 +24,22 @@ KEY = b"\x12\x34\x56\x78"
 LIMITS = WebSocketLimits(message_bytes=200_000, fragments=4)
 
 
-def frame(first: int, payload: bytes = b"", sender: Sender = Sender.SERVER) -> bytes:
+def frame(first: int, payload: bytes = b"", sender: FrameSender = FrameSender.SERVER) -> bytes:
     """Write a frame; `first` is its first octet."""
-    mask = FIN if sender is Sender.CLIENT else 0
+    mask = FIN if sender is FrameSender.CLIENT else 0
     if len(payload) < 126:
         header = bytes((first, mask | len(payload)))
     elif len(payload) < 65_536:
         header = bytes((first, mask | 126)) + len(payload).to_bytes(2, "big")
     else:
         header = bytes((first, mask | 127)) + len(payload).to_bytes(8, "big")
-    if sender is Sender.SERVER:
+    if sender is FrameSender.SERVER:
         return header + payload
     return header + KEY + bytes(octet ^ KEY[index % 4] for index, octet in enumerate(payload))
 
 
 def tracker(
-    sender: Sender = Sender.SERVER, limits: WebSocketLimits = LIMITS, extensions: Extensions = Extensions.NONE
+    sender: FrameSender = FrameSender.SERVER, limits: WebSocketLimits = LIMITS, extensions: Extensions = Extensions.NONE
 ) -> FrameTracker:
     """Make a tracker."""
     return FrameTracker(sender, limits, extensions)
@@ -111,9 +111,9 @@ class TestBorders:
         assert frames.receive_data(b"") is None
         assert not frames.at_frame_border
 
-    @pytest.mark.parametrize("sender", Sender)
+    @pytest.mark.parametrize("sender", FrameSender)
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 70_000])
-    def test_a_frame_ends_where_its_length_says(self, sender: Sender, size: int) -> None:
+    def test_a_frame_ends_where_its_length_says(self, sender: FrameSender, size: int) -> None:
         data = frame(FIN | BINARY, bytes(size), sender)
         frames = tracker(sender)
         assert frames.receive_data(data[:-1]) is None
@@ -201,9 +201,9 @@ class TestMessages:
 class TestHeader:
     """RFC 6455 5.2 and 5.5."""
 
-    @pytest.mark.parametrize("sender", Sender)
-    def test_a_client_masks_and_a_server_does_not(self, sender: Sender) -> None:
-        other = Sender.SERVER if sender is Sender.CLIENT else Sender.CLIENT
+    @pytest.mark.parametrize("sender", FrameSender)
+    def test_a_client_masks_and_a_server_does_not(self, sender: FrameSender) -> None:
+        other = FrameSender.SERVER if sender is FrameSender.CLIENT else FrameSender.CLIENT
         for first in (FIN | TEXT, TEXT, FIN | PING, FIN | CLOSE):
             for size in (0, 3):
                 assert refusal(frame(first, bytes(size), other), tracker(sender)) == (1002, "wrong masking")
@@ -259,12 +259,12 @@ class TestHeader:
 class TestClose:
     """RFC 6455 5.5.1."""
 
-    @pytest.mark.parametrize("sender", Sender)
+    @pytest.mark.parametrize("sender", FrameSender)
     @pytest.mark.parametrize(
         ("payload", "code"),
         [(b"", None), (b"\x03\xe8", 1000), (b"\x0f\xa1bye", 4001), (b"\x03\xf5" + bytes(123), 1013)],
     )
-    def test_its_code_is_read(self, sender: Sender, payload: bytes, code: int | None) -> None:
+    def test_its_code_is_read(self, sender: FrameSender, payload: bytes, code: int | None) -> None:
         data = frame(FIN | CLOSE, payload, sender)
         for pieces in ([data], octets(data)):
             frames = tracker(sender)
@@ -345,7 +345,7 @@ class TestCloseFrame:
         assert close_frame(CloseCode.SERVICE_RESTART, "restart", None) == b"\x88\x09\x03\xf4restart"
 
     def test_a_close_frame_for_a_server_is_masked(self) -> None:
-        expected = frame(FIN | CLOSE, b"\x03\xea" + b"wrong masking", Sender.CLIENT)
+        expected = frame(FIN | CLOSE, b"\x03\xea" + b"wrong masking", FrameSender.CLIENT)
         assert close_frame(CloseCode.PROTOCOL_ERROR, "wrong masking", KEY) == expected
 
     def test_a_long_reason_is_cut_between_characters(self) -> None:
@@ -354,7 +354,7 @@ class TestCloseFrame:
 
     @given(st.sampled_from(CloseCode), st.text(), st.one_of(st.none(), st.binary(min_size=4, max_size=4)))
     def test_a_tracker_reads_what_was_written(self, code: CloseCode, reason: str, key: bytes | None) -> None:
-        frames = tracker(Sender.SERVER if key is None else Sender.CLIENT)
+        frames = tracker(FrameSender.SERVER if key is None else FrameSender.CLIENT)
         data = close_frame(code, reason, key)
         assert frames.receive_data(data) == len(data)
         assert (frames.close_sent, frames.close_code) == (True, code)
@@ -373,8 +373,10 @@ def cut(data: bytes, cuts: list[float]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(places)]
 
 
-@given(st.sampled_from(Sender), FRAMES, st.lists(st.floats(0, 1), max_size=6))
-def test_how_the_data_is_cut_does_not_matter(sender: Sender, parts: list[tuple[int, bytes]], cuts: list[float]) -> None:
+@given(st.sampled_from(FrameSender), FRAMES, st.lists(st.floats(0, 1), max_size=6))
+def test_how_the_data_is_cut_does_not_matter(
+    sender: FrameSender, parts: list[tuple[int, bytes]], cuts: list[float]
+) -> None:
     frames = [frame(first, payload, sender) for first, payload in parts]
     ends = [0, *accumulate(map(len, frames))]
     data = b"".join(frames)
@@ -387,7 +389,7 @@ def test_how_the_data_is_cut_does_not_matter(sender: Sender, parts: list[tuple[i
 
 
 @given(
-    st.sampled_from(Sender),
+    st.sampled_from(FrameSender),
     st.sampled_from(Extensions),
     st.lists(
         st.sampled_from([b"\x81", b"\x01", b"\x80", b"\x00", b"\x88", b"\x89", b"\xc1", b"\x03", b"\x7e", b"\x7f"])
@@ -395,7 +397,7 @@ def test_how_the_data_is_cut_does_not_matter(sender: Sender, parts: list[tuple[i
     st.binary(max_size=20),
 )
 def test_whole_and_octet_by_octet_are_judged_alike(
-    sender: Sender, extensions: Extensions, parts: list[bytes], end: bytes
+    sender: FrameSender, extensions: Extensions, parts: list[bytes], end: bytes
 ) -> None:
     data = b"".join(parts) + end
     limits = WebSocketLimits(message_bytes=2**40, fragments=3)

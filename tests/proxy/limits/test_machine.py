@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.limits.machine import Figures, memory_bytes, most_descriptors
+from proxy.limits.machine import ProcessFigures, memory_bytes, most_descriptors
 
 MEBIBYTE = 1_048_576
 
 
 @pytest.fixture
-def figures() -> Iterator[Figures]:
-    figures = Figures()
+def figures() -> Iterator[ProcessFigures]:
+    figures = ProcessFigures()
     yield figures
     figures.close()
 
@@ -25,7 +25,7 @@ def test_the_most_descriptors_are_those_of_the_hard_limit(monkeypatch: pytest.Mo
     assert most_descriptors() is None
 
 
-def test_the_next_descriptor_gets_the_lowest_free_number(figures: Figures) -> None:
+def test_the_next_descriptor_gets_the_lowest_free_number(figures: ProcessFigures) -> None:
     expected = figures.lowest_free_descriptor
     taken = [os.open("/dev/null", os.O_RDONLY) for _ in range(3)]
     assert taken[0] == expected
@@ -38,7 +38,7 @@ def test_the_next_descriptor_gets_the_lowest_free_number(figures: Figures) -> No
     assert figures.lowest_free_descriptor == expected
 
 
-def test_without_a_free_one_it_is_the_limit(figures: Figures) -> None:
+def test_without_a_free_one_it_is_the_limit(figures: ProcessFigures) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (figures.lowest_free_descriptor, hard))
     try:
@@ -48,7 +48,7 @@ def test_without_a_free_one_it_is_the_limit(figures: Figures) -> None:
     assert figures.descriptor_limit == soft
 
 
-def test_resident_memory_is_what_is_used_now(figures: Figures) -> None:
+def test_resident_memory_is_what_is_used_now(figures: ProcessFigures) -> None:
     before = figures.resident_bytes
     used = bytearray(b"x") * (50 * MEBIBYTE)
     assert 45 * MEBIBYTE < figures.resident_bytes - before < 55 * MEBIBYTE

@@ -6,7 +6,7 @@ from select import EPOLLERR, EPOLLHUP
 
 import pytest
 
-from proxy.net.readiness import EPOLLIN, EPOLLOUT, Readiness
+from proxy.net.readiness import EPOLLIN, EPOLLOUT, SocketReadiness
 from tests.fakes import FakeLoop
 
 NOTHING = 0
@@ -16,7 +16,7 @@ Make = Callable[[], "Stream"]
 class Stream:
     """One end of a pair, and what it was told of it."""
 
-    def __init__(self, readiness: Readiness) -> None:
+    def __init__(self, readiness: SocketReadiness) -> None:
         self.readiness = readiness
         self.sock, self.peer = socket.socketpair()
         self.told: list[int] = []
@@ -44,12 +44,12 @@ def loop() -> FakeLoop:
 
 
 @pytest.fixture
-def readiness(loop: FakeLoop) -> Readiness:
-    return Readiness(loop)
+def readiness(loop: FakeLoop) -> SocketReadiness:
+    return SocketReadiness(loop)
 
 
 @pytest.fixture
-def make(readiness: Readiness) -> Iterator[Make]:
+def make(readiness: SocketReadiness) -> Iterator[Make]:
     made: list[Stream] = []
 
     def one() -> Stream:

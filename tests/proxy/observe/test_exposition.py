@@ -17,7 +17,7 @@ from proxy.observe.access_log import TargetRecord
 from proxy.observe.counters import Counters
 from proxy.observe.exposition import CONTENT_TYPE, exposition
 from proxy.observe.merging import Retained
-from proxy.observe.metric import Kind
+from proxy.observe.metric import MetricKind
 from proxy.observe.metrics import METRICS
 from proxy.observe.scrape import CertificateFacts, Scrape
 from tests.fakes_admin import CLASSICAL, CLIENT, DAY, HYBRID, NOW, REQUEST, fed, scrape, server, worker
@@ -64,7 +64,7 @@ def test_every_metric_is_there_with_its_type_its_help_and_a_value() -> None:
 def test_histograms_are_cumulative_and_end_with_all_of_them() -> None:
     found = read(scrape())
     for metric in METRICS:
-        if metric.kind is not Kind.HISTOGRAM:
+        if metric.kind is not MetricKind.HISTOGRAM:
             continue
         groups: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
         for sample in found[metric.name].samples:

@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from proxy.observe.metric import Kind, Metric
+from proxy.observe.metric import Metric, MetricKind
 from proxy.observe.metrics import GROUPS, METRICS
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=[metric.name for metric in METRICS])
 def test_names_and_meanings_are_what_prometheus_wants(metric: Metric) -> None:
     assert re.fullmatch(r"plexigate_[a-z]+(_[a-z]+)*", metric.name)
-    assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
-    assert bool(metric.bounds) == (metric.kind is Kind.HISTOGRAM)
+    assert metric.name.endswith("_total") == (metric.kind is MetricKind.COUNTER)
+    assert bool(metric.bounds) == (metric.kind is MetricKind.HISTOGRAM)
     assert list(metric.bounds) == sorted(metric.bounds)
     assert metric.meaning.endswith((".", "…"))
     assert metric.meaning.count("\n") == 0

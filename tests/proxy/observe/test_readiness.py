@@ -2,16 +2,16 @@
 
 import pytest
 
-from proxy.observe.readiness import READY, Facts, ServerFacts, ServerView, UpstreamFacts, readiness
+from proxy.observe.readiness import READY, ReadinessFacts, ServerFacts, ServerView, UpstreamFacts, readiness
 
 ONE, OTHER = "http://10.0.0.1:8000", "http://10.0.0.2:8000"
 UP, EJECTED, GONE = ServerView("up", False), ServerView("ejected", False), ServerView("ejected", True)  # noqa: FBT003 - a table
 ROUTES = ("chat.test/", "chat.test/api")
 
 
-def of(*servers: ServerFacts, routes: tuple[str, ...] = ROUTES) -> Facts:
+def of(*servers: ServerFacts, routes: tuple[str, ...] = ROUTES) -> ReadinessFacts:
     """A proxy with one upstream."""
-    return Facts(upstreams=[UpstreamFacts("chat", routes, servers)])
+    return ReadinessFacts(upstreams=[UpstreamFacts("chat", routes, servers)])
 
 
 def server(address: str = ONE, *views: ServerView, is_up: bool | None = None, is_drained: bool = False) -> ServerFacts:
@@ -20,7 +20,7 @@ def server(address: str = ONE, *views: ServerView, is_up: bool | None = None, is
 
 
 def test_nothing_wrong_is_ready() -> None:
-    assert readiness(Facts()) == READY
+    assert readiness(ReadinessFacts()) == READY
     assert READY.is_ready
     assert str(READY) == "ready"
     assert READY.as_json() == {"ready": True, "reasons": [], "doubts": []}
@@ -28,7 +28,7 @@ def test_nothing_wrong_is_ready() -> None:
 
 def test_each_that_cannot_serve_is_named() -> None:
     found = readiness(
-        Facts(
+        ReadinessFacts(
             "ends",
             {"1": "does not answer"},
             {"chat": "has no certificate yet"},
@@ -58,7 +58,7 @@ def test_each_that_cannot_serve_is_named() -> None:
         ],
         "doubts": [],
     }
-    assert str(readiness(Facts("ends"))) == "proxy ends"
+    assert str(readiness(ReadinessFacts("ends"))) == "proxy ends"
 
 
 class TestUpstreams:
@@ -108,7 +108,7 @@ class TestUpstreams:
 
 
 def test_checks_that_cannot_be_made_are_a_doubt() -> None:
-    found = readiness(Facts(unmade_checks={"chat": "Too many open files"}))
+    found = readiness(ReadinessFacts(unmade_checks={"chat": "Too many open files"}))
     assert found.is_ready
     assert [str(one) for one in found.doubts] == [
         "upstream chat has health checks that cannot be made (Too many open files): what they found before counts"

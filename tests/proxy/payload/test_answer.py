@@ -8,7 +8,7 @@ from proxy.http.responses import Response, ResponseReader
 from proxy.payload.answer import AnswerKey, SealedAnswer
 from proxy.payload.binding import Direction
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import Channel
+from proxy.payload.channel import MessageCipher
 from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.stream import StreamOpener, Vow
 from tests.payloads import MESSAGE_ID, NOW, PLACE, WINDOW, channel, ring
@@ -22,7 +22,7 @@ def response(*lines: str, status: str = "200 OK", method: bytes = b"GET") -> Res
     return ResponseReader().read(head.encode(), LIMITS, method)
 
 
-def answer(of: Channel | None = None, version: int | None = None, *, takes_stream: bool = True) -> SealedAnswer:
+def answer(of: MessageCipher | None = None, version: int | None = None, *, takes_stream: bool = True) -> SealedAnswer:
     return SealedAnswer(AnswerKey(of or channel(ring(1)), Vow(MESSAGE_ID, DIGEST), version, takes_stream))
 
 
@@ -93,5 +93,5 @@ def test_answer_without_content_has_no_token(
 
 def test_session_is_not_named_again() -> None:
     of = channel()
-    session = Channel(b"ticket", of.requests, of.responses, True, of.envelope, WINDOW, is_session=True)  # noqa: FBT003 - by place
+    session = MessageCipher(b"ticket", of.requests, of.responses, True, of.envelope, WINDOW, is_session=True)  # noqa: FBT003 - by place
     assert "Payload-Key" not in fields(answer(session).begin(response("Content-Length: 70000"), b"GET"))

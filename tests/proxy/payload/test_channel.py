@@ -6,7 +6,7 @@ import pytest
 
 from proxy.payload.binding import Direction
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import Channel, Envelope, Message
+from proxy.payload.channel import Message, MessageCipher, MessageEnvelope
 from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.stream import StreamSealer
 from tests.payloads import MESSAGE_ID, NOW, PLACE, VOW, channel, codec
@@ -14,15 +14,15 @@ from tests.payloads import MESSAGE_ID, NOW, PLACE, VOW, channel, codec
 REQUEST = Direction.REQUEST
 
 
-def refusal(of: Channel, token: bytes, digest: bytes = VOW.digest) -> Cause:
+def refusal(of: MessageCipher, token: bytes, digest: bytes = VOW.digest) -> Cause:
     with pytest.raises(PayloadFault) as caught:
         of.open(REQUEST, token, digest, NOW, None)
     return caught.value.cause
 
 
 @pytest.mark.parametrize("is_bound", [False, True])
-@pytest.mark.parametrize("envelope", Envelope)
-def test_message_comes_back(envelope: Envelope, is_bound: bool) -> None:  # noqa: FBT001 - parametrized
+@pytest.mark.parametrize("envelope", MessageEnvelope)
+def test_message_comes_back(envelope: MessageEnvelope, is_bound: bool) -> None:  # noqa: FBT001 - parametrized
     one = channel(is_bound=is_bound, envelope=envelope)
     token = one.seal(REQUEST, b"hello", VOW, NOW, None)
     assert one.open(REQUEST, token, VOW.digest, NOW, 1) == Message(b"hello", MESSAGE_ID if is_bound else b"", 1)
@@ -43,7 +43,7 @@ def test_part_of_a_stream_is_no_message() -> None:
 
 
 def test_envelope_of_plexichat_has_the_time_in_it() -> None:
-    one = channel(envelope=Envelope.PLEXICHAT)
+    one = channel(envelope=MessageEnvelope.PLEXICHAT)
     token = one.seal(REQUEST, b"hello", VOW, NOW, None)
     assert channel().open(REQUEST, token, b"", NOW, None).plain == struct.pack(">Q", int(NOW)) + b"hello"
     for content, cause in (

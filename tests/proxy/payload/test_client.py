@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from proxy.payload.binding import Direction, Place
+from proxy.payload.binding import BoundExchange, Direction
 from proxy.payload.causes import PayloadFault
-from proxy.payload.channel import Channel, Envelope
+from proxy.payload.channel import MessageCipher, MessageEnvelope
 from proxy.payload.client import AnswerNotSealed, PayloadClient, SealedRequest, SessionOffer
 from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.endpoints import LocalAnswer, session_endpoint
@@ -41,8 +41,8 @@ def client(*, bind: bool = False, envelope: str = "none") -> PayloadClient:
     return PayloadClient.of_ring(exported(bind=bind, envelope=envelope), lambda: NOW)
 
 
-def place(of: Channel, method: bytes = b"POST", target: bytes = b"/letters?room=1") -> Place:
-    return Place(method, b"chat.test", target, of.key)
+def place(of: MessageCipher, method: bytes = b"POST", target: bytes = b"/letters?room=1") -> BoundExchange:
+    return BoundExchange(method, b"chat.test", target, of.key)
 
 
 def nonce(sealed: SealedRequest) -> bytes:
@@ -50,8 +50,8 @@ def nonce(sealed: SealedRequest) -> bytes:
 
 
 @pytest.mark.parametrize("bind", [False, True])
-@pytest.mark.parametrize("envelope", Envelope)
-def test_token_and_its_answer(envelope: Envelope, bind: bool) -> None:  # noqa: FBT001 - parametrized
+@pytest.mark.parametrize("envelope", MessageEnvelope)
+def test_token_and_its_answer(envelope: MessageEnvelope, bind: bool) -> None:  # noqa: FBT001 - parametrized
     proxy = channel(ring(1), is_bound=bind, envelope=envelope)
     sealed = client(bind=bind, envelope=envelope.value).request("POST", URL, b"hello")
     assert sealed.headers["Payload-Key"] == "chat:2"

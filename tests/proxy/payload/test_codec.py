@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.codec import RingCodec, Window, token_length
+from proxy.payload.codec import FreshnessWindow, RingCodec, token_length
 from proxy.payload.keyring import Keyring
 from tests.payloads import NOW, POLICY, WINDOW, codec, ring, rotated, secret
 
@@ -35,7 +35,7 @@ def of_specification(rotations: int) -> RingCodec:
     return codec(rotated(Keyring.fresh("chat", SECRET, NOW), rotations))
 
 
-def refusal(of: RingCodec, token: bytes, now: float = NOW, window: Window = WINDOW) -> Cause:
+def refusal(of: RingCodec, token: bytes, now: float = NOW, window: FreshnessWindow = WINDOW) -> Cause:
     with pytest.raises(PayloadFault) as caught:
         of.open(token, window, now)
     return caught.value.cause

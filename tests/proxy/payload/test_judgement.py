@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from proxy.payload.causes import Cause, PayloadFault
-from proxy.payload.channel import Channel
-from proxy.payload.judgement import Coding, Judgement, PayloadRoute, Requirement, judge
+from proxy.payload.channel import MessageCipher
+from proxy.payload.judgement import Coding, PayloadJudgement, PayloadRoute, Requirement, judge
 from tests.payloads import NOW, channel, framing, ring
 
 SESSION = channel(ring(name="ticket"), is_bound=True)
@@ -23,7 +23,7 @@ GET = "GET /letters HTTP/1.1"
 
 
 class Tickets:
-    def channel(self, ticket: bytes, now: float) -> Channel:
+    def channel(self, ticket: bytes, now: float) -> MessageCipher:
         assert now == NOW
         if ticket != b"good":
             raise PayloadFault(Cause.BAD_SESSION)
@@ -37,7 +37,7 @@ NO_SESSIONS = replace(REQUIRE, sessions=None)
 TALKING = replace(REQUIRE, takes_websockets=True)
 
 
-def judged(route: PayloadRoute, *lines: str, start: str = "POST /letters HTTP/1.1") -> Judgement:
+def judged(route: PayloadRoute, *lines: str, start: str = "POST /letters HTTP/1.1") -> PayloadJudgement:
     return judge(route, framing(*lines, start=start), start.split(" ")[0].encode(), NOW)
 
 
@@ -47,7 +47,7 @@ def refusal(route: PayloadRoute, *lines: str, start: str = "POST /letters HTTP/1
     return caught.value.cause
 
 
-def forwarded(judgement: Judgement) -> set[bytes]:
+def forwarded(judgement: PayloadJudgement) -> set[bytes]:
     return {name for name, _ in judgement.framing.fields.forwarded}
 
 
@@ -135,7 +135,7 @@ class TestWebSocket:
     @pytest.mark.parametrize(
         ("protocol", "named"), [("payload-key.chat~3", TALKING.rings[b"chat"]), ("payload-session.good", SESSION)]
     )
-    def test_key_is_named_by_a_subprotocol(self, protocol: str, named: Channel) -> None:
+    def test_key_is_named_by_a_subprotocol(self, protocol: str, named: MessageCipher) -> None:
         judgement = judged(TALKING, *WEBSOCKET, f"Sec-WebSocket-Protocol: chat, {protocol}", start=GET)
         offer = judgement.framing.websocket
         assert offer is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.payload.keyring import Keyring, KeyState, NoSuchKey, RingPolicy
+from proxy.payload.keyring import Keyring, NoSuchKey, PayloadKeyState, RingPolicy
 from tests.payloads import NOW, POLICY, ring, rotated, secret
 
 
@@ -55,7 +55,7 @@ def test_key_ends_once_and_revocation_is_the_last_word() -> None:
     with pytest.raises(NoSuchKey, match="is retired already"):
         retired.retired(1, NOW)
     revoked = retired.revoked(1, NOW + 5)
-    assert (revoked.find(1).state, revoked.find(1).ended) == (KeyState.REVOKED, NOW + 5)
+    assert (revoked.find(1).state, revoked.find(1).ended) == (PayloadKeyState.REVOKED, NOW + 5)
     with pytest.raises(NoSuchKey, match="is revoked already"):
         revoked.retired(1, NOW)
     with pytest.raises(NoSuchKey, match="does not exist"):

@@ -1,7 +1,7 @@
 """Which rings a configuration needs, and what workers and clients are told."""
 
 from config.schema import Config
-from proxy.payload.keyring import KeyState, RingPolicy
+from proxy.payload.keyring import PayloadKeyState, RingPolicy
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, document_of, kem_ring, policies, suite_of
 from tests.payloads import NOW, ring, secret
 
@@ -40,7 +40,9 @@ def test_ring_of_another_variant_begins_anew() -> None:
     after = completed(CONFIG, before, maker, NOW + 2)
     assert maker.made == [KEM]
     assert (after[KEM].variant, after[KEM].active.version, after[KEM].active.created) == ("new", 2, NOW + 2)
-    assert [(key.version, key.state, key.secret) for key in after[KEM].ended] == [(1, KeyState.RETIRED, secret(3)[:16])]
+    assert [(key.version, key.state, key.secret) for key in after[KEM].ended] == [
+        (1, PayloadKeyState.RETIRED, secret(3)[:16])
+    ]
     assert after["chat"] is before["chat"]
 
 

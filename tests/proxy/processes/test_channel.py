@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Body, Channel, ChannelLost, Refused
+from proxy.processes.channel import Body, Channel, ChannelLost, QuestionRefused
 from tests.descriptors import open_descriptors
 from tests.waiting import until
 
@@ -171,10 +171,10 @@ class TestNo:
         async with pair() as (left, right):
 
             def refuse(_: Body) -> Body:
-                raise Refused({"problems": [1, 2]})
+                raise QuestionRefused({"problems": [1, 2]})
 
             right.replies["prepare"] = refuse
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(QuestionRefused) as caught:
                 await left.channel.ask("prepare")
             assert caught.value.reason == {"problems": [1, 2]}
             assert str(caught.value) == '{"problems": [1, 2]}'
@@ -183,7 +183,7 @@ class TestNo:
     async def test_error_is_told_to_whoever_asked_and_reported_where_it_happened(self) -> None:
         async with pair() as (left, right):
             right.replies["fail"] = lambda _: 1 // 0
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(QuestionRefused) as caught:
                 await left.channel.ask("fail")
             assert caught.value.reason["error"].startswith("ZeroDivisionError: ")
             assert [type(error) for error in right.errors] == [ZeroDivisionError]
@@ -279,7 +279,7 @@ class TestDescriptors:
                 for one in spare:
                     os.close(one)
             right.loop.add_reader(right.sock, right.channel._readable)
-            with pytest.raises(Refused, match="no room for more descriptors"):
+            with pytest.raises(QuestionRefused, match="no room for more descriptors"):
                 await asking
             await left.channel.ask("take", {}, sent[:1])
             assert len(right.asked) == 1

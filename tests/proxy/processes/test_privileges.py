@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from config.loader import load
-from proxy.processes.privileges import Account, account_of, raise_descriptor_limit
+from proxy.processes.privileges import ProcessAccount, account_of, raise_descriptor_limit
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
 from tests.fleets import is_alive
 
 
-def asked(site: Site, **names: str) -> tuple[Account | None, list[tuple[str, str, bool]]]:
+def asked(site: Site, **names: str) -> tuple[ProcessAccount | None, list[tuple[str, str, bool]]]:
     """What comes of `user` and `group`: the account, and key, finding and severity of each problem."""
     keys = "".join(f'{key} = "{name}"\n' for key, name in names.items())
     account, problems = account_of(load(site.write(keys + site.minimal)))

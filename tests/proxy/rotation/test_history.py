@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from proxy.rotation.history import history
 from tests.certs.authority import DAY
 from tests.rotations import Rotations
@@ -11,8 +11,8 @@ from tests.rotations import Rotations
 def test_each_version_is_told_with_what_became_of_it(tmp_path: Path) -> None:
     scene = Rotations(tmp_path)
     scene.serve()
-    scene.serve(Reason.COMPROMISED)
-    scene.serve(Reason.COMMAND)
+    scene.serve(RenewalReason.COMPROMISED)
+    scene.serve(RenewalReason.COMMAND)
     scene.stored()
     scene.shelf().destroy_keys(scene.time.now, scene.parts.homes)
     found = history(scene.shelf())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from certs.rotation.attempt import Attempt
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from proxy.rotation.housekeeping import INTERVAL_SECONDS, Housekeeping, clean_up, recover
 from proxy.rotation.running import NotRenewed, Renewed
 from proxy.rotation.ways_back import Asked
@@ -120,7 +120,7 @@ class TestRollback:
 
     async def test_to_a_compromised_key_nothing_goes_back(self, scene: Rotations) -> None:
         scene.serve()
-        scene.serve(Reason.COMPROMISED)
+        scene.serve(RenewalReason.COMPROMISED)
         outcome = await self.rolled(scene)
         assert isinstance(outcome, NotRenewed)
         assert "the key of a former version is compromised" in outcome.detail

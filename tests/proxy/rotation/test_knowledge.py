@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from certs.issuing.issuer import Window
-from certs.rotation.due import Reason
+from certs.issuing.issuer import RenewalWindow
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.planning import Instant
 from proxy.rotation.knowledge import Knowledge
@@ -67,10 +67,10 @@ async def test_uses_count_for_what_serves(tmp_path: Path) -> None:
 async def test_windows_and_revocations_are_known(tmp_path: Path) -> None:
     scene = Rotations(tmp_path)
     scene.serve()
-    scene.serve(Reason.COMPROMISED)
+    scene.serve(RenewalReason.COMPROMISED)
     knowledge = await known(scene)
     assert knowledge.credentials[CHAT].serving.is_unrevoked
-    window = Window(scene.time.now, scene.time.now + DAY)
+    window = RenewalWindow(scene.time.now, scene.time.now + DAY)
     knowledge.windows.said(CHAT, knowledge.serials[CHAT], window, Instant(scene.time.now, 0.0))
     await knowledge.learn()
     current = knowledge.facts[CHAT].current

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from certs.rotation.due import Due, Reason
-from certs.rotation.planning import Standing
+from certs.rotation.due import Due, RenewalReason
+from certs.rotation.planning import RotationStatus
 from certs.rotation.urgency import Urgency
 from proxy.rotation.listing import Row, document, worst
 from tests.certs.authority import DAY, NOW
@@ -12,8 +12,8 @@ from tests.certs.rotation.test_due import CURRENT, WANTED
 CHAT = ("chat", "ec")
 
 
-def standing(urgency: Urgency = Urgency.CALM) -> Standing:
-    return Standing(Due(NOW + DAY, Reason.LIFETIME), urgency, 2, 1.26)
+def standing(urgency: Urgency = Urgency.CALM) -> RotationStatus:
+    return RotationStatus(Due(NOW + DAY, RenewalReason.LIFETIME), urgency, 2, 1.26)
 
 
 def test_a_certificate_that_serves_tells_what_it_is() -> None:
@@ -52,7 +52,7 @@ def test_what_is_overdue_is_next_as_soon_as_it_need_not_wait() -> None:
 
 
 def test_what_waits_is_next_when_it_is_tried() -> None:
-    waits = Standing(Due(NOW - DAY, Reason.LIFETIME), Urgency.LATE, 2, 1_800.0)
+    waits = RotationStatus(Due(NOW - DAY, RenewalReason.LIFETIME), Urgency.LATE, 2, 1_800.0)
     found = document(Row(CHAT, WANTED, CURRENT, waits), NOW)
     assert found["next"]["at"] == (NOW + timedelta(minutes=30)).isoformat()
 

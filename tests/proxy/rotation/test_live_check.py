@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs.keys.generating import ALGORITHMS, generate
 from certs.rotation.facts import chain_of
 from config.addresses import Bind
-from proxy.rotation.live_check import Subject, chain_findings, handshake_finding, worker_findings
+from proxy.rotation.live_check import LiveSubject, chain_findings, handshake_finding, worker_findings
 from tests.certs.authority import DAY
 from tests.proxy.rotation.showing import listening, server_context
 from tests.rotations import Rotations, Time
@@ -23,12 +23,12 @@ def scene(tmp_path: Path) -> Rotations:
     return Rotations(tmp_path, time=Time(datetime.now(UTC).replace(microsecond=0)))  # noqa: TID251 - OpenSSL has its own
 
 
-def subject(scene: Rotations) -> Subject:
+def subject(scene: Rotations) -> LiveSubject:
     version = scene.shelf().current() or scene.serve()
-    return Subject("chat", chain_of(version), ("chat.test",), scene.moody.roots)
+    return LiveSubject("chat", chain_of(version), ("chat.test",), scene.moody.roots)
 
 
-def faults(found: Subject, scene: Rotations) -> list[str]:
+def faults(found: LiveSubject, scene: Rotations) -> list[str]:
     return [one.text for one in chain_findings(found, scene.time.now) if one.is_fault]
 
 
@@ -47,7 +47,7 @@ class TestChain:
 
     def test_a_public_one_without_timestamps_is_a_remark(self, scene: Rotations) -> None:
         found = subject(scene)
-        public = Subject("chat", found.chain, found.names, ())
+        public = LiveSubject("chat", found.chain, found.names, ())
         remarks = [one for one in chain_findings(public, scene.time.now) if one.is_fault is None]
         assert len(remarks) == 1
         assert remarks[0].as_json()["ok"] is True
@@ -58,7 +58,7 @@ class TestChain:
         bundle, found = tmp_path / "bundle", subject(scene)
         monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
-        public = Subject("chat", found.chain, found.names, ())
+        public = LiveSubject("chat", found.chain, found.names, ())
         (fault,) = faults(public, scene)
         assert "the system has no trusted roots" in fault
         bundle.write_bytes(scene.moody.roots[0].public_bytes(Encoding.PEM))
@@ -83,12 +83,12 @@ class TestChain:
             .add_extension(x509.KeyUsage(**usage), critical=True)
             .sign(key, hashes.SHA256())
         )
-        found = faults(Subject("chat", (made,), ("chat.test",), ()), scene)
+        found = faults(LiveSubject("chat", (made,), ("chat.test",), ()), scene)
         assert "its key usage has no digitalSignature" in found
 
 
 class TestHandshake:
-    def finding(self, scene: Rotations, found: Subject) -> tuple[str, bool | None]:
+    def finding(self, scene: Rotations, found: LiveSubject) -> tuple[str, bool | None]:
         version = scene.shelf().current()
         assert version is not None
         with listening(server_context(version)) as port:
@@ -111,7 +111,7 @@ class TestHandshake:
         (tmp_path / "other").mkdir()
         other = Rotations(tmp_path / "other", time=scene.time)
         found = subject(scene)
-        text, is_fault = self.finding(scene, Subject("chat", found.chain, found.names, other.moody.roots))
+        text, is_fault = self.finding(scene, LiveSubject("chat", found.chain, found.names, other.moody.roots))
         assert text.startswith("the handshake failed: ")
         assert is_fault
 

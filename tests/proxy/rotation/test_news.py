@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from certs.issuing.issuer import FailureKind
-from certs.rotation.attempt import Step
-from certs.rotation.due import Due, Reason
+from certs.rotation.attempt import RotationStep
+from certs.rotation.due import Due, RenewalReason
 from certs.rotation.facts import leaf_of
-from certs.rotation.planning import Key, Standing
+from certs.rotation.planning import Key, RotationStatus
 from certs.rotation.urgency import Urgency
 from config.rotation import RotationConfig
 from proxy.net.tasks import Tasks
@@ -41,7 +41,9 @@ class Told:
 
     def standing(self, urgency: Urgency, hours: float, error: str | None = "the CA is down") -> None:
         """Where chat is at an hour."""
-        standings: Mapping[Key, Standing] = {CHAT: Standing(Due(NOW, Reason.LIFETIME), urgency, 3, 0.0)}
+        standings: Mapping[Key, RotationStatus] = {
+            CHAT: RotationStatus(Due(NOW, RenewalReason.LIFETIME), urgency, 3, 0.0)
+        }
         self.news.standings(standings, {CHAT: error}, self.settings, hours * HOUR)
 
     @property
@@ -101,7 +103,7 @@ async def test_first_attempts_are_no_news(told: Told) -> None:
 
 
 def failure(kind: FailureKind) -> NotRenewed:
-    return NotRenewed(Step.ISSUE, kind, "no such name", of_issuer=True)
+    return NotRenewed(RotationStep.ISSUE, kind, "no such name", of_issuer=True)
 
 
 async def test_what_will_not_mend_itself_alarms_at_once(told: Told) -> None:

@@ -10,7 +10,7 @@ from cryptography import x509
 
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.rotation.attempt import Attempt
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from certs.rotation.planning import Planner
 from certs.storage.lock import StateInUse, StateLock
@@ -34,7 +34,7 @@ def offline(scene: Rotations) -> Offline:
     return made
 
 
-def rotated(scene: Rotations, reason: Reason = Reason.COMMAND) -> list[dict[str, Any]]:
+def rotated(scene: Rotations, reason: RenewalReason = RenewalReason.COMMAND) -> list[dict[str, Any]]:
     one = offline(scene)
     with one.alone():
         return list(one.rotate(one.credentials("chat")[0], reason))
@@ -65,7 +65,7 @@ def test_a_stored_version_is_taken_up(scene: Rotations) -> None:
 
 def test_a_compromised_key_goes_at_once_and_its_certificate_is_revoked(scene: Rotations) -> None:
     former = scene.serve()
-    steps = rotated(scene, Reason.COMPROMISED)
+    steps = rotated(scene, RenewalReason.COMPROMISED)
     assert [step["note"] for step in steps if "note" in step] == ["the former certificate was revoked"]
     assert scene.moody.revoked == [leaf_of(former).serial_number]
     assert not former.has_key
@@ -75,7 +75,7 @@ def test_a_compromised_key_goes_at_once_and_its_certificate_is_revoked(scene: Ro
 def test_a_revocation_that_fails_is_told_and_left_for_the_proxy(scene: Rotations) -> None:
     scene.serve()
     scene.moody.revocation = IssueFailed(FailureKind.TEMPORARY, "the CA is down")
-    steps = rotated(scene, Reason.COMPROMISED)
+    steps = rotated(scene, RenewalReason.COMPROMISED)
     assert [step["note"] for step in steps if "note" in step] == [
         "the certificate of version 1 could not be revoked: the CA is down"
     ]
@@ -87,7 +87,7 @@ def test_the_internal_authority_really_lists_it(scene: Rotations) -> None:
     former = scene.serve()
     one = Offline(scene.file, scene.time.clocks)
     with one.alone():
-        list(one.rotate(one.credentials("chat")[0], Reason.COMPROMISED))
+        list(one.rotate(one.credentials("chat")[0], RenewalReason.COMPROMISED))
     (path,) = scene.parts.store.directory.rglob("crl.pem")
     found = x509.load_pem_x509_crl(path.read_bytes())
     assert [entry.serial_number for entry in found] == [leaf_of(former).serial_number]
@@ -208,7 +208,7 @@ def test_keys_made_and_destroyed_are_in_the_audit_log(tmp_path: Path) -> None:
     scene = Rotations(tmp_path, f'{configuration()}\n[audit]\nfile = "audit.jsonl"\n')
     one = Offline(scene.file, scene.time.clocks)
     with one.alone():
-        for reason in (Reason.COMMAND, Reason.COMPROMISED):
+        for reason in (RenewalReason.COMMAND, RenewalReason.COMPROMISED):
             assert list(one.rotate(one.credentials("chat")[0], reason))[-1]["rotated"]
     lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     operations = [(line["action"], line["key"]) for line in lines if line["kind"] == "operation"]

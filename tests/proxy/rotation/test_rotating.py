@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from certs.issuing.issuer import FailureKind, IssueFailed, Window
+from certs.issuing.issuer import FailureKind, IssueFailed, RenewalWindow
 from certs.keys.home import HomeFailed
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.rotation.planning import LONGEST_SLEEP_SECONDS
 from proxy.net.tasks import Tasks
 from proxy.rotation.rotating import Rotating
@@ -43,7 +43,9 @@ class Turning:
         await tasks_ended(self.tasks)
         return seconds
 
-    async def rotate(self, reason: Reason = Reason.COMMAND, *, insists: bool = False) -> list[dict[str, Any]]:
+    async def rotate(
+        self, reason: RenewalReason = RenewalReason.COMMAND, *, insists: bool = False
+    ) -> list[dict[str, Any]]:
         """Ask for a rotation, and turn until it has ended."""
 
         async def collect() -> list[dict[str, Any]]:
@@ -134,7 +136,7 @@ async def test_a_command_tells_until_when_the_issuer_wants_to_be_left_alone(turn
     turning.scene.time.passes(5 * DAY)
     turning.scene.moody.failures = [LIMITED, LIMITED]
     await turning.turn()
-    _, waiting = await anext(turning.rotating.rotate([CHAT], Reason.COMMAND))
+    _, waiting = await anext(turning.rotating.rotate([CHAT], RenewalReason.COMMAND))
     assert waiting["step"] == "waiting"
     assert waiting["until"] == (turning.scene.time.now + timedelta(seconds=waiting["seconds"])).isoformat()
     assert "issuer internal has asked to be left alone (certificate: too many requests)" in waiting["detail"]
@@ -151,7 +153,7 @@ async def test_a_command_says_that_its_issuer_is_busy(turning: Turning) -> None:
     await turning.rotating.follow(turning.scene.parts)
     turning.scene.moody.before = lambda: None
     await turning.rotating.turn()
-    _, told = await anext(turning.rotating.rotate([("chat", "rsa")], Reason.COMMAND))
+    _, told = await anext(turning.rotating.rotate([("chat", "rsa")], RenewalReason.COMMAND))
     assert told == {"note": "issuer internal is busy with something else, and comes to this next"}
 
 
@@ -191,7 +193,7 @@ async def test_an_error_of_ours_leaves_nobody_waiting(turning: Turning) -> None:
 async def test_a_compromised_key_goes_at_once_and_is_revoked_until_it_is(turning: Turning) -> None:
     await turning.turn()
     turning.scene.moody.revocation = DOWN
-    await turning.rotate(Reason.COMPROMISED)
+    await turning.rotate(RenewalReason.COMPROMISED)
     retired = turning.scene.shelf().ledger().retired[1]
     assert retired.is_compromised
     version = turning.scene.shelf().version(1)
@@ -209,7 +211,7 @@ async def test_a_compromised_key_goes_at_once_and_is_revoked_until_it_is(turning
 async def test_the_window_of_an_issuer_is_obeyed(turning: Turning) -> None:
     await turning.turn()
     now = turning.scene.time.now
-    turning.scene.moody.window = Window(now + timedelta(hours=1), now + timedelta(hours=2))
+    turning.scene.moody.window = RenewalWindow(now + timedelta(hours=1), now + timedelta(hours=2))
     await turning.turn()
     assert turning.scene.moody.windows_asked == 1
     await turning.turn()
@@ -250,7 +252,7 @@ async def test_no_rollback_takes_back_the_mark_of_a_compromised_key(turning: Tur
     await turning.turn()
     await turning.rotate()
     turning.scene.moody.failures = [DOWN]
-    assert (await turning.rotate(Reason.COMPROMISED))[-1]["ok"] is False
+    assert (await turning.rotate(RenewalReason.COMPROMISED))[-1]["ok"] is False
     refused = (await turning.rotating.roll_back([CHAT]))[0]
     assert isinstance(refused, NotRenewed)
     assert "marked as compromised" in refused.detail
@@ -287,7 +289,7 @@ async def test_nobody_waits_for_a_credential_that_a_reload_has_taken_away(turnin
     turning.scene.time.passes(5 * DAY)
     turning.scene.moody.failures = [LIMITED]
     await turning.turn()
-    steps = turning.rotating.rotate([CHAT], Reason.COMMAND)
+    steps = turning.rotating.rotate([CHAT], RenewalReason.COMMAND)
     assert (await anext(steps))[1]["step"] == "waiting"
     turning.scene.follow(configuration("rsa-2048@file"))
     await turning.rotating.follow(turning.scene.parts)
@@ -309,7 +311,7 @@ async def test_a_process_that_starts_again_does_not_begin_the_table_anew(turning
 async def test_a_process_that_starts_again_knows_of_a_compromised_key(turning: Turning) -> None:
     await turning.turn()
     turning.scene.moody.failures = [DOWN]
-    assert (await turning.rotate(Reason.COMPROMISED))[-1]["ok"] is False
+    assert (await turning.rotate(RenewalReason.COMPROMISED))[-1]["ok"] is False
     again = Turning(turning.scene)
     await again.rotating.follow(turning.scene.parts)
     turning.scene.time.passes(timedelta(hours=2))
@@ -321,7 +323,7 @@ async def test_a_compromised_key_is_written_down_before_its_issuer_is_asked(turn
     await turning.turn()
     memory, marks = turning.scene.parts.store.directory / "rotation.json", list[object]()
     turning.scene.moody.before = lambda: marks.append(json.loads(memory.read_text())["waits"]["compromised"])
-    await turning.rotate(Reason.COMPROMISED)
+    await turning.rotate(RenewalReason.COMPROMISED)
     assert marks[0] == [["chat", "ec"]]
 
 

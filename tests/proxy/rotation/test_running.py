@@ -9,8 +9,8 @@ import pytest
 
 from certs.issuing.issuer import FailureKind, IssueFailed
 from certs.keys.home import HomeFailed
-from certs.rotation.attempt import Step
-from certs.rotation.due import Reason
+from certs.rotation.attempt import RotationStep
+from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
 from proxy.rotation.running import NotRenewed, Renewed, Run, leaf_facts
 from tests.certs.fake_token import FakeToken
@@ -30,7 +30,7 @@ def scene(tmp_path: Path, token: FakeToken) -> Rotations:
 
 
 async def run(
-    scene: Rotations, reason: Reason = Reason.COMMAND, failures: int = 0
+    scene: Rotations, reason: RenewalReason = RenewalReason.COMMAND, failures: int = 0
 ) -> tuple[Renewed | NotRenewed, list[dict[str, Any]]]:
     """Rotate; answers the outcome and what was told."""
     steps: list[dict[str, Any]] = []
@@ -57,7 +57,9 @@ async def test_an_issuer_that_fails_is_to_blame_and_nothing_is_left(scene: Rotat
     scene.serve()
     scene.moody.failures = [IssueFailed(FailureKind.RATE_LIMITED, "too often", 60.0)]
     outcome = await failed(scene)
-    assert outcome == NotRenewed(Step.ISSUE, FailureKind.RATE_LIMITED, "too often", of_issuer=True, retry_after=60.0)
+    assert outcome == NotRenewed(
+        RotationStep.ISSUE, FailureKind.RATE_LIMITED, "too often", of_issuer=True, retry_after=60.0
+    )
     assert list(token.keys) == ["chat.ecdsa-p256.v1"]
     assert scene.owner.swaps == []
 
@@ -70,7 +72,7 @@ async def test_an_issuer_that_hangs_is_given_up(scene: Rotations, token: FakeTok
     late = [thread for thread in threading.enumerate() if thread.name == "work"]
     for thread in late:
         await asyncio.to_thread(thread.join)  # it has nobody left to tell
-    assert (outcome.step, outcome.kind, outcome.of_issuer) == (Step.ISSUE, FailureKind.TEMPORARY, True)
+    assert (outcome.step, outcome.kind, outcome.of_issuer) == (RotationStep.ISSUE, FailureKind.TEMPORARY, True)
     assert outcome.detail == "it took longer than 1 s"
     assert token.keys == {}
 
@@ -78,7 +80,7 @@ async def test_an_issuer_that_hangs_is_given_up(scene: Rotations, token: FakeTok
 async def test_a_token_that_is_gone_is_not_the_issuers_fault(scene: Rotations, token: FakeToken) -> None:
     token.error = HomeFailed("plexi", "the token is gone")
     outcome = await failed(scene)
-    assert (outcome.step, outcome.of_issuer) == (Step.KEY, False)
+    assert (outcome.step, outcome.of_issuer) == (RotationStep.KEY, False)
     assert scene.moody.asked == []
     token.error = None
     assert isinstance((await run(scene))[0], Renewed)
@@ -89,7 +91,7 @@ async def test_a_chain_that_does_not_fit_is_refused_for_long(scene: Rotations) -
     scene.moody.chain = stored.chain_path.read_bytes()
     scene.shelf().drop(stored.number, scene.parts.homes)
     outcome = await failed(scene)
-    assert (outcome.step, outcome.kind, outcome.of_issuer) == (Step.CHECK, FailureKind.PERMANENT, False)
+    assert (outcome.step, outcome.kind, outcome.of_issuer) == (RotationStep.CHECK, FailureKind.PERMANENT, False)
     assert "it is for another key" in outcome.detail
 
 
@@ -97,7 +99,7 @@ class TestSwap:
     async def test_workers_that_cannot_keep_the_version_for_the_next_try(self, scene: Rotations) -> None:
         scene.owner.error = REFUSED
         outcome = await failed(scene)
-        assert (outcome.step, outcome.of_issuer) == (Step.SWAP, False)
+        assert (outcome.step, outcome.of_issuer) == (RotationStep.SWAP, False)
         scene.owner.error = None
         outcome, steps = await run(scene)  # type: ignore[assignment]
         assert isinstance(outcome, Renewed)
@@ -115,7 +117,7 @@ class TestSwap:
 class TestCompromised:
     async def test_the_former_certificate_is_revoked(self, scene: Rotations) -> None:
         first = leaf_of(scene.serve())
-        outcome, steps = await run(scene, Reason.COMPROMISED)
+        outcome, steps = await run(scene, RenewalReason.COMPROMISED)
         assert isinstance(outcome, Renewed)
         assert steps[-1] == {"note": "the former certificate was revoked"}
         assert scene.moody.revoked == [first.serial_number]
@@ -124,7 +126,7 @@ class TestCompromised:
     async def test_a_revocation_that_fails_undoes_nothing(self, scene: Rotations) -> None:
         scene.serve()
         scene.moody.revocation = IssueFailed(FailureKind.TEMPORARY, "the CA is down")
-        outcome, steps = await run(scene, Reason.COMPROMISED)
+        outcome, steps = await run(scene, RenewalReason.COMPROMISED)
         assert isinstance(outcome, Renewed)
         assert steps[-1]["note"].endswith("could not be revoked: the CA is down")
         assert len(scene.shelf().unrevoked()) == 1

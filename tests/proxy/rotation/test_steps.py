@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from certs.issuing.issuer import FailureKind
-from certs.rotation.attempt import Step
+from certs.rotation.attempt import RotationStep
 from proxy.rotation.running import NotRenewed
 from proxy.rotation.steps import last_word, waiting
 from tests.certs.authority import NOW
@@ -18,5 +18,5 @@ def test_waiting_says_until_when_and_how_not_to() -> None:
 
 
 def test_a_failure_ends_with_its_reason() -> None:
-    outcome = NotRenewed(Step.ISSUE, FailureKind.TEMPORARY, "down", of_issuer=True)
+    outcome = NotRenewed(RotationStep.ISSUE, FailureKind.TEMPORARY, "down", of_issuer=True)
     assert last_word(outcome) == {"ok": False, "step": "certificate", "kind": "temporary", "detail": "down"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.rotation.due import Reason
+from certs.rotation.due import RenewalReason
 from certs.storage.disk import Disk
 from certs.storage.shelf import StoredVersion, retirement
 from proxy.rotation.ways_back import Asked, NoWayBack, former, serve_former, ways_back
@@ -30,7 +30,7 @@ class TestFormer:
 
     def test_neither_compromised_nor_expired_nor_due_to_be_destroyed(self, scene: Rotations) -> None:
         scene.serve()
-        scene.serve(Reason.COMPROMISED)
+        scene.serve(RenewalReason.COMPROMISED)
         assert former(scene.shelf(), scene.time.now) is None
         scene.serve()
         assert former(scene.shelf(), scene.time.now) is not None

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from certs.issuing.issuer import Window
+from certs.issuing.issuer import RenewalWindow
 from certs.rotation.planning import Instant
 from proxy.rotation.windows import Windows
 from tests.certs.authority import DAY, NOW
@@ -15,8 +15,8 @@ def at(hours: float) -> Instant:
     return Instant(NOW + hours * HOUR, hours * 3_600)
 
 
-def window(ask_again: timedelta | None = None) -> Window:
-    return Window(NOW + DAY, NOW + 2 * DAY, "", None if ask_again is None else NOW + ask_again)
+def window(ask_again: timedelta | None = None) -> RenewalWindow:
+    return RenewalWindow(NOW + DAY, NOW + 2 * DAY, "", None if ask_again is None else NOW + ask_again)
 
 
 def test_each_certificate_is_asked_for_at_once_and_then_every_six_hours() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal, SigningExecutor
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal, SigningExecutor
 
 A, B = b"\x0a\0\0\1", b"\x0a\0\0\2"
 SECONDS = 10.0
@@ -66,7 +66,7 @@ class World:
         assert self._began.acquire(timeout=SECONDS)
         return job
 
-    def refusal(self, seconds: float = 10.0, typical: float = TYPICAL, network: bytes = A) -> Refusal | None:
+    def refusal(self, seconds: float = 10.0, typical: float = TYPICAL, network: bytes = A) -> JobRefusal | None:
         return self.executor.submit(self.job(lambda: None, network, seconds), typical)
 
 
@@ -166,20 +166,20 @@ class TestRefusals:
         world = make(1)
         world.hang(seconds=1)
         world.now += 1
-        assert world.refusal() is Refusal.NO_THREAD
-        assert world.executor.submit_urgent(world.job(lambda: None)) is Refusal.NO_THREAD
+        assert world.refusal() is JobRefusal.NO_THREAD
+        assert world.executor.submit_urgent(world.job(lambda: None)) is JobRefusal.NO_THREAD
         world.released.set()
         world.loop.turn()
         assert world.refusal() is None
 
     def test_turn_after_the_deadline(self, make: Callable[[int], World]) -> None:
         world = make(2)
-        assert world.refusal(seconds=0.1, typical=0.2) is Refusal.TOO_LATE
+        assert world.refusal(seconds=0.1, typical=0.2) is JobRefusal.TOO_LATE
         for _ in range(2):
             world.hang()
         assert world.refusal(seconds=0.5, typical=0.2) is None  # the third: after one of those two
         assert world.refusal(seconds=0.5, typical=0.2) is None
-        assert world.refusal(seconds=0.5, typical=0.2) is Refusal.TOO_LATE
+        assert world.refusal(seconds=0.5, typical=0.2) is JobRefusal.TOO_LATE
         assert world.refusal(seconds=0.7, typical=0.2) is None
 
     def test_token_that_has_become_slow_is_seen_before_it_answers(self, make: Callable[[int], World]) -> None:
@@ -187,7 +187,7 @@ class TestRefusals:
         world.hang()
         assert world.refusal(seconds=1.0, typical=0.001) is None
         world.now += 2
-        assert world.refusal(seconds=1.0, typical=0.001) is Refusal.TOO_LATE
+        assert world.refusal(seconds=1.0, typical=0.001) is JobRefusal.TOO_LATE
 
     def test_share_of_one_network(self, make: Callable[[int], World]) -> None:
         world = make(1)
@@ -195,14 +195,14 @@ class TestRefusals:
         taken = 0
         while (refusal := world.refusal(seconds=1_000.0)) is None:
             taken += 1
-        assert (refusal, taken) == (Refusal.NETWORK_SHARE, 32)
+        assert (refusal, taken) == (JobRefusal.NETWORK_SHARE, 32)
 
     def test_queue_full_of_as_many_networks_as_it_has_places(self, make: Callable[[int], World]) -> None:
         world = make(1)
         world.hang(seconds=1_000.0)
         for number in range(64):
             assert world.refusal(seconds=1_000.0, network=bytes([number])) is None
-        assert world.refusal(seconds=1_000.0, network=b"another") is Refusal.QUEUE_FULL
+        assert world.refusal(seconds=1_000.0, network=b"another") is JobRefusal.QUEUE_FULL
 
     def test_two_networks_that_fill_the_queue_keep_no_other_out(self, make: Callable[[int], World]) -> None:
         """The newest of the one with the most gives way, and turns are counted as they are taken."""
@@ -213,7 +213,7 @@ class TestRefusals:
         world.loop.turn()
         ((job, error),) = world.results
         assert (job, type(error)) == (jobs[-2], CrowdedOut)
-        assert world.refusal(seconds=0.5, typical=0.1, network=A) is Refusal.TOO_LATE
+        assert world.refusal(seconds=0.5, typical=0.1, network=A) is JobRefusal.TOO_LATE
 
 
 class TestGivingUp:

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.signing import login_turns
 from proxy.signing.login_turns import LoginTurns
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 
 # Logs in in its turn, and does what it is told in it.
 OTHER = """
@@ -80,7 +80,7 @@ class Waiter:
         try:
             with self._turns.turn(self._token):
                 self.outcome = "in"
-        except PinRefused:
+        except TokenPinRefused:
             self.outcome = "refused"
 
     def ended(self) -> str:
@@ -92,7 +92,7 @@ def test_a_pin_that_was_refused_is_not_tried_until_it_is_found_good(turns: Login
     with turns.turn("plexi"):
         pass
     turns.forbid("plexi")
-    with pytest.raises(PinRefused), turns.turn("plexi"):
+    with pytest.raises(TokenPinRefused), turns.turn("plexi"):
         raise AssertionError
     with turns.turn("spare"):
         pass
@@ -154,5 +154,5 @@ def test_two_tokens_at_one_place_forbid_each_other_nothing(turns: LoginTurns) ->
     turns.forbid("plexi")
     with turns.turn(same):
         pass
-    with pytest.raises(PinRefused), turns.turn("plexi"):
+    with pytest.raises(TokenPinRefused), turns.turn("plexi"):
         raise AssertionError

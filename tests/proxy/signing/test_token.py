@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from proxy.signing.breaker import BreakerState
-from proxy.signing.executor import CrowdedOut, GivenUp, Job, Refusal
-from proxy.signing.token import PinRefused
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal
+from proxy.signing.token import TokenPinRefused
 from tests.fakes import FakeLoop
 from tests.fakes_signing import HandProbe, HandToken
 
@@ -60,8 +60,8 @@ class TestSignatures:
         assert sum(one.token.counters.wait_seconds.counts) == 0
 
     def test_refusal_is_counted(self, loop: FakeLoop, one: HandToken) -> None:
-        one.executor.refuses = Refusal.QUEUE_FULL
-        assert one.token.sign(b"net", loop.now + 5, lambda: None, lambda *_: None) is Refusal.QUEUE_FULL
+        one.executor.refuses = JobRefusal.QUEUE_FULL
+        assert one.token.sign(b"net", loop.now + 5, lambda: None, lambda *_: None) is JobRefusal.QUEUE_FULL
         assert one.token.counters.refusals == 1
 
     def test_one_that_gives_way_counts_as_refused(self, loop: FakeLoop) -> None:
@@ -163,7 +163,7 @@ class TestProbes:
         assert one.token.state is S.OPEN
 
     def test_without_a_thread_it_fails(self, loop: FakeLoop, one: HandToken) -> None:
-        one.executor.refuses = Refusal.NO_THREAD
+        one.executor.refuses = JobRefusal.NO_THREAD
         opened(one)
         loop.advance(0)
         assert one.token.state is S.OPEN
@@ -171,7 +171,7 @@ class TestProbes:
 
     def test_refused_pin_is_the_last_try(self, loop: FakeLoop, one: HandToken) -> None:
         opened(one)
-        probed(loop, one, PinRefused())
+        probed(loop, one, TokenPinRefused())
         loop.advance(100)
         one.token.use(one.probe)  # a reload that changes nothing
         loop.advance(100)
@@ -180,7 +180,7 @@ class TestProbes:
 
     def test_other_pin_is_tried(self, loop: FakeLoop, one: HandToken) -> None:
         opened(one)
-        probed(loop, one, PinRefused())
+        probed(loop, one, TokenPinRefused())
         one.token.use(HandProbe())
         loop.advance(0)
         one.executor.finish()
@@ -232,7 +232,7 @@ class TestParent:
         probed(loop, one, OSError())
         loop.advance(1)
         one.token.use(HandProbe())
-        one.probe.outcome = PinRefused()
+        one.probe.outcome = TokenPinRefused()
         one.executor.finish()
         assert one.probe.calls_anew == 1
         assert one.token.state is S.OPEN, "there may be another PIN"
@@ -299,7 +299,7 @@ class TestIdle:
         assert not one.executor.running
 
     def test_nothing_is_said_when_it_was_not_begun(self, one: HandToken) -> None:
-        one.executor.refuses = Refusal.NO_THREAD
+        one.executor.refuses = JobRefusal.NO_THREAD
         one.token.check_if_idle()
         one.executor.refuses = None
         one.token.check_if_idle()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from certs.audit.entries import Entry, HandshakeTotal, KeyOperation
-from certs.tokens.prober import Condition, Finding
+from certs.tokens.prober import Condition, ProbeFinding
 from proxy.observe.scrape import CertificateFacts
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
@@ -102,8 +102,8 @@ def test_breakers_are_told_and_a_refused_pin_too(auditing: Auditing, told: Told)
 
 
 def test_pins_that_the_parent_tries_are_told(auditing: Auditing, told: Told) -> None:
-    auditing.pin_tried("plexi", Finding(Condition.WELL, "", ""))
-    auditing.pin_tried("spare", Finding(Condition.REFUSED, "CKR_PIN_INCORRECT", "the token refused the PIN"))
+    auditing.pin_tried("plexi", ProbeFinding(Condition.WELL, "", ""))
+    auditing.pin_tried("spare", ProbeFinding(Condition.REFUSED, "CKR_PIN_INCORRECT", "the token refused the PIN"))
     assert told.operations() == [
         ("parent", "login", "token plexi", "done"),
         ("parent", "login", "token spare", "failed"),

@@ -7,7 +7,7 @@ from proxy.tls.alerts import AlertDescription
 from proxy.tls.client_hello import parse_client_hello
 from proxy.tls.context import build_alert_context
 from proxy.tls.groups import KNOWN
-from proxy.tls.handshake_policy import HandshakePolicy, Refusal
+from proxy.tls.handshake_policy import ConnectionRefusal, HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import group_preference
 from proxy.tls.results import FailureReason
@@ -20,7 +20,7 @@ A, F = AlertDescription, FailureReason
 
 def judged(
     hello: Hello, pq: PqPolicy, *, is_somebodys: bool = True, level: SecurityLevel = SecurityLevel.STANDARD
-) -> Refusal | None:
+) -> ConnectionRefusal | None:
     """What a policy says; `is_somebodys`: whether the name is."""
     policy = HandshakePolicy(
         pq=pq,
@@ -43,7 +43,7 @@ def test_our_protocol_or_none_is_fine(names: tuple[bytes, ...]) -> None:
 
 def test_other_protocols_only_are_refused_and_the_first_four_named() -> None:
     hello = Hello().with_extensions(alpn(b"h2", b"\x1b[1m", b"three", b"four", b"five"))
-    assert judged(hello, PqPolicy.PREFER) == Refusal(
+    assert judged(hello, PqPolicy.PREFER) == ConnectionRefusal(
         F.NO_APPLICATION_PROTOCOL, A.NO_APPLICATION_PROTOCOL, r"offered 'h2', '\x1b[1m', 'three', 'four'"
     )
 
@@ -53,7 +53,7 @@ def test_other_protocols_only_are_refused_and_the_first_four_named() -> None:
 )
 def test_name_of_nobody_is_refused(name: bytes | None, detail: str) -> None:
     hello = Hello() if name is None else Hello().with_extensions(server_name(name))
-    assert judged(hello, PqPolicy.PREFER, is_somebodys=False) == Refusal(
+    assert judged(hello, PqPolicy.PREFER, is_somebodys=False) == ConnectionRefusal(
         F.UNRECOGNIZED_NAME, A.UNRECOGNIZED_NAME, detail
     )
 
@@ -83,7 +83,7 @@ def offering(groups: tuple[int, ...]) -> Hello:
     ids=["mlkem1024_at_standard", "x25519_at_high", "grease_at_high"],
 )
 def test_no_group_in_common_is_refused_by_its_name(level: SecurityLevel, groups: tuple[int, ...]) -> None:
-    assert judged(offering(groups), PqPolicy.PREFER, level=level) == Refusal(
+    assert judged(offering(groups), PqPolicy.PREFER, level=level) == ConnectionRefusal(
         F.NO_COMMON_GROUP, A.HANDSHAKE_FAILURE, "the client offers none of our key exchange groups"
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.probe import BadSignature, KeyProbe, signing_seconds
 from proxy.tls.token_key import TokenKey
@@ -39,7 +39,7 @@ class Door:
         assert isinstance(key, TokenKey)
         self.turns += 1
         if self.others_know:
-            raise PinRefused
+            raise TokenPinRefused
         yield
 
 
@@ -101,7 +101,7 @@ def test_missing_one_beside_one_that_works_is_not_used(shelf: Shelf, monkeypatch
 def test_refused_pin_ends_it_before_the_next_key_is_tried(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf.away, shelf.door.pin_is_refused = {0}, True
     before = shelf.keys[1].loaded
-    with pytest.raises(PinRefused):
+    with pytest.raises(TokenPinRefused):
         shelf.probe(monkeypatch)()
     assert shelf.keys[1].loaded is before
 
@@ -119,7 +119,7 @@ def test_first_key_that_is_there_is_loaded_in_turn_and_the_others_after_it(
 def test_pin_that_others_know_to_be_refused_is_not_tried(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     shelf.door.others_know = True
     before = shelf.keys[0].loaded
-    with pytest.raises(PinRefused):
+    with pytest.raises(TokenPinRefused):
         shelf.probe(monkeypatch)()
     assert shelf.keys[0].loaded is before
 

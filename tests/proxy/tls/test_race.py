@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from proxy.signing.executor import Refusal
-from proxy.signing.token import Token
+from proxy.signing.executor import JobRefusal
+from proxy.signing.token import SigningToken
 from proxy.tls.attempt import AttemptFailed, Flight, Transcript
 from proxy.tls.race import SigningRace
 from proxy.tls.results import FailureReason
@@ -73,7 +73,9 @@ def credential_of(world: World) -> TokenCredential:
     return credential
 
 
-def raced(world: World, seconds: float = 10.0, tokens: Mapping[str, Token] | None = None) -> tuple[SigningRace, Owner]:
+def raced(
+    world: World, seconds: float = 10.0, tokens: Mapping[str, SigningToken] | None = None
+) -> tuple[SigningRace, Owner]:
     """A race that has begun."""
     hello = hellos.peer(hellos.client_context("X25519MLKEM768")).answer(b"")
     owner = Owner()
@@ -124,13 +126,13 @@ class TestWanted:
 
     def test_although_its_key_was_never_there(self, world: World, dead: HandToken) -> None:
         world.keys[1].adopt(None)
-        world.plexi.executor.refuses = Refusal.NO_THREAD
+        world.plexi.executor.refuses = JobRefusal.NO_THREAD
         _, owner = raced(world)
         assert owner.lost == [R.SIGNING_UNAVAILABLE]
         assert self.tried_within_a_second(world, dead)
 
     def test_although_another_one_is_only_busy(self, world: World, dead: HandToken) -> None:
-        world.plexi.executor.refuses = Refusal.QUEUE_FULL
+        world.plexi.executor.refuses = JobRefusal.QUEUE_FULL
         _, owner = raced(world)
         assert owner.lost == [R.SIGNING_BUSY]
         assert self.tried_within_a_second(world, dead)
@@ -176,7 +178,7 @@ class TestRecovery:
         world.plexi.token.failed(None)
         world.loop.advance(0)
         world.plexi.executor.finish(place=1)
-        world.spare.executor.refuses = Refusal.NO_THREAD
+        world.spare.executor.refuses = JobRefusal.NO_THREAD
         world.plexi.executor.finish(TOKEN_FAULT)
         assert owner.calls == 0
         world.plexi.executor.finish()
@@ -224,7 +226,7 @@ class TestRecovery:
         assert running(world.plexi) == 1
 
     def test_one_that_is_busy_keeps_nobody_from_it_either(self, world: World) -> None:
-        world.plexi.executor.refuses = Refusal.QUEUE_FULL
+        world.plexi.executor.refuses = JobRefusal.QUEUE_FULL
         _, owner = raced(world)
         world.spare.executor.finish(TOKEN_FAULT)
         assert owner.calls == 0
@@ -340,20 +342,20 @@ class TestFirst:
         assert len(owner.flights) == 1
 
     def test_token_that_takes_nothing_is_passed_over(self, world: World) -> None:
-        world.plexi.executor.refuses = Refusal.QUEUE_FULL
+        world.plexi.executor.refuses = JobRefusal.QUEUE_FULL
         raced(world)
         assert running(world.spare) == 1
 
     @pytest.mark.parametrize(
         ("refusal", "reason"),
         [
-            (Refusal.QUEUE_FULL, R.SIGNING_BUSY),
-            (Refusal.NETWORK_SHARE, R.SIGNING_BUSY),
-            (Refusal.TOO_LATE, R.SIGNING_BUSY),
-            (Refusal.NO_THREAD, R.SIGNING_UNAVAILABLE),
+            (JobRefusal.QUEUE_FULL, R.SIGNING_BUSY),
+            (JobRefusal.NETWORK_SHARE, R.SIGNING_BUSY),
+            (JobRefusal.TOO_LATE, R.SIGNING_BUSY),
+            (JobRefusal.NO_THREAD, R.SIGNING_UNAVAILABLE),
         ],
     )
-    def test_nobody_takes_it(self, world: World, refusal: Refusal, reason: FailureReason) -> None:
+    def test_nobody_takes_it(self, world: World, refusal: JobRefusal, reason: FailureReason) -> None:
         for token in (world.plexi, world.spare):
             token.executor.refuses = refusal
         _, owner = raced(world)
@@ -362,7 +364,7 @@ class TestFirst:
 
     def test_one_that_gives_way_to_another_client_is_told_that_the_token_is_busy(self, world: World) -> None:
         raced(world)
-        world.spare.executor.refuses = Refusal.NO_THREAD
+        world.spare.executor.refuses = JobRefusal.NO_THREAD
         _, owner = raced(world)
         world.plexi.executor.crowd_out()
         assert owner.lost == [R.SIGNING_BUSY]
@@ -445,7 +447,7 @@ class TestHedge:
     def test_idle_token_that_takes_no_job_sends_nobody_to_a_busy_one(self, world: World) -> None:
         """Its refusal changes nothing: it is asked like any other one when the first has failed."""
         _, owner = raced(world)
-        world.spare.executor.refuses = Refusal.NETWORK_SHARE
+        world.spare.executor.refuses = JobRefusal.NETWORK_SHARE
         world.loop.advance(UNKNOWN_LIMIT)
         assert world.plexi.token.counters.hedges == 0
         world.spare.executor.refuses = None
@@ -496,7 +498,7 @@ class TestHedge:
 
     def test_company_that_refuses_is_none(self, world: World) -> None:
         raced(world)
-        world.spare.executor.refuses = Refusal.TOO_LATE
+        world.spare.executor.refuses = JobRefusal.TOO_LATE
         world.loop.advance(UNKNOWN_LIMIT)
         assert running(world.plexi) == 1
 
@@ -533,7 +535,7 @@ class TestEnds:
         assert owner.lost == [R.SIGNING_TIMEOUT]
 
     def test_who_waited_in_the_queue_is_no_fault_of_the_token(self, world: World) -> None:
-        world.spare.executor.refuses = Refusal.NO_THREAD
+        world.spare.executor.refuses = JobRefusal.NO_THREAD
         world.plexi.token.sign(b"other", world.loop.now + 20, lambda: None, lambda *_: None)
         _, owner = raced(world)
         world.loop.advance(5)
@@ -585,7 +587,7 @@ class TestEnds:
     def test_token_that_had_no_fair_time_is_not_to_blame(self, world: World) -> None:
         """A client that shows up at the end of its time."""
         for seconds, errors in ((UNKNOWN_LIMIT * 0.9, 0), (UNKNOWN_LIMIT * 1.1, 1)):
-            world.spare.executor.refuses = Refusal.NO_THREAD
+            world.spare.executor.refuses = JobRefusal.NO_THREAD
             _, owner = raced(world, seconds=seconds)
             world.loop.advance(seconds)
             assert owner.lost == [R.SIGNING_TIMEOUT]

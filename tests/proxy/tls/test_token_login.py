@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.signing.login_turns import LoginTurns
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 from proxy.tls import token_login
 from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.token_key import TokenKey
@@ -42,9 +42,9 @@ def test_refused_pin_is_told_to_the_others(turns: LoginTurns, key: TokenKey, mon
     answer(monkeypatch, refuses=True)
     login = TokenLogin(INSTANCES, turns)
     assert login.is_refused(key)
-    with pytest.raises(PinRefused):
+    with pytest.raises(TokenPinRefused):
         fail(login, key)
-    with pytest.raises(PinRefused), turns.turn(key.token):
+    with pytest.raises(TokenPinRefused), turns.turn(key.token):
         raise AssertionError
 
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from config.pkcs11_uri import Pkcs11Uri
-from proxy.tls.tokens import Token
+from proxy.tls.tokens import PresentToken
 from tests.hsm.shim import CKR_DEVICE_ERROR, CKR_DEVICE_REMOVED
 from tests.hsm.site import HsmSite
 
-PLEXI = Token(7, "plexi", "0a1b", "SoftHSM project", "SoftHSM v2", 0x40D)
+PLEXI = PresentToken(7, "plexi", "0a1b", "SoftHSM project", "SoftHSM v2", 0x40D)
 
 
 class TestFitting:
@@ -25,10 +25,10 @@ class TestFitting:
 
     def test_flags_say_what_happened_to_the_pin(self) -> None:
         assert (PLEXI.needs_login, PLEXI.was_refused, PLEXI.is_locked) == (True, False, False)
-        assert Token(1, "", "", "", "", 0x1_0400).was_refused
-        assert Token(1, "", "", "", "", 0x2_0400).was_refused
-        assert Token(1, "", "", "", "", 0x4_0400).is_locked
-        assert not Token(1, "", "", "", "", 0x400).needs_login
+        assert PresentToken(1, "", "", "", "", 0x1_0400).was_refused
+        assert PresentToken(1, "", "", "", "", 0x2_0400).was_refused
+        assert PresentToken(1, "", "", "", "", 0x4_0400).is_locked
+        assert not PresentToken(1, "", "", "", "", 0x400).needs_login
 
 
 def test_tokens_of_a_module_that_openssl_uses(hsm_site: HsmSite) -> None:

@@ -15,7 +15,7 @@ from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
-from proxy.processes.channel import Body, Refused
+from proxy.processes.channel import Body, QuestionRefused
 from proxy.processes.material import Material
 from proxy.processes.questions import challenges_as_json
 from proxy.supervisor.control.inspection import connected_pair
@@ -164,10 +164,10 @@ class TestTwoPhases:
         async with parent(site, tmp_path) as asking:
             await asking.use(site.minimal)
             broken = edition_of(site, listener("public", groups=["nonsense"]) + site.identity + MINIMAL_REST, 2)
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(QuestionRefused) as caught:
                 await asking.prepare(broken)
             assert [problem["key"] for problem in caught.value.reason["problems"]] == ["listener.public.groups"]
-            with pytest.raises(Refused, match="not prepared"):
+            with pytest.raises(QuestionRefused, match="not prepared"):
                 await asking.commit(broken)
             assert (await asking.visit()).startswith(b"HTTP/1.1 421")
 
@@ -176,13 +176,13 @@ class TestTwoPhases:
             edition = edition_of(site, site.minimal)
             await asking.prepare(edition)
             await asking.ask("abort", {"number": edition.number})
-            with pytest.raises(Refused, match="not prepared"):
+            with pytest.raises(QuestionRefused, match="not prepared"):
                 await asking.commit(edition)
 
     async def test_another_number_is_not_what_was_prepared(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
             await asking.prepare(edition_of(site, site.minimal, 1))
-            with pytest.raises(Refused, match="not prepared"):
+            with pytest.raises(QuestionRefused, match="not prepared"):
                 await asking.commit(edition_of(site, site.minimal, 2))
 
     @pytest.mark.parametrize("is_aborted", [True, False])
@@ -218,7 +218,7 @@ class TestTwoPhases:
                 await asking.prepare(edition)
             assert not hanging.done()
             await asyncio.to_thread(answer)
-            with pytest.raises(Refused, match="given up"):
+            with pytest.raises(QuestionRefused, match="given up"):
                 await hanging
             if is_aborted:
                 await asking.prepare(edition)
@@ -233,7 +233,7 @@ class TestTwoPhases:
 
         monkeypatch.setattr(libssl, "load_configuration", unsuitable)
         async with parent(site, tmp_path) as asking:
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(QuestionRefused) as caught:
                 await asking.prepare(edition_of(site, site.minimal))
             assert caught.value.reason == {"error": "an old ssl; another Python"}
 
@@ -241,7 +241,7 @@ class TestTwoPhases:
         async with parent(site, tmp_path) as asking:
             edition = edition_of(site, site.minimal)
             garbled = Material({path: type(one)(one.mode, b"nonsense") for path, one in edition.material.items()})
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(QuestionRefused) as caught:
                 await asking.prepare(edition, garbled)
             problems = caught.value.reason["problems"]
             assert {problem["key"] for problem in problems} == {"identity.chat.certificate", "identity.chat.key"}
@@ -253,7 +253,7 @@ class TestChallenges:
         self, site: Site, tmp_path: Path
     ) -> None:
         async with parent(site, tmp_path) as asking:
-            with pytest.raises(Refused, match="unknown question"):
+            with pytest.raises(QuestionRefused, match="unknown question"):
                 await asking.ask("challenges", challenges_as_json((), {}))
             await asking.use(site.minimal)
             assert asking.control._worker is not None
@@ -288,11 +288,11 @@ class TestSockets:
             edition = edition_of(site, site.minimal)
             ours, theirs = connected_pair()
             with theirs:
-                with pytest.raises(Refused, match="no listener public accepts here"):
+                with pytest.raises(QuestionRefused, match="no listener public accepts here"):
                     await asking.ask("arrival", {"listener": "public"}, [theirs.fileno()])
                 await asking.prepare(edition)
                 await asking.commit(edition)
-                with pytest.raises(Refused, match="no listener other accepts here"):
+                with pytest.raises(QuestionRefused, match="no listener other accepts here"):
                     await asking.ask("arrival", {"listener": "other"}, [theirs.fileno()])
                 assert await asking.ask("arrival", {"listener": "public"}, [theirs.fileno()]) == {}
             context = site.authority.client_context()
@@ -320,7 +320,7 @@ class TestTheRest:
     async def test_unknown_question_is_refused(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
             for kind in ("nonsense", "end"):
-                with pytest.raises(Refused, match=f"an unknown question: {kind}"):
+                with pytest.raises(QuestionRefused, match=f"an unknown question: {kind}"):
                     await asking.ask(kind)
 
     async def test_log_goes_elsewhere_in_another_form(self, site: Site, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Refused
+from proxy.processes.channel import QuestionRefused
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess
 from tests.configurations import Site
@@ -62,7 +62,7 @@ async def led(log: Path) -> AsyncIterator[Led]:
 
 async def test_nothing_is_answered_before_the_beginning(tmp_path: Path) -> None:
     async with led(tmp_path / "log") as leading:
-        with pytest.raises(Refused, match="a question before the beginning"):
+        with pytest.raises(QuestionRefused, match="a question before the beginning"):
             await leading.worker.ask("scrape")
         await leading.begin()
         assert (await leading.worker.ask("scrape"))["snapshot"] == {}
@@ -96,7 +96,7 @@ async def test_one_that_is_let_go_ends_by_itself(tmp_path: Path) -> None:
 async def test_error_that_nobody_expected_is_logged_and_told(site: Site, tmp_path: Path) -> None:
     async with led(tmp_path / "log") as leading:
         await leading.begin()
-        with pytest.raises(Refused, match="ValueError"):
+        with pytest.raises(QuestionRefused, match="ValueError"):
             await leading.worker.ask("prepare", edition_of(site, site.minimal).question())  # without its material
         await until_seen(lambda: '"error": "ValueError"' in leading.log.read_text())
         leading.worker.channel.close()

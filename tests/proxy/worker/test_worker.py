@@ -17,7 +17,7 @@ import pytest
 from config.loader import load
 from config.schema import Bind, LogFormat
 from proxy.building.carried import Carried
-from proxy.downstream.connection import _State
+from proxy.downstream.connection import _ConnectionState
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
@@ -258,7 +258,7 @@ class TestDrain:
             run.worker.accept_on({"public": [sock]})
             _, writer = await run.connect(sock)
             writer.write(b"GET / HTTP/1.1\r\n")
-            await until(lambda: any(getattr(one, "_state", None) is _State.HEAD for one in run.connections))
+            await until(lambda: any(getattr(one, "_state", None) is _ConnectionState.HEAD for one in run.connections))
             await run.worker.drain(0.1)
             assert run.connections == []
             writer.transport.abort()
@@ -269,7 +269,7 @@ class TestDrain:
             run.worker.accept_on({"public": [sock]})
             _, writer = await run.connect(sock)
             writer.write(b"GET / HTTP/1.1\r\n")
-            await until(lambda: any(getattr(one, "_state", None) is _State.HEAD for one in run.connections))
+            await until(lambda: any(getattr(one, "_state", None) is _ConnectionState.HEAD for one in run.connections))
             draining = asyncio.get_running_loop().create_task(run.worker.drain(3_600.0))
             await until(lambda: run.worker._http.is_draining)
             assert not draining.done()

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.issuing.internal_ca.profiles import Signer, intermediate_certificate, root_certificate, server_certificate
+from certs.issuing.internal_ca.profiles import IssuerKey, intermediate_certificate, root_certificate, server_certificate
 from certs.keys.generating import ALGORITHMS, generate
 from tests.certs.authority import DAY, NOW
 
@@ -19,10 +19,10 @@ def chain(kind: str, names: tuple[str, ...], permitted: tuple[str, ...] = ()) ->
     root_key, key, leaf = (generate(ALGORITHMS[kind]) for _ in range(3))
     root = root_certificate("root", root_key, NOW)
     intermediate = intermediate_certificate(
-        "intermediate", key.public_key(), Signer(root, root_key), NOW + 300 * DAY, permitted, NOW
+        "intermediate", key.public_key(), IssuerKey(root, root_key), NOW + 300 * DAY, permitted, NOW
     )
     server = server_certificate(
-        names, leaf.public_key(), Signer(intermediate, key), NOW + 7 * DAY, NOW, "http://ca.test/crl.pem"
+        names, leaf.public_key(), IssuerKey(intermediate, key), NOW + 7 * DAY, NOW, "http://ca.test/crl.pem"
     )
     return server, intermediate, root
 
@@ -61,5 +61,5 @@ def test_a_name_that_is_too_long_for_a_common_name_is_no_obstacle(tmp_path: Path
 def test_a_leaf_ends_with_its_issuer_at_the_latest() -> None:
     key = generate(ALGORITHMS["ec-p256"])
     root = root_certificate("root", key, NOW)
-    leaf = server_certificate(("a.test",), key.public_key(), Signer(root, key), NOW + 9_999 * DAY, NOW, None)
+    leaf = server_certificate(("a.test",), key.public_key(), IssuerKey(root, key), NOW + 9_999 * DAY, NOW, None)
     assert leaf.not_valid_after_utc == root.not_valid_after_utc

@@ -2,7 +2,7 @@
 
 import pytest
 
-from certs.issuing.internal_ca.profiles import Signer, root_certificate
+from certs.issuing.internal_ca.profiles import IssuerKey, root_certificate
 from certs.issuing.internal_ca.revocations import (
     LIST_LIFETIME,
     Revocation,
@@ -15,7 +15,7 @@ from certs.keys.generating import ALGORITHMS, generate
 from tests.certs.authority import DAY, NOW
 
 KEY = generate(ALGORITHMS["ec-p256"])
-SIGNER = Signer(root_certificate("root", KEY, NOW), KEY)
+SIGNER = IssuerKey(root_certificate("root", KEY, NOW), KEY)
 OURS = SIGNER.certificate.subject.rfc4514_string()
 REVOKED = Revocation(0x1234, OURS, NOW, NOW + DAY)
 

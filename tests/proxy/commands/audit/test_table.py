@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
-from certs.audit.verdict import Fault, Finding, Place, Remark, Verdict
+from certs.audit.verdict import Fault, LinePlace, LogFinding, LogVerdict, Remark
 from proxy.commands.audit.table import lost_log, verdict_table
 
 
@@ -15,13 +15,13 @@ def printed(renderable: RenderableType) -> list[str]:
 
 
 def test_findings_and_remarks_with_their_places() -> None:
-    verdict = Verdict(
+    verdict = LogVerdict(
         "ab12",
         1,
         9,
         4,
-        (Finding(Place("audit.jsonl", 3), Fault.CHANGED, "the line is another"),),
-        (Remark(Place("audit.jsonl.1", 12), "[bold]torn[/bold]"),),
+        (LogFinding(LinePlace("audit.jsonl", 3), Fault.CHANGED, "the line is another"),),
+        (Remark(LinePlace("audit.jsonl.1", 12), "[bold]torn[/bold]"),),
     )
     assert printed(verdict_table(["audit.jsonl", "audit.jsonl.1"], verdict)) == [
         "log ab12  2 files",
@@ -32,14 +32,14 @@ def test_findings_and_remarks_with_their_places() -> None:
 
 
 def test_long_path_is_not_cut() -> None:
-    place = Place("/" + "far/" * 40 + "audit.jsonl", 3)
-    lines = printed(verdict_table(["a"], Verdict("ab12", 1, 9, 4, (Finding(place, Fault.CHANGED, "so"),), ())))
+    place = LinePlace("/" + "far/" * 40 + "audit.jsonl", 3)
+    lines = printed(verdict_table(["a"], LogVerdict("ab12", 1, 9, 4, (LogFinding(place, Fault.CHANGED, "so"),), ())))
     assert str(place) in "".join(lines)
 
 
 def test_what_a_forger_wrote_cannot_move_the_cursor_of_the_terminal() -> None:
-    remark = Remark(Place("a\x1b[2J", 1), "a checkpoint is not signed (\x1b[2J\r\nIntact)")
-    shown = printed(verdict_table(["a"], Verdict("ab\x1b[8m", 1, 9, 4, (), (remark,))))
+    remark = Remark(LinePlace("a\x1b[2J", 1), "a checkpoint is not signed (\x1b[2J\r\nIntact)")
+    shown = printed(verdict_table(["a"], LogVerdict("ab\x1b[8m", 1, 9, 4, (), (remark,))))
     assert shown[:2] == [
         "log ab\\x1b[8m  1 file",
         "  note  a\\x1b[2J:1  a checkpoint is not signed (\\x1b[2J\\r\\nIntact)",
@@ -48,7 +48,7 @@ def test_what_a_forger_wrote_cannot_move_the_cursor_of_the_terminal() -> None:
 
 def test_the_last_word() -> None:
     def last(first: int, last: int, proven: int) -> str:
-        return printed(verdict_table(["a"], Verdict("ab12", first, last, proven, (), ())))[-1]
+        return printed(verdict_table(["a"], LogVerdict("ab12", first, last, proven, (), ())))[-1]
 
     assert last(0, 0, 0) == "There is no line."
     assert last(1, 9, 0) == "Intact, but nothing is proven: no checkpoint vouches for any of lines 1 to 9."
@@ -57,7 +57,7 @@ def test_the_last_word() -> None:
 
 
 def test_a_tail_that_was_not_signed() -> None:
-    verdict = Verdict("ab12", 1, 9, 2, (), (), Place("audit.jsonl", 6))
+    verdict = LogVerdict("ab12", 1, 9, 2, (), (), LinePlace("audit.jsonl", 6))
     assert printed(verdict_table(["a"], verdict))[-3:] == [
         "  unproven tail  audit.jsonl:6  from here on no checkpoint is signed by a key that was given, though those before are",
         "UNPROVEN TAIL: no line is wrong, but only lines 1 to 2 are proven. The 7 lines after that go on without the key: it was away or replaced, or somebody without it",

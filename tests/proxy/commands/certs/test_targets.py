@@ -8,7 +8,7 @@ import pytest
 from config.problems import ConfigError
 from proxy.admin.client import AdminRefused
 from proxy.admin.rotation_wish import RotationWish
-from proxy.commands.certs.targets import Target, offline_of
+from proxy.commands.certs.targets import CommandTarget, offline_of
 from tests.proxy.commands.test_running import Running, running
 from tests.rotations import Rotations
 
@@ -17,7 +17,7 @@ __all__ = ["running"]
 
 def test_a_running_proxy_is_asked(running: Running) -> None:
     running.control.rotating.listed = [{"identity": "chat"}, {"identity": "chat"}, {"identity": "files"}]
-    target = Target(None, running.path, offline=False)
+    target = CommandTarget(None, running.path, offline=False)
     assert target.names() == ["chat", "files"]
     steps = list(target.rotate("chat", "ec", RotationWish(is_compromised=True)))
     assert steps[-1] == {"ok": True}
@@ -26,7 +26,7 @@ def test_a_running_proxy_is_asked(running: Running) -> None:
 
 
 def test_what_it_refuses_is_told(running: Running) -> None:
-    target = Target(None, running.path, offline=False)
+    target = CommandTarget(None, running.path, offline=False)
     with pytest.raises(AdminRefused, match="no identity nobody"):
         list(target.rotate("nobody", None, RotationWish()))
     with pytest.raises(AdminRefused, match="no identity nobody"):
@@ -35,23 +35,23 @@ def test_what_it_refuses_is_told(running: Running) -> None:
 
 class TestOffline:
     @pytest.fixture
-    def target(self, tmp_path: Path) -> Target:
-        return Target(Rotations(tmp_path).file, None, offline=True)
+    def target(self, tmp_path: Path) -> CommandTarget:
+        return CommandTarget(Rotations(tmp_path).file, None, offline=True)
 
-    def test_the_state_directory_is_read_and_changed(self, target: Target) -> None:
+    def test_the_state_directory_is_read_and_changed(self, target: CommandTarget) -> None:
         assert [one["version"] for one in target.listing()] == [None]
         steps = list(target.rotate("chat", None, RotationWish()))
         assert steps[-1] == {"ok": True}
         assert [one["version"] for one in target.listing()] == [1]
         assert [one["ok"] for one in target.roll_back("chat", "ec")] == [False]
 
-    def test_a_dry_run_changes_nothing(self, target: Target) -> None:
+    def test_a_dry_run_changes_nothing(self, target: CommandTarget) -> None:
         steps = list(target.rotate("chat", None, RotationWish(is_dry_run=True)))
         assert json.dumps(steps[0]["would"])
         assert steps[-1] == {"ok": True}
         assert [one["version"] for one in target.listing()] == [None]
 
-    def test_unknown_names_are_refused(self, target: Target) -> None:
+    def test_unknown_names_are_refused(self, target: CommandTarget) -> None:
         with pytest.raises(AdminRefused, match="no identity nobody rotates by itself"):
             list(target.rotate("nobody", None, RotationWish()))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from certs.audit.verification import Source, verify
+from certs.audit.verification import LogSource, verify
 from certs.hierarchy.configured import vault_of
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
@@ -113,7 +113,7 @@ def test_made_lost_and_brought_back_through_pipes(key: Path, tmp_path: Path) -> 
     assert KeyFile.load(key).secret == secret
 
     content = log.read_bytes()
-    assert verify([Source("audit.jsonl", content.splitlines(keepends=True))]).is_intact
+    assert verify([LogSource("audit.jsonl", content.splitlines(keepends=True))]).is_intact
     assert [line.split(b'"', 4)[3] for line in content.splitlines() if b'"kind":"operation"' in line] == [
         b"split", b"import", b"import", b"recover",
     ]  # fmt: skip
@@ -380,7 +380,7 @@ class TestInAToken:
         again = command.run("recover", "--audit-log", str(log), answer=f"{shares[0]}\n{shares[2]}\n")
         assert again.exit_code == 0, again.output
         assert "sealing.aes-256.v1" in command.run("list").stdout
-        assert verify([Source("audit.jsonl", log.read_bytes().splitlines(keepends=True))]).is_intact
+        assert verify([LogSource("audit.jsonl", log.read_bytes().splitlines(keepends=True))]).is_intact
 
     def test_without_recovery(self, command: Command) -> None:
         result = command.run("init", "--no-recovery", "--key-version", "2")

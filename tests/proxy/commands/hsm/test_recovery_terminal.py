@@ -4,11 +4,11 @@ import io
 
 import pytest
 
-from certs.recovery.shares import Scheme, Share
+from certs.recovery.shares import Share, SharingScheme
 from proxy.commands.hsm.recovery_terminal import ConsoleTerminal, NoOutput, NoTerminal
 
 SHARE = Share(2, tuple(f"word{number}" for number in range(1, 34)))
-SCHEME = Scheme(3, 5)
+SCHEME = SharingScheme(3, 5)
 
 
 def test_a_share_in_three_columns_with_its_number_and_those_of_its_words(capsys: pytest.CaptureFixture[str]) -> None:

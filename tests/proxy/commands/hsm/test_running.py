@@ -9,7 +9,7 @@ import pytest
 
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from proxy.admin.client import AdminUnreachable, UnixAdminClient
-from proxy.commands.hsm.running import Running, StillSigns, Unanswered
+from proxy.commands.hsm.running import RunningProxy, StillSigns, Unanswered
 from proxy.commands.hsm.sources import NotChosen
 
 TOKEN = TokenFacts(0, "plexi", "42", "", "", 0, None, None, ())
@@ -35,9 +35,9 @@ class Proxy:
         return self.status, {"workers": rows, "detail": "an error of ours", **uses}
 
 
-def running(*workers: tuple[bool | None, bool | None], status: int = 200) -> tuple[Running, Proxy]:
+def running(*workers: tuple[bool | None, bool | None], status: int = 200) -> tuple[RunningProxy, Proxy]:
     proxy = Proxy(list(workers), status)
-    return Running(cast("UnixAdminClient", proxy)), proxy
+    return RunningProxy(cast("UnixAdminClient", proxy)), proxy
 
 
 def test_a_key_that_a_worker_serves_by_is_in_use() -> None:
@@ -71,7 +71,7 @@ def test_gone_is_what_no_worker_can_sign_with() -> None:
 def test_without_a_proxy_nobody_is_asked_and_that_is_said(tmp_path: Path) -> None:
     config = tmp_path / "p.toml"
     config.write_text(f'admin.socket = "{tmp_path}/none.sock"\n')
-    one = Running.of(config)
+    one = RunningProxy.of(config)
     one.refuse_used(TOKEN, KEY)
     said = one.verify_gone(TOKEN, KEY)
     assert said.startswith("No worker was asked whether it still signs with it: ")
@@ -84,8 +84,8 @@ def test_only_the_socket_of_a_configuration_says_by_its_absence_that_none_runs(t
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
     for reason in ("Connection refused", "No such file or directory"):
-        Running.of(config).refuse_used(TOKEN, KEY)
-        for one in (Running.of(config, path), Running.of(None, path)):
+        RunningProxy.of(config).refuse_used(TOKEN, KEY)
+        for one in (RunningProxy.of(config, path), RunningProxy.of(None, path)):
             with pytest.raises(
                 Unanswered, match=f"nobody says whether chat is in use: .*s.sock: {reason}; .*--unverified"
             ):
@@ -102,7 +102,7 @@ def test_a_proxy_that_is_silent_is_not_taken_for_none(tmp_path: Path, monkeypatc
         stopped.bind(f"{tmp_path}/s.sock")
         stopped.listen()
         with pytest.raises(Unanswered, match=r"s.sock: no answer within 0.05 s"):
-            Running.of(config).refuse_used(TOKEN, KEY)
+            RunningProxy.of(config).refuse_used(TOKEN, KEY)
 
 
 def test_a_socket_that_cannot_be_asked_is_not_taken_for_none(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_socket_that_cannot_be_asked_is_not_taken_for_none(tmp_path: Path) -> 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(f"{tmp_path}/s.sock")
         with pytest.raises(Unanswered, match=r"s.sock: Protocol wrong type for socket"):
-            Running.of(config).refuse_used(TOKEN, KEY)
+            RunningProxy.of(config).refuse_used(TOKEN, KEY)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from certs.recovery.shares import Scheme, Share
+from certs.recovery.shares import Share, SharingScheme
 from proxy.commands.hsm.share_lines import share_lines, shares_in
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzabcdefg"
 SHARES = [Share(number, tuple(f"word{letter}" for letter in LETTERS)) for number in (1, 2)]
-SCHEME = Scheme(2, 2)
+SCHEME = SharingScheme(2, 2)
 WRITTEN = [line for share in SHARES for line in share_lines(share, SCHEME)]
 WORDS = " ".join(SHARES[0].words)
 

@@ -8,7 +8,7 @@ import typer
 from certs.hsm.access import TokenChoice
 from certs.hsm.errors import PinFileUnusable
 from proxy.commands.hsm.configured import HsmNotConfigured
-from proxy.commands.hsm.sources import NotChosen, Source, said_errors
+from proxy.commands.hsm.sources import NotChosen, SourceOptions, said_errors
 from tests.hsm_tokens import PIN, SoftHsm
 
 MODULE = Path("/m.so")
@@ -28,39 +28,39 @@ def configuration(tmp_path: Path) -> Path:
      ("slot=x", TokenChoice("slot=x")), ("a=b", TokenChoice("a=b"))],
 )  # fmt: skip
 def test_a_token_is_named_by_label_serial_or_slot(hsm: SoftHsm, text: str, choice: TokenChoice) -> None:
-    access = Source(None, MODULE, text, hsm.pin_file()).access()
+    access = SourceOptions(None, MODULE, text, hsm.pin_file()).access()
     assert (access.module, access.token, access.pin.reveal()) == (MODULE, choice, PIN)
     assert access.latch_directory == hsm.directory / "state/pin-latch"
 
 
 def test_without_token_or_pin_there_is_no_login() -> None:
-    assert Source(None, MODULE, None, None).accesses() == []
-    assert Source(None, MODULE, "plexi", None).accesses() == []
+    assert SourceOptions(None, MODULE, None, None).accesses() == []
+    assert SourceOptions(None, MODULE, "plexi", None).accesses() == []
     with pytest.raises(NotChosen, match="--token TOKEN"):
-        Source(None, MODULE, None, None).access()
+        SourceOptions(None, MODULE, None, None).access()
 
 
 def test_without_a_module_nothing_is_found(hsm: SoftHsm) -> None:
     with pytest.raises(NotChosen, match="--module PATH"):
-        Source(None, None, "plexi", hsm.pin_file()).accesses()
+        SourceOptions(None, None, "plexi", hsm.pin_file()).accesses()
     with pytest.raises(NotChosen):
-        Source(None, None, None, None).modules()
+        SourceOptions(None, None, None, None).modules()
 
 
 def test_a_configuration_has_several_tokens(hsm: SoftHsm, tmp_path: Path) -> None:
     config, pin_file = configuration(tmp_path), hsm.pin_file()
-    assert Source(config, None, None, None).modules() == Path("/c.so")
-    assert Source(config, None, "a", None).access().token == TokenChoice("a")
-    assert Source(config, MODULE, "b", pin_file).access().module == MODULE
+    assert SourceOptions(config, None, None, None).modules() == Path("/c.so")
+    assert SourceOptions(config, None, "a", None).access().token == TokenChoice("a")
+    assert SourceOptions(config, MODULE, "b", pin_file).access().module == MODULE
     with pytest.raises(HsmNotConfigured, match=r"hsm\.token\.b\.pin_file: found .*no such file"):
-        Source(config, None, "b", None).access()
+        SourceOptions(config, None, "b", None).access()
     with pytest.raises(NotChosen, match="has 2 tokens; say which"):
-        Source(config, None, None, pin_file).access()
+        SourceOptions(config, None, None, pin_file).access()
     with pytest.raises(NotChosen, match="found no token c; allowed: a, b"):
-        Source(config, None, "c", None).access()
+        SourceOptions(config, None, "c", None).access()
     config.write_text(config.read_text() + "[hsm.token.c]\n")
     with pytest.raises(NotChosen, match=r"hsm\.token\.c: found neither pin_file nor pin_credential"):
-        Source(config, None, "c", None).access()
+        SourceOptions(config, None, "c", None).access()
 
 
 def test_an_error_is_a_sentence_and_an_exit_status(capsys: pytest.CaptureFixture[str]) -> None:

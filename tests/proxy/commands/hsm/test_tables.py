@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console, RenderableType
 
-from certs.hierarchy.key import ManagedKey, Origin
+from certs.hierarchy.key import ManagedKey, SecretOrigin
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
-from certs.hsm.key_names import KeyName
-from certs.hsm.targets import Check, Measured, Place, Report, Target
+from certs.hsm.key_names import TokenKeyName
+from certs.hsm.targets import Check, Measured, MeasuringPlace, MeasuringReport, SpeedTarget
 from proxy.commands.hsm.tables import hierarchy_table, key_json, key_table, report_table, token_json, token_table
 
 TOKEN = TokenFacts(3, "plexi", "42", "M1", "Maker", 0x1042D, 2, 16, ("CKM_ECDSA", "CKM_AES_GCM"))
-NAME = KeyName("chat", KeyKind.ECDSA_P256, 1)
+NAME = TokenKeyName("chat", KeyKind.ECDSA_P256, 1)
 KEY = KeyFacts(NAME.label, NAME.id, KeyClass.PRIVATE, "ecdsa-p256", 256, True, False, True, True, True, ("sign",))  # noqa: FBT003 - states as a token tells them
 
 
@@ -58,12 +58,14 @@ def test_words_of_a_token_do_nothing_to_a_terminal() -> None:
 
 def test_measurements_are_shown_beside_their_targets() -> None:
     measured = [
-        Measured(Target.KEY_GENERATION, Place.TOKEN, (0.2,)),
-        Measured(Target.SEALING, Place.TOKEN, (0.0001,)),
-        Measured(Target.SIGNING_ECDSA, Place.SOFTWARE, (0.001,), "no mechanism"),
+        Measured(SpeedTarget.KEY_GENERATION, MeasuringPlace.TOKEN, (0.2,)),
+        Measured(SpeedTarget.SEALING, MeasuringPlace.TOKEN, (0.0001,)),
+        Measured(SpeedTarget.SIGNING_ECDSA, MeasuringPlace.SOFTWARE, (0.001,), "no mechanism"),
     ]
     text = shown(
-        report_table(Report(measured, [Check("a", is_right=True, found="x"), Check("b", is_right=False, found="y")]))
+        report_table(
+            MeasuringReport(measured, [Check("a", is_right=True, found="x"), Check("b", is_right=False, found="y")])
+        )
     )
     assert "< 100 ms, > 10/s  missed" in text
     assert "< 1 ms            met" in text
@@ -90,7 +92,7 @@ def test_what_is_copied_out_of_a_table_is_never_cut(width: int) -> None:
     token = replace(TOKEN, serial="5f2d1c04a7e3b986", slot=1_657_469_622, model="SoftHSM v2")
     several = replace(KEY, uses=("sign", "sign_recover", "decrypt", "unwrap", "derive"))
     made = datetime(2026, 11, 25, 10, 39, tzinfo=UTC)
-    below = ManagedKey("chat", "tickets", 3, Origin.DERIVED, "chat:2", made, activated=made, retired=made)
+    below = ManagedKey("chat", "tickets", 3, SecretOrigin.DERIVED, "chat:2", made, activated=made, retired=made)
     tables = (token_table([token]), key_table(token, [KEY, several]), hierarchy_table([below]))
     text = "".join(shown(table, width) for table in tables)
     assert "…" not in text

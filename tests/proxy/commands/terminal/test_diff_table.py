@@ -4,13 +4,13 @@ from io import StringIO
 
 from rich.console import Console
 
-from config.diff import Change, Kind
+from config.diff import Change, EffectKind
 from proxy.commands.terminal.diff_table import render
 
-RESTART = Change("openssl.providers", Kind.RESTART, "nothing", "oqsprovider", "providers are loaded once")
-DRAINED = Change("listener.public.pq", Kind.DRAINED, "prefer", "require", "classical connections end")
-LIVE = Change("limits.body_bytes", Kind.LIVE, "1", "2", "for new requests")
-ALSO_LIVE = Change("identity.chat.names", Kind.LIVE, None, "+ [bold].test", "for new handshakes")
+RESTART = Change("openssl.providers", EffectKind.RESTART, "nothing", "oqsprovider", "providers are loaded once")
+DRAINED = Change("listener.public.pq", EffectKind.DRAINED, "prefer", "require", "classical connections end")
+LIVE = Change("limits.body_bytes", EffectKind.LIVE, "1", "2", "for new requests")
+ALSO_LIVE = Change("identity.chat.names", EffectKind.LIVE, None, "+ [bold].test", "for new handshakes")
 
 
 def printed(*changes: Change, width: int = 100) -> list[str]:

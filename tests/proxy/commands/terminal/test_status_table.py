@@ -9,7 +9,7 @@ from rich.console import Console
 
 from proxy.commands.terminal.status_table import duration, share, size, status_tables
 from proxy.observe.counters import Counters
-from proxy.observe.readiness import Readiness, Reason, Subject
+from proxy.observe.readiness import NotReadyReason, Readiness, ReadinessSubject
 from proxy.observe.scrape import Scrape, WorkerState
 from proxy.observe.status import status
 from tests.fakes_admin import NOW, fed, scrape, server, worker
@@ -122,8 +122,12 @@ def test_sizes_are_in_megabytes() -> None:
 
 
 def test_what_keeps_it_from_being_ready_stands_on_top() -> None:
-    reason = Reason(Subject.UPSTREAM, "chat", "has no server: http://10.0.0.1:8000 is down", ("chat.test/",))
-    found = Readiness((reason,), (Reason(Subject.UPSTREAM, "files", "has only servers that are drained"),))
+    reason = NotReadyReason(
+        ReadinessSubject.UPSTREAM, "chat", "has no server: http://10.0.0.1:8000 is down", ("chat.test/",)
+    )
+    found = Readiness(
+        (reason,), (NotReadyReason(ReadinessSubject.UPSTREAM, "files", "has only servers that are drained"),)
+    )
     silent = replace(worker(0, fed()), state=WorkerState.SILENT, generation=None)
     text = shown(status(replace(scrape(silent), readiness=found)))
     assert lines(text, "not ready") == [

@@ -11,7 +11,7 @@ import pytest
 from config.loader import parsed
 from config.problems import ConfigError
 from config.schema import MOST_WORKERS
-from proxy.processes.privileges import Account
+from proxy.processes.privileges import ProcessAccount
 from proxy.processes.questions import tickets_from_json
 from proxy.supervisor.editions.edition import read_edition, reread_edition
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
@@ -89,7 +89,7 @@ class TestQuestion:
 @AS_SOMEBODY_ELSE
 def test_account_is_that_of_the_file(site: Site) -> None:
     account = edition_of(site, 'user = "nobody"\n' + site.minimal).account
-    assert isinstance(account, Account)
+    assert isinstance(account, ProcessAccount)
     assert account.name == "nobody"
 
 

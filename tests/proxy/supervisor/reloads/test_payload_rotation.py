@@ -8,7 +8,7 @@ import pytest
 
 from certs.audit.entries import Action, Outcome
 from config.problems import ConfigError
-from proxy.payload.keyring import Keyring, KeyState, NoSuchKey
+from proxy.payload.keyring import Keyring, NoSuchKey, PayloadKeyState
 from proxy.payload.keys import TICKETS, PayloadKeys, kem_ring
 from proxy.supervisor.reloads import payload_rotation
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
@@ -48,8 +48,8 @@ async def case(site: Site, request: pytest.FixtureRequest, monkeypatch: pytest.M
 async def test_workers_read_a_key_before_one_of_them_uses_it(case: Case) -> None:
     assert await case.rotation.rotate("chat") == 2
     first, second = (keys.rings["chat"] for keys in case.parent.served)
-    assert [key.state for key in first.keys] == [KeyState.PENDING, KeyState.ACTIVE]
-    assert [key.state for key in second.keys] == [KeyState.ACTIVE, KeyState.VALID]
+    assert [key.state for key in first.keys] == [PayloadKeyState.PENDING, PayloadKeyState.ACTIVE]
+    assert [key.state for key in second.keys] == [PayloadKeyState.ACTIVE, PayloadKeyState.VALID]
     assert case.on_disk() == second
     assert case.parent.told == [{"event": "payload_key_rotated", "ring": "chat", "version": 2}]
     assert case.audited == [(Action.ROTATE, "payload ring chat", Outcome.DONE, "key 2 rotated")]

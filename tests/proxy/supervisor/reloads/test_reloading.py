@@ -12,7 +12,7 @@ import pytest
 
 from config.problems import ConfigError
 from proxy.supervisor.reloads.reloading import NotReady, changes_between, restart_problems
-from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.patience import WorkerTimeouts
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.fleets import RunningFleet, edition_of, fleet, is_alive, refuses
@@ -37,7 +37,7 @@ class TestFirst:
 
     async def test_is_tried_without_the_module_when_nobody_gets_ready(self, site: Site, tmp_path: Path) -> None:
         text, asked = "workers = 1\nreload_seconds = 4\n" + site.minimal, list[bool]()
-        patience = Patience(given_up=3_600.0)  # a first worker has no pulse yet
+        patience = WorkerTimeouts(given_up=3_600.0)  # a first worker has no pulse yet
         async with fleet(site, tmp_path, text, patience) as run, run.fleet.editing:
             (pid,) = run.pids
 
@@ -115,7 +115,7 @@ class TestTogether:
         self, site: Site, tmp_path: Path, *, is_known: bool
     ) -> None:
         """Whether it is known to be silent before, or falls silent while it prepares; it drains when it goes on."""
-        patience = Patience(stuck=0.3, given_up=1.0, ping=0.05)
+        patience = WorkerTimeouts(stuck=0.3, given_up=1.0, ping=0.05)
         loop = asyncio.get_running_loop()
         async with fleet(site, tmp_path, two_workers(site), patience) as run:
             stopped, other = run.fleet.workers
@@ -136,7 +136,7 @@ class TestTogether:
             assert run.fleet.stuck == []
 
     async def test_one_that_is_stopped_stays_where_the_others_refuse(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, two_workers(site), Patience(stuck=0.2, given_up=0.4, ping=0.05)) as run:
+        async with fleet(site, tmp_path, two_workers(site), WorkerTimeouts(stuck=0.2, given_up=0.4, ping=0.05)) as run:
             pids = run.pids
             os.kill(pids[0], signal.SIGSTOP)
             await until_seen(lambda: len(run.fleet.able(2)) == 1)

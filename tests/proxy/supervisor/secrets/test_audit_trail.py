@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from certs.audit.entries import Action, Outcome
-from certs.audit.line import Kind
+from certs.audit.line import LineKind
 from config.loaded import LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
@@ -53,8 +53,8 @@ def test_what_was_told_before_and_after_the_opening_is_written_in_order(tmp_path
     one.trail.open(one.loaded)
     one.tell("second")
     assert one.trail.close(10)
-    kinds = [Kind(line["kind"]) for line in one.lines()]
-    assert (kinds[0], kinds[1], kinds[-1]) == (Kind.GENESIS, Kind.CHECKPOINT, Kind.CHECKPOINT)
+    kinds = [LineKind(line["kind"]) for line in one.lines()]
+    assert (kinds[0], kinds[1], kinds[-1]) == (LineKind.GENESIS, LineKind.CHECKPOINT, LineKind.CHECKPOINT)
     assert [line["key"] for line in one.lines() if line["kind"] == "operation"] == ["first", "second"]
     assert one.trail.as_row() == {"written": 2, "lost": 0, "errors": 0, "unsigned": 0}
     assert one.events.count("audit_checkpoint") == 2

@@ -10,7 +10,7 @@ from certs.sealing.sealer import AeadSealer
 from config.loaded import LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
-from proxy.payload.keyring import KeyState
+from proxy.payload.keyring import PayloadKeyState
 from proxy.payload.keys import TICKETS, PayloadKeys, kem_ring
 from proxy.supervisor.secrets.payload_store import (
     PayloadStore,
@@ -163,7 +163,7 @@ def test_ring_of_another_variant_is_retired_with_a_sentence(tmp_path: Path, monk
     assert warning == told
     assert "FrodoKEM-976-AES/1184/1072" in told.found
     after = keys.rings[kem_ring(suite)]
-    assert (after.active.version, [key.state for key in after.ended]) == (2, [KeyState.RETIRED])
+    assert (after.active.version, [key.state for key in after.ended]) == (2, [PayloadKeyState.RETIRED])
     assert made(settings, NOW + 2).rings[kem_ring(suite)] == after, "it is written"
 
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from certs.hsm.pin_latch import release_by_name
-from certs.tokens.prober import Condition, Finding, Prober
+from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import TokenUse
 from proxy.supervisor.tokens.token_watch import TokenWatch
 from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
@@ -17,7 +17,7 @@ from tests.tried_tokens import use_of
 from tests.waiting import until_seen
 
 C = Condition
-WELL = Finding(C.WELL)
+WELL = ProbeFinding(C.WELL)
 WORKER = 4_000
 
 
@@ -28,7 +28,7 @@ class Herald:
         self.conditions: list[Condition] = []
         self.logins = 0
 
-    def found(self, _token: TokenWatch, finding: Finding, _before: Condition) -> None:
+    def found(self, _token: TokenWatch, finding: ProbeFinding, _before: Condition) -> None:
         self.conditions.append(finding.condition)
 
     def may_log_in(self, _token: TokenWatch) -> None:
@@ -36,7 +36,7 @@ class Herald:
 
 
 @asynccontextmanager
-async def watched(use: TokenUse, finding: Finding = WELL) -> AsyncIterator[tuple[TokenWatch, Herald]]:
+async def watched(use: TokenUse, finding: ProbeFinding = WELL) -> AsyncIterator[tuple[TokenWatch, Herald]]:
     loop, herald = asyncio.get_running_loop(), Herald()
     watch = TokenWatch(loop, use, finding, herald)
     running = loop.create_task(watch.run())

@@ -10,11 +10,11 @@ import pytest
 
 from certs.hsm.access import TokenChoice
 from certs.hsm.facts import KeyAddress
-from certs.tokens.prober import Condition, Finding
+from certs.tokens.prober import Condition, ProbeFinding
 from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
 from proxy.net.tasks import Tasks
 from proxy.signing.breaker import BreakerState
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 from proxy.supervisor.tokens.tokens import ParentTokens
 from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
 from tests.hsm.site import HsmSite
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from proxy.supervisor.workers.process import WorkerProcess
 
 S = BreakerState
-WELL = Finding(Condition.WELL)
-ABSENT = Finding(Condition.ABSENT, "no_such_token", "no token with label plexi")
-REFUSED = Finding(Condition.REFUSED, "CKR_PIN_INCORRECT", "the PIN was refused")
+WELL = ProbeFinding(Condition.WELL)
+ABSENT = ProbeFinding(Condition.ABSENT, "no_such_token", "no token with label plexi")
+REFUSED = ProbeFinding(Condition.REFUSED, "CKR_PIN_INCORRECT", "the PIN was refused")
 CHAT = {"chat": frozenset({KeyPlace("plexi", "pkcs11:a"), KeyPlace("spare", "pkcs11:b")})}
 
 
@@ -74,7 +74,7 @@ class Parent:
         self.tokens.keys_missing(cast("WorkerProcess", self.fleet.workers[slot]), token, frozenset(missing))
 
     def follow(
-        self, use: TokenUse, finding: Finding, identities: Mapping[str, frozenset[KeyPlace]] | None = None
+        self, use: TokenUse, finding: ProbeFinding, identities: Mapping[str, frozenset[KeyPlace]] | None = None
     ) -> None:
         self.tokens.admit([use], {use.name: finding})
         self.tokens.follow([use], identities or {})
@@ -134,7 +134,7 @@ async def test_what_it_knows_of_a_pin_is_in_force_for_workers_that_have_not_hear
         try:
             with parent.tokens.turns.turn("plexi"):
                 return False
-        except PinRefused:
+        except TokenPinRefused:
             return True
 
     parent.follow(use, REFUSED)
@@ -151,11 +151,11 @@ async def test_what_it_knows_of_a_pin_is_in_force_for_workers_that_have_not_hear
 async def test_the_module_of_a_token_that_hangs_is_left_when_nobody_gets_ready(parent: Parent, use: TokenUse) -> None:
     well = replace(use, name="spare", login=b"another")
     parent.tokens.admit(
-        [use, well], {"plexi": Finding(Condition.UNWELL, "CKR_DEVICE_ERROR", "it fails"), "spare": WELL}
+        [use, well], {"plexi": ProbeFinding(Condition.UNWELL, "CKR_DEVICE_ERROR", "it fails"), "spare": WELL}
     )
     assert not parent.tokens.leave_module([use, well]), "it answers"
     assert not any(one["module_is_down"] for one in parent.tokens.closed([use, well]).values())
-    parent.tokens.admit([use], {"plexi": Finding(Condition.UNWELL, "deadline", "it hangs")})
+    parent.tokens.admit([use], {"plexi": ProbeFinding(Condition.UNWELL, "deadline", "it hangs")})
     assert parent.tokens.leave_module([use, well])
     told = parent.tokens.closed([use, well])
     assert {name: one["module_is_down"] for name, one in told.items()} == {"plexi": True, "spare": False}
@@ -302,7 +302,7 @@ async def test_the_only_key_of_a_token_is_named_when_the_parent_does_not_find_it
     async with asyncio.timeout(20):
         await until_seen(lambda: "pkcs11:a" in parent.tokens.scrape()[0].missing_keys)
     assert parent.tokens.scrape()[0].condition == "unwell"
-    with_nothing_new = Finding(Condition.ABSENT, "no_such_token", "it is not there")
+    with_nothing_new = ProbeFinding(Condition.ABSENT, "no_such_token", "it is not there")
     (watch,) = parent.tokens._watches.values()
     parent.tokens.found(watch, with_nothing_new, Condition.UNWELL)
     assert parent.tokens.scrape()[0].missing_keys, "a token that is away says nothing of its keys"

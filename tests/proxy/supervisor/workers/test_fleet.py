@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from certs.tokens.token_use import TokenUse
-from proxy.processes.channel import Refused
+from proxy.processes.channel import QuestionRefused
 from proxy.supervisor.editions.edition import Edition, read_edition
-from proxy.supervisor.workers.patience import Patience
+from proxy.supervisor.workers.patience import WorkerTimeouts
 from tests.configurations import Site, limits
 from tests.fleets import NOW, SECRETS, NoTokens, edition_of, fleet, is_alive
 from tests.hsm.shim import build_shim
@@ -67,7 +67,7 @@ class TestJoining:
         async with fleet(site, tmp_path, "") as run:
             before = children()
             broken = site.minimal.replace("[listener.public]\n", '[listener.public]\ngroups = ["nonsense"]\n')
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(QuestionRefused) as caught:
                 await run.fleet.join(edition_of(site, broken), [0, 1])
             assert [problem["key"] for problem in caught.value.reason["problems"]] == ["listener.public.groups"]
             assert run.fleet.workers == []
@@ -187,7 +187,7 @@ class TestLoss:
             assert run.fleet.restarts == 0
 
     async def test_one_that_stays_silent_is_replaced(self, site: Site, tmp_path: Path) -> None:
-        patience = Patience(stuck=0.2, hopeless=0.6, ping=0.05)
+        patience = WorkerTimeouts(stuck=0.2, hopeless=0.6, ping=0.05)
         async with fleet(site, tmp_path, workers(site, 1), patience) as run:
             (stopped,) = run.fleet.workers
             os.kill(stopped.pid, signal.SIGSTOP)
@@ -206,7 +206,7 @@ class TestLoss:
             attempts.append(loop.time())
             raise OSError(11, "Resource temporarily unavailable")
 
-        patience = Patience(back_off=(0.0, 0.05, 0.1, 0.2))
+        patience = WorkerTimeouts(back_off=(0.0, 0.05, 0.1, 0.2))
         async with fleet(site, tmp_path, workers(site, 1), patience) as run:
             with monkeypatch.context() as patched:
                 patched.setattr(subprocess, "Popen", no_room)
@@ -272,7 +272,7 @@ class TestReplacement:
 class TestShortage:
     async def test_worker_without_room_for_sockets_is_offered_them_again(self, site: Site, tmp_path: Path) -> None:
         """One that is at its limit of descriptors must not lose the slot of a sibling by that."""
-        async with fleet(site, tmp_path, workers(site, 2), Patience(ping=0.05, back_off=(60.0,))) as run:
+        async with fleet(site, tmp_path, workers(site, 2), WorkerTimeouts(ping=0.05, back_off=(60.0,))) as run:
             full, gone = run.fleet.workers
             limits = resource.prlimit(full.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(full.pid, resource.RLIMIT_NOFILE, (1, limits[1]))
@@ -316,7 +316,7 @@ class TestLettingGo:
             await until_seen(lambda: not children())
 
     async def test_one_that_is_silent_is_ended(self, site: Site, tmp_path: Path) -> None:
-        async with fleet(site, tmp_path, workers(site, 1), Patience(stuck=0.2, goodbye=0.2)) as run:
+        async with fleet(site, tmp_path, workers(site, 1), WorkerTimeouts(stuck=0.2, goodbye=0.2)) as run:
             (stopped,) = run.pids
             os.kill(stopped, signal.SIGSTOP)
             await run.fleet.let_go()
@@ -339,7 +339,7 @@ class TestTheEnd:
             assert run.fleet.restarts == 0
 
     async def test_one_that_is_silent_holds_the_end_up_no_longer_than_told(self, site: Site, tmp_path: Path) -> None:
-        patience = Patience(stuck=0.2, goodbye=0.2)
+        patience = WorkerTimeouts(stuck=0.2, goodbye=0.2)
         async with fleet(site, tmp_path, workers(site, 1, drain_seconds=3_600.0), patience) as run:
             (stopped,) = run.fleet.workers
             os.kill(stopped.pid, signal.SIGSTOP)

@@ -15,8 +15,8 @@ import pytest
 
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import ChannelLost, Refused
-from proxy.processes.privileges import Account
+from proxy.processes.channel import ChannelLost, QuestionRefused
+from proxy.processes.privileges import ProcessAccount
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess, worker_environment
 from tests.accounts import AS_SOMEBODY_ELSE
@@ -27,14 +27,14 @@ from tests.fleets import edition_of
 
 @asynccontextmanager
 async def spawned(
-    account: Account | None = None, ended: Callable[[WorkerProcess], None] = lambda _: None
+    account: ProcessAccount | None = None, ended: Callable[[WorkerProcess], None] = lambda _: None
 ) -> AsyncIterator[WorkerProcess]:
     """A worker that was asked once, or could not be; nothing of it is left."""
     before = open_descriptors()
     tasks = Tasks(asyncio.get_running_loop(), lambda error: pytest.fail(str(error)))
     worker = WorkerProcess(asyncio.get_running_loop(), tasks, 7, account, ended)
     try:
-        with pytest.raises(Refused, match="a question before the beginning"):
+        with pytest.raises(QuestionRefused, match="a question before the beginning"):
             await worker.ask("ping")
         yield worker
     finally:
@@ -98,7 +98,7 @@ class TestTheEnd:
     async def test_signals_that_are_the_parents_do_nothing(self, number: int) -> None:
         async with spawned() as worker:
             os.kill(worker.pid, number)
-            with pytest.raises(Refused):
+            with pytest.raises(QuestionRefused):
                 await worker.ask("ping")
 
     async def test_no_room_for_a_process_leaves_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ class TestWhatItIs:
         site.chat.certificate.chmod(0o400)
         site.directory.chmod(0o700)
         edition = edition_of(site, site.minimal)
-        async with spawned(Account(nobody.pw_uid, nobody.pw_gid, (), "nobody")) as worker:
+        async with spawned(ProcessAccount(nobody.pw_uid, nobody.pw_gid, (), "nobody")) as worker:
             status = facts(worker.pid)
             assert status["Uid"] == [str(nobody.pw_uid)] * 4
             assert status["Gid"] == [str(nobody.pw_gid)] * 4

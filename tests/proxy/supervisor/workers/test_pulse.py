@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Refused
-from proxy.supervisor.workers.patience import Patience
+from proxy.processes.channel import QuestionRefused
+from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.pulse import Pulse
 from tests.waiting import until_seen
@@ -23,7 +23,7 @@ NEVER = 3_600.0
 class Watched:
     """A worker under watch, and what is told of it."""
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: WorkerTimeouts) -> None:
         loop = asyncio.get_running_loop()
         self.told: list[dict[str, Any]] = []
         self.changes: list[set[WorkerProcess]] = []
@@ -46,11 +46,11 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(patience: Patience) -> AsyncIterator[Watched]:
+async def watched(patience: WorkerTimeouts) -> AsyncIterator[Watched]:
     """One that has begun to answer: it says no to everything, as nothing was told to it, but it turns its loop."""
     watch = Watched(patience)
     try:
-        with pytest.raises(Refused):
+        with pytest.raises(QuestionRefused):
             await watch.worker.ask("ping")
         watch.pulse.watch(watch.worker)
         yield watch
@@ -62,7 +62,7 @@ async def watched(patience: Patience) -> AsyncIterator[Watched]:
 
 
 async def test_silence_is_told_once_and_so_is_its_end() -> None:
-    async with watched(Patience(stuck=0.2, hopeless=NEVER, ping=0.02)) as watch:
+    async with watched(WorkerTimeouts(stuck=0.2, hopeless=NEVER, ping=0.02)) as watch:
         os.kill(watch.worker.pid, signal.SIGSTOP)
         await until_seen(lambda: watch.pulse.stuck)
         os.kill(watch.worker.pid, signal.SIGCONT)
@@ -72,7 +72,7 @@ async def test_silence_is_told_once_and_so_is_its_end() -> None:
 
 
 async def test_silence_that_lasts_is_the_end() -> None:
-    async with watched(Patience(stuck=0.1, hopeless=0.3, ping=0.02)) as watch:
+    async with watched(WorkerTimeouts(stuck=0.1, hopeless=0.3, ping=0.02)) as watch:
         os.kill(watch.worker.pid, signal.SIGSTOP)
         await watch.worker.gone.wait()
         await until_seen(lambda: not watch.pulse.stuck)
@@ -81,7 +81,7 @@ async def test_silence_that_lasts_is_the_end() -> None:
 
 async def test_a_worker_is_not_silent_because_its_parent_was_held_up() -> None:
     """As when a whole machine is paused: all workers were ended when it went on."""
-    async with watched(Patience(stuck=0.2, hopeless=0.4, ping=0.0)) as watch:
+    async with watched(WorkerTimeouts(stuck=0.2, hopeless=0.4, ping=0.0)) as watch:
         for _ in range(3):
             over = asyncio.Event()
 
@@ -97,7 +97,7 @@ async def test_a_worker_is_not_silent_because_its_parent_was_held_up() -> None:
 
 
 async def test_worker_that_is_told_to_go_is_left_alone() -> None:
-    async with watched(Patience(stuck=0.05, hopeless=0.1, ping=0.0)) as watch:
+    async with watched(WorkerTimeouts(stuck=0.05, hopeless=0.1, ping=0.0)) as watch:
         watch.worker.is_retiring = True
         await until_seen(lambda: not watch.tasks._running)
         os.kill(watch.worker.pid, signal.SIGSTOP)

@@ -14,7 +14,7 @@ from proxy.supervisor.workers.sockets import (
     Address,
     BindFailed,
     ListeningSockets,
-    Origin,
+    SocketOrigin,
     address_of,
     addresses_of,
     listening_socket,
@@ -235,7 +235,8 @@ class TestInherited:
         """The inherited socket of each address."""
         listening.prepare(addresses, 2).commit()
         found = {
-            index: one.by_slot[0] if one.origin is Origin.MANAGER else None for index, one in enumerate(listening.bound)
+            index: one.by_slot[0] if one.origin is SocketOrigin.MANAGER else None
+            for index, one in enumerate(listening.bound)
         }
         listening.close()
         return found
