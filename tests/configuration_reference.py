@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from config.addresses import Bind
 from config.diff import diff
-from config.effects import Difference, Effect, Kind, effect_of
+from config.effects import Difference, Effect, EffectKind, effect_of
 from config.pkcs11_uri import Pkcs11Uri
 from config.rotation import KeySpec
 from config.schema import (
@@ -415,7 +415,11 @@ _EXAMPLES: Final[Mapping[tuple[str, ...], list[tuple[dict[str, Any], dict[str, A
     ],
 }
 
-_MEANING: Final = {Kind.LIVE: "reload", Kind.DRAINED: "reload, may end connections", Kind.RESTART: "**restart**"}
+_MEANING: Final = {
+    EffectKind.LIVE: "reload",
+    EffectKind.DRAINED: "reload, may end connections",
+    EffectKind.RESTART: "**restart**",
+}
 
 
 def effects_of(place: tuple[str, ...]) -> list[Effect]:
@@ -431,13 +435,17 @@ def change_of(place: tuple[str, ...]) -> str:
     """What a change of a key needs, in a cell of a table."""
     effects = effects_of(place)
     kind = _kind_of_change(effects)
-    return _MEANING[kind] if kind is Kind.DRAINED else f"{_MEANING[kind]}: {'; or '.join(one.text for one in effects)}"
+    return (
+        _MEANING[kind]
+        if kind is EffectKind.DRAINED
+        else f"{_MEANING[kind]}: {'; or '.join(one.text for one in effects)}"
+    )
 
 
 def ends_of(key: str, place: tuple[str, ...]) -> Iterator[str]:
     """What a reload does with another value of a key, where it may end connections."""
     effects = effects_of(place)
-    if _kind_of_change(effects) is not Kind.DRAINED:
+    if _kind_of_change(effects) is not EffectKind.DRAINED:
         return
     if len(effects) == 1:
         yield from [*_wrapped(f"A reload with another `{key}`: {effects[0].text}."), ""]
@@ -456,8 +464,8 @@ def entries_of(place: tuple[str, ...]) -> Iterator[str]:
         yield from [*_wrapped(f"- A reload that removes one: {removed.text}.", "  "), ""]
 
 
-def _kind_of_change(effects: list[Effect]) -> Kind:
-    return max((one.kind for one in effects), key=list(Kind).index)
+def _kind_of_change(effects: list[Effect]) -> EffectKind:
+    return max((one.kind for one in effects), key=list(EffectKind).index)
 
 
 # --- The document ------------------------------------------------------------------------------------------------
