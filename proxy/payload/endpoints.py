@@ -6,11 +6,13 @@ Both are public and read no cookie, so scripts of every origin may use them.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from proxy.limits.requests import RequestRate
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.sessions import Agreed, Opening, Sessions, decoded, encoded
+
+if TYPE_CHECKING:
+    from proxy.limits.requests import RequestRate
 
 KEYS_PATH: Final = "/.well-known/payload-keys"
 SESSIONS_PATH: Final = "/.well-known/payload-sessions"
@@ -47,7 +49,7 @@ class WrongMethod(Exception):
 class SlowAnswer:
     """An answer to whose `secret` a thread comes; `rate` bounds how often."""
 
-    rate: RequestRate
+    rate: "RequestRate"
     secret: Callable[[], bytes]
     """Raises `MessageUnreadable`."""
     answer: Callable[[bytes], LocalAnswer]
@@ -72,7 +74,7 @@ def key_endpoint(document: bytes) -> Endpoint:
     return answer
 
 
-def session_endpoint(sessions: Sessions, slow_rate: RequestRate) -> Endpoint:
+def session_endpoint(sessions: Sessions, slow_rate: "RequestRate") -> Endpoint:
     """`POST /.well-known/payload-sessions`; `slow_rate` is that of suites that take a thread."""
 
     def answer(method: bytes, body: bytes, now: float) -> LocalAnswer | SlowAnswer:

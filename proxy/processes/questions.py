@@ -6,7 +6,7 @@ from typing import Any
 
 from config.pkcs11_uri import Pkcs11Uri
 from config.problems import Problem
-from proxy.tls.challenges import TlsChallenge
+from proxy.tls.challenge import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 
 

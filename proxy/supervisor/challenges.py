@@ -10,7 +10,7 @@ from typing import Protocol
 
 from proxy.processes.channel import Body
 from proxy.processes.questions import challenges_as_json
-from proxy.tls.challenges import TlsChallenge
+from proxy.tls.challenge import TlsChallenge
 
 
 class Telling(Protocol):

@@ -10,7 +10,7 @@ from typing import Any, Final
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from certs.acme.making import Showing
 from proxy.supervisor.challenges import Challenges, Telling
-from proxy.tls.challenges import TlsChallenge
+from proxy.tls.challenge import TlsChallenge
 
 # Workers hear within milliseconds; an order for the same name takes seconds, mostly.
 _SHOWN_WITHIN_SECONDS: Final = 60.0

@@ -8,21 +8,13 @@ import contextlib
 import os
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from certs.acme.challenge_certificate import ALPN, challenge_certificate, server_name_of
+from proxy.tls.challenge import TlsChallenge
 from proxy.tls.stream import BioPair
 
 CHALLENGE_ALPN: Final = ALPN.encode()
-
-
-@dataclass(frozen=True, slots=True)
-class TlsChallenge:
-    """What has to be shown for `name` (a DNS name or IP address): the SHA-256 of the key authorization. No secret."""
-
-    name: str
-    digest: bytes
 
 
 class PendingChallenges:

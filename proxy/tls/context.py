@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from proxy.tls import libssl
+from proxy.tls.policy import ALPN_PROTOCOLS
 from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 
 # What we offer an upstream: hybrids first; what follows keeps servers reachable that know none (they are inside our own network).
 UPSTREAM_GROUPS: Final = "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024:X25519:secp256r1:secp384r1"
-ALPN_PROTOCOLS: Final = ("http/1.1",)
 # Two, as browsers open a second connection at once and use each ticket a single time (RFC 8446 appendix C.4).
 TICKETS_PER_HANDSHAKE: Final = 2
 

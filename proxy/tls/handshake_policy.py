@@ -1,19 +1,21 @@
 """What one listener demands of a handshake, and what that means for a ClientHello."""
 
-import ssl
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from config.schema import PqPolicy
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.client_hello import ClientHello
-from proxy.tls.context import ALPN_PROTOCOLS
 from proxy.tls.groups import GroupPreference
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import breaks_under_require, has_no_common_group, outcome, refuses
+from proxy.tls.policy import ALPN_PROTOCOLS, breaks_under_require, has_no_common_group, outcome, refuses
 from proxy.tls.results import Established, FailureReason
 from proxy.tls.server_hello import ServerHello
-from proxy.tls.stream import TlsLimits
+
+if TYPE_CHECKING:
+    import ssl
+
+    from proxy.tls.stream import TlsLimits
 
 _OUR_ALPN: Final = frozenset(name.encode() for name in ALPN_PROTOCOLS)
 _LISTED_PROTOCOLS: Final = 4
@@ -36,8 +38,8 @@ class HandshakePolicy:
     identities: IdentityTable
     hello_bytes: int
     wire_bytes: int
-    alert_context: ssl.SSLContext
-    tls_limits: TlsLimits
+    alert_context: "ssl.SSLContext"
+    tls_limits: "TlsLimits"
 
     def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ConnectionRefusal | None:
         """Whether a client is refused that asks for `identity`, which is None where its name is nobody's."""

@@ -23,7 +23,6 @@ _MODULES_DIRECTORY: Final = 8
 _SESSION_CACHE_OFF: Final = 0
 # SSL_OP_PRIORITIZE_CHACHA: ChaCha20 first when the client put it first (a client without AES instructions)
 PRIORITIZE_CHACHA: Final = 1 << 21
-TICKET_KEY_BYTES: Final = 80
 
 
 class LibsslError(Exception):
@@ -225,8 +224,6 @@ def use_key(context: ssl.SSLContext, certificate: Path, key: int) -> None:
 
 def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
     """Set the session ticket key: 16 bytes of name, 32 of HMAC key, 32 of AES key. Raises `LibsslError`, without the key."""
-    if len(key) != TICKET_KEY_BYTES:
-        raise LibsslError("a session ticket key of", f"{len(key)} bytes")
     if _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_TICKET_KEYS, len(key), key) != 1:
         raise LibsslError("a session ticket key of", f"{len(key)} bytes")
 

@@ -13,8 +13,8 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from proxy.tls.libssl import TICKET_KEY_BYTES
-
+TICKET_KEY_BYTES: Final = 80
+"""OpenSSL's key for tickets: a name of 16 bytes, 32 bytes for HMAC, 32 bytes for AES."""
 # The first bytes of a ticket, in the clear: OpenSSL's name of the key that sealed it.
 KEY_NAME_BYTES: Final = 16
 SECRET_BYTES: Final = 32

@@ -31,7 +31,8 @@ from proxy.observe.turned_away import TurnedAway
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
-from proxy.tls.challenges import PendingChallenges, TlsChallenge
+from proxy.tls.challenge import TlsChallenge
+from proxy.tls.challenges import PendingChallenges
 from proxy.tls.key_trial import KeyTrial, try_key
 from proxy.tls.openssl_setup import instances_of
 from proxy.tls.race import SigningServices

@@ -26,7 +26,8 @@ from proxy.net.sockets import SocketStream
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.observe.turned_away import TurnedAway
-from proxy.tls.challenges import PendingChallenges, TlsChallenge
+from proxy.tls.challenge import TlsChallenge
+from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.handshake import Handshake

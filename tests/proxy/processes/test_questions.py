@@ -16,7 +16,7 @@ from proxy.processes.questions import (
     tickets_as_json,
     tickets_from_json,
 )
-from proxy.tls.challenges import TlsChallenge
+from proxy.tls.challenge import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 
 

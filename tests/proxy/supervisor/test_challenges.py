@@ -10,7 +10,7 @@ import pytest
 
 from proxy.processes.channel import Body
 from proxy.supervisor.challenges import Challenges
-from proxy.tls.challenges import TlsChallenge
+from proxy.tls.challenge import TlsChallenge
 from tests.configurations import Site
 from tests.fleets import RunningFleet, fleet
 from tests.waiting import until, until_seen

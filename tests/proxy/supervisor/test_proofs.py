@@ -10,7 +10,7 @@ from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver, Proofs
-from proxy.tls.challenges import TlsChallenge
+from proxy.tls.challenge import TlsChallenge
 from tests.proxy.supervisor.test_challenges import Telling
 from tests.waiting import until
 

@@ -17,7 +17,7 @@ from proxy.processes.systemd import Notifier
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.supervisor import Supervisor
 from proxy.supervisor.workers.sockets import ListeningSockets
-from proxy.tls.challenges import TlsChallenge
+from proxy.tls.challenge import TlsChallenge
 from tests.configurations import Site, listener
 from tests.fleets import REQUEST, edition_of, is_alive, refuses, short_name
 from tests.waiting import until_seen

@@ -18,7 +18,6 @@ from proxy.tls.groups import KNOWN
 from proxy.tls.handshake import Handshake
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.libssl import TICKET_KEY_BYTES
 from proxy.tls.policy import cipher_suites, group_preference
 from proxy.tls.race import SigningServices
 from proxy.tls.signature_schemes import ranking, sigalgs_list
@@ -27,7 +26,7 @@ from proxy.tls.signing_plan import Signer, SigningPlan, TokenCredential
 from proxy.tls.stand_in import stand_in
 from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
-from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
+from proxy.tls.tickets import KEY_NAME_BYTES, TICKET_KEY_BYTES, TicketSecrets, ticket_key
 from proxy.tls.token_key import KeyContext, TokenKey
 from proxy.tls.waiting_data import RECORD_BYTES
 from tests.certificates import CertificateFiles

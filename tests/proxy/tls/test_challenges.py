@@ -5,7 +5,8 @@ import ssl
 import pytest
 
 from proxy.tls import challenges
-from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, TlsChallenge
+from proxy.tls.challenge import TlsChallenge
+from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges
 
 CHAT = TlsChallenge("chat.test", bytes(32))
 FILES = TlsChallenge("files.test", bytes(32))

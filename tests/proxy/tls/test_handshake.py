@@ -15,7 +15,8 @@ from config.schema import CredentialPreference, PqPolicy, SecurityLevel
 from proxy.net.deadlines import NEVER
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_record
-from proxy.tls.challenges import PendingChallenges, TlsChallenge
+from proxy.tls.challenge import TlsChallenge
+from proxy.tls.challenges import PendingChallenges
 from proxy.tls.context import TlsSettings, build_alert_context, build_server_context
 from proxy.tls.groups import KNOWN, GroupPreference
 from proxy.tls.handshake import Handshake

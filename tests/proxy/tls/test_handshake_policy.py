@@ -5,12 +5,13 @@ import pytest
 from config.schema import PqPolicy, SecurityLevel
 from proxy.tls.alerts import AlertDescription
 from proxy.tls.client_hello import parse_client_hello
-from proxy.tls.context import build_alert_context
+from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.handshake_policy import ConnectionRefusal, HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
-from proxy.tls.policy import group_preference
-from proxy.tls.results import FailureReason
+from proxy.tls.policy import HandshakeOutcome, group_preference
+from proxy.tls.results import Established, FailureReason
+from proxy.tls.server_hello import ServerHello
 from proxy.tls.stream import TlsLimits
 from tests.proxy.tls import hellos
 from tests.proxy.tls.hellos import Hello, alpn, server_name, supported_groups
@@ -18,11 +19,12 @@ from tests.proxy.tls.hellos import Hello, alpn, server_name, supported_groups
 A, F = AlertDescription, FailureReason
 
 
-def judged(
-    hello: Hello, pq: PqPolicy, *, is_somebodys: bool = True, level: SecurityLevel = SecurityLevel.STANDARD
-) -> ConnectionRefusal | None:
-    """What a policy says; `is_somebodys`: whether the name is."""
-    policy = HandshakePolicy(
+IDENTITY = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_alert_context()))
+
+
+def policy_of(pq: PqPolicy, level: SecurityLevel = SecurityLevel.STANDARD) -> HandshakePolicy:
+    """The policy of a listener at a level."""
+    return HandshakePolicy(
         pq=pq,
         preference=group_preference(level, pq, None, KNOWN),
         identities=IdentityTable([], None),
@@ -31,8 +33,13 @@ def judged(
         alert_context=build_alert_context(),
         tls_limits=TlsLimits(32),
     )
-    identity = object.__new__(ServerIdentity) if is_somebodys else None  # nothing of it matters
-    return policy.judge(parse_client_hello(hello.message), identity)
+
+
+def judged(
+    hello: Hello, pq: PqPolicy, *, is_somebodys: bool = True, level: SecurityLevel = SecurityLevel.STANDARD
+) -> ConnectionRefusal | None:
+    """What a policy says; `is_somebodys`: whether the name is."""
+    return policy_of(pq, level).judge(parse_client_hello(hello.message), IDENTITY if is_somebodys else None)
 
 
 @pytest.mark.parametrize("names", [(), (b"http/1.1",), (b"h2", b"http/1.1")])
@@ -92,3 +99,24 @@ def test_hello_without_any_group_is_left_to_openssl() -> None:
     """One that resumes without a new key exchange has none."""
     psk = (hellos.PSK_KEY_EXCHANGE_MODES, hellos.pre_shared_key([b"t"], [bytes(32)]))
     assert judged(Hello((hellos.supported_versions(), *psk)), PqPolicy.PREFER) is None
+
+
+def test_a_completed_handshake_has_the_group_of_the_server_hello() -> None:
+    hello = parse_client_hello(offering((0x11EC,)).with_extensions(server_name(b"chat.test")).message)
+    retried = ServerHello(is_retry=False, group=0x11EC, cipher_suite=0x1302, psk_selected=False, wire_length=90)
+    assert policy_of(PqPolicy.PREFER).settled(hello, IDENTITY, retried, 0.001, retried=True) == Established(
+        server_name="chat.test",
+        identity=IDENTITY,
+        group=KNOWN["x25519mlkem768"],
+        outcome=HandshakeOutcome.HYBRID_AFTER_RETRY,
+        is_resumed=False,
+        signing_seconds=0.001,
+        breaks_under_require=False,
+    )
+
+
+def test_a_resumption_without_a_key_exchange_has_no_group() -> None:
+    hello = parse_client_hello(offering((29,)).message)
+    resumed = ServerHello(is_retry=False, group=None, cipher_suite=0x1302, psk_selected=True, wire_length=90)
+    result = policy_of(PqPolicy.PREFER).settled(hello, IDENTITY, resumed, None, retried=False)
+    assert (result.group, result.is_resumed, result.breaks_under_require) == (None, True, True)

@@ -1,16 +1,12 @@
 """Results of a handshake: what follows from what is in them."""
 
-from typing import TYPE_CHECKING, cast
-
+from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
 from proxy.tls.results import Established, Failed, FailureReason, openssl_reason
 
-if TYPE_CHECKING:
-    from proxy.tls.context import ServerContext
-
-CHAT = ServerIdentity("chat", frozenset({"chat.test"}), cast("ServerContext", None))
+CHAT = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_alert_context()))
 
 
 def test_a_group_is_shown_by_its_name_and_one_that_nobody_knows_as_unknown() -> None:

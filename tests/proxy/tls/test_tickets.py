@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.tls.libssl import TICKET_KEY_BYTES
-from proxy.tls.tickets import KEY_NAME_BYTES, SECRET_BYTES, TicketSecrets, ticket_key
+from proxy.tls.tickets import KEY_NAME_BYTES, SECRET_BYTES, TICKET_KEY_BYTES, TicketSecrets, ticket_key
 
 SECRET = bytes(range(32))
 
