@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,14 +11,23 @@ import pytest
 from proxy.limits.reasons import RequestReason, request_reason
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End
-from tests.integration.limited import Limited, Stage
-from tests.integration.stage import request
-from tests.integration.upstreams import Peer
+from tests.integration.limited import Limited, Stage, answering_all
+from tests.integration.stage import Upstream, request, serving, write_configuration
+from tests.integration.upstreams import Peer, scripted
+from tests.waiting import until_found
 
 pytestmark = pytest.mark.paced
 
-OTHER = "127.0.0.2"
+OTHER, EXEMPT = "127.0.0.2", "127.0.0.3"
+LISTENER = f'[listener.public]\nbind = "127.0.0.1:0"\nexempt = ["{EXEMPT}"]\n'
 RATE = 'rate = {{ requests_per_second = 0.1, burst = 2, per = "{}" }}\n'
+RATES = {
+    "client": RATE.format("client"),
+    "route": RATE.format("route"),
+    "trusting": RATE.format("route"),
+    "soon": 'rate = { requests_per_second = 1.5, burst = 1, per = "client" }\n',
+}
+"""The routes of `rated`, one for each test, as tokens that are taken stay so."""
 
 
 @pytest.fixture
@@ -25,76 +35,109 @@ def stage(tmp_path: Path, authority: Authority, localhost: CertificateFiles) -> 
     return Stage(tmp_path, authority, localhost)
 
 
-def statuses(client: Client, count: int) -> list[int]:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles) -> Stage:
+    """The stage of the proxies that several tests ask, each on a path of its own."""
+    return Stage(tmp_path_factory.mktemp("requests"), authority, localhost)
+
+
+@pytest.fixture(scope="module")
+def rated(shared: Stage) -> Iterator[Limited]:
+    """A proxy with rates."""
+    with scripted(answering_all) as server:
+        upstreams = {name: Upstream((server.url,), route=rate) for name, rate in RATES.items()}
+        configuration = write_configuration(shared.directory, shared.certificate, upstreams, LISTENER)
+        with serving(configuration, shared.authority) as running:
+            yield Limited(running)
+
+
+@pytest.fixture(scope="module")
+def small(shared: Stage) -> Iterator[Limited]:
+    """A proxy that takes only small requests, and those soon."""
+    with shared.limited(SMALL) as limited:
+        yield limited
+
+
+@pytest.fixture(scope="module")
+def hurried(shared: Stage) -> Iterator[Limited]:
+    """A proxy that waits for no client, in front of a server that plays what the path says."""
+    with shared.limited(HURRIED, script=play) as limited:
+        yield limited
+
+
+def statuses(client: Client, count: int, path: str) -> list[int]:
     """What so many requests are answered with, on one connection."""
     answers = []
     for _ in range(count):
-        client.send(request())
+        client.send(request(start=f"GET {path} HTTP/1.1"))
         answers.append(client.read_response().status)
     return answers
 
 
-def reasons(limited: Limited) -> list[tuple[int, RequestReason | None]]:
-    """Status and reason of each request that was not simply served."""
-    lines = [json.loads(line) for line in limited.site.program.output if line.startswith("{")]
+def answers(limited: Limited) -> list[tuple[str, int, RequestReason | None]]:
+    """Path, status and reason, if there is one, of each request so far."""
+    lines = [json.loads(line) for line in list(limited.site.program.output) if line.startswith("{")]
     return [
-        (line["status"], request_reason(line["status"], line["error"]))
+        (
+            line["path"] or "",
+            line["status"],
+            request_reason(line["status"], line["error"]) if line.get("error") else None,
+        )
         for line in lines
-        if "status" in line and line.get("error")
+        if "status" in line
     ]
 
 
-def test_request_rate_of_each_client(stage: Stage) -> None:
-    with stage.limited("", route=RATE.format("client")) as limited:
-        with limited.connect() as client:
-            assert statuses(client, 2) == [200, 200]
-            client.send(request())
-            refused = client.read_response()
-            assert refused.status == 429
-            assert refused.values("Content-Type") == ["application/problem+json"]
-            (retry_after,) = refused.values("Retry-After")
-            assert 1 <= int(retry_after) <= 10
-            assert refused.values("Connection") == []
-            assert statuses(client, 1) == [429]
-        with limited.connect() as again, limited.connect(OTHER) as other:
-            assert statuses(again, 1) == [429]
-            assert statuses(other, 3) == [200, 200, 429]
-    assert reasons(limited) == [(429, RequestReason.RATE)] * 4
+def reasons(limited: Limited, path: str = "/") -> list[tuple[int, RequestReason | None]]:
+    """Status and reason of each request for a path that was not simply served."""
+    return [(status, reason) for asked, status, reason in answers(limited) if asked == path and reason]
 
 
-def test_request_rate_of_a_route(stage: Stage) -> None:
-    with (
-        stage.limited("", route=RATE.format("route")) as limited,
-        limited.connect() as client,
-        limited.connect(OTHER) as other,
-    ):
-        assert statuses(client, 1) + statuses(other, 2) + statuses(client, 1) == [200, 200, 429, 429]
-    assert reasons(limited) == [(429, RequestReason.RATE)] * 2
+def settled(limited: Limited, path: str, count: int) -> list[tuple[int, RequestReason | None]]:
+    """The same, once so many requests for the path were logged, served ones included."""
+    until_found(lambda: len([asked for asked, *_ in answers(limited) if asked == path]) >= count)
+    return reasons(limited, path)
 
 
-def test_token_comes_when_it_was_said_to(stage: Stage) -> None:
-    rate = 'rate = { requests_per_second = 1.5, burst = 1, per = "client" }\n'
-    with stage.limited("", route=rate) as limited, limited.connect() as client:
-        assert statuses(client, 2) == [200, 429]
+def test_request_rate_of_each_client(rated: Limited) -> None:
+    with rated.connect() as client:
+        assert statuses(client, 2, "/client") == [200, 200]
+        client.send(request(start="GET /client HTTP/1.1"))
+        refused = client.read_response()
+        assert refused.status == 429
+        assert refused.values("Content-Type") == ["application/problem+json"]
+        (retry_after,) = refused.values("Retry-After")
+        assert 1 <= int(retry_after) <= 10
+        assert refused.values("Connection") == []
+        assert statuses(client, 1, "/client") == [429]
+    with rated.connect() as again, rated.connect(OTHER) as other:
+        assert statuses(again, 1, "/client") == [429]
+        assert statuses(other, 3, "/client") == [200, 200, 429]
+    assert settled(rated, "/client", 8) == [(429, RequestReason.RATE)] * 4
+
+
+def test_request_rate_of_a_route(rated: Limited) -> None:
+    with rated.connect() as client, rated.connect(OTHER) as other:
+        first = statuses(client, 1, "/route")
+        assert first + statuses(other, 2, "/route") + statuses(client, 1, "/route") == [200, 200, 429, 429]
+    assert settled(rated, "/route", 4) == [(429, RequestReason.RATE)] * 2
+
+
+def test_token_comes_when_it_was_said_to(rated: Limited) -> None:
+    with rated.connect() as client:
+        assert statuses(client, 2, "/soon") == [200, 429]
         threading.Event().wait(1)  # never set: what Retry-After says
-        assert statuses(client, 1) == [200]
+        assert statuses(client, 1, "/soon") == [200]
 
 
-def test_networks_that_are_exempt_have_no_rate(stage: Stage) -> None:
-    listener = f'[listener.public]\nbind = "127.0.0.1:0"\nexempt = ["{OTHER}"]\n'
-    with (
-        stage.limited(listener, route=RATE.format("route")) as limited,
-        limited.connect(OTHER) as exempt,
-        limited.connect() as client,
-    ):
-        assert statuses(exempt, 5) == [200] * 5
-        assert statuses(client, 3) == [200, 200, 429]
+def test_networks_that_are_exempt_have_no_rate(rated: Limited) -> None:
+    with rated.connect(EXEMPT) as exempt, rated.connect() as client:
+        assert statuses(exempt, 5, "/trusting") == [200] * 5
+        assert statuses(client, 3, "/trusting") == [200, 200, 429]
 
 
 SESSIONS = f"""
-[listener.public]
-bind = "127.0.0.1:0"
-exempt = ["127.0.0.3"]
+{LISTENER}
 [payload]
 directory = "payload"
 [payload.sessions]
@@ -119,7 +162,7 @@ def test_sessions_are_asked_for_at_a_rate(stage: Stage) -> None:
         refused = clients[0].read_response()
         assert (refused.status, refused.values("Content-Type")) == (429, ["application/problem+json"])
         assert 1 <= int(refused.values("Retry-After")[0]) <= 10
-        with limited.connect(OTHER) as other, limited.connect("127.0.0.3") as exempt:
+        with limited.connect(OTHER) as other, limited.connect(EXEMPT) as exempt:
             assert status(other) == 400
             assert [status(exempt) for _ in range(4)] == [400] * 4
         counted = limited.site.admin.failures()
@@ -153,55 +196,88 @@ CHUNKED = ("Transfer-Encoding: chunked",)
         (b"GET  / HTTP/1.1\r\n\r\n", 400, RequestReason.MALFORMED_REQUEST),
     ],
 )
-def test_request_that_is_over_a_limit(stage: Stage, sent: bytes, status: int, reason: RequestReason) -> None:
-    with stage.limited(SMALL) as limited, limited.connect() as client:
+def test_request_that_is_over_a_limit(small: Limited, sent: bytes, status: int, reason: RequestReason) -> None:
+    before = len(answers(small))
+    with small.connect() as client:
         client.send(sent)
         answer = client.read_response()
         assert (answer.status, answer.values("Connection")) == (status, ["close"])
         assert client.await_end() is End.CLEAN
-    assert reasons(limited) == [(status, reason)]
+    assert [one for _, *one in until_found(lambda: answers(small)[before:])] == [[status, reason]]
 
 
-def test_body_that_drips(stage: Stage) -> None:
+HURRIED = """
+[limits]
+body_idle_seconds = 0.5
+body_bytes_per_second = 100_000
+write_idle_seconds = 0.5
+keep_alive_seconds = 0.3
+"""
+LONGER = 1.5
+"""More than each of those."""
+UPLOADED = 20_000_000
+LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+upload_waits = threading.Event()
+
+
+def play(peer: Peer) -> None:
+    """Play the server of the path that is asked for."""
+    match peer.read_head().split(b" ")[1]:
+        case b"/continues":
+            peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            peer.read_to_end()
+        case b"/large":
+            send_large(peer)
+        case b"/takes-late":
+            upload_waits.set()
+            threading.Event().wait(LONGER)  # never set
+            peer.read(UPLOADED)
+            peer.send(LAST)
+        case b"/answers-late":
+            threading.Event().wait(LONGER)  # never set
+            peer.send(LAST)
+        case _:
+            peer.read_to_end()
+
+
+def test_body_that_drips(hurried: Limited) -> None:
     pause = threading.Event()
-    with stage.limited("[limits]\nbody_idle_seconds = 0.5\n") as limited, limited.connect() as client:
-        client.send(request("Content-Length: 99", start="POST / HTTP/1.1"))
+    with hurried.connect() as client:
+        client.send(request("Content-Length: 99", start="POST /drips HTTP/1.1"))
         for _ in range(12):
             pause.wait(0.1)  # never set
             client.send(b"x")
         assert client.read_response().status == 408
         assert client.await_end() is End.CLEAN
-    assert reasons(limited) == [(408, RequestReason.BODY_TOO_SLOW)]
+    assert settled(hurried, "/drips", 1) == [(408, RequestReason.BODY_TOO_SLOW)]
 
 
-def test_body_that_was_told_to_continue_and_does_not_come(stage: Stage) -> None:
-    def script(peer: Peer) -> None:
-        peer.read_head()
-        peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
-        peer.read_to_end()
-
-    limits = "[limits]\nbody_idle_seconds = 0.3\n"
-    with stage.limited(limits, script=script) as limited, limited.connect() as client:
-        client.send(request("Content-Length: 9", "Expect: 100-continue", start="POST / HTTP/1.1"))
+def test_body_that_was_told_to_continue_and_does_not_come(hurried: Limited) -> None:
+    with hurried.connect() as client:
+        client.send(request("Content-Length: 9", "Expect: 100-continue", start="POST /continues HTTP/1.1"))
         assert [client.read_response().status for _ in range(2)] == [100, 408]
         assert client.await_end() is End.CLEAN
-    assert reasons(limited) == [(408, RequestReason.BODY_TIMEOUT)]
+    assert settled(hurried, "/continues", 1) == [(408, RequestReason.BODY_TIMEOUT)]
 
 
 def large(peer: Peer) -> None:
     """Send a response that no buffer can hold."""
     peer.read_head()
+    send_large(peer)
+
+
+def send_large(peer: Peer) -> None:
+    """Send it, to a request that was read."""
     peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
     while True:
         peer.send(bytes(100_000))
 
 
-def test_reader_that_takes_nothing(stage: Stage) -> None:
-    limits = "[limits]\nwrite_idle_seconds = 0.5\n"
-    with stage.limited(limits, script=large) as limited, limited.connect(receive_bytes=16_384) as client:
-        client.send(request())
-        limited.site.record("/")
-    assert reasons(limited) == [(499, RequestReason.READER_TIMEOUT)]
+def test_reader_that_takes_nothing(hurried: Limited) -> None:
+    with hurried.connect(receive_bytes=16_384) as client:
+        client.send(request(start="GET /large HTTP/1.1"))
+        hurried.site.record("/large")
+    assert reasons(hurried, "/large") == [(499, RequestReason.READER_TIMEOUT)]
 
 
 @pytest.mark.parametrize(("per_second", "is_cut"), [(4_000_000, True), (10_000, False)])
@@ -223,37 +299,20 @@ def test_reader_that_takes_little(stage: Stage, per_second: int, is_cut: bool) -
     assert reasons(limited) == [(499, RequestReason.READER_TOO_SLOW if is_cut else RequestReason.GIVEN_UP)]
 
 
-def test_upload_that_its_server_holds_back_is_not_a_slow_client(stage: Stage) -> None:
+def test_upload_that_its_server_holds_back_is_not_a_slow_client(hurried: Limited) -> None:
     """The server takes nothing for longer than a client may send nothing, then all of it."""
-    body = bytes(20_000_000)
-    waits = threading.Event()
-
-    def script(peer: Peer) -> None:
-        peer.read_head()
-        waits.set()
-        threading.Event().wait(1.5)  # never set
-        peer.read(len(body))
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    limits = "[limits]\nbody_idle_seconds = 0.3\nbody_bytes_per_second = 100_000\n"
-    with stage.limited(limits, script=script) as limited, limited.connect() as client:
-        client.send(request(f"Content-Length: {len(body)}", start="POST / HTTP/1.1") + body[:70_000])
-        assert waits.wait(10)  # that is more than what is gathered before a server is asked
+    body = bytes(UPLOADED)
+    with hurried.connect() as client:
+        client.send(request(f"Content-Length: {UPLOADED}", start="POST /takes-late HTTP/1.1") + body[:70_000])
+        assert upload_waits.wait(10)  # that is more than what is gathered before a server is asked
         client.send(body[70_000:])
         assert client.read_response().status == 200
-    assert reasons(limited) == []
+    assert settled(hurried, "/takes-late", 1) == []
 
 
-def test_client_that_waits_for_its_answer_owes_nothing(stage: Stage) -> None:
+def test_client_that_waits_for_its_answer_owes_nothing(hurried: Limited) -> None:
     """A long poll: no bytes wait for it, so it is not slow in taking them."""
-
-    def script(peer: Peer) -> None:
-        peer.read_request()
-        threading.Event().wait(1.5)  # never set
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    limits = "[limits]\nwrite_idle_seconds = 0.3\nbody_idle_seconds = 0.3\nkeep_alive_seconds = 0.3\n"
-    with stage.limited(limits, script=script) as limited, limited.connect() as client:
-        client.send(request())
+    with hurried.connect() as client:
+        client.send(request(start="GET /answers-late HTTP/1.1"))
         assert client.read_response().status == 200
-    assert reasons(limited) == []
+    assert settled(hurried, "/answers-late", 1) == []
