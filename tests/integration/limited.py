@@ -20,6 +20,12 @@ SILENCE_SECONDS = 0.3
 """Over loopback: who has got nothing for so long waits, and is not refused."""
 
 
+def listener(name: str, settings: str = "", /, **limits: float) -> str:
+    """A listener with limits of its own."""
+    lines = [f"[listener.{name}]", 'bind = "127.0.0.1:0"', settings, f"[listener.{name}.limits]"]
+    return "\n".join([*lines, *(f"{limit} = {value}" for limit, value in limits.items()), ""])
+
+
 @dataclass
 class Limited:
     """A running proxy."""
@@ -59,12 +65,16 @@ class Limited:
         with self.connect(source, listener) as client:
             return serves(client)
 
-    def serves_if_admitted(self) -> bool:
+    def serves_if_admitted(self, listener: str = "public") -> bool:
         """Whether a new client is served, and not refused as there is no place for it."""
         try:
-            return self.serves()
+            return self.serves(listener=listener)
         except OSError:
             return False
+
+    def counts(self, listener: str) -> dict[str, int]:
+        """What a listener has counted so far, by reason."""
+        return {reason: count for (name, reason), count in self.site.admin.failures().items() if name == listener}
 
     def counted(self, listener: str = "public") -> dict[str, int]:
         """What a listener has counted, once the proxy has ended."""

@@ -3,7 +3,7 @@
 import resource
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from proxy.limits.reasons import ConnectionReason
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End
 from tests.integration.gateway import events
-from tests.integration.limited import Limited, Stage, is_closed, serves
+from tests.integration.limited import Limited, Stage, is_closed, listener, serves
 from tests.integration.stage import request
 from tests.integration.upstreams import OK, Peer
 from tests.waiting import until_found
@@ -33,91 +33,113 @@ def until(happens: Callable[[], bool]) -> None:
     assert any(happens() for _ in range(50))
 
 
-def test_connections(stage: Stage) -> None:
-    with stage.limited("[limits]\nconnections = 2\n") as limited:
-        with limited.in_use() as first, limited.in_use(OTHER) as second:
-            assert limited.refuses()
-            assert limited.refuses(OTHER)
-            assert ends_request(first)
-            assert ends_request(second)
-        until(lambda: not limited.refuses())
-        assert limited.serves()
-    assert limited.counted()["connections"] >= 2
+RATE = {"handshakes_per_second_per_address": 0.001, "handshake_burst_per_address": 2}
+LIMITS = ("connections", "connections_per_address")
+PARTS = {"of_a_line": b"G", "of_a_body": request("Content-Length: 9", start="POST / HTTP/1.1", body=b"a")}
 
 
-def test_connections_per_address(stage: Stage) -> None:
-    with stage.limited("[limits]\nconnections_per_address = 2\n") as limited:
-        with limited.in_use() as first, limited.in_use() as second:
-            assert limited.refuses()
-            assert limited.serves(OTHER)
-            assert ends_request(first)
-            assert ends_request(second)
-        until(lambda: not limited.refuses())
-    assert limited.counted()["connections_per_address"] >= 1
+@pytest.fixture(scope="module")
+def limited(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, localhost: CertificateFiles
+) -> Iterator[Limited]:
+    """A proxy with a listener for each test: what one of them has counted there is of that test."""
+    listeners = [
+        listener("public"),
+        listener("few", connections=2),
+        listener("few_each", connections_per_address=2),
+        *(listener(f"part_{part}_{limit}", **{limit: 2}) for part in PARTS for limit in LIMITS),
+        *(listener(f"silent_{limit}", **{limit: 2}) for limit in ("handshakes_in_flight", *LIMITS)),
+        listener("few_handshakes_each", handshakes_per_address=2),
+        *(listener(f"idle_{limit}", **{limit: 3}) for limit in LIMITS),
+        listener("rarely", **RATE),
+        listener("trusting", f'exempt = ["{OTHER}"]', connections_per_address=2, **RATE),
+    ]
+    stage = Stage(tmp_path_factory.mktemp("connections"), authority, localhost)
+    with stage.limited("".join(listeners)) as running:
+        yield running
 
 
-@pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
-@pytest.mark.parametrize("part", [b"G", request("Content-Length: 9", start="POST / HTTP/1.1", body=b"a")])
-def test_a_part_of_a_request_does_not_keep_others_out(stage: Stage, limit: str, part: bytes) -> None:
-    with stage.limited(f"[limits]\n{limit} = 2\n") as limited, limited.connect() as first, limited.connect() as second:
+def test_connections(limited: Limited) -> None:
+    with limited.in_use(listener="few") as first, limited.in_use(OTHER, "few") as second:
+        assert limited.refuses(listener="few")
+        assert limited.refuses(OTHER, "few")
+        assert ends_request(first)
+        assert ends_request(second)
+    until(lambda: not limited.refuses(listener="few"))
+    assert limited.serves(listener="few")
+    assert limited.counts("few")["connections"] >= 2
+
+
+def test_connections_per_address(limited: Limited) -> None:
+    with limited.in_use(listener="few_each") as first, limited.in_use(listener="few_each") as second:
+        assert limited.refuses(listener="few_each")
+        assert limited.serves(OTHER, "few_each")
+        assert ends_request(first)
+        assert ends_request(second)
+    until(lambda: not limited.refuses(listener="few_each"))
+    assert limited.counts("few_each")["connections_per_address"] >= 1
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_a_request_does_not_keep_others_out(limited: Limited, limit: str, part: str) -> None:
+    name = f"part_{part}_{limit}"
+    with limited.connect(listener=name) as first, limited.connect(listener=name) as second:
         for client in (first, second):
-            client.send(part)
-        until_found(limited.serves_if_admitted)  # which is so once they are half a second old
-    assert limited.counted()["shed_idle"] >= 1
+            client.send(PARTS[part])
+        # they make room once they are half a second old
+        until_found(lambda: limited.serves_if_admitted(name))
+    assert limited.counts(name)["shed_idle"] >= 1
 
 
-@pytest.mark.parametrize("limit", ["handshakes_in_flight", "connections", "connections_per_address"])
-def test_the_oldest_that_says_nothing_makes_room_for_others(stage: Stage, limit: str) -> None:
-    with stage.limited(f"[limits]\n{limit} = 2\n") as limited, limited.tcp() as first, limited.tcp() as second:
+@pytest.mark.parametrize("limit", ["handshakes_in_flight", *LIMITS])
+def test_the_oldest_that_says_nothing_makes_room_for_others(limited: Limited, limit: str) -> None:
+    name = f"silent_{limit}"
+    with limited.tcp(listener=name) as first, limited.tcp(listener=name) as second:
         assert not is_closed(first)
         assert not is_closed(second)
-        assert limited.serves()
+        assert limited.serves(listener=name)
         assert is_closed(first)
         assert not is_closed(second)
-    assert limited.counted()["shed_silent"] == 1
+    assert limited.counts(name)["shed_silent"] == 1
 
 
-def test_silent_connections_do_not_count_as_handshakes_of_their_client(stage: Stage) -> None:
-    with stage.limited("[limits]\nhandshakes_per_address = 2\n") as limited, ExitStack() as stack:
-        silent = [stack.enter_context(limited.tcp()) for _ in range(5)]
-        assert limited.serves()
+def test_silent_connections_do_not_count_as_handshakes_of_their_client(limited: Limited) -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(limited.tcp(listener="few_handshakes_each")) for _ in range(5)]
+        assert limited.serves(listener="few_handshakes_each")
         assert not any(is_closed(sock) for sock in silent)
-    assert not limited.counted().keys() & {"handshakes_per_address", "shed_silent", "shed_unfinished"}
+    counts = limited.counts("few_handshakes_each")
+    assert not counts.keys() & {"handshakes_per_address", "shed_silent", "shed_unfinished"}
 
 
-@pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
-def test_idle_connections_make_room(stage: Stage, limit: str) -> None:
-    with stage.limited(f"[limits]\n{limit} = 3\n") as limited, ExitStack() as stack:
-        idle_clients(limited, stack, 3)
-        until_found(limited.serves_if_admitted)
-    assert limited.counted()["shed_idle"] >= 1
+@pytest.mark.parametrize("limit", LIMITS)
+def test_idle_connections_make_room(limited: Limited, limit: str) -> None:
+    name = f"idle_{limit}"
+    with ExitStack() as stack:
+        idle_clients(limited, stack, 3, name)
+        until_found(lambda: limited.serves_if_admitted(name))
+    assert limited.counts(name)["shed_idle"] >= 1
 
 
-RATE = "handshakes_per_second_per_address = 0.001\nhandshake_burst_per_address = 2\n"
+def test_handshakes_per_second_per_address(limited: Limited) -> None:
+    assert limited.serves(listener="rarely")
+    with limited.connect(listener="rarely") as second:
+        assert limited.refuses(listener="rarely")
+        assert limited.refuses(listener="rarely")
+        assert limited.serves(OTHER, "rarely")
+        assert serves(second)
+    assert limited.counts("rarely") == {"handshakes_per_second_per_address": 2}
 
 
-def test_handshakes_per_second_per_address(stage: Stage) -> None:
-    with stage.limited(f"[limits]\n{RATE}") as limited:
-        assert limited.serves()
-        with limited.connect() as second:
-            assert limited.refuses()
-            assert limited.refuses()
-            assert limited.serves(OTHER)
-            assert serves(second)
-    assert limited.counted() == {"handshakes_per_second_per_address": 2}
-
-
-def test_networks_that_are_exempt(stage: Stage) -> None:
-    exempt = (
-        f'[listener.public]\nbind = "127.0.0.1:0"\nexempt = ["{OTHER}"]\n[limits]\nconnections_per_address = 2\n{RATE}'
-    )
-    with stage.limited(exempt) as limited, ExitStack() as stack:
-        clients = [stack.enter_context(limited.connect(OTHER)) for _ in range(5)]
+def test_networks_that_are_exempt(limited: Limited) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(limited.connect(OTHER, "trusting")) for _ in range(5)]
         assert all(serves(client) for client in clients)
-        assert limited.serves()
-        assert limited.serves()
-        assert limited.refuses()
-    assert limited.counted() == {"handshakes_per_second_per_address": 1}
+        assert limited.serves(listener="trusting")
+        assert limited.serves(listener="trusting")
+        assert limited.refuses(listener="trusting")
+    assert limited.counts("trusting") == {"handshakes_per_second_per_address": 1}
 
 
 def test_a_listener_has_its_own_counts_and_may_have_its_own_limits(stage: Stage) -> None:
@@ -146,9 +168,9 @@ def ends_request(client: Client) -> bool:
     return client.read_response().status == 200
 
 
-def idle_clients(limited: Limited, stack: ExitStack, count: int) -> list[socket.socket]:
+def idle_clients(limited: Limited, stack: ExitStack, count: int, listener: str = "public") -> list[socket.socket]:
     """Clients that have been served and stay; answers their sockets."""
-    clients = [stack.enter_context(limited.connect()) for _ in range(count)]
+    clients = [stack.enter_context(limited.connect(listener=listener)) for _ in range(count)]
     assert all(serves(client) for client in clients)
     return [client.sock for client in clients]
 
@@ -168,15 +190,27 @@ def test_idle_connections_make_room_when_descriptors_are_short(stage: Stage) -> 
     assert FEW < counted["shed_idle"] <= 2 * FEW
 
 
+def is_short(limited: Limited) -> bool:
+    """Whether the proxy has counted that it has too few descriptors."""
+    return ConnectionReason.OUT_OF_DESCRIPTORS in limited.counts("public")
+
+
+def descriptors_of(pid: int) -> int:
+    """How many a process has."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 @pytest.mark.parametrize("reserve", [256, 0])
 def test_without_idle_ones_new_connections_wait_until_there_are_descriptors(stage: Stage, reserve: int) -> None:
     """Without a reserve it is the kernel that refuses to accept."""
     with stage.limited(f"[limits]\ndescriptor_reserve = {reserve}\n", descriptors=FEW) as limited, ExitStack() as stack:
+        (worker,) = limited.site.worker_pids
         busy = []
-        while "out_of_descriptors" not in {reason for _, reason in limited.site.admin.failures()}:
-            with suppress(TimeoutError):  # the last one: it waits already
+        while not is_short(limited) and descriptors_of(worker) < FEW:
+            with suppress(TimeoutError):  # it took the last descriptor meanwhile: this one waits already
                 busy.append(stack.enter_context(limited.in_use()))
         with limited.tcp() as late:
+            until_found(lambda: is_short(limited))
             assert not is_closed(late), "it waits"
             for client in busy:
                 client.sock.close()

@@ -17,7 +17,7 @@ from proxy.tls import libssl
 from proxy.tls.results import FailureReason
 from tests.certificates import Authority, CertificateFiles
 from tests.hostile.client import Client, End, Records, logging_context
-from tests.integration.limited import Limited
+from tests.integration.limited import Limited, listener
 from tests.integration.stage import Upstream, request, serving, write_configuration
 from tests.integration.upstreams import OK, Peer, scripted, unused_port
 from tests.proxy.tls import hellos
@@ -38,12 +38,6 @@ UPGRADE = (
     "Sec-WebSocket-Version: 13",
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )
-
-
-def listener(name: str, settings: str = "", **limits: float) -> str:
-    """A listener with limits of its own."""
-    lines = [f"[listener.{name}]", 'bind = "127.0.0.1:0"', settings, f"[listener.{name}.limits]"]
-    return "\n".join([*lines, *(f"{limit} = {value}" for limit, value in limits.items()), ""])
 
 
 CONFIGURATION: Final = (
