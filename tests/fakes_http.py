@@ -25,9 +25,9 @@ from proxy.http.routing import Route, RouteTable
 from proxy.http.websocket import Extensions, WebSocketLimits
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
+from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
-from proxy.net.sockets import SocketStream
 from proxy.net.tasks import Tasks
 from proxy.observe.counters import Counters
 from proxy.payload.endpoints import Endpoint
@@ -37,7 +37,7 @@ from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
 from proxy.tls.results import Established
-from proxy.tls.stream import TlsLimits, TlsStream
+from proxy.tls.stream import TlsLimits
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.ejection import EjectionPolicy
@@ -133,6 +133,10 @@ class FakeStream:
 
     # -- what the proxy calls
 
+    def hand_over(self, owner: ByteOwner) -> None:
+        """Tell another one from now on."""
+        self.owner = owner
+
     def write(self, data: bytes) -> None:
         """Remember the bytes; the owner is paused when blocking begins, and only then."""
         if self.ending is not None:
@@ -199,26 +203,6 @@ class FakeStream:
         written, self.written = self.written, b""
         return written
 
-    @property
-    def as_socket(self) -> SocketStream:
-        """The same, for what wants a socket's stream."""
-        return cast("SocketStream", self)
-
-    @property
-    def as_tls(self) -> TlsStream:
-        """The same, for what wants an encrypted stream."""
-        return cast("TlsStream", self)
-
-
-class FakeTlsStream(TlsStream):
-    """A stream that says it was truncated, or was not: all that is asked of an upstream's by its type."""
-
-    def __init__(self, *, truncated: bool) -> None:
-        self.was_truncated = truncated
-
-    def abort(self) -> None:
-        """Nothing to close."""
-
 
 class FakeServer(Server):
     """A server of an upstream without sockets: `lend` gives a connection to whoever waits longest.
@@ -255,7 +239,7 @@ class FakeServer(Server):
         connection = UpstreamConnection(self, self.responses, ResponseReader(), self._loop.time)
         stream = make_stream(self._loop)
         stream.owner = connection
-        connection.stream = stream.as_socket
+        connection.stream = stream
         borrower = self.waiting.pop(0)
         if borrower.is_waiting:
             borrower.upstream_acquired(connection)
@@ -385,7 +369,7 @@ class FakeClient:
         """Note it."""
         self.events.append(("cut", reason))
 
-    def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
+    def tunnel(self, stream: ByteStream, rest: bytes, extensions: Extensions) -> None:
         """Note it."""
         self.events.append(("tunnel", (stream, rest, extensions)))
 
@@ -406,7 +390,7 @@ class RecordingExchange:
         """Note the status."""
         self.events.append(("informational", response.framing.head.status))
 
-    def switched(self, response: Response, stream: SocketStream | TlsStream, rest: bytes) -> None:
+    def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
         """Note the stream and what came behind the head."""
         del response
         self.events.append(("switched", (stream, rest)))
@@ -499,7 +483,7 @@ class Conversation:
         self.client = FakeStream(self.loop)
         tls = established(group=group)
         facts = ClientFacts("192.0.2.7", "public", tls, is_trusted, rates)
-        self.downstream = Downstream(self.service, self.client.as_tls, facts)
+        self.downstream = Downstream(self.service, self.client, facts)
         self.client.owner = self.downstream
 
     @property

@@ -22,7 +22,7 @@ LONGER = {Path("proxy/downstream/connection.py"): 446, Path("proxy/downstream/ex
 # Protocols only: what they promise is tested where it is kept.
 WITHOUT_CODE = {
     Path(f"proxy/{package}/contracts.py") for package in ("downstream", "signing", "supervisor/workers", "upstream")
-}
+} | {Path("proxy/net/byte_stream.py")}
 DRAWERS = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|base|core|manager|handler)s?$")
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from proxy.downstream.choosing import exchange_for
 from proxy.downstream.client import ClientFacts
+from proxy.downstream.contracts import ClientStream
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.patience import ClientDeadlines, for_last_request
@@ -29,9 +30,8 @@ from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer, trusted_request_id
 from proxy.http.websocket import Extensions
 from proxy.limits.idleness import Idle
+from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
-from proxy.net.sockets import SocketStream
-from proxy.tls.stream import TlsStream
 
 _CLIENT_CLOSED_REQUEST: Final = 499
 
@@ -69,7 +69,7 @@ class Downstream:
         "send",
     )
 
-    def __init__(self, service: HttpService, stream: TlsStream, facts: ClientFacts) -> None:
+    def __init__(self, service: HttpService, stream: ClientStream, facts: ClientFacts) -> None:
         """Take over an established stream, which is reading already."""
         self._service = service
         self._stream = stream
@@ -317,7 +317,7 @@ class Downstream:
         self._abandon(reason, self._exchange.status)
         self._stream.cut()
 
-    def tunnel(self, stream: SocketStream | TlsStream, rest: bytes, extensions: Extensions) -> None:
+    def tunnel(self, stream: ByteStream, rest: bytes, extensions: Extensions) -> None:
         """Hand both streams to a tunnel, with what either side sent ahead."""
         self._state = _ConnectionState.TUNNEL
         exchange, self._exchange = self._exchange, None

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Protocol
 
+from proxy.downstream.response_buffer import Stream
+from proxy.net.byte_stream import ByteStream
 from proxy.upstream.contracts import Tunnelling
 
 if TYPE_CHECKING:
@@ -9,9 +11,17 @@ if TYPE_CHECKING:
     from proxy.http.framing import Persistence
     from proxy.http.headers import ForwardedPeer
     from proxy.http.websocket import Extensions
-    from proxy.net.sockets import SocketStream
     from proxy.payload.websocket import SealedMessages
-    from proxy.tls.stream import TlsStream
+
+
+class ClientStream(ByteStream, Stream, Protocol):
+    """What leads to a client: a `TlsStream`."""
+
+    def cut(self) -> None:
+        """Send what was written, then close so that the client sees that something is missing."""
+
+    def end_at_once(self) -> None:
+        """Close cleanly, without waiting for the client's answer."""
 
 
 class Client(Protocol):
@@ -35,7 +45,7 @@ class Client(Protocol):
     def cut(self, reason: str) -> None:
         """The response cannot be completed, and the client must see that."""
 
-    def tunnel(self, stream: "SocketStream | TlsStream", rest: bytes, extensions: "Extensions") -> None:
+    def tunnel(self, stream: ByteStream, rest: bytes, extensions: "Extensions") -> None:
         """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
 
     def has_room(self, holder: bytes, written: int) -> bool:

@@ -30,8 +30,7 @@ from proxy.http.headers import (
 from proxy.http.responses import Response
 from proxy.http.websocket import Extensions
 from proxy.limits.networks import EXEMPT
-from proxy.net.sockets import SocketStream
-from proxy.tls.stream import TlsStream
+from proxy.net.byte_stream import ByteStream
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.failures import UpstreamFailure
 from proxy.upstream.upstream import RequestFacts
@@ -260,7 +259,7 @@ class Exchange:
                 self._hold_server_back()
         self._await_request()
 
-    def switched(self, response: Response, stream: SocketStream | TlsStream, rest: bytes) -> None:
+    def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
         """Become a tunnel."""
         self._state = _ExchangeState.OVER
         self._connection = None

@@ -9,7 +9,7 @@ A token takes well under a millisecond, so all of this happens on the loop.
 
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client, Encryptable
@@ -22,6 +22,7 @@ from proxy.http.framing import BodyKind
 from proxy.http.head import Header
 from proxy.http.headers import upstream_fields
 from proxy.http.responses import Response
+from proxy.net.byte_stream import ByteStream
 from proxy.payload.answer import AnswerKey, SealedAnswer
 from proxy.payload.answer_fields import plain_lines, refusal_lines
 from proxy.payload.binding import ID_BYTES, BoundExchange, Direction
@@ -32,10 +33,6 @@ from proxy.payload.stream import StreamOpener, Vow, bound_length
 from proxy.payload.uses import MessageCounts
 from proxy.payload.websocket import SealedMessages
 from proxy.upstream.connection import UpstreamConnection
-
-if TYPE_CHECKING:
-    from proxy.net.sockets import SocketStream
-    from proxy.tls.stream import TlsStream
 
 # Of a token with the longest envelope and a line feed.
 _LONGEST_TOKEN: Final = bound_length(LARGEST_PLAIN + 8)
@@ -298,7 +295,7 @@ class SealedExchange(Exchange):
 
     # -- WebSockets
 
-    def switched(self, response: Response, stream: "SocketStream | TlsStream", rest: bytes) -> None:
+    def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
         """Become a tunnel, whose messages are tokens on the client's side."""
         judgement, key = self._judgement, self._answer_key()
         assert judgement is not None  # else it was refused

@@ -90,6 +90,10 @@ class Drainable(Protocol):
     def configuration_changed(self, seconds: float) -> None:
         """Go on under the new configuration; what it does not allow any more is drained within `seconds`."""
 
+
+class Sheddable(Drainable, Protocol):
+    """A connection that can be ended at once while it waits for its client, to make room for others."""
+
     @property
     def idle(self) -> Idle | None:
         """What it is while it waits for its client; None while anything is to be done on it."""
@@ -123,7 +127,8 @@ class HttpService:
         self.shared = ledger.shared
         self.slow_work: Computing = SlowWork(loop)
         self.response_budget = ResponseBudget()
-        self._connections: set[Drainable] = set()
+        self._connections: set[Sheddable] = set()
+        self._tunnels: set[Drainable] = set()
         self._quiet = asyncio.Event()
         self.is_draining = False
         self._drain_ends_at = 0.0
@@ -134,16 +139,25 @@ class HttpService:
         self._date = b""
         self._date_second = 0
 
-    def opened(self, connection: Drainable) -> None:
+    def opened(self, connection: Sheddable) -> None:
         """Count a connection in."""
         self._connections.add(connection)
+        self._drain_late(connection)
+
+    def tunnel_opened(self, tunnel: Drainable) -> None:
+        """Count a WebSocket in: people are behind it even if they say nothing, so it never makes room."""
+        self._tunnels.add(tunnel)
+        self._drain_late(tunnel)
+
+    def _drain_late(self, connection: Drainable) -> None:
         if self.is_draining:
             connection.drain(max(0.0, self._drain_ends_at - self.clock()), gently=self._drains_gently)
 
     def closed(self, connection: Drainable) -> None:
-        """Count a connection out."""
+        """Count a connection or a WebSocket out."""
         self._connections.discard(connection)
-        if self.is_draining and not self._connections:
+        self._tunnels.discard(connection)
+        if self.is_draining and not self.count:
             self._quiet.set()
 
     def drain(self, seconds: float, *, gently: bool = False) -> asyncio.Event:
@@ -151,23 +165,23 @@ class HttpService:
         self.is_draining = True
         self._drains_gently = gently
         self._drain_ends_at = self.clock() + seconds
-        for connection in list(self._connections):
+        for connection in self._all():
             connection.drain(seconds, gently=gently)
-        if not self._connections:
+        if not self.count:
             self._quiet.set()
         return self._quiet
 
     def use(self, runtime: HttpRuntime, seconds: float) -> None:
         """Serve by another configuration: from the next request on, and what it does not allow any more ends within `seconds`."""
         self.runtime = runtime
-        self._review(list(self._connections), runtime, seconds)
+        self._review(self._all(), runtime, seconds)
 
     def _review(self, rest: list[Drainable], runtime: HttpRuntime, seconds: float) -> None:
         """Tell the connections, a part in each turn of the loop so that the others are served meanwhile."""
         if runtime is not self.runtime:
             return  # another one came, which tells all of them
         for connection in rest[-_REVIEWS_PER_TURN:]:
-            if connection in self._connections:
+            if connection in self._connections or connection in self._tunnels:
                 connection.configuration_changed(seconds)
         del rest[-_REVIEWS_PER_TURN:]
         if rest:
@@ -175,13 +189,16 @@ class HttpService:
 
     def give_up(self, reason: str) -> None:
         """End every connection at once."""
-        for connection in list(self._connections):
+        for connection in self._all():
             connection.give_up(reason)
+
+    def _all(self) -> list[Drainable]:
+        return [*self._connections, *self._tunnels]
 
     @property
     def count(self) -> int:
-        """How many connections there are."""
-        return len(self._connections)
+        """How many connections and WebSockets there are."""
+        return len(self._connections) + len(self._tunnels)
 
     def shed(self, most: int) -> list[Idle]:
         """End what nobody uses: connections to upstreams, and `most` clients at most, see `first_to_go`; answers what was ended."""
@@ -198,20 +215,20 @@ class HttpService:
         """How many `shed_idle` could end."""
         return sum(1 for _ in self._idle_on(listener, None))
 
-    def _idle_on(self, listener: str, client: bytes | None) -> Iterator[tuple[Idle, Drainable]]:
+    def _idle_on(self, listener: str, client: bytes | None) -> Iterator[tuple[Idle, Sheddable]]:
         for idle, one in self._idle():
             is_meant = idle.listener == listener and (client is None or idle.client == client)
             if is_meant and idle.shown is Shown.HANDSHAKE:
                 yield idle, one
 
-    def _idle(self) -> Iterator[tuple[Idle, Drainable]]:
+    def _idle(self) -> Iterator[tuple[Idle, Sheddable]]:
         latest = self.clock() - LEAST_IDLE_SECONDS
         for one in self._connections:
             idle = one.idle
             if idle is not None and idle.since <= latest:
                 yield idle, one
 
-    def _end(self, candidates: Iterable[tuple[Idle, Drainable]], most: int) -> list[Idle]:
+    def _end(self, candidates: Iterable[tuple[Idle, Sheddable]], most: int) -> list[Idle]:
         chosen = first_to_go(candidates, most)
         for _, one in chosen:
             one.shed()

@@ -12,19 +12,16 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome
 from proxy.http.websocket import CloseCode, Extensions, FrameSender, FrameTracker, WebSocketViolation, close_frame
 from proxy.limits.reasons import CLOSED
+from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
-from proxy.net.sockets import SocketStream
 from proxy.observe.counters import RouteCounters, Traffic
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.websocket import MessageFilter, SealedMessages
-from proxy.tls.stream import TlsStream
 
 # Close frames are spread over the first half of the drain time, so that the last ones told still have time to answer.
 _SPREAD: Final = 0.5
 _MASK_KEY_BYTES: Final = 4
 _UNANSWERED: Final = "a close frame was not answered"
-
-Stream = SocketStream | TlsStream
 
 
 class TunnelOwner(Protocol):
@@ -45,7 +42,7 @@ class _Direction:
 
     __slots__ = ("_tunnel", "bytes", "filter", "is_closed", "sink", "source", "tracker", "traffic", "waiting_close")
 
-    def __init__(self, tunnel: "Tunnel", source: Stream, sink: Stream, tracker: FrameTracker) -> None:
+    def __init__(self, tunnel: "Tunnel", source: ByteStream, sink: ByteStream, tracker: FrameTracker) -> None:
         self._tunnel = tunnel
         self.source = source
         self.sink = sink
@@ -131,8 +128,8 @@ class Tunnel:
     def __init__(
         self,
         service: HttpService,
-        client: Stream,
-        upstream: Stream,
+        client: ByteStream,
+        upstream: ByteStream,
         extensions: Extensions,
         owner: TunnelOwner,
     ) -> None:
@@ -157,9 +154,9 @@ class Tunnel:
         counters.websockets += 1
         counters.websockets_open += 1
         self._from_client.traffic, self._from_upstream.traffic = counters.from_client, counters.to_client
-        self._from_client.source.owner = self._from_client
-        self._from_upstream.source.owner = self._from_upstream
-        self._service.opened(self)
+        self._from_client.source.hand_over(self._from_client)
+        self._from_upstream.source.hand_over(self._from_upstream)
+        self._service.tunnel_opened(self)
         self._service.deadlines.watch(self)
         self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
         if from_upstream:
@@ -308,15 +305,6 @@ class Tunnel:
     def _close_within(self, seconds: float, reason: str) -> None:
         delay = random.uniform(0, seconds * _SPREAD)  # noqa: S311 - to spread load, not to hide anything
         self._service.loop.call_later(delay, self.close, CloseCode.SERVICE_RESTART, reason)
-
-    @property
-    def idle(self) -> None:
-        """Never: the people behind it are there, even if they say nothing."""
-        return None
-
-    def shed(self) -> None:
-        """Nobody asks this of a connection that is never idle."""
-        raise NotImplementedError
 
     def deadline_passed(self, now: float) -> None:
         """Nothing came for too long, or no answer to our close frame."""

@@ -9,8 +9,7 @@ from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome, standing
 from proxy.downstream.tunnel import Tunnel
 from proxy.http.websocket import Extensions
-from proxy.net.sockets import SocketStream
-from proxy.tls.stream import TlsStream
+from proxy.net.byte_stream import ByteStream
 
 
 class Upgraded:
@@ -26,7 +25,7 @@ class Upgraded:
         self._request = request
         self._exchange = exchange
 
-    def tunnel(self, client: TlsStream, upstream: SocketStream | TlsStream, extensions: Extensions) -> Tunnel:
+    def tunnel(self, client: ByteStream, upstream: ByteStream, extensions: Extensions) -> Tunnel:
         """Make the tunnel of both streams; its server knows about it."""
         tunnel = Tunnel(self._service, client, upstream, extensions, self)
         self._exchange.tunnel_opened(tunnel)

@@ -10,8 +10,9 @@ view that an owner receives is therefore valid only during the call.
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
+from proxy.net.byte_stream import ByteOwner, StreamOwner
 from proxy.net.readiness import EPOLLIN, EPOLLOUT
 from proxy.net.shared_io import READ_BUFFER_BYTES, SharedIo
 from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
@@ -26,25 +27,6 @@ _SMALL_BYTES: Final = 16_384
 _READS_AFTER_FAILED_SEND: Final = 16
 # The last bytes and the end of the stream go out as one segment, and wake the peer once.
 _FIN_FOLLOWS: Final = socket.MSG_MORE
-
-
-class StreamOwner(Protocol):
-    """Whoever uses a stream. All but `pause_writing` are called from the event loop, never from inside a call to the stream."""
-
-    def data_received(self, data: memoryview) -> None:
-        """Take bytes; the view is valid only until this call returns."""
-
-    def eof_received(self) -> None:
-        """The peer ended its direction; ours is still open."""
-
-    def connection_lost(self, error: OSError | None) -> None:
-        """The socket is closed (None: by our own wish). Called exactly once, last."""
-
-    def pause_writing(self) -> None:
-        """The peer takes no more: stop producing. What was written already is kept. May come from inside `write`."""
-
-    def resume_writing(self) -> None:
-        """Everything written so far is with the kernel."""
 
 
 class _Nobody:
@@ -105,6 +87,9 @@ class SocketStream:
         "owner",
     )
 
+    was_truncated: Final = False
+    """A FIN is all that a peer says at the end of a stream that is not encrypted."""
+
     def __init__(
         self,
         io: SharedIo,
@@ -125,13 +110,17 @@ class SocketStream:
         self._loop: Final = io.loop
         self._sock: socket.socket | None = sock
         self._view: Final = io.view[:read_bytes]
-        self.owner = owner
+        self.owner: StreamOwner = owner
         self._watched = 0
         self._outbox = b""
         self._backlog = b""
         self._wants_end = False
         self._discard_left = 0
         self._linger: TimerHandle | None = None
+
+    def hand_over(self, owner: ByteOwner) -> None:
+        """Tell this owner everything from now on."""
+        self.owner = owner
 
     @property
     def is_open(self) -> bool:

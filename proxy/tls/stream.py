@@ -20,8 +20,9 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Final
 
+from proxy.net.byte_stream import ByteOwner, PlaintextOwner
 from proxy.net.sockets import NOBODY, SocketStream
 from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
@@ -67,25 +68,6 @@ class TlsLimits:
     """Limits of one established connection, each from the configuration."""
 
     key_updates_per_minute: int
-
-
-class PlaintextOwner(Protocol):
-    """Whoever uses the decrypted side; the same contract as `sockets.StreamOwner`, but with bytes to keep."""
-
-    def data_received(self, data: bytes) -> None:
-        """Take decrypted bytes."""
-
-    def eof_received(self) -> None:
-        """The peer will send no more; `TlsStream.was_truncated` tells whether it said so."""
-
-    def connection_lost(self, error: OSError | None) -> None:
-        """The connection is gone; called exactly once, last."""
-
-    def pause_writing(self) -> None:
-        """The peer takes no more: stop producing."""
-
-    def resume_writing(self) -> None:
-        """Everything written so far is with the kernel."""
 
 
 class _Ending(Enum):
@@ -147,6 +129,10 @@ class TlsStream:
         self._minute_ends = 0.0
         self._failure: OSError | None = None
         raw.owner = self
+
+    def hand_over(self, owner: ByteOwner) -> None:
+        """Tell this owner everything from now on."""
+        self.owner = owner
 
     @property
     def is_open(self) -> bool:

@@ -14,9 +14,8 @@ from proxy.http.framing import BodyKind
 from proxy.http.head import Header, HeadLimits, MalformedMessage, refuse_hopeless_head
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.upgrade import WebSocketOffer
+from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
-from proxy.net.sockets import SocketStream
-from proxy.tls.stream import TlsStream
 from proxy.upstream.contracts import Keeper, ResponseReceiver
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
@@ -77,10 +76,14 @@ class UpstreamConnection:
         "stream",
     )
 
-    stream: SocketStream | TlsStream
+    stream: ByteStream
 
     def __init__(
-        self, keeper: Keeper, limits: ResponseLimits, reader: ResponseReader, clock: Callable[[], float]
+        self,
+        keeper: "Keeper[UpstreamConnection]",
+        limits: ResponseLimits,
+        reader: ResponseReader,
+        clock: Callable[[], float],
     ) -> None:
         """A connection without its stream, which the dialler sets; `reader` is that of the server."""
         self._reader = reader
@@ -273,7 +276,7 @@ class UpstreamConnection:
         if self._phase is _Phase.UNTIL_CLOSE:
             exchange = self._exchange
             assert exchange is not None  # the phase lasts as long as the exchange
-            if isinstance(self.stream, TlsStream) and self.stream.was_truncated:
+            if self.stream.was_truncated:
                 self._fail(UpstreamFault.CUT, "without close_notify")
                 return
             self._keep = False

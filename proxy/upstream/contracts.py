@@ -1,15 +1,14 @@
 """What a connection to a server expects of those around it: of the exchange that borrowed it, of the pool that keeps it."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TypeVar
 
 from proxy.http.head import Header
 from proxy.http.responses import Response
+from proxy.net.byte_stream import ByteStream
 from proxy.upstream.failures import UpstreamFailure
 
-if TYPE_CHECKING:
-    from proxy.net.sockets import SocketStream
-    from proxy.tls.stream import TlsStream
-    from proxy.upstream.connection import UpstreamConnection
+Kept = TypeVar("Kept", contravariant=True)
+"""The connection that a keeper keeps."""
 
 
 class ResponseReceiver(Protocol):
@@ -18,7 +17,7 @@ class ResponseReceiver(Protocol):
     def informational(self, response: Response) -> None:
         """A 1xx response other than 101 came; the final one is still to come."""
 
-    def switched(self, response: Response, stream: "SocketStream | TlsStream", rest: bytes) -> None:
+    def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
         """The upgrade was accepted and verified: the stream is the exchange's now, `rest` came behind the head."""
 
     def response_started(self, response: Response) -> None:
@@ -43,13 +42,13 @@ class ResponseReceiver(Protocol):
         """The server takes the request again."""
 
 
-class Keeper(Protocol):
+class Keeper(Protocol[Kept]):
     """Where a connection belongs."""
 
-    def returned(self, connection: "UpstreamConnection") -> None:
+    def returned(self, connection: Kept) -> None:
         """It can serve another exchange."""
 
-    def closed(self, connection: "UpstreamConnection") -> None:
+    def closed(self, connection: Kept) -> None:
         """It is gone."""
 
 

@@ -7,35 +7,16 @@ import ipaddress
 import socket
 import ssl
 from dataclasses import dataclass
-from typing import Protocol
 
 from config.schema import ServerAddress
 from proxy.limits.shortage import HELD_UP_SECONDS, is_own_shortage
+from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
 from proxy.net.tcp_options import tune
 from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.waiting_data import RECORD_BYTES
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-
-
-class UpstreamOwner(Protocol):
-    """The owner of either kind of stream; see `sockets.StreamOwner`."""
-
-    def data_received(self, data: bytes | memoryview) -> None:
-        """Take bytes; a view is valid only until this call returns."""
-
-    def eof_received(self) -> None:
-        """The server ended its direction."""
-
-    def connection_lost(self, error: OSError | None) -> None:
-        """The connection is gone."""
-
-    def pause_writing(self) -> None:
-        """The server takes no more."""
-
-    def resume_writing(self) -> None:
-        """The server took everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +34,8 @@ class DialSettings:
 async def dial(
     io: SharedIo,
     settings: DialSettings,
-    owner: UpstreamOwner,
-) -> SocketStream | TlsStream:
+    owner: ByteOwner,
+) -> ByteStream:
     """Connect for `owner`. Reading has not started. Raises `UpstreamFailure`."""
     loop = io.loop
     began = loop.time()

@@ -591,7 +591,7 @@ class TestReplays:
         for _ in range(2):
             other = FakeStream(of.loop)
             facts = ClientFacts("192.0.2.8", "public", established(), is_trusted=False)
-            other.owner = Downstream(of.service, other.as_tls, facts)
+            other.owner = Downstream(of.service, other, facts)
             other.receive(posted(body, FERNET))
             assert b"payload-replayed" in other.sent()
         assert split(of.answer(OK))[2] == b"hello"

@@ -110,6 +110,19 @@ class TestDrain:
         shared.give_up("time is over")
         assert left.given_up == ["time is over"]
 
+    def test_websocket_is_asked_and_waited_for_as_well(self) -> None:
+        shared, early, late = service(), FakeConnection(), FakeConnection()
+        shared.tunnel_opened(early)
+        quiet = shared.drain(30.0)
+        shared.tunnel_opened(late)
+        assert (early.asked, late.asked, shared.count) == ([30.0], [30.0], 2)
+        shared.closed(early)
+        assert not quiet.is_set()
+        shared.give_up("time is over")
+        assert (early.given_up, late.given_up) == ([], ["time is over"])
+        shared.closed(late)
+        assert quiet.is_set()
+
     def test_connection_may_end_while_it_is_asked(self) -> None:
         shared = service()
 

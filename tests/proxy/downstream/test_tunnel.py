@@ -65,8 +65,8 @@ class Pair:
         """Why the configuration does not allow this tunnel any more."""
         self.tunnel = Tunnel(
             self.service,
-            self.client.as_tls,
-            self.server.as_socket,
+            self.client,
+            self.server,
             extensions,
             self,
         )

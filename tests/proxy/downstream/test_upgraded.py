@@ -75,7 +75,7 @@ class Case:
         _, (_, (stream, rest, extensions)) = client.told()
         self.upgraded = Upgraded(self.service, self.facts, self.request, self.exchange)
         self.client = FakeStream(self.talk.loop)
-        self.tunnel = Tunnel(self.service, self.client.as_tls, stream, extensions, self.upgraded)
+        self.tunnel = Tunnel(self.service, self.client, stream, extensions, self.upgraded)
         self.exchange.tunnel_opened(self.tunnel)
         self.tunnel.begin(self.service.counters.route(admitted.label), from_client=b"", from_upstream=rest)
 

@@ -11,7 +11,7 @@ from proxy.net.deadlines import NEVER
 from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.failures import UpstreamFault
 from tests.fakes import FakeLoop
-from tests.fakes_http import RESPONSES, FakeStream, FakeTlsStream, RecordingExchange, octets, response
+from tests.fakes_http import RESPONSES, FakeStream, RecordingExchange, octets, response
 
 OFFER = WebSocketOffer(b"dGhlIHNhbXBsZSBub25jZQ==", (b"chat",), b"")
 
@@ -46,7 +46,7 @@ class Line:
         self.connection = UpstreamConnection(self.keeper, limits, ResponseReader(), self.loop.time)
         self.server = FakeStream(self.loop)
         self.server.owner = self.connection
-        self.connection.stream = self.server.as_socket
+        self.connection.stream = self.server
         self.exchange = self.borrow(method, offer)
 
     def borrow(self, method: bytes = b"GET", offer: Any = None, *, complete: bool = True) -> RecordingExchange:
@@ -323,8 +323,7 @@ class TestLoss:
     def test_encrypted_close_delimited_body_needs_close_notify(self, told: tuple[str, Any], *, truncated: bool) -> None:
         line = Line()
         line.receive(response(body=b"he"))
-        line.connection.stream = FakeTlsStream(truncated=truncated)
-        line.connection.eof_received()
+        line.server.receive_end(truncated=truncated)
         assert line.exchange.told() == [told]
 
     def test_loss_is_told_to_the_keeper_once(self) -> None:

@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from config.schema import ServerAddress
+from proxy.net.byte_stream import ByteStream
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import SocketStream
 from proxy.tls.context import UpstreamTls, build_client_context
@@ -58,7 +59,7 @@ async def connect(
     server_name: str = "localhost",
     connect_seconds: float = 10.0,
     io: SharedIo | None = None,
-) -> SocketStream | TlsStream:
+) -> ByteStream:
     """Dial."""
     settings = DialSettings(address, connect_seconds, tls, server_name, TlsLimits(32), LINGER)
     return await dial(io or SharedIo(asyncio.get_running_loop()), settings, owner)
@@ -94,7 +95,7 @@ async def serving(
         yield ServerAddress("https" if context else "http", host, server.sockets[0].getsockname()[1])
 
 
-async def conversation(stream: SocketStream | TlsStream, owner: Arrival) -> bytes:
+async def conversation(stream: ByteStream, owner: Arrival) -> bytes:
     """Send a line, and answer what came back until the end."""
     stream.resume_reading()
     stream.write(b"hello\n")
@@ -180,7 +181,7 @@ class TestVerified:
         async with serving(echo, context=authority.issue("good").server_context()) as address:
             stream = await connect(address, owner, upstream_tls(authority.path))
             assert await conversation(stream, owner) == b"hello\n"
-            assert not cast("TlsStream", stream).was_truncated
+            assert not stream.was_truncated
 
     async def test_name_in_the_certificate_is_what_counts(self, authority: Authority) -> None:
         context = authority.issue("named", ("chat.internal",)).server_context()
@@ -312,7 +313,8 @@ async def test_dialled_socket_is_tuned() -> None:
     owner = Arrival()
     async with serving(echo) as address:
         stream = await connect(address, owner)
-        sock = cast("SocketStream", stream)._sock
+        assert isinstance(stream, SocketStream)
+        sock = stream._sock
         assert sock is not None
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

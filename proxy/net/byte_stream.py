@@ -1,0 +1,86 @@
+"""What carries the bytes of one connection, whether it is encrypted or not, and what its owner is told."""
+
+from typing import Protocol
+
+
+class StreamOwner(Protocol):
+    """The user of a `SocketStream`. All methods but `pause_writing` are called from the event loop, never from inside a call to the stream."""
+
+    def data_received(self, data: memoryview) -> None:
+        """Take bytes; the view is valid only until this call returns."""
+
+    def eof_received(self) -> None:
+        """The peer ended its direction; ours is still open."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The socket is closed (None: by our own wish). Called exactly once, last."""
+
+    def pause_writing(self) -> None:
+        """The peer takes no more: stop producing. What was written already is kept. May come from inside `write`."""
+
+    def resume_writing(self) -> None:
+        """Everything written so far is with the kernel."""
+
+
+class PlaintextOwner(Protocol):
+    """The user of a `TlsStream`; the contract is that of `StreamOwner`, but the bytes may be kept."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take decrypted bytes."""
+
+    def eof_received(self) -> None:
+        """The peer will send no more; `ByteStream.was_truncated` tells whether it said so."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The connection is gone; called exactly once, last."""
+
+    def pause_writing(self) -> None:
+        """The peer takes no more: stop producing."""
+
+    def resume_writing(self) -> None:
+        """Everything written so far is with the kernel."""
+
+
+class ByteOwner(Protocol):
+    """The user of either kind of stream; the contract is that of `StreamOwner`."""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Take bytes; a view is valid only until this call returns."""
+
+    def eof_received(self) -> None:
+        """The peer ended its direction; ours is still open."""
+
+    def connection_lost(self, error: OSError | None) -> None:
+        """The connection is closed (None: by our own wish). Called exactly once, last."""
+
+    def pause_writing(self) -> None:
+        """The peer takes no more: stop producing. May come from inside `write`."""
+
+    def resume_writing(self) -> None:
+        """The kernel has everything that was written so far."""
+
+
+class ByteStream(Protocol):
+    """A connection to one peer: a `SocketStream`, or a `TlsStream` over one."""
+
+    @property
+    def was_truncated(self) -> bool:
+        """Whether the peer's bytes ended without its word that they are complete (RFC 8446 section 6.1)."""
+
+    def hand_over(self, owner: ByteOwner) -> None:
+        """Tell this owner everything from now on."""
+
+    def write(self, data: bytes) -> None:
+        """Send bytes before this turn of the loop ends."""
+
+    def pause_reading(self) -> None:
+        """Leave what the peer sends in the kernel, whose window then stops the peer."""
+
+    def resume_reading(self) -> None:
+        """Deliver what the peer sends."""
+
+    def end(self) -> None:
+        """Send what was written, end our direction, then close."""
+
+    def abort(self) -> None:
+        """Close at once; the owner is told in the next turn of the loop."""
