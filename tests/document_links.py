@@ -10,8 +10,6 @@ from urllib.parse import unquote
 from tests.documents import Document, read
 
 ROOT = Path(__file__).parents[1]
-# Documents that others name already.
-NOT_WRITTEN = {"events.md"}
 
 
 def documents(root: Path = ROOT) -> list[Document]:
@@ -39,7 +37,7 @@ def _fault(source: Path, target: str, known: dict[Path, Document], root: Path) -
     place = (source.parent / unquote(name)).resolve() if name else source.resolve()
     docs = (root / "docs").resolve()
     if not place.exists():
-        return None if place.name in NOT_WRITTEN else "no such file"
+        return "no such file"
     if source.resolve().is_relative_to(docs) and not place.is_relative_to(docs):
         return "the site has nothing outside of docs/: name the file without a link"
     if not fragment:

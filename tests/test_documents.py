@@ -244,6 +244,12 @@ def test_the_site_has_every_document() -> None:
     assert sorted(listed) == sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
 
 
+@pytest.mark.parametrize("first", ["README.md", "docs/index.md"])
+def test_first_pages_lead_to_every_document(first: str) -> None:
+    linked = {(ROOT / first).parent.joinpath(target).resolve() for _, target in read(ROOT / first).links}
+    assert {path for path in (ROOT / "docs").glob("*.md") if path.name != "index.md"} <= linked
+
+
 # --- Links -------------------------------------------------------------------------------------------------------
 
 
