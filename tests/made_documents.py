@@ -13,6 +13,7 @@ from typing import Final
 from proxy.observe.metrics import GROUPS
 from proxy.payload.causes import Cause
 from tests.configuration_reference import reference
+from tests.event_reference import reference as event_reference
 
 ROOT: Final = Path(__file__).parents[1]
 COMMAND: Final = "python -m tests.made_documents"
@@ -43,6 +44,7 @@ def configuration_keys() -> str:
 
 MAKERS: Final[Mapping[str, Callable[[], str]]] = {
     "config/schema.py": configuration_keys,
+    "proxy/observe/events": event_reference,
     "proxy/observe/metrics.py": metric_tables,
     "proxy/payload/causes.py": payload_causes,
 }
@@ -50,6 +52,7 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
 
 DOCUMENTS: Final[Mapping[str, str]] = {
     "docs/configuration.md": "config/schema.py",
+    "docs/events.md": "proxy/observe/events",
     "docs/metrics.md": "proxy/observe/metrics.py",
     "docs/payload.md": "proxy/payload/causes.py",
 }

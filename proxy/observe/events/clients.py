@@ -1,0 +1,122 @@
+"""Events of clients whose connections were refused or ended. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.limits.reasons import ConnectionReason
+from proxy.observe.events.event import Event, Level
+
+TURNED_AWAY: Final[Mapping[ConnectionReason, str]] = {
+    ConnectionReason.CONNECTIONS: "{} refused by connections",
+    ConnectionReason.CONNECTIONS_PER_ADDRESS: "{} refused by connections_per_address",
+    ConnectionReason.HANDSHAKES_IN_FLIGHT: "{} refused by handshakes_in_flight",
+    ConnectionReason.HANDSHAKE_RATE: "{} refused by handshakes_per_second_per_address",
+    ConnectionReason.OUT_OF_DESCRIPTORS: "accepting paused {} times, no file descriptors left (LimitNOFILE=, ulimit -n)",
+    ConnectionReason.OUT_OF_MEMORY: "accepting paused {} times, no memory left (memory_bytes)",
+    ConnectionReason.SHED_SILENT: "{} closed before their ClientHello",
+    ConnectionReason.SHED_UNFINISHED: "{} closed during their handshake",
+    ConnectionReason.SHED_IDLE: "{} closed without a request",
+}
+"""The reasons of which `turned_away` tells, with their sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionsTurnedAway(Event):
+    """A listener refused connections, or closed some to make room. Written after a second, then
+    every 30 seconds.
+
+    Many clients: raise the limit that `reasons` names, or add workers or machines. Few clients in
+    `clients`: they may attack.
+    """
+
+    event = "turned_away"
+    level = Level.WARNING
+
+    listener: str
+    """Name of the listener."""
+    seconds: float
+    """Seconds that the numbers are of."""
+    reasons: Mapping[str, int]
+    """Number of connections by reason: the label `reason` of `plexigate_failures_total`."""
+    clients: Mapping[str, int]
+    """The clients (address, or /64 network) with most of them; an upper bound of each."""
+
+    def sentence(self) -> str:
+        """Name the reasons and the clients."""
+        said = ", ".join(TURNED_AWAY[ConnectionReason(reason)].format(count) for reason, count in self.reasons.items())
+        most = ", ".join(f"{client} {count} times" for client, count in self.clients.items())
+        clients = f"; most of them: {most}" if most else ""
+        return f"listener {self.listener}, connections in {self.seconds:g} s: {said}{clients}"
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeFailed(Event):
+    """A connection ended before its TLS handshake was complete.
+
+    Look at `reason` if many clients fail: [Troubleshooting](troubleshooting.md) has the remedies.
+    """
+
+    event = "handshake_failed"
+    level = Level.INFORMATION
+
+    client: str
+    """Address of the client."""
+    listener: str
+    """Name of the listener."""
+    name: str | None
+    """Name that the client asked for (SNI), or null."""
+    reason: str
+    """The label `reason` of `plexigate_failures_total`."""
+    detail: str
+    """What went wrong."""
+    alert: str | None
+    """The TLS alert that was sent or received, or null."""
+    groups: Sequence[str]
+    """Key exchange groups that the client offered, 32 at most; code points in hexadecimal where the
+    name is unknown."""
+    duration_ms: float
+    """Milliseconds from the accept of the connection."""
+
+    def sentence(self) -> str:
+        """Name reason and alert, and what is known of the client."""
+        alert = "" if self.alert is None else f" (alert {self.alert})"
+        asked = [f"asked for {self.name}"] if self.name is not None else []
+        offered = [f"offered {', '.join(self.groups)}"] if self.groups else []
+        hello = " and ".join(asked + offered)
+        return (
+            f"handshake failed, {self.reason}: {self.detail}{alert}; client {self.client}{hello and f', which {hello}'}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCut(Event):
+    """A connection was closed after its handshake, because the client broke the rules of TLS or
+    sent a fatal alert.
+
+    Single ones are normal. Many from one client: it is broken, or it attacks.
+    """
+
+    event = "connection_cut"
+    level = Level.INFORMATION
+
+    client: str
+    """Address of the client."""
+    listener: str
+    """Name of the listener."""
+    name: str | None
+    """Name that the client asked for (SNI), or null."""
+    group: str
+    """Key exchange group."""
+    outcome: str
+    """Outcome of the key exchange: the label `outcome` of `plexigate_handshakes_total`."""
+    resumed: bool
+    """Whether the session was resumed."""
+    reason: str
+    """`tls_record_flood` or `tls_broken`."""
+    detail: str
+    """What went wrong."""
+
+    def sentence(self) -> str:
+        """Name reason and client."""
+        return f"connection closed, {self.reason}: {self.detail}; client {self.client}"

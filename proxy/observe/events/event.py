@@ -1,0 +1,50 @@
+"""What every log event is: a name, a level, typed fields, its JSON, and its sentence for people.
+Pure.
+
+An event is a frozen dataclass. Its fields are the fields of its JSON, in this order. The docstring
+of the class says when the event is written; its second paragraph says what the operator does about
+it. `docs/events.md` is made from both.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Level(StrEnum):
+    """What an event asks of the operator."""
+
+    INFORMATION = "information"
+    """Nothing: something happened as intended."""
+    WARNING = "warning"
+    """Look at it during the day: the proxy goes on, but something is not as it should be."""
+    ACTION = "needs action"
+    """Act soon: clients are refused, or will be, or evidence is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event(ABC):
+    """One thing that happened to the process."""
+
+    event: ClassVar[str]
+    """The name of the event in JSON. Operators search for it: it never changes."""
+    level: ClassVar[Level]
+
+    def as_json(self) -> dict[str, Any]:
+        """Answer the name and the fields. A field with the default None is left out while it is
+        None."""
+        facts = {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not None or field.default is not None
+        }
+        return {"event": self.event, **facts}
+
+    @abstractmethod
+    def sentence(self) -> str:
+        """Say the same in one line for people."""
+
+    def lines(self) -> list[str]:
+        """What a terminal shows: the sentence, unless an event needs several lines."""
+        return [self.sentence()]

@@ -1,0 +1,92 @@
+"""Events of secrets that the parent keeps: session ticket keys, and keys that rest sealed. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.observe.events.event import Event, Level
+
+
+@dataclass(frozen=True, slots=True)
+class TicketsRotated(Event):
+    """All workers seal session tickets with a new key. Tickets of the key before are still
+    accepted."""
+
+    event = "tickets_rotated"
+    level = Level.INFORMATION
+
+    def sentence(self) -> str:
+        """Say so."""
+        return "session ticket keys rotated"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRotationFailed(Event):
+    """The session ticket key could not be replaced. The former key stays in use, and the parent
+    tries again.
+
+    If it repeats, look at `detail`: an old ticket key weakens forward secrecy of resumed
+    connections.
+    """
+
+    event = "ticket_rotation_failed"
+    level = Level.WARNING
+
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        """Name the reason."""
+        return f"session ticket keys could not be rotated: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class TicketsNotKept(Event):
+    """The session ticket key is in use but could not be stored. After a restart no client can
+    resume its session.
+
+    Look at the key and the directory of `[sealing]`.
+    """
+
+    event = "tickets_not_kept"
+    level = Level.WARNING
+
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        """Name the effect and the reason."""
+        return f"session ticket keys could not be stored, sessions end with this process: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsealed(Event):
+    """The sealing key is available again, and the keys that it sealed are open. Their identities
+    are served."""
+
+    event = "unsealed"
+    level = Level.INFORMATION
+
+    identities: Sequence[str]
+    """Identities that are served now."""
+
+    def sentence(self) -> str:
+        """Name the identities."""
+        return f"the sealing key is available: the keys of {', '.join(self.identities)} are open"
+
+
+@dataclass(frozen=True, slots=True)
+class NotUnsealed(Event):
+    """Sealed keys could not be opened: handshakes of their identities fail. The parent tries again.
+
+    Written once for each reason. Look at the token of the sealing key: `plexigate hsm list`.
+    """
+
+    event = "not_unsealed"
+    level = Level.ACTION
+
+    detail: str
+    """Reason."""
+
+    def sentence(self) -> str:
+        """Name the reason."""
+        return f"sealed keys cannot be opened, the parent tries again: {self.detail}"

@@ -1,0 +1,112 @@
+"""Events of PKCS#11 tokens. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.observe.events.event import Event, Level
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBreaker(Event):
+    """A worker uses a token less, or more, than before: the state of its circuit breaker changed.
+
+    Look at the token if it stays `open`: `plexigate hsm list`. Other keys of the identity sign
+    meanwhile, if there are any.
+    """
+
+    event = "token"
+    level = Level.WARNING
+
+    token: str
+    """Name of the token."""
+    state: str
+    """`closed` (in use), `slow` (used if nothing better is there), `open` (not used), `half_open`
+    (one probe is under way), `proved` (the probe succeeded; the parent has to confirm it) or
+    `stopped` (the PIN was refused)."""
+
+    def sentence(self) -> str:
+        """Name token and state."""
+        return f"token {self.token}: breaker {self.state}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCondition(Event):
+    """The parent probed a token and found it in another condition than before.
+
+    `pin_refused`: correct the PIN and reload, or run `plexigate hsm unlatch TOKEN` to try the same
+    PIN again. No process logs in before, so that the token does not lock itself. Otherwise look at
+    the device; the parent repeats the probe.
+    """
+
+    event = "token_condition"
+    level = Level.ACTION
+
+    token: str
+    """Name of the token."""
+    condition: str
+    """`well`, `unwell` (it fails or does not answer), `absent` (it or its module is missing) or
+    `pin_refused`."""
+    pin_source: str | None = None
+    """Where the PIN came from. Only with `pin_refused`."""
+    detail: str | None = None
+    """Reason. Not with `well`."""
+
+    def sentence(self) -> str:
+        """Name token, condition and reason."""
+        match self.detail, self.pin_source:
+            case None, _:
+                return f"token {self.token}: a probe by the parent succeeded"
+            case detail, None:
+                return f"token {self.token}: a probe by the parent failed, it is repeated: {detail}"
+            case detail, source:
+                return f"token {self.token}, PIN from the {source}: {detail}; no process tries it again before you correct it and reload"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeyChanged(Event):
+    """A token works, but one of its keys is missing, or is there again. Written once for all
+    processes.
+
+    For `missing`: look for the key with `plexigate hsm list`, and restore it or configure another
+    one.
+    """
+
+    event = "token_key"
+    level = Level.ACTION
+
+    token: str
+    """Name of the token."""
+    key: str
+    """PKCS#11 URI of the key."""
+    identities: Sequence[str]
+    """Identities that sign with it."""
+    state: str
+    """`missing` or `found`."""
+
+    def sentence(self) -> str:
+        """Name key, identities and token."""
+        found = "has it again" if self.state == "found" else "has no such key, or the key cannot sign"
+        return f"key {self.key} of {', '.join(self.identities)}: token {self.token} {found}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleLeft(Event):
+    """No worker became ready because a token does not answer. The workers start without its PKCS#11
+    module.
+
+    Identities with keys only in this module are refused. Look at the token; once a probe succeeds
+    the workers load the module.
+    """
+
+    event = "module_left"
+    level = Level.ACTION
+
+    token: str
+    """Name of the token."""
+
+    def sentence(self) -> str:
+        """Name the token and what is done."""
+        return (
+            f"token {self.token} does not answer, and no worker became ready: the workers start without its module, "
+            "and load it once a probe of a token of this module succeeds"
+        )

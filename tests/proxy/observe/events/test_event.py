@@ -1,0 +1,44 @@
+"""The catalogue of events is complete, and says of each what it is."""
+
+import pkgutil
+import re
+
+import pytest
+
+from proxy.observe import events
+from proxy.observe.events.event import Event, Level
+from proxy.observe.events.secrets import TicketsRotated
+from tests.event_reference import meanings, paragraphs
+from tests.example_events import EXAMPLES, SUBJECTS, classes
+
+CATALOGUE = [one for module in SUBJECTS.values() for one in classes(module)]
+EACH = pytest.mark.parametrize("one", CATALOGUE, ids=lambda one: one.__name__)
+
+
+def test_every_module_is_a_subject_of_the_document() -> None:
+    modules = {f"{events.__name__}.{one.name}" for one in pkgutil.iter_modules(events.__path__)}
+    assert modules - {Event.__module__} == {module.__name__ for module in SUBJECTS.values()}
+
+
+def test_each_event_has_an_example_and_a_name_of_its_own() -> None:
+    assert {type(example.event) for example in EXAMPLES} == set(CATALOGUE)
+    names = [one.event for one in CATALOGUE]
+    assert sorted(set(names)) == sorted(names)
+    assert all(re.fullmatch("[a-z_]+", name) for name in names)
+
+
+@EACH
+def test_each_event_says_when_it_is_written_and_what_to_do(one: type[Event]) -> None:
+    assert len(paragraphs(one)) in ((1, 2) if one.level is Level.INFORMATION else (2,))
+    assert all(text.endswith(".") for text in paragraphs(one))
+
+
+@EACH
+def test_each_field_of_the_json_has_a_meaning(one: type[Event]) -> None:
+    keys = {key for example in EXAMPLES if type(example.event) is one for key in example.facts}
+    assert keys - {"event"} == meanings(one).keys()
+
+
+def test_a_terminal_shows_the_sentence() -> None:
+    event = TicketsRotated()
+    assert event.lines() == [event.sentence()]
