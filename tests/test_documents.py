@@ -5,6 +5,7 @@ import builtins
 import re
 import shlex
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +100,28 @@ def simple_commands(line: str) -> list[list[str]]:
     return [words for words in found if words]
 
 
+@cache
+def program() -> TyperGroup:
+    """The command line of the program."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    return command
+
+
 def of_plexigate(words: list[str]) -> list[str] | None:
     """The words behind `plexigate` where it is the program that is called, also by another one (sudo, setpriv)."""
     while words and re.fullmatch(r"\w+=.*", words[0]):
         words = words[1:]
-    commands = typer.main.get_command(app)
-    assert isinstance(commands, TyperGroup)
+    commands = set(program().commands)
     for index, word in enumerate(words):
-        if word.rpartition("/")[2] == "plexigate" and (
-            index == 0 or set(words[index + 1 : index + 2]) & set(commands.commands)
-        ):
+        if word.rpartition("/")[2] == "plexigate" and (index == 0 or set(words[index + 1 : index + 2]) & commands):
             return words[index + 1 :]
     return None
 
 
 def parse(words: list[str]) -> None:
     """Have the command line parse what stands behind `plexigate`. Raises TyperException, KeyError."""
-    command: Any = typer.main.get_command(app)
+    command: Any = program()
     words = list(words)
     while isinstance(command, TyperGroup):
         if words and words[0] in {"--help", "--version"}:
@@ -166,7 +172,7 @@ def test_options_in_sentences_are_those_of_the_program(document: Document) -> No
     """Commands in `code`, which may leave out what the sentence is not about."""
     text = "\n".join(line for section in document.sections for _, line in section.prose)
     for span in re.findall(r"`plexigate ([^`]+)`", text):
-        command: Any = typer.main.get_command(app)
+        command: Any = program()
         for word in span.split():
             if isinstance(command, TyperGroup) and not word.startswith("-"):
                 command = command.commands[word.rstrip(".,")]
