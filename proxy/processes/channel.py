@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from proxy.net.tasks import Tasks
+from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused, decode_refusal, encode_refusal
 
 Body = dict[str, Any]
 Answer = Callable[[str, Body, list[int]], Awaitable[Body]]
@@ -37,19 +38,6 @@ class ChannelLost(Exception):
     def __str__(self) -> str:
         """One clause."""
         return "the process at the other end is gone"
-
-
-class QuestionRefused(Exception):
-    """The other side says no: `reason` is JSON that both sides understand."""
-
-    def __init__(self, reason: Body) -> None:
-        """Remember the reason."""
-        super().__init__(reason)
-        self.reason = reason
-
-    def __str__(self) -> str:
-        """The reason as it came."""
-        return json.dumps(self.reason)
 
 
 class _Garbled(Exception):
@@ -235,7 +223,7 @@ class Channel:
         descriptors, self._brought = self._brought, []
         if "ask" in frame:
             if descriptors is None:
-                self._reply_to(frame, {"failure": {"error": "no room for more descriptors (LimitNOFILE)"}})
+                self._reply_to(frame, _failure("no room for more descriptors (LimitNOFILE)"))
             else:
                 self._tasks.start(self._reply(frame, descriptors))
             return
@@ -243,7 +231,7 @@ class Channel:
         if future is None or future.done():
             return  # whoever asked does not wait any more
         if "failure" in frame:
-            future.set_exception(QuestionRefused(frame["failure"]))
+            future.set_exception(QuestionRefused(decode_refusal(frame["failure"])))
         else:
             future.set_result(frame["answer"])
 
@@ -251,16 +239,20 @@ class Channel:
         try:
             reply: Body = {"answer": await self._answer(frame["ask"], frame["body"], descriptors)}
         except QuestionRefused as refusal:
-            reply = {"failure": refusal.reason}
+            reply = {"failure": encode_refusal(refusal.reason)}
         except Exception as error:
             # whoever asked must not wait for ever; the error itself is reported by the owner of the tasks
-            self._reply_to(frame, {"failure": {"error": f"{type(error).__name__}: {error}"}})
+            self._reply_to(frame, _failure(f"{type(error).__name__}: {error}"))
             raise
         self._reply_to(frame, reply)
 
     def _reply_to(self, frame: Body, reply: Body) -> None:
         if self._is_open:
             self._send({"id": frame["id"], **reply})
+
+
+def _failure(sentence: str) -> Body:
+    return {"failure": encode_refusal(QuestionFailed(sentence))}
 
 
 def _close_all(descriptors: Sequence[int]) -> None:

@@ -1,11 +1,9 @@
 """What parent and workers say to each other, beside what JSON has by itself. Without a word of what only the parent does."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from config.pkcs11_uri import Pkcs11Uri
-from config.problems import Problem
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.tickets import TicketSecrets
 
@@ -40,20 +38,6 @@ def key_from_json(body: Mapping[str, Any]) -> Pkcs11Uri:
         object=body["object"],
         id=None if body["id"] is None else bytes.fromhex(body["id"]),
     )
-
-
-def problems_as_json(problems: Sequence[Problem]) -> dict[str, Any]:
-    """Why a worker cannot prepare."""
-    return {"problems": [problem.as_json() for problem in problems]}
-
-
-def problems_from_json(reason: Mapping[str, Any], file: str) -> list[Problem]:
-    """The same in the parent; anything else that went wrong becomes a problem of the whole file."""
-    if "problems" in reason:
-        return [Problem.from_json(one) for one in reason["problems"]]
-    return [
-        Problem(file, "", f"a worker that failed: {reason.get('error', json.dumps(reason))}", "a worker that starts")
-    ]
 
 
 def challenges_as_json(challenges: Iterable[TlsChallenge], tokens: Mapping[str, str]) -> dict[str, Any]:

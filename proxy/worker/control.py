@@ -25,9 +25,10 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
 from proxy.observe.startup import Offers
 from proxy.payload.keys import PayloadKeys
-from proxy.processes.channel import Body, QuestionRefused
+from proxy.processes.channel import Body
 from proxy.processes.material import Material
-from proxy.processes.questions import challenges_from_json, key_from_json, problems_as_json, tickets_from_json
+from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
+from proxy.processes.questions import challenges_from_json, key_from_json, tickets_from_json
 from proxy.signing.login_turns import LoginTurns
 from proxy.tls.libssl import InterpreterUnsuitable
 from proxy.tls.openssl_setup import prepare_openssl
@@ -118,7 +119,7 @@ class WorkerControl:
             case "payload_uses":
                 return {"uses": [] if self._worker is None else self._worker.generation.payload_uses.take()}
             case _:
-                raise QuestionRefused({"error": f"an unknown question: {kind}"})
+                raise QuestionRefused(QuestionFailed(f"an unknown question: {kind}"))
 
     # -- configurations
 
@@ -129,11 +130,11 @@ class WorkerControl:
             with _uncollected():
                 generation, offers, blind = await in_thread(self._loop, lambda: self._build(body, descriptor))
         except ConfigError as error:
-            raise QuestionRefused(problems_as_json(error.problems)) from None
+            raise QuestionRefused(ConfigurationRefused(error.problems)) from None
         except InterpreterUnsuitable as error:
-            raise QuestionRefused({"error": str(error)}) from None
+            raise QuestionRefused(QuestionFailed(str(error))) from None
         if self._preparing != body["number"]:
-            raise QuestionRefused({"error": "the preparation was given up meanwhile"})
+            raise QuestionRefused(QuestionFailed("the preparation was given up meanwhile"))
         self._prepared = (body["number"], generation)
         warnings = [one.as_json() for one in generation.warnings]
         return {"offers": offers.as_json(), "warnings": warnings, "blind": blind}
@@ -164,7 +165,7 @@ class WorkerControl:
         if prepared is None or prepared[0] != body["number"]:
             for descriptor in descriptors:
                 os.close(descriptor)
-            raise QuestionRefused({"error": "a commit of what was not prepared"})
+            raise QuestionRefused(QuestionFailed("a commit of what was not prepared"))
         self._number, generation = prepared
         if self._worker is None:
             self._worker = Worker(self._loop, generation, self._log, self._shared, self._parent)
@@ -194,7 +195,7 @@ class WorkerControl:
         sock = socket.socket(fileno=descriptor)
         if self._worker is None or not self._worker.take(listener, sock):
             sock.close()
-            raise QuestionRefused({"error": f"no listener {listener} accepts here"})
+            raise QuestionRefused(QuestionFailed(f"no listener {listener} accepts here"))
 
     # -- figures and the end
 

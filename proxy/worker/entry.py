@@ -15,7 +15,8 @@ from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
-from proxy.processes.channel import Body, Channel, ChannelLost, QuestionRefused
+from proxy.processes.channel import Body, Channel, ChannelLost
+from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
 from proxy.processes.privileges import die_with_parent, keep_memory_private, outlive_parent, raise_descriptor_limit
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
@@ -67,7 +68,7 @@ class _Entry:
             self._control = WorkerControl(self._loop, self.log, shared, turns, self.over.set, self)
             return {"pid": os.getpid()}
         if self._control is None:
-            raise QuestionRefused({"error": "a question before the beginning"})
+            raise QuestionRefused(QuestionFailed("a question before the beginning"))
         return await self._control.answer(kind, body, descriptors)
 
     def let_go(self, seconds: float) -> None:

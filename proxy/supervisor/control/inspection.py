@@ -13,7 +13,8 @@ from cryptography import x509
 
 from certs.identities.credential import Credential
 from proxy.net.in_thread import in_thread
-from proxy.processes.channel import ChannelLost, QuestionRefused
+from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.refusals import QuestionRefused
 from proxy.rotation.pinned import fault_of_handshake
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.fleet import Fleet

@@ -14,8 +14,8 @@ from config.files import files_of
 from config.issuers import PLAIN_LISTENER
 from config.problems import ConfigError, Problem
 from proxy.admin.contracts import ReloadReport
-from proxy.processes.channel import Body, ChannelLost, QuestionRefused
-from proxy.processes.questions import problems_from_json
+from proxy.processes.channel import Body, ChannelLost
+from proxy.processes.messages.refusals import ConfigurationRefused, OtherVersion, QuestionRefused
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
@@ -109,8 +109,12 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
     """What stands against an edition, as problems of its file; anything else is left as it is."""
     file = edition.loaded.path
     match error:
+        case QuestionRefused(reason=ConfigurationRefused(problems)):
+            return ConfigError(problems)
+        case QuestionRefused(reason=OtherVersion()):
+            found, allowed = f"a worker of another version: {error}", "a restart of Plexigate"
         case QuestionRefused():
-            return ConfigError(problems_from_json(error.reason, str(file)))
+            found, allowed = f"a worker that failed: {error}", "a worker that starts"
         case ChannelLost():
             found, allowed = "a worker that ended while it prepared", "workers that live: the log says how it ended"
         case TimeoutError():

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from proxy.processes.channel import Body, QuestionRefused
+from proxy.processes.channel import Body
+from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.workers.process import WorkerProcess
 
 Asked = tuple[str, Body, list[int]]

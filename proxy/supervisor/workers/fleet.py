@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Body, ChannelLost, QuestionRefused
+from proxy.processes.channel import Body, ChannelLost
+from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.acceptance import Acceptance
 from proxy.supervisor.workers.asking import Preparation, Question, answers, prepared, refusals

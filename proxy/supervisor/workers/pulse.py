@@ -7,7 +7,8 @@ from typing import Any
 
 from proxy.limits.shortage import HELD_UP_SECONDS
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import ChannelLost, QuestionRefused
+from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
 

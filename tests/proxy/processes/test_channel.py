@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from config.problems import Problem
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import Body, Channel, ChannelLost, QuestionRefused
+from proxy.processes.channel import Body, Channel, ChannelLost
+from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
 from tests.descriptors import open_descriptors
 from tests.waiting import until
 
@@ -168,16 +170,17 @@ class TestAsking:
 
 class TestNo:
     async def test_refusal_carries_its_reason(self) -> None:
+        reason = ConfigurationRefused((Problem("a.toml", "user", "x", "y"),))
         async with pair() as (left, right):
 
             def refuse(_: Body) -> Body:
-                raise QuestionRefused({"problems": [1, 2]})
+                raise QuestionRefused(reason)
 
             right.replies["prepare"] = refuse
             with pytest.raises(QuestionRefused) as caught:
                 await left.channel.ask("prepare")
-            assert caught.value.reason == {"problems": [1, 2]}
-            assert str(caught.value) == '{"problems": [1, 2]}'
+            assert caught.value.reason == reason
+            assert str(caught.value) == "a.toml: user: found x; allowed: y"
             assert right.errors == []
 
     async def test_error_is_told_to_whoever_asked_and_reported_where_it_happened(self) -> None:
@@ -185,7 +188,7 @@ class TestNo:
             right.replies["fail"] = lambda _: 1 // 0
             with pytest.raises(QuestionRefused) as caught:
                 await left.channel.ask("fail")
-            assert caught.value.reason["error"].startswith("ZeroDivisionError: ")
+            assert caught.value.reason == QuestionFailed("ZeroDivisionError: integer division or modulo by zero")
             assert [type(error) for error in right.errors] == [ZeroDivisionError]
             assert await left.channel.ask("still", {"n": 1}) == {"n": 1}
 

@@ -5,14 +5,11 @@ import json
 import pytest
 
 from config.pkcs11_uri import Pkcs11Uri
-from config.problems import Problem, Severity
 from proxy.processes.questions import (
     challenges_as_json,
     challenges_from_json,
     key_as_json,
     key_from_json,
-    problems_as_json,
-    problems_from_json,
     tickets_as_json,
     tickets_from_json,
 )
@@ -36,25 +33,3 @@ def test_challenges_come_back() -> None:
     pending = [TlsChallenge("chat.test", bytes(range(32))), TlsChallenge("192.0.2.1", bytes(32))]
     tokens = {"token": "token.thumbprint"}
     assert challenges_from_json(json.loads(json.dumps(challenges_as_json(pending, tokens)))) == (pending, tokens)
-
-
-class TestProblems:
-    FILE = "plexigate.toml"
-
-    def test_come_back_as_they_were(self) -> None:
-        problems = [
-            Problem("plexigate.toml", "listener.public.groups", "nonsense", "groups"),
-            Problem("plexigate.toml", "identity.chat", "weak", "strong", Severity.WARNING),
-        ]
-        assert problems_from_json(json.loads(json.dumps(problems_as_json(problems))), self.FILE) == problems
-
-    @pytest.mark.parametrize(
-        ("reason", "found"),
-        [
-            ({"error": "OSError: no room"}, "a worker that failed: OSError: no room"),
-            ({"something": 1}, 'a worker that failed: {"something": 1}'),
-        ],
-    )
-    def test_anything_else_is_one_of_the_whole_file(self, reason: dict[str, object], found: str) -> None:
-        (problem,) = problems_from_json(reason, self.FILE)
-        assert (problem.file, problem.key, problem.found, problem.is_error) == ("plexigate.toml", "", found, True)

@@ -15,8 +15,9 @@ from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
-from proxy.processes.channel import Body, QuestionRefused
+from proxy.processes.channel import Body
 from proxy.processes.material import Material
+from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
 from proxy.processes.questions import challenges_as_json
 from proxy.supervisor.control.inspection import connected_pair
 from proxy.supervisor.editions.edition import Edition
@@ -166,7 +167,8 @@ class TestTwoPhases:
             broken = edition_of(site, listener("public", groups=["nonsense"]) + site.identity + MINIMAL_REST, 2)
             with pytest.raises(QuestionRefused) as caught:
                 await asking.prepare(broken)
-            assert [problem["key"] for problem in caught.value.reason["problems"]] == ["listener.public.groups"]
+            assert isinstance(caught.value.reason, ConfigurationRefused)
+            assert [problem.key for problem in caught.value.reason.problems] == ["listener.public.groups"]
             with pytest.raises(QuestionRefused, match="not prepared"):
                 await asking.commit(broken)
             assert (await asking.visit()).startswith(b"HTTP/1.1 421")
@@ -235,7 +237,7 @@ class TestTwoPhases:
         async with parent(site, tmp_path) as asking:
             with pytest.raises(QuestionRefused) as caught:
                 await asking.prepare(edition_of(site, site.minimal))
-            assert caught.value.reason == {"error": "an old ssl; another Python"}
+            assert caught.value.reason == QuestionFailed("an old ssl; another Python")
 
     async def test_problems_name_files_as_the_configuration_does(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
@@ -243,8 +245,9 @@ class TestTwoPhases:
             garbled = Material({path: type(one)(one.mode, b"nonsense") for path, one in edition.material.items()})
             with pytest.raises(QuestionRefused) as caught:
                 await asking.prepare(edition, garbled)
-            problems = caught.value.reason["problems"]
-            assert {problem["key"] for problem in problems} == {"identity.chat.certificate", "identity.chat.key"}
+            assert isinstance(caught.value.reason, ConfigurationRefused)
+            problems = caught.value.reason.problems
+            assert {problem.key for problem in problems} == {"identity.chat.certificate", "identity.chat.key"}
             assert "/proc/" not in str(problems)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import QuestionRefused
+from proxy.processes.messages.refusals import QuestionRefused
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess
 from tests.configurations import Site

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.processes.channel import Body, ChannelLost, QuestionRefused
+from proxy.processes.channel import Body, ChannelLost
+from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
 from proxy.supervisor.workers.asking import answers, prepared, refusals
 from proxy.supervisor.workers.process import WorkerProcess
 
@@ -42,7 +43,7 @@ async def test_each_has_its_answer_and_none_where_there_is_none() -> None:
 
 
 async def test_who_said_no_is_told_apart_from_who_is_late_or_gone() -> None:
-    no, gone, late, yes = Worker(QuestionRefused({"error": "no"})), Worker(ChannelLost()), Worker(None), Worker({})
+    no, gone, late, yes = Worker(QuestionRefused(QuestionFailed("no"))), Worker(ChannelLost()), Worker(None), Worker({})
     loop, asked = asyncio.get_running_loop(), workers(no, gone, late, yes)
     assert await refusals(loop, asked, lambda _: ("accept", {}, []), 0.01) == [asked[0]]
     assert await refusals(loop, [], lambda _: ("accept", {}, []), 0.01) == []
@@ -70,7 +71,9 @@ class TestPreparing:
     async def test_the_first_no_ends_it(self) -> None:
         loop, asked = (
             asyncio.get_running_loop(),
-            workers(Worker(None), Worker(QuestionRefused({})), Worker(QuestionRefused({}))),
+            workers(
+                Worker(None), Worker(QuestionRefused(QuestionFailed(""))), Worker(QuestionRefused(QuestionFailed("")))
+            ),
         )
         with pytest.raises(QuestionRefused):
             await prepared(loop, asked, ("prepare", {}, []), lambda _: False, 0.01)

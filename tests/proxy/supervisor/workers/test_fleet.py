@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from certs.tokens.token_use import TokenUse
-from proxy.processes.channel import QuestionRefused
+from proxy.processes.messages.refusals import ConfigurationRefused, QuestionRefused
 from proxy.supervisor.editions.edition import Edition, read_edition
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from tests.configurations import Site, limits
@@ -69,7 +69,8 @@ class TestJoining:
             broken = site.minimal.replace("[listener.public]\n", '[listener.public]\ngroups = ["nonsense"]\n')
             with pytest.raises(QuestionRefused) as caught:
                 await run.fleet.join(edition_of(site, broken), [0, 1])
-            assert [problem["key"] for problem in caught.value.reason["problems"]] == ["listener.public.groups"]
+            assert isinstance(caught.value.reason, ConfigurationRefused)
+            assert [problem.key for problem in caught.value.reason.problems] == ["listener.public.groups"]
             assert run.fleet.workers == []
             assert children() == before
 

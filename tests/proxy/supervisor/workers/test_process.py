@@ -15,7 +15,8 @@ import pytest
 
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import ChannelLost, QuestionRefused
+from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.refusals import QuestionRefused
 from proxy.processes.privileges import ProcessAccount
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess, worker_environment

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from proxy.net.tasks import Tasks
-from proxy.processes.channel import QuestionRefused
+from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.pulse import Pulse

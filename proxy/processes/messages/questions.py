@@ -1,0 +1,240 @@
+"""What the parent asks a worker: a type for each question, which names the type of its answer. Pure.
+
+File descriptors travel beside a question (`Channel.ask`); each class says which it has.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from config.pkcs11_uri import Pkcs11Uri
+from config.schema import LogFormat
+from proxy.payload.keys import PayloadKeys
+from proxy.processes.messages.answers import (
+    Begun,
+    Done,
+    KeyTried,
+    PreparedToServe,
+    RingUses,
+    ServersSeen,
+    WorkerFigures,
+)
+from proxy.tls.challenge import TlsChallenge
+from proxy.tls.tickets import TicketSecrets
+
+AnswerT_co = TypeVar("AnswerT_co", covariant=True)
+
+
+class Question(Generic[AnswerT_co]):
+    """A question, or an order, whose answer is of that type."""
+
+    __slots__ = ()
+
+
+# -- the beginning
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How a worker writes its lines."""
+
+    format: LogFormat
+    has_colours: bool
+    queue_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Begin(Question[Begun]):
+    """Set the worker up. The first question, with the descriptors of the log, of the shared counts and of the turns to log in."""
+
+    version: str
+    """That of the parent's messages; see `version`."""
+    column: int | None
+    """Where the worker counts in the shared table; None: it counts for itself."""
+    log: LogSettings
+
+
+# -- configurations
+
+
+@dataclass(frozen=True, slots=True)
+class ToldToken:
+    """What the parent has found about a token: `condition` of `certs.tokens.prober`, and a sentence."""
+
+    condition: str
+    detail: str
+    module_is_down: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare(Question[PreparedToServe]):
+    """Build what is served by a configuration, and keep it. With the descriptor of the content of its files (`material`)."""
+
+    number: int
+    path: str
+    content: str = field(repr=False)
+    read_at: datetime
+    tickets: TicketSecrets = field(repr=False)
+    closed_tokens: Mapping[str, ToldToken]
+    has_served: bool
+    """Whether a worker serves by this configuration already, whose place this one takes."""
+    payload: PayloadKeys = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Abort(Question[Done]):
+    """Drop what was prepared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept(Question[Done]):
+    """Accept on exactly the listed sockets. With the descriptors of the `new` ones, in their order."""
+
+    listeners: Mapping[str, tuple[int, ...]]
+    """The numbers of the sockets of each listener."""
+    new: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Question[Done]):
+    """What is known about a server. `is_up` None: not checked. `drains_until`: monotonic seconds, None for no drain."""
+
+    upstream: str
+    server: str
+    is_up: bool | None = None
+    drains_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowChallenges(Question[Done]):
+    """Show CAs exactly these: `names` by tls-alpn-01, `tokens` with their answers by http-01. No secret."""
+
+    names: tuple[TlsChallenge, ...]
+    tokens: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBeside:
+    """What a worker has to know beside its configuration, and what changes between two of them."""
+
+    verdicts: tuple[Verdict, ...]
+    challenges: ShowChallenges
+    refused_tokens: tuple[str, ...]
+    """The tokens to which no process logs in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Question[Done]):
+    """Serve by what was prepared under this number. With the descriptors of `accept`."""
+
+    number: int
+    known: KnownBeside
+    accept: Accept
+
+
+# -- while it serves
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Question[Done]):
+    """Answer, if the loop turns."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchLog(Question[Done]):
+    """Write the log in this format from now on, to the descriptor that comes along."""
+
+    format: LogFormat
+
+
+@dataclass(frozen=True, slots=True)
+class TakeConnection(Question[Done]):
+    """Serve the connection of the descriptor, as if the listener had accepted it."""
+
+    listener: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLookedAt(Question[Done]):
+    """The parent has looked at a token: `ok` says whether it is well."""
+
+    token: str
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PinVerdict(Question[Done]):
+    """Whether a token refuses its PIN: no process logs in then until the parent says otherwise."""
+
+    token: str
+    is_refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TryKey(Question[KeyTried]):
+    """Sign with a key of a token, which `key` names by token and serial, label and id."""
+
+    key: Pkcs11Uri
+
+
+@dataclass(frozen=True, slots=True)
+class TellFigures(Question[WorkerFigures]):
+    """Tell what was counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellServers(Question[ServersSeen]):
+    """Tell how each server is seen: a small part of the figures, for those who ask often."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeRingUses(Question[RingUses]):
+    """Tell what was encrypted, and count from zero again."""
+
+
+# -- the end
+
+
+@dataclass(frozen=True, slots=True)
+class Drain(Question[WorkerFigures]):
+    """Accept nothing more, let what is under way finish within `seconds`, then end. `gently`: see `downstream.service.Drainable`."""
+
+    seconds: float
+    gently: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leave(Question[WorkerFigures]):
+    """Drain within `seconds` without the parent, which ends after the answer."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndNow(Question[Done]):
+    """Let a drain under way wait no longer."""
+
+
+ParentQuestion = (
+    Begin
+    | Prepare
+    | Abort
+    | Accept
+    | Verdict
+    | ShowChallenges
+    | Commit
+    | Ping
+    | SwitchLog
+    | TakeConnection
+    | TokenLookedAt
+    | PinVerdict
+    | TryKey
+    | TellFigures
+    | TellServers
+    | TakeRingUses
+    | Drain
+    | Leave
+    | EndNow
+)
+"""All questions of the parent."""

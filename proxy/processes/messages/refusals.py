@@ -1,0 +1,89 @@
+"""Why a question is refused: a type for each reason. Pure.
+
+Wire. A reason is a JSON object with its `kind`. A process of any version may read the sentence under `error`, which two of the
+three reasons have; see `version` for the third.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+from config.problems import Problem
+from proxy.processes.messages.codec import MessageMalformed, decode, encode
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFailed:
+    """Something went wrong: a sentence."""
+
+    error: str
+
+    def __str__(self) -> str:
+        """The sentence."""
+        return self.error
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRefused:
+    """The worker cannot serve by a configuration."""
+
+    problems: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        """The problems in one line."""
+        return "; ".join(map(str, self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class OtherVersion:
+    """The worker speaks the version `ours` of the messages, the parent `theirs` (empty: it named none)."""
+
+    ours: str
+    theirs: str
+    error: str = "worker and parent are of different versions of Plexigate: restart it"
+    """For a parent that does not know this reason."""
+
+    def __str__(self) -> str:
+        """One sentence with the remedy."""
+        return (
+            f"the new worker speaks version {self.ours} of the messages, this process version {self.theirs or 'none'}: "
+            "the files of Plexigate were replaced while it runs; restart it (systemctl restart plexigate)"
+        )
+
+
+Refusal = QuestionFailed | ConfigurationRefused | OtherVersion
+_KINDS: Final[Mapping[str, type[Refusal]]] = {one.__name__: one for one in get_args(Refusal)}
+
+
+class QuestionRefused(Exception):
+    """The other side says no, for a `reason`."""
+
+    def __init__(self, reason: Refusal) -> None:
+        """Remember the reason."""
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """The sentence of the reason."""
+        return str(self.reason)
+
+
+def encode_refusal(reason: Refusal) -> dict[str, Any]:
+    """Write a reason as a JSON object."""
+    return {"kind": type(reason).__name__, **encode(reason)}
+
+
+def decode_refusal(body: object) -> Refusal:
+    """Read a reason. One that this version does not know becomes `QuestionFailed`, with all that it says."""
+    if isinstance(body, dict):
+        fields = dict(body)
+        kind = _KINDS.get(fields.pop("kind", ""))
+        try:
+            if kind is not None:
+                return decode(kind, fields)
+        except MessageMalformed:
+            pass
+        if isinstance(body.get("error"), str):
+            return QuestionFailed(body["error"])
+    return QuestionFailed(json.dumps(body))
