@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.problems import ConfigError, Problem
 from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
 from proxy.supervisor.secrets.payload_store import PayloadStore
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
@@ -59,18 +60,27 @@ class FakeWorkers:
 
 
 class FakeParent:
-    """Implements `payload_rotation.Owner`, and `renew` as a `Renewal` does."""
+    """What rings are kept by; `renew` does as a `Renewal`."""
 
     def __init__(self, edition: Edition) -> None:
-        self.edition = edition
+        self.served = ServedEdition(edition)
         self.safe = Safe(now_in_utc)
         self.workers = FakeWorkers()
         self.fleet: Any = self.workers
         self.told: list[dict[str, Any]] = []
-        self.served: list[PayloadKeys] = []
+        self.brought: list[PayloadKeys] = []
         """What workers were brought, one after the other."""
         self.good_for: int | None = None
         """How many more editions the workers can prepare; None: any."""
+
+    @property
+    def edition(self) -> Edition:
+        """What is served."""
+        return self.served.edition
+
+    @edition.setter
+    def edition(self, edition: Edition) -> None:
+        self.served.edition = edition
 
     async def renew(self, change: Callable[[Edition, int], Edition], keep: Callable[[Edition], None]) -> None:
         """Serve by it."""
@@ -81,7 +91,7 @@ class FakeParent:
             self.good_for -= 1
         keep(edition)
         self.edition = edition
-        self.served.append(edition.payload)
+        self.brought.append(edition.payload)
 
     @property
     def on_disk(self) -> PayloadStore:
@@ -90,7 +100,8 @@ class FakeParent:
 
     def rotation(self, clock: Callable[[], float]) -> PayloadRotation:
         """What keeps the rings of this parent."""
-        return PayloadRotation(asyncio.get_running_loop(), self, self.renew, self.safe, clock)
+        loop, served, fleet = asyncio.get_running_loop(), self.served, self.fleet
+        return PayloadRotation(loop, served, fleet, self.renew, self.safe, self.tell, clock)
 
     def tell(self, event: dict[str, Any], line: str) -> None:
         """Remember it."""

@@ -12,7 +12,8 @@ from certs.rotation.facts import leaf_of
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import StoredVersion
 from proxy.supervisor.control.inspection import Inspection
-from proxy.supervisor.editions.edition import Edition, read_edition
+from proxy.supervisor.editions.edition import read_edition
+from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.reloading import Prepared
 from proxy.supervisor.reloads.renewal import Renewal
 from proxy.supervisor.reloads.swaps import swap_issued
@@ -27,18 +28,13 @@ class Serving:
 
     scene: Rotations
     running: RunningFleet
-    edition: Edition
-    number: int = 1
+    served: ServedEdition
     decisions: list[int] = field(default_factory=list)
 
-    def next_number(self) -> int:
-        """The number of an edition."""
-        self.number += 1
-        return self.number
-
-    def served(self, prepared: Prepared) -> None:
-        """It serves."""
-        self.edition = prepared.edition
+    async def commit(self, prepared: Prepared) -> None:
+        """Serve by it."""
+        await self.running.reloading.commit(prepared)
+        self.served.edition = prepared.edition
 
     def tell(self, event: dict[str, Any], line: str) -> None:
         """Note it."""
@@ -46,13 +42,13 @@ class Serving:
 
     async def swap(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
         """Serve by another version."""
-        renew = Renewal(asyncio.get_running_loop(), self.running.fleet, self.running.reloading, self)
+        renew = Renewal(asyncio.get_running_loop(), self.running.reloading, self.served, self.commit)
         await swap_issued(renew, files, decide)
 
     @property
     def inspection(self) -> Inspection:
         """What looks at workers."""
-        return Inspection(asyncio.get_running_loop(), self.running.fleet, self)
+        return Inspection(asyncio.get_running_loop(), self.running.fleet, self.served)
 
     def files(self, version: StoredVersion) -> dict[Path, ServedFile]:
         """What workers get of a version."""
@@ -88,4 +84,4 @@ async def serving(directory: Path, *keys: str) -> AsyncIterator[Serving]:
         edition = read_edition(scene.file, 1, SECRETS, now)
         await running.use(edition)
         await running.settled()
-        yield Serving(scene, running, edition)
+        yield Serving(scene, running, ServedEdition(edition))

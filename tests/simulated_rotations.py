@@ -52,7 +52,7 @@ class Simulation:
         scene, time = self.scene, self.scene.time
         loop, errors = asyncio.get_running_loop(), list[BaseException]()
         tasks = Tasks(loop, errors.append)
-        rotating = Rotating(loop, tasks, scene.owner, time.clocks)
+        rotating = Rotating(loop, tasks, scene.owner.swap_issued, scene.owner.tell, time.clocks)
         await rotating.follow(scene.parts)
         end = time.now + span
         while time.now < end:

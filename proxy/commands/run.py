@@ -19,7 +19,6 @@ from proxy.limits.reserve import DescriptorReserve
 from proxy.net.in_thread import in_thread
 from proxy.processes.privileges import keep_memory_private, raise_descriptor_limit
 from proxy.processes.systemd import Notifier, SocketStore, inherited_sockets, watchdog_seconds
-from proxy.supervisor.control.control import SupervisorControl
 from proxy.supervisor.editions.edition import Edition, read_edition
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
@@ -73,13 +72,12 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     loop = asyncio.get_running_loop()
     lock = _state_lock(edition)
     supervisor = Supervisor(loop, edition, sockets, target, notifier, safe)
-    control = SupervisorControl(supervisor)
-    supervisor.rotating.count_by(control.signatures)
     figures = ProcessFigures()
-    reserve = DescriptorReserve(figures, lambda: supervisor.edition.worker_count)
-    supervisor.servers.why_not_ask = reserve.why_not_check
-    host = AdminHost(supervisor.unexpected, supervisor.tell, reserve.is_short)
-    admin = AdminServer(control, AdminSettings.of(edition.loaded), host)
+    reserve = DescriptorReserve(figures, lambda: supervisor.served.edition.worker_count)
+    supervisor.check_servers_unless(reserve.why_not_check)
+    reporting = supervisor.reporting
+    host = AdminHost(reporting.unexpected, reporting.tell, reserve.is_short)
+    admin = AdminServer(supervisor.control, AdminSettings.of(edition.loaded), host)
     try:
         # first: a second proxy by the same configuration is found out before it takes a port
         await admin.start()
@@ -90,7 +88,7 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
         await supervisor.close()
         figures.close()
         if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):
-            supervisor.tell({"event": "audit_log_late"}, "the audit log could not be finished in time")
+            reporting.tell({"event": "audit_log_late"}, "the audit log could not be finished in time")
         await asyncio.sleep(0)  # what its thread had to report
         if lock is not None:
             lock.release()

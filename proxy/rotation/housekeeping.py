@@ -16,7 +16,7 @@ from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
 from config.problems import ConfigError
 from proxy.net.in_thread import in_thread
-from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed
+from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Swap
 from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 
 INTERVAL_SECONDS: Final = 300.0
@@ -108,7 +108,7 @@ class Housekeeping:
             await self._do(lambda: clean_up(parts, now))
 
     async def roll_back(
-        self, parts: Parts, asked: Sequence[Asked], host: Host, now: datetime
+        self, parts: Parts, asked: Sequence[Asked], swap: Swap, now: datetime
     ) -> Sequence[Renewed | NotRenewed]:
         """Serve by the versions before again: all of these credentials, in one swap, or none. Answers what came of each.
 
@@ -126,7 +126,7 @@ class Housekeeping:
                     (one.shelf, way) for one, way in zip(asked, ways, strict=True) if isinstance(way, StoredVersion)
                 ]
                 files = await in_thread(self._loop, lambda: _served(parts, chosen))
-            await host.swap_issued(files, lambda: serve_former(chosen, retired))
+            await swap(files, lambda: serve_former(chosen, retired))
             return [Renewed(way.number, read_chain_pem(way.chain_path.read_bytes())[0]) for _, way in chosen]
         except (ConfigError, HomeFailed, ShelfDamaged, OSError, TimeoutError) as error:
             detail = str(error) or f"it took longer than {LOCAL_SECONDS:g} s"

@@ -7,7 +7,7 @@ what serves but through the two-phase swap. A reload hands it other parts, by wh
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from cryptography import x509
 
@@ -27,7 +27,7 @@ from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.kept import Kept
 from proxy.rotation.knowledge import Knowledge, KnownCredential
 from proxy.rotation.news import News
-from proxy.rotation.running import LOCAL_SECONDS, Host, NotRenewed, Renewed, Run
+from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Run, Swap
 from proxy.rotation.steps import GONE, busy, last_word, waiting
 from proxy.rotation.ways_back import Asked
 
@@ -36,26 +36,27 @@ _REVOKE_AGAIN_SECONDS: Final = 600.0
 _END: Final[dict[str, Any]] = {}
 
 
-class RotationOwner(Host, Protocol):
-    """What the loop needs of the parent around it."""
-
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        """Log something."""
-
-
 class Rotating:
     """Looks after certificates from `follow` on, and rotates them while `run` runs."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, owner: RotationOwner, clocks: Clocks) -> None:
-        """Nothing is read or written yet."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        swap: Swap,
+        tell: Callable[[dict[str, Any], str], None],
+        clocks: Clocks,
+    ) -> None:
+        """Nothing is read or written before `follow`. `tell` logs an event with its line."""
         self._loop = loop
         self._tasks = tasks
-        self._owner = owner
+        self._swap = swap
+        self._tell = tell
         self._clocks = clocks
         self._planner = Planner(0.0, clocks.jitter)
-        self._news = News(loop, tasks, owner.tell)
-        self._kept = Kept(loop, owner.tell)
-        self._housekeeping = Housekeeping(loop, owner.tell)
+        self._news = News(loop, tasks, tell)
+        self._kept = Kept(loop, tell)
+        self._housekeeping = Housekeeping(loop, tell)
         self._knowledge = Knowledge(loop)
         self._count: Callable[[], Awaitable[Mapping[str, int]]] | None = None
         self._parts: Parts | None = None
@@ -173,7 +174,7 @@ class Rotating:
         ]
         self._running.update(keys)  # nobody marks them meanwhile
         try:
-            outcomes = await self._housekeeping.roll_back(parts, asked, self._owner, self._clocks.wall())
+            outcomes = await self._housekeeping.roll_back(parts, asked, self._swap, self._clocks.wall())
         finally:
             self._running.difference_update(keys)
         for key, credential, outcome in zip(keys, credentials, outcomes, strict=True):
@@ -218,7 +219,7 @@ class Rotating:
         try:
             self._news.begun(key, reason.value)
             await self._remember(parts)
-            run = Run(self._loop, task, parts, self._owner, self._clocks.wall)
+            run = Run(self._loop, task, parts, self._swap, self._clocks.wall)
             outcome = await run.run(lambda step: self._told(key, step), standing.failures)
             self._ended(parts, key, settings, outcome)
             if reason.needs_a_new_key_at_once:
@@ -305,7 +306,7 @@ class Rotating:
         except (IssueFailed, ShelfDamaged, TimeoutError) as error:
             windows.failed(key, serial, self._clocks.now())
             event = {"event": "window_unknown", "issuer": issuer, "detail": str(error)}
-            self._owner.tell(event, f"{issuer} did not say when it wants certificates renewed: {error}")
+            self._tell(event, f"{issuer} did not say when it wants certificates renewed: {error}")
         else:
             windows.said(key, serial, window, self._clocks.now())
         finally:

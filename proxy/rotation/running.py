@@ -1,10 +1,10 @@
 """One rotation of one credential, with a deadline for each step: the asynchronous side of `certs.rotation.attempt`."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from cryptography import x509
 
@@ -25,16 +25,11 @@ _SWAPS_BEFORE_GIVING_UP: Final = 3
 
 Result = TypeVar("Result")
 Progress = Callable[[dict[str, Any]], None]
+Swap = Callable[[Mapping[Path, ServedFile], Callable[[], None]], Awaitable[None]]
+"""Lets all workers prepare these files, then calls the second argument (which blocks), then lets all workers serve by them.
 
-
-class Host(Protocol):
-    """Whoever serves by what was rotated."""
-
-    async def swap_issued(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
-        """Have all workers prepare, then call `decide` (which blocks), then have all of them serve by it.
-
-        Raises `ConfigError` when one cannot prepare, and what `decide` raises: nothing has changed then.
-        """
+Raises `ConfigError` if a worker cannot prepare, and what the second argument raises: nothing has changed then.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +62,12 @@ class _StepFailed(Exception):
 class Run:
     """Does it once."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, task: Task, parts: Parts, host: Host, now: Clock) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: Task, parts: Parts, swap: Swap, now: Clock) -> None:
         """Nothing happens before `run`."""
         self._loop = loop
         self._task = task
         self._parts = parts
-        self._host = host
+        self._swap_in = swap
         self._now = now
         rotation = parts.loaded.config.rotation
         self._issue_seconds = rotation.issue_seconds
@@ -118,7 +113,7 @@ class Run:
         is_compromised = task.reason.needs_a_new_key_at_once
         retired = retirement(self._now(), self._grace, task.reason.value, is_compromised=is_compromised)
         try:
-            await self._host.swap_issued(files, lambda: task.shelf.serve(version.number, retired))
+            await self._swap_in(files, lambda: task.shelf.serve(version.number, retired))
         except (ConfigError, OSError, ShelfDamaged) as error:
             # kept, so that the issuer need not be asked again; unless it is the version itself that nobody can use
             if failures >= _SWAPS_BEFORE_GIVING_UP:

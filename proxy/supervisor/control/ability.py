@@ -1,7 +1,7 @@
-"""What the parent knows of what can serve, put together for `observe.readiness`: asks workers how they see servers, and nobody else."""
+"""Whether the proxy is ready: what the parent knows, and how the workers see servers, for `observe.readiness` to judge."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from certs.keys.signing_key import KeyFamily
@@ -9,62 +9,103 @@ from config.rotation import IssuedCredentialConfig
 from config.schema import IdentityConfig
 from proxy.observe.readiness import Readiness, ReadinessFacts, ServerFacts, ServerView, UpstreamFacts, readiness
 from proxy.observe.scrape import CertificateFacts
-from proxy.supervisor.editions.edition import Edition
-from proxy.supervisor.supervisor import Supervisor, wall_clock
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reporting import wall_clock
+from proxy.supervisor.servers import Servers
+from proxy.supervisor.tokens.tokens import ParentTokens
+from proxy.supervisor.workers.fleet import Fleet
 
-# A worker that turns answers within milliseconds; whoever asks us waits for no longer than a second or so himself.
+# A worker that is well answers within milliseconds; a probe of readiness waits about a second itself.
 _STANDING_SECONDS: Final = 1.0
 _MLDSA: Final = str(KeyFamily.MLDSA)
 
 ServerName = tuple[str, str]
 
 
-async def readiness_of(supervisor: Supervisor) -> Readiness:
-    """Judge what is served now."""
-    edition, fleet = supervisor.edition, supervisor.fleet
-    answers = await fleet.ask_all("standing", {}, _STANDING_SECONDS)
-    views: defaultdict[ServerName, list[ServerView]] = defaultdict(list)
-    silent = []
-    for worker in fleet.workers:
-        answer = answers.get(worker)
-        if answer is None:
-            silent.append(worker.slot)
-            continue
-        for upstream, server, state, is_unreachable in answer["servers"]:
-            views[upstream, server].append(ServerView(state, is_unreachable))
-    return readiness(
-        ReadinessFacts(
-            proxy=supervisor.phase,
-            workers=_workers(supervisor, silent),
-            identities=_identities(supervisor, edition),
-            upstreams=_upstreams(supervisor, views),
-            unmade_checks={name: why for (name, _), why in sorted(supervisor.servers.unmade.reasons.items())},
+class Ability:
+    """Judges what is served now."""
+
+    def __init__(
+        self,
+        served: ServedEdition,
+        fleet: Fleet,
+        servers: Servers,
+        tokens: ParentTokens,
+        phase: Callable[[], str | None],
+    ) -> None:
+        """`phase` says why the whole proxy does not serve, as it starts or ends; None while it serves."""
+        self._served = served
+        self._fleet = fleet
+        self._servers = servers
+        self._tokens = tokens
+        self._phase = phase
+
+    async def readiness(self) -> Readiness:
+        """Whether all that is to serve can serve, and what cannot."""
+        answers = await self._fleet.ask_all("standing", {}, _STANDING_SECONDS)
+        views: defaultdict[ServerName, list[ServerView]] = defaultdict(list)
+        silent = []
+        for worker in self._fleet.workers:
+            answer = answers.get(worker)
+            if answer is None:
+                silent.append(worker.slot)
+                continue
+            for upstream, server, state, is_unreachable in answer["servers"]:
+                views[upstream, server].append(ServerView(state, is_unreachable))
+        return readiness(
+            ReadinessFacts(
+                proxy=self._phase(),
+                workers=self._workers(silent),
+                identities=self._identities(),
+                upstreams=self._upstreams(views),
+                unmade_checks={name: why for (name, _), why in sorted(self._servers.unmade.reasons.items())},
+            )
         )
-    )
 
+    def _workers(self, silent: Iterable[int]) -> dict[str, str]:
+        present = {worker.slot for worker in self._fleet.workers}
+        missing = {
+            str(slot): "has ended or never began; another one is started"
+            for slot in range(self._served.edition.worker_count)
+            if slot not in present
+        }
+        return {**missing, **{str(slot): "does not answer: others accept in its place" for slot in silent}}
 
-def _workers(supervisor: Supervisor, silent: Iterable[int]) -> dict[str, str]:
-    present = {worker.slot for worker in supervisor.fleet.workers}
-    missing = {
-        str(slot): "has ended or never began; another one is started"
-        for slot in range(supervisor.edition.worker_count)
-        if slot not in present
-    }
-    return {**missing, **{str(slot): "does not answer: others accept in its place" for slot in silent}}
+    def _identities(self) -> dict[str, str]:
+        edition = self._served.edition
+        faults = dict.fromkeys(edition.dark, "has only keys that rest sealed: is the sealing key away?")
+        of_identity: defaultdict[str, list[CertificateFacts]] = defaultdict(list)
+        for one in edition.certificates:
+            of_identity[one.identity].append(one)
+        for name, identity in edition.loaded.config.identity.items():
+            if name not in faults and (fault := _fault_of_certificates(identity, of_identity[name], wall_clock())):
+                faults[name] = fault
+        for name, places in edition.identities_in_tokens.items():
+            if name not in faults and (why := self._tokens.why_not_ready({name: places})):
+                faults[name] = why.removeprefix(f"identity {name} ")
+        return dict(sorted(faults.items()))
 
-
-def _identities(supervisor: Supervisor, edition: Edition) -> dict[str, str]:
-    faults = dict.fromkeys(edition.dark, "has only keys that rest sealed: is the sealing key away?")
-    of_identity: defaultdict[str, list[CertificateFacts]] = defaultdict(list)
-    for one in edition.certificates:
-        of_identity[one.identity].append(one)
-    for name, identity in edition.loaded.config.identity.items():
-        if name not in faults and (fault := _fault_of_certificates(identity, of_identity[name], wall_clock())):
-            faults[name] = fault
-    for name, places in edition.identities_in_tokens.items():
-        if name not in faults and (why := supervisor.tokens.why_not_ready({name: places})):
-            faults[name] = why.removeprefix(f"identity {name} ")
-    return dict(sorted(faults.items()))
+    def _upstreams(self, views: Mapping[ServerName, list[ServerView]]) -> list[UpstreamFacts]:
+        config, verdicts = self._served.edition.loaded.config, self._servers.verdicts
+        routes: defaultdict[str, list[str]] = defaultdict(list)
+        for route in config.route:
+            routes[route.upstream].append(f"{route.host}{route.path}")
+        return [
+            UpstreamFacts(
+                name,
+                tuple(routes[name]),
+                [
+                    ServerFacts(
+                        address,
+                        verdicts.health.get((name, address)),
+                        verdicts.is_draining(name, address),
+                        views.get((name, address), ()),
+                    )
+                    for address in (str(one.address) for one in upstream.servers)
+                ],
+            )
+            for name, upstream in config.upstream.items()
+        ]
 
 
 def _fault_of_certificates(identity: IdentityConfig, certificates: list[CertificateFacts], now: float) -> str:
@@ -80,26 +121,3 @@ def _fault_of_certificates(identity: IdentityConfig, certificates: list[Certific
     if all(one.expires_at <= now for one in usual):
         return "has only certificates that have expired, which usual clients refuse"
     return ""
-
-
-def _upstreams(supervisor: Supervisor, views: Mapping[ServerName, list[ServerView]]) -> list[UpstreamFacts]:
-    config, verdicts = supervisor.edition.loaded.config, supervisor.servers.verdicts
-    routes: defaultdict[str, list[str]] = defaultdict(list)
-    for route in config.route:
-        routes[route.upstream].append(f"{route.host}{route.path}")
-    return [
-        UpstreamFacts(
-            name,
-            tuple(routes[name]),
-            [
-                ServerFacts(
-                    address,
-                    verdicts.health.get((name, address)),
-                    verdicts.is_draining(name, address),
-                    views.get((name, address), ()),
-                )
-                for address in (str(one.address) for one in upstream.servers)
-            ],
-        )
-        for name, upstream in config.upstream.items()
-    ]

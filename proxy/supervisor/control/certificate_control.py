@@ -7,6 +7,7 @@ from certs.rotation.attempt import RotationStep
 from certs.rotation.planning import Key
 from proxy.admin.certificates import RotationUnderWay, UnknownCertificate
 from proxy.admin.rotation_wish import RotationWish
+from proxy.rotation.listing import worst
 from proxy.rotation.rotating import Rotating
 from proxy.rotation.steps import last_word
 from proxy.supervisor.control.inspection import Inspection
@@ -49,6 +50,10 @@ class RotationControl:
         keys = self._idle(identity, slot)
         outcomes = await self._rotating.roll_back(keys)
         return [{**_about(key), **last_word(outcome)} for key, outcome in zip(keys, outcomes, strict=True)]
+
+    def urgency(self) -> str:
+        """How urgent the most urgent rotation is, in a word."""
+        return worst(self._rotating.standings)
 
     async def shown(self, identity: str) -> list[dict[str, Any]]:
         """Shake hands with each worker."""

@@ -7,7 +7,7 @@ far ends to the workers, which take them as if they had accepted them.
 import asyncio
 import socket
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from cryptography import x509
 
@@ -16,31 +16,25 @@ from proxy.net.in_thread import in_thread
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.rotation.pinned import fault_of_handshake
-from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 from proxy.tls.libssl import LibsslError
 
 
-class Inspected(Protocol):
-    """Who knows what should be served."""
-
-    edition: Edition
-
-
 class Inspection:
     """Looks at what workers show."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, owner: Inspected) -> None:
-        """`owner` says what should be shown."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, served: ServedEdition) -> None:
+        """`served` says what should be shown."""
         self._loop = loop
         self._fleet = fleet
-        self._owner = owner
+        self._served = served
 
     async def of(self, identity: str) -> list[dict[str, Any]] | None:
         """A row for each worker, listener and credential; `fault` is None where all is well. None for an unknown identity."""
         async with self._fleet.editing:  # what should be shown does not change meanwhile
-            edition = self._owner.edition
+            edition = self._served.edition
             if identity not in edition.loaded.config.identity:
                 return None
             credentials = await in_thread(self._loop, lambda: edition.credentials(identity))

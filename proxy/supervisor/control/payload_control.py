@@ -1,5 +1,6 @@
 """What the admin server asks about rings, answered by the supervisor."""
 
+import asyncio
 import base64
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -10,9 +11,10 @@ from proxy.admin.payload import PayloadRefused
 from proxy.net.in_thread import in_thread
 from proxy.payload.keyring import NoSuchKey
 from proxy.payload.keys import suite_of
-from proxy.supervisor.reloads.payload_rotation import NoSuchRing
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
+from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.payload_store import PayloadStoreUnusable
-from proxy.supervisor.supervisor import Supervisor
 
 Result = TypeVar("Result")
 
@@ -20,42 +22,44 @@ Result = TypeVar("Result")
 class SupervisorPayload:
     """Implements `admin.payload.PayloadControl`."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        """Ask a running supervisor."""
-        self._supervisor = supervisor
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, served: ServedEdition, rotation: PayloadRotation, tell: Tell
+    ) -> None:
+        """`rotation` keeps the rings; `tell` logs an event with its line."""
+        self._loop = loop
+        self._served = served
+        self._rotation = rotation
+        self._tell = tell
 
     async def listed(self) -> dict[str, Any]:
         """Every ring with its keys, and nothing secret; counts as of now."""
-        payload = self._supervisor.payload
-        if self._supervisor.edition.payload.rings:
-            await payload.count()
-        rings = self._supervisor.edition.payload.rings
+        if self._served.edition.payload.rings:
+            await self._rotation.count()
+        rings = self._served.edition.payload.rings
         return {"rings": [{"name": name, "keys": ring.facts()} for name, ring in rings.items()]}
 
     async def rotate(self, ring: str) -> int:
         """Encrypt with a new key; its version."""
-        return await _translated(lambda: self._supervisor.payload.rotate(ring))
+        return await _translated(lambda: self._rotation.rotate(ring))
 
     async def retire(self, ring: str, version: int) -> None:
         """End a key that is not needed any more."""
-        await _translated(lambda: self._supervisor.payload.retire(ring, version))
+        await _translated(lambda: self._rotation.retire(ring, version))
 
     async def revoke(self, ring: str, version: int) -> None:
         """End a key that is in the wrong hands."""
-        await _translated(lambda: self._supervisor.payload.revoke(ring, version))
+        await _translated(lambda: self._rotation.revoke(ring, version))
 
     async def exported(self, ring: str) -> dict[str, Any]:
         """What a client needs to use a ring: secrets."""
-        config = self._supervisor.edition.loaded.config.payload
+        config = self._served.edition.loaded.config.payload
         settings = config.ring.get(ring)
         if settings is None:
             known = ", ".join(config.ring) or "none"
             raise PayloadRefused(404, f'there is no ring "{ring}" that clients are handed; there is {known}')
-        keys = self._supervisor.payload.ring(ring).readable
-        self._supervisor.payload.audit(Action.EXPORT, ring, "its keys were handed out")
-        self._supervisor.tell(
-            {"event": "payload_ring_exported", "ring": ring}, f"payload ring {ring}: its keys were exported"
-        )
+        keys = self._rotation.ring(ring).readable
+        self._rotation.audit(Action.EXPORT, ring, "its keys were handed out")
+        self._tell({"event": "payload_ring_exported", "ring": ring}, f"payload ring {ring}: its keys were exported")
         return {
             "ring": ring,
             "bind": settings.bind,
@@ -73,15 +77,14 @@ class SupervisorPayload:
 
     async def identity(self) -> dict[str, str]:
         """The public keys that sign those of sessions."""
-        supervisor = self._supervisor
-        if not any(suite_of(ring) for ring in supervisor.edition.payload.rings):
+        edition = self._served.edition
+        if not any(suite_of(ring) for ring in edition.payload.rings):
             raise PayloadRefused(404, "this configuration has no [payload.sessions]")
-        edition = supervisor.edition
 
         def read() -> dict[str, str]:
-            return supervisor.payload.store(edition).identity().pinned.as_json()
+            return self._rotation.store(edition).identity().pinned.as_json()
 
-        return await _translated(lambda: in_thread(supervisor.loop, read))
+        return await _translated(lambda: in_thread(self._loop, read))
 
 
 async def _translated(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:

@@ -8,7 +8,7 @@ started again reads everything that was encrypted before. An edition that some w
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import Final
 
 from certs.audit.entries import Action, Outcome
 from config.problems import ConfigError
@@ -17,6 +17,8 @@ from proxy.payload.keyring import Keyring, PayloadKeyState
 from proxy.payload.keys import PayloadKeys, policies, suite_of
 from proxy.payload.suite_table import SuiteRings
 from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable
 from proxy.supervisor.secrets.safe import Safe
 from proxy.supervisor.workers.fleet import Fleet
@@ -49,33 +51,26 @@ Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]],
 """`Renewal`: brings what the first makes of the edition to all workers, after the second has written it."""
 
 
-class RingOwner(Protocol):
-    """The supervisor, as rings need it."""
-
-    edition: Edition
-    """What is served; takes counts, of which workers are told nothing."""
-    fleet: Fleet
-
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        """Log something."""
-
-
 class PayloadRotation:
     """Keeps the rings of the edition that is served."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a ring is made of, kept in, and told to
         self,
         loop: asyncio.AbstractEventLoop,
-        owner: RingOwner,
+        served: ServedEdition,
+        fleet: Fleet,
         renew: Renew,
         safe: Safe,
+        tell: Tell,
         wall_clock: Callable[[], float],
     ) -> None:
         """Nothing is done before `run`. `safe` seals, and has the audit log."""
         self._loop = loop
-        self._owner = owner
+        self._served = served
+        self._fleet = fleet
         self._renew = renew
         self._safe = safe
+        self._tell = tell
         self._now = wall_clock
         self._changing = asyncio.Lock()
         self._polls = 0
@@ -89,12 +84,12 @@ class PayloadRotation:
 
     @property
     def _rings(self) -> Mapping[str, Keyring]:
-        return self._owner.edition.payload.rings
+        return self._served.edition.payload.rings
 
     async def poll(self) -> None:
         """Collect uses, and rotate what is due."""
         await self.count()
-        rules = policies(self._owner.edition.loaded.config)
+        rules = policies(self._served.edition.loaded.config)
         for name in [name for name, ring in self._rings.items() if ring.is_due(rules[name], self._now())]:
             try:
                 await self.rotate(name)
@@ -102,23 +97,23 @@ class PayloadRotation:
                 continue
             except (ConfigError, PayloadStoreUnusable) as error:
                 event = {"event": "payload_rotation_failed", "ring": name, "detail": str(error)}
-                self._owner.tell(event, f"payload ring {name} could not be rotated: {error}")
+                self._tell(event, f"payload ring {name} could not be rotated: {error}")
 
     async def count(self) -> None:
         """Add what the workers have encrypted since the last time."""
-        answers = await self._owner.fleet.ask_all("payload_uses", {}, _COLLECT_SECONDS)
+        answers = await self._fleet.ask_all("payload_uses", {}, _COLLECT_SECONDS)
         uses: dict[str, dict[int, int]] = {}
         for answer in answers.values():
             for ring, version, count in answer["uses"] if answer is not None else ():
                 of_ring = uses.setdefault(ring, {})
                 of_ring[version] = of_ring.get(version, 0) + count
         self._polls += 1
-        async with self._owner.fleet.editing:
-            edition = self._owner.edition
+        async with self._fleet.editing:
+            edition = self._served.edition
             rings = {name: ring.counted(uses.get(name, {})) for name, ring in edition.payload.rings.items()}
-            self._owner.edition = edition.with_payload(edition.number, replace(edition.payload, rings=rings))
+            self._served.edition = edition.with_payload(edition.number, replace(edition.payload, rings=rings))
             if uses and self._polls % _POLLS_BETWEEN_WRITES == 0:
-                await in_thread(self._loop, lambda: self._write(self._owner.edition, list(uses)))
+                await in_thread(self._loop, lambda: self._write(self._served.edition, list(uses)))
 
     # -- what changes a ring
 
@@ -132,7 +127,7 @@ class PayloadRotation:
         if all(key.state is not PayloadKeyState.PENDING for key in ring.keys):
             secret = await in_thread(self._loop, lambda: SuiteRings().secret(name))
             await self._change(name, lambda ring, now: ring.with_pending(secret, now))
-        policy = policies(self._owner.edition.loaded.config).get(name)
+        policy = policies(self._served.edition.loaded.config).get(name)
         if policy is None:  # gone with a reload that came between
             raise NoSuchRing(name, list(self._rings))
         await self._change(name, lambda ring, now: ring.activated(policy, now))
@@ -172,7 +167,7 @@ class PayloadRotation:
     def _told(self, what: str, name: str, version: int) -> None:
         self.audit(_ACTIONS[what], name, f"key {version} {what}")
         event = {"event": f"payload_key_{what}", "ring": name, "version": version}
-        self._owner.tell(event, f"payload ring {name}: key {version} {what}")
+        self._tell(event, f"payload ring {name}: key {version} {what}")
 
     # -- what is shown
 

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from config.diff import Change, EffectKind, diff
 from config.files import files_of
@@ -40,10 +41,11 @@ class Reloading:
     """Brings editions to a fleet and its sockets."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Fleet, sockets: ListeningSockets) -> None:
-        """Whoever prepares holds `fleet.editing` until it has committed or aborted."""
+        """The caller holds `editing` from `prepare` until it has committed or abandoned."""
         self._loop = loop
         self._fleet = fleet
         self._sockets = sockets
+        self.editing: Final = fleet.editing
 
     async def prepare_first(self, edition: Edition, leave_module: Callable[[], bool]) -> Prepared:
         """The same at a start, where what a token keeps from being served is no reason not to serve the rest.

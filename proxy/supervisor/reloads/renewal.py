@@ -1,48 +1,37 @@
-"""An edition of the same files with other secrets, brought to all workers."""
+"""Other secrets for the same configuration: all workers serve by them, or none does."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from proxy.net.in_thread import in_thread
 from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.reloading import Prepared, Reloading
-from proxy.supervisor.workers.fleet import Fleet
-
-
-class EditionOwner(Protocol):
-    """Whoever knows what is served."""
-
-    @property
-    def edition(self) -> Edition:
-        """What is served."""
-
-    def next_number(self) -> int:
-        """The number of an edition that has none yet."""
-
-    def served(self, prepared: Prepared) -> None:
-        """An edition that differs in secrets only serves in all workers."""
 
 
 class Renewal:
-    """Prepares, keeps, commits."""
+    """Lets workers prepare, writes to disk what must not be lost, and commits."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, fleet: Fleet, reloading: Reloading, owner: EditionOwner
+        self,
+        loop: asyncio.AbstractEventLoop,
+        reloading: Reloading,
+        served: ServedEdition,
+        commit: Callable[[Prepared], Awaitable[None]],
     ) -> None:
-        """Nothing is done yet."""
+        """`commit` brings into service what all workers have prepared (`Changeover.renew`)."""
         self._loop = loop
-        self._fleet = fleet
         self._reloading = reloading
-        self._owner = owner
+        self._served = served
+        self._commit = commit
 
     async def __call__(self, change: Callable[[Edition, int], Edition], keep: Callable[[Edition], None]) -> None:
-        """Serve by what `change` makes of the edition, after `keep` has written what must not be lost; both run in a thread.
+        """Serve by the edition that `change` makes, after `keep` has written what must not be lost. Both run in a thread.
 
-        Raises `ConfigError`, or what these raise: nothing has changed then.
+        Raises `ConfigError`, or what `change` and `keep` raise: nothing has changed then.
         """
-        async with self._fleet.editing:
-            before, number = self._owner.edition, self._owner.next_number()
+        async with self._reloading.editing:
+            before, number = self._served.edition, self._served.next_number()
             edition = await in_thread(self._loop, lambda: change(before, number))
             prepared = await self._reloading.prepare(edition)
             try:
@@ -50,5 +39,4 @@ class Renewal:
             except BaseException:
                 await self._reloading.abandon(prepared)
                 raise
-            await self._reloading.commit(prepared)
-            self._owner.served(prepared)
+            await self._commit(prepared)

@@ -1,12 +1,15 @@
 """The secret of session tickets: replaced when it has sealed for long enough, in all workers and on the disk."""
 
 import asyncio
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from certs.sealing.files import SealedFileUnusable
 from config.problems import ConfigError
 from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.renewal import Renewal
+from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.tls.tickets import TicketSecrets
 
@@ -15,34 +18,24 @@ _HOUR: Final = 3_600.0
 _RETRY_SECONDS: Final = 300.0
 
 
-class TicketOwner(Protocol):
-    """Whoever knows what is served."""
-
-    @property
-    def edition(self) -> Edition:
-        """What is served."""
-
-    def tickets_rotated(self) -> None:
-        """Say so."""
-
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        """Log something."""
-
-
 class TicketRotation:
     """Runs for as long as the parent does."""
 
-    def __init__(self, renew: Renewal, safe: Safe, owner: TicketOwner) -> None:
-        """Nothing is rotated before `run` or `rotate`. `safe` keeps the secrets."""
+    def __init__(
+        self, renew: Renewal, safe: Safe, served: ServedEdition, tell: Tell, rotated: Callable[[], None]
+    ) -> None:
+        """Nothing is rotated before `run` or `rotate`. `safe` keeps the secrets; `rotated` is called after each rotation."""
         self._renew = renew
         self._safe = safe
-        self._owner = owner
+        self._served = served
+        self._tell = tell
+        self._rotated = rotated
 
     async def run(self) -> None:
         """Rotate whenever it is time: a secret that a process before had begun with goes on for the rest of its time."""
         has_succeeded = True
         while True:
-            hours = self._owner.edition.loaded.config.limits.tls_ticket_rotation_hours
+            hours = self._served.edition.loaded.config.limits.tls_ticket_rotation_hours
             regular = self._safe.seconds_to_rotation(hours)
             await asyncio.sleep(regular if has_succeeded else min(hours * _HOUR, _RETRY_SECONDS))
             has_succeeded = await self.rotate()
@@ -62,11 +55,12 @@ class TicketRotation:
             await self._renew(lambda edition, number: edition.with_tickets(number, edition.tickets.rotated(new)), keep)
         except ConfigError as error:
             event = {"event": "ticket_rotation_failed", "detail": str(error)}
-            self._owner.tell(event, f"ticket rotation failed: {error}")
+            self._tell(event, f"ticket rotation failed: {error}")
             return False
         self._safe.since = since
         for loss in losses:
             event = {"event": "tickets_not_kept", "detail": str(loss)}
-            self._owner.tell(event, f"session ticket keys do not outlive this process: {loss}")
-        self._owner.tickets_rotated()
+            self._tell(event, f"session ticket keys do not outlive this process: {loss}")
+        self._rotated()
+        self._tell({"event": "tickets_rotated"}, "session ticket keys rotated")
         return True

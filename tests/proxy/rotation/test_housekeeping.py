@@ -99,7 +99,7 @@ class TestRollback:
     async def rolled(self, scene: Rotations) -> Renewed | NotRenewed:
         keeping = Housekeeping(asyncio.get_running_loop(), scene.owner.tell)
         asked = [Asked(scene.shelf(), is_bound_to_go=False)]
-        (outcome,) = await keeping.roll_back(scene.parts, asked, scene.owner, scene.time.now)
+        (outcome,) = await keeping.roll_back(scene.parts, asked, scene.owner.swap_issued, scene.time.now)
         return outcome
 
     async def test_the_version_before_serves_again(self, scene: Rotations) -> None:

@@ -35,7 +35,7 @@ class Turning:
         self.errors: list[BaseException] = []
         loop = asyncio.get_running_loop()
         self.tasks = Tasks(loop, self.errors.append)
-        self.rotating = Rotating(loop, self.tasks, scene.owner, scene.time.clocks)
+        self.rotating = Rotating(loop, self.tasks, scene.owner.swap_issued, scene.owner.tell, scene.time.clocks)
 
     async def turn(self) -> float:
         """One turn, and all that it has begun."""

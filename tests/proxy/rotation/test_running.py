@@ -34,7 +34,9 @@ async def run(
 ) -> tuple[Renewed | NotRenewed, list[dict[str, Any]]]:
     """Rotate; answers the outcome and what was told."""
     steps: list[dict[str, Any]] = []
-    one = Run(asyncio.get_running_loop(), scene.task(reason), scene.parts, scene.owner, lambda: scene.time.now)
+    one = Run(
+        asyncio.get_running_loop(), scene.task(reason), scene.parts, scene.owner.swap_issued, lambda: scene.time.now
+    )
     return await one.run(steps.append, failures), steps
 
 

@@ -17,7 +17,6 @@ from proxy.processes.systemd import Notifier
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.supervisor import Supervisor
 from proxy.supervisor.workers.sockets import ListeningSockets
-from proxy.tls.challenge import TlsChallenge
 from tests.configurations import Site, listener
 from tests.fleets import REQUEST, edition_of, is_alive, refuses, short_name
 from tests.waiting import until_seen
@@ -48,12 +47,12 @@ class Running:
 
     @property
     def port(self) -> int:
-        (address, *_) = self.supervisor.sockets.by_listener["public"]
+        (address, *_) = self.supervisor.crew.sockets.by_listener["public"]
         return int(address.rpartition(":")[2])
 
     @property
     def pids(self) -> list[int]:
-        return [worker.pid for worker in self.supervisor.fleet.workers]
+        return [worker.pid for worker in self.supervisor.crew.fleet.workers]
 
     def events(self, file: Path | None = None) -> list[dict[str, Any]]:
         return [entry for entry in map(json.loads, (file or self.log).read_text().splitlines()) if "event" in entry]
@@ -131,23 +130,23 @@ async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
         # only what would change
         second = workers(site) + listener("second")
         run.write(second)
-        report = await run.supervisor.reload(dry_run=True)
+        report = await run.supervisor.control.reload(dry_run=True)
         assert (report.ok, report.generation) == (True, 1)
         assert [change["key"] for change in report.changes] == ["listener.second"]
-        assert "second" not in run.supervisor.sockets.by_listener
+        assert "second" not in run.supervisor.crew.sockets.by_listener
         assert run.notifications() == []
 
         # a real one, by signal
         os.kill(os.getpid(), signal.SIGHUP)
-        await until_seen(lambda: run.supervisor.reloads["ok"])
-        assert "second" in run.supervisor.sockets.by_listener
+        await until_seen(lambda: run.supervisor.announcements.counts["ok"])
+        assert "second" in run.supervisor.crew.sockets.by_listener
         assert run.notifications() == ["RELOADING=1", "READY=1"]
         assert run.status == "STATUS=serving with 2 workers, generation 3"
         assert run.pids == pids
 
         # a file that nobody can serve by
         run.write(second + "mistake = 1\n")
-        report = await run.supervisor.reload(dry_run=False)
+        report = await run.supervisor.control.reload(dry_run=False)
         assert not report.ok
         assert [problem["key"] for problem in report.problems if problem["severity"] == "error"] == [
             "listener.second.mistake"
@@ -158,25 +157,25 @@ async def test_a_day_from_start_to_stop(site: Site, tmp_path: Path) -> None:
         # a log that cannot be written: nothing has changed, the listener that is gone in it is still there
         (tmp_path / "loop").symlink_to("loop")
         run.write(workers(site), str(tmp_path / "loop"))
-        report = await run.supervisor.reload(dry_run=False)
+        report = await run.supervisor.control.reload(dry_run=False)
         assert [problem["key"] for problem in report.problems if problem["severity"] == "error"] == ["log.file"]
-        assert "second" in run.supervisor.sockets.by_listener
+        assert "second" in run.supervisor.crew.sockets.by_listener
         await run.visit()
 
         # what needs a restart
         run.write('[admin]\nsocket = "/run/elsewhere.sock"\n', None)
         run.write(second + '[admin]\nsocket = "/run/elsewhere.sock"\n')
-        report = await run.supervisor.reload(dry_run=True)
+        report = await run.supervisor.control.reload(dry_run=True)
         assert not report.ok
         assert "needs a restart" in report.problems[-1]["found"]
 
         # another place for the log
         moved = tmp_path / "moved"
         run.write(second, str(moved))
-        assert (await run.supervisor.reload(dry_run=False)).ok
+        assert (await run.supervisor.control.reload(dry_run=False)).ok
         for _ in range(6):
             await run.visit()
-        assert dict(run.supervisor.reloads) == {"ok": 2, "failed": 2}
+        assert dict(run.supervisor.announcements.counts) == {"ok": 2, "failed": 2}
         port = run.port
     # what was still queued went along to the new place
     told = run.told() + run.told(moved)
@@ -201,15 +200,15 @@ async def test_old_tickets_survive_one_rotation_and_not_two_in_both_workers(site
         assert await run.resumes(second) == {True}
 
         # a worker that comes later has the same secrets
-        victim = run.supervisor.fleet.workers[0]
+        victim = run.supervisor.crew.fleet.workers[0]
         os.kill(victim.pid, signal.SIGKILL)
         await victim.gone.wait()
         await until_seen(lambda: len(run.pids) == 2)
         assert await run.resumes(second) == {True}
 
         # one that fails changes nothing: it is the deadline that says no, as a worker does not answer
-        run.supervisor.edition.loaded.config.__dict__["reload_seconds"] = 0.2
-        stopped = run.supervisor.fleet.workers[1]
+        run.supervisor.served.edition.loaded.config.__dict__["reload_seconds"] = 0.2
+        stopped = run.supervisor.crew.fleet.workers[1]
         os.kill(stopped.pid, signal.SIGSTOP)
         assert not await run.supervisor.tickets.rotate()
         os.kill(stopped.pid, signal.SIGCONT)
@@ -281,7 +280,7 @@ async def test_second_signal_does_not_wait(site: Site, tmp_path: Path, first: in
         began = asyncio.get_running_loop().time()
         os.kill(os.getpid(), first)
         os.kill(os.getpid(), signal.SIGTERM)
-        await until_seen(lambda: not run.supervisor.fleet.workers)
+        await until_seen(lambda: not run.supervisor.crew.fleet.workers)
         assert asyncio.get_running_loop().time() - began < 10
         writer.transport.abort()
 
@@ -290,20 +289,8 @@ async def test_start_that_fails_leaves_nothing(site: Site, tmp_path: Path) -> No
     run = Running(site, tmp_path, workers(site).replace("[listener.public]", '[listener.public]\ngroups = ["no"]'))
     with pytest.raises(Exception, match=r"listener\.public\.groups"):
         await run.supervisor.start(())
-    assert list(run.supervisor.bound) == []
+    assert list(run.supervisor.crew.bound) == []
     assert run.pids == []
     assert run.notifications() == []
     run.target.close(10)
     run.notified.close()
-
-
-async def test_worker_that_joins_is_told_what_cas_may_be_shown(site: Site, tmp_path: Path) -> None:
-    async with running(site, tmp_path, site.minimal) as run:
-        supervisor = run.supervisor
-        nothing: dict[str, object] = {"names": [], "tokens": {}}
-        assert supervisor.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}
-        challenge = TlsChallenge("chat.test", bytes(32))
-        await supervisor.proofs.challenges.present(challenge)
-        assert supervisor.known()["challenges"] == {"names": [["chat.test", "00" * 32]], "tokens": {}}
-        await supervisor.proofs.challenges.withdraw(challenge)
-        assert supervisor.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}

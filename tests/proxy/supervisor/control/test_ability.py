@@ -12,7 +12,7 @@ from config.rotation import IssuedCredentialConfig, KeySpec
 from proxy.observe.readiness import READY, Readiness
 from proxy.observe.scrape import WorkerState
 from proxy.supervisor.control.ability import _fault_of_certificates
-from proxy.supervisor.supervisor import wall_clock
+from proxy.supervisor.reporting import wall_clock
 from tests.configurations import Site
 from tests.proxy.supervisor.control.test_control import SERVER, Running, running
 from tests.waiting import until_seen
@@ -62,7 +62,7 @@ class TestWorkers:
                 began = loop.time()
                 assert told(await run.control.readiness()) == [reason]
                 assert loop.time() - began < 3
-                await until_seen(lambda: run.supervisor.fleet.stuck == [stuck])
+                await until_seen(lambda: run.supervisor.crew.fleet.stuck == [stuck])
                 began = loop.time()
                 document = await run.control.status()
                 assert loop.time() - began < 1, "it is not asked any more"
@@ -80,7 +80,7 @@ class TestIdentities:
 
     async def test_one_without_a_certificate_is_named(self, site: Site, tmp_path: Path) -> None:
         async with running(site, tmp_path) as run:
-            run.supervisor.edition = replace(run.supervisor.edition, certificates=[])
+            run.supervisor.served.edition = replace(run.supervisor.served.edition, certificates=[])
             assert told(await run.control.readiness()) == [
                 "identity chat has no certificate yet that a usual client takes: plexigate certs list tells why"
             ]
@@ -89,16 +89,16 @@ class TestIdentities:
         self, site: Site, tmp_path: Path
     ) -> None:
         async with running(site, tmp_path) as run:
-            edition, now = run.supervisor.edition, wall_clock()
+            edition, now = run.supervisor.served.edition, wall_clock()
             (one,) = edition.certificates
             expired, other = replace(one, expires_at=now - 1), replace(one, algorithm="mldsa-65", expires_at=now + 99)
-            run.supervisor.edition = replace(edition, certificates=[expired, other])
+            run.supervisor.served.edition = replace(edition, certificates=[expired, other])
             assert told(await run.control.readiness()) == [
                 "identity chat has only certificates that have expired, which usual clients refuse"
             ]
-            run.supervisor.edition = replace(edition, certificates=[expired, one])
+            run.supervisor.served.edition = replace(edition, certificates=[expired, one])
             assert await run.control.readiness() == READY
-            run.supervisor.edition = replace(edition, certificates=[other])
+            run.supervisor.served.edition = replace(edition, certificates=[other])
             assert await run.control.readiness() == READY, "it was meant so"
             awaited = IssuedCredentialConfig(key=KeySpec("ec-p256", "file"), issuer="ca")
             identity = edition.loaded.config.identity["chat"].model_copy(
@@ -110,7 +110,9 @@ class TestIdentities:
 
     async def test_one_whose_keys_rest_sealed_is_named(self, site: Site, tmp_path: Path) -> None:
         async with running(site, tmp_path) as run:
-            run.supervisor.edition = replace(run.supervisor.edition, dark=frozenset({"chat"}), certificates=[])
+            run.supervisor.served.edition = replace(
+                run.supervisor.served.edition, dark=frozenset({"chat"}), certificates=[]
+            )
             assert told(await run.control.readiness()) == [
                 "identity chat has only keys that rest sealed: is the sealing key away?"
             ]
@@ -121,12 +123,12 @@ class TestRoutes:
 
     async def test_server_that_checks_found_down_is_named_with_its_routes(self, site: Site, tmp_path: Path) -> None:
         async with running(site, tmp_path) as run:
-            run.supervisor.servers.verdicts.checked("chat", SERVER, is_up=False)
+            run.supervisor.crew.servers.verdicts.checked("chat", SERVER, is_up=False)
             found = await run.control.readiness()
             assert told(found) == [
                 f"upstream chat (routes chat.test/) has no server that takes requests: {SERVER} is down"
             ]
-            run.supervisor.servers.verdicts.checked("chat", SERVER, is_up=True)
+            run.supervisor.crew.servers.verdicts.checked("chat", SERVER, is_up=True)
             assert await run.control.readiness() == READY
 
     async def test_a_drain_is_told_and_is_no_reason(self, site: Site, tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ class TestRoutes:
 
     async def test_checks_that_cannot_be_made_are_told(self, site: Site, tmp_path: Path) -> None:
         async with running(site, tmp_path) as run:
-            run.supervisor.servers.unmade.not_made(("chat", SERVER), "Too many open files")
+            run.supervisor.crew.servers.unmade.not_made(("chat", SERVER), "Too many open files")
             found = await run.control.readiness()
             assert found.is_ready
             assert "Too many open files" in str(found.doubts[0])

@@ -34,7 +34,7 @@ def scene(tmp_path: Path) -> Rotations:
 async def control(scene: Rotations) -> AsyncIterator[RotationControl]:
     loop, errors = asyncio.get_running_loop(), list[BaseException]()
     tasks = Tasks(loop, errors.append)
-    rotating = Rotating(loop, tasks, scene.owner, scene.time.clocks)
+    rotating = Rotating(loop, tasks, scene.owner.swap_issued, scene.owner.tell, scene.time.clocks)
     await rotating.follow(scene.parts)
     tasks.start(rotating.run())
     await rotating.first_round(30.0)

@@ -20,8 +20,10 @@ async def test_each_kind_of_credential_is_looked_at(tmp_path: Path) -> None:
 async def test_a_worker_that_shows_something_else_is_found(tmp_path: Path) -> None:
     async with serving(tmp_path) as one:
         second = one.scene.stored()
-        number, material = one.next_number(), one.files(second)
-        one.edition = one.edition.with_issued(number, as_material(material))  # which no worker has heard of
+        number, material = one.served.next_number(), one.files(second)
+        one.served.edition = one.served.edition.with_issued(
+            number, as_material(material)
+        )  # which no worker has heard of
         rows = await one.inspection.of("chat")
         assert rows is not None
         assert len(rows) == 2

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
@@ -16,29 +16,20 @@ from tests.configurations import Site
 from tests.fakes_payload import FakeParent, sealed_edition
 from tests.fleets import NOW
 
-if TYPE_CHECKING:
-    from proxy.supervisor.supervisor import Supervisor
-
-
-class Parent(FakeParent):
-    """With what a supervisor has besides."""
-
-    payload: PayloadRotation
-    loop: asyncio.AbstractEventLoop
-
 
 @dataclass
 class Case:
-    parent: Parent
+    parent: FakeParent
+    rotation: PayloadRotation
     control: SupervisorPayload
 
 
 @pytest.fixture
 async def case(site: Site) -> Case:
-    parent = Parent(sealed_edition(site, "control"))
-    parent.loop = asyncio.get_running_loop()
-    parent.payload = parent.rotation(lambda: NOW.timestamp())
-    return Case(parent, SupervisorPayload(cast("Supervisor", parent)))
+    parent = FakeParent(sealed_edition(site, "control"))
+    rotation = parent.rotation(lambda: NOW.timestamp())
+    control = SupervisorPayload(asyncio.get_running_loop(), parent.served, rotation, parent.tell)
+    return Case(parent, rotation, control)
 
 
 async def test_list_counts_as_of_now_and_shows_no_secret(case: Case) -> None:
@@ -83,4 +74,4 @@ async def test_refusals_have_a_status(case: Case) -> None:
         await case.control.retire("chat", active)
     assert (missing.value.status, active_one.value.status) == (404, 409)
     await case.control.revoke("chat", active)
-    assert case.parent.payload.ring("chat").active.version == active + 1
+    assert case.rotation.ring("chat").active.version == active + 1

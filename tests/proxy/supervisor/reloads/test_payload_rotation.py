@@ -47,7 +47,7 @@ async def case(site: Site, request: pytest.FixtureRequest, monkeypatch: pytest.M
 
 async def test_workers_read_a_key_before_one_of_them_uses_it(case: Case) -> None:
     assert await case.rotation.rotate("chat") == 2
-    first, second = (keys.rings["chat"] for keys in case.parent.served)
+    first, second = (keys.rings["chat"] for keys in case.parent.brought)
     assert [key.state for key in first.keys] == [PayloadKeyState.PENDING, PayloadKeyState.ACTIVE]
     assert [key.state for key in second.keys] == [PayloadKeyState.ACTIVE, PayloadKeyState.VALID]
     assert case.on_disk() == second
@@ -66,7 +66,7 @@ async def test_rotation_that_stopped_half_way_goes_on(case: Case) -> None:
 
 async def test_age_and_use_rotate_what_is_due(case: Case) -> None:
     await case.rotation.poll()
-    assert case.parent.served == []
+    assert case.parent.brought == []
     case.parent.workers.uses = [("chat", 1, 30), ("gone", 1, 5)]
     await case.rotation.poll()
     assert (case.ring().active.version, case.ring().active.uses) == (1, 60)
@@ -139,7 +139,7 @@ async def test_clients_are_told_of_a_new_kem_key_when_every_worker_has_it(case: 
     before = case.parent.edition.payload.document
     await case.rotation.rotate(KEM)
     pinned = case.parent.on_disk.identity().pinned
-    first, second = (pinned.verified(keys.document, case.now) for keys in case.parent.served)
+    first, second = (pinned.verified(keys.document, case.now) for keys in case.parent.brought)
     assert first == pinned.verified(before, case.now)
     assert [(key.suite, key.version) for key in second] == [("MLKEM768-X25519", 2)]
 

@@ -7,24 +7,23 @@ from typing import Any
 import pytest
 
 from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.renewal import Renewal
 from tests.configurations import Site
 from tests.fleets import edition_of
 
 
 class Parent:
-    """Whoever knows what is served, a fleet without workers, and what brings editions to it."""
+    """What is served, and what brings editions to a fleet without workers."""
 
     def __init__(self, edition: Edition) -> None:
-        self.edition = edition
+        self.served = ServedEdition(edition)
         self.editing = asyncio.Lock()
         self.steps: list[str] = []
 
-    def next_number(self) -> int:
-        return self.edition.number + 1
-
-    def served(self, prepared: Any) -> None:
-        self.edition = prepared
+    def renewal(self) -> Renewal:
+        parent: Any = self
+        return Renewal(asyncio.get_running_loop(), parent, self.served, parent.commit)
 
     async def prepare(self, edition: Edition) -> Edition:
         assert self.editing.locked()
@@ -32,11 +31,12 @@ class Parent:
         return edition
 
     async def commit(self, prepared: Edition) -> None:
-        assert prepared is not self.edition
+        assert prepared is not self.served.edition
         self.steps.append("commit")
+        self.served.edition = prepared
 
     async def abandon(self, prepared: Edition) -> None:
-        assert prepared is not self.edition
+        assert prepared is not self.served.edition
         self.steps.append("abandon")
 
 
@@ -45,20 +45,19 @@ def changed(edition: Edition, number: int) -> Edition:
 
 
 async def test_it_is_kept_before_anybody_serves_by_it(site: Site) -> None:
-    parent: Any = Parent(edition_of(site, site.minimal))
-    renew = Renewal(asyncio.get_running_loop(), parent, parent, parent)
-    await renew(changed, lambda edition: parent.steps.append(f"keep {edition.number}"))
+    parent = Parent(edition_of(site, site.minimal))
+    await parent.renewal()(changed, lambda edition: parent.steps.append(f"keep {edition.number}"))
     assert parent.steps == ["prepare", "keep 2", "commit"]
-    assert parent.edition.number == 2
+    assert parent.served.edition.number == 2
 
 
 async def test_what_cannot_be_kept_is_served_by_nobody(site: Site) -> None:
-    parent: Any = Parent(edition_of(site, site.minimal))
+    parent = Parent(edition_of(site, site.minimal))
 
     def full(_edition: Edition) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        await Renewal(asyncio.get_running_loop(), parent, parent, parent)(changed, full)
+        await parent.renewal()(changed, full)
     assert parent.steps == ["prepare", "abandon"]
-    assert parent.edition.number == 1
+    assert parent.served.edition.number == 1

@@ -17,7 +17,7 @@ async def test_all_workers_change_over_and_it_is_decided_in_between(tmp_path: Pa
         await one.swap(one.files(second), one.deciding(second))
         assert await one.shown() == shown_by_both(second)
         assert one.decisions == [second.number]
-        assert one.edition.number == 2
+        assert one.served.edition.number == 2
 
 
 async def test_a_decision_that_fails_leaves_everything_as_it_was(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ async def test_a_decision_that_fails_leaves_everything_as_it_was(tmp_path: Path)
         with pytest.raises(OSError, match="No space left"):
             await one.swap(one.files(second), disk_is_full)
         assert await one.shown() == shown_by_both(first)
-        assert one.edition.number == 1
+        assert one.served.edition.number == 1
         await one.swap(one.files(second), one.deciding(second))
         assert await one.shown() == shown_by_both(second)
 

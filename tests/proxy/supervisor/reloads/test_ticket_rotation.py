@@ -14,12 +14,12 @@ async def test_what_is_rotated_is_kept(tmp_path: Path) -> None:
     text = workers(site, 1) + f'[sealing]\nkey = "{tmp_path}/sealing.key"\ndirectory = "{tmp_path}/state"\n'
     async with running(site, tmp_path, text) as run:
         assert await run.supervisor.tickets.rotate()
-        edition = run.supervisor.edition
+        edition = run.supervisor.served.edition
         assert Safe(now_in_utc).tickets(edition.loaded) == (edition.tickets, [])
         kept = tmp_path / "state" / TICKETS_FILE
         kept.unlink()
         kept.mkdir()
         before = edition.tickets
         assert await run.supervisor.tickets.rotate(), "all the same"
-        assert run.supervisor.edition.tickets.previous == before.current
+        assert run.supervisor.served.edition.tickets.previous == before.current
     assert [one for one in run.told() if "ticket" in one] == ["tickets_rotated", "tickets_not_kept", "tickets_rotated"]

@@ -9,7 +9,6 @@ import pytest
 
 from config.problems import ConfigError
 from proxy.supervisor.editions.edition import Edition, StillShut, read_edition, reread_edition
-from proxy.supervisor.reloads.renewal import Renewal
 from proxy.supervisor.reloads.unsealing import Unsealing
 from proxy.supervisor.secrets.safe import Safe
 from tests.fleets import SECRETS
@@ -60,10 +59,9 @@ def sealed(tmp_path: Path) -> SealedAway:
     return SealedAway(tmp_path, "ec-p256@sealed")
 
 
-def unsealing(sealed: SealedAway) -> tuple[Unsealing, Any]:
-    parent: Any = Told(sealed.read())
-    loop = asyncio.get_running_loop()
-    return Unsealing(loop, Renewal(loop, parent, parent, parent), sealed.safe, parent), parent
+def unsealing(sealed: SealedAway) -> tuple[Unsealing, Told]:
+    parent, loop = Told(sealed.read()), asyncio.get_running_loop()
+    return Unsealing(loop, parent.renewal(), sealed.safe, parent.served, parent.tell), parent
 
 
 def test_an_edition_knows_what_is_shut_and_what_opens(sealed: SealedAway) -> None:
@@ -105,7 +103,7 @@ async def test_it_is_tried_until_it_opens_and_told(sealed: SealedAway) -> None:
     assert await one.open()
     assert parent.steps == ["prepare", "commit"]
     assert parent.events == [{"event": "unsealed", "identities": ["chat"]}]
-    assert parent.edition.shut == set()
+    assert parent.served.edition.shut == set()
 
 
 async def test_what_is_in_the_way_is_said_once(sealed: SealedAway) -> None:
@@ -128,9 +126,9 @@ async def test_it_goes_on_by_itself_and_does_nothing_more_afterwards(
     running = asyncio.get_running_loop().create_task(one.run())
     for _ in range(2):
         sealed.come_back()
-        await until_seen(lambda: not parent.edition.shut)
+        await until_seen(lambda: not parent.served.edition.shut)
         sealed.leave()
-        parent.edition = sealed.read()  # as a start would
+        parent.served.edition = sealed.read()  # as a start would
     running.cancel()
     await asyncio.wait({running})
     assert parent.steps == ["prepare", "commit"] * 2

@@ -1,0 +1,102 @@
+"""A scrape: what all workers count, and what the parent knows itself, at one moment."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from config.issuers import PLAIN_LISTENER
+from proxy.observe.merging import Retained
+from proxy.observe.scrape import ListenerFacts, RotationFacts, Scrape, WorkerScrape, WorkerState
+from proxy.rotation.rotating import Rotating
+from proxy.supervisor.control.ability import Ability
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reporting import wall_clock
+from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.servers import Servers
+from proxy.supervisor.tokens.tokens import ParentTokens
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.sockets import ListeningSockets
+
+# A worker that is stuck is left out of a scrape: monitoring must not hang with it.
+_SCRAPE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scraping:
+    """The places that a scrape is collected from."""
+
+    ticks: Callable[[], float]
+    """The clock that `WorkerProcess.started` is read from."""
+    started_at: float
+    """The start of this process, in UNIX seconds."""
+    served: ServedEdition
+    fleet: Fleet
+    sockets: ListeningSockets
+    retained: Retained
+    reloads: Mapping[str, int]
+    """Reloads by result."""
+    log_losses: Callable[[], tuple[int, int]]
+    tokens: ParentTokens
+    trail: AuditTrail
+    servers: Servers
+    rotating: Rotating
+    ability: Ability
+
+    async def scrape(self) -> Scrape:
+        """Ask all workers for what they count."""
+        workers = await self.fleet.scrape(_SCRAPE_SECONDS)
+        return Scrape(
+            now=wall_clock(),
+            started_at=self.started_at,
+            version=version("plexigate"),
+            generation=self.served.edition.number,
+            workers=[self._worker(worker, has_told=has_told) for worker, has_told in workers.items()],
+            listeners=list(self._listeners()),
+            certificates=self.served.edition.certificates,
+            restarts=self.fleet.restarts,
+            reloads=dict(self.reloads),
+            retained=self.retained.snapshot,
+            log_losses=self.log_losses(),
+            tokens=self.tokens.scrape(),
+            audit=self.trail.as_row(),
+            rotations=dict(self.rotating.rotations),
+            rotating=[
+                RotationFacts(identity, slot, int(one.urgency), one.failures)
+                for (identity, slot), one in self.rotating.standings.items()
+            ],
+            unmade_checks=self.servers.unmade.as_rows(),
+            readiness=await self.ability.readiness(),
+        )
+
+    def _listeners(self) -> Iterator[ListenerFacts]:
+        offers, addresses = self.served.offers, self.sockets.by_listener
+        for one in () if offers is None else offers.listeners:
+            yield ListenerFacts(one.name, addresses.get(one.name, ()), one.pq, one.groups)
+        if PLAIN_LISTENER in addresses:
+            yield ListenerFacts(PLAIN_LISTENER, addresses[PLAIN_LISTENER], "no TLS", "")
+
+    def _worker(self, worker: WorkerProcess, *, has_told: bool) -> WorkerScrape:
+        answer = worker.last or {"generation": None, "snapshot": {}, "servers": []}
+        state = WorkerState.DRAINING if worker.is_retiring else WorkerState.SERVING
+        return WorkerScrape(
+            slot=worker.slot,
+            pid=worker.pid,
+            age_seconds=self.ticks() - worker.started,
+            generation=answer["generation"],
+            snapshot=answer["snapshot"],
+            servers=answer["servers"],
+            rss_bytes=_resident_bytes(worker.pid),
+            state=state if has_told else WorkerState.SILENT,
+        )
+
+
+def _resident_bytes(pid: int) -> int:
+    """The memory of a process; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1_024 for line in lines if line.startswith("VmRSS:")), 0)

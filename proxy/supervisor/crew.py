@@ -1,0 +1,96 @@
+"""The workers, what each of them has to know beside its edition, and what is kept of one that is gone."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from proxy.net.tasks import Tasks
+from proxy.observe.merging import Retained
+from proxy.processes.channel import Body
+from proxy.signing.breaker import BreakerState
+from proxy.supervisor.auditing import Auditing
+from proxy.supervisor.log_target import LogTarget
+from proxy.supervisor.proofs import Proofs
+from proxy.supervisor.reporting import Tell
+from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.servers import Servers
+from proxy.supervisor.tokens.tokens import ParentTokens
+from proxy.supervisor.workers.columns import Columns
+from proxy.supervisor.workers.fleet import Fleet
+from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
+
+
+class Crew:
+    """Implements `workers.contracts.FleetOwner` by the parts that tell workers something, or learn from them."""
+
+    def __init__(  # noqa: PLR0913 - what workers share with the parent
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tasks: Tasks,
+        sockets: ListeningSockets,
+        log: LogTarget,
+        tell: Tell,
+        trail: AuditTrail,
+        worker_count: int,
+    ) -> None:
+        """No worker is started. `worker_count`: of the first edition; more may come with another one."""
+        self.sockets: Final = sockets
+        self._log = log
+        self._tell = tell
+        self._columns = Columns(worker_count)
+        self.retained: Final = Retained()
+        """What workers had counted that are gone."""
+        self.fleet: Final = Fleet(loop, tasks, self)
+        self.auditing: Final = Auditing(trail, self.fleet)
+        self.servers: Final = Servers(loop, tasks, self.fleet, tell)
+        self._tokens = ParentTokens(loop, tasks, self.fleet, tell, self.auditing.pin_tried)
+        self.proofs: Final = Proofs(loop, self.fleet, tell)
+
+    @property
+    def tokens(self) -> ParentTokens:
+        """The tokens of what is served."""
+        return self._tokens
+
+    def close(self) -> None:
+        """Close what workers share, once they are gone."""
+        for one in (self.sockets, self._columns, self._tokens):
+            one.close()
+
+    # -- what the fleet needs
+
+    @property
+    def bound(self) -> Iterable[BoundAddress]:
+        """The addresses that are bound, with their sockets."""
+        return self.sockets.bound
+
+    def known(self) -> Body:
+        """What is known about servers and tokens, and what CAs may be shown now."""
+        return {
+            "verdicts": self.servers.verdicts.as_json(),
+            "challenges": self.proofs.challenges.as_json(),
+            "refused_tokens": list(self._tokens.refused),
+        }
+
+    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
+        """The slot of a new worker, with the log, the table of figures and the turns to log in to tokens."""
+        column = self._columns.take(worker)
+        body = {"slot": worker.slot, "column": column, **self._log.as_json()}
+        return body, [self._log.descriptor, self._columns.descriptor, self._tokens.turns.fd]
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        """Log something about a worker."""
+        self._tell(event, line)
+
+    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+        """A worker stops to trust a token, or trusts it again; the worker has logged that."""
+        self._tokens.breaker_changed(worker, token, state)
+        self.auditing.breaker_changed(worker, token, state)
+
+    def worker_gone(self, worker: WorkerProcess) -> None:
+        """Keep what the worker had counted, and free what it had taken."""
+        self.auditing.worker_gone(worker)
+        self._columns.give_back(worker)
+        self._tokens.worker_gone(worker)
+        if worker.last is not None:
+            self.retained.keep(worker.last["snapshot"], worker.last["servers"])

@@ -1,0 +1,79 @@
+"""What the log and the service manager hear of the start and of each reload, and how many reloads succeeded or failed."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from config.problems import ConfigError
+from proxy.figures.totals import how_many
+from proxy.processes.systemd import Notifier
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reporting import Tell
+from proxy.supervisor.workers.fleet import Fleet
+
+if TYPE_CHECKING:
+    from config.diff import Change
+
+
+class Announcements:
+    """Announces each step of the life of the proxy that an operator waits for."""
+
+    def __init__(self, notifier: Notifier, served: ServedEdition, fleet: Fleet, tell: Tell) -> None:
+        """No reload is counted yet."""
+        self._notifier = notifier
+        self._served = served
+        self._fleet = fleet
+        self._tell = tell
+        self.counts: Counter[str] = Counter()
+        """Reloads by result: "ok" or "failed"."""
+
+    def started(self) -> None:
+        """The workers serve."""
+        self._notifier.ready(f"serving with {self._workers}")
+
+    async def feed_watchdog(self, seconds: float) -> None:
+        """Give the service manager a sign of life every so many seconds, until cancelled."""
+        await self._notifier.feed(seconds)
+
+    def stopping(self) -> None:
+        """The drain begins."""
+        self._notifier.stopping()
+
+    def begun(self, cause: str) -> None:
+        """A reload begins without a command: by a signal, or because a file has changed."""
+        self._tell({"event": "reloading", "cause": cause}, f"reloading: {cause}")
+
+    @contextlib.contextmanager
+    def to_service_manager(self) -> Iterator[None]:
+        """Tell the service manager that a reload begins, and how it ended (sd_notify(3): RELOADING=1, then always READY=1).
+
+        `systemctl reload` cannot fail by that, so the line of `systemctl status` says it.
+        """
+        failed = self.counts["failed"]
+        self._notifier.reloading(time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000)
+        try:
+            yield
+        finally:
+            verdict = "" if self.counts["failed"] == failed else "the last reload was refused, see the log; "
+            number = self._served.edition.number
+            self._notifier.ready(f"{verdict}serving with {self._workers}, generation {number}")
+
+    def failed(self, error: ConfigError) -> None:
+        """A reload has changed nothing."""
+        self.counts["failed"] += 1
+        problems = [problem for problem in error.problems if problem.is_error]
+        event = {"event": "reload_failed", "problems": [problem.as_json() for problem in problems]}
+        self._tell(event, "reload failed, the old configuration goes on: " + "; ".join(map(str, problems)))
+
+    def succeeded(self, edition: Edition, changes: "Sequence[Change]") -> None:
+        """All workers serve by the new edition."""
+        self.counts["ok"] += 1
+        event = {"event": "reloaded", "generation": edition.number, "changes": [str(one) for one in changes]}
+        self._tell(event, f"reloaded: {how_many(len(changes), 'change')}, generation {edition.number}")
+
+    @property
+    def _workers(self) -> str:
+        return how_many(len(self._fleet.workers), "worker")

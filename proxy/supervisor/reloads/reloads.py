@@ -1,0 +1,95 @@
+"""Reloads: the configuration is read again, and all workers serve by it or none does."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from config.problems import ConfigError
+from proxy.admin.contracts import ReloadReport
+from proxy.supervisor.editions.edition import Edition
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reloads.announcements import Announcements
+from proxy.supervisor.reloads.changeover import Changeover
+from proxy.supervisor.reloads.reloading import Reloading, changes_between, report_of, restart_problems
+from proxy.supervisor.shared_log import SharedLog
+from proxy.supervisor.tokens.tokens import ParentTokens
+
+if TYPE_CHECKING:
+    from config.diff import Change
+
+Reread = Callable[[], Awaitable[Edition]]
+"""Reads the configuration again, as the next edition. Raises `ConfigError`."""
+
+
+class Reloads:
+    """Brings what the files say to the workers: first at the start, then with each reload."""
+
+    def __init__(  # noqa: PLR0913 - the steps of a reload
+        self,
+        served: ServedEdition,
+        tokens: ParentTokens,
+        reloading: Reloading,
+        changeover: Changeover,
+        log: SharedLog,
+        announcements: Announcements,
+        reread: Reread,
+        followed: Callable[[Edition], Awaitable[None]],
+    ) -> None:
+        """`followed` is called after an edition of other files has come into service."""
+        self._served = served
+        self._tokens = tokens
+        self._reloading = reloading
+        self._changeover = changeover
+        self._log = log
+        self._announcements = announcements
+        self._reread = reread
+        self._followed = followed
+
+    async def start(self) -> None:
+        """Serve by the first edition. Raises `ConfigError`; no worker is left then."""
+        async with self._reloading.editing:
+            edition = self._served.edition
+            await self._tokens.begin(edition)
+            prepared = await self._reloading.prepare_first(edition, lambda: self._tokens.leave_module(edition.tokens))
+            await self._changeover.commit(prepared)
+        await self._followed(edition)
+
+    async def reload_by(self, cause: str) -> None:
+        """Reload without a command; the log tells its `cause` and its result."""
+        self._announcements.begun(cause)
+        await self.reload(dry_run=False)
+
+    async def reload(self, *, dry_run: bool) -> ReloadReport:
+        """Read the configuration again and serve by it, or only report what would change. A failure changes nothing."""
+        changes: Sequence[Change] = ()
+        announced = contextlib.nullcontext() if dry_run else self._announcements.to_service_manager()
+        async with self._reloading.editing:
+            with announced:
+                try:
+                    edition = await self._reread()
+                    changes = changes_between(self._served.edition, edition)
+                    problems = restart_problems(changes, edition)
+                    if problems:
+                        raise ConfigError([*edition.warnings, *problems])  # noqa: TRY301 - reported as all others are
+                    async with self._tokens.changing_to(edition):
+                        await self._bring(edition, dry_run=dry_run)
+                except ConfigError as error:
+                    if not dry_run:
+                        self._announcements.failed(error)
+                    return report_of(self._served.edition, changes, error.problems, ok=False)
+        if not dry_run:
+            await self._followed(edition)
+            self._announcements.succeeded(edition, changes)
+        return report_of(self._served.edition, changes, edition.warnings, ok=True)
+
+    async def _bring(self, edition: Edition, *, dry_run: bool) -> None:
+        place = self._log.prepare(edition.loaded)
+        try:
+            prepared = await self._reloading.prepare(edition)
+            if dry_run:
+                await self._reloading.abandon(prepared)
+                return
+            await self._changeover.commit(prepared)
+            await self._log.use(place)
+        finally:
+            place.close()

@@ -1,0 +1,40 @@
+"""Reloads by themselves: the files of the configuration are watched while it says so (`watch`)."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from config.watching import FileWatcher
+from proxy.net.tasks import Tasks
+from proxy.supervisor.editions.edition import Edition
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Watching:
+    """Watches while the edition that is served wants it."""
+
+    def __init__(self, tasks: Tasks, file: Path, reload: Callable[[str], Coroutine[None, None, None]]) -> None:
+        """Take the state of the files now as what is served. `reload` is called with the cause."""
+        self._tasks = tasks
+        self._reload = reload
+        self._watcher = FileWatcher(file, self._changed)
+        self._running: asyncio.Task[None] | None = None
+
+    def follow(self, edition: Edition) -> None:
+        """Watch from now on, or no longer, as the edition says."""
+        is_wanted = edition.loaded.config.watch
+        if is_wanted and self._running is None:
+            self._running = self._tasks.start_to_cancel(self._watcher.run())
+        elif not is_wanted and self._running is not None:
+            self._running.cancel()
+            self._running = None
+
+    def settle(self) -> None:
+        """Take the state of the files now as what a reload reads. It may take long: in a thread."""
+        self._watcher.reloading()
+
+    async def _changed(self) -> None:
+        # in a task of its own: a reload may end the watching, and must not be cancelled with it
+        self._tasks.start(self._reload("a change of a file"))

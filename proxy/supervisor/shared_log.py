@@ -1,0 +1,37 @@
+"""One log for all processes: the parent opens it, and tells each worker when it moves."""
+
+from config.loaded import LoadedConfig
+from proxy.supervisor.log_target import LogTarget, NextPlace
+from proxy.supervisor.reporting import Tell
+from proxy.supervisor.workers.fleet import Fleet
+
+
+class SharedLog:
+    """The log of the parent and of the workers that serve; a new worker is told when it begins (`Crew.beginning`)."""
+
+    def __init__(self, target: LogTarget, fleet: Fleet, tell: Tell) -> None:
+        """`target` is where the log goes now."""
+        self._target = target
+        self._fleet = fleet
+        self._tell = tell
+
+    def prepare(self, loaded: LoadedConfig) -> NextPlace:
+        """Open where another configuration says; nothing changes yet. Raises `ConfigError`."""
+        return self._target.prepare(loaded)
+
+    async def use(self, place: NextPlace) -> None:
+        """Write there from now on, in every process."""
+        if self._target.use(place):
+            await self._share()
+
+    async def reopen(self) -> None:
+        """Open the file of this name again, because it was renamed (logrotate). If that fails the old file stays in use."""
+        try:
+            self._target.reopen()
+        except OSError as error:
+            self._tell({"event": "log_not_reopened", "detail": str(error)}, f"the log could not be reopened: {error}")
+        else:
+            await self._share()
+
+    async def _share(self) -> None:
+        await self._fleet.tell_all("log", self._target.as_json(), [self._target.descriptor])

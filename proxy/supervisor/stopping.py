@@ -1,0 +1,32 @@
+"""The signals that end the proxy: the first begins the drain, the second ends it at once."""
+
+import asyncio
+import signal
+from typing import Final
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopping:
+    """Which of the two signals have come."""
+
+    def __init__(self) -> None:
+        """Neither has."""
+        self._first, self._second = asyncio.Event(), asyncio.Event()
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Handle SIGTERM and SIGINT from now on."""
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.asked)
+
+    def asked(self) -> None:
+        """A signal has come."""
+        (self._second if self._first.is_set() else self._first).set()
+
+    async def wait_for_first(self) -> None:
+        """Wait until the drain is to begin."""
+        await self._first.wait()
+
+    async def wait_for_second(self) -> None:
+        """Wait until the drain is to end at once."""
+        await self._second.wait()

@@ -1,0 +1,97 @@
+"""A scrape of a running parent: what each worker counts, and what the parent knows."""
+
+import asyncio
+import os
+import signal
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from proxy.observe.scrape import WorkerState
+from proxy.supervisor.control.scraping import _resident_bytes
+from proxy.supervisor.reporting import wall_clock
+from tests.configurations import Site
+from tests.proxy.supervisor.control.test_control import SERVER, Running, running, text
+from tests.waiting import until_seen
+
+
+class TestScrape:
+    """Everything at one moment."""
+
+    async def test_it_has_what_the_parent_knows(self, site: Site, tmp_path: Path) -> None:
+        async with running(site, tmp_path) as run:
+            scrape = await run.control.scrape()
+            assert scrape.version == version("plexigate")
+            assert scrape.started_at <= scrape.now <= wall_clock()
+            assert (scrape.generation, scrape.restarts, scrape.reloads) == (1, 0, {})
+            (public,) = scrape.listeners
+            assert (public.name, public.pq) == ("public", "prefer")
+            assert list(public.addresses) == run.supervisor.crew.sockets.by_listener["public"]
+            assert "X25519MLKEM768" in public.groups
+            (certificate,) = scrape.certificates
+            assert (certificate.identity, set(certificate.names)) == ("chat", {"chat.test", "*.chat.test"})
+
+    async def test_it_has_what_each_worker_counts(self, site: Site, tmp_path: Path) -> None:
+        async with running(site, tmp_path) as run:
+            before = asyncio.get_running_loop().time()
+            for _ in range(3):
+                await run.visit()
+            scrape = await run.control.scrape()
+            assert [(one.slot, one.pid, one.generation) for one in scrape.workers] == [
+                (worker.slot, worker.pid, 1) for worker in run.workers
+            ]
+            requests = [row for one in scrape.workers for row in one.snapshot["listener_requests"]]
+            assert sum(row["count"] for row in requests) == 3
+            for worker, one in zip(run.workers, scrape.workers, strict=True):
+                assert before - worker.started <= one.age_seconds <= asyncio.get_running_loop().time() - worker.started
+                assert one.rss_bytes > 10_000_000
+                assert [row["server"] for row in one.servers] == [SERVER]
+
+    async def test_what_a_lost_worker_had_counted_is_kept_as_of_its_last_answer(
+        self, site: Site, tmp_path: Path
+    ) -> None:
+        async with running(site, tmp_path) as run:
+            for _ in range(3):
+                await run.visit()
+            await run.control.scrape()
+            victims = run.workers
+            for victim in victims:
+                os.kill(victim.pid, signal.SIGKILL)
+                await victim.gone.wait()
+            await until_seen(lambda: len(run.workers) == 2)
+            await run.visit()
+            scrape = await run.control.scrape()
+            assert scrape.restarts == 2
+            assert not {one.pid for one in scrape.workers} & {victim.pid for victim in victims}
+            (listener,) = (await run.control.status())["listeners"]
+            assert listener["requests"] == {"4xx": 4}
+
+    async def test_stuck_worker_holds_nobody_up(
+        self, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("proxy.supervisor.control.scraping._SCRAPE_SECONDS", 0.5)
+        async with running(site, tmp_path) as run:
+            stuck, other = run.workers
+            loop = asyncio.get_running_loop()
+            os.kill(stuck.pid, signal.SIGSTOP)
+            try:
+                began = loop.time()
+                states = {one.pid: one.state for one in (await run.control.scrape()).workers}
+                assert states == {stuck.pid: WorkerState.SILENT, other.pid: WorkerState.SERVING}
+                assert loop.time() - began < 10, "it is ended after 30 s"
+            finally:
+                os.kill(stuck.pid, signal.SIGCONT)
+
+    async def test_parent_that_does_not_serve_yet_has_little_to_say(self, site: Site, tmp_path: Path) -> None:
+        run = Running(site, tmp_path, text(site))
+        scrape = await run.control.scrape()
+        assert (list(scrape.workers), list(scrape.listeners)) == ([], [])
+        assert len(scrape.certificates) == 1
+        assert not (await run.control.readiness()).is_ready
+        await run.supervisor.close()
+        run.target.close(10)
+
+    def test_process_that_is_gone_has_no_memory(self) -> None:
+        assert _resident_bytes(os.getpid()) > 10_000_000
+        assert _resident_bytes(2**22 + 1) == 0, "above what the kernel numbers processes with"

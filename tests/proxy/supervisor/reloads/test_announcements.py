@@ -1,0 +1,81 @@
+"""The log and the service manager hear of a start and of every reload."""
+
+from typing import Any
+
+import pytest
+
+from config.problems import ConfigError, Problem, Severity
+from proxy.supervisor.editions.served_edition import ServedEdition
+from proxy.supervisor.reloads.announcements import Announcements
+from tests.configurations import Site
+from tests.fleets import edition_of
+
+PROBLEMS = [Problem("f", "a", "x", "y"), Problem("f", "b", "x", "y", Severity.WARNING)]
+
+
+class Case:
+    """Announcements of a proxy with one worker; what the log, and what the service manager, is told."""
+
+    def __init__(self, site: Site) -> None:
+        self.workers = [object()]
+        self.served = ServedEdition(edition_of(site, site.minimal))
+        self.told: list[dict[str, Any]] = []
+        self.lines: list[str] = []
+        self.heard: list[str] = []
+        case: Any = self
+        self.announcements = Announcements(case, self.served, case, self.tell)
+
+    def tell(self, event: dict[str, Any], line: str) -> None:
+        self.told.append(event)
+        self.lines.append(line)
+
+    def ready(self, status: str) -> None:
+        self.heard.append(status)
+
+    def reloading(self, monotonic_usec: int) -> None:
+        assert monotonic_usec > 0
+        self.heard.append("reloading")
+
+    def stopping(self) -> None:
+        self.heard.append("stopping")
+
+    async def feed(self, seconds: float) -> None:
+        self.heard.append(f"alive every {seconds:g} s")
+
+
+@pytest.fixture
+def case(site: Site) -> Case:
+    return Case(site)
+
+
+async def test_the_service_manager_hears_of_start_watchdog_and_end(case: Case) -> None:
+    case.announcements.started()
+    await case.announcements.feed_watchdog(2.5)
+    case.announcements.stopping()
+    assert case.heard == ["serving with 1 worker", "alive every 2.5 s", "stopping"]
+
+
+def test_a_reload_that_is_refused_is_said_and_one_that_succeeds_afterwards_too(case: Case) -> None:
+    announcements = case.announcements
+    announcements.begun("SIGHUP")
+    with announcements.to_service_manager():
+        announcements.failed(ConfigError(PROBLEMS))
+    with announcements.to_service_manager():
+        pass
+    announcements.succeeded(case.served.edition, [])
+    assert [event["event"] for event in case.told] == ["reloading", "reload_failed", "reloaded"]
+    assert [one["key"] for one in case.told[1]["problems"]] == ["a"], "warnings are no reason"
+    assert case.lines[2] == "reloaded: 0 changes, generation 1"
+    assert case.heard == [
+        "reloading",
+        "the last reload was refused, see the log; serving with 1 worker, generation 1",
+        "reloading",
+        "serving with 1 worker, generation 1",
+    ]
+    assert dict(announcements.counts) == {"failed": 1, "ok": 1}
+
+
+def test_the_service_manager_hears_the_end_whatever_comes_of_a_reload(case: Case) -> None:
+    with pytest.raises(ZeroDivisionError), case.announcements.to_service_manager():
+        raise ZeroDivisionError
+    assert case.heard[-1] == "serving with 1 worker, generation 1"

@@ -1,0 +1,70 @@
+"""What a new worker is told, and what is kept of one that is gone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.loader import load
+from proxy.net.tasks import Tasks
+from proxy.supervisor.crew import Crew
+from proxy.supervisor.log_target import LogTarget
+from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.workers.sockets import ListeningSockets
+from proxy.tls.challenge import TlsChallenge
+from tests.configurations import Site
+
+
+@dataclass(eq=False)
+class Worker:
+    """A worker process as far as the parent keeps things for it."""
+
+    slot: int = 0
+    pid: int = 1
+    last: dict[str, Any] | None = None
+
+
+@pytest.fixture
+async def crew(site: Site, tmp_path: Path) -> AsyncIterator[Crew]:
+    loop, errors = asyncio.get_running_loop(), list[BaseException]()
+    target = LogTarget(load(site.write(f'{site.minimal}[log]\nfile = "{tmp_path}/log"\n')), None)
+    trail = AuditTrail(lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    tasks = Tasks(loop, errors.append)
+    made = Crew(loop, tasks, ListeningSockets(), target, lambda _event, _line: None, trail, 1)
+    yield made
+    await tasks.cancel_all()
+    made.close()
+    target.close(10)
+    assert errors == []
+
+
+async def test_worker_that_joins_is_told_what_cas_may_be_shown(crew: Crew) -> None:
+    nothing: dict[str, object] = {"names": [], "tokens": {}}
+    assert crew.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}
+    challenge = TlsChallenge("chat.test", bytes(32))
+    await crew.proofs.challenges.present(challenge)
+    assert crew.known()["challenges"] == {"names": [["chat.test", "00" * 32]], "tokens": {}}
+    await crew.proofs.challenges.withdraw(challenge)
+    assert crew.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}
+
+
+async def test_a_column_is_free_again_when_its_worker_is_gone(crew: Crew) -> None:
+    first: Any = Worker()
+    second: Any = Worker(slot=1, pid=2)
+    body, descriptors = crew.beginning(first)
+    assert (body["slot"], body["column"], len(descriptors)) == (0, 0, 3)
+    crew.worker_gone(first)
+    assert crew.beginning(second)[0]["column"] == 0
+    crew.worker_gone(second)
+
+
+async def test_what_a_worker_had_counted_is_kept(crew: Crew) -> None:
+    worker: Any = Worker(last={"snapshot": {"listener_requests": []}, "servers": []})
+    crew.beginning(worker)
+    assert not crew.retained.snapshot
+    crew.worker_gone(worker)
+    assert "listener_requests" in crew.retained.snapshot

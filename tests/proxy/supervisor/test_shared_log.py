@@ -1,0 +1,69 @@
+"""Every worker follows the log to where the parent writes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.loaded import LoadedConfig
+from config.loader import load
+from config.problems import ConfigError
+from proxy.supervisor.log_target import LogTarget
+from proxy.supervisor.shared_log import SharedLog
+from tests.configurations import Site
+
+
+class Case:
+    """A log that is shared, and what workers and the log itself are told."""
+
+    def __init__(self, site: Site, directory: Path) -> None:
+        self.site, self.directory = site, directory
+        self.target = LogTarget(self.loaded("first"), None)
+        self.moves: list[tuple[Any, list[int]]] = []
+        self.told: list[str] = []
+        workers: Any = self
+        self.shared = SharedLog(self.target, workers, lambda event, _: self.told.append(event["event"]))
+
+    def loaded(self, file: str) -> LoadedConfig:
+        return load(self.site.write(f'{self.site.minimal}[log]\nfile = "{self.directory / file}"\n'))
+
+    async def tell_all(self, *message: Any) -> None:
+        *_, descriptors = message
+        self.moves.append((message[:-1], descriptors))
+
+
+@pytest.fixture
+def case(site: Site, tmp_path: Path) -> Case:
+    return Case(site, tmp_path)
+
+
+async def test_workers_are_told_of_another_place_and_only_then(case: Case) -> None:
+    same = case.shared.prepare(case.loaded("first"))
+    await case.shared.use(same)
+    assert case.moves == []
+    other = case.shared.prepare(case.loaded("second"))
+    assert case.moves == [], "nothing changes yet"
+    await case.shared.use(other)
+    ((_, descriptors),) = case.moves
+    assert list(descriptors) == [case.target.descriptor]
+    case.target.close(10)
+
+
+async def test_a_place_that_cannot_be_written_moves_no_log(case: Case) -> None:
+    (case.directory / "loop").symlink_to("loop")
+    with pytest.raises(ConfigError):
+        case.shared.prepare(case.loaded("loop"))
+    assert case.moves == []
+    case.target.close(10)
+
+
+async def test_a_log_that_is_opened_again_is_handed_to_workers_and_one_that_is_not_stays(case: Case) -> None:
+    await case.shared.reopen()
+    assert len(case.moves) == 1
+    first = case.directory / "first"
+    first.unlink()
+    first.mkdir()
+    await case.shared.reopen()
+    assert len(case.moves) == 1
+    assert case.told == ["log_not_reopened"]
+    case.target.close(10)
