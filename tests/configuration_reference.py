@@ -137,7 +137,9 @@ def _flushed(paragraph: list[str], items: list[list[str]]) -> Iterator[str]:
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    return wrap(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    whole = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\0"), text)  # `code` stays on one line
+    lines = wrap(whole, _WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    return [line.replace("\0", " ") for line in lines]
 
 
 def _escaped(text: str) -> str:
