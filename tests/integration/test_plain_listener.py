@@ -34,7 +34,20 @@ def port() -> int:
 
 @pytest.fixture
 def running(tmp_path: Path, port: int) -> Iterator[Scene]:
+    """A proxy of the test's own, which counts what it does or changes it."""
     with scene(tmp_path, extra=acme(port)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_port() -> int:
+    return lasting_port()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, shared_port: int) -> Iterator[Scene]:
+    """A proxy that several tests ask."""
+    with scene(tmp_path_factory.mktemp("plain"), extra=acme(shared_port)) as made:
         yield made
 
 
@@ -48,18 +61,18 @@ def ask(port: int, host: str = "localhost", target: str = "/x", source: str = "1
     return answer
 
 
-def test_it_is_served_by_workers_and_no_byte_passes_through_the_parent(running: Scene, port: int) -> None:
-    os.kill(running.running.pid, signal.SIGSTOP)
+def test_it_is_served_by_workers_and_no_byte_passes_through_the_parent(shared: Scene, shared_port: int) -> None:
+    os.kill(shared.running.pid, signal.SIGSTOP)
     try:
-        assert ask(port).startswith(b"HTTP/1.1 308 ")
+        assert ask(shared_port).startswith(b"HTTP/1.1 308 ")
     finally:
-        os.kill(running.running.pid, signal.SIGCONT)
+        os.kill(shared.running.pid, signal.SIGCONT)
 
 
-@pytest.mark.usefixtures("running")
-def test_only_names_of_identities_are_sent_to_https(port: int) -> None:
-    assert b"\r\nLocation: https://localhost/x\r\n" in ask(port)
-    answer = ask(port, "evil.example")
+@pytest.mark.usefixtures("shared")
+def test_only_names_of_identities_are_sent_to_https(shared_port: int) -> None:
+    assert b"\r\nLocation: https://localhost/x\r\n" in ask(shared_port)
+    answer = ask(shared_port, "evil.example")
     assert answer.startswith(b"HTTP/1.1 421 ")
     assert b"Location" not in answer
 
@@ -98,12 +111,18 @@ def test_a_reload_opens_and_closes_its_addresses(running: Scene, port: int) -> N
         ask(other)
 
 
+def shed(running: Scene) -> float:
+    """How many silent connections were ended for others."""
+    return found(running.admin.metrics(), "plexigate_failures_total", listener="acme/http_bind", reason="shed_silent")
+
+
 @pytest.mark.parametrize(("addresses", "silent"), [(ADDRESSES[:1], 900), (ADDRESSES, 1_200)])
-def test_silent_connections_lock_nobody_out(running: Scene, port: int, addresses: list[str], silent: int) -> None:
+def test_silent_connections_lock_nobody_out(shared: Scene, shared_port: int, addresses: list[str], silent: int) -> None:
+    before = shed(shared)
     with contextlib.ExitStack() as stack:
         for number in range(silent):
             source = addresses[number % len(addresses)]
-            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), SECONDS, (source, 0)))
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", shared_port), SECONDS, (source, 0)))
             if number % 3 == 0:
                 with contextlib.suppress(ConnectionError):
                     sock.send(b"GET / HTTP/1.1\r\nHost: loc")
@@ -111,7 +130,7 @@ def test_silent_connections_lock_nobody_out(running: Scene, port: int, addresses
         for number in range(100):
             began = time.monotonic()
             source = addresses[0] if number % 4 == 0 else "127.0.0.1"
-            assert ask(port, source=source).startswith(b"HTTP/1.1 308 "), number
+            assert ask(shared_port, source=source).startswith(b"HTTP/1.1 308 "), number
             waits.append(time.monotonic() - began)
     assert sorted(waits)[-2] < 1.0
-    assert found(running.admin.metrics(), "plexigate_failures_total", listener="acme/http_bind", reason="shed_silent")
+    assert shed(shared) > before
