@@ -26,7 +26,7 @@ from tests.soak.load import Crowd, Tally, under_load
 from tests.soak.scenes import Scene, backend_port
 from tests.waiting import until_found
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.paced
 
 SECONDS = 30.0
 DRAIN_SECONDS = 60

@@ -12,12 +12,11 @@ from tests.acme_directory import DAY, acme_directory
 from tests.integration.rotation import AcmeScene, rotating
 from tests.soak.rotations import rotations_by_command
 
-pytestmark = pytest.mark.alone
-
 ROTATIONS = 4
 SOCKETS = 40
 
 
+@pytest.mark.alone
 async def test_rotations_are_not_noticed(tmp_path: Path) -> None:
     outcome = await rotations_by_command(tmp_path, ROTATIONS, SOCKETS)
     assert outcome.faults == []
