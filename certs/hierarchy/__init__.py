@@ -1,1 +1,1 @@
-"""The hierarchy of keys below the sealing key: a key for each domain, and below it one for each purpose."""
+"""The hierarchy of keys below the sealing key: a top key, and below it a key for each purpose."""

@@ -9,18 +9,18 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from certs.hierarchy.hierarchy import Hierarchy
-from certs.hierarchy.key import KeyState, ManagedKey, SecretOrigin
+from certs.hierarchy.key import DOMAIN, KeyState, ManagedKey
 
 _VERSION: Final = 1
 
 
 class DocumentUnreadable(Exception):
-    """A document that is no hierarchy of a version that is known."""
+    """A document that is no key hierarchy, or is of an unknown version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A hierarchy, the random secrets of its domains, and its wrapped secrets, by the id of their keys."""
+    """A hierarchy, and the secrets of its top keys by their id."""
 
     hierarchy: Hierarchy = field(default_factory=Hierarchy)
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
@@ -52,10 +52,10 @@ class Document:
 def as_json(key: ManagedKey) -> dict[str, Any]:
     """What there is to know of a key, without its secret."""
     return {
-        "domain": key.domain,
+        "domain": DOMAIN,
         "purpose": key.purpose,
         "version": key.version,
-        "origin": key.origin.value,
+        "origin": _origin(key.purpose),
         "parent": key.parent,
         "quota": key.quota,
         "uses": key.uses,
@@ -68,11 +68,12 @@ def as_json(key: ManagedKey) -> dict[str, Any]:
 
 
 def _from_json(entry: Mapping[str, Any]) -> ManagedKey:
+    purpose = str(entry["purpose"])
+    if (entry["domain"], entry["origin"]) != (DOMAIN, _origin(purpose)):
+        raise DocumentUnreadable(f"it has a key of another domain or origin for {purpose!r:.80}")
     return ManagedKey(
-        domain=str(entry["domain"]),
-        purpose=str(entry["purpose"]),
+        purpose=purpose,
         version=int(entry["version"]),
-        origin=SecretOrigin(entry["origin"]),
         parent=str(entry["parent"]),
         created=datetime.fromisoformat(entry["created"]),
         quota=None if entry["quota"] is None else int(entry["quota"]),
@@ -82,6 +83,11 @@ def _from_json(entry: Mapping[str, Any]) -> ManagedKey:
         retired=_date(entry["retired"]),
         destroyed=_date(entry["destroyed"]),
     )
+
+
+def _origin(purpose: str) -> str:
+    """How the secret of a key comes about, as files of version 1 name it."""
+    return "derived" if purpose else "random"
 
 
 def _shown(date: datetime | None) -> str | None:

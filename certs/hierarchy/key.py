@@ -1,8 +1,8 @@
 """One key of the hierarchy and its life: created, activated, retired, destroyed; never back.
 
-A created key is known everywhere before it is used. The active one protects what is new. A retired one still opens what it protected.
-Of a destroyed one only this record is left. (NIST SP 800-57 part 1, 7.2, without the states of a compromise: such a key is retired at
-once, and destroyed when nothing needs it.)
+The active key protects what is new. A retired key still opens what it protected. A destroyed key
+leaves this record only. The states are those of NIST SP 800-57 part 1, 7.2, without the states of
+a compromise: a compromised key is retired at once, and destroyed when nothing needs it any more.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+DOMAIN: Final = "plexigate"
+"""What the id of each key begins with. A file with keys of another domain is refused."""
 
 
 class KeyState(StrEnum):
@@ -31,22 +34,10 @@ class KeyTransition(StrEnum):
 
 _TRANSITIONS: Final[Mapping[tuple[KeyState, KeyTransition], KeyState]] = {
     (KeyState.CREATED, KeyTransition.ACTIVATE): KeyState.ACTIVE,
-    (KeyState.CREATED, KeyTransition.DESTROY): KeyState.DESTROYED,
     (KeyState.ACTIVE, KeyTransition.RETIRE): KeyState.RETIRED,
     (KeyState.RETIRED, KeyTransition.DESTROY): KeyState.DESTROYED,
 }
-"""Everything that can happen to a key. An active key is retired before it is destroyed: what it protected has to be looked after first."""
-
-
-class SecretOrigin(StrEnum):
-    """Where the secret of a key comes from."""
-
-    RANDOM = "random"
-    """A domain: made at random, kept sealed."""
-    DERIVED = "derived"
-    """Computed from the key of its domain, kept nowhere."""
-    WRAPPED = "wrapped"
-    """Given from outside, kept encrypted under the key of its domain."""
+"""Every step that a key can take. A key is retired before it is destroyed, so that its uses end first."""
 
 
 class IllegalStep(Exception):
@@ -72,21 +63,20 @@ class QuotaExhausted(Exception):
         self.left = left
 
     def __str__(self) -> str:
-        return f"key {self.key_id} was to be used {self.asked} times; {self.left} are left: rotate its domain"
+        return f"key {self.key_id} was to be used {self.asked} times; {self.left} are left: rotate the keys"
 
 
 @dataclass(frozen=True, slots=True)
 class ManagedKey:
     """A key without its secret.
 
-    `purpose` is empty for the key of a domain; `parent` is then empty as well, else the id of the domain's key that it comes from.
-    `uses` counts what it has protected, against `quota` (None: without bound).
+    `purpose` is empty for the top key, whose secret is random; its `parent` is empty too. The
+    secrets of the other keys are derived from that of their parent, a top key.
+    `uses` counts what the key has protected, against `quota` (None: without bound).
     """
 
-    domain: str
     purpose: str
     version: int
-    origin: SecretOrigin
     parent: str
     created: datetime
     quota: int | None = None
@@ -98,8 +88,8 @@ class ManagedKey:
 
     @property
     def id(self) -> str:
-        """Domain, purpose and version: `chat/tickets:3`, or `chat:2` for the key of the domain."""
-        return f"{self.domain}/{self.purpose}:{self.version}" if self.purpose else f"{self.domain}:{self.version}"
+        """Domain, purpose and version: `plexigate/tickets:3`, or `plexigate:2` for the top key."""
+        return f"{DOMAIN}/{self.purpose}:{self.version}" if self.purpose else f"{DOMAIN}:{self.version}"
 
     @property
     def protects(self) -> bool:
@@ -110,11 +100,6 @@ class ManagedKey:
     def opens(self) -> bool:
         """Whether it may be used for what it has protected before."""
         return self.state in (KeyState.ACTIVE, KeyState.RETIRED)
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether its quota is used up."""
-        return self.quota is not None and self.uses >= self.quota
 
     def taken(self, step: KeyTransition, now: datetime) -> "ManagedKey":
         """The key after a step; raises `IllegalStep`. A clock that was set back does not turn the order of its dates."""

@@ -6,15 +6,14 @@ never too low, whatever crashes, and the file is not written for each use. What 
 
 import os
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from certs.files.file_lock import locked
-from certs.hierarchy.derivation import DOMAIN_SECRET_BYTES, KEY_BYTES, NONCE_BYTES, derived, unwrap, wrap
+from certs.hierarchy.derivation import TOP_SECRET_BYTES, derived
 from certs.hierarchy.document import Document, DocumentUnreadable
-from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
-from certs.hierarchy.key import KeyState, KeyTransition, ManagedKey, SecretOrigin
+from certs.hierarchy.hierarchy import Hierarchy, Transition
+from certs.hierarchy.key import KeyState
 from certs.sealing.envelope import Purpose
 from certs.sealing.files import read_sealed, write_sealed
 from certs.sealing.sealer import Sealer
@@ -36,7 +35,7 @@ class StoreDamaged(Exception):
 
 
 class HierarchyStore:
-    """The keys of all domains. Every method blocks as long as the sealing key takes: not for the event loop.
+    """All keys. Every method blocks as long as the sealing key takes: not for the event loop.
 
     All raise `SealedFileUnusable`, `StoreDamaged` and, where they change something, `StillLocked`.
     """
@@ -57,7 +56,7 @@ class HierarchyStore:
 
     @property
     def is_changed(self) -> bool:
-        """Whether somebody else has written since this one has read or written. Needs no key."""
+        """Whether another process has written since the last read or write here. Needs no key."""
         return self._stamp() != self._seen
 
     def read(self) -> Hierarchy:
@@ -65,53 +64,32 @@ class HierarchyStore:
         return self._read().hierarchy
 
     def change(self, change: Callable[[Hierarchy], Hierarchy]) -> tuple[Transition, ...]:
-        """Apply a change (`lambda keys: keys.rotated("chat", now)`) and write it; what it did to which key, for the audit log.
+        """Apply a change (`lambda keys: keys.rotated(now)`) and write it; answer its steps, for the audit log.
 
-        Secrets of new domains are made, those of destroyed keys are left out of the new file. Raises what the change raises; then
-        nothing was written.
+        A new top key gets a secret; the secret of a destroyed one leaves the file. Raises what the
+        change raises; then nothing was written.
         """
-        return self._change(change, {})
+        with locked(self._path.with_name(f"{self._path.name}.lock"), self._lock_seconds):
+            before = self._read()
+            after = change(before.hierarchy)
+            secrets = {
+                key.id: before.secrets.get(key.id) or os.urandom(TOP_SECRET_BYTES)
+                for key in after.versions()
+                if key.state is not KeyState.DESTROYED
+            }
+            write_sealed(self._path, Document(after, secrets).encode(), LABEL, self._sealer)
+            self._seen = self._stamp()
+        return after.transitions_since(before.hierarchy)
 
-    def add_wrapped(self, domain: str, purpose: str, secret: bytes, now: datetime) -> tuple[Transition, ...]:
-        """Take a secret that was made elsewhere (an ML-DSA key) into a domain, encrypted under its key, for a new purpose.
-
-        For a purpose that has such a key already the new one replaces it. Raises `HierarchyError` too.
-        """
-
-        def change(keys: Hierarchy) -> Hierarchy:
-            old = keys.versions(domain, purpose)
-            if not old:
-                return keys.with_purpose(domain, purpose, now, origin=SecretOrigin.WRAPPED)
-            if old[-1].origin is not SecretOrigin.WRAPPED:
-                raise HierarchyError(f"the key for {domain}/{purpose} is derived: it cannot be replaced by a given one")
-            if old[-1].protects:
-                keys = keys.retired(old[-1].id, now)
-            new = ManagedKey(domain, purpose, old[-1].version + 1, SecretOrigin.WRAPPED, keys.active(domain).id, now)
-            return Hierarchy({**keys.keys, new.id: new.taken(KeyTransition.ACTIVATE, now)})
-
-        return self._change(change, {(domain, purpose): secret})
-
-    def secret(self, key_id: str, length: int = KEY_BYTES) -> bytes:
-        """The secret of a key of a purpose, `length` bytes of it where it is derived. Raises `HierarchyError` where there is none (any more)."""
-        return self._secret(self._read(), key_id, length)
-
-    def opened(self, domain: str) -> tuple[Hierarchy, dict[str, bytes]]:
-        """The hierarchy, and the secrets of all keys of a domain's purposes that still open something: by one look at the file."""
+    def opened(self) -> tuple[Hierarchy, dict[str, bytes]]:
+        """The hierarchy, and the secrets of the keys of purposes that still open something, by one look at the file."""
         document = self._read()
         keys = document.hierarchy
-        opening = [key.id for key in keys.keys.values() if key.domain == domain and key.purpose and key.opens]
-        return keys, {key_id: self._secret(document, key_id, KEY_BYTES) for key_id in opening}
-
-    def _secret(self, document: Document, key_id: str, length: int) -> bytes:
-        key = document.hierarchy[key_id]
-        if not key.purpose:
-            raise HierarchyError(f"key {key_id} is of a domain: its secret stays in the store")
-        if key.state is KeyState.DESTROYED:
-            raise HierarchyError(f"key {key_id} is destroyed")
-        above = self._domain_secret(document, key)
-        if key.origin is SecretOrigin.DERIVED:
-            return derived(above, key, length)
-        return unwrap(above, key, self._kept(document, key_id))
+        return keys, {
+            key.id: derived(self._top_secret(document, key.parent), key)
+            for key in keys.keys.values()
+            if key.purpose and key.opens
+        }
 
     def use(self, key_id: str) -> None:
         """Count one use of a key before it is used; raises `QuotaExhausted` and `HierarchyError`. Writes once for many uses."""
@@ -132,34 +110,7 @@ class HierarchyStore:
         self.change(change)
         return taken
 
-    def _change(
-        self, change: Callable[[Hierarchy], Hierarchy], given: dict[tuple[str, str], bytes]
-    ) -> tuple[Transition, ...]:
-        with locked(self._path.with_name(f"{self._path.name}.lock"), self._lock_seconds):
-            before = self._read()
-            after = change(before.hierarchy)
-            secrets = {
-                key_id: secret
-                for key_id, secret in before.secrets.items()
-                if after.keys[key_id].state is not KeyState.DESTROYED
-            }
-            document = Document(after, secrets)
-            for key in after.keys.values():
-                if key.id in before.hierarchy.keys:
-                    continue
-                if key.origin is SecretOrigin.RANDOM:
-                    secrets[key.id] = os.urandom(DOMAIN_SECRET_BYTES)
-                elif key.origin is SecretOrigin.WRAPPED:
-                    above = self._domain_secret(document, key)
-                    secrets[key.id] = wrap(above, key, given[key.domain, key.purpose], os.urandom(NONCE_BYTES))
-            write_sealed(self._path, document.encode(), LABEL, self._sealer)
-            self._seen = self._stamp()
-        return after.transitions_since(before.hierarchy)
-
-    def _domain_secret(self, document: Document, key: ManagedKey) -> bytes:
-        return self._kept(document, key.parent)
-
-    def _kept(self, document: Document, key_id: str) -> bytes:
+    def _top_secret(self, document: Document, key_id: str) -> bytes:
         try:
             return document.secrets[key_id]
         except KeyError:

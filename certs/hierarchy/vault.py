@@ -1,6 +1,6 @@
-"""Seals by purpose: what everybody else uses of the sealing key and the hierarchy below it.
+"""Seals by purpose: what the rest of the program uses of the sealing key and of the hierarchy below it.
 
-Theory of operation. The sealing key (in a token, or a file) opens the hierarchy, once; from the key of its one domain comes a key for
+Theory of operation. The sealing key (in a token, or a file) opens the hierarchy, once; from the top key comes a key for
 each purpose, and these seal, in this process. So a token that is slow or away stands in nobody's way after the start, each purpose
 has a key that cannot open what another one has sealed, and a rotation changes them all without a word to whoever seals. Uses are
 counted, as random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store writes that down ahead.
@@ -16,7 +16,7 @@ from typing import Final
 from certs.audit.entries import Action, Outcome, Told
 from certs.files.file_lock import StillLocked
 from certs.hierarchy.hierarchy import Hierarchy, HierarchyError, Transition
-from certs.hierarchy.key import IllegalStep, KeyState, KeyTransition, ManagedKey, QuotaExhausted
+from certs.hierarchy.key import DOMAIN, IllegalStep, KeyState, KeyTransition, ManagedKey, QuotaExhausted
 from certs.hierarchy.sealed_files import SealedFile
 from certs.hierarchy.store import HierarchyStore, StoreDamaged
 from certs.sealing.envelope import Purpose
@@ -26,7 +26,6 @@ from certs.sealing.held_key import HeldKey, key_id_of
 from certs.sealing.master import Master
 from certs.sealing.sealer import AeadSealer, Sealer, SealerRing
 
-DOMAIN: Final = "plexigate"
 FILE_NAME: Final = "keys.sealed"
 """Of the hierarchy, in the directory of `[sealing]`."""
 
@@ -122,8 +121,8 @@ class Vault:
                 return self._store.read()
 
     def rotate(self) -> Hierarchy:
-        """Retire the key of the domain and those that come from it, and seal by new ones from now on; raises as `read`."""
-        return self._change(lambda keys: keys.rotated(DOMAIN, self._clock()))
+        """Retire the top key and the keys that come from it, and seal by new ones from now on; raises as `read`."""
+        return self._change(lambda keys: keys.rotated(self._clock()))
 
     def destroy(self, version: int) -> Hierarchy:
         """Destroy a retired version of all keys: what it has sealed opens by older copies of the file alone.
@@ -138,7 +137,7 @@ class Vault:
             self._require_keys()
             with self._master.at_hand():
                 self._rings.clear()
-                keys, secrets = self._store.opened(DOMAIN)
+                keys, secrets = self._store.opened()
         parent = _retired(keys, version).id
         return frozenset(key_id_of(secret) for key_id, secret in secrets.items() if keys[key_id].parent == parent)
 
@@ -208,7 +207,7 @@ class Vault:
         """Read all anew. While the sealing key is away, what was read before still opens."""
         with self._at_hand():
             self._founded()
-            keys, secrets = self._store.opened(DOMAIN)
+            keys, secrets = self._store.opened()
         self._told(Action.OPEN, str(self._master.place), Outcome.DONE, f"the keys of {DOMAIN}")
         self._rings = {name: _ring(keys, secrets, name) for name in _PURPOSES.values()}
 
@@ -221,7 +220,7 @@ class Vault:
         if not self._store.exists and (needing := tuple(self._needing())):
             raise NoKeys(self._directory / FILE_NAME, needing)
         keys = self._store.read()
-        if all(keys.versions(DOMAIN, purpose) for purpose in _PURPOSES.values()):
+        if all(keys.versions(purpose) for purpose in _PURPOSES.values()):
             return keys
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._record(self._store.change(lambda keys: _with_all_purposes(keys, self._clock())))
@@ -264,17 +263,17 @@ class _PurposeSealer:
 
 
 def _with_all_purposes(keys: Hierarchy, now: datetime) -> Hierarchy:
-    if not keys.versions(DOMAIN):
-        keys = keys.with_domain(DOMAIN, now)
+    if not keys.versions():
+        keys = keys.founded(now)
     for purpose in _PURPOSES.values():
-        if not keys.versions(DOMAIN, purpose):
-            keys = keys.with_purpose(DOMAIN, purpose, now, quota=_QUOTA)
+        if not keys.versions(purpose):
+            keys = keys.with_purpose(purpose, now, quota=_QUOTA)
     return keys
 
 
 def _retired(keys: Hierarchy, version: int) -> ManagedKey:
-    """The key of the domain in this version. Raises `VersionRefused` where that is not retired."""
-    versions = {key.version: key for key in keys.versions(DOMAIN)}
+    """The top key of this version. Raises `VersionRefused` where that is not retired."""
+    versions = {key.version: key for key in keys.versions()}
     key = versions.get(version)
     if key is None or key.state is not KeyState.RETIRED:
         found = "no such version" if key is None else f"one that is {key.state.value}"
@@ -295,6 +294,6 @@ def _ring(keys: Hierarchy, secrets: dict[str, bytes], purpose: str) -> tuple[str
     def sealer(key: ManagedKey) -> Sealer:
         return AeadSealer(HeldKey(secrets[key.id]))
 
-    active = keys.active(DOMAIN, purpose)
-    older = (key for key in keys.versions(DOMAIN, purpose) if key.opens and key != active)
+    active = keys.active(purpose)
+    older = (key for key in keys.versions(purpose) if key.opens and key != active)
     return active.id, SealerRing(sealer(active), *map(sealer, older))

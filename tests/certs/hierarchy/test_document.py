@@ -9,8 +9,8 @@ from certs.hierarchy.document import Document, DocumentUnreadable
 from certs.hierarchy.hierarchy import Hierarchy
 from tests.certs.hierarchy.test_hierarchy import KEYS, NOW
 
-ROTATED = KEYS.used("chat/tickets:1", 5).rotated("chat", NOW + timedelta(1)).destroyed("chat/tickets:1", NOW)
-DOCUMENT = Document(ROTATED, {"chat:1": bytes(48), "chat:2": bytes(range(48))})
+ROTATED = KEYS.used("plexigate/tickets:1", 5).rotated(NOW + timedelta(1)).destroyed("plexigate/tickets:1", NOW)
+DOCUMENT = Document(ROTATED, {"plexigate:1": bytes(48), "plexigate:2": bytes(range(48))})
 
 
 def test_what_is_written_is_read() -> None:
@@ -39,13 +39,19 @@ def test_what_is_no_hierarchy(content: bytes) -> None:
 
 
 def test_damaged_parts() -> None:
-    for name, value in (("state", "lost"), ("created", "yesterday"), ("version", "x"), ("origin", "")):
+    for name, value in (
+        ("state", "lost"),
+        ("created", "yesterday"),
+        ("version", "x"),
+        ("origin", "wrapped"),
+        ("domain", "chat"),
+    ):
         document = json.loads(DOCUMENT.encode())
         document["keys"][0][name] = value
         with pytest.raises(DocumentUnreadable):
             Document.parse(json.dumps(document).encode())
     with pytest.raises(DocumentUnreadable):
-        Document.parse(DOCUMENT.encode().replace(b'"chat:1": "A', b'"chat:1": "\\u00e9'))
+        Document.parse(DOCUMENT.encode().replace(b'"plexigate:1": "A', b'"plexigate:1": "\\u00e9'))
 
 
 def test_another_version() -> None:

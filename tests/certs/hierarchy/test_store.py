@@ -43,18 +43,21 @@ def path(tmp_path: Path) -> Path:
 
 
 def chat(keys: Hierarchy) -> Hierarchy:
-    return keys.with_domain("chat", NOW).with_purpose("chat", "tickets", NOW, quota=25)
+    return keys.founded(NOW).with_purpose("tickets", NOW, quota=25)
+
+
+def secrets(store: HierarchyStore) -> dict[str, bytes]:
+    return store.opened()[1]
 
 
 @pytest.mark.parametrize("name", SEALERS)
 def test_secrets_are_the_same_for_every_process_and_sealed_on_disk(path: Path, name: str) -> None:
     store = HierarchyStore(path, SEALERS[name])
     done = store.change(chat)
-    assert Transition("chat/tickets:1", KeyTransition.ACTIVATE) in done
-    secret = store.secret("chat/tickets:1")
-    assert HierarchyStore(path, SEALERS[name]).secret("chat/tickets:1") == secret
+    assert Transition("plexigate/tickets:1", KeyTransition.ACTIVATE) in done
+    secret = secrets(store)["plexigate/tickets:1"]
+    assert secrets(HierarchyStore(path, SEALERS[name])) == {"plexigate/tickets:1": secret}
     assert len(secret) == 32
-    assert len(store.secret("chat/tickets:1", 80)) == 80
     assert b"tickets" not in path.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -62,25 +65,24 @@ def test_secrets_are_the_same_for_every_process_and_sealed_on_disk(path: Path, n
 def test_rotation_gives_new_secrets_and_keeps_the_old(path: Path) -> None:
     store = HierarchyStore(path, direct())
     store.change(chat)
-    old = store.secret("chat/tickets:1")
-    store.change(lambda keys: keys.rotated("chat", NOW + timedelta(1)))
-    assert store.secret("chat/tickets:1") == old != store.secret("chat/tickets:2")
-    assert store.read().active("chat", "tickets").version == 2
+    old = secrets(store)["plexigate/tickets:1"]
+    store.change(lambda keys: keys.rotated(NOW + timedelta(1)))
+    assert secrets(store)["plexigate/tickets:1"] == old != secrets(store)["plexigate/tickets:2"]
+    assert store.read().active("tickets").version == 2
 
 
 def test_destroyed_is_gone_from_the_file(path: Path) -> None:
     store = HierarchyStore(path, direct())
     store.change(chat)
-    store.change(lambda keys: keys.rotated("chat", NOW))
-    assert store.change(lambda keys: keys.destroyed("chat/tickets:1", NOW)) == (
-        Transition("chat/tickets:1", KeyTransition.DESTROY),
+    store.change(lambda keys: keys.rotated(NOW))
+    assert store.change(lambda keys: keys.destroyed("plexigate/tickets:1", NOW)) == (
+        Transition("plexigate/tickets:1", KeyTransition.DESTROY),
     )
-    with pytest.raises(HierarchyError, match="is destroyed"):
-        store.secret("chat/tickets:1")
-    store.change(lambda keys: keys.destroyed("chat:1", NOW))
+    assert list(secrets(store)) == ["plexigate/tickets:2"]
+    store.change(lambda keys: keys.destroyed("plexigate:1", NOW))
     content = Document.parse(direct().open(path.read_bytes(), Purpose.KEY_HIERARCHY.label("domains")))
-    assert list(content.secrets) == ["chat:2"]
-    assert content.hierarchy["chat:1"].state is KeyState.DESTROYED
+    assert list(content.secrets) == ["plexigate:2"]
+    assert content.hierarchy["plexigate:1"].state is KeyState.DESTROYED
 
 
 def test_what_is_refused_writes_nothing(path: Path) -> None:
@@ -88,37 +90,10 @@ def test_what_is_refused_writes_nothing(path: Path) -> None:
     store.change(chat)
     before = path.read_bytes()
     with pytest.raises(IllegalStep):
-        store.change(lambda keys: keys.destroyed("chat/tickets:1", NOW))
+        store.change(lambda keys: keys.destroyed("plexigate/tickets:1", NOW))
     with pytest.raises(HierarchyError):
         store.change(chat)
     assert path.read_bytes() == before
-
-
-def test_domain_secrets_stay_inside(path: Path) -> None:
-    store = HierarchyStore(path, direct())
-    store.change(chat)
-    with pytest.raises(HierarchyError, match="stays in the store"):
-        store.secret("chat:1")
-    with pytest.raises(HierarchyError, match="there is no key"):
-        store.secret("chat/other:1")
-
-
-def test_given_keys_are_wrapped_and_replaced(path: Path) -> None:
-    store = HierarchyStore(path, direct())
-    store.change(chat)
-    store.add_wrapped("chat", "mldsa", b"seed one", NOW)
-    assert store.secret("chat/mldsa:1") == b"seed one"
-    store.change(lambda keys: keys.rotated("chat", NOW))
-    store.add_wrapped("chat", "mldsa", b"seed two", NOW)
-    keys = store.read()
-    assert (store.secret("chat/mldsa:1"), store.secret("chat/mldsa:2")) == (b"seed one", b"seed two")
-    assert [key.state for key in keys.versions("chat", "mldsa")] == [KeyState.RETIRED, KeyState.ACTIVE]
-    assert keys["chat/mldsa:2"].parent == "chat:2"
-    store.change(lambda keys: keys.retired("chat/mldsa:2", NOW))
-    store.add_wrapped("chat", "mldsa", b"seed three", NOW)
-    assert store.secret("chat/mldsa:3") == b"seed three"
-    with pytest.raises(HierarchyError, match="is derived"):
-        store.add_wrapped("chat", "tickets", b"seed", NOW)
 
 
 def test_uses_are_counted_ahead_and_never_too_low(path: Path) -> None:
@@ -127,28 +102,28 @@ def test_uses_are_counted_ahead_and_never_too_low(path: Path) -> None:
     store.change(chat)
     writes = sealer.sealed
     for use in range(1, 26):
-        store.use("chat/tickets:1")
-        assert store.read()["chat/tickets:1"].uses >= use
+        store.use("plexigate/tickets:1")
+        assert store.read()["plexigate/tickets:1"].uses >= use
     assert sealer.sealed == writes + 3
     with pytest.raises(QuotaExhausted, match="0 are left"):
-        store.use("chat/tickets:1")
+        store.use("plexigate/tickets:1")
 
 
 def test_a_process_that_ends_has_used_what_it_took(path: Path) -> None:
     HierarchyStore(path, direct()).change(chat)
-    HierarchyStore(path, direct(), block=20).use("chat/tickets:1")
+    HierarchyStore(path, direct(), block=20).use("plexigate/tickets:1")
     other = HierarchyStore(path, direct(), block=20)
     for _ in range(5):
-        other.use("chat/tickets:1")
+        other.use("plexigate/tickets:1")
     with pytest.raises(QuotaExhausted):
-        other.use("chat/tickets:1")
+        other.use("plexigate/tickets:1")
 
 
 def test_without_a_quota_uses_are_counted_too(path: Path) -> None:
     store = HierarchyStore(path, direct(), block=10)
-    store.change(lambda keys: chat(keys).with_purpose("chat", "payload", NOW))
-    store.use("chat/payload:1")
-    assert store.read()["chat/payload:1"].uses == 10
+    store.change(lambda keys: chat(keys).with_purpose("payload", NOW))
+    store.use("plexigate/payload:1")
+    assert store.read()["plexigate/payload:1"].uses == 10
 
 
 def test_two_processes_do_not_change_it_at_once(path: Path) -> None:
@@ -164,7 +139,7 @@ def test_errors_name_the_file(path: Path) -> None:
         HierarchyStore(path, direct()).read()
     hierarchy = chat(Hierarchy())
     write_sealed(path, Document(hierarchy, {}).encode(), Purpose.KEY_HIERARCHY.label("domains"), direct())
-    with pytest.raises(StoreDamaged, match="the secret of key chat:1 is missing"):
-        HierarchyStore(path, direct()).secret("chat/tickets:1")
+    with pytest.raises(StoreDamaged, match="the secret of key plexigate:1 is missing"):
+        secrets(HierarchyStore(path, direct()))
     with pytest.raises(SealedFileUnusable, match=r"hierarchy\.sealed.* is sealed with the key"):
         HierarchyStore(path, direct(bytes(32))).read()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console, RenderableType
 
-from certs.hierarchy.key import ManagedKey, SecretOrigin
+from certs.hierarchy.key import ManagedKey
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
 from certs.hsm.key_kinds import KeyKind
 from certs.hsm.key_names import TokenKeyName
@@ -92,7 +92,7 @@ def test_what_is_copied_out_of_a_table_is_never_cut(width: int) -> None:
     token = replace(TOKEN, serial="5f2d1c04a7e3b986", slot=1_657_469_622, model="SoftHSM v2")
     several = replace(KEY, uses=("sign", "sign_recover", "decrypt", "unwrap", "derive"))
     made = datetime(2026, 11, 25, 10, 39, tzinfo=UTC)
-    below = ManagedKey("chat", "tickets", 3, SecretOrigin.DERIVED, "chat:2", made, activated=made, retired=made)
+    below = ManagedKey("tickets", 3, "plexigate:2", made, activated=made, retired=made)
     tables = (token_table([token]), key_table(token, [KEY, several]), hierarchy_table([below]))
     text = "".join(shown(table, width) for table in tables)
     assert "…" not in text
