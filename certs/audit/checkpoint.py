@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from certs.audit.chain import Head
 from certs.audit.line import Facts
-from certs.audit.signing import CheckpointKey, fingerprint, is_signature
+from certs.audit.signatures import CheckpointKey, fingerprint, is_signature
 from certs.keys.signing_key import PublicKey
 
 MARK: Final = "plexigate-audit-checkpoint"

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from certs.audit.signing import FileSigner, SignerUnavailable
+from certs.audit.signatures import SignerUnavailable
+from certs.audit.signing import FileSigner
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess
 from certs.hsm.client import TokenProcess

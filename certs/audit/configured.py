@@ -5,7 +5,8 @@ from pathlib import Path
 from certs.audit.checkpoint_signer import TokenSigner
 from certs.audit.journal import Journal
 from certs.audit.log import AuditLog, AuditRules
-from certs.audit.signing import CheckpointKey, FileSigner, SignerUnavailable
+from certs.audit.signatures import CheckpointKey, SignerUnavailable
+from certs.audit.signing import FileSigner
 from certs.files.errors import CredentialError
 from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of

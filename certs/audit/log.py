@@ -28,7 +28,7 @@ from certs.audit.checkpoint import Checkpoint
 from certs.audit.entries import Entry
 from certs.audit.journal import Journal
 from certs.audit.line import NO_HASH, Facts, Line, LineKind
-from certs.audit.signing import CheckpointKey, SignerUnavailable
+from certs.audit.signatures import CheckpointKey, SignerUnavailable
 from certs.audit.tail import LogDamaged, Tail, read_end, read_tail
 from certs.files.atomic_file import sync_directory
 from certs.files.file_lock import locked

@@ -1,7 +1,4 @@
-"""A certificate chain: read, and judged by itself.
-
-Whether it fits a key is the business of `credential`.
-"""
+"""A certificate chain, judged by itself; `credential` judges whether a key fits it. Pure."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -11,8 +8,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from certs.files.errors import CredentialError, Part
-from certs.files.pem import NotPem, read_pem
+from certs.files.errors import CredentialError
 from config.problems import shown
 
 Chain = tuple[x509.Certificate, ...]
@@ -88,17 +84,6 @@ class CertificateNotYetValid(CredentialError):
     @property
     def allowed(self) -> str:
         return "a certificate that is valid now (is the clock of this machine right?)"
-
-
-def read_chain(path: Path) -> Chain:
-    """Read the certificates of a PEM file in their order; raises `Unreadable` or `NotPem`, never answers an empty chain."""
-    file = read_pem(path, Part.CERTIFICATE)
-    if "CERTIFICATE" not in file.labels:
-        raise NotPem(path, Part.CERTIFICATE, f"no certificate but {', '.join(dict.fromkeys(file.labels))}")
-    try:
-        return tuple(x509.load_pem_x509_certificates(file.content))
-    except ValueError:
-        raise NotPem(path, Part.CERTIFICATE, "a damaged certificate") from None
 
 
 def chain_errors(chain: Chain, path: Path, now: datetime | None) -> Iterator[CredentialError]:

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.files.errors import CredentialError, Part
 from certs.hsm.secret import Secret
-from certs.identities.chain import Chain, alternative_names, chain_errors, order_errors, read_chain, validity_errors
+from certs.identities.chain import Chain, alternative_names, chain_errors, order_errors, validity_errors
+from certs.identities.chain_file import read_chain
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import (
     SUPPORTED,
@@ -83,7 +84,7 @@ class CertificateUnsupported(CredentialError):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A chain, leaf first, and the key of its leaf; made by `examine` or `load_credential`, so that they fit."""
+    """A chain, leaf first, and the key of its leaf; made by `examine`, so that they fit."""
 
     chain: Chain
     key: SigningKey
@@ -147,14 +148,6 @@ class Examination:
 
     credential: Credential | None
     errors: tuple[CredentialError, ...] = ()
-
-
-def load_credential(certificate: Path, key: Path, now: datetime) -> Credential:
-    """Read a chain and its key; raises the first `CredentialError` of `examine`."""
-    examination = examine(certificate, key, now)
-    if examination.credential is None:
-        raise examination.errors[0]
-    return examination.credential
 
 
 def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:

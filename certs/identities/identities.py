@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from certs.files.errors import CredentialError, Part
 from certs.hsm.secret import Secret
-from certs.identities.chain import read_chain
+from certs.identities.chain_file import read_chain
 from certs.identities.credential import (
     Credential,
     Examination,

@@ -35,11 +35,6 @@ class Custody(Enum):
     FILE = "file"
     TOKEN = "token"  # noqa: S105 - a hardware token, not a secret
 
-    @property
-    def may_block(self) -> bool:
-        """Whether a signature can take longer than the event loop may wait."""
-        return self is Custody.TOKEN
-
 
 class KeyFamily(StrEnum):
     """A kind of signature algorithm."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from certs.acme.dns_hook import ENVIRONMENT
 from certs.files.errors import CredentialError
-from certs.identities.chain import read_chain
+from certs.identities.chain_file import read_chain
 from config.issuers import AcmeIssuerConfig
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem, Severity, shown

@@ -1,7 +1,7 @@
 """Whether a well-framed request may go to an upstream, and to which. Pure."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
@@ -11,7 +11,9 @@ from proxy.limits.requests import RequestRate
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
 from proxy.tls.results import Established
-from proxy.upstream.upstream import Upstream
+
+if TYPE_CHECKING:
+    from proxy.upstream.upstream import Upstream
 
 # What nearly every client with post-quantum key exchange offers; a listener may take others as well.
 _USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
@@ -45,7 +47,7 @@ class RouteTarget:
     """Whether a body of unknown length, and one that waits for 100, goes on as it comes."""
 
     @property
-    def upstream(self) -> Upstream:
+    def upstream(self) -> "Upstream":
         """Who answers."""
         return self.place.upstream
 

@@ -1,10 +1,12 @@
 """How often a route may be asked for, and what a client has used of that."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from proxy.limits.rates import Rate
-from proxy.limits.shared import Place, SharedTable
+
+if TYPE_CHECKING:
+    from proxy.limits.shared import Place, SharedTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class ClientRates:
         self.network: Final = network
         self._places: dict[bytes, Place] | None = None
 
-    def wait(self, rate: RequestRate, shared: SharedTable, now: float) -> float:
+    def wait(self, rate: RequestRate, shared: "SharedTable", now: float) -> float:
         """Take a token for a request: 0 if there was one, else the seconds until there is."""
         places = self._places
         if places is None:

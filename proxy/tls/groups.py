@@ -121,11 +121,6 @@ class GroupPreference:
         object.__setattr__(self, "by_code_point", MappingProxyType(by_code_point))
         object.__setattr__(self, "quantum_safe_code_points", safe)
 
-    @property
-    def code_points(self) -> tuple[int, ...]:
-        """All code points, the most preferred first."""
-        return tuple(self.by_code_point)
-
     def openssl_list(self) -> str:
         """Write the list in OpenSSL's syntax: `A:B / C:D`."""
         return " / ".join(":".join(group.name for group in one_tuple) for one_tuple in self.tuples)

@@ -82,7 +82,8 @@ def verify(
     """
     # here: the other commands need nothing of this, and cryptography takes time to load
     from certs.audit.checkpoint import checkpoints_in
-    from certs.audit.signing import by_fingerprint, load_public_key
+    from certs.audit.signatures import by_fingerprint
+    from certs.audit.signing import load_public_key
     from certs.audit.verdict import Status
     from certs.audit.verification import verify as judge
     from certs.files.errors import CredentialError

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from certs.identities.chain import read_chain
+from certs.identities.chain_file import read_chain
 from certs.rotation.facts import chain_of
 from certs.rotation.parts import parts_of
 from config.addresses import Bind, parse_bind

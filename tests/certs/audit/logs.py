@@ -9,7 +9,8 @@ from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
 from certs.audit.entries import Action, KeyOperation, Outcome
 from certs.audit.line import NO_HASH, Facts, Line, LineKind
-from certs.audit.signing import FileSigner, by_fingerprint
+from certs.audit.signatures import by_fingerprint
+from certs.audit.signing import FileSigner
 from certs.audit.verdict import LogVerdict
 from certs.audit.verification import LogSource, verify
 from certs.keys.signing_key import PublicKey

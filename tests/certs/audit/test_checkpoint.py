@@ -8,7 +8,7 @@ import pytest
 from certs.audit.chain import Head
 from certs.audit.checkpoint import MARK, Checkpoint, NotACheckpoint, checkpoints_in
 from certs.audit.line import Facts
-from certs.audit.signing import fingerprint
+from certs.audit.signatures import fingerprint
 from tests.certs.audit.logs import LOG, NOW, OTHER_SIGNER, SIGNER
 
 HEAD = Head(LOG, 12, bytes(range(32)))

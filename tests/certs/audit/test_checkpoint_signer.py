@@ -6,7 +6,7 @@ import pytest
 
 from certs.audit.checkpoint_signer import TokenSigner
 from certs.audit.log import AuditLog, AuditRules
-from certs.audit.signing import SignerUnavailable, by_fingerprint
+from certs.audit.signatures import SignerUnavailable, by_fingerprint
 from certs.audit.verification import LogSource, verify
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess

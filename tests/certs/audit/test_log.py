@@ -13,7 +13,8 @@ import pytest
 from certs.audit.checkpoint import checkpoints_in
 from certs.audit.entries import HandshakeTotal
 from certs.audit.log import AuditLog, AuditRules, files_of
-from certs.audit.signing import CheckpointKey, FileSigner, SignerUnavailable, by_fingerprint
+from certs.audit.signatures import CheckpointKey, SignerUnavailable, by_fingerprint
+from certs.audit.signing import FileSigner
 from certs.audit.tail import LogDamaged
 from certs.audit.verdict import Fault, LogVerdict
 from certs.audit.verification import LogSource, verify

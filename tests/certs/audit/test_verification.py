@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from certs.audit.chain import Head, genesis
 from certs.audit.checkpoint import Checkpoint
 from certs.audit.line import NO_HASH, Line, LineKind
-from certs.audit.signing import FileSigner, by_fingerprint
+from certs.audit.signatures import by_fingerprint
+from certs.audit.signing import FileSigner
 from certs.audit.verdict import Fault, LinePlace, LogFinding, LogVerdict, Status
 from certs.audit.verification import LogSource, verify
 from tests.certs.audit.logs import LOG, NOW, OTHER_SIGNER, SIGNED, SIGNER, Writer, judged

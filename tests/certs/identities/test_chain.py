@@ -9,8 +9,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from certs.files.errors import Part
-from certs.files.pem import FileUnreadable, NotPem
 from certs.identities.chain import (
     CertificateExpired,
     CertificateNotYetValid,
@@ -19,9 +17,8 @@ from certs.identities.chain import (
     alternative_names,
     chain_errors,
     order_errors,
-    read_chain,
 )
-from tests.certs.authority import DAY, NOW, Issued, issue, key_pem, private_key
+from tests.certs.authority import DAY, NOW, Issued, issue, private_key
 
 ROOT = issue("Root", private_key("ecdsa-p384"))
 MIDDLE = issue("Middle", private_key("ecdsa-p256", 1), issuer=ROOT)
@@ -31,39 +28,6 @@ PATH = Path("chat.pem")
 
 def chain(*issued: Issued) -> tuple[x509.Certificate, ...]:
     return tuple(one.certificate for one in issued)
-
-
-def test_the_certificates_of_a_file_are_read_in_their_order(tmp_path: Path) -> None:
-    path = tmp_path / "chat.pem"
-    path.write_bytes(LEAF.pem + key_pem(LEAF.key) + b"text\n" + MIDDLE.pem)
-    assert read_chain(path) == chain(LEAF, MIDDLE)
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        (key_pem(LEAF.key), "which holds no certificate but PRIVATE KEY"),
-        (LEAF.pem.replace(b"M", b"N", 1), "which holds a damaged certificate"),
-        (LEAF.pem[:200], "which holds a damaged certificate"),
-        (
-            LEAF.pem.replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE"),
-            "which holds no certificate but TRUSTED CERTIFICATE",
-        ),
-        (b"", "which holds nothing"),
-    ],
-)
-def test_what_is_no_chain_is_described(tmp_path: Path, content: bytes, found: str) -> None:
-    path = tmp_path / "chat.pem"
-    path.write_bytes(content)
-    with pytest.raises(NotPem) as caught:
-        read_chain(path)
-    assert caught.value.found == found
-    assert caught.value.part is Part.CERTIFICATE
-
-
-def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
-    with pytest.raises(FileUnreadable):
-        read_chain(tmp_path / "none.pem")
 
 
 @pytest.mark.parametrize("certificates", [chain(LEAF), chain(LEAF, MIDDLE), chain(LEAF, MIDDLE, ROOT), chain(ROOT)])

@@ -13,6 +13,7 @@ from certs.hsm.secret import Secret
 from certs.identities.chain import CertificateExpired, ChainBroken
 from certs.identities.credential import (
     CertificateUnsupported,
+    Credential,
     Examination,
     KeyDoesNotFit,
     LeafNotFirst,
@@ -21,7 +22,6 @@ from certs.identities.credential import (
     digest_in_tokens,
     examine,
     examine_in_tokens,
-    load_credential,
     reexamine,
     reexamine_in_tokens,
 )
@@ -36,6 +36,12 @@ LEAF = issue(
 )
 
 
+def usable(certificate: Path, key: Path) -> Credential:
+    credential = examine(certificate, key, NOW).credential
+    assert credential is not None
+    return credential
+
+
 def errors(directory: Path, issued: Issued, *issuers: Issued, key: Issued | None = None) -> tuple[CredentialError, ...]:
     certificate, _ = write(directory, "chat", issued, *issuers)
     _, key_path = write(directory, "key", key or issued)
@@ -46,7 +52,7 @@ def errors(directory: Path, issued: Issued, *issuers: Issued, key: Issued | None
 
 def test_a_credential_knows_its_chain_key_and_files(tmp_path: Path) -> None:
     certificate, key = write(tmp_path, "chat", LEAF, MIDDLE, ROOT)
-    credential = load_credential(certificate, key, NOW)
+    credential = usable(certificate, key)
     assert credential.chain == (LEAF.certificate, MIDDLE.certificate, ROOT.certificate)
     assert credential.leaf == LEAF.certificate
     assert isinstance(credential.key, SoftwareKey)
@@ -58,7 +64,7 @@ def test_a_credential_knows_its_chain_key_and_files(tmp_path: Path) -> None:
 
 
 def test_it_ends_with_the_first_certificate_of_its_chain(tmp_path: Path) -> None:
-    credential = load_credential(*write(tmp_path, "chat", LEAF, MIDDLE), NOW)
+    credential = usable(*write(tmp_path, "chat", LEAF, MIDDLE))
     assert credential.not_after == NOW + 5 * DAY
     assert credential.expires_within(timedelta(days=6), NOW)
     assert not credential.expires_within(timedelta(days=5), NOW)
@@ -70,7 +76,7 @@ def test_it_ends_with_the_first_certificate_of_its_chain(tmp_path: Path) -> None
 def test_openssl_takes_every_kind_that_is_taken_here(tmp_path: Path, kind: str) -> None:
     issuer = issue("CA", private_key(kind))
     leaf = issue("chat", private_key(kind, 2), issuer=issuer)
-    credential = load_credential(*write(tmp_path, "chat", leaf, issuer), NOW)
+    credential = usable(*write(tmp_path, "chat", leaf, issuer))
     assert str(credential.algorithm) == kind
     assert credential.is_post_quantum == kind.startswith("mldsa")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -96,7 +102,7 @@ def test_a_self_signed_leaf_is_fine(tmp_path: Path) -> None:
     ],
 )
 def test_names_are_covered_as_clients_see_it(tmp_path: Path, name: str, is_covered: bool) -> None:  # noqa: FBT001
-    assert load_credential(*write(tmp_path, "chat", LEAF), NOW).covers(name) is is_covered
+    assert usable(*write(tmp_path, "chat", LEAF)).covers(name) is is_covered
 
 
 @pytest.mark.parametrize(
@@ -157,15 +163,10 @@ def test_missing_files_are_both_reported(tmp_path: Path) -> None:
     ]
 
 
-def test_load_raises_the_first_fault(tmp_path: Path) -> None:
-    with pytest.raises(FileUnreadable):
-        load_credential(tmp_path / "none.pem", tmp_path / "none.key", NOW)
-
-
 def test_no_text_about_a_credential_has_content_of_its_key(tmp_path: Path) -> None:
     certificate, key = write(tmp_path, "chat", LEAF)
     secret = key_pem(LEAF.key).decode().splitlines()[1:-1]
-    credential = load_credential(certificate, key, NOW)
+    credential = usable(certificate, key)
     texts = [repr(credential), str(credential)]
     key.write_bytes(key_pem(LEAF.key).replace(b"PRIVATE KEY", b"ENCRYPTED PRIVATE KEY"))
     (error,) = examine(certificate, key, NOW).errors
@@ -193,7 +194,7 @@ class TestKnown:
 
     def test_only_time_can_have_made_it_unusable(self, tmp_path: Path) -> None:
         certificate, key = write(tmp_path, "chat", LEAF, MIDDLE, ROOT)
-        known = load_credential(certificate, key, NOW)
+        known = usable(certificate, key)
         assert isinstance(known.key, SoftwareKey)
         elsewhere = replace(known.key, pem_path=tmp_path / "elsewhere.key")
         again = reexamine(known, tmp_path / "elsewhere.pem", elsewhere, NOW)

@@ -19,9 +19,9 @@ def key() -> Pkcs11Key:
     return Pkcs11Key(URI, "plexi", public, Secret("sesam-1234"))
 
 
-def test_is_a_signing_key_that_may_block() -> None:
+def test_is_a_signing_key_in_a_token() -> None:
     signing: SigningKey = key()
-    assert (signing.custody, signing.custody.may_block) == (Custody.TOKEN, True)
+    assert signing.custody is Custody.TOKEN
     assert str(signing.algorithm) == "ecdsa-p384"
     assert signing.location == "pkcs11:token=plexi;object=chat"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from certs.keys.signing_key import Custody, KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
+from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, supported_public_key
 from tests.certs.authority import private_key
 
 
@@ -37,8 +37,3 @@ def test_keys_that_tls_does_not_use_are_not_supported(kind: str) -> None:
 def test_small_rsa_is_weak() -> None:
     assert KeyAlgorithm(KeyFamily.RSA, 2_047).is_too_weak
     assert not KeyAlgorithm(KeyFamily.RSA, 2_048).is_too_weak
-
-
-def test_only_a_token_may_block() -> None:
-    assert Custody.TOKEN.may_block
-    assert not Custody.FILE.may_block

@@ -40,7 +40,7 @@ class TestSurvey:
 
     @pytest.mark.parametrize("level", list(SecurityLevel))
     def test_all_levels_can_be_served(self, level: SecurityLevel) -> None:
-        assert group_preference(level, PqPolicy.PREFER, None, survey(()).groups).code_points
+        assert group_preference(level, PqPolicy.PREFER, None, survey(()).groups).by_code_point
 
     def test_alias_of_a_group_that_is_not_there_is_not_there_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("proxy.tls.libssl.implemented_groups", lambda _: ("x25519", "X25519MLKEM768"))

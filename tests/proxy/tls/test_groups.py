@@ -97,7 +97,7 @@ class TestPreference:
 
     def test_code_points_stand_in_order_of_preference(self) -> None:
         preference = GroupPreference(((HYBRID, MLKEM), (X25519,)))
-        assert preference.code_points == (0x11EC, 0x0202, 29)
+        assert tuple(preference.by_code_point) == (0x11EC, 0x0202, 29)
         assert preference.quantum_safe_code_points == {0x11EC, 0x0202}
 
     def test_a_group_is_found_by_its_code_point(self) -> None:

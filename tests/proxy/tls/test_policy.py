@@ -329,7 +329,7 @@ class TestRetry:
         wire = peer(client_context(":".join(marked))).answer(b"")
         hello = parse_client_hello(wire[5:])
         server = peer(server_context(preference.openssl_list()))
-        if set(hello.supported_groups).isdisjoint(preference.code_points):
+        if set(hello.supported_groups).isdisjoint(preference.by_code_point):
             assert not predicts_retry(preference, hello)
             with pytest.raises(ssl.SSLError):
                 server.answer(wire)

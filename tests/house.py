@@ -1,0 +1,189 @@
+"""Measures the house: rooms, floors, circles, names that mean two things, names without a caller.
+
+`python -m tests.house` prints the figures; `tests/test_house.py` holds them.
+"""
+
+import ast
+import re
+import sys
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Final
+
+import grimp
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGES: Final = ("proxy", "certs", "config")
+DOES_IO: Final = frozenset(
+    {"asyncio", "ctypes", "logging", "os", "random", "socket", "subprocess", "threading", "time", "uvloop"}
+)
+"""Modules that a pure module never reaches, through whatever modules of ours."""
+COMPUTES: Final = frozenset({("proxy.limits.networks", "socket")})
+"""Imports that are allowed nevertheless: `inet_pton` only computes."""
+# These are called by their names: by asyncio, aiohttp, httptools, argparse and the like, or by programs of clients (`proxy.payload.client`).
+CALLED_FROM_OUTSIDE: Final = frozenset(
+    {"handle_error", "log_exception", "log_debug", "on_header", "on_headers_complete", "SessionOffer"}
+)
+
+Graph = Mapping[str, frozenset[str]]
+
+
+def parsed() -> dict[str, ast.Module]:
+    """Every module of the product by its dotted name."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
+def imports(*, with_annotations: bool = True) -> Graph:
+    """What each module imports, also of others than ours; `with_annotations`: also what only a type checker imports."""
+    graph = grimp.build_graph(
+        *PACKAGES, include_external_packages=True, exclude_type_checking_imports=not with_annotations, cache_dir=None
+    )
+    return {module: frozenset(graph.find_modules_directly_imported_by(module)) for module in graph.modules}
+
+
+def room(module: str) -> str:
+    """The folder of a module: `proxy.tls` of `proxy.tls.stream`."""
+    return module.rpartition(".")[0] or module
+
+
+def floor(module: str) -> str:
+    """The room at the top: `proxy.supervisor` of `proxy.supervisor.tokens.safe`."""
+    return ".".join(room(module).split(".")[:2])
+
+
+def rooms(graph: Graph, of: str) -> Graph:
+    """Which room at the top of a package imports which other one."""
+    arrows: dict[str, set[str]] = defaultdict(set)
+    for module, imported in graph.items():
+        if module.startswith(f"{of}.") and floor(module) != of:
+            arrows[floor(module)] |= {floor(one) for one in imported if one.startswith(f"{of}.")} - {floor(module), of}
+    return {name: frozenset(others) for name, others in arrows.items()}
+
+
+def circle(arrows: Graph) -> list[str]:
+    """One circle of rooms, empty where there is none."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def height(arrows: Graph) -> int:
+    """How many floors the rooms stand on."""
+    floors: dict[str, int] = {}
+    for name in TopologicalSorter(arrows).static_order():
+        floors[name] = 1 + max((floors[one] for one in arrows.get(name, ())), default=0)
+    return max(floors.values())
+
+
+def loose(package: str) -> list[str]:
+    """Files in the root of a package, which belong into a room."""
+    return sorted(path.name for path in (ROOT / package).glob("*.py") if path.name != "__init__.py")
+
+
+def twins(modules: Mapping[str, ast.Module]) -> dict[str, list[str]]:
+    """Names of classes that mean several things, and where."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for module, tree in modules.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{module}:{node.lineno}")
+    return {name: found for name, found in places.items() if len(found) > 1}
+
+
+def _reads(tree: ast.Module) -> Iterator[str]:
+    """Every name that a module reads, also in annotations that are strings."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
+                yield name
+            case ast.Constant(value=str(text)) if re.fullmatch(r"[\w.\[\], |]+", text):
+                yield from re.findall(r"\w+", text)
+
+
+def _definitions(body: list[ast.stmt], *, in_class: bool) -> Iterator[tuple[str, int]]:
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                if not node.decorator_list or _is_plain(node.decorator_list):
+                    yield node.name, node.lineno
+                if isinstance(node, ast.ClassDef):
+                    yield from _definitions(node.body, in_class=True)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if not in_class:
+                yield name, node.lineno
+
+
+def _is_plain(decorators: list[ast.expr]) -> bool:
+    """Whether what is decorated needs a caller: a validator, a command or a registration has one."""
+    plain = ("property", "cached_property", "classmethod", "staticmethod", "dataclass", "contextmanager", "override")
+    return all(ast.unparse(one).split("(")[0].rpartition(".")[2].endswith(plain) for one in decorators)
+
+
+def uncalled(modules: Mapping[str, ast.Module]) -> list[str]:
+    """Public names of the product that the product itself never reads."""
+    read = Counter(name for tree in modules.values() for name in _reads(tree))
+    imported: dict[str, set[str]] = defaultdict(set)
+    for tree in modules.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                imported[node.module] |= {one.name for one in node.names}
+    return [
+        f"{module}:{line} {name}"
+        for module, tree in modules.items()
+        for name, line in _definitions(tree.body, in_class=False)
+        if not name.startswith("_") and name not in CALLED_FROM_OUTSIDE
+        if not read[name] and name not in imported[module]
+    ]
+
+
+def pure_modules() -> list[str]:
+    """The modules that do no I/O and read no clock, as pyproject.toml lists them: tests take every branch of theirs."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return [path.removesuffix(".py").replace("/", ".") for path in document["tool"]["coverage"]["run"]["include"]]
+
+
+def impure(graph: Graph) -> dict[str, str]:
+    """Pure modules that reach I/O or a clock, and the chain of imports that leads there."""
+    return {module: " -> ".join(chain) for module in pure_modules() if (chain := _way_out(graph, module))}
+
+
+def _way_out(graph: Graph, module: str) -> list[str]:
+    chains = [[module]]
+    seen = {module}
+    for chain in chains:
+        for imported in sorted(graph.get(chain[-1], ())):
+            if imported in DOES_IO and (chain[-1], imported) not in COMPUTES:
+                return [*chain, imported]
+            if imported not in seen:
+                seen.add(imported)
+                chains.append([*chain, imported])
+    return []
+
+
+def main() -> None:
+    """Print the figures."""
+    graph, modules = imports(), parsed()
+    print = sys.stdout.write  # noqa: A001 - a table on the standard output
+    for package in ("proxy", "certs"):
+        arrows = rooms(graph, package)
+        count = sum(map(len, arrows.values()))
+        print(f"{package}: {len(arrows)} rooms on {height(arrows)} floors, {count} arrows, ")
+        print(f"{'a circle' if circle(arrows) else 'no circle'}, {len(loose(package))} loose files\n")
+    print(
+        f"{len(modules)} modules, {len(pure_modules())} of them pure, {len(impure(imports(with_annotations=False)))} not really\n"
+    )
+    print(
+        f"class names with two meanings: {len(twins(modules))}; public names without a caller: {len(uncalled(modules))}\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The shape of the house is held by figures; `python -m tests.house` prints them."""
+
+import ast
+
+import pytest
+
+from tests import house
+
+GRAPH = house.imports()
+MODULES = house.parsed()
+
+
+@pytest.mark.parametrize("package", ["proxy", "certs"])
+def test_rooms_have_no_circle_and_no_file_lies_loose(package: str) -> None:
+    assert house.circle(house.rooms(GRAPH, package)) == []
+    assert house.loose(package) == []
+
+
+def test_few_rooms_on_few_floors() -> None:
+    arrows = house.rooms(GRAPH, "proxy")
+    assert len(arrows) <= 20
+    assert house.height(arrows) <= 12
+
+
+def test_a_class_name_means_one_thing() -> None:
+    assert house.twins(MODULES) == {}
+
+
+def test_pure_modules_reach_no_io_and_no_clock() -> None:
+    assert house.impure(house.imports(with_annotations=False)) == {}
+
+
+def test_pure_modules_are_listed_once_and_exist() -> None:
+    pure = house.pure_modules()
+    assert pure == sorted(set(pure))
+    assert set(pure) <= MODULES.keys()
+
+
+class TestMeasuring:
+    """The measure itself: it finds what it is for."""
+
+    def test_circle_is_found(self) -> None:
+        assert set(house.circle({"a": frozenset("b"), "b": frozenset("c"), "c": frozenset("a")})) == {"a", "b", "c"}
+
+    def test_floors_are_counted(self) -> None:
+        assert house.height({"a": frozenset("bc"), "b": frozenset("c"), "c": frozenset()}) == 3
+
+    def test_names_without_a_caller_are_found(self) -> None:
+        product = {
+            "one": ast.parse(
+                "def used(): ...\ndef dead(): used()\nclass Shown:\n    def gone(self): ...\n    def seen(self): ..."
+            ),
+            "two": ast.parse("from one import Shown\nShown().seen()\n"),
+        }
+        assert house.uncalled(product) == ["one:2 dead", "one:4 gone"]
+
+    def test_twins_are_found(self) -> None:
+        product = {"one": ast.parse("class A: ...\nclass B: ..."), "two": ast.parse("class A: ...")}
+        assert house.twins(product) == {"A": ["one:1", "two:1"]}
+
+    def test_a_way_to_io_is_found_through_other_modules(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(house, "pure_modules", lambda: ["one", "three"])
+        graph = {"one": frozenset({"two"}), "two": frozenset({"os"}), "three": frozenset({"re"})}
+        assert house.impure(graph) == {"one": "one -> two -> os"}
