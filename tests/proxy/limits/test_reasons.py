@@ -64,12 +64,12 @@ def test_a_websocket_that_was_closed_properly_has_not_failed() -> None:
 
 
 def test_each_refusal_has_its_name() -> None:
-    """The third argument of a `Refusal` is a reason that is known, written out or by its name."""
+    """The third argument of a `RequestRefusal` is a reason that is known, written out or by its name."""
     reasons = [
         call.args[2]
         for path in DOWNSTREAM.glob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Refusal"
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "RequestRefusal"
     ]
     written = {reason.value for reason in reasons if isinstance(reason, ast.Constant)}
     assert len(reasons) > 5
