@@ -153,7 +153,7 @@ def host_of(
 ) -> AdminHost:
     """The process around an admin server, which notes errors of ours and events."""
     events = [] if told is None else told
-    return AdminHost(errors.append, lambda event, line: events.append((event, line)), is_short)
+    return AdminHost(errors.append, lambda event: events.append((event.as_json(), event.sentence())), is_short)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from config.problems import ConfigError, Problem
+from proxy.observe.events.event import Event
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
@@ -103,7 +104,6 @@ class FakeParent:
         loop, served, fleet = asyncio.get_running_loop(), self.served, self.fleet
         return PayloadRotation(loop, served, fleet, self.renew, self.safe, self.tell, clock)
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
+    def tell(self, event: Event) -> None:
         """Remember it."""
-        assert line
-        self.told.append(event)
+        self.told.append(event.as_json())

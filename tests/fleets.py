@@ -16,6 +16,7 @@ from zlib import crc32
 
 from certs.tokens.token_use import TokenUse
 from proxy.net.tasks import Tasks
+from proxy.observe.events.event import Event
 from proxy.processes.channel import Body
 from proxy.processes.questions import challenges_as_json
 from proxy.signing.breaker import BreakerState
@@ -99,11 +100,10 @@ class FleetParent:
         body: Body = {"slot": worker.slot, "format": "json", "has_colours": False, "queue_lines": 1_000}
         return {**body, "column": self.columns.take(worker)}, [self.log, self.columns.descriptor, self.turns.fd]
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        """Note the event, which has its sentence."""
-        assert line
-        self.events.append(event)
-        self.when_told(event)
+    def tell(self, event: Event) -> None:
+        """Note the event."""
+        self.events.append(event.as_json())
+        self.when_told(event.as_json())
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
         """There are no tokens."""

@@ -21,6 +21,7 @@ from certs.storage.shelf import Shelf, StoredVersion, retirement
 from config.loader import accepted, read_file
 from config.problems import ConfigError, Problem
 from config.rotation import IssuedCredentialConfig
+from proxy.observe.events.event import Event
 from proxy.rotation.clocks import Clocks
 from tests.certs.authority import NOW
 from tests.configurations import MINIMAL_LISTENER, MINIMAL_REST, process
@@ -121,10 +122,9 @@ class Owner:
         decide()
         self.swaps.append(files)
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        """Note the event, which has its sentence."""
-        assert line
-        self.events.append(event)
+    def tell(self, event: Event) -> None:
+        """Note the event."""
+        self.events.append(event.as_json())
 
     def told(self, name: str) -> list[dict[str, Any]]:
         """The events of one name."""

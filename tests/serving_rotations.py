@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from certs.rotation.facts import leaf_of
 from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import StoredVersion
+from proxy.observe.events.event import Event
 from proxy.supervisor.control.inspection import Inspection
 from proxy.supervisor.editions.edition import read_edition
 from proxy.supervisor.editions.served_edition import ServedEdition
@@ -36,9 +36,9 @@ class Serving:
         await self.running.reloading.commit(prepared)
         self.served.edition = prepared.edition
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
+    def tell(self, event: Event) -> None:
         """Note it."""
-        self.running.parent.tell(event, line)
+        self.running.parent.tell(event)
 
     async def swap(self, files: Mapping[Path, ServedFile], decide: Callable[[], None]) -> None:
         """Serve by another version."""

@@ -23,6 +23,8 @@ from proxy.admin.problems import problem
 from proxy.admin.visitors import Stage, Visitor, who_goes
 from proxy.limits.networks import network_of
 from proxy.net.tasks import Tasks
+from proxy.observe.events.event import Tell
+from proxy.observe.events.process import AdminCrowded
 
 # A request has some hundred octets: who has not sent them by now does not mean to.
 HEAD_SECONDS: Final = 5.0
@@ -41,7 +43,6 @@ _QUIET_SECONDS: Final = 60.0
 _FROM_THE_PEER: Final = frozenset({errno.ECONNABORTED, errno.EAGAIN, errno.EINTR, errno.EPROTO})
 _CREDENTIALS: Final = struct.Struct("3i")
 
-Tell = Callable[[dict[str, Any], str], None]
 Report = Callable[[BaseException], None]
 
 
@@ -114,9 +115,7 @@ class DoorPlaces:
         if self._told_at is not None and now < self._told_at + _QUIET_SECONDS:
             return
         self._told_at = now
-        event = {"event": "admin_crowded", "socket": self._name, "connections": len(self), "sent_away": self.sent_away}
-        line = f"{self._name} has {len(self)} connections: for each new one another one goes, those without a request first"
-        self._tell(event, f"{line}; {self.sent_away} so far")
+        self._tell(AdminCrowded(self._name, len(self), self.sent_away))
 
 
 class Visit(RequestHandler):

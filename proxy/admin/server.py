@@ -16,12 +16,13 @@ from aiohttp.typedefs import Handler, Middleware
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.admin.certificates import CertificateCommands, RotationUnderWay, UnknownCertificate
 from proxy.admin.contracts import Control, UnknownServer
-from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Tell, Visit
+from proxy.admin.doors import LOCAL, OVER_TCP, Door, DoorPlaces, Report, Visit
 from proxy.admin.listening import admin_socket, metrics_socket, remove_admin_socket
 from proxy.admin.payload import PayloadRefused, add_payload_routes
 from proxy.admin.problems import json_answer, problem
 from proxy.admin.settings import AdminSettings
 from proxy.admin.shared_answer import SharedAnswer
+from proxy.observe.events.event import Tell
 from proxy.observe.exposition import CONTENT_TYPE, exposition
 
 # No request of ours has a body.

@@ -17,6 +17,7 @@ from proxy.admin.settings import AdminSettings
 from proxy.limits.machine import ProcessFigures
 from proxy.limits.reserve import DescriptorReserve
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.audit import AuditLogLate
 from proxy.processes.privileges import keep_memory_private, raise_descriptor_limit
 from proxy.processes.systemd import Notifier, SocketStore, inherited_sockets, watchdog_seconds
 from proxy.supervisor.editions.edition import Edition, read_edition
@@ -88,7 +89,7 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
         await supervisor.close()
         figures.close()
         if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):
-            reporting.tell({"event": "audit_log_late"}, "the audit log could not be finished in time")
+            reporting.tell(AuditLogLate())
         await asyncio.sleep(0)  # what its thread had to report
         if lock is not None:
             lock.release()

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.client import ClientFacts
@@ -23,6 +23,8 @@ from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
 from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
+from proxy.observe.events.certificates import ChallengeAnswered
+from proxy.observe.events.event import Event, Tell
 from proxy.observe.turned_away import TurnedAway
 from proxy.tls.challenges import PendingChallenges
 from proxy.tls.handshake import Handshake
@@ -51,7 +53,7 @@ class ListenerRuntime:
     """Whom the limits on single clients do not hold for."""
 
 
-def _untold(_event: dict[str, Any], _line: str) -> None:
+def _untold(_event: Event) -> None:
     pass
 
 
@@ -71,8 +73,7 @@ class ListenerServices:
     """The counts of all workers."""
     challenges: PendingChallenges = field(default_factory=PendingChallenges)
     """What CAs may be shown."""
-    tell: Callable[[dict[str, Any], str], None] = _untold
-    """Logs an event with its line."""
+    tell: Tell = _untold
 
 
 class Listener:
@@ -234,8 +235,7 @@ class _Arrival:
         services = self._services
         services.http.closed(self)
         listener = self._runtime.name
-        event = {"event": "challenge_answered", "client": self._address, "listener": listener, "name": server_name}
-        services.tell(event, f"{self._address} looked at the challenge for {server_name} (tls-alpn-01)")
+        services.tell(ChallengeAnswered(self._address, listener, server_name))
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Go on, but not for long: the connection is drained once it is one."""

@@ -20,17 +20,6 @@ def totals(counted: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def summary(counted: Mapping[str, Any]) -> str:
-    """The same in a sentence, for a terminal."""
-    outcomes: Counter[str] = Counter()
-    for row in counted.get("handshakes", ()):
-        outcomes[row["outcome"]] += row["count"]
-    handshakes = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items())) or "none"
-    requests = sum(row["count"] for row in counted.get("listener_requests", ()))
-    failures = sum(row["count"] for row in counted.get("failures", ()))
-    return f"{requests} requests; handshakes: {handshakes}; failures: {failures}"
-
-
 def how_many(count: int, noun: str) -> str:
     """A number of things, as people say it: 1 worker, 2 workers."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

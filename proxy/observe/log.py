@@ -2,12 +2,13 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, assert_never
+from typing import assert_never
 
 from rich.console import Console
 
 from config.schema import LogFormat
 from proxy.observe.access_log import CutRecord, HandshakeRecord, JsonLines, PrettyLines, RequestRecord
+from proxy.observe.events.event import Event
 from proxy.observe.log_writer import LogWriter
 
 
@@ -57,10 +58,10 @@ class Log:
         """Log a connection that was cut."""
         self._writer.write(self._lines.cut(record))
 
-    def event(self, now: float, event: dict[str, Any], lines: list[str]) -> None:
-        """Log something about the process: `event` as JSON, `lines` for a terminal. `now` in UNIX seconds."""
+    def event(self, now: float, event: Event) -> None:
+        """Log something about the process. `now` in UNIX seconds."""
         if self._form is LogFormat.PRETTY:
-            self._writer.write("".join(f"{line}\n" for line in lines).encode())
+            self._writer.write("".join(f"{line}\n" for line in event.lines()).encode())
             return
         time = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self._writer.write(json.dumps({"time": time, **event}).encode() + b"\n")
+        self._writer.write(json.dumps({"time": time, **event.as_json()}).encode() + b"\n")

@@ -10,6 +10,7 @@ writes it. A wake-up cannot be lost: the thread ends a round only when it has se
 one line long again is the one that wakes it.
 """
 
+import json
 import os
 import select
 import stat
@@ -19,6 +20,8 @@ from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from proxy.observe.events.process import LogLinesLost
 
 # Lines of a tenth of a second go out together: at 20,000 requests a second one write in place of 2,000.
 _COLLECT_SECONDS: Final = 0.1
@@ -116,9 +119,9 @@ class LogWriter:
         if lost == self._reported:
             return
         now = datetime.fromtimestamp(time.time(), UTC)  # noqa: TID251 - a thread of its own has no `now` to take
-        line = b'{"time":"%b","event":"log_lines_lost","count":%d}\n'
         shown = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if self._write_all(line % (shown.encode(), lost - self._reported)) == 0:
+        facts = {"time": shown, **LogLinesLost(lost - self._reported).as_json()}
+        if self._write_all(json.dumps(facts, separators=(",", ":")).encode() + b"\n") == 0:
             self._reported = lost
 
     def _write_all(self, data: bytes) -> int:

@@ -8,10 +8,12 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 
 from proxy.figures.heavy_hitters import HeavyHitters
 from proxy.limits.reasons import ConnectionReason
+from proxy.observe.events.clients import TURNED_AWAY, ConnectionsTurnedAway
+from proxy.observe.events.event import Tell
 
 _FIRST_SECONDS: Final = 1.0
 _SECONDS: Final = 30.0
@@ -20,17 +22,6 @@ _KEPT_CLIENTS: Final = 32
 _NAMED_CLIENTS: Final = 3
 _IPV6_BYTES: Final = 16
 _PREFIX_BYTES: Final = 8
-_SENTENCES: Final = {
-    ConnectionReason.CONNECTIONS: "{} refused by connections",
-    ConnectionReason.CONNECTIONS_PER_ADDRESS: "{} refused by connections_per_address",
-    ConnectionReason.HANDSHAKES_IN_FLIGHT: "{} refused by handshakes_in_flight",
-    ConnectionReason.HANDSHAKE_RATE: "{} refused by handshakes_per_second_per_address",
-    ConnectionReason.OUT_OF_DESCRIPTORS: "accepting paused {} times for want of file descriptors (LimitNOFILE=, ulimit -n)",
-    ConnectionReason.OUT_OF_MEMORY: "accepting paused {} times for want of memory (memory_bytes)",
-    ConnectionReason.SHED_SILENT: "{} ended before their ClientHello",
-    ConnectionReason.SHED_UNFINISHED: "{} ended in their handshake",
-    ConnectionReason.SHED_IDLE: "{} ended without a request",
-}
 
 
 class TurnedAway:
@@ -40,9 +31,9 @@ class TurnedAway:
         self,
         loop: AbstractEventLoop,
         count: Callable[[str, str], None],
-        tell: Callable[[dict[str, Any], str], None],
+        tell: Tell,
     ) -> None:
-        """`count` gets listener and reason of each, `tell` an event with its line now and then."""
+        """`count` gets the listener and the reason of each connection; `tell` gets an event now and then."""
         self._loop = loop
         self._count = count
         self._tell = tell
@@ -61,7 +52,7 @@ class TurnedAway:
     def add(self, listener: str, reason: ConnectionReason, client: bytes = b"") -> None:
         """Count one; `client` is its network, if it has one of its own."""
         self._count(listener, reason)
-        if reason not in _SENTENCES:
+        if reason not in TURNED_AWAY:
             return
         self._reasons.setdefault(listener, Counter())[reason] += 1
         if client:
@@ -81,19 +72,8 @@ class TurnedAway:
         clients, self._clients = self._clients, {}
         for listener, counts in reasons.items():
             named = clients[listener].snapshot()["entries"][:_NAMED_CLIENTS] if listener in clients else []
-            event = {
-                "event": "turned_away",
-                "listener": listener,
-                "seconds": seconds,
-                "reasons": dict(counts),
-                "clients": {client: count for client, count, _ in named},
-            }
-            said = ", ".join(_SENTENCES[ConnectionReason(reason)].format(count) for reason, count in counts.items())
-            most = "".join(f", {client} {count} times" for client, count, _ in named)
-            self._tell(
-                event,
-                f"listener {listener}, connections in {seconds:g} s: {said}{most and f'; most of them: {most[2:]}'}",
-            )
+            clients_with_most = {client: count for client, count, _ in named}
+            self._tell(ConnectionsTurnedAway(listener, seconds, dict(counts), clients_with_most))
 
 
 def _shown(client: bytes) -> str:

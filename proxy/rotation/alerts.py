@@ -5,27 +5,27 @@ import contextlib
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.certificates import AlertFailed
+from proxy.observe.events.event import Event, Tell
 
 _SECONDS: Final = 30.0
-
-Tell = Callable[[dict[str, Any], str], None]
 
 
 class Alerts:
     """Sends alerts; none of its failures is worse than a line in the log."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
-        """`tell` logs an event with its line."""
+        """`tell` logs that an alert could not be sent."""
         self._loop = loop
         self._tell = tell
 
-    async def send(self, facts: Mapping[str, Any], command: Sequence[str], webhook: str | None) -> None:
-        """Send `facts` as JSON to the standard input of a program, and to an address by POST."""
-        body = json.dumps(facts).encode() + b"\n"
+    async def send(self, event: Event, command: Sequence[str], webhook: str | None) -> None:
+        """Send an event as JSON to the standard input of a program, and to an address by POST."""
+        body = json.dumps(event.as_json()).encode() + b"\n"
         if command:
             await self._run(command, body)
         if webhook is not None:
@@ -76,6 +76,4 @@ class Alerts:
             self._failed(place, getattr(error, "strerror", None) or type(error).__name__)
 
     def _failed(self, to: str, detail: str) -> None:
-        self._tell(
-            {"event": "alert_failed", "to": to, "detail": detail}, f"an alert could not be sent to {to}: {detail}"
-        )
+        self._tell(AlertFailed(to, detail))

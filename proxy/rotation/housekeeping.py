@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from certs.issuing.internal_ca.authority import InternalAuthority
 from certs.issuing.issuer import FailureKind, IssueFailed
@@ -16,13 +16,13 @@ from certs.storage.served import ServedFile, served_version
 from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion, retirement
 from config.problems import ConfigError
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.certificates import KeysCleaned
+from proxy.observe.events.event import Tell
 from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Swap
 from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 
 INTERVAL_SECONDS: Final = 300.0
 """How often old keys are looked after: their grace is hours or days."""
-
-Tell = Callable[[dict[str, Any], str], None]
 
 
 def recover(parts: Parts) -> list[str]:
@@ -92,7 +92,7 @@ class Housekeeping:
     """Does it in threads, one thing at a time, with a deadline."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
-        """`tell` logs an event with its line."""
+        """Nothing is looked after yet."""
         self._loop = loop
         self._tell = tell
         self._again_at = 0.0
@@ -139,7 +139,7 @@ class Housekeeping:
         except TimeoutError:
             told = [f"old keys could not be looked after within {LOCAL_SECONDS:g} s"]
         for line in told:
-            self._tell({"event": "keys", "detail": line}, line)
+            self._tell(KeysCleaned(line))
 
 
 def _served(parts: Parts, chosen: Sequence[tuple[Shelf, StoredVersion]]) -> dict[Path, ServedFile]:

@@ -11,10 +11,10 @@ from typing import Any, Final
 from certs.rotation.planning import Key
 from certs.storage.store import Store
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.certificates import RotationMemoryLost
+from proxy.observe.events.event import Tell
 
 _NAME: Final = "rotation.json"
-
-Tell = Callable[[dict[str, Any], str], None]
 
 
 def kept(store: Store) -> Any:
@@ -37,7 +37,7 @@ class Kept:
     """One small file, which is replaced as a whole; what goes wrong is a line in the log, as rotating matters more."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
-        """`tell` logs an event with its line."""
+        """`tell` logs what goes wrong."""
         self._loop = loop
         self._tell = tell
         self._writing = asyncio.Lock()
@@ -49,7 +49,7 @@ class Kept:
             if document is not None:
                 take(document)
         except (KeyError, OSError, TypeError, ValueError) as error:
-            self._failed("read", error)
+            self._failed(error)
 
     async def keep(self, store: Store, document: Any) -> None:
         """Replace the file."""
@@ -63,9 +63,7 @@ class Kept:
             try:
                 await in_thread(self._loop, write)
             except OSError as error:
-                self._failed("written", error)
+                self._failed(error)
 
-    def _failed(self, what: str, error: Exception) -> None:
-        detail = f"{type(error).__name__}: {error}"
-        line = f"what rotations wait for could not be {what}: {detail}"
-        self._tell({"event": "rotation_memory_lost", "detail": detail}, line)
+    def _failed(self, error: Exception) -> None:
+        self._tell(RotationMemoryLost(f"{type(error).__name__}: {error}"))

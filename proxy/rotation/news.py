@@ -1,19 +1,24 @@
 """What is told about rotations: to the log, and to those who are to be alarmed."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from certs.issuing.issuer import FailureKind
 from certs.rotation.planning import Key, RotationStatus
 from certs.rotation.urgency import Urgency
 from config.rotation import RotationConfig
 from proxy.net.tasks import Tasks
+from proxy.observe.events.certificates import (
+    CertificateUrgent,
+    CredentialRotated,
+    RevocationFailed,
+    RotationBegun,
+    RotationFailed,
+)
+from proxy.observe.events.event import Event, Tell
 from proxy.rotation.alerts import Alerts
 from proxy.rotation.running import NotRenewed, Renewed
-
-Tell = Callable[[dict[str, Any], str], None]
-
 
 _AGAIN_SECONDS: Final = {Urgency.LATE: 86_400.0, Urgency.GRAVE: 21_600.0, Urgency.EXPIRED: 3_600.0}
 """After how long an alarm is given again, as long as nobody has done anything: a message is lost, a person sleeps."""
@@ -23,7 +28,7 @@ class News:
     """Tells each thing once, but for alarms: these when it has become graver, and again and again while it stays so."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, tell: Tell) -> None:
-        """`tell` logs an event with its line."""
+        """Nothing was told yet."""
         self._tasks = tasks
         self._tell = tell
         self._alerts = Alerts(loop, tell)
@@ -32,39 +37,23 @@ class News:
 
     def begun(self, key: Key, reason: str) -> None:
         """A rotation begins."""
-        identity, slot = key
-        event = {"event": "rotation", "identity": identity, "credential": slot, "reason": reason}
-        self._tell(event, f"rotating the {slot} credential of {identity}: {reason}")
+        self._tell(RotationBegun(*key, reason))
 
     def renewed(self, key: Key, outcome: Renewed) -> None:
         """It came to its end."""
-        identity, slot = key
-        end = outcome.leaf.not_valid_after_utc
-        event = {"event": "rotated", "identity": identity, "credential": slot, "version": outcome.version}
-        line = f"the {slot} credential of {identity} is a new one in all workers, valid until {end:%Y-%m-%d %H:%M} UTC"
-        self._tell({**event, "not_after": end.isoformat()}, line)
+        self._tell(CredentialRotated(*key, outcome.version, outcome.leaf.not_valid_after_utc.isoformat()))
 
     def failed(self, key: Key, outcome: NotRenewed, settings: RotationConfig) -> None:
         """It did not; what will not mend itself alarms at once, however much time is left."""
-        identity, slot = key
-        event = {
-            "event": "rotation_failed",
-            "identity": identity,
-            "credential": slot,
-            "step": outcome.step.value,
-            "kind": outcome.kind.value,
-            "detail": outcome.detail,
-        }
-        line = f"the {slot} credential of {identity} was not rotated ({outcome.step}): {outcome.detail}; what there is goes on"
-        self._tell(event, line)
+        event = RotationFailed(*key, outcome.step.value, outcome.kind.value, outcome.detail)
+        self._tell(event)
         if outcome.kind is FailureKind.PERMANENT:
             self._alarm(event, settings)
 
     def unrevoked(self, key: Key, detail: str, settings: RotationConfig) -> None:
         """The certificate of a compromised key is still believed in."""
-        identity, slot = key
-        event = {"event": "revocation_failed", "identity": identity, "credential": slot, "detail": detail}
-        self._tell(event, f"the {slot} credential of {identity}: {detail}; it is tried again")
+        event = RevocationFailed(*key, detail)
+        self._tell(event)
         self._alarm(event, settings)
 
     def standings(
@@ -84,18 +73,10 @@ class News:
             if standing.urgency <= before and ticks - told_at < _AGAIN_SECONDS[standing.urgency]:
                 continue
             self._told[key] = (standing.urgency, ticks)
-            identity, slot = key
-            event = {
-                "event": "certificate_urgent",
-                "identity": identity,
-                "credential": slot,
-                "urgency": standing.urgency.name.lower(),
-                "reason": standing.due.reason.value,
-                "detail": error,
-            }
-            self._tell(event, f"the {slot} credential of {identity} is {event['urgency']}: {error}")
+            event = CertificateUrgent(*key, standing.urgency.name.lower(), standing.due.reason.value, error)
+            self._tell(event)
             self._alarm(event, settings)
 
-    def _alarm(self, event: Mapping[str, Any], settings: RotationConfig) -> None:
+    def _alarm(self, event: Event, settings: RotationConfig) -> None:
         if settings.alert_command or settings.alert_webhook:
             self._tasks.start(self._alerts.send(event, settings.alert_command, settings.alert_webhook))

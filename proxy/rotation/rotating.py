@@ -22,6 +22,8 @@ from certs.storage.shelf import ShelfDamaged, StoredVersion
 from config.rotation import IssuedCredentialConfig
 from proxy.net.in_thread import in_thread
 from proxy.net.tasks import Tasks
+from proxy.observe.events.certificates import WindowUnknown
+from proxy.observe.events.event import Tell
 from proxy.rotation.clocks import Clocks
 from proxy.rotation.housekeeping import Housekeeping
 from proxy.rotation.kept import Kept
@@ -44,10 +46,10 @@ class Rotating:
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
         swap: Swap,
-        tell: Callable[[dict[str, Any], str], None],
+        tell: Tell,
         clocks: Clocks,
     ) -> None:
-        """Nothing is read or written before `follow`. `tell` logs an event with its line."""
+        """Nothing is read or written before `follow`."""
         self._loop = loop
         self._tasks = tasks
         self._swap = swap
@@ -305,8 +307,7 @@ class Rotating:
                 window = await in_thread(self._loop, lambda: parts.issuers[issuer].renewal_window(leaf_of(version)))
         except (IssueFailed, ShelfDamaged, TimeoutError) as error:
             windows.failed(key, serial, self._clocks.now())
-            event = {"event": "window_unknown", "issuer": issuer, "detail": str(error)}
-            self._tell(event, f"{issuer} did not say when it wants certificates renewed: {error}")
+            self._tell(WindowUnknown(issuer, str(error)))
         else:
             windows.said(key, serial, window, self._clocks.now())
         finally:

@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from proxy.net.tasks import Tasks
+from proxy.observe.events.event import Event, Tell
 from proxy.observe.merging import Retained
 from proxy.processes.channel import Body
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.proofs import Proofs
-from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
@@ -78,9 +78,9 @@ class Crew:
         body = {"slot": worker.slot, "column": column, **self._log.as_json()}
         return body, [self._log.descriptor, self._columns.descriptor, self._tokens.turns.fd]
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
+    def tell(self, event: Event) -> None:
         """Log something about a worker."""
-        self._tell(event, line)
+        self._tell(event)
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
         """A worker stops to trust a token, or trusts it again; the worker has logged that."""

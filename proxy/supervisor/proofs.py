@@ -4,11 +4,13 @@ An issuer works in a thread of its own, and the parent's loop does the showing.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Coroutine
+from typing import Final
 
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from certs.acme.making import Showing
+from proxy.observe.events.certificates import AcmeProgress
+from proxy.observe.events.event import Tell
 from proxy.supervisor.challenges import Challenges, Telling
 from proxy.tls.challenge import TlsChallenge
 
@@ -19,10 +21,8 @@ _SHOWN_WITHIN_SECONDS: Final = 60.0
 class Proofs:
     """What CAs may be shown, by the workers: the `challenges`."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, fleet: Telling, tell: Callable[[dict[str, Any], str], None]
-    ) -> None:
-        """Nothing is shown. `tell` logs an event with its line; it is called in the loop."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Telling, tell: Tell) -> None:
+        """Nothing is shown. `tell` is called in the loop."""
         self._loop = loop
         self._tell = tell
         self.challenges: Final = Challenges(fleet)
@@ -31,7 +31,7 @@ class Proofs:
         """For issuers, which work in other threads."""
 
     def _told(self, line: str) -> None:
-        self._loop.call_soon_threadsafe(self._tell, {"event": "acme", "detail": line}, line)
+        self._loop.call_soon_threadsafe(self._tell, AcmeProgress(line))
 
 
 class ListenerSolver:

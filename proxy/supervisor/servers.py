@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from proxy.net.tasks import Tasks
+from proxy.observe.events.event import Tell
+from proxy.observe.events.servers import ServerDown, ServerDraining, ServerUndrained, ServerUp
 from proxy.supervisor.verdicts import Verdicts
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.upstream.health import HealthCheck, HealthChecker
@@ -19,10 +20,10 @@ class Servers:
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
         fleet: Fleet,
-        tell: Callable[[dict[str, Any], str], None],
+        tell: Tell,
         why_not_ask: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Nothing is known; `tell` logs an event with its line, `why_not_ask` says what keeps checks from being made."""
+        """Nothing is known; `why_not_ask` says what keeps checks from being made."""
         self._tasks = tasks
         self._fleet = fleet
         self._tell = tell
@@ -58,27 +59,20 @@ class Servers:
         warning = None
         if not any(self.verdicts.takes_requests(upstream, one) for one in others):
             warning = f"no other server of upstream {upstream} takes requests: its clients get 503 until one does again"
-        event = {"event": "server_draining", "upstream": upstream, "server": server, "seconds": seconds}
-        line = f"server {server} of upstream {upstream} gets no new requests; WebSockets have {seconds:g} s"
-        if warning is None:
-            self._tell(event, line)
-        else:
-            self._tell({**event, "warning": warning}, f"{line}; {warning}")
+        self._tell(ServerDraining(upstream, server, seconds, warning))
         await self._fleet.tell_all("verdict", self.verdicts.draining(upstream, server, seconds))
         return warning
 
     async def undrain(self, upstream: str, server: str) -> None:
         """Let a server have requests again."""
-        event = {"event": "server_undrained", "upstream": upstream, "server": server}
-        self._tell(event, f"server {server} of upstream {upstream} gets requests again")
+        self._tell(ServerUndrained(upstream, server))
         await self._fleet.tell_all("verdict", self.verdicts.undrained(upstream, server))
 
     def checked_in(self, found_in: int, upstream: str, server: str, *, is_up: bool) -> None:
         """Take what a round of checks has found."""
         if not self.is_present(found_in):
             return  # the last word of a checker that is cancelled: the next one does not know of it
-        event = {"event": "server_up" if is_up else "server_down", "upstream": upstream, "server": server}
-        self._tell(event, f"server {server} of upstream {upstream} is {'up' if is_up else 'down'}")
+        self._tell((ServerUp if is_up else ServerDown)(upstream, server))
         self._tasks.start(self._fleet.tell_all("verdict", self.verdicts.checked(upstream, server, is_up=is_up)))
 
     def is_present(self, found_in: int) -> bool:

@@ -1,8 +1,9 @@
 """One log for all processes: the parent opens it, and tells each worker when it moves."""
 
 from config.loaded import LoadedConfig
+from proxy.observe.events.event import Tell
+from proxy.observe.events.process import LogNotReopened
 from proxy.supervisor.log_target import LogTarget, NextPlace
-from proxy.supervisor.reporting import Tell
 from proxy.supervisor.workers.fleet import Fleet
 
 
@@ -29,7 +30,7 @@ class SharedLog:
         try:
             self._target.reopen()
         except OSError as error:
-            self._tell({"event": "log_not_reopened", "detail": str(error)}, f"the log could not be reopened: {error}")
+            self._tell(LogNotReopened(str(error)))
         else:
             await self._share()
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from certs.rotation.parts import parts_of
-from proxy.figures.totals import summary, totals
+from proxy.figures.totals import totals
 from proxy.net.in_thread import tell_loop
 from proxy.net.tasks import Tasks
-from proxy.observe.startup import ready_event, ready_lines
+from proxy.observe.events.process import ProxyReady, SocketUnused, Stopped
 from proxy.processes.systemd import Notifier
 from proxy.rotation.clocks import CLOCKS
 from proxy.rotation.rotating import Rotating
@@ -70,7 +70,7 @@ class Supervisor:
         self.phase: str | None = "has not begun to serve: it starts"
         self.reporting: Final = Reporting(log)
         tell = self.reporting.tell
-        safe.trail.report_to(lambda event, line: tell_loop(loop, tell, event, line))
+        safe.trail.report_to(lambda event: tell_loop(loop, tell, event))
         self._tasks = Tasks(loop, self.reporting.unexpected)
         self.served: Final = ServedEdition(edition)
         self.crew: Final = Crew(loop, self._tasks, sockets, log, tell, safe.trail, edition.worker_count)
@@ -151,16 +151,9 @@ class Supervisor:
         self.phase = None
         offers, addresses, workers = self.served.offers, self.crew.sockets.by_listener, len(self.crew.fleet.workers)
         assert offers is not None  # of the commit
-        self.reporting.tell_lines(
-            ready_event(offers, addresses, metrics, workers),
-            ready_lines(offers, addresses, metrics, workers),
-        )
+        self.reporting.tell(ProxyReady.of(offers, addresses, metrics, workers))
         for name, address in self.crew.sockets.unused:
-            self.reporting.tell(
-                {"event": "socket_unused", "name": name, "address": address},
-                f"the socket {name} at {address}, which the service manager made, belongs to no listener: "
-                "its clients wait in vain; a listener of this name or address takes it",
-            )
+            self.reporting.tell(SocketUnused(name, address))
         self.announcements.started()
 
     async def run(self, watchdog_seconds: float | None) -> None:
@@ -177,8 +170,7 @@ class Supervisor:
         self.phase = "ends: clients go elsewhere"
         self.announcements.stopping()
         await (self.crew.fleet.let_go() if self.crew.sockets.are_kept else self._drain())
-        counted = self.crew.retained.total([])
-        self.reporting.tell({"event": "stopped", **totals(counted)}, f"stopped: {summary(counted)}")
+        self.reporting.tell(Stopped(**totals(self.crew.retained.total([]))))
 
     async def _drain(self) -> None:
         # a client that comes now is refused at once and goes elsewhere: the workers empty their queues and close them too

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Final
 
+from proxy.observe.events.event import Tell
+from proxy.observe.events.servers import HealthChecksMade, HealthChecksNotMade
 from proxy.observe.scrape import UnmadeCheck
 
 _QUIET_SECONDS: Final = 60.0
@@ -15,8 +17,8 @@ ServerName = tuple[str, str]
 class UnmadeChecks:
     """Of one proxy, over all of its configurations."""
 
-    def __init__(self, tell: Callable[[dict[str, Any], str], None], clock: Callable[[], float]) -> None:
-        """All were made so far. `tell` logs an event with its line; `clock` is monotonic."""
+    def __init__(self, tell: Tell, clock: Callable[[], float]) -> None:
+        """All were made so far. `clock` is monotonic."""
         self._tell = tell
         self._clock = clock
         self._told_at: float | None = None
@@ -43,11 +45,7 @@ class UnmadeChecks:
         if self._told_at is not None and now < self._told_at + _QUIET_SECONDS:
             return
         self._told_at = now
-        count = len(self.reasons)
-        event = {"event": "health_checks_not_made", "upstream": server[0], "server": server[1], "detail": reason}
-        whose = f"{server[1]} of upstream {server[0]}" + (f" and {count - 1} more" if count > 1 else "")
-        line = f"the health check of {whose} could not be made: {reason}; what was found before counts until it can"
-        self._tell({**event, "servers": count, "not_made": self.counts.total()}, line)
+        self._tell(HealthChecksNotMade(*server, reason, len(self.reasons), self.counts.total()))
 
     def made(self, server: ServerName) -> None:
         """A check of a server was made, whatever it has found."""
@@ -57,6 +55,4 @@ class UnmadeChecks:
     def _tell_end(self) -> None:
         if self._told_at is not None and not self.reasons:
             self._told_at = None
-            total = self.counts.total()
-            event = {"event": "health_checks_made", "not_made": total}
-            self._tell(event, f"all health checks are made again; {total} could not be made so far")
+            self._tell(HealthChecksMade(self.counts.total()))

@@ -13,6 +13,7 @@ import uvloop
 from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
+from proxy.observe.events.process import UnexpectedError
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
 from proxy.processes.channel import Body, Channel, ChannelLost
@@ -111,9 +112,7 @@ class _Entry:
 
     def _unexpected(self, error: BaseException) -> None:
         if self.log is not None:
-            name = type(error).__name__
-            event = {"event": "error", "error": name, "detail": str(error)}
-            self.log.event(_now(), event, [f"unexpected {name}: {error}"])
+            self.log.event(_now(), UnexpectedError.of(error))
 
 
 def _now() -> float:

@@ -5,7 +5,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Final, Protocol
 
@@ -24,6 +24,9 @@ from proxy.net.shared_io import SharedIo
 from proxy.net.tasks import Tasks
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
+from proxy.observe.events.event import Event, Tell
+from proxy.observe.events.process import Drained, UnexpectedError
+from proxy.observe.events.tokens import TokenBreaker
 from proxy.observe.lag import LoopLag
 from proxy.observe.log import Log
 from proxy.observe.startup import ListenerOffer
@@ -253,19 +256,14 @@ class Worker:
 
     def left_alone(self) -> None:
         """Say that the last connection is gone, when there is no parent any more who would."""
-        pid = os.getpid()
-        self._event(
-            {"event": "drained", "pid": pid}, f"process {pid} of before the restart has ended its last connection"
-        )
+        self._event(Drained(os.getpid()))
 
-    def _event(self, event: dict[str, Any], line: str) -> None:
-        self._log.event(self._http.wall_clock(), event, [line])
+    def _event(self, event: Event) -> None:
+        self._log.event(self._http.wall_clock(), event)
 
     def unexpected(self, error: BaseException) -> None:
         """Report an error that nobody has foreseen; the rest goes on."""
-        name = type(error).__name__
-        event = {"event": "error", "error": name, "detail": str(error)}
-        self._log.event(self._http.wall_clock(), event, [f"unexpected {name}: {error}"])
+        self._event(UnexpectedError.of(error))
 
     def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A callback of one connection failed in a way nobody expected: say so, and serve the others."""
@@ -275,12 +273,12 @@ class Worker:
 class _TokenEvents:
     """Tells of tokens in the log, and to the parent."""
 
-    def __init__(self, event: Callable[[dict[str, Any], str], None], parent: Parent) -> None:
+    def __init__(self, event: Tell, parent: Parent) -> None:
         self._event = event
         self._parent = parent
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
-        self._event({"event": "token", "token": token, "state": str(state)}, f"token {token}: breaker {state}")
+        self._event(TokenBreaker(token, str(state)))
         self._parent.breaker_changed(token, state)
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:

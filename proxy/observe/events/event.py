@@ -7,6 +7,7 @@ it. `docs/events.md` is made from both.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -48,3 +49,7 @@ class Event(ABC):
     def lines(self) -> list[str]:
         """What a terminal shows: the sentence, unless an event needs several lines."""
         return [self.sentence()]
+
+
+Tell = Callable[[Event], None]
+"""Logs an event."""

@@ -9,11 +9,12 @@ from certs.audit.entries import Action
 from config.problems import ConfigError
 from proxy.admin.payload import PayloadRefused
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.event import Tell
+from proxy.observe.events.payload import PayloadRingExported
 from proxy.payload.keyring import NoSuchKey
 from proxy.payload.keys import suite_of
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import NoSuchRing, PayloadRotation
-from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.payload_store import PayloadStoreUnusable
 
 Result = TypeVar("Result")
@@ -25,7 +26,7 @@ class SupervisorPayload:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, served: ServedEdition, rotation: PayloadRotation, tell: Tell
     ) -> None:
-        """`rotation` keeps the rings; `tell` logs an event with its line."""
+        """`rotation` keeps the rings."""
         self._loop = loop
         self._served = served
         self._rotation = rotation
@@ -59,7 +60,7 @@ class SupervisorPayload:
             raise PayloadRefused(404, f'there is no ring "{ring}" that clients are handed; there is {known}')
         keys = self._rotation.ring(ring).readable
         self._rotation.audit(Action.EXPORT, ring, "its keys were handed out")
-        self._tell({"event": "payload_ring_exported", "ring": ring}, f"payload ring {ring}: its keys were exported")
+        self._tell(PayloadRingExported(ring))
         return {
             "ring": ring,
             "bind": settings.bind,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from config.problems import ConfigError
 from proxy.figures.totals import how_many
+from proxy.observe.events.event import Tell
+from proxy.observe.events.reloads import ReloadBegun, Reloaded, ReloadFailed
 from proxy.processes.systemd import Notifier
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.reporting import Tell
 from proxy.supervisor.workers.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Announcements:
 
     def begun(self, cause: str) -> None:
         """A reload begins without a command: by a signal, or because a file has changed."""
-        self._tell({"event": "reloading", "cause": cause}, f"reloading: {cause}")
+        self._tell(ReloadBegun(cause))
 
     @contextlib.contextmanager
     def to_service_manager(self) -> Iterator[None]:
@@ -64,15 +65,12 @@ class Announcements:
     def failed(self, error: ConfigError) -> None:
         """A reload has changed nothing."""
         self.counts["failed"] += 1
-        problems = [problem for problem in error.problems if problem.is_error]
-        event = {"event": "reload_failed", "problems": [problem.as_json() for problem in problems]}
-        self._tell(event, "reload failed, the old configuration goes on: " + "; ".join(map(str, problems)))
+        self._tell(ReloadFailed([problem for problem in error.problems if problem.is_error]))
 
     def succeeded(self, edition: Edition, changes: "Sequence[Change]") -> None:
         """All workers serve by the new edition."""
         self.counts["ok"] += 1
-        event = {"event": "reloaded", "generation": edition.number, "changes": [str(one) for one in changes]}
-        self._tell(event, f"reloaded: {how_many(len(changes), 'change')}, generation {edition.number}")
+        self._tell(Reloaded(edition.number, [str(one) for one in changes]))
 
     @property
     def _workers(self) -> str:

@@ -13,12 +13,13 @@ from typing import Final
 from certs.audit.entries import Action, Outcome
 from config.problems import ConfigError
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.event import Tell
+from proxy.observe.events.payload import PayloadKeyRetired, PayloadKeyRevoked, PayloadKeyRotated, PayloadRotationFailed
 from proxy.payload.keyring import Keyring, PayloadKeyState
 from proxy.payload.keys import PayloadKeys, policies, suite_of
 from proxy.payload.suite_table import SuiteRings
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable
 from proxy.supervisor.secrets.safe import Safe
 from proxy.supervisor.workers.fleet import Fleet
@@ -28,9 +29,6 @@ POLL_SECONDS: Final = 5.0
 _COLLECT_SECONDS: Final = 2.0
 # Counts are written so often; what came since is lost in a crash, and a quota reached that much later.
 _POLLS_BETWEEN_WRITES: Final = 12
-
-
-_ACTIONS: Final = {"rotated": Action.ROTATE, "retired": Action.RETIRE, "revoked": Action.DESTROY}
 
 
 class NoSuchRing(Exception):
@@ -96,8 +94,7 @@ class PayloadRotation:
             except NoSuchRing:  # gone with a reload while another one was rotated
                 continue
             except (ConfigError, PayloadStoreUnusable) as error:
-                event = {"event": "payload_rotation_failed", "ring": name, "detail": str(error)}
-                self._tell(event, f"payload ring {name} could not be rotated: {error}")
+                self._tell(PayloadRotationFailed(name, str(error)))
 
     async def count(self) -> None:
         """Add what the workers have encrypted since the last time."""
@@ -132,14 +129,14 @@ class PayloadRotation:
             raise NoSuchRing(name, list(self._rings))
         await self._change(name, lambda ring, now: ring.activated(policy, now))
         version = self.ring(name).active.version
-        self._told("rotated", name, version)
+        self._told(Action.ROTATE, "rotated", PayloadKeyRotated(name, version))
         return version
 
     async def retire(self, name: str, version: int) -> None:
         """End a key that is not needed any more. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
         async with self._changing:
             await self._change(name, lambda ring, now: ring.retired(version, now))
-        self._told("retired", name, version)
+        self._told(Action.RETIRE, "retired", PayloadKeyRetired(name, version))
 
     async def revoke(self, name: str, version: int) -> None:
         """End a key at once; the active one is replaced first. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
@@ -147,7 +144,7 @@ class PayloadRotation:
             if self.ring(name).find(version).state is PayloadKeyState.ACTIVE:
                 await self._rotate(name)
             await self._change(name, lambda ring, now: ring.revoked(version, now))
-        self._told("revoked", name, version)
+        self._told(Action.DESTROY, "revoked", PayloadKeyRevoked(name, version))
 
     async def _change(self, name: str, change: Callable[[Keyring, float], Keyring]) -> None:
         now = self._now()
@@ -164,10 +161,11 @@ class PayloadRotation:
 
         await self._renew(changed, lambda edition: self._write(edition, [name]))
 
-    def _told(self, what: str, name: str, version: int) -> None:
-        self.audit(_ACTIONS[what], name, f"key {version} {what}")
-        event = {"event": f"payload_key_{what}", "ring": name, "version": version}
-        self._tell(event, f"payload ring {name}: key {version} {what}")
+    def _told(
+        self, action: Action, what: str, event: PayloadKeyRotated | PayloadKeyRetired | PayloadKeyRevoked
+    ) -> None:
+        self.audit(action, event.ring, f"key {event.version} {what}")
+        self._tell(event)
 
     # -- what is shown
 

@@ -6,10 +6,11 @@ from typing import Final
 
 from certs.sealing.files import SealedFileUnusable
 from config.problems import ConfigError
+from proxy.observe.events.event import Tell
+from proxy.observe.events.secrets import TicketRotationFailed, TicketsNotKept, TicketsRotated
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.renewal import Renewal
-from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.tls.tickets import TicketSecrets
 
@@ -54,13 +55,11 @@ class TicketRotation:
         try:
             await self._renew(lambda edition, number: edition.with_tickets(number, edition.tickets.rotated(new)), keep)
         except ConfigError as error:
-            event = {"event": "ticket_rotation_failed", "detail": str(error)}
-            self._tell(event, f"ticket rotation failed: {error}")
+            self._tell(TicketRotationFailed(str(error)))
             return False
         self._safe.since = since
         for loss in losses:
-            event = {"event": "tickets_not_kept", "detail": str(loss)}
-            self._tell(event, f"session ticket keys do not outlive this process: {loss}")
+            self._tell(TicketsNotKept(str(loss)))
         self._rotated()
-        self._tell({"event": "tickets_rotated"}, "session ticket keys rotated")
+        self._tell(TicketsRotated())
         return True

@@ -6,11 +6,12 @@ from typing import Final
 from certs.sealing.errors import SealingError
 from config.problems import ConfigError
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.event import Tell
+from proxy.observe.events.secrets import NotUnsealed, Unsealed
 from proxy.signing.breaker import BACK_OFF_SECONDS
 from proxy.supervisor.editions.edition import StillShut
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.renewal import Renewal
-from proxy.supervisor.reporting import Tell
 from proxy.supervisor.secrets.safe import Safe
 
 # Between two looks whether anything is shut: a reload alone could bring that about later.
@@ -55,15 +56,11 @@ class Unsealing:
         except (ConfigError, SealingError) as error:
             self._say(str(error))
             return False
-        names = sorted(shut - self._served.edition.shut)
-        event = {"event": "unsealed", "identities": names}
-        self._tell(event, f"the sealing key is there: {', '.join(names)} serve by what it has opened")
+        self._tell(Unsealed(sorted(shut - self._served.edition.shut)))
         return True
 
     def _say(self, detail: str) -> None:
         """Log what is in the way, once."""
         if detail != self._said:
             self._said = detail
-            names = ", ".join(sorted(self._served.edition.shut))
-            line = f"keys of {names} rest sealed, which is tried again and again: {detail}"
-            self._tell({"event": "not_unsealed", "detail": detail}, line)
+            self._tell(NotUnsealed(detail))

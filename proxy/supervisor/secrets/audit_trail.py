@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from certs.audit.configured import audit_log_of
 from certs.audit.entries import Action, Entry, KeyOperation, Outcome
@@ -22,11 +22,19 @@ from certs.audit.tail import LogDamaged
 from certs.files.file_lock import StillLocked
 from config.loaded import LoadedConfig
 from config.problems import ConfigError, shown
+from proxy.observe.events.audit import (
+    AuditCheckpoint,
+    AuditCheckpointUnsigned,
+    AuditLogBegun,
+    AuditLogFailed,
+    AuditLogWrittenAgain,
+)
+from proxy.observe.events.event import Event
 
 PARENT: Final = "parent"
 
-Report = Callable[[dict[str, Any], str], object]
-"""Logs an event with its line, from any thread."""
+Report = Callable[[Event], object]
+"""Logs an event, from any thread."""
 
 _RETRY_SECONDS: Final = 1.0
 _FAILURES: Final = (OSError, StillLocked, LogDamaged, ValueError)
@@ -54,7 +62,7 @@ class AuditTrail:
         """Nothing is written before `open`."""
         self.figures = AuditFigures()
         self._report: Report | None = None
-        self._unreported: deque[tuple[dict[str, Any], str]] = deque(maxlen=_MOST_UNREPORTED)
+        self._unreported: deque[Event] = deque(maxlen=_MOST_UNREPORTED)
         self._reporting = threading.Lock()
         self._clock = clock
         self._queue: queue.Queue[tuple[Entry, datetime] | None] = queue.Queue()
@@ -66,20 +74,20 @@ class AuditTrail:
 
     # -- any thread
 
-    def report(self, event: dict[str, Any], line: str) -> None:
+    def report(self, event: Event) -> None:
         """Log an event: as soon as there is a log of the process."""
         with self._reporting:
             if self._report is None:
-                self._unreported.append((event, line))
+                self._unreported.append(event)
             else:
-                self._report(event, line)
+                self._report(event)
 
     def report_to(self, report: Report) -> None:
         """The log of the process is there from now on; it hears what was said before."""
         with self._reporting:
             self._report = report
             while self._unreported:
-                report(*self._unreported.popleft())
+                report(self._unreported.popleft())
 
     def tell(self, entry: Entry) -> None:
         """Have something written; never waits."""
@@ -159,9 +167,7 @@ class AuditTrail:
             self._recovered(log, self.figures.lost - lost_before)
 
     def _recovered(self, log: AuditLog, lost: int) -> None:
-        self.report(
-            {"event": "audit_log_written_again", "lost": lost}, f"the audit log is written again; {lost} lines are lost"
-        )
+        self.report(AuditLogWrittenAgain(lost))
         if lost:
             detail = f"{lost} lines, while the log could not be written"
             self._write(log, KeyOperation(PARENT, Action.LOSE, "audit log", Outcome.FAILED, detail), self._clock())
@@ -175,11 +181,10 @@ class AuditTrail:
         else:
             if checkpoint.reason:
                 self.figures.unsigned += 1
-                event = {"event": "audit_checkpoint_unsigned", "detail": checkpoint.reason}
-                self.report(event, f"nobody signs for the audit log: {checkpoint.reason}")
+                self.report(AuditCheckpointUnsigned(checkpoint.reason))
 
     def _say_failure(self, error: Exception) -> None:
-        self.report({"event": "audit_log_failed", "detail": str(error)}, f"the audit log cannot be written: {error}")
+        self.report(AuditLogFailed(str(error)))
 
 
 class _Journals:
@@ -191,9 +196,9 @@ class _Journals:
 
     def send(self, text: str) -> None:
         if text.startswith(BEGUN):
-            self._trail.report({"event": "audit_log_begun", "detail": text}, text)
+            self._trail.report(AuditLogBegun(text))
         else:
-            self._trail.report({"event": "audit_checkpoint", "checkpoint": text}, text)
+            self._trail.report(AuditCheckpoint(text))
         self._system.send(text)
 
 

@@ -7,10 +7,11 @@ only stands in for others; it is one for an identity that is refused in that wor
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Any
 
 from proxy.net.tasks import Tasks
-from proxy.supervisor.workers.blindness import Blindness, report
+from proxy.observe.events.event import Tell
+from proxy.observe.events.workers import WorkerBlind
+from proxy.supervisor.workers.blindness import Blindness
 from proxy.supervisor.workers.fleet import Fleet
 from proxy.supervisor.workers.process import WorkerProcess
 
@@ -34,10 +35,10 @@ class BlindWorkers:
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
         fleet: Fleet,
-        tell: Callable[[dict[str, Any], str], None],
+        tell: Tell,
         need: Callable[[WorkerProcess, str], Need],
     ) -> None:
-        """None is known. `tell` logs an event with its line; `need` is asked just before a worker would be replaced for a token."""
+        """None is known. `need` is asked just before a worker would be replaced for a token."""
         self._loop = loop
         self._tasks = tasks
         self._fleet = fleet
@@ -61,10 +62,10 @@ class BlindWorkers:
                         continue
                     case Need.SPARE:
                         if self._blindness.is_news(worker.pid, token):
-                            self._tell(*report(worker.slot, worker.pid, token, is_replaced=False))
+                            self._tell(WorkerBlind(worker.slot, worker.pid, token, replaced=False))
                     case Need.IDENTITY:
                         if self._blindness.may_replace(worker.slot, token, self._loop.time()):
-                            self._tell(*report(worker.slot, worker.pid, token, is_replaced=True))
+                            self._tell(WorkerBlind(worker.slot, worker.pid, token, replaced=True))
                             await self._fleet.replace(worker)
 
     def forget_worker(self, process: int, token: str) -> None:

@@ -3,10 +3,12 @@
 A token that has lost one of its keys is well for those that it still has, so neither breakers nor the parent's finding tell of it.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Final
 
 from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
+from proxy.observe.events.event import Tell
+from proxy.observe.events.tokens import TokenKeyChanged
 
 PARENT: Final = 0
 """In the place of the process id of a worker."""
@@ -15,8 +17,8 @@ PARENT: Final = 0
 class MissingKeys:
     """Of the tokens of what is served."""
 
-    def __init__(self, tell: Callable[[dict[str, Any], str], None]) -> None:
-        """None is missing. `tell` logs an event with its line."""
+    def __init__(self, tell: Tell) -> None:
+        """No key is missing."""
         self._tell = tell
         self._keys: dict[KeyPlace, NamedKey] = {}
         self._said: dict[tuple[int, str], frozenset[str]] = {}
@@ -61,14 +63,10 @@ class MissingKeys:
         known = {token for pid, token in self._said if pid != PARENT}
         found = {key for key in self._told - missing if key.token in known}
         for key in sorted(missing - self._told):
-            self._say(key, "missing", "finds no such key, or none that signs")
+            self._say(key, "missing")
         for key in sorted(found):
-            self._say(key, "found", "has it again")
+            self._say(key, "found")
         self._told = (self._told | missing) - found
 
-    def _say(self, key: KeyPlace, state: str, line: str) -> None:
-        identities = self._keys[key].identities
-        event = {"event": "token_key", "token": key.token, "key": key.location, "identities": list(identities)}
-        self._tell(
-            {**event, "state": state}, f"key {key.location} of {', '.join(identities)}: token {key.token} {line}"
-        )
+    def _say(self, key: KeyPlace, state: str) -> None:
+        self._tell(TokenKeyChanged(key.token, key.location, list(self._keys[key].identities), state))

@@ -11,6 +11,8 @@ from certs.tokens.token_use import KeyPlace, TokenUse
 from certs.tokens.twins import twin_problems
 from config.problems import ConfigError
 from proxy.net.tasks import Tasks
+from proxy.observe.events.event import Tell
+from proxy.observe.events.tokens import ModuleLeft, TokenCondition
 from proxy.observe.scrape import TokenScrape
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
@@ -38,10 +40,10 @@ class ParentTokens:
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
         fleet: Fleet,
-        tell: Callable[[dict[str, Any], str], None],
+        tell: Tell,
         tried: Callable[[str, ProbeFinding], None],
     ) -> None:
-        """Nothing is known; `tell` logs an event with its line, `tried` hears what a try of a PIN has found, by token."""
+        """Nothing is known; `tried` hears what a try of a PIN has found, by token."""
         self._loop = loop
         self._tasks = tasks
         self._fleet = fleet
@@ -174,10 +176,7 @@ class ParentTokens:
         ]
         for use in hanging:
             self._admitted[use.login] = replace(self._admitted[use.login], condition=Condition.ABSENT)
-            self._tell(
-                {"event": "module_left", "token": use.name},
-                f"no worker was ready while token {use.name} hangs: they begin without its module, and try again when a token of it is well",
-            )
+            self._tell(ModuleLeft(use.name))
         return bool(hanging)
 
     @property
@@ -290,16 +289,9 @@ class ParentTokens:
         self._tasks.start(self._fleet.tell_all(kind, body))
 
     def _say(self, use: TokenUse, finding: ProbeFinding) -> None:
-        event = {"event": "token_condition", "token": use.name, "condition": str(finding.condition)}
-        match finding.condition:
-            case Condition.WELL:
-                self._tell(event, f"token {use.name}: the parent finds it well")
-            case Condition.REFUSED:
-                line = f"token {use.name}, PIN from the {use.pin_source}: {finding.detail}; no process logs in there meanwhile"
-                self._tell({**event, "pin_source": use.pin_source, "detail": finding.detail}, line)
-            case _:
-                line = f"token {use.name}: the parent does not find it well: {finding.detail}; it is looked at again and again"
-                self._tell({**event, "detail": finding.detail}, line)
+        pin_source = use.pin_source if finding.condition is Condition.REFUSED else None
+        detail = None if finding.condition is Condition.WELL else finding.detail
+        self._tell(TokenCondition(use.name, str(finding.condition), pin_source, detail))
 
     # -- what is known
 

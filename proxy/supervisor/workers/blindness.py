@@ -7,19 +7,12 @@ and more rarely: its connections are worth more.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 # Half a second between them, without the time in which the worker probes: it does so at the first of them, and anew a second later.
 _VERDICTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
-
-
-def report(slot: int, process: int, token: str, *, is_replaced: bool) -> tuple[dict[str, Any], str]:
-    """The event of a worker that is blind, and its line."""
-    event = {"event": "worker_blind", "slot": slot, "pid": process, "token": token, "replaced": is_replaced}
-    becomes = "is replaced" if is_replaced else "stays, as every identity has another key that signs there"
-    return event, f"worker {slot} (process {process}) cannot use the token {token}, which is well: it {becomes}"
 
 
 class Blindness:

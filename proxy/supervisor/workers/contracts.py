@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from certs.tokens.token_use import TokenUse
+from proxy.observe.events.event import Event
 from proxy.processes.channel import Body
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.workers.acceptance import Sockets
@@ -40,7 +41,7 @@ class FleetOwner(Sockets, Protocol):
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
         """A worker trusts a token more, or less, than before."""
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
+    def tell(self, event: Event) -> None:
         """Log something about a worker."""
 
     def worker_gone(self, worker: WorkerProcess) -> None:

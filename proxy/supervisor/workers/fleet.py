@@ -13,17 +13,24 @@ from collections.abc import Sequence
 from typing import Final
 
 from proxy.net.tasks import Tasks
+from proxy.observe.events.workers import (
+    WorkerBlind,
+    WorkerEnded,
+    WorkerFailed,
+    WorkerGivenUp,
+    WorkerJoined,
+    WorkerRefused,
+)
 from proxy.processes.channel import Body, ChannelLost
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.acceptance import Acceptance
 from proxy.supervisor.workers.asking import Preparation, Question, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
-from proxy.supervisor.workers.blindness import report
 from proxy.supervisor.workers.contracts import FleetOwner
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
-from proxy.supervisor.workers.pulse import Pulse, given_up
+from proxy.supervisor.workers.pulse import Pulse
 
 
 class Fleet:
@@ -81,7 +88,7 @@ class Fleet:
         try:
             for worker, tokens in blind.items():
                 del joined[worker]
-                self._owner.tell(*report(worker.slot, worker.pid, tokens[0], is_replaced=True))
+                self._owner.tell(WorkerBlind(worker.slot, worker.pid, tokens[0], replaced=True))
             await self._dismiss(list(blind))
             if blind:
                 joined |= await self._begun(edition, [one.slot for one in blind])
@@ -141,7 +148,7 @@ class Fleet:
             self._slots[worker.slot] = None
             self._leave(worker)
             if worker.slot < count:
-                self._owner.tell(*given_up(worker))
+                self._owner.tell(WorkerGivenUp(worker.slot, worker.pid))
         for worker in joined:
             self._take_slot(worker)
         await self._serve_by(edition, self.workers)
@@ -150,10 +157,7 @@ class Fleet:
 
     async def _serve_by(self, edition: Edition, workers: Sequence[WorkerProcess]) -> None:
         for worker in await self._tell(workers, lambda one: self._commitment(one, edition)):
-            self._owner.tell(
-                {"event": "worker_refused", "slot": worker.slot, "pid": worker.pid},
-                f"worker {worker.slot} (process {worker.pid}) cannot serve by what it has prepared: it is replaced",
-            )
+            self._owner.tell(WorkerRefused(worker.slot, worker.pid))
             worker.kill()
         await self.assign()
 
@@ -227,10 +231,7 @@ class Fleet:
         self._slots[worker.slot] = None
         if self._is_ending:
             return
-        self._owner.tell(
-            {"event": "worker_ended", "slot": worker.slot, "pid": worker.pid, "status": worker.exit_status},
-            f"worker {worker.slot} (process {worker.pid}) has ended with status {worker.exit_status}; another one is started",
-        )
+        self._owner.tell(WorkerEnded(worker.slot, worker.pid, worker.exit_status))
         is_healthy = self._loop.time() - worker.started >= self._patience.healthy
         self._failures[worker.slot] = 0 if is_healthy else self._failures.get(worker.slot, -1) + 1
         self._tasks.start(self.assign())
@@ -266,10 +267,7 @@ class Fleet:
         if before is not None:
             self._leave(before)
         await self._serve_by(edition, joined)
-        self._owner.tell(
-            {"event": "worker_joined", "slot": slot, "pid": joined[0].pid},
-            f"worker {slot} (process {joined[0].pid}) serves from now on",
-        )
+        self._owner.tell(WorkerJoined(slot, joined[0].pid))
         if before is not None:
             self._tasks.start(self._drain(before, len(self._leaving)))
 
@@ -289,10 +287,7 @@ class Fleet:
                 self._failed(worker.slot, error)
 
     def _failed(self, slot: int, error: Exception) -> None:
-        detail = str(error) or "it was not ready in time (reload_seconds)"
-        self._owner.tell(
-            {"event": "worker_failed", "slot": slot, "detail": detail}, f"worker {slot} could not be started: {detail}"
-        )
+        self._owner.tell(WorkerFailed(slot, str(error) or "it was not ready in time (reload_seconds)"))
 
     def _leave(self, worker: WorkerProcess) -> None:
         """Expect a worker to end from now on; its drain is still to be started."""

@@ -3,21 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from proxy.limits.shortage import HELD_UP_SECONDS
 from proxy.net.tasks import Tasks
+from proxy.observe.events.event import Tell
+from proxy.observe.events.workers import WorkerAnswers, WorkerHopeless, WorkerStuck
 from proxy.processes.channel import ChannelLost
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
-
-
-def given_up(worker: WorkerProcess) -> tuple[dict[str, Any], str]:
-    """The event of a worker that a reload went on without, and its line."""
-    event = {"event": "worker_given_up", "slot": worker.slot, "pid": worker.pid}
-    line = f"worker {worker.slot} (process {worker.pid}) did not answer while all were to serve by something else"
-    return event, f"{line}: another one has its place, and it drains if it goes on"
 
 
 class Pulse:
@@ -28,10 +22,10 @@ class Pulse:
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
         patience: WorkerTimeouts,
-        tell: Callable[[dict[str, Any], str], None],
+        tell: Tell,
         changed: Callable[[], Awaitable[None]],
     ) -> None:
-        """`tell` logs an event with its line; `changed` is called when a worker became stuck, or answers again."""
+        """`changed` is called when a worker became stuck, or answers again."""
         self._loop = loop
         self._tasks = tasks
         self._patience = patience
@@ -76,16 +70,9 @@ class Pulse:
     async def _judge(self, worker: WorkerProcess, silent: float) -> None:
         is_stuck = silent >= self._patience.stuck
         if silent >= self._patience.hopeless:
-            self._tell(
-                {"event": "worker_hopeless", "slot": worker.slot, "pid": worker.pid},
-                f"worker {worker.slot} (process {worker.pid}) has not answered for {silent:.0f} s: it is ended",
-            )
+            self._tell(WorkerHopeless(worker.slot, worker.pid))
             worker.kill()
         if is_stuck != (worker in self.stuck) and worker.is_alive:
             (self.stuck.add if is_stuck else self.stuck.discard)(worker)
-            state = "does not answer: others accept in its place" if is_stuck else "answers again"
-            self._tell(
-                {"event": "worker_stuck" if is_stuck else "worker_answers", "slot": worker.slot, "pid": worker.pid},
-                f"worker {worker.slot} (process {worker.pid}) {state}",
-            )
+            self._tell((WorkerStuck if is_stuck else WorkerAnswers)(worker.slot, worker.pid))
             await self._changed()

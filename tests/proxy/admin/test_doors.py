@@ -98,7 +98,7 @@ async def door(limits: RoomLimits = FEW, path: Path | None = None) -> AsyncItera
     assert runner.server is not None
     told: list[str] = []
     room = DoorPlaces(
-        "a room", limits, lambda: made[0].is_short, lambda event, line: told.append(f"{event['event']}: {line}")
+        "a room", limits, lambda: made[0].is_short, lambda event: told.append(f"{event.event}: {event.sentence()}")
     )
     made.append(Case(room, connect, errors))
     made[0].told = told
@@ -134,7 +134,8 @@ class TestHowMany:
             assert len(case.room) == 4
             assert case.room.sent_away == 19
             assert case.told == [
-                "admin_crowded: a room has 4 connections: for each new one another one goes, those without a request first; 1 so far"
+                "admin_crowded: a room has 4 connections: each new one replaces an older one, first those without a request; "
+                "1 were closed so far"
             ]
 
     async def test_connection_that_has_just_come_makes_no_room_before_its_request_is_read(self) -> None:

@@ -193,7 +193,7 @@ def world(credential: Credential) -> Iterator[World]:
     listening.listen(100)
     listening.settimeout(0)
     events: list[tuple[dict[str, Any], str]] = []
-    turned_away = TurnedAway(loop, counters.failure, lambda event, line: events.append((event, line)))
+    turned_away = TurnedAway(loop, counters.failure, lambda event: events.append((event.as_json(), event.sentence())))
     scarcity = Scarcity(loop, FakeFigures(), http, turned_away.add)
     scarcity.start(ResourceLimits(descriptor_reserve=100, memory_bytes=1_000_000))
     challenges = PendingChallenges()
@@ -207,7 +207,7 @@ def world(credential: Credential) -> Iterator[World]:
         scarcity,
         turned_away,
         challenges=challenges,
-        tell=lambda event, line: events.append((event, line)),
+        tell=lambda event: events.append((event.as_json(), event.sentence())),
     )
     listener = Listener(runtime(credential), services)
     listener.accept_on([listening])
@@ -241,7 +241,7 @@ def test_ca_that_looked_is_told_of_and_gone(world: World) -> None:
     ((event, line),) = world.events
     expected = {"event": "challenge_answered", "client": "127.0.0.1", "listener": "public", "name": "unknown.test"}
     assert event == expected
-    assert line == "127.0.0.1 looked at the challenge for unknown.test (tls-alpn-01)"
+    assert line == "127.0.0.1 fetched the tls-alpn-01 challenge for unknown.test"
     assert (world.failures, world.handshakes, world.records) == ({}, {}, [])
     world.leave(client)
     assert world.listener._tally.open == 0
@@ -556,7 +556,7 @@ class TestLimits:
         world.loop.advance(1.1)
         ((event, line),) = world.events
         assert (event["event"], event["reasons"]) == ("turned_away", {"shed_silent": 9})
-        assert line.endswith("9 ended before their ClientHello; most of them: 127.0.0.1 9 times")
+        assert line.endswith("9 closed before their ClientHello; most of them: 127.0.0.1 9 times")
         assert world.records == []
 
     def test_handshakes_per_second_per_address(self, world: World) -> None:

@@ -1,7 +1,8 @@
 """The figures of the last line: sums over what the workers counted, in the words of the counters."""
 
-from proxy.figures.totals import how_many, summary, totals
+from proxy.figures.totals import how_many, totals
 from proxy.observe.counters import Counters
+from proxy.observe.events.process import Stopped
 from proxy.observe.merging import merge
 from tests.proxy.observe.counting import CLASSICAL, HANDSHAKE, counters_of
 
@@ -31,14 +32,14 @@ def test_totals_are_those_of_all_workers_without_the_details_of_handshakes() -> 
     }
 
 
-def test_summary_adds_up() -> None:
-    assert summary(worker().snapshot()) == ("6 requests; handshakes: 1 client_cannot, 2 hybrid, 1 refused; failures: 3")
+def test_last_event_adds_them_up() -> None:
+    sums = "6 requests; handshakes: 1 client_cannot, 2 hybrid, 1 refused; failures: 3"
+    assert Stopped(**totals(worker().snapshot())).sentence() == f"stopped: {sums}"
 
 
 def test_nothing_counted_is_nothing() -> None:
     for nothing in ({}, Counters().snapshot()):
         assert totals(nothing) == {"handshakes": [], "failures": [], "requests": []}
-        assert summary(nothing) == "0 requests; handshakes: none; failures: 0"
 
 
 def test_one_of_a_thing_is_no_plural() -> None:

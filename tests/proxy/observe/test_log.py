@@ -5,6 +5,7 @@ from pathlib import Path
 
 from config.schema import LogFormat
 from proxy.observe.access_log import ClientRecord, CutRecord, HandshakeRecord, RequestRecord, TargetRecord
+from proxy.observe.events.certificates import AcmeProgress
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 
@@ -25,8 +26,8 @@ REQUEST = RequestRecord(
 )
 HANDSHAKE = HandshakeRecord(1_790_000_000.5, "203.0.113.5", "public", None, "timeout", "too slow", None, (), 10.0, {})
 CUT = CutRecord(REQUEST.connection, 1_790_000_000.75, "tls_record_flood", "too many TLS records without data")
-EVENT = {"event": "stopped", "text": "\N{SNOWMAN}"}
-LINES = ["stopped:", "  nothing happened"]
+EVENT = AcmeProgress("le: \N{SNOWMAN}")
+LINES = ["le: \N{SNOWMAN}"]
 
 
 def written(tmp_path: Path, form: LogFormat, *, has_colours: bool = False) -> list[str]:
@@ -37,7 +38,7 @@ def written(tmp_path: Path, form: LogFormat, *, has_colours: bool = False) -> li
     log.request(REQUEST)
     log.handshake(HANDSHAKE)
     log.cut(CUT)
-    log.event(1_790_000_001.0, EVENT, LINES)
+    log.event(1_790_000_001.0, EVENT)
     writer.close(10)
     return path.read_text().splitlines()
 
@@ -47,7 +48,7 @@ def test_json_has_a_line_for_each_with_its_time(tmp_path: Path) -> None:
     assert (request["path"], request["status"]) == ("/hello", 200)
     assert (handshake["event"], handshake["reason"]) == ("handshake_failed", "timeout")
     assert (cut["event"], cut["reason"]) == ("connection_cut", "tls_record_flood")
-    assert event == {"time": "2026-09-21T14:13:21.000Z", **EVENT}
+    assert event == {"time": "2026-09-21T14:13:21.000Z", **EVENT.as_json()}
 
 
 def test_pretty_is_for_people(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_switches_its_place_and_its_form_together(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     log = Log(LogWriter(open_log(first), 100), LogFormat.JSON, has_colours=False)
     log.switch(open_log(second), LogFormat.PRETTY)
-    log.event(1_790_000_001.0, EVENT, LINES)
+    log.event(1_790_000_001.0, EVENT)
     assert log.close(10)
     assert first.read_text() == ""
     assert second.read_text().splitlines() == LINES

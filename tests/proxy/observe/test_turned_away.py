@@ -18,7 +18,9 @@ class World:
         self.loop = FakeLoop()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.said: list[tuple[dict[str, Any], str]] = []
-        self.turned_away = TurnedAway(self.loop, self.count, lambda event, line: self.said.append((event, line)))
+        self.turned_away = TurnedAway(
+            self.loop, self.count, lambda event: self.said.append((event.as_json(), event.sentence()))
+        )
 
     def count(self, listener: str, reason: str) -> None:
         """Count one."""
@@ -51,7 +53,7 @@ def test_each_is_counted_and_a_flood_is_one_line(world: World) -> None:
                 "reasons": {"shed_silent": 500, "connections": 3},
                 "clients": {"192.0.2.1": 500, "2001:db8::/64": 3},
             },
-            "listener public, connections in 1 s: 500 ended before their ClientHello, 3 refused by connections; "
+            "listener public, connections in 1 s: 500 closed before their ClientHello, 3 refused by connections; "
             "most of them: 192.0.2.1 500 times, 2001:db8::/64 3 times",
         )
     ]
@@ -75,12 +77,12 @@ def test_when_it_is_over_nothing_runs_and_the_next_one_is_told_of_soon(world: Wo
     assert [event["listener"] for event, _ in world.said] == ["public", "internal"]
 
 
-def test_what_is_nobodys_names_nobody(world: World) -> None:
+def test_a_pause_of_accepting_names_no_client(world: World) -> None:
     world.turned_away.add("public", ConnectionReason.OUT_OF_DESCRIPTORS)
     world.loop.advance(1.0)
     ((event, line),) = world.said
     assert event["clients"] == {}
-    assert line.endswith("accepting paused 1 times for want of file descriptors (LimitNOFILE=, ulimit -n)")
+    assert line.endswith("accepting paused 1 times, no file descriptors left (LimitNOFILE=, ulimit -n)")
 
 
 def test_the_end_says_what_there_is_to_say(world: World) -> None:

@@ -9,16 +9,18 @@ from pathlib import Path
 
 from aiohttp import web
 
+from proxy.observe.events.certificates import RevocationFailed
 from proxy.rotation.alerts import Alerts
 from tests.rotations import Owner
 
-FACTS = {"event": "certificate_urgent", "identity": "chat"}
+EVENT = RevocationFailed("chat", "ec", "the CA is down")
+FACTS = {"event": "revocation_failed", "identity": "chat", "credential": "ec", "detail": "the CA is down"}
 
 
 async def sent(command: tuple[str, ...] = (), webhook: str | None = None) -> list[dict[str, str]]:
     """Send; answers what could not be sent."""
     owner = Owner()
-    await Alerts(asyncio.get_running_loop(), owner.tell).send(FACTS, command, webhook)
+    await Alerts(asyncio.get_running_loop(), owner.tell).send(EVENT, command, webhook)
     return owner.told("alert_failed")
 
 

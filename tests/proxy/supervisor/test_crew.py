@@ -34,7 +34,7 @@ async def crew(site: Site, tmp_path: Path) -> AsyncIterator[Crew]:
     target = LogTarget(load(site.write(f'{site.minimal}[log]\nfile = "{tmp_path}/log"\n')), None)
     trail = AuditTrail(lambda: datetime(2026, 1, 1, tzinfo=UTC))
     tasks = Tasks(loop, errors.append)
-    made = Crew(loop, tasks, ListeningSockets(), target, lambda _event, _line: None, trail, 1)
+    made = Crew(loop, tasks, ListeningSockets(), target, lambda _: None, trail, 1)
     yield made
     await tasks.cancel_all()
     made.close()

@@ -10,6 +10,7 @@ from config.loaded import LoadedConfig
 from config.loader import load
 from config.problems import ConfigError
 from config.schema import LogFormat
+from proxy.observe.events.certificates import AcmeProgress
 from proxy.supervisor.log_target import LogTarget
 from tests.configurations import Site
 from tests.descriptors import open_descriptors
@@ -38,7 +39,7 @@ class Logging:
         return self.target
 
     def write(self, text: str) -> None:
-        self.target.log.event(0.0, {"event": text}, [text])
+        self.target.log.event(0.0, AcmeProgress(text))
 
     def end(self) -> dict[str, list[str]]:
         """The lines of every file; JSON is told by its brace."""

@@ -8,6 +8,7 @@ import pytest
 
 from certs.acme.challenges import ChallengeKind, PresentingFailed, Proof
 from proxy.net.in_thread import in_thread
+from proxy.observe.events.certificates import AcmeProgress
 from proxy.supervisor.challenges import Challenges
 from proxy.supervisor.proofs import ListenerSolver, Proofs
 from proxy.tls.challenge import TlsChallenge
@@ -53,11 +54,11 @@ async def test_name_that_does_not_become_free_is_a_failure() -> None:
 
 async def test_steps_are_told_in_the_loop() -> None:
     loop, events = asyncio.get_running_loop(), []
-    proofs = Proofs(loop, Telling(), lambda event, line: events.append((event, line, threading.current_thread())))
+    proofs = Proofs(loop, Telling(), lambda event: events.append((event, threading.current_thread())))
     await in_thread(loop, lambda: proofs.showing.tell("le: registered"))
     await until(lambda: events)
     here = threading.current_thread()
-    assert events == [({"event": "acme", "detail": "le: registered"}, "le: registered", here)]
+    assert events == [(AcmeProgress("le: registered"), here)]
     await in_thread(loop, lambda: proofs.showing.solver.present(replace(PROOF, kind=ChallengeKind.HTTP_01)))
     await in_thread(loop, lambda: proofs.showing.solver.present(PROOF))
     assert (list(proofs.challenges.tokens), len(proofs.challenges.pending)) == (["token"], 1)

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from proxy.net.tasks import Tasks
+from proxy.observe.events.event import Event
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.servers import Servers
 from proxy.upstream.health import HealthCheck
@@ -70,9 +70,9 @@ class Case:
         run.parent.verdicts = self.servers.verdicts
         self.follow(())
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        self.run.parent.tell(event, line)
-        self.lines.append(line)
+    def tell(self, event: Event) -> None:
+        self.run.parent.tell(event)
+        self.lines.append(event.sentence())
 
     def follow(self, checks: Sequence[HealthCheck]) -> None:
         """Go on with the same servers and these checks."""
@@ -220,7 +220,7 @@ class TestDrain:
                 {"event": "server_undrained", **about},
             ]
             assert chat.lines == [
-                f"server {SILENT} of upstream chat gets no new requests; WebSockets have 90 s; {LAST}",
+                f"server {SILENT} of upstream chat gets no new requests; its WebSockets have 90 s; {LAST}",
                 f"server {SILENT} of upstream chat gets requests again",
             ]
 

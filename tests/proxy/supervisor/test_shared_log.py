@@ -22,7 +22,7 @@ class Case:
         self.moves: list[tuple[Any, list[int]]] = []
         self.told: list[str] = []
         workers: Any = self
-        self.shared = SharedLog(self.target, workers, lambda event, _: self.told.append(event["event"]))
+        self.shared = SharedLog(self.target, workers, lambda event: self.told.append(event.event))
 
     def loaded(self, file: str) -> LoadedConfig:
         return load(self.site.write(f'{self.site.minimal}[log]\nfile = "{self.directory / file}"\n'))

@@ -15,7 +15,9 @@ class Case:
     def __init__(self) -> None:
         self.now = 100.0
         self.told: list[tuple[dict[str, Any], str]] = []
-        self.checks = UnmadeChecks(lambda event, line: self.told.append((event, line)), lambda: self.now)
+        self.checks = UnmadeChecks(
+            lambda event: self.told.append((event.as_json(), event.sentence())), lambda: self.now
+        )
 
     @property
     def names(self) -> list[str]:
@@ -41,12 +43,12 @@ def test_it_is_said_once_a_minute_and_at_the_end() -> None:
                 "not_made": 1,
             },
             "the health check of http://10.0.0.1:8000 of upstream chat could not be made: Too many open files; "
-            "what was found before counts until it can",
+            "until it can, the former result counts",
         )
     ]
     case.now += 60
     case.checks.not_made(OTHER, REASON)
-    assert "http://10.0.0.2:8000 of upstream chat and 1 more could not" in case.told[1][1]
+    assert "http://10.0.0.2:8000 of upstream chat and of 1 more could not" in case.told[1][1]
     assert (case.told[1][0]["servers"], case.told[1][0]["not_made"]) == (2, 201)
     case.checks.made(ONE)
     assert case.checks.reasons == {OTHER: REASON}

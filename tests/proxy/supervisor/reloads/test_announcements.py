@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from config.problems import ConfigError, Problem, Severity
+from proxy.observe.events.event import Event
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.announcements import Announcements
 from tests.configurations import Site
@@ -25,9 +26,9 @@ class Case:
         case: Any = self
         self.announcements = Announcements(case, self.served, case, self.tell)
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        self.told.append(event)
-        self.lines.append(line)
+    def tell(self, event: Event) -> None:
+        self.told.append(event.as_json())
+        self.lines.append(event.sentence())
 
     def ready(self, status: str) -> None:
         self.heard.append(status)

@@ -33,7 +33,7 @@ class Case:
         self.refusal: str = ""
         """The step that fails."""
         parts: Any = self
-        announcements = Announcements(parts, self.served, parts, lambda event, _: self.events.append(event["event"]))
+        announcements = Announcements(parts, self.served, parts, lambda event: self.events.append(event.event))
         self.announcements = announcements
         self.reloads = Reloads(self.served, parts, parts, parts, parts, announcements, self.reread, self.followed)
 

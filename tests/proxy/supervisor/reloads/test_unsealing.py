@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config.problems import ConfigError
+from proxy.observe.events.event import Event
 from proxy.supervisor.editions.edition import Edition, StillShut, read_edition, reread_edition
 from proxy.supervisor.reloads.unsealing import Unsealing
 from proxy.supervisor.secrets.safe import Safe
@@ -49,9 +50,8 @@ class Told(Parent):
         super().__init__(edition)
         self.events: list[dict[str, Any]] = []
 
-    def tell(self, event: dict[str, Any], line: str) -> None:
-        assert line
-        self.events.append(event)
+    def tell(self, event: Event) -> None:
+        self.events.append(event.as_json())
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from certs.audit.line import LineKind
 from config.loaded import LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
+from proxy.observe.events.event import Event
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
@@ -30,10 +31,9 @@ class Trail:
         self.reported = threading.Condition()
         self.trail.report_to(self._report)
 
-    def _report(self, event: dict[str, Any], line: str) -> None:
-        assert line
+    def _report(self, event: Event) -> None:
         with self.reported:
-            self.events.append(event["event"])
+            self.events.append(event.event)
             self.reported.notify_all()
 
     def until(self, event: str) -> None:

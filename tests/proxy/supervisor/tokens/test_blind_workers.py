@@ -55,7 +55,11 @@ async def scene() -> AsyncIterator[Scene]:
     needs = {4_000: Need.SPARE, 4_001: Need.SPARE}
     made: Scene = Scene.__new__(Scene)
     blind = BlindWorkers(
-        loop, tasks, cast("Fleet", made), lambda event, _: made.events.append(event), lambda one, _: needs[one.pid]
+        loop,
+        tasks,
+        cast("Fleet", made),
+        lambda event: made.events.append(event.as_json()),
+        lambda one, _: needs[one.pid],
     )
     made.__init__(blind, needs)  # type: ignore[misc]  # the one knows the other
     yield made

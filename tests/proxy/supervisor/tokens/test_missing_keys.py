@@ -9,6 +9,7 @@ from certs.hsm.access import TokenAccess, TokenChoice
 from certs.hsm.facts import KeyAddress
 from certs.hsm.secret import Secret
 from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
+from proxy.observe.events.event import Event
 from proxy.supervisor.tokens.missing_keys import PARENT, MissingKeys
 
 KEY = KeyPlace("plexi", "pkcs11:a")
@@ -32,9 +33,9 @@ class Told(MissingKeys):
         super().__init__(self._note)
         self.follow([use(A, B)])
 
-    def _note(self, event: dict[str, Any], line: str) -> None:
-        self.events.append(event)
-        self.lines.append(line)
+    def _note(self, event: Event) -> None:
+        self.events.append(event.as_json())
+        self.lines.append(event.sentence())
 
     @property
     def states(self) -> list[str]:
@@ -61,7 +62,7 @@ def test_a_key_is_told_once_with_its_identities_and_once_when_it_is_back(missing
             "state": "missing",
         }
     ]
-    assert missing.lines == ["key pkcs11:a of chat, files: token plexi finds no such key, or none that signs"]
+    assert missing.lines == ["key pkcs11:a of chat, files: token plexi has no such key, or the key cannot sign"]
     assert missing.of_token("plexi") == {"pkcs11:a": ("chat", "files")}
     missing.says(1, "plexi", ())
     assert missing.states == ["missing"], "one still misses it"

@@ -85,7 +85,9 @@ async def parent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parent]:
     monkeypatch.setattr("proxy.supervisor.tokens.token_watch._KEPT_SECONDS", 0.01)
     loop, fleet, errors = asyncio.get_running_loop(), Workers(), list[BaseException]()
     tasks, events = Tasks(loop, errors.append), list[dict[str, Any]]()
-    tokens = ParentTokens(loop, tasks, cast("Fleet", fleet), lambda event, _: events.append(event), lambda *_: None)
+    tokens = ParentTokens(
+        loop, tasks, cast("Fleet", fleet), lambda event: events.append(event.as_json()), lambda *_: None
+    )
     yield Parent(fleet, tokens, events)
     await tasks.cancel_all()
     tokens.close()

@@ -29,7 +29,7 @@ class Watched:
         self.changes: list[set[WorkerProcess]] = []
         self.errors: list[BaseException] = []
         self.tasks = Tasks(loop, self.errors.append)
-        self.pulse = Pulse(loop, self.tasks, patience, lambda event, _: self.told.append(event), self.changed)
+        self.pulse = Pulse(loop, self.tasks, patience, lambda event: self.told.append(event.as_json()), self.changed)
         self.worker = WorkerProcess(loop, self.tasks, 3, None, lambda _: None)
 
     async def changed(self) -> None:
