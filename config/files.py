@@ -31,7 +31,7 @@ def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     Without the file of the configuration itself, what the process writes, what is the parent's own, and libraries.
     """
     return tuple(
-        NamedFile(loaded.key(*location), place, role is PathRole.DIRECTORY)
+        NamedFile(loaded.file.key(*location), place, role is PathRole.DIRECTORY)
         for location, path, role in _paths(loaded.config, ())
         if (place := _place(loaded, path, role)) is not None
     )
@@ -40,19 +40,19 @@ def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
 def named_files(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     """Every file that this configuration reads, what is the parent's own included."""
     return tuple(
-        NamedFile(loaded.key(*location), place)
+        NamedFile(loaded.file.key(*location), place)
         for location, path, role in _paths(loaded.config, ())
         if role is not PathRole.DIRECTORY
-        and (place := loaded.resolve(path) if role is PathRole.OWN else _place(loaded, path, role)) is not None
+        and (place := loaded.file.resolve(path) if role is PathRole.OWN else _place(loaded, path, role)) is not None
     )
 
 
 def _place(loaded: LoadedConfig, path: str, role: PathRole) -> Path | None:
     match role:
         case PathRole.READ | PathRole.DIRECTORY:
-            return loaded.resolve(path)
+            return loaded.file.resolve(path)
         case PathRole.CREDENTIAL:
-            return loaded.resolve_credential(path)
+            return loaded.file.resolve_credential(path)
         case PathRole.OWN | PathRole.WRITTEN | PathRole.LIBRARY:
             return None
         case _:

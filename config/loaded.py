@@ -11,17 +11,14 @@ from config.schema import Config
 
 
 @dataclass(frozen=True, slots=True)
-class LoadedConfig:
-    """A configuration, the `path` of its file, the `warnings` that it raised.
+class ConfigFile:
+    """The file of a configuration: it resolves the paths that stand in it, and says where in it a problem is.
 
-    `omissions` is empty unless the file is faulty and is read only to find all of its faults (`loader.survey`).
+    `path` is the file itself. `omissions` is empty unless the file is faulty and is read only to find all of its faults
+    (`loader.survey`).
     """
 
-    config: Config
     path: Path
-    warnings: tuple[Problem, ...] = ()
-    faults: tuple[Problem, ...] = ()
-    """The errors of its file: none in a configuration that is used."""
     omissions: Omissions = field(default_factory=Omissions)
     files: Mapping[Path, Path] = field(default_factory=dict, repr=False)
     """Where the content of a file really is, for a process that may not read the file itself."""
@@ -30,7 +27,7 @@ class LoadedConfig:
     """The directory of the credentials that systemd hands to this service (systemd.exec(5), $CREDENTIALS_DIRECTORY)."""
 
     positions: Positions = field(default_factory=Positions, repr=False, compare=False)
-    """Where its keys stand in its file."""
+    """The line and column of each key."""
 
     @property
     def directory(self) -> Path:
@@ -38,25 +35,40 @@ class LoadedConfig:
         return self.path.parent
 
     def resolve(self, path: str) -> Path:
-        """A path of the file from where the process stands."""
+        """A path of the file, as this process can open it."""
         resolved = self.directory / path
         return self.files.get(resolved, resolved)
 
     def resolve_credential(self, name: str) -> Path | None:
-        """A systemd credential from where the process stands; None where systemd hands over none."""
+        """A systemd credential, as this process can open it; None if systemd hands over none."""
         if self.credentials is None:
             return None
         path = self.credentials / name
         return self.files.get(path, path)
 
     def key(self, *location: str | int) -> str:
-        """The key, as in the file, of a location in `config`: `key("route", 2, "path")` is `route[2].path`."""
+        """The key, as in the file, of a location in the configuration: `key("route", 2, "path")` is `route[2].path`."""
         return self.omissions.key(*location)
 
     def error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
-        """A problem of this file that makes it unusable."""
+        """A problem that makes the file unusable."""
         return self.positions.located(Problem(str(self.path), self.key(*location), found, allowed))
 
     def warning(self, location: tuple[str | int, ...], found: str, better: str) -> Problem:
-        """A problem of this file that is only said."""
+        """A problem that keeps the file usable."""
         return self.positions.located(Problem(str(self.path), self.key(*location), found, better, Severity.WARNING))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration, its file, and what reading the file has found.
+
+    For those who read, judge or build a whole configuration. A function that uses one table takes that table, and the
+    `ConfigFile` if it resolves paths or reports problems.
+    """
+
+    config: Config
+    file: ConfigFile
+    warnings: tuple[Problem, ...] = ()
+    faults: tuple[Problem, ...] = ()
+    """The errors of its file: none in a configuration that is used."""

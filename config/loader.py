@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.crosschecks import cross_check
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.omissions import Omissions
 from config.places import missing_places, unfit_files
 from config.positions import Position, Positions
@@ -81,7 +81,7 @@ def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConf
         document[table] = entries
     document["route"] = [RouteConfig.model_validate(entry) for entry in document.get("route", ())]
     config, positions = Config.model_validate(document), Positions(text)
-    return LoadedConfig(config, path, files=files, credentials=_credentials(), positions=positions)
+    return LoadedConfig(config, ConfigFile(path, files=files, credentials=_credentials(), positions=positions))
 
 
 def survey(path: Path) -> Survey:
@@ -100,7 +100,9 @@ def _survey(content: bytes, path: Path) -> Survey:
     config, omissions, problems = _understand(document, str(path))
     problems += cross_check(config, str(path), omissions)
     positions = Positions(content.decode())
-    loaded = LoadedConfig(config, path, omissions=omissions, credentials=_credentials(), positions=positions)
+    loaded = LoadedConfig(
+        config, ConfigFile(path, omissions=omissions, credentials=_credentials(), positions=positions)
+    )
     problems = [*map(positions.located, problems), *missing_places(loaded)]
     loaded, unfit = unfit_files(loaded)
     problems += unfit

@@ -26,31 +26,33 @@ def missing_places(loaded: LoadedConfig) -> list[Problem]:
     problems = []
     openssl, log, hsm = loaded.config.openssl, loaded.config.log, loaded.config.hsm
     audit = loaded.config.audit.file
-    if hsm is not None and not _is_file(loaded.resolve(hsm.module)):
+    if hsm is not None and not _is_file(loaded.file.resolve(hsm.module)):
         allowed = "the PKCS#11 library of the token's vendor, such as /usr/lib/softhsm/libsofthsm2.so"
-        problems.append(loaded.error(("hsm", "module"), f"{shown(hsm.module)}, which is not there", allowed))
-    if openssl.module_path is not None and not _is_directory(loaded.resolve(openssl.module_path)):
+        problems.append(loaded.file.error(("hsm", "module"), f"{shown(hsm.module)}, which is not there", allowed))
+    if openssl.module_path is not None and not _is_directory(loaded.file.resolve(openssl.module_path)):
         problems.append(_no_directory(loaded, ("openssl", "module_path"), openssl.module_path))
-    if log.file is not None and not _is_directory(loaded.resolve(log.file).parent):
+    if log.file is not None and not _is_directory(loaded.file.resolve(log.file).parent):
         problems.append(_no_directory(loaded, ("log", "file"), log.file))
-    elif log.file is not None and _is_directory(loaded.resolve(log.file)):
-        problems.append(loaded.error(("log", "file"), f"{shown(log.file)}, which is a directory", "the path of a file"))
-    if audit is not None and not _is_directory(loaded.resolve(audit).parent):
+    elif log.file is not None and _is_directory(loaded.file.resolve(log.file)):
+        problems.append(
+            loaded.file.error(("log", "file"), f"{shown(log.file)}, which is a directory", "the path of a file")
+        )
+    if audit is not None and not _is_directory(loaded.file.resolve(audit).parent):
         problems.append(_no_directory(loaded, ("audit", "file"), audit))
     return problems
 
 
 def unfit_files(loaded: LoadedConfig) -> tuple[LoadedConfig, list[Problem]]:
     """Files to read that are none, and the configuration with nothing in their place, so that whoever reads on is safe from them."""
-    problems, instead = [], dict(loaded.files)
+    problems, instead = [], dict(loaded.file.files)
     for file, kind in _unfit(loaded):
         problems.append(
-            loaded.positions.located(
-                Problem(str(loaded.path), file.key, f"{shown(str(file.path))}, which is {kind}", "a regular file")
+            loaded.file.positions.located(
+                Problem(str(loaded.file.path), file.key, f"{shown(str(file.path))}, which is {kind}", "a regular file")
             )
         )
         instead[file.path] = _NOWHERE
-    return replace(loaded, files=instead), problems
+    return replace(loaded, file=replace(loaded.file, files=instead)), problems
 
 
 def _unfit(loaded: LoadedConfig) -> Iterator[tuple[NamedFile, str]]:
@@ -79,4 +81,4 @@ def _is_directory(path: Path) -> bool:
 
 def _no_directory(loaded: LoadedConfig, location: Location, path: str) -> Problem:
     allowed = "a path whose directory exists (relative paths start at this file)"
-    return loaded.error(location, f"{shown(path)}, which does not exist", allowed)
+    return loaded.file.error(location, f"{shown(path)}, which does not exist", allowed)

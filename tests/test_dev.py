@@ -153,7 +153,7 @@ def test_addresses_of_the_demo_stand_where_the_script_reads_them() -> None:
     ]
     (credential,) = loaded.config.identity["demo"].credentials
     assert isinstance(credential, CredentialConfig)
-    assert loaded.resolve(credential.certificate).resolve() == ROOT / ".dev" / "server.pem"
+    assert loaded.file.resolve(credential.certificate).resolve() == ROOT / ".dev" / "server.pem"
 
 
 def test_state_of_the_demo_stays_in_its_directory() -> None:

@@ -82,7 +82,7 @@ class _AcmeIssuers:
             return Binding(settings.eab_kid, file.read(_LARGEST_FILE).decode("ascii", "replace").strip())
 
     def _path(self, file: str | None) -> Path | None:
-        return None if file is None else self._loaded.resolve(file)
+        return None if file is None else self._loaded.file.resolve(file)
 
 
 def _patience(seconds: float) -> AcmeTimeouts:

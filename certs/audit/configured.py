@@ -20,7 +20,7 @@ def audit_log_of(loaded: LoadedConfig, journal: Journal) -> AuditLog | None:
     if audit.file is None:
         return None
     rules = AuditRules(audit.checkpoint_lines, audit.rotate_bytes or None)
-    return AuditLog(loaded.resolve(audit.file), rules, _signer(loaded), journal)
+    return AuditLog(loaded.file.resolve(audit.file), rules, _signer(loaded), journal)
 
 
 def checkpoint_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
@@ -38,7 +38,7 @@ def checkpoint_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
         return error.problems
     except SignerUnavailable as error:
         found = f"a key that cannot sign, so nobody signs for the log: {error.reason}"
-        return (loaded.warning(("audit", "checkpoint_key"), found, "a key that plexigate hsm list shows"),)
+        return (loaded.file.warning(("audit", "checkpoint_key"), found, "a key that plexigate hsm list shows"),)
     return ()
 
 
@@ -49,8 +49,8 @@ def _signer(loaded: LoadedConfig) -> CheckpointKey | None:
     if not isinstance(key, str):
         return TokenSigner(access_of(loaded, key), KeyAddress(key.object, key.id))
     try:
-        return FileSigner.load(Path(loaded.resolve(key)))
+        return FileSigner.load(Path(loaded.file.resolve(key)))
     except CredentialError as error:
         raise ConfigError(
-            [loaded.error(("audit", "checkpoint_key"), f"{shown(key)}, {error.found}", error.allowed)]
+            [loaded.file.error(("audit", "checkpoint_key"), f"{shown(key)}, {error.found}", error.allowed)]
         ) from None

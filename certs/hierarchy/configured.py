@@ -28,7 +28,7 @@ _LARGEST_FILE = 1_048_576  # bytes, as of PEM files
 def directory_of(loaded: LoadedConfig) -> Path:
     """Where what is sealed lies."""
     directory = loaded.config.sealing.directory
-    return state_directory() if directory is None else loaded.resolve(directory)
+    return state_directory() if directory is None else loaded.file.resolve(directory)
 
 
 def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) -> Vault | None:
@@ -44,14 +44,14 @@ def files_of(loaded: LoadedConfig) -> list[SealedFile]:
 
     Raises `OSError` for a key that cannot be read.
     """
-    keys = (loaded.resolve(written) for _, written in _key_files(loaded))
+    keys = (loaded.file.resolve(written) for _, written in _key_files(loaded))
     return sealed_files(keys, (directory_of(loaded), *_other_directories(loaded)))
 
 
 def _other_directories(loaded: LoadedConfig) -> list[Path]:
     """Where state lies beside that of `[sealing]`."""
     written = (loaded.config.rotation.state, loaded.config.payload.directory)
-    return [loaded.resolve(one) for one in written if one is not None]
+    return [loaded.file.resolve(one) for one in written if one is not None]
 
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
@@ -74,7 +74,9 @@ def key_in_file_warnings(loaded: LoadedConfig) -> tuple[Problem, ...]:
         return ()
     found = f"{shown(key)}, a file: it protects backups that do not contain it, not against anybody who can read the files of this machine"
     return (
-        loaded.warning(("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'),
+        loaded.file.warning(
+            ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
+        ),
     )
 
 
@@ -92,7 +94,7 @@ def sealing_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
     except KeyUnavailable as error:
         found = f"a key that cannot be used: what is to rest on disk {error.reason}"
         better = "one that there is: plexigate hsm init makes it"
-        return (loaded.warning(("sealing", "key"), found, better),)
+        return (loaded.file.warning(("sealing", "key"), found, better),)
 
 
 def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
@@ -105,7 +107,7 @@ def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
     problems: list[Problem] = []
     sealer = None if vault is None else vault.sealer(Purpose.CREDENTIAL_KEY)
     for place, written in _key_files(loaded):
-        path = loaded.resolve(written)
+        path = loaded.file.resolve(written)
         sealed = _read(path)
         if sealed is None:
             continue
@@ -116,7 +118,9 @@ def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
                 continue
             found = f"{shown(written)}, which {error.reason}"
             problems.append(
-                loaded.error(place, found, "a key sealed by the sealing key of this configuration (plexigate hsm seal)")
+                loaded.file.error(
+                    place, found, "a key sealed by the sealing key of this configuration (plexigate hsm seal)"
+                )
             )
     if problems:
         raise ConfigError(problems)

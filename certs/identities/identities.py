@@ -125,18 +125,18 @@ class _Reading:
         ):
             found = '"mldsa", but no credential of this identity is ML-DSA'
             self.problems.append(
-                self.loaded.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
+                self.loaded.file.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
             )
         return tuple(credentials)
 
     def _rests_sealed(self, place: _Place, paths: CredentialConfig) -> bool:
         """Whether the key has not opened, as the token of the sealing key is away: nobody else hands over what is sealed."""
         key = paths.key[0]
-        if not isinstance(key, str) or not is_sealed(_beginning(self.loaded.resolve(key))):
+        if not isinstance(key, str) or not is_sealed(_beginning(self.loaded.file.resolve(key))):
             return False
         found = f"{shown(key)}, which rests sealed while the sealing key is away"
         better = "a sealing key whose token answers: the key opens as soon as it does"
-        self.problems.append(self.loaded.warning((*place, "key"), found, better))
+        self.problems.append(self.loaded.file.warning((*place, "key"), found, better))
         return True
 
     def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
@@ -145,12 +145,12 @@ class _Reading:
         if files is None:
             found = f"{settings.key}, whose certificate is not issued yet"
             better = f"nothing to do: it is requested from {settings.issuer} when the proxy starts, and the log says what comes of it"
-            self.problems.append(self.loaded.warning(place, found, better))
+            self.problems.append(self.loaded.file.warning(place, found, better))
             return []
         examination = self.issued_examination(*files)
         for error in examination.errors:
             found, better = f"{settings.key}, {error.found}", f"another one: plexigate certs rotate {identity}"
-            self.problems.append(self.loaded.warning(place, found, better))
+            self.problems.append(self.loaded.file.warning(place, found, better))
         return [] if examination.credential is None else [examination.credential]
 
     def _stand_ins(self, identity: str) -> Iterator[Credential]:
@@ -184,9 +184,9 @@ class _Reading:
                 yield name, credential
 
     def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
-        certificate = self.loaded.resolve(paths.certificate)
+        certificate = self.loaded.file.resolve(paths.certificate)
         if isinstance(paths.key[0], str):
-            examination = self._examination(certificate, self.loaded.resolve(paths.key[0]), self.now)
+            examination = self._examination(certificate, self.loaded.file.resolve(paths.key[0]), self.now)
         else:
             examination = self._examination_in_tokens(certificate, paths)
         self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
@@ -226,16 +226,16 @@ class _Reading:
 
     def _problem(self, place: _Place, paths: CredentialConfig, error: CredentialError) -> Problem:
         path = paths.certificate if error.part is Part.CERTIFICATE else paths.key[0]
-        return self.loaded.error(place, f"{shown(str(path))}, {error.found}", error.allowed)
+        return self.loaded.file.error(place, f"{shown(str(path))}, {error.found}", error.allowed)
 
     def _warnings(self, place: _Place, paths: CredentialConfig, credential: Credential) -> Iterator[Problem]:
         key = credential.key
         if isinstance(key, SoftwareKey) and key.is_exposed:
             found = f"{shown(str(paths.key[0]))}, which others may read (mode {key.mode:04o})"
-            yield self.loaded.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
+            yield self.loaded.file.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
         if credential.expires_within(_SOON, self.now):
             found = f"{shown(paths.certificate)}, which expires at {credential.not_after:%Y-%m-%d %H:%M} UTC"
-            yield self.loaded.warning(
+            yield self.loaded.file.warning(
                 (*place, "certificate"), found, "a certificate that is valid for more than a week"
             )
 
@@ -247,7 +247,7 @@ class _Reading:
             found = f"{shown(paths.certificate)}, which is not for {', '.join(dict.fromkeys(uncovered))}"
             covered = ", ".join(map(shown, dict.fromkeys(credential.names))) or "none: it has no subjectAltName"
             allowed = f"a certificate for every name of the identity (this one's names: {covered})"
-            yield self.loaded.error((*place, "certificate"), found, allowed)
+            yield self.loaded.file.error((*place, "certificate"), found, allowed)
 
     def _second_of_its_kind(
         self, place: _Place, paths: CredentialConfig, credential: Credential, others: list[Credential]
@@ -255,16 +255,16 @@ class _Reading:
         slot = credential.algorithm.slot
         if slot in {other.algorithm.slot for other in others}:
             found = f"{shown(str(paths.key[0]))}, a second {slot} key of this identity"
-            yield self.loaded.error(
+            yield self.loaded.file.error(
                 (*place, "key"), found, "one credential of each kind: TLS would only ever use one of them"
             )
 
     def _authorities(self, place: _Place, path: str) -> None:
         try:
-            read_chain(self.loaded.resolve(path))
+            read_chain(self.loaded.file.resolve(path))
         except CredentialError as error:
             self.problems.append(
-                self.loaded.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
+                self.loaded.file.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
             )
 
 
@@ -287,10 +287,10 @@ def _level_problems(loaded: LoadedConfig, identities: Mapping[str, tuple[Credent
         if listener.level is SecurityLevel.QUANTUM_SAFE and not listener.weaker_signatures:
             allowed = "ML-DSA-87 credentials alone (CNSA 2.0), or weaker_signatures = true for clients that cannot verify them"
             found = f'"{listener.level}", at which these would sign weaker: {said}'
-            yield loaded.error(("listener", name, "level"), found, allowed)
+            yield loaded.file.error(("listener", name, "level"), found, allowed)
         elif listener.level is SecurityLevel.QUANTUM_SAFE:
             found = f"true, so these sign weaker than the level {listener.level} promises: {said}"
-            yield loaded.warning(("listener", name, "weaker_signatures"), found, "ML-DSA-87 credentials alone")
+            yield loaded.file.warning(("listener", name, "weaker_signatures"), found, "ML-DSA-87 credentials alone")
 
 
 def _weaker(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[str]:

@@ -45,10 +45,10 @@ def files_of_slot(loaded: LoadedConfig, identity: str, slot: str) -> tuple[Path,
     """Where chain and key of what serves are now, from where this process stands; None where nothing does."""
     if loaded.config.rotation.state is None:
         return None
-    certificate, key = paths_of(identity, slot, loaded.resolve(loaded.config.rotation.state))
-    if certificate not in loaded.files or key not in loaded.files:
+    certificate, key = paths_of(identity, slot, loaded.file.resolve(loaded.config.rotation.state))
+    if certificate not in loaded.file.files or key not in loaded.file.files:
         return None
-    return loaded.files[certificate], loaded.files[key]
+    return loaded.file.files[certificate], loaded.file.files[key]
 
 
 def stand_ins(loaded: LoadedConfig, identity: str) -> Iterator[tuple[Path, Path]]:

@@ -17,4 +17,4 @@ def access_of(loaded: LoadedConfig, uri: Pkcs11Uri) -> TokenAccess:
         raise ConfigError([pin])
     names = hsm.names[name]
     choice = TokenChoice(names.label, names.serial, names.slot)
-    return TokenAccess(loaded.resolve(hsm.module), choice, pin, default_latch_directory())
+    return TokenAccess(loaded.file.resolve(hsm.module), choice, pin, default_latch_directory())

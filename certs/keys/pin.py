@@ -42,19 +42,19 @@ def read_pin_of(loaded: LoadedConfig, name: str, token: TokenConfig) -> Secret |
 
 def _from_file(loaded: LoadedConfig, place: Location, written: str) -> Secret | Problem:
     try:
-        return read_pin(loaded.resolve(written))
+        return read_pin(loaded.file.resolve(written))
     except PinFileUnusable as error:
-        return loaded.error((*place, "pin_file"), f"{shown(written)}: {error.found}", error.allowed)
+        return loaded.file.error((*place, "pin_file"), f"{shown(written)}: {error.found}", error.allowed)
 
 
 def _from_systemd(loaded: LoadedConfig, place: Location, token: TokenConfig) -> Secret | Problem:
     written, at = token.pin_credential or "", (*place, "pin_credential")
-    path = loaded.resolve_credential(written)
+    path = loaded.file.resolve_credential(written)
     allowed = f"a start by systemd, with LoadCredentialEncrypted={written} or LoadCredential={written}:PATH in the unit"
     if path is None:
-        return loaded.error(at, f"{shown(written)}, while systemd hands over no credentials", allowed)
+        return loaded.file.error(at, f"{shown(written)}, while systemd hands over no credentials", allowed)
     try:
         return read_handed_over_pin(path)
     except PinFileUnusable as error:
         # one that is there was handed over: its content is wrong
-        return loaded.error(at, f"{shown(written)}: {error.found}", error.allowed if path.exists() else allowed)
+        return loaded.file.error(at, f"{shown(written)}: {error.found}", error.allowed if path.exists() else allowed)

@@ -34,11 +34,11 @@ def _token_home(loaded: LoadedConfig, hsm: HsmConfig, name: str, store: Store) -
 
     def access() -> TokenAccess:
         if token.pin_file is not None:
-            pin_file = loaded.resolve(token.pin_file)
+            pin_file = loaded.file.resolve(token.pin_file)
         else:
             assert token.pin_credential is not None  # one of both is there, see `TokenConfig`
-            pin_file = loaded.resolve_credential(token.pin_credential) or _NOBODY
-        return TokenAccess(loaded.resolve(hsm.module), choice, read_pin(pin_file), default_latch_directory())
+            pin_file = loaded.file.resolve_credential(token.pin_credential) or _NOBODY
+        return TokenAccess(loaded.file.resolve(hsm.module), choice, read_pin(pin_file), default_latch_directory())
 
     uri = Pkcs11Uri(token=names.label, serial=names.serial, slot_id=names.slot)
     return TokenHome(name, uri, access, Owner(store.directory, store.disk))

@@ -44,24 +44,26 @@ def _program_problems(
     # None: by the PATH of this process, as it is run
     if command and ("\0" in command[0] or shutil.which(command[0], path=search) is None):
         found = f"{shown(command[0])}, which is no program that this user may run"
-        yield loaded.error((*place, 0), found, "the path of a program, or the name of one that PATH leads to")
+        yield loaded.file.error((*place, 0), found, "the path of a program, or the name of one that PATH leads to")
 
 
 def _certificate_problems(loaded: LoadedConfig, place: Location, file: str) -> Iterator[Problem]:
     try:
-        read_chain(loaded.resolve(file))
+        read_chain(loaded.file.resolve(file))
     except CredentialError as error:
-        yield loaded.error(place, f"{shown(file)}, {error.found}", "a PEM file with certificates to trust")
+        yield loaded.file.error(place, f"{shown(file)}, {error.found}", "a PEM file with certificates to trust")
 
 
 def _key_problems(loaded: LoadedConfig, place: Location, file: str) -> Iterator[Problem]:
     allowed = "a file with the key that the CA gave out, in base64url"
     try:
-        with loaded.resolve(file).open("rb") as content:
+        with loaded.file.resolve(file).open("rb") as content:
             key = content.read(_LARGEST_KEY).strip()
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        yield loaded.error(place, f"{shown(file)}, which cannot be read ({reason})", allowed)
+        yield loaded.file.error(place, f"{shown(file)}, which cannot be read ({reason})", allowed)
         return
     if not key or not key.replace(b"-", b"").replace(b"_", b"").rstrip(b"=").isalnum():
-        yield loaded.error(place, f"{shown(file)}, which holds {'nothing' if not key else 'something else'}", allowed)
+        yield loaded.file.error(
+            place, f"{shown(file)}, which holds {'nothing' if not key else 'something else'}", allowed
+        )

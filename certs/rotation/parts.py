@@ -78,7 +78,7 @@ def parts_of(
     issuers: dict[str, Issuer] = dict(acme_issuers(loaded, accounts, showing))
     for name, settings in loaded.config.issuer.items():
         if isinstance(settings, InternalIssuerConfig):
-            root_key = None if settings.root_key is None else loaded.resolve(settings.root_key)
+            root_key = None if settings.root_key is None else loaded.file.resolve(settings.root_key)
             issuers[name] = InternalAuthority(name, settings, store, homes, root_key, now)
     return Parts(loaded, store, homes, issuers)
 
@@ -89,7 +89,7 @@ def issuance_problems(parts: Parts) -> Iterator[Problem]:
     is_sealed = any(settings.key.place == SEALED for _, _, settings in parts.credentials())
     if is_sealed and loaded.config.sealing.key is None:
         found = f"no key, so that sealed keys open with {OWN_KEY_FILE} of the state directory, a file: it protects backups without it only"
-        yield loaded.warning(
+        yield loaded.file.warning(
             ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
         )
     for identity, index, settings in parts.credentials():
@@ -117,14 +117,16 @@ def _key_problems(parts: Parts, place: tuple[str | int, ...], identity: str, spe
     home = parts.homes.get(spec.place)
     if home is None:
         places = ", ".join(f'"{name}"' for name in sorted(parts.homes))
-        yield parts.loaded.error(place, f'"{spec}"', f"a place that there is behind the @: {places}")
+        yield parts.loaded.file.error(place, f'"{spec}"', f"a place that there is behind the @: {places}")
     elif not home.makes(ALGORITHMS[spec.algorithm]):
-        yield parts.loaded.error(
+        yield parts.loaded.file.error(
             place, f'"{spec}", which cannot be made there', "another kind of key, or another place"
         )
     elif isinstance(home, TokenHome) and not home.can_name(identity):
         found = f'"{spec}", while "{identity}" is too long for the label of a key in a token'
-        yield parts.loaded.error(place, found, f"a name of at most {LONGEST_IDENTITY} characters, or another place")
+        yield parts.loaded.file.error(
+            place, found, f"a name of at most {LONGEST_IDENTITY} characters, or another place"
+        )
 
 
 def _trust_problems(parts: Parts) -> Iterator[Problem]:
@@ -135,7 +137,7 @@ def _trust_problems(parts: Parts) -> Iterator[Problem]:
                 system_trust()
             except NoTrustStore as error:
                 better = "the package ca-certificates (Debian), or the root of a CA of your own"
-                yield parts.loaded.warning(("issuer", name, "root_file"), f"none, and {error}", better)
+                yield parts.loaded.file.warning(("issuer", name, "root_file"), f"none, and {error}", better)
 
 
 def _name_problems(loaded: LoadedConfig, identity: str, settings: IssuedCredentialConfig) -> Iterator[Problem]:
@@ -144,4 +146,4 @@ def _name_problems(loaded: LoadedConfig, identity: str, settings: IssuedCredenti
         for index, name in enumerate(loaded.config.identity[identity].names):
             if not is_permitted(name, authority.names):
                 allowed = f"a name that issuer.{settings.issuer}.names permits: {', '.join(authority.names)}"
-                yield loaded.error(("identity", identity, "names", index), f'"{name}"', allowed)
+                yield loaded.file.error(("identity", identity, "names", index), f'"{name}"', allowed)

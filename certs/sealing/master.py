@@ -67,7 +67,7 @@ def place_of(loaded: LoadedConfig) -> Place | None:
     if key is None:
         return None
     if isinstance(key, str):
-        return loaded.resolve(key)
+        return loaded.file.resolve(key)
     return KeyInToken(access_of(loaded, key), KeyAddress(key.object, key.id))
 
 

@@ -44,7 +44,7 @@ class Store:
 def store_of(loaded: LoadedConfig, disk: Disk | None = None, told: Told = unheard) -> Store | None:
     """The store of a configuration, None where it names no directory for it; see `Store`."""
     state = loaded.config.rotation.state
-    return None if state is None else Store(loaded.resolve(state), disk, told)
+    return None if state is None else Store(loaded.file.resolve(state), disk, told)
 
 
 def paths_of(identity: str, slot: str, state: Path) -> tuple[Path, Path]:

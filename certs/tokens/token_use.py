@@ -66,7 +66,7 @@ def token_uses(
     hsm = loaded.config.hsm
     if hsm is None:
         return ()
-    module = loaded.resolve(hsm.module).absolute()
+    module = loaded.file.resolve(hsm.module).absolute()
     used = [
         (name, key)
         for name, several in identities.items()

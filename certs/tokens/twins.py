@@ -27,7 +27,7 @@ async def twin_problems(
         return []
     there = await _tokens(loop, uses[0], seconds)
     return [
-        loaded.error(
+        loaded.file.error(
             ("hsm", "token", second.name),
             f"a token that [hsm.token.{first.name}] has already: {token}",
             "each token once: another label, serial or slot",

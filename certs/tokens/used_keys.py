@@ -66,7 +66,7 @@ def _used(uri: str, where: str) -> UsedKey:
 def _issued(loaded: LoadedConfig) -> Iterator[UsedKey]:
     state = loaded.config.rotation.state
     if state is not None:
-        for where, label, key_id in issued_keys(loaded.resolve(state)):
+        for where, label, key_id in issued_keys(loaded.file.resolve(state)):
             yield UsedKey(where, None, None, label, key_id)
 
 

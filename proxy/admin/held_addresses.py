@@ -55,12 +55,12 @@ def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterat
                 holder = holder_of(bind, running, proc)
             if isinstance(error, PermissionError):  # of this user, who need not be the one that starts the proxy
                 found, better = bind_fault(bind, error)
-                yield loaded.warning(place, found, f"{better}; docker/plexigate.service gives it")
+                yield loaded.file.warning(place, found, f"{better}; docker/plexigate.service gives it")
             elif holder is Holder.ANOTHER:
-                yield loaded.error(place, *bind_fault(bind, error))
+                yield loaded.file.error(place, *bind_fault(bind, error))
             elif holder is Holder.UNKNOWN:
                 better = "to ask as root or as the user of the proxy, whether it is the proxy that has it"
-                yield loaded.warning(place, f"{bind}, which is in use, perhaps by this proxy", better)
+                yield loaded.file.warning(place, f"{bind}, which is in use, perhaps by this proxy", better)
 
 
 def addresses_of(loaded: LoadedConfig) -> Iterator[tuple[Location, Bind]]:

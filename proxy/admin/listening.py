@@ -72,11 +72,11 @@ def socket_problems(loaded: LoadedConfig) -> list[Problem]:
     except _OfAnotherUser as error:
         if os.geteuid() == 0:  # who looks after a proxy that another user starts, more likely than not
             better = "to check as that user as well, if it is the one of the proxy (docs/deploy.md shows how)"
-            return [loaded.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
-        return [loaded.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
+            return [loaded.file.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
+        return [loaded.file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
     except AdminSocketError as error:
-        return [loaded.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
-    return [] if fault is None else [loaded.error(("admin", "socket"), f"{shown(str(path))}, {fault}", _REMEDY)]
+        return [loaded.file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
+    return [] if fault is None else [loaded.file.error(("admin", "socket"), f"{shown(str(path))}, {fault}", _REMEDY)]
 
 
 def _refuse_place(path: Path) -> None:

@@ -31,14 +31,14 @@ class AdminSettings:
     def of(cls, loaded: LoadedConfig) -> "AdminSettings":
         """What a configuration says, with the default of this process."""
         admin = loaded.config.admin
-        socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else loaded.resolve(admin.socket)
+        socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else loaded.file.resolve(admin.socket)
         return cls(socket, admin.metrics_bind)
 
     @staticmethod
     def places(loaded: LoadedConfig) -> tuple[Path, ...]:
         """Where a proxy may listen that runs by a configuration, whoever started it: that of the default may be the system's service."""
         configured = loaded.config.admin.socket
-        return sockets_to_try(os.environ, os.geteuid()) if configured is None else (loaded.resolve(configured),)
+        return sockets_to_try(os.environ, os.geteuid()) if configured is None else (loaded.file.resolve(configured),)
 
 
 def default_socket(environment: Mapping[str, str], user: int) -> Path:

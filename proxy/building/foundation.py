@@ -58,11 +58,11 @@ class Foundation:
 
     def error(self, location: Location, found: str, allowed: str) -> None:
         """Add an error."""
-        self.problems.append(self.loaded.error(location, found, allowed))
+        self.problems.append(self.loaded.file.error(location, found, allowed))
 
     def is_faulty(self, *location: str) -> bool:
         """Whether an error inside of a table is known already: what follows from it needs no saying."""
-        inside = self.loaded.key(*location) + "."
+        inside = self.loaded.file.key(*location) + "."
         return any(problem.is_error and problem.key.startswith(inside) for problem in self.problems)
 
     def waits_for(self, credential: Credential) -> bool:

@@ -43,6 +43,7 @@ def _checks(loaded: LoadedConfig, name: str, upstream: UpstreamConfig) -> list[H
 
 def _tls(loaded: LoadedConfig, upstream: UpstreamConfig) -> UpstreamTls:
     ca, certificate, key = (
-        None if path is None else loaded.resolve(path) for path in (upstream.ca, upstream.certificate, upstream.key)
+        None if path is None else loaded.file.resolve(path)
+        for path in (upstream.ca, upstream.certificate, upstream.key)
     )
     return UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS)

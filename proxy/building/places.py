@@ -29,23 +29,23 @@ def place_problems(loaded: LoadedConfig) -> Iterator[Problem]:
     if config.payload.directory is not None and has_rings:
         yield from _directory_problems(loaded, ("payload", "directory"), config.payload.directory)
     if config.sealing.directory is not None:
-        fault = directory_fault(loaded.resolve(config.sealing.directory))
+        fault = directory_fault(loaded.file.resolve(config.sealing.directory))
         if fault is not None:
             found = f"{shown(config.sealing.directory)}, {fault}"
             better = f"{_DIRECTORY}: session tickets do not outlive the process without it"
-            yield loaded.warning(("sealing", "directory"), found, better)
+            yield loaded.file.warning(("sealing", "directory"), found, better)
 
 
 def _file_problems(loaded: LoadedConfig, place: Location, file: str, *, is_regular: bool = False) -> Iterator[Problem]:
-    fault = file_fault(loaded.resolve(file), is_regular=is_regular)
+    fault = file_fault(loaded.file.resolve(file), is_regular=is_regular)
     if fault is not None:
-        yield loaded.error(place, f"{shown(file)}, {fault}", _FILE)
+        yield loaded.file.error(place, f"{shown(file)}, {fault}", _FILE)
 
 
 def _directory_problems(loaded: LoadedConfig, place: Location, directory: str) -> Iterator[Problem]:
-    fault = directory_fault(loaded.resolve(directory))
+    fault = directory_fault(loaded.file.resolve(directory))
     if fault is not None:
-        yield loaded.error(place, f"{shown(directory)}, {fault}", _DIRECTORY)
+        yield loaded.file.error(place, f"{shown(directory)}, {fault}", _DIRECTORY)
 
 
 def file_fault(path: Path, *, is_regular: bool = False) -> str | None:

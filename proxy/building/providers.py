@@ -15,7 +15,7 @@ from proxy.tls.openssl_setup import configured_directory
 def provider_problems(loaded: LoadedConfig, capabilities: Capabilities) -> Iterator[Problem]:
     """Errors of providers that are missing, and a warning of groups that can be used by no client."""
     if loaded.config.hsm is not None and PKCS11 in capabilities.missing_providers:
-        yield loaded.error(
+        yield loaded.file.error(
             ("hsm", "module"),
             f"{shown(loaded.config.hsm.module)}, which OpenSSL's pkcs11-provider cannot start, or there is no such provider",
             "pkcs11-provider (apt-get install pkcs11-provider), and a PKCS#11 module that these processes may load and use",
@@ -25,7 +25,7 @@ def provider_problems(loaded: LoadedConfig, capabilities: Capabilities) -> Itera
             yield _missing(loaded, index, name)
     if capabilities.unusable_groups:
         listed = ", ".join(capabilities.unusable_groups)
-        yield loaded.warning(
+        yield loaded.file.warning(
             ("openssl", "providers"),
             f"groups with which OpenSSL makes no TLS 1.3 hello, although a provider lists them: {listed}",
             "a provider without them, such as liboqs built with OQS_ENABLE_KEM_BIKE=OFF; they are left out, all others can be used",
@@ -39,19 +39,19 @@ def _missing(loaded: LoadedConfig, index: int, name: str) -> Problem:
     location = ("openssl", "providers", index)
     if not module.exists():
         found = f'"{name}", which OpenSSL cannot load: there is no {module}'
-        return loaded.error(
+        return loaded.file.error(
             location, found, f"a module in {directory}, or set openssl.module_path to the directory that has it"
         )
     fault = _loading_fault(module)
     if fault is None:
         found = f'"{name}", whose module {module} OpenSSL does not take'
-        return loaded.error(location, found, "a provider that was built for this version of OpenSSL")
+        return loaded.file.error(location, found, "a provider that was built for this version of OpenSSL")
     found = f'"{name}", whose module cannot be loaded: {fault}'
     allowed = (
         "a module whose libraries the system finds: build it with their directory in its run path"
         " (CMAKE_INSTALL_RPATH), or name that directory to ldconfig"
     )
-    return loaded.error(location, found, allowed)
+    return loaded.file.error(location, found, allowed)
 
 
 def _loading_fault(module: Path) -> str | None:

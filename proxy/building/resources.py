@@ -30,7 +30,7 @@ def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) ->
         f"a higher hard limit (LimitNOFILE= of systemd, ulimit -n): {2 * most[listener]} and some for each worker, as a connection "
         "may need another one to its upstream; without them nobody is accepted for a moment, again and again"
     )
-    foundation.problems.append(foundation.loaded.warning(location, found, better))
+    foundation.problems.append(foundation.loaded.file.warning(location, found, better))
 
 
 def resource_limits(limits: LimitsConfig, machine_bytes: int, workers: int) -> ResourceLimits:

@@ -117,7 +117,7 @@ def _note(
             at = (*place, "key", index) if len(faults) > 1 else (*place, "key")
             is_renewable = credential.is_issued and not fault.may_pass
             allowed = f"another one: plexigate certs rotate {identity}" if is_renewable else fault.allowed
-            problem = foundation.loaded.error(at, f'"{key.location}", {fault.found}', allowed)
+            problem = foundation.loaded.file.error(at, f'"{key.location}", {fault.found}', allowed)
             foundation.problems.append(replace(problem, severity=severity))
 
 
@@ -135,7 +135,7 @@ def _certificate(
     loaded: LoadedConfig, identity: str, settings: CredentialConfig | IssuedCredentialConfig
 ) -> Path | None:
     if isinstance(settings, CredentialConfig):
-        return loaded.resolve(settings.certificate)
+        return loaded.file.resolve(settings.certificate)
     files = files_of_slot(loaded, identity, settings.key.slot)
     return None if files is None else files[0]
 

@@ -91,7 +91,7 @@ def _cookie(foundation: Foundation, upstream: str, settings: CookieConfig) -> Co
 def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
     """Read the key material of a cookie; an error is noted, and something answered that nothing is ever signed with."""
     place = ("upstream", upstream, "cookie", "secret")
-    path = foundation.loaded.resolve(file)
+    path = foundation.loaded.file.resolve(file)
     allowed = (
         f"a file of {_SECRET_BYTES} random octets or more: openssl rand -base64 48 > {path.name}; chmod 600 {path.name}"
     )
@@ -105,7 +105,7 @@ def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
         foundation.error(place, f"{shown(file)}, which has {len(secret)} octets", allowed)
     if mode & _EVERYBODY_ELSE:
         found = f"{shown(file)}, which others may read (mode {mode & 0o777:04o})"
-        foundation.problems.append(foundation.loaded.warning(place, found, f"mode 0600: chmod 600 {path.name}"))
+        foundation.problems.append(foundation.loaded.file.warning(place, found, f"mode 0600: chmod 600 {path.name}"))
     return secret
 
 
@@ -125,7 +125,7 @@ def _dialling(
 def _client_context(foundation: Foundation, name: str, credential: Credential | None) -> ssl.SSLContext | None:
     ca = foundation.loaded.config.upstream[name].ca
     tls = UpstreamTls(
-        ca=None if ca is None else foundation.loaded.resolve(ca),
+        ca=None if ca is None else foundation.loaded.file.resolve(ca),
         certificate=None if credential is None else credential.certificate_path,
         key=None if credential is None else credential.key_pem_path,
         groups=UPSTREAM_GROUPS,

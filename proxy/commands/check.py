@@ -62,7 +62,9 @@ def check(file: Path) -> tuple[Problem, ...]:
 def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
     """Whether the file is refused for what it says of tokens: nobody knows then which PIN belongs to which of them."""
     in_tables = any(one.is_error and one.key.partition(".")[0] == "hsm" for one in found.problems)
-    return in_tables or any(one.is_error for one in token_problems(loaded.config, str(loaded.path), loaded.omissions))
+    return in_tables or any(
+        one.is_error for one in token_problems(loaded.config, str(loaded.file.path), loaded.file.omissions)
+    )
 
 
 def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
@@ -128,7 +130,7 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
 
     found = [(use, one) for use, one in asyncio.run(tried()) if one.condition is Condition.REFUSED]
     problems = {
-        use.name: loaded.error(
+        use.name: loaded.file.error(
             ("hsm", "token", use.name), f"the PIN from the {use.pin_source}: {one.detail}", "its PIN"
         )
         for use, one in found
@@ -154,7 +156,7 @@ def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[s
             if theirs is not None:
                 found = f"{use.access.token}, which {account.name} cannot use: {theirs}"
                 allowed = f"rights of the user {account.name}, whom workers are, at the module and at what it reads"
-                problems[use.name] = loaded.error(("hsm", "token", use.name), found, allowed)
+                problems[use.name] = loaded.file.error(("hsm", "token", use.name), found, allowed)
         return problems
 
     return asyncio.run(looked())
@@ -180,7 +182,7 @@ def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[P
         if done.returncode == _FELL:  # over something of ours: no module is to blame
             raise CheckFell(done.stderr.decode(errors="replace"))
         said = f"a PKCS#11 module with which a process ends (exit status {done.returncode})"
-    lost = loaded.error(("hsm", "module"), said, "a module that works in a process beside OpenSSL")
+    lost = loaded.file.error(("hsm", "module"), said, "a module that works in a process beside OpenSSL")
     return (*found.problems, lost)
 
 

@@ -102,9 +102,9 @@ def _state_lock(edition: Edition) -> StateLock | None:
     if state is None:
         return None
     try:
-        return hold(loaded.resolve(state), Disk())
+        return hold(loaded.file.resolve(state), Disk())
     except StateInUse as error:
         found, allowed = str(error), "a directory that this process alone writes to"
     except StateUnusable as error:
         found, allowed = error.found, error.allowed
-    raise ConfigError([loaded.error(("rotation", "state"), found, allowed)])
+    raise ConfigError([loaded.file.error(("rotation", "state"), found, allowed)])

@@ -46,7 +46,7 @@ def variant_warnings(loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> Iter
         except LiboqsUnusable:  # `suite_problems` says so
             continue
         if found is not None and found.variant != here:
-            yield loaded.warning(
+            yield loaded.file.warning(
                 ("payload", "sessions", "suites", index),
                 f"keys of {configured.value} that were made for {found.variant or 'an unknown variant'}; liboqs here has {here}",
                 "nothing to do: the old keys are retired and new ones made; clients need a liboqs of the same variant",
@@ -64,7 +64,7 @@ def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
         try:
             suite(configured.value)
         except LiboqsUnusable as error:
-            yield loaded.error(
+            yield loaded.file.error(
                 location,
                 f'"{configured.value}", which cannot be used: {error.reason}',
                 "liboqs 0.16 or newer with this KEM (OQS_INSTALL_PATH says where it is) and pip install plexigate[liboqs],"
@@ -73,4 +73,4 @@ def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
         else:
             of_liboqs = location
     if of_liboqs is not None and (fault := liboqs.version_fault()) is not None:
-        yield loaded.warning(of_liboqs, fault, "the same release of both, 0.16 or newer")
+        yield loaded.file.warning(of_liboqs, fault, "the same release of both, 0.16 or newer")

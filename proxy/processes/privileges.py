@@ -44,24 +44,24 @@ def account_of(loaded: LoadedConfig) -> tuple[ProcessAccount | None, list[Proble
         entry = pwd.getpwnam(user)
     except KeyError:
         allowed = "the name of a user of this system (adduser --system --group plexigate makes one)"
-        return None, [loaded.error(("user",), shown(user), allowed)]
+        return None, [loaded.file.error(("user",), shown(user), allowed)]
     try:
         group_id = entry.pw_gid if group is None else grp.getgrnam(group).gr_gid
     except KeyError:
-        return None, [loaded.error(("group",), shown(group or ""), "the name of a group of this system")]
+        return None, [loaded.file.error(("group",), shown(group or ""), "the name of a group of this system")]
     if os.geteuid() == entry.pw_uid:
         return None, []
     if os.geteuid() != 0:
         found = f"{shown(user)}, while this process runs as {shown(_own_name())}"
         return None, [
-            loaded.error(("user",), found, "a start as root, or no such key: all processes are one user then")
+            loaded.file.error(("user",), found, "a start as root, or no such key: all processes are one user then")
         ]
     groups = tuple(one for one in os.getgrouplist(user, group_id) if one != 0)
     account = ProcessAccount(entry.pw_uid, group_id, groups, user)
     if not _can_run_us(account):
         found = f"{shown(user)}, who may not run {sys.executable} with the modules of Plexigate"
         allowed = "an installation that this user may read and run (an interpreter below /root is out of reach)"
-        return None, [loaded.error(("user",), found, allowed)]
+        return None, [loaded.file.error(("user",), found, allowed)]
     return account, []
 
 
@@ -84,10 +84,10 @@ def _can_run_us(account: ProcessAccount) -> bool:
 
 def _without_user(loaded: LoadedConfig) -> list[Problem]:
     if loaded.config.group is not None:
-        return [loaded.error(("group",), shown(loaded.config.group), 'no such key without "user"')]
+        return [loaded.file.error(("group",), shown(loaded.config.group), 'no such key without "user"')]
     if os.geteuid() == 0:
         better = "a user without rights of its own: workers would run as root, and they parse what strangers send"
-        return [loaded.warning(("user",), "nothing, at a start as root", better)]
+        return [loaded.file.warning(("user",), "nothing, at a start as root", better)]
     return []
 
 

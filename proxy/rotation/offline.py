@@ -101,7 +101,7 @@ class Offline:
                 log.open(self._clocks.wall())
             except (OSError, StillLocked, LogDamaged) as error:
                 found, allowed = f"{log.path}, which cannot be written: {error}", "a file that this user may append to"
-                raise ConfigError([loaded.error(("audit", "file"), found, allowed)]) from None
+                raise ConfigError([loaded.file.error(("audit", "file"), found, allowed)]) from None
             self._log = log
             yield
         finally:

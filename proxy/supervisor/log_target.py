@@ -93,7 +93,7 @@ class NextPlace:
 
 def _path(loaded: LoadedConfig) -> Path | None:
     file = loaded.config.log.file
-    return None if file is None else loaded.resolve(file)
+    return None if file is None else loaded.file.resolve(file)
 
 
 def _open(loaded: LoadedConfig, path: Path | None) -> int:
@@ -104,4 +104,4 @@ def _open(loaded: LoadedConfig, path: Path | None) -> int:
     except OSError as error:
         found = f"{shown(loaded.config.log.file)}, which cannot be written: {error.strerror}"
         allowed = "a file that the user who starts the proxy may append to or make"
-        raise ConfigError([loaded.error(("log", "file"), found, allowed)]) from error
+        raise ConfigError([loaded.file.error(("log", "file"), found, allowed)]) from error

@@ -92,7 +92,7 @@ class Supervisor:
 
     def _reloads_by(self, reloading: Reloading, changeover: Changeover, safe: Safe) -> Reloads:
         loop, served = self._loop, self.served
-        watching = Watching(self._tasks, served.edition.loaded.path, lambda cause: self.reloads.reload_by(cause))
+        watching = Watching(self._tasks, served.edition.loaded.file.path, lambda cause: self.reloads.reload_by(cause))
 
         async def followed(edition: Edition) -> None:
             watching.follow(edition)

@@ -34,7 +34,7 @@ def configured_directory(loaded: LoadedConfig) -> Path | None:
     """Where the modules of the configured providers are, None for OpenSSL's own directory."""
     path = loaded.config.openssl.module_path
     # absolute: OpenSSL looks for a relative one below its own directory
-    return None if path is None else loaded.resolve(path).absolute()
+    return None if path is None else loaded.file.resolve(path).absolute()
 
 
 def instances_of(loaded: LoadedConfig) -> ModuleInstances:
@@ -44,7 +44,7 @@ def instances_of(loaded: LoadedConfig) -> ModuleInstances:
 
 
 def _module(loaded: LoadedConfig, hsm: HsmConfig) -> Path:
-    return loaded.resolve(hsm.module).absolute()
+    return loaded.file.resolve(hsm.module).absolute()
 
 
 def _own_provider(loaded: LoadedConfig) -> str | None:

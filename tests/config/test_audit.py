@@ -9,7 +9,7 @@ from config.audit import AuditConfig
 from config.crosschecks import cross_check
 from config.diff import EffectKind, diff
 from config.files import files_of
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.pkcs11_uri import Pkcs11Uri
 from config.schema import Config
 
@@ -44,7 +44,7 @@ def test_what_makes_no_sense_is_refused(table: dict[str, object]) -> None:
 
 def test_no_worker_gets_the_key_and_a_change_needs_a_restart() -> None:
     config = Config.model_validate({"audit": {"file": "audit.jsonl", "checkpoint_key": "audit.key"}})
-    assert files_of(LoadedConfig(config, Path("/p.toml"))) == ()
+    assert files_of(LoadedConfig(config, ConfigFile(Path("/p.toml")))) == ()
     assert {change.kind for change in diff(Config(), config)} == {EffectKind.RESTART}
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 import config
 from config.files import NamedFile, files_of
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.loader import load
 from config.omissions import Omissions
 from config.schema import Config, CredentialConfig, IdentityConfig
@@ -17,7 +17,9 @@ SITE = Path("/etc/plexigate")
 
 
 def files(settings: Config) -> list[tuple[str, str]]:
-    return [(file.key, str(file.path)) for file in files_of(LoadedConfig(settings, SITE / "plexigate.toml"))]
+    return [
+        (file.key, str(file.path)) for file in files_of(LoadedConfig(settings, ConfigFile(SITE / "plexigate.toml")))
+    ]
 
 
 def test_example() -> None:
@@ -43,7 +45,7 @@ def test_authorities_and_client_certificates_of_upstreams() -> None:
 
 def test_directories_are_marked_and_what_is_written_is_left_out() -> None:
     settings = Config.model_validate({"openssl": {"module_path": "modules"}, "log": {"file": "a.log"}})
-    assert files_of(LoadedConfig(settings, SITE / "plexigate.toml")) == (
+    assert files_of(LoadedConfig(settings, ConfigFile(SITE / "plexigate.toml"))) == (
         NamedFile("openssl.module_path", SITE / "modules", is_directory=True),
     )
 
@@ -83,7 +85,7 @@ def test_keys_are_those_of_the_file_where_entries_were_left_out() -> None:
     credential = CredentialConfig(certificate="c.pem", key=("c.key",))
     settings = Config(identity={"chat": IdentityConfig(names=("chat.test",), credential=(credential,))})
     omissions = Omissions(frozenset({("identity", "chat", "credential", 0)}))
-    found = files_of(LoadedConfig(settings, SITE / "plexigate.toml", omissions=omissions))
+    found = files_of(LoadedConfig(settings, ConfigFile(SITE / "plexigate.toml", omissions=omissions)))
     assert [file.key for file in found] == [
         "identity.chat.credential[1].certificate",
         "identity.chat.credential[1].key",
@@ -97,7 +99,7 @@ def test_pins_are_read_and_libraries_are_not() -> None:
     settings = Config.model_validate({"hsm": HSM})
     assert files(settings) == [("hsm.token.a.pin_file", "/etc/plexigate/a.pin")]
     credentials = Path("/run/credentials/plexigate.service")
-    found = files_of(LoadedConfig(settings, SITE / "plexigate.toml", credentials=credentials))
+    found = files_of(LoadedConfig(settings, ConfigFile(SITE / "plexigate.toml", credentials=credentials)))
     assert [(file.key, file.path) for file in found] == [
         ("hsm.token.a.pin_file", SITE / "a.pin"),
         ("hsm.token.b.pin_credential", credentials / "b-pin"),

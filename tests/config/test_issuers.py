@@ -6,7 +6,7 @@ import pytest
 
 from config.files import files_of
 from config.issuers import AcmeChallenge, AcmeConfig, AcmeIssuerConfig
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config, InternalIssuerConfig
 
 DIRECTORY = "https://ca.test/directory"
@@ -112,4 +112,4 @@ def test_files_are_the_parents_own(tmp_path: Any) -> None:
         "root_file": "r",
     }
     config = Config.model_validate({"issuer": {"le": settings}})
-    assert files_of(LoadedConfig(config, tmp_path / "plexigate.toml")) == ()
+    assert files_of(LoadedConfig(config, ConfigFile(tmp_path / "plexigate.toml"))) == ()

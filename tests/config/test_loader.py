@@ -39,9 +39,9 @@ def test_a_good_file_is_loaded_with_its_place(path: Path) -> None:
     path.write_text(GOOD)
     loaded = load(path)
     assert loaded.config.identity["chat"].names == ("chat.example.org",)
-    assert loaded.path == path
+    assert loaded.file.path == path
     assert loaded.warnings == ()
-    assert not loaded.omissions
+    assert not loaded.file.omissions
     assert survey(path).is_usable
 
 
@@ -116,7 +116,7 @@ def test_the_sound_part_of_a_faulty_file_can_be_judged_further(path: Path) -> No
     assert not result.is_usable
     assert result.loaded is not None
     assert result.loaded.config.listener == {}
-    assert result.loaded.key("route", 1) == "route[2]"
+    assert result.loaded.file.key("route", 1) == "route[2]"
 
 
 def test_an_unknown_key_in_an_unknown_table_is_reported_once(path: Path) -> None:
@@ -255,8 +255,8 @@ def test_credentials_of_systemd_are_where_it_says(tmp_path: Path, monkeypatch: p
     (tmp_path / "hsm.so").touch()
     (tmp_path / "a.toml").write_text(GOOD + HSM)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    assert load(tmp_path / "a.toml").credentials is None
+    assert load(tmp_path / "a.toml").file.credentials is None
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/plexigate.service")
     loaded = load(tmp_path / "a.toml")
-    assert loaded.credentials == Path("/run/credentials/plexigate.service")
-    assert parsed((tmp_path / "a.toml").read_bytes(), loaded.path, {}).credentials == loaded.credentials
+    assert loaded.file.credentials == Path("/run/credentials/plexigate.service")
+    assert parsed((tmp_path / "a.toml").read_bytes(), loaded.file.path, {}).file.credentials == loaded.file.credentials

@@ -53,7 +53,7 @@ def test_what_may_keep_its_reader_for_ever_is_no_file_and_nobody_opens_it(site: 
     assert kind in result.problems[0].found
     assert result.loaded is not None
     with pytest.raises(NotADirectoryError):
-        result.loaded.resolve("place").read_bytes()
+        result.loaded.file.resolve("place").read_bytes()
 
 
 def test_a_file_is_fit_also_through_a_link(site: Site) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from config.crosschecks import cross_check
 from config.diff import EffectKind, diff
 from config.files import files_of
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.pkcs11_uri import Pkcs11Uri
 from config.schema import Config
 from config.sealing import SealingConfig
@@ -34,7 +34,7 @@ def test_what_makes_no_sense_is_refused(table: dict[str, object]) -> None:
 
 def test_no_worker_gets_the_key_and_a_change_needs_a_restart() -> None:
     config = Config.model_validate({"sealing": {"key": "sealing.key"}})
-    assert files_of(LoadedConfig(config, Path("/p.toml"))) == ()
+    assert files_of(LoadedConfig(config, ConfigFile(Path("/p.toml")))) == ()
     assert {change.kind for change in diff(Config(), config)} == {EffectKind.RESTART}
 
 

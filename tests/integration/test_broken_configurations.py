@@ -92,7 +92,7 @@ class Trial:
 
     def _checked(self, one: Broken, found: Survey) -> tuple[Problem, ...]:
         assert found.loaded is not None
-        left = (repr(found.loaded.config), found.loaded.omissions)
+        left = (repr(found.loaded.config), found.loaded.file.omissions)
         if found.is_usable and one.is_number:
             return found.problems  # one that may be is as good as another
         if left not in self._seen:

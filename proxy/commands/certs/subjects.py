@@ -37,14 +37,14 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Live
         if not isinstance(one, IssuedCredentialConfig):
             roots = () if ca is None else read_chain(ca)
             yield LiveSubject(
-                f"{name} {one.certificate}", read_chain(loaded.resolve(one.certificate)), identity.names, roots
+                f"{name} {one.certificate}", read_chain(loaded.file.resolve(one.certificate)), identity.names, roots
             )
             continue
         assert parts is not None  # cross-checked
         version = parts.store.shelf(name, one.key.slot).current()
         if version is None:
             found, allowed = f"{one.key}, whose certificate is not issued yet", f"plexigate certs rotate {name}"
-            raise ConfigError([Problem(str(loaded.path), f"identity.{name}", found, allowed)])
+            raise ConfigError([Problem(str(loaded.file.path), f"identity.{name}", found, allowed)])
         yield LiveSubject(f"{name} {one.key}", chain_of(version), identity.names, parts.issuers[one.issuer].roots)
 
 
@@ -61,5 +61,5 @@ def shown_by_workers(loaded: LoadedConfig, name: str) -> list[dict[str, Any]]:
 
 
 def _answer(loaded: LoadedConfig, path: str) -> dict[str, Any]:
-    client = connect(loaded.path, None)
+    client = connect(loaded.file.path, None)
     return client.agreed(client.get(path))

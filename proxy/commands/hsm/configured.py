@@ -41,7 +41,7 @@ class ConfiguredToken:
         """Its PIN, from where the configuration says. Raises HsmNotConfigured."""
         pin = read_pin_of(loaded, self.name, self.settings)
         if isinstance(pin, Problem):
-            raise HsmNotConfigured(loaded.path, pin.key, pin.found, pin.allowed)
+            raise HsmNotConfigured(loaded.file.path, pin.key, pin.found, pin.allowed)
         return pin
 
 
@@ -59,7 +59,7 @@ class Configured:
     @property
     def file(self) -> Path:
         """Its file."""
-        return self.loaded.path
+        return self.loaded.file.path
 
 
 def read_configured(file: Path) -> Configured:
@@ -81,6 +81,6 @@ def read_configured(file: Path) -> Configured:
         for name, names in hsm.names.items()
     )
     # a bare name is looked up by the dynamic linker, as p11-kit-proxy.so
-    module = found.loaded.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
+    module = found.loaded.file.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
     faults = tuple(one for one in found.problems if one.is_error and one.key.startswith("hsm.token."))
     return Configured(found.loaded, module, tokens, used_keys(found.loaded, document), faults)

@@ -164,7 +164,7 @@ def _before(config: Path | None) -> "SealedBefore | None":
     from config.loader import survey
 
     found = survey(config)
-    if found.loaded is None or found.loaded.omissions.touch("sealing"):
+    if found.loaded is None or found.loaded.file.omissions.touch("sealing"):
         about = (
             one for one in found.problems if one.is_error and (found.loaded is None or one.key.startswith("sealing"))
         )

@@ -189,7 +189,7 @@ def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
     from certs.storage.lock import StateInUse, StateLock
 
     state = loaded.config.rotation.state
-    directory = None if state is None else loaded.resolve(state)
+    directory = None if state is None else loaded.file.resolve(state)
     is_alone = directory is not None and directory.is_dir()
     try:
         with StateLock.acquire(directory) if directory is not None and is_alone else nullcontext():

@@ -115,7 +115,9 @@ class Edition:
             chain, key = (files[path] for path in sorted(files))  # as the store names them
             errors = examine_issued(self.loaded, chain, key, self.read_at).errors
         if errors:
-            raise ConfigError([self.loaded.error((), str(error), "a chain and a key that fit") for error in errors])
+            raise ConfigError(
+                [self.loaded.file.error((), str(error), "a chain and a key that fit") for error in errors]
+            )
         return self._with_made(number, new)
 
     def unsealed(self, number: int, safe: Safe) -> "Edition":
@@ -152,7 +154,7 @@ class Edition:
         """The body of a worker's `prepare`; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
         return {
             "number": self.number,
-            "path": str(self.loaded.path),
+            "path": str(self.loaded.file.path),
             "content": self.content.decode(),
             "read_at": self.read_at.isoformat(),
             "tickets": tickets_as_json(self.tickets),
@@ -217,7 +219,7 @@ async def reread_edition(
     loop: asyncio.AbstractEventLoop, served: Edition, number: int, safe: Safe, begin: Callable[[], None]
 ) -> Edition:
     """Read everything anew that `served` was read from, in a thread: a file may hang. `begin` is called there first. Raises `ConfigError`."""
-    file, tickets = served.loaded.path, served.tickets
+    file, tickets = served.loaded.file.path, served.tickets
     seconds = served.loaded.config.reload_seconds
 
     def read() -> Edition:
@@ -230,7 +232,7 @@ async def reread_edition(
         if lost := sorted(edition.shut - served.shut):
             found = f"one with which keys of {', '.join(lost)} do not open, which are served by what is open now"
             allowed = "a sealing key that answers, and has sealed them"
-            raise ConfigError([*edition.warnings, edition.loaded.error(("sealing", "key"), found, allowed)])
+            raise ConfigError([*edition.warnings, edition.loaded.file.error(("sealing", "key"), found, allowed)])
         return edition
 
     try:
@@ -277,7 +279,7 @@ def _facts(loaded: LoadedConfig, credentials: LoadedCredentials) -> list[Certifi
 def _key_places(loaded: LoadedConfig, identity: str, credential: Credential) -> tuple[str, ...]:
     """Where the keys of a credential are: as the configuration says, not where this process has their content."""
     for one in loaded.config.identity[identity].credentials:
-        if isinstance(one, CredentialConfig) and credential.certificate_path == loaded.resolve(one.certificate):
+        if isinstance(one, CredentialConfig) and credential.certificate_path == loaded.file.resolve(one.certificate):
             return tuple(str(key) for key in one.key)
     issued = tuple(key.location for key in credential.keys if isinstance(key, Pkcs11Key))
     return issued or (f"{identity} {credential.algorithm}",)
@@ -288,4 +290,4 @@ def _checks(loaded: LoadedConfig) -> Sequence[HealthCheck]:
         return health_checks(loaded)
     except (ssl.SSLError, OSError, LibsslError) as error:
         found = f"TLS settings of an upstream that OpenSSL does not take: {error}"
-        raise ConfigError([loaded.error(("upstream",), found, "PEM files")]) from None
+        raise ConfigError([loaded.file.error(("upstream",), found, "PEM files")]) from None

@@ -36,7 +36,9 @@ def _read(parts: Parts) -> tuple[Material, list[Problem]]:
     chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, _, shelf in store.of_config(loaded.config)]
     is_all_issued = all(chain in files for chain in chains)
     problems = [*issuance_problems(parts), *outside_problems(loaded, is_all_issued=is_all_issued)]
-    problems += [parts.loaded.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults]
+    problems += [
+        parts.loaded.file.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults
+    ]
     return as_material(files), problems
 
 
@@ -45,7 +47,7 @@ def shut_identities(loaded: LoadedConfig, material: Material) -> frozenset[str]:
     shut = set()
     for identity, settings in loaded.config.identity.items():
         keys = [one.key[0] for one in settings.credentials if isinstance(one, CredentialConfig)]
-        found = [material.get(str(loaded.resolve(key))) for key in keys if isinstance(key, str)]
+        found = [material.get(str(loaded.file.resolve(key))) for key in keys if isinstance(key, str)]
         if any(one is not None and is_sealed(one.content) for one in found):
             shut.add(identity)
     if (store := store_of(loaded)) is not None:
@@ -71,4 +73,4 @@ def as_material(files: Mapping[Path, ServedFile]) -> Material:
 
 def with_files(loaded: LoadedConfig, files: Mapping[Path, Path]) -> LoadedConfig:
     """A configuration that finds issued credentials where their content is now."""
-    return replace(loaded, files={**loaded.files, **files})
+    return replace(loaded, file=replace(loaded.file, files={**loaded.file.files, **files}))

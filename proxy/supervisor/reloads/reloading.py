@@ -109,7 +109,7 @@ class Reloading:
 
 def _refusal(edition: Edition, error: BaseException) -> BaseException:
     """What stands against an edition, as problems of its file; anything else is left as it is."""
-    file = edition.loaded.path
+    file = edition.loaded.file.path
     match error:
         case QuestionRefused(reason=ConfigurationRefused(problems)):
             return ConfigError(problems)
@@ -134,7 +134,7 @@ def _refusal(edition: Edition, error: BaseException) -> BaseException:
 def _bind_problem(edition: Edition, error: BindFailed) -> Problem:
     index = list(edition.binds[error.listener]).index(error.bind)
     place = ("acme", "http_bind") if error.listener == PLAIN_LISTENER else ("listener", error.listener, "bind")
-    return edition.loaded.error((*place, index), error.found, error.allowed)
+    return edition.loaded.file.error((*place, index), error.found, error.allowed)
 
 
 def changes_between(old: Edition, new: Edition) -> tuple[Change, ...]:
@@ -150,9 +150,9 @@ def changes_between(old: Edition, new: Edition) -> tuple[Change, ...]:
 def restart_problems(changes: Sequence[Change], edition: Edition) -> list[Problem]:
     """Changes that a running proxy cannot make."""
     return [
-        edition.loaded.positions.located(
+        edition.loaded.file.positions.located(
             Problem(
-                str(edition.loaded.path),
+                str(edition.loaded.file.path),
                 change.key,
                 f"a change that needs a restart ({change.summary})",
                 "a restart (systemctl restart plexigate), or the value before",

@@ -121,7 +121,7 @@ class AuditTrail:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             found = f"{shown(loaded.config.audit.file)}, which cannot be written: {reason}"
             allowed = "a file that the user who starts the proxy may append to or make, and nobody else writes"
-            raise ConfigError([loaded.error(("audit", "file"), found, allowed)]) from None
+            raise ConfigError([loaded.file.error(("audit", "file"), found, allowed)]) from None
         self._room = loaded.config.audit.queue_lines
         self._thread = threading.Thread(target=self._write_all, args=(self._log,), name="audit", daemon=True)
         self._thread.start()

@@ -150,7 +150,7 @@ def _stem(ring: str) -> str:
 def payload_directory(loaded: LoadedConfig) -> Path:
     """Where the rings of a configuration rest."""
     directory = loaded.config.payload.directory
-    return directory_of(loaded) / "payload" if directory is None else loaded.resolve(directory)
+    return directory_of(loaded) / "payload" if directory is None else loaded.file.resolve(directory)
 
 
 def payload_keys(
@@ -178,7 +178,7 @@ def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
     if vault is None:
         found = "a sealing key that lies beside the rings: whoever has a copy of the directory has both"
         better = "a [sealing] key, in a token or in a file elsewhere (plexigate hsm init)"
-        problems.append(loaded.warning(("payload", "directory"), found, better))
+        problems.append(loaded.file.warning(("payload", "directory"), found, better))
     if any(payload_directory(loaded).glob("*.sealed")):
         try:
             store = PayloadStore.open(loaded, vault, makes=False)
@@ -190,4 +190,4 @@ def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
 
 def _problem(loaded: LoadedConfig, error: PayloadStoreUnusable) -> Problem:
     allowed = "sealed rings and a sealing key that this process may read and write; restore them from a backup"
-    return loaded.error(("payload", "directory"), str(error), allowed)
+    return loaded.file.error(("payload", "directory"), str(error), allowed)

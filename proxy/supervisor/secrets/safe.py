@@ -96,7 +96,7 @@ class Safe:
 
 def _lost(loaded: LoadedConfig, found: str) -> Problem:
     better = "a sealing key that works: session tickets do not outlive this process"
-    return loaded.warning(("sealing", "key"), found, better)
+    return loaded.file.warning(("sealing", "key"), found, better)
 
 
 def now_in_utc() -> datetime:

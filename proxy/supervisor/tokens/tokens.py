@@ -84,7 +84,7 @@ class ParentTokens:
             await self._refuse_twins(edition)
             findings = await self.examine(edition.tokens, _patience(edition))
             refused = [
-                edition.loaded.error(
+                edition.loaded.file.error(
                     ("hsm", "token", use.name),
                     f"the PIN from the {use.pin_source}: {findings[use.name].detail}",
                     "the PIN of the token",

@@ -6,14 +6,14 @@ import pytest
 
 from certs.audit.configured import audit_log_of, checkpoint_key_problems
 from certs.audit.signing import FileSigner
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
 from tests.certs.audit.logs import NOW, SIGNED, Journal
 
 
 def loaded(directory: Path, **tables: object) -> LoadedConfig:
-    return LoadedConfig(Config.model_validate(tables), directory / "p.toml")
+    return LoadedConfig(Config.model_validate(tables), ConfigFile(directory / "p.toml"))
 
 
 def test_without_a_file_there_is_none(tmp_path: Path) -> None:

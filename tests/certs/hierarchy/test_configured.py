@@ -18,7 +18,7 @@ from certs.hierarchy.vault import NoKeys, Vault
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadSealer
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
 from tests.certs.hierarchy.test_hierarchy import NOW
@@ -38,7 +38,7 @@ SEALING = {"key": "sealing.key", "directory": "state"}
 
 
 def loaded(directory: Path, **tables: object) -> LoadedConfig:
-    return LoadedConfig(Config.model_validate({**TABLES, **tables}), directory / "p.toml")
+    return LoadedConfig(Config.model_validate({**TABLES, **tables}), ConfigFile(directory / "p.toml"))
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def vault(config: LoadedConfig) -> Vault:
 
 def test_sealed_keys_open_and_others_are_left_alone(sealed: LoadedConfig) -> None:
     names = ("mldsa.sealed", "upstream.sealed")
-    assert opened_keys(sealed, vault(sealed)) == {sealed.directory / name: name.encode() for name in names}
+    assert opened_keys(sealed, vault(sealed)) == {sealed.file.directory / name: name.encode() for name in names}
 
 
 def test_the_use_of_the_sealing_key_is_told(sealed: LoadedConfig) -> None:
@@ -71,9 +71,9 @@ def test_the_use_of_the_sealing_key_is_told(sealed: LoadedConfig) -> None:
 
 
 def test_every_key_that_does_not_open_is_a_problem(sealed: LoadedConfig) -> None:
-    damaged = sealed.directory / "upstream.sealed"
+    damaged = sealed.file.directory / "upstream.sealed"
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    other = sealed.directory / "mldsa.sealed"
+    other = sealed.file.directory / "mldsa.sealed"
     other.write_bytes(vault(sealed).sealer(Purpose.TICKET_KEYS).seal(b"a", KEY_LABEL))
     with pytest.raises(ConfigError) as caught:
         opened_keys(sealed, vault(sealed))
@@ -85,7 +85,7 @@ def test_every_key_that_does_not_open_is_a_problem(sealed: LoadedConfig) -> None
 def test_keys_of_identities_alone_wait_for_a_token_that_is_away(
     sealed: LoadedConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    directory = sealed.directory
+    directory = sealed.file.directory
     monkeypatch.setenv("STATE_DIRECTORY", str(directory / "pins"))
     with softhsm(directory) as hsm:
         hsm.pin_file(name="plexi.pin")
@@ -101,7 +101,7 @@ def test_keys_of_identities_alone_wait_for_a_token_that_is_away(
 
 
 def test_without_a_sealing_key_a_sealed_one_is_no_use(sealed: LoadedConfig) -> None:
-    config = loaded(sealed.directory)
+    config = loaded(sealed.file.directory)
     assert vault_of(config, lambda: NOW, lambda *_: None) is None
     with pytest.raises(ConfigError, match=r"is sealed, while \[sealing\] has no key"):
         opened_keys(config, None)
@@ -125,8 +125,8 @@ def test_a_key_in_a_file_is_worth_a_warning(tmp_path: Path) -> None:
 
 def test_a_sealing_key_that_is_not_there_is_told(sealed: LoadedConfig) -> None:
     assert sealing_key_problems(sealed) == ()
-    assert sealing_key_problems(loaded(sealed.directory)) == ()
-    (sealed.directory / "sealing.key").unlink()
+    assert sealing_key_problems(loaded(sealed.file.directory)) == ()
+    (sealed.file.directory / "sealing.key").unlink()
     (warning,) = sealing_key_problems(sealed)
     assert (warning.key, warning.is_error) == ("sealing.key", False)
     assert "what is to rest on disk cannot be sealed" in warning.found

@@ -33,7 +33,7 @@ def handed_over(scene: Rotations) -> LoadedConfig:
         files[path] = scene.directory / f"memory-{number}"
         files[path].touch(0o600)
         files[path].write_bytes(one.content)
-    return replace(parts.loaded, files=files)
+    return replace(parts.loaded, file=replace(parts.loaded.file, files=files))
 
 
 def serials(loaded: LoadedConfig, scene: Rotations) -> list[int]:

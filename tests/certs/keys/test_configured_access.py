@@ -6,7 +6,7 @@ import pytest
 
 from certs.hsm.access import TokenChoice
 from certs.keys.configured_access import access_of
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.pkcs11_uri import parse
 from config.problems import ConfigError
 from config.schema import Config
@@ -15,7 +15,7 @@ from config.schema import Config
 def loaded(directory: Path) -> LoadedConfig:
     tokens = {"plexi": {"pin_file": "plexi.pin"}, "spare": {"serial": "42", "slot": 3, "pin_file": "none.pin"}}
     config = Config.model_validate({"hsm": {"module": "m.so", "token": tokens}})
-    return LoadedConfig(config, directory / "p.toml")
+    return LoadedConfig(config, ConfigFile(directory / "p.toml"))
 
 
 def test_it_has_all_that_the_token_is_found_by_and_its_pin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

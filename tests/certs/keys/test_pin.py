@@ -6,7 +6,7 @@ import pytest
 
 from certs.hsm.secret import LONGEST_PIN
 from certs.keys.pin import Pins, read_pins
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 
 SECRET = "sesam-1234"  # noqa: S105 - of nothing
@@ -14,7 +14,7 @@ SECRET = "sesam-1234"  # noqa: S105 - of nothing
 
 def loaded(directory: Path, **token: object) -> LoadedConfig:
     config = Config.model_validate({"hsm": {"module": "hsm.so", "token": {"plexi": token}}})
-    return LoadedConfig(config, directory / "plexigate.toml", credentials=directory / "credentials")
+    return LoadedConfig(config, ConfigFile(directory / "plexigate.toml", credentials=directory / "credentials"))
 
 
 def write(path: Path, content: bytes = SECRET.encode() + b"\n", mode: int = 0o600) -> None:
@@ -37,7 +37,7 @@ def fault(pins: Pins) -> tuple[str, str]:
 
 
 def test_no_tokens_have_no_pins(tmp_path: Path) -> None:
-    assert read_pins(LoadedConfig(Config(), tmp_path / "plexigate.toml")) == Pins({}, ())
+    assert read_pins(LoadedConfig(Config(), ConfigFile(tmp_path / "plexigate.toml"))) == Pins({}, ())
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
@@ -103,5 +103,5 @@ class TestSystemd:
 
     def test_start_without_systemd(self, tmp_path: Path) -> None:
         given = loaded(tmp_path, pin_credential="plexi-pin")
-        _, found = fault(read_pins(LoadedConfig(given.config, given.path)))
+        _, found = fault(read_pins(LoadedConfig(given.config, ConfigFile(given.file.path))))
         assert found == '"plexi-pin", while systemd hands over no credentials'

@@ -9,7 +9,7 @@ from certs.sealing.errors import KeyAway, KeyUnavailable, Tampered
 from certs.sealing.key_file import KeyFile
 from certs.sealing.master import KeyInToken, Master, place_of
 from certs.sealing.sealing_key import TokenKeyImporter, sealing_key_name
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from tests.hsm_tokens import softhsm, token_process
 
@@ -17,7 +17,7 @@ LABEL = "key hierarchy: domains"
 
 
 def loaded(directory: Path, **tables: object) -> LoadedConfig:
-    return LoadedConfig(Config.model_validate(tables), directory / "plexigate.toml")
+    return LoadedConfig(Config.model_validate(tables), ConfigFile(directory / "plexigate.toml"))
 
 
 def test_without_a_key_nothing_is_sealed(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from certs.storage.intent import Intent
 from certs.storage.store import Store, paths_of, store_of
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from tests.certs.authority import NOW
 
@@ -28,10 +28,10 @@ state = "state"
 
 
 def test_a_configuration_names_its_store(tmp_path: Path) -> None:
-    store = store_of(LoadedConfig(CONFIG, tmp_path / "plexigate.toml"))
+    store = store_of(LoadedConfig(CONFIG, ConfigFile(tmp_path / "plexigate.toml")))
     assert store is not None
     assert store.directory == tmp_path / "state"
-    assert store_of(LoadedConfig(Config(), tmp_path / "plexigate.toml")) is None
+    assert store_of(LoadedConfig(Config(), ConfigFile(tmp_path / "plexigate.toml"))) is None
 
 
 def test_issued_credentials_have_their_shelves(tmp_path: Path) -> None:

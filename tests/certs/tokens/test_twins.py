@@ -10,12 +10,12 @@ from certs.hsm import calls
 from certs.hsm.access import TokenChoice
 from certs.tokens.token_use import TokenUse
 from certs.tokens.twins import twin_problems
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from tests.hsm.shim import TokenControl
 from tests.hsm_tokens import loaded
 
-CONFIGURED = LoadedConfig(Config.model_construct(), Path("/p.toml"))
+CONFIGURED = LoadedConfig(Config.model_construct(), ConfigFile(Path("/p.toml")))
 
 
 def named(use: TokenUse, name: str, choice: TokenChoice) -> TokenUse:

@@ -175,7 +175,7 @@ class TestProblems:
         before = sorted(site.directory.iterdir())
         loaded = load(site.write(f'admin.socket = "{path}"\n{site.minimal}'))
         problems = socket_problems(loaded)
-        loaded.path.unlink()
+        loaded.file.path.unlink()
         assert sorted(site.directory.iterdir()) == before
         assert all(problem.key == "admin.socket" and problem.line == 2 for problem in problems)
         return [problem.found for problem in problems]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.admin import AdminConfig
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from proxy.admin.settings import AdminSettings, default_socket, sockets_to_try
 
@@ -38,11 +38,11 @@ def test_a_command_looks_at_the_service_of_the_system_too() -> None:
 
 def test_a_path_of_the_configuration_is_relative_to_its_file() -> None:
     config = Config(admin=AdminConfig.model_validate({"socket": "run/a.sock", "metrics_bind": "127.0.0.1:9464"}))
-    settings = AdminSettings.of(LoadedConfig(config, Path("/etc/plexigate/plexigate.toml")))
+    settings = AdminSettings.of(LoadedConfig(config, ConfigFile(Path("/etc/plexigate/plexigate.toml"))))
     assert settings.socket == Path("/etc/plexigate/run/a.sock")
     assert [str(bind) for bind in settings.metrics_bind] == ["127.0.0.1:9464"]
 
 
 def test_without_a_path_it_is_the_default_of_this_process() -> None:
-    settings = AdminSettings.of(LoadedConfig(Config(), Path("/etc/plexigate/plexigate.toml")))
+    settings = AdminSettings.of(LoadedConfig(Config(), ConfigFile(Path("/etc/plexigate/plexigate.toml"))))
     assert settings == AdminSettings(default_socket(os.environ, os.geteuid()))

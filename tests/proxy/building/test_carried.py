@@ -34,7 +34,7 @@ def next_of(
     content = read_file(path)
     named = accepted(content, path)
     material = Material.read(
-        named.resolve(one.certificate if part == "certificate" else str(one.key[0]))
+        named.file.resolve(one.certificate if part == "certificate" else str(one.key[0]))
         for settings in named.config.identity.values()
         for one in settings.credentials
         if isinstance(one, CredentialConfig)

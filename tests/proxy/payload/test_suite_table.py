@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from proxy.payload import liboqs
 from proxy.payload.keyring import Keyring
@@ -17,7 +17,9 @@ from tests.proxy.payload.test_liboqs import package
 
 
 def loaded(*names: str) -> LoadedConfig:
-    return LoadedConfig(Config.model_validate({"payload": {"sessions": {"suites": names}}}), Path("/etc/p.toml"))
+    return LoadedConfig(
+        Config.model_validate({"payload": {"sessions": {"suites": names}}}), ConfigFile(Path("/etc/p.toml"))
+    )
 
 
 FRODO = "X25519-FrodoKEM976"
@@ -45,8 +47,8 @@ def test_built_in_suites_need_no_liboqs(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(liboqs, "_package", lambda: pytest.fail("nothing asks for it"))
     assert [suite(name).name for name in BUILT_IN] == list(BUILT_IN)
     assert list(suite_problems(loaded(*BUILT_IN))) == []
-    assert list(suite_problems(LoadedConfig(Config(), Path("/etc/p.toml")))) == []
-    assert list(variant_warnings(LoadedConfig(Config(), Path("/etc/p.toml")), {})) == []
+    assert list(suite_problems(LoadedConfig(Config(), ConfigFile(Path("/etc/p.toml"))))) == []
+    assert list(variant_warnings(LoadedConfig(Config(), ConfigFile(Path("/etc/p.toml"))), {})) == []
 
 
 def test_suite_without_liboqs_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

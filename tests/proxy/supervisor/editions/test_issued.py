@@ -51,7 +51,7 @@ def test_no_state_directory_is_no_material(tmp_path: Path) -> None:
 def test_files_are_found_where_they_are_now(tmp_path: Path) -> None:
     loaded = Rotations(tmp_path).parts.loaded
     elsewhere = with_files(loaded, {Path("/a"): Path("/b")})
-    assert elsewhere.resolve("/a") == Path("/b")
+    assert elsewhere.file.resolve("/a") == Path("/b")
     assert as_material({}) == {}
 
 

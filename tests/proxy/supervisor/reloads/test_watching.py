@@ -21,7 +21,7 @@ class Case:
         self.errors: list[BaseException] = []
         self.tasks = Tasks(asyncio.get_running_loop(), self.errors.append)
         self.watched, self.unwatched = (edition_of(site, more + site.minimal) for more in ("watch = true\n", ""))
-        self.watching = Watching(self.tasks, self.watched.loaded.path, self.reload)
+        self.watching = Watching(self.tasks, self.watched.loaded.file.path, self.reload)
 
     async def reload(self, cause: str) -> None:
         self.causes.append(cause)

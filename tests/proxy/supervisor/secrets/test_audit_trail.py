@@ -10,7 +10,7 @@ import pytest
 
 from certs.audit.entries import Action, Outcome
 from certs.audit.line import LineKind
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
 from proxy.observe.events.event import Event
@@ -25,7 +25,7 @@ class Trail:
     def __init__(self, directory: Path, **table: object) -> None:
         self.log = directory / "audit.jsonl"
         config = Config.model_validate({"audit": {"file": "audit.jsonl", **table}})
-        self.loaded = LoadedConfig(config, directory / "p.toml")
+        self.loaded = LoadedConfig(config, ConfigFile(directory / "p.toml"))
         self.trail = AuditTrail(lambda: NOW)
         self.events: list[str] = []
         self.reported = threading.Condition()
@@ -72,7 +72,7 @@ def test_what_happens_before_there_is_a_log_of_the_process_is_told_to_it(tmp_pat
 def test_without_a_file_nothing_is_kept(tmp_path: Path) -> None:
     trail = AuditTrail(lambda: NOW)
     trail.operation(Action.SIGN, "chat", Outcome.DONE)
-    trail.open(LoadedConfig(Config(), tmp_path / "p.toml"))
+    trail.open(LoadedConfig(Config(), ConfigFile(tmp_path / "p.toml")))
     trail.operation(Action.SIGN, "chat", Outcome.DONE)
     assert (trail.close(0), trail.as_row(), list(tmp_path.iterdir())) == (True, {}, [])
 

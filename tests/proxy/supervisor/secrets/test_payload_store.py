@@ -7,7 +7,7 @@ import pytest
 
 from certs.sealing.key_file import KeyFile
 from certs.sealing.sealer import AeadSealer
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import ConfigError
 from config.schema import Config
 from proxy.payload.keyring import PayloadKeyState
@@ -28,7 +28,7 @@ PAYLOAD = {"directory": "state", "ring": {"chat": {}}, "sessions": {}}
 
 
 def loaded(place: Path, **payload: object) -> LoadedConfig:
-    return LoadedConfig(Config.model_validate({"payload": {**PAYLOAD, **payload}}), place / "p.toml")
+    return LoadedConfig(Config.model_validate({"payload": {**PAYLOAD, **payload}}), ConfigFile(place / "p.toml"))
 
 
 def made(of: LoadedConfig, now: float = NOW) -> PayloadKeys:
@@ -56,7 +56,7 @@ def test_what_is_known_goes_before_what_rests(tmp_path: Path) -> None:
 
 
 def test_nothing_is_touched_that_is_not_needed(tmp_path: Path) -> None:
-    plain = LoadedConfig(Config(), tmp_path / "p.toml")
+    plain = LoadedConfig(Config(), ConfigFile(tmp_path / "p.toml"))
     assert made(plain) == PayloadKeys()
     assert store_problems(plain, None) == []
     (warning,) = store_problems(loaded(tmp_path), None)
@@ -77,7 +77,7 @@ def test_check_makes_nothing_in_a_directory_that_is_there(tmp_path: Path) -> Non
 def test_place_is_that_of_what_is_sealed_unless_it_has_its_own(tmp_path: Path) -> None:
     sealing = {"key": "other.key", "directory": "vault"}
     config = Config.model_validate({"payload": {**PAYLOAD, "directory": None}, "sealing": sealing})
-    assert payload_directory(LoadedConfig(config, tmp_path / "p.toml")) == tmp_path / "vault/payload"
+    assert payload_directory(LoadedConfig(config, ConfigFile(tmp_path / "p.toml"))) == tmp_path / "vault/payload"
     assert payload_directory(loaded(tmp_path)) == tmp_path / "state"
 
 
@@ -93,7 +93,7 @@ def test_key_of_sealing_seals_where_there_is_one(tmp_path: Path) -> None:
     KeyFile.create(tmp_path / "other.key")
     sealing = {"key": "other.key", "directory": "vault"}
     config = Config.model_validate({"payload": PAYLOAD, "sealing": sealing})
-    settings = LoadedConfig(config, tmp_path / "p.toml")
+    settings = LoadedConfig(config, ConfigFile(tmp_path / "p.toml"))
     vault = Safe(now_in_utc).vault(settings)
     keys, _ = payload_keys(settings, {}, NOW, vault)
     assert not (tmp_path / "state/sealing.key").exists()

@@ -8,7 +8,7 @@ import pytest
 from certs.hierarchy.configured import KEY_LABEL
 from certs.sealing.envelope import Purpose
 from certs.sealing.key_file import KeyFile
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.schema import Config
 from proxy.supervisor.secrets.safe import TICKETS_FILE, Safe, now_in_utc
 
@@ -30,11 +30,11 @@ def clock() -> Clock:
 def loaded(tmp_path: Path) -> LoadedConfig:
     KeyFile.create(tmp_path / "sealing.key")
     table = {"key": "sealing.key", "directory": "state"}
-    return LoadedConfig(Config.model_validate({"sealing": table}), tmp_path / "p.toml")
+    return LoadedConfig(Config.model_validate({"sealing": table}), ConfigFile(tmp_path / "p.toml"))
 
 
 def test_without_a_sealing_key_tickets_begin_anew_and_nothing_is_written(tmp_path: Path, clock: Clock) -> None:
-    bare = LoadedConfig(Config(), tmp_path / "p.toml")
+    bare = LoadedConfig(Config(), ConfigFile(tmp_path / "p.toml"))
     first, second = (Safe(clock).tickets(bare) for _ in range(2))
     assert first[0] != second[0]
     assert (first[1], list(tmp_path.iterdir())) == ([], [])
@@ -51,7 +51,7 @@ def test_the_next_process_goes_on_with_the_secret_for_the_rest_of_its_time(loade
     rotated = tickets.rotated(bytes(32))
     again.keep(loaded, rotated, clock.now)
     assert Safe(clock).tickets(loaded)[0] == rotated
-    assert tickets.current not in (loaded.directory / "state" / TICKETS_FILE).read_bytes()
+    assert tickets.current not in (loaded.file.directory / "state" / TICKETS_FILE).read_bytes()
 
 
 def test_a_clock_that_was_set_back_does_not_let_a_secret_live_longer(loaded: LoadedConfig, clock: Clock) -> None:
@@ -65,7 +65,7 @@ def test_a_clock_that_was_set_back_does_not_let_a_secret_live_longer(loaded: Loa
 
 def test_what_does_not_open_is_said_and_not_overwritten(loaded: LoadedConfig, clock: Clock) -> None:
     Safe(clock).tickets(loaded)
-    path = loaded.directory / "state" / TICKETS_FILE
+    path = loaded.file.directory / "state" / TICKETS_FILE
     damaged = path.read_bytes()[:-1]
     path.write_bytes(damaged)
     tickets, (problem,) = Safe(clock).tickets(loaded)
@@ -75,7 +75,7 @@ def test_what_does_not_open_is_said_and_not_overwritten(loaded: LoadedConfig, cl
 
 
 def test_a_sealing_key_that_is_away_stops_no_start(loaded: LoadedConfig, clock: Clock) -> None:
-    (loaded.directory / "sealing.key").unlink()
+    (loaded.file.directory / "sealing.key").unlink()
     _, (problem,) = Safe(clock).tickets(loaded)
     assert "cannot be read" in problem.found
 
@@ -87,7 +87,7 @@ def test_a_record_of_another_version_is_said(loaded: LoadedConfig, clock: Clock)
     assert vault is not None
     label = Purpose.TICKET_KEYS.label("session tickets")
     sealed = vault.sealer(Purpose.TICKET_KEYS).seal(b"{}", label)
-    (loaded.directory / "state" / TICKETS_FILE).write_bytes(sealed)
+    (loaded.file.directory / "state" / TICKETS_FILE).write_bytes(sealed)
     assert "none of this version" in Safe(clock).tickets(loaded)[1][0].found
 
 
@@ -96,11 +96,11 @@ def test_sealed_keys_open_by_the_same_vault(loaded: LoadedConfig, clock: Clock) 
     vault = safe.vault(loaded)
     assert vault is not None
     assert safe.vault(loaded) is vault
-    key = loaded.directory / "chat.sealed"
+    key = loaded.file.directory / "chat.sealed"
     key.write_bytes(vault.sealer(Purpose.CREDENTIAL_KEY).seal(b"PEM", KEY_LABEL))
     table = {"names": ["chat.test"], "certificate": "chat.pem", "key": "chat.sealed"}
     config = Config.model_validate({**loaded.config.model_dump(include={"sealing"}), "identity": {"chat": table}})
-    assert safe.open_keys(LoadedConfig(config, loaded.path)) == {key: b"PEM"}
+    assert safe.open_keys(LoadedConfig(config, ConfigFile(loaded.file.path))) == {key: b"PEM"}
 
 
 def test_it_reads_the_real_clock() -> None:
