@@ -10,10 +10,10 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 
 from proxy.tls import libssl
 from proxy.tls.alerts import AlertDescription, alert_in
+from proxy.tls.server_step import server_step
 from proxy.tls.stream import BioPair
 
 
@@ -98,19 +98,11 @@ def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios:
 def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
     """Give bytes of the client to an object that wants more of them afterwards. Raises `AttemptFailed`; the BIOs are then empty.
 
-    They are whole hellos: where nothing comes of them, the attempt has failed.
+    The bytes are whole hellos: an attempt has failed if OpenSSL does not answer them.
     """
-    bios.incoming.write(data)
-    started = perf_counter()
-    try:
-        tls.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    except ssl.SSLError as error:
-        output = bios.outgoing.read()
-        bios.clear()
-        raise AttemptFailed(error, output) from None
-    data = bios.outgoing.read()
-    if not data:
+    made = server_step(tls, bios, data)
+    if made.error is not None:
+        raise AttemptFailed(made.error, made.output)
+    if not made.output:
         raise AttemptFailed(ssl.SSLError(ssl.SSL_ERROR_WANT_READ, "OpenSSL does not answer the hello"), b"")
-    return Flight(tls, data, perf_counter() - started)
+    return Flight(tls, made.output, made.seconds)

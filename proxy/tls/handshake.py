@@ -1,17 +1,15 @@
 """One TLS handshake: from the first byte of a connection to an established stream or a refusal that the peer can read.
 
+`handshake_states` has the table of its states. Here is what the events do in each of them.
+
 Theory of operation. The ClientHello is parsed before OpenSSL sees a byte, because everything is decided by it: the identity,
 the policy, the context. Only then is an SSL object made, on exactly one context, and fed the bytes received so far, in a turn
-with the steps of other handshakes (`step_queue`). A
-hello that our parser rejects goes to OpenSSL all the same, for its alert is the better one; ours is sent when OpenSSL has
-none. The server's flight is sent only when the step that produced it succeeded, and the group is read back from the
-ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
+with the steps of other handshakes (`step_queue`). OpenSSL also gets a hello that our parser rejects, for its alert is the better
+one; ours is sent when OpenSSL has none. The server's flight is sent only when the step that produced it succeeded, and the group
+is read back from the ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
 
-For an identity with a key in a token the way to the server's flight is another one (`signed_flight`); what comes after it is the
-same.
-
-A CA that looks at a pending challenge (RFC 8737) comes before all of that: no identity, no policy. It is shown a certificate that
-proves nothing else, and its connection is closed as soon as the handshake is over.
+A CA that looks at a pending challenge (RFC 8737) meets no identity and no policy. It is shown a certificate that proves nothing
+else, and its connection is closed as soon as the handshake is over.
 """
 
 import ssl
@@ -23,17 +21,29 @@ from proxy.tls.alerts import AlertDescription, alert_in, alert_record
 from proxy.tls.attempt import Flight
 from proxy.tls.challenges import CHALLENGE_ALPN, PendingChallenges, goodbye
 from proxy.tls.client_hello import ClientHello, parse_client_hello
-from proxy.tls.handshake_policy import HandshakePolicy
+from proxy.tls.handshake_policy import ConnectionRefusal, HandshakePolicy
+from proxy.tls.handshake_states import (
+    OVER,
+    Answering,
+    Challenged,
+    Choosing,
+    Finishing,
+    HandshakeState,
+    Over,
+    Reading,
+    Signing,
+)
 from proxy.tls.malformed_hello import answer_to, reason_of
 from proxy.tls.records import ClientHelloReader, HelloError
 from proxy.tls.results import Failed, FailureReason, HandshakeObserver, openssl_reason
 from proxy.tls.server_hello import ServerHello, parse_server_flight
-from proxy.tls.server_step import ServerStep, server_step
+from proxy.tls.server_step import ServerStep, ServerSteps
 from proxy.tls.signed_flight import FlightServices, HelloLimits, SignedFlight
 from proxy.tls.stream import TlsStream
 
 if TYPE_CHECKING:
     from proxy.tls.identities import ServerIdentity
+    from proxy.tls.signing_plan import SigningPlan
 
 _CHALLENGE: Final = (CHALLENGE_ALPN,)  # RFC 8737 section 3: "with the single protocol name "acme-tls/1""
 
@@ -42,29 +52,19 @@ class Handshake:
     """Owns a `SocketStream` until the handshake is over."""
 
     __slots__ = (
-        "_bios",
-        "_challenged",
         "_challenges",
-        "_context",
-        "_hello",
-        "_identity",
-        "_made",
         "_network",
         "_observer",
-        "_over",
         "_policy",
-        "_reader",
-        "_retried",
-        "_server_hello",
         "_services",
-        "_signed",
-        "_signing_seconds",
+        "_state",
         "_stream",
-        "_tls",
-        "_waiting",
         "_wire_left",
         "deadline",
     )
+
+    _observer: HandshakeObserver
+    _stream: SocketStream
 
     def __init__(
         self,
@@ -77,29 +77,14 @@ class Handshake:
     ) -> None:
         """Set up for one connection; `begin` hands over its stream. `deadline` is in loop time, `network` is the client's."""
         self._policy = policy
-        self._challenges = challenges
-        self._challenged: str | None = None
         self._services = services
-        self._bios = services.bios
-        self._observer: HandshakeObserver | None = observer
+        self._observer = observer  # deleted when it was told how the handshake ended
+        self._challenges = challenges
         self._network = network
         self.deadline = deadline
-        self._reader = ClientHelloReader(policy.hello_bytes, policy.wire_bytes)
-        self._hello: ClientHello | None = None
-        self._identity: ServerIdentity | None = None
-        self._server_hello: ServerHello | None = None
-        self._retried = False
-        self._signed: SignedFlight | None = None
-        self._signing_seconds: float | None = None
-        self._context: ssl.SSLContext | None = None
-        self._tls: ssl.SSLObject | None = None
-        self._over = False
-        # of the next step: what OpenSSL gets
-        self._waiting = b""
-        self._made: ServerStep | None = None
         # what the client may still send behind its ClientHello: a second one, its Finished
         self._wire_left = policy.wire_bytes
-        self._stream: SocketStream
+        self._state: HandshakeState = Reading(ClientHelloReader(policy.hello_bytes, policy.wire_bytes))
 
     def begin(self, stream: SocketStream) -> None:
         """Start reading the ClientHello from `stream`."""
@@ -107,33 +92,42 @@ class Handshake:
         stream.owner = self
         stream.resume_reading()
 
-    # -- the stream's side
+    # -- what happens to it
 
     def data_received(self, data: memoryview) -> None:
         """Take the next bytes of the handshake."""
-        if self._over:
-            return
-        if self._hello is None:
-            self._read_hello(bytes(data))
-            return
+        state = self._state
+        match state:
+            case Reading():
+                self._read_hello(state.reader, bytes(data))
+            case Answering() | Finishing() | Challenged():
+                if self._is_within_limit(data):
+                    if state.steps.has_waiting:  # other handshakes step first: what comes meanwhile stays in the kernel
+                        self._stream.pause_reading()
+                    state.steps.receive_data(bytes(data))
+            case Signing():
+                if self._is_within_limit(data):
+                    state.flight.data_received(bytes(data))
+            case Choosing() | Over():
+                pass
+
+    def _is_within_limit(self, data: memoryview) -> bool:
         self._wire_left -= len(data)
         if self._wire_left < 0:
             self.refuse(
                 FailureReason.MALFORMED_HELLO, AlertDescription.RECORD_OVERFLOW, "too many bytes in the handshake"
             )
-        elif self._signed is not None:
-            self._signed.data_received(bytes(data))
-        else:
-            if self._waiting:  # others are before it: what comes behind the handshake is not to gather here meanwhile
-                self._stream.pause_reading()
-            self._enlist(bytes(data))
+            return False
+        return True
 
     def eof_received(self) -> None:
-        """The client gave up; or it sends nothing behind the end of its handshake, which is not stepped yet."""
-        if self._waiting and not self._over:
-            return  # it is told again when reading goes on
-        self._fail(FailureReason.CLIENT_LEFT, "the client closed the connection during the handshake")
-        self._stream.abort()
+        """The client gave up; or it has sent the end of its handshake, which waits for its step, and sends no more."""
+        match self._state:
+            case Answering(steps=steps) | Finishing(steps=steps) | Challenged(steps=steps) if steps.has_waiting:
+                return  # reading is paused; the end is reported again when it goes on
+            case _:
+                self._fail(FailureReason.CLIENT_LEFT, "the client closed the connection during the handshake")
+                self._stream.abort()
 
     def connection_lost(self, error: OSError | None) -> None:
         """The socket is gone."""
@@ -151,196 +145,196 @@ class Handshake:
         """The handshake took too long."""
         del now
         self.deadline = NEVER
-        if self._signed is not None and self._signed.is_waiting:
-            self.refuse(FailureReason.SIGNING_TIMEOUT, AlertDescription.INTERNAL_ERROR, "no signature came in time")
-            return
-        self._fail(FailureReason.TIMEOUT, "the handshake did not finish in time")
-        self._end()
+        match self._state:
+            case Signing(flight=flight) if flight.is_waiting:
+                self.refuse(FailureReason.SIGNING_TIMEOUT, AlertDescription.INTERNAL_ERROR, "no signature came in time")
+            case _:
+                self._fail(FailureReason.TIMEOUT, "the handshake did not finish in time")
+                self._stream.end()
 
     # -- others need its place
 
     @property
     def awaits_client(self) -> bool:
         """Whether it is the client's turn: nothing waits for OpenSSL or a token."""
-        return not self._waiting and (self._signed is None or self._signed.awaits_client)
+        match self._state:
+            case Reading() | Choosing() | Over():
+                return True
+            case Answering(steps=steps) | Finishing(steps=steps) | Challenged(steps=steps):
+                return not steps.has_waiting
+            case Signing(flight=flight):
+                return flight.awaits_client
 
     @property
     def is_unread(self) -> bool:
         """Whether the first bytes of the client are there and were not read."""
-        return not self._reader.wire_bytes and self._stream.unread_bytes > 0
+        match self._state:
+            case Reading(reader=reader):
+                return not reader.wire_bytes and self._stream.unread_bytes > 0
+            case _:
+                return False
 
     def give_way(self) -> None:
-        """Close at once. The observer is not told: it is who wants it."""
-        self._over, self._observer = True, None
-        if self._signed is not None:
-            self._signed.abandon()
+        """Close at once. The observer is not told, because it asks for this."""
+        self._leave()
         self._stream.drop()
 
-    # -- the ClientHello
+    # -- Reading, Choosing
 
-    def _read_hello(self, data: bytes) -> None:
+    def _read_hello(self, reader: ClientHelloReader, data: bytes) -> None:
         try:
-            self._reader.receive_data(data)
-            if self._reader.message is None:
+            reader.receive_data(data)
+            if reader.message is None:
                 return
-            hello = parse_client_hello(self._reader.message)
+            hello = parse_client_hello(reader.message)
         except HelloError as error:
-            self._refuse_malformed(error)
+            answer = answer_to(reader.wire, error, self._services.bios, self._policy.alert_context)
+            self._end(answer, reason_of(error), str(error), AlertDescription(answer[-1]))
             return
-        self._hello = hello
-        assert self._observer is not None  # it is told once, at the end
-        if not self._observer.hello_complete():
+        self._state = Choosing(hello)
+        if self._observer.hello_complete():
+            self._choose(self._state, reader)
+        else:
             self.refuse(
                 FailureReason.HANDSHAKES_PER_ADDRESS, AlertDescription.INTERNAL_ERROR, "too many of this client"
             )
+
+    def _choose(self, state: Choosing, reader: ClientHelloReader) -> None:
+        hello, name = state.hello, state.hello.server_name
+        if hello.alpn == _CHALLENGE and name is not None and (context := self._challenges.context_for(name)):
+            steps = self._steps(context)
+            self._state = Challenged(hello, name, steps)
+            steps.receive_data(reader.wire)
             return
-        if hello.alpn == _CHALLENGE and (context := self._challenges.context_for(hello.server_name)) is not None:
-            self._challenged = hello.server_name
-            self._begin_tls(context)
-            return
-        self._identity = self._policy.identities.resolve(hello.server_name)
-        refusal = self._policy.judge(hello, self._identity)
-        if refusal is not None:
-            self.refuse(*refusal)
-            return
-        assert self._identity is not None  # or it is refused
-        if self._identity.plan is not None:
-            limits = HelloLimits(self._policy.hello_bytes, self._policy.wire_bytes)
-            self._signed = SignedFlight(self._identity, self._services, self._network, limits, self, self._stream)
-            self._observer.token_asked()
-            self._signed.begin(hello, self._reader, self._policy.preference, self.deadline)
+        state.identity = self._policy.identities.resolve(name)
+        identity = self._policy.judge(hello, state.identity)
+        if isinstance(identity, ConnectionRefusal):
+            self.refuse(*identity)
+        elif identity.plan is not None:
+            self._sign(hello, identity, identity.plan, reader)
         else:
-            self._begin_tls(self._identity.context.select(hello.psk_identities))
+            steps = self._steps(identity.context.select(hello.psk_identities))
+            self._state = Answering(hello, identity, steps)
+            steps.receive_data(reader.wire)
 
-    def _begin_tls(self, context: ssl.SSLContext) -> None:
-        self._context = context
-        self._enlist(self._reader.wire)
-
-    def _refuse_malformed(self, error: HelloError) -> None:
-        answer = answer_to(self._reader.wire, error, self._bios, self._policy.alert_context)
-        self._stream.write(answer)
-        self._fail(reason_of(error), str(error), AlertDescription(answer[-1]))
-        self._end()
+    def _steps(self, source: ssl.SSLContext | ssl.SSLObject) -> ServerSteps:
+        return ServerSteps(source, self._services.bios, self._services.steps, self)
 
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
         """End with an alert."""
-        self._stream.write(alert_record(alert))
-        self._fail(reason, detail, alert)
-        self._end()
+        self._end(alert_record(alert), reason, detail, alert)
 
-    # -- the steps of OpenSSL, called by the queue
+    # -- Answering, Finishing, Challenged: OpenSSL's steps on the loop
 
-    def _enlist(self, data: bytes) -> None:
-        if not self._waiting:
-            self._services.steps.enlist(self)
-        self._waiting += data
-
-    def step(self) -> None:
-        """Give OpenSSL what the client sent, and take out of the BIOs what it made of it."""
-        data, self._waiting = self._waiting, b""
-        if self._over:
-            return
-        if self._tls is None:
-            assert self._context is not None  # set before the first step
-            self._tls = self._bios.server_side(self._context)
-        self._made = server_step(self._tls, self._bios, data)
-
-    def stepped(self) -> None:
-        """Send what OpenSSL has for the client, and go on or end."""
-        made, self._made = self._made, None
-        if self._over:
-            return
-        assert made is not None  # this follows `step`
+    def stepped(self, made: ServerStep) -> None:
+        """Send what OpenSSL has for the client, and go on or end (`server_step.StepOwner`)."""
         if made.error is not None:
-            self._step_failed(made.error, made.output)
+            code = made.error.reason
+            self._end(made.output, openssl_reason(code), code or str(made.error), alert_in(made.output))
             return
         self._stream.resume_reading()
+        state = self._state
+        if isinstance(state, Answering) and made.output:
+            server_hello = parse_server_flight(made.output)
+            if server_hello.is_retry:
+                state.is_retried = True
+            else:
+                self._state = Finishing(
+                    state.hello, state.identity, state.steps, state.is_retried, server_hello, made.seconds
+                )
         if made.output:
-            if not made.is_finished:
-                self._settle(parse_server_flight(made.output), made.seconds)
             self._stream.write(made.output)
         if made.is_finished:
-            self._finish(made.rest)
+            match state:
+                case Finishing():
+                    self._finish(state, made)
+                case Challenged():
+                    self._close_answered(state, made.tls)
+                case _:
+                    pass  # OpenSSL finishes nothing before the server's flight
 
-    def _settle(self, server_hello: ServerHello, seconds: float) -> None:
-        self._server_hello = server_hello
-        if server_hello.is_retry:
-            self._retried = True
-        elif not server_hello.psk_selected:
-            self._signing_seconds = seconds
+    # -- Signing
 
-    def _close_answered(self, tls: ssl.SSLObject, server_name: str) -> None:
-        self._stream.write(goodbye(tls, self._bios))
-        self._over = True
-        observer, self._observer = self._observer, None
-        assert observer is not None  # it is told once
-        observer.challenge_answered(server_name)
-        self._end()
-
-    def _step_failed(self, error: ssl.SSLError, alert: bytes) -> None:
-        if alert:
-            self._stream.write(alert)
-        self._fail(openssl_reason(error.reason), error.reason or str(error), alert_in(alert))
-        self._end()
+    def _sign(
+        self, hello: ClientHello, identity: "ServerIdentity", plan: "SigningPlan", reader: ClientHelloReader
+    ) -> None:
+        policy = self._policy
+        limits = HelloLimits(policy.hello_bytes, policy.wire_bytes)
+        flight = SignedFlight(plan, identity.context, self._services, limits, self, self._stream)
+        self._state = Signing(hello, identity, flight)
+        self._observer.token_asked()
+        flight.begin(hello, reader, policy.preference, self.deadline, self._network)
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
-        """Send what a `SignedFlight` has brought about. The object goes on with the handshake unless it only asked for another hello."""
-        self._settle(server_hello, flight.seconds)
-        assert self._observer is not None  # it is told once, at the end
+        """Send a flight (`signed_flight.FlightOwner`). The handshake goes on with its object, but not after a HelloRetryRequest."""
+        state = self._state
+        if not isinstance(state, Signing):
+            return  # it is over
         self._observer.token_answered()
-        if not server_hello.is_retry:
-            self._tls, self._signed = flight.tls, None
+        if server_hello.is_retry:
+            state.is_retried = True
+        else:
+            steps = self._steps(flight.tls)
+            self._state = Finishing(state.hello, state.identity, steps, state.is_retried, server_hello, flight.seconds)
             if held:
-                self._enlist(held)
+                steps.receive_data(held)
         self._stream.write(flight.data)
 
-    # -- success
+    # -- Over
 
-    def _finish(self, rest: bytes) -> None:
-        tls = self._tls
-        assert tls is not None  # it has made the last step
-        if self._challenged is not None:
-            self._close_answered(tls, self._challenged)
-            return
-        assert self._hello is not None  # set before the first step
-        assert self._identity is not None  # set before the first step
-        assert self._server_hello is not None  # a server cannot finish without having sent one
-        policy, signing_seconds = self._policy, self._signing_seconds
-        result = policy.settled(self._hello, self._identity, self._server_hello, signing_seconds, retried=self._retried)
-        self._over = True
+    def _finish(self, state: Finishing, made: ServerStep) -> None:
+        tls, server_hello, policy = made.tls, state.server_hello, self._policy
+        signing_seconds = None if server_hello.psk_selected else state.seconds
+        result = policy.settled(state.hello, state.identity, server_hello, signing_seconds, retried=state.is_retried)
+        observer = self._leave()
         # one for a resumption: the client has used up one
         tickets = min(tls.context.num_tickets, 1) if result.is_resumed else tls.context.num_tickets
         clock = self._services.signing.clock
-        stream = TlsStream(self._stream, tls, self._bios, policy.tls_limits, clock, tickets=tickets)
-        observer, self._observer = self._observer, None
-        assert observer is not None  # it is told once
+        stream = TlsStream(self._stream, tls, self._services.bios, policy.tls_limits, clock, tickets=tickets)
         observer.handshake_established(result, stream)
-        if rest:
-            stream.data_received(memoryview(rest))
+        if made.rest:
+            stream.data_received(memoryview(made.rest))
         else:
             self._stream.acknowledge()  # no tickets go out that would
 
-    # -- the end
+    def _close_answered(self, state: Challenged, tls: ssl.SSLObject) -> None:
+        self._stream.write(goodbye(tls, self._services.bios))
+        self._leave().challenge_answered(state.server_name)
+        self._stream.end()
+
+    def _end(self, answer: bytes, reason: FailureReason, detail: str, alert: AlertDescription | None) -> None:
+        """Send the client the record of an alert, if there is one, and close."""
+        if answer:
+            self._stream.write(answer)
+        self._fail(reason, detail, alert)
+        self._stream.end()
 
     def _fail(self, reason: FailureReason, detail: str, alert: AlertDescription | None = None) -> None:
-        if self._over:
+        state = self._state
+        if isinstance(state, Over):
             return
-        self._over = True
-        if self._signed is not None:
-            self._signed.abandon()
-        hello = self._hello
-        observer, self._observer = self._observer, None
-        assert observer is not None  # it is told once
-        observer.handshake_failed(
+        hello, identity = state.hello, state.identity
+        self._leave().handshake_failed(
             Failed(
                 reason,
                 detail,
                 None if hello is None else hello.server_name,
                 () if hello is None else hello.supported_groups,
-                None if self._identity is None else self._identity.name,
+                None if identity is None else identity.name,
                 alert,
             )
         )
 
-    def _end(self) -> None:
-        self._stream.end()
+    def _leave(self) -> HandshakeObserver:
+        """Be over, and give up what is under way; returns the observer, which is told once."""
+        state, self._state = self._state, OVER
+        match state:
+            case Answering(steps=steps) | Finishing(steps=steps) | Challenged(steps=steps):
+                steps.abandon()
+            case Signing(flight=flight):
+                flight.abandon()
+            case Reading() | Choosing() | Over():
+                pass
+        observer = self._observer
+        del self._observer
+        return observer

@@ -41,8 +41,8 @@ class HandshakePolicy:
     alert_context: "ssl.SSLContext"
     tls_limits: "TlsLimits"
 
-    def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ConnectionRefusal | None:
-        """Whether a client is refused that asks for `identity`, which is None where its name is nobody's."""
+    def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ServerIdentity | ConnectionRefusal:
+        """The identity that answers the client, or why it gets none. `identity` is None if no identity has the name it asks for."""
         if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
             # RFC 7301 section 3.2; the standard library would complete without a protocol
             offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:_LISTED_PROTOCOLS])
@@ -59,7 +59,7 @@ class HandshakePolicy:
             # RFC 8446 section 4.1.1
             detail = "the client offers none of our key exchange groups"
             return ConnectionRefusal(FailureReason.NO_COMMON_GROUP, AlertDescription.HANDSHAKE_FAILURE, detail)
-        return None
+        return identity
 
     def settled(
         self,

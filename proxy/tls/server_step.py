@@ -1,15 +1,22 @@
-"""One step of OpenSSL in a handshake that goes on with the same object."""
+"""OpenSSL's steps in a server's handshake. Every step of a handshake is made here.
+
+Theory of operation. `server_step` is one step: bytes in, bytes out, both BIOs empty before and after. A handshake that stays on
+the loop makes its steps by `ServerSteps`, in its turn of the queue (`step_queue`). A signing thread makes them at once (`attempt`).
+"""
 
 import ssl
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from proxy.tls.step_queue import StepQueue
 from proxy.tls.stream import BioPair
 
 
 class ServerStep(NamedTuple):
     """What OpenSSL made of the client's bytes."""
 
+    tls: ssl.SSLObject
+    """The object that made the step."""
     output: bytes
     """For the client: a flight, or an alert."""
     rest: bytes
@@ -20,7 +27,7 @@ class ServerStep(NamedTuple):
 
 
 def server_step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> ServerStep:
-    """Give it bytes, and take out of the BIOs what it made of them; they are empty before and after."""
+    """Give OpenSSL bytes of the client, and take out of the BIOs what it made of them."""
     bios.incoming.write(data)
     error, is_finished, rest = None, False, b""
     started = perf_counter()
@@ -36,4 +43,59 @@ def server_step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> ServerStep:
         # what came in the same segment as the client's Finished
         rest = bios.incoming.read()
     seconds = perf_counter() - started
-    return ServerStep(bios.outgoing.read(), rest, is_finished, error, seconds)
+    return ServerStep(tls, bios.outgoing.read(), rest, is_finished, error, seconds)
+
+
+class StepOwner(Protocol):
+    """The handshake that needs the steps."""
+
+    def stepped(self, made: ServerStep) -> None:
+        """Send what the step brought, and go on or end."""
+
+
+class ServerSteps:
+    """The steps of one handshake, with one SSL object, each in its turn of the queue."""
+
+    __slots__ = ("_bios", "_made", "_owner", "_queue", "_source", "_waiting")
+
+    def __init__(
+        self, source: ssl.SSLContext | ssl.SSLObject, bios: BioPair, queue: StepQueue, owner: StepOwner
+    ) -> None:
+        """`source` is a context, of which the first step makes the object; or an object that has made steps already."""
+        self._source = source
+        self._bios = bios
+        self._queue = queue
+        self._owner = owner
+        self._waiting = b""
+        self._made: ServerStep | None = None
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether bytes of the client wait for the next step."""
+        return bool(self._waiting)
+
+    def receive_data(self, data: bytes) -> None:
+        """Give OpenSSL these bytes in the next step."""
+        if not self._waiting:
+            self._queue.enlist(self)
+        self._waiting += data
+
+    def abandon(self) -> None:
+        """The handshake is over: make no step, and tell its owner of none."""
+        self._waiting, self._made = b"", None
+
+    def step(self) -> None:
+        """Make the step (`step_queue.Stepping`)."""
+        data, self._waiting = self._waiting, b""
+        if data:
+            tls = self._source
+            if isinstance(tls, ssl.SSLContext):
+                # here and not when the hello came: what OpenSSL sets up is in the caches of the processor for the step
+                tls = self._source = self._bios.server_side(tls)
+            self._made = server_step(tls, self._bios, data)
+
+    def stepped(self) -> None:
+        """Tell the owner what came of the step (`step_queue.Stepping`)."""
+        made, self._made = self._made, None
+        if made is not None:
+            self._owner.stepped(made)

@@ -3,8 +3,15 @@
 Theory of operation. What needs no token is done on the loop, in a turn with the steps of other handshakes (`step_queue`): on a
 context with a throw-away certificate a resumption, and the answer to a hello without a share of the group that it will get (a
 HelloRetryRequest); with a key in a file the whole flight. If a step without a key turns out to have signed, its flight is thrown away:
-that certificate is for nobody. Everything else is a race between tokens (`race`). Nothing is read from the client meanwhile. All that
-it sent is kept until then, as each attempt begins with the first ClientHello.
+no client may see that certificate. Everything else is a race between tokens (`race`). All that the client sent is kept until the
+flight is there, as each attempt begins with the first ClientHello.
+
+    state     what it waits for                                      what follows
+    --------  -----------------------------------------------------  -----------------------------
+    Enlisted  a turn of the step queue, in which the loop tries it   Racing, Asking, Resting
+    Racing    a token                                                Enlisted, Racing, Asking, Resting
+    Asking    the client: the ClientHello after a HelloRetryRequest  Enlisted, Racing, Resting
+    Resting   nothing: not begun; or the owner has the flight or the refusal
 """
 
 from collections.abc import Callable
@@ -17,7 +24,6 @@ from proxy.tls.alerts import AlertDescription
 from proxy.tls.attempt import AttemptFailed, Flight, RetryDiffers, Transcript, attempt, step
 from proxy.tls.client_hello import ClientHello
 from proxy.tls.groups import GroupPreference
-from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import predicts_retry
 from proxy.tls.race import SigningRace, SigningServices
 from proxy.tls.records import ClientFlight, ClientHelloReader, HelloError
@@ -31,9 +37,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
+    from proxy.tls.context import ServerContext
+
 _NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
-_NOBODY_CAN: Final = "no key fits what the client lists"
-# So much early data servers allow as a rule. Whoever sends more is not seen to leave: it would take another byte to look.
+_NO_KEY_FITS: Final = "no key fits what the client lists"
+# As much early data as servers usually allow. Reading pauses above it, and then the end of the connection is not seen.
 _MOST_HELD_BYTES: Final = 16_384
 
 
@@ -46,10 +54,10 @@ class HelloLimits:
 
 
 class FlightOwner(Protocol):
-    """The handshake. After `refuse` nothing more comes."""
+    """The handshake. `refuse` is the last call."""
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
-        """Send it; if it begins with no HelloRetryRequest, the handshake goes on with its object, which gets what is held next."""
+        """Send a flight. If it is no HelloRetryRequest, the handshake goes on with its object, which gets the bytes in `held` next."""
 
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
         """There will be no flight: end with this alert."""
@@ -64,84 +72,121 @@ class FlightServices:
     signing: SigningServices
 
 
+@dataclass(slots=True, eq=False)
+class _Enlisted:
+    """`work` makes a step on the loop; `then` gets its flight."""
+
+    work: Callable[[], Flight]
+    then: Callable[[Flight, ServerHello], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Stepped:
+    """The step of an `_Enlisted` was made in this turn; `then` is next."""
+
+    result: Flight | AttemptFailed | RetryDiffers
+    then: Callable[[Flight, ServerHello], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Racing:
+    """A token is asked."""
+
+    race: SigningRace
+
+
+@dataclass(slots=True, eq=False)
+class _Asking:
+    """A HelloRetryRequest was sent."""
+
+    reader: ClientHelloReader
+    stand_in: "ssl.SSLObject | None"
+    """What has sent it, if it may resume a session of the second hello."""
+
+
+class _Resting:
+    """Nothing is under way."""
+
+    __slots__ = ()
+
+
+_RESTING: Final = _Resting()
+
+
 class SignedFlight:
     """Of one handshake, from its first ClientHello to the flight with the ServerHello."""
 
     __slots__ = (
+        "_context",
         "_deadline",
         "_first",
         "_held",
-        "_identity",
         "_limits",
         "_network",
         "_owner",
         "_plan",
-        "_race",
-        "_reader",
-        "_result",
         "_retry",
         "_schemes",
         "_second",
         "_services",
         "_signers",
-        "_stand_in",
+        "_state",
         "_stream",
-        "_then",
-        "_work",
     )
 
     def __init__(
         self,
-        identity: ServerIdentity,
+        plan: SigningPlan,
+        context: "ServerContext",
         services: FlightServices,
-        network: bytes,
         limits: HelloLimits,
         owner: FlightOwner,
         stream: SocketStream,
     ) -> None:
-        """Nothing happens before `begin`. `network` is the client's, for the order in the queues; `identity` has a plan."""
-        assert identity.plan is not None  # as the caller says
-        self._identity = identity
-        self._plan: SigningPlan = identity.plan
+        """Set up for an identity: `plan` has the keys that sign, `context` a throw-away certificate in their place."""
+        self._plan = plan
+        self._context = context
         self._services = services
-        self._network = network
         self._limits = limits
         self._owner = owner
         self._stream = stream
+        self._network = b""
         self._deadline = 0.0
         self._first = self._retry = self._second = b""
         self._held = b""
-        """What the client has said before our flight was there."""
+        """What the client has sent before our flight was there."""
         self._schemes: Sequence[int] = ()
         self._signers: list[Signer] = []
         """Those that were not asked."""
-        self._stand_in: ssl.SSLObject | None = None
-        self._reader: ClientHelloReader | None = None
-        self._race: SigningRace | None = None
-        # of the next step on the loop: what it is, and who gets its flight
-        self._work: Callable[[], Flight] | None = None
-        self._then: Callable[[Flight, ServerHello], None] | None = None
-        self._result: Flight | AttemptFailed | RetryDiffers | None = None
+        self._state: _Enlisted | _Stepped | _Racing | _Asking | _Resting = _RESTING
 
     @property
     def is_waiting(self) -> bool:
         """Whether a token is asked."""
-        return self._race is not None
+        return isinstance(self._state, _Racing)
 
     @property
     def awaits_client(self) -> bool:
         """Whether it is the client's turn: it has been asked for another ClientHello."""
-        return self._reader is not None
+        return isinstance(self._state, _Asking)
 
     def begin(
-        self, hello: ClientHello, reader: ClientHelloReader, preference: GroupPreference, deadline: float
+        self,
+        hello: ClientHello,
+        reader: ClientHelloReader,
+        preference: GroupPreference,
+        deadline: float,
+        network: bytes,
     ) -> None:
-        """Answer a ClientHello; `reader` has read it, `deadline` is that of the handshake in loop time."""
+        """Answer a ClientHello, which `reader` has read.
+
+        `deadline` is that of the handshake in loop time; `network` is the client's, for the order in the queues of tokens.
+        """
         self._first = self._take(reader)
-        self._deadline, self._schemes = deadline, hello.signature_algorithms
-        is_ours = self._identity.context.opens(hello.psk_identities)
+        self._deadline, self._network, self._schemes = deadline, network, hello.signature_algorithms
+        is_ours = self._context.opens(hello.psk_identities)
         if is_ours or predicts_retry(preference, hello) or not self._plan.signers_for(self._schemes):
-            context = self._identity.context.select(hello.psk_identities)
+            context = self._context.select(hello.psk_identities)
             work = partial(attempt, lambda: context, self._transcript, self._services.bios)
             # one that asks for another hello may still resume
             self._enlist(work, partial(self._tried, keeps_object=is_ours))
@@ -149,96 +194,106 @@ class SignedFlight:
             self._sign()
 
     def data_received(self, data: bytes) -> None:
-        """Take what comes behind a HelloRetryRequest; or before our flight, as early data does: that waits, what is too much in the kernel."""
-        reader = self._reader
-        if reader is None:
+        """Take what comes behind a HelloRetryRequest; or before our flight, as early data does.
+
+        Early data is kept up to 16 KiB; then reading pauses.
+        """
+        state = self._state
+        if not isinstance(state, _Asking):
             self._held += data
             if len(self._held) >= _MOST_HELD_BYTES:
                 self._stream.pause_reading()
             return
+        reader = state.reader
         try:
             reader.receive_data(data)
         except HelloError as error:
             self._second = reader.wire
             failure = self.judge()
             alert = None if failure is None else failure.alert
-            self._owner.refuse(FailureReason.TLS_ERROR, alert or error.alert, str(error))
+            self._refuse(FailureReason.TLS_ERROR, alert or error.alert, str(error))
             return
         if reader.message is None:
             return
-        self._reader, self._second = None, self._take(reader)
-        stand_in, self._stand_in = self._stand_in, None
-        if stand_in is None:
+        self._second = self._take(reader)
+        if state.stand_in is None:
             self._sign()
         else:
-            work = partial(step, stand_in, self._services.bios, self._second)
+            work = partial(step, state.stand_in, self._services.bios, self._second)
             self._enlist(work, partial(self._tried, keeps_object=False))
 
     def _take(self, reader: ClientHelloReader) -> bytes:
-        """The records of a hello. What is behind them is for whoever comes after it, to whom it may be half a record."""
+        """The records of a hello. The bytes behind them, perhaps half a record, are held for what reads next."""
         self._held = rest = reader.rest
         return reader.wire[: -len(rest)] if rest else reader.wire
 
     def abandon(self) -> None:
-        """The handshake is over: attempts under way are for nobody."""
-        race, self._race = self._race, None
-        self._work = self._then = None
-        if race is not None:
-            race.abandon()
+        """The handshake is over: give up what is under way."""
+        state, self._state = self._state, _RESTING
+        if isinstance(state, _Racing):
+            state.race.abandon()
+
+    def _refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
+        self._state = _RESTING
+        self._owner.refuse(reason, alert, detail)
+
+    def _refuse_failed(self, failure: AttemptFailed) -> None:
+        code = failure.error.reason
+        alert = failure.alert or AlertDescription.INTERNAL_ERROR
+        self._refuse(openssl_reason(code), alert, code or str(failure.error))
 
     # -- without a token
 
     def _enlist(self, work: Callable[[], Flight], then: Callable[[Flight, ServerHello], None]) -> None:
         self._stream.pause_reading()
-        self._work, self._then = work, then
+        self._state = _Enlisted(work, then)
         self._services.steps.enlist(self)
 
     def step(self) -> None:
         """Do what was enlisted (`step_queue.Stepping`)."""
-        if self._work is None:
-            return  # it is over
-        try:
-            self._result = self._work()
-        except (AttemptFailed, RetryDiffers) as failure:
-            self._result = failure
+        state = self._state
+        if isinstance(state, _Enlisted):
+            try:
+                result: Flight | AttemptFailed | RetryDiffers = state.work()
+            except (AttemptFailed, RetryDiffers) as failure:
+                result = failure
+            self._state = _Stepped(result, state.then)
 
     def stepped(self) -> None:
         """Go on with the flight (`step_queue.Stepping`)."""
-        result, then = self._result, self._then
-        self._work = self._then = self._result = None
-        if then is None:
+        state = self._state
+        if not isinstance(state, _Stepped):
             return  # it is over
-        if isinstance(result, AttemptFailed):
-            self._refuse(result)
-        elif isinstance(result, RetryDiffers):
-            self._owner.refuse(FailureReason.TLS_ERROR, AlertDescription.INTERNAL_ERROR, _NOT_ALIKE)
-        else:
-            assert result is not None  # this follows `step`
-            self._stream.resume_reading()
-            then(result, parse_server_flight(result.data))
+        match state.result:
+            case AttemptFailed() as failure:
+                self._refuse_failed(failure)
+            case RetryDiffers():
+                self._refuse(FailureReason.TLS_ERROR, AlertDescription.INTERNAL_ERROR, _NOT_ALIKE)
+            case Flight() as flight:
+                self._stream.resume_reading()
+                state.then(flight, parse_server_flight(flight.data))
 
     def _tried(self, flight: Flight, server_hello: ServerHello, *, keeps_object: bool) -> None:
-        if server_hello.is_retry and keeps_object:
-            self._stand_in = flight.tls
-        if server_hello.is_retry or flight.tls.session_reused:
+        if server_hello.is_retry:
+            self._made(flight, server_hello, flight.tls if keeps_object else None)
+        elif flight.tls.session_reused:
             self._made(flight, server_hello)
         else:
             self._sign()
 
-    def _made(self, flight: Flight, server_hello: ServerHello) -> None:
-        if server_hello.is_retry:
-            self._retry = flight.data
-            limits = self._limits
-            self._reader = ClientHelloReader(limits.hello_bytes, limits.wire_bytes, ClientFlight.AFTER_RETRY)
+    def _made(self, flight: Flight, server_hello: ServerHello, stand_in: "ssl.SSLObject | None" = None) -> None:
         held, self._held = self._held, b""
+        if not server_hello.is_retry:
+            self._state = _RESTING
+            self._owner.flight_ready(flight, server_hello, held)
+            return
+        self._retry = flight.data
+        limits = self._limits
+        reader = ClientHelloReader(limits.hello_bytes, limits.wire_bytes, ClientFlight.AFTER_RETRY)
+        self._state = _Asking(reader, stand_in)
         self._owner.flight_ready(flight, server_hello, held)
-        if held and server_hello.is_retry:
+        if held:
             self.data_received(held)
-
-    def _refuse(self, failure: AttemptFailed) -> None:
-        alert = failure.alert or AlertDescription.INTERNAL_ERROR
-        code = failure.error.reason
-        self._owner.refuse(openssl_reason(code), alert, code or str(failure.error))
 
     # -- with one
 
@@ -251,41 +306,38 @@ class SignedFlight:
         if self._signers:
             self._sign_by(self._signers.pop(0))
         else:
-            self._owner.refuse(FailureReason.SIGNING_UNAVAILABLE, AlertDescription.INTERNAL_ERROR, _NOBODY_CAN)
+            self._refuse(FailureReason.SIGNING_UNAVAILABLE, AlertDescription.INTERNAL_ERROR, _NO_KEY_FITS)
 
     def _sign_by(self, signer: Signer) -> None:
         if isinstance(signer, TokenCredential):
             # reading goes on, so that a client that leaves gives its place in the queue to another one
             race = SigningRace(self._services.signing, signer, self._transcript, self._network, self)
-            self._race = race
+            self._state = _Racing(race)
             race.begin(self._deadline)
         else:
             self._enlist(partial(attempt, lambda: signer, self._transcript, self._services.bios), self._made)
 
     def race_won(self, flight: Flight) -> None:
-        """Send it."""
-        self._race = None
+        """Send the flight."""
         self._services.bios.adopt(flight.tls)
         self._stream.resume_reading()
         self._made(flight, parse_server_flight(flight.data))
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
-        """Nobody can sign, or not in time. Where its tokens are gone, another credential that the client takes is better than none."""
-        self._race = None
+        """No token signs in time. If none can be asked, another credential that the client takes is better than no connection."""
         if reason is FailureReason.SIGNING_UNAVAILABLE and self._signers:
             self._sign_by(self._signers.pop(0))
-            return
-        self._owner.refuse(reason, AlertDescription.INTERNAL_ERROR, detail)
+        else:
+            self._refuse(reason, AlertDescription.INTERNAL_ERROR, detail)
 
     def race_refused(self, failure: AttemptFailed) -> None:
         """OpenSSL does not take what the client has sent."""
-        self._race = None
-        self._refuse(failure)
+        self._refuse_failed(failure)
 
     def judge(self) -> AttemptFailed | None:
         """Try the client's bytes on the context that needs no token; None if they are good."""
         try:
-            attempt(lambda: self._identity.context.current, self._transcript, self._services.bios)
+            attempt(lambda: self._context.current, self._transcript, self._services.bios)
         except AttemptFailed as failure:
             return failure
         except RetryDiffers:

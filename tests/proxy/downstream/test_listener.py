@@ -496,7 +496,7 @@ class TestLimits:
         client = world.connect()
         client.sock.send(client.handshake_step())
         (handshake,) = (one for one in world.conversation.deadlines._watched if isinstance(one, Handshake))
-        while not handshake._waiting:
+        while handshake.awaits_client:
             world.loop.readers[world.listener._services.io.readiness._epoll]()
         with socket.create_connection(world.listening.getsockname()):
             world.listener._acceptor._accept_some(world.listening, 1)

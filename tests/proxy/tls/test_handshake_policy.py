@@ -37,15 +37,15 @@ def policy_of(pq: PqPolicy, level: SecurityLevel = SecurityLevel.STANDARD) -> Ha
 
 def judged(
     hello: Hello, pq: PqPolicy, *, is_somebodys: bool = True, level: SecurityLevel = SecurityLevel.STANDARD
-) -> ConnectionRefusal | None:
-    """What a policy says; `is_somebodys`: whether the name is."""
+) -> ServerIdentity | ConnectionRefusal:
+    """What a policy says; `is_somebodys`: whether an identity has the name."""
     return policy_of(pq, level).judge(parse_client_hello(hello.message), IDENTITY if is_somebodys else None)
 
 
 @pytest.mark.parametrize("names", [(), (b"http/1.1",), (b"h2", b"http/1.1")])
 def test_our_protocol_or_none_is_fine(names: tuple[bytes, ...]) -> None:
     hello = Hello().with_extensions(alpn(*names)) if names else Hello()
-    assert judged(hello, PqPolicy.PREFER) is None
+    assert judged(hello, PqPolicy.PREFER) is IDENTITY
 
 
 def test_other_protocols_only_are_refused_and_the_first_four_named() -> None:
@@ -71,10 +71,10 @@ def test_policy_refuses_who_offers_none_of_its_groups(pq: PqPolicy, groups: tupl
     hello = Hello((*(one for one in hellos.MINIMAL_EXTENSIONS if one[1] != 10), supported_groups(groups)))
     refusal = judged(hello, pq)
     if pq is PqPolicy.REQUIRE and groups == (29,):
-        assert refusal is not None
+        assert isinstance(refusal, ConnectionRefusal)
         assert refusal[:2] == (F.POLICY, A.HANDSHAKE_FAILURE)
     else:
-        assert refusal is None
+        assert refusal is IDENTITY
 
 
 def offering(groups: tuple[int, ...]) -> Hello:
@@ -98,7 +98,7 @@ def test_no_group_in_common_is_refused_by_its_name(level: SecurityLevel, groups:
 def test_hello_without_any_group_is_left_to_openssl() -> None:
     """One that resumes without a new key exchange has none."""
     psk = (hellos.PSK_KEY_EXCHANGE_MODES, hellos.pre_shared_key([b"t"], [bytes(32)]))
-    assert judged(Hello((hellos.supported_versions(), *psk)), PqPolicy.PREFER) is None
+    assert judged(Hello((hellos.supported_versions(), *psk)), PqPolicy.PREFER) is IDENTITY
 
 
 def test_a_completed_handshake_has_the_group_of_the_server_hello() -> None:

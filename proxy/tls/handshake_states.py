@@ -1,0 +1,104 @@
+"""The states of a handshake, each with what it holds.
+
+    state       what it waits for                                  what follows
+    ----------  -------------------------------------------------  ----------------------------------------
+    Reading     the client: its ClientHello                        Choosing, Over
+    Choosing    nothing: it decides at once                        Answering, Signing, Challenged, Over
+    Answering   OpenSSL (`server_step`): the flight;               Finishing, Over
+                after a HelloRetryRequest the client
+    Signing     a token, or OpenSSL (`signed_flight`): the flight; Finishing, Over
+                after a HelloRetryRequest the client
+    Finishing   the client: its Finished; then OpenSSL             Over: the connection is established
+    Challenged  OpenSSL and the client in turn                     Over: the CA has seen its challenge
+    Over        nothing                                            -
+
+From every state a handshake may go to Over: by a refusal, by its deadline, or because the client leaves. The observer is told
+exactly once how it ended, and not at all if the observer itself has ended it (`give_way`).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, TypeAlias
+
+from proxy.tls.client_hello import ClientHello
+from proxy.tls.identities import ServerIdentity
+from proxy.tls.records import ClientHelloReader
+from proxy.tls.server_hello import ServerHello
+from proxy.tls.server_step import ServerSteps
+from proxy.tls.signed_flight import SignedFlight
+
+# None is frozen: that would make a state three times as dear, and each connection needs four.
+
+
+@dataclass(slots=True, eq=False)
+class Reading:
+    """The ClientHello is not complete."""
+
+    hello: ClassVar[None] = None
+    identity: ClassVar[None] = None
+    reader: ClientHelloReader
+
+
+@dataclass(slots=True, eq=False)
+class Choosing:
+    """The ClientHello is read; it decides how the handshake goes on."""
+
+    hello: ClientHello
+    identity: ServerIdentity | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Answering:
+    """OpenSSL makes the server's flight, with a key in a file."""
+
+    hello: ClientHello
+    identity: ServerIdentity
+    steps: ServerSteps
+    is_retried: bool = False
+    """Whether a HelloRetryRequest was sent."""
+
+
+@dataclass(slots=True, eq=False)
+class Signing:
+    """The server's flight is made with a key in a token."""
+
+    hello: ClientHello
+    identity: ServerIdentity
+    flight: SignedFlight
+    is_retried: bool = False
+    """Whether a HelloRetryRequest was sent."""
+
+
+@dataclass(slots=True, eq=False)
+class Finishing:
+    """The server's flight is sent."""
+
+    hello: ClientHello
+    identity: ServerIdentity
+    steps: ServerSteps
+    is_retried: bool
+    server_hello: ServerHello
+    seconds: float
+    """What the step took that made the flight."""
+
+
+@dataclass(slots=True, eq=False)
+class Challenged:
+    """A CA is shown the certificate of a challenge."""
+
+    identity: ClassVar[None] = None
+    hello: ClientHello
+    server_name: str
+    steps: ServerSteps
+
+
+class Over:
+    """The observer was told, and nothing that comes matters any more."""
+
+    __slots__ = ()
+    hello: ClassVar[None] = None
+    identity: ClassVar[None] = None
+
+
+OVER: Final = Over()
+
+HandshakeState: TypeAlias = Reading | Choosing | Answering | Signing | Finishing | Challenged | Over
