@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from proxy.observe.access_log import CutRecord, RequestRecord
+    from proxy.observe.access_log import RequestRecord
+    from proxy.observe.events.clients import ConnectionCut
     from proxy.payload.websocket import SealedMessages
     from proxy.tls.context import ServerContext
 
@@ -463,7 +464,7 @@ class Conversation:
             streams_requests,
         )
         self.records: list[RequestRecord] = []
-        self.cuts: list[CutRecord] = []
+        self.cuts: list[ConnectionCut] = []
         self.deadlines = Deadlines(self.loop)
         self.deadlines.start()
         self.service = HttpService(

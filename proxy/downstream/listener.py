@@ -21,9 +21,9 @@ from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import Linger, SocketStream
-from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
 from proxy.observe.events.certificates import ChallengeAnswered
+from proxy.observe.events.clients import HandshakeFailed, milliseconds, offered_groups
 from proxy.observe.events.event import Event, Tell
 from proxy.observe.turned_away import TurnedAway
 from proxy.tls.challenges import PendingChallenges
@@ -66,7 +66,7 @@ class ListenerServices:
     http: HttpService
     counters: Counters
     flights: FlightServices
-    log: Callable[[HandshakeRecord], None]
+    log: Callable[[HandshakeFailed], None]
     scarcity: Scarcity
     turned_away: TurnedAway
     shared: SharedTable = field(default_factory=SharedTable.private)
@@ -215,17 +215,15 @@ class _Arrival:
         if failure.is_refusal:
             services.counters.refused(name, failure.identity)
         services.log(
-            HandshakeRecord(
-                time=services.http.wall_clock(),
+            HandshakeFailed(
                 client=self._address,
                 listener=name,
                 name=failure.server_name,
                 reason=failure.reason,
                 detail=failure.detail,
                 alert=None if failure.alert is None else failure.alert.name.lower(),
-                groups=failure.offered_groups,
-                group_names=self._runtime.policy.preference.names,
-                duration=services.io.loop.time() - self.since,
+                groups=offered_groups(failure.offered_groups, self._runtime.policy.preference.names),
+                duration_ms=milliseconds(services.io.loop.time() - self.since),
             )
         )
 

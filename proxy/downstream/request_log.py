@@ -8,7 +8,8 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.limits.reasons import ConnectionReason
-from proxy.observe.access_log import CutRecord, RequestRecord
+from proxy.observe.access_log import RequestRecord
+from proxy.observe.events.clients import ConnectionCut
 from proxy.tls.record_flood import RecordFlood
 
 
@@ -81,4 +82,9 @@ class RequestLog:
             return
         service, facts = self._service, self._facts
         service.counters.failure(facts.listener, reason)
-        service.log_cut(CutRecord(facts.record, service.wall_clock(), reason, detail))
+        of = facts.record
+        service.log_cut(
+            ConnectionCut(
+                of.client, of.listener, of.name, of.group, of.outcome, resumed=of.resumed, reason=reason, detail=detail
+            )
+        )

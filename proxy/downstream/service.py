@@ -20,8 +20,9 @@ from proxy.http.websocket import WebSocketLimits
 from proxy.limits.idleness import LEAST_IDLE_SECONDS, Idle, Shown, first_to_go
 from proxy.limits.shared import SharedTable
 from proxy.net.deadlines import Deadlines
-from proxy.observe.access_log import CutRecord, RequestRecord
+from proxy.observe.access_log import RequestRecord
 from proxy.observe.counters import Counters
+from proxy.observe.events.clients import ConnectionCut
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.upstream.upstream import Upstream
 
@@ -61,7 +62,7 @@ class HttpRuntime:
     upstreams: Mapping[str, Upstream] = field(default_factory=dict)
 
 
-def _unwritten(_record: CutRecord) -> None:
+def _unwritten(_event: ConnectionCut) -> None:
     pass
 
 
@@ -72,7 +73,7 @@ class RequestLedger:
     log: Callable[[RequestRecord], None]
     counters: Counters
     shared: SharedTable
-    log_cut: Callable[[CutRecord], None] = _unwritten
+    log_cut: Callable[[ConnectionCut], None] = _unwritten
 
 
 class Drainable(Protocol):

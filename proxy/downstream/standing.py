@@ -26,10 +26,10 @@ def standing(tls: Established, listener: str, policies: Mapping[str, HandshakePo
     """
     policy = policies.get(listener)
     if policy is None:
-        raise NoLongerWelcome("its listener was removed")
+        raise NoLongerWelcome("a reload removed its listener")
     identity = policy.identities.resolve(tls.server_name)
     if identity is None or identity.name != tls.identity.name:
-        raise NoLongerWelcome("its server name belongs to no identity or to another one now")
+        raise NoLongerWelcome("a reload gave its server name to another identity or to none")
     if tls.group is not None and tls.group.code_point not in policy.preference.by_code_point:
-        raise NoLongerWelcome(f"its key exchange, {tls.group_name}, is not accepted any more")
+        raise NoLongerWelcome(f"a reload forbids its key exchange group {tls.group_name}")
     return tls if identity is tls.identity else tls._replace(identity=identity)

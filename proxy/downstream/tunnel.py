@@ -291,7 +291,7 @@ class Tunnel:
     def drain(self, seconds: float, *, gently: bool = False) -> None:
         """Ask the client to connect anew, at some moment of the drain time (RFC 6455 section 7.2.3)."""
         del gently  # a close frame is gentle enough
-        self._close_within(seconds, "please connect again")
+        self._close_within(seconds, "drained: connect again")
 
     def configuration_changed(self, seconds: float) -> None:
         """Go on, unless the route is gone or something became stricter."""

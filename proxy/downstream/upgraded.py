@@ -37,7 +37,7 @@ class Upgraded:
         facts.tls = standing(facts.tls, facts.listener, runtime.policies)
         admitted = self._request.admitted(facts.tls, runtime.routes)
         if isinstance(admitted, RequestRefusal):
-            raise NoLongerWelcome(f"its route is gone or stricter now: {admitted.detail}")
+            raise NoLongerWelcome(f"a reload removed its route or made it stricter: {admitted.detail}")
 
     def client_lost(self, error: OSError | None) -> None:
         """See `RequestLog.lost`."""

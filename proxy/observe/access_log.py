@@ -1,10 +1,11 @@
-"""Lines of the access log: one for each request, for each handshake that failed or was refused, and for each connection that was cut. Pure.
+"""Lines of the access log: one for each request, and one for each connection that TLS ended. Pure.
 
-A request's line costs about two microseconds, so JSON is written by a template: numbers as they are, text through the escaping
-of the `json` module. Any text gives one line of valid JSON, in ASCII.
+The line of a request costs about two microseconds, so its JSON is written by a template: numbers as
+they are, text through the escaping of the `json` module. Any text gives one line of valid JSON, in
+ASCII.
 """
 
-from collections.abc import Mapping, Sequence
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii as quoted
@@ -13,10 +14,12 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
+
 # A path may have 8 KB, and ten thousand lines may wait for a slow disk.
 _SHOWN_CHARACTERS: Final = 1_024
-# A hello of 64 KB can list 32,000 groups; clients that exist list below ten.
-_SHOWN_GROUPS: Final = 32
+# A sentence with a name, a detail, and 32 groups.
+_SENTENCE_CHARACTERS: Final = 4 * _SHOWN_CHARACTERS
 _TERMINAL_PATH: Final = 60
 
 _NO_TARGET: Final = '"host":null,"method":null,"path":null'
@@ -70,34 +73,6 @@ class RequestRecord:
     """WebSocket messages from the client and from the upstream."""
 
 
-@dataclass(slots=True)
-class CutRecord:
-    """One connection that was ended because of what its client did to TLS, whatever was under way on it."""
-
-    connection: ClientRecord
-    time: float
-    reason: str
-    detail: str
-
-
-@dataclass(slots=True)
-class HandshakeRecord:
-    """One handshake that ended without a connection."""
-
-    time: float
-    client: str
-    listener: str
-    name: str | None
-    reason: str
-    detail: str
-    alert: str | None
-    groups: Sequence[int]
-    """Code points that the client offered."""
-    duration: float
-    group_names: Mapping[int, str]
-    """Of the code points that we know."""
-
-
 class JsonLines:
     """Writes records as JSON, a line each."""
 
@@ -144,23 +119,11 @@ class JsonLines:
             record.json += f',"query":{_text(record.query)}'
         return record.json
 
-    def cut(self, record: CutRecord) -> bytes:
-        """Write the line of a connection that was cut."""
-        return (
-            f'{{"time":"{self._clock.shown(record.time)}","event":"connection_cut",'
-            f"{record.connection.json or self._connection(record.connection)},"
-            f'"reason":{quoted(record.reason)},"detail":{_text(record.detail)}}}\n'
-        ).encode("ascii")
-
-    def handshake(self, record: HandshakeRecord) -> bytes:
-        """Write the line of a handshake that came to nothing."""
-        groups = ",".join(map(quoted, _group_names(record)))
-        return (
-            f'{{"time":"{self._clock.shown(record.time)}","event":"handshake_failed","client":{quoted(record.client)},'
-            f'"listener":{quoted(record.listener)},"name":{_text(record.name)},"reason":{_text(record.reason)},'
-            f'"detail":{_text(record.detail)},"alert":{_text(record.alert)},"groups":[{groups}],'
-            f'"duration_ms":{record.duration * 1000:.3f}}}\n'
-        ).encode("ascii")
+    def event(self, time: float, event: HandshakeFailed | ConnectionCut) -> bytes:
+        """Write the line of a connection that failed, at `time` in UNIX seconds."""
+        facts = {key: _shortened(value) if isinstance(value, str) else value for key, value in event.as_json().items()}
+        line = json.dumps({"time": self._clock.shown(time), **facts}, separators=(",", ":"))
+        return f"{line}\n".encode("ascii")
 
 
 class PrettyLines:
@@ -191,30 +154,12 @@ class PrettyLines:
             line.append(f"  {_printable(record.error)}", "red")
         return self._rendered(line)
 
-    def cut(self, record: CutRecord) -> bytes:
-        """Write the line of a connection that was cut."""
-        line = Text.assemble(
-            (self._clock.shown(record.time)[11:], "dim"),
-            "  ",
-            ("TLS", "bold red"),
-            f"  {record.reason}: {_printable(record.detail)}  {_printable(record.connection.client)}",
+    def event(self, time: float, event: HandshakeFailed | ConnectionCut) -> bytes:
+        """Write the line of a connection that failed, at `time` in UNIX seconds."""
+        sentence = _printable(event.sentence(), _SENTENCE_CHARACTERS)
+        return self._rendered(
+            Text.assemble((self._clock.shown(time)[11:], "dim"), "  ", ("TLS", "bold red"), f"  {sentence}")
         )
-        return self._rendered(line)
-
-    def handshake(self, record: HandshakeRecord) -> bytes:
-        """Write the line of a handshake that came to nothing."""
-        alert = f" (alert {_printable(record.alert)})" if record.alert else ""
-        line = Text.assemble(
-            (self._clock.shown(record.time)[11:], "dim"),
-            "  ",
-            ("TLS", "bold red"),
-            f"  {_printable(record.reason)}: {_printable(record.detail)}{alert}  {_printable(record.client)}",
-        )
-        if record.name is not None:
-            line.append(f"  asked for {_printable(record.name)}")
-        if record.groups:
-            line.append(f"  offered {', '.join(_group_names(record))}", "dim")
-        return self._rendered(line)
 
     def _rendered(self, line: Text) -> bytes:
         with self._console.capture() as capture:
@@ -242,18 +187,17 @@ class _Clock:
 def _text(value: str | None) -> str:
     if value is None:
         return "null"
-    return quoted(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "...")
+    return quoted(_shortened(value))
+
+
+def _shortened(value: str) -> str:
+    return value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "..."
 
 
 def _printable(value: str, most: int = _SHOWN_CHARACTERS) -> str:
     """Escape what could steer a terminal, and cut what is longer than `most`."""
     shown = value if value.isprintable() else value.encode("unicode_escape").decode("ascii")
     return shown if len(shown) <= most else shown[: most - 3] + "..."
-
-
-def _group_names(record: HandshakeRecord) -> list[str]:
-    shown = record.groups[:_SHOWN_GROUPS]
-    return [record.group_names.get(code_point) or f"0x{code_point:04x}" for code_point in shown]
 
 
 def _size(count: int) -> str:

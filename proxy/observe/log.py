@@ -7,7 +7,8 @@ from typing import assert_never
 from rich.console import Console
 
 from config.schema import LogFormat
-from proxy.observe.access_log import CutRecord, HandshakeRecord, JsonLines, PrettyLines, RequestRecord
+from proxy.observe.access_log import JsonLines, PrettyLines, RequestRecord
+from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.events.event import Event
 from proxy.observe.log_writer import LogWriter
 
@@ -50,16 +51,11 @@ class Log:
         """Log a request."""
         self._writer.write(self._lines.request(record))
 
-    def handshake(self, record: HandshakeRecord) -> None:
-        """Log a handshake that failed."""
-        self._writer.write(self._lines.handshake(record))
-
-    def cut(self, record: CutRecord) -> None:
-        """Log a connection that was cut."""
-        self._writer.write(self._lines.cut(record))
-
     def event(self, now: float, event: Event) -> None:
-        """Log something about the process. `now` in UNIX seconds."""
+        """Log an event. `now` in UNIX seconds."""
+        if isinstance(event, HandshakeFailed | ConnectionCut):
+            self._writer.write(self._lines.event(now, event))
+            return
         if self._form is LogFormat.PRETTY:
             self._writer.write("".join(f"{line}\n" for line in event.lines()).encode())
             return

@@ -89,7 +89,7 @@ class Worker:
             loop,
             self._deadlines,
             generation.http(self._resources),
-            RequestLedger(self._request_over, self.counters, shared, self._log.cut),
+            RequestLedger(self._request_over, self.counters, shared, self._event),
             time.time,  # noqa: TID251 - a driver
         )
         self._figures = ProcessFigures()
@@ -103,7 +103,7 @@ class Worker:
             self._http,
             self.counters,
             FlightServices(BioPair(), StepQueue(loop.call_soon), SigningServices(loop, loop.time, self._tokens)),
-            log.handshake,
+            self._event,
             self._scarcity,
             self._turned_away,
             shared,

@@ -21,6 +21,10 @@ TURNED_AWAY: Final[Mapping[ConnectionReason, str]] = {
 """The reasons of which `turned_away` tells, with their sentences."""
 
 
+# A ClientHello of 64 KB can list 32,000 groups; clients that exist list below ten.
+_SHOWN_GROUPS: Final = 32
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionsTurnedAway(Event):
     """A listener refused connections, or closed some to make room. Written after a second, then
@@ -120,3 +124,13 @@ class ConnectionCut(Event):
     def sentence(self) -> str:
         """Name reason and client."""
         return f"connection closed, {self.reason}: {self.detail}; client {self.client}"
+
+
+def offered_groups(code_points: Sequence[int], names: Mapping[int, str]) -> list[str]:
+    """Name the key exchange groups that a client offered, the first 32 of them."""
+    return [names.get(one) or f"0x{one:04x}" for one in code_points[:_SHOWN_GROUPS]]
+
+
+def milliseconds(seconds: float) -> float:
+    """Convert a duration for the log: to the microsecond."""
+    return round(seconds * 1000, 3)

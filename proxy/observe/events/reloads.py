@@ -58,7 +58,7 @@ class ReloadFailed(Event):
 
     def as_json(self) -> dict[str, Any]:
         """Answer each problem with its fields."""
-        return {"event": self.event, "problems": [problem.as_json() for problem in self.problems]}
+        return {**Event.as_json(self), "problems": [problem.as_json() for problem in self.problems]}
 
     def sentence(self) -> str:
         """List the problems."""

@@ -23,8 +23,8 @@ from proxy.limits.reasons import ConnectionReason
 from proxy.limits.scarcity import ResourceLimits, Scarcity
 from proxy.net.shared_io import SharedIo
 from proxy.net.sockets import SocketStream
-from proxy.observe.access_log import HandshakeRecord
 from proxy.observe.counters import Counters
+from proxy.observe.events.clients import HandshakeFailed
 from proxy.observe.turned_away import TurnedAway
 from proxy.tls.challenge import TlsChallenge
 from proxy.tls.challenges import PendingChallenges
@@ -42,7 +42,7 @@ from proxy.tls.stream import BioPair, TlsLimits, TlsStream
 from proxy.tls.tickets import TicketSecrets
 from tests.certificates import Authority
 from tests.fakes import LINGER, FakeFigures, FakeLoop
-from tests.fakes_http import HYBRID, WALL_CLOCK, Conversation, handshake_policy, server_identity
+from tests.fakes_http import HYBRID, Conversation, handshake_policy, server_identity
 from tests.proxy.tls import hellos
 from tests.proxy.tls.clients import TlsClient
 
@@ -115,7 +115,7 @@ class World:
     counters: Counters
     http: HttpService
     conversation: Conversation
-    records: list[HandshakeRecord]
+    records: list[HandshakeFailed]
     listening: FailingSocket
     challenges: PendingChallenges
     events: list[tuple[dict[str, Any], str]]
@@ -186,7 +186,7 @@ def world(credential: Credential) -> Iterator[World]:
     conversation = Conversation()
     loop, http = conversation.loop, conversation.service
     counters = http.counters
-    records: list[HandshakeRecord] = []
+    records: list[HandshakeFailed] = []
     listening = FailingSocket(socket.AF_INET, socket.SOCK_STREAM)
     listening.errors = []
     listening.bind(("127.0.0.1", 0))
@@ -629,7 +629,7 @@ class TestLimits:
         world.loop.advance(0.5)
         assert [record.reason for record in world.records] == ["timeout"]
         assert world.is_refused(client)
-        assert world.records[0].duration == pytest.approx(LIMITS.handshake_seconds, abs=0.3)
+        assert world.records[0].duration_ms == pytest.approx(LIMITS.handshake_seconds * 1000, abs=300)
 
     def test_established_connection_has_no_such_deadline(self, world: World) -> None:
         client = world.connect()
@@ -645,17 +645,15 @@ class TestFailedHandshakes:
         client.sock.send(client.handshake_step())
         world.loop.settle()
         (record,) = world.records
-        assert record == HandshakeRecord(
-            time=WALL_CLOCK,
+        assert record == HandshakeFailed(
             client="127.0.0.1",
             listener="public",
             name="unknown.test",
             reason="unrecognized_name",
             detail="server name unknown.test",
             alert="unrecognized_name",
-            groups=(0x11EC, 0x001D),
-            duration=record.duration,
-            group_names=world.listener.runtime.policy.preference.names,
+            groups=["X25519MLKEM768", "X25519"],
+            duration_ms=record.duration_ms,
         )
         assert world.handshakes == {}
 

@@ -38,18 +38,18 @@ def test_unknown_group_is_no_reason() -> None:
 @pytest.mark.parametrize(
     ("group", "policies", "reason"),
     [
-        (HYBRID, {}, "its listener was removed"),
-        (HYBRID, {"other": handshake_policy()}, "its listener was removed"),
-        (CLASSICAL, {"public": handshake_policy(HYBRID)}, "its key exchange, X25519, is not accepted any more"),
+        (HYBRID, {}, "a reload removed its listener"),
+        (HYBRID, {"other": handshake_policy()}, "a reload removed its listener"),
+        (CLASSICAL, {"public": handshake_policy(HYBRID)}, "a reload forbids its key exchange group X25519"),
         (
             HYBRID,
             {"public": handshake_policy(identities=[server_identity("chat", "other.test")])},
-            "its server name belongs to no identity or to another one now",
+            "a reload gave its server name to another identity or to none",
         ),
         (
             HYBRID,
             {"public": handshake_policy(identities=[server_identity("second")])},
-            "its server name belongs to no identity or to another one now",
+            "a reload gave its server name to another identity or to none",
         ),
     ],
 )

@@ -524,7 +524,7 @@ class TestDrain:
             pair.loop.advance(0.1)
         assert not quiet.is_set()
         pair.client.receive(close(1012, masked=True))
-        assert pair.ends == ["closed: please connect again"]
+        assert pair.ends == ["closed: drained: connect again"]
 
 
 def test_end_is_told_once() -> None:

@@ -107,19 +107,19 @@ class TestStanding:
         case = Case()
         before = case.facts.tls
         case.use(policies={"other": handshake_policy()})
-        assert case.unwelcome() == "its listener was removed"
+        assert case.unwelcome() == "a reload removed its listener"
         assert case.facts.tls is before
 
     def test_it_goes_with_its_key_exchange(self) -> None:
         case = Case(group=CLASSICAL)
         case.use(policies={"public": handshake_policy(HYBRID)})
-        assert case.unwelcome() == "its key exchange, X25519, is not accepted any more"
+        assert case.unwelcome() == "a reload forbids its key exchange group X25519"
 
     def test_it_goes_with_its_route_and_comes_back_with_it(self) -> None:
         case = Case()
         present = case.service.runtime.routes
         case.use(routes=case.routes("other.test"))
-        assert case.unwelcome() == "its route is gone or stricter now: nothing is served here"
+        assert case.unwelcome() == "a reload removed its route or made it stricter: nothing is served here"
         case.use(routes=present)
         case.upgraded.tunnel_stands()
 
@@ -131,7 +131,7 @@ class TestStanding:
                 case.upgraded.tunnel_stands()
             else:
                 assert case.unwelcome().startswith(
-                    "its route is gone or stricter now: this route requires post-quantum key exchange"
+                    "a reload removed its route or made it stricter: this route requires post-quantum key exchange"
                 )
 
     def test_its_host_may_leave_the_identity_that_the_connection_was_made_for(self) -> None:
@@ -142,17 +142,19 @@ class TestStanding:
         case.upgraded.tunnel_stands()
         assert case.facts.tls.identity is both
         case.use(routes=case.routes("www.test"), policies={"public": handshake_policy()})
-        assert case.unwelcome() == ("its route is gone or stricter now: this connection was made for another host name")
+        assert case.unwelcome() == (
+            "a reload removed its route or made it stricter: this connection was made for another host name"
+        )
 
     def test_tunnel_that_may_not_stay_says_why_to_its_peers_and_to_the_log(self) -> None:
         case = Case()
         case.use(policies={})
         case.tunnel.configuration_changed(30.0)
         case.talk.advance(15.1)
-        assert case.client.sent().endswith(b"its listener was removed")
+        assert case.client.sent().endswith(b"a reload removed its listener")
         case.talk.advance(6)
         (record,) = case.talk.records
-        assert record.error == "its listener was removed"
+        assert record.error == "a reload removed its listener"
 
 
 class TestEnd:

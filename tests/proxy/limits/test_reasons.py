@@ -59,7 +59,7 @@ def test_whatever_a_line_says_it_is_one_of_them(status: int, error: str) -> None
 
 
 def test_a_websocket_that_was_closed_properly_has_not_failed() -> None:
-    assert request_reason(101, "closed: please connect again") is None
+    assert request_reason(101, "closed: drained: connect again") is None
     assert request_reason(200, "closed: by somebody") is RequestReason.UPSTREAM
 
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from config.schema import LogFormat
-from proxy.observe.access_log import ClientRecord, CutRecord, HandshakeRecord, RequestRecord, TargetRecord
+from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.observe.events.certificates import AcmeProgress
+from proxy.observe.events.clients import ConnectionCut, HandshakeFailed
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 
@@ -24,8 +25,17 @@ REQUEST = RequestRecord(
     error=None,
     messages=None,
 )
-HANDSHAKE = HandshakeRecord(1_790_000_000.5, "203.0.113.5", "public", None, "timeout", "too slow", None, (), 10.0, {})
-CUT = CutRecord(REQUEST.connection, 1_790_000_000.75, "tls_record_flood", "too many TLS records without data")
+HANDSHAKE = HandshakeFailed("203.0.113.5", "public", None, "timeout", "too slow", None, (), 10_000.0)
+CUT = ConnectionCut(
+    "203.0.113.5",
+    "public",
+    "chat.test",
+    "X25519MLKEM768",
+    "hybrid",
+    resumed=False,
+    reason="tls_record_flood",
+    detail="too many TLS records without data",
+)
 EVENT = AcmeProgress("le: \N{SNOWMAN}")
 LINES = ["le: \N{SNOWMAN}"]
 
@@ -36,8 +46,8 @@ def written(tmp_path: Path, form: LogFormat, *, has_colours: bool = False) -> li
     writer = LogWriter(open_log(path), 100)
     log = Log(writer, form, has_colours=has_colours)
     log.request(REQUEST)
-    log.handshake(HANDSHAKE)
-    log.cut(CUT)
+    log.event(1_790_000_000.5, HANDSHAKE)
+    log.event(1_790_000_000.75, CUT)
     log.event(1_790_000_001.0, EVENT)
     writer.close(10)
     return path.read_text().splitlines()

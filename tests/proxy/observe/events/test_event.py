@@ -1,7 +1,9 @@
 """The catalogue of events is complete, and says of each what it is."""
 
+import ast
 import pkgutil
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from proxy.observe.events.secrets import TicketsRotated
 from tests.event_reference import meanings, paragraphs
 from tests.example_events import EXAMPLES, SUBJECTS, classes
 
+ROOT = Path(__file__).parents[4]
 CATALOGUE = [one for module in SUBJECTS.values() for one in classes(module)]
 EACH = pytest.mark.parametrize("one", CATALOGUE, ids=lambda one: one.__name__)
 
@@ -25,6 +28,29 @@ def test_each_event_has_an_example_and_a_name_of_its_own() -> None:
     names = [one.event for one in CATALOGUE]
     assert sorted(set(names)) == sorted(names)
     assert all(re.fullmatch("[a-z_]+", name) for name in names)
+
+
+def test_no_event_is_defined_outside_of_the_catalogue() -> None:
+    literal = re.compile(r"""["']event["']\s*:""")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in (ROOT / "proxy").rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if literal.search(line)
+    ]
+    (only,) = found
+    assert only.startswith("proxy/observe/events/event.py:")
+
+
+def test_each_event_is_written_somewhere() -> None:
+    outside = [path for path in (ROOT / "proxy").rglob("*.py") if path.parent != ROOT / "proxy/observe/events"]
+    used = {
+        node.id
+        for path in outside
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name)
+    }
+    assert [one.__name__ for one in CATALOGUE if one.__name__ not in used] == []
 
 
 @EACH
