@@ -8,10 +8,10 @@ counted, as random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store wr
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from certs.audit.entries import Action, Outcome, Told
 from certs.files.file_lock import StillLocked
@@ -23,7 +23,6 @@ from certs.sealing.envelope import Purpose
 from certs.sealing.errors import KeyAway, KeyUnavailable, OtherKey
 from certs.sealing.files import SealedFileUnusable
 from certs.sealing.held_key import HeldKey, key_id_of
-from certs.sealing.master import Master
 from certs.sealing.sealer import AeadSealer, Sealer, SealerRing
 
 FILE_NAME: Final = "keys.sealed"
@@ -75,12 +74,23 @@ class NoKeys(KeyUnavailable):
         self.needing = needing
 
 
+class MasterSealer(Sealer, Protocol):
+    """The sealing key itself: a `Master`."""
+
+    @property
+    def place(self) -> object:
+        """Where it is; as text, for people."""
+
+    def at_hand(self) -> AbstractContextManager[Sealer]:
+        """Log in once for all that is done in the block. Raises `KeyUnavailable`, which is `KeyAway` where that may pass."""
+
+
 class Vault:
     """The keys below a sealing key. Blocks as long as the sealing key takes: not for the event loop. For any thread."""
 
     def __init__(
         self,
-        master: Master,
+        master: MasterSealer,
         directory: Path,
         clock: Callable[[], datetime],
         told: Told,

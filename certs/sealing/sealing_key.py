@@ -2,15 +2,14 @@
 
 from functools import partial
 from hashlib import sha256
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from certs.hsm import calls
-from certs.hsm.calls import Sealed
-from certs.hsm.client import TokenProcess
+from certs.hsm.calls import Answer, Call, Sealed
 from certs.hsm.errors import CallFailed, HsmError
 from certs.hsm.facts import KeyAddress, KeyFacts
 from certs.hsm.key_kinds import KeyKind
@@ -28,12 +27,19 @@ IDENTITY: Final = "sealing"
 _PROBE: Final = b"plexigate"
 
 
+class LoggedInToken(Protocol):
+    """What takes calls to a token in which a process is logged in: a `TokenProcess`."""
+
+    def perform(self, call: Call[Answer]) -> Answer:
+        """Make a call. Raises an HsmError."""
+
+
 def sealing_key_name(version: int = 1) -> TokenKeyName:
     """What a sealing key is called in a token. Envelopes name its id, so a key that is brought back needs its old version."""
     return TokenKeyName(IDENTITY, KeyKind.AES_256, version)
 
 
-def sealer_in_token(process: TokenProcess, address: KeyAddress) -> Sealer:
+def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
     """Seals with a key of a token that a process has logged in to: AES-256, or EC P-256 or RSA where it has no AES.
 
     Raises an HsmError, or `KeyUnavailable` for a key of another kind.
@@ -65,7 +71,7 @@ def _envelope_id(key: KeyFacts) -> bytes:
     return key.id if len(key.id) == KEY_ID_BYTES else sha256(key.id + key.label.encode()).digest()[:KEY_ID_BYTES]
 
 
-def _unwrapped(process: TokenProcess, address: KeyAddress, public: RSAPublicKey, wrapped: bytes) -> bytes:
+def _unwrapped(process: LoggedInToken, address: KeyAddress, public: RSAPublicKey, wrapped: bytes) -> bytes:
     try:
         return process.perform(calls.unwrap(address, wrapped))
     except CallFailed as error:
@@ -77,14 +83,14 @@ def _unwrapped(process: TokenProcess, address: KeyAddress, public: RSAPublicKey,
         raise KeyUnavailable(str(error)) from None
 
 
-def _unwraps(process: TokenProcess, address: KeyAddress, wrapped: bytes) -> bool:
+def _unwraps(process: LoggedInToken, address: KeyAddress, wrapped: bytes) -> bool:
     try:
         return process.perform(calls.unwrap(address, wrapped)) == _PROBE
     except HsmError:
         return False
 
 
-def _agreed(process: TokenProcess, address: KeyAddress, peer: EllipticCurvePublicKey) -> bytes:
+def _agreed(process: LoggedInToken, address: KeyAddress, peer: EllipticCurvePublicKey) -> bytes:
     try:
         return process.perform(calls.agree(address, peer.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)))
     except HsmError as error:
@@ -94,14 +100,14 @@ def _agreed(process: TokenProcess, address: KeyAddress, peer: EllipticCurvePubli
 class TokenSealingKey:
     """An `AeadKey` in a token that a process has logged in to."""
 
-    def __init__(self, process: TokenProcess, address: KeyAddress, key_id: bytes) -> None:
+    def __init__(self, process: LoggedInToken, address: KeyAddress, key_id: bytes) -> None:
         """`key_id` is what envelopes call it."""
         self._process = process
         self._address = address
         self.key_id = key_id
 
     @classmethod
-    def named(cls, process: TokenProcess, name: TokenKeyName) -> Self:
+    def named(cls, process: LoggedInToken, name: TokenKeyName) -> Self:
         """A key that we have made."""
         return cls(process, KeyAddress.of(name), name.id)
 
@@ -141,7 +147,7 @@ class TokenKeyImporter:
 
     is_outside_again = False
 
-    def __init__(self, process: TokenProcess, token: str, version: int = 1) -> None:
+    def __init__(self, process: LoggedInToken, token: str, version: int = 1) -> None:
         """`token` is what people call it."""
         self._process = process
         self._name = sealing_key_name(version)

@@ -3,13 +3,12 @@
 import os
 import signal
 import subprocess
-from typing import cast
 
 import pytest
 
 from certs.hsm import calls
 from certs.hsm.access import TokenAccess
-from certs.hsm.calls import Call
+from certs.hsm.calls import Answer, Call
 from certs.hsm.client import TokenProcess
 from certs.hsm.errors import CallFailed
 from certs.hsm.facts import KeyAddress
@@ -71,12 +70,12 @@ def test_a_process_that_is_gone(token: TokenProcess) -> None:
 class FailingProcess:
     """A process whose token answers every call with an error."""
 
-    def perform(self, call: Call[object]) -> object:
+    def perform(self, call: Call[Answer]) -> Answer:
         raise CallFailed(call.operation, "CKR_DEVICE_ERROR")
 
 
 def test_a_token_that_fails_is_not_taken_for_tampering() -> None:
-    key = TokenSealingKey.named(cast("TokenProcess", FailingProcess()), sealing_key_name())
+    key = TokenSealingKey.named(FailingProcess(), sealing_key_name())
     with pytest.raises(KeyUnavailable, match="CKR_DEVICE_ERROR"):
         key.decrypt(bytes(12), bytes(16), b"")
 
