@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -152,7 +152,8 @@ def line_of(path: Path, find: Callable[[dict[str, Any]], bool]) -> dict[str, Any
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         for line in lines:
             if line.endswith("\n") and find(entry := json.loads(line)):
-                return cast("dict[str, Any]", entry)
+                assert isinstance(entry, dict)
+                return entry
         pause.wait(0.02)  # never set
     raise AssertionError(path.read_text() if path.exists() else "no log")
 

@@ -3,16 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from certs.hsm.facts import KeyFacts, TokenFacts
 from config.problems import ConfigError
-from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient, connect
+from proxy.admin.client import AdminAbsent, AdminUnreachable, connect
 from proxy.commands.hsm.sources import NotChosen
 
 _ALIVE_SECONDS: Final = 10.0
 # The proxy waits ten seconds for its workers (`supervisor.control`).
 _TRY_SECONDS: Final = 20.0
+
+
+class AdminAsked(Protocol):
+    """The admin server of a proxy, which is asked over its socket: a `UnixAdminClient`."""
+
+    @property
+    def path(self) -> Path:
+        """Its socket."""
+
+    def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
+        """Ask; answers the status and the document. Raises `AdminUnreachable`."""
 
 
 class StillSigns(NotChosen):
@@ -34,7 +45,7 @@ class Unanswered(NotChosen):
 class RunningProxy:
     """A proxy that was asked over its admin socket; `missing` says why there is none."""
 
-    client: UnixAdminClient | None
+    client: AdminAsked | None
     missing: str = ""
     is_down: bool = False
     """Whether that means that none runs, so that its configuration alone says what is in use."""
@@ -99,7 +110,7 @@ class RunningProxy:
         return f"{len(workers)} worker{'s' if len(workers) != 1 else ''} of the running proxy tried it: none can sign with it."
 
     @staticmethod
-    def _asked(client: UnixAdminClient, token: TokenFacts, key: KeyFacts) -> Mapping[str, Any]:
+    def _asked(client: AdminAsked, token: TokenFacts, key: KeyFacts) -> Mapping[str, Any]:
         query = {"token": token.label, "serial": token.serial, "object": key.label, "id": key.id.hex()}
         try:
             status, answer = client.post("/keys/try", query, _TRY_SECONDS)

@@ -45,26 +45,30 @@ class TestFormer:
         assert former(scene.shelf(), scene.time.now) is None
 
 
-class FullDisk(Disk):
-    """Writes nothing under `full`."""
+class Space:
+    """What is left on a disk, as its steps find it."""
 
-    full: Path | None = None
+    files: int | None = None
+    """So many more files find room, then one finds none; None: all do."""
 
-    def write(self, path: Path, content: bytes) -> None:
-        if self.full is not None and path.is_relative_to(self.full):
+    def take(self, step: str) -> None:
+        if self.files is None or not step.startswith("create "):
+            return
+        if self.files == 0:
+            self.files = None
             raise OSError(28, "No space left on device")
-        super().write(path, content)
+        self.files -= 1
 
 
 class TestTogether:
     @pytest.fixture
-    def disk(self) -> FullDisk:
-        return FullDisk()
+    def space(self) -> Space:
+        return Space()
 
     @pytest.fixture
-    def scene(self, tmp_path: Path, disk: FullDisk) -> Rotations:
+    def scene(self, tmp_path: Path, space: Space) -> Rotations:
         """Two credentials, of which the first has a former version."""
-        made = Rotations(tmp_path, configuration("ec-p256@file", "rsa-2048@file"), disk=disk)
+        made = Rotations(tmp_path, configuration("ec-p256@file", "rsa-2048@file"), disk=Disk(space.take))
         for slot in ("ec", "ec", "rsa"):
             made.serve(slot=slot)
         return made
@@ -88,9 +92,7 @@ class TestTogether:
         assert isinstance(second, NoWayBack)
         assert "because ec cannot go back" in second.detail
 
-    def test_what_cannot_be_written_for_one_is_taken_back_for_the_others(
-        self, scene: Rotations, disk: FullDisk
-    ) -> None:
+    def test_what_cannot_be_written_for_one_is_taken_back_for_the_others(self, scene: Rotations, space: Space) -> None:
         scene.serve(slot="rsa")
         asked = self.asked(scene)
         chosen = [
@@ -100,11 +102,10 @@ class TestTogether:
         ]
         assert [way.number for _, way in chosen] == [1, 1]
         before = scene.shelf("ec").ledger()
-        disk.full = scene.shelf("rsa").directory
+        space.files = 1  # the ledger of the first
         with pytest.raises(OSError, match="No space"):
             serve_former(chosen, retirement(scene.time.now, DAY, "rolled back"))
         assert scene.shelf("ec").ledger() == before
         assert scene.shelf("rsa").ledger().current == 2
-        disk.full = None
         serve_former(chosen, retirement(scene.time.now, DAY, "rolled back"))
         assert [scene.shelf(slot).ledger().current for slot in ("ec", "rsa")] == [1, 1]

@@ -1,14 +1,15 @@
 """What the running proxy says of a key, and what `plexigate hsm destroy` makes of that."""
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from certs.hsm.facts import KeyClass, KeyFacts, TokenFacts
-from proxy.admin.client import AdminUnreachable, UnixAdminClient
+from proxy.admin.client import AdminUnreachable
 from proxy.commands.hsm.running import RunningProxy, StillSigns, Unanswered
 from proxy.commands.hsm.sources import NotChosen
 
@@ -26,8 +27,9 @@ class Proxy:
     uses: list[str] | None = field(default_factory=list)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
-    def post(self, path: str, query: dict[str, str], _seconds: float) -> tuple[int, dict[str, Any]]:
-        self.asked.append((path, query))
+    def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
+        assert seconds
+        self.asked.append((path, dict(query)))
         if not self.workers:
             raise AdminUnreachable("/run/plexigate.sock", "Connection refused", "is Plexigate running?")
         rows = [{"slot": slot, "is_used": used, "signs": signs} for slot, (used, signs) in enumerate(self.workers)]
@@ -37,7 +39,7 @@ class Proxy:
 
 def running(*workers: tuple[bool | None, bool | None], status: int = 200) -> tuple[RunningProxy, Proxy]:
     proxy = Proxy(list(workers), status)
-    return RunningProxy(cast("UnixAdminClient", proxy)), proxy
+    return RunningProxy(proxy), proxy
 
 
 def test_a_key_that_a_worker_serves_by_is_in_use() -> None:

@@ -24,16 +24,14 @@ A = NamedKey("pkcs11:a", KeyAddress("a"), ("chat", "files"))
 B = NamedKey("pkcs11:b", KeyAddress("b"), ("other",))
 
 
-class Told(MissingKeys):
-    """Remembers what it has said."""
+class Told:
+    """The log: it remembers what it was told."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.lines: list[str] = []
-        super().__init__(self._note)
-        self.follow([use(A, B)])
 
-    def _note(self, event: Event) -> None:
+    def tell(self, event: Event) -> None:
         self.events.append(event.as_json())
         self.lines.append(event.sentence())
 
@@ -43,17 +41,24 @@ class Told(MissingKeys):
 
 
 @pytest.fixture
-def missing() -> Told:
+def told() -> Told:
     return Told()
 
 
-def test_a_key_is_told_once_with_its_identities_and_once_when_it_is_back(missing: Told) -> None:
+@pytest.fixture
+def missing(told: Told) -> MissingKeys:
+    made = MissingKeys(told.tell)
+    made.follow([use(A, B)])
+    return made
+
+
+def test_a_key_is_told_once_with_its_identities_and_once_when_it_is_back(missing: MissingKeys, told: Told) -> None:
     for pid in (1, 2):
         missing.says(pid, "plexi", ())
-    assert missing.events == []
+    assert told.events == []
     for pid in (1, 2):
         missing.says(pid, "plexi", ["pkcs11:a"])
-    assert missing.events == [
+    assert told.events == [
         {
             "event": "token_key",
             "token": "plexi",
@@ -62,40 +67,40 @@ def test_a_key_is_told_once_with_its_identities_and_once_when_it_is_back(missing
             "state": "missing",
         }
     ]
-    assert missing.lines == ["key pkcs11:a of chat, files: token plexi has no such key, or the key cannot sign"]
+    assert told.lines == ["key pkcs11:a of chat, files: token plexi has no such key, or the key cannot sign"]
     assert missing.of_token("plexi") == {"pkcs11:a": ("chat", "files")}
     missing.says(1, "plexi", ())
-    assert missing.states == ["missing"], "one still misses it"
+    assert told.states == ["missing"], "one still misses it"
     assert [missing.is_missing(pid, KEY) for pid in (1, 2, 3)] == [False, True, False]
     missing.says(2, "plexi", ())
-    assert missing.states == ["missing", "found"]
+    assert told.states == ["missing", "found"]
     assert missing.of_token("plexi") == {}
 
 
-def test_a_worker_that_ends_has_not_found_it(missing: Told) -> None:
+def test_a_worker_that_ends_has_not_found_it(missing: MissingKeys, told: Told) -> None:
     missing.says(1, "plexi", ["pkcs11:a"])
     missing.worker_gone(1)
-    assert missing.states == ["missing"]
+    assert told.states == ["missing"]
     assert not missing.is_missing(1, KEY)
     missing.says(2, "plexi", ["pkcs11:a"])
-    assert missing.states == ["missing"]
+    assert told.states == ["missing"]
     missing.says(2, "plexi", ())
-    assert missing.states == ["missing", "found"]
+    assert told.states == ["missing", "found"]
 
 
-def test_the_parent_counts_as_long_as_it_looks(missing: Told) -> None:
+def test_the_parent_counts_as_long_as_it_looks(missing: MissingKeys, told: Told) -> None:
     missing.says(1, "plexi", ())
     missing.says(PARENT, "plexi", ["pkcs11:a"])
-    assert missing.states == ["missing"]
+    assert told.states == ["missing"]
     missing.forget(PARENT, "plexi")
-    assert missing.states == ["missing", "found"]
+    assert told.states == ["missing", "found"]
 
 
-def test_a_key_that_is_not_used_any_more_is_not_told_of(missing: Told) -> None:
+def test_a_key_that_is_not_used_any_more_is_not_told_of(missing: MissingKeys, told: Told) -> None:
     missing.says(1, "plexi", ["pkcs11:a", "pkcs11:c"])
     missing.follow([use(B)])
     assert missing.of_token("plexi") == {}
     missing.says(1, "plexi", ())
-    assert missing.states == ["missing"]
+    assert told.states == ["missing"]
     missing.follow([])
     assert not missing.is_missing(1, KEY)
