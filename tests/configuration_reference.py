@@ -348,7 +348,7 @@ def _number(types: list[type], metadata: list[Any]) -> str:
 
 
 def default_of(model: type[Table], name: str) -> str:
-    """What holds where the key is left out."""
+    """The value if the key is missing."""
     if (model, name) == (Config, "workers"):
         return '`"auto"`'
     default = model.model_fields[name].default
@@ -425,7 +425,7 @@ _MEANING: Final = {
 
 
 def effects_of(place: tuple[str, ...]) -> list[Effect]:
-    """What a change of a key may do."""
+    """The effects that a change of a key may have, each once."""
     if place in _EXAMPLES:
         pairs = [(Config.model_validate(old), Config.model_validate(new)) for old, new in _EXAMPLES[place]]
         found = [Effect(change.kind, change.effect) for old, new in pairs for change in diff(old, new)]

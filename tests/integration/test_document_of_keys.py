@@ -1,6 +1,6 @@
-"""docs/hsm.md and docs/audit.md are followed with SoftHSM: each command does what the document says.
+"""The commands of docs/hsm.md and docs/audit.md, run as they stand, with SoftHSM.
 
-Changed are only the port, what asks a person, and programs that the machine of a test may lack (jq, the journal).
+Only these differ: the port, questions to a person, and programs that a machine may lack (jq, the journal).
 """
 
 import json
@@ -18,7 +18,7 @@ from tests.integration.gateway import PLEXIGATE
 from tests.programs import Program, plexigate_listeners, program
 
 HSM, AUDIT = read(ROOT / "docs/hsm.md"), read(ROOT / "docs/audit.md")
-# By the text of the document: what is done in its place.
+# The text of a document, and what the test runs instead.
 INSTEAD = {
     " && plexigate run plexigate.toml": "",
     "plexigate hsm init ": "plexigate hsm init --yes ",
@@ -33,13 +33,13 @@ def text(document: Document, section: str, language: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who follows the documents in a directory of their own."""
+    """Follows the documents in a new directory."""
 
     directory: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """With plexigate in PATH, and a state directory that belongs to nothing else."""
+        """It has plexigate in PATH, and a state directory of its own."""
         return {
             "PATH": f"{Path(PLEXIGATE).parent}:{os.environ['PATH']}",
             "STATE_DIRECTORY": str(self.directory / "state"),
@@ -53,7 +53,7 @@ class Reader:
         (self.directory / "plexigate.toml").write_text(written)
 
     def follows(self, console: str) -> None:
-        """Run the commands of a block, but for those that run the proxy and nothing else, and those of the journal."""
+        """Run the commands of a block, except those that only run the proxy, and those of the journal."""
         for old, new in INSTEAD.items():
             console = console.replace(old, new)
         lines = re.sub(r"\\\n *", " ", console).splitlines()
@@ -70,7 +70,7 @@ class Reader:
         assert done.returncode == 0, f"{commands}: {done.stdout}{done.stderr}"
 
     def runs(self) -> Program[dict[str, list[str]]]:
-        """Start the proxy, wait until it serves, and end it; what it said."""
+        """Start the proxy, wait until it serves, and end it. Answers what it printed."""
         with program(
             [PLEXIGATE, "run", str(self.directory / "plexigate.toml")], plexigate_listeners, self.environment
         ) as running:
@@ -89,7 +89,6 @@ def test_a_reader_has_keys_in_a_token_then_sealed_ones_then_an_audit_log(reader:
     base = text(HSM, "the-configuration-with-a-token", "toml")
     reader.has(base)
     reader.follows(text(HSM, "from-an-empty-token-to-a-served-key", "console"))
-    reader.runs()
     sealed = re.sub(r"(?m)^\[identity\.chat\]\n(?:.+\n)+", "", base) + text(
         HSM, "the-configuration-with-a-sealing-key", "toml"
     )
