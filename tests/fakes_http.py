@@ -16,13 +16,14 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
 from proxy.downstream.service import HttpLimits, HttpRuntime, HttpService, RequestLedger
+from proxy.downstream.switched import SwitchedStream
 from proxy.http.chunked import ChunkLimits
 from proxy.http.framing import Persistence
 from proxy.http.head import Header, HeadLimits
 from proxy.http.headers import ForwardedPeer
 from proxy.http.responses import Response, ResponseReader
 from proxy.http.routing import Route, RouteTable
-from proxy.http.websocket import Extensions, WebSocketLimits
+from proxy.http.websocket import WebSocketLimits
 from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.net.byte_stream import ByteOwner, ByteStream
@@ -370,9 +371,9 @@ class FakeClient:
         """Note it."""
         self.events.append(("cut", reason))
 
-    def tunnel(self, stream: ByteStream, rest: bytes, extensions: Extensions) -> None:
+    def tunnel(self, switched: SwitchedStream) -> None:
         """Note it."""
-        self.events.append(("tunnel", (stream, rest, extensions)))
+        self.events.append(("tunnel", switched))
 
     def told(self) -> list[tuple[str, Any]]:
         """What it was told since the last look."""

@@ -6,10 +6,9 @@ One exchange runs at a time. What a client pipelines behind it waits in a bounde
 from enum import Enum, auto
 from typing import Final
 
-from proxy.downstream.choosing import exchange_for
+from proxy.downstream.choosing import responder_for
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.contracts import ClientStream
-from proxy.downstream.exchange import Exchange
+from proxy.downstream.contracts import ClientStream, Responder
 from proxy.downstream.inbox import Inbox
 from proxy.downstream.patience import ClientDeadlines, for_last_request
 from proxy.downstream.refusals import (
@@ -24,13 +23,12 @@ from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.downstream.switched import SwitchedStream
 from proxy.downstream.upgraded import Upgraded
 from proxy.http.framing import Persistence
 from proxy.http.head import MalformedMessage
 from proxy.http.headers import ForwardedPeer, trusted_request_id
-from proxy.http.websocket import Extensions
 from proxy.limits.idleness import Idle
-from proxy.net.byte_stream import ByteStream
 from proxy.net.deadlines import NEVER
 
 _CLIENT_CLOSED_REQUEST: Final = 499
@@ -84,7 +82,7 @@ class Downstream:
         self._state = _ConnectionState.IDLE
         self._inbox = Inbox()
         self._is_new = True
-        self._exchange: Exchange | None = None
+        self._exchange: Responder | None = None
         self._request: Request | None = None
         self._is_reading = True
         self._is_write_paused = self._peer_ended = self._wants_end = False
@@ -181,11 +179,11 @@ class Downstream:
             facts.report(request.head, service.counters.breaking)
         request_id = (facts.is_trusted and trusted_request_id(request.framing.fields, peer)) or service.new_request_id()
         admitted = request.admitted(facts.tls, service.runtime.routes)
-        exchange = self._exchange = exchange_for(admitted, self, service, request, request_id)
+        exchange = self._exchange = responder_for(admitted, self, service, request, request_id)
         if isinstance(admitted, RequestRefusal):
             self.refuse(admitted)
             return
-        exchange.route = admitted.label
+        exchange.tally.route = admitted.label
         exchange.holder = facts.counts_as(request.framing.fields)
         if (refusal := exchange.refused_by(admitted.body_bytes)) is not None:
             self.refuse(refusal)
@@ -207,7 +205,7 @@ class Downstream:
 
     # -- bodies
 
-    def _feed_body(self, exchange: Exchange, data: bytes) -> bool:
+    def _feed_body(self, exchange: Responder, data: bytes) -> bool:
         """Hand body bytes on. False when the request turned out to be malformed and was answered."""
         try:
             excess = exchange.receive(data)
@@ -287,17 +285,16 @@ class Downstream:
         is_complete = exchange is not None and exchange.is_request_complete
         stays = self.may_stay and is_complete and request is not None and request.may_be_followed
         head = None if request is None else request.head
-        request_id = self._service.new_request_id() if exchange is None else exchange.request_id
+        request_id = self._service.new_request_id() if exchange is None else exchange.tally.request_id
         mark = b"" if exchange is None else exchange.mark
         answer = refusal_response(
             refusal, head, stays=stays, date=self._service.date(), request_id=request_id, mark=mark
         )
         if exchange is not None:
             exchange.abandon()
-            exchange.status = refusal.status
-            exchange.response_bytes = answer.body_bytes
+            exchange.tally.response_bytes = answer.body_bytes
         self._stream.write(answer.data)
-        self._log.refused(request, exchange, refusal, request_id, answer.body_bytes)
+        self._log.refused(request, None if exchange is None else exchange.tally, refusal, request_id, answer.body_bytes)
         self._close_exchange(stays=stays)
 
     def finished(self, persistence: Persistence) -> None:
@@ -308,27 +305,27 @@ class Downstream:
             self._persistence = persistence
             return
         self._persistence = None
-        self._log.request(self._request, exchange, exchange.status, None)
+        self._log.request(self._request, exchange.tally, exchange.tally.status, None)
         self._close_exchange(stays=persistence is not Persistence.CLOSE)
 
     def cut(self, reason: str) -> None:
         """End the response so that its client sees that it is not complete."""
         assert self._exchange is not None  # its caller
-        self._abandon(reason, self._exchange.status)
+        self._abandon(reason, self._exchange.tally.status)
         self._stream.cut()
 
-    def tunnel(self, stream: ByteStream, rest: bytes, extensions: Extensions) -> None:
+    def tunnel(self, switched: SwitchedStream) -> None:
         """Hand both streams to a tunnel, with what either side sent ahead."""
         self._state = _ConnectionState.TUNNEL
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # its caller
         assert self._request is not None  # the exchange's
         if self._is_write_paused:
-            stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
-        owner = Upgraded(self._service, self._facts, self._request, exchange)
-        tunnel = owner.tunnel(self._stream, stream, extensions)
+            switched.stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
+        tunnel = Upgraded(self._service, self._facts, self._request, exchange.tally).tunnel(self._stream, switched)
         self._resume_reading()  # first: the tunnel may pause it at once
-        tunnel.begin(self._service.counters.route(exchange.route), from_client=self._inbox.take(), from_upstream=rest)
+        counters = self._service.counters.route(exchange.tally.route)
+        tunnel.begin(counters, from_client=self._inbox.take(), from_upstream=switched.rest)
         self._forget()  # last: a drain must not find that nobody is left in between
 
     # -- ends
@@ -364,7 +361,7 @@ class Downstream:
         self._state, self.deadline = _ConnectionState.ENDING, NEVER
         if exchange is not None:
             exchange.abandon()
-            self._log.request(self._request, exchange, status, reason)
+            self._log.request(self._request, exchange.tally, status, reason)
 
     def _end(self) -> None:
         self._state = _ConnectionState.ENDING
@@ -406,7 +403,7 @@ class Downstream:
     def idle(self) -> Idle | None:
         """What a connection is that waits for a request, or for the rest of one of which no server knows; None for others."""
         limits, exchange = self._service.runtime.limits, self._exchange
-        if exchange is not None and exchange.server is None and not exchange.is_request_complete:
+        if exchange is not None and exchange.tally.server is None and not exchange.is_request_complete:
             since = self.deadline - limits.body_idle_seconds  # it pays for being slow: that was long ago then
         elif self._state is _ConnectionState.HEAD:
             since = self.deadline - limits.head_seconds

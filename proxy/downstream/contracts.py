@@ -1,17 +1,18 @@
-"""What an exchange expects of the connection that it serves."""
+"""What the parts of a request expect of each other: the connection, what answers, what encrypts, what leads to a client."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from proxy.downstream.admission import RouteTarget
+from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.response_buffer import Stream
+from proxy.downstream.switched import SwitchedStream
+from proxy.downstream.tally import RequestTally
+from proxy.http.framing import Persistence, RequestFraming
+from proxy.http.headers import ForwardedPeer
+from proxy.http.responses import Response
 from proxy.net.byte_stream import ByteStream
-from proxy.upstream.contracts import Tunnelling
-
-if TYPE_CHECKING:
-    from proxy.downstream.refusals import RequestRefusal
-    from proxy.http.framing import Persistence
-    from proxy.http.headers import ForwardedPeer
-    from proxy.http.websocket import Extensions
-    from proxy.payload.websocket import SealedMessages
+from proxy.payload.websocket import SealedMessages
+from proxy.upstream.contracts import ResponseReceiver
 
 
 class ClientStream(ByteStream, Stream, Protocol):
@@ -25,7 +26,7 @@ class ClientStream(ByteStream, Stream, Protocol):
 
 
 class Client(Protocol):
-    """The downstream connection, as an exchange sees it."""
+    """The downstream connection, as what answers its request sees it."""
 
     def send(self, data: bytes) -> None:
         """Send response bytes."""
@@ -36,17 +37,17 @@ class Client(Protocol):
     def resume_request(self) -> None:
         """Take the request body again."""
 
-    def refuse(self, refusal: "RequestRefusal") -> None:
+    def refuse(self, refusal: RequestRefusal) -> None:
         """Answer with an error of ours: no response has begun."""
 
-    def finished(self, persistence: "Persistence") -> None:
+    def finished(self, persistence: Persistence) -> None:
         """The response is complete."""
 
     def cut(self, reason: str) -> None:
         """The response cannot be completed, and the client must see that."""
 
-    def tunnel(self, stream: ByteStream, rest: bytes, extensions: "Extensions") -> None:
-        """Both sides speak WebSocket from now on; `rest` came from the upstream already."""
+    def tunnel(self, switched: SwitchedStream) -> None:
+        """Both sides speak WebSocket from now on."""
 
     def has_room(self, holder: bytes, written: int) -> bool:
         """Whether more of the response may be taken for the client, which is blocked; so much of it was just sent.
@@ -55,16 +56,118 @@ class Client(Protocol):
         """
 
     @property
-    def peer(self) -> "ForwardedPeer":
-        """Who is at the other end of the connection."""
+    def peer(self) -> ForwardedPeer:
+        """What upstreams are told about the other end of the connection."""
 
     @property
     def may_stay(self) -> bool:
         """Whether the connection may take another request after this one, as far as we are concerned."""
 
 
-class Encryptable(Tunnelling, Protocol):
-    """A WebSocket whose messages can be encrypted on the client's side."""
+class Responder(Protocol):
+    """What answers one request: an exchange with a server, or the proxy itself.
 
-    def encrypt(self, messages: "SealedMessages") -> None:
-        """Encrypt and decrypt by these from the first message on."""
+    It is bounded first (`refused_by`), may `receive` what came with the head, and is started then.
+    """
+
+    holder: bytes
+    """The client network that its connection to a server counts for, or `EXEMPT`."""
+
+    @property
+    def tally(self) -> RequestTally:
+        """What the log will say about the request."""
+
+    @property
+    def mark(self) -> bytes:
+        """Further field lines of an error that answers it."""
+
+    @property
+    def is_request_complete(self) -> bool:
+        """Whether all of the request was received."""
+
+    def refused_by(self, limit: int) -> RequestRefusal | None:
+        """Take so many bytes of body at most; the answer if more are announced, or if the request cannot be taken."""
+
+    def receive(self, data: bytes) -> bytes:
+        """Take bytes that came behind the head; returns those that belong to the next request. `proceed` comes next.
+
+        Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
+        """
+
+    def start(self, target: RouteTarget, fields: bytes) -> None:
+        """Answer, once enough of the request was received; `fields` are its field lines for a server."""
+
+    def proceed(self) -> None:
+        """Go on with the body that was received; it may end the request."""
+
+    @property
+    def holds_client_back(self) -> bool:
+        """Whether the client rightly waits for a 100 before it sends its body (RFC 9110 section 10.1.1)."""
+
+    @property
+    def has_responded(self) -> bool:
+        """Whether a byte of the final response went to the client, which is not complete."""
+
+    def pause_response(self) -> None:
+        """The client takes no more."""
+
+    def resume_response(self) -> None:
+        """The client takes more again."""
+
+    def abandon(self) -> None:
+        """The client is gone, or was answered with an error: nothing of the request may go on."""
+
+
+class ResponseWriter(ResponseReceiver, Protocol):
+    """An exchange, as what encrypts its response sees it."""
+
+    @property
+    def has_responded(self) -> bool:
+        """Whether a byte of the final response went to the client."""
+
+    def switched(
+        self, response: Response, stream: ByteStream, rest: bytes, messages: SealedMessages | None = None
+    ) -> None:
+        """As `ResponseReceiver` says; `messages` encrypt those of the client's side."""
+
+    def response_refused(self, refusal: RequestRefusal, *, is_complete: bool) -> None:
+        """Answer with an error of ours: the response cannot be passed on, and nothing of it went to the client."""
+
+
+class BodyCodec(Protocol):
+    """What changes the bodies of one exchange on their way: decodes that of the request, encodes that of the response."""
+
+    @property
+    def framing(self) -> RequestFraming:
+        """The request for the server, as far as it is known from its head."""
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether the body of the request is decoded."""
+
+    @property
+    def refusal(self) -> RequestRefusal | None:
+        """The answer to a request that cannot be taken."""
+
+    @property
+    def mark(self) -> bytes:
+        """Further field lines of an error that answers the request."""
+
+    def bound(self, limit: int) -> int:
+        """Let so many decoded bytes through; answers how many there may be before they are decoded."""
+
+    def receive_data(self, data: bytes, *, is_complete: bool) -> bytes:
+        """Decode a piece of the body, perhaps the last. Raises `MalformedMessage`."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether enough was decoded to ask a server."""
+
+    def framed(self, framing: RequestFraming) -> RequestFraming:
+        """The request for the server, now that it is ready."""
+
+    def receiver(self, writer: ResponseWriter) -> ResponseReceiver:
+        """The request is sent now: what takes the response of the server, and writes it encoded."""
+
+    def abandoned(self) -> None:
+        """The exchange ended before its response was complete."""

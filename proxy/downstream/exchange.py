@@ -1,24 +1,30 @@
-"""One request and its response, streamed both ways.
+"""One request and the response of a server to it, streamed both ways.
 
-Theory of operation. The downstream connection feeds request bytes in (`receive`, then `proceed`), the upstream connection feeds the
-response in (`response_*`). The request is decided upon, and its body is gathered (see `request_body`), before an upstream is asked for a
-connection. From then on each side is paused while the other takes no more: the client at once, the server when there is no more room
-for a client that is slow (see `response_buffer`).
+Theory of operation. The downstream connection feeds request bytes in (`receive`, then `proceed`). The upstream connection
+feeds the response in (`response_*`). The body of the request is gathered (see `request_body`) before a server is asked for
+a connection. From then on each side is paused while the other takes no more: the client at once, the server when there is
+no room left for a slow client (see `response_buffer`).
+
+On a route with payload encryption a codec stands on both ways: it decrypts what `receive` takes, and it stands between the
+upstream connection and `response_*`. An exchange without a codec hands bodies on as they are, and pays nothing for it.
 """
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proxy.downstream.admission import RouteTarget
-from proxy.downstream.contracts import Client, Encryptable
-from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long
+from proxy.downstream.attempts import Attempts
+from proxy.downstream.contracts import BodyCodec, Client
+from proxy.downstream.refusals import RequestRefusal, all_down, body_too_long, upstream_failure
 from proxy.downstream.request_body import CONTINUE, RequestBody, framed, is_repeatable
+from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
+from proxy.downstream.switched import SwitchedStream
+from proxy.downstream.tally import RequestTally
 from proxy.http.chunked import encode_chunk, encode_trailers
-from proxy.http.framing import BodyKind, Delivery, RequestFraming
-from proxy.http.head import Header, RequestHead
+from proxy.http.framing import BodyKind, Delivery
+from proxy.http.head import Header
 from proxy.http.headers import (
-    client_address,
     delivery_frame,
     downstream_head,
     forwardable_trailers,
@@ -28,17 +34,11 @@ from proxy.http.headers import (
     upstream_head,
 )
 from proxy.http.responses import Response
-from proxy.http.websocket import Extensions
 from proxy.limits.networks import EXEMPT
 from proxy.net.byte_stream import ByteStream
+from proxy.payload.websocket import SealedMessages
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.failures import UpstreamFailure
-from proxy.upstream.upstream import RequestFacts
-
-if TYPE_CHECKING:
-    from proxy.upstream.contracts import Tunnelling
-    from proxy.upstream.server import Server
-    from proxy.upstream.upstream import Upstream
 
 _CONTINUE: Final = 100
 _SERVER_ERROR: Final = 500
@@ -46,159 +46,132 @@ _SERVER_ERROR: Final = 500
 
 class _ExchangeState(Enum):
     NEW = auto()
-    GATHERING = auto()
-    """For enough of the body."""
-    WAITING = auto()
-    """For an upstream connection."""
-    SENT = auto()
-    """The head is with the upstream; no final response yet."""
+    GATHERING = auto()  # enough of the body
+    WAITING = auto()  # for a connection to a server
+    SENT = auto()  # the head; there is no final response yet
     RESPONDING = auto()
     OVER = auto()
 
 
 class Exchange:
-    """One request under way, and what the log will say about it: counts of body bytes, times of the stopwatch."""
+    """One request under way."""
 
-    mark: bytes = b""  # field lines of an answer of ours to it
     __slots__ = (
-        "_binding",
+        "_attempts",
         "_body",
         "_client",
+        "_codec",
         "_connection",
         "_delivery",
         "_framing",
-        "_head",
         "_is_client_paused",
         "_out",
         "_request",
-        "_said_continue",
+        "_sent",
         "_service",
         "_state",
-        "_tried",
-        "_upstream",
-        "_was_repeated",
-        "first_byte",
         "holder",
         "is_request_complete",
-        "request_bytes",
-        "request_id",
-        "response_bytes",
-        "route",
-        "server",
-        "started",
-        "status",
+        "tally",
     )
 
     def __init__(
-        self, client: Client, service: HttpService, head: RequestHead, framing: RequestFraming, request_id: bytes
+        self, client: Client, service: HttpService, request: Request, request_id: bytes, codec: BodyCodec | None = None
     ) -> None:
-        """A request whose head was read; `decide` comes next."""
+        """A request whose head was read; `refused_by` comes next, then `start`. Without a codec bodies stay as they are."""
         self._client = client
         self._service = service
-        self._head = head
-        self._framing = framing
-        self.request_id = request_id
+        self._request = request
+        self._codec = codec
+        self._framing = request.framing if codec is None else codec.framing
+        self.tally = RequestTally(request_id, service.stopwatch())
         self.holder = EXEMPT  # the client network that its connection to a server counts for
-        self.started = service.stopwatch()
-        self.first_byte: float | None = None
-        self.request_bytes = self.response_bytes = self.status = 0
-        self.server: str | None = None
-        self.route: str | None = None
-        self.is_request_complete = not framing.length and framing.body is not BodyKind.CHUNKED
-        limits, clock = service.runtime.limits.bodies, service.clock
-        self._body = None if self.is_request_complete else RequestBody(framing, limits, clock)
+        self._body: RequestBody | None = None
+        self.is_request_complete = not request.framing.length and request.framing.body is not BodyKind.CHUNKED
+        if not self.is_request_complete:
+            self._body = RequestBody(request.framing, self._framing, service.runtime.limits.bodies, service.clock)
         self._out = b""
         self._connection: UpstreamConnection | None = None
         self._delivery: Delivery | None = None
-        self._tried: tuple[Server, ...] = ()
-        self._binding = b""
-        self._is_client_paused = self._said_continue = self._was_repeated = False
+        self._is_client_paused = False
         self._state = _ExchangeState.NEW
-        self._upstream: Upstream
-        self._request: bytes
+        self._attempts: Attempts
+        self._sent: bytes  # first the field lines, then the head, then all of a request that may be sent once more
+
+    @property
+    def mark(self) -> bytes:
+        """Field lines of an answer of ours to it."""
+        return b"" if self._codec is None else self._codec.mark
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
-        """Ask the upstream for a connection, once there is enough of the body; what came of it is checked and held already."""
-        self._upstream = target.upstream
-        if self._body is not None and self._body.wait_for(self._framing, streams=target.streams_requests):
-            fields = self._meet_expectation(fields)
-        self._request = upstream_head(self._head, self._framing, fields, self.request_id)
+        """Ask a server once there is enough of the body; what was received of it is checked and gathered already."""
+        body = self._body
+        self._attempts = Attempts(target.upstream, self._request, self._client, self._service.wall_clock)
+        is_coded = self._codec is not None and self._codec.is_coded
+        if body is not None and body.begin(streams=target.streams_requests, is_coded=is_coded):
+            self._client.send(CONTINUE)
+        self._sent = fields
         self._state = _ExchangeState.GATHERING
         self.proceed()
 
-    def _meet_expectation(self, fields: bytes) -> bytes:
-        """Have a client that waits send its body; answers the field lines for a server that need not be asked for its word."""
-        if not self._framing.expects_continue:
-            return fields
-        if not (self.is_request_complete or self.request_bytes):
-            self._said_continue = True
-            self._client.send(CONTINUE)
-        self._framing = self._framing._replace(expects_continue=False)
-        return upstream_fields(self._head, self._framing, self._client.peer)
-
     def proceed(self) -> None:
-        """Go on with what came of the body, its client's further bytes being put away: see whether there is enough of it."""
+        """Go on with the body that was received; called after `receive`, as it may end the exchange."""
         body = self._body
         if self._state is _ExchangeState.GATHERING and (body is None or body.is_enough):
+            framing, request = self._framing if body is None else body.framing, self._request
+            if self._codec is not None:
+                if not self._codec.is_ready:
+                    return
+                framing = self._codec.framed(framing)
+            if framing is not request.framing:  # else the connection has the field lines of this and other requests
+                self._sent = upstream_fields(request.head, framing, self._client.peer)
+                if body is not None:
+                    body.framing = framing
+            self._sent = upstream_head(request.head, framing, self._sent, self.tally.request_id)
             self._state = _ExchangeState.WAITING
             self._acquire()
         if body is not None and self._state is _ExchangeState.WAITING and body.has_more:
             self._client.pause_request()
 
-    def _acquire(self) -> None:
-        if (server := self._choose()) is not None:
+    def _acquire(self, failure: UpstreamFailure | None = None) -> None:
+        """Ask the next server for a connection; if there is none left, answer with the failure of the last."""
+        if (server := self._attempts.next_server()) is not None:
+            self.tally.server = server.name
             server.acquire(self)
         else:
-            self._state = _ExchangeState.OVER
-            self._client.refuse(all_down(self._upstream.retry_after))
-
-    def _choose(self) -> "Server | None":
-        """Choose a server that was not tried yet; the request is at it from then on."""
-        upstream = self._upstream
-        facts = None
-        if upstream.reads_requests:
-            address = client_address(self._framing.fields, self._client.peer)
-            facts = RequestFacts(address, self._head.headers, self._service.wall_clock())
-        server = upstream.choose(facts, self._tried)
-        if server is not None:
-            self._tried = (*self._tried, server)
-            self.server = server.name
-            if facts is not None:
-                self._binding = upstream.binding(facts, server)
-        return server
+            self._refuse(failure)
 
     # -- the request's body
 
     def refused_by(self, limit: int) -> RequestRefusal | None:
-        """Bound the body; the answer when its declared length is over the limit already."""
+        """Bound the body; the answer if its declared length is over the limit, or if the codec does not take it."""
+        codec = self._codec
+        if codec is not None:
+            if codec.refusal is not None:
+                return codec.refusal
+            limit = codec.bound(limit)
         return None if self._body is None or self._body.bound(limit) else body_too_long(limit)
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes that came behind the head; what does not belong to this request is returned. `proceed` comes next.
-
-        Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
-        """
+        """As `Responder` says. Raises `MalformedMessage`."""
         if self._state is _ExchangeState.OVER:
             return b""  # it is answered: what still comes of it means nothing
         assert self._body is not None  # it is not complete
         body, excess = self._body.receive_data(data)
-        self.is_request_complete = self._body.is_complete
-        self.request_bytes += len(body)
-        self._take(body)
-        return excess
-
-    def _take(self, body: bytes) -> None:
-        """Hand on a piece of the body, or gather it."""
+        self.is_request_complete = is_complete = self._body.is_complete
+        self.tally.request_bytes = self._body.received
+        if self._codec is not None:
+            body = self._codec.receive_data(body, is_complete=is_complete)
         connection = self._connection
         if connection is None:
-            assert self._body is not None  # it was not sent
             self._body.gather(body)
-            return
-        connection.is_request_complete = self.is_request_complete
-        data = framed(self._framing, body, is_complete=self.is_request_complete)
-        if data:
-            connection.write(data)
+            return excess
+        connection.is_request_complete = is_complete
+        body = framed(self._body.framing, body, is_complete=is_complete)
+        if body:
+            connection.write(body)
             self._await_request()
+        return excess
 
     def _await_request(self) -> None:
         """Leave the upstream alone while it is the client that owes the next piece."""
@@ -213,96 +186,73 @@ class Exchange:
         return self._state is _ExchangeState.WAITING
 
     def upstream_acquired(self, connection: UpstreamConnection) -> None:
-        """Send the request."""
-        self._state = _ExchangeState.SENT
-        self._connection = connection
-        request = self._request
-        if self._body is not None:
-            request = self._with_body(self._body)
-        connection.begin(self, self._head.method, self._framing.websocket, request)
+        """Send the request, or what was gathered of it; a complete one is kept if it may be sent once more."""
+        self._state, self._connection = _ExchangeState.SENT, connection
+        request, body = self._sent, self._body
+        if body is not None:
+            request, self._sent = request + body.take(), b""
+            if not body.is_complete:
+                self._client.resume_request()  # first: a server that takes nothing of this pauses it again
+            elif is_repeatable(self._request.head.method, self._framing):
+                self._sent, self._body = request, None
+        receiver = self if self._codec is None else self._codec.receiver(self)
+        connection.begin(receiver, self._request.head.method, self._framing.websocket, request)
         connection.is_request_complete = self.is_request_complete
-        self._await_request()
+        if not self.is_request_complete:
+            self._await_request()
         if self._is_client_paused:
             self._hold_server_back()
 
-    def _with_body(self, body: RequestBody) -> bytes:
-        """What is sent first; of a complete request it is all, and kept if it may be sent once more."""
-        request = self._request + body.take(self._framing)
-        self._request = b""
-        if not body.is_complete:
-            self._client.resume_request()  # first: a server that takes nothing of this pauses it again
-        elif is_repeatable(self._head.method, self._framing):
-            self._request, self._body = request, None
-        return request
-
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
         """Try the next server: nothing was sent yet, so this is safe for every method."""
-        last_word = self._upstream.last_word(failure, self._tried)
-        if last_word is None and (server := self._choose()) is not None:
-            server.acquire(self)
+        if (last_word := self._attempts.last_word(failure)) is None:
+            self._acquire(failure)
         else:
-            self._refuse(last_word or failure)
+            self._refuse(last_word)
 
     # -- the upstream connection's side
 
     def informational(self, response: Response) -> None:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
-        status = response.framing.head.status
-        # 100 only if it asked for that and still waits: another one would take it for the answer to its next request
-        waits = self._framing.expects_continue and not self._said_continue and not self.is_request_complete
-        if self._head.minor_version and (status != _CONTINUE or waits):
+        body, is_continue = self._body, response.framing.head.status == _CONTINUE
+        # a 100 only if the client waits for it: else it would take it for the answer to its next request
+        if self._request.head.minor_version and (not is_continue or (body is not None and body.awaits_continue)):
             self._client.send(informational_head(response))
-            if status == _CONTINUE:
-                self._said_continue = True
+            if body is not None and is_continue:
+                body.was_invited = True
                 self._client.resume_request()  # its time for the body begins now
             if self._is_client_paused:
                 self._hold_server_back()
         self._await_request()
 
-    def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
-        """Become a tunnel."""
+    def switched(
+        self, response: Response, stream: ByteStream, rest: bytes, messages: SealedMessages | None = None
+    ) -> None:
+        """Become a tunnel, whose messages are encrypted if `messages` are given."""
         self._state = _ExchangeState.OVER
         self._connection = None
-        self.status = response.framing.head.status
-        self.first_byte = self._service.stopwatch()
-        self._client.send(switching_head(self._bound(response), self.request_id))
-        is_extended = b"sec-websocket-extensions" in response.framing.special
-        self._client.tunnel(stream, rest, Extensions.NEGOTIATED if is_extended else Extensions.NONE)
-
-    def _bound(self, response: Response) -> Response:
-        """Add the cookie that binds the client to the server, if there is one."""
-        return response._replace(forwarded=[*response.forwarded, self._binding]) if self._binding else response
-
-    def tunnel_opened(self, tunnel: Encryptable) -> None:
-        """What was the exchange goes on as a WebSocket: its server knows about it."""
-        self._tried[-1].tunnel_opened(tunnel)
-
-    def tunnel_ended(self, tunnel: "Tunnelling") -> None:
-        """The WebSocket is over."""
-        self._tried[-1].tunnel_ended(tunnel)
+        self.tally.status, self.tally.first_byte = response.framing.head.status, self._service.stopwatch()
+        self._client.send(switching_head(self._attempts.bound(response), self.tally.request_id))
+        self._client.tunnel(SwitchedStream(response.framing, stream, rest, self._attempts.server, messages))
 
     def response_started(self, response: Response) -> None:
         """Write the head for the client."""
         self._state = _ExchangeState.RESPONDING
-        self.first_byte = self._service.stopwatch()
-        self.status = status = response.framing.head.status
-        if status >= _SERVER_ERROR:
-            self._tried[-1].answered_badly()
-        request = self._framing
+        tally = self.tally
+        tally.first_byte, tally.status = self._service.stopwatch(), response.framing.head.status
+        if tally.status >= _SERVER_ERROR:
+            self._attempts.server.answered_badly()
+        request, client = self._framing, self._client
         # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
-        keep_alive = (
-            request.keep_alive and self.is_request_complete and request.websocket is None and self._client.may_stay
-        )
-        frame = delivery_frame(response.framing, self._head.minor_version, request.accepts_trailers, keep_alive)
+        keep_alive = request.keep_alive and self.is_request_complete and request.websocket is None and client.may_stay
+        frame = delivery_frame(response.framing, self._request.head.minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
-        if self._binding:
-            response = self._bound(response)
-        self._out = downstream_head(response, frame, self._service.date(), self.request_id)
+        self._out = downstream_head(self._attempts.bound(response), frame, self._service.date(), tally.request_id)
 
     def response_data(self, data: bytes) -> None:
         """Frame a piece of the body for the client."""
         assert self._delivery is not None  # the head came first
-        self.response_bytes += len(data)
+        self.tally.response_bytes += len(data)
         if self._delivery.body is BodyKind.CHUNKED:
             data = encode_chunk(data)
         self._out = self._out + data if self._out else data
@@ -329,28 +279,27 @@ class Exchange:
         """Try once more where that is safe, else answer for the upstream, or cut what has begun."""
         self._connection = None
         if not is_retryable:  # a connection that was closed while it was idle is nobody's fault
-            self._tried[-1].failed_a_request()
+            self._attempts.server.failed_a_request()
         if self._state is _ExchangeState.RESPONDING:
             self._state = _ExchangeState.OVER
             self.response_flushed()
             self._client.cut(str(failure))
-        elif is_retryable and not self._was_repeated and self._may_repeat():
-            self._was_repeated = True
+        elif is_retryable and self._attempts.may_repeat(self._sent):
             self._state = _ExchangeState.WAITING
-            # its other unused connections are as old, and a second one that is dead would be the end of this request
-            self._tried[-1].close_idle()
-            self._tried = ()
             self._acquire()
         else:
             self._refuse(failure)
 
-    def _may_repeat(self) -> bool:
-        """Whether there is all of a request that has the same effect twice, and the budget for it."""
-        return bool(self._request) and is_repeatable(self._head.method, self._framing) and self._upstream.may_retry()
-
-    def _refuse(self, failure: UpstreamFailure) -> None:
+    def _refuse(self, failure: UpstreamFailure | None) -> None:
         self._state = _ExchangeState.OVER
-        self._client.refuse(RequestRefusal(failure.fault.status, failure.fault.sentence, str(failure)))
+        self._client.refuse(all_down(self._attempts.retry_after) if failure is None else upstream_failure(failure))
+
+    def response_refused(self, refusal: RequestRefusal, *, is_complete: bool) -> None:
+        """Answer with an error of ours: the response cannot be passed on, and nothing of it went to the client."""
+        if is_complete:
+            self._connection = None  # it is the pool's again, and another exchange may have it by now
+        if self._state is _ExchangeState.SENT:
+            self._client.refuse(refusal)
 
     def pause_writing(self) -> None:
         """The upstream takes no more of the body."""
@@ -368,7 +317,7 @@ class Exchange:
     @property
     def holds_client_back(self) -> bool:
         """Whether the client rightly waits for the upstream's 100 before it sends its body (RFC 9110 section 10.1.1)."""
-        return self._framing.expects_continue and not self._said_continue and not self.request_bytes
+        return self._body is not None and self._body.is_held_back
 
     @property
     def has_responded(self) -> bool:
@@ -394,6 +343,8 @@ class Exchange:
     def abandon(self) -> None:
         """The client is gone, or its request turned out to be malformed: nothing of it may go on."""
         self._state = _ExchangeState.OVER
+        if self._codec is not None:
+            self._codec.abandoned()
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.abandon()

@@ -1,16 +1,17 @@
-"""An exchange that the proxy answers itself: no upstream has a part in it."""
+"""The responder of requests that the proxy answers itself, without a server."""
 
 from functools import partial
+from typing import Final
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.contracts import Client
-from proxy.downstream.exchange import Exchange
-from proxy.downstream.refusals import RequestRefusal, payload_refused, too_many_requests
-from proxy.downstream.request_body import CONTINUE
+from proxy.downstream.refusals import RequestRefusal, body_too_long, payload_refused, too_many_requests
+from proxy.downstream.request_body import CONTINUE, RequestBody
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.slow_work import WorkCrowdedOut
-from proxy.http.framing import Persistence
+from proxy.downstream.tally import RequestTally
+from proxy.http.framing import BodyKind, Persistence
 from proxy.limits.fair_queue import NoRoom
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import RequestReason
@@ -31,29 +32,64 @@ _FAILED = RequestRefusal(500, "the session could not be made", f"{RequestReason.
 _REASONS = {200: b"OK", 204: b"No Content"}
 
 
-class LocalExchange(Exchange):
-    """One request under way: its body is kept until it is complete."""
+class LocalResponder:
+    """Answers one request by an endpoint, once all of its body is received. A `Responder`."""
 
-    __slots__ = ("_answers", "_data", "_is_abandoned", "_is_started")
+    __slots__ = (
+        "_body",
+        "_client",
+        "_data",
+        "_endpoint",
+        "_is_abandoned",
+        "_is_started",
+        "_request",
+        "_service",
+        "holder",
+        "is_request_complete",
+        "tally",
+    )
 
-    mark = FOR_EVERY_ORIGIN
+    mark: Final = FOR_EVERY_ORIGIN
+    holds_client_back: Final = False
+    """It was told to continue, if it waits for that."""
+    has_responded: Final = False
+    """An answer is written in one piece."""
 
     def __init__(
-        self, client: Client, service: HttpService, request: Request, request_id: bytes, answers: Endpoint
+        self, client: Client, service: HttpService, request: Request, request_id: bytes, endpoint: Endpoint
     ) -> None:
         """A request whose head was read."""
-        super().__init__(client, service, request.head, request.framing, request_id)
-        self._answers = answers
+        self._client = client
+        self._service = service
+        self._request = request
+        self._endpoint = endpoint
+        self.tally = RequestTally(request_id, service.stopwatch())
+        self.holder = EXEMPT
+        framing, limits = request.framing, service.runtime.limits.bodies
+        self._body = RequestBody(framing, framing, limits, service.clock)
+        self.is_request_complete = not framing.length and framing.body is not BodyKind.CHUNKED
         self._data = bytearray()
-        self._is_started = False
-        self._is_abandoned = False
+        self._is_started = self._is_abandoned = False
+
+    def refused_by(self, limit: int) -> RequestRefusal | None:
+        """Bound the body; the answer if its declared length is over the limit."""
+        return None if self._body.bound(limit) else body_too_long(limit)
+
+    def receive(self, data: bytes) -> bytes:
+        """Keep the body. Raises `MalformedMessage`."""
+        if self._is_abandoned:
+            return b""  # it is answered: what still comes of it means nothing
+        body, excess = self._body.receive_data(data)
+        self.is_request_complete = self._body.is_complete
+        self.tally.request_bytes = self._body.received
+        self._data += body
+        return excess
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Answer as soon as the request is complete."""
         del target, fields
         self._is_started = True
-        if self._framing.expects_continue and not self.is_request_complete:
-            self._said_continue = True
+        if self._request.framing.expects_continue and not self.is_request_complete:
             self._client.send(CONTINUE)
         self.proceed()
 
@@ -62,22 +98,19 @@ class LocalExchange(Exchange):
         if self.is_request_complete and self._is_started:
             self._answer()
 
-    @property
-    def holds_client_back(self) -> bool:
-        """It was told to continue."""
-        return False
+    def pause_response(self) -> None:
+        """Nothing: the answer was written in one piece."""
+
+    def resume_response(self) -> None:
+        """Nothing: see `pause_response`."""
 
     def abandon(self) -> None:
         """The client waits no more: it has left, or was refused."""
         self._is_abandoned = True
-        super().abandon()
-
-    def _take(self, body: bytes) -> None:
-        self._data += body
 
     def _answer(self) -> None:
         try:
-            answer = self._answers(self._head.method, bytes(self._data), self._service.wall_clock())
+            answer = self._endpoint(self._request.head.method, bytes(self._data), self._service.wall_clock())
         except PayloadFault as fault:
             self._client.refuse(payload_refused(fault.cause))
         except WrongMethod as error:
@@ -126,23 +159,23 @@ class LocalExchange(Exchange):
                 raise error  # an error of ours, for the log
 
     def _send(self, answer: LocalAnswer) -> None:
-        self.status = answer.status
-        self.first_byte = self._service.stopwatch()
+        tally, head, framing = self.tally, self._request.head, self._request.framing
+        tally.status, tally.first_byte = answer.status, self._service.stopwatch()
         # what a WebSocket client sends ahead must not become the next request
-        stays = self._framing.keep_alive and self._framing.websocket is None and self._client.may_stay
+        stays = framing.keep_alive and framing.websocket is None and self._client.may_stay
         persistence = Persistence.CLOSE
         if stays:
-            persistence = Persistence.IMPLICIT if self._head.minor_version else Persistence.KEEP_ALIVE
+            persistence = Persistence.IMPLICIT if head.minor_version else Persistence.KEEP_ALIVE
         length = b"" if answer.status == 204 else b"Content-Length: %d\r\n" % len(answer.body)
-        body = b"" if self._head.method == b"HEAD" else answer.body
-        self.response_bytes = len(body)
+        body = b"" if head.method == b"HEAD" else answer.body
+        tally.response_bytes = len(body)
         self._client.send(
             b"".join(
                 (
                     b"HTTP/1.1 %d %b\r\n" % (answer.status, _REASONS[answer.status]),
                     answer.fields,
                     length,
-                    b"Date: %b\r\nX-Request-Id: %b\r\n" % (self._service.date(), self.request_id),
+                    b"Date: %b\r\nX-Request-Id: %b\r\n" % (self._service.date(), tally.request_id),
                     _CONNECTION[persistence],
                     b"\r\n",
                     body,

@@ -11,7 +11,7 @@ from proxy.http.problems import TITLES, problem_response
 from proxy.limits.reasons import RequestReason
 from proxy.observe.access_log import TargetRecord
 from proxy.payload.causes import Cause
-from proxy.upstream.failures import UpstreamFault
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 
 _UPGRADE_REQUIRED: Final = 426
 # Fields that a status must or should bring with it.
@@ -73,6 +73,11 @@ def all_down(retry_after: int) -> RequestRefusal:
     """The answer to a request that found no server; it may come again after so many seconds."""
     sentence = UpstreamFault.ALL_DOWN.sentence
     return RequestRefusal(UpstreamFault.ALL_DOWN.status, sentence, sentence, retry_after=retry_after)
+
+
+def upstream_failure(failure: UpstreamFailure) -> RequestRefusal:
+    """The answer to a request that a server did not answer."""
+    return RequestRefusal(failure.fault.status, failure.fault.sentence, str(failure))
 
 
 def payload_refused(cause: Cause) -> RequestRefusal:

@@ -26,18 +26,35 @@ class BodyLimits:
 
 
 class RequestBody:
-    """One that has not come to its end yet."""
+    """A body that was not complete when its head was read."""
 
-    __slots__ = ("_decoder", "_gathered", "_least", "_left", "_limit", "_received", "is_complete")
+    __slots__ = (
+        "_decoder",
+        "_gathered",
+        "_least",
+        "_left",
+        "_limit",
+        "framing",
+        "is_complete",
+        "received",
+        "was_invited",
+    )
 
-    def __init__(self, framing: RequestFraming, limits: BodyLimits, clock: Callable[[], float]) -> None:
-        """Nothing came of it; `bound` comes next."""
+    def __init__(
+        self, framing: RequestFraming, for_server: RequestFraming, limits: BodyLimits, clock: Callable[[], float]
+    ) -> None:
+        """`bound` comes next. `for_server`: the same, but for a body that is decoded on its way."""
+        self.framing = for_server
+        """How the server is told about the body: what it says about a length and a 100 may change while it is gathered."""
         self._decoder = ChunkedDecoder(limits.chunks, clock) if framing.body is BodyKind.CHUNKED else None
         self._left = framing.length
-        self._limit = self._received = 0
+        self._limit = self.received = 0
+        """`received`: bytes of the body as its client sent it, chunked coding removed."""
         self._least = limits.gathered
         self._gathered: bytes | bytearray = b""
         self.is_complete = False
+        self.was_invited = False
+        """Whether the client has its 100, from us or from the server."""
 
     def bound(self, limit: int) -> bool:
         """Take so many bytes at most; whether the body is shorter than that, as far as its head says."""
@@ -53,25 +70,42 @@ class RequestBody:
         if decoder is None:
             body, excess = data[: self._left], data[self._left :]
             self._left -= len(body)
+            self.received += len(body)
             self.is_complete = self._left == 0
             return body, excess
         body = decoder.receive_data(data)
-        self._received += len(body)
-        if self._received > self._limit:
+        self.received += len(body)
+        if self.received > self._limit:
             raise MalformedMessage(413, "the body is longer than this route allows")
         self.is_complete = decoder.finished
         return body, decoder.excess if decoder.finished else b""
 
     # -- until a server is asked
 
-    def wait_for(self, framing: RequestFraming, *, streams: bool) -> bool:
-        """Whether there is anything to be gathered before a server is asked, or all of it is here already.
+    def begin(self, *, streams: bool, is_coded: bool) -> bool:
+        """Decide how much is gathered before a server is asked; whether the client is to be told to send its body.
 
-        `streams`: the route hands on at once what has no length, and what waits for the server's word.
+        `streams`: the route hands on at once a body without a length, and one that waits for the server's 100.
+        `is_coded`: the body is decoded on its way, so the server's 100 would come too late.
         """
+        framing = self.framing
         if streams and (framing.body is BodyKind.CHUNKED or framing.expects_continue):
             self._least = 0
-        return self.is_complete or self._least > 0
+        if not (framing.expects_continue and (self.is_complete or self._least > 0 or is_coded)):
+            return False
+        self.framing = framing._replace(expects_continue=False)
+        self.was_invited = not (self.is_complete or self.received)
+        return self.was_invited
+
+    @property
+    def awaits_continue(self) -> bool:
+        """Whether the client may still be sent the server's 100 (RFC 9110 section 10.1.1)."""
+        return self.framing.expects_continue and not self.was_invited and not self.is_complete
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the client rightly waits for that 100 before it sends anything."""
+        return self.framing.expects_continue and not self.was_invited and not self.received
 
     @property
     def is_enough(self) -> bool:
@@ -92,10 +126,10 @@ class RequestBody:
             self._gathered = bytearray(self._gathered)
         self._gathered += piece
 
-    def take(self, framing: RequestFraming) -> bytes:
+    def take(self) -> bytes:
         """Hand out what was gathered, for the upstream."""
         gathered, self._gathered = bytes(self._gathered), b""
-        return framed(framing, gathered, is_complete=self.is_complete)
+        return framed(self.framing, gathered, is_complete=self.is_complete)
 
 
 def framed(framing: RequestFraming, body: bytes, *, is_complete: bool) -> bytes:

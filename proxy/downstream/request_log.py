@@ -3,10 +3,10 @@
 import ssl
 
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
+from proxy.downstream.tally import RequestTally
 from proxy.limits.reasons import ConnectionReason
 from proxy.observe.access_log import RequestRecord
 from proxy.observe.events.clients import ConnectionCut
@@ -26,27 +26,27 @@ class RequestLog:
     def request(
         self,
         request: Request | None,
-        exchange: Exchange,
+        tally: RequestTally,
         status: int,
         reason: str | None,
         messages: tuple[int, int] | None = None,
     ) -> None:
         """A request that was understood, answered with `status`; `messages` are those of a WebSocket."""
         service = self._service
-        duration = service.stopwatch() - exchange.started
+        first_byte, duration = tally.seconds(service.stopwatch())
         service.log(
             RequestRecord(
                 self._facts.record,
                 None if request is None else request.record(with_query=service.runtime.logs_query),
                 service.wall_clock(),
                 status,
-                exchange.request_bytes,
-                exchange.response_bytes,
-                duration if exchange.first_byte is None else exchange.first_byte - exchange.started,
+                tally.request_bytes,
+                tally.response_bytes,
+                first_byte,
                 duration,
-                exchange.server,
-                exchange.route,
-                exchange.request_id.decode(),
+                tally.server,
+                tally.route,
+                tally.request_id.decode(),
                 reason,
                 messages,
             )
@@ -55,14 +55,14 @@ class RequestLog:
     def refused(
         self,
         request: Request | None,
-        exchange: Exchange | None,
+        tally: RequestTally | None,
         refusal: RequestRefusal,
         request_id: bytes,
         answered_bytes: int,
     ) -> None:
-        """A request that we answered ourselves; without an exchange it was not understood, or did not come."""
-        if exchange is not None:
-            self.request(request, exchange, refusal.status, refusal.reason)
+        """A request that we answered ourselves; without a tally it was not understood, or did not come."""
+        if tally is not None:
+            self.request(request, tally, refusal.status, refusal.reason)
             return
         service, facts, shown_id = self._service, self._facts.record, request_id.decode()
         now, status, reason, target = service.wall_clock(), refusal.status, refusal.reason, refusal.target

@@ -1,34 +1,38 @@
 """What a connection was before it became a tunnel: kept for the tunnel's line in the log, and to judge it anew."""
 
 from proxy.downstream.client import ClientFacts
-from proxy.downstream.exchange import Exchange
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_log import RequestLog
 from proxy.downstream.requests import Request
 from proxy.downstream.service import HttpService
 from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.downstream.switched import SwitchedStream, TunnelServer
+from proxy.downstream.tally import RequestTally
 from proxy.downstream.tunnel import Tunnel
-from proxy.http.websocket import Extensions
 from proxy.net.byte_stream import ByteStream
 
 
 class Upgraded:
-    """The owner of a tunnel: the request that it began with, and whose it was."""
+    """The owner of a tunnel: the request that it began with, what the log says about it, and the client's facts."""
 
-    __slots__ = ("_exchange", "_facts", "_log", "_request", "_service")
+    __slots__ = ("_facts", "_log", "_request", "_server", "_service", "_tally")
 
-    def __init__(self, service: HttpService, facts: ClientFacts, request: Request, exchange: Exchange) -> None:
-        """The exchange has ended with a 101."""
+    def __init__(self, service: HttpService, facts: ClientFacts, request: Request, tally: RequestTally) -> None:
+        """A request that was answered with 101."""
         self._service = service
         self._facts = facts
         self._log = RequestLog(service, facts)
         self._request = request
-        self._exchange = exchange
+        self._tally = tally
+        self._server: TunnelServer
 
-    def tunnel(self, client: ByteStream, upstream: ByteStream, extensions: Extensions) -> Tunnel:
-        """Make the tunnel of both streams; its server knows about it."""
-        tunnel = Tunnel(self._service, client, upstream, extensions, self)
-        self._exchange.tunnel_opened(tunnel)
+    def tunnel(self, client: ByteStream, switched: SwitchedStream) -> Tunnel:
+        """Make the tunnel of both streams; its server is told of it."""
+        tunnel = Tunnel(self._service, client, switched.stream, switched.extensions, self)
+        if switched.messages is not None:
+            tunnel.encrypt(switched.messages)
+        self._server = switched.server
+        self._server.tunnel_opened(tunnel)
         return tunnel
 
     def tunnel_stands(self) -> None:
@@ -45,7 +49,7 @@ class Upgraded:
 
     def tunnel_ended(self, tunnel: Tunnel, reason: str | None) -> None:
         """Log what it was."""
-        exchange = self._exchange
-        exchange.tunnel_ended(tunnel)
-        exchange.request_bytes, exchange.response_bytes = tunnel.client_bytes, tunnel.server_bytes
-        self._log.request(self._request, exchange, exchange.status, reason, tunnel.messages)
+        tally = self._tally
+        self._server.tunnel_ended(tunnel)
+        tally.request_bytes, tally.response_bytes = tunnel.client_bytes, tunnel.server_bytes
+        self._log.request(self._request, tally, tally.status, reason, tunnel.messages)

@@ -29,7 +29,6 @@ from tests.fakes_http import (
     FakeClient,
     FakeServer,
     FakeStream,
-    FakeTunnel,
     changed,
     octets,
     placed,
@@ -82,7 +81,7 @@ class Case:
         )
         self.request = RequestReader().read(request(*lines, start=start), LIMITS.head)
         self.client = FakeClient()
-        self.exchange = Exchange(self.client, self.service, self.request.head, self.request.framing, b"f00-1")
+        self.exchange = Exchange(self.client, self.service, self.request, b"f00-1")
         self.client.exchange = self.exchange
         self.exchange.refused_by(body_limit)
 
@@ -153,7 +152,7 @@ class TestRequestBody:
         assert excess == b""
         assert case.exchange.is_request_complete
         assert server.sent() == b"hello"
-        assert case.exchange.request_bytes == 5
+        assert case.exchange.tally.request_bytes == 5
 
     def test_what_stands_behind_the_body_is_given_back(self) -> None:
         case = Case(b"Content-Length: 5", start=b"POST / HTTP/1.1")
@@ -422,7 +421,7 @@ class TestResponse:
             b"Content-Length: 5",
         ]
         assert finished == ("finished", Persistence.IMPLICIT)
-        assert (case.exchange.status, case.exchange.response_bytes) == (200, 5)
+        assert (case.exchange.tally.status, case.exchange.tally.response_bytes) == (200, 5)
 
     def test_response_has_begun_once_its_head_has_come(self) -> None:
         case = Case()
@@ -607,7 +606,7 @@ class TestFailure:
         first.fail()
         second = case.asked()
         assert second is not first
-        assert case.exchange.server == second.name
+        assert case.exchange.tally.server == second.name
         second.fail()
         assert refusal(case.told())[0] == 502
 
@@ -834,15 +833,6 @@ class TestBinding:
         expected = case.target.upstream.choose(RequestFacts(address, [], 0.0))
         assert case.start().asked() is expected
 
-    def test_server_knows_its_websockets(self) -> None:
-        case = Case(*WEBSOCKET)
-        case.begun().receive(TestSwitching().answer())
-        tunnel = FakeTunnel()
-        case.exchange.tunnel_opened(tunnel)
-        assert case.servers[0].tunnels == {tunnel}
-        case.exchange.tunnel_ended(tunnel)
-        assert case.servers[0].tunnels == set()
-
 
 class TestSwitching:
     """RFC 6455: the exchange becomes a tunnel."""
@@ -858,16 +848,18 @@ class TestSwitching:
         case = Case(*WEBSOCKET)
         server = case.begun()
         server.receive(self.answer() + b"\x81\x02hi")
-        (_, data), (kind, (stream, rest, extensions)) = case.told()
+        (_, data), (kind, switched) = case.told()
         assert data.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
         assert b"X-Request-Id: f00-1\r\n" in data
-        assert (kind, stream, rest, extensions) == ("tunnel", server, b"\x81\x02hi", Extensions.NONE)
-        assert case.exchange.status == 101
+        assert (kind, switched.stream, switched.rest) == ("tunnel", server, b"\x81\x02hi")
+        assert (switched.server, switched.messages) == (case.servers[0], None)
+        assert switched.extensions is Extensions.NONE
+        assert case.exchange.tally.status == 101
 
     def test_extensions_are_known(self) -> None:
         case = Case(*WEBSOCKET, b"Sec-WebSocket-Extensions: permessage-deflate")
         case.begun().receive(self.answer(b"Sec-WebSocket-Extensions: permessage-deflate"))
-        assert case.told()[1][1][2] is Extensions.NEGOTIATED
+        assert case.told()[1][1].extensions is Extensions.NEGOTIATED
 
     def test_refused_handshake_is_an_ordinary_response_after_which_nothing_is_read(self) -> None:
         case = Case(*WEBSOCKET)
@@ -907,5 +899,5 @@ def test_times_are_those_of_the_stopwatch() -> None:
     case.loop.now += 1
     server.receive(b"ok")
     exchange = case.exchange
-    assert (exchange.started, exchange.first_byte) == (began, began + 2)
-    assert exchange.server == "0"
+    assert (exchange.tally.started, exchange.tally.first_byte) == (began, began + 2)
+    assert exchange.tally.server == "0"

@@ -27,7 +27,8 @@ def framing(*lines: bytes, start: bytes = b"POST / HTTP/1.1") -> RequestFraming:
 
 
 def body_of(*lines: bytes, limit: int = 1_000, gathered: int = 64) -> RequestBody:
-    body = RequestBody(framing(*lines), BodyLimits(CHUNKS, gathered), FakeLoop().time)
+    sent = framing(*lines)
+    body = RequestBody(sent, sent, BodyLimits(CHUNKS, gathered), FakeLoop().time)
     body.bound(limit)
     return body
 
@@ -72,7 +73,7 @@ class TestGathering:
     @pytest.mark.parametrize("lines", [(LENGTH,), (CHUNKED,), (LENGTH, EXPECTS)])
     def test_every_body_is_gathered_up_to_the_limit(self, lines: tuple[bytes, ...]) -> None:
         body = body_of(*lines, gathered=4)
-        assert body.wait_for(framing(*lines), streams=False)
+        body.begin(streams=False, is_coded=False)
         body.gather(b"hel")
         assert not body.is_enough
         assert body.has_more
@@ -82,28 +83,31 @@ class TestGathering:
     @pytest.mark.parametrize("lines", [(CHUNKED,), (LENGTH, EXPECTS)])
     def test_route_excepts_streams_and_those_that_wait_for_the_server(self, lines: tuple[bytes, ...]) -> None:
         body = body_of(*lines)
-        assert not body.wait_for(framing(*lines), streams=True)
+        body.begin(streams=True, is_coded=False)
         assert body.is_enough
         assert not body.has_more
 
     def test_what_has_a_length_is_gathered_on_each_route(self) -> None:
         """There is nothing to be seen before it is whole."""
-        assert body_of(LENGTH).wait_for(framing(LENGTH), streams=True)
+        body = body_of(LENGTH)
+        body.begin(streams=True, is_coded=False)
+        assert not body.is_enough
 
     def test_without_a_limit_servers_are_asked_at_once(self) -> None:
         body = body_of(LENGTH, gathered=0)
-        assert not body.wait_for(framing(LENGTH), streams=False)
+        body.begin(streams=False, is_coded=False)
         assert body.is_enough
 
     @pytest.mark.parametrize("streams", [True, False])
     def test_body_that_is_complete_waits_for_nothing(self, *, streams: bool) -> None:
         body = body_of(LENGTH, EXPECTS)
         body.gather(body.receive_data(b"hello")[0])
-        assert body.wait_for(framing(LENGTH, EXPECTS), streams=streams), "it needs no word of the server"
+        assert not body.begin(streams=streams, is_coded=False), "its client waits for nothing"
+        assert not body.framing.expects_continue, "it needs no word of the server"
         assert body.is_enough
         assert not body.has_more
-        assert body.take(framing(LENGTH)) == b"hello"
-        assert body.take(framing(LENGTH)) == b""
+        assert body.take() == b"hello"
+        assert body.take() == b""
 
     @pytest.mark.parametrize("size", [1, 2, 3, 100])
     def test_pieces_come_out_in_their_order(self, size: int) -> None:
@@ -111,7 +115,7 @@ class TestGathering:
         body = body_of(CHUNKED)
         for start in range(0, len(data), size):
             body.gather(data[start : start + size])
-        assert body.take(framing(CHUNKED)) == b"64\r\n" + data + b"\r\n"
+        assert body.take() == b"64\r\n" + data + b"\r\n"
 
     def test_octets_cost_as_much_memory_as_they_are_and_linear_work(self) -> None:
         """A client that drips must not cost more than what it sent."""
@@ -122,6 +126,48 @@ class TestGathering:
             body.gather(octet)
         assert time.process_time() - began < 1.0, "two gigabytes are copied where each octet copies those before it"
         assert sys.getsizeof(body._gathered) < 2 * count
+
+
+class TestContinue:
+    """RFC 9110 section 10.1.1: who answers a client that waits for a 100 before it sends its body."""
+
+    def test_server_is_left_to_answer_where_it_gets_the_body_as_it_comes(self) -> None:
+        body = body_of(LENGTH, EXPECTS)
+        assert not body.begin(streams=True, is_coded=False)
+        assert body.framing.expects_continue
+        assert body.is_held_back
+        assert body.awaits_continue
+        body.was_invited = True
+        assert not body.is_held_back
+        assert not body.awaits_continue
+
+    @pytest.mark.parametrize(("streams", "is_coded"), [(False, False), (True, True)])
+    def test_we_answer_where_the_body_is_gathered_or_decoded_first(self, *, streams: bool, is_coded: bool) -> None:
+        body = body_of(LENGTH, EXPECTS)
+        assert body.begin(streams=streams, is_coded=is_coded)
+        assert not body.framing.expects_continue
+        assert not body.is_held_back
+        assert not body.awaits_continue
+
+    def test_client_that_sends_already_is_told_nothing_by_us(self) -> None:
+        body = body_of(LENGTH, EXPECTS)
+        body.receive_data(b"he")
+        assert not body.begin(streams=False, is_coded=False)
+        assert not body.framing.expects_continue
+
+    def test_client_that_sends_already_is_not_held_back_but_may_have_the_servers_answer(self) -> None:
+        body = body_of(LENGTH, EXPECTS)
+        body.receive_data(b"he")
+        assert not body.begin(streams=True, is_coded=False)
+        assert not body.is_held_back
+        assert body.awaits_continue
+        body.receive_data(b"llo")
+        assert not body.awaits_continue
+
+    def test_client_that_waits_for_none_gets_none(self) -> None:
+        body = body_of(LENGTH)
+        assert not body.begin(streams=False, is_coded=True)
+        assert not body.is_held_back
 
 
 def test_goes_on_as_its_framing_says() -> None:

@@ -310,6 +310,15 @@ class TestAnswer:
         assert b"payload-answer-too-large" in body
         assert [record.status for record in of.records] == [502]
 
+    def test_connection_of_one_that_is_complete_and_too_large_is_left_to_who_has_it_next(self) -> None:
+        of = self.asked()
+        server = of.server.lend()
+        server.receive(response(b"Content-Length: %d" % (LARGEST_PLAIN + 1)) + bytes(LARGEST_PLAIN + 1))
+        of.loop.settle()
+        assert split(of.client.sent())[0] == b"HTTP/1.1 502 Bad Gateway"
+        assert server.ending is None
+        assert len(of.server.idle) == 1
+
     def test_client_that_leaves_meanwhile_is_not_answered(self) -> None:
         of = self.asked()
         server = of.server.lend()

@@ -10,7 +10,6 @@ from proxy.downstream.client import ClientFacts
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.requests import RequestReader
 from proxy.downstream.standing import NoLongerWelcome
-from proxy.downstream.tunnel import Tunnel
 from proxy.downstream.upgraded import Upgraded
 from proxy.http.routing import Route, RouteTable
 from proxy.http.upgrade import accept_value
@@ -64,20 +63,19 @@ class Case:
         reader = RequestReader()
         self.request = reader.read(request(*WEBSOCKET, start=b"GET /gateway?v=9 HTTP/1.1", host=host), LIMITS.head)
         client = FakeClient()
-        self.exchange = Exchange(client, self.service, self.request.head, self.request.framing, b"f00-1")
+        self.exchange = Exchange(client, self.service, self.request, b"f00-1")
         admitted = self.request.admitted(self.facts.tls, self.service.runtime.routes)
         assert isinstance(admitted, RouteTarget)
         self.exchange.refused_by(admitted.body_bytes)
-        self.exchange.route = admitted.label
+        self.exchange.tally.route = admitted.label
         self.exchange.start(admitted, self.request.upstream_fields(self.facts.peer))
         self.server = self.talk.server.lend()
         self.server.receive(SWITCHED)
-        _, (_, (stream, rest, extensions)) = client.told()
-        self.upgraded = Upgraded(self.service, self.facts, self.request, self.exchange)
+        _, (_, switched) = client.told()
+        self.upgraded = Upgraded(self.service, self.facts, self.request, self.exchange.tally)
         self.client = FakeStream(self.talk.loop)
-        self.tunnel = Tunnel(self.service, self.client, stream, extensions, self.upgraded)
-        self.exchange.tunnel_opened(self.tunnel)
-        self.tunnel.begin(self.service.counters.route(admitted.label), from_client=b"", from_upstream=rest)
+        self.tunnel = self.upgraded.tunnel(self.client, switched)
+        self.tunnel.begin(self.service.counters.route(admitted.label), from_client=b"", from_upstream=switched.rest)
 
     def routes(self, host: str = "chat.test", **changes: Any) -> RouteTable[RouteTarget]:
         """The route of the conversation for a host, with some of its settings changed."""

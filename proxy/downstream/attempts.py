@@ -1,0 +1,73 @@
+"""The servers of an upstream that one request is sent to, one after the other until one answers."""
+
+from collections.abc import Callable
+from typing import Final
+
+from proxy.downstream.contracts import Client
+from proxy.downstream.request_body import is_repeatable
+from proxy.downstream.requests import Request
+from proxy.http.headers import client_address
+from proxy.http.responses import Response
+from proxy.upstream.failures import UpstreamFailure
+from proxy.upstream.server import Server
+from proxy.upstream.upstream import RequestFacts, Upstream
+
+
+class Attempts:
+    """Chooses the next server, and remembers those that were tried."""
+
+    __slots__ = ("_binding", "_facts", "_request", "_tried", "_upstream", "_was_repeated", "server")
+
+    server: Server
+    """The one that the request is at."""
+
+    def __init__(self, upstream: Upstream, request: Request, client: Client, wall_clock: Callable[[], float]) -> None:
+        """`wall_clock` gives UNIX seconds."""
+        self._upstream: Final = upstream
+        self._request: Final = request
+        self._facts: RequestFacts | None = None
+        if upstream.reads_requests:
+            address = client_address(request.framing.fields, client.peer)
+            self._facts = RequestFacts(address, request.head.headers, wall_clock())
+        self._tried: tuple[Server, ...] = ()
+        self._binding = b""
+        self._was_repeated = False
+
+    def next_server(self) -> Server | None:
+        """A server that was not tried yet, None if there is none left; the request is at it from now on."""
+        server = self._upstream.choose(self._facts, self._tried)
+        if server is not None:
+            self.server = server
+            self._tried = (*self._tried, server)
+            if self._facts is not None:
+                self._binding = self._upstream.binding(self._facts, server)
+        return server
+
+    @property
+    def retry_after(self) -> int:
+        """Seconds after which a client may try again that found no server."""
+        return self._upstream.retry_after
+
+    def last_word(self, failure: UpstreamFailure) -> UpstreamFailure | None:
+        """The failure to answer with at once; None if the next server may be tried."""
+        return self._upstream.last_word(failure, self._tried)
+
+    def may_repeat(self, sent: bytes) -> bool:
+        """Whether a request may be sent once more, once, as its reused connection turned out to be dead.
+
+        `sent` is all of it; empty if we do not have all of it. The other unused connections of the server are as old: they
+        are closed, as a second dead one would fail the request.
+        """
+        request = self._request
+        may = bool(sent) and is_repeatable(request.head.method, request.framing) and not self._was_repeated
+        if not (may and self._upstream.may_retry()):
+            return False
+        self._was_repeated = True
+        self.server.close_idle()
+        self._tried = ()
+        return True
+
+    def bound(self, response: Response) -> Response:
+        """The response with the cookie that binds its client to the server, if there is one."""
+        binding = self._binding
+        return response._replace(forwarded=[*response.forwarded, binding]) if binding else response

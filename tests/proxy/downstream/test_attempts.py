@@ -1,0 +1,76 @@
+"""Which servers one request is sent to, and when it may be sent once more."""
+
+from typing import Any
+
+import pytest
+
+from config.upstream import Balance, SameSite
+from proxy.downstream.attempts import Attempts
+from proxy.downstream.requests import RequestReader
+from proxy.http.responses import ResponseReader
+from proxy.upstream.failures import UpstreamFailure, UpstreamFault
+from proxy.upstream.sticky import CookieSettings
+from tests.fakes import FakeLoop
+from tests.fakes_http import LIMITS, RESPONSES, WALL_CLOCK, FakeClient, FakeServer, request, response, upstream
+
+LIMIT = RESPONSES.head
+RETRIES: Any = {"retry_percent": 100.0}
+STICKY: Any = {
+    "balance": Balance.STICKY_COOKIE,
+    "cookie": CookieSettings("__Host-chat", bytes(32), 1_000, SameSite.LAX),
+}
+REFUSED = UpstreamFailure(UpstreamFault.UNREACHABLE, "tried")
+
+
+def attempts(servers: int = 2, start: bytes = b"GET / HTTP/1.1", **rules: Any) -> Attempts:
+    loop = FakeLoop()
+    of = upstream(*(FakeServer(loop, str(number)) for number in range(servers)), **rules)
+    return Attempts(of, RequestReader().read(request(start=start), LIMITS.head), FakeClient(), lambda: WALL_CLOCK)
+
+
+def test_each_server_is_tried_once() -> None:
+    of = attempts(servers=3)
+    tried = [of.next_server() for _ in range(3)]
+    assert len({server.name for server in tried if server is not None}) == 3
+    assert of.server is tried[-1]
+    assert of.next_server() is None
+    assert of.last_word(REFUSED) is REFUSED, "there is none left"
+
+
+def test_next_one_may_be_tried_while_there_is_one() -> None:
+    of = attempts()
+    of.next_server()
+    assert of.last_word(REFUSED) is None
+
+
+def test_client_that_found_none_is_told_when_to_come_again() -> None:
+    assert attempts(servers=0).retry_after > 0
+
+
+@pytest.mark.parametrize(
+    ("start", "sent", "may"),
+    [(b"GET / HTTP/1.1", b"all of it", True), (b"GET / HTTP/1.1", b"", False), (b"POST / HTTP/1.1", b"all", False)],
+)
+def test_only_what_is_here_and_has_the_same_effect_twice_may_be_repeated(
+    start: bytes, sent: bytes, *, may: bool
+) -> None:
+    of = attempts(start=start)
+    of.next_server()
+    assert of.may_repeat(sent) is may
+
+
+def test_it_may_be_repeated_once_and_from_the_beginning() -> None:
+    of = attempts(servers=1)
+    first = of.next_server()
+    assert of.may_repeat(b"all of it")
+    assert of.next_server() is first
+    assert not of.may_repeat(b"all of it")
+
+
+def test_response_binds_the_client_to_its_server_where_the_upstream_wants_that() -> None:
+    answer = ResponseReader().read(response(b"Content-Length: 0"), LIMIT, b"GET", None)
+    plain, sticky = attempts(), attempts(**STICKY)
+    plain.next_server()
+    sticky.next_server()
+    assert plain.bound(answer) is answer
+    assert sticky.bound(answer).forwarded[-1].startswith(b"Set-Cookie: __Host-chat=")

@@ -1,0 +1,26 @@
+"""A connection to a server after its 101."""
+
+import pytest
+
+from proxy.downstream.switched import SwitchedStream
+from proxy.http.responses import ResponseReader
+from proxy.http.upgrade import WebSocketOffer, accept_value
+from proxy.http.websocket import Extensions
+from tests.fakes import FakeLoop
+from tests.fakes_http import RESPONSES, FakeServer, FakeStream, response
+
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = (b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Accept: " + accept_value(KEY))
+
+
+@pytest.mark.parametrize(
+    ("lines", "extensions"),
+    [((), Extensions.NONE), ((b"Sec-WebSocket-Extensions: permessage-deflate",), Extensions.NEGOTIATED)],
+)
+def test_extensions_are_those_of_the_101(lines: tuple[bytes, ...], extensions: Extensions) -> None:
+    offer = WebSocketOffer(KEY, (), b"permessage-deflate")
+    head = response(*ACCEPT, *lines, start=b"HTTP/1.1 101 Switching Protocols")
+    read = ResponseReader().read(head, RESPONSES.head, b"GET", offer)
+    loop = FakeLoop()
+    switched = SwitchedStream(read.framing, FakeStream(loop), b"", FakeServer(loop), None)
+    assert switched.extensions is extensions
