@@ -12,6 +12,7 @@ from config.upstream import Balance
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
+from proxy.downstream.ending import ClientEnding
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
@@ -487,6 +488,7 @@ class Conversation:
         facts = ClientFacts("192.0.2.7", "public", tls, is_trusted, rates)
         self.downstream = Downstream(self.service, self.client, facts)
         self.client.owner = self.downstream
+        self.ending = ClientEnding(self.service, self.downstream)
 
     @property
     def server(self) -> FakeServer:

@@ -1,6 +1,7 @@
 """What answers a request, by its route: a server, a server with encrypted bodies between, or the proxy itself."""
 
 from proxy.downstream.admission import RouteTarget
+from proxy.downstream.client import ClientFacts
 from proxy.downstream.contracts import Client, Responder
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.local import LocalResponder
@@ -8,16 +9,28 @@ from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import Request
 from proxy.downstream.sealed import SealedBodies
 from proxy.downstream.service import HttpService
+from proxy.http.headers import trusted_request_id
 
 
-def responder_for(
-    admitted: RouteTarget | RequestRefusal, client: Client, service: HttpService, request: Request, request_id: bytes
-) -> Responder:
-    """The responder of a request that was admitted to a route, or that is going to be refused."""
-    if not isinstance(admitted, RequestRefusal):
-        if admitted.payload is not None:
-            bodies = SealedBodies(service, request, admitted.payload, admitted.label)
-            return Exchange(client, service, request, request_id, bodies)
-        if admitted.endpoint is not None:
-            return LocalResponder(client, service, request, request_id, admitted.endpoint)
-    return Exchange(client, service, request, request_id)
+def take_up(
+    request: Request, client: Client, service: HttpService, facts: ClientFacts
+) -> tuple[Responder, RouteTarget | RequestRefusal]:
+    """The responder of a request, bounded by its route, and its target: or the answer of ours if it is refused."""
+    if facts.is_unreported:
+        facts.report(request.head, service.counters.breaking)
+    fields = request.framing.fields
+    request_id = (facts.is_trusted and trusted_request_id(fields, facts.peer)) or service.new_request_id()
+    target = request.admitted(facts.tls, service.runtime.routes)
+    if isinstance(target, RequestRefusal):
+        return Exchange(client, service, request, request_id), target
+    responder: Responder
+    if target.payload is not None:
+        bodies = SealedBodies(service, request, target.payload, target.label)
+        responder = Exchange(client, service, request, request_id, bodies)
+    elif target.endpoint is not None:
+        responder = LocalResponder(client, service, request, request_id, target.endpoint)
+    else:
+        responder = Exchange(client, service, request, request_id)
+    responder.tally.route = target.label
+    responder.holder = facts.counts_as(fields)
+    return responder, responder.refused_by(target.body_bytes) or target

@@ -1,6 +1,6 @@
 """What a client sent and nobody has read yet; complete request heads are cut from it. Pure."""
 
-from typing import Final
+from typing import Final, Protocol
 
 from proxy.downstream.requests import Request, RequestReader
 from proxy.http.head import HeadLimits, MalformedMessage
@@ -11,16 +11,29 @@ _EMPTY_LINE: Final = b"\r\n"
 _EMPTY_LINES: Final = 2
 
 
+class Readable(Protocol):
+    """The stream of a client, as far as it is read."""
+
+    def pause_reading(self) -> None:
+        """Deliver nothing more for now."""
+
+    def resume_reading(self) -> None:
+        """Deliver what the client sends."""
+
+
 class Inbox:
     """Bytes in their order, and the memory of the last request.
 
     The work is linear however the bytes come: each is searched once for the end of a head.
     """
 
-    __slots__ = ("_empty_lines", "_reader", "_scanned", "data")
+    __slots__ = ("_empty_lines", "_reader", "_scanned", "_stream", "data", "is_reading")
 
-    def __init__(self) -> None:
-        """Nothing has come."""
+    def __init__(self, stream: Readable) -> None:
+        """`stream` is the client's, which is reading."""
+        self._stream: Final = stream
+        self.is_reading = True
+        """Whether the stream delivers what the client sends; else it waits in the kernel."""
         self.data = b""
         """What was not taken; changed in here only."""
         self._scanned = 0
@@ -35,6 +48,24 @@ class Inbox:
     def receive_data(self, data: bytes) -> None:
         """Keep bytes for later."""
         self.data = self.data + data if self.data else data
+
+    def hold(self, data: bytes, most: int) -> None:
+        """Keep what was pipelined for later; what a client sends beyond so many bytes waits in the kernel."""
+        self.receive_data(data)
+        if len(self.data) > most:
+            self.pause()
+
+    def pause(self) -> None:
+        """Read no more for now."""
+        if self.is_reading:
+            self.is_reading = False
+            self._stream.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self.is_reading:
+            self.is_reading = True
+            self._stream.resume_reading()
 
     def take(self) -> bytes:
         """Hand out everything, as it belongs to a body or to a tunnel."""

@@ -9,6 +9,7 @@ from typing import Final
 from proxy.downstream.acceptor import Acceptor
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
+from proxy.downstream.ending import ClientEnding
 from proxy.downstream.service import HttpService
 from proxy.limits.connections import ClientCounts, ConnectionCounts, ListenerLimits
 from proxy.limits.idleness import Idle, Shown
@@ -180,7 +181,7 @@ class _Arrival:
     def begin(self, sock: socket.socket) -> None:
         services = self._services
         services.deadlines.watch(self._handshake)
-        services.http.opened(self)
+        services.http.opened(self, self)
         self._listener.room.accepted(self)
         closed = partial(self._listener.closed, self._counts)
         linger = self._runtime.linger
@@ -204,7 +205,7 @@ class _Arrival:
         facts = ClientFacts(self._address, runtime.name, result, is_trusted, self._rates)
         stream.owner = downstream = Downstream(services.http, stream, facts)
         if self._changed_within is not None:
-            downstream.configuration_changed(self._changed_within)
+            ClientEnding(services.http, downstream).configuration_changed(self._changed_within)
         services.http.closed(self)  # last: a drain must not find that nobody is left in between
 
     def handshake_failed(self, failure: Failed) -> None:

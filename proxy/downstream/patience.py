@@ -32,7 +32,10 @@ class ClientDeadlines:
         self._reader: ReaderPace | None = None
 
     def for_body(self, deadline: float, received: int) -> float:
-        """When the next piece of a body is due, after so many bytes that came before `deadline`; if it ran, that is."""
+        """When the next piece of a body is due, after so many bytes that came before `deadline`; if it ran, that is.
+
+        The bytes buy the time that they take at the least rate, so a client that drips uses its time up.
+        """
         now, body = self._service.clock(), self._body
         if body is not None and received and deadline is not NEVER:
             return body.proceed(deadline, received, now)

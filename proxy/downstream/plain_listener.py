@@ -155,7 +155,7 @@ class _PlainConnection:
         services = self._services
         self._stream = SocketStream(services.io, sock, self, _LINGER, read_bytes=_READ_BYTES, closed=self._counted_out)
         services.http.deadlines.watch(self)
-        services.http.opened(self)
+        services.http.opened(self, self)
         self._stream.resume_reading()
 
     # -- the stream's side

@@ -64,6 +64,11 @@ def late_head(data: bytes) -> RequestRefusal:
     return RequestRefusal(408, detail, RequestReason.HEAD_TIMEOUT, target=glimpse(data))
 
 
+def late_body(reason: str) -> RequestRefusal:
+    """The answer to a body that did not come in time; `reason` says which limit it missed."""
+    return RequestRefusal(408, "the request body did not arrive in time", reason)
+
+
 def body_too_long(most: int) -> RequestRefusal:
     """The answer to a body that is declared to be longer than its route takes (RFC 9110 section 15.5.14)."""
     return RequestRefusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)

@@ -128,8 +128,9 @@ class HttpService:
         self.shared = ledger.shared
         self.slow_work: Computing = SlowWork(loop)
         self.response_budget = ResponseBudget()
-        self._connections: set[Sheddable] = set()
-        self._tunnels: set[Drainable] = set()
+        # by what is closed later: a connection need not know what is asked of it here
+        self._connections: dict[object, Sheddable] = {}
+        self._tunnels: dict[object, Drainable] = {}
         self._quiet = asyncio.Event()
         self.is_draining = False
         self._drain_ends_at = 0.0
@@ -140,24 +141,24 @@ class HttpService:
         self._date = b""
         self._date_second = 0
 
-    def opened(self, connection: Sheddable) -> None:
-        """Count a connection in."""
-        self._connections.add(connection)
+    def opened(self, key: object, connection: Sheddable) -> None:
+        """Count a connection in, until `closed` is told the key."""
+        self._connections[key] = connection
         self._drain_late(connection)
 
     def tunnel_opened(self, tunnel: Drainable) -> None:
         """Count a WebSocket in: people are behind it even if they say nothing, so it never makes room."""
-        self._tunnels.add(tunnel)
+        self._tunnels[tunnel] = tunnel
         self._drain_late(tunnel)
 
     def _drain_late(self, connection: Drainable) -> None:
         if self.is_draining:
             connection.drain(max(0.0, self._drain_ends_at - self.clock()), gently=self._drains_gently)
 
-    def closed(self, connection: Drainable) -> None:
+    def closed(self, key: object) -> None:
         """Count a connection or a WebSocket out."""
-        self._connections.discard(connection)
-        self._tunnels.discard(connection)
+        if self._connections.pop(key, None) is None:
+            self._tunnels.pop(key, None)
         if self.is_draining and not self.count:
             self._quiet.set()
 
@@ -175,14 +176,15 @@ class HttpService:
     def use(self, runtime: HttpRuntime, seconds: float) -> None:
         """Serve by another configuration: from the next request on, and what it does not allow any more ends within `seconds`."""
         self.runtime = runtime
-        self._review(self._all(), runtime, seconds)
+        self._review([*self._connections, *self._tunnels], runtime, seconds)
 
-    def _review(self, rest: list[Drainable], runtime: HttpRuntime, seconds: float) -> None:
+    def _review(self, rest: list[object], runtime: HttpRuntime, seconds: float) -> None:
         """Tell the connections, a part in each turn of the loop so that the others are served meanwhile."""
         if runtime is not self.runtime:
             return  # another one came, which tells all of them
-        for connection in rest[-_REVIEWS_PER_TURN:]:
-            if connection in self._connections or connection in self._tunnels:
+        for key in rest[-_REVIEWS_PER_TURN:]:
+            connection = self._connections.get(key) or self._tunnels.get(key)
+            if connection is not None:
                 connection.configuration_changed(seconds)
         del rest[-_REVIEWS_PER_TURN:]
         if rest:
@@ -194,7 +196,7 @@ class HttpService:
             connection.give_up(reason)
 
     def _all(self) -> list[Drainable]:
-        return [*self._connections, *self._tunnels]
+        return [*self._connections.values(), *self._tunnels.values()]
 
     @property
     def count(self) -> int:
@@ -224,7 +226,7 @@ class HttpService:
 
     def _idle(self) -> Iterator[tuple[Idle, Sheddable]]:
         latest = self.clock() - LEAST_IDLE_SECONDS
-        for one in self._connections:
+        for one in self._connections.values():
             idle = one.idle
             if idle is not None and idle.since <= latest:
                 yield idle, one

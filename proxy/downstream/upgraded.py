@@ -26,13 +26,15 @@ class Upgraded:
         self._tally = tally
         self._server: TunnelServer
 
-    def tunnel(self, client: ByteStream, switched: SwitchedStream) -> Tunnel:
-        """Make the tunnel of both streams; its server is told of it."""
+    def begin(self, client: ByteStream, switched: SwitchedStream, from_client: bytes) -> Tunnel:
+        """Make the tunnel of both streams and start it with what either side sent ahead; its server is told of it."""
         tunnel = Tunnel(self._service, client, switched.stream, switched.extensions, self)
         if switched.messages is not None:
             tunnel.encrypt(switched.messages)
         self._server = switched.server
         self._server.tunnel_opened(tunnel)
+        counters = self._service.counters.route(self._tally.route)
+        tunnel.begin(counters, from_client=from_client, from_upstream=switched.rest)
         return tunnel
 
     def tunnel_stands(self) -> None:

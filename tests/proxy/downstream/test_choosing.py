@@ -1,35 +1,63 @@
-"""Each request gets the responder of its route."""
+"""Each request gets the responder of its route, or the answer that refuses it."""
+
+from dataclasses import replace
 
 import pytest
 
 from proxy.downstream.admission import RouteTarget, UpstreamPlace
-from proxy.downstream.choosing import responder_for
+from proxy.downstream.choosing import take_up
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.contracts import Responder
 from proxy.downstream.exchange import Exchange
 from proxy.downstream.local import LocalResponder
 from proxy.downstream.refusals import RequestRefusal
 from proxy.downstream.requests import RequestReader
+from proxy.http.routing import Route, RouteTable
 from proxy.payload.endpoints import key_endpoint
-from tests.fakes_http import LIMITS, Conversation, FakeClient, request
+from tests.fakes_http import LIMITS, Conversation, FakeClient, established, request
 from tests.proxy.downstream.test_sealed import ROUTE
 
-PLAIN = RouteTarget("x", UpstreamPlace("x"), requires_pq=False, body_bytes=1)
-SEALED = RouteTarget("x", UpstreamPlace("x"), requires_pq=False, body_bytes=1, payload=ROUTE)
-LOCAL = RouteTarget("x", UpstreamPlace("x"), requires_pq=False, body_bytes=1, endpoint=key_endpoint(b""))
+PLAIN = RouteTarget("chat", UpstreamPlace("x"), requires_pq=False, body_bytes=1)
+SEALED = RouteTarget("chat", UpstreamPlace("x"), requires_pq=False, body_bytes=1, payload=ROUTE)
+LOCAL = RouteTarget("chat", UpstreamPlace("x"), requires_pq=False, body_bytes=1, endpoint=key_endpoint(b""))
+
+
+def taken_up(
+    target: RouteTarget, *lines: bytes, is_trusted: bool = False, host: bytes = b"chat.test"
+) -> tuple[Responder, RouteTarget | RequestRefusal]:
+    service = Conversation().service
+    service.runtime = replace(service.runtime, routes=RouteTable([Route("chat.test", "/", target)]))
+    facts = ClientFacts("192.0.2.7", "public", established(), is_trusted)
+    read = RequestReader().read(request(*lines, host=host), LIMITS.head)
+    return take_up(read, FakeClient(), service, facts)
 
 
 @pytest.mark.parametrize(
-    ("admitted", "kind", "is_marked"),
-    [
-        (RequestRefusal(404, "", ""), Exchange, False),
-        (PLAIN, Exchange, False),
-        (SEALED, Exchange, True),
-        (LOCAL, LocalResponder, True),
-    ],
+    ("target", "kind", "is_marked"),
+    [(PLAIN, Exchange, False), (SEALED, Exchange, True), (LOCAL, LocalResponder, True)],
+    ids=["plain", "sealed", "local"],
 )
-def test_kind_follows_from_the_route(
-    admitted: RouteTarget | RequestRefusal, kind: type[object], *, is_marked: bool
-) -> None:
-    read = RequestReader().read(request(), LIMITS.head)
-    responder = responder_for(admitted, FakeClient(), Conversation().service, read, b"id")
+def test_kind_follows_from_the_route(target: RouteTarget, kind: type[object], *, is_marked: bool) -> None:
+    responder, taken = taken_up(target, b"Payload-Key: chat")
+    assert taken is target
     assert type(responder) is kind
+    assert responder.tally.route == "chat"
     assert bool(responder.mark) is is_marked, "where bodies are encrypted, and of our own, errors say so"
+
+
+def test_refused_request_has_no_route() -> None:
+    responder, taken = taken_up(PLAIN, host=b"other.test")
+    assert isinstance(taken, RequestRefusal)
+    assert (taken.status, responder.tally.route) == (421, None)
+
+
+def test_body_over_the_limit_of_the_route_is_refused() -> None:
+    responder, taken = taken_up(PLAIN, b"Content-Length: 2")
+    assert isinstance(taken, RequestRefusal)
+    assert (taken.status, responder.tally.route) == (413, "chat")
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_trusted_peer_names_the_request(*, is_trusted: bool) -> None:
+    responder, _ = taken_up(PLAIN, b"X-Request-Id: theirs-1", is_trusted=is_trusted)
+    assert (responder.tally.request_id == b"theirs-1") is is_trusted

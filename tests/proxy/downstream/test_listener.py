@@ -674,7 +674,7 @@ class TestFailedHandshakes:
 class TestOutOfResources:
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
     def test_accepting_pauses_for_a_moment(self, world: World, number: int) -> None:
-        world.conversation.downstream.shed()
+        world.conversation.ending.shed()
         world.listening.errors = [OSError(number, "exhausted")]
         client = world.connect()
         is_memory = number in (errno.ENOBUFS, errno.ENOMEM)
@@ -742,4 +742,5 @@ class TestTrustedPeers:
         )
         world.connect().establish(world.loop)
         (downstream,) = [one for one in world.http._connections if one is not world.conversation.downstream]
-        assert downstream._facts.is_trusted is is_trusted  # type: ignore[attr-defined]
+        assert isinstance(downstream, Downstream)
+        assert downstream.facts.is_trusted is is_trusted

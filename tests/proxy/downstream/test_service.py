@@ -75,8 +75,8 @@ class TestDrain:
 
     def test_every_connection_is_asked_and_waited_for(self) -> None:
         shared, first, second = service(), FakeConnection(), FakeConnection()
-        shared.opened(first)
-        shared.opened(second)
+        shared.opened(first, first)
+        shared.opened(second, second)
         quiet = shared.drain(30.0)
         assert (first.asked, second.asked) == ([30.0], [30.0])
         assert shared.is_draining
@@ -90,22 +90,22 @@ class TestDrain:
 
     def test_connections_that_end_before_do_not_make_it_quiet(self) -> None:
         shared, early, late = service(), FakeConnection(), FakeConnection()
-        shared.opened(early)
+        shared.opened(early, early)
         shared.closed(early)
-        shared.opened(late)
+        shared.opened(late, late)
         assert not shared.drain(30.0).is_set()
         assert early.asked == []
 
     def test_connection_that_comes_during_a_drain_is_asked_as_well(self) -> None:
         shared, first, late = service(), FakeConnection(), FakeConnection()
-        shared.opened(first)
+        shared.opened(first, first)
         shared.drain(30.0)
-        shared.opened(late)
+        shared.opened(late, late)
         assert late.asked == [30.0]
 
     def test_those_that_are_left_are_given_up_with_a_reason(self) -> None:
         shared, left = service(), FakeConnection()
-        shared.opened(left)
+        shared.opened(left, left)
         shared.drain(30.0)
         shared.give_up("time is over")
         assert left.given_up == ["time is over"]
@@ -132,7 +132,8 @@ class TestDrain:
                 shared.closed(self)
 
         for _ in range(3):
-            shared.opened(Idle())
+            one = Idle()
+            shared.opened(one, one)
         assert shared.drain(1.0).is_set()
 
 
@@ -143,7 +144,7 @@ class TestShedding:
         shared = service()
         connections = [FakeConnection(idle=one) for one in (waiting(30.0), None, waiting(10.0), waiting(20.0), None)]
         for connection in connections:
-            shared.opened(connection)
+            shared.opened(connection, connection)
         assert shared.count == 5
         assert shared.shed(2) == [waiting(10.0), waiting(20.0)]
         assert [connection.is_shed for connection in connections] == [False, False, True, True, False]
@@ -152,14 +153,14 @@ class TestShedding:
         shared = service()
         several = [waiting(10.0), waiting(20.0, shown=Shown.NOTHING), waiting(15.0, shown=Shown.HELLO)]
         for one in several:
-            shared.opened(FakeConnection(idle=one))
+            shared.opened(object(), FakeConnection(idle=one))
         assert shared.shed(2) == [several[1], several[2]]
 
     def test_for_a_listener_or_one_of_its_clients_only_theirs_go_that_are_connected(self) -> None:
         shared = service()
         ours, theirs = waiting(10.0), waiting(9.0, client=b"else")
         for one in (ours, theirs, waiting(8.0, listener="internal"), waiting(7.0, shown=Shown.HELLO)):
-            shared.opened(FakeConnection(idle=one))
+            shared.opened(object(), FakeConnection(idle=one))
         assert shared.count_idle("public") == 2
         assert shared.shed_idle(5, "public", b"else") == [theirs]
         assert shared.shed_idle(1, "internal") == [waiting(8.0, listener="internal")]

@@ -74,8 +74,7 @@ class Case:
         _, (_, switched) = client.told()
         self.upgraded = Upgraded(self.service, self.facts, self.request, self.exchange.tally)
         self.client = FakeStream(self.talk.loop)
-        self.tunnel = self.upgraded.tunnel(self.client, switched)
-        self.tunnel.begin(self.service.counters.route(admitted.label), from_client=b"", from_upstream=switched.rest)
+        self.tunnel = self.upgraded.begin(self.client, switched, b"")
 
     def routes(self, host: str = "chat.test", **changes: Any) -> RouteTable[RouteTarget]:
         """The route of the conversation for a host, with some of its settings changed."""

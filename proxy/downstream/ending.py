@@ -1,0 +1,92 @@
+"""How the connection of a client ends when the process wants it to: for a drain, another configuration, or want of room."""
+
+from typing import Protocol
+
+from proxy.downstream.client import ClientFacts
+from proxy.downstream.contracts import ClientStream
+from proxy.downstream.patience import for_last_request
+from proxy.downstream.service import HttpService
+from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.limits.idleness import Idle
+
+
+class Endable(Protocol):
+    """The connection."""
+
+    deadline: float
+    is_new: bool
+    """Whether its first request is still to come."""
+    wants_end: bool
+    """Whether it ends after the request under way."""
+
+    @property
+    def facts(self) -> ClientFacts:
+        """What is known about its client."""
+
+    @property
+    def stream(self) -> ClientStream:
+        """What leads to its client."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request, and nothing of it was received."""
+
+    @property
+    def waits_since(self) -> float | None:
+        """Since when the client owes a request, or the rest of one of which no server knows; None if it owes nothing."""
+
+    def end(self) -> None:
+        """Close after what was written."""
+
+    def abandon(self, reason: str) -> None:
+        """Give up the request under way, if there is one."""
+
+
+class ClientEnding:
+    """A `Sheddable`: what the service knows of a connection. The connection does not know it, so both go at once."""
+
+    __slots__ = ("_connection", "_service")
+
+    def __init__(self, service: HttpService, connection: Endable) -> None:
+        """`connection` is open."""
+        self._service = service
+        self._connection = connection
+
+    def drain(self, seconds: float, *, gently: bool = False) -> None:
+        """End after the exchange under way, or now if there is none.
+
+        A new connection, and each one if gently, has time for one more exchange: the client of a new one has done all of a
+        handshake to ask something, and would take an end before that for a failure.
+        """
+        connection = self._connection
+        connection.wants_end = True
+        if connection.is_idle and (gently or connection.is_new):
+            last = self._service.clock() + for_last_request(seconds, gently=gently)
+            connection.deadline = min(connection.deadline, last)
+        elif connection.is_idle:
+            connection.end()
+
+    def configuration_changed(self, seconds: float) -> None:
+        """Go on, unless a client that came now would not get this connection; its request under way is still answered."""
+        facts = self._connection.facts
+        try:
+            facts.tls = standing(facts.tls, facts.listener, self._service.runtime.policies)
+        except NoLongerWelcome:
+            self._connection.is_new = False  # nothing more is asked on it
+            self.drain(seconds)
+
+    def give_up(self, reason: str) -> None:
+        """End now, whatever is under way, so that the client sees that it is cut."""
+        self._connection.abandon(reason)
+        self._connection.stream.cut()
+
+    @property
+    def idle(self) -> Idle | None:
+        """What it is while it waits for its client; None while anything is to be done on it."""
+        since = self._connection.waits_since
+        return None if since is None else self._connection.facts.idle(since)
+
+    def shed(self) -> None:
+        """End one that is `idle` at once, so that others can be served."""
+        self._connection.abandon("the connection made room for others before the request was complete")
+        self._connection.stream.end_at_once()

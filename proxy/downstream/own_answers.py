@@ -1,0 +1,40 @@
+"""Errors that the proxy answers a client's request with."""
+
+from proxy.downstream.contracts import ClientStream, Responder
+from proxy.downstream.refusals import RequestRefusal, refusal_response
+from proxy.downstream.request_log import RequestLog
+from proxy.downstream.requests import Request
+from proxy.downstream.service import HttpService
+
+
+class OwnAnswers:
+    """Writes an error to one client, and to the log."""
+
+    __slots__ = ("_log", "_service", "_stream")
+
+    def __init__(self, service: HttpService, stream: ClientStream, log: RequestLog) -> None:
+        """`stream` leads to the client."""
+        self._service = service
+        self._stream = stream
+        self._log = log
+
+    def refuse(
+        self, refusal: RequestRefusal, request: Request | None, responder: Responder | None, *, may_stay: bool
+    ) -> bool:
+        """Answer a request and abandon what would have answered it; without a responder it was not understood.
+
+        Answers whether the connection stays: only if it may, and if the request was understood to its end.
+        """
+        service, tally, mark, is_complete = self._service, None, b"", False
+        if responder is not None:
+            tally, mark, is_complete = responder.tally, responder.mark, responder.is_request_complete
+        request_id = service.new_request_id() if tally is None else tally.request_id
+        stays = may_stay and is_complete and request is not None and request.may_be_followed
+        head = None if request is None else request.head
+        answer = refusal_response(refusal, head, stays=stays, date=service.date(), request_id=request_id, mark=mark)
+        if responder is not None:
+            responder.abandon()
+            responder.tally.response_bytes = answer.body_bytes
+        self._stream.write(answer.data)
+        self._log.refused(request, tally, refusal, request_id, answer.body_bytes)
+        return stays

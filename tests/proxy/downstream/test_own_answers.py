@@ -1,0 +1,64 @@
+"""Errors that the proxy answers with: written, logged, and the connection stays only where the request was understood."""
+
+import pytest
+
+from proxy.downstream.exchange import Exchange
+from proxy.downstream.own_answers import OwnAnswers
+from proxy.downstream.refusals import RequestRefusal
+from proxy.downstream.request_log import RequestLog
+from proxy.downstream.requests import Request, RequestReader
+from tests.fakes_http import LIMITS, Conversation, FakeClient, FakeStream, request
+
+REFUSAL = RequestRefusal(404, "nothing is served here", "no_route")
+WEBSOCKET = (
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+class Case:
+    """A client that is to be refused."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self.talk = Conversation()
+        service = self.talk.service
+        self.client = FakeStream(self.talk.loop)
+        self.answers = OwnAnswers(service, self.client, RequestLog(service, self.talk.downstream.facts))
+        self.request: Request = RequestReader().read(request(*lines), LIMITS.head)
+        self.exchange = Exchange(FakeClient(), service, self.request, b"f00-1")
+
+
+@pytest.mark.parametrize(
+    ("lines", "may_stay", "stays"),
+    [
+        ((), True, True),
+        ((), False, False),
+        ((b"Content-Length: 5",), True, False),
+        ((b"Connection: close",), True, False),
+        (WEBSOCKET, True, False),
+    ],
+    ids=["complete", "draining", "body is missing", "close", "websocket"],
+)
+def test_connection_stays_only_if_the_request_was_understood_to_its_end(
+    lines: tuple[bytes, ...], *, may_stay: bool, stays: bool
+) -> None:
+    case = Case(*lines)
+    assert case.answers.refuse(REFUSAL, case.request, case.exchange, may_stay=may_stay) is stays
+    data = case.client.sent()
+    assert data.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert b"X-Request-Id: f00-1\r\n" in data
+    assert (b"Connection: close" in data) is not stays
+    (record,) = case.talk.records
+    assert (record.status, record.error, record.request_id) == (404, "no_route", "f00-1")
+    assert 0 < record.response_bytes < len(data)
+
+
+def test_what_was_not_understood_has_an_id_of_ours_and_no_target() -> None:
+    case = Case()
+    assert not case.answers.refuse(REFUSAL, None, None, may_stay=True)
+    (record,) = case.talk.records
+    assert (record.target, record.status) == (None, 404)
+    assert record.request_id is not None
+    assert record.request_id.encode() in case.client.sent()
