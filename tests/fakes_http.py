@@ -29,8 +29,6 @@ from proxy.limits.requests import ClientRates, RequestRate
 from proxy.limits.shared import SharedTable
 from proxy.net.byte_stream import ByteOwner, ByteStream
 from proxy.net.deadlines import Deadlines
-from proxy.net.shared_io import SharedIo
-from proxy.net.tasks import Tasks
 from proxy.observe.counters import Counters
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
@@ -44,7 +42,7 @@ from proxy.upstream.connection import ResponseLimits, UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.ejection import EjectionPolicy
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import Borrower, PoolResources, ServerLimits
+from proxy.upstream.pool import Borrower, PoolFigures, PoolOwner, PoolSettings, ServerLimits
 from proxy.upstream.server import Server, ServerRules
 from proxy.upstream.upstream import Upstream, UpstreamRules
 from tests.fakes import LINGER, FakeLoop
@@ -207,13 +205,13 @@ class FakeStream:
         return written
 
 
-class FakeServer(Server):
-    """A server of an upstream without sockets: `lend` gives a connection to whoever waits longest.
+class FakeServer:
+    """The connections to one server, without sockets: `lend` gives one to the borrower that waits longest.
 
-    How it stands with its upstream is the real thing; its `load` is what the test says.
+    `server` is the real one that owns them; `exchanges` are what the test says.
     """
 
-    load = 0
+    owner: PoolOwner
 
     def __init__(
         self,
@@ -222,13 +220,19 @@ class FakeServer(Server):
         limits: ResponseLimits = RESPONSES,
         rules: ServerRules = RULES,
     ) -> None:
-        resources = PoolResources(SharedIo(loop), Tasks(loop, _unexpected), Deadlines(loop))
-        super().__init__(DIALLING, limits, ServerLimits(1, 1, 1.0), rules, resources)
+        self.loop = loop
         self.name = name
+        self.settings = PoolSettings(DIALLING, limits, ServerLimits(1, 1, 1.0))
+        self.exchanges = self.requests = self.idle_closed = 0
+        self.wait_seconds = 0.0
         self.waiting: list[Borrower] = []
         self.idle: list[UpstreamConnection] = []
         self.gone: list[UpstreamConnection] = []
-        self._loop = loop
+        self.server = Server(self, rules, loop)
+
+    def figures(self) -> PoolFigures:
+        """How many there are."""
+        return PoolFigures(0, len(self.idle), 0, len(self.waiting))
 
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection at once, else let the borrower wait."""
@@ -239,8 +243,8 @@ class FakeServer(Server):
 
     def lend(self, make_stream: "Callable[[FakeLoop], FakeStream]" = FakeStream) -> FakeStream:
         """Give a new connection to the one that waits longest; answers the server's end."""
-        connection = UpstreamConnection(self, self.responses, ResponseReader(), self._loop.time)
-        stream = make_stream(self._loop)
+        connection = UpstreamConnection(self, self.settings.responses, ResponseReader(), self.loop.time)
+        stream = make_stream(self.loop)
         stream.owner = connection
         connection.stream = stream
         borrower = self.waiting.pop(0)
@@ -255,7 +259,8 @@ class FakeServer(Server):
         self.waiting.pop(0).upstream_unavailable(UpstreamFailure(fault, "tried"))
 
     def close_idle(self) -> None:
-        """Close what nobody uses."""
+        """Close what no exchange uses, and count how often that was asked."""
+        self.idle_closed += 1
         for connection in self.idle:
             connection.close_idle()
         self.idle.clear()
@@ -289,8 +294,8 @@ class FakeTunnel:
 
 def upstream(*servers: FakeServer, **rules: Any) -> Upstream:
     """An upstream of these servers, by the usual rules but for those that are given."""
-    clock = servers[0]._loop.time if servers else lambda: 0.0
-    return Upstream("chat", servers, replace(UPSTREAM_RULES, **rules), clock)
+    clock = servers[0].loop.time if servers else lambda: 0.0
+    return Upstream("chat", [one.server for one in servers], replace(UPSTREAM_RULES, **rules), clock)
 
 
 def placed(upstream: Upstream) -> UpstreamPlace:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.dial import DialSettings
-from proxy.upstream.pool import PoolResources, ServerLimits
+from proxy.upstream.pool import Pool, PoolResources, PoolSettings, ServerLimits
 from proxy.upstream.server import Server, ServerRules
 from proxy.upstream.upstream import Upstream, UpstreamRules
 
@@ -46,11 +46,12 @@ def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream |
     servers = []
     for dialling, rules in zip(plan.dialling, plan.standing, strict=True):
         before = known.get(str(dialling.address))
-        if before is not None and _reached(before) == (dialling, plan.responses, plan.limits):
+        settings = PoolSettings(dialling, plan.responses, plan.limits)
+        if before is not None and before.connections.settings == settings:
             server = before
             server.follow(rules)
         else:
-            server = Server(dialling, plan.responses, plan.limits, rules, resources)
+            server = Server(Pool(settings, resources), rules, resources.io.loop)
             if before is not None:
                 server.succeed(before)
             elif previous is not None:
@@ -59,7 +60,3 @@ def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream |
             server.check_told(is_up=True)  # nobody checks it any more
         servers.append(server)
     return Upstream(plan.name, servers, plan.rules, resources.io.loop.time)
-
-
-def _reached(server: Server) -> tuple[DialSettings, ResponseLimits, ServerLimits]:
-    return server.dialling, server.responses, server.limits

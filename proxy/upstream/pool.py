@@ -46,6 +46,29 @@ class ServerLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """How a server is reached, and what it and its connections are held to."""
+
+    dialling: DialSettings
+    responses: ResponseLimits
+    limits: ServerLimits
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """Connections, those among them that nobody uses, those under way, and requests that wait for one."""
+
+    open: int
+    idle: int
+    dialling: int
+    waiting: int
+
+    def __str__(self) -> str:
+        """The numbers with their names."""
+        return f"open={self.open} idle={self.idle} dialling={self.dialling} waiting={self.waiting}"
+
+
+@dataclass(frozen=True, slots=True)
 class PoolResources:
     """What the pools of a loop share."""
 
@@ -77,17 +100,27 @@ class _Waiting:
         self.server.give_up(self)
 
 
-class Pool:
-    """The connections to one server. What it is told about them goes to `dialled`; it keeps none unless `keeps_idle`."""
+class PoolOwner(Protocol):
+    """The server that a pool belongs to."""
 
-    def __init__(
-        self, dialling: DialSettings, responses: ResponseLimits, limits: ServerLimits, resources: PoolResources
-    ) -> None:
+    @property
+    def keeps_idle(self) -> bool:
+        """Whether a connection that is not needed now may be needed again."""
+
+    def dialled(self, fault: UpstreamFault | None) -> None:
+        """A connection was made, or there was a fault."""
+
+
+class Pool:
+    """The connections to one server. Its `owner` is set before the first request."""
+
+    owner: PoolOwner
+
+    def __init__(self, settings: PoolSettings, resources: PoolResources) -> None:
         """Nothing is dialled before the first request."""
-        self.name = str(dialling.address)
-        self.dialling: Final = dialling
-        self.responses: Final = responses
-        self.limits: Final = limits
+        self.name: Final = str(settings.dialling.address)
+        self.settings: Final = settings
+        limits = settings.limits
         self._reader = ResponseReader()
         self._resources = resources
         self._clock = resources.io.loop.time
@@ -101,20 +134,16 @@ class Pool:
 
     def __repr__(self) -> str:
         """Show the state in numbers."""
-        return f"<{type(self).__name__} {self.name} open={len(self._open)} idle={len(self._idle)} dialling={self._dials} waiting={self._queue.waiting}>"
+        return f"<Pool {self.name} {self.figures()}>"
 
     @property
     def exchanges(self) -> int:
         """Exchanges under way or waiting."""
         return len(self._open) - len(self._idle) + self._dials + self._queue.waiting
 
-    @property
-    def keeps_idle(self) -> bool:
-        """Whether a connection that is not needed now may be needed again."""
-        return True
-
-    def dialled(self, fault: UpstreamFault | None) -> None:
-        """A connection was made, or there was a fault."""
+    def figures(self) -> PoolFigures:
+        """How many connections and requests there are now."""
+        return PoolFigures(len(self._open), len(self._idle), self._dials, self._queue.waiting)
 
     def acquire(self, borrower: Borrower) -> None:
         """Lend an idle connection, or dial one, or queue the borrower; refuse when the queue is full."""
@@ -132,7 +161,7 @@ class Pool:
                 self._start_dial(borrower, holder)
                 return
             self._shares.give_back(holder)
-        self._enqueue(_Waiting(self, borrower, self._clock(), self.limits.wait_seconds))
+        self._enqueue(_Waiting(self, borrower, self._clock(), self.settings.limits.wait_seconds))
 
     def _take_idle(self) -> UpstreamConnection | None:
         while self._idle:
@@ -143,7 +172,7 @@ class Pool:
 
     @property
     def _has_room(self) -> bool:
-        return len(self._open) + self._dials < self.limits.connections
+        return len(self._open) + self._dials < self.settings.limits.connections
 
     # -- those that wait
 
@@ -175,7 +204,7 @@ class Pool:
 
     def _refuse(self, waiting: _Waiting) -> None:
         held = self._shares.held(waiting.holder)
-        detail = f"{self.name}: of {self.limits.connections} connections this client holds {held}"
+        detail = f"{self.name}: of {self.settings.limits.connections} connections this client holds {held}"
         waiting.borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, detail))
 
     def _serve_queue(self) -> None:
@@ -215,13 +244,13 @@ class Pool:
 
     async def _dial(self, borrower: Borrower, holder: bytes) -> None:
         resources = self._resources
-        connection = UpstreamConnection(self, self.responses, self._reader, self._clock)
+        connection = UpstreamConnection(self, self.settings.responses, self._reader, self._clock)
         connection.holder = holder
         try:
-            connection.stream = await dial(resources.io, self.dialling, connection)
+            connection.stream = await dial(resources.io, self.settings.dialling, connection)
         except UpstreamFailure as failure:
             self._not_dialled(holder)
-            self.dialled(failure.fault)
+            self.owner.dialled(failure.fault)
             if borrower.is_waiting:
                 borrower.upstream_unavailable(failure)
             self._serve_queue()
@@ -235,7 +264,7 @@ class Pool:
                 self._serve_queue()
             raise
         self._dials -= 1
-        self.dialled(None)
+        self.owner.dialled(None)
         self._open.add(connection)
         resources.deadlines.watch(connection)
         connection.stream.resume_reading()
@@ -259,7 +288,7 @@ class Pool:
         if waiting is not None:
             waiting.lend(connection)
             self._serve_queue()  # the client that gave it back may have more now
-        elif self.keeps_idle:
+        elif self.owner.keeps_idle:
             self._idle.append(connection)
         else:
             connection.close_idle()

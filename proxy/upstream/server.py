@@ -1,14 +1,13 @@
 """One server of an upstream: its connections, and how it stands: what it is due, and whether it takes requests at all."""
 
+from asyncio import AbstractEventLoop
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from proxy.upstream.connection import ResponseLimits
 from proxy.upstream.contracts import Tunnelling
-from proxy.upstream.dial import DialSettings
 from proxy.upstream.ejection import EjectionPolicy, EjectionRecord
 from proxy.upstream.failures import UpstreamFault
-from proxy.upstream.pool import Pool, PoolResources, ServerLimits
+from proxy.upstream.pool import Borrower, PoolFigures, PoolOwner, PoolSettings
 from proxy.upstream.slow_start import warmth
 from proxy.upstream.statistics import ServerState, ServerStatistics
 
@@ -29,19 +28,49 @@ class ServerRules:
     ejection: EjectionPolicy
 
 
-class Server(Pool):
+class ServerConnections(Protocol):
+    """The connections to a server: a `Pool`."""
+
+    owner: PoolOwner
+    requests: int
+    """That asked for a connection, ever."""
+    wait_seconds: float
+    """That they waited, together."""
+
+    @property
+    def name(self) -> str:
+        """The address."""
+
+    @property
+    def settings(self) -> PoolSettings:
+        """How the server is reached."""
+
+    @property
+    def exchanges(self) -> int:
+        """Exchanges under way or waiting."""
+
+    def figures(self) -> PoolFigures:
+        """How many connections and requests there are now."""
+
+    def acquire(self, borrower: Borrower) -> None:
+        """Lend a connection, now or later, or refuse."""
+
+    def close_idle(self) -> None:
+        """Close what no exchange uses."""
+
+
+class Server:
     """A `balancing.Candidate`."""
 
-    def __init__(
-        self,
-        dialling: DialSettings,
-        responses: ResponseLimits,
-        limits: ServerLimits,
-        rules: ServerRules,
-        resources: PoolResources,
-    ) -> None:
-        """It is up, and warm."""
-        super().__init__(dialling, responses, limits, resources)
+    def __init__(self, connections: ServerConnections, rules: ServerRules, loop: AbstractEventLoop) -> None:
+        """It is up, and warm. Owns its connections."""
+        self.connections: Final = connections
+        connections.owner = self
+        self.name = connections.name
+        self.acquire: Final = connections.acquire  # bound once, as each request is lent its connection by it
+        self.close_idle: Final = connections.close_idle
+        self._loop: Final = loop
+        self._clock: Final = loop.time
         self.changed: Callable[[], None] = _nobody
         """Called when `may_be_chosen` or `is_ejected` may have changed."""
         self.share = float(rules.weight)
@@ -60,12 +89,16 @@ class Server(Pool):
         self.tunnels: set[Tunnelling] = set()
         self.failures = 0
 
+    def __repr__(self) -> str:
+        """Show the state in numbers."""
+        return f"<Server {self.name} {self.connections.figures()}>"
+
     # -- choice
 
     @property
     def load(self) -> int:
         """Exchanges under way or waiting, and WebSockets."""
-        return self.exchanges + len(self.tunnels)
+        return self.connections.exchanges + len(self.tunnels)
 
     @property
     def may_be_chosen(self) -> bool:
@@ -95,19 +128,20 @@ class Server(Pool):
 
     def statistics(self, upstream: str) -> ServerStatistics:
         """Its state and its figures."""
+        connections, now = self.connections, self.connections.figures()
         return ServerStatistics(
             upstream=upstream,
             server=self.name,
             state=self.state,
-            open=len(self._open),
-            idle=len(self._idle),
-            dialling=self._dials,
-            waiting=self._queue.waiting,
-            requests=self.requests,
+            open=now.open,
+            idle=now.idle,
+            dialling=now.dialling,
+            waiting=now.waiting,
+            requests=connections.requests,
             websockets=len(self.tunnels),
             failures=self.failures,
             ejections=self._record.count,
-            wait_seconds=self.wait_seconds,
+            wait_seconds=connections.wait_seconds,
         )
 
     def follow(self, rules: ServerRules) -> None:
@@ -120,7 +154,9 @@ class Server(Pool):
         """Take the place of a server at the same address, which other settings replace: what was said about it still holds."""
         self.is_down = other.is_down
         self.tunnels = other.tunnels  # the same set: a drain is for those too
-        self.requests, self.failures, self.wait_seconds = other.requests, other.failures, other.wait_seconds
+        self.failures = other.failures
+        ours, theirs = self.connections, other.connections
+        ours.requests, ours.wait_seconds = theirs.requests, theirs.wait_seconds
         if other.is_draining:
             self.drain(max(0.0, other.drain_ends_at - self._clock()))
             other.undrain()
@@ -166,7 +202,7 @@ class Server(Pool):
 
     def _leave_out(self, seconds: float) -> None:
         if seconds:
-            self._ejection_over = self._resources.io.loop.call_later(seconds, self._end_ejection)
+            self._ejection_over = self._loop.call_later(seconds, self._end_ejection)
             self.changed()
 
     def _end_ejection(self) -> None:
@@ -182,9 +218,7 @@ class Server(Pool):
         self.close_idle()
         if self._drain_over is not None:
             self._drain_over.cancel()
-        self._drain_over = self._resources.io.loop.call_later(
-            seconds, self._close_tunnels, min(seconds, _CLOSING_SECONDS)
-        )
+        self._drain_over = self._loop.call_later(seconds, self._close_tunnels, min(seconds, _CLOSING_SECONDS))
         self.changed()
 
     def undrain(self) -> None:

@@ -1442,15 +1442,15 @@ class TestTunnel:
         talk.receive(WEBSOCKET)
         server = talk.server.lend()
         server.receive(SWITCHED)
-        assert len(talk.server.tunnels) == 1
+        assert len(talk.server.server.tunnels) == 1
         server.receive_end()
-        assert talk.server.tunnels == set()
+        assert talk.server.server.tunnels == set()
 
     def test_its_server_does_not_keep_one_that_ends_as_it_begins(self) -> None:
         talk = Conversation()
         talk.receive(WEBSOCKET)
         talk.server.lend().receive(SWITCHED + b"\xff\x02no")
-        assert talk.server.tunnels == set()
+        assert talk.server.server.tunnels == set()
         assert talk.records[0].error is not None
 
     def test_frames_that_were_sent_ahead_wait_for_the_switch(self) -> None:

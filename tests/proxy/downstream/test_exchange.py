@@ -644,7 +644,7 @@ class TestFailure:
             case.servers, case.target = first.servers, first.target
             answer = response(b"Content-Length: 0", b"Connection: close", start=b"HTTP/1.1 " + status)
             case.begun().receive(answer)
-        assert first.servers[0].is_ejected is ejects
+        assert first.servers[0].server.is_ejected is ejects
 
     def test_answers_that_never_come_are_told_of_their_server(self) -> None:
         servers = Case()
@@ -652,13 +652,13 @@ class TestFailure:
             case = Case()
             case.servers, case.target = servers.servers, servers.target
             case.begun().lose()
-        assert servers.servers[0].is_ejected
-        assert servers.servers[0].failures == 4
+        assert servers.servers[0].server.is_ejected
+        assert servers.servers[0].server.failures == 4
 
     def test_connection_that_died_while_idle_is_not(self) -> None:
         case = Case()
         self.die_after_reuse(case)
-        assert case.servers[0].failures == 0
+        assert case.servers[0].server.failures == 0
 
     def test_busy_server_is_not_left_for_another(self) -> None:
         case = Case(servers=2).start()
@@ -811,7 +811,7 @@ class TestBinding:
         case.lend().receive(EMPTY)
         (line,) = self.line(case)
         facts = RequestFacts(b"", [(b"Cookie", line.partition(b": ")[2].partition(b";")[0])], WALL_CLOCK)
-        assert case.target.upstream.choose(facts) is used
+        assert case.target.upstream.choose(facts) is used.server
 
     def test_websocket_is_bound_too(self) -> None:
         case = Case(*WEBSOCKET, **STICKY)
@@ -831,7 +831,7 @@ class TestBinding:
         case = Case(*lines, servers=9, **rules)
         case.client.peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=is_trusted)
         expected = case.target.upstream.choose(RequestFacts(address, [], 0.0))
-        assert case.start().asked() is expected
+        assert case.start().asked().server is expected
 
 
 class TestSwitching:
@@ -852,7 +852,7 @@ class TestSwitching:
         assert data.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
         assert b"X-Request-Id: f00-1\r\n" in data
         assert (kind, switched.stream, switched.rest) == ("tunnel", server, b"\x81\x02hi")
-        assert (switched.server, switched.messages) == (case.servers[0], None)
+        assert (switched.server, switched.messages) == (case.servers[0].server, None)
         assert switched.extensions is Extensions.NONE
         assert case.exchange.tally.status == 101
 

@@ -22,5 +22,5 @@ def test_extensions_are_those_of_the_101(lines: tuple[bytes, ...], extensions: E
     head = response(*ACCEPT, *lines, start=b"HTTP/1.1 101 Switching Protocols")
     read = ResponseReader().read(head, RESPONSES.head, b"GET", offer)
     loop = FakeLoop()
-    switched = SwitchedStream(read.framing, FakeStream(loop), b"", FakeServer(loop), None)
+    switched = SwitchedStream(read.framing, FakeStream(loop), b"", FakeServer(loop).server, None)
     assert switched.extensions is extensions

@@ -184,9 +184,9 @@ class TestEnd:
 
     def test_its_server_forgets_it(self) -> None:
         case = Case()
-        assert case.talk.server.tunnels == {case.tunnel}
+        assert case.talk.server.server.tunnels == {case.tunnel}
         case.tunnel.close(CloseCode.GOING_AWAY, "over")
-        assert case.talk.server.tunnels == {case.tunnel}
+        assert case.talk.server.server.tunnels == {case.tunnel}
         case.talk.advance(6)
-        assert case.talk.server.tunnels == set()
+        assert case.talk.server.server.tunnels == set()
         assert case.service.count == 1, "the conversation's own connection"

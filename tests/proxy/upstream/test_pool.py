@@ -24,7 +24,7 @@ from proxy.tls.stream import TlsLimits
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.dial import DialSettings
 from proxy.upstream.failures import UpstreamFailure, UpstreamFault
-from proxy.upstream.pool import Pool, PoolResources, ServerLimits
+from proxy.upstream.pool import Pool, PoolResources, PoolSettings, ServerLimits
 from tests.fakes import LINGER
 from tests.fakes_http import RESPONSES, RecordingExchange
 
@@ -96,7 +96,9 @@ class Place:
         self.tasks = Tasks(loop, self.errors.append)
         resources = PoolResources(SharedIo(loop), self.tasks, self.deadlines)
         dialling = DialSettings(address, 5.0, tls, ".a name that nobody can have", TlsLimits(32), LINGER)
-        self.server = Pool(dialling, RESPONSES, limits, resources)
+        self.server = Pool(PoolSettings(dialling, RESPONSES, limits), resources)
+        self.server.owner = self
+        self.keeps_idle = True
         self.guests: list[Guest] = []
 
     def listen(self) -> None:
@@ -105,6 +107,9 @@ class Place:
             self._listening = socket.socket(socket.AF_UNIX)
             self._listening.bind(str(self.path))
             self._listening.listen(1_000)
+
+    def dialled(self, fault: UpstreamFault | None) -> None:
+        """How a dial ended is of no interest here."""
 
     def refuse(self) -> None:
         """Take none any more."""

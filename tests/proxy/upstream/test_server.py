@@ -1,7 +1,5 @@
 """How one server stands with its upstream, and what its WebSockets hear of a drain."""
 
-from typing import Any
-
 import pytest
 
 from proxy.upstream.failures import UpstreamFault
@@ -16,7 +14,8 @@ class Case:
 
     def __init__(self, rules: ServerRules = RULES) -> None:
         self.loop = FakeLoop()
-        self.server = FakeServer(self.loop, rules=rules)
+        self.connections = FakeServer(self.loop, rules=rules)
+        self.server = self.connections.server
         self.looks = 0
         self.server.changed = self.look
 
@@ -96,12 +95,10 @@ class TestChecks:
 
     def test_idle_connections_are_given_up_and_none_are_kept(self) -> None:
         case = Case()
-        server: Any = case.server
-        closed: list[bool] = []
-        server.close_idle = lambda: closed.append(True)
-        server.check_told(is_up=False)
-        assert closed == [True]
-        assert not server.keeps_idle
+        closed = case.connections.idle_closed
+        case.server.check_told(is_up=False)
+        assert case.connections.idle_closed == closed + 1
+        assert not case.server.keeps_idle
 
 
 class TestDrain:
@@ -155,10 +152,10 @@ class TestDrain:
 
     def test_drained_is_who_has_nothing_left_to_do(self) -> None:
         case = Case()
-        case.server.load = 1
+        case.connections.exchanges = 1
         case.server.drain(0.0)
         states = [case.server.state]
-        case.server.load = 0
+        case.connections.exchanges = 0
         states.append(case.server.state)
         case.loop.advance(1.0)
         case.server.undrain()
@@ -219,7 +216,7 @@ class TestRetirement:
         case.server.drain(60.0)
         case.server.check_told(is_up=False)
         case.fail()
-        case.server.requests = 5
+        case.connections.requests = 5
         successor.server.succeed(case.server)
         case.server.retire()
         figures = successor.server.statistics("chat")

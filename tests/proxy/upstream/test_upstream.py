@@ -25,13 +25,15 @@ class Group:
     def __init__(self, *loads: int, weights: tuple[int, ...] = (), slow_start: float = 0.0, **rules: Any) -> None:
         self.loop = FakeLoop()
         weights = weights or (1,) * len(loads)
-        self.servers = [
+        connections = [
             FakeServer(self.loop, str(number), rules=ServerRules(weight, slow_start, RULES.ejection))
             for number, weight in enumerate(weights)
         ]
-        for server, load in zip(self.servers, loads, strict=True):
-            server.load = load
-        self.upstream: Upstream = upstream(*self.servers, **rules)
+        for one, load in zip(connections, loads, strict=True):
+            one.exchanges = load
+        self.upstream: Upstream = upstream(*connections, **rules)
+        self.connections = connections
+        self.servers = [one.server for one in connections]
 
     def names(self, count: int, facts: RequestFacts | None = None, *, tried: tuple[int, ...] = ()) -> str:
         """Which servers are chosen, one after the other; - for none."""
