@@ -1367,7 +1367,7 @@ class TestSwap:
         talk.advance(6)
         (record,) = talk.records
         assert record.error is not None
-        assert "now" in record.error or "removed" in record.error or "any more" in record.error
+        assert "a reload" in record.error or "its route is gone or stricter now" in record.error
 
 
 class TestGivingUp:
