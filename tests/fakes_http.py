@@ -5,7 +5,7 @@ Nothing here replaces code of ours that decides anything: connections, exchanges
 
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from config.schema import PqPolicy, ServerAddress
 from config.upstream import Balance
@@ -32,6 +32,7 @@ from proxy.net.deadlines import Deadlines
 from proxy.observe.counters import Counters
 from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
+from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import GroupKind, GroupPreference, NamedGroup
 from proxy.tls.handshake_policy import HandshakePolicy
 from proxy.tls.identities import IdentityTable, ServerIdentity
@@ -48,13 +49,11 @@ from proxy.upstream.upstream import Upstream, UpstreamRules
 from tests.fakes import LINGER, FakeLoop
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Sequence
 
     from proxy.observe.access_log import RequestRecord
     from proxy.observe.events.clients import ConnectionCut
     from proxy.payload.websocket import SealedMessages
-    from proxy.tls.context import ServerContext
 
 # Noon of 1 June 2026, for logs and `Date`.
 WALL_CLOCK = 1_780_315_200.25
@@ -62,6 +61,8 @@ DATE = b"Mon, 01 Jun 2026 12:00:00 GMT"
 
 HYBRID = NamedGroup("X25519MLKEM768", 0x11EC, GroupKind.HYBRID)
 CLASSICAL = NamedGroup("X25519", 0x001D, GroupKind.CLASSICAL)
+
+NO_CREDENTIAL = build_alert_context()
 
 CHUNKS = ChunkLimits(line_bytes=256, overhead_bytes=16_384, trailer_bytes=8_192, trailer_count=32)
 LIMITS = HttpLimits(
@@ -307,7 +308,7 @@ def placed(upstream: Upstream) -> UpstreamPlace:
 
 def server_identity(name: str = "chat", *hosts: str) -> ServerIdentity:
     """An identity that proves nothing."""
-    return ServerIdentity(name, frozenset(hosts or {"chat.test"}), cast("ServerContext", None))
+    return ServerIdentity(name, frozenset(hosts or {"chat.test"}), ServerContext(NO_CREDENTIAL))
 
 
 def established(host: str = "chat.test", group: NamedGroup | None = HYBRID) -> Established:
@@ -325,7 +326,7 @@ def handshake_policy(
         IdentityTable(identities or [server_identity()], default),
         hello_bytes=65_536,
         wire_bytes=65_536,
-        alert_context=cast("ssl.SSLContext", None),
+        alert_context=NO_CREDENTIAL,
         tls_limits=TlsLimits(100),
     )
 

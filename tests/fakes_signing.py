@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from certs.hsm.secret import Secret
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.signing.breaker import BreakerState
-from proxy.signing.executor import CrowdedOut, ExecutorFigures, GivenUp, Job, JobRefusal, SigningExecutor
+from proxy.signing.executor import CrowdedOut, ExecutorFigures, GivenUp, Job, JobRefusal
 from proxy.signing.token import SigningToken, Timing, TokenPinRefused
 from proxy.signing.token_counters import TokenCounters
 from proxy.tls.token_key import TokenKey
 from tests.certificates import CertificateFiles
 from tests.fakes import FakeLoop
-
-if TYPE_CHECKING:
-    from certs.keys.pkcs11 import Pkcs11Key
 
 
 class HandExecutor:
@@ -153,9 +151,7 @@ class HandToken:
         """A token that has not signed yet."""
         executor, watcher, probe = HandExecutor(loop, threads), RecordingWatcher(), HandProbe()
         timing = Timing(loop, loop.time)
-        token = SigningToken(
-            name, cast("SigningExecutor", executor), timing, TokenCounters(), watcher, has_parent=has_parent
-        )
+        token = SigningToken(name, executor, timing, TokenCounters(), watcher, has_parent=has_parent)
         token.use(probe)
         return cls(token, executor, probe, watcher)
 
@@ -169,11 +165,13 @@ class KeyInFile:
     is_away: Callable[[], bool] = lambda: False
     location: str = "pkcs11:token=plexi;object=chat"
     uri: Pkcs11Uri = Pkcs11Uri("plexi", object="chat")  # noqa: RUF009 - it never changes
+    openssl_uri: str = "pkcs11:token=plexi;object=chat?pin-value=1234"
+    pin: Secret = field(default_factory=lambda: Secret("1234"))
 
 
 def token_key(files: CertificateFiles, token: str = "plexi", *, is_loaded: bool = True) -> TokenKey:  # noqa: S107 - a name
     """A key that passes for one in a token."""
-    key = TokenKey(cast("Pkcs11Key", KeyInFile(token, files.key)), files.certificate.read_bytes())
+    key = TokenKey(KeyInFile(token, files.key), files.certificate.read_bytes())
     if is_loaded:
         key.adopt(key.load())
     return key

@@ -1,8 +1,35 @@
-"""By what a token is tried, and who wants to know what becomes of it."""
+"""What signs for a token, by what a token is tried, and who wants to know what becomes of it."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.signing.breaker import BreakerState
+from proxy.signing.executor import ExecutorFigures, Job, JobRefusal
+
+
+class SigningThreads(Protocol):
+    """The threads of one token: a `SigningExecutor`."""
+
+    def submit(self, job: Job[Any], typical_seconds: float) -> JobRefusal | None:
+        """Have `job` done; None if it was taken. `typical_seconds` is what such a job takes."""
+
+    def submit_urgent(self, job: Job[Any]) -> JobRefusal | None:
+        """Have `job` done before all others."""
+
+    def cancel(self, job: Job[Any]) -> bool:
+        """Take a job out of the queue; whether it was still in it."""
+
+    def give_up_waiting(self) -> None:
+        """Tell each job in the queue that its turn will not come (`GivenUp`)."""
+
+    @property
+    def has_idle_thread(self) -> bool:
+        """Whether a job would begin at once."""
+
+    def figures(self) -> ExecutorFigures:
+        """Count threads and jobs."""
+
+    def close(self) -> None:
+        """Take nothing more."""
 
 
 class Probe(Protocol):

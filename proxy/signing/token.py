@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from proxy.signing.breaker import NEVER, Breaker, BreakerState
-from proxy.signing.contracts import Probe, Watcher
-from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal, SigningExecutor
+from proxy.signing.contracts import Probe, SigningThreads, Watcher
+from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal
 from proxy.signing.latency import Latencies
 from proxy.signing.token_counters import TokenCounters
 
@@ -42,7 +42,7 @@ class SigningToken:
     def __init__(
         self,
         name: str,
-        executor: SigningExecutor,
+        executor: SigningThreads,
         timing: Timing,
         counters: TokenCounters,
         watcher: Watcher,

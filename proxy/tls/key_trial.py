@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from certs.keys.pkcs11 import Pkcs11Key
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.tls.key_store import LookupFailed
 from proxy.tls.module_instances import ModuleInstances
 from proxy.tls.probe import BadSignature, signing_seconds
-from proxy.tls.token_key import TokenKey
+from proxy.tls.token_key import LoadableKey, TokenKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ def try_key(keys: Iterable[TokenKey], wanted: Pkcs11Uri, instances: ModuleInstan
     return KeyTrial(bool(used), signs)
 
 
-def _fits(key: Pkcs11Key, wanted: Pkcs11Uri, *, in_token_only: bool = False) -> bool:
+def _fits(key: LoadableKey, wanted: Pkcs11Uri, *, in_token_only: bool = False) -> bool:
     uri = key.uri
     pairs = [(uri.token, wanted.token), (uri.serial, wanted.serial)]
     if not in_token_only:
@@ -49,7 +48,7 @@ def _signs(key: TokenKey) -> bool:
     return True
 
 
-def _is_found(known: Pkcs11Key, wanted: Pkcs11Uri, instances: ModuleInstances) -> bool:
+def _is_found(known: LoadableKey, wanted: Pkcs11Uri, instances: ModuleInstances) -> bool:
     uri = replace(known.uri, object=wanted.object, id=wanted.id)
     try:
         return instances.of(known.token).count_keys(uri.with_pin_source(str(known.pin.path))) > 0

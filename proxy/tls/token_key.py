@@ -10,10 +10,11 @@ the key is.
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from certs.files.memory_file import MemoryFile
-from certs.keys.pkcs11 import Pkcs11Key
+from certs.hsm.secret import Secret
+from config.pkcs11_uri import Pkcs11Uri
 from proxy.tls import libssl
 from proxy.tls.context import TlsSettings, bare_context
 
@@ -22,10 +23,38 @@ class NotLoaded(Exception):
     """The key could not be loaded so far, as its token was away."""
 
 
+class LoadableKey(Protocol):
+    """Where OpenSSL finds a key that is in a token: a `Pkcs11Key`."""
+
+    @property
+    def token(self) -> str:
+        """The NAME of its `[hsm.token.NAME]`."""
+
+    @property
+    def location(self) -> str:
+        """Which key it is, for people."""
+
+    @property
+    def uri(self) -> Pkcs11Uri:
+        """The key's URI, without the PIN."""
+
+    @property
+    def pin(self) -> Secret:
+        """The PIN of the token."""
+
+    @property
+    def openssl_uri(self) -> str:
+        """The URI by which OpenSSL of this process finds the key and the PIN."""
+
+    @property
+    def pem_path(self) -> Path:
+        """A file that leads OpenSSL of this process to the key."""
+
+
 class TokenKey:
     """One key in one token, with the chain that it proves."""
 
-    def __init__(self, key: Pkcs11Key, chain: bytes) -> None:
+    def __init__(self, key: LoadableKey, chain: bytes) -> None:
         """Nothing is loaded before `reload`. `chain` is in PEM, leaf first."""
         self.key: Final = key
         self.location: Final = key.location

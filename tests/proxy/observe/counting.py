@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
 
 from proxy.observe.access_log import ClientRecord, RequestRecord
 from proxy.observe.counters import Counters
+from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
 from proxy.tls.results import Established
 
-if TYPE_CHECKING:
-    from proxy.tls.context import ServerContext
-
-CHAT = ServerIdentity("chat", frozenset({"chat.test"}), cast("ServerContext", None))
+CHAT = ServerIdentity("chat", frozenset({"chat.test"}), ServerContext(build_alert_context()))
 HANDSHAKE = Established("chat.test", CHAT, KNOWN["x25519mlkem768"], HandshakeOutcome.HYBRID, is_resumed=False)
 CLASSICAL = HANDSHAKE._replace(group=KNOWN["x25519"], outcome=HandshakeOutcome.CLIENT_CANNOT)
 CLIENT = ClientRecord("192.0.2.1", "public", "chat.test", "X25519MLKEM768", "hybrid", resumed=False)

@@ -2,7 +2,6 @@
 
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -11,9 +10,6 @@ from proxy.tls.token_key import KeyContext, NotLoaded, TokenKey
 from tests.certificates import Authority, CertificateFiles
 from tests.fakes_signing import KeyInFile, token_key
 from tests.proxy.tls import hellos
-
-if TYPE_CHECKING:
-    from certs.keys.pkcs11 import Pkcs11Key
 
 SETTINGS = TlsSettings("X25519MLKEM768 / X25519", "TLS_AES_256_GCM_SHA384")
 TICKET_KEY = b"name-of-the-key." + bytes(64)
@@ -88,6 +84,6 @@ def test_nobody_is_asked_for_a_passphrase(files: CertificateFiles, tmp_path: Pat
             serialization.BestAvailableEncryption(b"secret"),
         )
     )
-    key = TokenKey(cast("Pkcs11Key", KeyInFile("plexi", sealed)), files.certificate.read_bytes())
+    key = TokenKey(KeyInFile("plexi", sealed), files.certificate.read_bytes())
     with pytest.raises(ssl.SSLError):
         key.load()
