@@ -1,46 +1,45 @@
 """When a token is left alone, and when it is trusted again. Pure: time comes in.
 
 Theory of operation. While the breaker is closed, handshakes use the token. It opens in two degrees. A token that fails, by errors
-or by not answering, is not asked by anybody: handshakes go elsewhere or are refused at once. A token that is only outrun by
-another one all the time is passed over as well, but still asked where there is nothing better: late is better than never.
+or by not answering, is not asked: handshakes go to another token or are refused at once. A token that another one outruns all the
+time is passed over as well, but still asked if there is nothing better: late is better than never.
 
-Only signatures made for the purpose (probes) close it again. One is tried at once, as most of what happens to a session is
-healed by logging in again, then after 1, 2, 4 ... 30 seconds; but every second while clients are refused for want of it. Both this
-process and the parent, whose probes come from outside of the TLS library, must find the token well; a parent that says nothing for some
-seconds has nothing against it. A token whose PIN is refused is not tried again: each attempt brings it nearer to being locked.
+Only signatures made for the purpose (probes) close it again. One is tried at once, as a new login heals most of what happens to a
+session, then after 1, 2, 4 ... 30 seconds; but every second while clients are refused for want of the token. Both this process and
+the parent, whose probes come from outside of the TLS library, must find the token well; a parent that says nothing for some seconds
+has nothing against it. A token whose PIN is refused is not tried again: each attempt brings it nearer to being locked.
 
-The first failure already has the token probed, while handshakes go on using it: a probe that fails opens the breaker. One that fails
-while the parent finds the token well shows a fault of this process: some of the next ones, a second later and more, load the module
-anew.
+The first failure already has the token probed, while handshakes go on using it: a probe that fails opens the breaker. A probe that
+fails while the parent finds the token well shows a fault of this process: some of the next probes, a second later and more, load the
+module anew.
+
+`_TRANSITIONS` has every change of state.
 """
 
 import math
-from collections import deque
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
 from typing import Final
+
+from proxy.signing.track_record import TrackRecord
 
 NEVER: Final = math.inf
 BACK_OFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Before each probe after the breaker has opened; the last one counts for all further ones."""
+"""Before each probe after the breaker has opened; the last value counts for all further probes."""
 
-_FAILURES_IN_A_ROW: Final = 3
-# Of the last signatures so many: a token that fails every second time is no use either.
-_WINDOW: Final = 20
-_FAILURES_IN_WINDOW: Final = 10
-# A race is lost now and then by chance.
-_RACES_LOST_IN_A_ROW: Final = 5
-# A breaker that opens again so soon after it was closed, and after so few good signatures, goes on where its back-off was.
+# A breaker that opens again so soon after it closed, and after so few good signatures, goes on where its back-off was.
 _RELAPSE_SECONDS: Final = 30.0
 _RELAPSE_SIGNATURES: Final = 20
 # Between probes that failures cause while the breaker is closed.
 _SUSPICION_SECONDS: Final = 1.0
 # Between probes while clients are refused.
 _WANTED_SECONDS: Final = 1.0
-# So long a good probe of ours counts while the parent's is missing.
+# A good probe of ours counts for so long while the parent's is missing.
 _PROOF_SECONDS: Final = 10.0
-# So long a good probe of ours waits for a parent that has said nothing since the breaker opened.
+# A good probe of ours waits for so long for a parent that has said nothing since the breaker opened.
 _PARENT_SECONDS: Final = 5.0
-# Probes that load the module anew before it is left to the parent what becomes of this process.
+# So many probes load the module anew; after them the parent decides what becomes of this process.
 _PROBES_ANEW: Final = 3
 
 
@@ -59,34 +58,90 @@ class BreakerState(StrEnum):
     """The PIN was refused: for good, until `resume`."""
 
 
+class Step(Enum):
+    """What moves a breaker to another state."""
+
+    FAIL = auto()
+    """Too many signatures of handshakes failed, or a probe did."""
+    FALL_BEHIND = auto()
+    """Another token was quicker too often."""
+    PROBE = auto()
+    """A probe begins."""
+    PROVE = auto()
+    """A probe was good, and the parent's word is missing."""
+    TRUST = auto()
+    """A probe was good, and the parent has nothing against it."""
+    STOP = auto()
+    """The token refuses the PIN."""
+    RESUME = auto()
+    """There may be another PIN."""
+
+
+_S = BreakerState
+_TRANSITIONS: Final[Mapping[tuple[BreakerState, Step], BreakerState]] = {
+    (_S.CLOSED, Step.FAIL): _S.OPEN,
+    (_S.CLOSED, Step.FALL_BEHIND): _S.SLOW,
+    (_S.CLOSED, Step.STOP): _S.STOPPED,
+    (_S.SLOW, Step.FAIL): _S.OPEN,
+    (_S.SLOW, Step.PROVE): _S.PROVED,
+    (_S.SLOW, Step.TRUST): _S.CLOSED,
+    (_S.SLOW, Step.STOP): _S.STOPPED,
+    (_S.OPEN, Step.FAIL): _S.OPEN,
+    (_S.OPEN, Step.PROBE): _S.HALF_OPEN,
+    (_S.OPEN, Step.PROVE): _S.PROVED,  # by a probe that was under way when it opened
+    (_S.OPEN, Step.TRUST): _S.CLOSED,
+    (_S.OPEN, Step.STOP): _S.STOPPED,
+    (_S.HALF_OPEN, Step.FAIL): _S.OPEN,
+    (_S.HALF_OPEN, Step.PROVE): _S.PROVED,
+    (_S.HALF_OPEN, Step.TRUST): _S.CLOSED,
+    (_S.HALF_OPEN, Step.STOP): _S.STOPPED,
+    (_S.PROVED, Step.FAIL): _S.OPEN,
+    (_S.PROVED, Step.PROBE): _S.HALF_OPEN,
+    (_S.PROVED, Step.TRUST): _S.CLOSED,
+    (_S.PROVED, Step.STOP): _S.STOPPED,
+    (_S.STOPPED, Step.STOP): _S.STOPPED,
+    (_S.STOPPED, Step.RESUME): _S.OPEN,
+}
+"""Every change of state. A step that is not here for a state changes nothing in it."""
+
+
+@dataclass(slots=True)
+class _Opening:
+    """What has happened since the breaker was last closed."""
+
+    is_relapse: bool = False
+    """Whether it had been closed only for a moment."""
+    limit: float = NEVER
+    """A slow token has to sign within so many seconds to be trusted again."""
+    probes_failed: int = 0
+    first_proof_at: float = NEVER
+    """When the first good probe of ours came."""
+    proved_at: float = -math.inf
+    """When the last one did that waits for the parent."""
+    is_parent_content: bool = False
+    """Whether the parent has found the token well, at last."""
+    failed_beside_parent: int = 0
+    """Probes in a row that failed although the parent finds the token well."""
+
+
 class Breaker:
-    """Of one token in one process. All times are of one monotonic clock, in seconds."""
+    """The breaker of one token in one process. All times are of one monotonic clock, in seconds."""
 
     def __init__(self, *, has_parent: bool = False) -> None:
-        """Closed. `has_parent`: somebody calls `parent_says` while it is open."""
-        self._has_parent = has_parent
-        self._first_proof_at = NEVER
-        """The first good probe of ours since it opened."""
+        """Begin closed. `has_parent`: `parent_says` is called while it is open."""
         self.state = BreakerState.CLOSED
         self.probe_at = NEVER
         """When the next probe is due."""
-        self._recent: deque[bool] = deque(maxlen=_WINDOW)
-        self._failures_in_a_row = 0
-        self._races_lost = 0
+        self._record = TrackRecord()
+        self._opening = _Opening()
+        self._has_parent = has_parent
+        self._parent_ok: bool | None = None
+        """The parent's latest word; None if it has not looked since the breaker opened."""
         self._back_off = 0
-        self._probes_failed = 0
         self._closed_at = -math.inf
         self._tried_at = -math.inf
         """When the last probe began, or failed."""
         self._waiting_since = -math.inf
-        self._proved_at = -math.inf
-        self._parent_ok: bool | None = None
-        self._parent_ok_since_opening = False
-        self._limit = NEVER
-        self._failed_beside_parent = 0
-        """Probes in a row that failed although the parent finds the token well."""
-        self._good_since_closing = 0
-        self._is_relapse = False
 
     @property
     def is_closed(self) -> bool:
@@ -101,38 +156,40 @@ class Breaker:
     @property
     def is_at_odds(self) -> bool:
         """Whether the fault may be in this process: the parent finds the token well, and a probe of ours has failed since."""
-        return 1 <= self._failed_beside_parent <= _PROBES_ANEW
+        return 1 <= self._opening.failed_beside_parent <= _PROBES_ANEW
 
     def is_tried_by(self, then: float) -> bool:
-        """Whether the probe that follows the first failures is due then: most of what happens to a session is healed by it."""
-        return self.probe_at <= then and self._probes_failed == 0
+        """Whether the probe that follows the first failures is due then: it heals most of what happens to a session."""
+        return self.probe_at <= then and self._opening.probes_failed == 0
 
     @property
     def is_proved(self) -> bool:
         """Whether a probe of ours has found the token well, and the parent has not said otherwise."""
         return self.state is BreakerState.PROVED and self._parent_ok is not False
 
+    def _take(self, step: Step) -> bool:
+        """Go to the next state; whether there is one for this step."""
+        following = _TRANSITIONS.get((self.state, step))
+        if following is None:
+            return False
+        self.state = following
+        return True
+
     # -- what handshakes find
 
     def succeeded(self) -> None:
         """A signature came in time."""
-        self._good_since_closing += 1
-        self._recent.append(True)
-        self._failures_in_a_row = self._races_lost = 0
+        self._record.succeeded()
 
     def failed(self, now: float) -> None:
         """A signature failed, or never came."""
         if self.state is BreakerState.SLOW:
-            self._open(BreakerState.OPEN, now)
-        if self.state is not BreakerState.CLOSED:
-            return  # begun before it opened; probes decide now
-        self._recent.append(False)
-        self._failures_in_a_row += 1
-        in_window = self._recent.count(False)
-        if self._failures_in_a_row >= _FAILURES_IN_A_ROW or in_window >= _FAILURES_IN_WINDOW:
-            self._open(BreakerState.OPEN, now)
-        else:
-            self.suspect(max(now, self._tried_at + _SUSPICION_SECONDS))
+            self._open(Step.FAIL, now)
+        elif self.state is BreakerState.CLOSED:  # else it was begun before the breaker opened, and probes decide now
+            if self._record.failed():
+                self._open(Step.FAIL, now)
+            else:
+                self.suspect(max(now, self._tried_at + _SUSPICION_SECONDS))
 
     def suspect(self, at: float) -> None:
         """Have a closed breaker's token probed at that time."""
@@ -141,46 +198,38 @@ class Breaker:
 
     def outrun(self, now: float, limit: float) -> None:
         """Another token was asked after `limit` seconds, and answered first."""
-        if self.state is not BreakerState.CLOSED:
-            return
-        self._races_lost += 1
-        if self._races_lost >= _RACES_LOST_IN_A_ROW:
-            self._limit = limit
-            self._open(BreakerState.SLOW, now)
+        if self.state is BreakerState.CLOSED and self._record.outrun():
+            self._open(Step.FALL_BEHIND, now)
+            self._opening.limit = limit
 
     def alive(self, now: float) -> None:
-        """A signature that nobody waits for any more came after all: worth a look at once, which takes nothing of the back-off."""
+        """A signature came after its client was gone: worth a probe at once, which takes nothing of the back-off."""
         if self.state in (BreakerState.OPEN, BreakerState.SLOW) and now < self.probe_at < NEVER:
             self.probe_at = now
             self._back_off -= 1
 
     def wanted(self, now: float) -> None:
-        """A client was refused as nothing can sign for it: do not let the next one wait for a long back-off."""
+        """A client was refused because no token can sign for it: the next one shall not wait for a long back-off."""
         if self.state is BreakerState.OPEN:
             self.probe_at = min(self.probe_at, max(now, self._waiting_since + _WANTED_SECONDS))
 
     def begin_open(self, now: float) -> None:
         """Trust a token only when a probe has found it well."""
-        self._open(BreakerState.OPEN, now)
+        self._open(Step.FAIL, now)
 
-    def _open(self, state: BreakerState, now: float) -> None:
+    def _open(self, step: Step, now: float) -> None:
         since = now
         if self.state is BreakerState.CLOSED:
             is_soon = now - self._closed_at < _RELAPSE_SECONDS
-            self._is_relapse = is_soon and self._good_since_closing < _RELAPSE_SIGNATURES
-            if self._is_relapse:
+            self._opening = _Opening(is_relapse=is_soon and self._record.good < _RELAPSE_SIGNATURES)
+            self._record = TrackRecord()
+            if self._opening.is_relapse:
                 since = self._tried_at
             else:
                 self._back_off = 0
-            self._probes_failed = 0
-            self._parent_ok_since_opening = False
-            self._failed_beside_parent = 0
             if self._has_parent:
                 self._parent_ok = None  # it looks at the token anew
-            self._first_proof_at = NEVER
-            self._recent.clear()
-            self._failures_in_a_row = self._races_lost = 0
-        self.state = state
+        self._take(step)
         self._wait(now, since)
 
     def _wait(self, now: float, since: float) -> None:
@@ -194,15 +243,15 @@ class Breaker:
         """A probe is under way; one of `probe_succeeded`, `probe_failed` and `stop` follows."""
         self._tried_at = now
         self.probe_at = NEVER
-        if self.state in (BreakerState.OPEN, BreakerState.PROVED):
-            self.state = BreakerState.HALF_OPEN
+        self._take(Step.PROBE)
 
     def probe_succeeded(self, now: float, seconds: float) -> None:
-        """It brought a good signature within so many seconds; also one that was under way when the breaker opened."""
-        if self.state is BreakerState.SLOW and seconds > self._limit:
+        """The probe brought a good signature within so many seconds; also one that was under way when the breaker opened."""
+        opening = self._opening
+        if self.state is BreakerState.SLOW and seconds > opening.limit:
             self._wait(now, now)
-        elif self.state in (BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.SLOW):
-            self._first_proof_at = min(self._first_proof_at, now)
+        elif (self.state, Step.PROVE) in _TRANSITIONS:
+            opening.first_proof_at = min(opening.first_proof_at, now)
             if self._parent_ok is False:
                 self._prove(now, NEVER)
             elif self._is_awaiting_parent(now):
@@ -211,42 +260,44 @@ class Breaker:
                 self._close(now)
 
     def _prove(self, now: float, probe_at: float) -> None:
-        self.state = BreakerState.PROVED
-        self._proved_at = now
+        self._take(Step.PROVE)
+        self._opening.proved_at = now
         self.probe_at = probe_at
 
     def _is_awaiting_parent(self, now: float) -> bool:
-        has_waited = now - self._first_proof_at >= _PARENT_SECONDS
+        opening = self._opening
+        has_waited = now - opening.first_proof_at >= _PARENT_SECONDS
         is_open = self.state is not BreakerState.SLOW
-        return self._has_parent and is_open and not self._parent_ok_since_opening and not has_waited
+        return self._has_parent and is_open and not opening.is_parent_content and not has_waited
 
     def probe_failed(self, now: float) -> None:
-        """It failed, or never came."""
+        """The probe failed, or never came."""
         if self.state is BreakerState.STOPPED:
             return
         self._tried_at = now
         was_closed = self.state is BreakerState.CLOSED
-        if self._parent_ok_since_opening and not was_closed:
-            self._failed_beside_parent += 1
-            if self._failed_beside_parent == 1:
-                self._back_off = 1  # what the token has brought about says nothing of this process
-        self._open(BreakerState.OPEN, now)
+        if self._opening.is_parent_content and not was_closed:
+            self._opening.failed_beside_parent += 1
+            if self._opening.failed_beside_parent == 1:
+                self._back_off = 1  # the failures before were the token's, and say nothing of this process
+        self._open(Step.FAIL, now)
         if was_closed and self._back_off == 1:
             self._wait(now, now)  # this one was the try at once
-        self._probes_failed += 1
+        self._opening.probes_failed += 1
 
     def parent_says(self, now: float, *, ok: bool) -> None:
         """What the parent's latest probe has found."""
-        # of a token that comes and goes its good word is none: it was good the last time, too
-        is_news = ok and (self._parent_ok is False or (self._parent_ok is None and not self._is_relapse))
+        opening = self._opening
+        # of a token that comes and goes a good word is no news: it was good the last time, too
+        is_news = ok and (self._parent_ok is False or (self._parent_ok is None and not opening.is_relapse))
         self._parent_ok = ok
         if self.state in (BreakerState.CLOSED, BreakerState.STOPPED):
             return
-        self._parent_ok_since_opening = ok
+        opening.is_parent_content = ok
         if not ok:
-            self._failed_beside_parent = 0
+            opening.failed_beside_parent = 0
         if self.state is BreakerState.PROVED and ok:
-            if now - self._proved_at <= _PROOF_SECONDS:
+            if now - opening.proved_at <= _PROOF_SECONDS:
                 self._close(now)
             else:
                 self.probe_at = now
@@ -254,22 +305,21 @@ class Breaker:
             self.probe_at = now
 
     def _close(self, now: float) -> None:
-        self.state = BreakerState.CLOSED
+        self._take(Step.TRUST)
         self._closed_at = now
-        self._good_since_closing = 0
-        self._probes_failed = self._failed_beside_parent = 0
+        self._record.good = 0
+        self._opening.probes_failed = self._opening.failed_beside_parent = 0
         self.probe_at = NEVER
 
     # -- PINs
 
     def stop(self) -> None:
         """The token refuses the PIN: it is not tried any more."""
-        self.state = BreakerState.STOPPED
+        self._take(Step.STOP)
         self.probe_at = NEVER
 
     def resume(self, now: float) -> None:
         """There may be another PIN: try it once, at once."""
-        if self.state is BreakerState.STOPPED:
-            self.state = BreakerState.OPEN
+        if self._take(Step.RESUME):
             self._back_off = 1
             self.probe_at = now

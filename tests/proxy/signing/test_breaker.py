@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.signing.breaker import BACK_OFF_SECONDS, NEVER, Breaker, BreakerState
+from proxy.signing.breaker import _TRANSITIONS, BACK_OFF_SECONDS, NEVER, Breaker, BreakerState, Step
 
 S = BreakerState
 NOW = 100.0
@@ -481,3 +481,18 @@ class TestPin:
         breaker = Breaker()
         breaker.resume(NOW)
         assert breaker.is_closed
+
+
+class TestTransitions:
+    def test_every_state_is_reached_and_left(self) -> None:
+        assert {state for state, _ in _TRANSITIONS} == set(BreakerState) == set(_TRANSITIONS.values())
+
+    def test_a_refused_pin_stops_it_in_every_state_and_only_another_pin_resumes_it(self) -> None:
+        steps = {(state, Step.STOP) for state in BreakerState}
+        assert {_TRANSITIONS[step] for step in steps} == {BreakerState.STOPPED}
+        leaving = [after for (state, _), after in _TRANSITIONS.items() if state is BreakerState.STOPPED]
+        assert leaving == [BreakerState.STOPPED, BreakerState.OPEN]
+
+    def test_it_closes_by_a_good_probe_alone(self) -> None:
+        closing = {step for (_, step), after in _TRANSITIONS.items() if after is BreakerState.CLOSED}
+        assert closing == {Step.TRUST}

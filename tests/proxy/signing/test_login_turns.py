@@ -17,7 +17,7 @@ from proxy.signing.token import TokenPinRefused
 OTHER = """
 import sys
 from proxy.signing.login_turns import LoginTurns
-from proxy.signing.token import PinRefused
+from proxy.signing.token import TokenPinRefused
 turns = LoginTurns(int(sys.argv[1]))
 try:
     with turns.turn("plexi"):
@@ -27,7 +27,7 @@ try:
             raise OSError
 except OSError:
     pass
-except PinRefused:
+except TokenPinRefused:
     print("refused", flush=True)
 """
 
