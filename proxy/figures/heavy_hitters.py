@@ -1,15 +1,17 @@
 """The most frequent of many keys in bounded memory: the Space-Saving summary. Pure.
 
-Theory of operation (Metwally, Agrawal, El Abbadi 2005). `capacity` keys are kept with a count. A key that has no place takes that
-of the least frequent one, together with its count, of which it remembers how much may be somebody else's: its `error`. After
-`total` additions it holds for every summary, also for a merged one, that
+Theory of operation (Metwally, Agrawal, El Abbadi 2005). `capacity` keys are kept with a count. A
+new key without a place replaces the least frequent one and takes over its count; the part that
+belonged to other keys is its `error`. After `total` additions, every summary, also a merged one,
+has these properties:
 
 - the true count of a listed key is between `count - error` and `count`;
 - no error is above `total / capacity`;
 - every key that was added more than `total / capacity` times is listed.
 
-So whoever sends thousands of made-up keys can push out what is rare, never what is frequent. Summaries merge by adding; a key
-that one of them does not list may have had the least count of that one (Agarwal and others 2012, Cafaro and others 2016).
+So a client that sends thousands of invented keys can push out rare keys, but never frequent ones.
+Summaries merge by adding; a key that one of them does not list may have had the least count of that
+one (Agarwal and others 2012, Cafaro and others 2016).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +19,20 @@ from typing import Any
 
 
 class HeavyHitters:
-    """A summary of what was added."""
+    """A summary of the keys that were added."""
 
     __slots__ = ("_capacity", "_entries", "total")
 
     def __init__(self, capacity: int) -> None:
-        """`capacity` is how many keys are kept."""
+        """`capacity` is the number of keys that are kept."""
         self._capacity = capacity
         self._entries: dict[str, list[int]] = {}
         self.total = 0
-        """How many keys were added, the same one counted each time."""
+        """Number of additions."""
 
     def add(self, key: str) -> None:
-        """Count a key: at once for one that is listed, in the time of a look at all entries for one that is not."""
+        """Count a key. A listed key costs one look-up; another one costs a search through all
+        entries."""
         self.total += 1
         entry = self._entries.get(key)
         if entry is not None:
@@ -42,15 +45,15 @@ class HeavyHitters:
             self._entries[key] = [count + 1, count]
 
     def snapshot(self) -> dict[str, Any]:
-        """The summary for JSON: entries of key, count and error, the most frequent first."""
+        """Return the summary for JSON: entries of key, count and error, the most frequent first."""
         entries = [[key, count, error] for key, (count, error) in self._entries.items()]
         return {"capacity": self._capacity, "total": self.total, "entries": sorted(entries, key=_rank)}
 
 
 def merge_heavy_hitters(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One summary for what several were told; at least one, all of one capacity."""
+    """Merge summaries, at least one, all of the same capacity."""
     capacity = snapshots[0]["capacity"]
-    # what a key may have had in each summary that does not list it
+    # the count that a key may have in each summary that does not list it
     floors = [one["entries"][-1][1] if len(one["entries"]) == capacity else 0 for one in snapshots]
     tables = [{key: (count, error) for key, count, error in one["entries"]} for one in snapshots]
     entries = []

@@ -1,26 +1,28 @@
-"""Histograms with fixed buckets: what an observation costs, and what a scrape makes of them. Pure."""
+"""Histograms with fixed buckets, and quantiles of them. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, Final
 
-# From a local exchange to where the handshake's deadline ends it.
+# From a handshake on the same machine to the deadline of handshakes.
 HANDSHAKE_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-# An ECDSA key in memory signs in 0.05 ms, RSA in 1 ms; keys in a token take from 1 ms to their deadline.
+# An ECDSA key in memory signs in 0.05 ms, RSA in 1 ms; keys in a token take from 1 ms to their
+# deadline.
 SIGNING_SECONDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 # From a cached answer to a slow report.
 REQUEST_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-# Below a millisecond a timer is on time; whoever waits for a second has given up.
+# Below a millisecond a timer is on time; a delay of seconds makes clients give up.
 LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Histogram:
-    """Counts per bucket, the last one being for what is above all bounds, and the sum of what was observed."""
+    """Counts of values by bucket, and their sum. The last bucket has the values above all
+    bounds."""
 
     __slots__ = ("bounds", "counts", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        """`bounds` are the upper ends of the buckets, ascending; a value that equals one belongs to it."""
+        """`bounds` are the inclusive upper bounds of the buckets, ascending."""
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
@@ -31,14 +33,15 @@ class Histogram:
         self.sum += value
 
     def row(self, **labels: str) -> dict[str, Any]:
-        """What is counted, for a snapshot."""
+        """Return counts and sum with these labels, for a snapshot."""
         return {**labels, "counts": list(self.counts), "sum": self.sum}
 
 
 def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:
-    """The bound below which `share` (0 to 1) of the values are; None without a value, infinity above the last bound.
+    """Return the smallest bound that `share` (0 to 1) of the values do not exceed.
 
-    A bound and not an interpolation: what it says is true, and only as fine as the buckets are.
+    None if there are no values, infinity above the last bound. It does not interpolate: the answer
+    is exact, but only as fine as the buckets.
     """
     total = sum(counts)
     if total == 0:

@@ -1,4 +1,4 @@
-"""The few figures that the last line of a process tells, out of what all workers counted. Pure."""
+"""The totals in the last event of a process (`stopped`), from the counts of all workers. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,7 +6,8 @@ from typing import Any
 
 
 def totals(counted: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Handshakes by outcome, failures by reason, requests by class of status, each by listener."""
+    """Return handshakes by outcome, failures by reason, and requests by class of status, each by
+    listener."""
     handshakes: Counter[tuple[str, str, str]] = Counter()
     for row in counted.get("handshakes", ()):
         handshakes[row["listener"], row["identity"], row["outcome"]] += row["count"]
@@ -21,5 +22,5 @@ def totals(counted: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def how_many(count: int, noun: str) -> str:
-    """A number of things, as people say it: 1 worker, 2 workers."""
+    """Format a number of things: 1 worker, 2 workers."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -28,7 +28,7 @@ _STATUS_STYLES: Final = {1: "cyan", 2: "green", 3: "cyan", 4: "yellow", 5: "bold
 
 @dataclass(slots=True)
 class ClientRecord:
-    """What all requests of a connection have in common."""
+    """The facts that all requests of a connection share."""
 
     client: str
     listener: str
@@ -37,28 +37,29 @@ class ClientRecord:
     outcome: str
     resumed: bool
     json: str = field(default="", init=False, repr=False, compare=False)
-    """Its part of a JSON line, kept by `JsonLines`: written once for each connection."""
+    """Its part of a JSON line: `JsonLines` writes it once for each connection."""
 
 
 @dataclass(slots=True)
 class TargetRecord:
-    """Where a request goes. `query` is None where it is not logged."""
+    """The target of a request. `query` is None if it is not logged."""
 
     host: str | None
     method: str
     path: str
     query: str | None
     json: str = field(default="", init=False, repr=False, compare=False)
-    """Its part of a JSON line, kept by `JsonLines`: the next request of a connection often asks for the same."""
+    """Its part of a JSON line, kept because the next request often has the same target."""
 
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request that was answered or given up. Times: `time` in UNIX seconds, the others in seconds."""
+    """One request that was answered or given up. Times: `time` in UNIX seconds, the others in
+    seconds."""
 
     connection: ClientRecord
     target: TargetRecord | None
-    """None for a request that did not come."""
+    """None if no request was received."""
     time: float
     status: int
     request_bytes: int
@@ -77,7 +78,7 @@ class JsonLines:
     """Writes records as JSON, a line each."""
 
     def __init__(self) -> None:
-        """Each formatter has its own cached second."""
+        """Each formatter caches the text of the current second."""
         self._clock = _Clock()
 
     def request(self, record: RequestRecord) -> bytes:
@@ -130,7 +131,7 @@ class PrettyLines:
     """Writes records for a terminal: aligned, coloured where `console` has colours."""
 
     def __init__(self, console: Console) -> None:
-        """`console` only says which colours there are; nothing is printed to it."""
+        """`console` tells which colours the terminal has; lines are returned, not printed."""
         self._clock = _Clock()
         self._console = console
 

@@ -1,9 +1,10 @@
-"""Plain counters of one process, under labels that no client can invent. Pure.
+"""The counters of one process, under labels that no client can invent. Pure.
 
-Labels are names of the configuration (listeners, identities, routes), of the code (reasons, outcomes) or of OpenSSL (groups that
-a listener offers). Whatever else a client sends stands under `-`, so that what it makes up costs neither memory here nor series in
-a monitoring system. What is counted for each request is found once and kept as an object with plain attributes: a request pays
-for two look-ups by name and some additions. The parent merges what the workers counted (`merging`).
+A label is a name of the configuration (listeners, identities, routes), of the code (reasons,
+outcomes) or of OpenSSL (groups that a listener offers). Other values that a client sends are
+counted under `-`: invented names cost no memory here, and no series in a monitoring system. The
+counters of a route or listener are an object with plain attributes, so a request costs two look-ups
+by name and some additions. The parent merges the counts of the workers (`merging`).
 """
 
 from bisect import bisect_left
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
     from proxy.tls.results import Established
 
 NOWHERE: Final = "-"
-"""The label of what belongs to no route or identity."""
+"""The label for requests without a route and handshakes without an identity."""
 
-# The contexts allow no other one (`tls.context`).
+# The contexts allow no other version (`tls.context`).
 _TLS_VERSION: Final = "TLSv1.3"
-# A status has three digits. 501 and 505 for what a client made up are no fault of a server, and stand apart from the 5xx.
+# A status has three digits. 501 and 505 for malformed requests are not faults of a server, and are
+# not counted as 5xx.
 _CLASSES: Final = 10
 _MALFORMED, _SERVER_ERRORS = 0, 5
-# By what the log says of a request that payload encryption refused.
+# By the reason in the log line of a request that payload encryption refused.
 _CAUSES: Final = {cause.reason: cause for cause in Cause}
 
 
@@ -39,14 +41,14 @@ def _class_name(hundreds: int) -> str:
 
 
 class ListenerCounters:
-    """What happens on one listener."""
+    """The counters of one listener."""
 
     __slots__ = ("accepted", "handshake_seconds", "open", "statuses")
 
     def __init__(self) -> None:
-        """All at nothing."""
+        """All counts are zero."""
         self.accepted = 0
-        """Connections that were taken on; those over a limit are failures."""
+        """Accepted connections. Connections over a limit count as failures."""
         self.open = 0
         self.statuses = [0] * _CLASSES
         """Requests by the first digit of their status."""
@@ -59,13 +61,13 @@ class Traffic:
     __slots__ = ("bytes", "messages")
 
     def __init__(self) -> None:
-        """All at nothing."""
+        """All counts are zero."""
         self.bytes = 0
         self.messages = 0
 
 
 class RouteCounters:
-    """What happens on one route."""
+    """The counters of one route."""
 
     __slots__ = (
         "first_byte_seconds",
@@ -82,7 +84,7 @@ class RouteCounters:
     )
 
     def __init__(self) -> None:
-        """All at nothing."""
+        """All counts are zero."""
         self.statuses = [0] * _CLASSES
         self.first_byte_seconds = Histogram(REQUEST_SECONDS)
         self.seconds = Histogram(REQUEST_SECONDS)
@@ -96,7 +98,8 @@ class RouteCounters:
         self.payload_refusals: Counter[Cause] = Counter()
 
     def messages(self, ring: str) -> MessageCounts:
-        """The counts of encrypted messages under a configured ring, or in sessions (`Channel.label`)."""
+        """The counts of encrypted messages under a configured ring, or in sessions
+        (`Channel.label`)."""
         found = self.payload_messages.get(ring)
         if found is None:
             found = self.payload_messages[ring] = MessageCounts()
@@ -108,10 +111,11 @@ def _no_losses() -> tuple[int, int]:
 
 
 class Counters:
-    """Everything that a worker counts."""
+    """All counters of a worker."""
 
     def __init__(self, log_losses: Callable[[], tuple[int, int]] = _no_losses) -> None:
-        """`log_losses` tells how many lines of the log were lost, and how many attempts to write it failed."""
+        """`log_losses` returns the lines of the log that were lost, and the failed attempts to
+        write it."""
         self._log_losses = log_losses
         self._handshakes: Counter[tuple[str, str, str, str, bool]] = Counter()
         self._failures: Counter[tuple[str, str]] = Counter()
@@ -123,9 +127,9 @@ class Counters:
         """Clients that the policy `require` would refuse."""
         self.loop_lag = Histogram(LAG_SECONDS)
         self.swaps = 0
-        """Generations that took the place of the one before."""
+        """Configurations that the worker took over."""
 
-    # -- what is counted
+    # -- counting
 
     def listener(self, name: str) -> ListenerCounters:
         """The counters of a configured listener."""
@@ -149,7 +153,7 @@ class Counters:
         return found
 
     def established(self, listener: str, result: "Established", seconds: float) -> None:
-        """Count a handshake that took so long from the accept to its end."""
+        """Count a finished handshake; `seconds` from the accept of its connection."""
         identity = result.identity.name
         self._handshakes[listener, identity, result.outcome, result.group_name, result.is_resumed] += 1
         self.listener(listener).handshake_seconds.observe(seconds)
@@ -160,15 +164,17 @@ class Counters:
             signing.observe(result.signing_seconds)
 
     def refused(self, listener: str, identity: str | None) -> None:
-        """Count a client that the policy turned away; `identity` is a configured one, None where no name fitted."""
+        """Count a client that the policy refused. `identity` is None if no identity has the name
+        that it asked for."""
         self._handshakes[listener, identity or NOWHERE, "refused", NOWHERE, False] += 1
 
     def failure(self, listener: str, reason: str) -> None:
-        """Count a connection that never came to a request, or a request that came to nothing, by a reason of the code."""
+        """Count a connection or a request that failed; `reason` is a name in the code."""
         self._failures[listener, reason] += 1
 
     def request(self, record: "RequestRecord") -> None:
-        """Count a request that was answered or given up. This stands in the way of every request."""
+        """Count a request that was answered or given up. It runs for every request: keep it
+        cheap."""
         route = self._routes.get(record.route) or self.route(record.route)
         name = record.connection.listener
         listener = self._listeners.get(name) or self.listener(name)
@@ -189,7 +195,7 @@ class Counters:
         histogram.counts[bisect_left(REQUEST_SECONDS, first_byte)] += 1
         histogram.sum += first_byte
         if record.messages is not None:
-            return  # its bytes were counted as they came, and it lasted as long as its client wished
+            return  # a WebSocket: its bytes are counted already, and its client decides how long it lasts
         duration = record.duration
         histogram = route.seconds
         histogram.counts[bisect_left(REQUEST_SECONDS, duration)] += 1
@@ -197,10 +203,11 @@ class Counters:
         route.request_bytes += record.request_bytes
         route.response_bytes += record.response_bytes
 
-    # -- what is told
+    # -- the snapshot
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything, for JSON: rows of text (labels) and numbers, which add up over workers; see `merging`."""
+        """Return all counts for JSON: rows of labels (text) and numbers, which `merging` adds up
+        over workers."""
         dropped, errors = self._log_losses()
         return {
             **self._connections(),

@@ -1,6 +1,6 @@
-"""A scrape as the text that Prometheus reads.
+"""Writes a scrape as the text that Prometheus reads.
 
-Nothing is kept between two scrapes: the workers' plain counters are merged, and prometheus-client writes them.
+Each scrape merges the workers' counters anew, and prometheus-client writes them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,21 +17,22 @@ from proxy.observe.metric import Metric, MetricKind
 from proxy.observe.metrics import METRICS
 from proxy.observe.scrape import Scrape, WorkerScrape
 
-# every name of ours is one in every version of the format, so the oldest is understood by all
+# our names are valid in every version of the format, so we send the oldest, which all readers know
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 def exposition(scrape: Scrape) -> bytes:
-    """The document of `GET /metrics`, of the type `CONTENT_TYPE`."""
+    """Return the body of `GET /metrics`, of the type `CONTENT_TYPE`."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(families(scrape)))
     return generate_latest(registry)
 
 
 def families(scrape: Scrape) -> dict[str, Rows]:
-    """All families of rows that metrics are made of: what the workers counted, and what the parent knows."""
+    """Return all families of rows that metrics read: the counts of the workers, and the facts of
+    the parent."""
     retained = scrape.retained or {}
     counted = merge([retained, *(worker.snapshot for worker in scrape.workers)])
     breaking = counted.pop("breaking", None)
@@ -68,7 +69,8 @@ def families(scrape: Scrape) -> dict[str, Rows]:
 
 
 def _workers(scrape: Scrape) -> Rows:
-    """By slot: where one worker leaves and another has its place, the age of the new one, and the memory of both."""
+    """One row for each slot. While a worker is replaced: the age of the new one, and the memory of
+    both."""
     slots: dict[int, list[WorkerScrape]] = {}
     for one in scrape.workers:
         slots.setdefault(one.slot, []).append(one)
@@ -83,7 +85,7 @@ def _workers(scrape: Scrape) -> Rows:
 
 
 def _tokens(scrape: Scrape, figures: Rows) -> dict[str, Rows]:
-    """What the parent knows of tokens; its session counts with those of the workers."""
+    """The parent's facts about tokens. Its sessions are added to those of the workers."""
     parents = [
         {"token": one.token, "queued": 0, "running": 0, "lost": 0, "sessions": one.sessions} for one in scrape.tokens
     ]
@@ -109,7 +111,7 @@ def _tokens(scrape: Scrape, figures: Rows) -> dict[str, Rows]:
 
 
 def _servers(scrape: Scrape, retained: Rows) -> dict[str, Rows]:
-    """Servers that some worker knows; of one that a reload removed nothing is told any more."""
+    """The servers that a worker knows. A server that a reload removed has no rows."""
     live = [server for worker in scrape.workers for server in worker.servers]
     known = {(one["upstream"], one["server"]) for one in live}
     kept = [one for one in retained if (one["upstream"], one["server"]) in known]
@@ -123,7 +125,7 @@ def _servers(scrape: Scrape, retained: Rows) -> dict[str, Rows]:
 
 
 def _certificates(scrape: Scrape) -> Rows:
-    """By identity and algorithm, of several the one that expires first."""
+    """One row for each identity and algorithm: of several certificates the first one to expire."""
     left: dict[tuple[str, str], float] = {}
     for one in scrape.certificates:
         label = one.identity, one.algorithm
@@ -135,7 +137,7 @@ def _certificates(scrape: Scrape) -> Rows:
 
 
 class _Families(Collector):
-    """Gives prometheus-client what it writes."""
+    """Passes the rows to prometheus-client."""
 
     def __init__(self, rows: Mapping[str, Rows]) -> None:
         self._rows = rows
@@ -167,7 +169,7 @@ def _family(metric: Metric, rows: Rows) -> MetricFamily:
 
 
 def _buckets(metric: Metric, counts: Sequence[int]) -> list[tuple[str, float]]:
-    """Cumulative, as Prometheus wants them."""
+    """Return cumulative buckets, as Prometheus expects them."""
     buckets = []
     seen = 0
     for bound, count in zip((*metric.bounds, float("inf")), counts, strict=True):

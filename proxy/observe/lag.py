@@ -1,7 +1,7 @@
-"""How late the loop is: a timer of a tenth of a second, and how long after its time it is called.
+"""How late the event loop is: the delay of a timer of a tenth of a second.
 
-A stall of more than that is always seen, a shorter one when it falls on the end of a period, so the shares of the histogram are
-those of the time, as a client would meet them.
+A longer stall is always measured. A shorter one is measured if it falls on the end of a period, so
+the shares of the histogram are shares of the time: a client meets the same delays.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
@@ -17,7 +17,7 @@ class LoopLag:
     """Measures from `start` to `stop`."""
 
     def __init__(self, loop: AbstractEventLoop, clock: Callable[[], float], histogram: Histogram) -> None:
-        """`clock` is one that goes on during a turn of the loop, in seconds (`time.perf_counter`)."""
+        """`clock` counts seconds, also during a turn of the loop (`time.perf_counter`)."""
         self._loop = loop
         self._clock = clock
         self._histogram = histogram
@@ -30,12 +30,12 @@ class LoopLag:
         self._timer = self._loop.call_later(_PERIOD_SECONDS, self._called)
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _called(self) -> None:
-        # the loop counts whole milliseconds and may call a part of one early
+        # the loop rounds to milliseconds, and may call up to one millisecond early
         self._histogram.observe(max(0.0, self._clock() - self._due))
         self.start()

@@ -1,4 +1,5 @@
-"""The log of a process: records and events become lines of the configured form and go to the writer."""
+"""The log of a process: requests and events become lines in the configured form, and go to the
+writer."""
 
 import json
 from datetime import UTC, datetime
@@ -14,10 +15,10 @@ from proxy.observe.log_writer import LogWriter
 
 
 class Log:
-    """Where a worker writes; nothing here ever blocks."""
+    """The log of one process. No method but `close` waits."""
 
     def __init__(self, writer: LogWriter, form: LogFormat, *, has_colours: bool) -> None:
-        """`has_colours` for a terminal."""
+        """`has_colours` is true for a terminal."""
         self._writer = writer
         self._has_colours = has_colours
         self._use(form)
@@ -35,16 +36,17 @@ class Log:
                 assert_never(form)
 
     def switch(self, descriptor: int, form: LogFormat) -> None:
-        """Write to another descriptor (the log's from now on), in another form."""
+        """Write to another descriptor in another form; the log closes the descriptor at its end."""
         self._use(form)
         self._writer.switch(descriptor)
 
     def close(self, seconds: float) -> bool:
-        """Write what is queued, for `seconds` at most; say whether that was enough. Nothing may be written afterwards."""
+        """Write the queue within `seconds`; return whether all was written. Log nothing
+        afterwards."""
         return self._writer.close(seconds)
 
     def losses(self) -> tuple[int, int]:
-        """Lines that were dropped or could not be written, and attempts to write that failed, since the start."""
+        """Return the lost lines and the failed attempts to write, since the start."""
         return self._writer.dropped + self._writer.unwritten, self._writer.errors
 
     def request(self, record: RequestRecord) -> None:

@@ -1,13 +1,13 @@
-"""Writes log lines to a file descriptor without the loop ever waiting for it.
+"""Writes log lines to a file descriptor. The event loop never waits for it.
 
-Theory of operation. The loop's side appends to a bounded queue. A daemon thread collects lines for a moment and writes them
-in few pieces; where it cannot keep up (a slow disk, a pipe that nobody reads), new lines are dropped. An error of the file
-loses what could not be written: a proxy does not end because its log cannot be written. Both are counted, and the count is
-logged once there is room.
+Theory of operation. The loop appends to a bounded queue. A daemon thread collects lines for a
+moment and writes them in few pieces. If it cannot keep up (a slow disk, a pipe without a reader),
+new lines are dropped. If the file returns an error, the lines of that write are lost, and the proxy
+goes on. Both losses are counted, and the count is logged once there is room.
 
-There is no lock: `append` and `popleft` of a deque are safe between two threads, and every attribute has one thread that
-writes it. A wake-up cannot be lost: the thread ends a round only when it has seen the queue empty, so the line that makes it
-one line long again is the one that wakes it.
+There is no lock: `append` and `popleft` of a deque are safe between two threads, and each attribute
+is written by one thread only. No wake-up is lost: the thread ends a round only after it has seen
+the queue empty, and the line that makes the queue one line long wakes it again.
 """
 
 import json
@@ -23,7 +23,8 @@ from typing import Final
 
 from proxy.observe.events.process import LogLinesLost
 
-# Lines of a tenth of a second go out together: at 20,000 requests a second one write in place of 2,000.
+# Lines of a tenth of a second go out together: at 20,000 requests a second one write in place of
+# 2,000.
 _COLLECT_SECONDS: Final = 0.1
 _PIECE_BYTES: Final = 65_536
 _ROOM_MILLISECONDS: Final = 100
@@ -33,7 +34,7 @@ class LogWriter:
     """A queue, a thread, a file descriptor."""
 
     def __init__(self, descriptor: int, queue_lines: int) -> None:
-        """Write to a descriptor, which is the writer's from now on."""
+        """Write to a descriptor. The writer closes it at its end."""
         self._descriptor = descriptor
         self._piece_bytes = _piece_bytes(self._descriptor)
         self._queue_lines = queue_lines
@@ -42,7 +43,7 @@ class LogWriter:
         self._is_urgent = threading.Event()
         self._is_closing = False
         self._next: deque[int] = deque()
-        # Whether what was written last is a part of a line.
+        # Whether the last write ended within a line.
         self._is_torn = False
         self._reported = 0
         self.dropped = 0
@@ -54,7 +55,7 @@ class LogWriter:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    # -- the loop's side
+    # -- called by the loop
 
     def write(self, line: bytes) -> None:
         """Queue a finished line; drop and count it when the queue is full."""
@@ -70,12 +71,14 @@ class LogWriter:
             self._is_urgent.set()
 
     def switch(self, descriptor: int) -> None:
-        """Write to another descriptor, which is the writer's from now on, and close the one before."""
+        """Write to another descriptor, and close the one before. The writer closes the new one at
+        its end."""
         self._next.append(descriptor)
         self._wake()
 
     def close(self, seconds: float) -> bool:
-        """Write what is queued, for `seconds` at most; say whether that was enough. Nothing may be written afterwards."""
+        """Write the queue within `seconds`; return whether all was written. Do not call `write`
+        afterwards."""
         self._is_closing = True
         self._wake()
         self._thread.join(seconds)
@@ -85,14 +88,14 @@ class LogWriter:
         self._is_urgent.set()
         self._has_lines.set()
 
-    # -- the thread's side
+    # -- run by the thread
 
     def _run(self) -> None:
         is_last = False
         while not is_last:
             self._has_lines.wait()
             self._is_urgent.wait(_COLLECT_SECONDS)
-            # Both before the queue is looked at: what comes later sets them again.
+            # Clear both before reading the queue: a later line sets them again.
             self._has_lines.clear()
             self._is_urgent.clear()
             is_last = self._is_closing
@@ -107,7 +110,7 @@ class LogWriter:
         os.close(self._descriptor)
 
     def _piece(self) -> list[bytes]:
-        """Take as many lines as are written at once, one at least."""
+        """Take the lines for one write, at least one."""
         lines = [self._queue.popleft()]
         size = len(lines[0])
         while self._queue and (size := size + len(self._queue[0])) <= self._piece_bytes:
@@ -125,13 +128,13 @@ class LogWriter:
             self._reported = lost
 
     def _write_all(self, data: bytes) -> int:
-        """Write whole lines; return how many could not be written."""
+        """Write whole lines; return the number of lines that could not be written."""
         rest = memoryview(b"\n" + data if self._is_torn else data)
         while rest:
             try:
                 written = os.write(self._descriptor, rest)
             except BlockingIOError:
-                # Somebody else made the descriptor non-blocking, for all who share it.
+                # Another process made the shared descriptor non-blocking.
                 _wait_for_room(self._descriptor)
                 continue
             except OSError:
@@ -143,12 +146,14 @@ class LogWriter:
 
 
 def open_log(path: Path) -> int:
-    """Open a file to append to, made with mode 0600 where there is none; the descriptor is the caller's. Raises `OSError`."""
+    """Open a file for appending, or create it with mode 0600. The caller closes the descriptor.
+    Raises `OSError`."""
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _piece_bytes(descriptor: int) -> int:
-    """How much to write at once: into a pipe, which several processes may share, no more than stays in one piece."""
+    """Bytes to write at once. Several processes may share a pipe: only up to PIPE_BUF a write stays
+    in one piece."""
     return select.PIPE_BUF if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else _PIECE_BYTES
 
 

@@ -1,7 +1,8 @@
-"""What several workers counted, as one. Pure.
+"""Adds up the counts of several workers. Pure.
 
-A snapshot has families of rows (`Counters.snapshot`). In a row text is a label and a number a count; rows with the same labels
-are added, lists of numbers (the buckets of a histogram) place by place.
+A snapshot has families of rows (`Counters.snapshot`). In a row a text is a label and a number is a
+count. Rows with the same labels are added; lists of numbers (the buckets of a histogram) are added
+element by element.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,12 @@ from typing import Any, Final
 
 from proxy.observe.breaking import merge_breaking
 
-# What is there at a moment: nothing of it is left when a worker is gone.
+# Gauges: they end with their worker.
 _GAUGES: Final = frozenset({"open", "held"})
 _LIVE_FAMILIES: Final = frozenset({"token_figures", "token_states", "token_good"})
-# Of which the smallest is told, not the sum.
+# Merged by their minimum, not by their sum.
 _AGES: Final = frozenset({"youngest"})
-# What of a server's statistics only grows, and under which labels.
+# The statistics of a server that only grow, and their labels.
 _SERVER_TOTALS: Final = ("requests", "failures", "ejections", "wait_seconds")
 _SERVER_LABELS: Final = ("upstream", "server")
 
@@ -22,7 +23,7 @@ Row = Mapping[str, Any]
 
 
 def merge(snapshots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Add snapshots up; one may lack families that another one has."""
+    """Add snapshots. A family may be missing in some of them."""
     merged: dict[str, Any] = {}
     for family in dict.fromkeys(family for snapshot in snapshots for family in snapshot):
         found = [snapshot[family] for snapshot in snapshots if family in snapshot]
@@ -60,19 +61,21 @@ def _add(into: dict[str, Any], row: Row) -> None:
 
 
 def server_totals(servers: Sequence[Row]) -> list[dict[str, Any]]:
-    """What of the statistics of servers only grows, by upstream and server."""
+    """Return the statistics that only grow, by upstream and server."""
     return merge_rows([{key: server[key] for key in (*_SERVER_LABELS, *_SERVER_TOTALS)} for server in servers])
 
 
 class Retained:
-    """What workers had counted that are gone: a counter that falls back when one is replaced would show traffic that was not."""
+    """Keeps the counts of workers that ended. Without them a counter would fall when a worker is
+    replaced."""
 
     def __init__(self) -> None:
-        """Nobody is gone."""
+        """No worker has ended."""
         self._kept: dict[str, Any] = {}
 
     def keep(self, snapshot: Mapping[str, Any], servers: Sequence[Row] = ()) -> None:
-        """Add the last snapshot of a worker that ended, and the last statistics of its servers (`ServerStatistics`)."""
+        """Add the last snapshot of a worker that ended, and the last statistics of its servers
+        (`ServerStatistics`)."""
         counted = {
             family: rows if family == "breaking" else _without_gauges(rows)
             for family, rows in snapshot.items()
@@ -82,11 +85,11 @@ class Retained:
 
     @property
     def snapshot(self) -> Mapping[str, Any]:
-        """What is kept, for `Scrape.retained`."""
+        """Return the kept counts, for `Scrape.retained`."""
         return self._kept
 
     def total(self, live: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """What was ever counted: by those who are gone, and by those whose snapshots these are."""
+        """Add the kept counts and the snapshots of live workers."""
         return merge([self._kept, *live])
 
 

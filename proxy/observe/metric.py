@@ -1,7 +1,8 @@
-"""One metric: its name, its meaning, and where in a snapshot its values stand. Pure.
+"""One metric: its name, its meaning, and the place of its values in a snapshot. Pure.
 
-Names follow Prometheus: base units, and `_total` for a number that only grows. A metric reads one family of rows (`merging`):
-`labels` are keys of a row, and `value` is the key of its number. The keys of a histogram are `counts` and `sum`.
+Names follow Prometheus: base units, and `_total` for a number that only grows. A metric reads one
+family of rows (`merging`). `labels` are keys of a row; `value` is the key of its number. The keys
+of a histogram are `counts` and `sum`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from enum import StrEnum
 
 
 class MetricKind(StrEnum):
-    """What a metric does."""
+    """How the value of a metric changes."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -18,7 +19,8 @@ class MetricKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: `meaning` is its HELP text, `bounds` are the upper bounds of a histogram's buckets."""
+    """One metric: `meaning` is its HELP text, `bounds` are the upper bounds of a histogram's
+    buckets."""
 
     name: str
     kind: MetricKind

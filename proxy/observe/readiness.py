@@ -1,8 +1,10 @@
-"""Whether the proxy is ready: the one definition, for `/readyz`, for `plexigate status` and for the metrics. Pure.
+"""Whether the proxy is ready: one definition for `/readyz`, `plexigate status` and the metrics.
+Pure.
 
-Ready is a proxy that serves all that it was meant to: each worker turns, each identity can prove itself to a usual client, and each
-route has a server that takes its requests. What an operator took out on purpose was not meant to serve: that is a doubt, not a reason. So
-is what may go wrong later, but is served now.
+The proxy is ready if each worker answers, each identity can prove itself to a usual client, and
+each route has a server that takes requests. A server that an operator took out is a doubt, not a
+reason against readiness. A fault that may stop service later, but does not stop it now, is a doubt
+too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +24,8 @@ class ReadinessSubject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NotReadyReason:
-    """Who is not able, and why, by a verb and its rest; `routes` are those that lead to an upstream."""
+    """Why something cannot serve: its name, and a detail that begins with a verb. `routes` lead to
+    an upstream."""
 
     subject: ReadinessSubject
     name: str
@@ -43,14 +46,14 @@ class NotReadyReason:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Ready is a proxy without reasons; `doubts` do not count."""
+    """The judgement: `reasons` keep the proxy from being ready, `doubts` do not."""
 
     reasons: tuple[NotReadyReason, ...] = ()
     doubts: tuple[NotReadyReason, ...] = ()
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is nothing that cannot serve."""
+        """Whether no reason speaks against it."""
         return not self.reasons
 
     def __str__(self) -> str:
@@ -71,7 +74,8 @@ class Readiness:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """How one worker sees a server: by its state (`upstream.statistics.ServerState`), and whether it could not connect to it of late."""
+    """How one worker sees a server: its `upstream.statistics.ServerState`, and whether the latest
+    connects failed."""
 
     state: str
     is_unreachable: bool
@@ -79,7 +83,8 @@ class ServerView:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """A server as the parent knows it: `is_up` of the active checks, None where there are none (yet)."""
+    """A server as the parent knows it. `is_up` is the result of health checks, None without a
+    result."""
 
     address: str
     is_up: bool | None
@@ -98,7 +103,8 @@ class UpstreamFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReadinessFacts:
-    """All that counts: what is wrong with the proxy as a whole, with slots of workers and with identities, by a verb and its rest."""
+    """What is judged. A fault of the proxy, of a worker (by slot) or of an identity is a text that
+    begins with a verb."""
 
     proxy: str | None = None
     workers: Mapping[str, str] = field(default_factory=dict)
@@ -117,7 +123,7 @@ _SERVES: Final = ""
 
 
 def readiness(facts: ReadinessFacts) -> Readiness:
-    """Judge."""
+    """Judge whether the proxy is ready."""
     reasons = [] if facts.proxy is None else [NotReadyReason(ReadinessSubject.PROXY, "", facts.proxy)]
     reasons += [NotReadyReason(ReadinessSubject.WORKER, name, fault) for name, fault in facts.workers.items()]
     reasons += [NotReadyReason(ReadinessSubject.IDENTITY, name, fault) for name, fault in facts.identities.items()]
@@ -127,23 +133,24 @@ def readiness(facts: ReadinessFacts) -> Readiness:
         if reason is not None:
             (reasons if is_meant else doubts).append(reason)
     for name, why in facts.unmade_checks.items():
-        detail = f"has health checks that cannot be made ({why}): what they found before counts"
+        detail = f"has health checks that cannot be made ({why}): the former results count"
         doubts.append(NotReadyReason(ReadinessSubject.UPSTREAM, name, detail))
     return Readiness(tuple(reasons), tuple(doubts))
 
 
 def _judged(upstream: UpstreamFacts) -> tuple[NotReadyReason | None, bool]:
-    """What is wrong with an upstream, and whether its routes cannot serve although they were meant to."""
+    """What is wrong with an upstream, and whether that is a reason (true) or a doubt (false)."""
     faults = {one.address: _fault(one) for one in upstream.servers}
     found = set(faults.values())
     if _SERVES in found or not upstream.routes:
         return None, False
     if found == {_DRAINED}:
-        detail, is_meant = "has only servers that are drained, as was asked for: clients get 503", False
+        detail, is_meant = "has only servers that an operator drained: clients get 503", False
     elif found <= {_EJECTED, _DRAINED}:
-        # strangers who find a request that fails must not take the whole proxy out of service
+        # a client that knows a failing request must not be able to take the whole proxy out of
+        # service
         detail, is_meant = (
-            "has only servers that failed requests of late: they are asked all the same",
+            "has only servers that failed recent requests: they still get requests",
             False,
         )
     else:
@@ -153,13 +160,13 @@ def _judged(upstream: UpstreamFacts) -> tuple[NotReadyReason | None, bool]:
 
 
 def _fault(server: ServerFacts) -> str:
-    """What keeps a server from its requests, in all workers that have told."""
+    """What keeps a server from its requests, as all workers report."""
     if server.is_drained:
         return _DRAINED
     if server.is_up is False:
         return _DOWN
     if not server.views or any(one.state != _EJECTED for one in server.views):
         return _SERVES
-    # checks that find it well know better than the requests of some clients
+    # a successful health check weighs more than failed requests of some clients
     is_gone = server.is_up is None and all(one.is_unreachable for one in server.views)
     return _UNREACHABLE if is_gone else _EJECTED

@@ -1,4 +1,5 @@
-"""What the parent knows about the whole proxy at one moment: the input of the metrics and of the status. Pure."""
+"""The state of the whole proxy at one moment, as the parent knows it: the input of metrics and
+status. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,22 +9,23 @@ from typing import Any
 from proxy.observe.readiness import READY, Readiness
 
 Snapshot = Mapping[str, Any]
-"""What `Counters.snapshot` answers."""
+"""The result of `Counters.snapshot`."""
 
 
 class WorkerState(StrEnum):
-    """What a worker does."""
+    """The state of a worker."""
 
     SERVING = "serving"
     DRAINING = "draining"
-    """It finishes what it has, and another one has its place."""
+    """It finishes its connections; another worker has its place."""
     SILENT = "silent"
-    """It does not answer, and its figures are those that it told last."""
+    """It does not answer. Its figures are the latest that it sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerScrape:
-    """One live worker: `servers` are its `ServerStatistics` as dictionaries, `generation` is the one that it serves by (None: it never told)."""
+    """One live worker. `servers` are its `ServerStatistics` as dictionaries; `generation` is None
+    until its first answer."""
 
     slot: int
     pid: int
@@ -36,13 +38,14 @@ class WorkerScrape:
 
     @property
     def connections(self) -> dict[str, int]:
-        """Open connections by listener; none of a worker that has not answered yet."""
+        """Open connections by listener; empty until the first answer of the worker."""
         return {row["listener"]: row["open"] for row in self.snapshot.get("connections", ())}
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """One credential of an identity; `expires_at` in UNIX seconds, `keys` where its keys are, `fingerprint` SHA-256 of the leaf in hex."""
+    """One credential of an identity. `expires_at` in UNIX seconds; `keys` are the places of its
+    keys; `fingerprint` is SHA-256 of the leaf."""
 
     identity: str
     algorithm: str
@@ -54,9 +57,11 @@ class CertificateFacts:
 
 @dataclass(frozen=True, slots=True)
 class TokenScrape:
-    """A token as the parent sees it: `condition` of `certs.tokens.prober`, `detail` a sentence where it is not well.
+    """A token as the parent sees it. `condition` is one of `certs.tokens.prober`; `detail` is empty
+    if it is well.
 
-    `sessions` are those of the parent, `max_sessions` may be used by all processes; `errors` count what went wrong by CKR_ name.
+    `sessions` counts the parent's sessions; `max_sessions` limits those of all processes. `errors`
+    counts failed probes by CKR_ name.
     """
 
     token: str
@@ -68,12 +73,14 @@ class TokenScrape:
     errors: Mapping[str, int]
     seconds_since_good: float | None
     missing_keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """URIs of keys that it does not have, or that do not sign, for some worker; with the identities that need them."""
+    """URIs of keys that are missing or cannot sign in at least one worker, with the identities that
+    need them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RotationFacts:
-    """One credential that rotates by itself: `urgency` from 0 (calm) to 4 (expired), `failures` in a row."""
+    """One credential that the proxy rotates: `urgency` from 0 (calm) to 4 (expired), consecutive
+    `failures`."""
 
     identity: str
     credential: str
@@ -83,7 +90,8 @@ class RotationFacts:
 
 @dataclass(frozen=True, slots=True)
 class UnmadeCheck:
-    """A server whose health check could not be made, `count` times so far; `reason` of the latest one, None where that was made."""
+    """A server with health checks that could not be made: how many, and the `reason` of the latest;
+    None if that one was made."""
 
     upstream: str
     server: str
@@ -93,7 +101,7 @@ class UnmadeCheck:
 
 @dataclass(frozen=True, slots=True)
 class ListenerFacts:
-    """What one listener offers where."""
+    """What one listener offers, and its addresses."""
 
     name: str
     addresses: Sequence[str]
@@ -105,10 +113,11 @@ class ListenerFacts:
 class Scrape:
     """Everything at one moment; `now` and `started_at` in UNIX seconds.
 
-    `retained` is what workers had counted that are gone (`merging.Retained.snapshot`), `restarts` how often a worker had to be
-    started again, `reloads` and `rotations` are counts by result ("ok", "failed"), `generation` numbers the configuration that is
-    served, `log_losses` are the lines that the parent itself lost, and its attempts to write or to open the log that failed; `audit`
-    counts what became of lines of the audit log (empty: there is none).
+    `retained`: the counts of workers that ended (`merging.Retained.snapshot`). `restarts`: workers
+    that had to be replaced. `reloads` and `rotations`: counts by result ("ok", "failed").
+    `generation`: number of the served configuration. `log_losses`: lines that the parent lost, and
+    its failed attempts to write or open the log. `audit`: counts of audit log lines, empty without
+    an audit log.
     """
 
     now: float

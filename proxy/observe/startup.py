@@ -1,4 +1,4 @@
-"""What a start reports: what is really offered, not what was asked for. Pure."""
+"""What a worker really offers, which may be less than the configuration asks for. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ class ListenerOffer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What a worker serves by, in its own words."""
+    """What a worker offers, and the OpenSSL that it uses."""
 
     openssl: str
     libssl: str
@@ -27,7 +27,7 @@ class Offers:
     listeners: Sequence[ListenerOffer]
 
     def as_json(self) -> dict[str, Any]:
-        """For the channel to the parent."""
+        """Answer the fields, for the channel to the parent."""
         return asdict(self)
 
     @classmethod

@@ -1,6 +1,7 @@
-"""The state of the proxy as one document: the answer to `GET /status`, what `plexigate status --json` prints. Pure.
+"""The state of the proxy as one document: the answer to `GET /status`, which `plexigate status
+--json` prints. Pure.
 
-Counts are since the start of the parent process; of workers that were replaced meanwhile nothing is lost.
+Counts begin with the parent process, and include workers that were replaced.
 """
 
 from collections import Counter
@@ -23,7 +24,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def status(scrape: Scrape) -> dict[str, Any]:
-    """Write the document; times in seconds, `started_at` and `expires_at` in UNIX seconds."""
+    """Return the document. Times are in seconds; `started_at` and `expires_at` are UNIX seconds."""
     rows = families(scrape)
     return {
         "version": scrape.version,
@@ -46,7 +47,8 @@ def status(scrape: Scrape) -> dict[str, Any]:
 
 
 def signatures(scrape: Scrape) -> dict[str, int]:
-    """How often the keys of each identity have signed: each handshake has one that came to a connection and resumed none."""
+    """Count signatures by identity: one for each finished handshake that did not resume a
+    session."""
     rows = families(scrape).get("handshakes", ())
     signed = (row for row in rows if row["outcome"] != _REFUSED and row["resumed"] != "true")
     return _sums(signed, "identity")
@@ -66,9 +68,9 @@ def _worker(worker: WorkerScrape) -> dict[str, Any]:
 
 
 def _loop_lag(worker: WorkerScrape) -> float | None:
-    for lag in worker.snapshot.get("loop_lag", ()):  # none of a worker that has not answered yet
+    for lag in worker.snapshot.get("loop_lag", ()):  # empty until the first answer of the worker
         late = quantile(LAG_SECONDS, lag["counts"], _LATE)
-        # above the last bound nothing is known but that one delay is not longer than all together
+        # above the last bound only this is known: one delay is not longer than the sum of all
         return float(lag["sum"]) if late is not None and isinf(late) else late
     return None
 
@@ -92,7 +94,8 @@ def _listener(listener: ListenerFacts, rows: Mapping[str, Rows]) -> dict[str, An
 
 
 def _handshakes(rows: Rows) -> dict[str, Any]:
-    """Share of those with a quantum-safe key exchange among those that came to a connection; None when there is none."""
+    """Return counts, and the share of finished handshakes with a hybrid key exchange; None without
+    a handshake."""
     outcomes = _sums(rows, "outcome")
     established = sum(count for outcome, count in outcomes.items() if outcome != _REFUSED)
     hybrid = sum(count for outcome, count in outcomes.items() if outcome in _HYBRID)
@@ -107,7 +110,11 @@ def _handshakes(rows: Rows) -> dict[str, Any]:
 
 
 def _breaking(scrape: Scrape) -> dict[str, Any]:
-    """Who would be refused. Counts of entries are at most `error` too high; whoever is above `error_at_most` is listed."""
+    """Return the clients that `pq = "require"` would refuse.
+
+    The count of an entry is at most `error` too high. Every client with more connections than
+    `error_at_most` is listed.
+    """
     snapshots = [scrape.retained or {}, *(worker.snapshot for worker in scrape.workers)]
     merged = merge([{"breaking": one["breaking"]} for one in snapshots if "breaking" in one]).get("breaking")
     if merged is None:
@@ -126,7 +133,8 @@ def _entries(entries: Sequence[Sequence[Any]], name: str) -> list[dict[str, Any]
 
 
 def _tokens(scrape: Scrape, rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
-    """By token: what the parent has found, and what each worker says of it. `last_good_seconds` is the age of the last signature."""
+    """One entry for each token: the findings of the parent and of each worker. `last_good_seconds`:
+    age of the latest signature."""
     used = {row["token"]: row["sessions"] for row in rows.get("token_figures", ())}
     found = []
     for one in scrape.tokens:
@@ -152,7 +160,7 @@ def _tokens(scrape: Scrape, rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
 
 
 def _worker_token(worker: WorkerScrape, token: str) -> dict[str, Any] | None:
-    """What a worker says of a token; None if it does not use it."""
+    """Return the state of a token in a worker; None if the worker does not use it."""
 
     def row(family: str) -> Mapping[str, Any] | None:
         return next((one for one in worker.snapshot.get(family, ()) if one["token"] == token), None)
@@ -173,7 +181,8 @@ def _worker_token(worker: WorkerScrape, token: str) -> dict[str, Any] | None:
 
 
 def _upstreams(rows: Mapping[str, Rows]) -> list[dict[str, Any]]:
-    """By upstream and server; `states` says how many workers see the server in which state."""
+    """One entry for each upstream and server. `states` counts the workers by the state that they
+    see."""
     servers: dict[tuple[str, str], dict[str, Any]] = {}
     for row in (*rows["servers"], *rows["server_totals"]):
         server = servers.setdefault((row["upstream"], row["server"]), {"server": row["server"], "states": {}})

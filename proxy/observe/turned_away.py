@@ -1,7 +1,9 @@
-"""Says once in a while how many connections were refused, or were ended to make room, and whose they were.
+"""Logs from time to time how many connections were refused or closed to make room, and from which
+clients.
 
-A flood is counted one by one, but not logged so: it would fill the disk, and hide what else is in the log. The first line comes a second
-after the first of them, so that it has a number, and one more each `_SECONDS` for as long as there are more.
+Each connection is counted, but does not get a line of its own: a flood would fill the disk and hide
+other lines. The first line comes one second after the first connection, so that it has a number;
+then one line each `_SECONDS` while connections are refused.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
@@ -17,7 +19,7 @@ from proxy.observe.events.event import Tell
 
 _FIRST_SECONDS: Final = 1.0
 _SECONDS: Final = 30.0
-# Of these, the few with most are named.
+# Of these, the few with most connections are named.
 _KEPT_CLIENTS: Final = 32
 _NAMED_CLIENTS: Final = 3
 _IPV6_BYTES: Final = 16
@@ -33,7 +35,8 @@ class TurnedAway:
         count: Callable[[str, str], None],
         tell: Tell,
     ) -> None:
-        """`count` gets the listener and the reason of each connection; `tell` gets an event now and then."""
+        """`count` gets the listener and the reason of each connection; `tell` gets an event now and
+        then."""
         self._loop = loop
         self._count = count
         self._tell = tell
@@ -43,14 +46,15 @@ class TurnedAway:
         self._timer: TimerHandle | None = None
 
     def stop(self) -> None:
-        """Say what there is to say, and no more."""
+        """Log what was counted since the last line, and stop."""
         if self._timer is not None:
             self._timer.cancel()
             self._say()
             self._timer = None
 
     def add(self, listener: str, reason: ConnectionReason, client: bytes = b"") -> None:
-        """Count one; `client` is its network, if it has one of its own."""
+        """Count a connection. `client` is its network, empty if the reason is not about one
+        client."""
         self._count(listener, reason)
         if reason not in TURNED_AWAY:
             return

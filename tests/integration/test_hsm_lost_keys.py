@@ -71,7 +71,7 @@ def test_a_lost_key_is_told_of_by_its_identity_and_the_others_of_the_token_serve
         (token,) = asked(one, "/status")[1]["tokens"]
         assert token["missing_keys"] == [{"key": uri(plexi, "chat"), "identities": ["localhost"]}]
         shown = CliRunner().invoke(app, ["status", "--socket", str(hsm_site.directory / "plexigate.sock")])
-        assert f"plexi has no key {uri(plexi, 'chat')} that signs" in " ".join(shown.output.split())
+        assert f"plexi: key {uri(plexi, 'chat')} of" in " ".join(shown.output.split())
         hsm_site.hsm.share("chat", plexi, key=private)
         os.kill(run.pid, signal.SIGHUP)  # which has it looked for at once, not within half a minute
         one.until(lambda: readiness(one)[0] == 200)

@@ -1,1 +1,1 @@
-"""How commands show and ask: tables, colours, questions, files of output."""
+"""What commands show and ask: tables, colours, questions, output files."""

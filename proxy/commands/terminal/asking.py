@@ -1,4 +1,5 @@
-"""How commands ask a running proxy, and how they end when it does not do what it was asked for."""
+"""How a command asks the running proxy, and how it ends if the proxy refuses or cannot be
+reached."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from proxy.admin.client import AdminRefused, AdminUnreachable, UnixAdminClient, 
 def asked(
     config: Path | None, socket: Path | None, ask: Callable[[UnixAdminClient], tuple[int, dict[str, Any]]]
 ) -> dict[str, Any]:
-    """The answer to a question; ends the command with the sentence of whatever stands against it."""
+    """Ask the running proxy and return its answer. Ends the command with the reason if there is
+    none."""
     try:
         client = connect(config, socket)
         return client.agreed(ask(client))
@@ -22,6 +24,6 @@ def asked(
 
 
 def ended(sentence: str, status: int = 1) -> typer.Exit:
-    """Say why on standard error; to be raised."""
+    """Write a sentence to standard error, and return the exit for the caller to raise."""
     typer.echo(f"plexigate: {sentence}", err=True)
     return typer.Exit(status)

@@ -1,4 +1,4 @@
-"""The changes of a configuration, for a terminal."""
+"""The changes between two configurations, for a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from config.diff import Change, EffectKind
 
-# What is gravest comes last, where a terminal stops scrolling.
+# The gravest kind comes last, where a terminal stops scrolling.
 _HEADINGS: Final[Mapping[EffectKind, tuple[str, str]]] = {
     EffectKind.LIVE: ("changes live", "bold green"),
     EffectKind.DRAINED: ("changes live, and ends connections", "bold yellow"),
@@ -18,7 +18,7 @@ _HEADINGS: Final[Mapping[EffectKind, tuple[str, str]]] = {
 
 
 def render(changes: Sequence[Change]) -> RenderableType:
-    """Each change with its effect, grouped by kind."""
+    """Show each change with its effect, grouped by kind."""
     return Group(*_parts(changes)) if changes else Text("nothing changes")
 
 
@@ -28,6 +28,6 @@ def _parts(changes: Sequence[Change]) -> Iterator[RenderableType]:
         if of_kind:
             yield Text(heading, style)
         for change in of_kind:
-            # indented as a whole, so that what is too long for a line goes on below its beginning
+            # the whole block is indented, so that a long line continues below its beginning
             yield Padding(Text.assemble((change.key, "bold"), f": {change.summary}"), (0, 0, 0, 2))
             yield Padding(Text(change.effect, "dim"), (0, 0, 0, 6))

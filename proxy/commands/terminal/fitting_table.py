@@ -1,4 +1,5 @@
-"""A table that cuts nothing where a terminal is narrow: what somebody has to copy out of it must be there to its last letter."""
+"""A table that never cuts a value in a narrow terminal, so that an operator can copy every value
+from it."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -8,21 +9,23 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-# Wider than any table: for asking what one needs.
+# Wider than any table: for measuring the width that a table needs.
 _UNBOUNDED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class FittingTable:
-    """A table of words, or where it does not fit, a block of lines for each row, below what stands in its first column.
+    """A table of words. If it does not fit, each row is shown as a block of lines below its first
+    column.
 
-    A column that is `no_wrap` keeps its width; the words of another one may stand below each other before the table is given up.
+    A column with `no_wrap` keeps its width. The words of other columns may wrap before the table
+    becomes blocks.
     """
 
     table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Either of both."""
+        """Yield the table, or the blocks."""
         unbounded = options.update(width=_UNBOUNDED, max_width=_UNBOUNDED)
         for column in self.table.columns:
             if column.no_wrap:

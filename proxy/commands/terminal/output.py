@@ -1,7 +1,9 @@
-"""What commands say on standard output: where that cannot be written, it must not look like an answer.
+"""The standard output of commands. If it cannot be written, the exit status must not look like an
+answer.
 
-A full disk or a reader that has gone (`| head`) otherwise ends a command with a traceback, or with 1, which means that something was
-found. Errors of standard output are of a kind of their own here, so that no command takes them for those of a file, token or socket.
+Without this, a full disk or a reader that has gone (`| head`) ends a command with a traceback, or
+with status 1, which means "found something". Errors of standard output have a class of their own
+here, so that no command mistakes them for errors of a file, token or socket.
 """
 
 import os
@@ -15,11 +17,12 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 OUTPUT_LOST: Final = os.EX_IOERR
-"""The exit status then (sysexits.h: 74)."""
+"""Exit status if standard output is lost (EX_IOERR of sysexits.h: 74)."""
 
 
 class OutputLost(Exception):
-    """Standard output took not all; `reason` is the system's, empty where the reader has gone, who knows."""
+    """Standard output could not be written. `reason` is the system's, empty if the reader has
+    gone."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -38,9 +41,10 @@ class _Descriptor(FileIO):
 
 @contextmanager
 def watched_output() -> Iterator[None]:
-    """Run a command; if its output is lost, exit with `OUTPUT_LOST`, and say so on standard error unless the reader has gone."""
+    """Run a command. If its output is lost, exit with `OUTPUT_LOST`; say so on standard error
+    unless the reader has gone."""
     original = sys.__stdout__
-    if original is None or sys.stdout is not original:  # closed, or somebody else takes it
+    if original is None or sys.stdout is not original:  # closed, or a test captures it
         yield
         return
     sys.stdout = _watched(original)
@@ -50,7 +54,7 @@ def watched_output() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OutputLost as error:
-        # what is still in a buffer is written once more at the exit: to where that cannot fail
+        # the buffer is flushed again at the exit: /dev/null takes it without an error
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), original.fileno())
         if error.reason:
             sys.stderr.write(f"plexigate: standard output could not be written: {error.reason}\n")

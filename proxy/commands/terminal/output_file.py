@@ -1,7 +1,7 @@
-"""Files that commands write for a person: what is there already is not replaced, unless the person says so.
+"""Files that commands write for a person. An existing file is only replaced if the person says so.
 
-A file that has the very content, or a former state of the same thing, may be written anew, so that a command can be repeated. What is no
-regular file (a terminal, a pipe) is written to.
+A file with the same content, or with a former state of it, may be written again, so that a command
+can be repeated. A path that is not a regular file (a terminal, a pipe) is written to.
 """
 
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from certs.files.atomic_file import write_atomic
 
 _SECRET_MODE: Final = 0o600
 PUBLIC_MODE: Final = 0o644
-"""Of what others are to read."""
+"""For files that other users may read."""
 
 
 class AlreadyThere(Exception):
-    """There is a file with something else in it."""
+    """The file exists and has other content."""
 
     def __init__(self, path: Path) -> None:
-        """Remember which one."""
+        """`path` is the file."""
         super().__init__(path)
         self.path = path
 
     def __str__(self) -> str:
-        """One sentence."""
-        return f'"{self.path}" is there already, with something else in it; --force replaces it, or name another file'
+        """Name the file and the remedy."""
+        return f'"{self.path}" exists and has other content; use --force to replace it, or name another file'
 
 
 def write_for_person(
@@ -36,9 +36,10 @@ def write_for_person(
     is_former: Callable[[bytes], bool] = lambda _: False,
     mode: int = _SECRET_MODE,
 ) -> None:
-    """Write a file that only its owner reads, but for another `mode`; one with other content only if it `replaces` that, or `is_former` says that it may.
+    """Write a file with this `mode`; by default only its owner can read it.
 
-    Raises `AlreadyThere` or `OSError`; nothing is changed then.
+    A file with other content is replaced if `replaces` is true, or if `is_former` says that the
+    content is a former state. Raises `AlreadyThere` or `OSError`, and changes nothing then.
     """
     if path.exists() and not path.is_file():
         path.write_bytes(content)

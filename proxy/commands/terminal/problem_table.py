@@ -10,7 +10,7 @@ from config.problems import Problem, printable
 
 
 def print_problems(problems: Sequence[Problem], console: Console) -> None:
-    """Print each problem: how grave, where, what was found, what is allowed."""
+    """Print each problem: severity, place, what was found, what is allowed."""
     for problem in problems:
         style = "bold red" if problem.is_error else "bold yellow"
         console.print(Text.assemble((str(problem.severity), style), "  ", (problem.key or problem.file, "bold")))

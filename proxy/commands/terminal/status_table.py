@@ -1,4 +1,4 @@
-"""The status document for a person at a terminal."""
+"""The status document as tables for a terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from proxy.observe.readiness import NotReadyReason, ReadinessSubject
 
-# A certificate authority renews a month before the end; a week before it somebody has to look.
+# Clients of CAs usually renew a month before the end; a week before it the operator has to look.
 _SOON_DAYS: Final = 30
 _URGENT_DAYS: Final = 7
 # Timers of a busy loop are some milliseconds late; people notice a tenth of a second.
@@ -23,7 +23,7 @@ Document = Mapping[str, Any]
 
 
 def status_tables(document: Document) -> RenderableType:
-    """Everything of `GET /status` that fits on a screen or two."""
+    """Show the document of `GET /status` on a screen or two."""
     return Group(*_parts(document))
 
 
@@ -168,7 +168,7 @@ def _missing_keys(tokens: Sequence[Document]) -> Iterator[RenderableType]:
     for token in tokens:
         for one in token["missing_keys"]:
             users = ", ".join(one["identities"])
-            yield Text(f"{token['token']} has no key {one['key']} that signs, for {users}", "bold red")
+            yield Text(f"{token['token']}: key {one['key']} of {users} is missing or cannot sign", "bold red")
 
 
 def _upstreams(upstreams: Sequence[Document]) -> Table:
@@ -188,7 +188,7 @@ def _upstreams(upstreams: Sequence[Document]) -> Table:
     for upstream in upstreams:
         for one in upstream["servers"]:
             states = one["states"]
-            # workers need not agree: each one sees its own failures
+            # workers may disagree: each one sees its own failures
             shown = ", ".join(states if len(states) == 1 else (f"{state} ({n})" for state, n in states.items()))
             mean = one["wait_seconds"] / one["requests"] if one["requests"] else 0.0
             table.add_row(
@@ -221,7 +221,7 @@ def _certificates(certificates: Sequence[Document]) -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    """A table; columns that begin with `>` are numbers."""
+    """Make a table. A column whose name begins with `>` is aligned right."""
     table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", header_style="dim")
@@ -229,14 +229,14 @@ def _table(title: str, *columns: str) -> Table:
 
 
 def share(value: float | None) -> str:
-    """A share in percent; never a rounded 100 % while one is missing."""
+    """Format a share in percent. Only a full share is shown as 100 %: 0.9999 is 99.9 %."""
     if value is None:
         return "-"
     return "100 %" if value == 1 else f"{min(value * 100, 99.9):.1f} %"
 
 
 def duration(seconds: float) -> str:
-    """A time in its two largest units."""
+    """Format seconds in their two largest units."""
     whole = int(seconds)
     if whole < _MINUTE:
         return f"{whole} s"
@@ -248,5 +248,5 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as people read them."""
+    """Format bytes as megabytes."""
     return f"{count / 1_000_000:.1f} MB"

@@ -46,7 +46,7 @@ def test_export_goes_to_a_file_that_nobody_else_reads(running: Running, tmp_path
     file.write_text("the only copy of something else")
     for command in (("export", "chat"), ("identity",)):
         refused = running.run("payload", *command, "--output", str(file))
-        assert (refused.exit_code, "is there already" in refused.output) == (1, True)
+        assert (refused.exit_code, "exists and has other content" in refused.output) == (1, True)
         assert file.read_text() == "the only copy of something else"
         assert running.run("payload", *command, "--output", str(file), "--force").exit_code == 0
         assert json.loads(file.read_text())

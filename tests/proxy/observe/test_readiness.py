@@ -98,18 +98,18 @@ class TestUpstreams:
         found = readiness(of(server(ONE, is_drained=True), server(OTHER, is_up=False, is_drained=True)))
         assert found.is_ready
         (doubt,) = found.doubts
-        assert doubt.detail == "has only servers that are drained, as was asked for: clients get 503"
+        assert doubt.detail == "has only servers that an operator drained: clients get 503"
 
     @pytest.mark.parametrize("servers", [[server(ONE, EJECTED, GONE)], [server(ONE, GONE, is_up=True)]])
     def test_requests_that_fail_do_not_take_the_proxy_out(self, servers: list[ServerFacts]) -> None:
         found = readiness(of(*servers))
         assert found.is_ready
-        assert found.doubts[0].detail.startswith("has only servers that failed requests of late")
+        assert found.doubts[0].detail.startswith("has only servers that failed recent requests")
 
 
 def test_checks_that_cannot_be_made_are_a_doubt() -> None:
     found = readiness(ReadinessFacts(unmade_checks={"chat": "Too many open files"}))
     assert found.is_ready
     assert [str(one) for one in found.doubts] == [
-        "upstream chat has health checks that cannot be made (Too many open files): what they found before counts"
+        "upstream chat has health checks that cannot be made (Too many open files): the former results count"
     ]

@@ -67,7 +67,7 @@ class TestTrust:
             )
             refused = plexigate(*arguments)
             assert (refused.exit_code, there.read_bytes()) == (1, b"something else")
-            assert f'"{there}" is there already' in refused.stderr
+            assert f'"{there}" exists and has other content' in refused.stderr
             assert plexigate(*arguments, "--force").exit_code == 0
             assert there.read_bytes()[:20] == kept[:20]
 

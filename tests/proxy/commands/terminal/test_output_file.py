@@ -22,7 +22,7 @@ def test_a_new_file_is_for_its_owner_alone(file: Path) -> None:
 
 def test_what_is_there_is_replaced_only_if_a_person_says_so(file: Path) -> None:
     file.write_bytes(b"the only copy of something else")
-    with pytest.raises(AlreadyThere, match=r'keys\.json" is there already.* --force'):
+    with pytest.raises(AlreadyThere, match=r'keys\.json" exists and has other content.* --force'):
         write_for_person(file, b"keys", replaces=False)
     assert file.read_bytes() == b"the only copy of something else"
     write_for_person(file, b"keys", replaces=True)

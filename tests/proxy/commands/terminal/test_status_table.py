@@ -65,7 +65,7 @@ def test_tokens_with_what_is_wrong() -> None:
     )
     lost = replace(found.tokens[0], missing_keys={"pkcs11:object=chat": ("chat", "files")})
     text = shown(status(replace(found, tokens=(lost,))))
-    assert "plexi has no key pkcs11:object=chat that signs, for chat, files" in text
+    assert "plexi: key pkcs11:object=chat of chat, files is missing or cannot sign" in text
     refused = replace(found.tokens[0], condition="pin_refused", seconds_since_good=None)
     text = shown(status(replace(found, workers=(worker(0, fed()), failing), tokens=(refused,))))
     assert lines(text, "plexi") == ["plexi pin_refused refused closed (1), stopped (1) 6 4 6 2 9 of 16 0 s ago"]

@@ -137,7 +137,7 @@ class TestRoutes:
             found = await run.control.readiness()
             assert found.is_ready
             assert [one.detail for one in found.doubts] == [
-                "has only servers that are drained, as was asked for: clients get 503"
+                "has only servers that an operator drained: clients get 503"
             ]
             await run.control.undrain_server("chat", SERVER)
             assert await run.control.readiness() == READY
