@@ -15,7 +15,7 @@ the same bytes as well. Only what is left is the token's fault: nobody shuts a t
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -72,7 +72,8 @@ class _Runner:
     """The one that was late."""
     limit: float
     """From when on this one is late, in seconds."""
-    job: Job[Flight] | None = None
+    job: Job[Flight] = field(init=False)
+    """Set as soon as its token has taken the job; those that have none are in no list."""
 
     def succeeded(self, seconds: float) -> None:
         """Its flight is used."""
@@ -81,7 +82,7 @@ class _Runner:
 
     def failed(self) -> None:
         """There was none, by the token's fault, or none in time."""
-        self.token.failed(None if self.job is None else self.job.started)
+        self.token.failed(self.job.started)
         self.token.counters.signed(self.key.key.location, is_good=False)
 
 
@@ -100,8 +101,8 @@ class SigningRace:
         self._services = services
         self._transcript = transcript
         self._network = network
-        self._owner: RaceOwner | None = owner
-        self._judge = owner.judge
+        self._owner = owner
+        self._is_over = False
         known = [(key, token) for key in credential.keys if (token := services.tokens.get(key.key.token)) is not None]
         keys = [(key, token) for key, token in known if key.key.is_loaded]
         self._tokens: list[SigningToken] = [token for _, token in known]
@@ -196,7 +197,7 @@ class SigningRace:
     def _settled(self, runner: _Runner, job: Job[Flight], result: Flight | BaseException) -> None:
         del job
         self._running.remove(runner)
-        if self._owner is None:
+        if self._is_over:
             if not self._running and self._end_timer is not None:
                 self._end_timer.cancel()
             self._late_answer(runner, result)
@@ -211,20 +212,18 @@ class SigningRace:
         late = runner.hedges
         if late is not None:
             runner.token.counters.hedges_won += 1
-            if late in self._running and late.job is not None and late.job.is_running:
+            if late in self._running and late.job.is_running:
                 late.token.outrun(late.limit)
-        owner = self._close()
-        assert owner is not None  # asked by whoever called
-        owner.race_won(flight)
+        self._close()
+        self._owner.race_won(flight)
 
     def _failed(self, runner: _Runner, error: BaseException) -> None:
         if not isinstance(error, GivenUp):
             refused = self._client_fault(error)
             if refused is not None:
                 self._is_refused = True
-                owner = self._close()
-                assert owner is not None  # as above
-                owner.race_refused(refused)
+                self._close()
+                self._owner.race_refused(refused)
                 return
             runner.failed()
         self._was_busy = self._was_busy or isinstance(error, CrowdedOut)
@@ -242,7 +241,7 @@ class SigningRace:
         if self._is_judged:
             return None
         self._is_judged = True  # what was good once is good
-        return self._judge()
+        return self._owner.judge()
 
     def _late_answer(self, runner: _Runner, result: Flight | BaseException) -> None:
         """Of one that nobody waits for: it only tells something of its token."""
@@ -273,14 +272,13 @@ class SigningRace:
         return self._awaited > 0
 
     def _recovered(self, key: "KeyContext", token: SigningToken) -> None:
-        if self._owner is None:
+        if self._is_over:
             return
         self._awaited -= 1
         if token.is_well:
             self._left.append(key)
         if self._running:  # it is asked as well when they have had the time that it takes, or are late anyway
             first = self._running[0]
-            assert first.job is not None  # set when it was asked
             left = first.job.submitted + first.limit - self._services.clock()
             self._watch(first, max(0.0, min(left, _TIMES_TYPICAL * token.latencies.typical)))
         elif not self._ask_next() and not self._awaited:
@@ -288,18 +286,17 @@ class SigningRace:
 
     def _unrecovered(self) -> None:
         self._awaited = 0
-        if self._owner is not None and not self._running:
+        if not self._is_over and not self._running:
             self._lose()
 
     def _out_of_time(self) -> None:
         now = self._services.clock()
         for runner in self._running:
-            assert runner.job is not None  # set when it was asked
             began = runner.job.started
             # less than its limit is no fair time: it is the client's that is over
             if began is not None and now - began >= runner.limit:
                 runner.failed()
-        if self._owner is not None:
+        if not self._is_over:
             self._end(FailureReason.SIGNING_TIMEOUT, "no signature came in time")
 
     def _lose(self) -> None:
@@ -314,17 +311,15 @@ class SigningRace:
             self._end(FailureReason.SIGNING_UNAVAILABLE, "no token can sign with a key of the identity")
 
     def _end(self, reason: FailureReason, detail: str) -> None:
-        owner = self._close()
-        assert owner is not None  # asked by whoever called
-        owner.race_lost(reason, detail)
+        self._close()
+        self._owner.race_lost(reason, detail)
 
-    def _close(self) -> RaceOwner | None:
-        """Be over, however, and take out of the queues what waits there; answers who was to be told, if anybody still was."""
-        owner, self._owner = self._owner, None
+    def _close(self) -> None:
+        """Be over, and take out of the queues what waits there."""
+        self._is_over = True
         for timer in (self._late_timer, self._end_timer, self._recovery_timer):
             if timer is not None:
                 timer.cancel()
         for runner in list(self._running):
-            if runner.job is not None and runner.token.executor.cancel(runner.job):
+            if runner.token.executor.cancel(runner.job):
                 self._running.remove(runner)
-        return owner
