@@ -4,11 +4,10 @@ The number of a socket is its descriptor here. A worker is told the whole list e
 it has not got yet; what is not in the list any more it closes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Protocol
 
 from proxy.processes.channel import Body
-from proxy.supervisor.workers.process import WorkerProcess
 from proxy.supervisor.workers.sockets import BoundAddress
 
 
@@ -26,24 +25,24 @@ class Acceptance:
     def __init__(self, sockets: Sockets) -> None:
         """Nobody accepts anything."""
         self._sockets = sockets
-        self._slots: dict[WorkerProcess, frozenset[int]] = {}
-        self._given: dict[WorkerProcess, set[int]] = {}
+        self._slots: dict[Hashable, frozenset[int]] = {}
+        self._given: dict[Hashable, set[int]] = {}
 
-    def slots(self, worker: WorkerProcess) -> frozenset[int]:
+    def slots(self, worker: Hashable) -> frozenset[int]:
         """The slots whose sockets a worker accepts on."""
         return self._slots.get(worker, frozenset())
 
-    def add(self, worker: WorkerProcess, slots: frozenset[int]) -> bool:
+    def add(self, worker: Hashable, slots: frozenset[int]) -> bool:
         """Let a worker accept on the sockets of these slots too; whether that is a change."""
         return self.settle(worker, self.slots(worker) | slots)
 
-    def settle(self, worker: WorkerProcess, slots: frozenset[int]) -> bool:
+    def settle(self, worker: Hashable, slots: frozenset[int]) -> bool:
         """Let a worker accept on the sockets of exactly these slots; whether that is a change."""
         before = self.slots(worker)
         self._slots[worker] = slots
         return slots != before
 
-    def listing(self, worker: WorkerProcess) -> tuple[Body, list[int]]:
+    def listing(self, worker: Hashable) -> tuple[Body, list[int]]:
         """What to tell a worker, and the descriptors to send with it, which stay here too."""
         slots = self.slots(worker)
         listeners: dict[str, list[int]] = {}
@@ -55,12 +54,12 @@ class Acceptance:
         self._given[worker] = listed
         return {"listeners": listeners, "new": new}, new
 
-    def refused(self, worker: WorkerProcess, before: frozenset[int]) -> None:
+    def refused(self, worker: Hashable, before: frozenset[int]) -> None:
         """A worker did not take what it was told: it accepts as before, and nobody knows what it has a copy of."""
         self._slots[worker] = before
         self._given.pop(worker, None)
 
-    def forget(self, worker: WorkerProcess) -> None:
+    def forget(self, worker: Hashable) -> None:
         """The worker is gone."""
         self._slots.pop(worker, None)
         self._given.pop(worker, None)

@@ -4,10 +4,10 @@ Not the slot's number: a worker that drains and the one that has taken its slot 
 """
 
 import os
+from collections.abc import Hashable
 from typing import Final
 
 from proxy.limits.shared import MOST_COLUMNS, SharedTable
-from proxy.supervisor.workers.process import WorkerProcess
 
 # With more columns every look at a count costs more, so a table has no more than it needs; a reload may ask for some more workers.
 _LEAST: Final = 16
@@ -20,7 +20,7 @@ class Columns:
         """Nobody counts yet. There are twice as many columns as workers, for all of them may be replaced at once."""
         self._count: Final = min(MOST_COLUMNS, max(_LEAST, 2 * workers))
         self._table = SharedTable.create(self._count)
-        self._owners: dict[WorkerProcess, int] = {}
+        self._owners: dict[Hashable, int] = {}
 
     @property
     def descriptor(self) -> int:
@@ -31,7 +31,7 @@ class Columns:
         """Nobody counts any more."""
         os.close(self._table.fd)
 
-    def take(self, worker: WorkerProcess) -> int | None:
+    def take(self, worker: Hashable) -> int | None:
         """A column for a new worker; None where all are taken: its limits are those of a process then."""
         free = set(range(self._count)) - set(self._owners.values())
         if not free:
@@ -39,7 +39,7 @@ class Columns:
         self._owners[worker] = min(free)
         return self._owners[worker]
 
-    def give_back(self, worker: WorkerProcess) -> None:
+    def give_back(self, worker: Hashable) -> None:
         """The worker is gone, and its connections with it."""
         column = self._owners.pop(worker, None)
         if column is not None:

@@ -1,14 +1,12 @@
 """Columns of the shared counts: each is of one living worker, and empty when the next one gets it."""
 
 import os
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Hashable, Iterator
 
 import pytest
 
 from proxy.limits.shared import CONNECTION, SharedTable
 from proxy.supervisor.workers.columns import Columns
-from proxy.supervisor.workers.process import WorkerProcess
 
 ALL = range(16)
 
@@ -20,12 +18,12 @@ def columns() -> Iterator[Columns]:
     made.close()
 
 
-def worker() -> WorkerProcess:
+def worker() -> Hashable:
     """One that is only told apart from others."""
-    return cast("WorkerProcess", object())
+    return object()
 
 
-def joined(columns: Columns, worker: WorkerProcess) -> SharedTable:
+def joined(columns: Columns, worker: Hashable) -> SharedTable:
     """The table as a worker with a column of its own sees it."""
     column = columns.take(worker)
     assert column is not None
