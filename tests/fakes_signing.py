@@ -1,5 +1,6 @@
 """Tokens for tests: threads that run when the test says so, keys in files that pass for keys in tokens, and a watcher."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,20 +159,35 @@ class HandToken:
 
 @dataclass(frozen=True)
 class KeyInFile:
-    """A key in a file that says it is in a token; `is_away` lets loading fail."""
+    """A key in a file that says it is in a token; while `is_away`, OpenSSL finds no key where it is."""
 
     token: str
-    pem_path: Path
+    file: Path
     is_away: Callable[[], bool] = lambda: False
     location: str = "pkcs11:token=plexi;object=chat"
     uri: Pkcs11Uri = Pkcs11Uri("plexi", object="chat")  # noqa: RUF009 - it never changes
     openssl_uri: str = "pkcs11:token=plexi;object=chat?pin-value=1234"
     pin: Secret = field(default_factory=lambda: Secret("1234"))
 
+    @property
+    def pem_path(self) -> Path:
+        """The file, or one without a key."""
+        return Path(os.devnull) if self.is_away() else self.file
 
-def token_key(files: CertificateFiles, token: str = "plexi", *, is_loaded: bool = True) -> TokenKey:  # noqa: S107 - a name
+
+def _is_here() -> bool:
+    return False
+
+
+def token_key(
+    files: CertificateFiles,
+    token: str = "plexi",  # noqa: S107 - a name
+    *,
+    is_loaded: bool = True,
+    is_away: Callable[[], bool] = _is_here,
+) -> TokenKey:
     """A key that passes for one in a token."""
-    key = TokenKey(KeyInFile(token, files.key), files.certificate.read_bytes())
+    key = TokenKey(KeyInFile(token, files.key, is_away), files.certificate.read_bytes())
     if is_loaded:
         key.adopt(key.load())
     return key

@@ -12,6 +12,7 @@ from certs.rotation.attempt import Attempt, RotationStep, resumed
 from certs.rotation.checks import ChainUnusable
 from certs.rotation.due import RenewalReason
 from certs.rotation.facts import leaf_of
+from certs.storage.disk import Disk
 from certs.storage.shelf import retirement
 from tests.certs.authority import DAY
 from tests.certs.crashes import crashes
@@ -153,9 +154,9 @@ def test_each_crash_of_a_whole_rotation_leaves_keys_and_certificates_that_fit(tm
     tokens: dict[Path, FakeToken] = {}
     scenes: dict[Path, Rotations] = {}
 
-    def work(place: Path, disk: object) -> None:
+    def work(place: Path, disk: Disk) -> None:
         token = tokens.setdefault(place, FakeToken())
-        scene = Rotations(place, homes={"plexi": token}, disk=disk)  # type: ignore[arg-type] # a disk that fails
+        scene = Rotations(place, homes={"plexi": token}, disk=disk)
         scene.follow(configuration("ec-p256@plexi"))
         scenes[place] = scene
         rotated(scene)

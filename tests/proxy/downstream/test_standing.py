@@ -1,8 +1,12 @@
 """Whether a connection may go on under another configuration."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from proxy.downstream.standing import NoLongerWelcome, standing
+from proxy.tls.groups import NamedGroup
+from proxy.tls.handshake_policy import HandshakePolicy
 from tests.fakes_http import CLASSICAL, HYBRID, established, handshake_policy, server_identity
 
 PRESENT = established()
@@ -53,7 +57,9 @@ def test_unknown_group_is_no_reason() -> None:
         ),
     ],
 )
-def test_what_a_client_could_not_have_now_it_loses(group: object, policies: object, reason: str) -> None:
+def test_what_a_client_could_not_have_now_it_loses(
+    group: NamedGroup, policies: Mapping[str, HandshakePolicy], reason: str
+) -> None:
     with pytest.raises(NoLongerWelcome) as caught:
-        standing(established(group=group), "public", policies)  # type: ignore[arg-type]
+        standing(established(group=group), "public", policies)
     assert (caught.value.reason, str(caught.value)) == (reason, reason)
