@@ -19,7 +19,8 @@ MODULES = sorted(
 LONGEST_FILE = 350
 # Protocols only: what they promise is tested where it is kept.
 WITHOUT_CODE = {
-    Path(f"proxy/{package}/contracts.py") for package in ("downstream", "signing", "supervisor/workers", "upstream")
+    Path(f"proxy/{package}/contracts.py")
+    for package in ("downstream", "signing", "supervisor/tokens", "supervisor/workers", "upstream")
 } | {Path("proxy/net/byte_stream.py")}
 DRAWERS = re.compile(r"(^|_)(util|utils|helper|helpers|common|misc|base|core|manager|handler)s?$")
 

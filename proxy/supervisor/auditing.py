@@ -1,28 +1,39 @@
 """What of the parent's work with keys goes into the audit log: what is served by, what signed how often, what became of tokens."""
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Final, Protocol
 
-from certs.audit.entries import Action, KeyOperation, Outcome
+from certs.audit.entries import Action, Entry, KeyOperation, Outcome
 from certs.tokens.prober import Condition, ProbeFinding
 from proxy.observe.scrape import CertificateFacts
+from proxy.processes.channel import Body
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.editions.edition import Edition
-from proxy.supervisor.secrets.audit_trail import AuditTrail
+from proxy.supervisor.secrets.audit_trail import PARENT
 from proxy.supervisor.secrets.signature_totals import SignatureTotals
-from proxy.supervisor.workers.fleet import Fleet
-from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.workers.contracts import SlotHolder
 
 _SCRAPE_SECONDS: Final = 2.0
+
+
+class AuditedWorker(SlotHolder, Hashable, Protocol):
+    """A worker whose signatures are counted: a `WorkerProcess`."""
+
+    @property
+    def last(self) -> Body | None:
+        """What it said last of its figures."""
 
 
 class Auditing:
     """Runs for as long as the parent does."""
 
-    def __init__(self, trail: AuditTrail, fleet: Fleet) -> None:
-        """Nothing is served yet."""
-        self.trail = trail
-        self._fleet = fleet
+    def __init__(
+        self, tell: Callable[[Entry], None], scrape: Callable[[float], Awaitable[Iterable[AuditedWorker]]]
+    ) -> None:
+        """Nothing is served yet. `tell` writes to the audit log; `scrape` asks workers for their figures, for so many seconds."""
+        self._tell = tell
+        self._scrape = scrape
         self._totals = SignatureTotals()
         self._served: dict[tuple[str, str], str] = {}
 
@@ -31,31 +42,29 @@ class Auditing:
         served = {(key, one.fingerprint): _described(one) for one in edition.certificates for key in one.keys}
         for (key, print_), detail in served.items():
             if (key, print_) not in self._served:
-                self.trail.operation(Action.LOAD, key, Outcome.DONE, detail)
+                self._operation(Action.LOAD, key, Outcome.DONE, detail)
         for (key, print_), detail in self._served.items():
             if (key, print_) not in served:
-                self.trail.operation(Action.UNLOAD, key, Outcome.DONE, detail)
+                self._operation(Action.UNLOAD, key, Outcome.DONE, detail)
         self._served = served
 
     def tickets_rotated(self) -> None:
         """The secret of session tickets was replaced."""
-        self.trail.operation(Action.ROTATE, "session tickets", Outcome.DONE)
+        self._operation(Action.ROTATE, "session tickets", Outcome.DONE)
 
-    def breaker_changed(self, worker: WorkerProcess, name: str, state: BreakerState) -> None:
+    def breaker_changed(self, worker: SlotHolder, name: str, state: BreakerState) -> None:
         """A worker trusts a token no more, or again."""
         actor, token = f"worker {worker.slot}", f"token {name}"
         if state is BreakerState.STOPPED:
-            self.trail.tell(
-                KeyOperation(actor, Action.LOGIN, token, Outcome.REFUSED, "the token does not take the PIN")
-            )
-        self.trail.tell(KeyOperation(actor, Action.BREAKER, token, Outcome.DONE, str(state)))
+            self._tell(KeyOperation(actor, Action.LOGIN, token, Outcome.REFUSED, "the token does not take the PIN"))
+        self._tell(KeyOperation(actor, Action.BREAKER, token, Outcome.DONE, str(state)))
 
     def pin_tried(self, token: str, finding: ProbeFinding) -> None:
         """The parent has tried a PIN, or was kept from it by what is remembered of one that was refused."""
         outcome = Outcome.DONE if finding.condition is Condition.WELL else Outcome.FAILED
-        self.trail.operation(Action.LOGIN, f"token {token}", outcome, finding.detail)
+        self._operation(Action.LOGIN, f"token {token}", outcome, finding.detail)
 
-    def worker_gone(self, worker: WorkerProcess) -> None:
+    def worker_gone(self, worker: AuditedWorker) -> None:
         """Tell what it had counted last."""
         self._count(worker)
         self._totals.forget(worker)
@@ -64,13 +73,16 @@ class Auditing:
         """Tell every so many seconds how often each key signed."""
         while True:
             await asyncio.sleep(seconds)
-            for worker in await self._fleet.scrape(_SCRAPE_SECONDS):
+            for worker in await self._scrape(_SCRAPE_SECONDS):
                 self._count(worker)
 
-    def _count(self, worker: WorkerProcess) -> None:
+    def _operation(self, action: Action, key: str, outcome: Outcome, detail: str = "") -> None:
+        self._tell(KeyOperation(PARENT, action, key, outcome, detail))
+
+    def _count(self, worker: AuditedWorker) -> None:
         if worker.last is not None:
             for total in self._totals.take(worker, f"worker {worker.slot}", worker.last["snapshot"]):
-                self.trail.tell(total)
+                self._tell(total)
 
 
 def _described(certificate: CertificateFacts) -> str:

@@ -42,7 +42,7 @@ class Crew:
         self.retained: Final = Retained()
         """What workers had counted that are gone."""
         self.fleet: Final = Fleet(loop, tasks, self)
-        self.auditing: Final = Auditing(trail, self.fleet)
+        self.auditing: Final = Auditing(trail.tell, self.fleet.scrape)
         self.servers: Final = Servers(loop, tasks, self.fleet, tell)
         self._tokens = ParentTokens(loop, tasks, self.fleet, tell, self.auditing.pin_tried)
         self.proofs: Final = Proofs(loop, self.fleet, tell)

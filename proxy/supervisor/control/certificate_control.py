@@ -1,7 +1,7 @@
 """What the admin server asks about certificates, answered by the rotation."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 from certs.rotation.attempt import RotationStep
 from certs.rotation.planning import Key
@@ -10,13 +10,19 @@ from proxy.admin.rotation_wish import RotationWish
 from proxy.rotation.listing import worst
 from proxy.rotation.rotating import Rotating
 from proxy.rotation.steps import last_word
-from proxy.supervisor.control.inspection import Inspection
+
+
+class CertificateInspection(Protocol):
+    """What workers show to clients: an `Inspection`."""
+
+    async def of(self, identity: str) -> list[dict[str, Any]] | None:
+        """A row for each worker, listener and credential; None for an unknown identity."""
 
 
 class RotationControl:
     """Implements `admin.certificates.CertificateControl`."""
 
-    def __init__(self, rotating: Rotating, inspection: Inspection) -> None:
+    def __init__(self, rotating: Rotating, inspection: CertificateInspection) -> None:
         """Ask these."""
         self._rotating = rotating
         self._inspection = inspection

@@ -5,15 +5,14 @@ only stands in for others; it is one for an identity that is refused in that wor
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import Enum, auto
 
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.workers import WorkerBlind
+from proxy.supervisor.tokens.contracts import TokenUser
 from proxy.supervisor.workers.blindness import Blindness
-from proxy.supervisor.workers.fleet import Fleet
-from proxy.supervisor.workers.process import WorkerProcess
 
 
 class Need(Enum):
@@ -34,27 +33,27 @@ class BlindWorkers:
         self,
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
-        fleet: Fleet,
+        replace: Callable[[TokenUser], Awaitable[None]],
         tell: Tell,
-        need: Callable[[WorkerProcess, str], Need],
+        need: Callable[[TokenUser, str], Need],
     ) -> None:
         """None is known. `need` is asked just before a worker would be replaced for a token."""
         self._loop = loop
         self._tasks = tasks
-        self._fleet = fleet
+        self._replace_one = replace
         self._tell = tell
         self._need = need
         self._blindness = Blindness()
         self._replacing = asyncio.Lock()
 
-    def found_well(self, token: str, troubled: Sequence[WorkerProcess]) -> None:
+    def found_well(self, token: str, troubled: Sequence[TokenUser]) -> None:
         """The parent has found a token well, which these workers do not."""
         pids = self._blindness.found_well(token, [one.pid for one in troubled])
         blind = [one for one in troubled if one.pid in pids]
         if blind and not self._replacing.locked():  # else it is found again in half a second
             self._tasks.start(self._replace(token, blind))
 
-    async def _replace(self, token: str, blind: Sequence[WorkerProcess]) -> None:
+    async def _replace(self, token: str, blind: Sequence[TokenUser]) -> None:
         async with self._replacing:
             for worker in blind:
                 match self._need(worker, token):
@@ -66,7 +65,7 @@ class BlindWorkers:
                     case Need.IDENTITY:
                         if self._blindness.may_replace(worker.slot, token, self._loop.time()):
                             self._tell(WorkerBlind(worker.slot, worker.pid, token, replaced=True))
-                            await self._fleet.replace(worker)
+                            await self._replace_one(worker)
 
     def forget_worker(self, process: int, token: str) -> None:
         """The token works there, or the worker is gone."""

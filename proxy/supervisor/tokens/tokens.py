@@ -18,10 +18,9 @@ from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.tokens.blind_workers import BlindWorkers, Need
+from proxy.supervisor.tokens.contracts import TokenUser, TokenUsers
 from proxy.supervisor.tokens.missing_keys import PARENT, MissingKeys
 from proxy.supervisor.tokens.token_watch import TokenWatch
-from proxy.supervisor.workers.fleet import Fleet
-from proxy.supervisor.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -39,7 +38,7 @@ class ParentTokens:
         self,
         loop: asyncio.AbstractEventLoop,
         tasks: Tasks,
-        fleet: Fleet,
+        fleet: TokenUsers,
         tell: Tell,
         tried: Callable[[str, ProbeFinding], None],
     ) -> None:
@@ -55,7 +54,7 @@ class ParentTokens:
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._admitted: dict[bytes, ProbeFinding] = {}
         """Of logins that nobody watches yet."""
-        self._blind_workers = BlindWorkers(loop, tasks, fleet, tell, self._need)
+        self._blind_workers = BlindWorkers(loop, tasks, fleet.replace, tell, self._need)
         self._identities: Mapping[str, frozenset[KeyPlace]] = {}
         """Those with keys in tokens only."""
         self._states: dict[int, dict[str, BreakerState]] = {}
@@ -208,12 +207,12 @@ class ParentTokens:
         self._admitted.clear()
         self._missing.follow(uses)
 
-    def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
+    def keys_missing(self, worker: TokenUser, token: str, keys: frozenset[str]) -> None:
         """Take what a worker says of the keys of a token that works."""
         if worker.is_alive and not worker.is_retiring:
             self._missing.says(worker.pid, token, keys)
 
-    def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
+    def breaker_changed(self, worker: TokenUser, token: str, state: BreakerState) -> None:
         """Take what a worker says of its breaker."""
         if worker.is_retiring or not worker.is_alive:
             return
@@ -241,7 +240,7 @@ class ParentTokens:
         if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
             self._missing.forget(PARENT, token)
 
-    def worker_gone(self, worker: WorkerProcess) -> None:
+    def worker_gone(self, worker: TokenUser) -> None:
         """Forget what a worker has said."""
         for token in self._watches:
             self._blind_workers.forget_worker(worker.pid, token)
@@ -270,7 +269,7 @@ class ParentTokens:
             troubled = [one for one in self._fleet.workers if self._state(one, name) is BreakerState.OPEN]
             self._blind_workers.found_well(name, troubled)
 
-    def _need(self, worker: WorkerProcess, token: str) -> Need:
+    def _need(self, worker: TokenUser, token: str) -> Need:
         """How much depends on a worker that cannot use a token which is well."""
         if self._state(worker, token) is not BreakerState.OPEN:
             return Need.NONE  # it has found it meanwhile
@@ -304,13 +303,13 @@ class ParentTokens:
                     return f"identity {identity} has no key that can sign in worker {worker.slot}: {', '.join(sorted(faults))}"
         return None
 
-    def _fault(self, worker: WorkerProcess, key: KeyPlace) -> str:
+    def _fault(self, worker: TokenUser, key: KeyPlace) -> str:
         """What keeps a worker from signing with a key, empty if nothing does: the token, or that it does not have the key."""
         if self._state(worker, key.token) in _NOT_SIGNING:
             return key.token
         return f"{key.token} without {key.location}" if self._missing.is_missing(worker.pid, key) else ""
 
-    def _state(self, worker: WorkerProcess, token: str) -> BreakerState:
+    def _state(self, worker: TokenUser, token: str) -> BreakerState:
         return self._states.get(worker.pid, {}).get(token, BreakerState.CLOSED)
 
     def scrape(self) -> list[TokenScrape]:

@@ -11,6 +11,14 @@ from proxy.supervisor.workers.acceptance import Sockets
 from proxy.supervisor.workers.process import WorkerProcess
 
 
+class SlotHolder(Protocol):
+    """Whoever serves a slot: a `WorkerProcess`."""
+
+    @property
+    def slot(self) -> int:
+        """Its number."""
+
+
 class TokensKnown(Protocol):
     """What workers are told of tokens, and what they say of them."""
 

@@ -27,7 +27,7 @@ from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.acceptance import Acceptance
 from proxy.supervisor.workers.asking import Preparation, Question, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
-from proxy.supervisor.workers.contracts import FleetOwner
+from proxy.supervisor.workers.contracts import FleetOwner, SlotHolder
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
 from proxy.supervisor.workers.pulse import Pulse
@@ -276,7 +276,7 @@ class Fleet:
     def _retirement_asked(self, worker: WorkerProcess) -> None:
         self._tasks.start(self.replace(worker))
 
-    async def replace(self, worker: WorkerProcess) -> None:
+    async def replace(self, worker: SlotHolder) -> None:
         """Give a worker's slot to a new one; the old one keeps its connections until they end or the time to drain is over."""
         async with self.editing:
             if self._edition is None or self._is_ending or self._slots[worker.slot] is not worker:

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
@@ -13,17 +12,12 @@ from proxy.observe.scrape import CertificateFacts
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.editions.edition import Edition
-from proxy.supervisor.secrets.audit_trail import AuditTrail
-from proxy.supervisor.workers.process import WorkerProcess
 from tests.configurations import Site
 from tests.fleets import edition_of
 
-if TYPE_CHECKING:
-    from proxy.supervisor.workers.fleet import Fleet
 
-
-class Told(AuditTrail):
-    """Keeps what it is told."""
+class Told:
+    """An audit log that keeps what it is told."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -48,10 +42,6 @@ class Worker:
     slot: int
     last: dict[str, Any] | None = None
 
-    @property
-    def process(self) -> WorkerProcess:
-        return cast("WorkerProcess", self)
-
     def __hash__(self) -> int:
         return id(self)
 
@@ -61,9 +51,13 @@ def told() -> Told:
     return Told()
 
 
+async def _scrape(_seconds: float) -> list[Worker]:
+    return []
+
+
 @pytest.fixture
 def auditing(told: Told) -> Auditing:
-    return Auditing(told, cast("Fleet", SimpleNamespace()))
+    return Auditing(told.tell, _scrape)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +85,7 @@ def _renewed(facts: CertificateFacts) -> CertificateFacts:
 
 
 def test_breakers_are_told_and_a_refused_pin_too(auditing: Auditing, told: Told) -> None:
-    worker = Worker(2).process
+    worker = Worker(2)
     auditing.breaker_changed(worker, "plexi", BreakerState.OPEN)
     assert told.operations() == [("worker 2", "breaker", "token plexi", "done")]
     auditing.breaker_changed(worker, "plexi", BreakerState.STOPPED)
@@ -112,10 +106,10 @@ def test_pins_that_the_parent_tries_are_told(auditing: Auditing, told: Told) -> 
 
 def test_the_last_figures_of_a_worker_are_told_once(auditing: Auditing, told: Told) -> None:
     rows = [{"key": "chat", "done": 3, "failed": 1}]
-    worker = Worker(1, {"snapshot": {"key_signatures": rows}}).process
+    worker = Worker(1, {"snapshot": {"key_signatures": rows}})
     auditing.worker_gone(worker)
     assert told.entries == [HandshakeTotal("worker 1", "chat", 3, 1)]
-    auditing.worker_gone(Worker(1).process)
+    auditing.worker_gone(Worker(1))
     assert len(told.entries) == 1
 
 

@@ -38,7 +38,7 @@ async def control(scene: Rotations) -> AsyncIterator[RotationControl]:
     await rotating.follow(scene.parts)
     tasks.start(rotating.run())
     await rotating.first_round(30.0)
-    yield RotationControl(rotating, Looking())  # type: ignore[arg-type] # as much of one as is asked
+    yield RotationControl(rotating, Looking())
     await tasks.cancel_all()
     assert errors == []
 

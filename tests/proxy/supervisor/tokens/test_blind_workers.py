@@ -2,17 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from proxy.net.tasks import Tasks
 from proxy.supervisor.tokens.blind_workers import BlindWorkers, Need
-
-if TYPE_CHECKING:
-    from proxy.supervisor.workers.fleet import Fleet
-    from proxy.supervisor.workers.process import WorkerProcess
+from proxy.supervisor.tokens.contracts import TokenUser
 
 
 @dataclass(frozen=True)
@@ -21,29 +18,37 @@ class OneWorker:
 
     slot: int
     pid: int
+    is_alive: bool = True
+    is_retiring: bool = False
 
 
 WORKERS = [OneWorker(0, 4_000), OneWorker(1, 4_001)]
 
 
-@dataclass
 class Scene:
     """Two workers; `needs` says what each lacks, and each replacement waits for `goes_on`."""
 
-    blind: BlindWorkers
-    needs: dict[int, Need]
-    events: list[dict[str, Any]] = field(default_factory=list)
-    replacing: list[int] = field(default_factory=list)
-    goes_on: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks) -> None:
+        self.needs = {4_000: Need.SPARE, 4_001: Need.SPARE}
+        self.events: list[dict[str, Any]] = []
+        self.replacing: list[int] = []
+        self.goes_on = asyncio.Event()
+        self.blind = BlindWorkers(
+            loop,
+            tasks,
+            self.replace,
+            lambda event: self.events.append(event.as_json()),
+            lambda one, _: self.needs[one.pid],
+        )
 
-    async def replace(self, worker: OneWorker) -> None:
+    async def replace(self, worker: TokenUser) -> None:
         self.replacing.append(worker.pid)
         await self.goes_on.wait()
         self.goes_on.clear()
 
     async def look(self, times: int = 6) -> None:
         for _ in range(times):
-            self.blind.found_well("plexi", cast("list[WorkerProcess]", WORKERS))
+            self.blind.found_well("plexi", WORKERS)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
@@ -52,17 +57,7 @@ class Scene:
 async def scene() -> AsyncIterator[Scene]:
     loop, errors = asyncio.get_running_loop(), list[BaseException]()
     tasks = Tasks(loop, errors.append)
-    needs = {4_000: Need.SPARE, 4_001: Need.SPARE}
-    made: Scene = Scene.__new__(Scene)
-    blind = BlindWorkers(
-        loop,
-        tasks,
-        cast("Fleet", made),
-        lambda event: made.events.append(event.as_json()),
-        lambda one, _: needs[one.pid],
-    )
-    made.__init__(blind, needs)  # type: ignore[misc]  # the one knows the other
-    yield made
+    yield Scene(loop, tasks)
     await tasks.cancel_all()
     assert errors == []
 

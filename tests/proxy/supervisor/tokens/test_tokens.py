@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
@@ -15,16 +15,13 @@ from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
 from proxy.net.tasks import Tasks
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import TokenPinRefused
+from proxy.supervisor.tokens.contracts import TokenUser
 from proxy.supervisor.tokens.tokens import ParentTokens
 from tests.hsm.shim import CKR_DEVICE_ERROR, TokenControl
 from tests.hsm.site import HsmSite
 from tests.hsm.softhsm import Token
 from tests.tried_tokens import use_of
 from tests.waiting import until_seen
-
-if TYPE_CHECKING:
-    from proxy.supervisor.workers.fleet import Fleet
-    from proxy.supervisor.workers.process import WorkerProcess
 
 S = BreakerState
 WELL = ProbeFinding(Condition.WELL)
@@ -55,7 +52,7 @@ class Workers:
     async def tell_all(self, kind: str, body: dict[str, Any]) -> None:
         self.told.append((kind, body))
 
-    async def replace(self, worker: OneWorker) -> None:
+    async def replace(self, worker: TokenUser) -> None:
         self.replaced.append(worker.pid)
 
 
@@ -68,10 +65,10 @@ class Parent:
     events: list[dict[str, Any]]
 
     def breaker(self, slot: int, token: str, state: BreakerState) -> None:
-        self.tokens.breaker_changed(cast("WorkerProcess", self.fleet.workers[slot]), token, state)
+        self.tokens.breaker_changed(self.fleet.workers[slot], token, state)
 
     def keys(self, slot: int, token: str, *missing: str) -> None:
-        self.tokens.keys_missing(cast("WorkerProcess", self.fleet.workers[slot]), token, frozenset(missing))
+        self.tokens.keys_missing(self.fleet.workers[slot], token, frozenset(missing))
 
     def follow(
         self, use: TokenUse, finding: ProbeFinding, identities: Mapping[str, frozenset[KeyPlace]] | None = None
@@ -85,9 +82,7 @@ async def parent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parent]:
     monkeypatch.setattr("proxy.supervisor.tokens.token_watch._KEPT_SECONDS", 0.01)
     loop, fleet, errors = asyncio.get_running_loop(), Workers(), list[BaseException]()
     tasks, events = Tasks(loop, errors.append), list[dict[str, Any]]()
-    tokens = ParentTokens(
-        loop, tasks, cast("Fleet", fleet), lambda event: events.append(event.as_json()), lambda *_: None
-    )
+    tokens = ParentTokens(loop, tasks, fleet, lambda event: events.append(event.as_json()), lambda *_: None)
     yield Parent(fleet, tokens, events)
     await tasks.cancel_all()
     tokens.close()
@@ -231,7 +226,7 @@ async def test_a_worker_that_stays_in_trouble_is_replaced_where_an_identity_depe
     assert parent.fleet.replaced == [4_000]
     parent.breaker(1, "plexi", S.CLOSED)
     assert [event["event"] for event in parent.events if event["event"] == "worker_blind"] == ["worker_blind"]
-    parent.tokens.worker_gone(cast("WorkerProcess", parent.fleet.workers[0]))
+    parent.tokens.worker_gone(parent.fleet.workers[0])
     await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
 
 
@@ -273,7 +268,7 @@ async def test_ready_while_every_identity_has_a_key_in_every_worker(parent: Pare
     for state in (S.HALF_OPEN, S.PROVED, S.STOPPED):
         parent.breaker(1, "spare", state)
         assert parent.tokens.why_not_ready(CHAT) is not None
-    parent.tokens.worker_gone(cast("WorkerProcess", parent.fleet.workers[1]))
+    parent.tokens.worker_gone(parent.fleet.workers[1])
     assert parent.tokens.why_not_ready(CHAT) is None
     parent.fleet.workers[0].is_retiring = True
     for token in ("plexi", "spare"):

@@ -1,0 +1,37 @@
+"""What the parent's tokens ask of workers and of the fleet."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from proxy.processes.channel import Body
+from proxy.supervisor.workers.contracts import SlotHolder
+
+
+class TokenUser(SlotHolder, Protocol):
+    """A worker that signs with keys of tokens: a `WorkerProcess`."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+
+    @property
+    def is_retiring(self) -> bool:
+        """Whether it was told to drain and to end."""
+
+
+class TokenUsers(Protocol):
+    """The workers: a `Fleet`."""
+
+    @property
+    def workers(self) -> Sequence[TokenUser]:
+        """Those that serve, by slot."""
+
+    async def tell_all(self, kind: str, body: Body) -> None:
+        """Tell every worker the same."""
+
+    async def replace(self, worker: TokenUser) -> None:
+        """Give a worker's slot to a new one, and drain the old one."""
