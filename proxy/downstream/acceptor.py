@@ -1,4 +1,4 @@
-"""Takes connections off the listening sockets of one listener, a few in each turn of the loop; pauses where something is short."""
+"""Accepts the connections of one listener, a few in each turn of the loop; pauses while descriptors or memory are short."""
 
 import errno
 import socket
@@ -11,8 +11,9 @@ from proxy.limits.scarcity import Scarcity
 
 # Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
 _ACCEPTS_PER_TURN: Final = 16
-# The same while handshakes wait for their turn: fewer than get through in one, or a queue as long as after a restart would all become
-# handshakes in flight, and those beyond that limit are refused. Not none: who keeps handshakes waiting shall not shut others out.
+# The same while handshakes wait for their turn: fewer than are finished in one turn. Otherwise a long queue, as after a restart,
+# becomes handshakes in flight, and those above that limit are refused. At least one: a client that keeps handshakes waiting must
+# not lock out others.
 _ACCEPTS_WHEN_BEHIND: Final = 1
 _EXHAUSTED: Final = {
     errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
@@ -69,7 +70,7 @@ class Acceptor:
             self._scarcity.watch(self)
 
     def leave(self) -> None:
-        """Accept nobody any more, and leave what waits on the sockets to whoever has copies of them."""
+        """Accept no more connections; those that wait on the sockets are left to processes that have copies of them."""
         before, self._sockets = self._sockets, frozenset()
         for sock in before:
             self._loop.remove_reader(sock)
@@ -80,7 +81,7 @@ class Acceptor:
         self._accept_some(listening, _ACCEPTS_WHEN_BEHIND if self._is_behind() else _ACCEPTS_PER_TURN)
 
     def _accept_some(self, listening: socket.socket, most: int) -> bool:
-        """Accept what waits, `most` at most; whether there may be more."""
+        """Accept up to `most` waiting connections; whether there may be more."""
         for _ in range(most):
             try:
                 # what `accept` is made of, without its look-ups in enums, which take longer than the system call
@@ -100,7 +101,7 @@ class Acceptor:
         return True
 
     def pause(self) -> None:
-        """Accept nobody until `resume`; who connects waits in the kernel."""
+        """Accept no connections until `resume`; new ones wait in the kernel."""
         self._is_paused = True
         for sock in self._sockets:
             self._loop.remove_reader(sock)

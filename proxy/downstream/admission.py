@@ -25,7 +25,7 @@ class UpstreamPlace:
     __slots__ = ("name", "upstream")
 
     def __init__(self, name: str) -> None:
-        """Nobody is there before the routes come into use."""
+        """The `upstream` is set when the routes come into use."""
         self.name = name
         self.upstream: Upstream
 
@@ -40,21 +40,21 @@ class RouteTarget:
     body_bytes: int
     rate: RequestRate | None = None
     payload: PayloadRoute | None = None
-    """None: bodies are none of our business."""
+    """None: bodies are not encrypted."""
     endpoint: Endpoint | None = None
-    """What answers in the place of an upstream."""
+    """Answers instead of an upstream."""
     streams_requests: bool = False
-    """Whether a body of unknown length, and one that waits for 100, goes on as it comes."""
+    """Whether a body of unknown length, or one that waits for a 100, is handed on as it arrives."""
 
     @property
     def upstream(self) -> "Upstream":
-        """Who answers."""
+        """The servers that answer."""
         return self.place.upstream
 
 
 def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
     """Find the target of a request on a connection with these TLS facts, or the answer that refuses it."""
-    # RFC 9110 section 7.4: a name that this connection's certificate was not chosen for is somebody else's
+    # RFC 9110 section 7.4: a name that this connection's certificate was not chosen for may belong to another server
     if not tls.identity.covers(framing.host.decode("ascii")):
         return RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
     try:

@@ -1,6 +1,6 @@
 """One client connection after its handshake: reads heads, answers them in order, ends cleanly.
 
-One exchange runs at a time. What a client pipelines behind it waits in a bounded buffer, beyond which reading stops.
+One exchange runs at a time. Pipelined requests wait in a bounded buffer; when it is full, reading pauses.
 """
 
 from enum import Enum, auto
@@ -36,7 +36,7 @@ class _ConnectionState(Enum):
 
 
 class Downstream:
-    """Owner of a client's `TlsStream`. Watched: `deadline` is that of whatever the client owes us now."""
+    """Owner of a client's `TlsStream`. Watched: by `deadline` the client has to deliver what it owes."""
 
     __slots__ = (
         "_exchange",
@@ -69,7 +69,7 @@ class Downstream:
         self._refuse: Final = OwnAnswers(service, stream, self._log).refuse
         self._patience = ClientDeadlines(service, stream)
         self.has_room: Final = self._patience.has_room
-        self._persistence: Persistence | None = None  # of an answer that is complete, but not yet taken
+        self._persistence: Persistence | None = None  # of a complete answer that the client has not taken yet
         self._state = _ConnectionState.IDLE
         self._inbox = Inbox(stream)
         self.is_new = True
@@ -96,7 +96,7 @@ class Downstream:
                 pass  # a tunnel owns the stream by then; what comes at the end means nothing
 
     def eof_received(self) -> None:
-        """The client sends no more: an answer under way is still delivered (RFC 9112 section 9.6)."""
+        """The client sends no more; an answer under way is still delivered (RFC 9112 section 9.6)."""
         self._peer_ended, one = True, self._exchange
         match self._state:
             case _ConnectionState.IDLE if self._inbox.data:
@@ -116,7 +116,7 @@ class Downstream:
         self._forget()
 
     def pause_writing(self) -> None:
-        """The client takes no more of the response; the next sweep of the deadlines looks how it goes on."""
+        """The client takes no more of the response; the next sweep of the deadlines measures its pace."""
         self._is_write_paused = True
         self.deadline = self._service.clock()
         if self._exchange is not None:
@@ -180,7 +180,7 @@ class Downstream:
     # -- bodies
 
     def _feed_body(self, exchange: Responder, data: bytes) -> bool:
-        """Hand body bytes on. False when the request turned out to be malformed and was answered."""
+        """Hand body bytes on. False if the request was malformed and is answered."""
         try:
             excess = exchange.receive(data)
         except MalformedMessage as error:
@@ -190,7 +190,7 @@ class Downstream:
         if excess:
             self._inbox.hold(excess, self._service.runtime.limits.pipelined_bytes)
         self._await_body(len(data))
-        exchange.proceed()  # last: what it needs may be here now, and what comes of it may end it
+        exchange.proceed()  # last: it may end the exchange
         return True
 
     def _fail(self, exchange: Responder, refusal: RequestRefusal, reason: str) -> None:
@@ -218,7 +218,7 @@ class Downstream:
 
     @property
     def may_stay(self) -> bool:
-        """Whether another request may follow: of a client that sends no more, one that it has pipelined."""
+        """Whether another request may follow; a client that sends no more may have pipelined one."""
         return not (self.wants_end or self._service.is_draining or (self._peer_ended and not self._inbox.data))
 
     def pause_request(self) -> None:
@@ -252,23 +252,23 @@ class Downstream:
         self.stream.cut()
 
     def tunnel(self, switched: SwitchedStream) -> None:
-        """Hand both streams to a tunnel, with what either side sent ahead."""
+        """Hand both streams to a tunnel, with the bytes that either side sent ahead."""
         self._state = _ConnectionState.TUNNEL
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # its caller
         assert self._request is not None  # the exchange's
         if self._is_write_paused:
-            switched.stream.pause_reading()  # the tunnel resumes it once the client takes more; of what was before, it does not know
+            switched.stream.pause_reading()  # the tunnel resumes it once the client takes more
         upgraded = Upgraded(self._service, self.facts, self._request, exchange.tally)
         self._inbox.resume()  # first: the tunnel may pause it at once
         upgraded.begin(self.stream, switched, self._inbox.take())
-        self._forget()  # last: a drain must not find that nobody is left in between
+        self._forget()  # last: a drain must not find the process empty in between
 
     # -- ends
 
     def _close_exchange(self, *, stays: bool) -> None:
         self._exchange = self._request = None
-        # the second: the client may have ended, or we may have begun to drain, after it was told that it may stay
+        # asked again: the client may have ended, or a drain begun, after the answer said that it may stay
         if not (stays and self.may_stay):
             self.end()
             return
@@ -277,7 +277,7 @@ class Downstream:
             self._await_request()
 
     def _await_request(self) -> None:
-        """Wait for the next request, or go on with what was pipelined, in a turn of its own so that others have theirs."""
+        """Wait for the next request, or continue with a pipelined one in the next turn, so that other clients get theirs."""
         self._state = _ConnectionState.IDLE
         limits = self._service.runtime.limits
         self.deadline = self._service.clock() + limits.keep_alive_seconds
@@ -287,7 +287,7 @@ class Downstream:
             self._service.loop.call_soon(self._continue)
 
     def _continue(self) -> None:
-        """Read the next head, but not for a client that has not yet taken its last answer: they would pile up."""
+        """Read the next head, unless the client has not taken its last answer: answers would pile up."""
         if self._state is _ConnectionState.IDLE and self._inbox.data and not self._is_write_paused:
             self._next_head()
 
@@ -326,13 +326,13 @@ class Downstream:
         if self._is_write_paused:
             return None
         if one is not None and one.tally.server is None and not one.is_request_complete:
-            return self.deadline - limits.body_idle_seconds  # it pays for being slow: that was long ago then
+            return self.deadline - limits.body_idle_seconds  # a slow client counts as waiting for longer
         if self._state is _ConnectionState.HEAD:
             return self.deadline - limits.head_seconds
         return self.deadline - limits.keep_alive_seconds if self.is_idle and not self._inbox.data else None
 
     def deadline_passed(self, now: float) -> None:
-        """The client owed us something and did not deliver."""
+        """The client did not deliver in time what it owed."""
         if self._is_write_paused:
             self.deadline = self._patience.for_reader(now)
             if self.deadline <= now:

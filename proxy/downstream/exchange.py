@@ -155,7 +155,7 @@ class Exchange:
     def receive(self, data: bytes) -> bytes:
         """As `Responder` says. Raises `MalformedMessage`."""
         if self._state is _ExchangeState.OVER:
-            return b""  # it is answered: what still comes of it means nothing
+            return b""  # the request is answered: further bytes of it mean nothing
         assert self._body is not None  # it is not complete
         body, excess = self._body.receive_data(data)
         self.is_request_complete = is_complete = self._body.is_complete
@@ -174,7 +174,7 @@ class Exchange:
         return excess
 
     def _await_request(self) -> None:
-        """Leave the upstream alone while it is the client that owes the next piece."""
+        """Give the server no deadline while the client owes the next piece."""
         if self._connection is not None and not self.is_request_complete and not self.holds_client_back:
             self._connection.await_request()
 
@@ -192,7 +192,7 @@ class Exchange:
         if body is not None:
             request, self._sent = request + body.take(), b""
             if not body.is_complete:
-                self._client.resume_request()  # first: a server that takes nothing of this pauses it again
+                self._client.resume_request()  # first: a blocked server pauses it again
             elif is_repeatable(self._request.head.method, self._framing):
                 self._sent, self._body = request, None
         receiver = self if self._codec is None else self._codec.receiver(self)
@@ -243,7 +243,7 @@ class Exchange:
         if tally.status >= _SERVER_ERROR:
             self._attempts.server.answered_badly()
         request, client = self._framing, self._client
-        # a body still under way, or bytes that a refused WebSocket client sent ahead, must not become the next request
+        # the rest of a body, or bytes that a refused WebSocket client sent ahead, must not be read as the next request
         keep_alive = request.keep_alive and self.is_request_complete and request.websocket is None and client.may_stay
         frame = delivery_frame(response.framing, self._request.head.minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
@@ -278,7 +278,7 @@ class Exchange:
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
         """Try once more where that is safe, else answer for the upstream, or cut what has begun."""
         self._connection = None
-        if not is_retryable:  # a connection that was closed while it was idle is nobody's fault
+        if not is_retryable:  # the close of an idle connection is no fault of the server
             self._attempts.server.failed_a_request()
         if self._state is _ExchangeState.RESPONDING:
             self._state = _ExchangeState.OVER
@@ -330,7 +330,7 @@ class Exchange:
         self._hold_server_back()
 
     def _hold_server_back(self, written: int = 0) -> None:
-        """Take nothing more from the server unless there is room for it; so much was just sent to the client, which is blocked."""
+        """Pause the server if there is no room for more; `written` bytes were just sent to the client, which is blocked."""
         if not self._client.has_room(self.holder, written) and self._connection is not None:
             self._connection.pause_reading()
 
@@ -341,7 +341,7 @@ class Exchange:
             self._connection.resume_reading()
 
     def abandon(self) -> None:
-        """The client is gone, or its request turned out to be malformed: nothing of it may go on."""
+        """The client is gone, or its request was malformed: stop all that belongs to it."""
         self._state = _ExchangeState.OVER
         if self._codec is not None:
             self._codec.abandoned()

@@ -1,7 +1,7 @@
-"""What can be told of a request that was not understood, for the log. Pure.
+"""What the log can say about a request that was not understood. Pure.
 
-It was refused because its bytes have no single meaning, so nothing is decided by this; but whoever looks for the program that sends
-such requests needs to see what it asked for.
+The request was refused because its bytes have no single meaning, so nothing is decided by this. An operator who looks for the
+program that sends such requests needs to see what it asked for.
 """
 
 from typing import Final

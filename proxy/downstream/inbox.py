@@ -1,4 +1,4 @@
-"""What a client sent and nobody has read yet; complete request heads are cut from it. Pure."""
+"""The bytes of a client that are not used yet; complete request heads are cut from them. Pure."""
 
 from typing import Final, Protocol
 
@@ -22,9 +22,9 @@ class Readable(Protocol):
 
 
 class Inbox:
-    """Bytes in their order, and the memory of the last request.
+    """Bytes in their order, whether more are read, and the memory of the last request.
 
-    The work is linear however the bytes come: each is searched once for the end of a head.
+    The work is linear however the bytes arrive: each is searched once for the end of a head.
     """
 
     __slots__ = ("_empty_lines", "_reader", "_scanned", "_stream", "data", "is_reading")
@@ -35,14 +35,14 @@ class Inbox:
         self.is_reading = True
         """Whether the stream delivers what the client sends; else it waits in the kernel."""
         self.data = b""
-        """What was not taken; changed in here only."""
+        """The bytes that were not taken; only this class changes them."""
         self._scanned = 0
         self._empty_lines = 0
         self._reader = RequestReader()
 
     @property
     def holds_a_beginning(self) -> bool:
-        """Whether a request has begun: more than empty lines before it came."""
+        """Whether a request has begun: there is more than the empty lines before it."""
         return self.data not in (b"", b"\r")
 
     def receive_data(self, data: bytes) -> None:
@@ -50,7 +50,7 @@ class Inbox:
         self.data = self.data + data if self.data else data
 
     def hold(self, data: bytes, most: int) -> None:
-        """Keep what was pipelined for later; what a client sends beyond so many bytes waits in the kernel."""
+        """Keep pipelined bytes; above `most` bytes reading pauses, and the rest waits in the kernel."""
         self.receive_data(data)
         if len(self.data) > most:
             self.pause()
@@ -68,7 +68,7 @@ class Inbox:
             self._stream.resume_reading()
 
     def take(self) -> bytes:
-        """Hand out everything, as it belongs to a body or to a tunnel."""
+        """Return all bytes: they belong to a body or to a tunnel."""
         data, self.data, self._scanned = self.data, b"", 0
         return data
 
@@ -76,7 +76,7 @@ class Inbox:
         """Cut out and read the next head; None while it is not complete.
 
         Raises `MalformedMessage`: 414 or 431 for a head longer than `head_bytes` without its last line end, and what the
-        reader raises. The head is kept then, for who wants to say what it was; what comes behind it means nothing.
+        reader raises. The head is kept then, for the log; the bytes behind it mean nothing.
         """
         data = self.data
         while data.startswith(_EMPTY_LINE) and self._empty_lines < _EMPTY_LINES:
@@ -102,7 +102,7 @@ class Inbox:
             raise
 
     def _refuse_bare_line_feeds(self, data: bytes) -> None:
-        """Answer at once to who ends lines with LF alone: the end that we look for will never come (RFC 9112 section 2.2)."""
+        """Refuse a client at once that ends lines with LF alone: the end of its head would never come (RFC 9112 section 2.2)."""
         position = data.find(b"\n", self._scanned)
         while position >= 0:
             if data[max(0, position - 1) : position] != b"\r":

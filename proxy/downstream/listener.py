@@ -34,7 +34,7 @@ from proxy.tls.results import Established, Failed
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.stream import TlsStream
 
-# What a handshake under way gets of the time to drain: a few round trips, or a client that stalls holds up the end.
+# The time that a handshake under way gets in a drain: a few round trips; a client that stalls must not hold up the end.
 _LAST_HANDSHAKE_SECONDS: Final = 2.0
 # A TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate floods).
 _READ_BYTES: Final = 16_384
@@ -51,7 +51,7 @@ class ListenerRuntime:
     trusted_peers: Networks
     linger: Linger
     exempt: Networks = ()
-    """Whom the limits on single clients do not hold for."""
+    """Networks to which the limits on single clients do not apply."""
 
 
 def _untold(_event: Event) -> None:
@@ -81,7 +81,7 @@ class Listener:
     """The sockets of one `[listener.NAME]`."""
 
     def __init__(self, runtime: ListenerRuntime, services: ListenerServices) -> None:
-        """Nothing is accepted before `accept_on`."""
+        """Accepting begins with `accept_on`."""
         self.runtime = runtime
         self._services = services
         steps = services.flights.steps
@@ -106,12 +106,12 @@ class Listener:
             self._services.deadlines.forget(self)
 
     def deadline_passed(self, now: float) -> None:
-        """See to those who have taken too long for what is left of the limits."""
+        """End handshakes that took too long for what is left of the limits."""
         del now
         self.room.look(self.runtime.limits)
 
     def leave(self) -> None:
-        """Accept nobody any more; see `Acceptor.leave`."""
+        """Accept no more connections; see `Acceptor.leave`."""
         self._acceptor.leave()
 
     def take(self, sock: socket.socket) -> None:
@@ -124,7 +124,7 @@ class Listener:
         network = network_of(address)
         client = self.room.admit(network, runtime.limits, is_exempt=is_exempt)
         if isinstance(client, ConnectionReason):
-            # the cheapest refusal there is: no handshake was begun, so there is nobody to send an alert to
+            # the cheapest refusal: no handshake has begun, so no alert can be sent
             self._services.turned_away.add(runtime.name, client, network)
             sock.close()
             return
@@ -190,11 +190,11 @@ class _Arrival:
         )
 
     def token_asked(self) -> None:
-        """It makes room for nobody."""
+        """It waits for a token, and does not make room meanwhile."""
         self._listener.room.token_asked(self)
 
     def token_answered(self) -> None:
-        """It does again."""
+        """It waits for its client, and may make room again."""
         self._listener.room.token_answered(self)
 
     def handshake_established(self, result: Established, stream: TlsStream) -> None:
@@ -206,7 +206,7 @@ class _Arrival:
         stream.owner = downstream = Downstream(services.http, stream, facts)
         if self._changed_within is not None:
             ClientEnding(services.http, downstream).configuration_changed(self._changed_within)
-        services.http.closed(self)  # last: a drain must not find that nobody is left in between
+        services.http.closed(self)  # last: a drain must not find the process empty in between
 
     def handshake_failed(self, failure: Failed) -> None:
         self._over()
@@ -237,7 +237,7 @@ class _Arrival:
         services.tell(ChallengeAnswered(self._address, listener, server_name))
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Go on, but not for long: the connection is drained once it is one."""
+        """Continue for a short time: the connection is drained once it is established."""
         del gently  # as gently as it can be
         now = self._services.io.loop.time()
         self._handshake.deadline = min(self._handshake.deadline, now + min(seconds, _LAST_HANDSHAKE_SECONDS))
@@ -249,17 +249,17 @@ class _Arrival:
 
     @property
     def is_unread(self) -> bool:
-        """Whether its first bytes are there and were not looked at."""
+        """Whether its first bytes arrived and were not read yet."""
         return self._handshake.is_unread
 
     @property
     def awaits_client(self) -> bool:
-        """Whether nothing of it waits for us."""
+        """Whether it waits for its client, and not for us."""
         return self._handshake.awaits_client
 
     @property
     def idle(self) -> Idle | None:
-        """What it is while it is the client's turn."""
+        """How idle it is while it waits for its client; None otherwise."""
         if not self.awaits_client:
             return None
         shown = Shown.HELLO if self._has_hello else Shown.NOTHING
@@ -272,15 +272,15 @@ class _Arrival:
         self._handshake.give_way()
 
     def hello_complete(self) -> bool:
-        """It counts as a handshake of its client from now on, if there may be one more."""
+        """Count it as a handshake of its client, if the limits allow one more."""
         self._has_hello = self._listener.room.hello_shown(self, self._counts, self._runtime.limits)
         return self._has_hello
 
     def give_up(self, reason: str) -> None:
-        """End with the process: there is nobody yet to tell a reason."""
+        """Ignored: it ends with the process, and has no request that the log could name."""
 
     def configuration_changed(self, seconds: float) -> None:
-        """Go on by the policy that the handshake began with; the connection is judged by the new one."""
+        """Finish the handshake under its old policy; the connection is judged by the new one."""
         self._changed_within = seconds
 
     def _over(self) -> None:

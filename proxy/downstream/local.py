@@ -20,7 +20,7 @@ from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.endpoints import FOR_EVERY_ORIGIN, Endpoint, LocalAnswer, SlowAnswer, WrongMethod
 from proxy.payload.suites import MessageUnreadable
 
-# What is in the queue of slow computations takes half of that.
+# The queue of slow computations takes half of that.
 _QUEUE_SECONDS = 1.0
 # Neither is the fault of the client.
 _CROWDED = RequestRefusal(
@@ -99,10 +99,10 @@ class LocalResponder:
             self._answer()
 
     def pause_response(self) -> None:
-        """Nothing: the answer was written in one piece."""
+        """Ignored: the answer is written in one piece."""
 
     def resume_response(self) -> None:
-        """Nothing: see `pause_response`."""
+        """Ignored: see `pause_response`."""
 
     def abandon(self) -> None:
         """The client waits no more: it has left, or was refused."""

@@ -1,4 +1,4 @@
-"""How long we wait for a client that owes us something, and what we hold for it: of one connection, made when it is needed first."""
+"""How long one client may take to deliver or to read, and how much is buffered for it; made when it is first needed."""
 
 from typing import Final
 
@@ -9,17 +9,17 @@ from proxy.net.deadlines import NEVER
 
 # Of the time to drain, how much an idle connection may wait for one more request.
 _SHARE: Final = 0.5
-# Whoever has something to ask does so right after the handshake; who only connected in advance shall not hold up a drain.
+# A client with a request sends it right after the handshake; a client that only connected in advance must not hold up a drain.
 _FIRST_REQUEST_SECONDS: Final = 2.0
 
 
 def for_last_request(drain_seconds: float, *, gently: bool) -> float:
-    """How long an idle connection may wait for one more request in a drain, see `service.Drainable.drain`; a new one, if not gently."""
+    """How long an idle connection may wait for one more request in a drain: each one if gently, else only a new one."""
     return drain_seconds * _SHARE if gently else min(drain_seconds, _FIRST_REQUEST_SECONDS)
 
 
 class ClientDeadlines:
-    """Turns what a client does into deadlines, and into room for the answer to one that is slow."""
+    """Turns the pace of a client into deadlines, and into room for its answer if it is slow."""
 
     __slots__ = ("_body", "_buffer", "_reader", "_service", "_stream")
 
@@ -32,7 +32,7 @@ class ClientDeadlines:
         self._reader: ReaderPace | None = None
 
     def for_body(self, deadline: float, received: int) -> float:
-        """When the next piece of a body is due, after so many bytes that came before `deadline`; if it ran, that is.
+        """When the next piece of a body is due, after `received` bytes that arrived before `deadline` (`NEVER`: none ran).
 
         The bytes buy the time that they take at the least rate, so a client that drips uses its time up.
         """
@@ -45,12 +45,12 @@ class ClientDeadlines:
 
     @property
     def body_reason(self) -> str:
-        """What to call it that a body did not come in time."""
+        """The reason for the log if a body did not arrive in time."""
         assert self._body is not None  # it had a deadline
         return self._body.reason
 
     def has_room(self, holder: bytes, written: int) -> bool:
-        """Whether more of its answer may be taken for a client that blocks, see `ResponseBuffer`."""
+        """Whether more of its answer may be taken for a client that is blocked, see `ResponseBuffer`."""
         return self._blocked.has_room(holder, written, self._service.runtime.limits.response_buffer)
 
     @property
@@ -60,14 +60,14 @@ class ClientDeadlines:
         return self._buffer
 
     def for_reader(self, now: float) -> float:
-        """Until when a client that blocks has time; `now` when it is over."""
+        """Until when a blocked client has time; `now` if its time is over."""
         if self._reader is None:
             limits = self._service.runtime.limits
             self._reader = ReaderPace(self._blocked, limits.response_bytes_per_second, limits.write_idle_seconds)
         return self._reader.look(now)
 
     def reader_took_all(self) -> None:
-        """It does not block any more, or is gone."""
+        """The client is not blocked any more, or is gone."""
         if self._reader is not None:
             self._reader.end(self._service.clock())
         if self._buffer is not None:
@@ -75,6 +75,6 @@ class ClientDeadlines:
 
     @property
     def reader_reason(self) -> str:
-        """What to say when a client took too little for too long."""
+        """The reason for the log if a client took too little for too long."""
         assert self._reader is not None  # it had a deadline
         return self._reader.reason

@@ -1,7 +1,8 @@
 """What a request without TLS gets: the answer to a CA's challenge (http-01, RFC 8555 section 8.3), or the way to https. Pure.
 
-Only names of identities are sent on: who asks for another host has not come to us, and a redirect to whatever a stranger writes into
-Host would be one that carries our name. A challenge is answered under any name, as it is asked for before an identity has a certificate.
+Only names of identities are redirected: a request for another host is not meant for us, and a redirect to any name in Host would
+let strangers send people elsewhere under our name. A challenge is answered under any name, as a CA asks before an identity has
+a certificate.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The listener without TLS of a worker (`acme.http_bind`): one request on a connection, without its body, in a few seconds.
 
-What it answers is judged by `plain_answers`. In a full house those make room first that have their answer, and only linger so that it
-is not lost; then those whose request is still to come (`limits.room`).
+`plain_answers` decides the answer. If a limit is reached, connections that have their answer go first: they only linger so that
+it is not lost. Then those go whose request is still to come (`limits.room`).
 """
 
 from collections.abc import Collection
@@ -61,7 +61,7 @@ class PlainListener:
     """All addresses of `acme.http_bind`."""
 
     def __init__(self, rules: PlainRules, services: PlainServices) -> None:
-        """Nothing is accepted before `accept_on`."""
+        """Accepting begins with `accept_on`."""
         self.rules = rules
         """What new requests are judged by."""
         self._services = services
@@ -72,14 +72,14 @@ class PlainListener:
         count = partial(services.turned_away.add, PLAIN_LISTENER)
         self.room: Final = Room(PLAIN_LISTENER, self.counts, services.http, services.http.clock, count)
         self.answered: Final[Crowd[_PlainConnection]] = Crowd()
-        """Those that have their answer, and are not closed yet."""
+        """Connections that have their answer, and are not closed yet."""
 
     def accept_on(self, sockets: Collection[socket]) -> None:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
         self._acceptor.accept_on(sockets)
 
     def leave(self) -> None:
-        """Accept nobody any more; see `Acceptor.leave`."""
+        """Accept no more connections; see `Acceptor.leave`."""
         self._acceptor.leave()
 
     def _accepted(self, sock: socket, address: str) -> None:
@@ -100,7 +100,7 @@ class PlainListener:
         self.room.accepted(connection)
 
     def _end_answered(self, network: bytes, limits: ListenerLimits) -> None:
-        """Where there is no room for one more of a client, have it made by one that needs nothing more."""
+        """If a limit is reached, end a connection that has its answer already."""
         one = None
         if self.counts.surplus(limits)[0] > 0:
             one = self.answered.oldest()
@@ -146,7 +146,7 @@ class _PlainConnection:
         self._counts = client
         self._is_counted = True
         self._received: bytearray | None = bytearray()
-        """None from the answer on."""
+        """None once it is answered."""
         self._began = http.stopwatch()
         self.since = http.clock()
         self.deadline = self.since + http.runtime.limits.head_seconds
@@ -163,7 +163,7 @@ class _PlainConnection:
     def data_received(self, data: memoryview) -> None:
         received = self._received
         if received is None:
-            return  # behind the answer: the stream discards what comes from the next turn on
+            return  # behind the answer: the stream discards further bytes from the next turn on
         searched = max(0, len(received) - len(_HEAD_END) + 1)
         received += data
         end = received.find(_HEAD_END, searched)
@@ -178,15 +178,15 @@ class _PlainConnection:
         self._stream.end()
 
     def connection_lost(self, error: OSError | None) -> None:
-        del error  # of nobody's interest: what was to be said was said
+        del error  # the request is logged already
         self._over()
         self._services.http.closed(self)
 
     def pause_writing(self) -> None:
-        """Nothing follows that would have to wait."""
+        """Ignored: the answer is written in one piece."""
 
     def resume_writing(self) -> None:
-        """As above."""
+        """Ignored: see `pause_writing`."""
 
     # -- answers
 
@@ -232,7 +232,7 @@ class _PlainConnection:
         http.log(record)
 
     def deadline_passed(self, now: float) -> None:
-        """Its request did not come. What has sent nothing gets nothing, as on a connection that was not used."""
+        """The request did not arrive in time. A client that sent no byte gets no answer, as on an unused connection."""
         del now
         if self._received:
             self._answer(PlainDecision(_TIMEOUT))
@@ -242,7 +242,7 @@ class _PlainConnection:
         self._stream.end_at_once()
 
     def _over(self) -> None:
-        """It is not waited for any more."""
+        """Its request is not waited for any more."""
         if self._received is None:
             return
         self._received = None
@@ -264,11 +264,11 @@ class _PlainConnection:
         self.deadline = min(self.deadline, self._services.http.clock() + min(seconds, _LAST_HEAD_SECONDS))
 
     def give_up(self, reason: str) -> None:
-        del reason  # there is nobody to tell
+        del reason  # no request is under way that the log could name
         self._stream.abort()
 
     def configuration_changed(self, seconds: float) -> None:
-        """What it asks for is judged by the configuration of that moment anyhow."""
+        """Ignored: a request is judged by the configuration of its own moment."""
 
     @property
     def client(self) -> bytes:
@@ -287,7 +287,7 @@ class _PlainConnection:
         return Idle(Shown.NOTHING, self.since, PLAIN_LISTENER, self.client) if self.awaits_client else None
 
     def shed(self) -> None:
-        self._counted_out()  # now: who takes its place is counted in before this one is closed
+        self._counted_out()  # now: the connection that takes its place is counted before this one is closed
         self._stream.abort()
 
 

@@ -1,8 +1,8 @@
-"""The body of a request: where it ends, how long it may be, what of it waits until a server is asked, how it goes on. Pure.
+"""The body of a request: where it ends, how long it may be, how much is gathered before a server is asked. Pure.
 
-Theory of operation. A request has a connection to a server from the moment when it asks for one until its answer is complete, and of
-those there are few. So bodies are gathered first, up to a limit: a client that drips holds memory of ours meanwhile, which it has paid
-for byte by byte, and nothing that others need. Streams whose server has to see them as they come are excepted by their route.
+Theory of operation. A request holds a connection to a server from the moment when it asks for one until its answer is complete,
+and there are few connections. So a body is gathered first, up to a limit: a client that sends slowly then holds only memory, and
+sends a byte for each byte that it holds. A route can except streams, so that its server sees them as they arrive.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import MalformedMessage
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""Our own word to a client that waits for it with its body (RFC 9110 section 10.1.1)."""
+"""Our 100 to a client that waits for one before it sends its body (RFC 9110 section 10.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Of chunked coding, and how many bytes are gathered."""
+    """The limits of chunked coding, and how many bytes are gathered."""
 
     chunks: ChunkLimits
     gathered: int
@@ -57,12 +57,12 @@ class RequestBody:
         """Whether the client has its 100, from us or from the server."""
 
     def bound(self, limit: int) -> bool:
-        """Take so many bytes at most; whether the body is shorter than that, as far as its head says."""
+        """Limit the body to `limit` bytes; False if its head announces more."""
         self._limit = limit
         return self._left <= limit
 
     def receive_data(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take what came behind the head; answers the bytes of body in it, and what stands behind the body.
+        """Take bytes that follow the head; returns those of the body, and those that follow the body.
 
         Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
         """
@@ -114,11 +114,11 @@ class RequestBody:
 
     @property
     def has_more(self) -> bool:
-        """Whether something came of it, and not all."""
+        """Whether a part of it was received, and not all."""
         return bool(self._gathered) and not self.is_complete
 
     def gather(self, piece: bytes) -> None:
-        """Keep a piece of what goes on, chunked coding removed. The work is linear, however small pieces are; most bodies are one."""
+        """Keep a piece, without chunked coding. The work is linear however small pieces are; most bodies are one piece."""
         if not self._gathered:
             self._gathered = piece
             return
@@ -127,19 +127,19 @@ class RequestBody:
         self._gathered += piece
 
     def take(self) -> bytes:
-        """Hand out what was gathered, for the upstream."""
+        """Return the gathered bytes, framed for the server."""
         gathered, self._gathered = bytes(self._gathered), b""
         return framed(self.framing, gathered, is_complete=self.is_complete)
 
 
 def framed(framing: RequestFraming, body: bytes, *, is_complete: bool) -> bytes:
-    """Write a piece of a body for the upstream, with the end of the body if nothing follows."""
+    """Write a piece of a body for the server, with the end of the body if it is the last piece."""
     if framing.body is not BodyKind.CHUNKED:
         return body
     return encode_chunk(body) + (LAST_CHUNK if is_complete else b"")
 
 
-# RFC 9110 section 9.2.2: what has the same effect twice; only that may be sent again by itself
+# RFC 9110 section 9.2.2: these have the same effect twice, so the proxy may send them again
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 
 

@@ -74,7 +74,7 @@ class RequestReader:
     __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        """Nothing is remembered yet."""
+        """Start without a remembered request."""
         self._last: Request | None = None
 
     def read(self, raw: bytes, limits: HeadLimits) -> Request:

@@ -1,14 +1,15 @@
-"""What waits in this process for clients that take their answers slowly: how much for one, and how much for all of them. Pure.
+"""What is buffered in this process for clients that read slowly: how much for one, and how much for all of them. Pure.
 
-Theory of operation. A slow client must not keep a connection to a server busy, of which there are few: so its answer is taken from the
-server all the same, as long as there is room, and the connection is free again while the client still reads. Without room the server
-waits, as it would without any buffer. Nothing is ever refused or lost for want of it.
+Theory of operation. A slow client must not keep a connection to a server busy, because there are few. So the proxy takes the
+answer from the server as long as there is room, and the connection is free again while the client still reads. Without room
+the server waits, as it would without any buffer. No request is refused, and no byte is lost, for want of room.
 
-Room is what an answer may take (`most`), and what all of a worker's clients together may (`total`). The second is shared by a rule that
-needs no list of who waits: a client gets more only while it has less than what is still free. A client alone comes to a half of the
-total, two to a third each, and so on; who has most is the first that gets no more, and for a newcomer there is always something left.
-A client is an address (IPv6: a /64) with all of its connections. What one read of a server brought before it was told to wait is held
-for each client that blocks, and counts for nobody: else many that have no room would use up that of the others.
+Room has two limits: of one answer (`most`), and of all clients of a worker together (`total`). The second is shared by a rule
+that needs no list of clients: a client gets more only while it has less than what is still free. A single client reaches a
+half of the total, two clients a third each, and so on. The client that has most is the first that gets no more, and a new
+client always finds some room. A client is an address (IPv6: a /64) with all of its connections. The bytes that one read of a
+server brought before the server was paused are held for each blocked client, and count for no client: else many clients
+without room would use up the room of the others.
 """
 
 from dataclasses import dataclass
@@ -31,15 +32,15 @@ class ResponseBudget:
     __slots__ = ("_by_client", "held", "shortages")
 
     def __init__(self) -> None:
-        """Nothing waits."""
+        """Start empty."""
         self._by_client: dict[bytes, int] = {}
         self.held = 0
         """Bytes that wait now, for which servers were let go on."""
         self.shortages = 0
-        """How often a server had to wait as others needed the rest, although its answer was below its own limit."""
+        """How often a server had to wait because other clients held the rest, although its answer was below its own limit."""
 
     def change(self, client: bytes, count: int) -> None:
-        """So many bytes more (or less, if negative) wait for a client."""
+        """Count `count` bytes more (or less, if negative) that wait for a client."""
         self.held += count
         left = self._by_client.get(client, 0) + count
         if left:
@@ -48,7 +49,7 @@ class ResponseBudget:
             self._by_client.pop(client, None)  # no entry for a client that has left
 
     def has_room(self, client: bytes, total: int) -> bool:
-        """Whether a client may have more; those that are `EXEMPT` from limits on single clients, as long as there is any."""
+        """Whether a client may have more; one that is `EXEMPT` from limits on single clients may as long as any room is left."""
         free = total - self.held
         return free > 0 if client == EXEMPT else self._by_client.get(client, 0) < free
 
@@ -62,11 +63,11 @@ class Stream(Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """What waits for it in this process."""
+        """Bytes that wait for it in this process."""
 
     @property
     def waiting_bytes(self) -> int:
-        """What its machine has not acknowledged, here and in the kernel."""
+        """Bytes that its machine has not acknowledged, here and in the kernel."""
 
 
 class ResponseBuffer:
@@ -75,13 +76,13 @@ class ResponseBuffer:
     __slots__ = ("_budget", "_client", "_held", "_stream", "written_bytes")
 
     def __init__(self, stream: Stream, budget: ResponseBudget) -> None:
-        """Nothing waits."""
+        """Start empty; `stream` leads to the client."""
         self._stream: Final = stream
         self._budget: Final = budget
         self._client = EXEMPT
         self._held = 0
         self.written_bytes = 0
-        """What was written while it was blocked, ever."""
+        """Bytes that were written while it was blocked, in total."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -89,7 +90,7 @@ class ResponseBuffer:
         return self._stream.waiting_bytes
 
     def has_room(self, client: bytes, written: int, limits: BufferLimits) -> bool:
-        """Whether more may be taken for the client, which is blocked; so much was written just now."""
+        """Whether more may be taken for the client, which is blocked; `written` bytes were written just now."""
         if not self._held:
             self._client = client  # what was for another one was taken
         self.written_bytes += written

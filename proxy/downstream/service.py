@@ -80,16 +80,16 @@ class Drainable(Protocol):
     """A connection that can be asked to come to an end."""
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Finish what is under way, start nothing new, close; long-lived ones at some moment within `seconds`.
+        """Finish what is under way, start nothing new, then close; a WebSocket is closed at some moment within `seconds`.
 
-        Gently: one that is idle may still have its next request answered, so that none is on its way when it closes.
+        Gently: an idle connection may still have one request answered, so that no request is lost on its way.
         """
 
     def give_up(self, reason: str) -> None:
         """End at once; `reason` is for the log."""
 
     def configuration_changed(self, seconds: float) -> None:
-        """Go on under the new configuration; what it does not allow any more is drained within `seconds`."""
+        """Continue under the new configuration; drain within `seconds` if it does not allow this connection."""
 
 
 class Sheddable(Drainable, Protocol):
@@ -128,7 +128,7 @@ class HttpService:
         self.shared = ledger.shared
         self.slow_work: Computing = SlowWork(loop)
         self.response_budget = ResponseBudget()
-        # by what is closed later: a connection need not know what is asked of it here
+        # by the key that `closed` gets: a connection does not know its entry here
         self._connections: dict[object, Sheddable] = {}
         self._tunnels: dict[object, Drainable] = {}
         self._quiet = asyncio.Event()
@@ -147,7 +147,7 @@ class HttpService:
         self._drain_late(connection)
 
     def tunnel_opened(self, tunnel: Drainable) -> None:
-        """Count a WebSocket in: people are behind it even if they say nothing, so it never makes room."""
+        """Count a WebSocket in; it never makes room, as a person uses it even while it is silent."""
         self._tunnels[tunnel] = tunnel
         self._drain_late(tunnel)
 
@@ -174,14 +174,14 @@ class HttpService:
         return self._quiet
 
     def use(self, runtime: HttpRuntime, seconds: float) -> None:
-        """Serve by another configuration: from the next request on, and what it does not allow any more ends within `seconds`."""
+        """Serve by another configuration from the next request on; what it does not allow ends within `seconds`."""
         self.runtime = runtime
         self._review([*self._connections, *self._tunnels], runtime, seconds)
 
     def _review(self, rest: list[object], runtime: HttpRuntime, seconds: float) -> None:
-        """Tell the connections, a part in each turn of the loop so that the others are served meanwhile."""
+        """Tell the connections, a part in each turn of the loop, so that requests are served in between."""
         if runtime is not self.runtime:
-            return  # another one came, which tells all of them
+            return  # a newer configuration replaced this one, and its review tells all of them
         for key in rest[-_REVIEWS_PER_TURN:]:
             connection = self._connections.get(key) or self._tunnels.get(key)
             if connection is not None:
@@ -204,14 +204,14 @@ class HttpService:
         return len(self._connections) + len(self._tunnels)
 
     def shed(self, most: int) -> list[Idle]:
-        """End what nobody uses: connections to upstreams, and `most` clients at most, see `first_to_go`; answers what was ended."""
+        """End idle connections: all to upstreams, and at most `most` of clients (`first_to_go`); returns what was ended."""
         for upstream in self.runtime.upstreams.values():
             for server in upstream.servers:
                 server.close_idle()
         return self._end(self._idle(), most)
 
     def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
-        """End those connected ones without a request on a listener, of one client or of all; answers what was ended."""
+        """End connections of a listener that have no request, of one client or of all; returns what was ended."""
         return self._end(self._idle_on(listener, client), most)
 
     def count_idle(self, listener: str) -> int:

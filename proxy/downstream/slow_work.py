@@ -1,6 +1,6 @@
-"""Computations that take an event loop too long, one after the other in a thread of their own; clients take turns.
+"""Computations that would block an event loop for too long: one after the other in a thread, and clients take turns.
 
-What runs there has to release the interpreter's lock, as libraries do that are called through ctypes: the loop goes on meanwhile.
+They have to release the interpreter's lock, as libraries do that are called through ctypes, so that the loop continues.
 """
 
 import threading
@@ -17,11 +17,11 @@ _LIMITS: Final = QueueLimits(all=20, per_network=4)
 
 
 class WorkCrowdedOut(Exception):
-    """Too many wait, and this client has the most of them: it gives way to one that has less."""
+    """Too many computations wait, and this client has the most of them: it gives way to a client that has fewer."""
 
 
 class WorkOutcome(Protocol):
-    """What has come of a computation, on the loop."""
+    """Told the result of a computation, on the loop."""
 
     def __call__(self, result: bytes | None, error: Exception | None) -> None:
         """Exactly one of the two is there."""
@@ -51,7 +51,7 @@ class SlowWork:
     """The thread of one loop, begun with the first computation."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        """Nothing waits."""
+        """The thread starts with the first computation."""
         self._loop = loop
         self._queue: FairQueue[_Job] = FairQueue(_LIMITS)
         self._changed = threading.Condition()
@@ -88,6 +88,6 @@ class SlowWork:
         fault: Exception | None = None
         try:
             result = job.compute()
-        except Exception as error:  # noqa: BLE001 - handed to the one who waits
+        except Exception as error:  # noqa: BLE001 - handed to the caller
             fault = error
         tell_loop(self._loop, job.outcome, result, fault)

@@ -1,4 +1,4 @@
-"""A WebSocket after its handshake: bytes go both ways as they came, a tracker beside each direction knows the frame borders.
+"""A WebSocket after its handshake: bytes are relayed unchanged, and a tracker for each direction knows the frame borders.
 
 The trackers hold the relay to the framing of RFC 6455, count messages, and let us end a connection with a close frame of our
 own between two frames, as a server does that is about to restart.
@@ -38,7 +38,7 @@ class TunnelOwner(Protocol):
 
 
 class _Direction:
-    """What one side sends, on its way to the other. Owner of the sender's stream."""
+    """The bytes of one side on their way to the other. Owner of the sender's stream."""
 
     __slots__ = ("_tunnel", "bytes", "filter", "is_closed", "sink", "source", "tracker", "traffic", "waiting_close")
 
@@ -52,9 +52,9 @@ class _Direction:
         self.waiting_close = b""
         """A close frame of ours that waits for the next frame border."""
         self.is_closed = False
-        """Whether a close frame of ours went to the sink: nothing may follow it."""
+        """Whether we sent a close frame to the sink: no byte may follow it."""
         self.filter: MessageFilter | None = None
-        """What changes the messages; what comes out of it ends with a frame."""
+        """Changes the messages; its output always ends at a frame border."""
 
     def data_received(self, data: bytes | memoryview) -> None:
         data = bytes(data)
@@ -113,7 +113,7 @@ class _Direction:
         self._tunnel.lost(self, error)
 
     def pause_writing(self) -> None:
-        """Our source takes no more: hold back whoever sends to it."""
+        """Our source takes no more: pause the sender of its bytes."""
         self.sink.pause_reading()
         self._tunnel.blocked(self)
 
@@ -145,11 +145,11 @@ class Tunnel:
         self._awaits_close = False
         self._close_reason: str | None = None
         self._blocked: set[_Direction] = set()
-        """Directions whose source takes nothing of what the other side sends."""
+        """Directions whose source takes no bytes of the other side."""
         self.deadline = NEVER
 
     def begin(self, counters: RouteCounters, *, from_client: bytes, from_upstream: bytes) -> None:
-        """Start with what either side sent ahead; `counters` are those of the route."""
+        """Start with the bytes that either side sent ahead; `counters` are those of the route."""
         self._counters = counters
         counters.websockets += 1
         counters.websockets_open += 1
@@ -195,7 +195,7 @@ class Tunnel:
         return "the client" if direction is self._from_client else "the upstream"
 
     def moved(self, direction: _Direction) -> None:
-        """Bytes came: the connection is not idle, and perhaps it is over."""
+        """Bytes arrived: the connection is not idle, and perhaps it is over."""
         if self._is_closing:
             if direction is self._from_client and direction.tracker.close_sent:
                 self.end(self._close_reason and f"{CLOSED}: {self._close_reason}")  # it has answered our close frame
@@ -214,13 +214,13 @@ class Tunnel:
             self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
 
     def blocked(self, direction: _Direction) -> None:
-        """One side takes nothing more: it has its time to begin again."""
+        """One side takes no more bytes: it gets a deadline to continue."""
         self._blocked.add(direction)
         if not (self._is_closing or self._awaits_close):
             self.deadline = self._service.clock() + self._limits.write_idle_seconds
 
     def unblocked(self, direction: _Direction) -> None:
-        """It took everything."""
+        """The side took all bytes."""
         self._blocked.discard(direction)
         if not (self._is_closing or self._awaits_close or self._blocked):
             self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
@@ -232,20 +232,20 @@ class Tunnel:
         self.end(f"{self.side(direction)} sent {violation}")
 
     def refused(self, direction: _Direction, cause: Cause) -> None:
-        """A message is none that payload encryption takes, or makes."""
-        if self._owner is not None:  # else it is over: what still comes was refused with the first one
+        """A message cannot be decrypted or encrypted."""
+        if self._owner is not None:  # else the tunnel is over: the first message was refused already
             self._counters.payload_refusals[cause] += 1
         self.violated(direction, WebSocketViolation(CloseCode.POLICY_VIOLATION, cause.reason, None))
 
     def lost(self, direction: _Direction, error: OSError | None) -> None:
-        """One of the sockets is closed: how does not matter any more where that side has said that it goes (RFC 6455 section 7.1.1)."""
+        """One of the sockets is closed; that is no fault after a close frame of its side (RFC 6455 section 7.1.1)."""
         if self._owner is not None and direction is self._from_client:
             self._owner.client_lost(error)
         is_orderly = self._is_closing or direction.tracker.close_sent
         self.ended(direction, None if is_orderly else "was lost" if error is None else f"was lost: {error}")
 
     def ended(self, direction: _Direction, fault: str | None) -> None:
-        """One side sends no more. A client that was told to close still says goodbye, and has its time for that."""
+        """One side sends no more. A client that got a close frame still has time to answer it."""
         owes_answer = self._from_upstream.has_closed_sink and not self._from_client.tracker.close_sent
         if direction is self._from_upstream and owes_answer:
             if not self._is_closing:
@@ -307,7 +307,7 @@ class Tunnel:
         self._service.loop.call_later(delay, self.close, CloseCode.SERVICE_RESTART, reason)
 
     def deadline_passed(self, now: float) -> None:
-        """Nothing came for too long, or no answer to our close frame."""
+        """The connection was idle for too long, or a close frame was not answered."""
         del now
         self.deadline = NEVER
         if self._is_closing:
