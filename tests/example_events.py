@@ -170,7 +170,7 @@ EXAMPLES = (
     Example(
         workers.WorkerEnded(**_WORKER, status=None),
         {"event": "worker_ended", **_WORKER, "status": None},
-        "worker 1 (process 4242) ended with status None; another one is started",
+        "worker 1 (process 4242) ended with an unknown status; another one is started",
     ),
     Example(
         workers.WorkerEnded(**_WORKER, status=-11),
@@ -190,7 +190,7 @@ EXAMPLES = (
     Example(
         workers.WorkerGivenUp(**_WORKER),
         {"event": "worker_given_up", **_WORKER},
-        "worker 1 (process 4242) did not answer during a reload: another one has its place, and it drains if it goes on",
+        "worker 1 (process 4242) did not answer during a reload: another one has its place, and it drains if it answers again",
     ),
     Example(
         workers.WorkerStuck(**_WORKER),
@@ -400,7 +400,7 @@ EXAMPLES = (
             "reason": "its lifetime runs out",
             "detail": "the CA does not answer",
         },
-        "the ec credential of chat is grave: the CA does not answer",
+        "the ec credential of chat should have been replaced (grave): the CA does not answer",
     ),
     Example(
         certificates.WindowUnknown("le", "the CA does not answer"),

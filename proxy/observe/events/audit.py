@@ -46,7 +46,7 @@ class AuditCheckpointUnsigned(Event):
     """The key of the audit log did not sign a checkpoint. The checkpoint is written without a
     signature.
 
-    Look at the token of `audit.signing_key`.
+    Look at the token of `audit.checkpoint_key`.
     """
 
     event = "audit_checkpoint_unsigned"

@@ -54,9 +54,9 @@ class CredentialRotated(Event):
 class RotationFailed(Event):
     """A rotation failed. The certificate before stays in use, and the rotation is tried again.
 
-    For `kind` = `permanent` correct the configuration or the account at the CA: the same request
-    will fail again. An alert goes out at once. For the others wait: `certificate_urgent` follows if
-    time runs out.
+    If `kind` is `permanent`, correct the configuration or the account at the CA, because the same
+    request will fail again. An alert goes out at once. Otherwise wait: `certificate_urgent` follows
+    if time runs out.
     """
 
     event = "rotation_failed"
@@ -107,11 +107,10 @@ class RevocationFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class CertificateUrgent(Event):
-    """A certificate should have been replaced, the attempts failed, and time runs out. An alert
-    goes out.
+    """A certificate should have been replaced, the attempts failed, and little time is left. An
+    alert goes out. Repeated every day, every six hours if `grave`, every hour if `expired`.
 
-    Repeated every day, every six hours if `grave`, every hour if `expired`. Look at `detail`,
-    correct it, then `plexigate certs rotate IDENTITY`.
+    Look at `detail`, correct it, then `plexigate certs rotate IDENTITY`.
     """
 
     event = "certificate_urgent"
@@ -131,7 +130,7 @@ class CertificateUrgent(Event):
 
     def sentence(self) -> str:
         """Name the credential, the urgency and the reason."""
-        return f"the {self.credential} credential of {self.identity} is {self.urgency}: {self.detail}"
+        return f"the {self.credential} credential of {self.identity} should have been replaced ({self.urgency}): {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,8 @@ class ConnectionsTurnedAway(Event):
     """A listener refused connections, or closed some to make room. Written after a second, then
     every 30 seconds.
 
-    Many clients: raise the limit that `reasons` names, or add workers or machines. Few clients in
-    `clients`: they may attack.
+    If these are many clients, raise the limit that `reasons` names, or add workers or machines. If
+    a few clients cause most of it (`clients`), block them.
     """
 
     event = "turned_away"
@@ -98,7 +98,7 @@ class ConnectionCut(Event):
     """A connection was closed after its handshake, because the client broke the rules of TLS or
     sent a fatal alert.
 
-    Single ones are normal. Many from one client: it is broken, or it attacks.
+    A single one is normal. If one client causes many, it is broken or it attacks.
     """
 
     event = "connection_cut"

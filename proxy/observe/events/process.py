@@ -108,8 +108,8 @@ class Stopped(Event):
 
 @dataclass(frozen=True, slots=True)
 class Drained(Event):
-    """A worker that outlived its parent has ended its last connection and ends. It happens at a
-    restart under systemd."""
+    """A worker that outlived its parent ends, because its last connection has ended. It happens at
+    a restart under systemd."""
 
     event = "drained"
     level = Level.INFORMATION
@@ -220,9 +220,9 @@ class SocketUnused(Event):
 @dataclass(frozen=True, slots=True)
 class AdminCrowded(Event):
     """The admin socket or the port of the metrics has as many connections as it may have. Each new
-    one replaces an older one.
+    one replaces an older one. Written at most once a minute.
 
-    Written at most once a minute. Look for a program that opens connections and leaves them open.
+    Look for a program that opens connections and leaves them open.
     """
 
     event = "admin_crowded"

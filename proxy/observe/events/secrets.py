@@ -77,8 +77,9 @@ class Unsealed(Event):
 @dataclass(frozen=True, slots=True)
 class NotUnsealed(Event):
     """Sealed keys could not be opened: handshakes of their identities fail. The parent tries again.
+    Written once for each reason.
 
-    Written once for each reason. Look at the token of the sealing key: `plexigate hsm list`.
+    Look at the token of the sealing key: `plexigate hsm list`.
     """
 
     event = "not_unsealed"

@@ -88,9 +88,9 @@ class ServerUndrained(Event):
 @dataclass(frozen=True, slots=True)
 class HealthChecksNotMade(Event):
     """The proxy itself could not make health checks. Servers keep the state that the last checks
-    found.
+    found. Written at most once a minute.
 
-    Written at most once a minute. Mostly file descriptors are short: raise `LimitNOFILE=`.
+    Mostly file descriptors are short: raise `LimitNOFILE=`.
     """
 
     event = "health_checks_not_made"

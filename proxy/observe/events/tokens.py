@@ -33,9 +33,9 @@ class TokenBreaker(Event):
 class TokenCondition(Event):
     """The parent probed a token and found it in another condition than before.
 
-    `pin_refused`: correct the PIN and reload, or run `plexigate hsm unlatch TOKEN` to try the same
-    PIN again. No process logs in before, so that the token does not lock itself. Otherwise look at
-    the device; the parent repeats the probe.
+    If `condition` is `pin_refused`, correct the PIN and reload, or run `plexigate hsm unlatch
+    TOKEN` to try the same PIN again. No process logs in before that, so that the token does not
+    lock itself. In the other conditions, look at the device; the parent repeats the probe.
     """
 
     event = "token_condition"
@@ -67,8 +67,8 @@ class TokenKeyChanged(Event):
     """A token works, but one of its keys is missing, or is there again. Written once for all
     processes.
 
-    For `missing`: look for the key with `plexigate hsm list`, and restore it or configure another
-    one.
+    If `state` is `missing`, look for the key with `plexigate hsm list`, and restore it or configure
+    another one.
     """
 
     event = "token_key"
@@ -92,10 +92,9 @@ class TokenKeyChanged(Event):
 @dataclass(frozen=True, slots=True)
 class ModuleLeft(Event):
     """No worker became ready because a token does not answer. The workers start without its PKCS#11
-    module.
+    module. Identities with keys only in this module are refused.
 
-    Identities with keys only in this module are refused. Look at the token; once a probe succeeds
-    the workers load the module.
+    Look at the token; once a probe succeeds the workers load the module.
     """
 
     event = "module_left"

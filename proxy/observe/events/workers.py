@@ -42,7 +42,8 @@ class WorkerEnded(Event):
 
     def sentence(self) -> str:
         """Name the worker and its status."""
-        return f"worker {self.slot} (process {self.pid}) ended with status {self.status}; another one is started"
+        status = "an unknown status" if self.status is None else f"status {self.status}"
+        return f"worker {self.slot} (process {self.pid}) ended with {status}; another one is started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ class WorkerFailed(Event):
 @dataclass(frozen=True, slots=True)
 class WorkerRefused(Event):
     """A worker prepared a configuration and then could not serve by it. It is killed, and another
-    one is started.
+    one is started. Clients of this worker lose their connections.
 
-    Clients of this worker lose their connections. Report it with the lines around it.
+    Report it with the lines around it.
     """
 
     event = "worker_refused"
@@ -92,9 +93,9 @@ class WorkerRefused(Event):
 @dataclass(frozen=True, slots=True)
 class WorkerGivenUp(Event):
     """A worker did not answer during a reload, so the reload went on without it. Another worker has
-    its place.
+    its place. If it answers again, it drains.
 
-    It drains if it goes on. Look for `worker_stuck` before it.
+    Look for the event `worker_stuck` before it, which has the remedies.
     """
 
     event = "worker_given_up"
@@ -109,7 +110,7 @@ class WorkerGivenUp(Event):
         """Name the worker and what is done."""
         return (
             f"worker {self.slot} (process {self.pid}) did not answer during a reload: another one has its place, "
-            "and it drains if it goes on"
+            "and it drains if it answers again"
         )
 
 

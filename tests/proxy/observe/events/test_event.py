@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from config.schema import Config
 from proxy.observe import events
 from proxy.observe.events.event import Event, Level
 from proxy.observe.events.secrets import TicketsRotated
@@ -63,6 +64,14 @@ def test_each_event_says_when_it_is_written_and_what_to_do(one: type[Event]) -> 
 def test_each_field_of_the_json_has_a_meaning(one: type[Event]) -> None:
     keys = {key for example in EXAMPLES if type(example.event) is one for key in example.facts}
     assert keys - {"event"} == meanings(one).keys()
+
+
+@EACH
+def test_keys_of_the_configuration_that_an_event_names_exist(one: type[Event]) -> None:
+    reference = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+)\.(\w+)`", " ".join([*paragraphs(one), *meanings(one).values()]))
+    keys = [f"{table}.{key}" for table, key in named if table in Config.model_fields and key != "json"]
+    assert [key for key in keys if not re.search(rf"^### .*\b{key}\b", reference, re.MULTILINE)] == []
 
 
 def test_a_terminal_shows_the_sentence() -> None:
