@@ -1,4 +1,4 @@
-"""Everything that is wrong with a configuration, without serving by it."""
+"""`plexigate check`: finds all problems of a configuration without starting the proxy."""
 
 import asyncio
 import json
@@ -38,15 +38,17 @@ from proxy.tls.openssl_setup import prepare_openssl
 from proxy.tls.tickets import TicketSecrets
 from proxy.worker.generation import build
 
-# sysexits.h: EX_SOFTWARE. No interpreter and no signal ends with it by itself.
+# sysexits.h: EX_SOFTWARE. Neither an interpreter nor a signal ends a process with it.
 _FELL: Final = 70
 
 
 def check(file: Path) -> tuple[Problem, ...]:
-    """Everything that is wrong with a configuration, warnings included. Raises `libssl.InterpreterUnsuitable`.
+    """Find all problems of a configuration, warnings included. Raises
+    `libssl.InterpreterUnsuitable`.
 
-    Keys in tokens are tried in a process of its own: their module is the work of strangers, who may crash it or let it hang, and
-    this process may have to use it in another way.
+    Keys in tokens are tried in a separate process: the PKCS#11 module is foreign
+    code that may crash or hang, and this process may have to use it in another
+    way.
     """
     found = survey(file)
     if found.loaded is None:
@@ -60,7 +62,9 @@ def check(file: Path) -> tuple[Problem, ...]:
 
 
 def _leaves_tokens_open(loaded: LoadedConfig, found: Survey) -> bool:
-    """Whether the file is refused for what it says of tokens: nobody knows then which PIN belongs to which of them."""
+    """Whether `[hsm]` has errors: then it is unknown which PIN belongs to which token, and none is
+    tried.
+    """
     in_tables = any(one.is_error and one.key.partition(".")[0] == "hsm" for one in found.problems)
     return in_tables or any(
         one.is_error for one in token_problems(loaded.config, str(loaded.file.path), loaded.file.omissions)
@@ -101,7 +105,9 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
 
 @contextmanager
 def _refusals_in(problems: list[Problem]) -> Iterator[None]:
-    """Note why something is refused, and go on: what else is wrong is worth knowing too."""
+    """Add the problems of a refusal to `problems`, and continue: the check reports all problems at
+    once.
+    """
     try:
         yield
     except ConfigError as error:
@@ -117,12 +123,14 @@ def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
 
 
 def _tolerated(problem: Problem) -> Problem:
-    """What is wrong with a token that only stands in for others: a start serves by those."""
+    """The problem of a spare token, as a warning: the proxy can start with the other tokens."""
     return replace(problem, severity=Severity.WARNING)
 
 
 def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[str, Problem], ClosedTokens]:
-    """Try each PIN once, as the parent does, with the same latch: OpenSSL would try one that was refused before."""
+    """Try each PIN once with the parent's PIN latch: OpenSSL would repeat a PIN that was refused
+    before.
+    """
 
     async def tried() -> list[tuple[TokenUse, ProbeFinding]]:
         loop, seconds = asyncio.get_running_loop(), loaded.config.reload_seconds / 2
@@ -142,7 +150,7 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
 
 
 def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[str, Problem]:
-    """Tokens that are there, but not for the user whom workers are."""
+    """Tokens that this user can use, but the user of the workers cannot."""
     account, _ = account_of(loaded)
     if account is None:
         return {}
@@ -150,12 +158,14 @@ def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[s
     async def looked() -> dict[str, Problem]:
         loop, problems = asyncio.get_running_loop(), dict[str, Problem]()
         for use in uses:
-            # what the parent does not find either is told of elsewhere
+            # a token that the parent does not find either is reported elsewhere
             mine = await fault_for(loop, use.access, None)
             theirs = None if mine else await fault_for(loop, use.access, account)
             if theirs is not None:
-                found = f"{use.access.token}, which {account.name} cannot use: {theirs}"
-                allowed = f"rights of the user {account.name}, whom workers are, at the module and at what it reads"
+                found = f"{use.access.token}, which the user {account.name} cannot use: {theirs}"
+                allowed = (
+                    f"a module, and files that it reads, to which the user of the workers ({account.name}) has access"
+                )
                 problems[use.name] = loaded.file.error(("hsm", "token", use.name), found, allowed)
         return problems
 
@@ -175,46 +185,46 @@ def _check_elsewhere(file: Path, loaded: LoadedConfig, found: Survey) -> tuple[P
             check=False,
         )
     except subprocess.TimeoutExpired:
-        said = f"a PKCS#11 module that has not answered after {seconds:g} s (reload_seconds)"
+        said = f"a PKCS#11 module that did not answer within {seconds:g} s (reload_seconds)"
     else:
         if done.returncode == 0:
             return tuple(Problem.from_json(one) for one in json.loads(done.stdout))
-        if done.returncode == _FELL:  # over something of ours: no module is to blame
+        if done.returncode == _FELL:  # an error in Plexigate, not in the module
             raise CheckFell(done.stderr.decode(errors="replace"))
-        said = f"a PKCS#11 module with which a process ends (exit status {done.returncode})"
-    lost = loaded.file.error(("hsm", "module"), said, "a module that works in a process beside OpenSSL")
+        said = f"a PKCS#11 module that crashes its process (exit status {done.returncode})"
+    lost = loaded.file.error(("hsm", "module"), said, "a module that works in the same process as OpenSSL")
     return (*found.problems, lost)
 
 
 class CheckFell(Exception):
-    """The process that checked has failed by a fault of ours; `trace` says where."""
+    """The process that checks has failed because of an error in Plexigate; `trace` is its
+    traceback.
+    """
 
     def __init__(self, trace: str) -> None:
-        """Remember what it said."""
         super().__init__(trace)
         self.trace = trace
 
     def __str__(self) -> str:
-        """What it said."""
-        return f"the process that checks has failed:\n{self.trace}"
+        return f"the process that checks the configuration has failed:\n{self.trace}"
 
 
 def _main() -> None:
-    """The process of its own: writes the problems of the file in `sys.argv[1]` as JSON."""
-    # what modules print is not for the reader of the JSON
+    """The separate process: writes the problems of the file in `sys.argv[1]` as JSON."""
+    # output of PKCS#11 modules must not mix with the JSON
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
         found = survey(Path(sys.argv[1]))
-        assert found.loaded is not None  # of whoever started this
+        assert found.loaded is not None  # checked by the parent process
         answer.write(json.dumps([one.as_json() for one in _check_here(found.loaded)]))
         answer.flush()
         status = 0
-    except Exception:  # noqa: BLE001 - said to the one who waits for the answer
+    except Exception:  # noqa: BLE001 - reported to the parent process
         traceback.print_exc()
         status = _FELL
     sys.stderr.flush()
-    os._exit(status)  # at once: nothing of the module is to run at the end of this process
+    os._exit(status)  # at once: exit handlers of the module must not run
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The command line: `plexigate run`, `plexigate check`, `plexigate reload`."""
+"""The command line: the program `plexigate`, its commands `run` and `check`, and the groups of the
+others.
+"""
 
 import json
 from importlib.metadata import version
@@ -25,7 +27,7 @@ from proxy.tls.libssl import InterpreterUnsuitable
 app = typer.Typer(
     name="plexigate",
     help="A TLS 1.3 reverse proxy for chat servers, with post-quantum hybrid key exchange.",
-    epilog="Start with: plexigate check FILE, then: plexigate run FILE. The keys of FILE are in config/example.toml.",
+    epilog="Start with: plexigate check FILE, then: plexigate run FILE. config/example.toml explains every key of FILE.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -57,14 +59,16 @@ def run(
     file: _File,
     log_format: Annotated[
         LogFormat | None,
-        typer.Option(help="How to write the log; instead of \\[log] format in FILE.", show_default=False),
+        typer.Option(help="Format of the log; replaces \\[log] format in FILE.", show_default=False),
     ] = None,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C; a second one ends at once instead of draining.
+    """Start the proxy. SIGTERM or Ctrl-C drains and stops it; a second one stops
+    it at once.
 
-    Writes one JSON line per request and per failed handshake to standard output, or to the file that FILE names.
+    The log has one JSON line per request and per failed handshake. It goes to
+    standard output, or to the file that FILE names.
     """
-    # here: the other commands need nothing of what serves, and start in half the time without it
+    # imported here: without it the other commands start in half the time
     from proxy.commands import run as serving
 
     try:
@@ -82,11 +86,13 @@ def check(
     file: _File,
     as_json: Annotated[bool, typer.Option("--json", help="Write the problems as JSON.")] = False,  # noqa: FBT002 - as above
 ) -> None:
-    """Say everything that is wrong with a configuration: the file, its certificates and keys, groups and providers.
+    """Check a configuration: the file, its certificates, keys, groups and
+    providers. Lists all problems.
 
-    Exits with 0 when it can be used (warnings may remain), with 1 when it cannot.
+    Exits with 0 when the configuration can be used (it may have warnings), with 1
+    when it cannot.
     """
-    from proxy.commands import check as checking  # as above
+    from proxy.commands import check as checking  # imported here for the same reason
 
     try:
         problems = checking.check(file)

@@ -1,4 +1,7 @@
-"""Commands about the rings of payload encryption: `plexigate payload rotate|list|export|retire|revoke|identity`."""
+"""Commands for the key rings of payload encryption.
+
+`plexigate payload list|rotate|retire|revoke|export|identity`.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -14,33 +17,38 @@ from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.output_file import AlreadyThere, write_for_person
 
-# Wide enough for every table where the output is no terminal.
+# wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160
 _STYLES = {"active": "bold green", "pending": "cyan", "valid": "green", "retired": "dim", "revoked": "red"}
 
-app = typer.Typer(name="payload", help="The keys by which bodies are encrypted.", no_args_is_help=True)
+app = typer.Typer(name="payload", help="Keys that encrypt message bodies.", no_args_is_help=True)
 
 _Config = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The configuration that names the admin socket.", show_default=False),
+    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
 ]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="The admin socket itself.", show_default=False)]
+_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Write the answer as JSON.")]
 _Ring = Annotated[str, typer.Argument(metavar="RING", help="NAME of \\[payload.ring.NAME].", show_default=False)]
-_Version = Annotated[int, typer.Argument(metavar="VERSION", min=1, help="As in the list.", show_default=False)]
+_Version = Annotated[
+    int,
+    typer.Argument(metavar="VERSION", min=1, help="Version of the key, as payload list shows it.", show_default=False),
+]
 _Output = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Write to a file that only you can read.", show_default=False),
+    typer.Option(metavar="FILE", help="Write to this file, with mode 0600.", show_default=False),
 ]
-_Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there with something else in it.")]
+_Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing file that has another content.")]
 _KeysOnly = Annotated[
-    bool, typer.Option("--multifernet", help="Only the keys, one a line, the newest first: for MultiFernet.")
+    bool, typer.Option("--multifernet", help="Write the keys alone, one per line, newest first (for MultiFernet).")
 ]
 
 
 @app.command("list", epilog="Example: plexigate payload list --json | jq '.rings[].keys[0].uses'")
 def list_rings(config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - the signature of a typer command
-    """Show every ring and its keys: versions, states, ages, how many messages were encrypted. No secret."""
+    """List all rings and their keys: version, state, age, number of encrypted
+    messages. Shows no secret.
+    """
     document = asked(config, socket, lambda client: client.get("/payload"))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -50,7 +58,7 @@ def list_rings(config: _Config = None, socket: _Socket = None, as_json: _Json = 
 
 
 def ring_table(document: dict[str, Any]) -> Table:
-    """The rings of an answer to `GET /payload`."""
+    """Make the table of the rings from the answer to `GET /payload`."""
     table = Table("ring", "key", "state", "since", "messages", "ended", box=None, header_style="bold")
     for ring in document["rings"]:
         for index, key in enumerate(ring["keys"]):
@@ -71,7 +79,9 @@ def _time(seconds: float) -> str:
 
 @app.command(epilog="Example: plexigate payload rotate chat")
 def rotate(ring: _Ring, config: _Config = None, socket: _Socket = None, as_json: _Json = False) -> None:  # noqa: FBT002 - as above
-    """Encrypt with a new key from now on; the ones before it stay valid as the configuration says."""
+    """Encrypt with a new key from now on. Earlier keys stay valid for as long as
+    the configuration allows.
+    """
     answer = asked(config, socket, lambda client: client.post(f"/payload/{quote(ring, safe='')}/rotate", {}))
     _said(answer, f"Ring {ring} encrypts with key {answer['version']}.", as_json=as_json)
 
@@ -84,7 +94,9 @@ def retire(
     socket: _Socket = None,
     as_json: _Json = False,  # noqa: FBT002 - as above
 ) -> None:
-    """End a key that no client needs any more; not the one that encrypts."""
+    """Retire a key that no client needs any more. The key that encrypts now
+    cannot be retired.
+    """
     answer = asked(config, socket, lambda client: client.post(_path(ring, version, "retire"), {}))
     _said(answer, f"Key {version} of ring {ring} is retired.", as_json=as_json)
 
@@ -97,7 +109,11 @@ def revoke(
     socket: _Socket = None,
     as_json: _Json = False,  # noqa: FBT002 - as above
 ) -> None:
-    """End a key that is in the wrong hands, in all workers before this returns; the one that encrypts is replaced first."""
+    """Revoke a key that was disclosed: no worker accepts it when the command
+    returns.
+
+    If it is the key that encrypts now, a new one replaces it first.
+    """
     answer = asked(config, socket, lambda client: client.post(_path(ring, version, "revoke"), {}))
     _said(answer, f"Key {version} of ring {ring} is revoked.", as_json=as_json)
 
@@ -111,7 +127,9 @@ def export(
     keys_only: _KeysOnly = False,  # noqa: FBT002 - as above
     force: _Force = False,  # noqa: FBT002 - as above
 ) -> None:
-    """Write the keys of a ring for its clients: secrets, by which every message of the ring can be read and made."""
+    """Write the keys of a ring for its clients. They are secret: they decrypt and
+    forge every message of the ring.
+    """
     answer = asked(config, socket, lambda client: client.get(f"/payload/{quote(ring, safe='')}/export"))
     text = "\n".join(key["key"] for key in answer["keys"]) if keys_only else json.dumps(answer, indent=2)
     _written(text + "\n", output, replaces=force)
@@ -124,7 +142,9 @@ def identity(
     output: _Output = None,
     force: _Force = False,  # noqa: FBT002 - as above
 ) -> None:
-    """Write the public keys that clients of sessions pin. Nothing secret, but they have to be the right ones."""
+    """Write the public keys that clients of sessions pin. They are not secret;
+    deliver them unaltered.
+    """
     answer = asked(config, socket, lambda client: client.get("/payload-identity"))
     _written(json.dumps(answer, indent=2) + "\n", output, replaces=force)
 

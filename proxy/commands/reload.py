@@ -1,4 +1,4 @@
-"""`plexigate reload`: asks the running proxy to take over its configuration, and tells what came of it."""
+"""`plexigate reload`: asks the running proxy to reload its configuration, and shows the result."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,20 +17,24 @@ from proxy.commands.terminal.problem_table import print_problems
 
 
 class AdminClient(Protocol):
-    """Whoever can ask the admin socket."""
+    """Sends a request to the admin socket."""
 
     def post(self, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
         """Answer status and JSON body. Raises `AdminUnreachable`."""
 
 
 Connect = Callable[[Path | None, Path | None], AdminClient]
-"""Finds the admin socket by the configuration (`--config`) or by its path (`--socket`), or else at its default. Raises `ConfigError` for a
-configuration that cannot be read."""
+"""Finds the admin socket by the configuration (`--config`), by its path (`--socket`), or at its
+default.
+
+Raises `ConfigError` for a configuration that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadSummary:
-    """What a reload has changed, or would change, or what stands against it; `generation` is the one that serves now."""
+    """The result of a reload: changes, or the problems that refuse it; `generation` is what serves
+    now.
+    """
 
     ok: bool
     dry_run: bool
@@ -40,7 +44,9 @@ class ReloadSummary:
 
     @classmethod
     def from_json(cls, answer: Mapping[str, Any], *, dry_run: bool) -> "ReloadSummary":
-        """Take the answer of `POST /reload` to what was asked. Raises `KeyError`, `TypeError` or `ValueError` if it is none."""
+        """Parse the answer to `POST /reload`. Raises `KeyError`, `TypeError` or `ValueError` for
+        another document.
+        """
         return cls(
             ok=answer["ok"],
             dry_run=dry_run,
@@ -51,33 +57,35 @@ class ReloadSummary:
 
     @property
     def conclusion(self) -> str:
-        """The last word."""
+        """The last line of the output."""
         if not self.ok:
-            return f"Refused: generation {self.generation} goes on as before."
+            return f"Refused: generation {self.generation} continues unchanged."
         if self.dry_run:
-            return f"Can be done; generation {self.generation} goes on as before."
-        return f"Done: generation {self.generation} serves."
+            return f"Reload is possible. Generation {self.generation} continues unchanged."
+        return f"Reloaded: generation {self.generation} serves."
 
 
 def reload_command(connect: Connect) -> Callable[..., None]:
-    """Make the command of a way to reach the admin socket."""
+    """Make the command; `connect` reaches the admin socket."""
 
     def reload(
         config: Annotated[
             Path | None,
-            typer.Option(metavar="FILE", help="The configuration that names the admin socket.", show_default=False),
+            typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
         ] = None,
         socket: Annotated[
             Path | None,
-            typer.Option(metavar="PATH", help="The admin socket itself.", show_default=False),
+            typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False),
         ] = None,
-        is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,  # noqa: FBT002 - the signature of a typer command
+        is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; change nothing.")] = False,  # noqa: FBT002 - the signature of a typer command
         as_json: Annotated[bool, typer.Option("--json", help="Write the report as JSON.")] = False,  # noqa: FBT002 - as above
     ) -> None:
-        """Take over the changed configuration without a dropped connection, and say what has changed.
+        """Reload the configuration of the running proxy without dropping a
+        connection, and list the changes.
 
-        All workers change together, or none does. Exits with 0 when it is done (with --dry-run: can be done), with 1 when something
-        stands against it: then everything goes on as before.
+        All workers change together or none does. Exits with 0 when the reload is done
+        (with --dry-run: is possible), with 1 when it is refused: the proxy then
+        continues unchanged.
         """
         try:
             answer, report = _ask(connect(config, socket), dry_run=is_dry_run)
@@ -103,7 +111,7 @@ def _ask(client: AdminClient, *, dry_run: bool) -> tuple[dict[str, Any], ReloadS
         return answer, ReloadSummary.from_json(answer, dry_run=dry_run)
     except (KeyError, TypeError, ValueError):
         found = f"status {status} and no report: {json.dumps(answer)[:200]}"
-        raise AdminUnreachable("POST /reload", found, "is it a Plexigate of this version that listens there?") from None
+        raise AdminUnreachable("POST /reload", found, "does a Plexigate of this version listen there?") from None
 
 
 def _show(report: ReloadSummary, console: Console) -> None:

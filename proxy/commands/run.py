@@ -1,4 +1,4 @@
-"""From a configuration file to a serving proxy: the parent process."""
+"""`plexigate run`: starts the parent process of the proxy."""
 
 import asyncio
 import os
@@ -28,26 +28,27 @@ from proxy.supervisor.workers.sockets import ListeningSockets
 from proxy.tls import libssl
 from proxy.tls.tickets import TicketSecrets
 
-# A log that takes longer than this is stuck, and the process has to end.
+# a log that is not written within this time is stuck, and the process has to end
 _LAST_LINES_SECONDS: Final = 2.0
-# A token that signs the last checkpoint has this long: what is before it is on the disk in any case.
+# time for a token to sign the last checkpoint; the entries before it are on disk in any case
 _LAST_CHECKPOINT_SECONDS: Final = 5.0
 
 
 def run(file: Path, log_format: LogFormat | None) -> None:
-    """Serve by a configuration until a signal ends it.
+    """Serve with a configuration until a signal ends the process.
 
-    Raises `ConfigError`, `libssl.InterpreterUnsuitable` or `AdminSocketError` before anything is served.
+    Raises `ConfigError`, `libssl.InterpreterUnsuitable` or `AdminSocketError`
+    before it starts to serve.
     """
     libssl.self_check()
     safe = Safe(now_in_utc)
     try:
         edition = _with_tickets(read_edition(file, 1, TicketSecrets.fresh(), now_in_utc(), safe), safe)
     except ConfigError:
-        # not above: it brings in everything that only workers need
+        # imported here: it loads everything that only workers need
         from proxy.commands.check import check
 
-        raise ConfigError(check(file)) from None  # whoever has to mend it wants to know the rest as well
+        raise ConfigError(check(file)) from None  # reports all problems, not only the first
     safe.trail.open(edition.loaded)
     target = LogTarget(edition.loaded, log_format)
     keep_memory_private()
@@ -59,13 +60,13 @@ def run(file: Path, log_format: LogFormat | None) -> None:
 
 
 def _with_tickets(edition: Edition, safe: Safe) -> Edition:
-    """The edition with the secret of session tickets that the process before has kept."""
+    """The edition with the session ticket secrets that the former process stored."""
     tickets, doubts = safe.tickets(edition.loaded)
     return replace(edition, tickets=tickets, warnings=[*edition.warnings, *doubts])
 
 
 async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
-    # each takes its variables out of the environment, which workers inherit
+    # each removes its variables from the environment, because workers inherit it
     notifier = Notifier.from_environment(os.environ)
     store = SocketStore.from_environment(os.environ, notifier)
     sockets = ListeningSockets(inherited_sockets(os.environ, os.getpid()), store)
@@ -80,7 +81,7 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     host = AdminHost(reporting.unexpected, reporting.tell, reserve.is_short)
     admin = AdminServer(supervisor.control, AdminSettings.of(edition.loaded), host)
     try:
-        # first: a second proxy by the same configuration is found out before it takes a port
+        # first: a second proxy with the same configuration fails here, before it takes a port
         await admin.start()
         await supervisor.start(admin.metrics_addresses)
         await supervisor.run(watchdog)
@@ -90,13 +91,16 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
         figures.close()
         if not await in_thread(loop, lambda: safe.trail.close(_LAST_CHECKPOINT_SECONDS)):
             reporting.tell(AuditLogLate())
-        await asyncio.sleep(0)  # what its thread had to report
+        await asyncio.sleep(0)  # lets callbacks of its thread run
         if lock is not None:
             lock.release()
 
 
 def _state_lock(edition: Edition) -> StateLock | None:
-    """Nobody else may change the state directory while this process lives. Raises `ConfigError`."""
+    """Lock the state directory: only this process may change it while it runs.
+
+    Raises `ConfigError`.
+    """
     loaded = edition.loaded
     state = loaded.config.rotation.state
     if state is None:
@@ -104,7 +108,7 @@ def _state_lock(edition: Edition) -> StateLock | None:
     try:
         return hold(loaded.file.resolve(state), Disk())
     except StateInUse as error:
-        found, allowed = str(error), "a directory that this process alone writes to"
+        found, allowed = str(error), "a directory that no other process uses"
     except StateUnusable as error:
         found, allowed = error.found, error.allowed
     raise ConfigError([loaded.file.error(("rotation", "state"), found, allowed)])

@@ -11,17 +11,17 @@ from proxy.commands.terminal.asking import asked, ended
 from proxy.commands.terminal.console import table_console
 from proxy.commands.terminal.status_table import status_tables
 
-# Wide enough for every table where the output is no terminal.
+# wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 160
 
 _Config = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The configuration that names the admin socket.", show_default=False),
+    typer.Option(metavar="FILE", help="Configuration that names the admin socket.", show_default=False),
 ]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="The admin socket itself.", show_default=False)]
+_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Upstream = Annotated[str, typer.Argument(metavar="UPSTREAM", help="NAME of \\[upstream.NAME].", show_default=False)]
 _Server = Annotated[
-    str, typer.Argument(metavar="SERVER", help="As in its servers: http://127.0.0.1:8000", show_default=False)
+    str, typer.Argument(metavar="SERVER", help="One of its servers, such as http://127.0.0.1:8000", show_default=False)
 ]
 
 
@@ -39,13 +39,15 @@ def register(app: typer.Typer) -> None:
 def status(
     config: _Config = None,
     socket: _Socket = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the whole document as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
+    as_json: Annotated[bool, typer.Option("--json", help="Write the whole status as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
-    """Show the running proxy: what keeps it from being ready, workers, listeners, upstreams, certificates, and how much of it is post-quantum.
+    """Show the running proxy: readiness, workers, listeners, upstreams,
+    certificates, and the post-quantum share.
 
-    Ready means that each worker, identity and route that was meant to serve can, as /readyz says.
-    Names the networks and user agents of the clients that would break under pq = require. Counts are since the start. Exits with 0
-    when the proxy answered, with 1 when it did not.
+    Ready means that every configured worker, identity and route can serve, as in
+    /readyz. The post-quantum part names the networks and user agents of the
+    clients that pq = require would shut out. Counts begin at the start of the
+    proxy. Exits with 0 when the proxy answers, with 1 when it does not.
     """
     document = asked(config, socket, lambda client: client.get("/status"))
     if as_json:
@@ -55,7 +57,7 @@ def status(
     try:
         console.print(status_tables(document))
     except (AttributeError, KeyError, TypeError):
-        raise ended("an answer that is no status; is it a Plexigate of this version that listens there?") from None
+        raise ended("the answer is not a status; does a Plexigate of this version listen there?") from None
 
 
 def drain(
@@ -64,15 +66,17 @@ def drain(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0, help="How long its WebSockets may stay; without it limits.drain_seconds.", show_default=False
+            min=0, help="How long its WebSockets may stay open. Default: limits.drain_seconds.", show_default=False
         ),
     ] = None,
     config: _Config = None,
     socket: _Socket = None,
 ) -> None:
-    """Take a server out of service: no new requests; its WebSockets stay until they end or the time is over.
+    """Take a server out of service: it gets no new requests. Its WebSockets are
+    closed when the time is over.
 
-    It is done also with the last server of an upstream that takes requests, with a warning on standard error: clients get 503 then.
+    The last server of an upstream can be drained too: clients then get 503, and a
+    warning on standard error says so.
     """
     query = {} if seconds is None else {"seconds": f"{seconds:g}"}
     answer = asked(config, socket, lambda client: client.post(_path(upstream, server, "drain"), query))
@@ -82,7 +86,7 @@ def drain(
 
 
 def undrain(upstream: _Upstream, server: _Server, config: _Config = None, socket: _Socket = None) -> None:
-    """Let a server have requests again that was drained."""
+    """Return a drained server to service."""
     asked(config, socket, lambda client: client.post(_path(upstream, server, "undrain"), {}))
     typer.echo(f"{server} of upstream {upstream} gets requests again.")
 

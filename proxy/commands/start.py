@@ -1,8 +1,8 @@
-"""The command's entry: makes the environment fit before anything that uses OpenSSL is imported.
+"""The entry point: prepares the environment before a module that uses OpenSSL is imported.
 
-`OPENSSL_CONF` would be obeyed by every OpenSSL in the process (cryptography has its own) and by every child, and OpenSSL reads
-it when the `ssl` module is first used. Providers come from the configuration file instead, so the process starts once more
-without it.
+OpenSSL reads the file in `OPENSSL_CONF` when the `ssl` module is first used. Every OpenSSL in this
+process (cryptography has its own) and in every child would obey it. In Plexigate the configuration
+names the providers, so the process starts again without this variable.
 """
 
 import os
@@ -16,16 +16,14 @@ def main() -> None:
     """Run the command line."""
     if "OPENSSL_CONF" in os.environ:
         environment = {name: value for name, value in os.environ.items() if name != "OPENSSL_CONF"}
-        # -P: whatever lies in the current directory is none of our modules
+        # -P: do not import modules from the current directory
         command = [sys.executable, "-P", "-m", "proxy.commands.start", *sys.argv[1:]]
         os.execve(sys.executable, command, environment)  # noqa: S606 - ourselves
     with _quiet_interruption():
         try:
             import ssl  # noqa: F401
         except ImportError:
-            sys.exit(
-                "plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3"
-            )
+            sys.exit("plexigate: this Python has no ssl module; use a Python that has one, such as /usr/bin/python3")
         from proxy.commands.cli import app
         from proxy.commands.terminal.output import watched_output
 
@@ -35,9 +33,10 @@ def main() -> None:
 
 @contextmanager
 def _quiet_interruption() -> Iterator[None]:
-    """Have Ctrl-C end the process with 130 while there is nothing yet that could be undone, not with a traceback.
+    """Let Ctrl-C end the process with status 130 during the imports, without a traceback.
 
-    At once: an exception would pass through whatever is half imported. Where it is ignored (`nohup`), it goes on to be.
+    The process exits at once: an exception would pass through half-imported modules. If the signal
+    is ignored (`nohup`), it stays ignored.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield

@@ -151,7 +151,7 @@ class TestCheck:
         status, found = self.check(public_site, configuration)
         assert status == 1
         assert list(found) == ["hsm.token.plexi"]
-        assert "which nobody cannot use: " in found["hsm.token.plexi"]
+        assert "which the user nobody cannot use: " in found["hsm.token.plexi"]
         public_site.hsm.give_to(pwd.getpwnam("nobody").pw_uid)
         assert self.check(public_site, configuration) == (0, {})
         assert public_site.hsm.shim.token("plexi").calls("C_Login") == 4, "each time: the PIN, and the keys by OpenSSL"
@@ -213,7 +213,7 @@ class TestCheck:
         with hsm_site.hsm.shim.token("plexi").hanging("C_FindObjects"):
             status, found = self.check(hsm_site, configuration)
         assert status == 1
-        assert found == {"hsm.module": "a PKCS#11 module that has not answered after 5 s (reload_seconds)"}
+        assert found == {"hsm.module": "a PKCS#11 module that did not answer within 5 s (reload_seconds)"}
 
     def test_a_start_that_fails_says_the_same(self, hsm_site: HsmSite) -> None:
         configuration = hsm_site.write(text_of(hsm_site))

@@ -78,7 +78,7 @@ def test_a_proxy_that_cannot_be_asked_is_not_taken_for_none(public_site: HsmSite
             (destroying.run("old", "--config", str(configuration), "--socket", "/nope.sock"), "No such file"),
         ):
             assert (answer.returncode, answer.stdout) == (1, "")
-            assert "nobody says whether old is in use: " in answer.stderr
+            assert "cannot verify that old is not in use: " in answer.stderr
             assert f".sock: {reason}" in answer.stderr
         assert destroying.labels() == ["old"]
     assert complaints(run.output) == []

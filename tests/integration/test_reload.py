@@ -85,7 +85,7 @@ class TestAccepted:
             done = reload(running)
             assert done.returncode == 0, done.stderr
             assert "localhost/other" in done.stdout
-            assert "Done: generation 2 serves." in done.stdout
+            assert "Reloaded: generation 2 serves." in done.stdout
             assert responds(peer) == 404
 
     def test_nothing_to_change_is_no_mistake(self, running: Scene) -> None:
@@ -170,7 +170,7 @@ class TestRefused:
         assert {"limits.body_bites", "route[1].upstream", "route[1].host"} <= set(found)
         done = again(running)
         assert done.returncode == 1
-        assert "Refused: generation 1 goes on as before." in done.stdout + done.stderr
+        assert "Refused: generation 1 continues unchanged." in done.stdout + done.stderr
         assert str(running.path) in "".join((done.stdout + done.stderr).split()), "a long path takes several lines"
 
     def test_missing_key(self, running: Scene) -> None:
@@ -284,7 +284,7 @@ class TestDryRun:
         done = reload(running, "--dry-run")
         assert done.returncode == 0
         assert "limits.body_bytes" in done.stdout
-        assert "Can be done; generation 1 goes on as before." in done.stdout
+        assert "Reload is possible. Generation 1 continues unchanged." in done.stdout
         assert len(running.worker_pids) == 2
         assert status(running)["generation"] == 1
         assert status(running)["reloads"] in ({}, {"ok": 0, "failed": 0})

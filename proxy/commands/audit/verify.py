@@ -1,4 +1,4 @@
-"""`plexigate audit verify`: whether the audit log of key operations is what was written."""
+"""`plexigate audit verify`: checks the audit log of key operations for manipulation."""
 
 import json
 import zlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="audit",
-    help="The audit log of key operations.",
+    help="Verify the audit log of key operations.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -28,13 +28,13 @@ _DAMAGED: Final = 1
 _UNREADABLE: Final = 2  # the same as for a wrong option
 _UNPROVEN: Final = 3
 _UNPROVEN_TAIL: Final = 4
-# Wide enough for every table where the output is no terminal.
+# wide enough for every table when the output is not a terminal
 _FILE_COLUMNS: Final = 160
 
 
 @app.callback()
 def _audit() -> None:
-    """A group, so that `verify` keeps its name while it is alone in it."""
+    """Makes it a group: typer would drop the name of a command that is alone."""
 
 
 @app.command(
@@ -43,14 +43,14 @@ def _audit() -> None:
 def verify(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="All files of the log, in any order; .gz too.", show_default=False),
+        typer.Argument(metavar="FILE", help="All files of the log, in any order, .gz included.", show_default=False),
     ],
     public_keys: Annotated[
         list[Path] | None,
         typer.Option(
             "--public-key",
             metavar="PEM",
-            help="The public key that checkpoints must be signed with; again for a key that it has replaced.",
+            help="Public key that verifies the checkpoints. Repeat the option for keys used earlier.",
             show_default=False,
         ),
     ] = None,
@@ -58,29 +58,42 @@ def verify(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Checkpoints from outside the log: an export of the journal, in any text form. With --public-key only signed ones count.",
+            help="Checkpoints kept outside the log: an export of the journal, in any text format. With --public-key "
+            "only signed ones count.",
             show_default=False,
         ),
     ] = None,
     since: Annotated[
         int,
         typer.Option(
-            "--from", metavar="LINE", min=1, help="The lines before this one were deleted on purpose: do not miss them."
+            "--from",
+            metavar="LINE",
+            min=1,
+            help="The lines before this one were deleted on purpose: do not report them as missing.",
         ),
     ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write the verdicts as JSON.")] = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
-    """Find every line that was removed, changed, reordered or duplicated, and a tail that was cut; say where.
+    """Find every line that was removed, changed, reordered or duplicated, and a
+    missing end of the log.
 
-    A line counts as proven if a checkpoint after it is signed by the key, or without --public-key is known from outside; whoever can write
-    the file could have rewritten the others. A cut tail, and first files that are gone, are found only against checkpoints from outside.
+    A line is proven when a later checkpoint is signed by a given key. Without
+    --public-key it is proven when a later checkpoint is known from --checkpoints.
+    An attacker who can write the file could have rewritten unproven lines.
+    Missing lines at the end, and missing first files, are found only with
+    checkpoints kept outside the log.
 
-    Exits with 0 when the log is intact and proven up to a checkpoint, with 1 when something was found, with 2 when a file cannot be read,
-    with 3 when all is intact but nothing is proven, with 4 when all is intact but the checkpoints after the last proven line are not
-    signed, or by another key: the signing key was away or replaced, or somebody without it has written the rest. A later checkpoint that
-    is signed proves all lines before it.
+    Exit status:
+    0: the log is intact and proven up to a checkpoint.
+    1: something is wrong.
+    2: a file cannot be read.
+    3: the log is intact, but no line is proven.
+    4: the log is intact, but the checkpoints after the last proven line are
+    unsigned or signed by another key. The signing key was unavailable or
+    replaced, or an attacker without the key wrote these lines. A later checkpoint
+    with a valid signature proves all lines before it.
     """
-    # here: the other commands need nothing of this, and cryptography takes time to load
+    # imported here: cryptography takes time to load, and the other commands do not need it
     from certs.audit.checkpoint import checkpoints_in
     from certs.audit.signatures import by_fingerprint
     from certs.audit.signing import load_public_key
@@ -110,12 +123,12 @@ def verify(
 
 
 class _CannotRead(Exception):
-    """A file that is no file, or that is damaged in its compression."""
+    """A file is missing, is not a regular file, or its compression is damaged."""
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file for reading; what goes wrong with it also later names it, as gzip does not."""
+    """Open a file for reading; errors name the file, also those of gzip in the middle of it."""
     from certs.audit.tail import open_for_reading
 
     try:
@@ -127,19 +140,21 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _once(files: Sequence[Path]) -> list[Path]:
-    """Each file once, however it is named, also by a link: its lines would be there twice."""
+    """Drop files that are named twice, also through a link: their lines would look duplicated."""
     found: dict[Path, Path] = {}
     repeated: set[Path] = set()
     for path in files:
         first = found.setdefault(path.resolve(), path)
         if first is not path and first not in repeated:
             repeated.add(first)
-            typer.echo(f"plexigate: {first} is named more than once, it is read once", err=True)
+            typer.echo(f"plexigate: {first} is named more than once; it is read once", err=True)
     return list(found.values())
 
 
 def _logs(files: Sequence[Path]) -> list[list[Path]]:
-    """The files of each log, in the order of their first lines. What begins with no line at all comes last, in one group."""
+    """Group the files by log, in the order of their first lines. Files without any line form the
+    last group.
+    """
     from certs.audit.line import LARGEST_LINE, Line, NotALine
 
     begun: dict[str, list[tuple[int, Path]]] = {}
@@ -182,9 +197,11 @@ def _text_lines(path: Path) -> Iterator[str]:
 def _logs_without_a_file(
     known: Sequence["Checkpoint"], logs: Sequence[str], keys: Mapping[str, "PublicKey"]
 ) -> list[dict[str, Any]]:
-    """The logs that a checkpoint from outside tells of, and of which no file was given: they may have been deleted.
+    """The logs that a known checkpoint names and of which no file was given: they may have been
+    deleted.
 
-    Where there are keys and none of them signed one, `intact` is None: nobody knows whether there was such a log.
+    `intact` is None when keys are given and none of them signed a checkpoint: such a log may never
+    have existed.
     """
     from certs.audit.verdict import Status
 

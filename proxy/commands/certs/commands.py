@@ -1,4 +1,6 @@
-"""`plexigate certs`: what there is, rotations now, the way back, and how clients come to trust an internal CA."""
+"""`plexigate certs list|show|rotate|rollback|history`: certificates that the proxy issues and
+rotates.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -20,23 +22,23 @@ from proxy.commands.terminal.console import table_console
 Answer = TypeVar("Answer")
 
 _WAITING = 3
-"""Exit status: an issuer has asked to be left alone, and it was not to be waited for."""
+"""Exit status: the issuer refuses requests until a later time, and --wait was not given."""
 _FILE_COLUMNS = 200
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)]
 _Config = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The configuration (names the admin socket too).", show_default=False),
+    typer.Option(metavar="FILE", help="Configuration; it names the admin socket too.", show_default=False),
 ]
-_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="The admin socket itself.", show_default=False)]
+_Socket = Annotated[Path | None, typer.Option(metavar="PATH", help="Path of the admin socket.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 _Offline = Annotated[
-    bool, typer.Option("--offline", help="Do not ask a running proxy: read the state directory of --config.")
+    bool, typer.Option("--offline", help="Use the state directory of --config instead of the running proxy.")
 ]
 _Slot = Annotated[
     str | None,
     typer.Option(
-        "--credential", metavar="KIND", help="One of several: ec, rsa, mldsa-65, mldsa-87.", show_default=False
+        "--credential", metavar="KIND", help="Only this credential: ec, rsa, mldsa-65, mldsa-87.", show_default=False
     ),
 ]
 
@@ -47,7 +49,7 @@ def certs_app() -> typer.Typer:
     """The group of commands."""
     app = typer.Typer(
         name="certs",
-        help="Certificates that rotate by themselves: list, rotate now, roll back, check, trust.",
+        help="Certificates that rotate automatically: list, rotate now, roll back, check, trust.",
         no_args_is_help=True,
         rich_markup_mode="rich",
     )
@@ -64,7 +66,9 @@ def certs_app() -> typer.Typer:
 
 
 def listing(config: _Config = None, socket: _Socket = None, offline: _Offline = False, as_json: _Json = False) -> None:
-    """List all certificates that rotate by themselves: issuer, key and where it lives, serial, end, next rotation and why."""
+    """List all certificates that rotate automatically: issuer, key and its place,
+    serial, expiry, next rotation and reason.
+    """
     certificates = _asked(CommandTarget(config, socket, offline).listing)
     _shown(certificates, as_json, listing_table)
 
@@ -75,7 +79,7 @@ def show(
     """Show the certificates of one identity."""
     found = [one for one in _asked(CommandTarget(config, socket, offline).listing) if one["identity"] == name]
     if not found:
-        raise ended(f"no identity {name} rotates by itself")
+        raise ended(f"identity {name} has no certificate that rotates automatically")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -87,31 +91,36 @@ def rotate(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="NAME of \\[identity.NAME].", show_default=False)
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All identities, one after the other.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Rotate all identities, one after the other.")] = False,
     slot: _Slot = None,
     compromised: Annotated[
         bool,
-        typer.Option("--compromised", help="The key is known to others: destroy it at once, revoke its certificate."),
+        typer.Option("--compromised", help="The key was disclosed: destroy it at once and revoke its certificate."),
     ] = False,
     now: Annotated[
-        bool, typer.Option("--now", help="Ask the issuer also before the time until which it wants to be left alone.")
+        bool, typer.Option("--now", help="Ask the issuer even before the time that its rate limit or Retry-After set.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the issuer may be asked.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done; change nothing.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the issuer accepts requests again.")] = False,
     config: _Config = None,
     socket: _Socket = None,
     offline: _Offline = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write each step as JSON on a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each step as one line of JSON.")] = False,
 ) -> None:
-    """Rotate now: new key, new certificate, checked, stored, swapped in by all workers at once; no connection ends.
+    """Rotate now: issue, check and store a new certificate for a new key; all
+    workers switch to it together.
 
-    Tries at once, however often that failed before. Only where the issuer itself has asked to be left alone (a rate limit, Retry-After) it
-    says until when, and exits with 3 unless --wait was given; the proxy then tries by itself at that time. --now asks all the same,
-    and so does --compromised. Shows the steps as they happen; exits with 0 when all are rotated, with 1 when one is not: what there
-    was goes on to serve. A credential that is being rotated at this moment is not rotated a second time.
+    No connection is closed. The command tries at once, even after failures. If
+    the issuer refuses requests until a later time (rate limit, Retry-After), the
+    command shows that time and exits with 3; the proxy tries again then. --wait
+    waits for it; --now and --compromised ask the issuer anyway.
+
+    Shows each step as it happens. Exits with 0 when all certificates are rotated,
+    with 1 when one is not: the old certificate then stays in use. A rotation that
+    is already running is not started twice.
     """
     if (name is None) is not every:
-        raise typer.BadParameter("either NAME or --all")
+        raise typer.BadParameter("give either NAME or --all")
     wish = RotationWish(is_compromised=compromised, insists=now, is_dry_run=dry_run)
     target = CommandTarget(config, socket, offline)
     names = [name] if name is not None else _asked(target.names)
@@ -121,7 +130,7 @@ def rotate(
 
 
 def _rotated(steps: Iterator[dict[str, Any]], *, as_json: bool, waits: bool) -> int:
-    """Show the steps of one identity; answers the exit status."""
+    """Show the steps of one identity. Returns the exit status."""
     console, is_done = table_console(_FILE_COLUMNS), True
     for step in _asked_steps(steps):
         if as_json:
@@ -142,9 +151,11 @@ def rollback(
     offline: _Offline = False,
     as_json: _Json = False,
 ) -> None:
-    """Serve by the certificate before again, as long as its key is there (rotation.grace) and it is valid.
+    """Return to the previous certificate, as long as it is valid and its key is
+    kept (rotation.grace).
 
-    Several credentials of an identity go back together, or none does: then it says why, for each, and exits with 1.
+    The credentials of an identity go back together or none does. Exits with 1
+    when none does, with the reason for each.
     """
     results = _asked(lambda: CommandTarget(config, socket, offline).roll_back(name, slot))
     if as_json:
@@ -157,21 +168,23 @@ def rollback(
 
 
 def history(name: _Name, config: _Config = None, as_json: _Json = False) -> None:
-    """Tell what became of former certificates of an identity, from the state directory."""
+    """Show earlier certificates of an identity and their states, from the state
+    directory.
+    """
     if config is None:
-        raise typer.BadParameter("the state directory is named by --config FILE")
+        raise typer.BadParameter("--config FILE is required: it names the state directory")
     from proxy.rotation.history import history as versions_of
 
     def read() -> list[dict[str, Any]]:
         found = offline_of(config).credentials(name)
         if not found:
-            raise ended(f"no identity {name} rotates by itself")
+            raise ended(f"identity {name} has no certificate that rotates automatically")
         return [entry for _, _, shelf in found for entry in versions_of(shelf)]
 
     _shown(_asked(read), as_json, history_table)
 
 
-# -- how the others do it too
+# -- shared by the commands
 
 
 def _shown(

@@ -1,4 +1,4 @@
-"""What `plexigate certs check` looks at: the chains of an identity, from files and from the store, and where the proxy listens."""
+"""What `plexigate certs check` examines: the chains of an identity, and the addresses of the proxy."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,8 @@ from proxy.rotation.live_check import LiveSubject
 
 
 def subjects(file: Path, name: str, ca: Path | None) -> tuple[LoadedConfig, list[LiveSubject]]:
-    """The chains of an identity; `ca` are the roots of those from files.
+    """The chains of an identity, from files and from the store; `ca` holds the roots for those from
+    files.
 
     Raises `ConfigError`, `CredentialError`, `ShelfDamaged`, `IssueFailed` or `OSError`.
     """
@@ -40,7 +41,7 @@ def _subjects(loaded: LoadedConfig, name: str, ca: Path | None) -> Iterator[Live
                 f"{name} {one.certificate}", read_chain(loaded.file.resolve(one.certificate)), identity.names, roots
             )
             continue
-        assert parts is not None  # cross-checked
+        assert parts is not None  # ensured by the crosschecks
         version = parts.store.shelf(name, one.key.slot).current()
         if version is None:
             found, allowed = f"{one.key}, whose certificate is not issued yet", f"plexigate certs rotate {name}"

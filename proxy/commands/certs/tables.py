@@ -18,7 +18,7 @@ _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 def listing_table(certificates: Sequence[Document]) -> RenderableType:
     """`plexigate certs list`."""
     if not certificates:
-        return Text("no certificate rotates by itself: no [[identity.NAME.credential]] has an issuer")
+        return Text("no certificate rotates automatically: no [[identity.NAME.credential]] has an issuer")
     table = Table("name", "credential", "issuer", "key", "lives in", "serial", "until", "left", "next try", "why")
     for one in certificates:
         planned = one["next"]
@@ -81,11 +81,11 @@ def history_table(versions: Sequence[Document]) -> RenderableType:
         "version",
         "state",
         "since",
-        "why it was made",
+        "reason",
         "key",
         "serial",
         "valid until",
-        "key is kept until",
+        "key kept until",
     )
     for one in versions:
         table.add_row(
@@ -103,7 +103,7 @@ def history_table(versions: Sequence[Document]) -> RenderableType:
 
 
 def step_line(step: Document) -> Text:
-    """A step of a rotation, on a line."""
+    """A step of a rotation, on one line."""
     facts = [
         f"{name} {_shown(name, step[name])}"
         for name in ("key", "issuer", "serial", "not_after", "version")
@@ -111,10 +111,12 @@ def step_line(step: Document) -> Text:
     ]
     about = f"{step['identity']} {step['credential']}: " if "identity" in step else ""
     if "would" in step:
-        return Text(f"{about}would go: {' -> '.join(step['would'])}")
+        return Text(f"{about}steps would be: {' -> '.join(step['would'])}")
     if "rotated" in step:
         done = (
-            "done" if step["rotated"] else f"failed ({step['step']}): {step['detail']}; what there is goes on to serve"
+            "done"
+            if step["rotated"]
+            else f"failed ({step['step']}): {step['detail']}; the old certificate stays in use"
         )
         return Text(f"{about}{done}", "green" if step["rotated"] else "bold red")
     if "note" in step:

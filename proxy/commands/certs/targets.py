@@ -1,4 +1,6 @@
-"""Where commands about certificates go: to the running proxy, or to the state directory of a configuration."""
+"""The target of commands about certificates: the running proxy, or the state directory of a
+configuration.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CommandTarget:
-    """What the options of a command say."""
+    """The target that the options of a command choose."""
 
     config: Path | None
     socket: Path | None
     offline: bool
 
     def listing(self) -> list[dict[str, Any]]:
-        """Every issued credential. Raises `AdminUnreachable`, `AdminRefused`, `ConfigError`, `OSError` or `ShelfDamaged`."""
+        """Every issued credential. Raises `AdminUnreachable`, `AdminRefused`,
+        `ConfigError`, `OSError` or `ShelfDamaged`.
+        """
         if self.offline:
             return offline_of(self.config).listing()
         client = connect(self.config, self.socket)
@@ -35,7 +39,7 @@ class CommandTarget:
         return list(dict.fromkeys(one["identity"] for one in self.listing()))
 
     def rotate(self, name: str, slot: str | None, wish: RotationWish) -> Iterator[dict[str, Any]]:
-        """The steps as they happen; the last one has `ok`."""
+        """Yield the steps as they happen; the last one has `ok`."""
         if self.offline:
             yield from _rotated_offline(offline_of(self.config), name, slot, wish)
             return
@@ -45,7 +49,7 @@ class CommandTarget:
         yield from connect(self.config, self.socket).steps(f"/certificates/{quote(name, safe='')}/rotate", query)
 
     def roll_back(self, name: str, slot: str | None) -> list[dict[str, Any]]:
-        """What came of it, for each credential."""
+        """The result for each credential."""
         if self.offline:
             offline = offline_of(self.config)
             with offline.alone():
@@ -53,7 +57,7 @@ class CommandTarget:
         query = {} if slot is None else {"credential": slot}
         client = connect(self.config, self.socket)
         answer = client.post(f"/certificates/{quote(name, safe='')}/rollback", query)
-        # one that was not rolled back is among the results, whatever the status says
+        # a refusal has results too: they name the credentials that were not rolled back
         document = answer[1] if "results" in answer[1] else client.agreed(answer)
         results: list[dict[str, Any]] = document["results"]
         return results
@@ -61,12 +65,14 @@ class CommandTarget:
 
 def offline_of(config: Path | None) -> "Offline":
     """The certificates of a configuration, without a running proxy. Raises `ConfigError`."""
-    # here: a command that asks the running proxy needs none of it
+    # imported here: a command that asks the running proxy does not need it
     from proxy.rotation.clocks import CLOCKS
     from proxy.rotation.offline import Offline
 
     if config is None:
-        raise ConfigError([Problem("--offline", "", "no --config", "--config FILE, which names the state directory")])
+        raise ConfigError(
+            [Problem("--offline", "", "no --config", "--offline with --config FILE, which names the state directory")]
+        )
     return Offline(config, CLOCKS)
 
 
@@ -92,5 +98,5 @@ def _rotated_offline(offline: "Offline", name: str, slot: str | None, wish: Rota
 def _known(offline: "Offline", name: str, slot: str | None) -> list[Any]:
     found = offline.credentials(name, slot)
     if not found:
-        raise AdminRefused(404, f"no identity {name} rotates by itself, or it has no such credential")
+        raise AdminRefused(404, f"identity {name} has no such certificate that rotates automatically")
     return found

@@ -1,4 +1,6 @@
-"""`plexigate certs trust` and `plexigate certs check`: what clients see, and how they come to trust it."""
+"""`plexigate certs trust` and `plexigate certs check`: make clients trust certificates, and check
+what they see.
+"""
 
 import json
 from pathlib import Path
@@ -37,22 +39,30 @@ def trust(
     ],
     config: _File,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write the root.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the root certificate to this file. Default: plexigate-ISSUER.pem",
+            show_default=False,
+        ),
     ] = None,
     crl: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the list of revocations too.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the certificate revocation list.", show_default=False),
     ] = None,
     take_root_key: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Move the key of the root to this file, off this machine.", show_default=False
+            metavar="FILE",
+            help="Move the private key of the root to this file, for storage off this machine.",
+            show_default=False,
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace files that are there with something else in them.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files that have another content.")] = False,
 ) -> None:
-    """Write the root of an internal CA, and tell how Debian, browsers, curl and Python come to trust it."""
+    """Write the root certificate of an internal CA, and explain how to trust it
+    in Debian, browsers, curl and Python.
+    """
     try:
         offline, authority = _authority(issuer, config)
         _trust(offline, authority, out or Path(f"plexigate-{issuer}.pem"), crl, replaces=force)
@@ -63,13 +73,13 @@ def trust(
 
 
 def _authority(issuer: str, config: Path) -> "tuple[Offline, InternalAuthority]":
-    """The authority, which has a root afterwards."""
+    """The internal CA; its root is made if there is none yet."""
     from certs.issuing.internal_ca.authority import InternalAuthority
 
     offline = offline_of(config)
     authority = offline.parts.issuers.get(issuer)
     if not isinstance(authority, InternalAuthority):
-        raise ended(f"no issuer {issuer} of type internal is in {config}")
+        raise ended(f"{config} has no issuer {issuer} of type internal")
     if not authority.has_root:
         with offline.alone():
             _ = authority.roots
@@ -87,7 +97,7 @@ def _trust(offline: "Offline", authority: "InternalAuthority", out: Path, crl: P
     names = tuple(name for identity in settings.identity.values() for name in identity.names)
     typer.echo(trust_text(authority.name, root, out, names, authority.permitted_names))
     if crl is not None:
-        # an older list is what this is called for again and again
+        # a list is renewed regularly: an older one may be overwritten
         write_for_person(
             crl,
             authority.revocation_list(),
@@ -102,9 +112,9 @@ def _take_root_key(offline: "Offline", authority: "InternalAuthority", file: Pat
 
     take_root_key(authority, file, offline.parts.store.disk)
     typer.echo(
-        f"The key of the root is in {file} now, and no more here. Keep it on a medium of its own, and a copy; name its place"
+        f"The private key of the root is now in {file}, and removed from this machine's state. Keep it and a copy on offline media."
     )
-    typer.echo(f"in issuer.{authority.name}.root_key when the next intermediate is due.")
+    typer.echo(f"When the next intermediate is due, name its path in issuer.{authority.name}.root_key.")
 
 
 def check(
@@ -112,16 +122,21 @@ def check(
     config: _File,
     ca: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Roots of certificates from files; else the system's.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Roots to verify certificates that come from files. Default: the system's roots.",
+            show_default=False,
+        ),
     ] = None,
     live: Annotated[
-        bool, typer.Option("--live/--no-live", help="Whether to shake hands with each worker of the running proxy.")
+        bool, typer.Option("--live/--no-live", help="Also make a TLS handshake with each worker of the running proxy.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
-    """Look at the certificates of an identity as a client does: chain, names, dates, strength, and handshakes with every worker.
+    """Check the certificates of an identity as a client does: chain, names,
+    dates, strength, and TLS handshakes.
 
-    Exits with 0 when a client can trust them, with 1 when not.
+    Exits with 0 when a client can trust them, with 1 when it cannot.
     """
     try:
         found = list(_checked(name, config, ca, live=live))

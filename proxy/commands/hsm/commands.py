@@ -42,12 +42,12 @@ from proxy.commands.hsm.sources import (
 from proxy.commands.hsm.tables import key_json, key_table, report_table, token_json, token_table, told
 from proxy.commands.terminal.console import table_console
 
-# Wide enough for every table where the output is no terminal.
+# wide enough for every table when the output is not a terminal
 _FILE_COLUMNS = 200
 
 app = typer.Typer(
     name="hsm",
-    help="Tokens, and the keys that never leave them.",
+    help="HSM tokens and their keys, and the sealing key.",
     epilog="Example: plexigate hsm list --config plexigate.toml",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -64,13 +64,15 @@ def list_(
     token: Token = None,
     pin_file: PinFile = None,
     final_try: Annotated[  # noqa: FBT002 - the signature of a typer command, here and below
-        bool, typer.Option(help="Log in although one more wrong PIN locks the token.")
+        bool, typer.Option(help="Log in even if one more wrong PIN locks the token.")
     ] = False,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Show the tokens of a module, and the keys of those whose PIN is known.
+    """List the tokens of a PKCS#11 module, and the keys of each token whose PIN
+    is known.
 
-    A label in yellow does not follow the naming scheme IDENTITY.KIND.vVERSION, or has the id of another key.
+    A yellow label does not follow the naming scheme IDENTITY.KIND.vVERSION, or
+    its key has the id of another key.
     """
     source = SourceOptions(config, module, token, pin_file)
     with said_errors():
@@ -83,7 +85,7 @@ def list_(
             with logged_in(access, may_use_final_try=final_try) as (opened, facts):
                 keys.append((facts, opened.perform(calls.keys())))
     if source.half_login:
-        typer.echo(f"plexigate: no keys are listed: {source.half_login}", err=True)
+        typer.echo(f"plexigate: keys are not listed: {source.half_login}", err=True)
     if as_json:
         of = {facts.slot: [key_json(key) for key in found] for facts, found in keys}
         _print_json([{**token_json(one), "keys": of.get(one.slot)} for one in tokens])
@@ -96,19 +98,22 @@ def list_(
 @app.command(epilog="Example: plexigate hsm generate chat --kind ecdsa-p256 --config plexigate.toml --token plexi")
 def generate(  # noqa: PLR0913 - the options of a command
     identity: Annotated[
-        str, typer.Argument(metavar="IDENTITY", help="Whose key it is, such as chat.", show_default=False)
+        str, typer.Argument(metavar="IDENTITY", help="Identity that the key is for, such as chat.", show_default=False)
     ],
-    kind: Annotated[KeyKind, typer.Option(help="What kind of key.")] = KeyKind.ECDSA_P256,
+    kind: Annotated[KeyKind, typer.Option(help="Kind of the key.")] = KeyKind.ECDSA_P256,
     config: Config = None,
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Make a key in a token: sensitive, not extractable, for signing only (aes-256: for sealing only).
+    """Generate a key in a token: sensitive, not extractable, for signing only
+    (aes-256: for sealing only).
 
-    It gets the next version of its identity and kind, never that of a key that was made or destroyed from this machine. What the token
-    made is read back, and destroyed when it is not as asked.
+    The key gets the next version of its identity and kind. A version that this
+    machine has used before, also for a destroyed key, is never used again. The
+    attributes of the new key are read back; if they are not as requested, the key
+    is destroyed.
     """
     with said_errors():
         access = SourceOptions(config, module, token, pin_file).access()
@@ -120,7 +125,7 @@ def generate(  # noqa: PLR0913 - the options of a command
             labels = [key.label for key in process.perform(calls.keys())]
             used = UsedVersions(default_versions_directory(), facts)
             name = next_version(identity, kind, [*labels, *used.labels()])
-            used.note(name.label)  # before: a key that cannot be told of must not be made
+            used.note(name.label)  # noted first: a key whose version cannot be noted must not be made
             with record.operation("generate", _place(facts, name.label)):
                 key = process.perform(calls.generate(name))
             made = _Made(facts, key, _public_pem(process, key))
@@ -149,15 +154,19 @@ def destroy(  # noqa: PLR0913 - the options of a command
         bool,
         typer.Option(
             "--unverified",
-            help="Also where nobody says what is in use: no configuration is given, or its proxy cannot be asked.",
+            help="Destroy the key even if it cannot be verified that nothing uses it: without --config, or when the "
+            "proxy does not answer.",
         ),
     ] = False,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Destroy a key and the public key beside it, and verify that they are gone. Nothing brings it back.
+    """Destroy a private key and its public key in a token, and verify that both
+    are gone. This cannot be undone.
 
-    Refused for a key that the configuration uses (--config), or the running proxy: also for sealing, audit checkpoints or an issuer; and
-    where the proxy cannot be asked, but for one of --config that does not run. Afterwards each worker tries to sign with it once: exits with 1 if one can.
+    Refused if the configuration (--config) or the running proxy uses the key: for
+    an identity, sealing, audit checkpoints or an issuer. Refused also if the
+    proxy does not answer, unless the proxy of --config is stopped. Afterwards
+    each worker tries to sign with the key; exits with 1 if one still can.
     """
     source = SourceOptions(config, module, token, pin_file)
     with said_errors():
@@ -170,10 +179,10 @@ def destroy(  # noqa: PLR0913 - the options of a command
                     _refuse_used(source, facts, key)
                     with suppress(Unanswered) if is_unverified else nullcontext():
                         proxy.refuse_used(facts, key)
-                question = printable(f"Destroy {address} in token {facts.label} for ever?")
+                question = printable(f"Destroy {address} in token {facts.label}? This cannot be undone.")
                 if not is_sure and not typer.confirm(question, err=True):
                     raise NotChosen("nothing was destroyed")
-                if found:  # before: afterwards nothing in the token knows of it
+                if found:  # noted first: afterwards the token has no trace of it
                     UsedVersions(default_versions_directory(), facts).note(label)
                 gone = process.perform(calls.destroy(address))
         _tell_gone(proxy, facts, gone, as_json=as_json)
@@ -185,15 +194,19 @@ def try_out(
     module: Module = None,
     token: Token = None,
     pin_file: PinFile = None,
-    seconds: Annotated[float, typer.Option(min=0.1, max=60, help="How long to measure each operation at most.")] = 2.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=60, help="Longest measurement of one operation, in seconds.")
+    ] = 2.0,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Try and measure a token with keys of its own, which are gone afterwards.
+    """Test a token and measure its speed, with temporary keys that are destroyed
+    at the end.
 
-    What the token cannot do, and what needs no private key, is measured in software, and said. Exits with 1 when a check is wrong; a
-    missed target is only shown.
+    Operations that the token cannot do, or that need no private key, are measured
+    in software; the table says which. Exits with 1 when a check fails. A missed
+    target is shown, but is not a failure.
     """
-    from certs.tokens.self_test import SelfTest  # here: the other commands need no cryptography for their start
+    from certs.tokens.self_test import SelfTest  # imported here: the other commands start faster without cryptography
 
     with said_errors():
         access = SourceOptions(config, module, token, pin_file).access()
@@ -220,18 +233,20 @@ def unlatch(
     config: Config = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Let a PIN be tried again that a token has refused; every process of this machine may then log in once.
+    """Allow one more login with a PIN that the token refused, to every process of
+    this machine.
 
-    Exits with 1 when nothing was latched for that token.
+    After a refusal Plexigate latches the PIN, so that repeated logins cannot lock
+    the token. Exits with 1 when no PIN of that token is latched.
     """
     with said_errors(), recorded(config) as record, record.operation("unlatch", f"token {token}"):
         released = release_by_name(default_latch_directory(), token)
         if not released:
-            raise NotChosen(f"no PIN of a token {token} is latched in {default_latch_directory()}")
+            raise NotChosen(f"no PIN of token {token} is latched in {default_latch_directory()}")
     if as_json:
         _print_json({"released": released})
         return
-    typer.echo(printable(f"The PIN of token {released[0]} may be tried again."))
+    typer.echo(printable(f"The PIN of token {released[0]} can be tried again."))
 
 
 app.command(
@@ -248,7 +263,7 @@ sealing_commands.register(app)
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A key that was made."""
+    """A key that `generate` made."""
 
     token: TokenFacts
     key: KeyFacts
@@ -257,7 +272,7 @@ class _Made:
 
     @property
     def uri(self) -> str:
-        """What names it in a configuration (RFC 7512)."""
+        """Its PKCS#11 URI for the configuration (RFC 7512)."""
         return key_uri(self.token, self.key)
 
     def as_json(self) -> dict[str, Any]:
@@ -272,7 +287,7 @@ def key_uri(token: TokenFacts, key: KeyFacts) -> str:
 
 
 def _place(token: TokenFacts, label: str) -> str:
-    """What the audit log calls a key."""
+    """The name of a key in the audit log."""
     return f"pkcs11:token={quote(token.label, safe='')};object={quote(label, safe='')}"
 
 
@@ -292,14 +307,16 @@ def _refuse_used(source: SourceOptions, token: TokenFacts, key: KeyFacts) -> Non
     configured = source.configured()
     for used in configured.keys if configured is not None else ():
         if used.is_about(token, key):
-            allowed = "a key that no credential names; take it out and reload first"
+            allowed = "a key that no credential names; remove it from the configuration and reload first"
             raise NotChosen(
                 f"{source.config}: {used.where} uses {key.label} of token {token.label}; allowed: {allowed}"
             )
 
 
 def _tell_gone(proxy: RunningProxy, token: TokenFacts, key: KeyFacts, *, as_json: bool) -> None:
-    """Say that a key is gone, and what workers say of it. Raises `NotChosen` where they do not say that they cannot sign with it."""
+    """Report that a key is gone, and what the workers answer. Raises `NotChosen` if a worker may
+    still sign with it.
+    """
     if not as_json:
         typer.echo(printable(f"{key.label} (id {key.id.hex()}) of token {token.label} is gone."))
         typer.echo(proxy.verify_gone(token, key))
@@ -307,7 +324,7 @@ def _tell_gone(proxy: RunningProxy, token: TokenFacts, key: KeyFacts, *, as_json
     told = {"label": key.label, "id": key.id.hex(), "token": token.label, "uri": key_uri(token, key)}
     try:
         workers = proxy.verify_gone(token, key)
-    except NotChosen as error:  # it is gone all the same
+    except NotChosen as error:  # the key is gone from the token even so
         _print_json({**told, "ok": False, "workers": str(error)})
         raise
     _print_json({**told, "ok": True, "workers": workers})

@@ -1,4 +1,4 @@
-"""The tokens of a configuration, and which of their keys it uses: what the commands read of `[hsm]`."""
+"""The tokens in `[hsm]` of a configuration, and the keys that the configuration uses."""
 
 import tomllib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from config.problems import Problem
 
 
 class HsmNotConfigured(Exception):
-    """A file has no `[hsm]` that a command could use."""
+    """The configuration has no usable `[hsm]`."""
 
     def __init__(self, file: Path, key: str, found: str, allowed: str) -> None:
         """Name the file and the key."""
@@ -38,7 +38,7 @@ class ConfiguredToken:
     settings: TokenConfig
 
     def pin(self, loaded: LoadedConfig) -> Secret:
-        """Its PIN, from where the configuration says. Raises HsmNotConfigured."""
+        """Its PIN, from the source in the configuration. Raises HsmNotConfigured."""
         pin = read_pin_of(loaded, self.name, self.settings)
         if isinstance(pin, Problem):
             raise HsmNotConfigured(loaded.file.path, pin.key, pin.found, pin.allowed)
@@ -47,14 +47,14 @@ class ConfiguredToken:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """What a configuration says of tokens."""
+    """The tokens and used keys of a configuration."""
 
     loaded: LoadedConfig
     module: Path
     tokens: tuple[ConfiguredToken, ...]
     keys: tuple[UsedKey, ...]
     faults: tuple[Problem, ...] = ()
-    """What is wrong with its tokens; those that it is about are missing above."""
+    """Problems of its tokens; `tokens` leaves those tokens out."""
 
     @property
     def file(self) -> Path:
@@ -63,10 +63,10 @@ class Configured:
 
 
 def read_configured(file: Path) -> Configured:
-    """Read it. Raises HsmNotConfigured; whether the rest of the file is right is for `plexigate check`.
+    """Read the tokens of a configuration. Raises HsmNotConfigured.
 
-    What is wrong elsewhere is passed over, and the keys are taken from the whole document: also one in a table that is refused is one
-    that somebody needs.
+    Errors outside `[hsm]` are ignored here; `plexigate check` reports them. The used keys come from
+    the whole document, also from tables with errors: a key in such a table may still be needed.
     """
     found = survey(file)
     hsm = None if found.loaded is None else found.loaded.config.hsm
@@ -80,7 +80,7 @@ def read_configured(file: Path) -> Configured:
         ConfiguredToken(name, TokenChoice(names.label, names.serial, names.slot), hsm.token[name])
         for name, names in hsm.names.items()
     )
-    # a bare name is looked up by the dynamic linker, as p11-kit-proxy.so
+    # the dynamic linker finds a name without a slash, such as p11-kit-proxy.so
     module = found.loaded.file.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
     faults = tuple(one for one in found.problems if one.is_error and one.key.startswith("hsm.token."))
     return Configured(found.loaded, module, tokens, used_keys(found.loaded, document), faults)

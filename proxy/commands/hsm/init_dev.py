@@ -1,4 +1,6 @@
-"""`plexigate hsm init-dev`: a SoftHSM token of its own for `./dev run`. Nothing in it protects anything."""
+"""`plexigate hsm init-dev`: a SoftHSM token for development, as in `./dev run`. It protects
+nothing.
+"""
 
 import json
 import os
@@ -33,18 +35,22 @@ _PIN_BYTES: Final = 12
 
 def init_dev(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", help="Made when it is not there.", show_default=False)
+        Path,
+        typer.Argument(metavar="DIRECTORY", help="Directory of the token; created if missing.", show_default=False),
     ],
     label: Annotated[str, typer.Option(help="Label of the token.")] = "plexi",
-    identity: Annotated[str, typer.Option(help="Whose key is made in it.")] = "chat",
+    identity: Annotated[str, typer.Option(help="Identity that the key is for.")] = "chat",
     module: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="The library of SoftHSM.", show_default=False)
+        Path | None,
+        typer.Option(metavar="PATH", help="Library of SoftHSM. Default: the usual places.", show_default=False),
     ] = None,
     as_json: AsJson = False,  # noqa: FBT002 - the signature of a typer command
 ) -> None:
-    """Make a SoftHSM token with an ECDSA key for development: softhsm2.conf, LABEL.pin and LABEL.so-pin (0600), tokens/.
+    """Make a SoftHSM token with an ECDSA key for development.
 
-    A directory that has such a token already is left as it is, and said again; so it can be run before every start.
+    Writes softhsm2.conf, LABEL.pin and LABEL.so-pin (mode 0600) and tokens/ in
+    DIRECTORY. If the token is there already, it is kept and shown again; so the
+    command can run before every start.
     """
     with said_errors():
         made = make_dev_token(directory, label, identity, module or softhsm())
@@ -59,12 +65,14 @@ def softhsm() -> Path:
     """The library of SoftHSM. Raises NotChosen."""
     found = [Path(place) for place in PLACES if Path(place).is_file()]
     if not found:
-        raise NotChosen("SoftHSM is not in the usual places; allowed: apt-get install libsofthsm2, or --module PATH")
+        raise NotChosen(
+            "SoftHSM was not found in the usual places; install it (apt-get install libsofthsm2), or give --module PATH"
+        )
     return found[0]
 
 
 def make_dev_token(directory: Path, label: str, identity: str, module: Path) -> dict[str, str]:
-    """Make it, or find it. Raises an HsmError, NotChosen or OSError."""
+    """Make the token, or find it. Raises an HsmError, NotChosen or OSError."""
     _require_label(label)
     directory = directory.resolve()
     tokens = directory / "tokens"
@@ -75,13 +83,13 @@ def make_dev_token(directory: Path, label: str, identity: str, module: Path) -> 
     )
     pin = _kept(pin_file)
     so_pin = _kept(directory / f"{label}.so-pin")
-    # of this command alone, which ends with it; the process of the token inherits it
+    # for this command only: the token process inherits it
     os.environ["SOFTHSM2_CONF"] = str(configuration)
     with TokenProcess() as process:
         process.perform(calls.load(module))
         if label not in [one.label for one in process.perform(calls.tokens())]:
             process.perform(calls.init_token(label, so_pin, pin))
-    # again: a token that was made after the module began is not seen by every module
+    # in a new process: some modules do not see a token that was made after they were initialized
     access = TokenAccess(module, TokenChoice(label=label), pin, directory / "pin-latch")
     with TokenProcess.logged_in(access) as process:
         labels = [key.label for key in process.perform(calls.keys())]
@@ -103,11 +111,13 @@ def _require_label(label: str) -> None:
     except Refused as error:
         raise NotChosen(f"--label: found {shown(label)}; allowed: {error.allowed}") from None
     if "/" in label:
-        raise NotChosen(f"--label: found {shown(label)}; allowed: no slash, as files are called by it")
+        raise NotChosen(
+            f"--label: found {shown(label)}; allowed: a label without a slash, because files are named after it"
+        )
 
 
 def _kept(path: Path) -> Secret:
-    """The secret in a file, which is made with a new one when it is not there."""
+    """The secret in a file; a missing file is made with a new secret."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:

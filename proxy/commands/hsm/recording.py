@@ -1,7 +1,8 @@
-"""What commands do with keys goes into the audit log of the configuration, in the same chain as what the running proxy writes.
+"""Commands record their key operations in the audit log of the configuration, in the proxy's chain.
 
-The log has a lock between processes, so a command writes by itself, whether the proxy runs or not; what it did is on the disk when it
-says so, and the next checkpoint of either covers it.
+A lock between processes protects the log, so a command writes itself, whether the proxy runs or
+not. An entry is on disk when the command reports its result; the next checkpoint of either process
+covers it.
 """
 
 from collections.abc import Iterator
@@ -16,22 +17,25 @@ from certs.hsm.errors import HsmError
 from certs.sealing.errors import SealingError
 from proxy.commands.hsm.sources import NotChosen
 
-# what reads and signs logs is loaded by those commands only that have one to write to
+# loaded only by commands that have a log to write to
 if TYPE_CHECKING:
     from certs.audit.log import AuditLog
 
 
 class Recorder:
-    """Writes in the name of the user of this command; without a log it writes nothing."""
+    """Writes audit entries in the name of the user of this command; without a log it writes
+    nothing.
+    """
 
     def __init__(self, log: "AuditLog | None") -> None:
         """`log` is open."""
         self._log = log
 
     def __call__(self, action: str, key: str, outcome: str, detail: str = "") -> None:
-        """Write an operation: `action` and `outcome` are those of `certs.audit.entries`.
+        """Write an operation; `action` and `outcome` are values of the enums in
+        `certs.audit.entries`.
 
-        Raises NotChosen where the log cannot be written: a key must not be used in secret.
+        Raises NotChosen if the log cannot be written: every use of a key must be recorded.
         """
         if self._log is not None:
             from certs.audit.actors import command_line_actor
@@ -47,7 +51,9 @@ class Recorder:
 
     @contextmanager
     def operation(self, action: str, key: str) -> Iterator[None]:
-        """Write what comes of a block: done, refused by us, failed in the token, or given up by whoever started it."""
+        """Record the outcome of a block: done, refused, failed in the token, or given up by the
+        user.
+        """
         try:
             yield
         except NotChosen as error:
@@ -64,9 +70,9 @@ class Recorder:
 
 @contextmanager
 def recorded(config: Path | None, file: Path | None = None) -> Iterator[Recorder]:
-    """Write to the log of a configuration, or to a file; to none where neither names one.
+    """Write to the log of a configuration, or to `file`; write nothing if neither names a log.
 
-    The log is opened before anything is done. Raises NotChosen where that cannot be.
+    The log is opened before the operation. Raises NotChosen if it cannot be opened.
     """
     log = _log(config, file)
     if log is None:

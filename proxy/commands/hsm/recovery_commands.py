@@ -1,4 +1,6 @@
-"""`plexigate hsm init` and `plexigate hsm recover`: the sealing key, and the shares that bring it back."""
+"""`plexigate hsm init` and `plexigate hsm recover`: make the sealing key, and rebuild it from its
+shares.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +22,17 @@ if TYPE_CHECKING:
 _KeyFile = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Keep the key in this new file, with mode 0600, in place of a token.", show_default=False
+        metavar="FILE",
+        help="Store the key in this new file (mode 0600) instead of a token.",
+        show_default=False,
     ),
 ]
 _Version = Annotated[
-    int, typer.Option("--key-version", min=1, help="Which sealing key of the token: N in sealing.aes-256.vN.")
+    int, typer.Option("--key-version", min=1, help="Version of the sealing key in the token: N in sealing.aes-256.vN.")
 ]
 _AuditLog = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The audit log to write to, in place of that of --config.", show_default=False),
+    typer.Option(metavar="FILE", help="Audit log to write to, instead of the one of --config.", show_default=False),
 ]
 
 
@@ -49,18 +53,25 @@ def init(  # noqa: PLR0913 - the options of a command
     pin_file: PinFile = None,
     key_file: _KeyFile = None,
     key_version: _Version = 1,
-    threshold: Annotated[int, typer.Option(min=2, max=16, help="How many shares bring the key back.")] = 3,
-    shares: Annotated[int, typer.Option(min=2, max=16, help="How many shares there are.")] = 5,
+    threshold: Annotated[int, typer.Option(min=2, max=16, help="How many shares are needed to recover the key.")] = 3,
+    shares: Annotated[int, typer.Option(min=2, max=16, help="How many shares are made.")] = 5,
     has_recovery: Annotated[  # noqa: FBT002 - the signature of a typer command
-        bool, typer.Option("--recovery/--no-recovery", help="Make it outside and split it; or make it where it stays.")
+        bool,
+        typer.Option(
+            "--recovery/--no-recovery",
+            help="Make the key in memory and split it into shares, or make it inside its place without shares.",
+        ),
     ] = True,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Ask nobody, and show all shares at once.")] = False,  # noqa: FBT002
+    is_sure: Annotated[bool, typer.Option("--yes", help="Ask no questions, and write all shares at once.")] = False,  # noqa: FBT002
     audit_log: _AuditLog = None,
 ) -> None:
-    """Make the sealing key, which encrypts what must rest on disk, and split it among people.
+    """Make the sealing key, which encrypts secrets on disk, and split it into
+    recovery shares for several people.
 
-    With recovery the key is made outside of the token, in the memory of this one process, which is locked and never dumped; the shares
-    (SLIP-39, 33 words each) are shown once and kept nowhere. With --no-recovery it is made in its place, and nobody can bring it back.
+    With recovery the key is made in the memory of this process, which is locked
+    and excluded from core dumps; then it is imported. Each share (SLIP-39, 33
+    words) is shown once and stored nowhere. With --no-recovery the key is made
+    inside the token or file, and cannot be recovered if that is lost.
     """
     source = SourceOptions(config, module, token, pin_file)
     _require_one_place(source, key_file, key_version)
@@ -83,14 +94,17 @@ def recover(  # noqa: PLR0913 - as above
     key_version: _Version = 1,
     check: Annotated[
         str | None,
-        typer.Option(metavar="HEX", help="The check value that hsm init has told.", show_default=False),
+        typer.Option(metavar="HEX", help="Check value that hsm init showed.", show_default=False),
     ] = None,
     audit_log: _AuditLog = None,
 ) -> None:
-    """Bring the sealing key back from its shares, which are asked for one after the other.
+    """Recover the sealing key from its shares. The command asks for one share
+    after the other.
 
-    Words may be shortened to their first four letters, and are not shown. Without a terminal they are read from standard input, a
-    share in each line or as hsm init --yes has written them. What was sealed names the version of its key: bring it back under the same one.
+    Words are not shown while you type, and can be shortened to their first four
+    letters. Without a terminal the shares are read from standard input: one per
+    line, or as hsm init --yes wrote them. Recover the key under its former
+    version (--key-version): sealed files name the version of their key.
     """
     source = SourceOptions(config, module, token, pin_file)
     _require_one_place(source, key_file, key_version)
@@ -104,9 +118,9 @@ def recover(  # noqa: PLR0913 - as above
 
 
 def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: bool) -> None:
-    """What `init` does, for any place: `scheme` says how many shares of how many, None without recovery.
+    """Make the key in any place. `scheme` is (threshold, shares), or None without recovery.
 
-    Raises what `said_errors` says.
+    Raises the errors that `said_errors` prints.
     """
     from proxy.commands.hsm.recovery_terminal import ConsoleTerminal, NoTerminal
 
@@ -123,17 +137,17 @@ def make_key(ceremony: "Ceremony", scheme: tuple[int, int] | None, *, is_sure: b
 
 
 def _require_one_place(source: SourceOptions, key_file: Path | None, version: int) -> None:
-    """Nothing that was said is passed over: the key would be in another place than somebody believes."""
+    """Refuse options for two places: the key would not be where the user expects it."""
     said = {"--module": source.module, "--token": source.token, "--pin-file": source.pin_file}
     about_token = [option for option, value in said.items() if value is not None]
     about_token += ["--key-version"] if version != 1 else []
     if key_file is not None and about_token:
-        raise typer.BadParameter(f"found both; allowed: a token ({', '.join(about_token)}) or --key-file")
+        raise typer.BadParameter(f"found both; allowed: either a token ({', '.join(about_token)}) or --key-file")
 
 
 @contextmanager
 def _place(source: SourceOptions, key_file: Path | None, version: int) -> Iterator["KeyImporter"]:
-    """The file, or the token, which this process is logged in to meanwhile."""
+    """The place of the key: a file, or a token that this process is logged in to meanwhile."""
     if key_file is not None:
         from certs.sealing.importing import KeyFileImporter
 
@@ -146,7 +160,7 @@ def _place(source: SourceOptions, key_file: Path | None, version: int) -> Iterat
 
 
 def _ceremony(importer: "KeyImporter", record: Recorder, config: Path | None, *, is_sure: bool) -> "Ceremony":
-    # here: the other commands need nothing of this
+    # imported here: the other commands do not need it
     from certs.recovery.ceremony import Ceremony
     from certs.recovery.hardening import harden
     from proxy.commands.hsm.recovery_terminal import ConsoleTerminal
@@ -155,7 +169,7 @@ def _ceremony(importer: "KeyImporter", record: Recorder, config: Path | None, *,
 
 
 def _before(config: Path | None) -> "SealedBefore | None":
-    """The file that the sealing key of a configuration has sealed; None where it names none. Raises `NotChosen`."""
+    """The file that the sealing key of a configuration has sealed, or None. Raises `NotChosen`."""
     if config is None:
         return None
     from certs.hierarchy.configured import directory_of
@@ -173,7 +187,7 @@ def _before(config: Path | None) -> "SealedBefore | None":
 
 
 def _of_sealing_key(record: Recorder) -> "Record":
-    """What a ceremony writes to."""
+    """The recorder of a ceremony."""
 
     def write(action: "Action", outcome: "Outcome", detail: str) -> None:
         record(action, "sealing key", outcome, detail)
@@ -183,7 +197,9 @@ def _of_sealing_key(record: Recorder) -> "Record":
 
 @contextmanager
 def said_errors() -> Iterator[None]:
-    """Say an error in its own words and exit with 1. What is not expected shows no local variable (the default of typer)."""
+    """Print an expected error and exit with 1. A traceback of another error shows no local
+    variables (typer's default).
+    """
     from certs.audit.tail import LogDamaged
     from certs.files.file_lock import StillLocked
     from certs.recovery.ceremony import Aborted

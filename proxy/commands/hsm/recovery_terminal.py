@@ -17,21 +17,28 @@ _CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
 
 
 class NoTerminal(Exception):
-    """Nobody is there to see a share, or it would go to a file."""
+    """Input or output is not a terminal: a share would go to a file or a pipe."""
 
     def __str__(self) -> str:
-        return "no terminal here: the shares would be written to a file or a pipe; --yes if that is meant"
+        return (
+            "standard input or output is not a terminal, and shares would go to a file or a pipe; allow that with --yes"
+        )
 
 
 class NoOutput(Exception):
-    """Shares would be written to nowhere."""
+    """Standard output is closed: the shares would be lost."""
 
     def __str__(self) -> str:
-        return "standard output is closed, so nobody would see the shares: no key was made; allowed: a terminal, or a file or pipe with --yes"
+        return (
+            "standard output is closed, so the shares would be lost; no key was made; "
+            "allowed: a terminal, or a file or pipe with --yes"
+        )
 
 
 class ConsoleTerminal:
-    """A terminal; with `is_sure` nobody is asked and nothing is cleared, so that a program can take the shares."""
+    """A terminal. With `is_sure` it asks no question and clears nothing, so that a program can read
+    the shares.
+    """
 
     def __init__(self, *, is_sure: bool) -> None:
         self._is_sure = is_sure
@@ -39,17 +46,19 @@ class ConsoleTerminal:
 
     @staticmethod
     def is_one() -> bool:
-        """Whether there is somebody to ask, and the shares are shown to them and not written to a file."""
+        """Whether standard input and standard output are both a terminal."""
         return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
     @staticmethod
     def require_output() -> None:
-        """Raises `NoOutput` where standard output was closed at our start: what is written to it then is lost without an error."""
+        """Raise `NoOutput` if standard output was closed at the start: writes would be lost without
+        an error.
+        """
         if sys.stdout is None:
             raise NoOutput
 
     def say(self, text: str) -> None:
-        """Tell something that is no secret."""
+        """Print a text that is not secret."""
         typer.echo(text, err=True)
 
     def show(self, share: Share, scheme: SharingScheme) -> None:
@@ -57,11 +66,12 @@ class ConsoleTerminal:
         typer.echo("\n".join(share_lines(share, scheme)))
         if not self._is_sure:
             self.say(
-                "For one holder alone. Write the words down in this order, with the number of the share; no photo, no file."
+                "For one holder only. Write down the words in this order and the number of the share. "
+                "Do not photograph or store them."
             )
 
     def is_written_down(self, share: Share) -> bool:
-        """Ask the holder until they answer; raises `KeyboardInterrupt` where they end it instead."""
+        """Ask the holder until they answer. Raises `KeyboardInterrupt` if they abort."""
         try:
             return self._is_sure or typer.confirm(f"Has the holder of share {share.number} written it down?", err=True)
         except typer.Abort:
@@ -74,9 +84,11 @@ class ConsoleTerminal:
             sys.stdout.flush()
 
     def ask_share(self, question: str) -> str:
-        """Ask for the words of a share; what is typed is not shown. Without a terminal the next one of standard input is taken."""
+        """Ask for the words of a share without echo. Without a terminal, take the next share of
+        standard input.
+        """
         if sys.stdin is not None and sys.stdin.isatty():
-            return getpass.getpass(f"{question} (its words; not shown; Enter alone ends): ")
+            return getpass.getpass(f"{question} (its words; not shown; an empty line ends): ")
         return next(self._given, "")
 
 

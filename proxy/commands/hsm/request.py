@@ -1,4 +1,6 @@
-"""`plexigate hsm request`: a certificate request (RFC 2986) for a key that stays in its token, signed there."""
+"""`plexigate hsm request`: a certificate request (RFC 2986) for a key that stays in its token,
+signed there.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +35,7 @@ def request(  # noqa: PLR0913 - the options of a command
         typer.Option(
             "--name",
             metavar="NAME",
-            help='A DNS name ("*." stands for one label) or an IP address; may be repeated.',
+            help='DNS name (may begin with "*.", for any one label) or IP address. Repeat the option for more names.',
             show_default=False,
         ),
     ],
@@ -43,11 +45,13 @@ def request(  # noqa: PLR0913 - the options of a command
     token: Token = None,
     pin_file: PinFile = None,
 ) -> None:
-    """Write a certificate request in PEM to standard output: for these names, signed by a key in a token.
+    """Write a certificate signing request (PEM) to standard output: for these
+    names, signed by a key in a token.
 
-    A certificate authority makes a certificate of it, which stands in the configuration beside the key's URI.
+    A certificate authority issues the certificate from it. Name the certificate
+    in the configuration, beside the URI of the key.
     """
-    # here: the other commands need nothing of it
+    # imported here: the other commands do not need it
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.serialization import Encoding
@@ -77,11 +81,13 @@ def request(  # noqa: PLR0913 - the options of a command
 
 
 def subjects_of(names: list[str]) -> "list[GeneralName]":
-    """The names of a certificate request, as a configuration takes them for its identities. Raises NotChosen, also for none."""
+    """The names of a certificate request, checked as names of an identity. Raises NotChosen, also
+    for an empty list.
+    """
     from certs.issuing.signing_request import general_names  # as above
 
     if not names:
-        raise NotChosen("--name: found none; allowed: one or more, or nobody could be served by the certificate")
+        raise NotChosen("--name: found none; allowed: one or more names, which the certificate is for")
     return general_names([_checked(name) for name in names])
 
 

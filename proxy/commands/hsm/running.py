@@ -1,4 +1,8 @@
-"""What the running proxy says of a key in a token: what it uses it for, before it is destroyed, and whether a worker signs with it after."""
+"""Asks the running proxy about a key in a token.
+
+Before the key is destroyed: what the proxy uses it for. Afterwards: whether a worker can still sign
+with it.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +15,7 @@ from proxy.admin.client import AdminAbsent, AdminUnreachable, connect
 from proxy.commands.hsm.sources import NotChosen
 
 _ALIVE_SECONDS: Final = 10.0
-# The proxy waits ten seconds for its workers (`supervisor.control`).
+# the proxy waits ten seconds for its workers (`supervisor.control`)
 _TRY_SECONDS: Final = 20.0
 
 
@@ -27,35 +31,38 @@ class AdminAsked(Protocol):
 
 
 class StillSigns(NotChosen):
-    """A key is gone from its token, and a worker signs with it all the same, or has not said."""
+    """The key is gone from its token, but a worker still signs with it or gave no answer."""
 
 
 class Unanswered(NotChosen):
-    """Nobody says whether a key is in use, while there may be a proxy that needs it."""
+    """It is unknown whether a running proxy uses the key."""
 
     def __init__(self, label: str, why: str) -> None:
         super().__init__(
-            f"nobody says whether {label} is in use: {why}; allowed: --socket PATH of a proxy that answers, --config FILE of one that "
-            "does not run, or --unverified"
+            f"cannot verify that {label} is not in use: {why}; allowed: --socket PATH of a proxy that answers, "
+            "--config FILE of a proxy that is stopped, or --unverified"
         )
         self.why = why
 
 
 @dataclass(frozen=True, slots=True)
 class RunningProxy:
-    """A proxy that was asked over its admin socket; `missing` says why there is none."""
+    """A proxy that answers on its admin socket; `missing` says why there is none."""
 
     client: AdminAsked | None
     missing: str = ""
     is_down: bool = False
-    """Whether that means that none runs, so that its configuration alone says what is in use."""
+    """Whether the proxy is known to be stopped: then its configuration alone says which keys are in
+    use.
+    """
 
     @classmethod
     def of(cls, config: Path | None, socket: Path | None = None) -> Self:
-        """The proxy at a socket, that of a configuration, or the one where a proxy is by default.
+        """The proxy at `socket`, at the socket of `config`, or at the default socket.
 
-        Only the socket of a configuration tells by its absence that no proxy runs: one that is named was named for somebody who answers,
-        and one that cannot be asked may be that of a proxy that signs.
+        A missing socket means "stopped" only for the socket of a configuration. A path given by
+        --socket is expected to answer. A socket that exists but does not answer may belong to a
+        proxy that signs.
         """
         try:
             client = connect(config, socket)
@@ -67,9 +74,10 @@ class RunningProxy:
         return cls(client)
 
     def refuse_used(self, token: TokenFacts, key: KeyFacts) -> None:
-        """Raise `NotChosen` for a key that a worker serves by, or the parent needs, whatever the file of the configuration says now.
+        """Raise `NotChosen` for a key that a worker or the parent uses, even if the file no longer
+        names it.
 
-        It is `Unanswered` where nobody, or not everybody, says so.
+        Raises `Unanswered` if the proxy or one of its workers does not answer.
         """
         if self.client is None:
             if self.is_down:
@@ -80,21 +88,21 @@ class RunningProxy:
         if users:
             raise NotChosen(
                 f"worker {', '.join(users)} of the running proxy signs with {key.label} of token {token.label}; "
-                "allowed: a key that no credential names; take it out and reload first"
+                "allowed: a key that no credential names; remove it from the configuration and reload first"
             )
         if answer["uses"]:
             raise NotChosen(
                 f"the running proxy uses {key.label} of token {token.label}: {', '.join(answer['uses'])}; "
-                "allowed: a key that neither its configuration nor its state names; take it out first, and restart or reload"
+                "allowed: a key that neither its configuration nor its state names; remove it there, then reload or restart"
             )
         silent = [str(one["slot"]) for one in answer["workers"] if one["is_used"] is None]
         if silent:
-            raise Unanswered(key.label, f"worker {', '.join(silent)} of the running proxy gives no answer")
+            raise Unanswered(key.label, f"worker {', '.join(silent)} of the running proxy does not answer")
 
     def verify_gone(self, token: TokenFacts, key: KeyFacts) -> str:
-        """A sentence about who was asked. Raises `StillSigns`."""
+        """Ask the workers to sign, and return the result as a sentence. Raises `StillSigns`."""
         if self.client is None:
-            return f"No worker was asked whether it still signs with it: {self.missing}"
+            return f"The workers were not asked whether they still sign with it: {self.missing}"
         try:
             workers = self._asked(self.client, token, key)["workers"]
         except Unanswered as error:
@@ -104,7 +112,7 @@ class RunningProxy:
         left = [str(one["slot"]) for one in workers if one["signs"] is not False]
         if left:
             raise StillSigns(
-                f"{key.label} is gone from token {token.label}, but worker {', '.join(left)} signs with it or gives no answer; "
+                f"{key.label} is gone from token {token.label}, but worker {', '.join(left)} still signs with it or does not answer; "
                 "restart the proxy"
             )
         return f"{len(workers)} worker{'s' if len(workers) != 1 else ''} of the running proxy tried it: none can sign with it."
@@ -119,6 +127,6 @@ class RunningProxy:
         if status != 200:
             raise Unanswered(key.label, f"{client.path}: {answer.get('detail')}")
         if "uses" not in answer:
-            found = "an answer without what the key is used for, of another version: restart it first"
+            found = "the proxy has another version and does not say what the key is used for; restart it first"
             raise Unanswered(key.label, f"{client.path}: {found}")
         return answer

@@ -1,4 +1,6 @@
-"""`plexigate hsm seal` and `plexigate hsm keys`: private keys that rest sealed, and the keys below the sealing key."""
+"""`plexigate hsm seal` and `plexigate hsm keys`: sealed private keys, and the keys below the
+sealing key.
+"""
 
 import json
 from collections.abc import Iterator
@@ -18,19 +20,20 @@ if TYPE_CHECKING:
     from certs.hierarchy.vault import Vault
     from config.loaded import LoadedConfig
 
-# Wide enough for the table of keys where the output is no terminal.
+# wide enough for the table of keys when the output is not a terminal
 _FILE_COLUMNS = 160
 
 _HOW_TO_FREE = (
-    "Stop the proxy, have them sealed anew by plexigate hsm keys --reseal (without rotation.state private keys alone), then try again. Ticket "
-    "keys and payload keyrings the running proxy replaces by itself when their time has come. Remove what is not needed any more."
+    "Stop the proxy, run plexigate hsm keys --reseal (without rotation.state it reseals only private keys), then try "
+    "again. The running proxy replaces ticket keys and payload keyrings on schedule. Delete files that are not needed "
+    "any more."
 )
 
-_Config = Annotated[Path, typer.Option(metavar="FILE", help="A configuration with \\[sealing].", show_default=False)]
+_Config = Annotated[Path, typer.Option(metavar="FILE", help="Configuration with \\[sealing].", show_default=False)]
 
 
 class SealedKind(StrEnum):
-    """What kind of key is made."""
+    """The kinds of key that `--make` makes."""
 
     MLDSA_44 = "mldsa-44"
     MLDSA_65 = "mldsa-65"
@@ -47,21 +50,33 @@ def register(app: typer.Typer) -> None:
 
 
 def seal(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The sealed key to write.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Write the sealed key to this new file.", show_default=False)
+    ],
     config: _Config,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="PEM", help="A private key to seal.", show_default=False)
+        Path | None, typer.Option("--from", metavar="PEM", help="Seal this private key.", show_default=False)
     ] = None,
-    make: Annotated[SealedKind | None, typer.Option(help="Make a new key.", show_default=False)] = None,
+    make: Annotated[
+        SealedKind | None, typer.Option(help="Make a new key of this kind and seal it.", show_default=False)
+    ] = None,
     names: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="NAME", help="Of the certificate request for a new key.", show_default=False),
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="With --make: name in the certificate request. Repeat the option for more names.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Seal a private key, so that only the sealing key of the configuration opens it: `key = "FILE"` in a credential takes it.
+    """Seal a private key: encrypt it so that only the sealing key of the
+    configuration opens it.
 
-    With --from a PEM file is sealed, which should be destroyed then (shred -u). With --make a new key is made, which is never on the
-    disk in the clear, and a certificate request for the --name (or names) is written to standard output.
+    Name the sealed file in a credential: `key = "FILE"`. With --from a PEM file
+    is sealed; destroy the original afterwards (shred -u). With --make a new key
+    is made, which is never on disk in the clear, and a certificate request for
+    its names is written to standard output.
     """
     from certs.audit.entries import Action
     from certs.hierarchy.configured import KEY_LABEL
@@ -89,24 +104,28 @@ def seal(
 def keys(
     config: _Config,
     rotate: Annotated[  # noqa: FBT002 - the signature of a typer command
-        bool, typer.Option("--rotate", help="Seal by new keys from now on; the old ones still open.")
+        bool, typer.Option("--rotate", help="Seal with new keys from now on; the old ones still open files.")
     ] = False,
     destroy: Annotated[
         int | None,
         typer.Option(
-            metavar="VERSION", help="Destroy a retired version, and what it sealed with it.", show_default=False
+            metavar="VERSION",
+            help="Destroy a retired version; data that only it can open is lost.",
+            show_default=False,
         ),
     ] = None,
     reseal: Annotated[  # noqa: FBT002
-        bool, typer.Option("--reseal", help="Seal by the active keys what retired ones have sealed.")
+        bool, typer.Option("--reseal", help="Seal again, with the active keys, the files that retired keys sealed.")
     ] = False,
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask before a version is destroyed.")] = False,  # noqa: FBT002
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Show the keys below the sealing key: what each is for, its state, its dates and how often it has sealed.
+    """Show the keys below the sealing key: purpose, state, dates and number of
+    uses.
 
-    A version is not destroyed while a file needs it that the configuration names, or that lies in the directories of its state. --reseal
-    frees it of them while the proxy is stopped: of all, or where the configuration has no rotation.state of private keys.
+    A version is not destroyed while a file needs it: one that the configuration
+    names, or one in its state directories. --reseal removes this need while the
+    proxy is stopped. Without rotation.state it reseals only private keys.
     """
     if [rotate, reseal, destroy is not None].count(True) > 1:
         raise typer.BadParameter("found several; allowed: one of --rotate, --reseal and --destroy VERSION")
@@ -150,7 +169,9 @@ def _vault(config: Path, record: Recorder) -> "Vault":
 
 
 def _whole(config: Path) -> "LoadedConfig":
-    """A configuration of which nothing is left out, as a key in it could be one that is needed. Raises `NotChosen`."""
+    """A configuration without errors: a table with an error could name a key that is needed. Raises
+    `NotChosen`.
+    """
     from config.loader import load
     from config.problems import ConfigError
 
@@ -159,12 +180,12 @@ def _whole(config: Path) -> "LoadedConfig":
     except ConfigError as error:
         first = next(problem for problem in error.problems if problem.is_error)
         raise NotChosen(
-            f"what {config} needs is not known before it has no errors (plexigate check): {first}"
+            f"{config} has errors, so it is unknown which keys it needs; correct them first (plexigate check): {first}"
         ) from None
 
 
 def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Recorder, *, is_sure: bool) -> "Hierarchy":
-    """The keys without a version that nothing needs any more. Raises `NotChosen`."""
+    """Destroy a version that no file needs, and return the remaining keys. Raises `NotChosen`."""
     from certs.hierarchy.vault import VersionRefused
 
     with record.operation("destroy", f"keys of version {version}"):
@@ -172,17 +193,19 @@ def _destroyed(loaded: "LoadedConfig", vault: "Vault", version: int, record: Rec
             _refuse_needed(loaded, vault, version)
             if not is_sure:
                 if not typer.confirm(
-                    f"Destroy version {version} for ever, with whatever else it has sealed?", err=True
+                    f"Destroy version {version}? Other data that it sealed is lost. This cannot be undone.", err=True
                 ):
                     raise NotChosen("nothing was destroyed")
-                _refuse_needed(loaded, vault, version)  # an answer takes its time
+                _refuse_needed(loaded, vault, version)  # again: time has passed until the answer
             return vault.destroy(version)
         except VersionRefused as error:
             raise NotChosen(str(error)) from None
 
 
 def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
-    """Raises `NotChosen`, and what `said_sealing_errors` says."""
+    """Seal again what retired keys sealed. Raises `NotChosen` and the errors that
+    `said_sealing_errors` prints.
+    """
     from certs.hierarchy.configured import files_of
     from certs.hierarchy.resealing import NotOurs, reseal
     from certs.sealing.envelope import Purpose
@@ -194,14 +217,15 @@ def _reseal(loaded: "LoadedConfig", vault: "Vault", record: Recorder) -> None:
     try:
         with StateLock.acquire(directory) if directory is not None and is_alone else nullcontext():
             for one in files_of(loaded):
-                # without the lock a running proxy could replace what is not a private key while it is read here
+                # without the lock only private keys: a running proxy could replace other files
+                # meanwhile
                 if (is_alone or one.label.startswith(Purpose.CREDENTIAL_KEY.label(""))) and reseal(vault, one):
-                    record("seal", str(one.path), "done", "anew, by the active key")
-                    typer.echo(f"{one} is sealed by the active key.", err=True)
+                    record("seal", str(one.path), "done", "again, with the active key")
+                    typer.echo(f"{one} is sealed with the active key.", err=True)
     except NotOurs as error:
         raise NotChosen(str(error)) from None
     except StateInUse as error:
-        raise NotChosen(f'"{error.path}" is in use; allowed: --reseal while the proxy is stopped') from None
+        raise NotChosen(f'"{error.path}" is in use; stop the proxy before --reseal') from None
 
 
 def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int) -> None:
@@ -210,7 +234,7 @@ def _refuse_needed(loaded: "LoadedConfig", vault: "Vault", version: int) -> None
     ids = vault.key_ids(version)
     needed = [one for one in files_of(loaded) if one.key_id in ids]
     if needed:
-        found = f"version {version}: found files that open by it alone; allowed: a version that no file needs:"
+        found = f"version {version}: found files that only this version opens; allowed: a version that no file needs:"
         raise NotChosen(found, *(f"  {one}" for one in needed), _HOW_TO_FREE)
 
 
@@ -227,7 +251,7 @@ def _given(path: Path) -> tuple[bytes, str]:
 
 
 def _made(kind: SealedKind | None, names: list[str]) -> tuple[bytes, str]:
-    """A new key in PEM, and a request for a certificate of it."""
+    """A new key in PEM, and a certificate request for it."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, mldsa
@@ -255,7 +279,7 @@ def _made(kind: SealedKind | None, names: list[str]) -> tuple[bytes, str]:
 
 @contextmanager
 def said_sealing_errors() -> Iterator[None]:
-    """An error is one sentence on standard error, and the exit status 1."""
+    """Print an error as one sentence on standard error, and exit with 1."""
     from certs.hierarchy.vault import NoKeys
     from certs.sealing.errors import SealingError
     from certs.sealing.files import SealedFileUnusable

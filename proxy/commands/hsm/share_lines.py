@@ -1,4 +1,6 @@
-"""Shares as lines of text: one in a line, or as `plexigate hsm init --yes` writes them, in columns below a heading."""
+"""Shares as text: one per line, or in columns below a heading, as `plexigate hsm init --yes` writes
+them.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +15,7 @@ _ROW: Final = re.compile(rf"(?:{_CELL.pattern}\s*)+")
 
 
 def share_lines(share: Share, scheme: SharingScheme) -> Iterator[str]:
-    """A share for people: which one it is, and its words with their numbers."""
+    """A share for people: its number, and its words with their numbers."""
     rows = -(-len(share.words) // _COLUMNS)
     yield from ("", f"Share {share.number} of {scheme.count}; any {scheme.threshold} of them bring the key back.", "")
     for row in range(rows):
@@ -23,9 +25,10 @@ def share_lines(share: Share, scheme: SharingScheme) -> Iterator[str]:
 
 
 def shares_in(lines: Iterable[str]) -> Iterator[str]:
-    """The words of each share, in order, as soon as its last line was read. Empty lines and headings are none.
+    """Yield the words of each share, in order, as soon as its last line was read.
 
-    What has numbers is put in their order; a line without them is a share, whatever stands there: who takes it says what is wrong.
+    Empty lines and headings are skipped. Numbered words are put in the order of their numbers. Any
+    other line is taken as a share; the caller reports what is wrong with it.
     """
     words: dict[int, str] = {}
     for line in map(str.strip, lines):

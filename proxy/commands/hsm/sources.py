@@ -1,4 +1,4 @@
-"""Which token a command is about: by a configuration, or by options alone."""
+"""The token that a command works with: chosen by a configuration, or by options alone."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,36 +19,48 @@ from certs.hsm.used_versions import VersionsUnusable
 from config.problems import printable
 from proxy.commands.hsm.configured import Configured, ConfiguredToken, HsmNotConfigured, read_configured
 
-Config = Annotated[Path | None, typer.Option(metavar="FILE", help="A configuration with \\[hsm].", show_default=False)]
+Config = Annotated[Path | None, typer.Option(metavar="FILE", help="Configuration with \\[hsm].", show_default=False)]
 Module = Annotated[
-    Path | None, typer.Option(metavar="PATH", help="The PKCS#11 library, without --config.", show_default=False)
+    Path | None,
+    typer.Option(
+        metavar="PATH", help="PKCS#11 library. With --config: replaces the library there.", show_default=False
+    ),
 ]
 Token = Annotated[
     str | None,
     typer.Option(
         metavar="TOKEN",
-        help="NAME of \\[hsm.token.NAME], or without --config a label, serial=SERIAL or slot=NUMBER.",
+        help="NAME of \\[hsm.token.NAME]. Without --config: a label, serial=SERIAL or slot=NUMBER.",
         show_default=False,
     ),
 ]
 PinFile = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The PIN of the token, without --config; mode 0600.", show_default=False),
+    typer.Option(
+        metavar="FILE",
+        help="File with the PIN of the token, mode 0600. With --config: replaces its PIN source.",
+        show_default=False,
+    ),
 ]
 Label = Annotated[
-    str, typer.Argument(metavar="LABEL", help="CKA_LABEL, such as chat.ecdsa-p256.v1", show_default=False)
+    str,
+    typer.Argument(
+        metavar="LABEL", help="Label of the key (CKA_LABEL), such as chat.ecdsa-p256.v1", show_default=False
+    ),
 ]
 KeyId = Annotated[
     str | None,
-    typer.Option("--id", metavar="HEX", help="CKA_ID, where several have that label.", show_default=False),
+    typer.Option(
+        "--id", metavar="HEX", help="CKA_ID of the key, when several keys have that label.", show_default=False
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 
-_NOTHING = "nothing to find a token by: give --config FILE, or --module PATH with --token TOKEN and --pin-file FILE"
+_NOTHING = "no token chosen: give --config FILE, or --module PATH with --token TOKEN and --pin-file FILE"
 
 
 class NotChosen(Exception):
-    """What was asked for is not done; the sentence says what is missing, and `lines` below it more."""
+    """The command is refused. The sentence says why; `lines` are further lines of output."""
 
     def __init__(self, sentence: str, *lines: str) -> None:
         super().__init__(sentence)
@@ -57,7 +69,7 @@ class NotChosen(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """The options that every command has."""
+    """The options that choose a token; most commands have them."""
 
     config: Path | None
     module: Path | None
@@ -90,30 +102,32 @@ class SourceOptions:
 
     @property
     def half_login(self) -> str:
-        """What the options say of a login that is none, and what is missing; empty where nothing is."""
+        """Why the options do not suffice for a login: one was given without the other. Empty if
+        they do.
+        """
         if self.config is not None or (self.token is None) == (self.pin_file is None):
             return ""
         given, missing = ("--token", "--pin-file FILE") if self.pin_file is None else ("--pin-file", "--token TOKEN")
-        return f"found {given} alone; allowed: with {missing}"
+        return f"found {given} alone; allowed: {given} together with {missing}"
 
     def require_there(self, tokens: Sequence[TokenFacts]) -> None:
-        """Raise TokenMissing where the options name a token that is not among those of the module."""
+        """Raise TokenMissing if the options name a token that the module does not have."""
         if self.config is None and self.token is not None:
             choice, there = _choice(self.token), [one for one in tokens if one.is_initialized]
             if not any(choice.fits(one) for one in there):
                 raise TokenMissing(str(choice), [str(one) for one in there])
 
     def access(self) -> TokenAccess:
-        """The one token. Raises as `accesses`, and NotChosen where there are several."""
+        """The one chosen token. Raises as `accesses`, and NotChosen if there are several."""
         accesses = self.accesses()
         if not accesses:
             raise NotChosen(_NOTHING)
         if len(accesses) > 1:
-            raise NotChosen(f"{self.config} has {len(accesses)} tokens; say which one with --token NAME")
+            raise NotChosen(f"{self.config} has {len(accesses)} tokens; choose one with --token NAME")
         return accesses[0]
 
     def _by_options(self) -> TokenAccess:
-        assert self.token is not None  # looked at by the caller, as is the PIN file
+        assert self.token is not None  # checked by the caller, as is the PIN file
         assert self.pin_file is not None
         if self.module is None:
             raise NotChosen(_NOTHING)
@@ -145,7 +159,7 @@ def _choice(text: str) -> TokenChoice:
 
 @contextmanager
 def said_errors() -> Iterator[None]:
-    """An error is one sentence on standard error, and the exit status 1."""
+    """Print an error as one sentence on standard error, and exit with 1."""
     try:
         yield
     except (HsmError, NotChosen, HsmNotConfigured, IdentityUnusable, VersionsUnusable) as error:
@@ -160,7 +174,9 @@ def said_errors() -> Iterator[None]:
 
 @contextmanager
 def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterator[tuple[TokenProcess, TokenFacts]]:
-    """A process that has logged in, and what the token said before. Warns of a PIN that was given wrong before."""
+    """A process that has logged in, and the facts of its token. Warns if a wrong PIN was given
+    before.
+    """
     with TokenProcess() as process:
         process.perform(calls.load(access.module))
         facts = process.perform(calls.log_in(replace(access, may_use_final_try=may_use_final_try)))
@@ -173,5 +189,5 @@ def logged_in(access: TokenAccess, *, may_use_final_try: bool = False) -> Iterat
 
 
 def progress() -> Console:
-    """Where it is said what takes time: standard error, and only when somebody looks."""
+    """The console for progress: standard error; rich shows it only on a terminal."""
     return Console(stderr=True)

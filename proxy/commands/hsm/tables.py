@@ -15,7 +15,7 @@ from proxy.commands.terminal.fitting_table import FittingTable
 
 
 def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
-    """Tokens: who they are, what they say of PIN and sessions, what they can do."""
+    """Tokens: label, serial, model, slot, PIN state, sessions and abilities."""
     table = _table(
         "token",
         "serial",
@@ -42,7 +42,7 @@ def token_table(tokens: Sequence[TokenFacts]) -> RenderableType:
 
 
 def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
-    """Keys below the sealing key: what each is for, where in its life it is, how often it has sealed."""
+    """Keys below the sealing key: purpose, state, dates and number of uses."""
     table = _table("key", "from", "state", "created", "activated", "retired", "destroyed", "uses")
     for key in keys:
         dates = (key.created, key.activated, key.retired, key.destroyed)
@@ -58,7 +58,7 @@ def hierarchy_table(keys: Sequence[ManagedKey]) -> RenderableType:
 
 
 def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
-    """The keys of a token: what they are called, what they are, whether they stay."""
+    """The keys of a token: label, id, kind, uses, and whether they can leave the token."""
     title = told(f"keys of {token.label}", style="bold")
     if not keys:
         return Group(title, Text("  none", style="dim"))
@@ -76,7 +76,7 @@ def key_table(token: TokenFacts, keys: Sequence[KeyFacts]) -> RenderableType:
 
 
 def report_table(report: MeasuringReport) -> RenderableType:
-    """What was measured against its target, and what was checked."""
+    """Measurements beside their targets, and the results of the checks."""
     measured = Table("operation", "where", "median", "p95", "per second", "target", "", box=None, header_style="bold")
     for one in report.measured:
         place = f"{one.place} ({one.why})" if one.why else str(one.place)
@@ -128,12 +128,12 @@ def key_json(key: KeyFacts) -> dict[str, Any]:
 
 
 def told(words: str, style: str = "") -> Text:
-    """What a token says of itself, as it is: whoever may write into it chooses the words."""
+    """Text from a token, made printable: labels are chosen by other users of the token."""
     return Text(printable(words), style=style)
 
 
 def _table(*columns: str | Column) -> Table:
-    """Those that are no more than a name stay as wide as what stands in them."""
+    """A table; columns given by their name alone do not wrap."""
     kept = (Column(one, no_wrap=True) if isinstance(one, str) else one for one in columns)
     return Table(*kept, box=None, header_style="bold")
 
@@ -149,7 +149,7 @@ def _known(count: int | None) -> str:
 
 
 def _abilities(token: TokenFacts) -> list[str]:
-    """What it can sign and seal with, without the mechanisms that only come with it."""
+    """What the token can sign and seal with; auxiliary mechanisms are left out."""
     names = {
         "CKM_ECDSA": "ECDSA",
         "CKM_RSA_PKCS_PSS": "RSA",
@@ -162,7 +162,7 @@ def _abilities(token: TokenFacts) -> list[str]:
 
 def _yes(*, is_so: bool | None) -> Text:
     if is_so is None:
-        return Text("not told", style="yellow")
+        return Text("unknown", style="yellow")
     return Text("yes", style="green") if is_so else Text("no", style="bold red")
 
 

@@ -64,7 +64,7 @@ def test_a_reload_that_is_done() -> None:
         "changes live, and ends connections",
         "  listener.public.pq: prefer -> require",
         "      classical connections end",
-        "Done: generation 7 serves.",
+        "Reloaded: generation 7 serves.",
     ]
 
 
@@ -73,12 +73,12 @@ def test_a_dry_run() -> None:
     result = parent.run("--dry-run")
     assert parent.asked == [("/reload", {"dry_run": "1"})]
     assert result.exit_code == 0
-    assert result.stdout.endswith("Can be done; generation 7 goes on as before.\n")
+    assert result.stdout.endswith("Reload is possible. Generation 7 continues unchanged.\n")
 
 
 def test_nothing_changes() -> None:
     result = Parent(report(ok=True)).run()
-    assert (result.exit_code, result.stdout) == (0, "nothing changes\nDone: generation 7 serves.\n")
+    assert (result.exit_code, result.stdout) == (0, "nothing changes\nReloaded: generation 7 serves.\n")
 
 
 def test_problems_with_file_key_found_and_allowed() -> None:
@@ -89,7 +89,7 @@ def test_problems_with_file_key_found_and_allowed() -> None:
         ["in", "/etc/plexigate.toml"],
         ["found", '"chat.key",', "which", "does", "not", "exist"],
         ["allowed", "a", "readable", "file"],
-        ["Refused:", "generation", "7", "goes", "on", "as", "before."],
+        ["Refused:", "generation", "7", "continues", "unchanged."],
     ]
 
 

@@ -86,7 +86,7 @@ class TestStatus:
         monkeypatch.setattr("proxy.commands.running.asked", lambda *_: {"state": "fine"})
         result = running.run("status")
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "an answer that is no status" in result.stderr
+        assert "the answer is not a status" in result.stderr
 
 
 class TestDrain:

@@ -105,7 +105,7 @@ def test_python_without_ssl_is_told_in_one_sentence() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert done.stderr == (
-        "plexigate: this Python has no ssl module; run Plexigate with one that has, such as /usr/bin/python3\n"
+        "plexigate: this Python has no ssl module; use a Python that has one, such as /usr/bin/python3\n"
     )
 
 

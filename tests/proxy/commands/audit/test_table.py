@@ -50,27 +50,27 @@ def test_the_last_word() -> None:
     def last(first: int, last: int, proven: int) -> str:
         return printed(verdict_table(["a"], LogVerdict("ab12", first, last, proven, (), ())))[-1]
 
-    assert last(0, 0, 0) == "There is no line."
-    assert last(1, 9, 0) == "Intact, but nothing is proven: no checkpoint vouches for any of lines 1 to 9."
-    assert last(1, 9, 8) == "Intact: lines 1 to 9, proven up to 8; 1 line after that still unproven."
+    assert last(0, 0, 0) == "The log has no lines."
+    assert last(1, 9, 0) == "Intact, but nothing is proven: no checkpoint confirms any of lines 1 to 9."
+    assert last(1, 9, 8) == "Intact: lines 1 to 9, proven up to 8; the last 1 line still unproven."
     assert last(1, 9, 9) == "Intact and proven: lines 1 to 9."
 
 
 def test_a_tail_that_was_not_signed() -> None:
     verdict = LogVerdict("ab12", 1, 9, 2, (), (), LinePlace("audit.jsonl", 6))
     assert printed(verdict_table(["a"], verdict))[-3:] == [
-        "  unproven tail  audit.jsonl:6  from here on no checkpoint is signed by a key that was given, though those before are",
-        "UNPROVEN TAIL: no line is wrong, but only lines 1 to 2 are proven. The 7 lines after that go on without the key: it was away or replaced, or somebody without it",
-        "has written them.",
+        "  unproven tail  audit.jsonl:6  from here on no checkpoint is signed by a given key; earlier checkpoints are",
+        "UNPROVEN TAIL: no line is wrong, but only lines 1 to 2 are proven. No given key signed a checkpoint after that (7 lines): the key was unavailable or replaced,",
+        "or an attacker without the key wrote these lines.",
     ]
 
 
 def test_a_log_that_is_gone() -> None:
     assert printed(lost_log("ab12", 40, is_proven=True)) == [
         "log ab12  0 files",
-        "Not intact: a known checkpoint tells of 40 lines; no file of this log was given.",
+        "Not intact: a known checkpoint covers 40 lines; no file of this log was given.",
     ]
     assert printed(lost_log("ab12", 40, is_proven=False)) == [
         "log ab12  0 files",
-        "A known checkpoint tells of 40 lines; no proof that there was one: no checkpoint of it is signed by a key that was given.",
+        "A known checkpoint covers 40 lines; it is not proven that this log existed: no checkpoint of it is signed by a given key.",
     ]

@@ -54,7 +54,7 @@ def site(tmp_path: Path) -> Site:
 def test_intact_and_proven(site: Site) -> None:
     result = verify(*site.all)
     assert result.exit_code == 0, result.output
-    assert "Intact: lines 1 to 6, proven up to 5; 1 line after that still unproven." in result.stdout
+    assert "Intact: lines 1 to 6, proven up to 5; the last 1 line still unproven." in result.stdout
 
 
 def test_without_proof(site: Site) -> None:
@@ -145,7 +145,7 @@ def test_a_log_that_was_deleted(site: Site) -> None:
     log.close()
     result = verify(site.new, "--public-key", site.key, "--checkpoints", site.known)
     assert result.exit_code == 1
-    assert "a known checkpoint tells of 5 lines; no file of this log was given" in result.stdout
+    assert "a known checkpoint covers 5 lines; no file of this log was given" in result.stdout
     assert json.loads(verify(site.new, "--json", "--checkpoints", site.known).stdout)[1]["known_lines"] == 5
 
 
@@ -155,7 +155,9 @@ def test_the_oldest_file_is_gone(site: Site) -> None:
     assert verify(*without).exit_code == 0
     result = verify(*without, "--checkpoints", site.known)
     assert result.exit_code == 1
-    assert "lines 1 to 3 are missing before it; a known checkpoint tells of them" in " ".join(result.stdout.split())
+    assert "lines 1 to 3 are missing before it; a known checkpoint proves that they existed" in " ".join(
+        result.stdout.split()
+    )
     assert verify(*without, "--checkpoints", site.known, "--from", "4").exit_code == 0
 
 
@@ -167,7 +169,7 @@ def test_a_journal_that_others_wrote_to(site: Site) -> None:
     assert result.exit_code == 0, result.output
     shown = " ".join(result.stdout.split())
     assert "no proof that the log had more lines than are here" in shown
-    assert "no proof that there was one: no checkpoint of it is signed by a key that was given" in shown
+    assert "it is not proven that this log existed: no checkpoint of it is signed by a given key" in shown
     assert json.loads(verify(*site.all, "--json").stdout)[1] == {
         "log": "f" * 32, "files": [], "known_lines": 40, "intact": None, "status": "unproven",
     }  # fmt: skip
@@ -201,7 +203,7 @@ def test_a_file_named_twice_is_read_once(site: Site, tmp_path: Path) -> None:
     link.symlink_to(site.old)
     result = verify(*site.all, site.old, link)
     assert result.exit_code == 0
-    assert result.stderr == f"plexigate: {site.old} is named more than once, it is read once\n"
+    assert result.stderr == f"plexigate: {site.old} is named more than once; it is read once\n"
 
 
 def test_other_commands_do_not_load_it() -> None:

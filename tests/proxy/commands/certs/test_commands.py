@@ -28,7 +28,10 @@ class TestListing:
         assert "chat" in running.run("certs", "show", "chat").stdout
         assert json.loads(running.run("certs", "show", "files", "--json").stdout)[0]["identity"] == "files"
         missing = running.run("certs", "show", "nobody")
-        assert (missing.exit_code, missing.stderr) == (1, "plexigate: no identity nobody rotates by itself\n")
+        assert (missing.exit_code, missing.stderr) == (
+            1,
+            "plexigate: identity nobody has no certificate that rotates automatically\n",
+        )
 
     def test_nobody_answers(self, tmp_path: Path) -> None:
         result = plexigate("certs", "list", "--socket", str(tmp_path / "admin.sock"))
@@ -122,7 +125,7 @@ class TestOffline:
     def test_a_history_of_nobody_is_refused(self, tmp_path: Path) -> None:
         result = plexigate("certs", "history", "nobody", "--config", str(Rotations(tmp_path).file))
         assert (result.exit_code, result.stdout) == (1, "")
-        assert "no identity nobody rotates by itself" in result.stderr
+        assert "identity nobody has no certificate that rotates automatically" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["list", "show", "rotate", "rollback", "check", "trust", "history"])

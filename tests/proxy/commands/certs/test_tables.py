@@ -55,7 +55,7 @@ def test_a_listing_tells_what_was_asked_for() -> None:
     for word in ("chat", "internal", "ec-p256", "plexi", "abcdef012345", "2026-01-08 00:00", "3 d", "2026-01-05 12:00"):
         assert word in shown
     assert "its lifetime runs out" in shown
-    assert "no certificate rotates by itself" in text(listing_table([]))
+    assert "no certificate rotates automatically" in text(listing_table([]))
 
 
 def test_what_runs_fails_or_is_missing_is_seen() -> None:
@@ -90,11 +90,11 @@ def test_a_history_tells_what_became_of_keys() -> None:
     ("step", "line"),
     [
         ({"identity": "chat", "credential": "ec", "step": "new key", "key": "ec-p256@plexi"}, "chat ec: new key  key ec-p256@plexi"),
-        ({"identity": "chat", "credential": "ec", "would": ["new key", "stored"]}, "chat ec: would go: new key -> stored"),
+        ({"identity": "chat", "credential": "ec", "would": ["new key", "stored"]}, "chat ec: steps would be: new key -> stored"),
         ({"identity": "chat", "credential": "ec", "rotated": True}, "chat ec: done"),
         (
             {"identity": "chat", "credential": "ec", "rotated": False, "step": "certificate", "detail": "the CA is down"},
-            "chat ec: failed (certificate): the CA is down; what there is goes on to serve",
+            "chat ec: failed (certificate): the CA is down; the old certificate stays in use",
         ),
         ({"note": "the former certificate was revoked"}, "the former certificate was revoked"),
         ({"step": "waiting", "until": "2026-01-08T00:01:02+00:00", "seconds": 130, "detail": "le has asked"}, "waiting until 2026-01-08 00:01:02 UTC (2 min): le has asked"),

@@ -52,7 +52,7 @@ class TestOffline:
         assert [one["version"] for one in target.listing()] == [None]
 
     def test_unknown_names_are_refused(self, target: CommandTarget) -> None:
-        with pytest.raises(AdminRefused, match="no identity nobody rotates by itself"):
+        with pytest.raises(AdminRefused, match="identity nobody has no such certificate"):
             list(target.rotate("nobody", None, RotationWish()))
 
     def test_it_needs_the_configuration(self) -> None:

@@ -118,8 +118,8 @@ def test_an_option_that_shows_no_keys_alone_says_which_one_is_missing(command: C
         assert (answer.exit_code, "plexi" in answer.stdout) == (0, True)
         said.append(answer.stderr)
     assert said == [
-        "plexigate: no keys are listed: found --token alone; allowed: with --pin-file FILE\n",
-        "plexigate: no keys are listed: found --pin-file alone; allowed: with --token TOKEN\n",
+        "plexigate: keys are not listed: found --token alone; allowed: --token together with --pin-file FILE\n",
+        "plexigate: keys are not listed: found --pin-file alone; allowed: --pin-file together with --token TOKEN\n",
     ]
     assert command.plain("list", *module).stderr == ""
     assert command.run("list", *form).stderr == ""
@@ -172,11 +172,11 @@ def test_a_destruction_asks_first(command: Command) -> None:
     generated(command, "chat")
     unknown = command.run("destroy", "chat.ecdsa-p256.v1", "--yes", "--socket", "/none/plexigate.sock")
     assert unknown.exit_code == 1
-    assert "nobody says whether chat.ecdsa-p256.v1 is in use: " in unknown.stderr
+    assert "cannot verify that chat.ecdsa-p256.v1 is not in use: " in unknown.stderr
     assert "or --unverified" in unknown.stderr
     refused = command.run("destroy", "chat.ecdsa-p256.v1", "--unverified", answer="n\n")
     assert refused.exit_code == 1
-    assert "for ever?" in refused.output
+    assert "This cannot be undone." in refused.output
     assert len(json.loads(command.run("list", "--json").stdout)[0]["keys"]) == 1
     done = command.run("destroy", "chat.ecdsa-p256.v1", "--unverified", answer="y\n")
     assert done.exit_code == 0
@@ -188,9 +188,9 @@ def test_machines_are_told_what_was_destroyed(command: Command) -> None:
     made = generated(command, "chat")
     done = command.run("destroy", made["label"], "--unverified", "--json", answer="y\n")
     assert done.exit_code == 0, done.output
-    assert "for ever?" not in done.stdout
+    assert "This cannot be undone." not in done.stdout
     told = json.loads(done.stdout.removeprefix(" y\n"))  # what was typed
-    assert "No worker was asked" in told.pop("workers")
+    assert "The workers were not asked" in told.pop("workers")
     assert told == {"label": made["label"], "id": made["id"], "token": "plexi", "uri": made["uri"], "ok": True}
     again = command.run("destroy", made["label"], "--yes", "--unverified", "--json")
     assert (again.exit_code, again.stdout) == (1, "")
@@ -273,7 +273,7 @@ def test_a_refused_pin_is_latched_until_an_operator_says_so(command: Command) ->
     assert "refused (CKR_PIN_INCORRECT)" in first.stderr
     assert "plexigate hsm unlatch plexi" in second.stderr
     assert "was refused on" in second.stderr
-    assert "may be tried again" in command.plain("unlatch", "plexi").stdout
+    assert "can be tried again" in command.plain("unlatch", "plexi").stdout
     assert command.plain("unlatch", "plexi").exit_code == 1
     nothing = command.plain("unlatch", "plexi", "--json")
     assert (nothing.exit_code, nothing.stdout) == (1, "")

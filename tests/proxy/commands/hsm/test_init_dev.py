@@ -49,7 +49,12 @@ def test_it_is_said_for_people(command: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("label", "said"),
-    [("x" * 40, "1 to 32 octets"), ("\u00e4" * 17, "1 to 32 octets"), ("", "1 to 32 octets"), ("../x", "no slash")],
+    [
+        ("x" * 40, "1 to 32 octets"),
+        ("\u00e4" * 17, "1 to 32 octets"),
+        ("", "1 to 32 octets"),
+        ("../x", "without a slash"),
+    ],
 )
 def test_a_label_that_no_token_takes_is_refused_before_anything_is_made(
     command: Command, tmp_path: Path, label: str, said: str

@@ -98,7 +98,7 @@ def test_made_lost_and_brought_back_through_pipes(key: Path, tmp_path: Path) -> 
     assert made.returncode == 0, made.stderr
     shares = shares_in(made.stdout)
     assert [len(share.split()) for share in shares] == [33] * 4
-    assert "This one key was once outside" in made.stderr
+    assert "this key was made in the memory of this process" in made.stderr
     check = re.search(r"Check value: ([0-9a-f]{16})", made.stderr)
     assert check is not None
 
@@ -108,8 +108,8 @@ def test_made_lost_and_brought_back_through_pipes(key: Path, tmp_path: Path) -> 
     again = run("recover", "--key-file", key, "--check", check[1], "--audit-log", log, shares=given)
     assert again.returncode == 0, again.stderr
     assert again.stdout == ""
-    assert "Not taken: a share of this key has 33 words; these are 1." in again.stderr
-    assert "Not taken: share 4 was given before." in again.stderr
+    assert "Refused: a share of this key has 33 words; these are 1." in again.stderr
+    assert "Refused: share 4 was already given." in again.stderr
     assert KeyFile.load(key).secret == secret
 
     content = log.read_bytes()
@@ -140,7 +140,7 @@ def test_on_a_terminal_each_holder_is_asked_and_the_share_is_cleared(key: Path) 
     assert screen.end() == 0
     parts = screen.text.split("\x1b[H\x1b[2J\x1b[3J")
     assert [len(shares_in(part)) for part in parts] == [1, 1, 1, 0]
-    assert "This one key was once outside" in parts[3]
+    assert "this key was made in the memory of this process" in parts[3]
 
     secret = KeyFile.load(key).secret
     key.unlink()
@@ -148,7 +148,7 @@ def test_on_a_terminal_each_holder_is_asked_and_the_share_is_cleared(key: Path) 
     screen = Screen("recover", "--key-file", key)
     for number, share in ((1, shares[2]), (2, shares[0])):
         screen.wait_for(f"Share {number}")
-        screen.wait_for("Enter alone ends", number)
+        screen.wait_for("an empty line ends", number)
         screen.type(share)
     assert screen.end() == 0
     assert KeyFile.load(key).secret == secret
@@ -160,7 +160,7 @@ def test_a_holder_who_says_no(key: Path) -> None:
     screen.wait_for("Has the holder of share 1 written it down?")
     screen.type("n")
     assert screen.end() == 1
-    assert "no key was put anywhere; destroy the shares" in screen.text
+    assert "the key was not stored; destroy the shares" in screen.text
     assert not key.exists()
 
 
@@ -181,12 +181,12 @@ def test_ended_by_ctrl_c_is_in_the_log(key: Path, tmp_path: Path) -> None:
     assert operations(log)[1:] == [("split", "given up", "interrupted at share 2 of 3")]
 
     screen = Screen("recover", "--key-file", key, "--audit-log", log)
-    screen.wait_for("Enter alone ends")
+    screen.wait_for("an empty line ends")
     screen.type("acid")
-    screen.wait_for("Enter alone ends", 2)
+    screen.wait_for("an empty line ends", 2)
     screen.interrupt()
     assert screen.end() == 130
-    assert operations(log)[2:] == [("recover", "given up", "interrupted with 0 shares; 1 was not taken")]
+    assert operations(log)[2:] == [("recover", "given up", "interrupted with 0 shares; 1 was refused")]
 
 
 def test_shares_that_are_not_enough_are_in_the_log(key: Path, tmp_path: Path) -> None:
@@ -195,14 +195,14 @@ def test_shares_that_are_not_enough_are_in_the_log(key: Path, tmp_path: Path) ->
     key.unlink()
     given = f"{shares_in(made.stdout)[0]}\nacid\nacid acid\n"
     assert run("recover", "--key-file", key, "--audit-log", log, shares=given).returncode == 1
-    assert operations(log) == [("recover", "given up", "ended with 1 share; 2 were not taken")]
+    assert operations(log) == [("recover", "given up", "ended with 1 share; 2 were refused")]
 
 
 def test_shares_are_not_written_to_a_file_by_mistake(key: Path) -> None:
     result = run("init", "--key-file", key)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        "plexigate: no terminal here: the shares would be written to a file or a pipe; --yes if that is meant\n"
+        "plexigate: standard input or output is not a terminal, and shares would go to a file or a pipe; allow that with --yes\n"
     )
     assert not key.exists()
 
@@ -218,7 +218,7 @@ def test_no_key_is_made_whose_shares_nobody_would_see(key: Path, closed: str) ->
 
 
 def test_without_standard_input_nobody_can_be_asked(key: Path) -> None:
-    for words, said in ((["init"], "no terminal here"), (["recover"], "ended with 0 shares")):
+    for words, said in ((["init"], "standard input or output is not a terminal"), (["recover"], "ended with 0 shares")):
         line = f"{shlex.join(command(*words, '--key-file', key))} <&-"
         result = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
         assert result.returncode == 1
@@ -229,15 +229,15 @@ def test_without_standard_input_nobody_can_be_asked(key: Path) -> None:
 def test_without_recovery(key: Path) -> None:
     result = run("init", "--no-recovery", "--key-file", key)
     assert (result.returncode, result.stdout) == (0, "")
-    assert "There are no shares of it" in result.stderr
+    assert "It has no recovery shares" in result.stderr
     assert len(KeyFile.load(key).secret) == 32
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["init", "--threshold", "5", "--shares", "4", "--yes"], "found 5 of 4 shares"),
-        (["recover"], "ended with 0 shares: no key was put anywhere"),
+        (["init", "--threshold", "5", "--shares", "4", "--yes"], "found threshold 5 of 4 shares"),
+        (["recover"], "ended with 0 shares: the key was not stored"),
     ],
 )
 def test_what_is_refused_in_one_sentence(key: Path, arguments: list[str], said: str) -> None:
@@ -303,7 +303,7 @@ def test_the_wrong_key_is_not_brought_back_to_what_another_one_has_sealed(key: P
     for words in (("init", *many), ("init", "--no-recovery")):
         refused = run(*words, *options)
         assert (refused.returncode, refused.stdout) == (1, "")
-        assert "bring that back (plexigate hsm recover)" in refused.stderr
+        assert "recover the earlier key (plexigate hsm recover)" in refused.stderr
     assert not key.exists()
     again = run("recover", *options, shares="\n".join(right) + "\n")
     assert again.returncode == 0, again.stderr
@@ -389,4 +389,4 @@ class TestInAToken:
 
     def test_without_a_token_or_a_file(self, command: Command) -> None:
         result = command.plain("init", "--no-recovery")
-        assert (result.exit_code, "nothing to find a token by" in result.stderr) == (1, True)
+        assert (result.exit_code, "no token chosen" in result.stderr) == (1, True)

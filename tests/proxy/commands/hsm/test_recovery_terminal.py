@@ -18,7 +18,7 @@ def test_a_share_in_three_columns_with_its_number_and_those_of_its_words(capsys:
     assert lines[1] == "Share 2 of 5; any 3 of them bring the key back."
     assert lines[3] == "   1. word1       12. word12      23. word23"
     assert lines[13] == "  11. word11      22. word22      33. word33"
-    assert "no photo, no file" in output.err
+    assert "Do not photograph" in output.err
     assert "word" not in output.err.replace("words", "")
 
 
@@ -59,4 +59,4 @@ def test_a_closed_output_takes_no_share(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_no_terminal() -> None:
-    assert "--yes if that is meant" in str(NoTerminal())
+    assert "allow that with --yes" in str(NoTerminal())

@@ -58,7 +58,7 @@ def test_a_key_that_the_parent_needs_is_in_use() -> None:
     ):
         one.refuse_used(TOKEN, KEY)
     proxy.uses = None
-    with pytest.raises(Unanswered, match="of another version: restart it first"):
+    with pytest.raises(Unanswered, match="the proxy has another version"):
         one.refuse_used(TOKEN, KEY)
 
 
@@ -66,7 +66,7 @@ def test_gone_is_what_no_worker_can_sign_with() -> None:
     assert running((False, False))[0].verify_gone(TOKEN, KEY).startswith("1 worker of the running proxy tried it")
     assert running((False, False), (False, False))[0].verify_gone(TOKEN, KEY).startswith("2 workers")
     for left in (True, None):
-        with pytest.raises(StillSigns, match="worker 1 signs with it or gives no answer"):
+        with pytest.raises(StillSigns, match="worker 1 still signs with it or does not answer"):
             running((False, False), (False, left))[0].verify_gone(TOKEN, KEY)
 
 
@@ -76,7 +76,7 @@ def test_without_a_proxy_nobody_is_asked_and_that_is_said(tmp_path: Path) -> Non
     one = RunningProxy.of(config)
     one.refuse_used(TOKEN, KEY)
     said = one.verify_gone(TOKEN, KEY)
-    assert said.startswith("No worker was asked whether it still signs with it: ")
+    assert said.startswith("The workers were not asked whether they still sign with it: ")
     assert "none.sock" in said
 
 
@@ -89,7 +89,7 @@ def test_only_the_socket_of_a_configuration_says_by_its_absence_that_none_runs(t
         RunningProxy.of(config).refuse_used(TOKEN, KEY)
         for one in (RunningProxy.of(config, path), RunningProxy.of(None, path)):
             with pytest.raises(
-                Unanswered, match=f"nobody says whether chat is in use: .*s.sock: {reason}; .*--unverified"
+                Unanswered, match=f"cannot verify that chat is not in use: .*s.sock: {reason}; .*--unverified"
             ):
                 one.refuse_used(TOKEN, KEY)
         path.unlink(missing_ok=True)
@@ -121,13 +121,13 @@ def test_a_socket_that_cannot_be_asked_is_not_taken_for_none(tmp_path: Path) -> 
     [
         ((), 200, "Connection refused"),
         (((False, False),), 500, "an error of ours"),
-        (((False, False), (None, None)), 200, "worker 1 of the running proxy gives no answer"),
+        (((False, False), (None, None)), 200, "worker 1 of the running proxy does not answer"),
     ],
 )
 def test_a_proxy_that_does_not_answer_stops_the_destruction(
     workers: tuple[tuple[bool | None, bool | None], ...], status: int, said: str
 ) -> None:
-    with pytest.raises(Unanswered, match=f"nobody says whether chat is in use: .*{said}"):
+    with pytest.raises(Unanswered, match=f"cannot verify that chat is not in use: .*{said}"):
         running(*workers, status=status)[0].refuse_used(TOKEN, KEY)
 
 

@@ -172,7 +172,7 @@ def test_a_version_is_destroyed_when_somebody_has_said_yes(scene: Scene) -> None
     for answer in ("n\n", ""):
         done = scene.run("keys", "--destroy", "1", answer=answer)
         assert done.exit_code == 1
-        assert "Destroy version 1 for ever" in done.stderr
+        assert "Destroy version 1? Other data that it sealed is lost." in done.stderr
         assert scene.keys()["plexigate:1"]["state"] == "retired"
     done = scene.run("keys", "--destroy", "1", answer="y\n")
     assert done.exit_code == 0, done.output
@@ -243,7 +243,7 @@ def test_what_a_version_has_sealed_is_sealed_anew_so_that_it_can_be_destroyed(sc
     account.write_bytes(sealed)
     with StateLock.acquire(tmp_path / "state"):
         refused = scene.run("keys", "--reseal").stderr
-        assert "is in use; allowed: --reseal while the proxy is stopped" in refused
+        assert "is in use; stop the proxy before --reseal" in refused
     scene.keys("--reseal")
     assert {("seal", str(one)) for one in (tickets, account, key)} <= set(scene.audited())
     scene.keys("--destroy", "1", "--yes")
@@ -257,7 +257,7 @@ def test_a_version_is_kept_while_a_part_of_the_configuration_is_not_understood(s
     scene.add('[upstream.chat]\nservers = ["ftp://a.test"]\ncertificate = "u.pem"\nkey = "u.sealed"\n')
     refused = scene.run("keys", "--destroy", "1", "--yes")
     assert refused.exit_code == 1
-    assert "is not known before it has no errors (plexigate check)" in refused.stderr
+    assert "so it is unknown which keys it needs; correct them first (plexigate check)" in refused.stderr
     assert "upstream.chat.servers" in refused.stderr
     assert scene.keys()["plexigate:1"]["state"] == "retired"
 

@@ -54,7 +54,7 @@ def test_a_configuration_has_several_tokens(hsm: SoftHsm, tmp_path: Path) -> Non
     assert SourceOptions(config, MODULE, "b", pin_file).access().module == MODULE
     with pytest.raises(HsmNotConfigured, match=r"hsm\.token\.b\.pin_file: found .*no such file"):
         SourceOptions(config, None, "b", None).access()
-    with pytest.raises(NotChosen, match="has 2 tokens; say which"):
+    with pytest.raises(NotChosen, match="has 2 tokens; choose one"):
         SourceOptions(config, None, None, pin_file).access()
     with pytest.raises(NotChosen, match="found no token c; allowed: a, b"):
         SourceOptions(config, None, "c", None).access()

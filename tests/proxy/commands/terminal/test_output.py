@@ -53,7 +53,7 @@ def test_a_reader_that_has_gone(arguments: tuple[str, ...]) -> None:
 def test_what_is_taken_keeps_its_status(tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as file:
         assert plexigate("audit", "verify", "audit.jsonl", output=file.fileno()).returncode == 1
-    assert "There is no line" in (tmp_path / "out").read_text()
+    assert "The log has no lines" in (tmp_path / "out").read_text()
 
 
 def test_output_that_somebody_else_takes_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
