@@ -1,5 +1,6 @@
-"""Certificates by ACME (RFC 8555), through certbot's `acme` library where it is right and by our own words where it is not.
+"""Certificates by ACME (RFC 8555), with certbot's `acme` library and own code for what it lacks.
 
-`acme` 5.9 knows no tls-alpn-01 and no `replaces`, sends a challenge's response without fields as an empty body (which is a
-question, not an answer), hides the window of ARI behind the clock of the machine, and tries a rejected nonce once more only.
+`acme` 5.9 does not know tls-alpn-01 and `replaces`. It sends a challenge response without fields as
+an empty body, which is POST-as-GET and not a response. It hides the ARI window behind the clock of
+the machine. It retries a rejected nonce only once.
 """

@@ -1,4 +1,6 @@
-"""The key of an ACME account (P-256) and what it signs: JSON Web Signatures in the form of RFC 8555 section 6.2."""
+"""The key of an ACME account (P-256), and the JSON Web Signatures that it makes (RFC 8555 section
+6.2).
+"""
 
 import base64
 import binascii
@@ -20,17 +22,17 @@ from josepy.jwk import JWKEC, JWKOct
 
 
 class NoAccountKey(Exception):
-    """What should be the key of an account is none; nothing of it is shown."""
+    """The document of an account holds no usable key. The error shows nothing of its content."""
 
     def __str__(self) -> str:
-        return "no ECDSA P-256 key in PEM"
+        return "not an ECDSA P-256 key in PEM"
 
 
 class NoBindingKey(Exception):
-    """What should be the key of an external account is none; nothing of it is shown."""
+    """The key of an external account is not usable. The error shows nothing of its content."""
 
     def __str__(self) -> str:
-        return "no base64url text, as a CA gives it out"
+        return "the key of the external account (eab_key_file) is not base64url text"
 
 
 class AccountKey:
@@ -65,18 +67,25 @@ class AccountKey:
 
     @property
     def thumbprint(self) -> str:
-        """The SHA-256 of the public key, base64url (RFC 7638): the second half of every key authorization."""
+        """The SHA-256 of the public key, base64url (RFC 7638): the second half of every key
+        authorization.
+        """
         digest: bytes = self._jwk.thumbprint(hash_function=hashes.SHA256)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
     def signed(self, payload: bytes, url: str, nonce: str, account: str | None) -> bytes:
-        """The body of a request (RFC 8555 sections 6.2 to 6.5): by the URL of the `account`, or by the key itself before it has one."""
+        """The body of a request (RFC 8555 sections 6.2 to 6.5): by the URL of the `account`, or by
+        the key itself before it has one.
+        """
         decoded = decode_b64jose(nonce)
         signature = jws.JWS.sign(payload, self._jwk, ES256, decoded, url, account)
         return str(signature.json_dumps()).encode()
 
     def binding(self, key_id: str, mac_key: str, url: str) -> dict[str, Any]:
-        """Prove to belong to an account at the CA (RFC 8555 section 7.3.4). `mac_key` is base64url. Raises `NoBindingKey`."""
+        """Prove to belong to an account at the CA (RFC 8555 section 7.3.4).
+
+        `mac_key` is base64url. Raises `NoBindingKey`.
+        """
         try:
             raw = base64.b64decode(mac_key + "=" * (-len(mac_key) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):

@@ -1,7 +1,7 @@
-"""ACME accounts, and where they rest between two renewals.
+"""ACME accounts and their storage.
 
-What is stored has a private key in it. A store keeps documents, and knows nothing of what is in them: one that seals them by a key
-in a token stands behind the same two methods as the plain files here.
+A stored account contains a private key. An `AccountStore` keeps documents and does not read them:
+the store of plain files here and the store that seals documents have the same two methods.
 """
 
 import hashlib
@@ -24,19 +24,25 @@ _LONGEST_READABLE: Final = 60
 
 
 class AccountDamaged(Exception):
-    """What is stored for `directory` is no account; nothing of it is shown."""
+    """The stored document of `directory` is not an account.
+
+    The error shows nothing of its content.
+    """
 
     def __init__(self, directory: str) -> None:
         super().__init__(directory)
         self.directory = directory
 
     def __str__(self) -> str:
-        return f"the stored account of {self.directory} is damaged: restore it, or remove it and a new account is made"
+        return f"the stored account of {self.directory} is damaged; restore it, or delete it to make a new account"
 
 
 @dataclass(frozen=True, slots=True)
 class AcmeAccount:
-    """An account at the CA of `directory` (a URL). `url` names it there (RFC 8555 section 7.3), None as long as it is not registered."""
+    """An account at the CA of `directory` (a URL).
+
+    `url` names it there (RFC 8555 section 7.3), None as long as it is not registered.
+    """
 
     directory: str
     key: AccountKey = field(repr=False)
@@ -44,7 +50,7 @@ class AcmeAccount:
 
     @classmethod
     def fresh(cls, directory: str) -> Self:
-        """One with a new key, of which the CA does not know yet."""
+        """An account with a new key, not yet registered at the CA."""
         return cls(directory, AccountKey.generate())
 
     def registered_as(self, url: str) -> Self:
@@ -73,13 +79,16 @@ class AcmeAccount:
 
 
 class AccountStore(Protocol):
-    """Keeps one document for each directory. What it answers is what was saved last, whole, or nothing."""
+    """Keeps one document for each directory URL. `load` returns the last saved document, complete."""
 
     def load(self, directory: str) -> bytes | None:
-        """The document for a directory URL, None where there is none. Raises `OSError`."""
+        """The document for a directory URL, or None. Raises `OSError`."""
 
     def save(self, directory: str, document: bytes) -> None:
-        """Keep a document for good, instead of the one before. Raises `OSError`; then that one is still there."""
+        """Replace the document durably.
+
+        Raises `OSError`; then the former document is still there.
+        """
 
 
 class FileAccountStore:
@@ -101,7 +110,7 @@ class FileAccountStore:
         """Write a file beside the one that is there, then put it in its place in one step."""
         self._path.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
         path = self._file(directory)
-        # 0600 from the beginning, and a name that nobody else has
+        # mode 0600 from the beginning, and a unique name
         descriptor, new = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".new", dir=self._path)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -124,6 +133,6 @@ class FileAccountStore:
             os.close(descriptor)
 
     def _file(self, directory: str) -> Path:
-        """A name that tells a person which CA it is, and two directories of one CA apart."""
+        """A file name in which a person recognises the CA, unique for each directory URL."""
         readable = _READABLE.sub("-", directory.lower().removeprefix("https://")).strip("-.")[:_LONGEST_READABLE]
         return self._path / f"{readable}-{hashlib.sha256(directory.encode()).hexdigest()[:16]}.json"

@@ -1,7 +1,9 @@
-"""The certificate that answers tls-alpn-01 (RFC 8737 section 3): self-signed, for one name, with the digest of one token.
+"""The certificate for tls-alpn-01 (RFC 8737 section 3): self-signed, for one name, with the digest
+of one token.
 
-Its key is thrown away with it. Nobody believes it in anything: no chain, no dates; so none are chosen and no clock is read. Every
-worker makes its own. Of this package, workers need nothing but this.
+Its key is discarded with it. The CA checks neither its chain nor its dates, so the dates are
+constants and no clock is read. Every worker makes its own. Workers import only this module of the
+package.
 """
 
 from datetime import UTC, datetime
@@ -27,7 +29,9 @@ _NEVER: Final = datetime(
 
 
 def server_name_of(name: str) -> str:
-    """What a CA asks for in the handshake: the DNS name, or the reverse name of an IP address (RFC 8738 section 6)."""
+    """What a CA asks for in the handshake: the DNS name, or the reverse name of an IP address (RFC
+    8738 section 6).
+    """
     try:
         return ip_address(name).reverse_pointer
     except ValueError:
@@ -35,7 +39,9 @@ def server_name_of(name: str) -> str:
 
 
 def challenge_certificate(name: str, digest: bytes) -> bytes:
-    """A key and its certificate in PEM, for a DNS name or IP address and the SHA-256 of a key authorization."""
+    """A key and its certificate in PEM, for a DNS name or IP address and the SHA-256 of a key
+    authorization.
+    """
     assert len(digest) == _SHA256_BYTES  # of our own making
     try:
         alternative: x509.GeneralName = x509.IPAddress(ip_address(name))
@@ -51,7 +57,8 @@ def challenge_certificate(name: str, digest: bytes) -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(_BEGINNING)
         .not_valid_after(_NEVER)
-        # "MUST contain a subjectAltName extension containing the dNSName being validated and no other entries"
+        # "MUST contain a subjectAltName extension containing the dNSName being validated and no
+        # other entries"
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .add_extension(x509.UnrecognizedExtension(_ACME_IDENTIFIER, _OCTET_STRING + digest), critical=True)
         .sign(key, hashes.SHA256())

@@ -1,4 +1,6 @@
-"""Challenges: how a CA finds out that a name is ours (RFC 8555 section 8, RFC 8737), and the seam to those who answer it."""
+"""Challenges, by which a CA verifies that a name is ours (RFC 8555 section 8, RFC 8737), and the
+`Solver` seam.
+"""
 
 import base64
 import hashlib
@@ -52,13 +54,15 @@ class NotOffered(Exception):
         self.offered = offered
 
     def __str__(self) -> str:
-        offered = ", ".join(self.offered) or "nothing that we know"
-        return f"the CA offers no {self.wanted} for {self.name}, but {offered}"
+        offered = ", ".join(self.offered) or "no challenge that Plexigate knows"
+        return f"the CA does not offer {self.wanted} for {self.name}; it offers {offered}"
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What has to be seen at `name` (a DNS name without `*.`, or an IP address) for as long as the CA looks."""
+    """What has to be seen at `name` (a DNS name without `*.`, or an IP address) for as long as the
+    CA looks.
+    """
 
     kind: ChallengeKind
     name: str
@@ -75,12 +79,16 @@ class Proof:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of the key authorization, for the certificate of tls-alpn-01 (RFC 8737 section 3)."""
+        """SHA-256 of the key authorization, for the certificate of tls-alpn-01 (RFC 8737 section
+        3).
+        """
         return hashlib.sha256(self.key_authorization.encode()).digest()
 
     @property
     def record(self) -> tuple[str, str]:
-        """Name (fully qualified, with the last dot) and value of the TXT record of dns-01 (RFC 8555 section 8.4)."""
+        """Name (fully qualified, with the last dot) and value of the TXT record of dns-01 (RFC 8555
+        section 8.4).
+        """
         return f"_acme-challenge.{self.name}.", base64.urlsafe_b64encode(self.digest).rstrip(b"=").decode()
 
 
@@ -109,7 +117,13 @@ class Solver(Protocol):
     """Shows proofs to the world. Both methods block, in the thread of the order."""
 
     def present(self, proof: Proof) -> None:
-        """Answers when the CA may look. Raises `PresentingFailed`; then nothing is left to withdraw."""
+        """Answers when the CA may look.
+
+        Raises `PresentingFailed`; then nothing is left to withdraw.
+        """
 
     def withdraw(self, proof: Proof) -> None:
-        """Take back what `present` showed; to be called once for each success. Raises `PresentingFailed`."""
+        """Take back what `present` showed; to be called once for each success.
+
+        Raises `PresentingFailed`.
+        """

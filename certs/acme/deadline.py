@@ -1,8 +1,9 @@
-"""A call that blocks, under a deadline that holds whatever it is stuck in.
+"""A blocking call with a deadline that holds wherever the call is stuck.
 
-The timeouts of sockets count from byte to byte, and a name look-up has none at all: a CA that sends one byte now and then would
-hold a renewal for ever. So each call has a thread of its own, which is left behind when its time is over: a daemon, as nothing can
-end it and the exit of the process must not wait for it.
+Socket timeouts count from byte to byte, and a name look-up has no timeout: a CA that sends one byte
+now and then would hold a renewal for ever. So each call runs in its own thread, which is abandoned
+at the deadline. It is a daemon thread: it cannot be ended, and the exit of the process must not
+wait for it.
 """
 
 import threading
@@ -13,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Overdue(Exception):
-    """A call took longer than its `seconds`; what becomes of it, nobody will know."""
+    """A call took longer than its `seconds`. Its result is lost."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -40,7 +41,10 @@ class _Call(Generic[Result]):
 
 
 def within(seconds: float, work: Callable[[], Result]) -> Result:
-    """Run `work` in a daemon thread and wait for it; its exception is raised here. Raises `Overdue`."""
+    """Run `work` in a daemon thread and wait for it; its exception is raised here.
+
+    Raises `Overdue`.
+    """
     call = _Call(work)
     threading.Thread(target=call.run, name="acme call", daemon=True).start()
     if not call.is_over.wait(seconds):

@@ -1,8 +1,9 @@
-"""dns-01 by a command of the operator, which puts TXT records into the DNS and takes them out.
+"""dns-01 by a hook: a command of the operator that adds TXT records to the DNS and removes them.
 
-It is called as `HOOK... present NAME VALUE` and `HOOK... cleanup NAME VALUE`, with NAME fully qualified (the order that lego's
-"exec" has made usual, so that hooks written for it work). Several values of one name may be there at a time: a name and its
-wildcard are proved by the same record. It answers with status 0 as soon as the record can be seen from everywhere.
+It is called as `HOOK... present NAME VALUE` and `HOOK... cleanup NAME VALUE`, with NAME fully
+qualified. Hooks for lego's "exec" provider have the same arguments and work here. Several values of
+one name may exist at a time: a name and its wildcard use the same record name. The hook exits with
+status 0 when the record is visible from everywhere.
 """
 
 import os
@@ -16,7 +17,7 @@ from typing import Final
 from certs.acme.challenges import PresentingFailed, Proof
 from certs.acme.problems import printable
 
-# What our own environment has is nobody's business: it may hold credentials that are meant for us.
+# The hook does not get our environment: it may hold credentials that are meant for us.
 ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -28,7 +29,9 @@ class DnsHook:
     """A `Solver` of dns-01."""
 
     def __init__(self, command: Sequence[str], seconds: float) -> None:
-        """`command` is run as it is, without a shell; it is ended after `seconds`, with all that it started."""
+        """`command` is run as it is, without a shell; it is ended after `seconds`, with all that it
+        started.
+        """
         self._command = tuple(command)
         self._seconds = seconds
 

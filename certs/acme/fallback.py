@@ -1,4 +1,4 @@
-"""Several CAs in order: what the first cannot give, the next is asked for."""
+"""Several CAs in order: when one cannot issue a certificate, the next is asked."""
 
 from collections.abc import Sequence
 
@@ -12,25 +12,31 @@ class FallbackIssuer:
     """An `Issuer` (see `issuing.issuer`) under the name of the first of several."""
 
     def __init__(self, issuers: Sequence[Issuer]) -> None:
-        """At least one; those behind the first are asked only in its stead."""
+        """`issuers` has at least one; each further one is asked only if those before it failed."""
         self._issuers = tuple(issuers)
 
     @property
     def name(self) -> str:
-        """The first one's."""
+        """The name of the first issuer."""
         return self._issuers[0].name
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """Those of all; none where all end in what the system trusts (a mixture is refused by the configuration)."""
+        """The roots of all issuers.
+
+        Empty if all use the system's roots (the configuration refuses a mixture).
+        """
         return tuple(root for issuer in self._issuers for root in issuer.roots)
 
     def signs(self, algorithm: KeyAlgorithm) -> bool:
-        """Whether the first one does: the others stand in for it."""
+        """Whether the first issuer signs such keys: the others only replace it."""
         return self._issuers[0].signs(algorithm)
 
     def issue(self, request: IssueRequest) -> Issued:
-        """Ask one after the other. Raises `IssueFailed` with what each said: as soon as one of them may be asked again."""
+        """Ask the issuers in order.
+
+        Raises `IssueFailed` with the details of all, retryable as soon as one of them is.
+        """
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             try:
@@ -40,7 +46,10 @@ class FallbackIssuer:
         raise _together(failures)
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """What the one says that knows the certificate. Raises `IssueFailed` if nobody does and one of them could not be asked."""
+        """The window from the issuer that knows the certificate.
+
+        Raises `IssueFailed` if no issuer knows it and one of them could not be asked.
+        """
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             try:
@@ -55,7 +64,10 @@ class FallbackIssuer:
         return None
 
     def revoke(self, leaf: x509.Certificate) -> None:
-        """Have a certificate revoked by whoever issued it: only that one will. Raises `IssueFailed` with what each said."""
+        """Have a certificate revoked by the CA that issued it; the others refuse.
+
+        Raises `IssueFailed` with all details.
+        """
         failures: list[IssueFailed] = []
         for issuer in self._issuers:
             if isinstance(issuer, Revoker):

@@ -1,7 +1,9 @@
-"""An `Issuer` that is an ACME CA: each attempt is a conversation of its own, and whatever goes wrong in it becomes an `IssueFailed`.
+"""An `Issuer` that is an ACME CA. Each attempt is a conversation of its own; every failure becomes
+an `IssueFailed`.
 
-All of it blocks, for minutes if need be, in one thread that the caller gives. Each request has a thread of its own within
-(`deadline`), so that no CA can hold the caller's for longer than `AcmeTimeouts` says.
+The methods block, if necessary for minutes, in a thread of the caller. Each request runs in a
+further thread (`deadline`), so that no CA can hold the caller's thread for longer than
+`AcmeTimeouts` allows.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,9 +34,10 @@ from certs.issuing.issuer import FailureKind, Issued, IssueFailed, IssueRequest,
 from certs.keys.signing_key import KeyAlgorithm, KeyFamily
 
 _LARGEST_FILE: Final = 1_048_576  # bytes, as of PEM files
-# What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor ML-DSA is among it.
+# What public CAs certify (CA/Browser Forum, Baseline Requirements 6.1.1.3); neither Ed25519 nor
+# ML-DSA is among it.
 _CERTIFIED: Final = frozenset({KeyFamily.ECDSA, KeyFamily.RSA})
-# A CA that does not know a certificate, or cannot read its name: it is not one of its own.
+# statuses of a CA that does not know a certificate: another CA issued it
 _NOT_ITS_OWN: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 _PERMANENT: Final = (AccountDamaged, BindingMissing, NoBindingKey, NotOffered)
 _TEMPORARY: Final = (AccountOutOfReach, CaUnreachable, OrderOverdue, PresentingFailed, AcmeDocumentUnreadable, OSError)
@@ -49,16 +52,16 @@ class ProfileUnknown(Exception):
         self.offered = offered
 
     def __str__(self) -> str:
-        offered = ", ".join(sorted(self.offered)) or "none at all"
-        return f"the CA has no profile {self.profile}, but {offered}"
+        offered = ", ".join(sorted(self.offered)) or "none"
+        return f"the CA has no profile {self.profile}; its profiles: {offered}"
 
 
 @dataclass(frozen=True, slots=True)
 class AcmeSettings:
     """Which CA, how it is asked and for what.
 
-    PEM files of authorities, None for those of the system: `trust` for the CA's own TLS, `roots` for what its chains end in.
-    `profile` None: the CA's default.
+    PEM files of authorities, None for those of the system: `trust` for the CA's own TLS, `roots`
+    for what its chains end in. `profile` None: the CA's default.
     """
 
     membership: Membership
@@ -70,7 +73,10 @@ class AcmeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an issuer works with. `tell` takes a line for each step, which begins with the issuer's name."""
+    """What an issuer works with.
+
+    `tell` takes a line for each step, which begins with the issuer's name.
+    """
 
     store: AccountStore
     solver: Solver
@@ -97,7 +103,7 @@ class AcmeIssuer:
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """What its chains end in. Raises `IssueFailed` for a file that has no certificates."""
+        """The roots of its chains. Raises `IssueFailed` for a file without certificates."""
         path = self._settings.roots
         if path is None:
             return ()
@@ -113,10 +119,13 @@ class AcmeIssuer:
         return algorithm.family in _CERTIFIED
 
     def issue(self, request: IssueRequest) -> Issued:
-        """Get a certificate. Raises `IssueFailed`; before the end of a time that the CA wants to be left alone, without asking it."""
+        """Get a certificate.
+
+        Raises `IssueFailed`; during a wait that the CA has requested, without asking it.
+        """
         names = frozenset(request.names)
         self._keep_quiet(names, request.heeds_seconds)
-        _ = self.roots  # what could not be judged is not ordered: CAs count orders
+        _ = self.roots  # fails before the order: CAs count orders, and a chain without roots cannot be verified
         about = ", ".join(sorted(names))
         try:
             with self._failures_of(about), self._wire() as wire:
@@ -132,10 +141,14 @@ class AcmeIssuer:
             raise
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """When the CA wants one of its certificates renewed (RFC 9773). None: it has no opinion, or does not know it."""
+        """When the CA wants one of its certificates renewed (RFC 9773).
+
+        None if it has no window or does not know it.
+        """
         now = self._around.clocks.now()
         identifier = certificate_id(leaf)
-        # section 4.3: "Clients MUST NOT check a certificate's RenewalInfo after the certificate has expired."
+        # section 4.3: "Clients MUST NOT check a certificate's RenewalInfo after the certificate has
+        # expired."
         if identifier is None or leaf.not_valid_after_utc <= now:
             return None
         with self._failures_of("renewal information"), self._wire() as wire:
@@ -148,7 +161,10 @@ class AcmeIssuer:
                 raise
 
     def revoke(self, leaf: x509.Certificate) -> None:
-        """Tell the CA that the key of a certificate is compromised (RFC 8555 section 7.6). Raises `IssueFailed`."""
+        """Tell the CA that the key of a certificate is compromised (RFC 8555 section 7.6).
+
+        Raises `IssueFailed`.
+        """
         with self._failures_of("revocation"), self._wire() as wire:
             self._sign_in.session(wire).revoke(leaf.public_bytes(Encoding.DER))
 
@@ -173,7 +189,9 @@ class AcmeIssuer:
 
     @contextmanager
     def _wire(self) -> Iterator[Wire]:
-        """A conversation of its own: a call that was overdue leaves a thread behind that may still use it."""
+        """A conversation of its own: a call that was overdue leaves a thread behind that may still
+        use it.
+        """
         settings = WireSettings(self._settings.trust, self._around.patience.call)
         wire = Wire(settings, self._around.clocks.now)
         try:
@@ -191,12 +209,12 @@ class AcmeIssuer:
         left = self._around.silences.left(directory, names, now, heeds_seconds)
         if left > 0:
             until = self._around.clocks.now() + timedelta(seconds=left)
-            detail = f"{self._name}: asks to be left alone with {', '.join(sorted(names))} until {until:%Y-%m-%d %H:%M:%S} UTC"
+            detail = f"{self._name}: the CA accepts no request for {', '.join(sorted(names))} until {until:%Y-%m-%d %H:%M:%S} UTC"
             raise IssueFailed(FailureKind.RATE_LIMITED, detail, left)
 
     @contextmanager
     def _failures_of(self, about: str) -> Iterator[None]:
-        """Translate what can go wrong, once."""
+        """Translate all expected errors to `IssueFailed`."""
         try:
             yield
         except AcmeProblem as problem:
@@ -213,7 +231,10 @@ class AcmeIssuer:
 
 
 def _certificates_only(chain: bytes) -> bytes:
-    """The certificates of what a CA sent, and nothing else that may stand between them. Raises `AcmeDocumentUnreadable`."""
+    """The certificates of an answer, without other text between them.
+
+    Raises `AcmeDocumentUnreadable`.
+    """
     try:
         certificates = x509.load_pem_x509_certificates(chain)
     except ValueError:

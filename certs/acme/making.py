@@ -1,4 +1,4 @@
-"""From `[issuer.NAME]` of type "acme" to issuers that work."""
+"""Makes issuers from the tables `[issuer.NAME]` of type "acme"."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,16 +20,18 @@ from config.loaded import LoadedConfig
 
 # Far above any key; keeps a device that was named by mistake out of memory.
 _LARGEST_FILE: Final = 1_048_576  # bytes
-# A validation and an issuance, and a part for everything else: signing in, hooks, waiting for one's turn.
+# A validation and an issuance, and a part for everything else: signing in, hooks, waiting for one's
+# turn.
 _PARTS_OF_AN_ATTEMPT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Showing:
-    """What issuers share, and keep when a configuration takes the place of another one.
+    """What all issuers share, and keep over a reload.
 
-    `solver` shows proofs for challenges other than dns-01. `tell` takes a line for each step, from the thread of whoever calls an
-    issuer. `silences` are those that CAs have asked for.
+    `solver` shows proofs for challenges other than dns-01. `tell` takes a log line for each step;
+    it is called in the thread that calls the issuer. `silences` are the waits that CAs have
+    requested.
     """
 
     solver: Solver
@@ -38,7 +40,7 @@ class Showing:
 
 
 def acme_issuers(loaded: LoadedConfig, store: AccountStore, showing: Showing) -> Mapping[str, Issuer]:
-    """Make the issuers of type "acme", by NAME; nothing is asked of anybody yet."""
+    """Make the issuers of type "acme", by NAME. Sends no request yet."""
     return dict(_AcmeIssuers(loaded, store, showing).made())
 
 
@@ -51,7 +53,7 @@ class _AcmeIssuers:
         self._configured = {name: one for name, one in issuers if isinstance(one, AcmeIssuerConfig)}
 
     def made(self) -> Iterator[tuple[str, Issuer]]:
-        # one object for each CA, also where it stands in for others: it remembers whom it may not ask
+        # one object for each CA, also as a fallback of others: it remembers requested waits
         seconds = self._loaded.config.rotation.issue_seconds
         longest = 1 + max((len(one.fallback) for one in self._configured.values()), default=0)
         patience = _patience(seconds / longest)
@@ -74,7 +76,10 @@ class _AcmeIssuers:
         return AcmeIssuer(name, acme, around)
 
     def _binding(self, settings: AcmeIssuerConfig) -> Binding | None:
-        """Read the key each time that an account is registered: hardly ever, and then it is the present one. Raises `OSError`."""
+        """Read the key at each registration of an account: this is rare, and reads the current key.
+
+        Raises `OSError`.
+        """
         path = self._path(settings.eab_key_file)
         if path is None or settings.eab_kid is None:
             return None
@@ -95,11 +100,11 @@ def _patience(seconds: float) -> AcmeTimeouts:
 
 
 class NobodyShows:
-    """A `Solver` for those who only want to know what issuers are like: nothing runs that a CA could look at."""
+    """A `Solver` for commands that only inspect issuers: no proxy runs that could answer a CA."""
 
     def present(self, _proof: Proof) -> None:
         """Refuse. Raises `PresentingFailed`."""
-        raise PresentingFailed("the proxy does not run, so nobody would answer the CA")
+        raise PresentingFailed("the proxy does not run, so the CA would get no answer")
 
     def withdraw(self, _proof: Proof) -> None:
-        """Nothing was shown."""
+        """Do nothing: `present` showed nothing."""

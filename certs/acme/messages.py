@@ -1,7 +1,7 @@
-"""What is said to a CA and what it answers, as `acme` reads and writes it, with what it lacks. Pure.
+"""Messages to and from a CA: those of the `acme` library, with additions. Pure.
 
-`acme` writes a message without fields as an empty body, which asks a question (POST-as-GET) where an answer was meant: here the
-bytes are always made by `payload`.
+`acme` writes a message without fields as an empty body, which means POST-as-GET. So `payload` makes
+the bytes of every message here.
 """
 
 import json
@@ -18,7 +18,8 @@ from josepy.json_util import JSONObjectWithFields, field
 QUESTION: Final = b""
 """POST-as-GET (RFC 8555 section 6.3)."""
 
-# Of authorizations (RFC 8555 section 7.1.6); `acme` refuses to read what has a status that it was never told of.
+# Of authorizations (RFC 8555 section 7.1.6); `acme` refuses to read what has a status that it was
+# never told of.
 EXPIRED: Final = messages.Status("expired")
 
 Message = TypeVar("Message", bound=JSONObjectWithFields)
@@ -94,7 +95,9 @@ def payload(message: JSONDeSerializable) -> bytes:
 
 
 def identifier_of(name: str) -> messages.Identifier:
-    """A DNS name (with `*.` for a wildcard, RFC 8555 section 7.1.3) or an IP address (RFC 8738 section 3)."""
+    """A DNS name (with `*.` for a wildcard, RFC 8555 section 7.1.3) or an IP address (RFC 8738
+    section 3).
+    """
     try:
         ip_address(name)
     except ValueError:

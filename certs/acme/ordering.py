@@ -1,4 +1,4 @@
-"""One order: from names and a CSR to a chain (RFC 8555 section 7.4)."""
+"""Leads one order from names and a CSR to a chain (RFC 8555 section 7.4)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,9 @@ from certs.acme.session import AcmeOrder, Authorization, Session
 
 
 class NameRefused(Exception):
-    """A CA that looked did not find what proves that `name` is ours; `problem` is what it met, as far as it says."""
+    """A CA that looked did not find what proves that `name` is ours; `problem` is what it met, as
+    far as it says.
+    """
 
     def __init__(self, kind: ChallengeKind, name: str, status: str, problem: AcmeProblem | None) -> None:
         super().__init__(kind, name, status)
@@ -25,7 +27,7 @@ class NameRefused(Exception):
 
 
 class OrderFailed(Exception):
-    """A CA gave up an order that it had everything for; `problem` says why, as far as it does."""
+    """A CA gave up an order after all names were proven; `problem` is its reason, if it gives one."""
 
     def __init__(self, status: str, problem: AcmeProblem | None) -> None:
         super().__init__(status)
@@ -37,7 +39,7 @@ class OrderFailed(Exception):
 
 
 class OrderOverdue(Exception):
-    """A CA did not come to an end with `what` within `seconds`."""
+    """A CA did not finish `what` within `seconds`."""
 
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(what, seconds)
@@ -49,7 +51,10 @@ class OrderOverdue(Exception):
 
 
 class Ordering:
-    """Leads orders through one session. Raises what `Session` does, `NotOffered`, `PresentingFailed` and the errors above."""
+    """Leads orders through one session.
+
+    Raises what `Session` does, `NotOffered`, `PresentingFailed` and the errors above.
+    """
 
     def __init__(
         self,
@@ -69,7 +74,9 @@ class Ordering:
         self._tell = tell
 
     def fulfil(self, order: AcmeOrder, csr_der: bytes) -> bytes:
-        """Prove the names of an order, and have it filled; answers the chain in PEM as the CA sent it."""
+        """Prove the names of an order, and have it filled; answers the chain in PEM as the CA sent
+        it.
+        """
         self._prove([self._session.authorization(url) for url in order.body.authorizations])
         return self._collect(order, csr_der)
 
@@ -77,7 +84,8 @@ class Ordering:
 
     def _prove(self, authorizations: Sequence[Authorization]) -> None:
         pending = [self._usable(one) for one in authorizations if one.status != "valid"]
-        # always in the same order: of two orders at a time, each would wait for what the other shows
+        # always in the same order: of two orders at a time, each would wait for what the other
+        # shows
         pending.sort(key=lambda one: one.name)
         thumbprint = self._session.account.key.thumbprint
         proofs = [proof_of(one.name, tuple(one.body.challenges), self._kind, thumbprint) for one in pending]
@@ -100,14 +108,17 @@ class Ordering:
             one = self._session.authorization(one.url)
         if one.status != "valid":
             raise self._refusal(one)
-        self._tell(f"{one.name} is proved")
+        self._tell(f"{one.name} is proven")
 
     def _refusal(self, authorization: Authorization) -> NameRefused:
         return NameRefused(self._kind, authorization.name, authorization.status, authorization.problem)
 
     @contextmanager
     def _shown(self, proofs: Sequence[Proof]) -> Iterator[None]:
-        """Show proofs while the block runs. What cannot be taken back is told, and harms nobody: its token is used up."""
+        """Show proofs while the block runs.
+
+        A proof that cannot be withdrawn is logged; it is harmless, its token is used.
+        """
         shown: list[Proof] = []
         try:
             for proof in proofs:
@@ -120,13 +131,13 @@ class Ordering:
                 try:
                     self._solver.withdraw(proof)
                 except PresentingFailed as error:
-                    self._tell(f"{proof.kind} for {proof.name} could not be taken back: {error}")
+                    self._tell(f"{proof.kind} for {proof.name} could not be withdrawn: {error}")
 
     # -- the certificate
 
     def _collect(self, order: AcmeOrder, csr_der: bytes) -> bytes:
         ends = self._clocks.monotonic() + self._patience.issuance
-        order = self._session.look(order)  # what its names made of it
+        order = self._session.look(order)  # its status after the validation of its names
         is_handed_in = False
         while True:
             match order.status:
@@ -134,7 +145,7 @@ class Ordering:
                     return self._session.chain(order)
                 case "ready" if not is_handed_in:
                     order, is_handed_in = self._session.finalize(order, csr_der), True
-                    self._tell("the request for the certificate is handed in")
+                    self._tell("the certificate request is submitted")
                 case "pending" | "ready" | "processing":
                     self._pause("the issuance", order.retry_after, ends, self._patience.issuance)
                     order = self._session.look(order)

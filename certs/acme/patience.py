@@ -1,4 +1,4 @@
-"""How long a CA is waited for, and the clocks that this is measured by."""
+"""How long to wait for a CA, and the clocks that measure it."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,24 @@ class AcmeTimeouts:
     """All in seconds."""
 
     call: float = 30.0
-    """For one request and its answer. CAs answer within a second; one that signs at once within ten."""
+    """For one request and its answer.
+
+    CAs answer within a second, or within ten if they sign meanwhile.
+    """
     validation: float = 180.0
-    """For a CA to look at all names of an order from several places, and to try again."""
+    """For a CA to validate all names of an order from several places, and to try again."""
     issuance: float = 180.0
     """From the request for the certificate to the chain."""
     least_pause: float = 1.0
-    """Between two questions how something stands, where the CA names no time of its own."""
+    """Between two status requests, if the CA names no time."""
     longest_pause: float = 30.0
-    """Also where the CA would rather have been asked later: what is valid meanwhile should be used."""
+    """Also if the CA asks for a longer pause: a certificate should be used as soon as it is valid.
+    """
 
     def pause(self, asked_for: float | None, left: float) -> float:
-        """How long to wait before the next question; `asked_for` is the CA's Retry-After, `left` what there is of the time in all."""
+        """How long to wait before the next status request; `asked_for` is the CA's Retry-After,
+        `left` the remaining time.
+        """
         wanted = self.least_pause if asked_for is None else max(asked_for, self.least_pause)
         return min(wanted, self.longest_pause, left)
 
@@ -33,7 +39,7 @@ def _utc() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class AcmeClocks:
-    """`now` is UTC, for what others write down; `monotonic` seconds for everything that lasts; `wait` lets some pass."""
+    """`now` is UTC, for dates of a CA; `monotonic` gives seconds for durations; `wait` sleeps."""
 
     now: Callable[[], datetime] = _utc
     monotonic: Callable[[], float] = time.monotonic

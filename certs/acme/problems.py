@@ -1,6 +1,7 @@
-"""Problem documents of a CA (RFC 8555 section 6.7, RFC 9457): what they mean for asking again, and the sentence to log. Pure.
+"""Problem documents of a CA (RFC 8555 section 6.7, RFC 9457): whether to retry, and the sentence to
+log. Pure.
 
-What a CA writes is a stranger's text: it is cut and made printable before anybody sees it.
+The text of a CA is foreign: it is truncated and made printable before it is logged.
 """
 
 import re
@@ -16,12 +17,12 @@ _PREFIX: Final = "urn:ietf:params:acme:error:"
 _LONGEST_TEXT: Final = 300
 _MOST_SUBPROBLEMS: Final = 16
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]+")
-# A header of nonsense must not keep a CA out for years: renewals of 47-day certificates have to come back within days.
+# An absurd header must not stop renewals for years: a 47-day certificate needs a retry within days.
 _LONGEST_RETRY_SECONDS: Final = 7 * 86_400.0
 
 _TOO_MANY_REQUESTS: Final = 429  # RFC 6585 section 4
 _SERVER_ERRORS: Final = range(500, 600)
-# The names of RFC 8555 section 6.7 that the same question meets again until somebody changes the configuration or the account.
+# Errors of RFC 8555 section 6.7 that come back until the configuration or the account is changed.
 _PERMANENT: Final = frozenset(
     {
         "accountDoesNotExist",
@@ -50,9 +51,10 @@ class Subproblem:
 
 
 class AcmeProblem(Exception):
-    """A CA says no. `type` is the name after `urn:ietf:params:acme:error:`, whole for other URNs, empty without a document.
+    """A CA refuses a request.
 
-    `retry_after`: seconds from the header Retry-After, None where there is none.
+    `type` is the name after `urn:ietf:params:acme:error:`, complete for other URNs, empty without a
+    document. `retry_after`: seconds from the header Retry-After, or None.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class AcmeProblem(Exception):
 
     @property
     def kind(self) -> FailureKind:
-        """What it says about asking again."""
+        """Whether and how to ask again."""
         types = {self.type, *(one.type for one in self.subproblems)}
         if "rateLimited" in types or self.status == _TOO_MANY_REQUESTS:
             return FailureKind.RATE_LIMITED
@@ -96,7 +98,7 @@ def _clause(type_: str, name: str | None, detail: str) -> str:
 
 
 def problem_of(status: int, document: object, retry_after: float | None = None) -> AcmeProblem:
-    """Read an answer that is no success; whatever `document` is, something can be said about it."""
+    """Read an error answer. `document` may be of any type: it is foreign."""
     if not isinstance(document, Mapping):
         return AcmeProblem(status, "", "", retry_after)
     listed = document.get("subproblems")
@@ -119,7 +121,7 @@ def _detail(document: Mapping[str, Any]) -> str:
 
 
 def printable(text: object) -> str:
-    """A stranger's text on one line, in ASCII, cut; empty for what is no text."""
+    """A foreign text on one line, in ASCII, truncated; empty if it is not text."""
     if not isinstance(text, str):
         return ""
     clean = _UNPRINTABLE.sub(" ", text).strip()
@@ -127,7 +129,9 @@ def printable(text: object) -> str:
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """Read Retry-After (RFC 9110 section 10.2.3: seconds, or a date), from `now` on; None where it says nothing."""
+    """Read Retry-After (RFC 9110 section 10.2.3: seconds, or a date), from `now` on; None where it
+    says nothing.
+    """
     if header is None:
         return None
     text = header.strip()

@@ -10,22 +10,27 @@ from cryptography import x509
 from certs.acme.problems import printable
 from certs.issuing.issuer import RenewalWindow
 
-# RFC 9773 section 4.3.2: "clients SHOULD set reasonable limits on their checking interval", with these as example.
+# RFC 9773 section 4.3.2: "clients SHOULD set reasonable limits on their checking interval", with
+# these as example.
 _SOONEST: Final = timedelta(minutes=1)
 _LATEST: Final = timedelta(days=1)
 
 
 class NoWindow(Exception):
-    """An answer that says nothing about a time of renewal: to be treated as none at all (RFC 9773 section 4.3.3)."""
+    """An answer that says nothing about a time of renewal: to be treated as none at all (RFC 9773
+    section 4.3.3).
+    """
 
     def __str__(self) -> str:
         return "renewal information without a usable window"
 
 
 def certificate_id(certificate: x509.Certificate) -> str | None:
-    """The name of a certificate at its CA (RFC 9773 section 4.1); None for one that does not name its issuer's key.
+    """The name of a certificate at its CA (RFC 9773 section 4.1); None for one that does not name
+    its issuer's key.
 
-    Key identifier of the issuer, ".", serial number as in DER (so with a leading zero byte where its first bit is set).
+    Key identifier of the issuer, ".", serial number as in DER (so with a leading zero byte where
+    its first bit is set).
     """
     try:
         extension = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
@@ -43,7 +48,10 @@ def _base64url(content: bytes) -> str:
 
 
 def window_of(document: Mapping[str, Any], retry_after: float | None, now: datetime) -> RenewalWindow:
-    """Read what a CA answered at `now`; `retry_after` in seconds is kept within a minute and a day. Raises `NoWindow`."""
+    """Read what a CA answered at `now`; `retry_after` in seconds is kept within a minute and a day.
+
+    Raises `NoWindow`.
+    """
     suggested = document.get("suggestedWindow")
     if not isinstance(suggested, Mapping):
         raise NoWindow

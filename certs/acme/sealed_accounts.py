@@ -1,4 +1,6 @@
-"""Accounts that are sealed where they rest: whoever holds the key of one can have certificates for its names revoked."""
+"""ACME accounts, sealed on disk: an attacker with the key of an account could revoke its
+certificates.
+"""
 
 from certs.acme.accounts import AccountDamaged, AccountStore
 from certs.sealing.envelope import Purpose
@@ -39,7 +41,10 @@ class SealedAccountStore:
             raise AccountDamaged(directory) from None
 
     def save(self, directory: str, document: bytes) -> None:
-        """Seal a document and keep that. Raises `AccountOutOfReach` or `OSError`; then the one before is still there."""
+        """Seal a document and keep that.
+
+        Raises `AccountOutOfReach` or `OSError`; then the one before is still there.
+        """
         try:
             sealed = self._sealer.seal(document, Purpose.ACME_ACCOUNT.label(directory))
         except KeyUnavailable as error:

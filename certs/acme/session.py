@@ -1,4 +1,7 @@
-"""One conversation with one CA, step by step (RFC 8555 section 7). Each method is one request, or one and its nonces."""
+"""One conversation with one CA, step by step (RFC 8555 section 7).
+
+Each method is one request, or one and its nonces.
+"""
 
 import base64
 import json
@@ -24,8 +27,8 @@ from certs.acme.messages import (
 from certs.acme.problems import AcmeProblem, problem_of
 from certs.acme.wire import AcmeResponse, Wire
 
-# What a CA says about a predecessor that it will not have (RFC 9773 section 5): replaced already, or not one of its own. An order
-# without it is as good, only not exempt from limits.
+# What a CA says about a predecessor that it will not have (RFC 9773 section 5): replaced already,
+# or not one of its own. An order without it is as good, only not exempt from limits.
 _NO_SUCH_PREDECESSOR: Final = frozenset({"alreadyReplaced", "malformed", "unauthorized"})
 _STATUSES_OF_PREDECESSORS: Final = frozenset({404, 409})
 _KEY_COMPROMISE: Final = 1  # RFC 5280 section 5.3.1
@@ -85,7 +88,10 @@ class Authorization:
 
 
 class Session:
-    """Talks to a CA for one account. All methods raise `AcmeProblem`, `CaUnreachable` or `AcmeDocumentUnreadable`."""
+    """Talks to a CA for one account.
+
+    All methods raise `AcmeProblem`, `CaUnreachable` or `AcmeDocumentUnreadable`.
+    """
 
     def __init__(self, wire: Wire, directory: Directory, account: AcmeAccount) -> None:
         """`account` need not be registered yet."""
@@ -94,9 +100,11 @@ class Session:
         self.account = account
 
     def register(self, contact: Sequence[str], binding: Binding | None) -> AcmeAccount:
-        """Make the account known, or find it by its key; answers it with its URL. Raises `NoBindingKey` too.
+        """Register the account, or find it by its key.
 
-        The terms of service are agreed to: whoever writes down a directory has chosen its CA.
+        Returns it with its URL. Raises `NoBindingKey` too.
+
+        Agrees to the terms of service: the operator chose the CA by naming its directory.
         """
         url = self.directory.new_account
         facts: dict[str, Any] = {"termsOfServiceAgreed": True}
@@ -111,7 +119,9 @@ class Session:
         return self.account
 
     def order(self, names: Sequence[str], profile: str | None, replaces: str | None) -> AcmeOrder:
-        """Place an order. If the CA will not have the certificate that it `replaces`, the order goes without it."""
+        """Place an order. If the CA will not have the certificate that it `replaces`, the order
+        goes without it.
+        """
         wanted = NewOrder(identifiers=[identifier_of(name) for name in names], profile=profile, replaces=replaces)
         try:
             answer = self._post(self.directory.new_order, payload(wanted))
@@ -149,7 +159,9 @@ class Session:
         return self._post(order.body.certificate, QUESTION).body
 
     def revoke(self, certificate_der: bytes) -> None:
-        """Have a certificate revoked because its key is compromised (RFC 8555 section 7.6); one that is already is as good."""
+        """Have a certificate revoked because its key is compromised (RFC 8555 section 7.6); one
+        that is already is as good.
+        """
         if self.directory.revoke_cert is None:
             raise AcmeDocumentUnreadable("ACME directory with a place for revocations")
         request = {"certificate": _base64url(certificate_der), "reason": _KEY_COMPROMISE}
@@ -160,7 +172,10 @@ class Session:
                 raise
 
     def renewal_info(self, certificate_id: str) -> AcmeResponse | None:
-        """What the CA says about the renewal of a certificate (RFC 9773 section 4.1); not signed. None: it has no opinion."""
+        """What the CA says about the renewal of a certificate (RFC 9773 section 4.1); not signed.
+
+        None: it has no opinion.
+        """
         if self.directory.renewal_info is None:
             return None
         return self._wire.get(f"{self.directory.renewal_info.rstrip('/')}/{certificate_id}")

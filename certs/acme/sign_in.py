@@ -1,8 +1,9 @@
-"""Come into a conversation with a CA as somebody it knows: the stored account, one that it lost, or a new one.
+"""Begins a conversation with a CA as an account: the stored one, one that the CA has lost, or a new
+one.
 
-The key of a new account is stored before the CA hears of it: a crash in between finds the account again by its key (RFC 8555
-section 7.3.1), and no external account is used up for nothing. Of several orders that begin at the same time, one registers, and the
-others come in as the same account.
+The key of a new account is stored before it is registered: after a crash in between, the account is
+found by its key (RFC 8555 section 7.3.1), and no external account is wasted. When several orders
+begin at the same time, one registers the account and the others use it.
 """
 
 import threading
@@ -16,8 +17,8 @@ from certs.acme.problems import AcmeProblem
 from certs.acme.session import Binding, Session, open_directory
 from certs.acme.wire import Wire
 
-# What a CA answers for an account that it does not know, or that was closed (RFC 8555 sections 6.7 and 7.3.6). Some say
-# "unauthorized" with status 403 instead of 401.
+# What a CA answers for an account that it does not know, or that was closed (RFC 8555 sections 6.7
+# and 7.3.6). Some say "unauthorized" with status 403 instead of 401.
 _UNKNOWN: Final = "accountDoesNotExist"
 _CLOSED: Final = "unauthorized"
 _registering: Final[defaultdict[str, threading.Lock]] = defaultdict(threading.Lock)
@@ -33,7 +34,10 @@ class BindingMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """Who we are to the CA of `directory` (a URL). `contact` are mail addresses; `binding` is read anew for each registration."""
+    """Who we are to the CA of `directory` (a URL).
+
+    `contact` are mail addresses; `binding` is read anew for each registration.
+    """
 
     directory: str
     contact: Sequence[str]
@@ -41,10 +45,12 @@ class Membership:
 
 
 class SignIn:
-    """Gives sessions. Its methods raise what those of `Session` do, and `BindingMissing`, `AccountDamaged` or `OSError`."""
+    """Gives sessions. Its methods raise what those of `Session` do, and `BindingMissing`,
+    `AccountDamaged` or `OSError`.
+    """
 
     def __init__(self, membership: Membership, store: AccountStore, tell: Callable[[str], None]) -> None:
-        """`tell` takes a line for each thing that somebody may wonder about later."""
+        """`tell` takes a log line for each change of the account."""
         self._membership = membership
         self._store = store
         self._tell = tell
@@ -70,7 +76,8 @@ class SignIn:
         return AcmeAccount.fresh(url) if stored is None else AcmeAccount.from_document(stored, url)
 
     def repair(self, session: Session, problem: AcmeProblem) -> None:
-        """After a CA would not have the account: register it again, or a new one instead of one that was closed.
+        """After a CA would not have the account: register it again, or a new one instead of one
+        that was closed.
 
         Raises `problem` where it is about something else.
         """
@@ -79,7 +86,7 @@ class SignIn:
         with _registering[self._membership.directory]:
             stored = self._stored()
             if stored.url not in {None, session.account.url}:
-                session.account = stored  # somebody else was here before
+                session.account = stored  # another order has registered meanwhile
             else:
                 self._register_again(session, problem)
 

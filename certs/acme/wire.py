@@ -1,7 +1,8 @@
-"""Requests to one CA: HTTPS that is always verified, signed, bounded in bytes and in time, with nonces that are looked after.
+"""Requests to one CA: verified HTTPS, signed, limited in bytes and time, with a store of nonces.
 
-A nonce that the CA rejects is no failure (RFC 8555 section 6.5.1): its answer brings another one, and the request is signed anew.
-Nothing is taken from the environment: no proxy, no .netrc, no other list of authorities.
+A rejected nonce is not a failure (RFC 8555 section 6.5.1): the answer brings a new one, and the
+request is signed again. The environment has no influence: no proxy, no .netrc, no other list of
+authorities.
 """
 
 import json
@@ -20,10 +21,12 @@ import requests
 from certs.acme.deadline import Overdue, within
 from certs.acme.problems import AcmeProblem, printable, problem_of, retry_after_seconds
 
-# A chain has some kilobytes, a directory less: this keeps a server that was named by mistake out of memory.
+# A chain has some kilobytes, a directory less: this keeps a server that was named by mistake out of
+# memory.
 _LARGEST_ANSWER: Final = 1_048_576  # bytes
 _PIECE_BYTES: Final = 16_384
-# pebble rejects 30 in 100 when it is told to: eleven in a row are two in a million then, and at a real CA mean that something is wrong.
+# pebble rejects 30 in 100 when it is told to: eleven in a row are two in a million then, and at a
+# real CA mean that something is wrong.
 _MOST_REJECTED_NONCES: Final = 10
 _JOSE: Final = "application/jose+json"  # RFC 8555 section 6.2
 _NONCE: Final = "Replay-Nonce"
@@ -31,7 +34,7 @@ _A_NONCE: Final = re.compile(r"[A-Za-z0-9_-]{1,1024}")  # RFC 8555 section 6.5.1
 
 
 class CaUnreachable(Exception):
-    """No usable answer from `host`; `reason` says what happened instead."""
+    """`host` gave no usable answer; `reason` says what happened."""
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(host, reason)
@@ -80,17 +83,23 @@ class AcmeResponse:
 
 @dataclass(frozen=True, slots=True)
 class WireSettings:
-    """`trust`: the PEM file of authorities for the CA's own TLS, None for those of the system. `call_seconds`: for each request."""
+    """`trust`: the PEM file of authorities for the CA's own TLS, None for those of the system.
+
+    `call_seconds`: for each request.
+    """
 
     trust: Path | None
     call_seconds: float
 
 
 class Wire:
-    """One conversation. After a call that was overdue it is not to be used again: its thread may still be at it."""
+    """One conversation.
+
+    After a call that was overdue it is not to be used again: its thread may still be at it.
+    """
 
     def __init__(self, settings: WireSettings, now: Callable[[], datetime]) -> None:
-        """Nothing is sent yet. `now` is UTC, for dates in Retry-After."""
+        """Send nothing yet. `now` is UTC, for dates in Retry-After."""
         self._settings = settings
         self._now = now
         self._nonces: list[str] = []
@@ -109,7 +118,9 @@ class Wire:
         return self._succeeded(self._send("GET", url, None))
 
     def post(self, url: str, payload: bytes, signer: RequestSigner, nonces: str) -> AcmeResponse:
-        """Send something signed; b"" is a POST-as-GET (RFC 8555 section 6.3). `nonces` is where fresh ones are given out.
+        """Send something signed; b"" is a POST-as-GET (RFC 8555 section 6.3).
+
+        `nonces` is where fresh ones are given out.
 
         Raises `AcmeProblem` or `CaUnreachable`.
         """

@@ -1,7 +1,7 @@
 """Checkpoints: a signed statement of how many lines a log had, and the hash of the last.
 
-The hashes alone show a change only to somebody who knows the end of the log: whoever can write the file can also compute them
-anew. A checkpoint cannot be made without the key, and a copy of it outside (in the journal) stays where the file cannot reach it.
+Hashes alone prove little: an attacker who can write the file can compute them again. A checkpoint
+cannot be made without the key, and its copy in the journal is out of the attacker's reach.
 """
 
 import base64
@@ -35,7 +35,8 @@ class NotACheckpoint(Exception):
 class Checkpoint:
     """The log `log` had `count` lines at `time`, the last with the hash `head`.
 
-    `key` is the `fingerprint` of the key that signed, empty without signature; then `reason` may say why.
+    `key` is the `fingerprint` of the key that signed, empty without signature; then `reason` may
+    say why.
     """
 
     log: str
@@ -57,7 +58,7 @@ class Checkpoint:
         return replace(self, key=fingerprint(signer.public_key), signature=signer.sign(self.content), reason="")
 
     def unsigned(self, reason: str) -> "Checkpoint":
-        """The same, with the reason why nobody signed it."""
+        """The same, with the reason why it is unsigned."""
         return replace(self, reason=reason)
 
     @property
@@ -108,9 +109,11 @@ class Checkpoint:
 
 
 def checkpoints_in(lines: Iterable[str]) -> tuple[Checkpoint, ...]:
-    """The checkpoints in an export of the journal (`journalctl -t plexigate`, in any of its text forms) or of standard error.
+    """The checkpoints in an export of the journal (`journalctl -t plexigate`, in any of its text
+    forms) or of standard error.
 
-    Passes over what is none. In `-o json` a message is JSON within JSON, so its quotes are escaped once more.
+    Passes over what is none. In `-o json` a message is JSON within JSON, so its quotes are escaped
+    once more.
     """
     found = []
     for line in lines:

@@ -18,11 +18,12 @@ from certs.keys.token_public_key import public_key_of
 class TokenSigner:
     """A `Signer`: the same signatures as those of a key file, made in the token.
 
-    It logs in for each signature: there is one in a thousand lines, and a session that is kept would be one less for handshakes.
+    It logs in for each signature: there is one in a thousand lines, and a session that is kept
+    would be one less for handshakes.
     """
 
     def __init__(self, access: TokenAccess, address: KeyAddress) -> None:
-        """Nothing is asked of the token before the first signature."""
+        """Make it without a call to the token; the first signature makes one."""
         self._access = access
         self._address = address
         self._public: PublicKey | None = None

@@ -1,4 +1,6 @@
-"""The audit log of a configuration, for the parent and for commands: one file, one chain, one key that signs for it."""
+"""The audit log of a configuration, for the parent and for commands: one file, one chain, one key
+that signs for it.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from config.problems import ConfigError, Problem, shown
 
 
 def audit_log_of(loaded: LoadedConfig, journal: Journal) -> AuditLog | None:
-    """The log, of which nothing is touched yet; None where there is none. Raises `ConfigError` for a key that cannot be used."""
+    """The log, of which nothing is touched yet; None where there is none.
+
+    Raises `ConfigError` for a key that cannot be used.
+    """
     audit = loaded.config.audit
     if audit.file is None:
         return None
@@ -24,7 +29,9 @@ def audit_log_of(loaded: LoadedConfig, journal: Journal) -> AuditLog | None:
 
 
 def checkpoint_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
-    """What is wrong with the key that signs for the log. One that is not in its token is only said: a start goes on without it.
+    """What is wrong with the key that signs for the log.
+
+    One that is not in its token is only said: a start goes on without it.
 
     May take as long as the token takes.
     """
@@ -37,7 +44,7 @@ def checkpoint_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
     except ConfigError as error:
         return error.problems
     except SignerUnavailable as error:
-        found = f"a key that cannot sign, so nobody signs for the log: {error.reason}"
+        found = f"a key that cannot sign, so checkpoints are unsigned: {error.reason}"
         return (loaded.file.warning(("audit", "checkpoint_key"), found, "a key that plexigate hsm list shows"),)
     return ()
 

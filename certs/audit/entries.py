@@ -1,4 +1,4 @@
-"""What is written to an audit log: operations on keys one by one, handshakes as totals."""
+"""The entries of an audit log: each operation on a key, and totals of handshakes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,15 +60,15 @@ Told = Callable[[Action, str, Outcome, str], None]
 
 
 def unheard(_action: Action, _key: str, _outcome: Outcome, _detail: str) -> None:
-    """A `Told` where nobody keeps a log."""
+    """A `Told` for callers without a log."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyOperation:
     """One operation on one key.
 
-    `actor` says who: `parent`, `worker 2`, `cli root`. `key` is the id of the key or its place (`pkcs11:token=plexi;object=chat`), never
-    a secret. `detail` is for a person.
+    `actor` says who: `parent`, `worker 2`, `cli root`. `key` is the id of the key or its place
+    (`pkcs11:token=plexi;object=chat`), never a secret. `detail` is for a person.
     """
 
     actor: str
@@ -96,7 +96,9 @@ class KeyOperation:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeTotal:
-    """Handshakes of one key in a worker (`actor`) since the line before about both: how many signatures were `done` and `failed`."""
+    """Handshakes of one key in a worker (`actor`) since the line before about both: how many
+    signatures were `done` and `failed`.
+    """
 
     actor: str
     key: str
@@ -119,7 +121,9 @@ Entry = KeyOperation | HandshakeTotal
 
 
 def _safe(text: str) -> str:
-    """A text that cannot make a line too long, nor, by a mistake of a caller, carry a key in PEM or base64."""
+    """A text that cannot make a line too long, nor, by a mistake of a caller, carry a key in PEM or
+    base64.
+    """
     if is_key_material(text):
         return _NOT_SHOWN
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."

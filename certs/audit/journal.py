@@ -1,7 +1,9 @@
-"""Where checkpoints go besides the log: out of reach of whoever can write the log.
+"""Copies checkpoints to the system's journal, where an attacker who can write the log cannot change
+them.
 
-On a machine with systemd, what is sent to /dev/log is in the journal, with the identity of the sender added by the kernel; where
-the journal is forwarded or sealed (`journalctl --setup-keys`), no one on this machine can take it back.
+With systemd, a line that is sent to /dev/log is in the journal, and the kernel adds the identity of
+the sender. If the journal is forwarded or sealed (`journalctl --setup-keys`), even root of this
+machine cannot change it unnoticed.
 """
 
 import os
@@ -40,7 +42,9 @@ class StreamJournal:
 
 
 class NoteJournal:
-    """Says to a person that no journal has taken a checkpoint, and where it is; not what it says, which is long and for programs."""
+    """Says to a person that no journal has taken a checkpoint, and where it is; not what it says,
+    which is long and for programs.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = StreamJournal(stream)
@@ -65,7 +69,7 @@ class SyslogJournal:
         """Send one datagram."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                # a full queue of the daemon must not stop whoever works with a key
+                # a full queue of the daemon must not stop the operation on the key
                 sender.settimeout(0)
                 sender.sendto(f"<{_PRIORITY}>plexigate[{os.getpid()}]: {text}".encode(), str(self._path))
         except OSError:

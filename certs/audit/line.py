@@ -1,8 +1,9 @@
 """One line of an audit log: JSON in one canonical form, bound to the line before it by a hash.
 
-`hash` is SHA-256 (FIPS 180-4) over the 32 bytes of `prev`, which is the hash of the line before, and the canonical JSON of the
-line without `hash`. Canonical is what `json.dumps` writes with sorted keys, no white space and ASCII only (the same as RFC 8785 for
-text and whole numbers, except for characters beyond ASCII): a line has exactly one spelling, so every changed byte shows.
+`hash` is SHA-256 (FIPS 180-4) over the 32 bytes of `prev`, which is the hash of the line before,
+and the canonical JSON of the line without `hash`. Canonical is what `json.dumps` writes with sorted
+keys, no white space and ASCII only (the same as RFC 8785 for text and whole numbers, except for
+characters beyond ASCII): a line has exactly one spelling, so every changed byte shows.
 """
 
 import hashlib
@@ -15,7 +16,10 @@ from enum import StrEnum
 from typing import Any, Final
 
 LARGEST_LINE: Final = 16_384
-"""Bytes of a line with its newline. The largest real one, a checkpoint with an ML-DSA-87 signature, has 6.5 KB."""
+"""Bytes of a line with its newline.
+
+The largest real one, a checkpoint with an ML-DSA-87 signature, has 6.5 KB.
+"""
 
 NO_HASH: Final = bytes(32)
 """The `prev` of the first line of a log."""
@@ -34,16 +38,21 @@ class LineKind(StrEnum):
     GENESIS = "genesis"
     """The first line of a log: its random `log` id."""
     CONTINUED = "continued"
-    """The first line of the next file of a log; its `prev` and `seq` name the end of the file before."""
+    """The first line of the next file of a log; its `prev` and `seq` name the end of the file
+    before.
+    """
     OPERATION = "operation"
     HANDSHAKES = "handshakes"
     CHECKPOINT = "checkpoint"
     TORN = "torn"
-    """What stands between the last whole line and this one was left by a crash: `bytes` and `sha256` of it."""
+    """What stands between the last whole line and this one was left by a crash: `bytes` and
+    `sha256` of it.
+    """
 
 
 class NotALine(Exception):
-    """Bytes that are no line of an audit log; `reason` says why, as a clause that follows "which"."""
+    """Bytes that are no line of an audit log; `reason` says why, as a clause that follows "which".
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -57,8 +66,8 @@ class NotALine(Exception):
 class Line:
     """A line as it was read or will be written.
 
-    `seq` counts the lines of a log from 1, over all of its files. `time` is UTC in ISO 8601. `hash` is what the line says of itself:
-    whether that is true is `is_intact`.
+    `seq` counts the lines of a log from 1, over all of its files. `time` is UTC in ISO 8601. `hash`
+    is what the line says of itself: whether that is true is `is_intact`.
     """
 
     kind: LineKind
@@ -70,7 +79,9 @@ class Line:
 
     @classmethod
     def after(cls, prev: bytes, seq: int, kind: LineKind, facts: Facts, now: datetime) -> "Line":
-        """The line that follows the one with the hash `prev`; raises `ValueError` if it would be too long."""
+        """The line that follows the one with the hash `prev`; raises `ValueError` if it would be
+        too long.
+        """
         time = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         line = cls(kind, seq, prev, time, dict(facts), b"")
         line = cls(kind, seq, prev, time, line.facts, line.true_hash)

@@ -1,17 +1,19 @@
 """Writes an audit log.
 
-Theory of operation. Several processes write the same file (the parent, and each command that works with keys), so every record is
-written under a lock, after a look at whether the file is still the one that was written last and still ends there; if not, its end is
-read again. One record is one `write` of a whole line and one `fsync`: what `record` returned from is on disk. Then a crash can leave
-no more than a part of one line. That part stays where it is as evidence; the next line names its size and hash (`LineKind.TORN`), so that
-nothing in the file is without a line that vouches for it.
+Theory of operation. Several processes write the same file: the parent, and each command that works
+with keys. So every record is written under a lock. First the writer checks that the file is the one
+it wrote last and ends at the same place; if not, it reads the end again. One record is one `write`
+of a whole line and one `fsync`: when `record` returns, the line is on disk. A crash can leave only
+a part of one line. That part stays as evidence: the next line names its size and hash
+(`LineKind.TORN`).
 
-Rotation is a rename, by this module at `rotate_bytes` or by logrotate at any time. A file that is new or empty begins with a line that
-continues from the end of the file before: known from memory, else read from the newest file beside it that has a name as rotation
-gives it. A log never gets a second beginning while such a file of it is there; where a log begins, the journal is told.
+Rotation is a rename: by this module at `rotate_bytes`, or by logrotate at any time. A new or empty
+file begins with a line that continues from the end of the former file. That end is known from
+memory, or is read from the newest rotated file beside it. A log gets no second beginning while a
+rotated file of it exists. The beginning of a log is reported to the journal.
 
-Checkpoints are signed outside the lock: a token that takes 200 ms must not stop another process for that time. Therefore a
-checkpoint may stand some lines after the last that it covers.
+Checkpoints are signed outside the lock: a token that takes 200 ms must not stop other processes. So
+a checkpoint may stand some lines after the last line that it covers.
 """
 
 import os
@@ -42,8 +44,9 @@ _TURN: Final = r"[-.][0-9][0-9TZ_:+.-]*"
 
 @dataclass(frozen=True, slots=True)
 class AuditRules:
-    """`checkpoint_lines`: a checkpoint is made after so many; `rotate_bytes`: a file that has reached it is renamed (None: left to
-    logrotate); `lock_seconds`: how long to wait for another process.
+    """`checkpoint_lines`: a checkpoint is made after so many; `rotate_bytes`: a file that has
+    reached it is renamed (None: left to logrotate); `lock_seconds`: how long to wait for another
+    process.
     """
 
     checkpoint_lines: int = 1_000
@@ -52,10 +55,16 @@ class AuditRules:
 
 
 class AuditLog:
-    """An audit log in a file, which other processes may write as well. Every method blocks: not for the event loop."""
+    """An audit log in a file, which other processes may write as well.
+
+    Every method blocks: not for the event loop.
+    """
 
     def __init__(self, path: Path, rules: AuditRules, signer: CheckpointKey | None, journal: Journal) -> None:
-        """Write to `path`, whose directory must exist. Touches nothing before `start` or the first record."""
+        """Write to `path`, whose directory must exist.
+
+        Touches nothing before `start` or the first record.
+        """
         self.path = path
         self._rules = rules
         self._signer = signer
@@ -76,7 +85,9 @@ class AuditLog:
         return self.checkpoint(now)
 
     def record(self, entry: Entry, now: datetime) -> None:
-        """Write a line; it is on disk when this returns. Makes a checkpoint if one is due: also after the first line of a process.
+        """Write a line; it is on disk when this returns.
+
+        Makes a checkpoint if one is due: also after the first line of a process.
 
         Raises `OSError` (the record may then be there in part), `StillLocked` and `LogDamaged`.
         """
@@ -85,19 +96,26 @@ class AuditLog:
             self.checkpoint(now)
 
     def append(self, entry: Entry, now: datetime) -> None:
-        """Write a line, and leave a checkpoint that is due to the caller. Raises as `record` does."""
+        """Write a line, and leave a checkpoint that is due to the caller.
+
+        Raises as `record` does.
+        """
         self._append(entry.kind, entry.facts, now)
 
     @property
     def is_checkpoint_due(self) -> bool:
-        """Whether so many lines were written since the last one of this process, or there was none."""
+        """Whether so many lines were written since the last one of this process, or there was none.
+        """
         last, now = self._checkpointed, self._head
         return last is None or now is None or now.seq - last >= self._rules.checkpoint_lines
 
     def checkpoint(self, now: datetime) -> Checkpoint:
-        """Sign how the log ends, write that to it, and send it to the journal. Raises as `record` does.
+        """Sign how the log ends, write that to it, and send it to the journal.
 
-        Without a signature where the key cannot be used now: the copy in the journal is worth something all the same.
+        Raises as `record` does.
+
+        Without a signature where the key cannot be used now: the copy in the journal is worth
+        something all the same.
         """
         self.open(now)  # other processes may have written meanwhile
         assert self._head is not None  # `_prepared` has set it
@@ -143,7 +161,8 @@ class AuditLog:
             return
         if self._head is None or tail.head.log != self._head.log or tail.head.seq > self._head.seq:
             self._head = tail.head
-        # else the file ends before what was written: it was cut, and the numbers from here on show how much is missing
+        # else the file ends before what was written: it was cut, and the numbers from here on show
+        # how much is missing
         if tail.torn:
             self._write(self._head.after_torn(tail.torn, now), tail)
         elif tail.is_open:
@@ -160,7 +179,10 @@ class AuditLog:
         return (named.st_dev, named.st_ino, named.st_size) == (opened.st_dev, opened.st_ino, self._size)
 
     def _opened(self) -> Tail:
-        """Open the file by its name; the end of what is there. What was renamed meanwhile is read to its end first."""
+        """Open the file by its name; the end of what is there.
+
+        What was renamed meanwhile is read to its end first.
+        """
         if self._file is not None:
             with self._file as renamed, suppress(LogDamaged):
                 before = read_tail(self.path, renamed).head
@@ -170,7 +192,7 @@ class AuditLog:
         descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
-            os.fchmod(descriptor, 0o600)  # whatever logrotate's `create` says
+            os.fchmod(descriptor, 0o600)  # also if logrotate created it with another mode
             return read_tail(self.path, self._file)
         except (LogDamaged, OSError):
             self.close()
@@ -219,8 +241,9 @@ class AuditLog:
 def files_of(path: Path) -> tuple[Path, ...]:
     """The files of a log: the one that is written, and those beside it that rotation has renamed.
 
-    That puts a number or a date behind the name or before its suffix, with "." or "-" between. Other names are of other things: a copy
-    that somebody keeps, or the log of another machine, which this one must not go on with. What has a lock of its own is a log of its own.
+    That puts a number or a date behind the name or before its suffix, with "." or "-" between.
+    Other names are of other things: a copy that a person keeps, or the log of another machine,
+    which this one must not go on with. What has a lock of its own is a log of its own.
     """
     stem, suffix = re.escape(path.stem), re.escape(path.suffix)
     rotated = re.compile(rf"({stem}{suffix}{_TURN}|{stem}{_TURN}{suffix})(\.gz)?")
@@ -233,7 +256,9 @@ def _lock_of(path: Path) -> Path:
 
 
 def _newest_end(path: Path) -> Head | None:
-    """Where the log goes on: of several logs in these files it is the one that was written last, however long another is."""
+    """Where the log goes on: of several logs in these files it is the one that was written last,
+    however long another is.
+    """
     ends = [end for one in files_of(path) if one != path and (end := read_end(one)) is not None]
     if not ends:
         return None

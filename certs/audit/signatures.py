@@ -1,9 +1,10 @@
-"""Signatures over checkpoints: the seam to the key, and how each kind of signature is made and checked. Pure.
+"""Signatures over checkpoints: the seam to the key, and how each kind of signature is made and
+checked. Pure.
 
-The algorithm follows from the key, so a line of the log cannot ask for a weaker one:
-EC P-256 ECDSA with SHA-256, P-384 with SHA-384, P-521 with SHA-512, DER (FIPS 186-5; RFC 3279 2.2.3);
-RSA RSASSA-PSS with SHA-256, MGF1 with SHA-256, salt of 32 bytes (RFC 8017 8.1);
-Ed25519 (RFC 8032) and ML-DSA without context (FIPS 204) as they are.
+The algorithm follows from the key, so a line of the log cannot ask for a weaker one: EC P-256 ECDSA
+with SHA-256, P-384 with SHA-384, P-521 with SHA-512, DER (FIPS 186-5; RFC 3279 2.2.3); RSA
+RSASSA-PSS with SHA-256, MGF1 with SHA-256, salt of 32 bytes (RFC 8017 8.1); Ed25519 (RFC 8032) and
+ML-DSA without context (FIPS 204) as they are.
 """
 
 import hashlib
@@ -26,7 +27,9 @@ PSS: Final = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
 
 
 class SignerUnavailable(Exception):
-    """A signature could not be had now: the token is gone, busy or logged out; `reason` has no secret."""
+    """A signature could not be had now: the token is gone, busy or logged out; `reason` has no
+    secret.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -41,7 +44,10 @@ class CheckpointKey(Protocol):
         """Its public half."""
 
     def sign(self, data: bytes) -> bytes:
-        """A signature in the form that this module says for the kind of key. May take long. Raises `SignerUnavailable`."""
+        """A signature in the form that this module says for the kind of key.
+
+        May take long. Raises `SignerUnavailable`.
+        """
 
 
 def is_signature(public_key: PublicKey, signature: bytes, data: bytes) -> bool:

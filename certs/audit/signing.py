@@ -1,4 +1,6 @@
-"""Keys of checkpoints in files: the private key that signs, and the public keys that a verification needs."""
+"""Keys of checkpoints in files: the private key that signs, and the public keys that a verification
+needs.
+"""
 
 import os
 from pathlib import Path
@@ -22,7 +24,10 @@ from certs.keys.software import KeyUnsupported
 
 
 class FileSigner:
-    """A `CheckpointKey` whose key was read from a file. Who can read that file can sign a forged log: a token is better."""
+    """A `CheckpointKey` whose key was read from a file.
+
+    Who can read that file can sign a forged log: a token is better.
+    """
 
     def __init__(
         self, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | mldsa.MLDSA65PrivateKey
@@ -47,7 +52,9 @@ class FileSigner:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Make an Ed25519 key and write it to a new file with mode 0600; raises `OSError`, also where there is one already."""
+        """Make an Ed25519 key and write it to a new file with mode 0600; raises `OSError`, also
+        where there is one already.
+        """
         key = ed25519.Ed25519PrivateKey.generate()
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

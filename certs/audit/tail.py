@@ -10,7 +10,8 @@ from typing import IO, Final, cast
 from certs.audit.chain import Head
 from certs.audit.line import LARGEST_LINE, Line, LineKind, NotALine
 
-# Every record is synced before the next one, so what a crash leaves is one line, and what the attempts to name it leave.
+# Every record is synced before the next one, so what a crash leaves is one line, and what the
+# attempts to name it leave.
 _WINDOW: Final = 64 * LARGEST_LINE
 
 
@@ -31,7 +32,8 @@ class LogDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """The end of a file: `head` of its last whole line (None: it has no line), the bytes after that line, and the size of the file.
+    """The end of a file: `head` of its last whole line (None: it has no line), the bytes after that
+    line, and the size of the file.
 
     `is_open` says that the last whole line still lacks its newline; `time` is of that line.
     """
@@ -64,7 +66,8 @@ def read_tail(path: Path, file: IO[bytes]) -> Tail:
 
 
 def read_end(path: Path) -> tuple[str, Head] | None:
-    """When the last line of a file that is written no more is from, and the end of the log there; also if it is compressed (`.gz`).
+    """When the last line of a file that is written no more is from, and the end of the log there;
+    also if it is compressed (`.gz`).
 
     None if it is empty or no audit log.
     """
@@ -77,14 +80,17 @@ def read_end(path: Path) -> tuple[str, Head] | None:
 
 
 def open_for_reading(path: Path) -> IO[bytes]:
-    """Open a file of a log, also if it is compressed (`.gz`); raises `OSError`, as reading it does."""
+    """Open a file of a log, also if it is compressed (`.gz`); raises `OSError`, as reading it does.
+    """
     if path.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(path))
     return path.open("rb")
 
 
 def _log_id(path: Path, file: IO[bytes]) -> str:
-    """The id of the log, from the line that begins the file: the first one, unless a crash has left something before it."""
+    """The id of the log, from the line that begins the file: the first one, unless a crash has left
+    something before it.
+    """
     file.seek(0)
     begun = file.read(_WINDOW)
     for raw in begun.split(b"\n"):

@@ -1,4 +1,4 @@
-"""What came of looking at an audit log."""
+"""The verdict on an audit log: status, findings, remarks."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,13 +21,15 @@ class Fault(StrEnum):
 
 
 class Status(StrEnum):
-    """The last word, the worst first."""
+    """The conclusion, the worst first."""
 
     DAMAGED = "not intact"
     UNPROVEN_TAIL = "unproven tail"
-    """Checkpoints were signed, and the later ones are not: the key is away, or somebody without it has written the rest."""
+    """Later checkpoints are not signed: the key is unavailable, or an attacker without it wrote
+    these lines.
+    """
     UNPROVEN = "unproven"
-    """Intact, and nobody vouches for any line."""
+    """Intact, but no checkpoint confirms any line."""
     PROVEN = "proven"
     """Intact, and proven up to a checkpoint that no other follows."""
 
@@ -45,7 +47,7 @@ class LinePlace:
 
 @dataclass(frozen=True, slots=True)
 class LogFinding:
-    """Something that shows that the log is not what was written: where, what, and what that means."""
+    """A proof that the log was changed: its place, its kind, and what it means."""
 
     place: LinePlace
     fault: Fault
@@ -54,7 +56,7 @@ class LogFinding:
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something that a person should know and that is no fault."""
+    """A remark for the reader that is not a fault."""
 
     place: LinePlace
     meaning: str
@@ -62,11 +64,12 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class LogVerdict:
-    """What is known of the log with the id `log` (empty: no line of it tells).
+    """The verdict on the log with the id `log` (empty if unknown).
 
-    `first` and `last` are the numbers of its first and last line (0: there is none); the lines up to `proven` are vouched for, those
-    after it could have been rewritten by whoever can write the file. `unproven_since` is the first of the checkpoints that follow the
-    proven lines and that no given key has signed (None: there is none, or nothing is proven).
+    `first` and `last` are the numbers of its first and last line (0: there is none). The lines up
+    to `proven` are confirmed; an attacker who can write the file could have rewritten the later
+    ones. `unproven_since` is the first checkpoint after the proven lines that no given key has
+    signed (None: there is none, or nothing is proven).
     """
 
     log: str
@@ -84,7 +87,7 @@ class LogVerdict:
 
     @property
     def status(self) -> Status:
-        """The last word."""
+        """The conclusion."""
         if not self.is_intact:
             return Status.DAMAGED
         if self.unproven_since is not None:
@@ -93,5 +96,5 @@ class LogVerdict:
 
     @property
     def unproven(self) -> int:
-        """How many lines nobody vouches for."""
+        """How many lines no checkpoint confirms."""
         return self.last - max(self.proven, self.first - 1) if self.last else 0

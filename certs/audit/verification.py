@@ -1,14 +1,18 @@
-"""Whether an audit log is what was written: every line there, unchanged, once and in order, as far as somebody signed for it.
+"""Verifies an audit log: every line is there, unchanged, once, in order, and confirmed by
+checkpoints.
 
-Theory of operation. The files come in the order of their first lines. Each line is judged by itself (its hash) and by its place (its
-number, and the hash of the line before). What a finding says is the most likely cause; that there is one is certain. After a finding
-the chain goes on from what the line says of itself, so one change gives one finding and not one for every line behind it.
+Theory of operation. The files come in the order of their first lines. Each line is judged by itself
+(its hash) and by its place (its number, and the hash of the line before). A finding is certain; the
+cause that it names is the most likely one. After a finding the chain continues from what the line
+states, so that one change gives one finding and not one for every line behind it.
 
-Hashes can be computed anew by whoever can write the file. So what is intact is also *proven* only up to the last line that a
-checkpoint covers: one in the log that is signed by a public key given, or one from outside (`known`), which was out of reach; where a
-key is given it must have signed that one too, as everybody on a machine can write to its journal. What a
-signed checkpoint covers is proven whatever stood between: a key that was away for a while leaves nothing open. But who has no key can
-only write on without signatures, or with others; so checkpoints after the last proven line that no given key signed are told apart.
+An attacker who can write the file can compute the hashes again. So an intact line is *proven* only
+if a checkpoint covers it: one in the log that a given public key signed, or a known one from
+outside. If keys are given, one of them must have signed the known checkpoint too, because every
+user of a machine can write to its journal. A signed checkpoint proves all lines before it, also
+those written while the key was unavailable. An attacker without the key can only append lines
+without signatures, or with other ones; so checkpoints after the last proven line that no given key
+signed are reported separately.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +28,9 @@ from certs.keys.signing_key import PublicKey
 
 @dataclass(frozen=True, slots=True)
 class LogSource:
-    """A file of a log: its name for people, and its lines with their newlines, read as they are needed."""
+    """A file of a log: its name for people, and its lines with their newlines, read as they are
+    needed.
+    """
 
     name: str
     lines: Iterable[bytes]
@@ -38,9 +44,9 @@ def verify(
 ) -> LogVerdict:
     """Judge the files of one log, in the order of their lines.
 
-    A checkpoint counts if one of `public_keys` (`by_fingerprint`) signed it; without keys those count that are `known` from outside.
-    Lines before the first are missing if a known one tells of them, except for those before `since`, which were deleted on purpose.
-    `sources` are read once.
+    A checkpoint counts if one of `public_keys` (`by_fingerprint`) signed it; without keys those
+    count that are `known` from outside. Lines before the first are missing if a known one tells of
+    them, except for those before `since`, which were deleted on purpose. `sources` are read once.
     """
     examination = _Examination(public_keys or {}, since)
     for source in sources:
@@ -103,9 +109,11 @@ class _Examination:
         self._torn_at, self._torn = None, bytearray()
         if place is None:
             if "sha256" in line.facts:
-                self._find(Fault.REMOVED, "it names the rest of a torn line before it, which is not there")
+                self._find(Fault.REMOVED, "it names the remains of an incomplete line before it, which are missing")
         elif names_torn(line, torn):
-            self._remarks.append(Remark(place, f"{len(torn)} bytes of a line that a crash has torn, kept as evidence"))
+            self._remarks.append(
+                Remark(place, f"{len(torn)} bytes of a line that a crash left incomplete, kept as evidence")
+            )
         else:
             self._find(Fault.UNREADABLE, f"a line {self._torn_reason}", place)
 
@@ -115,7 +123,7 @@ class _Examination:
         if b"\n" in self._torn:
             self._find(Fault.UNREADABLE, f"a line {self._torn_reason}", self._torn_at)
         else:
-            meaning = "the file ends with a part of a line: a crash tore it, or somebody cut the file there"
+            meaning = "the file ends in the middle of a line: a crash interrupted the write, or the file was cut there"
             self._remarks.append(Remark(self._torn_at, meaning))
         self._torn_at, self._torn = None, bytearray()
 
@@ -158,9 +166,9 @@ class _Examination:
             return
         count = len(self._known_before)
         told = (
-            "known checkpoints tell of them, the last of line"
+            "known checkpoints prove that they existed, the last one for line"
             if count > 1
-            else "a known checkpoint tells of them, of line"
+            else "a known checkpoint proves that they existed, for line"
         )
         meaning = f"{_numbers(self._since, first - 1)} missing before it; {told} {max(self._known_before)}"
         self._find(Fault.REMOVED, meaning, self._begun)
@@ -183,7 +191,7 @@ class _Examination:
         try:
             checkpoint = Checkpoint.from_facts(line.facts)
         except NotACheckpoint:
-            self._find(Fault.WRONG_CHECKPOINT, "a checkpoint without what makes one")
+            self._find(Fault.WRONG_CHECKPOINT, "a checkpoint with missing fields")
             return
         if checkpoint.log != self._log or checkpoint.count >= line.seq:
             self._find(Fault.WRONG_CHECKPOINT, "a checkpoint of another log, or of lines that come after it")
@@ -195,7 +203,7 @@ class _Examination:
         elif checkpoint.is_proof(self._keys):
             self._proven = max(self._proven, checkpoint.count)
         elif checkpoint.signature and checkpoint.key in self._keys:
-            self._find(Fault.WRONG_SIGNATURE, "the signature of the checkpoint is not of this key and these lines")
+            self._find(Fault.WRONG_SIGNATURE, "the signature of the checkpoint does not match its key and these lines")
         else:
             signed = f"signed by another key ({checkpoint.key[:16]}...)"
             what = signed if checkpoint.signature else f"not signed ({checkpoint.reason})"
@@ -218,23 +226,27 @@ class _Examination:
             self._proven = max(self._proven, checkpoint.count)
 
     def _unsigned_claim(self, checkpoint: Checkpoint) -> str:
-        """What a known checkpoint says that nobody need believe."""
+        """The claim of a known checkpoint that no given key signed, and which therefore proves
+        nothing.
+        """
         found = self._sequence.find(checkpoint.count)
         claim = ""
         if checkpoint.count > self._sequence.last:
             claim = " that the log had more lines than are here"
         elif found is not None and found[1] != checkpoint.head:
             claim = " that lines here were rewritten"
-        return f"known but not signed by a key that was given: no proof{claim}"
+        return f"known but not signed by a given key: no proof{claim}"
 
     def _is_there(self, checkpoint: Checkpoint, name: str) -> bool:
-        """Whether the line that a checkpoint names is as it says; also a line that was not given or is missing is not."""
+        """Whether the line that a checkpoint names is there and has its hash."""
         found = self._sequence.find(checkpoint.count)
         if found is None:
             return False
         place, line_hash = found
         if line_hash != checkpoint.head:
-            meaning = f"line {checkpoint.count} is not what the checkpoint ({name}) knows: it or lines before it were rewritten"
+            meaning = (
+                f"line {checkpoint.count} differs from the checkpoint ({name}): it or earlier lines were rewritten"
+            )
             self._find(Fault.REWRITTEN, meaning, place)
             return False
         return True

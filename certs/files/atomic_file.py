@@ -1,7 +1,8 @@
-"""Replace a file as a whole: whoever reads it, at whatever moment the machine stops, finds the old content or the new one.
+"""Replace a file atomically: a reader finds the old content or the new one, also after a crash.
 
-In this order: a new file beside it, its content synced, renamed over the old one (POSIX `rename` is atomic), the directory synced, as
-the rename itself is only in memory until then.
+The steps in their order: write a new file beside it, sync its content, rename it over the old one
+(POSIX `rename` is atomic), sync the directory, because the rename itself is only in memory until
+then.
 """
 
 import os
@@ -10,12 +11,14 @@ from pathlib import Path
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Write a file with this mode, which replaces the one of that name; raises `OSError`, and then the old one is as it was."""
+    """Write a file with this mode, which replaces the one of that name; raises `OSError`, and then
+    the old one is as it was.
+    """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)  # whatever the umask says
+            os.fchmod(descriptor, mode)  # independent of the umask
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

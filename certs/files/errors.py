@@ -13,7 +13,9 @@ from pathlib import Path
 
 
 class Part(StrEnum):
-    """Which file of a credential an error is about; the value is the key that names it in the configuration."""
+    """Which file of a credential an error is about; the value is the key that names it in the
+    configuration.
+    """
 
     CERTIFICATE = "certificate"
     KEY = "key"
@@ -22,8 +24,8 @@ class Part(StrEnum):
 class CredentialError(Exception):
     """A credential that cannot be used.
 
-    `path` and `part` say which file; `found` is a clause about it that begins with "which", `allowed` how to mend it. None of them
-    ever has content of a key.
+    `path` and `part` say which file; `found` is a clause about it that begins with "which",
+    `allowed` how to mend it. None of them ever has content of a key.
     """
 
     part = Part.CERTIFICATE

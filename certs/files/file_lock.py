@@ -1,8 +1,8 @@
 """One process at a time: an advisory lock on a file beside what it protects.
 
-`flock` belongs to the open file, so the kernel frees it when its process ends, however it ends: a lock is never left behind. The lock
-has a file of its own, because what it protects is renamed and replaced. Between threads of one process it works as well, as each
-attempt opens the file anew.
+`flock` belongs to the open file, so the kernel frees it when its process ends, however it ends: a
+lock is never left behind. The lock has a file of its own, because what it protects is renamed and
+replaced. Between threads of one process it works as well, as each attempt opens the file anew.
 """
 
 import fcntl
@@ -30,7 +30,9 @@ class StillLocked(Exception):
 
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock of a file, which is made with mode 0600 where there is none; raises `StillLocked` and `OSError`."""
+    """Hold the lock of a file, which is made with mode 0600 where there is none; raises
+    `StillLocked` and `OSError`.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _wait(descriptor, path, seconds)
@@ -40,7 +42,8 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 
 
 def _wait(descriptor: int, path: Path, seconds: float) -> None:
-    # polled, because a blocking flock has no deadline: a process that was stopped (SIGSTOP) would stop all others
+    # polled, because a blocking flock has no deadline: a process that was stopped (SIGSTOP) would
+    # stop all others
     end = time.monotonic() + seconds
     while True:
         try:

@@ -1,4 +1,6 @@
-"""Files in memory, for libraries that take paths only: nothing of them touches a disk, and nobody else can open them by name."""
+"""Files in memory, for libraries that only take paths: they never touch a disk and have no name to
+open.
+"""
 
 import fcntl
 import os
@@ -7,7 +9,10 @@ from pathlib import Path
 
 
 def sealed_memory_file(name: str, content: bytes) -> int:
-    """Write a memory file that nobody can change any more (memfd_create(2), F_ADD_SEALS); the descriptor is the caller's."""
+    """Write a memory file and seal it against changes (memfd_create(2), F_ADD_SEALS).
+
+    The caller owns the descriptor.
+    """
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         view = memoryview(content)
@@ -22,7 +27,7 @@ def sealed_memory_file(name: str, content: bytes) -> int:
 
 
 class MemoryFile:
-    """A sealed memory file for as long as somebody has this object. `repr` shows no content."""
+    """A sealed memory file that lives as long as this object. `repr` shows no content."""
 
     def __init__(self, name: str, content: bytes) -> None:
         """Write it."""

@@ -17,7 +17,9 @@ _DER = "DER, not PEM"
 
 @dataclass(frozen=True, slots=True)
 class PemFile:
-    """The content of a PEM file, never shown; `labels` are those of its blocks in order, `mode` its permission bits."""
+    """The content of a PEM file, never shown; `labels` are those of its blocks in order, `mode` its
+    permission bits.
+    """
 
     path: Path
     content: bytes = field(repr=False)

@@ -44,7 +44,9 @@ class FileHome:
 
 
 class SealedHome:
-    """Keeps the key sealed: for keys that a token cannot make (ML-DSA), with a sealing key that may live in one."""
+    """Keeps the key sealed: for keys that a token cannot make (ML-DSA), with a sealing key that may
+    live in one.
+    """
 
     name: Final = SEALED
     is_software: Final = True

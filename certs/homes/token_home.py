@@ -1,11 +1,12 @@
-"""A home in a token: keys are made there, sign there, and are destroyed there. None of them ever leaves it.
+"""A home in a token: keys are made, sign and are destroyed there. They never leave it.
 
-What is kept of a key is where it is, and its public half, so that the token is only asked when something is to be signed. Each call
-has a process of its own that logs in and out (`certs.hsm.client`): rotations are days apart, and a session that is kept would be one
-that handshakes lack.
+The state directory keeps the address and the public half of a key, so that the token is called only
+for signatures. Each call has its own process that logs in and out (`certs.hsm.client`): rotations
+are days apart, and an open session would be missing for handshakes.
 
-A key is called after its identity, its owner and its version, such as `chat.3f9a2c71.ecdsa-p256.v3`. The owner is a state directory:
-several proxies, and the keys that a person makes for the same identity, may share a token, and nobody destroys what is not their own.
+A key is named after its identity, its owner and its version, such as `chat.3f9a2c71.ecdsa-p256.v3`.
+The owner is a state directory: several proxies, and keys that a person makes for the same identity,
+can share a token, and each owner destroys only its own keys.
 """
 
 import json
@@ -35,7 +36,8 @@ LONGEST_IDENTITY: Final = 40 - 1 - OWNER_DIGITS
 """Characters of an identity whose keys can be here (`certs.hsm.key_names`)."""
 
 _KINDS: Final = {kind.value: kind for kind in KeyKind}
-# Signatures through the process of a token in cryptography's shape (`token_private_key`) are of these.
+# Signatures through the process of a token in cryptography's shape (`token_private_key`) are of
+# these.
 _FAMILIES: Final = frozenset({KeyFamily.ECDSA, KeyFamily.RSA})
 
 
@@ -45,7 +47,9 @@ class TokenHome:
     is_software: Final = False
 
     def __init__(self, name: str, token: Pkcs11Uri, access: Callable[[], TokenAccess], owner: Owner) -> None:
-        """`token` is a URI with all that it is found by, `access` how to log in (raises an HsmError)."""
+        """`token` is a URI with all that it is found by, `access` how to log in (raises an
+        HsmError).
+        """
         self.name: Final = name
         self._token = token
         self._access = access
@@ -73,7 +77,10 @@ class TokenHome:
         return json.dumps({"label": key.label, "id": key.id.hex(), "public": spki_of(public).hex()}).encode()
 
     def signer(self, name: KeyName, kept: bytes) -> CertificateIssuerPrivateKeyTypes:
-        """A key that signs in the token; it asks for the token each time that it does. What it raises then is a `HomeFailed`."""
+        """A key that signs in the token; it asks for the token each time that it does.
+
+        What it raises then is a `HomeFailed`.
+        """
         del name
         facts = self._facts(kept)
         public = supported_public_key(load_der_public_key(bytes.fromhex(facts["public"])))

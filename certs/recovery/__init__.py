@@ -1,1 +1,3 @@
-"""Recovery of the sealing key: it is split among people, of whom some must come together to have it again."""
+"""Recovery of the sealing key: it is split among people, of whom some must come together to have it
+again.
+"""

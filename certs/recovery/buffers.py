@@ -1,7 +1,8 @@
 """Secrets in memory that can be overwritten.
 
-Python copies `bytes` as it likes and never overwrites them. What is made here is a `bytearray` from the start and can be wiped; what a
-library makes of it in between cannot. Therefore the whole process is short-lived, locked in memory and never dumped (`hardening`).
+Python copies `bytes` as it likes and never overwrites them. What is made here is a `bytearray` from
+the start and can be wiped; what a library makes of it in between cannot. Therefore the whole
+process is short-lived, locked in memory and never dumped (`hardening`).
 """
 
 from pathlib import Path

@@ -1,9 +1,11 @@
-"""The two occasions on which a sealing key is outside of a token: when it is made and split, and when people bring it back.
+"""The two ceremonies in which a sealing key is outside a token: it is made and split, or rebuilt
+from shares.
 
-The order matters. The memory is protected before there is a key; the place is looked at before anybody writes anything down; the
-shares are proven to bring the key back before they are shown; the key is put in its place only when every holder has said that
-they have their share, or when it opens what was sealed before; and it is tried there, against the key outside, before it counts.
-Whatever was begun has an end in the audit log, also where somebody interrupts it.
+The order matters. The memory is protected before there is a key. The place for the key is checked
+before the first share is written down. The shares are proven to rebuild the key before they are
+shown. The key is put in its place only when every holder has confirmed their share, or when it
+opens what was sealed before. It is tried there, against the key in memory, before it is used. The
+audit log has an end for everything that was begun, also after an interruption.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,20 +26,22 @@ from certs.sealing.importing import ImportRefused, KeyImporter
 from certs.sealing.sealer import AeadKey
 
 Record = Callable[[Action, Outcome, str], None]
-"""Writes an operation on the sealing key to the audit log: what, what came of it, and a detail for a person."""
+"""Writes an operation on the sealing key to the audit log: action, outcome, and a detail for a
+person.
+"""
 
 _PROBE: Final = b"plexigate sealing key probe"
 
 
 class Aborted(Exception):
-    """Somebody has ended the ceremony; nothing was put anywhere."""
+    """A person has ended the ceremony. The key was not stored."""
 
 
 class Terminal(Protocol):
-    """The people in front of it."""
+    """The terminal, and the people in front of it."""
 
     def say(self, text: str) -> None:
-        """Tell something that is no secret."""
+        """Print a text that is not secret."""
 
     def show(self, share: Share, scheme: SharingScheme) -> None:
         """Show a share to its holder alone."""
@@ -49,12 +53,13 @@ class Terminal(Protocol):
         """Take the share from the screen."""
 
     def ask_share(self, question: str) -> str:
-        """Ask for the words of a share, which are not shown while they are typed; empty where nobody has one."""
+        """Ask for the words of a share without echo; empty to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ceremony:
-    """What both occasions need: the place for the key, the people, the protection of the memory, and the audit log.
+    """What both occasions need: the place for the key, the people, the protection of the memory,
+    and the audit log.
 
     `before` is what a sealing key has sealed already, where that is known.
     """
@@ -68,7 +73,8 @@ class Ceremony:
     def init(self, scheme: SharingScheme) -> AeadKey:
         """Make a sealing key outside, split it, and put it in its place.
 
-        Raises `NotHardened`, `ImportRefused`, `NotRebuilt` or `Aborted`; then there is no key, and shares that were shown are worthless.
+        Raises `NotHardened`, `ImportRefused`, `NotRebuilt` or `Aborted`; then there is no key, and
+        shares that were shown are worthless.
         """
         self.harden()
         self._require_place_for_new()
@@ -84,14 +90,17 @@ class Ceremony:
             wipe(secret)
 
     def generate(self) -> AeadKey:
-        """Make a sealing key in its place, so that nobody can ever bring it back. Raises `ImportRefused`."""
+        """Make a sealing key in its place, without shares: it can never be recovered.
+
+        Raises `ImportRefused`.
+        """
         self._require_place_for_new()
         with self._ending(Action.GENERATE):
             key = self.importer.generate()
             _try(key, None)
         self.record(Action.GENERATE, Outcome.DONE, f"without recovery, in {self.importer.place}")
         self.terminal.say(
-            f"The sealing key was made in {self.importer.place} (id {key.key_id.hex()}). There are no shares of it: if it is lost, "
+            f"The sealing key was made in {self.importer.place} (id {key.key_id.hex()}). It has no recovery shares: if it is lost, "
             "everything that it has sealed is lost."
         )
         return key
@@ -99,7 +108,8 @@ class Ceremony:
     def recover(self, check_value: str | None = None) -> AeadKey:
         """Bring a sealing key back from its shares, and put it in a new place.
 
-        `check_value` is what `init` said, to be sure that it is the right key. Raises as `init` does.
+        `check_value` is what `init` said, to be sure that it is the right key. Raises as `init`
+        does.
         """
         self.harden()
         self.importer.require_free()
@@ -119,8 +129,8 @@ class Ceremony:
             key = self._put(secret)
             self.record(Action.RECOVER, Outcome.DONE, f"{collector.count} shares, check value {found}")
             self.terminal.say(
-                f"The sealing key with the check value {found} is in {self.importer.place} again (id {key.key_id.hex()}). It was outside "
-                "for this moment; the shares stay valid."
+                f"The sealing key with the check value {found} is in {self.importer.place} again (id {key.key_id.hex()}). During the "
+                "recovery it was in the memory of this process. The shares stay valid."
             )
             return key
         finally:
@@ -146,7 +156,7 @@ class Ceremony:
             try:
                 if not self.terminal.is_written_down(share):
                     self.record(Action.SPLIT, Outcome.REFUSED, f"ended at share {share.number}")
-                    raise Aborted("ended: no key was put anywhere; destroy the shares that were written down")
+                    raise Aborted("ended: the key was not stored; destroy the shares that were written down")
             except (KeyboardInterrupt, EOFError):
                 self.record(Action.SPLIT, Outcome.GIVEN_UP, f"interrupted at share {share.number} of {scheme.count}")
                 raise
@@ -160,7 +170,7 @@ class Ceremony:
                 refused += not self._take(collector)
         except (Aborted, KeyboardInterrupt, EOFError) as error:
             how = "ended" if isinstance(error, Aborted) else "interrupted"
-            rest = f"; {refused} {'was' if refused == 1 else 'were'} not taken" if refused else ""
+            rest = f"; {refused} {'was' if refused == 1 else 'were'} refused" if refused else ""
             self.record(Action.RECOVER, Outcome.GIVEN_UP, f"{how} with {_shares(collector.count)}{rest}")
             raise
 
@@ -168,13 +178,13 @@ class Ceremony:
         of = f" of {collector.needed}" if collector.needed else ""
         text = self.terminal.ask_share(f"Share {collector.count + 1}{of}")
         if not text.strip():
-            raise Aborted(f"ended with {_shares(collector.count)}: no key was put anywhere")
+            raise Aborted(f"ended with {_shares(collector.count)}: the key was not stored")
         try:
             number = collector.add(text)
         except ShareRefused as error:
-            self.terminal.say(f"Not taken: {error}.")
+            self.terminal.say(f"Refused: {error}.")
             return False
-        self.terminal.say(f"Taken: share number {number}; {collector.count} of {collector.needed}.")
+        self.terminal.say(f"Accepted share number {number}: {collector.count} of {collector.needed}.")
         return True
 
     def _put(self, secret: bytearray) -> AeadKey:
@@ -188,14 +198,14 @@ class Ceremony:
 
     @contextmanager
     def _ending(self, action: Action) -> Iterator[None]:
-        """Write how it ended where the place for the key did not do it, or nobody waited for that."""
+        """Record the outcome if the place refuses the key, or the ceremony is interrupted."""
         try:
             yield
         except ImportRefused as error:
             self.record(action, Outcome.FAILED, str(error))
             raise
         except KeyboardInterrupt:
-            detail = f"interrupted: whether {self.importer.place} has the key was not looked at"
+            detail = f"interrupted: unknown whether the key is in {self.importer.place}"
             self.record(action, Outcome.GIVEN_UP, detail)
             raise
 
@@ -209,7 +219,9 @@ def _check_value(secret: bytearray) -> str:
 
 
 def _try(key: AeadKey, secret: bytearray | None) -> None:
-    """Seal with the key in its place and open that: with the key outside if there is one, so that both are the same."""
+    """Seal with the key in its place and open that: with the key outside if there is one, so that
+    both are the same.
+    """
     try:
         nonce, sealed = key.encrypt(_PROBE, b"")
         found = key.decrypt(nonce, sealed, b"")
@@ -218,13 +230,13 @@ def _try(key: AeadKey, secret: bytearray | None) -> None:
     except (SealingError, InvalidTag):
         found = b""
     if found != _PROBE:
-        raise ImportRefused("the key that is in its place now does not open what it has sealed: remove it")
+        raise ImportRefused("the stored key does not open what it has sealed; remove it")
 
 
 def _born_outside(scheme: SharingScheme, importer: KeyImporter, check_value: str) -> str:
     exposed = " and can be read there" if importer.is_outside_again else ", sensitive and not extractable"
     return (
-        f"The sealing key is in {importer.place}{exposed}. Check value: {check_value}; keep it with the shares, it is no secret.\n"
-        f"This one key was once outside: it was made in the memory of this process, to be split. Any {scheme.threshold} holders together "
-        f"can have it again; fewer than that know nothing of it.\nEvery other key is made in its token and never leaves it."
+        f"The sealing key is in {importer.place}{exposed}. Check value: {check_value}. It is not secret; keep it with the shares.\n"
+        f"To be split, this key was made in the memory of this process. Any {scheme.threshold} holders together can recover it; "
+        f"fewer holders learn nothing about it.\nEvery other key is made in its token and never leaves it."
     )

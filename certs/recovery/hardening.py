@@ -1,4 +1,7 @@
-"""Keep what this process knows out of the swap, of core dumps and of other processes' sight. For a process that ends soon."""
+"""Keeps the memory of this process out of swap, core dumps and other processes.
+
+For short-lived processes.
+"""
 
 import ctypes
 import os
@@ -15,7 +18,9 @@ _SWAPS: Final = Path("/proc/swaps")
 
 
 class NotHardened(Exception):
-    """The system refuses what protects the key; `found` says what, `allowed` how to mend it."""
+    """The system refuses a protection of the key's memory; `found` says which, `allowed` how to fix
+    it.
+    """
 
     def __init__(self, found: str, allowed: str) -> None:
         super().__init__(found, allowed)
@@ -27,9 +32,11 @@ class NotHardened(Exception):
 
 
 def harden(swaps: Path = _SWAPS) -> None:
-    """No core dump, no other process that reads the memory (also none of the same user), and no page of it in a swap.
+    """Forbid core dumps, access by other processes (also of the same user), and swapping of this
+    memory.
 
-    Where the memory cannot be locked, that is enough if there is no swap (`swaps` lists them). Raises `NotHardened`.
+    If the memory cannot be locked, a system without swap suffices (`swaps` lists swap areas).
+    Raises `NotHardened`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -49,4 +56,4 @@ def _has_swap(swaps: Path) -> bool:
     try:
         return len(swaps.read_text(encoding="ascii").splitlines()) > 1  # the first is the heading
     except OSError:
-        return True  # nobody knows
+        return True  # unknown: assume that there is swap

@@ -1,4 +1,6 @@
-"""The keys that a sealing key has sealed before: whether one that is made or brought back would open them."""
+"""The file that a sealing key has sealed before: a recovered key must open it, and a new key must
+not orphan it.
+"""
 
 import os
 from collections.abc import Callable
@@ -18,20 +20,27 @@ from certs.sealing.sealer import AeadSealer
 
 @dataclass(frozen=True, slots=True)
 class SealedBefore:
-    """The file of the keys below a sealing key, which need not be there."""
+    """The file of the keys below a sealing key; it may be missing."""
 
     path: Path
 
     def require_none(self) -> None:
-        """Before a sealing key is made. Raises `ImportRefused` where there is a file: no new key opens it."""
+        """Require that there is no file, before a sealing key is made: a new key would not open it.
+
+        Raises `ImportRefused`.
+        """
         if self.path.exists():
             raise ImportRefused(
-                f'"{self.path}" is sealed by a key that a new one would not open: bring that back (plexigate hsm recover), or, if it is '
-                "lost for ever, move this file away first, with whatever else was sealed below it; it is not looked at without --config"
+                f'"{self.path}" is sealed with an earlier sealing key, and a new key would not open it: recover the earlier key '
+                "(plexigate hsm recover). If that key is lost, first move away this file and everything that was sealed below it. "
+                "Without --config the file is not checked"
             )
 
     def require_opened(self, secret: bytearray, name: Callable[[bytearray], bytes]) -> None:
-        """Before a key is brought back, whose `name` in envelopes its place gives. Raises `ImportRefused` where it does not open the file."""
+        """Require that a recovered key opens the file; its place gives its `name` in envelopes.
+
+        Raises `ImportRefused`.
+        """
         key = _Outside(secret, name(secret))
         try:
             read_sealed(self.path, LABEL, AeadSealer(key))
@@ -41,17 +50,17 @@ class SealedBefore:
             raise ImportRefused(self._refused(error.cause)) from None
 
     def _refused(self, cause: SealingError | OSError) -> str:
-        go_on = "to put it there all the same, move this file away, or leave out --config"
+        go_on = "to store the key anyway, move this file away, or leave out --config"
         match cause:
             case OtherKey():
                 return (
-                    f'"{self.path}" {cause.reason}, as it would be called in this place: bring it back where it was (--key-file or a token), '
-                    f"under the same --key-version; {go_on}"
+                    f'"{self.path}" {cause.reason}, because the key has another name in this place: recover it in its former place '
+                    f"(--key-file or a token), under the same --key-version; {go_on}"
                 )
             case Tampered():
                 return (
-                    f'the key of these shares does not open "{self.path}": that is sealed by another one, whose shares are needed, or was '
-                    f"damaged since; {go_on}"
+                    f'the key of these shares does not open "{self.path}": another key sealed it, whose shares are needed, or the file '
+                    f"is damaged; {go_on}"
                 )
             case SealingError():
                 return f'"{self.path}" {cause.reason}; {go_on}'

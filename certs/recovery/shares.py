@@ -1,8 +1,10 @@
-"""Shares of a key by SLIP-39: words that people can write down, some of which bring the key back.
+"""Shares of a key by SLIP-39: words that people can write down; a threshold of shares rebuilds the
+key.
 
-SLIP-39 (https://github.com/satoshilabs/slips/blob/master/slip-0039.md) splits by Shamir over GF(256), adds a checksum of 30 bits to
-each share and a digest to the secret, so a share that was misread and shares that do not belong together are both found. One group is
-used, no passphrase. A key of 256 bits makes shares of 33 words.
+SLIP-39 (https://github.com/satoshilabs/slips/blob/master/slip-0039.md) splits by Shamir over
+GF(256), adds a checksum of 30 bits to each share and a digest to the secret, so a share that was
+misread and shares that do not belong together are both found. One group is used, no passphrase. A
+key of 256 bits makes shares of 33 words.
 
 Messages never contain a word of a share: they name its place.
 """
@@ -32,15 +34,15 @@ _WORDS: Final = {**{word[:_PREFIX]: word for word in WORDLIST}, **{word: word fo
 
 
 class ShareRefused(Exception):
-    """What was given is no share that helps; the text says why, without a word of it."""
+    """The given text is not a usable share; the message says why, without a word of the share."""
 
 
 class NotRebuilt(Exception):
-    """Shares that together do not give the key they were made of."""
+    """The shares together do not give a sealing key."""
 
 
 class SchemeUnusable(Exception):
-    """A choice of shares that SLIP-39 or common sense forbids."""
+    """An impossible threshold or number of shares."""
 
     def __init__(self, threshold: int, count: int) -> None:
         super().__init__(threshold, count)
@@ -49,8 +51,8 @@ class SchemeUnusable(Exception):
 
     def __str__(self) -> str:
         return (
-            f"found {self.threshold} of {self.count} shares; allowed: at least 2 needed, no more needed than there are, and "
-            f"{MOST_SHARES} at most"
+            f"found threshold {self.threshold} of {self.count} shares; allowed: a threshold from 2 to the number of shares, and "
+            f"at most {MOST_SHARES} shares"
         )
 
 
@@ -78,7 +80,9 @@ class Share:
 
 
 def split(secret: bytearray, scheme: SharingScheme) -> tuple[Share, ...]:
-    """Split a key of 32 bytes, and verify that every choice of as many shares as are needed brings it back (`verify`)."""
+    """Split a key of 32 bytes, and verify that every choice of as many shares as are needed brings
+    it back (`verify`).
+    """
     if len(secret) != KEY_BYTES:
         raise ValueError(f"a key of {KEY_BYTES} bytes is split")
     (mnemonics,) = generate_mnemonics(1, [(scheme.threshold, scheme.count)], bytes(secret))
@@ -88,7 +92,8 @@ def split(secret: bytearray, scheme: SharingScheme) -> tuple[Share, ...]:
 
 
 def verify(shares: Sequence[Share], threshold: int, secret: bytearray) -> int:
-    """Rebuild the key from the words of every `threshold` of the shares; where there are too many choices, from many at random.
+    """Rebuild the key from the words of every `threshold` of the shares; where there are too many
+    choices, from many at random.
 
     Each share is in one of them at least. Answers how many choices were tried; raises `NotRebuilt`.
     """
@@ -97,9 +102,10 @@ def verify(shares: Sequence[Share], threshold: int, secret: bytearray) -> int:
     known_good: EncryptedMasterSecret | None = None
     for choice in _choices(parsed, threshold):
         rebuilt = _rebuilt(choice)
-        # the encryption, which takes most of the time, is judged once: what is equal before it is equal after it
+        # the encryption, which takes most of the time, is judged once: what is equal before it is
+        # equal after it
         if rebuilt != known_good and (known_good is not None or rebuilt.decrypt(b"") != secret):
-            raise NotRebuilt("shares that were just made do not give the key again; do not use them")
+            raise NotRebuilt("the new shares do not rebuild the key; do not use them")
         known_good = rebuilt
         tried += 1
     return tried
@@ -127,21 +133,26 @@ class ShareCollector:
         return self.needed is not None and self.count >= self.needed
 
     def add(self, text: str) -> int:
-        """Take a share, as its words or the first four letters of each; its number. Raises `ShareRefused`."""
+        """Take a share, as its words or the first four letters of each; its number.
+
+        Raises `ShareRefused`.
+        """
         share = _parse(text.split())
         first = next(iter(self._shares.values()), None)
         if first is not None and share.group_parameters() != first.group_parameters():
-            raise ShareRefused("this share is of another key, or of another splitting of the same")
+            raise ShareRefused("this share belongs to another key, or to another split of the same key")
         if share.index in self._shares:
-            raise ShareRefused(f"share {share.index + 1} was given before")
+            raise ShareRefused(f"share {share.index + 1} was already given")
         self._shares[share.index] = share
         return int(share.index) + 1
 
     def rebuild(self) -> bytearray:
-        """The key; raises `NotRebuilt` if the shares do not belong together although they look like it."""
+        """The key; raises `NotRebuilt` if the shares do not belong together although they look like
+        it.
+        """
         secret = bytearray(_rebuilt(tuple(self._shares.values())).decrypt(b""))
         if len(secret) != KEY_BYTES:
-            raise NotRebuilt(f"these shares give a secret of {len(secret)} bytes, which is no sealing key")
+            raise NotRebuilt(f"these shares give a secret of {len(secret)} bytes; a sealing key has {KEY_BYTES} bytes")
         return secret
 
 
@@ -153,7 +164,7 @@ def _rebuilt(shares: Sequence[MnemonicShare]) -> EncryptedMasterSecret:
         return recover_ems({0: group})
     except MnemonicError:
         raise NotRebuilt(
-            "these shares do not belong together: their digest is wrong, so one of them is forged"
+            "these shares do not belong together: their digest is wrong, so at least one is forged"
         ) from None
 
 
@@ -165,9 +176,9 @@ def _parse(words: Sequence[str]) -> MnemonicShare:
     try:
         share = MnemonicShare.from_mnemonic(" ".join(full))
     except MnemonicError:
-        raise ShareRefused("the checksum is wrong: a word was misread, or two have changed places") from None
+        raise ShareRefused("the checksum is wrong: a word was misread, or two words are swapped") from None
     if share.group_count != 1:
-        raise ShareRefused("this share is of a splitting into groups, which Plexigate does not make")
+        raise ShareRefused("this share belongs to a split into groups, which Plexigate does not use")
     return share
 
 

@@ -152,4 +152,4 @@ def test_a_full_disk_stops_nobody_and_a_crash_leaves_a_log_that_is_whole(
         output = running.program.output
     status, found = verdict(tmp_path, public, output)
     assert (status, found["intact"], found["unproven"]) == (0, True, 1)
-    assert "a crash has torn" in str(found["remarks"])
+    assert "a crash left incomplete" in str(found["remarks"])

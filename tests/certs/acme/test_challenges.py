@@ -53,9 +53,9 @@ def test_library_agrees_with_our_proofs() -> None:
 
 
 def test_what_is_not_offered_is_told_with_what_is() -> None:
-    with pytest.raises(NotOffered, match=r"^the CA offers no tls-alpn-01 for a.test, but dns-01, http-01$"):
+    with pytest.raises(NotOffered, match=r"^the CA does not offer tls-alpn-01 for a.test; it offers dns-01, http-01$"):
         proof_of("a.test", ALL[:3], ChallengeKind.TLS_ALPN_01, "")
-    with pytest.raises(NotOffered, match="but nothing that we know"):
+    with pytest.raises(NotOffered, match="no challenge that Plexigate knows"):
         proof_of("a.test", ALL[2:3], ChallengeKind.HTTP_01, "")
 
 

@@ -70,7 +70,7 @@ def test_a_wildcard_is_refused_with_what_the_ca_offers_instead(ours: Scene) -> N
     names = ("*.example.org",)
     failure = refused(ours, IssueRequest(names, csr_for(*names)))
     assert failure.kind is FailureKind.PERMANENT
-    assert "the CA offers no tls-alpn-01 for example.org, but dns-01" in failure.detail
+    assert "the CA does not offer tls-alpn-01 for example.org; it offers dns-01" in failure.detail
 
 
 def test_names_that_the_ca_knows_already_are_not_proved_again(ours: Scene) -> None:
@@ -275,7 +275,7 @@ def test_proof_that_cannot_be_shown_ends_the_attempt_and_takes_the_others_back(o
 def test_proof_that_cannot_be_taken_back_is_told_and_harms_nothing(ours: Scene) -> None:
     ours.solver.keeps = {NAMES[0]}
     leaf_of(ours.issuer().issue(REQUEST))
-    assert f"ca: tls-alpn-01 for {NAMES[0]} could not be taken back: it stays" in ours.told
+    assert f"ca: tls-alpn-01 for {NAMES[0]} could not be withdrawn: it stays" in ours.told
 
 
 # -- profiles and renewal information
@@ -284,14 +284,17 @@ def test_proof_that_cannot_be_taken_back_is_told_and_harms_nothing(ours: Scene) 
 def test_profile_is_asked_for_and_an_unknown_one_refused_with_those_that_there_are(ours: Scene) -> None:
     ours.profile = "shortlived"
     failure = refused(ours)
-    assert (failure.kind, "no profile shortlived, but none at all" in failure.detail) == (FailureKind.PERMANENT, True)
+    assert (failure.kind, "no profile shortlived; its profiles: none" in failure.detail) == (
+        FailureKind.PERMANENT,
+        True,
+    )
     ours.ca.profiles = {"classic": "90 days", "shortlived": "6 days"}
     ours.issuer().issue(REQUEST)
     assert ours.ca.orders[-1].asked["profile"] == "shortlived"
     ours.issuer().issue(replace(REQUEST, profile="classic"))
     assert ours.ca.orders[-1].asked["profile"] == "classic"
     ours.profile = "tlsserver"
-    assert "but classic, shortlived" in refused(ours).detail
+    assert "its profiles: classic, shortlived" in refused(ours).detail
     ours.profile = None
     ours.issuer().issue(REQUEST)
     assert "profile" not in ours.ca.orders[-1].asked

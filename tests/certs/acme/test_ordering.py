@@ -35,9 +35,9 @@ def test_steps_are_told(ours: Scene, session: Session) -> None:
     assert ours.told[1:] == [
         "tls-alpn-01 for a.test is shown",
         "tls-alpn-01 for b.test is shown",
-        "a.test is proved",
-        "b.test is proved",
-        "the request for the certificate is handed in",
+        "a.test is proven",
+        "b.test is proven",
+        "the certificate request is submitted",
     ]
 
 

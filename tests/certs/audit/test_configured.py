@@ -70,4 +70,4 @@ def test_a_key_in_a_token_is_not_asked_before_it_signs(tmp_path: Path) -> None:
     assert "none.so" in (tmp_path / "audit.jsonl").read_text(), "unsigned, and why"
     (warning,) = checkpoint_key_problems(loaded(tmp_path, audit=audit, hsm=hsm))
     assert (warning.key, warning.is_error) == ("audit.checkpoint_key", False)
-    assert "nobody signs for the log" in warning.found
+    assert "checkpoints are unsigned" in warning.found

@@ -355,7 +355,7 @@ def test_a_full_disk_is_said_and_the_log_goes_on_when_there_is_room(
     log.record(SIGNED, NOW)
     log.close()
     assert verdict(path).is_intact
-    assert "torn" in verdict(path).remarks[0].meaning
+    assert "left incomplete" in verdict(path).remarks[0].meaning
 
 
 def test_another_process_that_keeps_the_lock_is_named(path: Path) -> None:

@@ -225,7 +225,7 @@ class TestTorn:
     def test_at_the_end(self) -> None:
         lines = [*Writer().lines, b'{"ha']
         assert judged(lines).is_intact
-        assert "the file ends with a part of a line" in judged(lines).remarks[0].meaning
+        assert "the file ends in the middle of a line" in judged(lines).remarks[0].meaning
         assert judged([genesis(LOG, NOW).encode().removesuffix(b"\n")]).last == 1
 
     def test_a_whole_line_that_is_none(self) -> None:
@@ -322,7 +322,7 @@ class TestLinesBeforeTheFirst:
             LogFinding(
                 LinePlace("0.jsonl", 1),
                 Fault.REMOVED,
-                "lines 1 to 100 are missing before it; known checkpoints tell of them, the last of line 40",
+                "lines 1 to 100 are missing before it; known checkpoints prove that they existed, the last one for line 40",
             ),
         )
         assert (verdict.proven, verdict.remarks) == (0, ())
@@ -359,7 +359,7 @@ class TestKnownButNotSigned:
         assert [(str(remark.place), remark.meaning) for remark in verdict.remarks] == [
             (
                 "known checkpoints:1",
-                "2 checkpoints, the first here, are known but not signed by a key that was given: no proof",
+                "2 checkpoints, the first here, are known but not signed by a given key: no proof",
             )
         ]
         longer, other = replace(known, count=99), replace(known, head=bytes(32))

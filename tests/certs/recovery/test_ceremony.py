@@ -68,7 +68,7 @@ def test_made_split_shown_once_imported_and_said(buffers: list[bytearray]) -> No
     assert scene.people.shown is None
     assert scene.token.key is key
     (said,) = scene.people.said
-    assert "This one key was once outside" in said
+    assert "this key was made in the memory of this process" in said
     assert "token plexi, sensitive and not extractable" in said
     assert key_id_of(scene.token.given).hex()[:16] in said
     assert scene.records.steps == [("split", "done"), ("import", "done")]
@@ -102,9 +102,9 @@ def test_people_may_make_mistakes() -> None:
     scene = Scene(people)
     scene.ceremony.recover()
     assert scene.token.given == first.token.given
-    refusals = [said for said in people.said if said.startswith("Not taken")]
+    refusals = [said for said in people.said if said.startswith("Refused")]
     assert len(refusals) == 4
-    assert refusals[1] == "Not taken: share 1 was given before."
+    assert refusals[1] == "Refused: share 1 was already given."
     for share in first.people.seen:
         assert not leaks(share.words, "\n".join(people.said))
 
@@ -136,7 +136,7 @@ def test_a_sealing_key_that_is_there_stays(buffers: list[bytearray]) -> None:
 
 def test_a_holder_who_has_not_written_it_down_ends_it(buffers: list[bytearray]) -> None:
     scene = Scene(People(refuse_at=2))
-    with pytest.raises(Aborted, match="no key was put anywhere; destroy the shares"):
+    with pytest.raises(Aborted, match="the key was not stored; destroy the shares"):
         scene.ceremony.init(SCHEME)
     assert scene.token.key is None
     assert scene.people.shown is None
@@ -183,7 +183,7 @@ def test_without_recovery_nothing_is_shown() -> None:
     scene = Scene()
     scene.ceremony.generate()
     assert scene.people.seen == []
-    assert "There are no shares of it" in scene.people.said[0]
+    assert "It has no recovery shares" in scene.people.said[0]
     assert scene.records.steps == [("generate", "done")]
 
 

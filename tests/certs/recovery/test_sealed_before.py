@@ -28,7 +28,7 @@ def test_where_nothing_was_sealed_every_key_fits(tmp_path: Path) -> None:
 
 def test_the_key_that_sealed_it(before: SealedBefore) -> None:
     before.require_opened(SECRET, key_id_of)
-    with pytest.raises(ImportRefused, match=r"keys\.sealed.*would not open.*move this file away"):
+    with pytest.raises(ImportRefused, match=r"keys\.sealed.*would not open.*move away this file"):
         before.require_none()
 
 

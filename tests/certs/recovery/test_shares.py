@@ -95,13 +95,13 @@ class TestRefused:
     def test_the_same_again(self) -> None:
         collector = ShareCollector()
         collector.add(text(SHARES[1]))
-        assert refused(collector, text(SHARES[1])) == "share 2 was given before"
+        assert refused(collector, text(SHARES[1])) == "share 2 was already given"
         assert collector.count == 1
 
     def test_of_another_splitting_of_the_same_key(self) -> None:
         collector = ShareCollector()
         collector.add(text(SHARES[0]))
-        assert "another splitting" in refused(collector, text(split(SECRET, SharingScheme(3, 5))[1]))
+        assert "another split" in refused(collector, text(split(SECRET, SharingScheme(3, 5))[1]))
 
     def test_of_groups(self) -> None:
         groups = generate_mnemonics(2, [(2, 3), (2, 3)], bytes(SECRET))
@@ -146,7 +146,9 @@ class TestVerify:
 
 @pytest.mark.parametrize(("threshold", "count"), [(1, 1), (1, 5), (6, 5), (2, 17), (0, 0)])
 def test_what_no_scheme_is(threshold: int, count: int) -> None:
-    with pytest.raises(SchemeUnusable, match=f"found {threshold} of {count} shares; allowed: at least 2 needed"):
+    with pytest.raises(
+        SchemeUnusable, match=f"found threshold {threshold} of {count} shares; allowed: a threshold from 2"
+    ):
         SharingScheme(threshold, count)
 
 
