@@ -79,7 +79,9 @@ class AcmeAccount:
 
 
 class AccountStore(Protocol):
-    """Keeps one document for each directory URL. `load` returns the last saved document, complete."""
+    """Keeps one document for each directory URL. `load` returns the last saved document,
+    complete.
+    """
 
     def load(self, directory: str) -> bytes | None:
         """The document for a directory URL, or None. Raises `OSError`."""

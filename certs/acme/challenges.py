@@ -33,7 +33,9 @@ class TlsAlpn01Response(known.KeyAuthorizationChallengeResponse):
 
 @known.Challenge.register
 class TlsAlpn01(known.KeyAuthorizationChallenge):
-    """What `acme` lacks: without it, this challenge is an `UnrecognizedChallenge` without a token."""
+    """What `acme` lacks: without it, this challenge is an `UnrecognizedChallenge` without a
+    token.
+    """
 
     response_cls = TlsAlpn01Response
     typ = response_cls.typ
@@ -45,7 +47,9 @@ class TlsAlpn01(known.KeyAuthorizationChallenge):
 
 
 class NotOffered(Exception):
-    """The CA does not let us prove `name` in the configured way; `offered` are those that it would."""
+    """The CA does not let us prove `name` in the configured way; `offered` are those that it
+    would.
+    """
 
     def __init__(self, name: str, wanted: ChallengeKind, offered: tuple[str, ...]) -> None:
         super().__init__(name, wanted, offered)

@@ -27,7 +27,9 @@ class NameRefused(Exception):
 
 
 class OrderFailed(Exception):
-    """A CA gave up an order after all names were proven; `problem` is its reason, if it gives one."""
+    """A CA gave up an order after all names were proven; `problem` is its reason, if it gives
+    one.
+    """
 
     def __init__(self, status: str, problem: AcmeProblem | None) -> None:
         super().__init__(status)

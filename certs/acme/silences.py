@@ -1,4 +1,6 @@
-"""Waits that CAs have requested for some names (rate limits, RFC 8555 section 6.6), kept in memory."""
+"""Waits that CAs have requested for some names (rate limits, RFC 8555 section 6.6), kept in
+memory.
+"""
 
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -22,6 +24,8 @@ class Silences:
         self._kept[directory, frozenset(names)] = now, seconds
 
     def left(self, directory: str, names: AbstractSet[str], now: float, heeds_seconds: float) -> float:
-        """The seconds until the CA may be asked; at most `heeds_seconds` after its request to wait."""
+        """The seconds until the CA may be asked; at most `heeds_seconds` after its request to
+        wait.
+        """
         since, seconds = self._kept.get((directory, frozenset(names)), (now, 0.0))
         return max(0.0, since + min(seconds, heeds_seconds) - now)

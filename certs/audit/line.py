@@ -51,7 +51,8 @@ class LineKind(StrEnum):
 
 
 class NotALine(Exception):
-    """Bytes that are no line of an audit log; `reason` says why, as a clause that follows "which".
+    """Bytes that are no line of an audit log; `reason` says why, as a clause that follows
+    "which".
     """
 
     def __init__(self, reason: str) -> None:
