@@ -15,20 +15,21 @@ _ENCRYPT: Final = "encrypt the body: Content-Encoding: fernet or fernet-stream, 
 class Cause(Enum):
     """A cause: its `slug`, the status, the title, a sentence, and the remedy."""
 
-    REQUIRED = ("required", 415, "Payload Encryption Required", "this route takes encrypted bodies only", _ENCRYPT)
+    REQUIRED = ("required", 415, "Payload Encryption Required", "this route accepts encrypted bodies only", _ENCRYPT)
     NO_KEY_NAMED = (
-        "key-not-named", 401, "Payload Key Not Named", "the request names no key under which to answer", _ENCRYPT,
+        "key-not-named", 401, "Payload Key Not Named", "the request names no key for the response", _ENCRYPT,
     )  # fmt: skip
     UNKNOWN_KEY = ("key-unknown", 401, "Payload Key Unknown", "this route has no key of that name", _FETCH)
     RETIRED_KEY = ("key-retired", 401, "Payload Key Retired", "the key of this message is no longer accepted", _FETCH)
     REVOKED_KEY = ("key-revoked", 401, "Payload Key Revoked", "the key of this message was revoked", _FETCH)
     BAD_SESSION = (
         "session-unknown", 401, "Payload Session Unknown",
-        "the session's ticket is not one of ours, or its time is over", "make a new session, then repeat the request",
+        "this proxy did not make the ticket of the session, or the ticket has expired",
+        "make a new session, then repeat the request",
     )  # fmt: skip
     BAD_TOKEN = (
-        "token-invalid", 400, "Payload Token Invalid", "the body is no token under a key of this route",
-        "check the key and that nothing changes the body on its way; fetch the keys again if it goes on",
+        "token-invalid", 400, "Payload Token Invalid", "no key of this route can decrypt the body",
+        "check the key, and that no machine on the way changes the body; if this does not help, fetch the keys again",
     )  # fmt: skip
     BAD_STREAM = (
         "stream-broken", 400, "Payload Stream Broken", "tokens of the body are missing, repeated or out of order",
@@ -36,32 +37,32 @@ class Cause(Enum):
     )  # fmt: skip
     MISPLACED = (
         "misplaced", 400, "Payload Misplaced", "the token was made for another method, host, path or direction",
-        "make the token for exactly this request; a gateway that rewrites paths must not stand between",
+        "make the token for exactly this request; no gateway on the way may rewrite the path",
     )  # fmt: skip
     EXPIRED = ("expired", 400, "Payload Expired", "the token is older than this proxy accepts", _CLOCK)
     FROM_THE_FUTURE = ("not-yet-valid", 400, "Payload Not Yet Valid", "the token's time is in the future", _CLOCK)
     REPLAYED = (
-        "replayed", 400, "Payload Replayed", "the message was seen before", "send it again as a new message",
+        "replayed", 400, "Payload Replayed", "the proxy got this message before", "encrypt it again as a new message",
     )  # fmt: skip
     TOO_LARGE = (
-        "too-large", 413, "Payload Too Large", "the message is larger than a single token may be, or than this route takes",
+        "too-large", 413, "Payload Too Large", "the message is longer than a single token or this route allows",
         "use Content-Encoding: fernet-stream for bodies above 256 KiB",
     )  # fmt: skip
     BAD_CODING = (
         "coding-unsupported", 415, "Payload Coding Unsupported",
-        "the content coding is none that this route decrypts", "use Content-Encoding: fernet or fernet-stream, alone",
+        "this route does not decrypt this content coding", "use Content-Encoding: fernet or fernet-stream, alone",
     )  # fmt: skip
     WEBSOCKET = (
-        "websocket-refused", 403, "WebSocket Refused", "this route requires encrypted payloads and takes no WebSockets",
+        "websocket-refused", 403, "WebSocket Refused", "this route requires encrypted payloads and accepts no WebSockets",
         "use requests, or ask the operator for payload_websocket = true",
     )  # fmt: skip
     BAD_HANDSHAKE = (
         "session-request-invalid", 400, "Payload Session Request Invalid",
-        "the message names no current key, or cannot be decrypted by it", _FETCH,
+        "the message names no current key, or this key cannot decrypt it", _FETCH,
     )  # fmt: skip
     ANSWER_TOO_LARGE = (
         "answer-too-large", 502, "Payload Answer Too Large",
-        "the answer does not fit into a single token, and the client takes no stream",
+        "the response does not fit into a single token, and the client accepts no stream",
         "send Payload-Accept: fernet-stream",
     )  # fmt: skip
 
