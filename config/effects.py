@@ -162,7 +162,7 @@ _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("hsm",): _hsm,
     ("hsm", "module"): _restart("the module is loaded once in the life of a process"),
     ("hsm", "token", "*"): _entry(
-        added=_live(f"keys in it can be used, if the token was there when the workers started; {_UNTOUCHED}"),
+        added=_live(f"keys in it can be used; {_UNTOUCHED}"),
         removed=_live(f"no key in it is used any more; {_UNTOUCHED}"),
     ),
     ("hsm", "token", "*", "pin_file"): _live(f"for logins from now on; {_UNTOUCHED}"),
