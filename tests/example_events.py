@@ -103,7 +103,7 @@ EXAMPLES = (
                 }
             },
         },
-        "OpenSSL 3.5.6 (/usr/lib/libssl.so.3), providers: default 3.5.6; workers: 2",
+        "ready: OpenSSL 3.5.6 (/usr/lib/libssl.so.3), providers: default 3.5.6; workers: 2",
     ),
     Example(
         process.Stopped(
@@ -185,7 +185,7 @@ EXAMPLES = (
     Example(
         workers.WorkerRefused(**_WORKER),
         {"event": "worker_refused", **_WORKER},
-        "worker 1 (process 4242) could not serve by the configuration that it had prepared: it is replaced",
+        "worker 1 (process 4242) could not serve with the configuration that it had prepared: it is replaced",
     ),
     Example(
         workers.WorkerGivenUp(**_WORKER),

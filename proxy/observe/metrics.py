@@ -271,7 +271,7 @@ _PROCESSES: Final = (
     gauge("start_time_seconds", "Start of the parent process, in UNIX seconds.", "process", value="started_at"),
     gauge(
         "generation",
-        "Number of the served configuration. Each attempt to reload takes a number.",
+        "Number of the served configuration. Each attempt to reload, and each rotated certificate or secret, takes a number.",
         "process",
         value="generation",
     ),

@@ -62,9 +62,9 @@ class ProxyReady(Event):
         return {**Event.as_json(self), "offers": offers}
 
     def sentence(self) -> str:
-        """Name OpenSSL and the number of workers."""
+        """Say that the proxy is ready; name OpenSSL and the number of workers."""
         providers = ", ".join(self.providers)
-        return f"OpenSSL {self.openssl} ({self.libssl}), providers: {providers}; workers: {self.workers}"
+        return f"ready: OpenSSL {self.openssl} ({self.libssl}), providers: {providers}; workers: {self.workers}"
 
     def lines(self) -> list[str]:
         """Also show every listener, on lines of its own."""

@@ -26,14 +26,14 @@ class ReloadBegun(Event):
 
 @dataclass(frozen=True, slots=True)
 class Reloaded(Event):
-    """All workers serve by the new configuration."""
+    """All workers serve with the new configuration."""
 
     event = "reloaded"
     level = Level.INFORMATION
 
     generation: int
-    """Number of the configuration: it grows with each one that is served, rotated secrets
-    included."""
+    """Number of the configuration. Each attempt to reload and each rotated certificate or secret
+    takes the next number."""
     changes: Sequence[str]
     """What changed, a line for each key."""
 
@@ -44,7 +44,7 @@ class Reloaded(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReloadFailed(Event):
-    """A reload was refused. Nothing changed: all workers serve by the former configuration.
+    """A reload was refused. Nothing changed: all workers serve with the former configuration.
 
     Correct what `problems` names, try `plexigate reload --dry-run`, then reload.
     """

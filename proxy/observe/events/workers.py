@@ -68,7 +68,7 @@ class WorkerFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class WorkerRefused(Event):
-    """A worker prepared a configuration and then could not serve by it. It is killed, and another
+    """A worker prepared a configuration and then could not serve with it. It is killed, and another
     one is started. Clients of this worker lose their connections.
 
     Report it with the lines around it.
@@ -85,7 +85,7 @@ class WorkerRefused(Event):
     def sentence(self) -> str:
         """Name the worker and what is done."""
         return (
-            f"worker {self.slot} (process {self.pid}) could not serve by the configuration that it had prepared: "
+            f"worker {self.slot} (process {self.pid}) could not serve with the configuration that it had prepared: "
             "it is replaced"
         )
 

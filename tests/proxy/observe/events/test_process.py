@@ -59,7 +59,7 @@ def test_event_says_what_is_really_offered() -> None:
 
 def test_lines_say_the_same() -> None:
     assert ProxyReady.of(OFFERS, ADDRESSES, METRICS, 4).lines() == [
-        "OpenSSL 3.5.9 (/usr/lib/libssl.so.3), providers: default, oqsprovider; workers: 4",
+        "ready: OpenSSL 3.5.9 (/usr/lib/libssl.so.3), providers: default, oqsprovider; workers: 4",
         "listener public: 0.0.0.0:443, [::]:443  pq = prefer",
         "  groups  X25519MLKEM768 / X25519",
         "  suites  TLS_AES_256_GCM_SHA384",
