@@ -36,17 +36,17 @@ class ClientCounts:
     )
 
     def __init__(self, network: bytes, place: Place, rate_place: Place) -> None:
-        """Nothing yet."""
+        """All counts start at zero."""
         self.network: Final = network
         self.place: Final = place
         self.rate_place: Final = rate_place
         self.connections = 0
         self.handshakes = 0
-        """Those that have shown a ClientHello."""
+        """Handshakes that have shown a ClientHello."""
         self.leaving = 0
-        """Of the connections, those that are ended in this turn of the loop."""
+        """Connections among them that are ended in this turn of the loop."""
         self.no_answered_at = self.no_idle_at = -math.inf
-        """When a search for what could make room found nothing (`room`)."""
+        """When a search for a connection that could make room last found none (`room`)."""
 
 
 class ConnectionCounts:
@@ -56,7 +56,7 @@ class ConnectionCounts:
     """
 
     def __init__(self, listener: str, shared: SharedTable, clock: Clock) -> None:
-        """Nothing is open in this process."""
+        """Counts of this process start at zero; those of others are shared."""
         self._prefix = listener.encode() + b"\0"
         self._shared = shared
         self._clock = clock
@@ -76,7 +76,7 @@ class ConnectionCounts:
         """The counts of a network."""
         return self._clients.get(network) or ClientCounts(network, *self._shared.places(self._prefix + network))
 
-    # -- how many too many there are with one more; 0 or less: it is within the limit
+    # -- by how many one more exceeds a limit; 0 or less: it is within the limit
 
     def surplus(self, limits: ListenerLimits) -> tuple[int, int]:
         """Of connections and of handshakes under way."""
@@ -96,10 +96,10 @@ class ConnectionCounts:
         _, others = self._shared.others(client.place)
         return client.handshakes + others + 1 - limits.handshakes_per_address
 
-    # -- what could be spared here, for the other workers: they cannot end it
+    # -- how much could make room here, for the other workers, which cannot end it
 
     def can_spare(self, handshakes: int, idle: int) -> None:
-        """Tell them how much could make room here."""
+        """Tell the others how many connections could make room here."""
         self._shared.put(self._spare_place, idle * CONNECTION + handshakes)
 
     @property
@@ -108,7 +108,7 @@ class ConnectionCounts:
         return self._shared.others(self._spare_place)
 
     def has_most_to_spare(self, handshakes: int) -> bool:
-        """Whether no other worker has more unfinished handshakes than so many."""
+        """Whether no other worker has more than so many unfinished handshakes."""
         return handshakes >= self._shared.largest_other(self._spare_place)
 
     # -- counting
@@ -140,7 +140,7 @@ class ConnectionCounts:
             self._shared.add(client.place, -HANDSHAKE)
 
     def leaves(self, network: bytes) -> None:
-        """A connection of a client was told to end, and will be closed soon: it stands in nobody's way any more."""
+        """A connection of a client was told to end and will be closed soon: it takes no place any more."""
         self._leaving += 1
         client = self._clients.get(network)
         if client is not None:
@@ -153,6 +153,6 @@ class ConnectionCounts:
         self._leaving -= self._leaving > 0
         client.leaving -= client.leaving > 0
         if not client.connections:
-            del self._clients[client.network]  # no entry for what is not there any more
+            del self._clients[client.network]  # clients without connections have no entry
         self._shared.add(self._place, -CONNECTION)
         self._shared.add(client.place, -CONNECTION)

@@ -1,8 +1,8 @@
-"""Who has most of those that have shown nothing yet, and which of them is the oldest. Pure.
+"""Which client has the most unfinished connections, and which of these is the oldest. Pure.
 
-Theory of operation. A flood asks this thousands of times a second, and each honest client enters and leaves as well, so nothing here
-takes longer the more there are: clients stand in a shelf for each number of members. One that gets a member moves up a shelf, one that
-loses a member moves down, and the highest shelf with anybody in it is never far from the last one.
+Theory of operation. A flood asks this thousands of times a second, and each honest client enters and leaves as well. So no step
+takes longer the more members there are. Clients stand in shelves by their number of members: a client that gets a member moves
+up a shelf, one that loses a member moves down, and the highest shelf in use is never far from the last one.
 """
 
 from collections.abc import Hashable, Iterator
@@ -17,10 +17,10 @@ class Crowd(Generic[Member]):
     __slots__ = ("_clients", "_count", "_highest", "_shelves")
 
     def __init__(self) -> None:
-        """Nobody is there."""
+        """Start empty."""
         self._clients: dict[Hashable, dict[Member, None]] = {}
         self._shelves: dict[int, dict[Hashable, None]] = {}
-        """Size -> the clients that have so many; the one that has had them the longest first."""
+        """Number of members -> the clients that have so many, the one that has had them for the longest time first."""
         self._highest = 0
         self._count = 0
 
@@ -34,7 +34,7 @@ class Crowd(Generic[Member]):
             yield from members
 
     def add(self, client: Hashable, member: Member) -> None:
-        """Take in a member, as the youngest of its client."""
+        """Add a member, as the youngest of its client."""
         members = self._clients.get(client)
         if members is None:
             members = self._clients[client] = {}
@@ -45,7 +45,7 @@ class Crowd(Generic[Member]):
         self._highest = max(self._highest, size + 1)
 
     def discard(self, client: Hashable, member: Member) -> None:
-        """Let a member go, if it is there."""
+        """Remove a member, if it is there."""
         members = self._clients.get(client)
         if members is None or member not in members:
             return

@@ -1,4 +1,4 @@
-"""Which connections go first when others need their place: of whoever has most, those that have shown least. Pure."""
+"""Which idle connections end first when others need room: of the client with the most, those with the least progress. Pure."""
 
 import heapq
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ Connection = TypeVar("Connection")
 
 
 class Shown(IntEnum):
-    """What a client has done so far, for which a connection waits that nobody uses."""
+    """How far the client of an idle connection has come."""
 
     NOTHING = 0
-    """It owes its ClientHello, of which a part may be there: to let it drip is to show nothing."""
+    """It owes its ClientHello; a part of it counts as nothing."""
     HELLO = 1
-    """It was answered and owes the rest of the handshake. A copied ClientHello comes so far."""
+    """It was answered and owes the rest of the handshake. A client with a copied ClientHello gets as far."""
     HANDSHAKE = 2
-    """It is connected, and has no request under way but perhaps a part of one, of which no server knows."""
+    """It is connected and has no request under way, or only a part of one that no server has."""
 
 
 class Idle(NamedTuple):
@@ -34,7 +34,7 @@ class Idle(NamedTuple):
 
     @property
     def reason(self) -> ConnectionReason:
-        """What its end is counted as."""
+        """The reason that its end is counted under."""
         return _REASONS[self.shown]
 
 
@@ -48,12 +48,12 @@ Candidate = tuple[Idle, Connection]
 
 
 def first_to_go(candidates: Iterable[Candidate[Connection]], most: int) -> list[Candidate[Connection]]:
-    """Always one of the client that has most of them left: the one that has shown least, and of these the oldest."""
+    """Choose one after the other: of the client that has the most left, the one with the least progress, and of these the oldest."""
     clients: dict[object, list[Candidate[Connection]]] = {}
     for one in sorted(candidates, key=_rank, reverse=True):
         client = one[0].client
         clients.setdefault(object() if client == EXEMPT else client, []).append(one)
-    # the number keeps those apart that are alike
+    # the number tells equal entries apart
     heap = [(-len(of_it), _rank(of_it[-1]), number, of_it) for number, of_it in enumerate(clients.values())]
     heapq.heapify(heap)
     chosen: list[Candidate[Connection]] = []
@@ -72,12 +72,12 @@ def _rank(candidate: Candidate[Connection]) -> tuple[Shown, float]:
 
 
 def patience(seconds: float, part: float) -> float:
-    """How long a client may take to its hello while this part of the limit on handshakes is taken: all the time, up to the half."""
+    """How long a client may take to its ClientHello while `part` of the limit on handshakes is in use: up to a half, `seconds`."""
     least = min(seconds, LEAST_SECONDS)
     return seconds - (seconds - least) * min(1.0, max(0.0, 2.0 * part - 1.0))
 
 
 LEAST_SECONDS = 2.0
-"""The first repetition of a lost packet comes after one second (RFC 6298 section 2), and takes its way."""
+"""A lost packet is sent again after one second (RFC 6298 section 2), and takes time to arrive."""
 LEAST_IDLE_SECONDS = 0.5
-"""Who waits for its client for less may have just come, and be about to say or to ask for something."""
+"""A connection that waits for less may have just arrived, with its first bytes still on their way."""

@@ -1,4 +1,4 @@
-"""What this process may have of the machine, and what it has taken."""
+"""What this process may use of the machine, and what it uses."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,7 @@ from typing import Final
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _KIB: Final = 1_024
-# A process's own control group first, then those that it is in: each may have a limit (cgroups, version 2).
+# The control group of the process first, then its parents: each may have a limit (cgroups, version 2).
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -18,12 +18,12 @@ class ProcessFigures:
     """The figures of this process; each costs a few microseconds."""
 
     def __init__(self) -> None:
-        """Open what is read again and again: when descriptors are short, it could not be opened any more."""
+        """Open the file that is read again and again: without descriptors it could not be opened later."""
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc only
 
     def close(self) -> None:
-        """Give the descriptor back, once; nothing may be asked afterwards."""
+        """Close the descriptor; no figure may be read afterwards."""
         descriptor, self._statm = self._statm, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -36,7 +36,7 @@ class ProcessFigures:
 
     @property
     def lowest_free_descriptor(self) -> int:
-        """The number that the next descriptor will have: as many are in use at least. The limit, when there is none left."""
+        """The number of the next descriptor: at least so many are in use. The limit, if none is left."""
         try:
             descriptor = os.dup(self._statm)
         except OSError:

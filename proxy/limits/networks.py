@@ -1,4 +1,4 @@
-"""Who counts as one client, and who is in a list of networks."""
+"""Which addresses count as one client, and whether an address is in a list of networks."""
 
 import socket
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -7,7 +7,7 @@ from typing import Final
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 EXEMPT: Final = b""
-"""In the place of a network: a client for which the limits on single clients do not hold."""
+"""Stands for the network of a client to which the limits on single clients do not apply."""
 
 _PREFIX_BYTES: Final = 8
 _MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
@@ -16,7 +16,7 @@ _MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 def network_of(address: str) -> bytes:
     """The octets that count as one client: of IPv4 all four, of IPv6 a /64, as a single host has that many to choose from.
 
-    IPv4 in IPv6's clothes (RFC 4291 section 2.5.5.2), as a socket for both families shows it, is IPv4.
+    An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), as a socket for both families shows it, counts as IPv4.
     """
     if ":" not in address:
         return socket.inet_pton(socket.AF_INET, address)

@@ -1,15 +1,15 @@
-"""How far a client may fall behind the rate that is asked of it. Pure.
+"""How far a client may fall behind the required rate. Pure.
 
-Both directions have the same rule: a client may be so many seconds behind; each byte that it moves buys the time that this byte
-takes at the rate, and time is used only while it is the client that we wait for. What was saved up by being fast is forgotten.
-The state is a deadline, so that nothing has to be done between two bytes.
+Both directions have the same rule. A client may be some seconds behind. Each byte that it moves buys the time that this byte
+takes at the rate, and time is used only while we wait for the client. A client that is faster than the rate saves up no time.
+The state is a deadline, so no work is done between two bytes.
 """
 
 from typing import Final, Protocol
 
 from proxy.limits.reasons import RequestReason
 
-# What is left of a time that is as good as over: deadlines are looked at four times a second.
+# Less than this counts as over: deadlines are checked four times a second.
 _LEAST_SECONDS: Final = 0.25
 
 
@@ -19,47 +19,47 @@ class BodyPace:
     __slots__ = ("_is_slow", "_per_second", "_seconds")
 
     def __init__(self, per_second: int, seconds: float) -> None:
-        """`per_second` bytes are asked for, and it may be `seconds` behind."""
+        """`per_second` bytes are required, and the client may be `seconds` behind."""
         self._per_second: Final = per_second
         self._seconds: Final = seconds
         self._is_slow = False
 
     def begin(self, now: float) -> float:
-        """The client owes something from now on; answers its deadline."""
+        """The client owes bytes from now on; returns its deadline."""
         self._is_slow = False
         return now + self._seconds
 
     def proceed(self, deadline: float, received: int, now: float) -> float:
-        """So much came before the deadline; answers the new one."""
+        """`received` bytes arrived before the deadline; returns the new one."""
         latest, earned = now + self._seconds, deadline + received / self._per_second
         self._is_slow = earned < latest
         return earned if self._is_slow else latest
 
     @property
     def reason(self) -> RequestReason:
-        """What to call it when the deadline has passed."""
+        """The reason if the deadline passes."""
         return RequestReason.BODY_TOO_SLOW if self._is_slow else RequestReason.BODY_TIMEOUT
 
 
 class Backlog(Protocol):
-    """What a client has to take."""
+    """The bytes that a client has to take."""
 
     @property
     def waiting_bytes(self) -> int:
-        """How much its machine has not acknowledged."""
+        """Those that its machine has not acknowledged."""
 
     @property
     def written_bytes(self) -> int:
-        """How much was added to that while it was blocked, ever."""
+        """Those that were added while it was blocked, in total."""
 
 
 class ReaderPace:
-    """A client's time for taking what waits for it.
+    """A client's time for taking the bytes that wait for it.
 
-    Theory of operation. The kernel takes bytes for the client long before the client does, and says that it takes more only when
-    a third of its buffer is free: with megabytes in it a slow client is silent for minutes. So progress is what the client's
-    machine acknowledged. Asking for that costs a system call, which only those are worth who have blocked for some time: a stall
-    begins at the first look at a blocked client, at a sweep of the deadlines, and one that ends before was none.
+    Theory of operation. The kernel buffers bytes for the client, and becomes writable only when a third of its buffer is free: with
+    megabytes in it a slow client seems silent for minutes. So progress is what the client's machine acknowledged. To ask for that
+    costs a system call, so only clients that are blocked for some time are asked: a stall begins when a sweep of the deadlines first
+    finds the client blocked, and a shorter one does not count.
     """
 
     __slots__ = (
@@ -75,7 +75,7 @@ class ReaderPace:
     )
 
     def __init__(self, backlog: Backlog, per_second: int, seconds: float) -> None:
-        """`per_second` bytes are asked for, and it may be `seconds` behind."""
+        """`per_second` bytes are required, and the client may be `seconds` behind."""
         self._backlog: Final = backlog
         self._per_second: Final = per_second
         self._seconds: Final = seconds
@@ -86,7 +86,7 @@ class ReaderPace:
         self._was_moving = False
 
     def look(self, now: float) -> float:
-        """See how a blocked client gets on; answers its deadline, `now` for one that is too slow."""
+        """Measure the progress of a blocked client; returns its deadline, `now` if it is too slow."""
         if self._is_running:
             self._reckon(now)
             return now + self._left if self._left > _LEAST_SECONDS else now
@@ -110,7 +110,7 @@ class ReaderPace:
 
     @property
     def reason(self) -> str:
-        """What to say when the deadline has passed."""
+        """The reason for the log if the deadline passes."""
         if self._was_moving:
             return f"{RequestReason.READER_TOO_SLOW}: the client takes the response too slowly"
         return f"{RequestReason.READER_TIMEOUT}: the client takes no more of the response"

@@ -8,26 +8,26 @@ from typing import Final
 
 
 class ConnectionReason(StrEnum):
-    """A connection that was closed before its handshake, while it was not used, or for its TLS; most are named after limits."""
+    """A connection that was closed before its handshake, while it was idle, or for its TLS; most are named after limits."""
 
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
     HANDSHAKES_IN_FLIGHT = "handshakes_in_flight"
     HANDSHAKE_RATE = "handshakes_per_second_per_address"
     OUT_OF_DESCRIPTORS = "out_of_descriptors"
-    """Accepting paused, as only the reserve was left, or nothing at all. Counted for each pause, not for each connection."""
+    """Accepting paused because only the reserve of descriptors was left, or none. Counted for each pause, not for each connection."""
     OUT_OF_MEMORY = "out_of_memory"
-    """The same for memory, the kernel's too."""
+    """The same for memory, of this process or of the kernel."""
     SHED_SILENT = "shed_silent"
-    """A connection whose ClientHello had not come was ended, so that others can be served."""
+    """A connection without a complete ClientHello was ended to make room for others."""
     SHED_UNFINISHED = "shed_unfinished"
-    """The same of one whose client had not finished its handshake."""
+    """The same for a connection whose client had not finished its handshake."""
     SHED_IDLE = "shed_idle"
-    """The same of one without a request, or whose request was not complete and known to no server."""
+    """The same for a connection without a request, or with one that was not complete and that no server had."""
     RECORD_FLOOD = "tls_record_flood"
     """The client sent too many TLS records without data, or asked for too many new keys."""
     TLS_BROKEN = "tls_broken"
-    """The client broke the rules of TLS behind its handshake, or somebody on the way did; or it sent a fatal alert."""
+    """After the handshake the client, or a machine in between, broke the rules of TLS, or the client sent a fatal alert."""
 
 
 class RequestReason(StrEnum):
@@ -36,11 +36,11 @@ class RequestReason(StrEnum):
     RATE = "request_rate"
     HEAD_TIMEOUT = "head_timeout"
     BODY_TIMEOUT = "body_timeout"
-    """Nothing of it came for too long."""
+    """No byte of the body arrived for too long."""
     BODY_TOO_SLOW = "body_too_slow"
-    """Something came, but less than the rate that is asked for."""
+    """The body arrived at less than the required rate."""
     READER_TIMEOUT = "reader_timeout"
-    """Nothing of the response was taken for too long."""
+    """The client took no byte of the response for too long."""
     READER_TOO_SLOW = "reader_too_slow"
     HEAD_TOO_LARGE = "head_too_large"
     TARGET_TOO_LONG = "target_too_long"
@@ -52,16 +52,16 @@ class RequestReason(StrEnum):
     NO_ROUTE = "no_route"
     ROUTE_REQUIRES_PQ = "route_requires_pq"
     PAYLOAD = "payload"
-    """A message, or a request without one, that payload encryption does not take; the log names the cause."""
+    """Payload encryption refused the request or a message of it; the log names the cause."""
     GIVEN_UP = "given_up"
     """The client left before it had its answer, or the proxy ended."""
     WEBSOCKET = "websocket"
-    """One that did not end with close frames on both sides."""
+    """A WebSocket that did not end with close frames on both sides."""
     UPSTREAM = "upstream"
 
 
 _MALFORMED: Final = frozenset({RequestReason.MALFORMED_REQUEST, RequestReason.MALFORMED_BODY})
-# What is over a size is found by those who read requests, who call all that they do not take malformed.
+# The readers of requests call a request that is too large malformed as well: its status tells the size that it exceeds.
 _SIZES: Final = {
     413: RequestReason.BODY_TOO_LONG,
     414: RequestReason.TARGET_TOO_LONG,
@@ -69,13 +69,13 @@ _SIZES: Final = {
 }
 _NAMES: Final = {reason.value: reason for reason in RequestReason}
 CLOSED: Final = "closed"
-"""What the log says of a WebSocket that we ended with close frames and whose client answered, before the reason: no failure."""
+"""Precedes the reason in the log if we ended a WebSocket with close frames and its client answered: no failure."""
 _SWITCHING_PROTOCOLS: Final = 101
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
 def request_reason(status: int, error: str) -> RequestReason | None:
-    """The name of what the log says about a request: one of few, whatever the client sent; None where nothing failed."""
+    """The name of the reason in the log, one of few whatever the client sent; None if the request did not fail."""
     name = error.partition(":")[0]
     if name == CLOSED and status == _SWITCHING_PROTOCOLS:
         return None

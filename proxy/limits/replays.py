@@ -1,11 +1,11 @@
-"""What was seen within the last moments by all processes of a machine, without a lock.
+"""Marks of messages that all processes of a machine have seen within the last moments, without a lock.
 
-Theory of operation. 8-byte cells in buckets of eight; a mark is hashed with a secret of this start to one bucket and to 40 bits that
-stand for it there, beside the second at which it may be forgotten. A mark that is there is known; else it takes a cell that is free,
-or whose time is over, or that of the mark which would be forgotten next. So what is said to be known is known (but for one chance in
-10^11), and what is new may be known to nobody any more where more came than fits: 131,072 marks, or 1,400 a second for 90 seconds.
-Two processes that look for the same mark within the same few microseconds may both find it new, and one that forgets a mark may take
-away another one that was put in its place within that time.
+Theory of operation. The table has 8-byte cells in buckets of eight. A mark is hashed with a secret of this start to one bucket and
+to 40 bits that stand for it there, beside the second at which it may be forgotten. A mark that is in its bucket is known. A new mark
+takes a cell that is free, or whose time is over, or that of the mark that would be forgotten next. So a mark that is reported as
+known was seen (but for one chance in 10^11). A mark may be forgotten too early if more marks arrive than fit: 131,072, or 1,400
+a second for 90 seconds. Two processes that look for the same mark within the same few microseconds may both find it new. A process
+that forgets a mark may remove another one that took its cell within that time.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""How often a route may be asked for, and what a client has used of that."""
+"""How often a route may be requested, and how much of that a client has used."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ class RequestRate:
 
     rate: Rate
     key: bytes
-    """Names it among all rates; another one after a change, as what was used of the old rate means nothing for the new."""
+    """Names it among all rates. A changed rate has another key, as the use of the old one means nothing for the new one."""
     is_per_client: bool
 
     @classmethod
@@ -26,12 +26,12 @@ class RequestRate:
 
 
 class ClientRates:
-    """What one connection knows of the rates it is held to: where they stand in the shared table."""
+    """Where the rates of one connection stand in the shared table."""
 
     __slots__ = ("_places", "network")
 
     def __init__(self, network: bytes) -> None:
-        """`network` is who counts as the same client."""
+        """`network`: all addresses in it count as the same client."""
         self.network: Final = network
         self._places: dict[bytes, Place] | None = None
 

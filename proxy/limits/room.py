@@ -1,21 +1,23 @@
-"""Which connections a listener takes, and which of those that it has make room when a limit is reached.
+"""Which connections a listener takes, and which of its connections make room when a limit is reached.
 
-Theory of operation. A limit that refuses the newest is a gift to whoever holds the rest: a thousand silent connections would shut
-everybody out. So a newcomer is refused only where nobody can make room for it. That can who waits for its client: without a whole
-ClientHello, half and dripping ones included; answered, but with the handshake unfinished, as a copied ClientHello costs nothing; without a
-request. What waits for us (for OpenSSL, for a token, for an upstream) never does. Of the client that has most the oldest one goes: one that
-has just come is as silent as any, and is told from the others by that only.
+Theory of operation. A limit that refuses the newest connection helps an attacker who holds the others: a thousand silent
+connections would lock out all clients. So a new connection is refused only if no other one can make room. A connection can make
+room while it waits for its client: without a complete ClientHello, even if parts of it arrive; with an unfinished handshake, as a
+copied ClientHello costs an attacker nothing; or without a request. A connection that waits for us (for OpenSSL, a token, an
+upstream) never makes room. The oldest connection of the client that has the most goes first: a new one is as silent as an old one,
+and only its age tells them apart.
 
-`handshakes_in_flight` bounds what unfinished handshakes may hold of memory, silent ones included, which anybody may push out;
-`handshakes_per_address` counts from the ClientHello on, which is when one begins to cost something. The time for the ClientHello
-shrinks with what is taken of the first.
+`handshakes_in_flight` limits the memory of unfinished handshakes, silent ones included, which any new connection may push out.
+`handshakes_per_address` counts from the ClientHello on, because a handshake costs work from then on. The time for the ClientHello
+shrinks the more of the first limit is in use.
 
-*Several workers.* The counts are those of all, but a worker can end only what is its own. So each tells how much it could spare. Where
-a limit is reached, the one that can spare most ends some of it. Another one admits beyond the limit, by not more than what is spared
-elsewhere, and the others end their surplus at their next connection or look, a quarter of a second later at most.
+*Several workers.* The counts are those of all workers, but a worker can end only its own connections. So each worker tells the
+others how many it could end. If a limit is reached, the worker that could end the most ends some. Another worker admits beyond the
+limit, but not more than the others could end, and the others end their surplus at their next connection or check, at most a quarter
+of a second later.
 
-*What it costs.* Unfinished handshakes stand in order (`crowd`). The others are searched for, as who gets so far has had to pay; such a
-search ends several at once, and where it found nobody it is not made again before `_SEARCH_SECONDS` have passed.
+*What it costs.* Unfinished handshakes stand in order (`crowd`). Other connections are searched, because an attacker has to pay for
+each of them. A search ends several at once. A search that found none is not repeated before `_SEARCH_SECONDS` have passed.
 """
 
 import math
@@ -51,18 +53,18 @@ class Unfinished(Protocol):
 
     @property
     def is_unread(self) -> bool:
-        """Whether its first bytes are there and were not looked at."""
+        """Whether its first bytes arrived and were not read yet."""
 
     @property
     def awaits_client(self) -> bool:
-        """Whether nothing of it waits for us."""
+        """Whether it waits for its client, and not for us."""
 
     def shed(self) -> None:
         """End at once."""
 
 
 def _key(one: Unfinished) -> object:
-    """Those of an exempt network count for themselves."""
+    """Each connection of an exempt network counts as a client of its own."""
     return one.client or one
 
 
@@ -70,7 +72,7 @@ class Connections(Protocol):
     """All connections of the process."""
 
     def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
-        """End connections without a request on a listener, of one client or of all; answers what was ended."""
+        """End connections of a listener that have no request, of one client or of all; returns what was ended."""
 
     def count_idle(self, listener: str) -> int:
         """How many `shed_idle` could end."""
@@ -94,9 +96,9 @@ class Room:
         self._clock = clock
         self._count = count
         self._waiting: Crowd[Unfinished] = Crowd()
-        """Those whose handshake is not over, without those that wait for a token."""
+        """Connections whose handshake is not over, without those that wait for a token."""
         self._shown: dict[Unfinished, None] = {}
-        """Those with a ClientHello."""
+        """Those of them that have shown a ClientHello."""
         self._idle = 0
         """Connections without a request, at the last look."""
         self._is_pressing = False
@@ -105,10 +107,10 @@ class Room:
     # -- newcomers
 
     def admit(self, network: bytes, limits: ListenerLimits, *, is_exempt: bool) -> ClientCounts | ConnectionReason:
-        """Count a connection and its handshake in, or say which limit it is over where nobody can make room.
+        """Count a connection and its handshake in, or return the limit that it exceeds if no other connection can make room.
 
-        Those of a single client come first: who is refused by them must have pushed out nobody else. The limits of all together hold for
-        everybody: descriptors and memory do not grow for those who are trusted.
+        The limits of a single client are checked first: a connection that they refuse must not have pushed out another. The limits
+        of all clients together also apply to exempt ones: descriptors and memory do not grow for trusted clients.
         """
         counts = self._counts
         client = counts.client(network)
@@ -139,7 +141,7 @@ class Room:
         return elsewhere >= surplus
 
     def _makes_room_for_connection(self, surplus: int, limits: ListenerLimits) -> bool:
-        """Those that have just come go last: they are who the room is for."""
+        """The newest connections go last: the room is made for them."""
         latest = self._clock() - LEAST_IDLE_SECONDS
         if self._end_unfinished(surplus, latest):
             return True
@@ -151,7 +153,7 @@ class Room:
         return idle >= surplus or self._makes_room_for_handshake(surplus)
 
     def _makes_room_of(self, client: ClientCounts, limits: ListenerLimits) -> bool:
-        """Here only what this worker has of the client counts."""
+        """Only the connections of the client in this worker can go."""
         oldest = self._waiting.oldest_of(client.network)
         if oldest is not None and oldest.since <= self._clock() - LEAST_IDLE_SECONDS and oldest.awaits_client:
             self._end(oldest)
@@ -165,10 +167,10 @@ class Room:
             return True
         return False
 
-    # -- those that are there
+    # -- present connections
 
     def accepted(self, one: Unfinished) -> None:
-        """It was admitted, and has shown nothing."""
+        """It was admitted, and has sent no ClientHello yet."""
         self._waiting.add(_key(one), one)
         self._tell_others_if_pressing()
 
@@ -196,7 +198,7 @@ class Room:
         return bool(answered)
 
     def token_asked(self, one: Unfinished) -> None:
-        """It waits for a signature, and makes room for nobody meanwhile."""
+        """It waits for a signature, and does not make room meanwhile."""
         self._waiting.discard(_key(one), one)
         self._tell_others_if_pressing()
 
@@ -245,14 +247,14 @@ class Room:
     # -- ending
 
     def _end_unfinished(self, most: int, latest: float = math.inf) -> bool:
-        """End so many, none that came after `latest`; whether there was any."""
+        """End up to `most`, none that arrived after `latest`; whether there was any."""
         ended, spared = 0, min(_MOST_SPARED, len(self._waiting))
         while ended < most and (one := self._waiting.oldest()) is not None and one.since <= latest:
             if not one.awaits_client or (spared and one.is_unread):
                 if not spared:
                     break
                 spared -= 1
-                # as if it had come now: it is anything but silent
+                # as if it had just arrived: it is not silent
                 self._waiting.discard(_key(one), one)
                 self._waiting.add(_key(one), one)
             else:

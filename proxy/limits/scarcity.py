@@ -1,13 +1,13 @@
-"""When descriptors or memory run short: accept nobody for a moment, end what nobody uses, and go on.
+"""When descriptors or memory run short: pause accepting, end idle connections, and continue.
 
 Theory of operation. The kernel gives a new descriptor the lowest number that is free, so the number of an accepted connection
-tells how many are in use, for nothing. From some number on only the reserve is left, which is for connections to upstreams and
-for the log: accepting more clients than can be served helps none of them. Memory is looked at once a second. In either case all
+tells at no cost how many are in use. Above some number only the reserve is left, which is for connections to upstreams and for
+the log: to accept more clients than can be served helps none of them. Memory is checked once a second. In either case all
 listeners of the process pause, and their connections wait in the kernel or with the listeners of other workers. Ten times a
-second a bounded number of connections that wait for their clients is ended, see `idleness.first_to_go`, as are
-all unused connections to upstreams, until there is enough again.
+second a bounded number of connections that wait for their clients is ended (`idleness.first_to_go`), and all unused
+connections to upstreams, until there is enough again.
 
-Without any client, accepting goes on even if memory seems short: there is nothing to be gained by waiting.
+Without any client, accepting continues even if memory seems short: to wait would gain nothing.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
@@ -19,10 +19,10 @@ from proxy.limits.idleness import Idle
 from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import ConnectionReason
 
-# Soon enough that nobody notices, and no spinning on a readable socket.
+# Too short to be noticed, and no busy loop on a readable socket.
 _PAUSE_SECONDS: Final = 0.1
 _MEMORY_SECONDS: Final = 1.0
-# To end one takes some 50 µs: the loop is held for less than two milliseconds, and 300 a second make room.
+# To end one takes some 50 µs: the loop is blocked for less than two milliseconds, and 300 a second make room.
 _SHED_AT_ONCE: Final = 32
 # The reserve is this part of all descriptors at most: with few of them, clients need some too.
 _LARGEST_RESERVE: Final = 4
@@ -37,7 +37,7 @@ class ResourceLimits:
 
 
 class ResourceFigures(Protocol):
-    """What it has taken, see `machine`."""
+    """What it uses of them, see `machine`."""
 
     @property
     def descriptor_limit(self) -> int:
@@ -63,7 +63,7 @@ class SheddableConnections(Protocol):
         """How many clients there are."""
 
     def shed(self, most: int) -> Sequence[Idle]:
-        """End what nobody uses, `most` clients at most; answers what was ended."""
+        """End idle connections, at most `most` of clients; returns what was ended."""
 
 
 class Pausable(Protocol):
@@ -74,7 +74,7 @@ class Pausable(Protocol):
         """As counters call it."""
 
     def pause(self) -> None:
-        """Accept nobody until `resume`."""
+        """Accept no connections until `resume`."""
 
     def resume(self) -> None:
         """Accept again."""
@@ -90,7 +90,7 @@ class Scarcity:
         connections: SheddableConnections,
         count: Callable[[str, ConnectionReason, bytes], None],
     ) -> None:
-        """`count` gets a listener, a reason, and whose connection it was, if anybody's. Nothing is short before `start`."""
+        """`count` gets a listener, a reason, and the client of the connection, if there was one. Checks begin with `start`."""
         self._loop = loop
         self._figures = figures
         self._connections = connections
@@ -114,20 +114,20 @@ class Scarcity:
         self.reserve_begins = most - min(self._limits.descriptor_reserve, most // _LARGEST_RESERVE)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Check no more."""
         for timer in (self._memory_timer, self._pause_timer):
             if timer is not None:
                 timer.cancel()
         self._memory_timer = self._pause_timer = None
 
     def watch(self, listener: Pausable) -> None:
-        """Pause this listener too when something is short, now if it is."""
+        """Pause this listener too while descriptors or memory are short, also now."""
         self._listeners[listener] = None
         if self._pause_timer is not None:
             listener.pause()
 
     def forget(self, listener: Pausable) -> None:
-        """It accepts nobody any more."""
+        """It accepts no connections any more."""
         self._listeners.pop(listener, None)
 
     def short_of(self, reason: ConnectionReason) -> None:
@@ -145,7 +145,7 @@ class Scarcity:
         self._pause_timer = self._loop.call_later(_PAUSE_SECONDS, self._look_again)
 
     def _look_again(self) -> None:
-        self._settle_reserve()  # whoever sees that it is short may have changed the limit (prlimit), for the better or the worse
+        self._settle_reserve()  # an operator may have changed the limit meanwhile (prlimit), up or down
         if self._figures.lowest_free_descriptor >= self.reserve_begins or self._is_memory_short():
             self._relieve()
             return
@@ -156,7 +156,7 @@ class Scarcity:
     def _look_at_memory(self) -> None:
         self._memory_timer = self._loop.call_later(_MEMORY_SECONDS, self._look_at_memory)
         if self._is_memory_short():
-            self._figures.give_memory_back()  # of those that were ended a second ago, too
+            self._figures.give_memory_back()  # also that of connections that ended a second ago
             if self._is_memory_short():
                 self.short_of(ConnectionReason.OUT_OF_MEMORY)
 

@@ -3,7 +3,7 @@
 Theory of operation. A block of memory without a name (memfd) is made by the parent and mapped by every worker. It has three
 regions of 8-byte cells, each of two rows of buckets. A key (a listener, or a client network of a listener) is hashed with a
 secret of this start to one bucket in each row, and of the two what is read is the lower: a stranger has to share *both* to be
-taken for part of the key. So a client cannot choose whom it is counted with.
+taken for part of the key. So a client cannot choose which other client it is counted with.
 
 *Counts* (connections, and handshakes under way, packed into one cell). A bucket has a column for each process, which alone
 writes it; a count is the sum of all columns. What a process has itself it knows exactly and says when it asks, so only the
@@ -19,7 +19,7 @@ that can happen. A stranger can take tokens away only if it empties both buckets
 
 *Replays*: see `replays`.
 
-A cell is read and written as one aligned machine word, so nobody ever sees half of a number.
+A cell is read and written as one aligned machine word, so no process ever sees half of a number.
 """
 
 import fcntl
@@ -72,7 +72,7 @@ class SharedTable:
     def __init__(self, descriptor: int, slot: int) -> None:
         """Map what `create` made. `slot` is the column of this process, which no other living one has."""
         self.fd: Final = descriptor
-        """For a child to inherit, who then calls `attach`."""
+        """For a child to inherit, which then calls `attach`."""
         memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
         self._columns, secret = _HEADER.unpack_from(memory)
         if not 0 <= slot < self._columns:
@@ -86,7 +86,7 @@ class SharedTable:
         rates = (cells + 2 * _RATE_BUCKETS) * _CELL_BYTES
         self._rates = view[cells * _CELL_BYTES : rates].cast("d")
         self.replays: Final = ReplayTable(view[rates:].cast("Q"), secret)
-        """What was seen lately; costs no memory before it is used."""
+        """The marks of the last moments; costs no memory before it is used."""
 
     @classmethod
     def create(cls, columns: int) -> "SharedTable":
@@ -111,7 +111,7 @@ class SharedTable:
 
     @classmethod
     def private(cls) -> "SharedTable":
-        """A table for a process that shares with nobody."""
+        """A table for a process that shares it with no other."""
         table = cls.create(1)
         os.close(table.fd)
         return table
@@ -197,8 +197,8 @@ class SharedTable:
         if wait:
             return wait
         later = rate.after_one(full_at, now)
-        # A bucket that somebody has emptied further stays so; read once more, as the system may have let others run since the
-        # first time, for milliseconds, and all that they took would be given back.
+        # A bucket that another process has emptied further stays so. It is read again: the system may have let other processes run
+        # for milliseconds since the first time, and all that they took would be given back.
         if rates[first] < later:
             rates[first] = later
         if rates[second] < later:

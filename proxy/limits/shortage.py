@@ -1,4 +1,4 @@
-"""Whether an attempt to reach a peer failed for want of something of our own, so that it says nothing about the peer."""
+"""Whether an attempt to reach a peer failed for lack of our own resources, so that it says nothing about the peer."""
 
 import errno
 import ipaddress
@@ -8,16 +8,16 @@ from typing import Final
 
 _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 HELD_UP_SECONDS: Final = 0.5
-"""A time-out that is noticed so much too late says nothing of a peer: its answer may have been here, and this process did not look."""
+"""A time-out that is noticed so late says nothing about a peer: its answer may have arrived while this process did not run."""
 # The port of no service (RFC 863): nothing is sent there.
 _DISCARD: Final = 9
 
 
 def is_own_shortage(error: OSError, host: str = "") -> bool:
-    """Whether this process, or its machine, had no descriptor, memory or port left; `host` is where it wanted to.
+    """Whether this process, or its machine, had no descriptor, memory or port left to connect to `host`.
 
-    EADDRNOTAVAIL has two meanings: all ports towards a peer are in use, which is ours, or this machine has no address of the peer's
-    family (`[::1]` without IPv6), which stays so until somebody mends the configuration.
+    EADDRNOTAVAIL has two meanings. All ports towards a peer are in use: our shortage. Or this machine has no address of the peer's
+    family (`[::1]` without IPv6): an error of the configuration.
     """
     if isinstance(error, socket.gaierror):
         # without a descriptor, a name just does not resolve
