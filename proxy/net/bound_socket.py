@@ -1,4 +1,4 @@
-"""TCP addresses, for whoever listens."""
+"""Sockets that are bound to TCP addresses."""
 
 import errno
 import socket
@@ -28,7 +28,7 @@ def bound_socket(bind: Bind, *, reuse_port: bool = False) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, reuse_port)
         if family == socket.AF_INET6:
-            # each family has its own entry in `bind`, so that what is reachable stands in the configuration
+            # each family has its own entry in `bind`, so the configuration shows what is reachable
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((str(bind.host), bind.port))
     except OSError:
@@ -38,7 +38,7 @@ def bound_socket(bind: Bind, *, reuse_port: bool = False) -> socket.socket:
 
 
 def listening_socket(bind: Bind, backlog: int) -> socket.socket:
-    """A socket that listens, which nobody else does there. Raises `OSError`."""
+    """A socket that listens alone on its address. Raises `OSError`."""
     sock = bound_socket(bind)
     try:
         sock.listen(backlog)

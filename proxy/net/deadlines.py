@@ -1,8 +1,8 @@
 """Deadlines of many connections, checked together.
 
 A timer per connection that is cancelled and set anew for every request costs more than parsing it. Here a connection only
-assigns a number to its `deadline`; a sweep looks at all of them four times a second, in slices so that fifty thousand
-connections do not hold the loop.
+assigns a number to its `deadline`. A sweep checks all of them four times a second, in slices, so that fifty thousand connections
+do not block the loop.
 """
 
 import math
@@ -10,9 +10,9 @@ from asyncio import AbstractEventLoop, TimerHandle
 from typing import Final, Protocol
 
 NEVER: Final = math.inf
-# Deadlines are seconds; a quarter of one late is nothing, and an idle proxy wakes up four times a second for it.
+# Deadlines are in seconds: a quarter of a second late is harmless, and an idle proxy wakes up only four times a second.
 SWEEP_SECONDS: Final = 0.25
-# Looking at one takes about 0.1 µs: a slice holds the loop for a fifth of a millisecond.
+# To check one takes about 0.1 µs: a slice blocks the loop for a fifth of a millisecond.
 _SLICE: Final = 2_000
 
 
@@ -22,14 +22,14 @@ class Watched(Protocol):
     deadline: float
 
     def deadline_passed(self, now: float) -> None:
-        """Act on it. Called again at the next sweep unless `deadline` was moved."""
+        """The deadline has passed. Called again at the next sweep unless `deadline` was moved."""
 
 
 class Deadlines:
     """Sweeps over everything that is watched."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
-        """Nothing runs before `start`."""
+        """Sweeps begin with `start`."""
         self._loop = loop
         self._watched: set[Watched] = set()
         self._timer: TimerHandle | None = None
@@ -39,17 +39,17 @@ class Deadlines:
         self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def stop(self) -> None:
-        """Sweep no more."""
+        """End the sweeps."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def watch(self, watched: Watched) -> None:
-        """Look at it from the next sweep on."""
+        """Check it from the next sweep on."""
         self._watched.add(watched)
 
     def forget(self, watched: Watched) -> None:
-        """Look at it no more."""
+        """Check it no more."""
         self._watched.discard(watched)
 
     def _sweep(self) -> None:
@@ -59,7 +59,7 @@ class Deadlines:
         now = self._loop.time()
         for watched in rest[:_SLICE]:
             if watched.deadline <= now:
-                # a callback of its own: one that fails must not keep the others, and all later sweeps, from happening
+                # a callback of its own: one that fails must not stop the others, or later sweeps
                 self._loop.call_soon(self._pass, watched, now)
         del rest[:_SLICE]
         if rest:

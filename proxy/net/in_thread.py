@@ -1,6 +1,6 @@
 """Work that blocks, in a daemon thread: one that hangs keeps neither the loop nor the exit of the process.
 
-The default executor's threads are joined at the exit, and one that is stuck in a file system or a token would hold it for ever.
+The threads of the default executor are joined at the exit: a thread that hangs in a file system or a token would block it for ever.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 Result = TypeVar("Result")
 
 _USUAL_SWITCH_SECONDS: Final = sys.getswitchinterval()
-# How often such a thread gives way to the loop while it computes (the interpreter's default is 5 ms, which connections would feel).
+# How often such a thread yields to the loop while it computes (the default of the interpreter, 5 ms, would delay connections).
 _SWITCH_SECONDS: Final = 0.0005
 
 
@@ -29,7 +29,7 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
         value: object
         try:
             value = work()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        except BaseException as error:  # noqa: BLE001 - handed to the waiting caller
             method, value = future.set_exception, error
         tell_loop(loop, settle, method, value)
 
@@ -38,12 +38,12 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
         threading.Thread(target=run, name="work", daemon=True).start()
         return await future
     finally:
-        # not what it was before: that may be the one of another thread, which would then stay for ever
+        # not the previous value: that may be the one of another thread, and would stay for ever
         sys.setswitchinterval(_USUAL_SWITCH_SECONDS)
 
 
 def tell_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object) -> None:
-    """Have the loop call something, from any thread; passed over where the loop is closed, as nobody waits any more."""
+    """Have the loop call `callback`, from any thread; ignored if the loop is closed, as no caller waits any more."""
     try:
         loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:

@@ -1,7 +1,7 @@
 """The one class that registers, reads, writes and closes a connected socket.
 
-A number of a file descriptor that was reused would deliver one connection's events to another, so nobody but `SocketStream` registers
-a connection (see `readiness`), or closes it, and it does one before the other.
+A file descriptor whose number was reused would deliver the events of one connection to another. So only `SocketStream` registers
+a connection (see `readiness`) or closes it, and it unregisters before it closes.
 
 All streams of a loop read into one buffer and send small pieces together, at the end of the loop's turn (see `shared_io`). The
 view that an owner receives is therefore valid only during the call.
@@ -20,8 +20,8 @@ from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
-# What waits for the end of the turn. More than a TLS record is worth a send of its own, which also shows at once whether the
-# kernel takes more.
+# Up to so many bytes wait for the end of the turn. More than a TLS record is worth a send of its own, which also shows at once
+# whether the kernel takes more.
 _SMALL_BYTES: Final = 16_384
 # 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
 _READS_AFTER_FAILED_SEND: Final = 16
@@ -29,26 +29,26 @@ _READS_AFTER_FAILED_SEND: Final = 16
 _FIN_FOLLOWS: Final = socket.MSG_MORE
 
 
-class _Nobody:
-    """Owner of a stream that is gone. Its last owner and it are let go at once: a garbage collection would come much later."""
+class _NoOwner:
+    """Owner of a closed stream. The stream drops its last owner for it, so both are freed at once, without garbage collection."""
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Nothing comes any more."""
+        """Ignored: the stream is closed."""
 
     def eof_received(self) -> None:
-        """It has come already."""
+        """Ignored: the stream is closed."""
 
     def connection_lost(self, error: OSError | None) -> None:
-        """It has been told already."""
+        """Ignored: the last owner was told."""
 
     def pause_writing(self) -> None:
-        """Nothing is sent any more."""
+        """Ignored: the stream is closed."""
 
     def resume_writing(self) -> None:
-        """Nothing is sent any more."""
+        """Ignored: the stream is closed."""
 
 
-NOBODY: Final = _Nobody()
+NO_OWNER: Final = _NoOwner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class SocketStream:
     ) -> None:
         """Take over `sock` (connected, non-blocking). Reading starts by `resume_reading`, `read_bytes` at most at a time.
 
-        `closed` is called when the socket is closed, whoever owns the stream by then: for those who count connections.
+        `closed` is called when the socket is closed, also after a change of the owner: for counts of connections.
         """
         self._linger_limits: Final = linger
         self._closed = closed
@@ -134,12 +134,12 @@ class SocketStream:
 
     @property
     def waiting_bytes(self) -> int:
-        """What the peer has not acknowledged: bytes that wait here, and those in the kernel. A system call."""
+        """Bytes that the peer has not acknowledged, here and in the kernel. A system call."""
         return 0 if self._sock is None else len(self._backlog) + len(self._outbox) + unsent_bytes(self._sock)
 
     @property
     def unread_bytes(self) -> int:
-        """What the kernel has of the peer that was not read. A system call."""
+        """Bytes of the peer that wait in the kernel. A system call."""
         return 0 if self._sock is None else unread_bytes(self._sock)
 
     # -- reading
@@ -159,7 +159,7 @@ class SocketStream:
         self._watched = events
 
     def ready(self, events: int) -> None:
-        """Read and write what can be. An error and a hang-up are found by doing either; bytes that stand before a reset come first."""
+        """Read and write as far as possible. That also finds errors and hang-ups, after the bytes that precede a reset."""
         if events & ~EPOLLOUT and self._watched & EPOLLIN:
             self._readable()
         if events & ~EPOLLIN and self._watched & EPOLLOUT:
@@ -193,7 +193,7 @@ class SocketStream:
                 self._lose(None)
 
     def acknowledge(self) -> None:
-        """Say now what was read, where nothing is sent that would: a peer without TCP_NODELAY waits 40 ms for it (RFC 9293 section 3.7.4)."""
+        """Acknowledge now what was read if no answer follows: a peer without TCP_NODELAY waits 40 ms for it (RFC 9293 section 3.7.4)."""
         if self._sock is not None:
             acknowledge_now(self._sock)
 
@@ -258,7 +258,7 @@ class SocketStream:
         self._loop.call_soon(self._read_out, error)
 
     def _read_out(self, error: OSError) -> None:
-        """Deliver what had arrived before the peer closed: it may be the answer that explains why it takes no more."""
+        """Deliver the bytes that arrived before the peer closed: they may explain why it takes no more."""
         for _ in range(_READS_AFTER_FAILED_SEND):
             if self._sock is None or self._wants_end:
                 break
@@ -311,14 +311,14 @@ class SocketStream:
             self.abort()
 
     def abort(self) -> None:
-        """Close at once; the owner hears of it in the next turn of the loop. What the kernel does not take now is lost."""
-        self.flush()  # now: closing drops what is not sent where the peer has sent something that nobody read
+        """Close at once; the owner is told in the next turn of the loop. Bytes that the kernel does not take now are lost."""
+        self.flush()  # now: the kernel drops unsent bytes at the close if it has unread bytes of the peer
         if self._sock is not None:
             self._loop.call_soon(self._lose, None)
             self.pause_reading()
 
     def drop(self) -> None:
-        """Close now, without a word: for those who are not called by this stream. What was not sent is lost."""
+        """Close now; unsent bytes are lost. Not for an owner inside a call of this stream."""
         self._lose(None)
 
     def _lose(self, error: OSError | None) -> None:
@@ -335,5 +335,5 @@ class SocketStream:
         sock.close()
         if self._closed is not None:
             self._closed()
-        owner, self.owner = self.owner, NOBODY
+        owner, self.owner = self.owner, NO_OWNER
         owner.connection_lost(error)

@@ -1,7 +1,6 @@
 """Owner of the tasks that belong to single connections.
 
-A TaskGroup would cancel all of them when one fails; here a task that fails with something nobody expected is reported and
-takes nothing with it.
+A TaskGroup would cancel all of them when one fails. Here an unexpected error of a task is reported, and the other tasks continue.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ class Tasks:
         _ = self.start_to_cancel(work)
 
     def start_to_cancel(self, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
-        """The same, for those who may cancel it earlier."""
+        """The same; the caller may cancel the task earlier."""
         task = self._loop.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._ended)

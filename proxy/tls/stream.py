@@ -23,7 +23,7 @@ from enum import Enum, auto
 from typing import Final
 
 from proxy.net.byte_stream import ByteOwner, PlaintextOwner
-from proxy.net.sockets import NOBODY, SocketStream
+from proxy.net.sockets import NO_OWNER, SocketStream
 from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
 from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
@@ -332,5 +332,5 @@ class TlsStream:
 
     def connection_lost(self, error: OSError | None) -> None:
         """Pass on the end, with the TLS error that led to it if there was one."""
-        owner, self.owner = self.owner, NOBODY
+        owner, self.owner = self.owner, NO_OWNER
         owner.connection_lost(self._failure or error)

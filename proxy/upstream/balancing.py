@@ -58,12 +58,12 @@ def least_loaded(candidates: Sequence[CandidateT]) -> CandidateT:
 class ConsistentHash:
     """Rendezvous hashing with weights: each server bids for each key, and the highest bid wins.
 
-    Whoever leaves takes only its own keys along, whoever comes gets its share evenly from all others; the same in each process
+    A server that leaves moves only its own keys, and a new one gets its share evenly from all others; the same in each process
     and after each restart. Costs one short hash for a request and a few multiplications for a server.
     """
 
     def __init__(self) -> None:
-        """Nothing is known of any server yet."""
+        """Start without servers."""
         self._seeds: dict[str, int] = {}
 
     def pick(self, candidates: Sequence[CandidateT], key: bytes) -> CandidateT:

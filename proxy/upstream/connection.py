@@ -1,7 +1,7 @@
 """One connection to an upstream server: one exchange at a time, its response parsed as it comes.
 
-The end of a response is decided by `framing`, never by the parser of its head; bytes behind that end mean that the server and
-we disagree about where it is, so the connection is not used again.
+`framing` decides where a response ends, never the parser of its head. Bytes behind that end mean that the server and the proxy
+disagree about it, so the connection is not used again.
 """
 
 from collections.abc import Callable
@@ -129,21 +129,21 @@ class UpstreamConnection:
         self.stream.write(data)
 
     def await_request(self) -> None:
-        """The client owes the rest of the request, and has a time of its own for it: the server owes nothing meanwhile.
+        """The client owes the rest of the request, and has a deadline of its own: the server has none meanwhile.
 
-        Unless it does not take what there is of it.
+        A server that takes no more bytes keeps its deadline.
         """
         if not self._is_blocked:
             self.deadline = NEVER
 
     def pause_reading(self) -> None:
-        """The client takes no more: let the server wait, and do not blame it."""
+        """The client takes no more: pause the server, without a deadline."""
         self._is_paused = True
         self.stream.pause_reading()
         self.deadline = NEVER
 
     def resume_reading(self) -> None:
-        """The client takes more again: if it was held back, the server has its time anew."""
+        """The client takes more again: a server that was paused gets a new deadline."""
         if not self._is_paused:
             return
         self._is_paused = False
@@ -151,7 +151,7 @@ class UpstreamConnection:
         self.deadline = self._clock() + self._limits.stall_seconds
 
     def abandon(self) -> None:
-        """The exchange is over without a complete response or request: nothing can be sent on this connection any more."""
+        """The exchange is over without a complete response or request, so the connection cannot be used again."""
         self._exchange = None
         self._close()
 
@@ -160,7 +160,7 @@ class UpstreamConnection:
     def data_received(self, data: bytes | memoryview) -> None:
         """Take a piece of the response."""
         if self._exchange is None:
-            # bytes that no request asked for would be taken for the answer to the next one
+            # bytes without a request would be taken for the answer to the next one
             self._close()
             return
         self._saw_bytes = True
@@ -268,7 +268,7 @@ class UpstreamConnection:
         assert exchange is not None  # only called while an exchange waits
         self._phase = _Phase.GONE
         self.deadline = NEVER
-        self._keeper.closed(self)  # the pool's no longer; the stream lives on in the tunnel
+        self._keeper.closed(self)  # it leaves the pool; its stream continues in the tunnel
         exchange.switched(response, self.stream, rest)
 
     def eof_received(self) -> None:
@@ -298,7 +298,7 @@ class UpstreamConnection:
         return UpstreamFault.CLOSED if self._phase is _Phase.HEAD else UpstreamFault.CUT
 
     def pause_writing(self) -> None:
-        """The server takes no more for now: what it owes is to go on, whatever the client does meanwhile."""
+        """The server takes no more for now: it has a deadline to continue, independent of the client."""
         self._is_blocked = True
         if self._exchange is not None:
             self.deadline = self._clock() + self._limits.first_byte_seconds
@@ -311,7 +311,7 @@ class UpstreamConnection:
             self._exchange.resume_writing()
 
     def deadline_passed(self, now: float) -> None:
-        """The server did not answer, or nobody needed the connection."""
+        """The server did not answer in time, or the connection was idle for too long."""
         del now
         self.deadline = NEVER
         if self._exchange is None:
@@ -346,5 +346,5 @@ class UpstreamConnection:
         return self._phase is _Phase.IDLE
 
     def close_idle(self) -> None:
-        """Close a connection that nobody uses."""
+        """Close an idle connection."""
         self._close()

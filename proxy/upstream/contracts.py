@@ -1,4 +1,4 @@
-"""What a connection to a server expects of those around it: of the exchange that borrowed it, of the pool that keeps it."""
+"""What a connection to a server expects: of the exchange that borrowed it, and of the pool that keeps it."""
 
 from typing import Protocol, TypeVar
 
@@ -12,28 +12,28 @@ Kept = TypeVar("Kept", contravariant=True)
 
 
 class ResponseReceiver(Protocol):
-    """Whoever borrowed the connection for one request."""
+    """Takes the response of a request that was sent on a borrowed connection."""
 
     def informational(self, response: Response) -> None:
-        """A 1xx response other than 101 came; the final one is still to come."""
+        """A 1xx response other than 101 arrived; the final one follows."""
 
     def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
-        """The upgrade was accepted and verified: the stream is the exchange's now, `rest` came behind the head."""
+        """The upgrade was accepted and verified: the exchange owns the stream now; `rest` followed the head."""
 
     def response_started(self, response: Response) -> None:
-        """The final head came."""
+        """The head of the final response arrived."""
 
     def response_data(self, data: bytes) -> None:
-        """A piece of the body came, chunked coding removed."""
+        """A piece of the body arrived, without chunked coding."""
 
     def response_ended(self, trailers: list[Header]) -> None:
         """The response is complete and the connection is the pool's again."""
 
     def response_flushed(self) -> None:
-        """All that one read brought was handed over: send it on."""
+        """All bytes of one read were handed over: send them on."""
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
-        """There will be no (more) response. Retryable: the connection was reused and died before a byte came back."""
+        """The response will not be completed. Retryable: the connection was reused and died before a byte of it arrived."""
 
     def pause_writing(self) -> None:
         """The server takes no more of the request."""

@@ -1,6 +1,6 @@
 """Passive ejection: a server that fails requests is left out for a while, longer each time. Pure.
 
-The record of one server counts what it did; who keeps the record ends an ejection when its time is over.
+The record of one server counts what it did; the owner of the record ends an ejection when its time is over.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Active checks: ask each server how it is, and tell who listens when that changes.
+"""Active checks: ask each server for its health, and report changes.
 
 Run by one process for all workers. A check uses a connection of its own each time: one that is kept would say nothing about
 whether a server still takes new ones. A check that this process could not make (it has no descriptor, no memory, no port left) says
@@ -55,7 +55,7 @@ class HealthObserver(Protocol):
     """Who is told what checks have found."""
 
     def why_not_ask(self) -> str | None:
-        """What keeps this process from asking anybody now; None when nothing does."""
+        """Why this process cannot check servers now; None if it can."""
 
     def found(self, upstream: str, server: str, *, is_up: bool) -> None:
         """The verdict on a server has changed, or is known at last."""

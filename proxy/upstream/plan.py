@@ -1,4 +1,4 @@
-"""Everything about one `[upstream.NAME]` that can be settled before there is a loop, and the step from there to its pools."""
+"""What can be settled about one `[upstream.NAME]` before there is a loop, and the step from there to its pools."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +57,6 @@ def _upstream(plan: UpstreamPlan, resources: PoolResources, previous: Upstream |
             elif previous is not None:
                 server.begin_slowly()  # beside others that are warm
         if plan.rules.recovery_seconds is None:
-            server.check_told(is_up=True)  # nobody checks it any more
+            server.check_told(is_up=True)  # there are no checks any more
         servers.append(server)
     return Upstream(plan.name, servers, plan.rules, resources.io.loop.time)

@@ -1,7 +1,7 @@
 """Connections to one server: reuse, bounded dialling, bounded waiting, shares by client.
 
-`acquire` never waits: the borrower is called back, at once where an idle connection is at hand and its client holds no more than
-its share of all. Those that wait are served by client in turn.
+`acquire` never waits: the borrower is called back, at once if there is an idle connection and its client holds no more than its
+share of all. Clients take turns in the queue.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from proxy.upstream.shares import Shares
 
 
 class Borrower(Protocol):
-    """Whoever asked for a connection; exactly one of the two is called, once, while it is waiting."""
+    """Asked for a connection; exactly one of the two methods is called, once, while it is waiting."""
 
     @property
     def holder(self) -> bytes:
@@ -56,7 +56,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class PoolFigures:
-    """Connections, those among them that nobody uses, those under way, and requests that wait for one."""
+    """Open connections, idle ones among them, those that are being dialled, and requests that wait for one."""
 
     open: int
     idle: int
@@ -90,7 +90,7 @@ class _Waiting:
         self.deadline = since + seconds
 
     def lend(self, connection: UpstreamConnection) -> None:
-        """It has waited long enough."""
+        """Give it a connection."""
         connection.holder = self.holder
         self.borrower.upstream_acquired(connection)
 
@@ -117,7 +117,7 @@ class Pool:
     owner: PoolOwner
 
     def __init__(self, settings: PoolSettings, resources: PoolResources) -> None:
-        """Nothing is dialled before the first request."""
+        """The first request dials the first connection."""
         self.name: Final = str(settings.dialling.address)
         self.settings: Final = settings
         limits = settings.limits
@@ -165,7 +165,9 @@ class Pool:
 
     def _take_idle(self) -> UpstreamConnection | None:
         while self._idle:
-            connection = self._idle.pop()  # the one used last: the server is least likely to have closed it
+            connection = (
+                self._idle.pop()
+            )  # the connection that was used last: the server is least likely to have closed it
             if connection.is_idle:
                 return connection
         return None
@@ -174,10 +176,10 @@ class Pool:
     def _has_room(self) -> bool:
         return len(self._open) + self._dials < self.settings.limits.connections
 
-    # -- those that wait
+    # -- waiting requests
 
     def _enqueue(self, waiting: _Waiting) -> None:
-        """Have it wait. Where the queue is full, the client that has the most in it gives way, with its newest request."""
+        """Queue a request. If the queue is full, the newest request of the client that has the most in it is refused."""
         if self._queue.push(waiting.holder, waiting) is not None:
             self._forget_those_that_left()
             if self._queue.push_fairly(waiting.holder, waiting, self._displaced) is not None:
@@ -186,7 +188,7 @@ class Pool:
         self._resources.deadlines.watch(waiting)
 
     def _forget_those_that_left(self) -> None:
-        """Those whose clients left meanwhile keep nobody out."""
+        """Remove requests whose clients left meanwhile, so that they take no place in the queue."""
         for waiting in [one for one in self._queue if not one.borrower.is_waiting]:
             self._queue.remove(waiting.holder, waiting)
             self._waited(waiting)
@@ -196,7 +198,7 @@ class Pool:
         self._refuse(waiting)
 
     def give_up(self, waiting: _Waiting) -> None:
-        """Answer a borrower that waited too long."""
+        """Refuse a borrower that waited too long."""
         self._queue.remove(waiting.holder, waiting)
         self._waited(waiting)
         if waiting.borrower.is_waiting:
@@ -208,7 +210,7 @@ class Pool:
         waiting.borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.BUSY, detail))
 
     def _serve_queue(self) -> None:
-        """Give free connections to those that wait and whose clients may have more."""
+        """Give free connections to waiting requests whose clients may have more."""
         while self._queue.waiting:
             connection = self._take_idle()
             if connection is None and not self._has_room:
@@ -224,7 +226,7 @@ class Pool:
                 self._start_dial(waiting.borrower, waiting.holder)
 
     def _next_waiting(self) -> _Waiting | None:
-        """The next one that waits and whose client may have more, with the share taken for it."""
+        """The next waiting request whose client may have more, with the share taken for it."""
         while (waiting := self._queue.pop(self._shares.take)) is not None:
             self._waited(waiting)
             if waiting.borrower.is_waiting:
@@ -256,7 +258,7 @@ class Pool:
             self._serve_queue()
             return
         except BaseException as error:
-            # nothing that is expected: it is reported by the task's owner, and must cost neither a place nor the client's time
+            # an unexpected error: the owner of the task reports it, and it must cost neither a place nor the time of the client
             self._not_dialled(holder)
             if borrower.is_waiting:
                 borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.UNREACHABLE, self.name))
@@ -280,21 +282,21 @@ class Pool:
     # -- the connections' side
 
     def returned(self, connection: UpstreamConnection) -> None:
-        """Give the connection to the next that waits, or keep it for the next exchange."""
+        """Give the connection to the next waiting request, or keep it for a later exchange."""
         if connection.holder is not None:
             self._shares.give_back(connection.holder)
             connection.holder = None
         waiting = self._next_waiting() if self._queue.waiting else None
         if waiting is not None:
             waiting.lend(connection)
-            self._serve_queue()  # the client that gave it back may have more now
+            self._serve_queue()  # the client that returned it may have another one now
         elif self.owner.keeps_idle:
             self._idle.append(connection)
         else:
             connection.close_idle()
 
     def closed(self, connection: UpstreamConnection) -> None:
-        """Forget the connection; those that wait may dial in its place."""
+        """Forget the connection; waiting requests may dial another one."""
         self._resources.deadlines.forget(connection)
         if connection.holder is not None:
             self._shares.give_back(connection.holder)
@@ -305,7 +307,7 @@ class Pool:
         self._serve_queue()
 
     def close_idle(self) -> None:
-        """Close what nobody uses."""
+        """Close idle connections."""
         for connection in list(self._idle):
             connection.close_idle()
         self._idle.clear()

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Callable
 
-# What WebSockets that outlast the drain of their server are given to end, one by one: their clients all come to the others then.
+# WebSockets that outlast the drain of their server are closed within so many seconds, one by one: their clients all connect to the
+# other servers then.
 _CLOSING_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRules:
-    """What an upstream makes of one server; unlike its connections, this can change while it serves."""
+    """The settings of one server that can change while it serves, unlike those of its connections."""
 
     weight: int
     slow_start_seconds: float
@@ -71,7 +72,7 @@ class Server:
         self.close_idle: Final = connections.close_idle
         self._loop: Final = loop
         self._clock: Final = loop.time
-        self.changed: Callable[[], None] = _nobody
+        self.changed: Callable[[], None] = _unheard
         """Called when `may_be_chosen` or `is_ejected` may have changed."""
         self.share = float(rules.weight)
         self.credit = 0.0
@@ -117,7 +118,7 @@ class Server:
 
     @property
     def state(self) -> ServerState:
-        """The state for those who watch: what the operator wanted comes first, then what checks say."""
+        """The state for `status`: what the operator wants comes first, then what checks say."""
         if self.is_draining:
             return ServerState.DRAINING if self.load else ServerState.DRAINED
         if self.is_down:
@@ -145,13 +146,13 @@ class Server:
         )
 
     def follow(self, rules: ServerRules) -> None:
-        """Go on by the rules of a new configuration; what was counted stays."""
+        """Continue by the rules of a new configuration; all counts stay."""
         self._rules = rules
         self._record.policy = rules.ejection
         self.warm(self._clock())
 
     def succeed(self, other: "Server") -> None:
-        """Take the place of a server at the same address, which other settings replace: what was said about it still holds."""
+        """Replace a server at the same address that has other settings: its state and its figures still hold."""
         self.is_down = other.is_down
         self.tunnels = other.tunnels  # the same set: a drain is for those too
         self.failures = other.failures
@@ -179,7 +180,7 @@ class Server:
         self.share *= part
         return True
 
-    # -- what befalls it
+    # -- checks, failures and drains
 
     def check_told(self, *, is_up: bool) -> None:
         """Take the verdict of the active checks."""
@@ -196,7 +197,7 @@ class Server:
         self._leave_out(self._record.answered_badly(self._clock()))
 
     def failed_a_request(self) -> None:
-        """It sent no response, or not all of it, or none by the rules."""
+        """It sent no response, an incomplete one, or a malformed one."""
         self.failures += 1
         self.answered_badly()
 
@@ -238,19 +239,19 @@ class Server:
             tunnel.drain(seconds)
 
     def retire(self) -> None:
-        """No configuration has it any more: exchanges and WebSockets under way go on, nothing is kept for later ones."""
+        """It left the configuration: exchanges and WebSockets under way continue, and no idle connection is kept."""
         self._is_retired = True
-        self.changed = _nobody
+        self.changed = _unheard
         if self._ejection_over is not None:
             self._ejection_over.cancel()
-        self.close_idle()  # a drain goes on: it is about WebSockets that are still there
+        self.close_idle()  # a drain continues: some WebSockets may still be open
 
     # -- WebSockets
 
     def tunnel_opened(self, tunnel: Tunnelling) -> None:
         """A connection became a WebSocket: it counts as load until it ends, and a drain closes it."""
         self.tunnels.add(tunnel)
-        if self._closes_tunnels:  # it was asked for before the drain
+        if self._closes_tunnels:  # its request came before the drain
             tunnel.drain(0.0)
 
     def tunnel_ended(self, tunnel: Tunnelling) -> None:
@@ -273,5 +274,5 @@ class Server:
             self._leave_out(self._record.connect_failed(self._clock()))
 
 
-def _nobody() -> None:
-    """Nobody wants to know."""
+def _unheard() -> None:
+    """No upstream listens."""

@@ -1,4 +1,4 @@
-"""What is told about a server to whoever watches the proxy."""
+"""The state and the figures of a server, for `status` and the metrics."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,7 +1,7 @@
 """The signed cookie by which a client stays with its server. Pure.
 
 Its value is the time of its end, a mark of the server and a signature. The mark is made with the secret too, so it says nothing
-about the server's address; whoever changes any of it is treated like a client without a cookie.
+about the address of the server; a client that changes any of it is treated like one without a cookie.
 """
 
 import hmac

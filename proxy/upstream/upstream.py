@@ -21,7 +21,7 @@ from proxy.upstream.server import Server
 from proxy.upstream.statistics import ServerStatistics
 from proxy.upstream.sticky import CookieSettings, StickyCookie
 
-# When nobody can know: an operator has drained every server.
+# If it cannot be known: an operator has drained every server.
 _RETRY_AFTER_DRAIN: Final = 10
 _LONGEST_RETRY_AFTER: Final = 300
 
@@ -132,7 +132,7 @@ class Upstream:
         return self._sticky.set_cookie(server.name, facts.now)
 
     def last_word(self, failure: UpstreamFailure, tried: Sequence[Server]) -> UpstreamFailure | None:
-        """What is said to a request that a server could not take, if no other one may be tried; None if one may, within the budget."""
+        """The failure to answer with if a server could not take a request; None if another one may be tried within the budget."""
         if failure.fault is UpstreamFault.BUSY or len(tried) == len(self.servers):
             return failure
         if not self.may_retry():
@@ -145,7 +145,7 @@ class Upstream:
 
     @property
     def retry_after(self) -> int:
-        """When a client that found no usable server should come again, in whole seconds."""
+        """Seconds after which a client that found no usable server should try again."""
         seconds = self.rules.recovery_seconds
         if seconds is None or not any(server.is_down for server in self.servers):
             return _RETRY_AFTER_DRAIN
