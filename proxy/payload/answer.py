@@ -25,7 +25,7 @@ class AnswerKey:
     channel: MessageCipher
     vow: Vow
     version: int | None
-    """Of the key that the client has shown to have; None: the newest."""
+    """The version of the key that the client has shown to have; None: the newest."""
     takes_stream: bool
 
 
@@ -35,7 +35,7 @@ class SealedAnswer:
     __slots__ = ("_held", "_key", "_response", "_stream")
 
     def __init__(self, key: AnswerKey) -> None:
-        """Nothing of it came yet."""
+        """Begin before the first byte."""
         self._key = key
         self._response: Response | None = None
         self._held = bytearray()
@@ -48,7 +48,7 @@ class SealedAnswer:
         if framing.body is BodyKind.NONE:
             is_alike = method == b"HEAD" and framing.head.status not in _NO_CONTENT
             coding = (STREAM if is_stream else SINGLE) if is_alike else b""
-            # RFC 9110 8.6: what the length of a token would have been nobody knows before it is made
+            # RFC 9110 8.6: the length of a token is not known before it is made
             length = 0 if framing.length == 0 and not is_alike else None
             return self._changed(response, coding, BodyKind.NONE, length)
         if is_stream:

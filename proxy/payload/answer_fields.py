@@ -33,7 +33,7 @@ _REMOVED: Final = frozenset(
 def refusal_lines(origin: bytes | None, allowed: Container[bytes]) -> bytes:
     """The lines of an answer of the proxy itself to a page of an origin.
 
-    It says the same to everybody who sends the same, whatever the cookies, so one that was sent with them may be read too.
+    The answer is the same for the same request, whatever the cookies, so an answer to a request with cookies may be read too.
     """
     if origin is None or origin not in allowed:
         return PLAIN_MARK

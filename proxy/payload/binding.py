@@ -1,7 +1,7 @@
 """Where a message belongs: method, host, target, direction, key, and the message that it answers. Pure.
 
 Fernet authenticates nothing beside its content, so a bound message carries a hash of its place in the content of each token, and
-whoever opens it makes the same hash of the place where it was found.
+the side that opens it makes the same hash of the place where it was found.
 """
 
 import hashlib

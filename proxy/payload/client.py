@@ -5,7 +5,7 @@
     answer = requests.post(url, data=sealed.body, headers=sealed.headers)       # or aiohttp, or http.client
     plain = sealed.open(answer.status_code, answer.headers, answer.content)
 
-Answers of the proxy itself (errors) are not encrypted: `open` raises `AnswerNotSealed`, and what is in them is nobody's word. A client
+Answers of the proxy itself (errors) are not encrypted: `open` raises `AnswerNotSealed`, and their content proves nothing. A client
 that has no ring agrees on a session: `offer`.
 """
 
@@ -34,7 +34,7 @@ _DEFAULT_WINDOW: Final = FreshnessWindow(60.0, 30.0)
 
 
 class AnswerNotSealed(Exception):
-    """An answer that is not encrypted: of the proxy itself, or of somebody who wants to be taken for it."""
+    """An answer that is not encrypted: of the proxy itself, or of an attacker who claims to be it."""
 
     def __init__(self, status: int, cause: str | None) -> None:
         """`cause` is the `type` of its problem+json, which nothing vouches for."""
@@ -227,7 +227,7 @@ class SessionOffer:
 
 
 def _uncounted(_ring: str, _version: int) -> None:
-    """Nobody rotates by what one client has sent."""
+    """A client counts no uses: the proxy rotates by its own counts."""
 
 
 def _field(headers: Mapping[str, str], name: str) -> str:

@@ -31,7 +31,7 @@ _HMAC_BYTES: Final = 32
 
 
 def token_length(plain: int) -> int:
-    """How long the token of so many octets is."""
+    """The length of the token of so many octets."""
     return -(-(57 + (plain // 16 + 1) * 16) // 3) * 4
 
 
@@ -51,7 +51,7 @@ class FreshnessWindow:
 
 
 class Opened(NamedTuple):
-    """What was in a token."""
+    """The content of a token."""
 
     version: int
     timestamp: int
@@ -116,7 +116,9 @@ class RingCodec:
             first = self._matching(_decoded(token), first)
             try:
                 plain = self._fernets[first].decrypt(token)
-            except InvalidToken:  # authentic, and yet no whole blocks or no padding: only who has the key can make that
+            except (
+                InvalidToken
+            ):  # authentic, and yet no whole blocks or no padding: only a holder of the key can make that
                 raise PayloadFault(Cause.BAD_TOKEN) from None
         self.require(first)
         if len(token) != token_length(len(plain)):

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 SECRET_BYTES: Final = 32
 _SIGNING_BYTES: Final = 16
-# Ended keys that are remembered, so that a client is told "retired" and not only "invalid"; more than anybody lags behind.
+# So many ended keys are remembered: a client that uses one is told "retired" and not only "invalid". No client lags further behind.
 _REMEMBERED: Final = 8
 
 
@@ -103,13 +103,13 @@ class Keyring:
 
     @property
     def readable(self) -> tuple[RingKey, ...]:
-        """Those that decrypt, in the order in which they are tried: the active one, then the newest."""
+        """The keys that decrypt, in the order in which they are tried: the active one, then the newest."""
         active = self.active
         return (active, *(key for key in self.keys if key.state.decrypts and key is not active))
 
     @property
     def ended(self) -> tuple[RingKey, ...]:
-        """Those that are only remembered."""
+        """The keys that are only remembered."""
         return tuple(key for key in self.keys if not key.state.decrypts)
 
     def is_due(self, policy: RingPolicy, now: float) -> bool:

@@ -28,14 +28,14 @@ _KEMS: Final[Mapping[str, tuple[str, ...]]] = {
     "X25519-ClassicMcEliece460896": ("Classic-McEliece-460896",),
 }
 SUITES: Final = frozenset(_KEMS)
-"""Those that need liboqs."""
+"""The suites that need liboqs."""
 
 
 class LiboqsUnusable(Exception):
     """There is no package, no library that loads, or none with the KEM; `reason` is a clause."""
 
     def __init__(self, reason: str) -> None:
-        """Remember the reason."""
+        """Keep the reason."""
         super().__init__(reason)
         self.reason = reason
 

@@ -1,4 +1,4 @@
-"""Sessions: keys that a client and we have agreed on, remembered by nobody but the client. Pure.
+"""Sessions: keys that a client and we have agreed on, which only the client remembers. Pure.
 
 A ticket is a token under a ring of ours with the secret in it, so any process that has the ring can open it, and nothing is stored for
 a client. The Fernet keys of both directions follow from the secret by HKDF, bound to the suite, the version of our key, and the ticket.
@@ -120,7 +120,7 @@ class Sessions:
             raise PayloadFault(Cause.BAD_SESSION)
         try:
             channel.requests.require(None)
-        except PayloadFault:  # whoever has the revoked key reads the session: what helps is a new one
+        except PayloadFault:  # a holder of the revoked key can read the session: the client needs a new one
             raise PayloadFault(Cause.BAD_SESSION) from None
         return channel
 
@@ -164,4 +164,4 @@ def encoded(octets: bytes) -> str:
 
 
 def _uncounted(_ring: str, _version: int) -> None:
-    """Of a session nobody counts: its key ends with its ticket."""
+    """Sessions are not counted: their keys end with their tickets."""

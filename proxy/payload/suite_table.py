@@ -13,7 +13,7 @@ from proxy.payload.suites import BUILT_IN, Suite
 
 
 def suite(name: str) -> Suite:
-    """A suite by its name. Raises `KeyError` for one that nobody knows, `LiboqsUnusable` for one that cannot be used here."""
+    """A suite by its name. Raises `KeyError` for an unknown one, `LiboqsUnusable` for one that cannot be used here."""
     found = BUILT_IN.get(name)
     if found is not None:
         return found

@@ -6,7 +6,7 @@
 - The others: X25519 beside a KEM of liboqs, which need not be there.
 
 The last two kinds put both secrets and both ciphertexts through HKDF-SHA256, so that a break of one of the two tells nothing. There is
-no forward secrecy against the key of the KEM: whoever gets hold of it reads what was agreed under it, hence its rotation.
+no forward secrecy against the key of the KEM: an attacker who gets hold of it reads what was agreed under it, hence its rotation.
 """
 
 import secrets
@@ -274,4 +274,4 @@ _HPKE_1024: Final = hpke.Suite(hpke.KEM.MLKEM1024_P384, hpke.KDF.HKDF_SHA384, hp
 BUILT_IN: Final[Mapping[str, Suite]] = {
     suite.name: suite for suite in (_Mlkem768X25519(), _Mlkem1024P384(), _Rsa4096Mlkem1024())
 }
-"""Those that need nothing but cryptography."""
+"""The suites that need only the package cryptography."""

@@ -1,10 +1,10 @@
-"""What is counted of messages, and what the generations of one process share about keys: their uses, and which are revoked. Pure."""
+"""Counters of messages, and what the generations of one process share about keys: uses and revocations. Pure."""
 
 from collections import Counter
 
 
 class PayloadUses:
-    """Counts since somebody asked, and revocations, which also end what an earlier generation has begun."""
+    """Counts since they were last taken, and revocations, which also end what an earlier generation has begun."""
 
     __slots__ = ("_counts", "revoked")
 

@@ -1,4 +1,4 @@
-"""What signs for a token, by what a token is tried, and who wants to know what becomes of it."""
+"""What signs for a token, what tries a token, and what follows its state."""
 
 from typing import Any, Protocol
 
@@ -47,14 +47,14 @@ class Probe(Protocol):
         """
 
     def anew(self) -> float:
-        """The same; where nothing works, with the module loaded anew in this process, which is kept if the token works then."""
+        """The same; if no key works, load the module anew in this process, and keep that if the token works then."""
 
     def check(self) -> float:
         """Sign with each key as it is loaded; seconds of the slowest signature. Raises any exception where one fails."""
 
 
 class Watcher(Protocol):
-    """Whoever wants to know what becomes of tokens."""
+    """Follows the state of tokens."""
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         """Say so in the log."""

@@ -1,8 +1,8 @@
 """The threads in which one token signs, and the queue before them.
 
 Theory of operation. A signature blocks its thread for as long as the token likes, and cannot be called off: a token that hangs
-keeps the thread. So the threads are daemons that nobody ever joins, their number is that of the sessions which this process may
-have at the token, and whoever waits is told on the event loop. A thread whose job is past its deadline counts as lost until it
+keeps the thread. So the threads are daemons and are never joined, their number is that of the sessions which this process may
+have at the token, and results are told on the event loop. A thread whose job is past its deadline counts as lost until it
 comes back; it is not replaced, as its session is not free either.
 
 What cannot be done in time is refused at once, so that a client learns it now and not when its time is over.
@@ -38,7 +38,7 @@ class JobRefusal(Enum):
 
 
 class Loop(Protocol):
-    """What of an event loop is needed here."""
+    """The part of an event loop that is needed here."""
 
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: Any) -> object:
         """Have the loop call it."""
@@ -65,7 +65,7 @@ class Job(Generic[Result]):
         deadline: float,
         submitted: float,
     ) -> None:
-        """Not begun."""
+        """Describe a job; no thread has begun it."""
         self.work = work
         self.settled = settled
         self.network = network
@@ -106,7 +106,7 @@ class SigningExecutor:
         self._running: set[Job[Any]] = set()
         self._most_running = 0
         self._is_closed = False
-        # the last one is the next to work; while there is one, nobody waits in the queue
+        # the last one is the next to work; while there is one, the queue is empty
         self._idle = [_Idleness() for _ in range(threads)]
         for number, idleness in enumerate(self._idle):
             thread = threading.Thread(target=self._serve, args=(idleness,), name=f"sign-{name}-{number}", daemon=True)
@@ -129,7 +129,7 @@ class SigningExecutor:
             return self._queued(job, typical_seconds, now)
 
     def submit_urgent(self, job: Job[Any]) -> JobRefusal | None:
-        """The same for one of our own, which goes before all others and is in no limit; it may be too late."""
+        """The same for a job of the proxy itself: it goes before all others, and no limit or deadline refuses it."""
         with self._lock:
             now = self._clock()
             if self._idle:
@@ -193,7 +193,7 @@ class SigningExecutor:
             return bool(self._idle)
 
     def figures(self) -> ExecutorFigures:
-        """What is going on."""
+        """What the threads are doing now."""
         with self._lock:
             lost = self._lost(self._clock())
             return ExecutorFigures(
@@ -222,9 +222,9 @@ class SigningExecutor:
         while job is not None:
             try:
                 if self._clock() >= job.deadline:
-                    raise GivenUp  # noqa: TRY301 - as what the work raises: whoever waits gets it
+                    raise GivenUp  # noqa: TRY301 - told as an error of the work is
                 result = job.work()
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            except BaseException as error:  # noqa: BLE001 - told to the waiting side
                 result = error
             following = self._finished(job, idleness)
             self._tell(job, result)
@@ -246,7 +246,7 @@ class SigningExecutor:
             return following
 
     def _tell(self, job: Job[Any], result: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no one waits any more
             self._loop.call_soon_threadsafe(job.settled, job, result)
 
 
@@ -261,7 +261,7 @@ def _do_not_preempt() -> None:
 
 
 class _Idleness:
-    """What a thread waits in until it gets a job, or None as word that there will be no more."""
+    """Holds a thread until it gets a job; None means that there will be no more."""
 
     __slots__ = ("_is_over", "_job")
 

@@ -22,7 +22,7 @@ class Latencies:
     __slots__ = ("_kept", "_sorted")
 
     def __init__(self) -> None:
-        """Nothing is known."""
+        """Begin without a signature."""
         self._kept: deque[float] = deque()
         self._sorted: list[float] = []
 

@@ -1,8 +1,8 @@
 """One login after another in a token, over all workers, until one has shown whether the PIN is good.
 
-A device that loses all sessions, as by a reset, has every worker log in at the same moment. If somebody has changed the PIN before,
-each of them would bring the token nearer to being locked, which takes three wrong ones on some. So who has to log in takes a lock;
-the others wait for what comes of it, and either log in as well, all at once, or not at all.
+When a device loses all sessions, as by a reset, every worker logs in at the same moment. If the PIN was changed before, each of
+these logins brings the token nearer to being locked; some tokens lock after three. So a worker that has to log in takes a lock.
+The others wait for its result: then they log in as well, all at once, or not at all.
 
 Theory of operation. The parent makes a block of memory without a name (memfd), every worker has its descriptor. A token has a place in
 it, by its name: a byte to lock, as of fcntl(2), which lets go when its process dies; a word that says that the PIN was refused; and a
@@ -23,7 +23,7 @@ from proxy.signing.token import TokenPinRefused
 
 _PLACES: Final = 256
 _PLACE: Final = struct.Struct("=8sQ")
-"""Of which token the PIN was refused, and how many logins were good."""
+"""The token whose PIN was refused, and the number of good logins."""
 _NOBODY: Final = bytes(8)
 _PATIENCE_SECONDS: Final = 1.5
 """A probe has 5 s, and a login takes less than one."""
@@ -31,7 +31,7 @@ _LOOK_SECONDS: Final = 0.002
 
 
 class LoginTurns:
-    """What a process sees of it; for threads, which it makes wait."""
+    """The view of one process. Methods are for threads: they wait."""
 
     def __init__(self, descriptor: int) -> None:
         """Use what `create` made; the descriptor is kept. No other one of the same memory may be closed in this process, as that lets
@@ -51,7 +51,7 @@ class LoginTurns:
         os.close(self.fd)
 
     def forbid(self, token: str) -> None:
-        """Nobody is to log in: the PIN was refused."""
+        """Forbid all logins: the PIN was refused."""
         name, place = _name_and_place(token)
         _, good = self._read(place)
         os.pwrite(self.fd, _PLACE.pack(name, good), place)
@@ -64,7 +64,7 @@ class LoginTurns:
 
     @contextmanager
     def turn(self, token: str) -> Iterator[None]:
-        """Log in within the block: nobody else does meanwhile, as far as that does not take too long.
+        """Log in within the block, while the others wait, unless that takes too long.
 
         Raises `TokenPinRefused`, then or when another one was refused while this one waited. A block that ends without an exception was a
         good login; one that was refused calls `forbid` before it ends.
@@ -81,7 +81,7 @@ class LoginTurns:
                 fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, place)
 
     def _wait(self, place: int) -> bool:
-        """Whether the lock was had: not, when somebody has logged in meanwhile, or takes too long."""
+        """Whether this process has the lock. It has not if another one logged in meanwhile, or takes too long."""
         _, good = self._read(place)
         until = monotonic() + _PATIENCE_SECONDS
         while monotonic() < until and self._read(place)[1] == good:

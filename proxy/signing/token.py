@@ -25,7 +25,7 @@ _OURS: Final = b""
 
 
 class TokenPinRefused(Exception):
-    """The token does not take the PIN: nobody may try again before there is another one."""
+    """The token refuses the PIN: it must not be tried again before there is another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class SigningToken:
 
     @property
     def is_well(self) -> bool:
-        """Whether whoever waits for it may use it: without a second thought, or as a probe of ours has just found it well."""
+        """Whether a handshake that waits for the token may use it: its breaker is closed, or a probe of ours was good just now."""
         return self._breaker.is_closed or self._breaker.is_proved
 
     @property
@@ -151,7 +151,7 @@ class SigningToken:
         self._arrange()
 
     def came_late(self) -> None:
-        """A signature came that nobody waits for any more."""
+        """A signature came after its client was gone."""
         self._breaker.alive(self._timing.clock())
         self._arrange()
 
@@ -323,7 +323,7 @@ class SigningToken:
             tell()
 
     def close(self) -> None:
-        """Nobody uses it any more but for what is under way."""
+        """End its use; only what is under way goes on."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()

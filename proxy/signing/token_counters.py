@@ -1,4 +1,4 @@
-"""What is counted about one token in one process. Pure."""
+"""The counters of one token in one process. Pure."""
 
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ WAIT_SECONDS: Final = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 
 
 
 class TokenCounters:
-    """What only grows."""
+    """Numbers that only grow."""
 
     __slots__ = (
         "_keys",
@@ -25,7 +25,7 @@ class TokenCounters:
     )
 
     def __init__(self) -> None:
-        """All at nothing."""
+        """Begin at zero."""
         self.signing_seconds = Histogram(SIGNING_SECONDS)
         self.wait_seconds = Histogram(WAIT_SECONDS)
         self.errors = 0

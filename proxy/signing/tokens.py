@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _LOGIN_SESSIONS: Final = 1
 """By which OpenSSL's provider stays logged in, beside those that sign."""
 _LOOK_SECONDS: Final = 5.0
-"""How often it is looked for tokens that nobody uses."""
+"""How often tokens without use are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Tokens(Mapping[str, SigningToken]):
     """Follows the configurations of a process."""
 
     def __init__(self, timing: Timing, counters: Callable[[str], TokenCounters], watcher: Watcher) -> None:
-        """There are none. `counters` answers those of a token."""
+        """Begin without a token. `counters` answers the counters of a token by its name."""
         self._timing = timing
         self._counters = counters
         self._watcher = watcher
@@ -50,7 +50,7 @@ class Tokens(Mapping[str, SigningToken]):
         return iter(self._tokens)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of tokens."""
         return len(self._tokens)
 
     def use(self, plans: Mapping[str, TokenPlan]) -> None:

@@ -42,7 +42,7 @@ class AlertDescription(IntEnum):
     NO_APPLICATION_PROTOCOL = 120
 
 
-# RFC 8446 section 6.1: the two that close a connection without accusing anybody are warnings; section 6.2: the rest is fatal.
+# RFC 8446 section 6.1: the two that only close a connection are warnings; section 6.2: the rest is fatal.
 _CLOSURE_ALERTS: Final = frozenset({AlertDescription.CLOSE_NOTIFY, AlertDescription.USER_CANCELED})
 
 

@@ -1,9 +1,9 @@
 """One attempt at a server's flight: a new SSL object, led with recorded bytes to where it signs. Runs in a signing thread.
 
-Theory of operation. Nothing of an attempt is shared: the SSL object is its own, the pair of BIOs is its thread's, and nobody else
-touches them before it is over (OpenSSL has no lock in either). So any number of attempts can be made for one client, one after the other or at
-the same time, each with the same client bytes, and the first flight that is ready is sent. After a HelloRetryRequest an attempt
-begins with the first ClientHello: what it answers to that must be, byte for byte, what was sent.
+Theory of operation. An attempt shares nothing: the SSL object is its own, the pair of BIOs is its thread's, and no other
+thread touches them before it is over (OpenSSL has no lock in either). So one client can have any number of attempts, one
+after the other or at the same time, each with the same client bytes, and the first flight that is ready is sent. After a
+HelloRetryRequest an attempt begins with the first ClientHello: its answer to that must be, byte for byte, what was sent.
 """
 
 import ssl
@@ -19,7 +19,7 @@ from proxy.tls.stream import BioPair
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a client has sent so far, as it came: its first hello; and what is behind the HelloRetryRequest that was sent."""
+    """What a client has sent so far: its first hello, the HelloRetryRequest that it got, and its second hello."""
 
     first: bytes
     retry: bytes = b""
@@ -40,7 +40,7 @@ class AttemptFailed(Exception):
     """OpenSSL gave up; `error` says why, `output` is what it had for the client."""
 
     def __init__(self, error: ssl.SSLError, output: bytes) -> None:
-        """Remember both."""
+        """Keep both."""
         super().__init__(error, output)
         self.error = error
         self.output = output
@@ -77,7 +77,7 @@ def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcr
         flight = attempt(context, transcript, bios)
     finally:
         bios.clear()
-    libssl.take_bios(flight.tls)  # here: nobody else is to touch these BIOs, not even by freeing it
+    libssl.take_bios(flight.tls)  # here: no other thread may touch these BIOs, not even by freeing the object
     return flight
 
 

@@ -1,6 +1,6 @@
 """Challenges of a CA (tls-alpn-01, RFC 8737) that this worker may be asked about, by server name.
 
-A context is made when a CA asks for the first time, from a key that nobody else ever has: a worker that hears of a thousand
+A context is made when a CA asks for the first time, with a key of its own: a worker that hears of a thousand
 challenges at once must not make a thousand keys before its loop goes on.
 """
 
@@ -18,12 +18,12 @@ CHALLENGE_ALPN: Final = ALPN.encode()
 
 
 class PendingChallenges:
-    """Those that are pending now."""
+    """The challenges that are pending now."""
 
     __slots__ = ("_contexts", "_pending")
 
     def __init__(self) -> None:
-        """None."""
+        """Begin without a challenge."""
         self._pending: dict[str, TlsChallenge] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
 
@@ -35,7 +35,7 @@ class PendingChallenges:
         self._contexts = {name: self._contexts[name] for name in kept}
 
     def context_for(self, server_name: str | None) -> ssl.SSLContext | None:
-        """What answers a hello for that name; None where no challenge is pending."""
+        """The context that answers a hello for that name; None if no challenge is pending for it."""
         if server_name is None or (challenge := self._pending.get(server_name)) is None:
             return None
         context = self._contexts.get(server_name)
@@ -45,11 +45,11 @@ class PendingChallenges:
 
 
 def goodbye(tls: ssl.SSLObject, bios: BioPair) -> bytes:
-    """What ends a connection that saw a challenge. `bios` are empty after it.
+    """The record that ends a connection after a challenge was shown. `bios` are empty after it.
 
     RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be immediately closed".
     """
-    with contextlib.suppress(ssl.SSLError):  # it wants to read the other side's close_notify; ours is written
+    with contextlib.suppress(ssl.SSLError):  # it wants to read the close_notify of the peer; ours is written
         tls.unwrap()
     data = bios.outgoing.read()
     bios.clear()
@@ -57,7 +57,7 @@ def goodbye(tls: ssl.SSLObject, bios: BioPair) -> bytes:
 
 
 def _context(challenge: TlsChallenge) -> ssl.SSLContext:
-    """No policy in it: whatever groups and suites the CA has, it is only shown a digest."""
+    """Accept whatever groups and suites the CA has: it is only shown a digest."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols([ALPN])

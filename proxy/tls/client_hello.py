@@ -79,7 +79,7 @@ class ClientHello(NamedTuple):
     server_name: str | None
     """The DNS name asked for, in lower case (IDNs as A-labels); the text of an IPv4 address if a client sends one.
 
-    What is no host name (`host:443`) stands in quotes, and is nobody's name.
+    Other values (`host:443`) stand in quotes, and no identity has such a name.
     """
     alpn: tuple[bytes, ...]
     """The application protocols, at most the first 256."""
@@ -253,7 +253,7 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
 
 @_kept
 def _server_name(extension: bytes) -> str:
-    """Decode the one host name, RFC 6066 section 3; as OpenSSL does, nothing but one host_name is accepted."""
+    """Decode the one host name, RFC 6066 section 3; as in OpenSSL, exactly one host_name is accepted."""
     name_list = _only_vector(extension, "server_name")
     sent = name_list[_SERVER_NAME_HEADER_BYTES:].lower()
     if not sent or name_list[:_SERVER_NAME_HEADER_BYTES] != _HOST_NAME_TYPE + len(sent).to_bytes(2):

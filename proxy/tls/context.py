@@ -145,5 +145,5 @@ def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
 
 
 def _no_passphrase() -> str:
-    """Answer OpenSSL instead of the terminal: an encrypted key fails here, it never waits for somebody to type."""
+    """Answer OpenSSL instead of the terminal: an encrypted key fails here and never waits for input."""
     return ""

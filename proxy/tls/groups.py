@@ -20,7 +20,7 @@ class GroupKind(StrEnum):
     POST_QUANTUM = "post_quantum"
     """A post-quantum exchange alone."""
     CLASSICAL = "classical"
-    """Nothing a large quantum computer could not break later, from what is recorded today."""
+    """A problem that a large quantum computer could solve later, for what is recorded today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class GroupPreference:
     """Groups that a server accepts, in tuples, the most preferred tuple first.
 
     A client that lists a group of an earlier tuple gets it, by HelloRetryRequest if it sent no share for it. Within a tuple a
-    share that was sent wins, so that nobody pays a round trip for a group that is not much better.
+    share that was sent wins: a group that is not much better is not worth a round trip.
     """
 
     tuples: tuple[tuple[NamedGroup, ...], ...]

@@ -196,7 +196,9 @@ class Handshake:
             self._choose(self._state, reader)
         else:
             self.refuse(
-                FailureReason.HANDSHAKES_PER_ADDRESS, AlertDescription.INTERNAL_ERROR, "too many of this client"
+                FailureReason.HANDSHAKES_PER_ADDRESS,
+                AlertDescription.INTERNAL_ERROR,
+                "too many handshakes of this client are under way",
             )
 
     def _choose(self, state: Choosing, reader: ClientHelloReader) -> None:

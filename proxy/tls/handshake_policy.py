@@ -31,7 +31,7 @@ class ConnectionRefusal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HandshakePolicy:
-    """Of one listener."""
+    """The policy of one listener."""
 
     pq: PqPolicy
     preference: GroupPreference
@@ -70,7 +70,7 @@ class HandshakePolicy:
         *,
         retried: bool,
     ) -> Established:
-        """What a handshake that was completed has come to; `retried`: after a HelloRetryRequest."""
+        """The result of a completed handshake; `retried`: it took a HelloRetryRequest."""
         group = server_hello.group
         return Established(
             server_name=hello.server_name,

@@ -28,7 +28,7 @@ class LookupFailed(Exception):
     """The token did not answer; `value` is the CKR_ number that it said, 0 if it said none."""
 
     def __init__(self, value: int) -> None:
-        """Remember what it said."""
+        """Keep the number."""
         super().__init__(value)
         self.value = value
 
@@ -41,7 +41,7 @@ class KeyNotLoaded(OSError):
     """A key could not be loaded; `reason` is what OpenSSL would say of it."""
 
     def __init__(self, detail: str, reason: str = "") -> None:
-        """Remember what happened."""
+        """Keep both."""
         super().__init__(detail)
         self.reason = reason
 
@@ -111,7 +111,7 @@ def _keys(uri: str, context: int | None) -> Generator[int]:
                 raise LookupFailed(error)
     finally:
         library.OSSL_STORE_close(store)
-        library.ERR_clear_error()  # nobody else is to take it for theirs
+        library.ERR_clear_error()  # else the next caller of OpenSSL takes the error for its own
 
 
 def _taken(library: ctypes.CDLL, found: int) -> Generator[int]:

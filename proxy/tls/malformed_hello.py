@@ -12,7 +12,7 @@ from proxy.tls.stream import BioPair
 _SAID_FOR_WANT_OF_A_CERTIFICATE: Final = frozenset(
     {AlertDescription.HANDSHAKE_FAILURE, AlertDescription.PROTOCOL_VERSION}
 )
-# Nothing is wrong with a client that is only too old, and whoever looks after a proxy wants to know how many there are.
+# A client that is only too old has sent nothing wrong, and operators want to know how many of them there are.
 _REASONS: Final = {
     HelloFailure.NOT_TLS: FailureReason.NOT_TLS,
     HelloFailure.OLD_VERSION: FailureReason.OLD_VERSION,
@@ -20,7 +20,7 @@ _REASONS: Final = {
 
 
 def reason_of(error: HelloError) -> FailureReason:
-    """What such a hello counts as."""
+    """The reason that a hello with this error is counted under."""
     return _REASONS.get(error.reason, FailureReason.MALFORMED_HELLO)
 
 

@@ -1,4 +1,4 @@
-"""Which key exchange groups and cipher suites a listener offers, whom it refuses, and how each handshake ended.
+"""Which key exchange groups and cipher suites a listener offers, which clients it refuses, and how a handshake ended.
 
 Pure: a level, a policy and what the client offered go in, a decision comes out.
 

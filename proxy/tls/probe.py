@@ -14,14 +14,14 @@ from proxy.tls.token_key import TokenKey
 
 
 class BadSignature(Exception):
-    """What the token answered does not fit the certificate of its key."""
+    """The signature of the token does not fit the certificate of its key."""
 
 
 class Login(Protocol):
     """How to log in to the token of a key."""
 
     def is_refused(self, key: TokenKey) -> bool:
-        """Whether the token lets nobody log in by the PIN of a key that could not be loaded; asks the token."""
+        """Whether the token refuses every login by the PIN of a key that could not be loaded; asks the token."""
 
     def turn(self, key: TokenKey) -> AbstractContextManager[None]:
         """Load within the block, which raises `TokenPinRefused` where others know of it."""
@@ -34,7 +34,7 @@ class KeyProbe:
     keys: Sequence[TokenKey]
     login: Login = field(compare=False)
     instances: ModuleInstances = field(compare=False)
-    """Of the module, by which keys are loaded."""
+    """The instances of the module by which keys are loaded."""
 
     @property
     def missing(self) -> frozenset[str]:
@@ -49,7 +49,7 @@ class KeyProbe:
         slowest, failed, failure, is_in = 0.0, [], None, False
         for key in self.keys:
             try:
-                # who has loaded one is logged in
+                # a process that has loaded one key is logged in
                 with contextlib.nullcontext() if is_in else self.login.turn(key):
                     loaded = self.instances.of(key.token).load(key)
                 is_in = True
@@ -68,7 +68,7 @@ class KeyProbe:
         return slowest
 
     def anew(self) -> float:
-        """The same, and where nothing works so, by another instance of the module, which is kept if the token works by it.
+        """The same; if no key works, try other instances of the module, and keep the first by which the token works.
 
         Raises as a call does, and then nothing has changed.
         """

@@ -3,14 +3,14 @@
 Theory of operation. The first candidate is asked. If it fails, the next one is, with the same client bytes; if it is late, the
 next one is asked as well (a hedge), provided that it has nothing else to do: two tokens with long queues would only make them
 longer for each other. The first flight that is ready wins, and whatever comes later is thrown away, where it only tells how the
-token is. All of this is on the event loop; in the threads there are attempts, and nothing but attempts.
+token is. All of this is on the event loop; the threads only make attempts.
 
 Where all have failed, or what is left hangs, a race waits for those that are being tried at once: a session that was lost is healed
 within milliseconds, by which no client needs to be sent away. Each key is asked a second time at most. A client that is sent away all
 the same has every token tried soon that could have signed for it, one that was never there included.
 
 An error is the client's fault if OpenSSL refused its hello before it answered it, or if a context that needs no token fails on
-the same bytes as well. Only what is left is the token's fault: nobody shuts a token down by what they send.
+the same bytes as well. Every other error is the token's fault: a client cannot shut a token down by what it sends.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _RECOVERY_SECONDS: Final = 1.0
 
 
 class RaceOwner(Protocol):
-    """Whoever needs the flight; exactly one of `race_won`, `race_lost` and `race_refused` is called, once, or none after `abandon`."""
+    """The part that needs the flight. Exactly one of `race_won`, `race_lost` and `race_refused` is called, once; none after `abandon`."""
 
     def race_won(self, flight: Flight) -> None:
         """Send it. The object in it is the owner's from now on, and has no BIOs."""
@@ -87,7 +87,7 @@ class _Runner:
 
 
 class SigningRace:
-    """Of one handshake."""
+    """The race of one handshake."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class SigningRace:
         network: bytes,
         owner: RaceOwner,
     ) -> None:
-        """Nobody is asked before `begin`. `network` is the client's, for the order in the queues."""
+        """Set up; `begin` asks the first token. `network` is the client's, for the order in the queues."""
         self._services = services
         self._transcript = transcript
         self._network = network
@@ -109,7 +109,7 @@ class SigningRace:
         self._left: list[KeyContext] = candidates(keys, credential.turn())
         self._passed_over: list[KeyContext] = [key for key, _ in keys if key not in self._left]
         self._again: list[KeyContext] = [key for key, _ in keys]
-        """Those that were not asked a second time."""
+        """The keys that were not asked a second time."""
         self._awaited = 0
         self._running: list[_Runner] = []
         self._was_busy = False
@@ -129,9 +129,9 @@ class SigningRace:
             self._lose()
 
     def abandon(self) -> None:
-        """The handshake is over in another way: nobody is to be told any more.
+        """The handshake is over in another way: the owner is not told any more.
 
-        A token that signs already keeps its time all the same: that it hangs is found out although all clients leave before that.
+        The time of a token that signs already is still watched: a token that hangs is found even if all clients leave before.
         """
         self._close()
         if self._running:
@@ -244,8 +244,8 @@ class SigningRace:
         return self._owner.judge()
 
     def _late_answer(self, runner: _Runner, result: Flight | BaseException) -> None:
-        """Of one that nobody waits for: it only tells something of its token."""
-        # it is only the client who has gone too early
+        """An answer after the end of the race: it only tells something of its token."""
+        # the client left before the deadline
         is_in_time = self._winner is None and not self._is_refused and self._services.clock() < self._deadline
         if isinstance(result, Flight) and is_in_time:
             runner.succeeded(result.seconds)
@@ -302,7 +302,7 @@ class SigningRace:
     def _lose(self) -> None:
         again, self._again = self._again, []
         if self._await_recovery(again):
-            return  # although another one may be busy, which is what one that hangs looks like
+            return  # even if another token was busy: a token that hangs looks the same
         for token in self._tokens:
             token.wanted()
         if self._was_busy:

@@ -4,7 +4,7 @@ Such a record costs its sender 23 to 27 bytes, and a KeyUpdate costs us 12 micro
 a record of its own. So they are counted one by one, by the headers of the records on the wire. How long they are says nothing: padding
 (RFC 8446 section 5.4) makes a record of any kind as long as its sender likes, and one that carries data is never held against it.
 
-Empty records are also what hides when somebody speaks (section 5.1), and keys are renewed in long connections. So the count is
+Empty records also hide when a user speaks (section 5.1), and keys are renewed in long connections. So the count is
 forgiven with time, and by data.
 """
 

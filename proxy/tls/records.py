@@ -54,7 +54,7 @@ class HelloFailure(StrEnum):
 _A = AlertDescription
 _ALERTS: Final = {
     HelloFailure.NOT_TLS: _A.UNEXPECTED_MESSAGE,
-    # RFC 8446 section 6: after its alert the client reads no more; a closure alert accuses nobody.
+    # RFC 8446 section 6: after its alert the client reads no more; a closure alert reports no fault.
     HelloFailure.CLIENT_ALERT: _A.CLOSE_NOTIFY,
     HelloFailure.UNEXPECTED_RECORD: _A.UNEXPECTED_MESSAGE,
     HelloFailure.EMPTY_RECORD: _A.UNEXPECTED_MESSAGE,
@@ -101,7 +101,7 @@ class HelloError(Exception):
     def __init__(
         self, reason: HelloFailure, where: str = "", *, found: int | None = None, limit: int | None = None
     ) -> None:
-        """Remember the facts."""
+        """Keep the facts."""
         super().__init__(reason, where, found, limit)
         self.reason = reason
         self.where = where
@@ -178,18 +178,18 @@ class ClientHelloReader:
 
     @property
     def wire_bytes(self) -> int:
-        """How many bytes that is."""
+        """The number of bytes received so far."""
         return len(self._wire)
 
     @property
     def rest(self) -> bytes:
-        """Of a complete hello: what came behind its last record."""
+        """The bytes behind the last record of a complete hello."""
         return bytes(self._wire[self._record_start :])
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
         """Take what the client sent; once the message is complete, further bytes are only added to `wire`.
 
-        Raises `HelloError`, after which the reader serves for nothing but `wire`.
+        Raises `HelloError`, after which only `wire` is of use.
         """
         if not self._wire:
             self._wire = wire = bytes(data)  # a copy of a view, no copy of bytes

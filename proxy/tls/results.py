@@ -30,7 +30,7 @@ class FailureReason(StrEnum):
     """The client takes no signature of a key that the identity has."""
     TLS_ERROR = "tls_error"
     HANDSHAKES_PER_ADDRESS = "handshakes_per_address"
-    """As many of this client are under way as may be."""
+    """As many handshakes of this client are under way as the limit allows."""
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
     SIGNING_UNAVAILABLE = "signing_unavailable"
@@ -57,7 +57,7 @@ _REFUSALS: Final = {
 
 
 def openssl_reason(code: str | None) -> FailureReason:
-    """What an error of OpenSSL in a handshake counts as."""
+    """The reason that an error of OpenSSL in a handshake is counted under."""
     return _REFUSALS.get(code or "", FailureReason.TLS_ERROR)
 
 
@@ -98,7 +98,7 @@ class Failed:
 
 
 class HandshakeObserver(Protocol):
-    """Whoever waits for the result; of the last three exactly one is called, once."""
+    """The part that waits for the result. Exactly one of the last three methods is called, once."""
 
     def hello_complete(self) -> bool:
         """The client has shown a whole ClientHello; whether its handshake may go on."""

@@ -1,4 +1,4 @@
-"""How the server's flight comes about where a key is in a token: never by waiting for it on the event loop.
+"""How the server's flight is made with a key in a token, without a wait on the event loop.
 
 Theory of operation. What needs no token is done on the loop, in a turn with the steps of other handshakes (`step_queue`): on a
 context with a throw-away certificate a resumption, and the answer to a hello without a share of the group that it will get (a
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from proxy.tls.context import ServerContext
 
 _NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
-_NO_KEY_FITS: Final = "no key fits what the client lists"
+_NO_KEY_FITS: Final = "no key of the identity fits the signature algorithms that the client lists"
 # As much early data as servers usually allow. Reading pauses above it, and then the end of the connection is not seen.
 _MOST_HELD_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class HelloLimits:
-    """Of the second ClientHello, in bytes: its message, and all that comes on the wire up to its end."""
+    """Limits of the second ClientHello, in bytes: of its message, and of all that comes on the wire up to its end."""
 
     hello_bytes: int
     wire_bytes: int
@@ -101,7 +101,7 @@ class _Asking:
 
     reader: ClientHelloReader
     stand_in: "ssl.SSLObject | None"
-    """What has sent it, if it may resume a session of the second hello."""
+    """The object that made it, if the second hello may resume a session with it."""
 
 
 class _Resting:
@@ -114,7 +114,7 @@ _RESTING: Final = _Resting()
 
 
 class SignedFlight:
-    """Of one handshake, from its first ClientHello to the flight with the ServerHello."""
+    """Makes the flight of one handshake, from its first ClientHello to the ServerHello."""
 
     __slots__ = (
         "_context",
@@ -157,7 +157,7 @@ class SignedFlight:
         """What the client has sent before our flight was there."""
         self._schemes: Sequence[int] = ()
         self._signers: list[Signer] = []
-        """Those that were not asked."""
+        """The signers that were not asked."""
         self._state: _Enlisted | _Stepped | _Racing | _Asking | _Resting = _RESTING
 
     @property

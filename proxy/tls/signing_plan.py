@@ -1,4 +1,4 @@
-"""How an identity signs of which a key is in a token. Pure."""
+"""How an identity signs that has a key in a token. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class SigningPlan:
     ranked: Sequence[tuple[int, Signer]]
 
     def signers_for(self, schemes: Sequence[int]) -> list[Signer]:
-        """Who could sign for a client that lists these schemes, each once, whoever does first; empty if nobody can."""
+        """The signers for a client that lists these schemes, the most preferred first, each once; empty if there is none."""
         able: list[Signer] = []
         for scheme, signer in self.ranked:
             if scheme in schemes and signer not in able:

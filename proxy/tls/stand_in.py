@@ -1,4 +1,4 @@
-"""Throw-away certificates: what stands for a key in a token wherever nothing is signed that anybody will see.
+"""Throw-away certificates: they stand for a key in a token wherever no client sees the signature.
 
 A context with one resumes tickets, answers a HelloRetryRequest and judges a ClientHello exactly like the context of the key that
 it stands for, and never asks the token. Each process makes one of each kind, and its key leaves the process as little as any.

@@ -4,9 +4,9 @@ Theory of operation. A step of OpenSSL takes up to 300 µs, and its code and dat
 done right behind it takes twice its time. So handshakes do not step when their bytes arrive. They enlist here, and when the bytes of
 this turn are all read, the steps are made one right after the other; only then is each handshake told, one right after the other too.
 
-A turn makes `_MOST_STEPS` at most: whoever is connected already waits for no more than those, however many clients arrive at once.
-Who accepts clients faster than that only has them wait here, where they count as handshakes under way, and not in the kernel
-(`is_behind`).
+A turn makes `_MOST_STEPS` at most: established connections wait for no more than those, however many clients arrive at once.
+A listener that accepts clients faster than that only moves their wait from the kernel to here, where they count as handshakes
+under way (`is_behind`).
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ class Stepping(Protocol):
     """A handshake."""
 
     def step(self) -> None:
-        """Have OpenSSL make the step; call nobody. Nothing if there is no need for it any more."""
+        """Have OpenSSL make the step, without a call to other parts. Do nothing if it is not needed any more."""
 
     def stepped(self) -> None:
         """Go on from there."""
@@ -32,7 +32,7 @@ class StepQueue:
     __slots__ = ("_call_soon", "_waiting")
 
     def __init__(self, call_soon: Callable[..., object]) -> None:
-        """Nobody waits; `call_soon` is the loop's."""
+        """Begin with an empty queue; `call_soon` is the loop's."""
         self._call_soon: Final = call_soon
         self._waiting: list[Stepping] = []
 
@@ -66,5 +66,5 @@ class StepQueue:
             for handshake in handshakes:
                 handshake.stepped()
         except BaseException:
-            self._call_soon(self._tell, handshakes)  # one that fails strands nobody
+            self._call_soon(self._tell, handshakes)  # the others go on although one has failed
             raise

@@ -5,14 +5,14 @@ it asks for more (a partial record is kept in the SSL object, which asks for exa
 taken out of the outgoing BIO at once. So between two callbacks both BIOs are empty, and all connections of a loop share
 *one* pair: a memory BIO never shrinks, and one pair per connection would keep up to 44 KiB for each one that ever moved a
 full record. The rule that makes this safe: no owner is called while either BIO holds bytes. Reading therefore has two
-phases, decrypt everything, then deliver; and whoever writes empties the outgoing BIO in the same breath. What runs in a
-thread has a pair of its own there, leaves it at the end, and is given the loop's before it goes on.
+phases, decrypt everything, then deliver; and every write empties the outgoing BIO at once. A step in a thread uses a pair of
+its own there; the object leaves that pair at the end, and gets the pair of the loop before it goes on.
 
 Because nothing is ever left in a BIO, the end of the TCP stream needs no `write_eof`: a close_notify has been seen by then
 (`SSL_read` returned nothing) or the stream was truncated.
 
 Session tickets go out with the first thing that is written, in one segment, and not right behind the handshake: they are a ninth of
-its cost, and whoever shakes hands without asking for anything gets none.
+its cost, and a client that asks for nothing gets none.
 """
 
 import contextlib
@@ -122,7 +122,7 @@ class TlsStream:
         self._close_notify_seen = False
         self._ending: _Ending | None = None
         self._waiting: WaitingData | None = None
-        self.records: Final = RecordTally()  # public for whoever gave `tls` more than the handshake
+        self.records: Final = RecordTally()  # public for the one who gave `tls` more than the handshake
         self._silent = 0  # of the records that were read last, those without data
         self._tickets = tickets
         self._key_updates = 0
@@ -301,7 +301,7 @@ class TlsStream:
         if self._ending is not None:
             return
         self._ending = ending
-        # what was kept goes first, all of it at once, so that the socket alone has to see to it that the rest does not take forever
+        # what was kept goes first, all of it at once: then only the socket has to bound the time for the rest
         waiting, self._waiting = self._waiting, None
         while waiting:
             self._send_record(waiting.take())

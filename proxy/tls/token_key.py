@@ -3,7 +3,7 @@
 Theory of operation. Loading a key logs in where that is needed, and takes a round trip for each attribute; sharing a loaded one
 takes none. So each key is loaded once in a process, into a context that serves for nothing else, and the contexts of listeners
 and ticket keys share it. When the sessions of a token are lost, every loaded key of it is useless for ever: it has to be loaded
-anew, and whoever shares it must share the new one. A context is therefore asked for at each signature, and is the same as long as
+anew, and every context that shares it must share the new one. A context is therefore asked for at each signature, and is the same as long as
 the key is.
 """
 
@@ -55,7 +55,7 @@ class TokenKey:
     """One key in one token, with the chain that it proves."""
 
     def __init__(self, key: LoadableKey, chain: bytes) -> None:
-        """Nothing is loaded before `reload`. `chain` is in PEM, leaf first."""
+        """Begin without a loaded key (`load`, `adopt`). `chain` is in PEM, leaf first."""
         self.key: Final = key
         self.location: Final = key.location
         """Which key that is, for people."""

@@ -20,14 +20,14 @@ class TokenLogin:
     """None: for a process that is alone."""
 
     def is_refused(self, key: TokenKey) -> bool:
-        """Whether the token lets nobody log in by the PIN of a key; asks the token."""
+        """Whether the token refuses every login by the PIN of a key; asks the token."""
         return refuses_pin(self.instances.of(key.token).module, key.key.uri)
 
     @contextmanager
     def turn(self, key: TokenKey) -> Iterator[None]:
         """Load a key within the block, which logs in where this process is not; raises `TokenPinRefused` instead if that is known, or happens.
 
-        Also who is logged in takes a turn: to find out, the module would have to be asked about all of its tokens, of which one may hang.
+        A worker that is logged in already takes a turn too: the module would have to be asked about all of its tokens, and one may hang.
         """
         if self.turns is None:
             yield

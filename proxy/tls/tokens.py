@@ -40,12 +40,12 @@ class PresentToken:
 
     @property
     def was_refused(self) -> bool:
-        """Whether the last login, of whoever it was, had a wrong PIN."""
+        """Whether the last login, by any process, had a wrong PIN."""
         return bool(self.flags & (_CKF_USER_PIN_COUNT_LOW | _CKF_USER_PIN_FINAL_TRY))
 
     @property
     def needs_login(self) -> bool:
-        """Whether private keys show themselves only to whoever is logged in."""
+        """Whether private keys are visible only after a login."""
         return bool(self.flags & _CKF_LOGIN_REQUIRED)
 
     def fits(self, uri: Pkcs11Uri) -> bool:
@@ -77,7 +77,7 @@ def tokens_of(path: Path) -> tuple[PresentToken, ...]:
 
 
 def refuses_pin(path: Path, uri: Pkcs11Uri) -> bool:
-    """Whether a token that a URI means lets nobody log in since a PIN was wrong. False where the module does not say."""
+    """Whether the token of a URI refuses every login since a PIN was wrong. False if the module does not say."""
     try:
         return any(
             token.needs_login and (token.is_locked or token.was_refused) and not is_logged_in(path, token.slot)

@@ -12,14 +12,14 @@ class WaitingData:
     __slots__ = ("_length", "_pieces", "_taken")
 
     def __init__(self) -> None:
-        """Nothing waits."""
+        """Begin empty."""
         self._pieces: deque[bytes | bytearray] = deque()
         self._length = 0
         self._taken = 0
-        """Of the first piece."""
+        """How much of the first piece was taken."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of bytes that wait."""
         return self._length
 
     def add(self, data: bytes) -> None:
