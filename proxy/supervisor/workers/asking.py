@@ -2,22 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from proxy.processes.channel import Body
 from proxy.processes.messages.refusals import QuestionRefused
-from proxy.supervisor.workers.process import WorkerProcess
+
+
+class Askable(Protocol):
+    """Who can be asked: a `WorkerProcess`."""
+
+    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
+        """Ask it. Raises `QuestionRefused` or `ChannelLost`."""
+
+
+AskedT = TypeVar("AskedT", bound=Askable)
 
 Asked = tuple[str, Body, list[int]]
 """Kind, body and descriptors."""
-Question = Callable[[WorkerProcess], Asked]
+Question = Callable[[AskedT], Asked]
 """What a worker is asked."""
-Preparation = tuple[list[Body], list[WorkerProcess]]
+Preparation = tuple[list[Body], list[AskedT]]
 """What workers have answered, and those that were given up."""
 
 
 async def answers(
-    loop: asyncio.AbstractEventLoop, workers: Sequence[WorkerProcess], kind: str, body: Body, seconds: float
-) -> dict[WorkerProcess, Body | None]:
+    loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], kind: str, body: Body, seconds: float
+) -> dict[AskedT, Body | None]:
     """Ask all the same; None of one that has not answered in time, or with an error."""
     asked = {loop.create_task(one.ask(kind, body)): one for one in workers}
     if not asked:
@@ -32,8 +42,8 @@ async def answers(
 
 
 async def refusals(
-    loop: asyncio.AbstractEventLoop, workers: Sequence[WorkerProcess], question: Question, seconds: float
-) -> list[WorkerProcess]:
+    loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: Question[AskedT], seconds: float
+) -> list[AskedT]:
     """Ask each its question; answers those that said no, or that descriptors could not be copied for. One that is late, or gone, has said nothing."""
     asked = {loop.create_task(one.ask(*question(one))): one for one in workers}
     if not asked:
@@ -46,11 +56,11 @@ async def refusals(
 
 async def prepared(
     loop: asyncio.AbstractEventLoop,
-    workers: Sequence[WorkerProcess],
+    workers: Sequence[AskedT],
     asked_for: Asked,
-    is_given_up: Callable[[WorkerProcess], bool],
+    is_given_up: Callable[[AskedT], bool],
     seconds: float,
-) -> Preparation:
+) -> Preparation[AskedT]:
     """What all have answered but those that are given up meanwhile, which is looked at every so many seconds; and these.
 
     Raises `QuestionRefused`, `ChannelLost` or `OSError` as soon as one cannot.

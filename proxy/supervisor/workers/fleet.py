@@ -120,7 +120,7 @@ class Fleet:
         """Those of the first `count` slots that can be expected to prepare something."""
         return [one for one in self.workers if one.slot < count and not self._pulse.is_given_up(one)]
 
-    async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> Preparation:
+    async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> Preparation[WorkerProcess]:
         """Let workers prepare an edition; answers also those that were given up meanwhile. Raises `QuestionRefused` or `ChannelLost` as soon as one cannot."""
         material = edition.material.memory_file()
         closed = self._owner.tokens.closed(edition.tokens)
@@ -211,7 +211,7 @@ class Fleet:
         able = [one for one in everybody if one not in self._pulse.stuck]
         return {**dict.fromkeys(everybody), **await answers(self._loop, able, kind, body, seconds)}
 
-    async def _tell(self, workers: Sequence[WorkerProcess], question: Question) -> list[WorkerProcess]:
+    async def _tell(self, workers: Sequence[WorkerProcess], question: Question[WorkerProcess]) -> list[WorkerProcess]:
         """Ask several at once; answers those that said no.
 
         One that is stuck is not waited for: it reads what it was told when it goes on. One that is gone is replaced already.

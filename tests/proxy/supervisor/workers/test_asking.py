@@ -1,14 +1,13 @@
 """Several workers at once: who answers, who says no, who is late."""
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Sequence
 
 import pytest
 
 from proxy.processes.channel import Body, ChannelLost
 from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
 from proxy.supervisor.workers.asking import answers, prepared, refusals
-from proxy.supervisor.workers.process import WorkerProcess
 
 
 class Worker:
@@ -16,11 +15,12 @@ class Worker:
 
     def __init__(self, answer: Body | Exception | None) -> None:
         self.answer = answer
-        self.asked: list[tuple[Any, ...]] = []
+        self.asked: list[tuple[str, Body | None]] = []
 
-    async def ask(self, *question: Any) -> Body:
+    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
         """Note the question."""
-        self.asked.append(question)
+        assert list(descriptors) in ([], [3])
+        self.asked.append((kind, body))
         if self.answer is None:
             await asyncio.Event().wait()
         if isinstance(self.answer, Exception):
@@ -29,13 +29,9 @@ class Worker:
         return self.answer
 
 
-def workers(*several: Worker) -> list[WorkerProcess]:
-    return [cast("WorkerProcess", one) for one in several]
-
-
 async def test_each_has_its_answer_and_none_where_there_is_none() -> None:
     good, bad, late = Worker({"pid": 1}), Worker(ChannelLost()), Worker(None)
-    loop, asked = asyncio.get_running_loop(), workers(good, bad, late)
+    loop, asked = asyncio.get_running_loop(), [good, bad, late]
     found = await answers(loop, asked, "scrape", {"a": 1}, 0.01)
     assert list(found.values()) == [{"pid": 1}, None, None]
     assert good.asked == [("scrape", {"a": 1})]
@@ -44,13 +40,13 @@ async def test_each_has_its_answer_and_none_where_there_is_none() -> None:
 
 async def test_who_said_no_is_told_apart_from_who_is_late_or_gone() -> None:
     no, gone, late, yes = Worker(QuestionRefused(QuestionFailed("no"))), Worker(ChannelLost()), Worker(None), Worker({})
-    loop, asked = asyncio.get_running_loop(), workers(no, gone, late, yes)
+    loop, asked = asyncio.get_running_loop(), [no, gone, late, yes]
     assert await refusals(loop, asked, lambda _: ("accept", {}, []), 0.01) == [asked[0]]
     assert await refusals(loop, [], lambda _: ("accept", {}, []), 0.01) == []
 
 
 async def test_one_that_could_not_be_told_counts_as_a_no() -> None:
-    loop, asked = asyncio.get_running_loop(), workers(Worker(OSError(24, "Too many open files")), Worker({}))
+    loop, asked = asyncio.get_running_loop(), [Worker(OSError(24, "Too many open files")), Worker({})]
     assert await refusals(loop, asked, lambda _: ("accept", {}, [3]), 0.01) == [asked[0]]
 
 
@@ -58,22 +54,20 @@ class TestPreparing:
     """All, but those who are given up."""
 
     async def test_all_answer(self) -> None:
-        loop, asked = asyncio.get_running_loop(), workers(Worker({"a": 1}), Worker({"a": 2}))
+        loop, asked = asyncio.get_running_loop(), [Worker({"a": 1}), Worker({"a": 2})]
         found = await prepared(loop, asked, ("prepare", {}, []), lambda _: False, 0.01)
         assert found == ([{"a": 1}, {"a": 2}], [])
         assert await prepared(loop, [], ("prepare", {}, []), lambda _: False, 0.01) == ([], [])
 
     async def test_one_that_is_given_up_is_waited_for_no_longer(self) -> None:
-        loop, asked = asyncio.get_running_loop(), workers(Worker({"a": 1}), Worker(None))
+        loop, asked = asyncio.get_running_loop(), [Worker({"a": 1}), Worker(None)]
         found = await prepared(loop, asked, ("prepare", {}, []), lambda one: one is asked[1], 0.01)
         assert found == ([{"a": 1}], [asked[1]])
 
     async def test_the_first_no_ends_it(self) -> None:
         loop, asked = (
             asyncio.get_running_loop(),
-            workers(
-                Worker(None), Worker(QuestionRefused(QuestionFailed(""))), Worker(QuestionRefused(QuestionFailed("")))
-            ),
+            [Worker(None), Worker(QuestionRefused(QuestionFailed(""))), Worker(QuestionRefused(QuestionFailed("")))],
         )
         with pytest.raises(QuestionRefused):
             await prepared(loop, asked, ("prepare", {}, []), lambda _: False, 0.01)
