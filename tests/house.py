@@ -99,6 +99,63 @@ def twins(modules: Mapping[str, ast.Module]) -> dict[str, list[str]]:
     return {name: found for name, found in places.items() if len(found) > 1}
 
 
+def disguises(tests: Mapping[str, ast.Module], modules: Mapping[str, ast.Module]) -> list[str]:
+    """What lets a stand-in of a test pass for a class of the product: `cast`, and inheritance from a concrete class.
+
+    A test may subclass what the product itself means to be subclassed: protocols, exceptions, tables of the configuration.
+    """
+    bases = {
+        node.name: {_last_name(base) for base in node.bases}
+        for tree in modules.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    return [f"{name}:{line} {found}" for name, tree in tests.items() for line, found in sorted(_disguises(tree, bases))]
+
+
+def _disguises(tree: ast.Module, bases: Mapping[str, set[str]]) -> Iterator[tuple[int, str]]:
+    known = _from_product(tree)
+    for node in ast.walk(tree):
+        match node:
+            case ast.ImportFrom(module="typing" | "typing_extensions", names=names):
+                yield from ((node.lineno, "cast") for one in names if one.name == "cast")
+            case ast.Attribute(value=ast.Name(id="typing"), attr="cast"):
+                yield node.lineno, "cast"
+            case ast.ClassDef():
+                for base in node.bases:
+                    first, last = re.split(r"\W", ast.unparse(base))[0], _last_name(base)
+                    name = known.get(last, last)
+                    if first in known and name in bases and _is_concrete(name, bases):
+                        yield node.lineno, f"{node.name}({name})"
+            case _:
+                pass
+
+
+def _from_product(tree: ast.Module) -> dict[str, str]:
+    """The names that a module imports from the product, and what they are called there."""
+    return {
+        one.asname or one.name: one.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in PACKAGES
+        for one in node.names
+    }
+
+
+def _last_name(base: ast.expr) -> str:
+    return ast.unparse(base).partition("[")[0].rpartition(".")[2]
+
+
+def _is_concrete(name: str, bases: Mapping[str, set[str]]) -> bool:
+    if "Protocol" in bases.get(name, ()):
+        return False
+    ancestors, left = {name}, [name]
+    while left:
+        found = bases.get(left.pop(), set()) - ancestors
+        ancestors |= found
+        left += found
+    return not any(one == "BaseModel" or one.endswith(("Exception", "Error")) for one in ancestors)
+
+
 def _reads(tree: ast.Module) -> Iterator[str]:
     """Every name that a module reads, also in annotations that are strings."""
     for node in ast.walk(tree):

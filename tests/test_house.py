@@ -58,6 +58,24 @@ class TestMeasuring:
         product = {"one": ast.parse("class A: ...\nclass B: ..."), "two": ast.parse("class A: ...")}
         assert house.twins(product) == {"A": ["one:1", "two:1"]}
 
+    def test_disguises_are_found_and_what_is_meant_to_be_subclassed_is_none(self) -> None:
+        product = {
+            "one": ast.parse(
+                "class Role(Protocol[T]): ...\nclass Real(Role): ...\nclass Failed(OSError): ...\nclass Worse(Failed): ...\n"
+                "class Table(BaseModel): ...\nclass Row(Table): ..."
+            )
+        }
+        honest = "class A(Role): ...\nclass B(Worse): ...\nclass C(Row): ...\nclass D(Real.Inner): ...\nclass Real: ..."
+        tests = {
+            "good": ast.parse(f"from proxy.one import Role, Worse, Row\nfrom typing import Any\n{honest}"),
+            "own": ast.parse("class Real: ...\nclass Other(Real): ..."),
+            "bad": ast.parse(
+                "from typing import cast\nfrom proxy.one import Real as It\nfrom proxy import one\nimport typing\n"
+                "class E(It): ...\nclass F(one.Real): ...\ntyping.cast('Real', None)"
+            ),
+        }
+        assert house.disguises(tests, product) == ["bad:1 cast", "bad:5 E(Real)", "bad:6 F(Real)", "bad:7 cast"]
+
     def test_a_way_to_io_is_found_through_other_modules(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(house, "pure_modules", lambda: ["one", "three"])
         graph = {"one": frozenset({"two"}), "two": frozenset({"os"}), "three": frozenset({"re"})}

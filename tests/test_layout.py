@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.schema import Config
+from tests import house
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("proxy", "certs", "config")
@@ -39,6 +40,17 @@ def test_no_module_is_a_drawer_or_too_long(module: Path) -> None:
     assert not DRAWERS.search(module.stem)
     lines = len((ROOT / module).read_text(encoding="utf-8").splitlines())
     assert lines <= LONGEST_FILE, f"{module} has {lines} lines: split it by idea"
+
+
+def test_what_stands_in_for_something_of_ours_is_neither_cast_nor_a_subclass_of_it() -> None:
+    """A build that enforces types at run time takes it by the protocol that it keeps."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("*.py"))}
+    tests = {
+        str(path.relative_to(ROOT)): ast.parse(text)
+        for path, text in texts.items()
+        if re.search(r"\bcast\b|^\s*class \w+\(", text, re.MULTILINE)  # the others have nothing to look at
+    }
+    assert house.disguises(tests, house.parsed()) == []
 
 
 def test_the_top_level_is_what_it_is_said_to_be() -> None:
