@@ -53,13 +53,12 @@ class TokenCondition(Event):
 
     def sentence(self) -> str:
         """Name token, condition and reason."""
-        match self.detail, self.pin_source:
-            case None, _:
-                return f"token {self.token}: a probe by the parent succeeded"
-            case detail, None:
-                return f"token {self.token}: a probe by the parent failed, it is repeated: {detail}"
-            case detail, source:
-                return f"token {self.token}, PIN from the {source}: {detail}; no process tries it again before you correct it and reload"
+        if self.pin_source is not None:
+            remedy = "no process tries it again before you correct it and reload"
+            return f"token {self.token}, PIN from the {self.pin_source}: {self.detail}; {remedy}"
+        if self.detail is not None:
+            return f"token {self.token}: a probe by the parent failed, it is repeated: {self.detail}"
+        return f"token {self.token}: a probe by the parent succeeded"
 
 
 @dataclass(frozen=True, slots=True)

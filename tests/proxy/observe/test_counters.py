@@ -39,7 +39,7 @@ def test_handshakes_are_counted_under_everything_that_was_settled() -> None:
     assert (seconds["counts"][1], sum(seconds["counts"])) == (3, 4)
 
 
-def test_a_group_that_nobody_knows_has_one_label() -> None:
+def test_unknown_groups_share_one_label() -> None:
     counters = Counters()
     counters.established("public", HANDSHAKE._replace(group=None), 0.001)
     assert [row["group"] for row in counters.snapshot()["handshakes"]] == ["unknown"]

@@ -225,7 +225,7 @@ class TestSwitch:
 class TestLoss:
     """More lines than can be written."""
 
-    def test_a_pipe_that_nobody_reads_holds_nobody_up(self) -> None:
+    def test_a_pipe_without_a_reader_delays_no_caller(self) -> None:
         with pipe() as (reading, writing):
             fill(writing)
             writer = LogWriter(os.dup(writing), 100)

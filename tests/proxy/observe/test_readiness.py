@@ -62,7 +62,7 @@ def test_each_that_cannot_serve_is_named() -> None:
 
 
 class TestUpstreams:
-    """Routes that have nobody."""
+    """Routes without a server that takes requests."""
 
     @pytest.mark.parametrize(
         "servers",
@@ -91,7 +91,7 @@ class TestUpstreams:
         (reason,) = readiness(of(*servers)).reasons
         assert reason.detail == f"has no server that takes requests: {detail}"
 
-    def test_an_upstream_without_a_route_serves_nobody_and_misses_nobody(self) -> None:
+    def test_an_upstream_without_a_route_does_not_matter(self) -> None:
         assert readiness(of(server(is_up=False), routes=())) == READY
 
     def test_a_drain_is_deliberate(self) -> None:

@@ -32,7 +32,7 @@ def test_answer_is_its_body() -> None:
     assert asked(None, Path("nowhere.sock"), ask) == {"socket": "nowhere.sock"}
 
 
-def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_proxy_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit):
         asked(None, tmp_path / "admin.sock", lambda client: client.get("/status"))
     assert "is Plexigate running" in capsys.readouterr().err

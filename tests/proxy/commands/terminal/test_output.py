@@ -1,4 +1,4 @@
-"""Output that nobody takes: said in one sentence, or nothing to a reader that has gone, and with a status that means nothing else."""
+"""Output that is lost: one sentence about it, none if the reader has gone, and an exit status of its own."""
 
 import os
 import subprocess
@@ -56,7 +56,7 @@ def test_what_is_taken_keeps_its_status(tmp_path: Path) -> None:
     assert "The log has no lines" in (tmp_path / "out").read_text()
 
 
-def test_output_that_somebody_else_takes_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_captured_output_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
     taken = sys.stdout
     with watched_output():
         assert sys.stdout is taken

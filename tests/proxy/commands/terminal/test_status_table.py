@@ -69,8 +69,8 @@ def test_tokens_with_what_is_wrong() -> None:
     refused = replace(found.tokens[0], condition="pin_refused", seconds_since_good=None)
     text = shown(status(replace(found, workers=(worker(0, fed()), failing), tokens=(refused,))))
     assert lines(text, "plexi") == ["plexi pin_refused refused closed (1), stopped (1) 6 4 6 2 9 of 16 0 s ago"]
-    nobody = replace(worker(0, Counters()), snapshot={}, servers=())
-    text = shown(status(replace(found, workers=(nobody,), tokens=(refused,))))
+    unanswered = replace(worker(0, Counters()), snapshot={}, servers=())
+    text = shown(status(replace(found, workers=(unanswered,), tokens=(refused,))))
     assert lines(text, "plexi") == ["plexi pin_refused refused - 0 0 0 0 1 of 16 -"]
 
 
