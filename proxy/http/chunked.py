@@ -3,14 +3,14 @@
 The decoder takes what the grammar generates and nothing else: no white space in the size line, no bare CR or LF, no
 third way to end a chunk. Extensions and the upstream's chunk borders end here; we write our own.
 
-A chunk may cost a sender 6 bytes per byte of body, and us more than that, so what is not body is budgeted:
+A chunk may cost a sender 6 bytes per byte of body, and us more than that, so all bytes outside the body have a budget:
 
 - `overhead_bytes` of size lines and line ends are free, then every byte of body buys one more. Chunks of 5 bytes and
   more are thus never cut, and a chat client that sends single bytes may send some thousands of them in one message,
   but not millions.
-- extensions have `overhead_bytes` in total, whatever the body: nobody reads them.
-- both are forgiven with time, a hundred tiny chunks in a second, so that a stream of single bytes may last all day. The clock
-  is asked when a budget is used up, and not before.
+- extensions have `overhead_bytes` in total, independent of the body: no recipient reads them.
+- both budgets recover with time, by a hundred tiny chunks a second, so that a stream of single bytes may last all day. The clock
+  is read only when a budget is used up.
 - trailers have their own two limits.
 """
 
@@ -33,7 +33,7 @@ _SIZE_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,16})((?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*)\r\n"
 )
 
-# RFC 9112 7.1: a recipient must expect sizes that overflow somebody's integer; every upstream holds 53 bits exactly.
+# RFC 9112 7.1: a recipient must expect sizes that overflow an integer; every upstream holds 53 bits exactly.
 _SIZE_LIMIT: Final = 2**53
 
 
@@ -43,7 +43,7 @@ _FORGIVEN_PER_SECOND: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class ChunkLimits:
-    """How much of a chunked body may be something else than body; see the module."""
+    """How many bytes of a chunked body may be outside the body itself; see the module."""
 
     line_bytes: int
     """One size line with its extensions and CRLF."""
@@ -73,20 +73,20 @@ class ChunkedDecoder:
         self._status = status
         self._part = _Part.SIZE
         self._remaining = 0
-        """Bytes of the current chunk that have not come yet."""
+        """Bytes of the current chunk that are still to arrive."""
         self._line = bytearray()
-        """The beginning of a line whose end has not come yet."""
+        """The beginning of a line whose end is still to arrive."""
         self._line_limit = limits.line_bytes
         self._overhead = 0
         """Bytes of size lines and line ends, less the bytes of body, never below 0."""
         self._extension_bytes = 0
         self.trailers: list[Header] = []
         self.excess = b""
-        """What came behind the end of the body: the beginning of another message, or garbage."""
+        """Bytes behind the end of the body: the beginning of another message, or garbage."""
 
     @property
     def finished(self) -> bool:
-        """Whether the end of the body and of its trailer section has come."""
+        """Whether the body and its trailer section are complete."""
         return self._part is _Part.END
 
     def receive_data(self, data: bytes) -> bytes:
@@ -120,7 +120,7 @@ class ChunkedDecoder:
         self._line_limit = line_limit
 
     def _receive_line(self, line: bytes) -> None:
-        """Take a line, or as much of it as has come."""
+        """Take a line, or the part of it that arrived."""
         if len(self._line) + len(line) > self._line_limit:
             raise self._malformed("line of the chunked coding too long")
         if not line.endswith(b"\n"):
@@ -143,7 +143,7 @@ class ChunkedDecoder:
             raise self._malformed("chunk longer than its size")
 
     def _is_over(self) -> bool:
-        """Whether a budget is used up even after the time since this was asked last has forgiven what it does."""
+        """Whether a budget is still used up after it recovered by the time since the last check."""
         now = self._clock()
         forgiven = int((now - self._forgiven_at) * _FORGIVEN_PER_SECOND)
         self._forgiven_at = now
@@ -186,7 +186,7 @@ class ChunkedDecoder:
 
 
 def encode_chunk(data: bytes) -> bytes:
-    """Return `data` as a chunk; no data is no chunk, because an empty one would end the body."""
+    """Return `data` as a chunk; no data gives no chunk, because an empty one would end the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 

@@ -1,7 +1,7 @@
-"""One pass over the fields of a head, which sorts out what a proxy may not simply forward.
+"""One pass over the fields of a head, which finds those that a proxy may not simply forward.
 
 Each name is looked up once, as it was sent: the tables hold the usual spellings of the names they know, so an ordinary
-field costs one look-up. A spelling that is not there takes the careful way, and none escapes it.
+field costs one look-up. Any other spelling is handled by a slower check that covers all of them.
 
 `framing` judges the special fields, `headers` writes the forwarded ones; neither goes through the rest again. The fields of
 responses are classified one by one, as a server's are remembered (see `responses`).
@@ -21,9 +21,9 @@ class Treatment(Enum):
     NOTE = auto()
     """Forward it, and remember that it is there."""
     SPECIAL = auto()
-    """It means something between two neighbours: read it, and write our own."""
+    """It is about one connection (hop-by-hop): read it, and write our own."""
     CLAIM = auto()
-    """It vouches for who the client is or what it asked for: believed from a trusted peer only."""
+    """A claim about the client or its request: believed from a trusted peer only."""
     REMOVE = auto()
 
 
@@ -33,7 +33,7 @@ class Fields(NamedTuple):
     forwarded: list[Header]
     """End-to-end fields, as sent and in their order."""
     claims: list[Header]
-    """Fields by which a trusted peer vouches for its client."""
+    """Fields by which a trusted peer describes its client."""
     special: dict[bytes, list[bytes]]
     """Lower-case name -> the value of each of its field lines."""
 
@@ -47,7 +47,7 @@ class Fields(NamedTuple):
 
 
 def sort_request_fields(headers: Iterable[Header]) -> Fields:
-    """Sort the fields of a request. Nothing in it is noted."""
+    """Sort the fields of a request; `Treatment.NOTE` is for responses only."""
     forwarded: list[Header] = []
     claims: list[Header] = []
     special: dict[bytes, list[bytes]] = {}
@@ -86,7 +86,7 @@ def _treat_in_request(name: bytes) -> Treatment:
 
     Gateway interfaces of the CGI family turn every character that is neither letter nor digit into `_`, so to them
     `X_Forwarded_For` and `X.Forwarded.For` are `X-Forwarded-For`: a twin of a name that is not simply forwarded is
-    removed, whoever sent it.
+    removed, from trusted peers as well.
     """
     lowered = name.lower()
     plain = lowered.translate(_DASHED)
@@ -105,8 +105,8 @@ def _treat_in_response(name: bytes) -> Treatment:
 def may_be_trailer(name: bytes) -> bool:
     """Say whether a field of this lower-case name may come behind the body (RFC 9110 6.5.1).
 
-    Not what decides on framing, routing, authentication, or how to process the content: whoever decided has done so
-    before the trailers came, and merging them into the head would change it afterwards.
+    Fields that decide on framing, routing, authentication, or how to process the content may not: that was decided before the
+    trailers arrived, and merging them into the head would change it afterwards.
     """
     return (
         name not in _NEVER_TRAILERS

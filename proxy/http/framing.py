@@ -46,12 +46,12 @@ class RequestFraming(NamedTuple):
     target: bytes
     """In origin-form."""
     fields: Fields
-    """Without those that Connection names."""
+    """Without the fields that Connection names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResponseFraming:
-    """What a response means to the upstream connection it came from. Many responses share one, so it is told by its identity."""
+    """What a response means to its upstream connection. Many responses share one object, so it is compared by identity."""
 
     head: ResponseHead
     body: BodyKind
@@ -66,10 +66,10 @@ class ResponseFraming:
 
 
 class Persistence(Enum):
-    """What the client is told about its connection."""
+    """Whether the connection of the client stays open, and how the client is told."""
 
     IMPLICIT = auto()
-    """It stays open; HTTP/1.1 needs no word."""
+    """It stays open, as HTTP/1.1 expects: no field says so."""
     KEEP_ALIVE = auto()
     """It stays open; an HTTP/1.0 client must be told."""
     CLOSE = auto()
@@ -85,7 +85,7 @@ class Delivery(NamedTuple):
     trailers: tuple[bytes, ...]
     """Lower-case names of the trailer fields that are announced and may be sent on."""
     withheld: frozenset[bytes] | None
-    """Lower-case names of those that may not, as Connection names them; None where no trailer field may."""
+    """Lower-case names of trailer fields that Connection keeps from being sent on; None if no trailer field may be sent on."""
 
 
 # Connection options that are no field names, or whose fields are never forwarded as they came.
@@ -143,7 +143,7 @@ def _request_body(special: dict[bytes, list[bytes]], minor_version: int) -> tupl
         _refuse_ambiguous_coding(special, minor_version, 400)
         if codings[0].lower() == b"chunked":
             return BodyKind.CHUNKED, 0
-        # RFC 9112 6.1: a coding that we do not understand is answered with 501, what is no list of codings with 400.
+        # RFC 9112 6.1: an unknown coding is answered with 501, a value that is no list of codings with 400.
         if all(is_token(coding.strip(WHITESPACE)) for coding in codings[0].split(b",")):
             raise MalformedMessage(501, "transfer coding not supported")
         raise MalformedMessage(400, "invalid Transfer-Encoding")
@@ -157,7 +157,7 @@ def _refuse_ambiguous_coding(special: dict[bytes, list[bytes]], minor_version: i
     # RFC 9112 6.1 and 6.3 rule 3: both fields ought to be handled as an error.
     if b"content-length" in special:
         raise MalformedMessage(status, "both Content-Length and Transfer-Encoding")
-    # RFC 9112 6.1: HTTP/1.0 has no transfer codings, so somebody on the way has not understood the field.
+    # RFC 9112 6.1: HTTP/1.0 has no transfer codings, so a machine on the way has not understood the field.
     if minor_version == 0:
         raise MalformedMessage(status, "Transfer-Encoding in an HTTP/1.0 message")
     if len(special[b"transfer-encoding"]) > 1:
@@ -165,7 +165,7 @@ def _refuse_ambiguous_coding(special: dict[bytes, list[bytes]], minor_version: i
 
 
 def _content_length(values: list[bytes], status: int) -> int:
-    """Parse Content-Length (RFC 9110 8.6), without the leave to take a list of equal values for one."""
+    """Parse Content-Length (RFC 9110 8.6), which allows a list of equal values; we refuse one."""
     if len(values) > 1:
         raise MalformedMessage(status, "several Content-Length fields")
     digits = values[0]
@@ -220,7 +220,7 @@ def _keeps_alive(options: frozenset[bytes], minor_version: int) -> bool:
 def response_framing(
     head: ResponseHead, special: dict[bytes, list[bytes]], request_method: bytes, offer: WebSocketOffer | None
 ) -> ResponseFraming:
-    """Judge a response to a request of that method, which carried that WebSocket offer. Raises MalformedMessage (502)."""
+    """Judge a response to a request with this method and this WebSocket offer. Raises MalformedMessage (502)."""
     options = _connection_options(special, 502)
     if head.status == 101:
         if offer is None:
@@ -229,7 +229,7 @@ def response_framing(
     declared, length = _declared_body(special, head.minor_version)
     body, length = _response_body(head.status, request_method, declared, length)
     keep_alive = body is not BodyKind.UNTIL_CLOSE and _keeps_alive(options, head.minor_version)
-    # Whoever left the end of an empty 205 open, or sent chunks, may send more than we take for it.
+    # A server that left the end of an empty 205 open, or sent chunks, may send more bytes than the response has.
     if head.status == 205 and declared is not BodyKind.LENGTH:
         keep_alive = False
     return ResponseFraming(head, body, length, keep_alive, special, options - _KNOWN_OPTIONS)
@@ -277,7 +277,7 @@ def delivery(response: ResponseFraming, minor_version: int, *, accepts_trailers:
     if minor_version == 0 and body is BodyKind.CHUNKED:
         body = BodyKind.UNTIL_CLOSE
     elif minor_version > 0 and body is BodyKind.UNTIL_CLOSE:
-        # Chunks show the client where the body ends, and an upstream that breaks off.
+        # Chunks show the client where the body ends, and that an upstream broke off.
         body = BodyKind.CHUNKED
     if not keep_alive or body is BodyKind.UNTIL_CLOSE:
         persistence = Persistence.CLOSE

@@ -27,7 +27,7 @@ from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 Header = tuple[bytes, bytes]
 """Field name as it was sent, and value without white space around it."""
 
-# RFC 9110 section 9, RFC 5789 (PATCH), RFC 4918 and its kin (WebDAV): methods whose messages are framed like any other.
+# RFC 9110 section 9, RFC 5789 (PATCH), RFC 4918 and related ones (WebDAV): methods whose messages are framed like all others.
 # CONNECT and TRACE are known and never served: a tunnel bypasses routing, an echo shows what this proxy added.
 METHODS: Final = frozenset(
     b"GET HEAD POST PUT DELETE OPTIONS PATCH"
@@ -38,7 +38,7 @@ _MINOR_VERSIONS: Final = {b"HTTP/1.0": 0, b"HTTP/1.1": 1}
 _STATUS_CODES: Final = {b"%d" % code: code for code in range(100, 600)}
 _ANY_VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]")
 
-# A response that breaks the rules is the upstream's fault, whatever the rule (RFC 9110 15.6.3).
+# Any response that breaks a rule is a fault of the upstream (RFC 9110 15.6.3).
 _BAD_GATEWAY: Final = 502
 _NOT_HTTP: Final = "response is neither HTTP/1.0 nor HTTP/1.1"
 _VERSION_START: Final = b"HTTP/1."
@@ -62,7 +62,7 @@ class MalformedMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HeadLimits:
-    """How much of each part of a head is taken; a head is bounded as a whole by whoever collects it."""
+    """Limits on the parts of a head; the caller that collects a head limits it as a whole."""
 
     target_bytes: int
     header_count: int
@@ -71,7 +71,7 @@ class HeadLimits:
 
 
 class RequestHead(NamedTuple):
-    """What a request said, well-formed but not yet judged. A named tuple: a frozen dataclass costs thrice as much."""
+    """A well-formed request head that is not judged yet. A named tuple: a frozen dataclass costs three times as much."""
 
     method: bytes
     target: bytes
@@ -80,13 +80,13 @@ class RequestHead(NamedTuple):
 
 
 class ResponseHead(NamedTuple):
-    """What a response said, well-formed but not yet judged."""
+    """A well-formed response head that is not judged yet."""
 
     status: int
     reason: bytes
     minor_version: int
     headers: Sequence[Header]
-    """As they came; none where they were sorted at once (`responses`)."""
+    """The fields as they were sent; empty if they were sorted at once (`responses`)."""
 
 
 def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
@@ -121,11 +121,11 @@ def check_response_head(raw: bytes, limits: HeadLimits) -> int:
 def refuse_hopeless_head(data: bytes, scanned: int) -> None:
     """Look at the beginning of a response head, of which `scanned` bytes were looked at before. Raises MalformedMessage (502).
 
-    What no end can make a head of any more is not waited for: whoever ends lines by LF alone believes to be finished.
+    A beginning that cannot become a head is refused at once: a server that ends lines with LF alone believes that it is complete.
     """
     if data[: len(_VERSION_START)] != _VERSION_START[: len(data)]:
         raise MalformedMessage(_BAD_GATEWAY, _NOT_HTTP)
-    # a CR may be the last byte so far; then it is looked at again with what follows it
+    # a CR may be the last byte so far; then it is checked again with the next byte
     start = scanned - 1 if scanned and data[scanned - 1] == _CR else scanned
     rest = data[start:].replace(b"\r\n", b"")
     if b"\n" in rest or rest.count(b"\r") > data.endswith(b"\r"):
@@ -219,8 +219,8 @@ def _fields(
     try:
         parser(collector).feed_data(raw)
     except (HttpParserError, HttpParserUpgrade) as error:
-        # Behind a complete head llhttp gives its opinion on the body (an upgrade, a 101, a coding it does not know).
-        # That is the business of `framing`.
+        # After a complete head llhttp reports errors about the body (an upgrade, a 101, an unknown coding).
+        # `framing` decides about those.
         if not collector.is_complete:
             raise MalformedMessage(status, "malformed head") from error
     if len(collector.headers) != line_count - 2:

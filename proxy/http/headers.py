@@ -1,7 +1,7 @@
 """The heads that we write: to the upstream, and to the client (RFC 9110 section 7.6).
 
 Only what was parsed is written, and every field that means something between two neighbours is our own. What a peer's
-`Connection` named is gone by then (see `framing`), so nobody can name our fields away.
+`Connection` named is removed before (see `framing`), so a client cannot remove our fields by naming them.
 """
 
 import re
@@ -31,7 +31,7 @@ _REQUEST_ID: Final = re.compile(rb"[0-9A-Za-z._:=+/@-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class ForwardedPeer:
-    """What upstreams are told about the peer of a connection: written once, for all of its requests."""
+    """The field lines that tell upstreams about the peer of a connection: written once, for all of its requests."""
 
     address: bytes
     """As X-Forwarded-For has it: an IPv4-mapped address as IPv4, no zone."""
@@ -70,11 +70,11 @@ _WITH_PORT: Final = re.compile(rb"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[
 
 
 def client_address(fields: Fields, peer: ForwardedPeer) -> bytes:
-    """Return the client's address as text: the peer's, or what a trusted peer says whom it speaks for."""
+    """Return the client's address as text: that of the peer, or the one that a trusted peer names."""
     if not peer.is_trusted:
         return peer.address
     values = [value for name, value in fields.claims if name.lower() == b"x-forwarded-for"]
-    # the last element: the trusted peer has added it, who stands before it is hearsay
+    # the last element: the trusted peer added it; the elements before it are not verified
     claimed = values[-1].rpartition(b",")[2].strip(b" \t") if values else b""
     with_port = _WITH_PORT.fullmatch(claimed)
     return (claimed if with_port is None else with_port[1] or with_port[2]) or peer.address
@@ -108,7 +108,7 @@ def upstream_fields(head: RequestHead, framing: RequestFraming, peer: ForwardedP
 
 
 def _extended_claims(framing: RequestFraming, peer: ForwardedPeer) -> bytes:
-    """Write the forwarding fields of a trusted peer, with that peer itself as the last station."""
+    """Write the forwarding fields of a trusted peer, with the peer itself as the last element."""
     ours: dict[bytes, list[bytes]] = {
         b"x-forwarded-for": [],
         b"x-forwarded-proto": [],
@@ -169,14 +169,14 @@ def _offer_lines(offer: WebSocketOffer) -> bytes:
 
 
 class DeliveryFrame(NamedTuple):
-    """How a response is sent on, and what follows from that in its head: the first line and the last ones."""
+    """How a response is sent on, and the lines of its head that follow from that: the first one and the last ones."""
 
     delivery: Delivery
     start: bytes
     end: bytes
 
 
-# Kept for what its arguments stand for, which few responses of a server differ in; they are positional as names cost it time.
+# Cached, because most responses of a server have the same arguments; they are positional, as names cost the cache time.
 @lru_cache(maxsize=1_024)
 def delivery_frame(
     response: ResponseFraming,
@@ -184,7 +184,7 @@ def delivery_frame(
     accepts_trailers: bool,  # noqa: FBT001
     keep_alive: bool,  # noqa: FBT001
 ) -> DeliveryFrame:
-    """Decide how a response is sent on (see `framing.delivery`), and write what says so."""
+    """Decide how a response is sent on (see `framing.delivery`), and write the lines that say so."""
     sent = delivery(response, minor_version, accepts_trailers=accepts_trailers, keep_alive=keep_alive)
     lines = [_VIA[response.head.minor_version]]
     if sent.body is BodyKind.CHUNKED:

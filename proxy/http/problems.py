@@ -1,4 +1,4 @@
-"""The bodies of our own error answers: problem+json (RFC 9457), or a small HTML page for who prefers that.
+"""The bodies of our own error answers: problem+json (RFC 9457), or a small HTML page for clients that prefer one.
 
 Nothing in them tells how or by what version they were made.
 """
@@ -38,7 +38,7 @@ TITLES: Final = {
 _PROBLEM_JSON: Final = "application/problem+json"
 _HTML: Final = "text/html; charset=utf-8"
 
-# A browser sends 100 to 200 octets of Accept. The rest of a longer one does not count: it is work for a flood of errors.
+# A browser sends 100 to 200 octets of Accept. The rest of a longer value is ignored: it would cost work in a flood of errors.
 _ACCEPT_BYTES: Final = 1024
 # RFC 9110 12.4.2: a weight has at most three decimals.
 _WEIGHT: Final = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
@@ -70,7 +70,7 @@ _PAGE_END: Final = "</body>\n</html>\n"
 
 
 class ProblemBody(NamedTuple):
-    """What an error answer carries."""
+    """The parts of an error answer."""
 
     content_type: str
     body: bytes
@@ -99,7 +99,7 @@ def problem_response(
 
 
 def pq_required(group: str, required: Sequence[str]) -> dict[str, object]:
-    """Return what a problem adds that refuses a classical key exchange: the negotiated group, and those that will do."""
+    """Return the members of a problem that refuses a classical key exchange: the negotiated group, and the accepted ones."""
     return {
         "type": "urn:plexigate:problem:pq-required",
         "title": "Post-Quantum Key Exchange Required",

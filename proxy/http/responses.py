@@ -1,4 +1,4 @@
-"""The response heads of one server, read with a memory of what it said before. Pure.
+"""The response heads of one server, read with a memory of its earlier ones. Pure.
 
 A server says nearly the same in each response: most of its lines (Server, Content-Type, Date within a second) are those of an
 earlier one, byte for byte. What a line means does not depend on the lines around it, so a line that llhttp has parsed is not
@@ -21,12 +21,12 @@ from proxy.http.head import (
 )
 from proxy.http.upgrade import WebSocketOffer
 
-# Lines that are longer rarely come twice (a policy that does costs a microsecond each time).
+# Longer lines rarely repeat (a long policy that does costs a microsecond each time).
 _REMEMBERED_LINE_BYTES: Final = 128
-# About 300 KB for a server; one that sends ever new lines has its memory emptied now and then, which costs it little.
+# About 300 KB for a server. If a server always sends new lines, its memory is emptied now and then, which costs little.
 _REMEMBERED_LINES: Final = 1_024
 _REMEMBERED_FRAMINGS: Final = 1_024
-# A secret of one client has no business in a memory that outlives its response.
+# A secret of one client must not stay in a memory that outlives its response.
 _NEVER_REMEMBERED: Final = frozenset({b"set-cookie", b"www-authenticate", b"authentication-info"})
 _ANY_STATUS_LINE: Final = b"HTTP/1.1 200 OK\r\n"
 
@@ -42,7 +42,7 @@ class Response(NamedTuple):
     forwarded: list[bytes]
     """The lines that are sent on, each with its CRLF, in their order."""
     noted: list[bytes]
-    """Which of the fields that we would add are among them, in lower case: Date, X-Request-Id."""
+    """Fields among them that we would add otherwise, in lower case: Date, X-Request-Id."""
 
 
 class ResponseReader:
@@ -51,7 +51,7 @@ class ResponseReader:
     __slots__ = ("_framings", "_known")
 
     def __init__(self) -> None:
-        """Nothing is remembered yet."""
+        """Start without remembered heads."""
         self._known: dict[bytes, ResponseField] = {}
         self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
 
@@ -65,7 +65,7 @@ class ResponseReader:
         try:
             fields = [known[line] for line in lines]
         except KeyError:
-            parse_status_line(status_line)  # first: what is wrong with it explains the rest
+            parse_status_line(status_line)  # first: its error explains the others
             fields = self._learn(raw, lines, limits)
         if len(lines) > limits.header_count:
             raise MalformedMessage(502, "too many header fields in the response")

@@ -2,15 +2,14 @@
 
 Theory of operation. The target is forwarded byte for byte, so what decides about a route is not how *we* read a path but
 how the upstream behind it will. Upstreams differ: some decode `%2F`, some take `\\` for `/`, merge `//`, drop `;params`,
-decode twice. A path that such readers would put under different routes is refused (`AmbiguousPath`), so nobody gets past a
+decode twice. A path that such readers would put under different routes is refused (`AmbiguousPath`), so no client gets past a
 stricter route by spelling.
 
-It does not take all readings to find out. Decoding, merging and dropping only ever lead deeper: a path that begins with a
-route's prefix, which contains none of all that, still does afterwards. So the routes that some reader could find lie
-between those of the *least* reading, which decodes only what nobody takes for a border, and those of the *fullest*, which
-does everything; if the two find the same route, all do. Two things break that order and are refused where a route could
-still be reached behind them: dot segments, which lead back up, and `;` beside an encoded border, where it matters what is
-done first.
+Two readings are enough to find that out. Decoding, merging and dropping only lead deeper: a path that begins with the prefix of a
+route, which contains none of these, still does afterwards. So the routes that any reader could find lie between those of the
+*least* reading, which decodes only what no reader takes for a border, and those of the *fullest*, which does everything. If the
+two find the same route, all readers do. Two cases break that order, and are refused if a route could still be reached behind
+them: dot segments, which lead back up, and `;` beside an encoded border, where the order of the steps matters.
 """
 
 import re
@@ -26,20 +25,20 @@ PayloadT = TypeVar("PayloadT")
 _SLASH: Final = b"/"
 _PERCENT, _SEMICOLON, _QUESTION_MARK, _BACKSLASH = b"%;?\\"
 
-# Octets from which on readers may differ. An escape of an octet above 7F never becomes a part of a prefix, which is ASCII.
+# Octets from which readers may differ. An escape of an octet above 7F never becomes a part of a prefix, which is ASCII.
 _READ_DIFFERENTLY: Final = re.compile(rb"[;\\]|%(?![89A-Fa-f][0-9A-Fa-f])|(?<=/)/")
-# Escapes that the least reading keeps: NUL and `#%/;?\` end something for some reader or other.
+# Escapes that the least reading keeps: NUL and `#%/;?\` are borders for some readers.
 _BORDER_ESCAPE: Final = re.compile(rb"%(?=00|2[35Ff]|3[BbFf]|5[Cc])")
 
-# In a path that was decoded as far as anybody does. Behind `;` some see parameters; for some the rest is cut off.
+# In a path that was decoded as far as any reader does. Behind `;` some readers see parameters, and some cut off the rest.
 _DOT_SEGMENT: Final = re.compile(rb"[/\\]\.{1,2}(?![^/\\;?#\0])")
 _CUT_OFF: Final = re.compile(rb"[?#\0].*", re.DOTALL)
 _PARAMETERS: Final = re.compile(rb";[^/]*")
 _SLASHES: Final = re.compile(rb"/+")
-# A leading `//` begins an authority for whoever parses the target as a URL reference (RFC 3986 4.2).
+# A leading `//` begins an authority for a reader that parses the target as a URL reference (RFC 3986 4.2).
 _AUTHORITY: Final = re.compile(rb"//[^/]*")
 
-# What a prefix is made of (RFC 3986 3.3): nothing that some reader would change. Configuration says so in more detail.
+# A prefix has only characters that no reader changes (RFC 3986 3.3). The configuration reports errors in more detail.
 _PREFIX: Final = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
 
 
@@ -47,13 +46,13 @@ class AmbiguousPath(MalformedMessage):
     """Upstreams would read this path as leading to different routes: answer with 400."""
 
     def __init__(self) -> None:
-        """The fact is the message: a reason never repeats what was received."""
+        """The reason is fixed: it never repeats bytes of the request."""
         super().__init__(400, "ambiguous path")
 
 
 @dataclass(frozen=True, slots=True)
 class Route(Generic[PayloadT]):
-    """A host, a path prefix, and what the caller wants to know when a request matches both."""
+    """A host, a path prefix, and the payload that a request gets if it matches both."""
 
     host: str
     """A name, or `*.suffix` for one or more labels before the suffix; lower-case A-labels."""
@@ -192,7 +191,7 @@ class _PathTree(Generic[PayloadT]):
 
 
 def _other_readings(least: bytes, decoded: bytes) -> Iterable[bytes]:
-    """Read a path as fully as anybody does, and as if it had an authority."""
+    """Read a path as fully as any reader does, and as if it had an authority."""
     cut = _CUT_OFF.sub(b"", decoded.replace(b"\\", _SLASH))
     yield _merged(cut)
     if cut.startswith(b"//"):

@@ -1,4 +1,4 @@
-"""Where a request is to go: Host and request target (RFC 9112 section 3).
+"""The destination of a request: Host and request target (RFC 9112 section 3).
 
 The two are checked until an upstream can only understand them as we did. What no browser sends and readers disagree
 about (fragments, dot segments, broken escapes, raw octets) is refused, never repaired.
@@ -32,7 +32,7 @@ _NUMBER: Final = re.compile(rb"[0-9]+|0[xX][0-9A-Fa-f]*")
 _ABSOLUTE_FORM: Final = re.compile(rb"([A-Za-z][0-9A-Za-z+.-]*)://([^/?#]*)(.*)")
 
 _VISIBLE: Final = bytes(range(0x21, 0x7F))
-# RFC 3986 3.3 has fewer: `|`, `[` and `]` stand raw in the paths that browsers send, and nobody reads them as borders.
+# RFC 3986 3.3 has fewer: browsers send `|`, `[` and `]` unescaped in paths, and no reader takes them for borders.
 _PATH_CHARS: Final = bytes(code for code in _VISIBLE if code not in b'"#<>\\^`{}')
 _QUERY_CHARS: Final = bytes(code for code in _VISIBLE if code not in b"#")
 _PLAIN_CHARS: Final = _PATH_CHARS + b"?"
@@ -114,11 +114,11 @@ def _without_authority(method: bytes, target: bytes, authority: Authority) -> by
         raise MalformedMessage(400, "invalid request target")
     scheme, named, rest = match.groups()
     if scheme.lower() == b"http":
-        # RFC 9110 7.4: this origin has not been asked under that scheme.
+        # RFC 9110 7.4: the request is for another scheme than that of this origin.
         raise MalformedMessage(421, "http URI over TLS")
     if scheme.lower() != b"https":
         raise MalformedMessage(400, "scheme of the request target is not https")
-    # RFC 9112 3.2.2 lets the target override Host. Who routes by the one and who by the other is not worth finding out.
+    # RFC 9112 3.2.2 lets the target override Host. Readers differ in which one they route by, so the two have to agree.
     if _with_port(parse_authority(named)) != _with_port(authority):
         raise MalformedMessage(400, "request target and Host differ")
     if not rest and method == b"OPTIONS":

@@ -1,8 +1,8 @@
 """WebSocket frames, seen by a relay (RFC 6455 section 5).
 
-Payloads pass untouched. A tracker beside each direction reads the frame headers only, so that the relay knows where a
-frame ends, i.e. where it may put in a close frame of its own, and what to refuse: frames that the peers might understand
-differently, and messages without end. Its work does not depend on the size of a payload.
+Payloads pass unchanged. A tracker for each direction reads the frame headers only. So the relay knows where a frame ends and it
+may insert a close frame of its own, and which frames to refuse: those that the peers might understand differently, and messages
+without end. The work of a tracker does not depend on the size of a payload.
 
 The handshake before the frames is in `upgrade`.
 """
@@ -21,11 +21,11 @@ _OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG
 _SHORT: Final = 125
 _EXTENDED: Final = {126: (2, 126), 127: (8, 65_536)}
 _MASK_KEY: Final = 4
-# The most that is kept of a frame that came in part: a close frame but for its last octet.
+# The most that is kept of an incomplete frame: a close frame without its last octet.
 _KEPT: Final = 2 + _MASK_KEY + _SHORT
 
-# Fragments that hold as much on average are sent by honest programs, however many: the Autobahn suite sends some of 64 octets. Of
-# smaller ones a server that keeps them in a list keeps more for the list than for the message.
+# Honest programs send any number of fragments with so many octets on average: the Autobahn suite sends some of 64 octets. Smaller
+# ones cost a server that keeps them in a list more memory for the list than for the message.
 _FRAGMENT_BYTES: Final = 32
 
 # RFC 6455 5.5: a control frame has at most 125 octets of payload, and two are the code.
@@ -43,7 +43,7 @@ class CloseCode(IntEnum):
 
 
 class FrameSender(Enum):
-    """Who sent the frames."""
+    """The side that sent the frames."""
 
     CLIENT = auto()
     SERVER = auto()
@@ -114,9 +114,9 @@ class FrameTracker:
         self.frames = 0
         self.messages = 0
         self.close_sent = False
-        """A whole close frame has passed: what follows it means nothing."""
+        """Whether a whole close frame has passed: bytes behind it mean nothing."""
         self.close_code: int | None = None
-        """What it said, if it did."""
+        """Its code, if it had one."""
         self.excess = 0
         """Octets at the end of the data given last that came behind the close frame, and are discarded (RFC 6455 1.4)."""
         self._limits = limits
@@ -135,7 +135,7 @@ class FrameTracker:
 
     @property
     def at_frame_border(self) -> bool:
-        """Whether a frame can be put in behind what was given so far."""
+        """Whether a frame can be inserted behind the data so far."""
         return not self._kept and not self._rest
 
     def receive_data(self, data: bytes) -> int | None:
@@ -154,7 +154,7 @@ class FrameTracker:
         border = position
         header, mask, short = self._header, self._mask, self._short
         while position < size:
-            # Nearly all frames are short messages in one piece. The others, and what is wrong, take the careful way.
+            # Nearly all frames are short messages in one piece. Other frames, and wrong ones, are checked step by step.
             if (
                 not self._fragments
                 and position + 1 < size
@@ -235,7 +235,7 @@ class FrameTracker:
             self._message_bytes = 0
 
     def _control_frame(self, data: bytes, start: int, length: int) -> int:
-        """Judge a control frame (RFC 6455 5.5); a close frame has to be there as a whole."""
+        """Judge a control frame (RFC 6455 5.5); a close frame has to be complete."""
         if length > _SHORT:
             raise _protocol_error("control frame too long", start)
         end = start + self._header + length
@@ -271,7 +271,7 @@ def _extended_length(data: bytes, start: int, announced: int) -> tuple[int, int]
 def close_frame(code: CloseCode, reason: str, mask_key: bytes | None) -> bytes:
     """Write a close frame (RFC 6455 5.5.1), with as much of the reason as fits.
 
-    To a server it must be masked (5.3): four octets that nobody can foresee. To a client it must not be: None.
+    To a server it must be masked by four unpredictable octets (5.3); to a client it must not be masked: None.
     """
     payload = code.to_bytes(2, "big") + reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
     if mask_key is None:
