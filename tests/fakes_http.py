@@ -336,6 +336,8 @@ class FakeClient:
     """The client side of an exchange: what it was told, in order."""
 
     events: list[tuple[str, Any]] = field(default_factory=list)
+    writes: list[bytes] = field(default_factory=list)
+    """All that it was sent, piece by piece."""
     may_stay: bool = True
     peer: ForwardedPeer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=False)  # noqa: RUF009 - frozen
     is_full: bool = False
@@ -345,6 +347,7 @@ class FakeClient:
 
     def send(self, data: bytes) -> None:
         """Note the bytes, joined to those before; block if that is asked for."""
+        self.writes.append(data)
         if self.events and self.events[-1][0] == "send":
             data = self.events.pop()[1] + data
         self.events.append(("send", data))

@@ -432,11 +432,9 @@ class TestResponse:
 
     def test_one_read_of_the_server_is_one_write_to_the_client(self) -> None:
         case = Case()
-        writes: list[bytes] = []
-        case.client.send = writes.append  # type: ignore[assignment,method-assign]
         case.begun().receive(response(CHUNKED, body=b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n"))
-        assert len(writes) == 1
-        assert writes[0].endswith(b"\r\n\r\n2\r\nab\r\n0\r\n\r\n")
+        assert len(case.client.writes) == 1
+        assert case.client.writes[0].endswith(b"\r\n\r\n2\r\nab\r\n0\r\n\r\n")
 
     def test_close_delimited_response_becomes_chunks(self) -> None:
         case = Case()
