@@ -26,6 +26,7 @@ from proxy.observe.scrape import (
 )
 from proxy.observe.status import status
 from proxy.payload.causes import Cause
+from proxy.tls.context import ServerContext, build_alert_context
 from proxy.tls.groups import KNOWN
 from proxy.tls.identities import ServerIdentity
 from proxy.tls.policy import HandshakeOutcome
@@ -34,7 +35,7 @@ from proxy.tls.results import Established
 # Noon of 1 June 2026.
 NOW = 1_780_315_200.0
 DAY = 86_400.0
-_CONTEXT: Any = None
+_CONTEXT = ServerContext(build_alert_context())
 CHAT = ServerIdentity("chat", frozenset({"chat.test", "*.chat.test"}), _CONTEXT)
 FILES = ServerIdentity("files", frozenset({"files.test"}), _CONTEXT)
 HYBRID = Established(

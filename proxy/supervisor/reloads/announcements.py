@@ -4,25 +4,47 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from config.problems import ConfigError
 from proxy.figures.totals import how_many
 from proxy.observe.events.event import Tell
 from proxy.observe.events.reloads import ReloadBegun, Reloaded, ReloadFailed
-from proxy.processes.systemd import Notifier
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.workers.fleet import Fleet
 
 if TYPE_CHECKING:
     from config.diff import Change
 
 
+class ServiceManager(Protocol):
+    """What systemd is told: a `Notifier`."""
+
+    def ready(self, status: str) -> None:
+        """The proxy serves; `status` is the line of `systemctl status`."""
+
+    def reloading(self, monotonic_usec: int) -> None:
+        """A reload begins at this time of CLOCK_MONOTONIC, in microseconds."""
+
+    def stopping(self) -> None:
+        """The drain begins."""
+
+    async def feed(self, seconds: float) -> None:
+        """Give a sign of life every so many seconds, until cancelled."""
+
+
+class ServingWorkers(Protocol):
+    """The workers that serve: a `Fleet`."""
+
+    @property
+    def workers(self) -> Sequence[object]:
+        """One for each worker, by slot."""
+
+
 class Announcements:
     """Announces each step of the life of the proxy that an operator waits for."""
 
-    def __init__(self, notifier: Notifier, served: ServedEdition, fleet: Fleet, tell: Tell) -> None:
+    def __init__(self, notifier: ServiceManager, served: ServedEdition, fleet: ServingWorkers, tell: Tell) -> None:
         """No reload is counted yet."""
         self._notifier = notifier
         self._served = served

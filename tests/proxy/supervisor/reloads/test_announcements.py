@@ -23,8 +23,7 @@ class Case:
         self.told: list[dict[str, Any]] = []
         self.lines: list[str] = []
         self.heard: list[str] = []
-        case: Any = self
-        self.announcements = Announcements(case, self.served, case, self.tell)
+        self.announcements = Announcements(self, self.served, self, self.tell)
 
     def tell(self, event: Event) -> None:
         self.told.append(event.as_json())
