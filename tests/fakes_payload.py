@@ -9,7 +9,7 @@ from proxy.observe.events.event import Event
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
-from proxy.supervisor.secrets.payload_store import PayloadStore
+from proxy.supervisor.secrets.payload_store import PayloadStore, payload_directory
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from tests.configurations import MINIMAL_LISTENER, Site
 from tests.fleets import edition_of
@@ -97,7 +97,9 @@ class FakeParent:
     @property
     def on_disk(self) -> PayloadStore:
         """What the next process would read."""
-        return PayloadStore.open(self.edition.loaded, self.safe.vault(self.edition.loaded))
+        loaded = self.edition.loaded
+        directory = payload_directory(loaded.file, loaded.config.payload, loaded.config.sealing)
+        return PayloadStore.open(directory, self.safe.vault(loaded))
 
     def rotation(self, clock: Callable[[], float]) -> PayloadRotation:
         """What keeps the rings of this parent."""

@@ -15,8 +15,8 @@ from certs.acme.session import Binding
 from certs.acme.sign_in import Membership
 from certs.acme.silences import Silences
 from certs.issuing.issuer import Issuer
-from config.issuers import AcmeIssuerConfig
-from config.loaded import LoadedConfig
+from config.issuers import AcmeIssuerConfig, AnyIssuerConfig
+from config.loaded import ConfigFile
 
 # Far above any key; keeps a device that was named by mistake out of memory.
 _LARGEST_FILE: Final = 1_048_576  # bytes
@@ -39,22 +39,31 @@ class Showing:
     silences: Silences = field(default_factory=Silences)
 
 
-def acme_issuers(loaded: LoadedConfig, store: AccountStore, showing: Showing) -> Mapping[str, Issuer]:
-    """Make the issuers of type "acme", by NAME. Sends no request yet."""
-    return dict(_AcmeIssuers(loaded, store, showing).made())
+def acme_issuers(
+    file: ConfigFile,
+    issuers: Mapping[str, AnyIssuerConfig],
+    issue_seconds: float,
+    store: AccountStore,
+    showing: Showing,
+) -> Mapping[str, Issuer]:
+    """Make the issuers of type "acme", by NAME. Sends no request yet.
+
+    `issue_seconds` is the time for one attempt, all of its CAs together.
+    """
+    return dict(_AcmeIssuers(file, issuers, store, showing).made(issue_seconds))
 
 
 class _AcmeIssuers:
-    def __init__(self, loaded: LoadedConfig, store: AccountStore, showing: Showing) -> None:
-        self._loaded = loaded
+    def __init__(
+        self, file: ConfigFile, issuers: Mapping[str, AnyIssuerConfig], store: AccountStore, showing: Showing
+    ) -> None:
+        self._file = file
         self._store = store
         self._showing = showing
-        issuers = loaded.config.issuer.items()
-        self._configured = {name: one for name, one in issuers if isinstance(one, AcmeIssuerConfig)}
+        self._configured = {name: one for name, one in issuers.items() if isinstance(one, AcmeIssuerConfig)}
 
-    def made(self) -> Iterator[tuple[str, Issuer]]:
+    def made(self, seconds: float) -> Iterator[tuple[str, Issuer]]:
         # one object for each CA, also as a fallback of others: it remembers requested waits
-        seconds = self._loaded.config.rotation.issue_seconds
         longest = 1 + max((len(one.fallback) for one in self._configured.values()), default=0)
         patience = _patience(seconds / longest)
         single = {name: self._single(name, one, patience) for name, one in self._configured.items()}
@@ -87,7 +96,7 @@ class _AcmeIssuers:
             return Binding(settings.eab_kid, file.read(_LARGEST_FILE).decode("ascii", "replace").strip())
 
     def _path(self, file: str | None) -> Path | None:
-        return None if file is None else self._loaded.file.resolve(file)
+        return None if file is None else self._file.resolve(file)
 
 
 def _patience(seconds: float) -> AcmeTimeouts:

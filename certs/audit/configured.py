@@ -12,52 +12,53 @@ from certs.audit.signing import FileSigner
 from certs.files.errors import CredentialError
 from certs.hsm.facts import KeyAddress
 from certs.keys.configured_access import access_of
-from config.loaded import LoadedConfig
+from config.audit import AuditConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile
 from config.problems import ConfigError, Problem, shown
 
 
-def audit_log_of(loaded: LoadedConfig, journal: Journal) -> AuditLog | None:
+def audit_log_of(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None, journal: Journal) -> AuditLog | None:
     """The log, of which nothing is touched yet; None where there is none.
 
     Raises `ConfigError` for a key that cannot be used.
     """
-    audit = loaded.config.audit
     if audit.file is None:
         return None
     rules = AuditRules(audit.checkpoint_lines, audit.rotate_bytes or None)
-    return AuditLog(loaded.file.resolve(audit.file), rules, _signer(loaded), journal)
+    return AuditLog(file.resolve(audit.file), rules, _signer(file, audit, hsm), journal)
 
 
-def checkpoint_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
+def checkpoint_key_problems(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
     """What is wrong with the key that signs for the log.
 
     One that is not in its token is only said: a start goes on without it.
 
     May take as long as the token takes.
     """
-    if loaded.config.audit.file is None:
+    if audit.file is None:
         return ()
     try:
-        signer = _signer(loaded)
+        signer = _signer(file, audit, hsm)
         if signer is not None:
             _ = signer.public_key
     except ConfigError as error:
         return error.problems
     except SignerUnavailable as error:
         found = f"a key that cannot sign, so checkpoints are unsigned: {error.reason}"
-        return (loaded.file.warning(("audit", "checkpoint_key"), found, "a key that plexigate hsm list shows"),)
+        return (file.warning(("audit", "checkpoint_key"), found, "a key that plexigate hsm list shows"),)
     return ()
 
 
-def _signer(loaded: LoadedConfig) -> CheckpointKey | None:
-    key = loaded.config.audit.checkpoint_key
+def _signer(file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> CheckpointKey | None:
+    key = audit.checkpoint_key
     if key is None:
         return None
     if not isinstance(key, str):
-        return TokenSigner(access_of(loaded, key), KeyAddress(key.object, key.id))
+        return TokenSigner(access_of(file, hsm, key), KeyAddress(key.object, key.id))
     try:
-        return FileSigner.load(Path(loaded.file.resolve(key)))
+        return FileSigner.load(Path(file.resolve(key)))
     except CredentialError as error:
         raise ConfigError(
-            [loaded.file.error(("audit", "checkpoint_key"), f"{shown(key)}, {error.found}", error.allowed)]
+            [file.error(("audit", "checkpoint_key"), f"{shown(key)}, {error.found}", error.allowed)]
         ) from None

@@ -1,6 +1,6 @@
 """The vault of a configuration, and what it opens of that: private keys that rest sealed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,12 @@ from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.master import Master, place_of
 from certs.sealing.own_key import OWN_KEY_FILE
 from certs.sealing.sealer import Sealer
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import ConfigError, Location, Problem, shown
-from config.schema import CredentialConfig
+from config.schema import CredentialConfig, IdentityConfig
+from config.sealing import SealingConfig
+from config.upstream import UpstreamConfig
 
 KEY_LABEL = Purpose.CREDENTIAL_KEY.label("private key")
 """Of every sealed private key: which one it is, its certificate tells."""
@@ -25,18 +28,18 @@ KEY_LABEL = Purpose.CREDENTIAL_KEY.label("private key")
 _LARGEST_FILE = 1_048_576  # bytes, as of PEM files
 
 
-def directory_of(loaded: LoadedConfig) -> Path:
+def directory_of(file: ConfigFile, sealing: SealingConfig) -> Path:
     """Where what is sealed lies."""
-    directory = loaded.config.sealing.directory
-    return state_directory() if directory is None else loaded.file.resolve(directory)
+    return state_directory() if sealing.directory is None else file.resolve(sealing.directory)
 
 
 def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) -> Vault | None:
     """What seals by a configuration; None where nothing is sealed. Raises `ConfigError` without the PIN of the token."""
-    place = place_of(loaded)
+    place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
     if place is None:
         return None
-    return Vault(Master(place), directory_of(loaded), clock, told, lambda: _sealed_below(loaded))
+    directory = directory_of(loaded.file, loaded.config.sealing)
+    return Vault(Master(place), directory, clock, told, lambda: _sealed_below(loaded))
 
 
 def files_of(loaded: LoadedConfig) -> list[SealedFile]:
@@ -44,8 +47,8 @@ def files_of(loaded: LoadedConfig) -> list[SealedFile]:
 
     Raises `OSError` for a key that cannot be read.
     """
-    keys = (loaded.file.resolve(written) for _, written in _key_files(loaded))
-    return sealed_files(keys, (directory_of(loaded), *_other_directories(loaded)))
+    keys = (loaded.file.resolve(written) for _, written in _key_files(loaded.config.identity, loaded.config.upstream))
+    return sealed_files(keys, (directory_of(loaded.file, loaded.config.sealing), *_other_directories(loaded)))
 
 
 def _other_directories(loaded: LoadedConfig) -> list[Path]:
@@ -56,36 +59,33 @@ def _other_directories(loaded: LoadedConfig) -> list[Path]:
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
     """Those of them that keys below a sealing key have sealed, and not what seals without `[sealing]`."""
-    own = {*_own_key_ids(loaded)}
+    places = (directory_of(loaded.file, loaded.config.sealing) / "payload", *_other_directories(loaded))
+    own = {*_own_key_ids(places)}
     hierarchy = Purpose.KEY_HIERARCHY.label("")
     return [one for one in files_of(loaded) if one.key_id not in own and not one.label.startswith(hierarchy)]
 
 
-def _own_key_ids(loaded: LoadedConfig) -> Iterator[bytes]:
-    for place in (directory_of(loaded) / "payload", *_other_directories(loaded)):
+def _own_key_ids(places: Iterable[Path]) -> Iterator[bytes]:
+    for place in places:
         with suppress(KeyFileUnusable):
             yield KeyFile.load(place / OWN_KEY_FILE).key_id
 
 
-def key_in_file_warnings(loaded: LoadedConfig) -> tuple[Problem, ...]:
+def key_in_file_warnings(file: ConfigFile, sealing: SealingConfig) -> tuple[Problem, ...]:
     """What the owner of a sealing key should know that is a file."""
-    key = loaded.config.sealing.key
+    key = sealing.key
     if not isinstance(key, str):
         return ()
     found = f"{shown(key)}, a file: it protects backups that do not contain it, not against anybody who can read the files of this machine"
-    return (
-        loaded.file.warning(
-            ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
-        ),
-    )
+    return (file.warning(("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'),)
 
 
-def sealing_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
+def sealing_key_problems(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
     """What keeps the sealing key from being used: only said, as a start goes on without it. Raises `ConfigError` without its PIN.
 
     May take as long as the token takes.
     """
-    place = place_of(loaded)
+    place = place_of(file, sealing, hsm)
     if place is None:
         return ()
     try:
@@ -94,7 +94,7 @@ def sealing_key_problems(loaded: LoadedConfig) -> tuple[Problem, ...]:
     except KeyUnavailable as error:
         found = f"a key that cannot be used: what is to rest on disk {error.reason}"
         better = "one that there is: plexigate hsm init makes it"
-        return (loaded.file.warning(("sealing", "key"), found, better),)
+        return (file.warning(("sealing", "key"), found, better),)
 
 
 def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
@@ -106,7 +106,7 @@ def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
     opened: dict[Path, bytes] = {}
     problems: list[Problem] = []
     sealer = None if vault is None else vault.sealer(Purpose.CREDENTIAL_KEY)
-    for place, written in _key_files(loaded):
+    for place, written in _key_files(loaded.config.identity, loaded.config.upstream):
         path = loaded.file.resolve(written)
         sealed = _read(path)
         if sealed is None:
@@ -149,12 +149,14 @@ def _read(path: Path) -> bytes | None:
     return content if is_sealed(content) else None
 
 
-def _key_files(loaded: LoadedConfig) -> Iterator[tuple[Location, str]]:
-    for name, settings in loaded.config.identity.items():
+def _key_files(
+    identities: Mapping[str, IdentityConfig], upstreams: Mapping[str, UpstreamConfig]
+) -> Iterator[tuple[Location, str]]:
+    for name, settings in identities.items():
         for index, credential in enumerate(settings.credentials):
             place = ("identity", name, "credential", index) if settings.credential else ("identity", name)
             if isinstance(credential, CredentialConfig):
                 yield from (((*place, "key"), key) for key in credential.key if isinstance(key, str))
-    for name, upstream in loaded.config.upstream.items():
+    for name, upstream in upstreams.items():
         if upstream.key is not None:
             yield ("upstream", name, "key"), upstream.key

@@ -28,15 +28,18 @@ from certs.keys.pin import read_pins
 from certs.keys.signing_key import KeyFamily
 from certs.keys.software import SoftwareKey
 from certs.sealing.envelope import is_sealed
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Problem, shown
 from config.schema import (
     CredentialConfig,
     CredentialPreference,
     IdentityConfig,
     IssuedCredentialConfig,
+    ListenerConfig,
     SecurityLevel,
 )
+from config.upstream import UpstreamConfig
 
 _SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
 
@@ -76,28 +79,32 @@ def load_credentials(loaded: LoadedConfig, now: datetime, known: Known = Mapping
 
     What is `known` is not examined again, only whether it is still valid.
     """
-    pins = read_pins(loaded)
-    reading = _Reading(loaded, now, known, pins.by_token, list(pins.problems))
+    pins = read_pins(loaded.file, loaded.config.hsm)
+    config = loaded.config
+    reading = _Reading(loaded.file, config.hsm, config.rotation.state, now, known, pins.by_token, list(pins.problems))
     identities = {name: reading.identity(name, settings) for name, settings in loaded.config.identity.items()}
-    upstreams = dict(reading.upstreams())
-    reading.problems += _level_problems(loaded, identities)
+    upstreams = dict(reading.upstreams(config.upstream))
+    reading.problems += _level_problems(
+        loaded.file, loaded.config.listener, list(_weaker(loaded.config.identity, identities))
+    )
     return LoadedCredentials(
         MappingProxyType(identities), MappingProxyType(upstreams), tuple(reading.problems), pins.by_token
     )
 
 
-def examine_issued(loaded: LoadedConfig, certificate: Path, key: Path, now: datetime) -> Examination:
+def examine_issued(file: ConfigFile, hsm: HsmConfig | None, certificate: Path, key: Path, now: datetime) -> Examination:
     """Judge chain and key of one issued credential that is to serve."""
-    return _Reading(loaded, now, MappingProxyType({}), read_pins(loaded).by_token, []).issued_examination(
-        certificate, key
-    )
+    pins = read_pins(file, hsm).by_token
+    return _Reading(file, hsm, None, now, MappingProxyType({}), pins, []).issued_examination(certificate, key)
 
 
 @dataclass(slots=True)
 class _Reading:
     """One pass over the files of a configuration, which collects the problems."""
 
-    loaded: LoadedConfig
+    file: ConfigFile
+    hsm: HsmConfig | None
+    state: str | None
     now: datetime
     known: Known
     pins: Mapping[str, Secret]
@@ -116,7 +123,7 @@ class _Reading:
             self.problems += self._uncovered(place, paths, credential, settings.names)
             self.problems += self._second_of_its_kind(place, paths, credential, credentials)
             credentials.append(credential)
-        credentials += self._stand_ins(name)
+        credentials += self._stand_ins(name, settings)
         is_complete = len(credentials) == len(settings.credentials)
         if (
             settings.prefer is CredentialPreference.MLDSA
@@ -125,36 +132,36 @@ class _Reading:
         ):
             found = '"mldsa", but no credential of this identity is ML-DSA'
             self.problems.append(
-                self.loaded.file.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
+                self.file.warning(("identity", name, "prefer"), found, "an ML-DSA credential, or no preference")
             )
         return tuple(credentials)
 
     def _rests_sealed(self, place: _Place, paths: CredentialConfig) -> bool:
         """Whether the key has not opened, as the token of the sealing key is away: nobody else hands over what is sealed."""
         key = paths.key[0]
-        if not isinstance(key, str) or not is_sealed(_beginning(self.loaded.file.resolve(key))):
+        if not isinstance(key, str) or not is_sealed(_beginning(self.file.resolve(key))):
             return False
         found = f"{shown(key)}, which rests sealed while the sealing key is away"
         better = "a sealing key whose token answers: the key opens as soon as it does"
-        self.problems.append(self.loaded.file.warning((*place, "key"), found, better))
+        self.problems.append(self.file.warning((*place, "key"), found, better))
         return True
 
     def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
         """The credential that the rotation has put in place; it looks after all that may be wrong with it."""
-        files = files_of_slot(self.loaded, identity, settings.key.slot)
+        files = files_of_slot(self.file, self.state, identity, settings.key.slot)
         if files is None:
             found = f"{settings.key}, whose certificate is not issued yet"
             better = f"nothing to do: it is requested from {settings.issuer} when the proxy starts, and the log says what comes of it"
-            self.problems.append(self.loaded.file.warning(place, found, better))
+            self.problems.append(self.file.warning(place, found, better))
             return []
         examination = self.issued_examination(*files)
         for error in examination.errors:
             found, better = f"{settings.key}, {error.found}", f"another one: plexigate certs rotate {identity}"
-            self.problems.append(self.loaded.file.warning(place, found, better))
+            self.problems.append(self.file.warning(place, found, better))
         return [] if examination.credential is None else [examination.credential]
 
-    def _stand_ins(self, identity: str) -> Iterator[Credential]:
-        for files in stand_ins(self.loaded, identity):
+    def _stand_ins(self, identity: str, settings: IdentityConfig) -> Iterator[Credential]:
+        for files in stand_ins(self.file, self.state, identity, settings):
             credential = self.issued_examination(*files).credential
             if credential is not None:
                 yield credential
@@ -162,7 +169,7 @@ class _Reading:
     def issued_examination(self, certificate: Path, key: Path) -> Examination:
         """Judge what was issued, whatever the time is: one that has expired is being replaced, and no worse than none."""
         try:
-            place = token_place(self.loaded, certificate, key, self.pins)
+            place = token_place(self.hsm, certificate, key, self.pins)
         except CredentialError as error:
             return Examination(None, (error,))
         if place is None:
@@ -171,8 +178,8 @@ class _Reading:
             found = self._examination_at(certificate, [place], None)
         return found if found.credential is None else Examination(replace(found.credential, is_issued=True))
 
-    def upstreams(self) -> Iterator[tuple[str, Credential]]:
-        for name, upstream in self.loaded.config.upstream.items():
+    def upstreams(self, upstreams: Mapping[str, UpstreamConfig]) -> Iterator[tuple[str, Credential]]:
+        for name, upstream in upstreams.items():
             place = ("upstream", name)
             if upstream.ca is not None:
                 self._authorities((*place, "ca"), upstream.ca)
@@ -184,9 +191,9 @@ class _Reading:
                 yield name, credential
 
     def _credential(self, place: _Place, paths: CredentialConfig) -> Credential | None:
-        certificate = self.loaded.file.resolve(paths.certificate)
+        certificate = self.file.resolve(paths.certificate)
         if isinstance(paths.key[0], str):
-            examination = self._examination(certificate, self.loaded.file.resolve(paths.key[0]), self.now)
+            examination = self._examination(certificate, self.file.resolve(paths.key[0]), self.now)
         else:
             examination = self._examination_in_tokens(certificate, paths)
         self.problems += [self._problem((*place, error.part.value), paths, error) for error in examination.errors]
@@ -216,7 +223,7 @@ class _Reading:
         return reexamine_in_tokens(known, certificate, places, now)
 
     def _places(self, paths: CredentialConfig) -> Iterator[TokenPlace]:
-        hsm = self.loaded.config.hsm
+        hsm = self.hsm
         for uri in paths.key:
             if hsm is None or isinstance(uri, str) or len(tokens := hsm.tokens_of(uri)) != 1:
                 continue
@@ -226,18 +233,16 @@ class _Reading:
 
     def _problem(self, place: _Place, paths: CredentialConfig, error: CredentialError) -> Problem:
         path = paths.certificate if error.part is Part.CERTIFICATE else paths.key[0]
-        return self.loaded.file.error(place, f"{shown(str(path))}, {error.found}", error.allowed)
+        return self.file.error(place, f"{shown(str(path))}, {error.found}", error.allowed)
 
     def _warnings(self, place: _Place, paths: CredentialConfig, credential: Credential) -> Iterator[Problem]:
         key = credential.key
         if isinstance(key, SoftwareKey) and key.is_exposed:
             found = f"{shown(str(paths.key[0]))}, which others may read (mode {key.mode:04o})"
-            yield self.loaded.file.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
+            yield self.file.warning((*place, "key"), found, f"mode 0600: chmod 600 {key.pem_path}")
         if credential.expires_within(_SOON, self.now):
             found = f"{shown(paths.certificate)}, which expires at {credential.not_after:%Y-%m-%d %H:%M} UTC"
-            yield self.loaded.file.warning(
-                (*place, "certificate"), found, "a certificate that is valid for more than a week"
-            )
+            yield self.file.warning((*place, "certificate"), found, "a certificate that is valid for more than a week")
 
     def _uncovered(
         self, place: _Place, paths: CredentialConfig, credential: Credential, names: tuple[str, ...]
@@ -247,7 +252,7 @@ class _Reading:
             found = f"{shown(paths.certificate)}, which is not for {', '.join(dict.fromkeys(uncovered))}"
             covered = ", ".join(map(shown, dict.fromkeys(credential.names))) or "none: it has no subjectAltName"
             allowed = f"a certificate for every name of the identity (this one's names: {covered})"
-            yield self.loaded.file.error((*place, "certificate"), found, allowed)
+            yield self.file.error((*place, "certificate"), found, allowed)
 
     def _second_of_its_kind(
         self, place: _Place, paths: CredentialConfig, credential: Credential, others: list[Credential]
@@ -255,16 +260,16 @@ class _Reading:
         slot = credential.algorithm.slot
         if slot in {other.algorithm.slot for other in others}:
             found = f"{shown(str(paths.key[0]))}, a second {slot} key of this identity"
-            yield self.loaded.file.error(
+            yield self.file.error(
                 (*place, "key"), found, "one credential of each kind: TLS would only ever use one of them"
             )
 
     def _authorities(self, place: _Place, path: str) -> None:
         try:
-            read_chain(self.loaded.file.resolve(path))
+            read_chain(self.file.resolve(path))
         except CredentialError as error:
             self.problems.append(
-                self.loaded.file.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
+                self.file.error(place, f"{shown(path)}, {error.found}", "a PEM file with certificates to trust")
             )
 
 
@@ -277,25 +282,28 @@ def _beginning(path: Path) -> bytes:
         return b""
 
 
-def _level_problems(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[Problem]:
+def _level_problems(
+    file: ConfigFile, listeners: Mapping[str, ListenerConfig], weaker: Sequence[str]
+) -> Iterator[Problem]:
     """CNSA 2.0 asks for ML-DSA-87 signatures: what signs otherwise breaks the promise of the level, unless that is allowed on purpose."""
-    weaker = list(dict.fromkeys(_weaker(loaded, identities)))
     if not weaker:
         return
-    said = ", ".join(weaker)
-    for name, listener in loaded.config.listener.items():
+    said = ", ".join(dict.fromkeys(weaker))
+    for name, listener in listeners.items():
         if listener.level is SecurityLevel.QUANTUM_SAFE and not listener.weaker_signatures:
             allowed = "ML-DSA-87 credentials alone (CNSA 2.0), or weaker_signatures = true for clients that cannot verify them"
             found = f'"{listener.level}", at which these would sign weaker: {said}'
-            yield loaded.file.error(("listener", name, "level"), found, allowed)
+            yield file.error(("listener", name, "level"), found, allowed)
         elif listener.level is SecurityLevel.QUANTUM_SAFE:
             found = f"true, so these sign weaker than the level {listener.level} promises: {said}"
-            yield loaded.file.warning(("listener", name, "weaker_signatures"), found, "ML-DSA-87 credentials alone")
+            yield file.warning(("listener", name, "weaker_signatures"), found, "ML-DSA-87 credentials alone")
 
 
-def _weaker(loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]]) -> Iterator[str]:
+def _weaker(
+    configured: Mapping[str, IdentityConfig], identities: Mapping[str, tuple[Credential, ...]]
+) -> Iterator[str]:
     """Identities with what they sign or will sign with, but for ML-DSA-87."""
-    for name, settings in loaded.config.identity.items():
+    for name, settings in configured.items():
         for one in identities[name]:
             # what was issued may stand in for what is configured, and is judged by that
             if not one.is_issued and not (

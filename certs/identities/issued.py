@@ -12,7 +12,8 @@ from certs.hsm.secret import Secret
 from certs.identities.credential import TokenPlace
 from certs.storage.store import paths_of
 from config.addresses import Refused
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile
 from config.pkcs11_uri import is_pkcs11_uri, parse
 from config.rotation import SLOTS, IssuedCredentialConfig
 from config.schema import IdentityConfig
@@ -41,34 +42,35 @@ def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:
     return tuple(one.key.slot for one in settings.credential if isinstance(one, IssuedCredentialConfig))
 
 
-def files_of_slot(loaded: LoadedConfig, identity: str, slot: str) -> tuple[Path, Path] | None:
-    """Where chain and key of what serves are now, from where this process stands; None where nothing does."""
-    if loaded.config.rotation.state is None:
+def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str) -> tuple[Path, Path] | None:
+    """Where this process finds chain and key of what serves; None if nothing does. `state` is the state directory."""
+    if state is None:
         return None
-    certificate, key = paths_of(identity, slot, loaded.file.resolve(loaded.config.rotation.state))
-    if certificate not in loaded.file.files or key not in loaded.file.files:
+    certificate, key = paths_of(identity, slot, file.resolve(state))
+    if certificate not in file.files or key not in file.files:
         return None
-    return loaded.file.files[certificate], loaded.file.files[key]
+    return file.files[certificate], file.files[key]
 
 
-def stand_ins(loaded: LoadedConfig, identity: str) -> Iterator[tuple[Path, Path]]:
+def stand_ins(
+    file: ConfigFile, state: str | None, identity: str, settings: IdentityConfig
+) -> Iterator[tuple[Path, Path]]:
     """Chains and keys of slots that the configuration does not want any more, as long as one that it wants is missing."""
-    wanted = wanted_slots(loaded.config.identity[identity])
-    if all(files_of_slot(loaded, identity, slot) for slot in wanted):
+    wanted = wanted_slots(settings)
+    if all(files_of_slot(file, state, identity, slot) for slot in wanted):
         return
     for slot in SLOTS:
-        files = None if slot in wanted else files_of_slot(loaded, identity, slot)
+        files = None if slot in wanted else files_of_slot(file, state, identity, slot)
         if files is not None:
             yield files
 
 
-def token_place(loaded: LoadedConfig, certificate: Path, key: Path, pins: Mapping[str, Secret]) -> TokenPlace | None:
+def token_place(hsm: HsmConfig | None, certificate: Path, key: Path, pins: Mapping[str, Secret]) -> TokenPlace | None:
     """Where in a token the key is; None for one that is a file. Raises `TokenUnknown` or `OSError`."""
     content = key.read_bytes()
     if not is_pkcs11_uri(content):
         return None
     text = content.decode("ascii", "replace").strip()
-    hsm = loaded.config.hsm
     try:
         uri = parse(text)
     except Refused:

@@ -2,19 +2,19 @@
 
 from certs.hsm.access import TokenAccess, TokenChoice, default_latch_directory
 from certs.keys.pin import read_pin_of
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile
 from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError, Problem
 
 
-def access_of(loaded: LoadedConfig, uri: Pkcs11Uri) -> TokenAccess:
+def access_of(file: ConfigFile, hsm: HsmConfig | None, uri: Pkcs11Uri) -> TokenAccess:
     """How to log in to the token of a key, in a configuration that was checked. Raises `ConfigError` without its PIN."""
-    hsm = loaded.config.hsm
     assert hsm is not None  # cross-checked, as is that there is one such token
     (name,) = hsm.tokens_of(uri)
-    pin = read_pin_of(loaded, name, hsm.token[name])
+    pin = read_pin_of(file, name, hsm.token[name])
     if isinstance(pin, Problem):
         raise ConfigError([pin])
     names = hsm.names[name]
     choice = TokenChoice(names.label, names.serial, names.slot)
-    return TokenAccess(loaded.file.resolve(hsm.module), choice, pin, default_latch_directory())
+    return TokenAccess(file.resolve(hsm.module), choice, pin, default_latch_directory())

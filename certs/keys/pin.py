@@ -7,8 +7,8 @@ from types import MappingProxyType
 from certs.hsm.access import read_handed_over_pin, read_pin
 from certs.hsm.errors import PinFileUnusable
 from certs.hsm.secret import Secret
-from config.hsm import TokenConfig
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig, TokenConfig
+from config.loaded import ConfigFile
 from config.problems import Location, Problem, shown
 
 
@@ -20,13 +20,12 @@ class Pins:
     problems: tuple[Problem, ...]
 
 
-def read_pins(loaded: LoadedConfig) -> Pins:
+def read_pins(file: ConfigFile, hsm: HsmConfig | None) -> Pins:
     """Read the PINs of all tokens."""
     problems: list[Problem] = []
     found: dict[str, Secret] = {}
-    tokens = {} if loaded.config.hsm is None else loaded.config.hsm.token
-    for name, token in tokens.items():
-        pin = read_pin_of(loaded, name, token)
+    for name, token in ({} if hsm is None else hsm.token).items():
+        pin = read_pin_of(file, name, token)
         if isinstance(pin, Problem):
             problems.append(pin)
         else:
@@ -34,27 +33,27 @@ def read_pins(loaded: LoadedConfig) -> Pins:
     return Pins(MappingProxyType(found), tuple(problems))
 
 
-def read_pin_of(loaded: LoadedConfig, name: str, token: TokenConfig) -> Secret | Problem:
+def read_pin_of(file: ConfigFile, name: str, token: TokenConfig) -> Secret | Problem:
     """The PIN of `[hsm.token.NAME]`, or why there is none."""
     place: Location = ("hsm", "token", name)
-    return _from_file(loaded, place, token.pin_file) if token.pin_file else _from_systemd(loaded, place, token)
+    return _from_file(file, place, token.pin_file) if token.pin_file else _from_systemd(file, place, token)
 
 
-def _from_file(loaded: LoadedConfig, place: Location, written: str) -> Secret | Problem:
+def _from_file(file: ConfigFile, place: Location, written: str) -> Secret | Problem:
     try:
-        return read_pin(loaded.file.resolve(written))
+        return read_pin(file.resolve(written))
     except PinFileUnusable as error:
-        return loaded.file.error((*place, "pin_file"), f"{shown(written)}: {error.found}", error.allowed)
+        return file.error((*place, "pin_file"), f"{shown(written)}: {error.found}", error.allowed)
 
 
-def _from_systemd(loaded: LoadedConfig, place: Location, token: TokenConfig) -> Secret | Problem:
+def _from_systemd(file: ConfigFile, place: Location, token: TokenConfig) -> Secret | Problem:
     written, at = token.pin_credential or "", (*place, "pin_credential")
-    path = loaded.file.resolve_credential(written)
+    path = file.resolve_credential(written)
     allowed = f"a start by systemd, with LoadCredentialEncrypted={written} or LoadCredential={written}:PATH in the unit"
     if path is None:
-        return loaded.file.error(at, f"{shown(written)}, while systemd hands over no credentials", allowed)
+        return file.error(at, f"{shown(written)}, while systemd hands over no credentials", allowed)
     try:
         return read_handed_over_pin(path)
     except PinFileUnusable as error:
         # one that is there was handed over: its content is wrong
-        return loaded.file.error(at, f"{shown(written)}: {error.found}", error.allowed if path.exists() else allowed)
+        return file.error(at, f"{shown(written)}: {error.found}", error.allowed if path.exists() else allowed)

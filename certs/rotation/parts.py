@@ -1,6 +1,6 @@
 """What a configuration says about rotations, as objects: its store, where keys are made, who signs; and what does not fit together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -25,7 +25,7 @@ from certs.sealing.sealer import Sealer, SucceedingSealer
 from certs.storage.disk import Disk
 from certs.storage.store import Store, store_of
 from config.issuers import AcmeIssuerConfig
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Problem
 from config.rotation import SEALED, InternalIssuerConfig, IssuedCredentialConfig, KeySpec
 
@@ -63,7 +63,7 @@ def parts_of(
     `told` hears what becomes of keys.
     Raises `ConfigError` without the PIN of the sealing key.
     """
-    store = store_of(loaded, disk, told)
+    store = store_of(loaded.file, loaded.config.rotation, disk, told)
     if store is None:
         return None
     own: Sealer = OwnKeySealer(store.directory / OWN_KEY_FILE, store.disk)
@@ -72,11 +72,12 @@ def parts_of(
     def sealer(purpose: Purpose) -> Sealer:
         return own if vault is None else SucceedingSealer(vault.sealer(purpose), own)
 
-    homes = homes_of(loaded, store, sealer(Purpose.CREDENTIAL_KEY))
+    homes = homes_of(loaded.file, loaded.config.hsm, store, sealer(Purpose.CREDENTIAL_KEY))
     showing = showing or Showing(NobodyShows(), lambda _: None)
     accounts = SealedAccountStore(FileAccountStore(store.directory / _ACCOUNTS), sealer(Purpose.ACME_ACCOUNT))
-    issuers: dict[str, Issuer] = dict(acme_issuers(loaded, accounts, showing))
-    for name, settings in loaded.config.issuer.items():
+    configured, seconds = loaded.config.issuer, loaded.config.rotation.issue_seconds
+    issuers: dict[str, Issuer] = dict(acme_issuers(loaded.file, configured, seconds, accounts, showing))
+    for name, settings in configured.items():
         if isinstance(settings, InternalIssuerConfig):
             root_key = None if settings.root_key is None else loaded.file.resolve(settings.root_key)
             issuers[name] = InternalAuthority(name, settings, store, homes, root_key, now)
@@ -95,7 +96,9 @@ def issuance_problems(parts: Parts) -> Iterator[Problem]:
     for identity, index, settings in parts.credentials():
         place = ("identity", identity, "credential", index, "key")
         yield from _key_problems(parts, place, identity, settings.key)
-        yield from _name_problems(loaded, identity, settings)
+        issuer, names = loaded.config.issuer.get(settings.issuer), loaded.config.identity[identity].names
+        if isinstance(issuer, InternalIssuerConfig):
+            yield from _name_problems(loaded.file, identity, names, settings.issuer, issuer.names)
     yield from _trust_problems(parts)
     for name, authority in loaded.config.issuer.items():
         if isinstance(authority, InternalIssuerConfig):
@@ -140,10 +143,10 @@ def _trust_problems(parts: Parts) -> Iterator[Problem]:
                 yield parts.loaded.file.warning(("issuer", name, "root_file"), f"none, and {error}", better)
 
 
-def _name_problems(loaded: LoadedConfig, identity: str, settings: IssuedCredentialConfig) -> Iterator[Problem]:
-    authority = loaded.config.issuer.get(settings.issuer)
-    if isinstance(authority, InternalIssuerConfig):
-        for index, name in enumerate(loaded.config.identity[identity].names):
-            if not is_permitted(name, authority.names):
-                allowed = f"a name that issuer.{settings.issuer}.names permits: {', '.join(authority.names)}"
-                yield loaded.file.error(("identity", identity, "names", index), f'"{name}"', allowed)
+def _name_problems(
+    file: ConfigFile, identity: str, names: Sequence[str], issuer: str, permitted: Sequence[str]
+) -> Iterator[Problem]:
+    for index, name in enumerate(names):
+        if not is_permitted(name, permitted):
+            allowed = f"a name that issuer.{issuer}.names permits: {', '.join(permitted)}"
+            yield file.error(("identity", identity, "names", index), f'"{name}"', allowed)

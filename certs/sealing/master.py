@@ -30,7 +30,9 @@ from certs.sealing.errors import KeyAway, KeyUnavailable
 from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.sealer import AeadSealer, Sealer
 from certs.sealing.sealing_key import sealer_in_token
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile
+from config.sealing import SealingConfig
 
 # Of a token, not of what the configuration says about it: the same for which a start goes on without a key in a token.
 _PASSING: Final = (
@@ -61,14 +63,14 @@ Place = Path | KeyInToken
 """Where the sealing key is."""
 
 
-def place_of(loaded: LoadedConfig) -> Place | None:
+def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> Place | None:
     """Where a configuration says that it is; None where nothing is sealed. Raises `ConfigError` without the PIN of its token."""
-    key = loaded.config.sealing.key
+    key = sealing.key
     if key is None:
         return None
     if isinstance(key, str):
-        return loaded.file.resolve(key)
-    return KeyInToken(access_of(loaded, key), KeyAddress(key.object, key.id))
+        return file.resolve(key)
+    return KeyInToken(access_of(file, hsm, key), KeyAddress(key.object, key.id))
 
 
 class Master:

@@ -6,8 +6,8 @@ from typing import Final
 from certs.audit.entries import Told, unheard
 from certs.storage.disk import Disk
 from certs.storage.shelf import Shelf, StoredVersion
-from config.loaded import LoadedConfig
-from config.rotation import IssuedCredentialConfig
+from config.loaded import ConfigFile
+from config.rotation import IssuedCredentialConfig, RotationConfig
 from config.schema import Config
 
 _CREDENTIALS: Final = "credentials"
@@ -41,10 +41,11 @@ class Store:
         ]
 
 
-def store_of(loaded: LoadedConfig, disk: Disk | None = None, told: Told = unheard) -> Store | None:
+def store_of(
+    file: ConfigFile, rotation: RotationConfig, disk: Disk | None = None, told: Told = unheard
+) -> Store | None:
     """The store of a configuration, None where it names no directory for it; see `Store`."""
-    state = loaded.config.rotation.state
-    return None if state is None else Store(loaded.file.resolve(state), disk, told)
+    return None if rotation.state is None else Store(file.resolve(rotation.state), disk, told)
 
 
 def paths_of(identity: str, slot: str, state: Path) -> tuple[Path, Path]:

@@ -12,7 +12,8 @@ from certs.hsm.secret import Secret
 from certs.identities.credential import Credential
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import KeyFamily, PublicKey
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile
 
 _CREDENTIAL: Final = "the systemd credential"
 
@@ -60,13 +61,15 @@ class TokenUse:
 
 
 def token_uses(
-    loaded: LoadedConfig, identities: Mapping[str, tuple[Credential, ...]], pins: Mapping[str, Secret]
+    file: ConfigFile,
+    hsm: HsmConfig | None,
+    identities: Mapping[str, tuple[Credential, ...]],
+    pins: Mapping[str, Secret],
 ) -> tuple[TokenUse, ...]:
     """Every token of a configuration whose PIN is known, also one that no identity has a key in."""
-    hsm = loaded.config.hsm
     if hsm is None:
         return ()
-    module = loaded.file.resolve(hsm.module).absolute()
+    module = file.resolve(hsm.module).absolute()
     used = [
         (name, key)
         for name, several in identities.items()

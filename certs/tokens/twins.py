@@ -14,12 +14,12 @@ from certs.hsm.async_client import AsyncTokenProcess
 from certs.hsm.errors import HsmError
 from certs.hsm.facts import TokenFacts
 from certs.tokens.token_use import TokenUse
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile
 from config.problems import Problem
 
 
 async def twin_problems(
-    loop: asyncio.AbstractEventLoop, loaded: LoadedConfig, uses: Sequence[TokenUse], seconds: float
+    loop: asyncio.AbstractEventLoop, file: ConfigFile, uses: Sequence[TokenUse], seconds: float
 ) -> list[Problem]:
     """An error for each table that means the token of one before it. Where the module does not answer there is none: a login tells."""
     pairs = [pair for pair in combinations(uses, 2) if _may_be_one(pair[0].access.token, pair[1].access.token)]
@@ -27,7 +27,7 @@ async def twin_problems(
         return []
     there = await _tokens(loop, uses[0], seconds)
     return [
-        loaded.file.error(
+        file.error(
             ("hsm", "token", second.name),
             f"a token that [hsm.token.{first.name}] has already: {token}",
             "each token once: another label, serial or slot",

@@ -11,8 +11,9 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from certs.hsm.facts import KeyFacts, TokenFacts
 from certs.tokens.issued_keys import issued_keys
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile
 from config.pkcs11_uri import Pkcs11Uri, is_pkcs11_uri
+from config.sealing import SealingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,11 @@ class UsedKey:
         return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
-def used_keys(loaded: LoadedConfig, document: Mapping[str, Any]) -> tuple[UsedKey, ...]:
-    """All of them; `document` is the whole file, also where something in it is refused. Reads the state: it may hang as a disk does."""
-    return (*_named(document, ""), *_issued(loaded), *_sealing(loaded))
+def used_keys(
+    file: ConfigFile, state: str | None, sealing: SealingConfig, document: Mapping[str, Any]
+) -> tuple[UsedKey, ...]:
+    """All of them; `state` is the state directory, `document` the whole file, also where something in it is refused. Reads the state: it may hang as a disk does."""
+    return (*_named(document, ""), *_issued(file, state), *_sealing(file, sealing))
 
 
 def _named(value: Any, where: str) -> Iterator[UsedKey]:
@@ -63,22 +66,21 @@ def _used(uri: str, where: str) -> UsedKey:
     return UsedKey(where, text.get("token"), text.get("serial"), text.get("object"), key_id)
 
 
-def _issued(loaded: LoadedConfig) -> Iterator[UsedKey]:
-    state = loaded.config.rotation.state
+def _issued(file: ConfigFile, state: str | None) -> Iterator[UsedKey]:
     if state is not None:
-        for where, label, key_id in issued_keys(loaded.file.resolve(state)):
+        for where, label, key_id in issued_keys(file.resolve(state)):
             yield UsedKey(where, None, None, label, key_id)
 
 
-def _sealing(loaded: LoadedConfig) -> Iterator[UsedKey]:
+def _sealing(file: ConfigFile, sealing: SealingConfig) -> Iterator[UsedKey]:
     """What has sealed the keys below the sealing key, perhaps another version than the one that is named; envelopes name our own by its id."""
-    if loaded.config.sealing.key is None:
+    if sealing.key is None:
         return
     from certs.hierarchy.configured import directory_of  # here: most commands need no cryptography for their start
     from certs.hierarchy.vault import FILE_NAME
     from certs.sealing.envelope import Envelope
     from certs.sealing.errors import NotSealed
 
-    path = directory_of(loaded) / FILE_NAME
+    path = directory_of(file, sealing) / FILE_NAME
     with suppress(OSError, NotSealed):  # as of issued keys
         yield UsedKey(str(path), None, None, None, Envelope.parse(path.read_bytes()).key_id)

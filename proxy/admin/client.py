@@ -156,7 +156,7 @@ def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
             raise ConfigError(found.problems)
         loaded = found.loaded
         if loaded.config.admin.socket is not None:
-            return UnixAdminClient(AdminSettings.of(loaded).socket)
+            return UnixAdminClient(AdminSettings.of(loaded.file, loaded.config.admin).socket)
     tried = sockets_to_try(os.environ, os.geteuid())
     return UnixAdminClient(next((one for one in tried if _may_be_there(one)), tried[0]))
 

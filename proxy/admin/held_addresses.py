@@ -17,6 +17,7 @@ from typing import Final
 from config.addresses import Bind, Refused, parse_bind
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem
+from config.schema import Config
 from proxy.admin.client import AdminAbsent, AdminUnreachable, UnixAdminClient
 from proxy.admin.settings import AdminSettings
 from proxy.net.bound_socket import bind_fault, bound_socket
@@ -45,13 +46,13 @@ class RunningAddresses:
 def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterator[Problem]:
     """Addresses that are not of this machine or in use by another program, and warnings of those that this user may not have."""
     running: RunningAddresses | None = None
-    for place, bind in addresses_of(loaded):
+    for place, bind in addresses_of(loaded.config):
         try:
             bound_socket(bind).close()
         except OSError as error:
             holder = Holder.ANOTHER
             if error.errno == errno.EADDRINUSE:
-                running = running or running_among(AdminSettings.places(loaded))
+                running = running or running_among(AdminSettings.places(loaded.file, loaded.config.admin))
                 holder = holder_of(bind, running, proc)
             if isinstance(error, PermissionError):  # of this user, who need not be the one that starts the proxy
                 found, better = bind_fault(bind, error)
@@ -63,9 +64,8 @@ def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterat
                 yield loaded.file.warning(place, f"{bind}, which is in use, perhaps by this proxy", better)
 
 
-def addresses_of(loaded: LoadedConfig) -> Iterator[tuple[Location, Bind]]:
+def addresses_of(config: Config) -> Iterator[tuple[Location, Bind]]:
     """Every address that a start binds, and where it stands."""
-    config = loaded.config
     for name, listener in config.listener.items():
         yield from (((("listener", name, "bind", index)), bind) for index, bind in enumerate(listener.bind))
     yield from ((("acme", "http_bind", index), bind) for index, bind in enumerate(config.acme.http_bind))

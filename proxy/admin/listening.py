@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from config.addresses import Bind
-from config.loaded import LoadedConfig
+from config.admin import AdminConfig
+from config.loaded import ConfigFile
 from config.problems import Problem, shown
 from proxy.admin.settings import AdminSettings
 from proxy.building.places import directory_fault
@@ -61,9 +62,9 @@ def admin_socket(path: Path) -> socket.socket:
         raise AdminSocketError(str(path), error.strerror or str(error), _REMEDY) from None
 
 
-def socket_problems(loaded: LoadedConfig) -> list[Problem]:
+def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
     """What keeps the socket of a configuration from being made, whoever listens there now; touches nothing."""
-    path = AdminSettings.of(loaded).socket
+    path = AdminSettings.of(file, admin).socket
     try:
         _refuse_place(path)
         fault = directory_fault(path.parent)
@@ -72,11 +73,11 @@ def socket_problems(loaded: LoadedConfig) -> list[Problem]:
     except _OfAnotherUser as error:
         if os.geteuid() == 0:  # who looks after a proxy that another user starts, more likely than not
             better = "to check as that user as well, if it is the one of the proxy (docs/deploy.md shows how)"
-            return [loaded.file.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
-        return [loaded.file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
+            return [file.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
+        return [file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
     except AdminSocketError as error:
-        return [loaded.file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
-    return [] if fault is None else [loaded.file.error(("admin", "socket"), f"{shown(str(path))}, {fault}", _REMEDY)]
+        return [file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
+    return [] if fault is None else [file.error(("admin", "socket"), f"{shown(str(path))}, {fault}", _REMEDY)]
 
 
 def _refuse_place(path: Path) -> None:

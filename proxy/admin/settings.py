@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from config.addresses import Bind
-from config.loaded import LoadedConfig
+from config.admin import AdminConfig
+from config.loaded import ConfigFile
 
 _NAME: Final = "plexigate"
 _SOCKET: Final = "admin.sock"
@@ -28,17 +29,15 @@ class AdminSettings:
     metrics_bind: tuple[Bind, ...] = ()
 
     @classmethod
-    def of(cls, loaded: LoadedConfig) -> "AdminSettings":
+    def of(cls, file: ConfigFile, admin: AdminConfig) -> "AdminSettings":
         """What a configuration says, with the default of this process."""
-        admin = loaded.config.admin
-        socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else loaded.file.resolve(admin.socket)
+        socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else file.resolve(admin.socket)
         return cls(socket, admin.metrics_bind)
 
     @staticmethod
-    def places(loaded: LoadedConfig) -> tuple[Path, ...]:
+    def places(file: ConfigFile, admin: AdminConfig) -> tuple[Path, ...]:
         """Where a proxy may listen that runs by a configuration, whoever started it: that of the default may be the system's service."""
-        configured = loaded.config.admin.socket
-        return sockets_to_try(os.environ, os.geteuid()) if configured is None else (loaded.file.resolve(configured),)
+        return sockets_to_try(os.environ, os.geteuid()) if admin.socket is None else (file.resolve(admin.socket),)
 
 
 def default_socket(environment: Mapping[str, str], user: int) -> Path:

@@ -1,27 +1,27 @@
 """Build the active checks of a configuration, for the process that makes them."""
 
-from config.loaded import LoadedConfig
+from collections.abc import Mapping
+
+from config.loaded import ConfigFile
 from config.schema import UpstreamConfig
 from proxy.tls.context import UPSTREAM_GROUPS, UpstreamTls, build_client_context
 from proxy.upstream.health import HealthCheck
 
 
-def health_checks(loaded: LoadedConfig) -> tuple[HealthCheck, ...]:
+def health_checks(file: ConfigFile, upstreams: Mapping[str, UpstreamConfig]) -> tuple[HealthCheck, ...]:
     """One check for each server of each upstream that asks for them.
 
     Servers are verified, and the proxy proves itself, as for requests. Raises `ssl.SSLError`, `OSError` or `LibsslError` for files
     that a generation cannot be built with either.
     """
-    return tuple(
-        check for name, upstream in loaded.config.upstream.items() for check in _checks(loaded, name, upstream)
-    )
+    return tuple(check for name, upstream in upstreams.items() for check in _checks(file, name, upstream))
 
 
-def _checks(loaded: LoadedConfig, name: str, upstream: UpstreamConfig) -> list[HealthCheck]:
+def _checks(file: ConfigFile, name: str, upstream: UpstreamConfig) -> list[HealthCheck]:
     health = upstream.health
     if health is None:
         return []
-    context = build_client_context(_tls(loaded, upstream)) if upstream.has_tls else None
+    context = build_client_context(_tls(file, upstream)) if upstream.has_tls else None
     return [
         HealthCheck(
             upstream=name,
@@ -41,9 +41,8 @@ def _checks(loaded: LoadedConfig, name: str, upstream: UpstreamConfig) -> list[H
     ]
 
 
-def _tls(loaded: LoadedConfig, upstream: UpstreamConfig) -> UpstreamTls:
+def _tls(file: ConfigFile, upstream: UpstreamConfig) -> UpstreamTls:
     ca, certificate, key = (
-        None if path is None else loaded.file.resolve(path)
-        for path in (upstream.ca, upstream.certificate, upstream.key)
+        None if path is None else file.resolve(path) for path in (upstream.ca, upstream.certificate, upstream.key)
     )
     return UpstreamTls(ca, certificate, key, UPSTREAM_GROUPS)

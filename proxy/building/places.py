@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Location, Problem, shown
 
 _FILE: Final = "a file that the user who starts the proxy may append to or make"
@@ -20,14 +20,14 @@ def place_problems(loaded: LoadedConfig) -> Iterator[Problem]:
     """Places that cannot be written: an error where a start would be refused, and a warning where it goes on without."""
     config = loaded.config
     if config.log.file is not None:
-        yield from _file_problems(loaded, ("log", "file"), config.log.file)
+        yield from _file_problems(loaded.file, ("log", "file"), config.log.file)
     if config.audit.file is not None:
-        yield from _file_problems(loaded, ("audit", "file"), config.audit.file, is_regular=True)
+        yield from _file_problems(loaded.file, ("audit", "file"), config.audit.file, is_regular=True)
     if config.rotation.state is not None:
-        yield from _directory_problems(loaded, ("rotation", "state"), config.rotation.state)
+        yield from _directory_problems(loaded.file, ("rotation", "state"), config.rotation.state)
     has_rings = bool(config.payload.ring) or config.payload.sessions is not None
     if config.payload.directory is not None and has_rings:
-        yield from _directory_problems(loaded, ("payload", "directory"), config.payload.directory)
+        yield from _directory_problems(loaded.file, ("payload", "directory"), config.payload.directory)
     if config.sealing.directory is not None:
         fault = directory_fault(loaded.file.resolve(config.sealing.directory))
         if fault is not None:
@@ -36,16 +36,16 @@ def place_problems(loaded: LoadedConfig) -> Iterator[Problem]:
             yield loaded.file.warning(("sealing", "directory"), found, better)
 
 
-def _file_problems(loaded: LoadedConfig, place: Location, file: str, *, is_regular: bool = False) -> Iterator[Problem]:
-    fault = file_fault(loaded.file.resolve(file), is_regular=is_regular)
+def _file_problems(file: ConfigFile, place: Location, written: str, *, is_regular: bool = False) -> Iterator[Problem]:
+    fault = file_fault(file.resolve(written), is_regular=is_regular)
     if fault is not None:
-        yield loaded.file.error(place, f"{shown(file)}, {fault}", _FILE)
+        yield file.error(place, f"{shown(written)}, {fault}", _FILE)
 
 
-def _directory_problems(loaded: LoadedConfig, place: Location, directory: str) -> Iterator[Problem]:
-    fault = directory_fault(loaded.file.resolve(directory))
+def _directory_problems(file: ConfigFile, place: Location, written: str) -> Iterator[Problem]:
+    fault = directory_fault(file.resolve(written))
     if fault is not None:
-        yield loaded.file.error(place, f"{shown(directory)}, {fault}", _DIRECTORY)
+        yield file.error(place, f"{shown(written)}, {fault}", _DIRECTORY)
 
 
 def file_fault(path: Path, *, is_regular: bool = False) -> str | None:

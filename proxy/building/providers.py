@@ -4,54 +4,58 @@ import ctypes
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.loaded import LoadedConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile
 from config.problems import Problem, shown
+from config.schema import OpensslConfig
 from proxy.tls.capabilities import Capabilities
 from proxy.tls.libssl import modules_directory
 from proxy.tls.openssl_configuration import PKCS11
 from proxy.tls.openssl_setup import configured_directory
 
 
-def provider_problems(loaded: LoadedConfig, capabilities: Capabilities) -> Iterator[Problem]:
+def provider_problems(
+    file: ConfigFile, hsm: HsmConfig | None, openssl: OpensslConfig, capabilities: Capabilities
+) -> Iterator[Problem]:
     """Errors of providers that are missing, and a warning of groups that can be used by no client."""
-    if loaded.config.hsm is not None and PKCS11 in capabilities.missing_providers:
-        yield loaded.file.error(
+    if hsm is not None and PKCS11 in capabilities.missing_providers:
+        yield file.error(
             ("hsm", "module"),
-            f"{shown(loaded.config.hsm.module)}, which OpenSSL's pkcs11-provider cannot start, or there is no such provider",
+            f"{shown(hsm.module)}, which OpenSSL's pkcs11-provider cannot start, or there is no such provider",
             "pkcs11-provider (apt-get install pkcs11-provider), and a PKCS#11 module that these processes may load and use",
         )
-    for index, name in enumerate(loaded.config.openssl.providers):
+    for index, name in enumerate(openssl.providers):
         if name in capabilities.missing_providers:
-            yield _missing(loaded, index, name)
+            yield _missing(file, openssl, index, name)
     if capabilities.unusable_groups:
         listed = ", ".join(capabilities.unusable_groups)
-        yield loaded.file.warning(
+        yield file.warning(
             ("openssl", "providers"),
             f"groups with which OpenSSL makes no TLS 1.3 hello, although a provider lists them: {listed}",
             "a provider without them, such as liboqs built with OQS_ENABLE_KEM_BIKE=OFF; they are left out, all others can be used",
         )
 
 
-def _missing(loaded: LoadedConfig, index: int, name: str) -> Problem:
+def _missing(file: ConfigFile, openssl: OpensslConfig, index: int, name: str) -> Problem:
     """A provider that OpenSSL did not load, which says nothing of why: the loader of the system does."""
-    directory = configured_directory(loaded) or modules_directory()
+    directory = configured_directory(file, openssl) or modules_directory()
     module = directory / f"{name}.so"
     location = ("openssl", "providers", index)
     if not module.exists():
         found = f'"{name}", which OpenSSL cannot load: there is no {module}'
-        return loaded.file.error(
+        return file.error(
             location, found, f"a module in {directory}, or set openssl.module_path to the directory that has it"
         )
     fault = _loading_fault(module)
     if fault is None:
         found = f'"{name}", whose module {module} OpenSSL does not take'
-        return loaded.file.error(location, found, "a provider that was built for this version of OpenSSL")
+        return file.error(location, found, "a provider that was built for this version of OpenSSL")
     found = f'"{name}", whose module cannot be loaded: {fault}'
     allowed = (
         "a module whose libraries the system finds: build it with their directory in its run path"
         " (CMAKE_INSTALL_RPATH), or name that directory to ldconfig"
     )
-    return loaded.file.error(location, found, allowed)
+    return file.error(location, found, allowed)
 
 
 def _loading_fault(module: Path) -> str | None:

@@ -9,7 +9,7 @@ from certs.identities.credential import Credential
 from certs.identities.issued import files_of_slot
 from certs.keys.pkcs11 import Pkcs11Key
 from certs.keys.signing_key import Custody, KeyFamily
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile
 from config.problems import Location, Severity
 from config.schema import CredentialConfig, IssuedCredentialConfig
 from proxy.building.foundation import Foundation
@@ -125,18 +125,21 @@ def _place(foundation: Foundation, identity: str, credential: Credential) -> Loc
     settings = foundation.loaded.config.identity[identity]
     if not settings.credential:
         return ("identity", identity)
-    paths = [_certificate(foundation.loaded, identity, one) for one in settings.credential]
+    paths = [
+        _certificate(foundation.loaded.file, foundation.loaded.config.rotation.state, identity, one)
+        for one in settings.credential
+    ]
     if credential.certificate_path not in paths:
         return ("identity", identity)  # it stands in for one that was not issued yet
     return ("identity", identity, "credential", paths.index(credential.certificate_path))
 
 
 def _certificate(
-    loaded: LoadedConfig, identity: str, settings: CredentialConfig | IssuedCredentialConfig
+    file: ConfigFile, state: str | None, identity: str, settings: CredentialConfig | IssuedCredentialConfig
 ) -> Path | None:
     if isinstance(settings, CredentialConfig):
-        return loaded.file.resolve(settings.certificate)
-    files = files_of_slot(loaded, identity, settings.key.slot)
+        return file.resolve(settings.certificate)
+    files = files_of_slot(file, state, identity, settings.key.slot)
     return None if files is None else files[0]
 
 

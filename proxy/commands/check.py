@@ -75,7 +75,7 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
     problems = list(loaded.faults)
     now = now_in_utc()
     credentials = load_credentials(loaded, now)
-    uses = token_uses(loaded, credentials.identities, credentials.pins)
+    uses = token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins)
     twins = _twins(loaded, uses)
     if twins:
         return (*problems, *loaded.warnings, *credentials.problems, *twins, *account_of(loaded)[1])
@@ -89,15 +89,15 @@ def _check_here(loaded: LoadedConfig) -> tuple[Problem, ...]:
         problems += faults
         with _refusals_in(problems):
             vault = vault_of(loaded, now_in_utc, lambda *_: None)
-            problems += sealing_key_problems(loaded)
+            problems += sealing_key_problems(loaded.file, loaded.config.sealing, loaded.config.hsm)
             problems += store_problems(loaded, vault)
             issued = Material({**Material.of_keys(opened_keys(loaded, vault)), **issued})
-        problems += key_in_file_warnings(loaded)
+        problems += key_in_file_warnings(loaded.file, loaded.config.sealing)
         with issued.as_files() as files:
             built = build(with_files(loaded, files), capabilities, TicketSecrets.fresh(), now, closed=closed)
         problems += built.warnings
-    problems += [*checkpoint_key_problems(loaded), *account_of(loaded)[1]]
-    problems += [*place_problems(loaded), *socket_problems(loaded), *address_problems(loaded)]
+    problems += [*checkpoint_key_problems(loaded.file, loaded.config.audit, loaded.config.hsm), *account_of(loaded)[1]]
+    problems += [*place_problems(loaded), *socket_problems(loaded.file, loaded.config.admin), *address_problems(loaded)]
     known = {fault.key for fault in loaded.faults}
     further = [problem for problem in problems[len(loaded.faults) :] if problem.key not in known]
     return tuple(dict.fromkeys([*loaded.faults, *further]))
@@ -117,7 +117,7 @@ def _refusals_in(problems: list[Problem]) -> Iterator[None]:
 
 def _twins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> list[Problem]:
     async def looked() -> list[Problem]:
-        return await twin_problems(asyncio.get_running_loop(), loaded, uses, loaded.config.reload_seconds / 2)
+        return await twin_problems(asyncio.get_running_loop(), loaded.file, uses, loaded.config.reload_seconds / 2)
 
     return asyncio.run(looked())
 

@@ -49,8 +49,10 @@ def run(file: Path, log_format: LogFormat | None) -> None:
         from proxy.commands.check import check
 
         raise ConfigError(check(file)) from None  # reports all problems, not only the first
-    safe.trail.open(edition.loaded)
-    target = LogTarget(edition.loaded, log_format)
+    safe.trail.open(edition.loaded.file, edition.loaded.config.audit, edition.loaded.config.hsm)
+    target = LogTarget(
+        edition.loaded.file, edition.loaded.config.log, edition.loaded.config.limits.log_queue_lines, log_format
+    )
     keep_memory_private()
     raise_descriptor_limit()
     try:
@@ -79,7 +81,7 @@ async def _supervise(edition: Edition, target: LogTarget, safe: Safe) -> None:
     supervisor.check_servers_unless(reserve.why_not_check)
     reporting = supervisor.reporting
     host = AdminHost(reporting.unexpected, reporting.tell, reserve.is_short)
-    admin = AdminServer(supervisor.control, AdminSettings.of(edition.loaded), host)
+    admin = AdminServer(supervisor.control, AdminSettings.of(edition.loaded.file, edition.loaded.config.admin), host)
     try:
         # first: a second proxy with the same configuration fails here, before it takes a port
         await admin.start()

@@ -92,7 +92,7 @@ class Offline:
     @contextmanager
     def _recording(self) -> Iterator[None]:
         loaded = self.parts.loaded
-        log = audit_log_of(loaded, SyslogJournal(fallback=NoteJournal()))
+        log = audit_log_of(loaded.file, loaded.config.audit, loaded.config.hsm, SyslogJournal(fallback=NoteJournal()))
         if log is None:
             yield
             return

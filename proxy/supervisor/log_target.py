@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile
 from config.problems import ConfigError, shown
-from config.schema import LogFormat
+from config.schema import LogConfig, LogFormat
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 
@@ -18,14 +18,14 @@ _STDOUT: Final = 1
 class LogTarget:
     """An open file or standard output, and the parent's own log on it."""
 
-    def __init__(self, loaded: LoadedConfig, form: LogFormat | None) -> None:
+    def __init__(self, file: ConfigFile, log: LogConfig, queue_lines: int, form: LogFormat | None) -> None:
         """`form` of the command line, which wins over the configuration. Raises `ConfigError` for a file that cannot be written."""
         self._form_of_command: Final = form
         self._has_colours: Final = sys.stdout.isatty()
-        self._queue_lines = loaded.config.limits.log_queue_lines
-        self._path = _path(loaded)
-        self._form = form or loaded.config.log.format
-        self.descriptor = _open(loaded, self._path)
+        self._queue_lines = queue_lines
+        self._path = _path(file, log)
+        self._form = form or log.format
+        self.descriptor = _open(file, log, self._path)
         """For new workers; stays open here."""
         self._failed_to_reopen = 0
         writer = LogWriter(os.dup(self.descriptor), self._queue_lines)
@@ -35,10 +35,10 @@ class LogTarget:
         """What a worker has to know beside the descriptor."""
         return {"format": self._form.value, "has_colours": self._has_colours, "queue_lines": self._queue_lines}
 
-    def prepare(self, loaded: LoadedConfig) -> "NextPlace":
+    def prepare(self, file: ConfigFile, log: LogConfig) -> "NextPlace":
         """Open where another configuration says; nothing changes yet. Raises `ConfigError`."""
-        path, form = _path(loaded), self._form_of_command or loaded.config.log.format
-        return NextPlace(path, form, None if path == self._path else _open(loaded, path))
+        path, form = _path(file, log), self._form_of_command or log.format
+        return NextPlace(path, form, None if path == self._path else _open(file, log, path))
 
     def use(self, place: "NextPlace") -> bool:
         """Write there from now on; whether that is another place or form."""
@@ -91,17 +91,16 @@ class NextPlace:
             self.descriptor = None
 
 
-def _path(loaded: LoadedConfig) -> Path | None:
-    file = loaded.config.log.file
-    return None if file is None else loaded.file.resolve(file)
+def _path(file: ConfigFile, log: LogConfig) -> Path | None:
+    return None if log.file is None else file.resolve(log.file)
 
 
-def _open(loaded: LoadedConfig, path: Path | None) -> int:
+def _open(file: ConfigFile, log: LogConfig, path: Path | None) -> int:
     if path is None:
         return os.dup(_STDOUT)
     try:
         return open_log(path)
     except OSError as error:
-        found = f"{shown(loaded.config.log.file)}, which cannot be written: {error.strerror}"
+        found = f"{shown(log.file)}, which cannot be written: {error.strerror}"
         allowed = "a file that the user who starts the proxy may append to or make"
-        raise ConfigError([loaded.file.error(("log", "file"), found, allowed)]) from error
+        raise ConfigError([file.error(("log", "file"), found, allowed)]) from error

@@ -1,6 +1,7 @@
 """One log for all processes: the parent opens it, and tells each worker when it moves."""
 
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile
+from config.schema import LogConfig
 from proxy.observe.events.event import Tell
 from proxy.observe.events.process import LogNotReopened
 from proxy.supervisor.log_target import LogTarget, NextPlace
@@ -16,9 +17,9 @@ class SharedLog:
         self._fleet = fleet
         self._tell = tell
 
-    def prepare(self, loaded: LoadedConfig) -> NextPlace:
+    def prepare(self, file: ConfigFile, log: LogConfig) -> NextPlace:
         """Open where another configuration says; nothing changes yet. Raises `ConfigError`."""
-        return self._target.prepare(loaded)
+        return self._target.prepare(file, log)
 
     async def use(self, place: NextPlace) -> None:
         """Write there from now on, in every process."""

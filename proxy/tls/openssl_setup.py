@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.loaded import LoadedConfig
-from config.schema import HsmConfig
+from config.loaded import ConfigFile, LoadedConfig
+from config.schema import HsmConfig, OpensslConfig
 from proxy.tls import libssl
 from proxy.tls.capabilities import Capabilities, survey
 from proxy.tls.module_instances import ModuleInstances, module_instances
@@ -19,7 +19,7 @@ def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabi
     that hangs is left out (not `with_tokens`): this process then has none for good.
     """
     libssl.never_prompt()
-    providers = tuple(_providers(loaded, with_tokens=with_tokens))
+    providers = tuple(_providers(loaded.file, loaded.config.openssl, loaded.config.hsm, with_tokens=with_tokens))
     # in memory: a locked-down service may have no place to write to
     descriptor = os.memfd_create("openssl.cnf")
     try:
@@ -30,34 +30,35 @@ def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabi
     return survey(tuple(provider.name for provider in providers))
 
 
-def configured_directory(loaded: LoadedConfig) -> Path | None:
+def configured_directory(file: ConfigFile, openssl: OpensslConfig) -> Path | None:
     """Where the modules of the configured providers are, None for OpenSSL's own directory."""
-    path = loaded.config.openssl.module_path
+    path = openssl.module_path
     # absolute: OpenSSL looks for a relative one below its own directory
-    return None if path is None else loaded.file.resolve(path).absolute()
+    return None if path is None else file.resolve(path).absolute()
 
 
 def instances_of(loaded: LoadedConfig) -> ModuleInstances:
     """The instances in this process of the PKCS#11 module of a configuration with keys in tokens."""
     assert loaded.config.hsm is not None  # else there are no such keys
-    return module_instances(_module(loaded, loaded.config.hsm), _own_provider(loaded))
+    return module_instances(_module(loaded.file, loaded.config.hsm), _own_provider(loaded.file, loaded.config.openssl))
 
 
-def _module(loaded: LoadedConfig, hsm: HsmConfig) -> Path:
-    return loaded.file.resolve(hsm.module).absolute()
+def _module(file: ConfigFile, hsm: HsmConfig) -> Path:
+    return file.resolve(hsm.module).absolute()
 
 
-def _own_provider(loaded: LoadedConfig) -> str | None:
+def _own_provider(file: ConfigFile, openssl: OpensslConfig) -> str | None:
     """The pkcs11-provider beside providers that were built by hand; None: that of the system, whatever else was built."""
-    directory = configured_directory(loaded)
+    directory = configured_directory(file, openssl)
     own = None if directory is None else directory / "pkcs11.so"
     return str(own) if own is not None and own.exists() else None
 
 
-def _providers(loaded: LoadedConfig, *, with_tokens: bool) -> Iterator[ProviderModule]:
-    openssl, hsm = loaded.config.openssl, loaded.config.hsm
-    directory = configured_directory(loaded)
+def _providers(
+    file: ConfigFile, openssl: OpensslConfig, hsm: HsmConfig | None, *, with_tokens: bool
+) -> Iterator[ProviderModule]:
+    directory = configured_directory(file, openssl)
     if hsm is not None and with_tokens:
-        yield pkcs11_provider(_own_provider(loaded), str(_module(loaded, hsm)))
+        yield pkcs11_provider(_own_provider(file, openssl), str(_module(file, hsm)))
     for name in openssl.providers:
         yield ProviderModule(name, None if directory is None else str(directory / f"{name}.so"))

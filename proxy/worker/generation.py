@@ -88,7 +88,7 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     `payload` has every ring that the configuration needs; None: keys that nobody has, for one that is not to serve.
     """
     foundation = Foundation.of(loaded, before, closed, turns)
-    foundation.problems.extend(provider_problems(loaded, capabilities))
+    foundation.problems.extend(provider_problems(loaded.file, loaded.config.hsm, loaded.config.openssl, capabilities))
     foundation.problems.extend(suite_problems(loaded))
     credentials = load_credentials(loaded, now, before.credentials)
     foundation.problems.extend(credentials.problems)

@@ -116,7 +116,7 @@ def start(file: Path) -> set[str]:
         with edition.material.as_files() as files:
             loaded = parsed(edition.content, file, files)
             build(loaded, prepare_openssl(loaded), tickets, now, payload=edition.payload)
-        audit_log_of(edition.loaded, SyslogJournal())
+        audit_log_of(edition.loaded.file, edition.loaded.config.audit, edition.loaded.config.hsm, SyslogJournal())
         held.prepare(addresses_of(edition.binds), 1).commit()
         held.close()
         for bind in edition.loaded.config.admin.metrics_bind:

@@ -195,7 +195,7 @@ class Checking:
         self._made = threading.Semaphore(0)
         self._next: list[asyncio.Event] = []
         self.number = 0
-        checks = health_checks(load(configuration))
+        checks = health_checks((given := load(configuration)).file, given.config.upstream)
         self._count = len(checks)
 
         async def sleep(_: float) -> None:

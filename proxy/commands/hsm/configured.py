@@ -39,7 +39,7 @@ class ConfiguredToken:
 
     def pin(self, loaded: LoadedConfig) -> Secret:
         """Its PIN, from the source in the configuration. Raises HsmNotConfigured."""
-        pin = read_pin_of(loaded, self.name, self.settings)
+        pin = read_pin_of(loaded.file, self.name, self.settings)
         if isinstance(pin, Problem):
             raise HsmNotConfigured(loaded.file.path, pin.key, pin.found, pin.allowed)
         return pin
@@ -83,4 +83,10 @@ def read_configured(file: Path) -> Configured:
     # the dynamic linker finds a name without a slash, such as p11-kit-proxy.so
     module = found.loaded.file.resolve(hsm.module) if "/" in hsm.module else Path(hsm.module)
     faults = tuple(one for one in found.problems if one.is_error and one.key.startswith("hsm.token."))
-    return Configured(found.loaded, module, tokens, used_keys(found.loaded, document), faults)
+    return Configured(
+        found.loaded,
+        module,
+        tokens,
+        used_keys(found.loaded.file, found.loaded.config.rotation.state, found.loaded.config.sealing, document),
+        faults,
+    )

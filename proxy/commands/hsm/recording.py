@@ -107,7 +107,7 @@ def _log(config: Path | None, file: Path | None) -> "AuditLog | None":
     if loaded is None:
         return None
     try:
-        return audit_log_of(loaded, journal)
+        return audit_log_of(loaded.file, loaded.config.audit, loaded.config.hsm, journal)
     except ConfigError as error:
         raise NotChosen("; ".join(map(str, error.problems))) from None
 

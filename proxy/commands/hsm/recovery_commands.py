@@ -183,7 +183,11 @@ def _before(config: Path | None) -> "SealedBefore | None":
             one for one in found.problems if one.is_error and (found.loaded is None or one.key.startswith("sealing"))
         )
         raise NotChosen("; ".join(map(str, about)))
-    return None if found.loaded.config.sealing.key is None else SealedBefore(directory_of(found.loaded) / FILE_NAME)
+    return (
+        None
+        if found.loaded.config.sealing.key is None
+        else SealedBefore(directory_of(found.loaded.file, found.loaded.config.sealing) / FILE_NAME)
+    )
 
 
 def _of_sealing_key(record: Recorder) -> "Record":

@@ -21,10 +21,10 @@ from certs.tokens.token_use import KeyPlace, TokenUse, identities_in_tokens, tok
 from certs.tokens.used_keys import UsedKey, used_keys
 from config.files import files_of
 from config.issuers import PLAIN_LISTENER
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.loader import accepted, read_file
 from config.problems import ConfigError, Problem
-from config.schema import Bind, CredentialConfig
+from config.schema import Bind, CredentialConfig, IdentityConfig, UpstreamConfig
 from proxy.admin.listening import socket_problems
 from proxy.building.health import health_checks
 from proxy.building.places import place_problems
@@ -102,7 +102,8 @@ class Edition:
 
     def used_keys(self) -> tuple[UsedKey, ...]:
         """The keys of tokens that it is served by, and those that rotations have made for it. May take long."""
-        return used_keys(self.loaded, tomllib.loads(self.content.decode()))
+        config = self.loaded.config
+        return used_keys(self.loaded.file, config.rotation.state, config.sealing, tomllib.loads(self.content.decode()))
 
     def with_tickets(self, number: int, tickets: TicketSecrets) -> "Edition":
         """The same files under other ticket secrets."""
@@ -113,7 +114,7 @@ class Edition:
         with new.as_files() as files:
             # here, because a reload lets an issued credential be missing that cannot be used: its rotation is to mend that
             chain, key = (files[path] for path in sorted(files))  # as the store names them
-            errors = examine_issued(self.loaded, chain, key, self.read_at).errors
+            errors = examine_issued(self.loaded.file, self.loaded.config.hsm, chain, key, self.read_at).errors
         if errors:
             raise ConfigError(
                 [self.loaded.file.error((), str(error), "a chain and a key that fit") for error in errors]
@@ -137,8 +138,8 @@ class Edition:
             number=number,
             material=material,
             made=made,
-            certificates=_facts(self.loaded, credentials),
-            tokens=token_uses(self.loaded, credentials.identities, credentials.pins),
+            certificates=_facts(self.loaded.file, self.loaded.config.identity, credentials),
+            tokens=token_uses(self.loaded.file, self.loaded.config.hsm, credentials.identities, credentials.pins),
             identities_in_tokens=identities_in_tokens(credentials.identities),
             shut=shut,
             dark=_dark(shut, credentials),
@@ -184,8 +185,14 @@ def read_edition(
     made = Material({**opened, **issued})
     credentials = _credentials(loaded, made, now)
     account, doubts = account_of(loaded)
-    doubts = [*doubts, *place_problems(loaded), *socket_problems(loaded)]
-    problems = [*loaded.warnings, *key_in_file_warnings(loaded), *faults, *credentials.problems, *doubts]
+    doubts = [*doubts, *place_problems(loaded), *socket_problems(loaded.file, loaded.config.admin)]
+    problems = [
+        *loaded.warnings,
+        *key_in_file_warnings(loaded.file, loaded.config.sealing),
+        *faults,
+        *credentials.problems,
+        *doubts,
+    ]
     if rings is not None:  # they are not read again, but a start would have to
         vault = None if safe is None else safe.vault(loaded)
         problems += [one for one in store_problems(loaded, vault) if one.is_error]
@@ -204,9 +211,9 @@ def read_edition(
         account=account,
         warnings=[*problems, *notes],
         made=made,
-        certificates=_facts(loaded, credentials),
-        checks=_checks(loaded),
-        tokens=token_uses(loaded, credentials.identities, credentials.pins),
+        certificates=_facts(loaded.file, loaded.config.identity, credentials),
+        checks=_checks(loaded.file, loaded.config.upstream),
+        tokens=token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins),
         identities_in_tokens=identities_in_tokens(credentials.identities),
         payload=payload,
         read_at=now,
@@ -261,14 +268,16 @@ def _dark(shut: frozenset[str], credentials: LoadedCredentials) -> frozenset[str
     return frozenset(name for name, found in families.items() if found <= {KeyFamily.MLDSA})
 
 
-def _facts(loaded: LoadedConfig, credentials: LoadedCredentials) -> list[CertificateFacts]:
+def _facts(
+    file: ConfigFile, identities: Mapping[str, IdentityConfig], credentials: LoadedCredentials
+) -> list[CertificateFacts]:
     return [
         CertificateFacts(
             name,
             str(one.algorithm),
             one.names,
             one.not_after.timestamp(),
-            _key_places(loaded, name, one),
+            _key_places(file, name, identities[name], one),
             one.leaf.fingerprint(SHA256()).hex(),
         )
         for name, of_identity in credentials.identities.items()
@@ -276,18 +285,18 @@ def _facts(loaded: LoadedConfig, credentials: LoadedCredentials) -> list[Certifi
     ]
 
 
-def _key_places(loaded: LoadedConfig, identity: str, credential: Credential) -> tuple[str, ...]:
+def _key_places(file: ConfigFile, identity: str, settings: IdentityConfig, credential: Credential) -> tuple[str, ...]:
     """Where the keys of a credential are: as the configuration says, not where this process has their content."""
-    for one in loaded.config.identity[identity].credentials:
-        if isinstance(one, CredentialConfig) and credential.certificate_path == loaded.file.resolve(one.certificate):
+    for one in settings.credentials:
+        if isinstance(one, CredentialConfig) and credential.certificate_path == file.resolve(one.certificate):
             return tuple(str(key) for key in one.key)
     issued = tuple(key.location for key in credential.keys if isinstance(key, Pkcs11Key))
     return issued or (f"{identity} {credential.algorithm}",)
 
 
-def _checks(loaded: LoadedConfig) -> Sequence[HealthCheck]:
+def _checks(file: ConfigFile, upstreams: Mapping[str, UpstreamConfig]) -> Sequence[HealthCheck]:
     try:
-        return health_checks(loaded)
+        return health_checks(file, upstreams)
     except (ssl.SSLError, OSError, LibsslError) as error:
         found = f"TLS settings of an upstream that OpenSSL does not take: {error}"
-        raise ConfigError([loaded.file.error(("upstream",), found, "PEM files")]) from None
+        raise ConfigError([file.error(("upstream",), found, "PEM files")]) from None

@@ -35,7 +35,10 @@ def _read(parts: Parts) -> tuple[Material, list[Problem]]:
     store, loaded = parts.store, parts.loaded
     chains = [paths_of(name, shelf.slot, store.directory)[0] for name, _, _, shelf in store.of_config(loaded.config)]
     is_all_issued = all(chain in files for chain in chains)
-    problems = [*issuance_problems(parts), *outside_problems(loaded, is_all_issued=is_all_issued)]
+    problems = [
+        *issuance_problems(parts),
+        *outside_problems(loaded.file, loaded.config.rotation, loaded.config.issuer, is_all_issued=is_all_issued),
+    ]
     problems += [
         parts.loaded.file.warning(("rotation", "state"), fault, "see the log of the proxy") for fault in faults
     ]
@@ -50,7 +53,7 @@ def shut_identities(loaded: LoadedConfig, material: Material) -> frozenset[str]:
         found = [material.get(str(loaded.file.resolve(key))) for key in keys if isinstance(key, str)]
         if any(one is not None and is_sealed(one.content) for one in found):
             shut.add(identity)
-    if (store := store_of(loaded)) is not None:
+    if (store := store_of(loaded.file, loaded.config.rotation)) is not None:
         for identity, _, _, shelf in store.of_config(loaded.config):
             _, key_path = paths_of(identity, shelf.slot, store.directory)
             if str(key_path) not in material and _rests_sealed(shelf):

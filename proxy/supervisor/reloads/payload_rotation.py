@@ -20,7 +20,7 @@ from proxy.payload.keys import PayloadKeys, policies, suite_of
 from proxy.payload.suite_table import SuiteRings
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
-from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable
+from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable, payload_directory
 from proxy.supervisor.secrets.safe import Safe
 from proxy.supervisor.workers.fleet import Fleet
 
@@ -156,7 +156,7 @@ class PayloadRotation:
             rings[name] = change(rings[name], now)
             keys = PayloadKeys(rings, edition.payload.document)
             if suite_of(name) is not None:
-                keys = self.store(edition).signed(edition.loaded, rings, now)
+                keys = self.store(edition).signed(edition.loaded.config, rings, now)
             return edition.with_payload(number, keys)
 
         await self._renew(changed, lambda edition: self._write(edition, [name]))
@@ -178,7 +178,9 @@ class PayloadRotation:
 
     def store(self, edition: Edition) -> PayloadStore:
         """Where rings rest: in a thread. Raises `PayloadStoreUnusable`, `ConfigError`."""
-        return PayloadStore.open(edition.loaded, self._safe.vault(edition.loaded))
+        loaded = edition.loaded
+        directory = payload_directory(loaded.file, loaded.config.payload, loaded.config.sealing)
+        return PayloadStore.open(directory, self._safe.vault(loaded))
 
     def _write(self, edition: Edition, names: list[str]) -> None:
         store = self.store(edition)

@@ -83,7 +83,7 @@ class Reloads:
         return report_of(self._served.edition, changes, edition.warnings, ok=True)
 
     async def _bring(self, edition: Edition, *, dry_run: bool) -> None:
-        place = self._log.prepare(edition.loaded)
+        place = self._log.prepare(edition.loaded.file, edition.loaded.config.log)
         try:
             prepared = await self._reloading.prepare(edition)
             if dry_run:

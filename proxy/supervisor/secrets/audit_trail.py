@@ -20,7 +20,9 @@ from certs.audit.journal import SYSLOG, SyslogJournal
 from certs.audit.log import BEGUN, AuditLog
 from certs.audit.tail import LogDamaged
 from certs.files.file_lock import StillLocked
-from config.loaded import LoadedConfig
+from config.audit import AuditConfig
+from config.hsm import HsmConfig
+from config.loaded import ConfigFile
 from config.problems import ConfigError, shown
 from proxy.observe.events.audit import (
     AuditCheckpoint,
@@ -108,9 +110,9 @@ class AuditTrail:
 
     # -- the life of the process
 
-    def open(self, loaded: LoadedConfig) -> None:
+    def open(self, file: ConfigFile, audit: AuditConfig, hsm: HsmConfig | None) -> None:
         """Begin to write. Raises `ConfigError` for a log that cannot be written or that is none."""
-        self._log = audit_log_of(loaded, _Journals(self))
+        self._log = audit_log_of(file, audit, hsm, _Journals(self))
         if self._log is None:
             self._is_keeping = False
             self._queue = queue.Queue()
@@ -119,10 +121,10 @@ class AuditTrail:
             self._log.open(self._clock())
         except _FAILURES as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            found = f"{shown(loaded.config.audit.file)}, which cannot be written: {reason}"
+            found = f"{shown(audit.file)}, which cannot be written: {reason}"
             allowed = "a file that the user who starts the proxy may append to or make, and nobody else writes"
-            raise ConfigError([loaded.file.error(("audit", "file"), found, allowed)]) from None
-        self._room = loaded.config.audit.queue_lines
+            raise ConfigError([file.error(("audit", "file"), found, allowed)]) from None
+        self._room = audit.queue_lines
         self._thread = threading.Thread(target=self._write_all, args=(self._log,), name="audit", daemon=True)
         self._thread.start()
 

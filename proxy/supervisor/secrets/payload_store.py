@@ -16,8 +16,11 @@ from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
 from certs.sealing.key_file import KeyFile, KeyFileUnusable
 from certs.sealing.own_key import OWN_KEY_FILE
 from certs.sealing.sealer import AeadSealer, Sealer
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
+from config.payload import PayloadConfig
 from config.problems import ConfigError, Problem
+from config.schema import Config
+from config.sealing import SealingConfig
 from proxy.payload.key_document import Identity, PublicKey
 from proxy.payload.keyring import Keyring, RingKey
 from proxy.payload.keys import TICKETS, PayloadKeys, completed, document_of, policies, suite_of
@@ -47,12 +50,11 @@ class PayloadStore:
     sealer: Sealer
 
     @classmethod
-    def open(cls, loaded: LoadedConfig, vault: Vault | None, *, makes: bool = True) -> Self:
-        """The store of a configuration; `makes` the directory when it is not there.
+    def open(cls, directory: Path, vault: Vault | None, *, makes: bool = True) -> Self:
+        """The store in a directory (`payload_directory`); `makes` the directory when it is not there.
 
         Without a `vault` a key in that directory seals, and is made in the same way. Raises `PayloadStoreUnusable`.
         """
-        directory = payload_directory(loaded)
         try:
             if makes:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,23 +94,23 @@ class PayloadStore:
         except (KeyError, TypeError, ValueError):
             raise PayloadStoreUnusable(f'"{self._path(_IDENTITY)}" holds no identity') from None
 
-    def keys(self, loaded: LoadedConfig, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
+    def keys(self, config: Config, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
         """Every ring that a configuration needs: as it is `known`, or a new one, which is written. Raises `PayloadStoreUnusable`."""
-        complete = completed(loaded.config, known, SuiteRings(), now)
+        complete = completed(config, known, SuiteRings(), now)
         for name, ring in complete.items():
             if known.get(name) is not ring:
                 self.write(ring)
-        return self.signed(loaded, complete, now)
+        return self.signed(config, complete, now)
 
-    def known(self, loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> dict[str, Keyring]:
+    def known(self, config: Config, rings: Mapping[str, Keyring]) -> dict[str, Keyring]:
         """The rings that a configuration needs, without those that were never made: as in `rings`, or as they rest here.
 
         Raises `PayloadStoreUnusable`.
         """
-        found = {name: rings.get(name) or self.read(name) for name in policies(loaded.config)}
+        found = {name: rings.get(name) or self.read(name) for name in policies(config)}
         return {name: ring for name, ring in found.items() if ring is not None}
 
-    def signed(self, loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float) -> PayloadKeys:
+    def signed(self, config: Config, rings: Mapping[str, Keyring], now: float) -> PayloadKeys:
         """Rings with the document about them. Raises `PayloadStoreUnusable`."""
 
         def publish(active: Sequence[tuple[str, RingKey]], issued: float, expires: float) -> bytes:
@@ -116,7 +118,7 @@ class PayloadStore:
             public = [PublicKey(one.name, key.version, one.public(key.secret), one.variant) for one, key in found]
             return self.identity().signed(public, issued, expires)
 
-        return PayloadKeys(rings, document_of(loaded.config, rings, publish, now))
+        return PayloadKeys(rings, document_of(config, rings, publish, now))
 
     def _path(self, stem: str) -> Path:
         return self.directory / f"{stem}.sealed"
@@ -147,10 +149,15 @@ def _stem(ring: str) -> str:
     return "tickets" if ring == TICKETS else f"ring-{ring}"
 
 
-def payload_directory(loaded: LoadedConfig) -> Path:
-    """Where the rings of a configuration rest."""
-    directory = loaded.config.payload.directory
-    return directory_of(loaded) / "payload" if directory is None else loaded.file.resolve(directory)
+def payload_directory(file: ConfigFile, payload: PayloadConfig, sealing: SealingConfig) -> Path:
+    """The directory of the rings: that of `[payload]`, or one below that of `[sealing]`."""
+    if payload.directory is None:
+        return directory_of(file, sealing) / "payload"
+    return file.resolve(payload.directory)
+
+
+def _directory_of(loaded: LoadedConfig) -> Path:
+    return payload_directory(loaded.file, loaded.config.payload, loaded.config.sealing)
 
 
 def payload_keys(
@@ -163,11 +170,11 @@ def payload_keys(
     if missing:
         raise ConfigError(missing)
     try:
-        store = PayloadStore.open(loaded, vault)
-        known = store.known(loaded, rings)
-        return store.keys(loaded, known, now), list(variant_warnings(loaded, known))
+        store = PayloadStore.open(_directory_of(loaded), vault)
+        known = store.known(loaded.config, rings)
+        return store.keys(loaded.config, known, now), list(variant_warnings(loaded, known))
     except PayloadStoreUnusable as error:
-        raise ConfigError([_problem(loaded, error)]) from None
+        raise ConfigError([_problem(loaded.file, error)]) from None
 
 
 def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
@@ -179,15 +186,15 @@ def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
         found = "a sealing key that lies beside the rings: whoever has a copy of the directory has both"
         better = "a [sealing] key, in a token or in a file elsewhere (plexigate hsm init)"
         problems.append(loaded.file.warning(("payload", "directory"), found, better))
-    if any(payload_directory(loaded).glob("*.sealed")):
+    if any(_directory_of(loaded).glob("*.sealed")):
         try:
-            store = PayloadStore.open(loaded, vault, makes=False)
-            problems += variant_warnings(loaded, store.known(loaded, {}))
+            store = PayloadStore.open(_directory_of(loaded), vault, makes=False)
+            problems += variant_warnings(loaded, store.known(loaded.config, {}))
         except PayloadStoreUnusable as error:
-            problems.append(_problem(loaded, error))
+            problems.append(_problem(loaded.file, error))
     return problems
 
 
-def _problem(loaded: LoadedConfig, error: PayloadStoreUnusable) -> Problem:
+def _problem(file: ConfigFile, error: PayloadStoreUnusable) -> Problem:
     allowed = "sealed rings and a sealing key that this process may read and write; restore them from a backup"
-    return loaded.file.error(("payload", "directory"), str(error), allowed)
+    return file.error(("payload", "directory"), str(error), allowed)

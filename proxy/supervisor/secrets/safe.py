@@ -15,7 +15,7 @@ from certs.sealing.envelope import Purpose
 from certs.sealing.errors import SealingError
 from certs.sealing.files import SealedFileUnusable, read_sealed, write_sealed
 from certs.sealing.master import Place, place_of
-from config.loaded import LoadedConfig
+from config.loaded import ConfigFile, LoadedConfig
 from config.problems import Problem
 from proxy.supervisor.secrets.audit_trail import AuditTrail
 from proxy.supervisor.secrets.ticket_record import NoTicketRecord, TicketRecord, resumed
@@ -43,7 +43,7 @@ class Safe:
 
     def vault(self, loaded: LoadedConfig) -> Vault | None:
         """What seals by this configuration, the same as before unless the way to its key is another. Raises `ConfigError`."""
-        place = place_of(loaded)
+        place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
         if place != self._place:
             self._place, self._vault = place, vault_of(loaded, self._clock, self.trail.operation)
         return self._vault
@@ -61,25 +61,29 @@ class Safe:
         record = None
         try:
             if vault is not None:
-                content = read_sealed(directory_of(loaded) / TICKETS_FILE, _LABEL, vault.sealer(Purpose.TICKET_KEYS))
+                content = read_sealed(
+                    directory_of(loaded.file, loaded.config.sealing) / TICKETS_FILE,
+                    _LABEL,
+                    vault.sealer(Purpose.TICKET_KEYS),
+                )
                 record = TicketRecord.parse(content)
         except FileNotFoundError:
             pass
         except (SealedFileUnusable, SealingError, NoTicketRecord) as error:
-            return self._begin(TicketRecord(TicketSecrets.fresh(), now)), [_lost(loaded, str(error))]
+            return self._begin(TicketRecord(TicketSecrets.fresh(), now)), [_lost(loaded.file, str(error))]
         new = resumed(record, TicketSecrets.fresh().current, now, age)
         try:
             if new != record:
                 self.keep(loaded, new.secrets, new.since)
         except (SealedFileUnusable, OSError) as error:
-            return self._begin(new), [_lost(loaded, str(error))]
+            return self._begin(new), [_lost(loaded.file, str(error))]
         return self._begin(new), []
 
     def keep(self, loaded: LoadedConfig, secrets: TicketSecrets, since: datetime) -> None:
         """Have the secrets on disk, sealed; nothing without a sealing key. Raises `SealedFileUnusable` and `OSError`."""
         vault = self.vault(loaded)
         if vault is not None:
-            directory = directory_of(loaded)
+            directory = directory_of(loaded.file, loaded.config.sealing)
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             content = TicketRecord(secrets, since).encode()
             write_sealed(directory / TICKETS_FILE, content, _LABEL, vault.sealer(Purpose.TICKET_KEYS))
@@ -94,9 +98,9 @@ class Safe:
         return record.secrets
 
 
-def _lost(loaded: LoadedConfig, found: str) -> Problem:
+def _lost(file: ConfigFile, found: str) -> Problem:
     better = "a sealing key that works: session tickets do not outlive this process"
-    return loaded.file.warning(("sealing", "key"), found, better)
+    return file.warning(("sealing", "key"), found, better)
 
 
 def now_in_utc() -> datetime:

@@ -98,7 +98,7 @@ class ParentTokens:
             yield
 
     async def _refuse_twins(self, edition: Edition) -> None:
-        twins = await twin_problems(self._loop, edition.loaded, edition.tokens, _patience(edition))
+        twins = await twin_problems(self._loop, edition.loaded.file, edition.tokens, _patience(edition))
         if twins:
             raise ConfigError([*edition.warnings, *twins])
 

@@ -57,7 +57,13 @@ def test_certificate_is_had_by_what_the_file_says(site: Site, tmp_path: Path) ->
             root_file=str(root_file),
         )
         text += '[acme]\nhttp_bind = "127.0.0.1:0"\n[issuer.own]\ntype = "internal"\n'
-        made = acme_issuers(loaded(site, text), FileAccountStore(tmp_path / "accounts"), Showing(solver, told.append))
+        made = acme_issuers(
+            (given := loaded(site, text)).file,
+            given.config.issuer,
+            given.config.rotation.issue_seconds,
+            FileAccountStore(tmp_path / "accounts"),
+            Showing(solver, told.append),
+        )
         assert list(made) == ["le"]
         assert (made["le"].name, len(made["le"].roots)) == ("le", 1)
         with pytest.raises(IssueFailed, match=r"le: chat\.test: .*No such file") as missing:
@@ -78,7 +84,13 @@ def test_others_are_asked_in_order_and_each_ca_is_one_object(site: Site, tmp_pat
         + issuer("three", "https://localhost:3/dir", challenge="dns-01", hook=["/bin/hook", "-x"], hook_seconds=7.0)
         + "[rotation]\nissue_seconds = 90.0\n"
     )
-    made = acme_issuers(loaded(site, text), FileAccountStore(tmp_path), Showing(RememberingSolver(), lambda _: None))
+    made = acme_issuers(
+        (given := loaded(site, text)).file,
+        given.config.issuer,
+        given.config.rotation.issue_seconds,
+        FileAccountStore(tmp_path),
+        Showing(RememberingSolver(), lambda _: None),
+    )
     one, two, three = made["one"], made["two"], made["three"]
     assert isinstance(one, FallbackIssuer)
     assert isinstance(two, AcmeIssuer)
@@ -102,7 +114,13 @@ def test_roots_that_cannot_be_read_are_told_by_file(site: Site, tmp_path: Path, 
     if content is not None:
         root_file.write_bytes(content)
     text = issuer("le", "https://localhost:1/dir", root_file=str(root_file))
-    made = acme_issuers(loaded(site, text), FileAccountStore(tmp_path), Showing(RememberingSolver(), lambda _: None))
+    made = acme_issuers(
+        (given := loaded(site, text)).file,
+        given.config.issuer,
+        given.config.rotation.issue_seconds,
+        FileAccountStore(tmp_path),
+        Showing(RememberingSolver(), lambda _: None),
+    )
     with pytest.raises(IssueFailed, match=r"le: root_file .*root\.pem cannot be read as certificates in PEM"):
         made["le"].roots  # noqa: B018 - it raises
 
@@ -110,7 +128,13 @@ def test_roots_that_cannot_be_read_are_told_by_file(site: Site, tmp_path: Path, 
 def test_nobody_shows_anything_while_the_proxy_does_not_run(site: Site, tmp_path: Path) -> None:
     with acme_directory(tmp_path) as ca:
         text = issuer("le", ca.url, ca_file=str(ca.trust))
-        made = acme_issuers(loaded(site, text), FileAccountStore(tmp_path), Showing(NobodyShows(), lambda _: None))
+        made = acme_issuers(
+            (given := loaded(site, text)).file,
+            given.config.issuer,
+            given.config.rotation.issue_seconds,
+            FileAccountStore(tmp_path),
+            Showing(NobodyShows(), lambda _: None),
+        )
         with pytest.raises(IssueFailed, match="the proxy does not run") as caught:
             made["le"].issue(REQUEST)
         assert caught.value.kind is FailureKind.TEMPORARY

@@ -17,14 +17,14 @@ def loaded(directory: Path, **tables: object) -> LoadedConfig:
 
 
 def test_without_a_file_there_is_none(tmp_path: Path) -> None:
-    assert audit_log_of(loaded(tmp_path), Journal()) is None
+    assert audit_log_of((given := loaded(tmp_path)).file, given.config.audit, given.config.hsm, Journal()) is None
 
 
 def test_a_key_in_a_file_signs_after_so_many_lines(tmp_path: Path) -> None:
     FileSigner.create(tmp_path / "audit.key")
     table = {"file": "audit.jsonl", "checkpoint_key": "audit.key", "checkpoint_lines": 2, "rotate_bytes": 0}
     journal = Journal()
-    log = audit_log_of(loaded(tmp_path, audit=table), journal)
+    log = audit_log_of((given := loaded(tmp_path, audit=table)).file, given.config.audit, given.config.hsm, journal)
     assert log is not None
     for _ in range(4):
         log.record(SIGNED, NOW)
@@ -34,7 +34,12 @@ def test_a_key_in_a_file_signs_after_so_many_lines(tmp_path: Path) -> None:
 
 
 def test_the_file_is_renamed_where_it_is_large(tmp_path: Path) -> None:
-    log = audit_log_of(loaded(tmp_path, audit={"file": "audit.jsonl", "rotate_bytes": 300}), Journal())
+    log = audit_log_of(
+        (given := loaded(tmp_path, audit={"file": "audit.jsonl", "rotate_bytes": 300})).file,
+        given.config.audit,
+        given.config.hsm,
+        Journal(),
+    )
     assert log is not None
     log.record(SIGNED, NOW)
     log.close()
@@ -45,16 +50,28 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
     FileSigner.create(tmp_path / "audit.key")
     (tmp_path / "audit.key").chmod(0o644)
     with pytest.raises(ConfigError, match=r"audit\.checkpoint_key"):
-        audit_log_of(loaded(tmp_path, audit={"file": "a", "checkpoint_key": "audit.key"}), Journal())
+        audit_log_of(
+            (given := loaded(tmp_path, audit={"file": "a", "checkpoint_key": "audit.key"})).file,
+            given.config.audit,
+            given.config.hsm,
+            Journal(),
+        )
 
-    (problem,) = checkpoint_key_problems(loaded(tmp_path, audit={"file": "a", "checkpoint_key": "audit.key"}))
+    (problem,) = checkpoint_key_problems(
+        (given := loaded(tmp_path, audit={"file": "a", "checkpoint_key": "audit.key"})).file,
+        given.config.audit,
+        given.config.hsm,
+    )
     assert (problem.key, problem.is_error) == ("audit.checkpoint_key", True)
 
 
 def test_nothing_is_wrong_with_a_key_that_signs_or_that_nobody_needs(tmp_path: Path) -> None:
     FileSigner.create(tmp_path / "audit.key")
     for table in ({"file": "a", "checkpoint_key": "audit.key"}, {"file": "a"}, {}):
-        assert checkpoint_key_problems(loaded(tmp_path, audit=table)) == ()
+        assert (
+            checkpoint_key_problems((given := loaded(tmp_path, audit=table)).file, given.config.audit, given.config.hsm)
+            == ()
+        )
 
 
 def test_a_key_in_a_token_is_not_asked_before_it_signs(tmp_path: Path) -> None:
@@ -63,11 +80,15 @@ def test_a_key_in_a_token_is_not_asked_before_it_signs(tmp_path: Path) -> None:
     hsm = {"module": "none.so", "token": {"plexi": {"pin_file": "plexi.pin"}}}
     audit = {"file": "audit.jsonl", "checkpoint_key": "pkcs11:token=plexi;object=audit"}
     journal = Journal()
-    log = audit_log_of(loaded(tmp_path, audit=audit, hsm=hsm), journal)
+    log = audit_log_of(
+        (given := loaded(tmp_path, audit=audit, hsm=hsm)).file, given.config.audit, given.config.hsm, journal
+    )
     assert log is not None
     log.record(SIGNED, NOW)
     log.close()
     assert "none.so" in (tmp_path / "audit.jsonl").read_text(), "unsigned, and why"
-    (warning,) = checkpoint_key_problems(loaded(tmp_path, audit=audit, hsm=hsm))
+    (warning,) = checkpoint_key_problems(
+        (given := loaded(tmp_path, audit=audit, hsm=hsm)).file, given.config.audit, given.config.hsm
+    )
     assert (warning.key, warning.is_error) == ("audit.checkpoint_key", False)
     assert "checkpoints are unsigned" in warning.found

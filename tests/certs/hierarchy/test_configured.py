@@ -111,23 +111,30 @@ def test_the_directory_is_the_state_directory_unless_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/somewhere")
-    assert directory_of(loaded(tmp_path, sealing={"key": "a"})) == Path("/var/lib/somewhere")
-    assert directory_of(loaded(tmp_path, sealing=SEALING)) == tmp_path / "state"
+    assert directory_of((given := loaded(tmp_path, sealing={"key": "a"})).file, given.config.sealing) == Path(
+        "/var/lib/somewhere"
+    )
+    assert directory_of((given := loaded(tmp_path, sealing=SEALING)).file, given.config.sealing) == tmp_path / "state"
 
 
 def test_a_key_in_a_file_is_worth_a_warning(tmp_path: Path) -> None:
-    (warning,) = key_in_file_warnings(loaded(tmp_path, sealing=SEALING))
+    (warning,) = key_in_file_warnings((given := loaded(tmp_path, sealing=SEALING)).file, given.config.sealing)
     assert (warning.key, warning.is_error) == ("sealing.key", False)
-    assert key_in_file_warnings(loaded(tmp_path)) == ()
+    bare = loaded(tmp_path)
+    assert key_in_file_warnings(bare.file, bare.config.sealing) == ()
     token = {"key": "pkcs11:token=plexi;object=s"}
-    assert key_in_file_warnings(loaded(tmp_path, sealing=token)) == ()
+    in_token = loaded(tmp_path, sealing=token)
+    assert key_in_file_warnings(in_token.file, in_token.config.sealing) == ()
 
 
 def test_a_sealing_key_that_is_not_there_is_told(sealed: LoadedConfig) -> None:
-    assert sealing_key_problems(sealed) == ()
-    assert sealing_key_problems(loaded(sealed.file.directory)) == ()
+    assert sealing_key_problems(sealed.file, sealed.config.sealing, sealed.config.hsm) == ()
+    assert (
+        sealing_key_problems((given := loaded(sealed.file.directory)).file, given.config.sealing, given.config.hsm)
+        == ()
+    )
     (sealed.file.directory / "sealing.key").unlink()
-    (warning,) = sealing_key_problems(sealed)
+    (warning,) = sealing_key_problems(sealed.file, sealed.config.sealing, sealed.config.hsm)
     assert (warning.key, warning.is_error) == ("sealing.key", False)
     assert "what is to rest on disk cannot be sealed" in warning.found
 

@@ -44,7 +44,7 @@ def serials(loaded: LoadedConfig, scene: Rotations) -> list[int]:
 def test_nothing_was_issued_yet(tmp_path: Path) -> None:
     scene = Rotations(tmp_path)
     loaded = handed_over(scene)
-    assert files_of_slot(loaded, "chat", "ec") is None
+    assert files_of_slot(loaded.file, loaded.config.rotation.state, "chat", "ec") is None
     found = load_credentials(loaded, scene.time.now)
     assert found.identities["chat"] == ()
     (problem,) = found.problems
@@ -74,7 +74,7 @@ def test_the_slot_of_before_stands_in_until_the_new_one_is_issued(tmp_path: Path
     scene.follow(configuration("rsa-2048@file"))
     loaded = handed_over(scene)
     assert serials(loaded, scene) == [second]
-    assert list(stand_ins(loaded, "chat")) == []
+    assert list(stand_ins(loaded.file, loaded.config.rotation.state, "chat", loaded.config.identity["chat"])) == []
 
 
 def test_more_names_leave_the_certificate_of_before_in_place(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def in_token(scene: Rotations) -> LoadedConfig:
     """The same with the key of what serves in a token."""
     scene.serve()
     loaded = handed_over(scene)
-    files = files_of_slot(loaded, "chat", "ec")
+    files = files_of_slot(loaded.file, loaded.config.rotation.state, "chat", "ec")
     assert files is not None
     files[1].write_bytes(URI)
     return loaded
@@ -121,21 +121,21 @@ def test_a_uri_without_its_token_is_told(tmp_path: Path, content: bytes) -> None
     key = tmp_path / "key"
     key.write_bytes(content)
     with pytest.raises(TokenUnknown, match="unknown"):
-        token_place(scene.parts.loaded, tmp_path / "chain", key, {})
+        token_place(scene.parts.loaded.config.hsm, tmp_path / "chain", key, {})
 
 
 def test_a_key_that_is_a_file_is_nowhere_in_a_token(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_bytes(b"-----BEGIN PRIVATE KEY-----")
-    assert token_place(Rotations(tmp_path).parts.loaded, tmp_path / "chain", key, {}) is None
+    assert token_place(Rotations(tmp_path).parts.loaded.config.hsm, tmp_path / "chain", key, {}) is None
 
 
 def test_what_is_to_serve_is_judged_alone(tmp_path: Path) -> None:
     scene = Rotations(tmp_path, homes={"plexi": FakeToken()})
     scene.serve()
     loaded = handed_over(scene)
-    files = files_of_slot(loaded, "chat", "ec")
+    files = files_of_slot(loaded.file, loaded.config.rotation.state, "chat", "ec")
     assert files is not None
-    assert examine_issued(loaded, *files, scene.time.now).errors == ()
+    assert examine_issued(loaded.file, loaded.config.hsm, *files, scene.time.now).errors == ()
     files[1].write_bytes(b"rubbish")
-    assert examine_issued(loaded, *files, scene.time.now).credential is None
+    assert examine_issued(loaded.file, loaded.config.hsm, *files, scene.time.now).credential is None

@@ -22,7 +22,7 @@ def test_it_has_all_that_the_token_is_found_by_and_its_pin(tmp_path: Path, monke
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     (tmp_path / "plexi.pin").touch(0o600)
     (tmp_path / "plexi.pin").write_text("sesam-1234\n")
-    access = access_of(loaded(tmp_path), parse("pkcs11:token=plexi;object=audit"))
+    access = access_of((given := loaded(tmp_path)).file, given.config.hsm, parse("pkcs11:token=plexi;object=audit"))
     assert (access.module, access.token) == (tmp_path / "m.so", TokenChoice(label="plexi"))
     assert (access.pin.reveal(), access.latch_directory) == ("sesam-1234", tmp_path / "state/pin-latch")
     assert "sesam" not in repr(access)
@@ -30,5 +30,5 @@ def test_it_has_all_that_the_token_is_found_by_and_its_pin(tmp_path: Path, monke
 
 def test_a_pin_that_is_not_there_is_a_problem_of_the_configuration(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        access_of(loaded(tmp_path), parse("pkcs11:serial=42;object=audit"))
+        access_of((given := loaded(tmp_path)).file, given.config.hsm, parse("pkcs11:serial=42;object=audit"))
     assert [one.key for one in caught.value.problems] == ["hsm.token.spare.pin_file"]

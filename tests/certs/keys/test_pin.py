@@ -25,7 +25,7 @@ def write(path: Path, content: bytes = SECRET.encode() + b"\n", mode: int = 0o60
 
 def from_file(directory: Path, content: bytes = SECRET.encode(), mode: int = 0o600) -> Pins:
     write(directory / "plexi.pin", content, mode)
-    return read_pins(loaded(directory, pin_file="plexi.pin"))
+    return read_pins((given := loaded(directory, pin_file="plexi.pin")).file, given.config.hsm)
 
 
 def fault(pins: Pins) -> tuple[str, str]:
@@ -37,7 +37,9 @@ def fault(pins: Pins) -> tuple[str, str]:
 
 
 def test_no_tokens_have_no_pins(tmp_path: Path) -> None:
-    assert read_pins(LoadedConfig(Config(), ConfigFile(tmp_path / "plexigate.toml"))) == Pins({}, ())
+    assert read_pins(
+        (given := LoadedConfig(Config(), ConfigFile(tmp_path / "plexigate.toml"))).file, given.config.hsm
+    ) == Pins({}, ())
 
 
 @pytest.mark.parametrize("ending", [b"", b"\n", b"\r\n"])
@@ -76,7 +78,7 @@ def test_what_is_no_pin_is_refused(tmp_path: Path, content: bytes, found: str) -
 
 
 def test_missing_file_is_a_problem(tmp_path: Path) -> None:
-    _, found = fault(read_pins(loaded(tmp_path, pin_file="plexi.pin")))
+    _, found = fault(read_pins((given := loaded(tmp_path, pin_file="plexi.pin")).file, given.config.hsm))
     assert found == '"plexi.pin": no such file or directory'
 
 
@@ -84,18 +86,18 @@ class TestSystemd:
     def test_credential_is_read_whatever_its_mode_says(self, tmp_path: Path) -> None:
         """systemd shows the mask of an access list as rights of the group."""
         write(tmp_path / "credentials" / "plexi-pin", mode=0o440)
-        pins = read_pins(loaded(tmp_path, pin_credential="plexi-pin"))
+        pins = read_pins((given := loaded(tmp_path, pin_credential="plexi-pin")).file, given.config.hsm)
         assert pins.problems == ()
         assert pins.by_token["plexi"].path.read_text() == SECRET
 
     def test_credential_that_is_no_pin(self, tmp_path: Path) -> None:
         write(tmp_path / "credentials" / "plexi-pin", b"1234\n5678\n")
-        pins = read_pins(loaded(tmp_path, pin_credential="plexi-pin"))
+        pins = read_pins((given := loaded(tmp_path, pin_credential="plexi-pin")).file, given.config.hsm)
         fault(pins)
         assert pins.problems[0].allowed == "one line with the PIN, 1 to 31 bytes of printable UTF-8"
 
     def test_credential_that_was_not_handed_over(self, tmp_path: Path) -> None:
-        pins = read_pins(loaded(tmp_path, pin_credential="plexi-pin"))
+        pins = read_pins((given := loaded(tmp_path, pin_credential="plexi-pin")).file, given.config.hsm)
         assert "LoadCredential=plexi-pin:PATH" in pins.problems[0].allowed
         key, found = fault(pins)
         assert key == "hsm.token.plexi.pin_credential"
@@ -103,5 +105,7 @@ class TestSystemd:
 
     def test_start_without_systemd(self, tmp_path: Path) -> None:
         given = loaded(tmp_path, pin_credential="plexi-pin")
-        _, found = fault(read_pins(LoadedConfig(given.config, ConfigFile(given.file.path))))
+        _, found = fault(
+            read_pins((given := LoadedConfig(given.config, ConfigFile(given.file.path))).file, given.config.hsm)
+        )
         assert found == '"plexi-pin", while systemd hands over no credentials'

@@ -38,5 +38,5 @@ def test_nothing_is_asked_for_the_homes_alone(tmp_path: Path) -> None:
     further = f'[hsm]\nmodule = "{softhsm_module()}"\n[hsm.token.plexi]\nserial = "7"\npin_file = "nowhere"\n'
     scene = Rotations(tmp_path, configuration(further=further))
     loaded = accepted(read_file(scene.file), scene.file)
-    homes = homes_of(loaded, scene.parts.store, OwnKeySealer(tmp_path / "key", Disk()))
+    homes = homes_of(loaded.file, loaded.config.hsm, scene.parts.store, OwnKeySealer(tmp_path / "key", Disk()))
     assert homes["plexi"].name == "plexi"

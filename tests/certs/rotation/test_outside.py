@@ -20,7 +20,14 @@ def site(tmp_path: Path) -> Site:
 
 
 def problems_of(site: Site, text: str, *, is_all_issued: bool = False) -> list[Problem]:
-    return list(outside_problems(load(site.write(site.minimal + text)), is_all_issued=is_all_issued))
+    return list(
+        outside_problems(
+            (given := load(site.write(site.minimal + text))).file,
+            given.config.rotation,
+            given.config.issuer,
+            is_all_issued=is_all_issued,
+        )
+    )
 
 
 def issuer(**settings: str) -> str:

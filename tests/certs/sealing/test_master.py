@@ -21,11 +21,13 @@ def loaded(directory: Path, **tables: object) -> LoadedConfig:
 
 
 def test_without_a_key_nothing_is_sealed(tmp_path: Path) -> None:
-    assert place_of(loaded(tmp_path)) is None
+    assert place_of((given := loaded(tmp_path)).file, given.config.sealing, given.config.hsm) is None
 
 
 def test_a_key_in_a_file(tmp_path: Path) -> None:
-    place = place_of(loaded(tmp_path, sealing={"key": "sealing.key"}))
+    place = place_of(
+        (given := loaded(tmp_path, sealing={"key": "sealing.key"})).file, given.config.sealing, given.config.hsm
+    )
     assert place == tmp_path / "sealing.key"
     master = Master(place)
     with pytest.raises(KeyUnavailable, match=r"sealing\.key.*cannot be read"):
@@ -46,7 +48,9 @@ def test_a_key_in_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             TokenKeyImporter(process, "plexi").generate()
         uri = f"pkcs11:token=plexi;object={sealing_key_name().label}"
         table = {"module": str(hsm.module), "token": {"plexi": {"pin_file": "plexi.pin"}}}
-        place = place_of(loaded(tmp_path, sealing={"key": uri}, hsm=table))
+        place = place_of(
+            (given := loaded(tmp_path, sealing={"key": uri}, hsm=table)).file, given.config.sealing, given.config.hsm
+        )
         assert isinstance(place, KeyInToken)
         assert place.access.pin.reveal() not in f"{place} {place!r}"
         assert place.address == KeyAddress(sealing_key_name().label)
@@ -56,7 +60,9 @@ def test_a_key_in_a_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             sealed = inner.seal(b"a", LABEL)
         assert master.open(sealed, LABEL) == b"a"
         hsm.pin_file("wrong-pin", "plexi.pin")
-        wrong = place_of(loaded(tmp_path, sealing={"key": uri}, hsm=table))
+        wrong = place_of(
+            (given := loaded(tmp_path, sealing={"key": uri}, hsm=table)).file, given.config.sealing, given.config.hsm
+        )
         assert wrong is not None
         with pytest.raises(KeyAway, match="CKR_PIN_INCORRECT"):
             Master(wrong).open(sealed, LABEL)
@@ -67,7 +73,11 @@ def test_only_a_token_that_is_away_may_come_back(tmp_path: Path, monkeypatch: py
     with softhsm(tmp_path) as hsm:
         hsm.pin_file(name="plexi.pin")
         table = {"module": str(hsm.module), "token": {"plexi": {"pin_file": "plexi.pin"}}}
-        place = place_of(loaded(tmp_path, sealing={"key": "pkcs11:token=plexi;object=none"}, hsm=table))
+        place = place_of(
+            (given := loaded(tmp_path, sealing={"key": "pkcs11:token=plexi;object=none"}, hsm=table)).file,
+            given.config.sealing,
+            given.config.hsm,
+        )
         assert place is not None
         with pytest.raises(KeyAway, match="no token with label plexi"):
             Master(place).open(b"", LABEL)

@@ -28,10 +28,12 @@ state = "state"
 
 
 def test_a_configuration_names_its_store(tmp_path: Path) -> None:
-    store = store_of(LoadedConfig(CONFIG, ConfigFile(tmp_path / "plexigate.toml")))
+    store = store_of(
+        (given := LoadedConfig(CONFIG, ConfigFile(tmp_path / "plexigate.toml"))).file, given.config.rotation
+    )
     assert store is not None
     assert store.directory == tmp_path / "state"
-    assert store_of(LoadedConfig(Config(), ConfigFile(tmp_path / "plexigate.toml"))) is None
+    assert store_of(ConfigFile(tmp_path / "plexigate.toml"), Config().rotation) is None
 
 
 def test_issued_credentials_have_their_shelves(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def identity(directory: Path, name: str, key: PublicKey, *uris: str) -> str:
 
 def uses(read: tuple[LoadedConfig, LoadedCredentials]) -> tuple[TokenUse, ...]:
     loaded, credentials = read
-    return token_uses(loaded, credentials.identities, credentials.pins)
+    return token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins)
 
 
 def test_tokens_have_their_login_and_each_key_once(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_another_pin_is_another_login(tmp_path: Path) -> None:
     loaded, _ = read(tmp_path, text)
     (tmp_path / "plexi.pin").write_text("other\n")
     credentials = load_credentials(loaded, NOW)
-    changed = token_uses(loaded, credentials.identities, credentials.pins)
+    changed = token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins)
     assert [one.login == other.login for one, other in zip(first, changed, strict=True)] == [False, True]
 
 
@@ -106,7 +106,9 @@ def test_a_token_without_a_pin_is_passed_over(tmp_path: Path, pin: str) -> None:
     loaded, _ = read(tmp_path, text)
     (tmp_path / "plexi.pin").write_text(pin)
     credentials = load_credentials(loaded, NOW)
-    assert [one.name for one in token_uses(loaded, credentials.identities, credentials.pins)] == ["spare"]
+    assert [
+        one.name for one in token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins)
+    ] == ["spare"]
 
 
 def test_without_hsm_there_is_none(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_without_hsm_there_is_none(tmp_path: Path) -> None:
     path.write_text(process(tmp_path / "s", 1) + MINIMAL_LISTENER + text + route)
     loaded = load(path)
     credentials = load_credentials(loaded, NOW)
-    assert token_uses(loaded, credentials.identities, credentials.pins) == ()
+    assert token_uses(loaded.file, loaded.config.hsm, credentials.identities, credentials.pins) == ()
 
 
 def test_a_key_of_two_identities_names_both(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def named(use: TokenUse, name: str, choice: TokenChoice) -> TokenUse:
 
 
 async def problems(*uses: TokenUse) -> list[str]:
-    return [str(one) for one in await twin_problems(asyncio.get_running_loop(), CONFIGURED, uses, 20)]
+    return [str(one) for one in await twin_problems(asyncio.get_running_loop(), CONFIGURED.file, uses, 20)]
 
 
 @pytest.fixture

@@ -55,12 +55,17 @@ def test_names_issued_keys_and_what_has_sealed_the_keys_below_it_are_used(tmp_pa
         UsedKey("identity.chat.key[1]", "plexi", None, "chat", None),
         UsedKey(str(issued), None, None, "ca.internal.root", b"P"),
     )
-    assert used_keys(loaded, document) == named, "nothing is sealed yet"
+    assert used_keys(loaded.file, loaded.config.rotation.state, loaded.config.sealing, document) == named, (
+        "nothing is sealed yet"
+    )
     older, seals = sealing_key_name(2), tmp_path / "seals" / "keys.sealed"
     seals.parent.mkdir()
     seals.write_bytes(
         Envelope(SealingScheme.DIRECT, older.id, "key hierarchy: domains", b"", bytes(12), bytes(16)).encode()
     )
-    assert used_keys(loaded, document) == (*named, UsedKey(str(seals), None, None, None, older.id))
+    assert used_keys(loaded.file, loaded.config.rotation.state, loaded.config.sealing, document) == (
+        *named,
+        UsedKey(str(seals), None, None, None, older.id),
+    )
     seals.write_bytes(b"rubbish")
-    assert used_keys(loaded, document) == named
+    assert used_keys(loaded.file, loaded.config.rotation.state, loaded.config.sealing, document) == named

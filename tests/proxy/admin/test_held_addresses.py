@@ -81,9 +81,11 @@ def test_the_service_of_the_system_is_asked_by_every_user(site: Site, monkeypatc
     monkeypatch.setattr(os, "geteuid", lambda: 4_711)
     path = site.write(site.minimal)
     path.write_text(re.sub(r"^admin\.socket = .*\n", "", path.read_text(), flags=re.MULTILINE))
-    places = AdminSettings.places(load(path))
+    places = AdminSettings.places((given := load(path)).file, given.config.admin)
     assert places == (Path("/run/user/4711/plexigate/admin.sock"), Path("/run/plexigate/admin.sock"))
-    configured = AdminSettings.places(load(site.write(f'admin.socket = "mine.sock"\n{site.minimal}')))
+    configured = AdminSettings.places(
+        (given := load(site.write(f'admin.socket = "mine.sock"\n{site.minimal}'))).file, given.config.admin
+    )
     assert configured == (site.directory / "mine.sock",)
 
 

@@ -174,7 +174,7 @@ class TestProblems:
     def found(self, site: Site, path: str) -> list[str]:
         before = sorted(site.directory.iterdir())
         loaded = load(site.write(f'admin.socket = "{path}"\n{site.minimal}'))
-        problems = socket_problems(loaded)
+        problems = socket_problems(loaded.file, loaded.config.admin)
         loaded.file.path.unlink()
         assert sorted(site.directory.iterdir()) == before
         assert all(problem.key == "admin.socket" and problem.line == 2 for problem in problems)
@@ -189,7 +189,9 @@ class TestProblems:
         if os.geteuid() == 0:
             os.chown(run, 4_712, -1)
         monkeypatch.setattr(os, "geteuid", lambda: owner)
-        (problem,) = socket_problems(load(site.write(f'admin.socket = "run/admin.sock"\n{site.minimal}')))
+        (problem,) = socket_problems(
+            (given := load(site.write(f'admin.socket = "run/admin.sock"\n{site.minimal}'))).file, given.config.admin
+        )
         assert problem.is_error is not is_root
         assert "a directory of user" in problem.found
 

@@ -38,11 +38,15 @@ def test_a_command_looks_at_the_service_of_the_system_too() -> None:
 
 def test_a_path_of_the_configuration_is_relative_to_its_file() -> None:
     config = Config(admin=AdminConfig.model_validate({"socket": "run/a.sock", "metrics_bind": "127.0.0.1:9464"}))
-    settings = AdminSettings.of(LoadedConfig(config, ConfigFile(Path("/etc/plexigate/plexigate.toml"))))
+    settings = AdminSettings.of(
+        (given := LoadedConfig(config, ConfigFile(Path("/etc/plexigate/plexigate.toml")))).file, given.config.admin
+    )
     assert settings.socket == Path("/etc/plexigate/run/a.sock")
     assert [str(bind) for bind in settings.metrics_bind] == ["127.0.0.1:9464"]
 
 
 def test_without_a_path_it_is_the_default_of_this_process() -> None:
-    settings = AdminSettings.of(LoadedConfig(Config(), ConfigFile(Path("/etc/plexigate/plexigate.toml"))))
+    settings = AdminSettings.of(
+        (given := LoadedConfig(Config(), ConfigFile(Path("/etc/plexigate/plexigate.toml")))).file, given.config.admin
+    )
     assert settings == AdminSettings(default_socket(os.environ, os.geteuid()))

@@ -33,7 +33,7 @@ statuses = [200, 404]
 def test_each_server_is_checked_as_its_upstream_says(site: Site) -> None:
     tls = f'ca = "{site.authority.path}"\ncertificate = "{site.chat.certificate}"\nkey = "{site.chat.key}"'
     text = MINIMAL_LISTENER + site.identity + REST.format(tls=tls, settings=SETTINGS)
-    checks = health_checks(load(site.write(text)))
+    checks = health_checks((given := load(site.write(text))).file, given.config.upstream)
     assert [check.server for check in checks] == [
         "https://127.0.0.1:8443",
         "unix:/run/chat.sock",
@@ -53,16 +53,16 @@ def test_each_server_is_checked_as_its_upstream_says(site: Site) -> None:
 def test_host_and_name_are_those_of_the_address_unless_they_are_given(site: Site) -> None:
     tls = f'ca = "{site.authority.path}"\nserver_name = "chat.internal"'
     text = MINIMAL_LISTENER + site.identity + REST.format(tls=tls, settings="")
-    checks = health_checks(load(site.write(text)))
+    checks = health_checks((given := load(site.write(text))).file, given.config.upstream)
     assert [check.host for check in checks] == ["127.0.0.1:8443", "localhost", "chat.internal"]
     assert checks[0].server_name == "chat.internal"
 
 
 def test_upstreams_without_the_table_are_not_checked(site: Site) -> None:
-    assert health_checks(load(site.write(site.minimal))) == ()
+    assert health_checks((given := load(site.write(site.minimal))).file, given.config.upstream) == ()
 
 
 def test_files_that_cannot_be_used_are_an_error(site: Site) -> None:
     text = MINIMAL_LISTENER + site.identity + REST.format(tls='ca = "missing.pem"', settings="")
     with pytest.raises(OSError, match="No such file"):
-        health_checks(load(site.write(text)))
+        health_checks((given := load(site.write(text))).file, given.config.upstream)

@@ -28,7 +28,9 @@ def capabilities() -> Capabilities:
 
 def problem(site: Site, capabilities: Capabilities, text: str) -> Problem:
     """The only one there is."""
-    (found,) = provider_problems(load(site.write(text + site.minimal)), capabilities)
+    (found,) = provider_problems(
+        (given := load(site.write(text + site.minimal))).file, given.config.hsm, given.config.openssl, capabilities
+    )
     return found
 
 
@@ -40,7 +42,14 @@ def missing(site: Site, capabilities: Capabilities, module_path: Path | None) ->
 
 
 def test_nothing_is_wrong_where_nothing_is_asked_for(site: Site, capabilities: Capabilities) -> None:
-    assert list(provider_problems(load(site.write(site.minimal)), capabilities)) == []
+    assert (
+        list(
+            provider_problems(
+                (given := load(site.write(site.minimal))).file, given.config.hsm, given.config.openssl, capabilities
+            )
+        )
+        == []
+    )
 
 
 def test_module_that_is_not_there_is_named_with_its_place(site: Site, capabilities: Capabilities) -> None:

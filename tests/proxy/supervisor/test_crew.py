@@ -31,7 +31,12 @@ class Worker:
 @pytest.fixture
 async def crew(site: Site, tmp_path: Path) -> AsyncIterator[Crew]:
     loop, errors = asyncio.get_running_loop(), list[BaseException]()
-    target = LogTarget(load(site.write(f'{site.minimal}[log]\nfile = "{tmp_path}/log"\n')), None)
+    target = LogTarget(
+        (given := load(site.write(f'{site.minimal}[log]\nfile = "{tmp_path}/log"\n'))).file,
+        given.config.log,
+        given.config.limits.log_queue_lines,
+        None,
+    )
     trail = AuditTrail(lambda: datetime(2026, 1, 1, tzinfo=UTC))
     tasks = Tasks(loop, errors.append)
     made = Crew(loop, tasks, ListeningSockets(), target, lambda _: None, trail, 1)

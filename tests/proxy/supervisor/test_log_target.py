@@ -35,7 +35,9 @@ class Logging:
         return load(self.site.write(f'{self.site.minimal}[log]\nformat = "{form}"\n{place}'))
 
     def begin(self, form: LogFormat | None = None, file: str | None = "first") -> LogTarget:
-        self.target = LogTarget(self.loaded(file), form)
+        self.target = LogTarget(
+            (given := self.loaded(file)).file, given.config.log, given.config.limits.log_queue_lines, form
+        )
         return self.target
 
     def write(self, text: str) -> None:
@@ -64,7 +66,7 @@ def test_workers_are_told_what_they_need(logging: Logging) -> None:
 
 def test_form_of_the_command_wins_for_good(logging: Logging) -> None:
     target = logging.begin(LogFormat.PRETTY)
-    place = target.prepare(logging.loaded("first", "json"))
+    place = target.prepare((given := logging.loaded("first", "json")).file, given.config.log)
     assert not target.use(place)
     logging.write("pretty")
     assert logging.end() == {"first": ["pretty"]}
@@ -73,14 +75,14 @@ def test_form_of_the_command_wins_for_good(logging: Logging) -> None:
 def test_same_place_and_form_is_no_change(logging: Logging) -> None:
     target = logging.begin()
     descriptor = target.descriptor
-    assert not target.use(target.prepare(logging.loaded()))
+    assert not target.use(target.prepare((given := logging.loaded()).file, given.config.log))
     assert target.descriptor == descriptor
     logging.end()
 
 
 def test_other_place_is_open_at_once_and_used_when_told(logging: Logging) -> None:
     target = logging.begin()
-    place = target.prepare(logging.loaded("second", "pretty"))
+    place = target.prepare((given := logging.loaded("second", "pretty")).file, given.config.log)
     logging.write("before")
     assert target.use(place)
     place.close()  # as the reload does in any case
@@ -93,14 +95,14 @@ def test_other_place_is_open_at_once_and_used_when_told(logging: Logging) -> Non
 
 def test_other_form_at_the_same_place(logging: Logging) -> None:
     target = logging.begin()
-    assert target.use(target.prepare(logging.loaded("first", "pretty")))
+    assert target.use(target.prepare((given := logging.loaded("first", "pretty")).file, given.config.log))
     logging.write("pretty")
     assert logging.end() == {"first": ["pretty"]}
 
 
 def test_place_that_is_not_used_is_closed(logging: Logging) -> None:
     target = logging.begin()
-    target.prepare(logging.loaded("second")).close()
+    target.prepare((given := logging.loaded("second")).file, given.config.log).close()
     logging.write("first")
     found = logging.end()
     assert (len(found["first"]), found["second"]) == (1, [])
@@ -110,7 +112,7 @@ def test_place_that_cannot_be_written_is_a_problem_and_no_change(logging: Loggin
     target = logging.begin()
     (logging.directory / "loop").symlink_to("loop")
     with pytest.raises(ConfigError) as caught:
-        target.prepare(logging.loaded("loop"))
+        target.prepare((given := logging.loaded("loop")).file, given.config.log)
     (problem,) = caught.value.problems
     assert problem.key == "log.file"
     logging.write("still")
@@ -148,7 +150,8 @@ def test_standard_output_is_nobodys_to_reopen(logging: Logging) -> None:
     descriptor = target.descriptor
     target.reopen()
     assert target.descriptor == descriptor
-    place = target.prepare(logging.loaded("second"))
+    place = target.prepare((given := logging.loaded("second")).file, given.config.log)
     assert target.use(place)
-    assert target.use(target.prepare(logging.loaded(None)))
+    place = target.prepare((given := logging.loaded(None)).file, given.config.log)
+    assert target.use(place)
     logging.end()

@@ -19,7 +19,7 @@ class Written:
     def __init__(self, site: Site, file: Path) -> None:
         self.file = file
         loaded = load(site.write(f'{site.minimal}[log]\nformat = "json"\nfile = "{file}"\n'))
-        self.target = LogTarget(loaded, None)
+        self.target = LogTarget(loaded.file, loaded.config.log, loaded.config.limits.log_queue_lines, None)
         self.reporting = Reporting(self.target)
 
     def events(self) -> list[dict[str, Any]]:

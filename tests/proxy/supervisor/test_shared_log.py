@@ -18,7 +18,9 @@ class Case:
 
     def __init__(self, site: Site, directory: Path) -> None:
         self.site, self.directory = site, directory
-        self.target = LogTarget(self.loaded("first"), None)
+        self.target = LogTarget(
+            (given := self.loaded("first")).file, given.config.log, given.config.limits.log_queue_lines, None
+        )
         self.moves: list[tuple[Any, list[int]]] = []
         self.told: list[str] = []
         workers: Any = self
@@ -38,10 +40,10 @@ def case(site: Site, tmp_path: Path) -> Case:
 
 
 async def test_workers_are_told_of_another_place_and_only_then(case: Case) -> None:
-    same = case.shared.prepare(case.loaded("first"))
+    same = case.shared.prepare((given := case.loaded("first")).file, given.config.log)
     await case.shared.use(same)
     assert case.moves == []
-    other = case.shared.prepare(case.loaded("second"))
+    other = case.shared.prepare((given := case.loaded("second")).file, given.config.log)
     assert case.moves == [], "nothing changes yet"
     await case.shared.use(other)
     ((_, descriptors),) = case.moves
@@ -52,7 +54,7 @@ async def test_workers_are_told_of_another_place_and_only_then(case: Case) -> No
 async def test_a_place_that_cannot_be_written_moves_no_log(case: Case) -> None:
     (case.directory / "loop").symlink_to("loop")
     with pytest.raises(ConfigError):
-        case.shared.prepare(case.loaded("loop"))
+        case.shared.prepare((given := case.loaded("loop")).file, given.config.log)
     assert case.moves == []
     case.target.close(10)
 

@@ -34,7 +34,9 @@ class Running:
         self.notified.bind(str(directory / "notify"))
         self.notified.settimeout(0)
         self.status = ""
-        self.target = LogTarget(edition.loaded, None)
+        self.target = LogTarget(
+            edition.loaded.file, edition.loaded.config.log, edition.loaded.config.limits.log_queue_lines, None
+        )
         notifier = Notifier(str(directory / "notify"))
         self.supervisor = Supervisor(loop, edition, ListeningSockets(), self.target, notifier)
         self.client = site.authority.client_context()

@@ -52,9 +52,9 @@ class TestPrepareOpenssl:
         monkeypatch.chdir(site.directory)
         Path("modules").mkdir()
         name = Path(site.write(site.minimal).name)
-        assert configured_directory(load(name)) is None
+        assert configured_directory((given := load(name)).file, given.config.openssl) is None
         site.write('[openssl]\nmodule_path = "modules"\n' + site.minimal)
-        assert configured_directory(load(name)) == site.directory / "modules"
+        assert configured_directory((given := load(name)).file, given.config.openssl) == site.directory / "modules"
 
     def test_nothing_is_written_to_disk(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         loaded = load(site.write(site.minimal))

@@ -24,7 +24,9 @@ class Running:
     def __init__(self, site: Site, directory: Path, text: str) -> None:
         self.site, self.name, self.log = site, short_name(directory), directory / "log"
         edition = edition_of(site, self.with_log(text), name=self.name)
-        self.target = LogTarget(edition.loaded, None)
+        self.target = LogTarget(
+            edition.loaded.file, edition.loaded.config.log, edition.loaded.config.limits.log_queue_lines, None
+        )
         loop = asyncio.get_running_loop()
         self.supervisor = Supervisor(loop, edition, ListeningSockets(), self.target, Notifier(None))
         self.control = self.supervisor.control

@@ -64,7 +64,7 @@ class Case:
     async def prepare_first(self, edition: Edition, _: object) -> Any:
         return await self.prepare(edition)
 
-    def prepare(self, what: Any) -> Any:
+    def prepare(self, what: Any, *_: object) -> Any:
         """Of the log, or of the workers."""
         if isinstance(what, Edition):
             return self.prepare_workers(what)

@@ -50,7 +50,7 @@ class Trail:
 def test_what_was_told_before_and_after_the_opening_is_written_in_order(tmp_path: Path) -> None:
     one = Trail(tmp_path)
     one.tell("first")
-    one.trail.open(one.loaded)
+    one.trail.open(one.loaded.file, one.loaded.config.audit, one.loaded.config.hsm)
     one.tell("second")
     assert one.trail.close(10)
     kinds = [LineKind(line["kind"]) for line in one.lines()]
@@ -63,7 +63,7 @@ def test_what_was_told_before_and_after_the_opening_is_written_in_order(tmp_path
 def test_what_happens_before_there_is_a_log_of_the_process_is_told_to_it(tmp_path: Path) -> None:
     one = Trail(tmp_path)
     one.trail = AuditTrail(lambda: NOW)
-    one.trail.open(one.loaded)
+    one.trail.open(one.loaded.file, one.loaded.config.audit, one.loaded.config.hsm)
     assert one.trail.close(10)
     one.trail.report_to(one._report)
     assert one.events == ["audit_log_begun", "audit_checkpoint", "audit_checkpoint"]
@@ -72,7 +72,9 @@ def test_what_happens_before_there_is_a_log_of_the_process_is_told_to_it(tmp_pat
 def test_without_a_file_nothing_is_kept(tmp_path: Path) -> None:
     trail = AuditTrail(lambda: NOW)
     trail.operation(Action.SIGN, "chat", Outcome.DONE)
-    trail.open(LoadedConfig(Config(), ConfigFile(tmp_path / "p.toml")))
+    trail.open(
+        (given := LoadedConfig(Config(), ConfigFile(tmp_path / "p.toml"))).file, given.config.audit, given.config.hsm
+    )
     trail.operation(Action.SIGN, "chat", Outcome.DONE)
     assert (trail.close(0), trail.as_row(), list(tmp_path.iterdir())) == (True, {}, [])
 
@@ -85,12 +87,12 @@ def test_a_log_that_cannot_be_written_stops_the_start(tmp_path: Path, content: s
     else:
         one.log.write_text(content)
     with pytest.raises(ConfigError, match=r"audit\.file"):
-        one.trail.open(one.loaded)
+        one.trail.open(one.loaded.file, one.loaded.config.audit, one.loaded.config.hsm)
 
 
 def test_what_the_disk_does_not_take_is_tried_again_and_what_the_queue_does_not_take_is_counted(tmp_path: Path) -> None:
     one = Trail(tmp_path, queue_lines=3)
-    one.trail.open(one.loaded)
+    one.trail.open(one.loaded.file, one.loaded.config.audit, one.loaded.config.hsm)
     one.until("audit_checkpoint")
     # what is no file cannot be written
     one.log.rename(tmp_path / "away.jsonl")
@@ -112,7 +114,7 @@ def test_what_the_disk_does_not_take_is_tried_again_and_what_the_queue_does_not_
 
 def test_an_end_waits_for_no_disk(tmp_path: Path) -> None:
     one = Trail(tmp_path)
-    one.trail.open(one.loaded)
+    one.trail.open(one.loaded.file, one.loaded.config.audit, one.loaded.config.hsm)
     one.until("audit_checkpoint")
     one.log.unlink()
     one.log.mkdir()

@@ -31,6 +31,11 @@ def loaded(place: Path, **payload: object) -> LoadedConfig:
     return LoadedConfig(Config.model_validate({"payload": {**PAYLOAD, **payload}}), ConfigFile(place / "p.toml"))
 
 
+def opened(settings: LoadedConfig) -> PayloadStore:
+    directory = payload_directory(settings.file, settings.config.payload, settings.config.sealing)
+    return PayloadStore.open(directory, None)
+
+
 def made(of: LoadedConfig, now: float = NOW) -> PayloadKeys:
     keys, warnings = payload_keys(of, {}, now, None)
     assert warnings == []
@@ -46,7 +51,7 @@ def test_every_ring_is_made_once_and_read_again(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "state").rglob("*"))
     again = made(loaded(tmp_path), NOW + 5)
     assert again.rings == first.rings
-    identity = PayloadStore.open(loaded(tmp_path), None).identity()
+    identity = opened(loaded(tmp_path)).identity()
     assert identity.pinned.verified(first.document, NOW) == identity.pinned.verified(again.document, NOW + 5)
 
 
@@ -77,8 +82,18 @@ def test_check_makes_nothing_in_a_directory_that_is_there(tmp_path: Path) -> Non
 def test_place_is_that_of_what_is_sealed_unless_it_has_its_own(tmp_path: Path) -> None:
     sealing = {"key": "other.key", "directory": "vault"}
     config = Config.model_validate({"payload": {**PAYLOAD, "directory": None}, "sealing": sealing})
-    assert payload_directory(LoadedConfig(config, ConfigFile(tmp_path / "p.toml"))) == tmp_path / "vault/payload"
-    assert payload_directory(loaded(tmp_path)) == tmp_path / "state"
+    assert (
+        payload_directory(
+            (given := LoadedConfig(config, ConfigFile(tmp_path / "p.toml"))).file,
+            given.config.payload,
+            given.config.sealing,
+        )
+        == tmp_path / "vault/payload"
+    )
+    assert (
+        payload_directory((given := loaded(tmp_path)).file, given.config.payload, given.config.sealing)
+        == tmp_path / "state"
+    )
 
 
 def test_nothing_secret_is_in_the_files(tmp_path: Path) -> None:
@@ -141,7 +156,7 @@ def test_key_that_others_may_read_and_places_that_are_not_there_are_refused(tmp_
 
 def test_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     made(loaded(tmp_path))
-    store = PayloadStore.open(loaded(tmp_path), None)
+    store = opened(loaded(tmp_path))
     before = store.read("chat")
     gone = dataclasses.replace(store, directory=tmp_path / "gone")
     with pytest.raises(PayloadStoreUnusable, match="No such file"):
@@ -156,7 +171,7 @@ def test_ring_of_another_variant_is_retired_with_a_sentence(tmp_path: Path, monk
     suite, settings = "X25519-FrodoKEM976", loaded(tmp_path, sessions={"suites": ["X25519-FrodoKEM976"]})
     installed(monkeypatch)
     before = made(settings).rings[kem_ring(suite)]
-    store = PayloadStore.open(settings, None)
+    store = opened(settings)
     store.write(dataclasses.replace(before, variant="FrodoKEM-976-AES/1184/1072"))
     (_, warning) = store_problems(settings, None)
     keys, (told,) = payload_keys(settings, {}, NOW + 1, None)
