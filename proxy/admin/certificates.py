@@ -45,7 +45,7 @@ class RotationUnderWay(Exception):
 
 
 class CertificateControl(Protocol):
-    """Whoever rotates, as the admin server sees it. `slot` None: all credentials of an identity."""
+    """The rotation, as the admin server sees it. `slot` None: all credentials of an identity."""
 
     def certificates(self) -> list[dict[str, Any]]:
         """Every issued credential, see `rotation.listing`."""
@@ -83,7 +83,7 @@ class CertificateCommands:
         return json_answer({"shown": await self._control.shown(request.match_info["identity"])})
 
     async def rotate(self, request: web.Request) -> web.StreamResponse:
-        """The steps as they happen; whoever hangs up stops nothing."""
+        """The steps as they happen. A client that hangs up stops no rotation."""
         steps = self._control.rotate_certificate(
             request.match_info["identity"],
             request.query.get("credential"),

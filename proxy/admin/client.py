@@ -30,11 +30,11 @@ class AdminUnreachable(Exception):
 
 
 class AdminSilent(AdminUnreachable):
-    """There is somebody, who did not answer in time."""
+    """A proxy is there and did not answer in time."""
 
 
 class AdminAbsent(AdminUnreachable):
-    """There is no such socket, or nobody listens behind it."""
+    """There is no such socket, or no process listens on it."""
 
 
 class AdminRefused(Exception):
@@ -79,7 +79,7 @@ class UnixAdminClient:
         self.path: Final = path
 
     def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, dict[str, Any]]:
-        """Answer status and JSON body. Raises `AdminUnreachable`: `AdminSilent` when the time was over, `AdminAbsent` where nobody is."""
+        """Answer status and JSON body. Raises `AdminUnreachable`: `AdminSilent` when the time was over, `AdminAbsent` if no proxy is there."""
         return self._ask("GET", path, seconds)
 
     def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:

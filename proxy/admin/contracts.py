@@ -1,4 +1,4 @@
-"""What the admin server asks of whoever runs the workers."""
+"""What the admin server asks of the process that runs the workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,14 +66,14 @@ class Control(Protocol):
         """
 
     async def readiness(self) -> Readiness:
-        """Whether all that was meant to serve can, and what cannot."""
+        """Whether all that is to serve can serve, and what cannot."""
 
     def urgency(self) -> str:
         """How urgent the most urgent rotation is, in a word: calm, due, late, grave, expired."""
 
     @property
     def rotation(self) -> CertificateControl:
-        """Whoever rotates certificates."""
+        """The rotation of certificates."""
 
     @property
     def payload(self) -> PayloadControl:

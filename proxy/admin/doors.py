@@ -37,7 +37,7 @@ _BODY_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 0.02
 # Before the loop turns to others.
 _ACCEPTED_AT_ONCE: Final = 16
-# When the system has no descriptor or memory for a connection: soon enough for whoever waits.
+# When the system has no descriptor or memory for a connection: soon enough for a client that waits.
 _PAUSE_SECONDS: Final = 0.1
 _QUIET_SECONDS: Final = 60.0
 _FROM_THE_PEER: Final = frozenset({errno.ECONNABORTED, errno.EAGAIN, errno.EINTR, errno.EPROTO})
@@ -71,7 +71,7 @@ class DoorPlaces:
     """The connections of one kind."""
 
     def __init__(self, name: str, limits: RoomLimits, is_short: Callable[[], bool], tell: Tell) -> None:
-        """Nobody is there. `name` is how the log calls it, `is_short` says whether descriptors are."""
+        """There is no connection yet. `name` is how the log calls it, `is_short` says whether descriptors are."""
         self.limits = limits
         self._name = name
         self._is_short = is_short
@@ -213,7 +213,7 @@ class Visit(RequestHandler):
             self._report(error)
 
     def log_debug(self, *_: Any, **__: Any) -> None:
-        """Nobody wants to know."""
+        """Log nothing: the proxy has its own log."""
 
 
 class Door:
@@ -233,7 +233,7 @@ class Door:
         self._loop.add_reader(sock, self._accept)
 
     async def close(self) -> None:
-        """Accept nobody any more."""
+        """Stop to accept."""
         if self._pause is not None:
             self._pause.cancel()
         else:

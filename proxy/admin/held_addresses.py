@@ -1,6 +1,6 @@
 """Whether a start could have the addresses of a configuration, found out beside a proxy that may have them already.
 
-Each is bound for a moment, alone and without listening, which is refused where anybody listens, and takes nothing from them. Who that is
+Each is bound for a moment, alone and without listening, which is refused where a program listens, and takes no connection from it. Which program that is
 tells the admin socket of the configuration, or those where commands look: a proxy that runs by it may have its own addresses. A socket that the service manager
 holds is for the service, too.
 """

@@ -1,8 +1,8 @@
 """The sockets of the admin server, and what may stand in their way.
 
 A Unix socket is bound under another name and then renamed: so it takes the place of one that a crash left behind in one step,
-and nobody meets a socket that nothing listens on. Its mode is set before it is bound (Linux takes the mode of the socket itself
-for the new file), because between `bind` and `chmod` anybody could connect.
+and no client meets a socket that nothing listens on. Its mode is set before it is bound (Linux takes the mode of the socket itself
+for the new file), because between `bind` and `chmod` any user could connect.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def admin_socket(path: Path) -> socket.socket:
 
 
 def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
-    """What keeps the socket of a configuration from being made, whoever listens there now; touches nothing."""
+    """What keeps this process from making the admin socket; a proxy that listens there now does not count. Touches nothing."""
     path = AdminSettings.of(file, admin).socket
     try:
         _refuse_place(path)
@@ -86,7 +86,7 @@ def _refuse_place(path: Path) -> None:
         raise AdminSocketError(str(path), f"a path of more than {_LONGEST_PATH} bytes", _REMEDY)
     _refuse_directory(path.parent)
     with contextlib.suppress(FileNotFoundError):
-        # nothing, or a socket that nobody listens on, may be replaced
+        # a socket without a listener may be replaced
         if not stat.S_ISSOCK(path.lstat().st_mode):
             remedy = "remove it, or choose another path for admin.socket"
             raise AdminSocketError(str(path), "something that is no socket", remedy)
@@ -114,7 +114,7 @@ def _refuse_listener(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(0)
         try:
-            with contextlib.suppress(BlockingIOError):  # its queue is full, so somebody has it
+            with contextlib.suppress(BlockingIOError):  # its queue is full, so a process has it
                 sock.connect(str(path))
         except ConnectionRefusedError:
             return  # left behind
@@ -144,7 +144,7 @@ def _bound(path: Path) -> socket.socket:
 
 def remove_admin_socket(path: Path, inode: int) -> None:
     """Remove the socket, unless another process has put its own there meanwhile."""
-    with contextlib.suppress(FileNotFoundError):  # somebody was faster, and nothing is left to do
+    with contextlib.suppress(FileNotFoundError):  # it is gone already
         if path.lstat().st_ino == inode:
             path.unlink()
 

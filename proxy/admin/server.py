@@ -1,6 +1,6 @@
 """The admin server: commands on a Unix socket, metrics on TCP.
 
-Whoever may open the socket may steer the proxy, so it has mode 0600 from the moment it exists. TCP has no password, so what
+A user who may open the socket may steer the proxy, so it has mode 0600 from the moment it exists. TCP has no password, so what
 listens there can be read and changes nothing: it is an application of its own, in which the commands do not exist.
 """
 
@@ -27,7 +27,7 @@ from proxy.observe.exposition import CONTENT_TYPE, exposition
 
 # No request of ours has a body.
 _BODY_BYTES: Final = 1_024
-# Who asks over and over keeps a connection; at the end nobody is waited for but an answer under way.
+# A client that asks over and over keeps its connection; the end waits only for an answer under way.
 _SHUTDOWN_SECONDS: Final = 1.0
 _LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
 
@@ -123,7 +123,7 @@ class _Monitoring:
         return await asyncio.to_thread(exposition, await self._control.scrape())
 
     async def healthz(self, _request: web.Request) -> web.Response:
-        """This process answers, that is all."""
+        """Answer 200: this process runs."""
         return json_answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
 """Where the admin server listens, and where commands look for it: both ask here.
 
 The runtime directory is the one that systemd made for the service, else /run as root, else the one of the user's session, else
-one of the user's own in the temporary directory. Commands of root also find a service that runs as somebody else, since systemd's
+one of the user's own in the temporary directory. Commands of root also find a service that runs as another user, since systemd's
 directory and root's are the same when the unit says `RuntimeDirectory=plexigate`.
 """
 
@@ -36,7 +36,7 @@ class AdminSettings:
 
     @staticmethod
     def places(file: ConfigFile, admin: AdminConfig) -> tuple[Path, ...]:
-        """Where a proxy may listen that runs by a configuration, whoever started it: that of the default may be the system's service."""
+        """The sockets of a proxy that may run by this configuration. Without `admin.socket` it may be the service of the system."""
         return sockets_to_try(os.environ, os.geteuid()) if admin.socket is None else (file.resolve(admin.socket),)
 
 

@@ -8,10 +8,10 @@ Answer = TypeVar("Answer")
 
 
 class SharedAnswer(Generic[Answer]):
-    """What `make` answers; it is called when somebody asks, and not again before it has answered."""
+    """Shares what `make` answers: it is called for the first that asks, and not again before it has answered."""
 
     def __init__(self, make: Callable[[], Awaitable[Answer]]) -> None:
-        """Nobody has asked."""
+        """`make` is not called yet."""
         self._make = make
         self._under_way: asyncio.Task[Answer] | None = None
 
@@ -20,7 +20,7 @@ class SharedAnswer(Generic[Answer]):
         if self._under_way is None:
             self._under_way = asyncio.get_running_loop().create_task(self._made())
             self._under_way.add_done_callback(self._over)
-        # whoever leaves does not take it from the others
+        # one that leaves does not cancel the answer for the others
         return await asyncio.shield(self._under_way)
 
     async def _made(self) -> Answer:
@@ -29,4 +29,4 @@ class SharedAnswer(Generic[Answer]):
     def _over(self, task: "asyncio.Task[Answer]") -> None:
         self._under_way = None
         if not task.cancelled():
-            task.exception()  # where everybody has left, nobody asks for it
+            task.exception()  # if all have left, its error is not wanted

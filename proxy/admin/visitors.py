@@ -1,6 +1,6 @@
 """Which connection of the admin server makes room for the next one. Pure.
 
-A limit that refuses the newest is a gift to whoever holds the rest, so the newest is taken in and another one goes: of those that have
+A limit that refuses the newest helps the peer that holds the rest, so the newest is taken in and another one goes: of those that have
 shown no complete request the oldest, those of the peer with most first; then of those that have their answer already; at last of those
 whose answer is under way. A peer that has its share makes room itself.
 """
@@ -32,7 +32,7 @@ class Visitor:
 
 
 def who_goes(others: Collection[Visitor], newcomer: Visitor, most: int, share: int) -> Visitor | None:
-    """Whoever makes room for a newcomer; None where there is room. `most` are there at a time, `share` of them of one peer.
+    """The connection that makes room for a new one; None if there is room. `most` are there at a time, `share` of them of one peer.
 
     It is the newcomer where its peer has more connections than all others that are silent: those came before, and may be slow.
     """

@@ -21,9 +21,9 @@ class ClosedTokens:
     seen: frozenset[str] = frozenset()
     """Those that the parent finds well: when they are missing here, it is the fault of this process."""
     is_waited_for: bool = True
-    """Whether identities that depend on them are to begin without them, as whoever serves does and whoever only looks does not."""
+    """Whether identities that depend on them begin without them: a process that serves does that, one that only checks does not."""
     is_module_left_out: bool = False
-    """Whether the module did not even come up for the parent: it would hang or fail whoever loads it."""
+    """Whether the module did not even load in the parent: it would hang or fail in this process too."""
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "ClosedTokens":

@@ -48,7 +48,7 @@ class PayloadRules:
         return cls(channels, sessions, keys.document, replay_seconds)
 
     def route(self, route: RouteConfig) -> PayloadRoute | None:
-        """The rules of one route; None if bodies are none of our business there."""
+        """The rules of one route; None if the proxy does not encrypt bodies there."""
         if route.payload is PayloadMode.OFF:
             return None
         requirement = Requirement.REQUIRE if route.payload is PayloadMode.REQUIRE else Requirement.ACCEPT
@@ -81,7 +81,7 @@ class PayloadRules:
 
 
 def _rate(name: str, rate: RateConfig) -> RequestRate:
-    """One for all hosts: a client that may ask for several must not get as many times of a processor."""
+    """One rate for all hosts: a client that asks several hosts must not get the processor time of each."""
     return RequestRate.of(name, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
 
 
@@ -92,5 +92,5 @@ def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> Route
 
 
 def throwaway_keys(config: Config) -> PayloadKeys:
-    """Keys that nobody keeps, to judge a configuration by."""
+    """Keys that are not kept, to judge a configuration with."""
     return PayloadKeys(completed(config, {}, SuiteRings(), 0.0))

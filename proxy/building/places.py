@@ -1,6 +1,6 @@
 """Whether a process can write where its configuration says, found out without writing or making anything.
 
-One rule for a check, a start and a reload. It is asked with the rights of whoever asks: the parent writes, no worker does.
+One rule for a check, a start and a reload. It is judged by the rights of this process: the parent writes, no worker does.
 """
 
 import os
@@ -17,7 +17,7 @@ _DIRECTORY: Final = "a directory that the user who starts the proxy may write to
 
 
 def place_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """Places that cannot be written: an error where a start would be refused, and a warning where it goes on without."""
+    """Places that cannot be written: an error where a start would be refused, a warning where the proxy starts without the file."""
     config = loaded.config
     if config.log.file is not None:
         yield from _file_problems(loaded.file, ("log", "file"), config.log.file)
@@ -77,7 +77,7 @@ def directory_fault(path: Path) -> str | None:
 
 
 def _mode(path: Path) -> int | None:
-    """The mode of what is there, behind links; None where nothing is. Raises `OSError` where nobody can tell."""
+    """The mode of what is there, behind links; None where nothing is. Raises `OSError` if that cannot be found out."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

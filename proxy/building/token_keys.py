@@ -33,7 +33,7 @@ class TokenKeys:
     """Those that are not asked at all."""
     _verdicts: dict[tuple[str, Path], Unusable | None] = field(default_factory=dict)
     _closed: dict[str, Unusable] = field(default_factory=dict)
-    """By token: why nobody logs in there any more."""
+    """By token: why logins to it have stopped."""
     _tokens: dict[ModuleInstance, Sequence[PresentToken]] = field(default_factory=dict)
 
     def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
@@ -129,7 +129,7 @@ class TokenKeys:
         if token.was_refused:
             allowed = f"the PIN of the token {key.token}; each wrong one brings it nearer to being locked"
             return self._close(key, "whose token refuses the PIN", allowed)
-        # not every token says why: once is enough to lock nothing
+        # not every token says why a login failed: one try cannot lock it
         fault = Unusable(
             "whose token lets nobody log in",
             f"the PIN of the token {key.token}, and a token that answers",

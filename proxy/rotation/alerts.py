@@ -1,4 +1,4 @@
-"""Tell somebody that a certificate is in danger: a program, or an address on the web; and say so when they could not be told."""
+"""Alerts that a certificate is in danger, to a program or to an address on the web; the log tells of an alert that was not sent."""
 
 import asyncio
 import contextlib

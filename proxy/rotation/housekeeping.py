@@ -1,4 +1,4 @@
-"""What is done beside rotations: what a process left behind is undone, old keys are destroyed, old versions forgotten, or taken up again."""
+"""Work beside rotations: undo what an ended process left, destroy old keys, forget old versions, roll back to one."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ def _wanted(parts: Parts) -> dict[str, set[str]]:
 
 
 def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datetime) -> list[str]:
-    """Let a credential that nobody wants serve no more, unless it stands in for one that was not issued yet."""
+    """Retire a credential that the configuration does not have any more, unless it stands in for one that is not issued yet."""
     slots = wanted.get(shelf.identity, set())
     if shelf.slot in slots or shelf.current() is None:
         return []
@@ -102,7 +102,7 @@ class Housekeeping:
         await self._do(lambda: recover(parts))
 
     async def look_after(self, parts: Parts, now: datetime, ticks: float, *, at_once: bool = False) -> None:
-        """Clean up, if it was not done a moment ago; nobody rotates meanwhile."""
+        """Clean up, unless that was done a moment ago. No rotation runs meanwhile."""
         if at_once or ticks >= self._again_at:
             self._again_at = ticks + INTERVAL_SECONDS
             await self._do(lambda: clean_up(parts, now))

@@ -21,7 +21,7 @@ from proxy.rotation.alerts import Alerts
 from proxy.rotation.running import NotRenewed, Renewed
 
 _AGAIN_SECONDS: Final = {Urgency.LATE: 86_400.0, Urgency.GRAVE: 21_600.0, Urgency.EXPIRED: 3_600.0}
-"""After how long an alarm is given again, as long as nobody has done anything: a message is lost, a person sleeps."""
+"""After how long an alarm is repeated while the danger lasts: a message may be lost, a person may sleep."""
 
 
 class News:
@@ -33,7 +33,7 @@ class News:
         self._tell = tell
         self._alerts = Alerts(loop, tell)
         self._told: dict[Key, tuple[Urgency, float]] = {}
-        """The gravest of which somebody was alarmed, and when."""
+        """The gravest urgency that an alarm was sent for, and when."""
 
     def begun(self, key: Key, reason: str) -> None:
         """A rotation begins."""

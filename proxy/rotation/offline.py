@@ -1,4 +1,4 @@
-"""Certificates without a running proxy: the same store, the same steps, no workers. Whoever does it holds the lock of the directory."""
+"""Certificates without a running proxy: the same store, the same steps, no workers. The caller holds the lock of the directory."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

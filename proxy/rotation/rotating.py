@@ -139,7 +139,7 @@ class Rotating:
         """Rotate credentials at once, and tell each step with its credential; the last one of each has `ok`.
 
         What an issuer has asked for is waited for, unless a person `insists` or the key is compromised: those that wait are told of
-        last. Whoever stops listening stops nothing: all are asked for before anything is told.
+        last. A caller that stops listening stops no rotation: all are asked for before anything is told.
         """
         with contextlib.ExitStack() as stack:
             steps = {key: stack.enter_context(self._listening(key)) for key in keys}
@@ -174,7 +174,7 @@ class Rotating:
         asked = [
             Asked(one.shelf, self._planner.is_compromised(key)) for key, one in zip(keys, credentials, strict=True)
         ]
-        self._running.update(keys)  # nobody marks them meanwhile
+        self._running.update(keys)  # no command marks them meanwhile
         try:
             outcomes = await self._housekeeping.roll_back(parts, asked, self._swap, self._clocks.wall())
         finally:

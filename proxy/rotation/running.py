@@ -60,7 +60,7 @@ class _StepFailed(Exception):
 
 
 class Run:
-    """Does it once."""
+    """One rotation."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: Task, parts: Parts, swap: Swap, now: Clock) -> None:
         """Nothing happens before `run`."""
@@ -115,7 +115,7 @@ class Run:
         try:
             await self._swap_in(files, lambda: task.shelf.serve(version.number, retired))
         except (ConfigError, OSError, ShelfDamaged) as error:
-            # kept, so that the issuer need not be asked again; unless it is the version itself that nobody can use
+            # keep the version, so that the issuer need not be asked again; drop it if the swap failed too often: it may be unusable
             if failures >= _SWAPS_BEFORE_GIVING_UP:
                 await self._undone(lambda: task.shelf.drop(version.number, parts.homes))
             raise _StepFailed(
@@ -128,7 +128,7 @@ class Run:
         return Renewed(version.number, leaf)
 
     async def _revoked(self, progress: Progress) -> None:
-        """What cannot be taken back now is tried again, see `Rotating`."""
+        """Revoke the former certificate. `Rotating` tries again what fails here."""
         shelf, issuers = self._task.shelf, self._parts.issuers
         try:
             faults = await self._step(
@@ -140,7 +140,7 @@ class Run:
             progress({"note": fault})
 
     async def _undone(self, undo: Callable[[], None]) -> None:
-        """Leave nothing behind; what cannot be undone now is undone by the next start."""
+        """Undo a step; what cannot be undone now is undone at the next start."""
         try:
             await self._step(RotationStep.STORE, LOCAL_SECONDS, undo)
         except _StepFailed:

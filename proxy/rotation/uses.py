@@ -1,6 +1,6 @@
 """How often the key of each credential has signed: what workers count by identity, as far back as its version serves. Pure.
 
-Of an identity with several credentials every signature counts for each of them: nobody counts which one a client got, and a key that
+Of an identity with several credentials every signature counts for each of them: it is not counted which one a client got, and a key that
 is rotated too early does no harm.
 """
 

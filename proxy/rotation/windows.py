@@ -15,7 +15,7 @@ class Windows:
     """What issuers have said, by credential and serial number. Pure."""
 
     def __init__(self) -> None:
-        """Nobody was asked."""
+        """No issuer was asked yet."""
         self._said: dict[Key, tuple[str, RenewalWindow | None]] = {}
         self._again: dict[Key, float] = {}
 

@@ -23,7 +23,7 @@ class Servers:
         tell: Tell,
         why_not_ask: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Nothing is known; `why_not_ask` says what keeps checks from being made."""
+        """Nothing is known yet; `why_not_ask` says what keeps checks from being made."""
         self._tasks = tasks
         self._fleet = fleet
         self._tell = tell
@@ -37,8 +37,8 @@ class Servers:
     def follow(self, configured: Mapping[tuple[str, str], bool], checks: Sequence[HealthCheck]) -> None:
         """Forget servers that are not configured any more, and ask the others how they are, from now on by these checks.
 
-        What is known already goes on to be known. `configured` says of each server whether it is checked. To be called
-        before workers are told to serve in that way: behind that, nobody would ever take back what a check of before had found.
+        What is known already goes on to be known. `configured` says of each server whether it is checked. Call it before
+        the workers serve by the new configuration: else the finding of a former check would never be taken back.
         """
         self.verdicts.follow(configured)
         self.unmade.follow({(one.upstream, one.server) for one in checks})

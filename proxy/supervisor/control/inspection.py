@@ -1,4 +1,4 @@
-"""Shake hands with each worker, on each listener, for each credential of an identity: what clients see is not a matter of chance.
+"""A handshake with each worker, on each listener, for each credential of an identity.
 
 The kernel chooses the worker of a connection, so the parent makes connections of its own, over the loopback device, and hands their
 far ends to the workers, which take them as if they had accepted them.
@@ -33,7 +33,7 @@ class Inspection:
 
     async def of(self, identity: str) -> list[dict[str, Any]] | None:
         """A row for each worker, listener and credential; `fault` is None where all is well. None for an unknown identity."""
-        async with self._fleet.editing:  # what should be shown does not change meanwhile
+        async with self._fleet.editing:  # no change of edition while the workers are looked at
             edition = self._served.edition
             if identity not in edition.loaded.config.identity:
                 return None
@@ -81,4 +81,4 @@ def connected_pair() -> tuple[socket.socket, socket.socket]:
             accepted, address = listening.accept()
             if address == client.getsockname():
                 return client, accepted
-            accepted.close()  # somebody else was quicker
+            accepted.close()  # a connection of another process

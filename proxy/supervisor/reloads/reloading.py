@@ -1,4 +1,4 @@
-"""Two phases over all workers: everybody prepares an edition, then everybody serves by it; one failure and nobody does.
+"""A change of edition in two phases: all workers prepare it, then all workers serve by it. If one fails, none does.
 
 Nothing that runs is touched before the last worker has said yes. What is made on the way (sockets of new addresses, workers for
 new slots) is unmade when one says no, when one is lost, or when the time is over.
@@ -61,7 +61,7 @@ class Reloading:
         return await self.prepare(edition)
 
     async def prepare(self, edition: Edition) -> Prepared:
-        """Let everybody prepare. Raises `ConfigError`, and then nothing is left of it."""
+        """Let all workers prepare. Raises `ConfigError`, and then nothing is left of it."""
         slots = max(edition.worker_count, self._fleet.slots_with_sockets, self._sockets.slots)
         try:
             sockets = self._sockets.prepare(addresses_of(edition.binds), slots)
@@ -80,7 +80,7 @@ class Reloading:
     async def _everybody(self, edition: Edition, joined: list[WorkerProcess]) -> list[Body]:
         """Let those prepare who can, and others join in the place of those who cannot; what they say, and in `joined` who joined.
 
-        One that is stuck would keep everybody waiting until the time is over: whatever the edition mends would not be mended.
+        A worker that is stuck would keep all others waiting until the time is over, and the edition may be what mends it.
         """
         staying = self._fleet.able(edition.worker_count)
         taken = {one.slot for one in staying}
@@ -95,14 +95,14 @@ class Reloading:
         return answers
 
     async def commit(self, prepared: Prepared) -> None:
-        """Let everybody serve by it."""
+        """Let all workers serve by it."""
         gone = prepared.sockets.commit()
         await self._fleet.commit(prepared.edition, prepared.joined, prepared.edition.worker_count)
         for address in gone:
             address.close()
 
     async def abandon(self, prepared: Prepared) -> None:
-        """Drop it again."""
+        """Undo what was prepared."""
         prepared.sockets.abandon()
         await self._fleet.abort(prepared.edition, prepared.joined)
 

@@ -1,4 +1,4 @@
-"""The secret of session tickets: replaced when it has sealed for long enough, in all workers and on the disk."""
+"""The secret of session tickets is replaced at regular times, in all workers and on disk."""
 
 import asyncio
 from collections.abc import Callable
@@ -33,7 +33,7 @@ class TicketRotation:
         self._rotated = rotated
 
     async def run(self) -> None:
-        """Rotate whenever it is time: a secret that a process before had begun with goes on for the rest of its time."""
+        """Rotate when it is time. A secret that an earlier process began with serves for the rest of its time."""
         has_succeeded = True
         while True:
             hours = self._served.edition.loaded.config.limits.tls_ticket_rotation_hours
@@ -42,7 +42,7 @@ class TicketRotation:
             has_succeeded = await self.rotate()
 
     async def rotate(self) -> bool:
-        """Seal session tickets by a new secret from now on, and accept those of the one before it, in all workers."""
+        """Seal session tickets with a new secret in all workers, and accept those that the previous one sealed."""
         new, since = TicketSecrets.fresh().current, now_in_utc()
         losses: list[Exception] = []
 
@@ -50,7 +50,7 @@ class TicketRotation:
             try:
                 self._safe.keep(edition.loaded, edition.tickets, since)
             except (SealedFileUnusable, ConfigError, OSError) as error:
-                losses.append(error)  # they serve all the same
+                losses.append(error)  # the new secret serves without a copy on disk
 
         try:
             await self._renew(lambda edition, number: edition.with_tickets(number, edition.tickets.rotated(new)), keep)

@@ -1,4 +1,4 @@
-"""Private keys that rest sealed and did not open, as the token of the sealing key was away: they serve once it is back."""
+"""Private keys that stayed sealed because the token of the sealing key was away: they serve once it is back."""
 
 import asyncio
 from typing import Final
@@ -33,7 +33,7 @@ class Unsealing:
         self._said = ""
 
     async def run(self) -> None:
-        """Try again and again, with the back-off of tokens, as long as something is shut."""
+        """Try to open the keys, with the back-off of tokens, until all are open; look again now and then."""
         tries = 0
         while True:
             if not self._served.edition.shut:
@@ -45,10 +45,10 @@ class Unsealing:
             await self.open()
 
     async def open(self) -> bool:
-        """Try it once; answers whether something serves by that."""
+        """Try once to open the keys; answers whether one more serves."""
         shut = self._served.edition.shut
         try:
-            # the token is waited for here, where nobody waits for us
+            # wait for the token before `editing` is taken: a reload must not wait for it
             await in_thread(self._loop, lambda: self._safe.look(self._served.edition.loaded))
             await self._renew(lambda edition, number: edition.unsealed(number, self._safe), lambda _: None)
         except StillShut:
@@ -60,7 +60,7 @@ class Unsealing:
         return True
 
     def _say(self, detail: str) -> None:
-        """Log what is in the way, once."""
+        """Log the obstacle, unless it is the one that was logged last."""
         if detail != self._said:
             self._said = detail
             self._tell(NotUnsealed(detail))

@@ -1,7 +1,7 @@
-"""The parent's hand on the audit log: whoever does something with a key says so here and goes on.
+"""The audit log as the parent writes it: code that uses a key reports it here and goes on at once.
 
 Theory of operation. One thread writes, in the order in which it was told, and signs checkpoints, however long the disk and the token
-take; it is told through a bounded queue. A disk that is full stops nobody: what could not be written is tried again while the queue
+take; it is told through a bounded queue. A full disk stops no work: what could not be written is tried again while the queue
 fills, and what the queue does not take is lost, counted, said in the log of the process, and said in this log as soon as it can be
 written again.
 """
@@ -92,7 +92,7 @@ class AuditTrail:
                 report(self._unreported.popleft())
 
     def tell(self, entry: Entry) -> None:
-        """Have something written; never waits."""
+        """Queue an entry to be written; never waits."""
         if not self._is_keeping:
             return
         if self._queue.qsize() >= self._room:
@@ -101,7 +101,7 @@ class AuditTrail:
         self._queue.put((entry, self._clock()))
 
     def operation(self, action: Action, key: str, outcome: Outcome, detail: str = "") -> None:
-        """Have an operation of the parent written."""
+        """Queue an operation of the parent."""
         self.tell(KeyOperation(PARENT, action, key, outcome, detail))
 
     def as_row(self) -> dict[str, int]:
@@ -160,7 +160,7 @@ class AuditTrail:
                     self._say_failure(error)
                 has_failed = True
                 if isinstance(error, ValueError) or self._hurry.wait(_RETRY_SECONDS):
-                    self.figures.lost += 1  # it will never fit, or nobody waits any more
+                    self.figures.lost += 1  # it will never fit, or the process ends
                     return
             else:
                 self.figures.written += 1

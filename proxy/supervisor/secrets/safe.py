@@ -1,4 +1,4 @@
-"""What the parent has resting on disk under the sealing key: private keys, and the secret of session tickets.
+"""What the parent keeps on disk under the sealing key: private keys, and the secret of session tickets.
 
 All methods that open or seal take as long as the token of the sealing key takes, up to its deadlines: in a thread, or before the loop
 begins.
@@ -42,7 +42,7 @@ class Safe:
         return opened_keys(loaded, self.vault(loaded))
 
     def vault(self, loaded: LoadedConfig) -> Vault | None:
-        """What seals by this configuration, the same as before unless the way to its key is another. Raises `ConfigError`."""
+        """The vault of this configuration; the same object as before unless the sealing key is another. Raises `ConfigError`."""
         place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
         if place != self._place:
             self._place, self._vault = place, vault_of(loaded, self._clock, self.trail.operation)
@@ -55,7 +55,7 @@ class Safe:
             _ = vault.sealer(Purpose.CREDENTIAL_KEY).key_id
 
     def tickets(self, loaded: LoadedConfig) -> tuple[TicketSecrets, list[Problem]]:
-        """The secrets to begin with: those of the process before, as far as they may live on; and what kept them from being used."""
+        """The ticket secrets to begin with: those of the previous process, if they may live on; and why they could not be used."""
         now, age = self._clock(), loaded.config.limits.tls_ticket_rotation_hours * _HOUR
         vault = self.vault(loaded)
         record = None
@@ -80,7 +80,7 @@ class Safe:
         return self._begin(new), []
 
     def keep(self, loaded: LoadedConfig, secrets: TicketSecrets, since: datetime) -> None:
-        """Have the secrets on disk, sealed; nothing without a sealing key. Raises `SealedFileUnusable` and `OSError`."""
+        """Write the secrets to disk, sealed; does nothing without a sealing key. Raises `SealedFileUnusable` and `OSError`."""
         vault = self.vault(loaded)
         if vault is not None:
             directory = directory_of(loaded.file, loaded.config.sealing)

@@ -22,7 +22,7 @@ class MissingKeys:
         self._tell = tell
         self._keys: dict[KeyPlace, NamedKey] = {}
         self._said: dict[tuple[int, str], frozenset[str]] = {}
-        """By process and token; whoever says nothing knows nothing."""
+        """By process and token; a process without an entry has reported nothing."""
         self._told: set[KeyPlace] = set()
 
     def follow(self, uses: Sequence[TokenUse]) -> None:
@@ -53,13 +53,13 @@ class MissingKeys:
         return key.location in self._said.get((pid, key.token), ())
 
     def of_token(self, token: str) -> dict[str, tuple[str, ...]]:
-        """What somebody misses in a token: URIs, and the identities that sign with them."""
+        """The keys that any process misses in a token: URIs, and the identities that sign with them."""
         return {key.location: self._keys[key].identities for key in sorted(self._told) if key.token == token}
 
     def _tell_changes(self) -> None:
         said = {KeyPlace(token, location) for (_, token), keys in self._said.items() for location in keys}
         missing = said & self._keys.keys()
-        # where no worker is left that could have found it, nobody has
+        # without a worker that could have found the key, it counts as missing still
         known = {token for pid, token in self._said if pid != PARENT}
         found = {key for key in self._told - missing if key.token in known}
         for key in sorted(missing - self._told):

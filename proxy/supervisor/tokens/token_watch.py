@@ -7,8 +7,8 @@ breakers closes before that. Where a worker looks at the token, the parent does,
 has found it well. So both look every second while clients are refused. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
 
 A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by another PIN that worked; then
-the parent tries once more, and the workers after it. A worker sees only a failure and a flag of the token, which may be of somebody
-else's mistake: when it says that the PIN was refused, nobody logs in any more, and the parent tries it once, which tells.
+the parent tries once more, and the workers after it. A worker sees only a failure and a flag of the token, which another
+program's mistake may have set. When it says that the PIN was refused, all logins stop, and the parent tries the PIN once to find out.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _LOGIN_SECONDS: Final = 15.0
 
 
 class TokenObserver(Protocol):
-    """Whoever tells workers and the log."""
+    """Hears what a watch finds, and tells the workers and the log."""
 
     def found(self, token: "TokenWatch", finding: ProbeFinding, before: Condition) -> None:
         """A look is over, or late; `before` is what was known."""
@@ -88,7 +88,7 @@ class TokenWatch:
 
     @property
     def is_refused(self) -> bool:
-        """Whether nobody is to log in."""
+        """Whether all logins stop, as the PIN was refused."""
         return self.finding.condition is Condition.REFUSED
 
     @property
@@ -106,7 +106,7 @@ class TokenWatch:
         self._is_free.clear()
 
     def release(self) -> None:
-        """Go on; what became of the latch meanwhile is nobody's word about this PIN."""
+        """Try PINs again. What became of the latch meanwhile says nothing about this PIN."""
         self._latches = _stamps(self.use.access.latch_directory)
         self._is_free.set()
 

@@ -1,4 +1,4 @@
-"""What the parent does about tokens: tries each PIN once before anybody else, probes what workers have given up, and tells them all."""
+"""What the parent does about tokens: it tries each PIN once, before a worker does, probes tokens that failed, and tells all workers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -49,11 +49,11 @@ class ParentTokens:
         self._tell = tell
         self._tried = tried
         self.turns: Final = LoginTurns.create()
-        """For workers."""
+        """By which the workers log in one after the other."""
         self._watches: dict[str, TokenWatch] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._admitted: dict[bytes, ProbeFinding] = {}
-        """Of logins that nobody watches yet."""
+        """Findings of logins that have no `TokenWatch` yet."""
         self._blind_workers = BlindWorkers(loop, tasks, fleet.replace, tell, self._need)
         self._identities: Mapping[str, frozenset[KeyPlace]] = {}
         """Those with keys in tokens only."""
@@ -62,7 +62,7 @@ class ParentTokens:
         self._missing = MissingKeys(tell)
 
     def close(self) -> None:
-        """Nobody logs in any more."""
+        """Free what the workers take turns by; no process logs in any more."""
         self.turns.close()
 
     # -- before workers are told
@@ -74,7 +74,7 @@ class ParentTokens:
 
     @asynccontextmanager
     async def changing_to(self, edition: Edition) -> AsyncIterator[None]:
-        """Try the PINs that are new in an edition; nobody else tries one until the block ends.
+        """Try the PINs that are new in an edition. No other code tries a PIN until the block ends.
 
         Raises `ConfigError` for one that is refused: what is served knows a better one, or none; and for a token that stands there twice.
         A token that does not answer is looked at by the workers, and may have another one to stand in for it.
@@ -127,7 +127,7 @@ class ParentTokens:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Let a reload alone try PINs until the block ends."""
+        """Keep the watches from trying PINs until the block ends."""
         watches = list(self._watches.values())
         for watch in watches:
             watch.hold()
@@ -180,7 +180,7 @@ class ParentTokens:
 
     @property
     def refused(self) -> list[str]:
-        """The tokens that nobody logs in to."""
+        """The tokens to which no process logs in."""
         return [name for name, watch in self._watches.items() if watch.is_refused]
 
     # -- while they serve
@@ -236,7 +236,7 @@ class ParentTokens:
             self._broadcast("pin", {"token": token, "is_refused": True})
 
     def _forget_own_findings(self, token: str) -> None:
-        """Leave it to the workers to say what a token misses, once none of them has trouble with it: nobody looks here any more."""
+        """Forget which keys the parent misses in a token, once no worker has trouble with it: the parent stops to look, the workers say it."""
         if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
             self._missing.forget(PARENT, token)
 

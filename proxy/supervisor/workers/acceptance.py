@@ -1,4 +1,4 @@
-"""Which sockets each worker accepts on, in words that both sides understand: every listener with the numbers of its sockets.
+"""Which sockets each worker accepts on, as parent and workers say it: every listener with the numbers of its sockets.
 
 The number of a socket is its descriptor here. A worker is told the whole list each time, and gets the descriptors of those that
 it has not got yet; what is not in the list any more it closes.
@@ -12,7 +12,7 @@ from proxy.supervisor.workers.sockets import BoundAddress
 
 
 class Sockets(Protocol):
-    """Who has the sockets."""
+    """Has the sockets."""
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
@@ -20,10 +20,10 @@ class Sockets(Protocol):
 
 
 class Acceptance:
-    """What was told to whom."""
+    """Which sockets each worker was told to accept on, and which it has copies of."""
 
     def __init__(self, sockets: Sockets) -> None:
-        """Nobody accepts anything."""
+        """No worker accepts on any socket yet."""
         self._sockets = sockets
         self._slots: dict[Hashable, frozenset[int]] = {}
         self._given: dict[Hashable, set[int]] = {}
@@ -55,7 +55,7 @@ class Acceptance:
         return {"listeners": listeners, "new": new}, new
 
     def refused(self, worker: Hashable, before: frozenset[int]) -> None:
-        """A worker did not take what it was told: it accepts as before, and nobody knows what it has a copy of."""
+        """A worker did not take what it was told: it accepts as before, and it is unknown which sockets it has copies of."""
         self._slots[worker] = before
         self._given.pop(worker, None)
 

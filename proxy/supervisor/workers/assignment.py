@@ -1,7 +1,7 @@
 """Which worker accepts on the sockets of which slot. Pure.
 
 Every slot has sockets that the kernel puts connections on. A slot's own worker accepts on them; those of a slot whose worker is
-starting, stuck, gone or no longer wanted are accepted on by another one as well, so that nobody waits there.
+starting, stuck, gone or no longer wanted are accepted on by another one as well, so that no client waits there.
 """
 
 from collections.abc import Collection, Mapping

@@ -19,7 +19,7 @@ class Blindness:
     """Counts verdicts. Times are of one monotonic clock, in seconds."""
 
     def __init__(self) -> None:
-        """Nobody is blind."""
+        """No worker is known to be blind."""
         self._verdicts: dict[tuple[int, str], int] = {}
         """In a row, by process and token."""
         self._said: set[tuple[int, str]] = set()
@@ -27,13 +27,13 @@ class Blindness:
         """By slot and token: when its worker may be replaced again, and the pause that comes then."""
 
     def found_well(self, token: str, troubled: Sequence[int]) -> list[int]:
-        """The parent has found a token well, which these processes do not. Answers who of them is blind."""
+        """The parent has found a token well that these processes cannot use. Answers which of them are blind."""
         for process in troubled:
             self._verdicts[process, token] = self._verdicts.get((process, token), 0) + 1
         return [process for process in troubled if self._verdicts[process, token] >= _VERDICTS]
 
     def is_news(self, process: int, token: str) -> bool:
-        """Whether it was not said yet that this process is blind."""
+        """Whether the log does not say yet that this process is blind."""
         is_news = (process, token) not in self._said
         self._said.add((process, token))
         return is_news
@@ -47,10 +47,10 @@ class Blindness:
         return True
 
     def forget_worker(self, process: int, token: str) -> None:
-        """It works there, or is gone."""
+        """The token works in that worker, or the worker is gone."""
         self._verdicts.pop((process, token), None)
         self._said.discard((process, token))
 
     def forget(self, token: str) -> None:
-        """It was away: whoever could not use it had a reason."""
+        """The token was away: forget which workers could not use it, they had a reason."""
         self._pauses = {place: one for place, one in self._pauses.items() if place[1] != token}

@@ -14,10 +14,10 @@ _LEAST: Final = 16
 
 
 class Columns:
-    """The parent's view of the table: it counts nothing itself."""
+    """Gives each worker a column of the table; the parent itself counts nothing."""
 
     def __init__(self, workers: int) -> None:
-        """Nobody counts yet. There are twice as many columns as workers, for all of them may be replaced at once."""
+        """All columns are free. There are twice as many as workers, because all workers may be replaced at once."""
         self._count: Final = min(MOST_COLUMNS, max(_LEAST, 2 * workers))
         self._table = SharedTable.create(self._count)
         self._owners: dict[Hashable, int] = {}
@@ -28,11 +28,11 @@ class Columns:
         return self._table.fd
 
     def close(self) -> None:
-        """Nobody counts any more."""
+        """Free the memory; no worker counts any more."""
         os.close(self._table.fd)
 
     def take(self, worker: Hashable) -> int | None:
-        """A column for a new worker; None where all are taken: its limits are those of a process then."""
+        """A column for a new worker. None if all are taken: its limits count for that worker alone then."""
         free = set(range(self._count)) - set(self._owners.values())
         if not free:
             return None

@@ -30,7 +30,7 @@ class TokensKnown(Protocol):
 
     @property
     def refused(self) -> Sequence[str]:
-        """The tokens that nobody logs in to."""
+        """The tokens to which no process logs in."""
 
 
 class FleetOwner(Sockets, Protocol):

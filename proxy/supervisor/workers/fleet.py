@@ -2,7 +2,7 @@
 
 Theory of operation. A worker joins (spawned, asked to `begin`, to `prepare` and to `commit` the present edition) before its
 slot is its own. Whenever the set of accepting workers changes, `assignment` says anew who accepts on which slots: first what is
-added is told to all, then what is taken away, so that a socket is never without somebody. Whoever prepares and commits holds
+added is told to all, then what is taken away, so that a worker accepts on each socket at any time. The code that prepares and commits holds
 `editing`: a worker that joined in the middle of a reload would serve by the wrong edition.
 """
 
@@ -43,7 +43,7 @@ class Fleet:
         owner: FleetOwner,
         patience: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - it never changes
     ) -> None:
-        """Nobody works yet."""
+        """No worker is started yet."""
         self._loop = loop
         self._tasks = tasks
         self._owner = owner
@@ -196,20 +196,20 @@ class Fleet:
         await self._tell(self.workers, lambda _: (kind, body, list(descriptors)))
 
     async def scrape(self, seconds: float) -> dict[WorkerProcess, bool]:
-        """Ask everybody, also those who leave, for `last`; answers who there is, and whether they have told: others keep their last one."""
+        """Ask all workers, also those that leave, for their figures (`last`); answers which of them have told. Others keep the last ones."""
         told = await self.ask_all("scrape", {}, seconds)
         for worker, answer in told.items():
             worker.last = answer or worker.last
         return {one: told.get(one) is not None for one in (*self.workers, *self._leaving)}
 
     async def ask_all(self, kind: str, body: Body, seconds: float) -> dict[WorkerProcess, Body | None]:
-        """Ask everybody, also those who leave; None of one that has not answered in time, or with an error.
+        """Ask all workers, also those that leave. None for one that has not answered in time, or with an error.
 
         One that is stuck is not asked: it reads nothing, and what it is to read would pile up here.
         """
-        everybody = [*self.workers, *self._leaving]
-        able = [one for one in everybody if one not in self._pulse.stuck]
-        return {**dict.fromkeys(everybody), **await answers(self._loop, able, kind, body, seconds)}
+        everyone = [*self.workers, *self._leaving]
+        able = [one for one in everyone if one not in self._pulse.stuck]
+        return {**dict.fromkeys(everyone), **await answers(self._loop, able, kind, body, seconds)}
 
     async def _tell(self, workers: Sequence[WorkerProcess], question: Question[WorkerProcess]) -> list[WorkerProcess]:
         """Ask several at once; answers those that said no.
@@ -255,7 +255,7 @@ class Fleet:
                     return
 
     async def _fill(self, slot: int, edition: Edition) -> None:
-        # whoever fills a slot holds `editing`: a worker that hangs must not keep a reload from mending that
+        # the caller holds `editing`: a worker that hangs must not keep a reload, which may mend that, waiting
         async with asyncio.timeout(edition.loaded.config.reload_seconds):
             joined, _ = await self.join(edition, [slot])
         if self._is_ending:
@@ -340,6 +340,6 @@ class Fleet:
         await self._dismiss(leaving)
 
     async def close(self) -> None:
-        """End everybody at once, and wait until nobody is left."""
+        """End all workers at once, and wait until they are gone."""
         self._is_ending = True
         await self._dismiss([*self.workers, *self._leaving])

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkerTimeouts:
-    """Seconds each."""
+    """Each is in seconds."""
 
     stuck: float = 1.0
-    """How long a worker may take to answer before its slot is accepted on by another one: a stall of a second is a failure."""
+    """How long a worker may take to answer before another one accepts on its slot too: a stall of a second is a failure."""
     given_up: float = 3.0
-    """How long until a reload goes on without it, and prepares a new one in its place: a busy machine makes nobody silent for so long."""
+    """How long until a reload gives a worker up and starts another one in its place. A busy machine alone delays no answer for so long."""
     hopeless: float = 30.0
-    """How long until it is ended and replaced: its connections are lost by that, so it gets every chance."""
+    """How long until a silent worker is killed and replaced. That loses its connections, so the time is long."""
     ping: float = 0.5
     """Between two questions whether it still answers."""
     healthy: float = 60.0
-    """A worker that lived for so long did not end because of its start: the next one comes at once again."""
+    """A worker that lived for so long did not fail at its start: its successor starts at once."""
     back_off: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
     """Before each restart in a row; the last one is kept."""
     goodbye: float = 5.0

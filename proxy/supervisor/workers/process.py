@@ -98,7 +98,7 @@ class WorkerProcess:
             self._process.send_signal(signal.SIGKILL)
 
     def let_go(self) -> None:
-        """Expect it to end by itself: nobody is told."""
+        """Expect the worker to end by itself; `ended` is not called then."""
         self._ended = None
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
@@ -113,7 +113,7 @@ class WorkerProcess:
         return {}
 
     def _channel_lost(self) -> None:
-        # whatever still runs without a channel cannot be led any more; its exit is what counts
+        # a worker without a channel cannot be led any more: wait for its exit
         self.kill()
 
     def _exited(self) -> None:
@@ -133,7 +133,7 @@ class WorkerProcess:
 
 
 async def gone(workers: Sequence[WorkerProcess], seconds: float) -> None:
-    """Wait until nothing is left of several, or the time is over."""
+    """Wait until all of these are gone, or the time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             for worker in workers:

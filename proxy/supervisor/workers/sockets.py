@@ -1,6 +1,6 @@
 """The listening sockets, which outlive every worker: one for each address and worker slot.
 
-The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), whether or not somebody accepts on one of
+The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), whether or not a worker accepts on one of
 them, and closing one resets what it has queued. So the parent makes them, keeps them for as long as their address is
 configured, and says which worker accepts on which (`assignment`). All of them are made by the same user: the kernel refuses a
 second one of another user (EADDRINUSE).
@@ -84,7 +84,7 @@ class Address:
 
     @property
     def key(self) -> str:
-        """What makes it the same address after a reload, whatever its listener is called."""
+        """What identifies the address across reloads, even if its listener has another name then."""
         return str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
 
 
@@ -125,7 +125,7 @@ class ListeningSockets:
 
     @property
     def are_kept(self) -> bool:
-        """Whether somebody else has a copy of each: what waits on them is not lost when this process ends."""
+        """Whether the service manager has a copy of each: connections that wait on them outlive this process."""
         return self._store.holds_all
 
     @property
@@ -149,7 +149,7 @@ class ListeningSockets:
 
     @property
     def unused(self) -> list[tuple[str, str]]:
-        """Name and address of each socket of the service manager that no listener has: whoever connects there waits for nothing."""
+        """Name and address of each socket of the service manager that no listener has: a client that connects there waits in vain."""
         return [(name, address_of(sock)) for name, sock in self._inherited]
 
     def prepare(self, addresses: Sequence[Address], slots: int) -> "PreparedSockets":
@@ -270,7 +270,7 @@ class PreparedSockets:
         return SocketOrigin.KEPT if self.inherited[key][0][0].startswith(KEPT) else SocketOrigin.MANAGER
 
     def abandon(self) -> None:
-        """Close what was made: nobody has accepted on it."""
+        """Close what was made, before a worker accepts on it."""
         for several in self.made.values():
             for sock in several:
                 sock.close()
@@ -281,7 +281,7 @@ class PreparedSockets:
 
 
 def _copy(sock: socket.socket) -> socket.socket:
-    """The same listening socket once more: who accepts on it takes from the same queue."""
+    """A copy of a listening socket: it takes connections from the same queue."""
     copy = sock.dup()
     copy.settimeout(0)
     return copy
