@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.schema import PqPolicy, ServerAddress
 from config.upstream import Balance
-from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.connection import Downstream
 from proxy.downstream.ending import ClientEnding
@@ -299,13 +299,6 @@ def upstream(*servers: FakeServer, **rules: Any) -> Upstream:
     return Upstream("chat", [one.server for one in servers], replace(UPSTREAM_RULES, **rules), clock)
 
 
-def placed(upstream: Upstream) -> UpstreamPlace:
-    """An upstream as routes find it."""
-    place = UpstreamPlace(upstream.name)
-    place.upstream = upstream
-    return place
-
-
 def server_identity(name: str = "chat", *hosts: str) -> ServerIdentity:
     """An identity that proves nothing."""
     return ServerIdentity(name, frozenset(hosts or {"chat.test"}), ServerContext(NO_CREDENTIAL))
@@ -466,7 +459,7 @@ class Conversation:
         self.servers = [FakeServer(self.loop, f"http://127.0.0.1:{8000 + number}") for number in range(servers)]
         target = RouteTarget(
             "chat.test/",
-            placed(upstream(*self.servers)),
+            "chat",
             requires_pq,
             body_bytes,
             rate,
@@ -486,7 +479,7 @@ class Conversation:
                 limits,
                 logs_query,
                 {"public": handshake_policy()},
-                {target.upstream.name: target.upstream},
+                {"chat": upstream(*self.servers)},
             ),
             RequestLedger(self.records.append, Counters(), SharedTable.private(), self.cuts.append),
             lambda: WALL_CLOCK,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from config.limits import RateConfig
 from config.payload import PayloadMode
 from config.schema import Config, RatePer, RouteConfig
-from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.admission import RouteTarget
 from proxy.http.routing import Route
 from proxy.limits.requests import RequestRate
 from proxy.payload.channel import MessageCipher, MessageEnvelope
@@ -86,9 +86,7 @@ def _rate(name: str, rate: RateConfig) -> RequestRate:
 
 
 def _endpoint(label: str, endpoint: Endpoint, rate: RequestRate | None) -> RouteTarget:
-    return RouteTarget(
-        label, UpstreamPlace(""), requires_pq=False, body_bytes=REQUEST_BYTES, rate=rate, endpoint=endpoint
-    )
+    return RouteTarget(label, "", requires_pq=False, body_bytes=REQUEST_BYTES, rate=rate, endpoint=endpoint)
 
 
 def throwaway_keys(config: Config) -> PayloadKeys:

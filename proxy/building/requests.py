@@ -1,10 +1,8 @@
 """Build what requests are held to: routes and limits."""
 
-from collections.abc import Mapping
-
 from config.schema import Config, LimitsConfig, RatePer, RouteConfig
 from proxy.building.payload import PayloadRules
-from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.admission import RouteTarget
 from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.request_body import BodyLimits
 from proxy.downstream.response_buffer import BufferLimits
@@ -17,23 +15,20 @@ from proxy.limits.requests import RequestRate
 from proxy.payload.judgement import PayloadRoute
 
 
-def route_table(config: Config, places: Mapping[str, UpstreamPlace], payload: PayloadRules) -> RouteTable[RouteTarget]:
-    """Build all routes; their upstreams come to their `places` later."""
+def route_table(config: Config, payload: PayloadRules) -> RouteTable[RouteTarget]:
+    """Build all routes."""
     routes = [
-        Route(route.host, route.path, _target(route, config.limits, places, payload.route(route)))
-        for route in config.route
+        Route(route.host, route.path, _target(route, config.limits, payload.route(route))) for route in config.route
     ]
     return RouteTable([*routes, *payload.endpoints(config)])
 
 
-def _target(
-    route: RouteConfig, limits: LimitsConfig, places: Mapping[str, UpstreamPlace], payload: PayloadRoute | None
-) -> RouteTarget:
+def _target(route: RouteConfig, limits: LimitsConfig, payload: PayloadRoute | None) -> RouteTarget:
     body_bytes = limits.body_bytes if route.body_bytes is None else route.body_bytes
     label = f"{route.host}{route.path}"
     return RouteTarget(
         label,
-        places[route.upstream],
+        route.upstream,
         requires_pq=route.pq is not None,
         body_bytes=body_bytes,
         rate=_request_rate(route),

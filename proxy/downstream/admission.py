@@ -1,7 +1,7 @@
 """Whether a well-framed request may go to an upstream, and to which. Pure."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from proxy.downstream.refusals import RequestRefusal
 from proxy.http.framing import RequestFraming
@@ -12,22 +12,8 @@ from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
 from proxy.tls.results import Established
 
-if TYPE_CHECKING:
-    from proxy.upstream.upstream import Upstream
-
 # What nearly every client with post-quantum key exchange offers; a listener may take others as well.
 _USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
-
-
-class UpstreamPlace:
-    """Where the upstream of a name will be: routes are built before the loop's upstreams are, and a thousand share a few."""
-
-    __slots__ = ("name", "upstream")
-
-    def __init__(self, name: str) -> None:
-        """The `upstream` is set when the routes come into use."""
-        self.name = name
-        self.upstream: Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +21,9 @@ class RouteTarget:
     """What a route leads to."""
 
     label: str
-    place: UpstreamPlace
+    upstream: str
+    """The name of the upstream that answers; empty where an endpoint answers. An exchange takes the upstream of this name from the
+    `HttpRuntime` in the turn of the loop that admits the request: a reload may remove the name after that."""
     requires_pq: bool
     body_bytes: int
     rate: RequestRate | None = None
@@ -45,11 +33,6 @@ class RouteTarget:
     """Answers instead of an upstream."""
     streams_requests: bool = False
     """Whether a body of unknown length, or one that waits for a 100, is handed on as it arrives."""
-
-    @property
-    def upstream(self) -> "Upstream":
-        """The servers that answer."""
-        return self.place.upstream
 
 
 def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:

@@ -105,8 +105,8 @@ class Exchange:
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
         """Ask a server once there is enough of the body; what was received of it is checked and gathered already."""
-        body = self._body
-        self._attempts = Attempts(target.upstream, self._request, self._client, self._service.wall_clock)
+        body, upstream = self._body, self._service.runtime.upstreams[target.upstream]
+        self._attempts = Attempts(upstream, self._request, self._client, self._service.wall_clock)
         is_coded = self._codec is not None and self._codec.is_coded
         if body is not None and body.begin(streams=target.streams_requests, is_coded=is_coded):
             self._client.send(CONTINUE)

@@ -1,6 +1,7 @@
 """From a configuration to everything that runs by it: the composition root.
 
-A `Generation` is immutable. It is built completely, or not at all with every problem named; a worker then serves by it.
+A `Generation` is immutable: what changes while a worker serves by it is in the `HttpRuntime` that it makes. It is built completely, or
+not at all with every problem named.
 """
 
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from proxy.building.resources import note_descriptor_shortage
 from proxy.building.signing import token_plans
 from proxy.building.token_credentials import note_session_shortage, usable_credentials
 from proxy.building.upstreams import upstream_plans
-from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.admission import RouteTarget
 from proxy.downstream.listener import ListenerRuntime
 from proxy.downstream.plain_answers import PlainRules
 from proxy.downstream.service import HttpLimits, HttpRuntime
@@ -52,8 +53,6 @@ class Generation:
     """Where messages under payload keys are counted."""
     payload_revoked: frozenset[tuple[str, int]]
     """Rings and versions that are revoked when this generation serves."""
-    places: tuple[UpstreamPlace, ...]
-    """Where the routes will find their upstreams."""
     limits: HttpLimits
     identity_algorithms: Mapping[str, tuple[str, ...]]
     """Identity -> what its keys sign with, for the start-up report."""
@@ -65,10 +64,8 @@ class Generation:
     """What the next generation may use again."""
 
     def http(self, resources: PoolResources, previous: HttpRuntime | None = None) -> HttpRuntime:
-        """Set up the pools of a loop, and lead the routes to them; pools of the `previous` runtime that did not change go on in it."""
+        """Set up the pools of a loop. Pools of the `previous` runtime that did not change go on in the new one."""
         upstreams = upstreams_from(self.upstreams, resources, {} if previous is None else previous.upstreams)
-        for place in self.places:
-            place.upstream = upstreams[place.name]
         policies = {name: runtime.policy for name, runtime in self.listeners.items()}
         return HttpRuntime(self.routes, self.limits, self.loaded.config.log.query, policies, upstreams)
 
@@ -104,16 +101,14 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     uses = before.payload_uses or PayloadUses()
     keys = payload or throwaway_keys(loaded.config)
     rules = PayloadRules.of(loaded.config, keys, uses)
-    places = {plan.name: UpstreamPlace(plan.name) for plan in upstreams}
     return Generation(
         loaded=loaded,
         listeners=listeners,
         plain=plain_rules(loaded.config),
         upstreams=upstreams,
-        routes=route_table(loaded.config, places, rules),
+        routes=route_table(loaded.config, rules),
         payload_uses=uses,
         payload_revoked=keys.revoked,
-        places=tuple(places.values()),
         limits=http_limits(limits),
         identity_algorithms={
             name: tuple(str(one.algorithm) for one in of_identity)

@@ -8,12 +8,12 @@ from proxy.http.framing import request_framing
 from proxy.http.head import parse_request_head
 from proxy.http.routing import Route, RouteTable
 from proxy.tls.groups import NamedGroup
-from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, established, placed, request, upstream
+from tests.fakes_http import CLASSICAL, HYBRID, LIMITS, established, request
 
 
 def target(label: str, *, requires_pq: bool = False) -> RouteTarget:
     """Where a route leads."""
-    return RouteTarget(label, placed(upstream()), requires_pq, 1_000)
+    return RouteTarget(label, "chat", requires_pq, 1_000)
 
 
 ROUTES = RouteTable(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.downstream.admission import RouteTarget, UpstreamPlace
+from proxy.downstream.admission import RouteTarget
 from proxy.downstream.choosing import take_up
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.contracts import Responder
@@ -17,9 +17,9 @@ from proxy.payload.endpoints import key_endpoint
 from tests.fakes_http import LIMITS, Conversation, FakeClient, established, request
 from tests.proxy.downstream.test_sealed import ROUTE
 
-PLAIN = RouteTarget("chat", UpstreamPlace("x"), requires_pq=False, body_bytes=1)
-SEALED = RouteTarget("chat", UpstreamPlace("x"), requires_pq=False, body_bytes=1, payload=ROUTE)
-LOCAL = RouteTarget("chat", UpstreamPlace("x"), requires_pq=False, body_bytes=1, endpoint=key_endpoint(b""))
+PLAIN = RouteTarget("chat", "x", requires_pq=False, body_bytes=1)
+SEALED = RouteTarget("chat", "x", requires_pq=False, body_bytes=1, payload=ROUTE)
+LOCAL = RouteTarget("chat", "x", requires_pq=False, body_bytes=1, endpoint=key_endpoint(b""))
 
 
 def taken_up(

@@ -1,7 +1,7 @@
 """One client connection: requests in order, bounded in bytes and time, ended so that the client knows what it got."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,6 @@ from tests.fakes_http import (
     changed,
     handshake_policy,
     octets,
-    placed,
     request,
     response,
     server_identity,
@@ -692,9 +691,7 @@ class TestGathering:
     def test_expectation_of_one_route_is_not_that_of_another(self) -> None:
         """The field lines of a connection are remembered: equal ones mean two things on two routes."""
         talk = self.talk()
-        streaming = RouteTarget(
-            "s", placed(upstream(talk.server)), requires_pq=False, body_bytes=99, streams_requests=True
-        )
+        streaming = RouteTarget("s", "chat", requires_pq=False, body_bytes=99, streams_requests=True)
         gathering = replace(streaming, streams_requests=False)
         routes = RouteTable([Route("chat.test", "/a", streaming), Route("chat.test", "/b", gathering)])
         talk.service.runtime = replace(talk.service.runtime, routes=routes)
@@ -1266,15 +1263,19 @@ class TestDrain:
 class TestSwap:
     """Another configuration takes effect: whoever could connect now goes on, by it."""
 
+    servers: Sequence[FakeServer] = ()
+    """Of the routes that were made last."""
+
     def use(self, talk: Conversation, **changes: Any) -> None:
-        talk.service.use(replace(talk.service.runtime, **changes), 30.0)
+        runtime = talk.service.runtime
+        if self.servers:
+            runtime = replace(runtime, upstreams={**runtime.upstreams, "new": upstream(*self.servers)})
+        talk.service.use(replace(runtime, **changes), 30.0)
         talk.loop.settle()
 
     def routes(self, host: str = "chat.test", *, requires_pq: bool = False) -> RouteTable[RouteTarget]:
         self.servers = [FakeServer(FakeLoop())]
-        return RouteTable(
-            [Route(host, "/", RouteTarget(f"{host}/new", placed(upstream(*self.servers)), requires_pq, 100_000))]
-        )
+        return RouteTable([Route(host, "/", RouteTarget(f"{host}/new", "new", requires_pq, 100_000))])
 
     def switched(self, talk: Conversation) -> FakeStream:
         """Open a WebSocket."""

@@ -1,5 +1,6 @@
 """One request and its response: streamed both ways, retried where that is safe, cut where the client must see it."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -19,7 +20,7 @@ from proxy.http.websocket import Extensions
 from proxy.net.deadlines import NEVER
 from proxy.upstream.failures import UpstreamFault
 from proxy.upstream.sticky import CookieSettings
-from proxy.upstream.upstream import RequestFacts
+from proxy.upstream.upstream import RequestFacts, Upstream
 from tests.fakes_http import (
     CHUNKS,
     DATE,
@@ -31,7 +32,6 @@ from tests.fakes_http import (
     FakeStream,
     changed,
     octets,
-    placed,
     request,
     response,
     upstream,
@@ -72,9 +72,10 @@ class Case:
         self.loop = shared.loop
         self.service = shared.service
         self.servers = [FakeServer(self.loop, str(number)) for number in range(servers)]
+        self.service.runtime = replace(self.service.runtime, upstreams={"chat": upstream(*self.servers, **rules)})
         self.target = RouteTarget(
             "chat.test/",
-            placed(upstream(*self.servers, **rules)),
+            "chat",
             requires_pq=False,
             body_bytes=body_limit,
             streams_requests=streams,
@@ -84,6 +85,15 @@ class Case:
         self.exchange = Exchange(self.client, self.service, self.request, b"f00-1")
         self.client.exchange = self.exchange
         self.exchange.refused_by(body_limit)
+
+    @property
+    def upstream(self) -> Upstream:
+        """What the exchange asks."""
+        return self.service.runtime.upstreams["chat"]
+
+    def share(self, other: "Case") -> None:
+        """Ask the servers of another case."""
+        self.servers, self.service.runtime = other.servers, other.service.runtime
 
     def start(self) -> "Case":
         """Ask for a connection."""
@@ -366,7 +376,7 @@ class TestGathering:
 
     def test_upstream_that_is_down_is_found_out_when_it_is_asked(self) -> None:
         case = self.case(b"Content-Length: 2").start()
-        case.target.upstream.apply_health(case.servers[0].name, is_up=False)
+        case.upstream.apply_health(case.servers[0].name, is_up=False)
         assert case.told() == []
         case.feed(b"ok")
         assert refusal(case.told())[0] == 503
@@ -611,7 +621,7 @@ class TestFailure:
     def test_upstream_without_a_usable_server_is_refused_at_once(self) -> None:
         case = Case(servers=2, recovery_seconds=7.0)
         for server in case.servers:
-            case.target.upstream.apply_health(server.name, is_up=False)
+            case.upstream.apply_health(server.name, is_up=False)
         ((kind, refused),) = case.start().told()
         assert (kind, refused.status, refused.retry_after) == ("refuse", 503, 7)
         assert refused.detail == UpstreamFault.ALL_DOWN.sentence
@@ -630,7 +640,7 @@ class TestFailure:
         case = Case(servers=2).start()
         first = case.asked()
         (other,) = [server for server in case.servers if server is not first]
-        case.target.upstream.apply_health(other.name, is_up=False)
+        case.upstream.apply_health(other.name, is_up=False)
         first.fail()
         assert refusal(case.told())[0] == 502
 
@@ -639,7 +649,7 @@ class TestFailure:
         first = Case()
         for _ in range(4):  # as many as the rules take
             case = Case()
-            case.servers, case.target = first.servers, first.target
+            case.share(first)
             answer = response(b"Content-Length: 0", b"Connection: close", start=b"HTTP/1.1 " + status)
             case.begun().receive(answer)
         assert first.servers[0].server.is_ejected is ejects
@@ -648,7 +658,7 @@ class TestFailure:
         servers = Case()
         for _ in range(4):
             case = Case()
-            case.servers, case.target = servers.servers, servers.target
+            case.share(servers)
             case.begun().lose()
         assert servers.servers[0].server.is_ejected
         assert servers.servers[0].server.failures == 4
@@ -723,7 +733,7 @@ class TestFailure:
         case = Case()
         self.die_after_reuse(case)
         busy = Case()
-        busy.servers, busy.target = case.servers, case.target
+        busy.share(case)
         waiting = case.servers[0].waiting
         retried = waiting.pop()
         returned = busy.begun()
@@ -738,7 +748,7 @@ class TestFailure:
         case = Case()
         others = [Case(), Case()]
         for other in others:
-            other.servers, other.target = case.servers, case.target
+            other.share(case)
             other.start()
         first, second = (case.servers[0].lend() for _ in others)
         for stream in (first, second):
@@ -754,8 +764,7 @@ class TestFailure:
     def die_after_reuse(self, case: Case) -> None:
         """Have the exchange get a connection that was used before, and lose it."""
         earlier = Case()
-        earlier.servers = case.servers
-        earlier.target = case.target
+        earlier.share(case)
         server = earlier.begun()
         server.receive(EMPTY)
         case.start()
@@ -809,7 +818,7 @@ class TestBinding:
         case.lend().receive(EMPTY)
         (line,) = self.line(case)
         facts = RequestFacts(b"", [(b"Cookie", line.partition(b": ")[2].partition(b";")[0])], WALL_CLOCK)
-        assert case.target.upstream.choose(facts) is used.server
+        assert case.upstream.choose(facts) is used.server
 
     def test_websocket_is_bound_too(self) -> None:
         case = Case(*WEBSOCKET, **STICKY)
@@ -828,7 +837,7 @@ class TestBinding:
         rules: Any = {"balance": Balance.CONSISTENT_HASH, "hash_on": HashSource(HashKind.ADDRESS)}
         case = Case(*lines, servers=9, **rules)
         case.client.peer = ForwardedPeer.of(IPv4Address("192.0.2.7"), "X25519MLKEM768", is_trusted=is_trusted)
-        expected = case.target.upstream.choose(RequestFacts(address, [], 0.0))
+        expected = case.upstream.choose(RequestFacts(address, [], 0.0))
         assert case.start().asked().server is expected
 
 

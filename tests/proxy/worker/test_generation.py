@@ -65,12 +65,12 @@ body_bytes = 11
             True,
             7,
         )
-        assert [server.name for server in whole.payload.upstream.servers] == [
+        assert [server.name for server in http.upstreams[whole.payload.upstream].servers] == [
             "http://127.0.0.1:8000",
             "unix:/run/chat.sock",
         ]
         assert {name: len(upstream.servers) for name, upstream in http.upstreams.items()} == {"chat": 2, "files": 1}
-        assert whole.payload.upstream is http.upstreams["chat"]
+        assert (whole.payload.upstream, files.payload.upstream) == ("chat", "files")
         assert http.limits is generation.limits
         assert not http.logs_query
 
