@@ -218,6 +218,27 @@ class TestStream:
         assert sent.endswith(b"hello")
         assert b"Expect" not in sent
 
+    def test_client_waits_while_its_server_takes_no_more(self) -> None:
+        of = conversation(streams=True)
+        of.receive(request(b"Transfer-Encoding: chunked", STREAM, start=START))
+        first, second, third = stream(b"hello, world, it is", pieces=3)
+        of.receive(chunk(first))
+        server = of.server.lend()
+        server.is_full = True
+        of.receive(chunk(second))
+        assert not of.client.is_reading
+        server.take()
+        assert of.client.is_reading
+        of.receive(chunk(third) + b"0\r\n\r\n")
+        assert server.sent().endswith(chunk(b"it is") + b"0\r\n\r\n")
+
+    def test_interim_response_goes_on_as_it_is(self) -> None:
+        of = conversation()
+        of.receive(posted(token(b"hello", 1), FERNET))
+        of.server.lend().receive(response(b"Link: </style.css>", start=b"HTTP/1.1 103 Early Hints"))
+        of.loop.settle()
+        assert of.client.sent() == b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+
     def test_message_that_is_cut_never_ends_for_the_server(self) -> None:
         of = self.begun()
         first, _ = stream(b"hello, world")
