@@ -109,6 +109,6 @@ def test_refused_pin_ends_the_probes(hsm_site: HsmSite, tokens: tuple[Token, Tok
             plexi.lose_sessions()
             assert signer.probe("plexi") == "SSLError"  # a token that does not say why
             hsm_site.hsm.try_wrong_pin(tokens[0])
-            assert signer.probe("plexi") == "PinRefused"
+            assert signer.probe("plexi") == "TokenPinRefused"
         assert signer.probe("spare") is None
-        assert signer.probe("plexi") == "PinRefused"  # pkcs11-provider tries no PIN twice that was wrong once
+        assert signer.probe("plexi") == "TokenPinRefused"  # pkcs11-provider tries no PIN twice that was wrong once

@@ -94,7 +94,7 @@ class TestInAProcess:
         before = control.calls("C_Login")
         with control.failing(CKR_PIN_INCORRECT, "C_Login"):
             hsm_site.hsm.try_wrong_pin(Token("spare", "another-pin"))  # SoftHSM tells by its flags
-            assert signer.probe("spare", anew=True) == "PinRefused"
+            assert signer.probe("spare", anew=True) == "TokenPinRefused"
         assert control.calls("C_Login") - before == 1
 
 
