@@ -1,4 +1,6 @@
-"""An answer on its way to a client that named a key: as one token where it is short, else as a stream. Pure."""
+"""An answer on its way to a client that named a key: as one token where it is short, else as a
+stream. Pure.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -58,7 +60,10 @@ class SealedAnswer:
         return None
 
     def receive_data(self, data: bytes) -> None:
-        """Take a piece of the answer. Raises `PayloadFault` where it gets too large for a single token."""
+        """Take a piece of the answer.
+
+        Raises `PayloadFault` where it gets too large for a single token.
+        """
         if self._stream is not None:
             self._stream.receive_data(data)
             return

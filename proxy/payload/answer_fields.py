@@ -1,7 +1,8 @@
 """The head of an answer on a payload route. Pure.
 
-What an encrypted answer must not say: how its content was coded or ranged before, digests of it (they would tell of the plaintext),
-and that anybody may keep it. What it must: `Content-Encoding`, `Vary`, and to scripts of other origins the names of our fields.
+What an encrypted answer must not say: how its content was coded or ranged before, digests of it
+(they would tell of the plaintext), and that every cache may keep it. What it must:
+`Content-Encoding`, `Vary`, and to scripts of other origins the names of our fields.
 """
 
 from collections.abc import Container, Iterable
@@ -33,7 +34,8 @@ _REMOVED: Final = frozenset(
 def refusal_lines(origin: bytes | None, allowed: Container[bytes]) -> bytes:
     """The lines of an answer of the proxy itself to a page of an origin.
 
-    The answer is the same for the same request, whatever the cookies, so an answer to a request with cookies may be read too.
+    The answer is the same for the same request, whatever the cookies, so an answer to a request
+    with cookies may be read too.
     """
     if origin is None or origin not in allowed:
         return PLAIN_MARK
@@ -49,7 +51,9 @@ def plain_lines(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def sealed_lines(lines: list[bytes], coding: bytes, key: bytes) -> list[bytes]:
-    """The lines of an answer that is encrypted; `coding` is empty for one without content, `key` names ring and version, or is empty."""
+    """The lines of an answer that is encrypted; `coding` is empty for one without content, `key`
+    names ring and version, or is empty.
+    """
     kept = _without(lines, _REMOVED)
     for line in lines:
         name, value = _split(line)
@@ -78,7 +82,9 @@ def _vary(said: list[bytes]) -> bytes:
 
 
 def _with_cors(lines: list[bytes]) -> list[bytes]:
-    """Name our fields where the backend lets a page of another origin read its answer (Fetch standard 3.3)."""
+    """Name our fields where the backend lets a page of another origin read its answer (Fetch
+    standard 3.3).
+    """
     names = {_split(line)[0] for line in lines}
     if b"access-control-allow-origin" not in names:
         return lines
@@ -86,7 +92,8 @@ def _with_cors(lines: list[bytes]) -> list[bytes]:
         b"access-control-expose-headers": (b"Access-Control-Expose-Headers", OUR_ANSWER_FIELDS)
     }
     if b"access-control-allow-methods" in names or b"access-control-allow-headers" in names:
-        # the answer to a preflight; many backends say this in every answer, so the names above are needed beside it
+        # the answer to a preflight; many backends say this in every answer, so the names above are
+        # needed beside it
         wanted[b"access-control-allow-headers"] = (b"Access-Control-Allow-Headers", OUR_REQUEST_FIELDS)
     kept = _without(lines, frozenset(wanted))
     for lowered, (name, ours) in wanted.items():

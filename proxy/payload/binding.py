@@ -1,7 +1,9 @@
-"""Where a message belongs: method, host, target, direction, key, and the message that it answers. Pure.
+"""Where a message belongs: method, host, target, direction, key, and the message that it answers.
+Pure.
 
-Fernet authenticates nothing beside its content, so a bound message carries a hash of its place in the content of each token, and
-the side that opens it makes the same hash of the place where it was found.
+Fernet authenticates nothing beside its content, so a bound message carries a hash of its place in
+the content of each token, and the side that opens it makes the same hash of the place where it was
+found.
 """
 
 import hashlib
@@ -32,6 +34,9 @@ class BoundExchange(NamedTuple):
     """Name of the ring, or the ticket of the session."""
 
     def digest(self, direction: Direction, answers: bytes = b"") -> bytes:
-        """The hash that tokens carry; `answers` is the id of the request's message, in a response. Parts cannot be taken for others."""
+        """The hash that tokens carry; `answers` is the id of the request's message, in a response.
+
+        Parts cannot be taken for others.
+        """
         parts = (_LABEL, direction.value.encode(), self.method, self.host, self.target, self.key, answers)
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()

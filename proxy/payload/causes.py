@@ -1,6 +1,8 @@
-"""Why a message is refused: one stable `type` for each cause, and what its client should do about it. Pure.
+"""Why a message is refused: one stable `type` for each cause, and what its client should do about
+it. Pure.
 
-The text of a cause is fixed: nothing of a key, of a token or of what was in it can get into an answer or a log.
+The text of a cause is fixed: nothing of a key, of a token or of what was in it can get into an
+answer or a log.
 """
 
 from enum import Enum

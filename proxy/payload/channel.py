@@ -37,7 +37,9 @@ class MessageCipher:
 
     @property
     def label(self) -> str:
-        """What its messages are counted under: the name of the ring, or that of all sessions, which no ring can have."""
+        """What its messages are counted under: the name of the ring, or that of all sessions, which
+        no ring can have.
+        """
         return ":sessions" if self.is_session else self.key.decode()
 
     def codec(self, direction: Direction) -> RingCodec:
@@ -45,7 +47,10 @@ class MessageCipher:
         return self.requests if direction is Direction.REQUEST else self.responses
 
     def open(self, direction: Direction, token: bytes, digest: bytes, now: float, version: int | None) -> "Message":
-        """Read a message that is a single token; `digest` is that of its place. Raises `PayloadFault`."""
+        """Read a message that is a single token; `digest` is that of its place.
+
+        Raises `PayloadFault`.
+        """
         opened = self.codec(direction).open(token, self.window, now, version)
         plain, message_id = opened.plain, b""
         if self.is_bound:

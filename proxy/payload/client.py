@@ -1,12 +1,13 @@
-"""The client's side, for Python: bodies in, headers and tokens out, with whatever library sends them. Needs only cryptography.
+"""The client's side, for Python: bodies in, headers and tokens out, with whatever library sends
+them. Needs only cryptography.
 
     client = PayloadClient.of_ring(json.loads(exported), time.time)
     sealed = client.request("POST", url, b"hello")
     answer = requests.post(url, data=sealed.body, headers=sealed.headers)       # or aiohttp, or http.client
     plain = sealed.open(answer.status_code, answer.headers, answer.content)
 
-Answers of the proxy itself (errors) are not encrypted: `open` raises `AnswerNotSealed`, and their content proves nothing. A client
-that has no ring agrees on a session: `offer`.
+Answers of the proxy itself (errors) are not encrypted: `open` raises `AnswerNotSealed`, and their
+content proves nothing. A client that has no ring agrees on a session: `offer`.
 """
 
 import base64
@@ -51,7 +52,9 @@ class PayloadClient:
     """Encrypts requests and decrypts their answers, under one ring or session."""
 
     def __init__(self, channel: MessageCipher, clock: Callable[[], float]) -> None:
-        """`channel` as the proxy has it, with every key that the client has; `clock` gives UNIX seconds."""
+        """`channel` as the proxy has it, with every key that the client has; `clock` gives UNIX
+        seconds.
+        """
         self._channel = channel
         self._clock = clock
 
@@ -68,7 +71,9 @@ class PayloadClient:
         return cls(MessageCipher(exported["ring"].encode(), codec, codec, exported["bind"], envelope, window), clock)
 
     def request(self, method: str, url: str, body: bytes | Iterable[bytes] | None = None) -> "SealedRequest":
-        """A request for exactly this method and URL; an iterable is encrypted piece by piece, as it is sent."""
+        """A request for exactly this method and URL; an iterable is encrypted piece by piece, as it
+        is sent.
+        """
         return SealedRequest(self._channel, self._place(method, url), body, self._clock)
 
     def websocket(self, url: str) -> "SealedSocket":
@@ -110,7 +115,10 @@ class SealedSocket:
         return self._channel.requests.seal(message, self._clock())
 
     def open(self, token: bytes) -> bytes:
-        """The message in a token; they have to be opened in the order in which they came. Raises `PayloadFault`."""
+        """The message in a token; they have to be opened in the order in which they came.
+
+        Raises `PayloadFault`.
+        """
         plain = self._channel.responses.open(token, self._channel.window, self._clock()).plain
         return self._frames.open(plain) if self._channel.is_bound else plain
 
@@ -153,7 +161,10 @@ class SealedRequest:
         yield sealer.finish(self._clock())
 
     def open(self, status: int, headers: Mapping[str, str], body: bytes) -> bytes:
-        """The content of a complete answer. Raises `AnswerNotSealed`, or `PayloadFault` for a false one."""
+        """The content of a complete answer.
+
+        Raises `AnswerNotSealed`, or `PayloadFault` for a false one.
+        """
         coding = _field(headers, "content-encoding")
         if coding == _STREAM:
             return b"".join(self.pieces(status, headers, [body]))
@@ -164,7 +175,10 @@ class SealedRequest:
         raise AnswerNotSealed(status, _cause(body))
 
     def pieces(self, status: int, headers: Mapping[str, str], body: Iterable[bytes]) -> Iterator[bytes]:
-        """The content of an answer that is a stream, as it comes. Raises as `open`: only when it has ended is it known to be whole."""
+        """The content of an answer that is a stream, as it comes.
+
+        Raises as `open`: only when it has ended is it known to be whole.
+        """
         if _field(headers, "content-encoding") != _STREAM:
             yield self.open(status, headers, b"".join(body))
             return
@@ -180,7 +194,9 @@ class SealedRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionOffer:
-    """A message that asks for a session: POST `body` as JSON to `/.well-known/payload-sessions`, then `accepted`."""
+    """A message that asks for a session: POST `body` as JSON to `/.well-known/payload-sessions`,
+    then `accepted`.
+    """
 
     suite: str
     version: int
@@ -189,7 +205,10 @@ class SessionOffer:
 
     @classmethod
     def to(cls, signed: bytes, pinned: PinnedIdentity, now: float, suites: Mapping[str, Suite] = BUILT_IN) -> Self:
-        """For the first key of a document (`GET /.well-known/payload-keys`) whose suite is at hand. Raises `DocumentRefused`."""
+        """For the first key of a document (`GET /.well-known/payload-keys`) whose suite is at hand.
+
+        Raises `DocumentRefused`.
+        """
         refused = ["no key of a suite that is at hand"]
         for key in pinned.verified(signed, now):
             suite = suites.get(key.suite)
@@ -207,7 +226,10 @@ class SessionOffer:
         raise DocumentRefused("; ".join(refused[1:] or refused))
 
     def accepted(self, answer: bytes, clock: Callable[[], float]) -> PayloadClient:
-        """The client of the session. Raises `KeyError` or `ValueError` for an answer that is none."""
+        """The client of the session.
+
+        Raises `KeyError` or `ValueError` for an answer that is none.
+        """
         ticket = str(json.loads(answer)["ticket"]).encode()
         agreed = f"{self.suite}:{self.version}".encode()
         requests, responses = (

@@ -1,8 +1,10 @@
-"""Fernet tokens under a ring: which key matched, at what time a token was made, and nothing that is not exactly one. Pure.
+"""Fernet tokens under a ring: which key matched, at what time a token was made, and nothing that is
+not exactly one. Pure.
 
-The tokens are those of `cryptography.fernet` (and of its MultiFernet, which does not tell which key it was). Its decoder passes
-over characters that are no base64 and over the unused bits of the last one, so several texts are the same token to it; here a token
-has one spelling, and any other is refused.
+The tokens are those of `cryptography.fernet` (and of its MultiFernet, which does not tell which key
+it was). Its decoder passes over characters that are no base64 and over the unused bits of the last
+one, so several texts are the same token to it; here a token has one spelling, and any other is
+refused.
 """
 
 import base64
@@ -70,7 +72,9 @@ class RingCodec:
     def __init__(
         self, ring: Keyring, count: Callable[[str, int], None], revoked: Container[tuple[str, int]] = frozenset()
     ) -> None:
-        """`count` is told the ring and version of each message that is encrypted; `revoked` may grow."""
+        """`count` is told the ring and version of each message that is encrypted; `revoked` may
+        grow.
+        """
         self.name: Final = ring.name
         self.active: Final = ring.active.version
         readable = ring.readable
@@ -81,7 +85,9 @@ class RingCodec:
         self._revoked = revoked
 
     def require(self, version: int | None) -> None:
-        """Raises `PayloadFault` for a key that was revoked since these were the keys of the ring; None: the active one."""
+        """Raises `PayloadFault` for a key that was revoked since these were the keys of the ring;
+        None: the active one.
+        """
         if (self.name, self.active if version is None else version) in self._revoked:
             raise PayloadFault(Cause.REVOKED_KEY)
 
@@ -142,7 +148,8 @@ class RingCodec:
 def _check_spelling(token: bytes) -> None:
     """Refuse what a decoder takes for another spelling of a token. Raises `PayloadFault`.
 
-    What it passes over makes a token longer than its content says (see `open`), so it is not looked for here.
+    What it passes over makes a token longer than its content says (see `open`), so it is not looked
+    for here.
     """
     last = token[-4:]
     if (

@@ -1,8 +1,8 @@
 """What a request on a payload route asks for, from its head alone. Pure.
 
-A request names a key by a token in its body, by `Payload-Key` (a ring, or `ring:version` where the client has nothing newer) or by
-`Payload-Session` (a ticket); a WebSocket of a browser, which may set no field, by a subprotocol. Whoever named a key gets the answer
-under it.
+A request names a key by a token in its body, by `Payload-Key` (a ring, or `ring:version` where the
+client has nothing newer) or by `Payload-Session` (a ticket); a WebSocket of a browser, which may
+set no field, by a subprotocol. A client that named a key gets the answer under it.
 """
 
 import binascii
@@ -24,7 +24,8 @@ STREAM: Final = b"fernet-stream"
 KEY_PROTOCOL: Final = b"payload-key."
 SESSION_PROTOCOL: Final = b"payload-session."
 
-# What is between the client and us: the backend gets the message as if it had never been encrypted. Digests are of the coded content.
+# What is between the client and us: the backend gets the message as if it had never been encrypted.
+# Digests are of the coded content.
 _OURS: Final = frozenset({b"payload-key", b"payload-session", b"payload-accept", b"payload-nonce"})
 _OF_THE_CODING: Final = frozenset({b"content-encoding", b"content-md5", b"digest", b"content-digest"})
 # An answer that is encrypted is made of the whole representation, uncompressed.
@@ -233,7 +234,8 @@ def _websocket(
     assert offer is not None  # its caller
     fields = _without(framing.fields, _OURS)
     if channel is not None:
-        # an extension would change messages on their way to us; what names our key is not for the backend
+        # an extension would change messages on their way to us; what names our key is not for the
+        # backend
         kept = tuple(one for one in offer.protocols if one != protocol)
         offer = offer._replace(protocols=kept, extensions=b"")
     changed = framing._replace(fields=fields, websocket=offer)

@@ -1,10 +1,12 @@
-"""The document for clients that want a session: our public keys, signed by an identity that they have pinned. Pure.
+"""The document for clients that want a session: our public keys, signed by an identity that they
+have pinned. Pure.
 
     {"document": base64url, "signatures": {"ecdsa-p256-sha256": base64url, "ml-dsa-65": base64url}}
 
-The document is JSON: `issued` and `expires` in UNIX seconds, and `keys`, each with `suite`, `id`, `public`, and `variant` where the name of
-the suite does not say which algorithm it is (those of liboqs: its name there, the lengths of public key and ciphertext). Both signatures
-have to verify: an attacker who breaks one of the two can still not pass off other keys.
+The document is JSON: `issued` and `expires` in UNIX seconds, and `keys`, each with `suite`, `id`,
+`public`, and `variant` where the name of the suite does not say which algorithm it is (those of
+liboqs: its name there, the lengths of public key and ciphertext). Both signatures have to verify:
+an attacker who breaks one of the two can still not pass off other keys.
 """
 
 import json

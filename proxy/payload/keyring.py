@@ -1,9 +1,13 @@
-"""A ring of keys with versions: one encrypts, several decrypt, and what is over is remembered as long as it helps a client. Pure.
+"""A ring of keys with versions: one encrypts, several decrypt, and what is over is remembered as
+long as it helps a client. Pure.
 
-Theory of operation. A new key is `PENDING` until every process of the proxy can read it; only then is it made `ACTIVE`, so nobody
-ever meets a message under a key that a sibling does not know yet. The one before it stays `VALID` (decrypts, and answers to clients
-that have nothing newer) until `overlap` newer ones have come. Then it is `RETIRED`: its encrypting half is gone, and what is kept
-of it can only tell that a message was made under it. Revocation ends a key in the same way, at once and whatever its state.
+Theory of operation. A new key is `PENDING` until every process of the proxy can read it; only then
+is it made `ACTIVE`, so no
+process meets a message under a key that it does not know yet.
+The one before it stays `VALID` (decrypts, and answers to clients that have nothing newer) until
+`overlap` newer ones have come. Then it is `RETIRED`: its encrypting half is gone, and what is kept
+of it can only tell that a message was made under it. Revocation ends a key in the same way, at once
+and whatever its state.
 
 A secret is opaque here: a Fernet key (its first half signs), or the private key of a KEM.
 """
@@ -15,7 +19,8 @@ from typing import Any, Final
 
 SECRET_BYTES: Final = 32
 _SIGNING_BYTES: Final = 16
-# So many ended keys are remembered: a client that uses one is told "retired" and not only "invalid". No client lags further behind.
+# So many ended keys are remembered: a client that uses one is told "retired" and not only
+# "invalid". No client lags further behind.
 _REMEMBERED: Final = 8
 
 
@@ -91,7 +96,9 @@ class Keyring:
         return cls(name, (RingKey(1, PayloadKeyState.ACTIVE, now, secret),), variant)
 
     def restarted(self, secret: bytes, now: float, variant: str) -> "Keyring":
-        """Go on with a first key of another variant of the algorithm: all before are retired, as nothing can be done with them."""
+        """Go on with a first key of another variant of the algorithm: all before are retired, as
+        nothing can be done with them.
+        """
         version = max(key.version for key in self.keys) + 1
         ended = (_ended(key, PayloadKeyState.RETIRED, now) if key.state.decrypts else key for key in self.keys)
         return Keyring(self.name, _forgetting([RingKey(version, PayloadKeyState.ACTIVE, now, secret), *ended]), variant)
@@ -103,7 +110,9 @@ class Keyring:
 
     @property
     def readable(self) -> tuple[RingKey, ...]:
-        """The keys that decrypt, in the order in which they are tried: the active one, then the newest."""
+        """The keys that decrypt, in the order in which they are tried: the active one, then the
+        newest.
+        """
         active = self.active
         return (active, *(key for key in self.keys if key.state.decrypts and key is not active))
 
@@ -113,8 +122,10 @@ class Keyring:
         return tuple(key for key in self.keys if not key.state.decrypts)
 
     def is_due(self, policy: RingPolicy, now: float) -> bool:
-        """Whether the active key has reached its age, or its quota at a share of that: whoever knows the name of a ring can make the
-        proxy encrypt, and must not be able to take the keys out of everybody's hands by that.
+        """Whether the active key has reached its age, or its quota at a share of that age.
+
+        A client that knows the name of a ring can make the proxy encrypt; it must not be able to
+        retire the keys of all others by that.
         """
         age = now - self.active.created
         return age >= policy.rotate_seconds or (
@@ -122,7 +133,10 @@ class Keyring:
         )
 
     def with_pending(self, secret: bytes, now: float) -> "Keyring":
-        """Add a key that everybody learns to read before it is used; one that waited already is given up."""
+        """Add a key. Every process learns to read it before it is used.
+
+        A key that waited already is given up.
+        """
         version = max(key.version for key in self.keys) + 1
         kept = tuple(key for key in self.keys if key.state is not PayloadKeyState.PENDING)
         return replace(self, keys=(RingKey(version, PayloadKeyState.PENDING, now, secret), *kept))
@@ -148,11 +162,16 @@ class Keyring:
         return replace(self, keys=_forgetting(keys))
 
     def retired(self, version: int, now: float) -> "Keyring":
-        """End a key that is no longer needed. Raises `NoSuchKey`, also for the one that encrypts."""
+        """End a key that is no longer needed.
+
+        Raises `NoSuchKey`, also for the one that encrypts.
+        """
         return self._with_ended(version, PayloadKeyState.RETIRED, now)
 
     def revoked(self, version: int, now: float) -> "Keyring":
-        """End a key that is in the wrong hands, whatever it did; rotate first if it is the active one. Raises `NoSuchKey`."""
+        """End a key that is in the wrong hands, whatever it did; rotate first if it is the active
+        one. Raises `NoSuchKey`.
+        """
         return self._with_ended(version, PayloadKeyState.REVOKED, now)
 
     def _with_ended(self, version: int, state: PayloadKeyState, now: float) -> "Keyring":
@@ -193,7 +212,10 @@ class Keyring:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Keyring":
-        """What `as_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        """What `as_json` wrote.
+
+        Raises `KeyError`, `TypeError` or `ValueError` for anything else.
+        """
         keys: Sequence[Mapping[str, Any]] = document["keys"]
         ring = cls(
             document["name"],

@@ -1,7 +1,8 @@
 """All keys of payload encryption: what the parent keeps and the workers run by. Pure.
 
-Rings by name. Those of the configuration have its names; ours have a colon, which no name of a configuration has: `:tickets` seals the
-tickets of sessions, `:kem:SUITE` are private keys of a suite.
+Rings by name. Those of the configuration have its names; ours have a colon, which no name of a
+configuration has: `:tickets` seals the tickets of sessions, `:kem:SUITE` are private keys of a
+suite.
 """
 
 import math
@@ -76,7 +77,10 @@ def _of_sessions(sessions: SessionsConfig) -> Iterator[tuple[str, RingPolicy]]:
 
 
 def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish", now: float) -> bytes:
-    """What clients are told, signed; empty without sessions. It outlives its keys by one period, should a rotation fail."""
+    """What clients are told, signed; empty without sessions.
+
+    It outlives its keys by one period, should a rotation fail.
+    """
     sessions = config.payload.sessions
     if sessions is None:
         return b""
@@ -86,7 +90,9 @@ def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish"
 
 
 Publish = Callable[[Sequence[tuple[str, RingKey]], float, float], bytes]
-"""Suites with their active keys, when it is issued and when it expires (UNIX seconds): signs the public halves."""
+"""Suites with their active keys, when it is issued and when it expires (UNIX seconds): signs the
+public halves.
+"""
 
 
 class RingMaker(Protocol):
@@ -100,7 +106,9 @@ class RingMaker(Protocol):
 
 
 def completed(config: Config, known: Mapping[str, Keyring], maker: RingMaker, now: float) -> dict[str, Keyring]:
-    """Every ring that a configuration needs; those that are not `known` are made, and those of another variant begun anew."""
+    """Every ring that a configuration needs; those that are not `known` are made, and those of
+    another variant begun anew.
+    """
 
     def ring(name: str) -> Keyring:
         variant, found = maker.variant(name), known.get(name)

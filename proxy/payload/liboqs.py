@@ -1,8 +1,9 @@
 """KEMs of other families through liboqs-python, where it and liboqs are installed.
 
-The package looks for the library when it is imported, and where it can load none it tries to fetch and build one, then ends the
-process. It also writes to standard output, where `check --json` has its document. So it is imported only for a suite that is asked
-for, only after the library was loaded from where the package looks for it, and with its output held back.
+The package looks for the library when it is imported, and where it can load none it tries to fetch
+and build one, then ends the process. It also writes to standard output, where `check --json` has
+its document. So it is imported only for a suite that is asked for, only after the library was
+loaded from where the package looks for it, and with its output held back.
 """
 
 import contextlib
@@ -53,7 +54,9 @@ class _Kem:
 
     @property
     def variant(self) -> str:
-        """What tells algorithms of one name apart: FrodoKEM-976-AES of liboqs 0.16 has a salt in its ciphertext, before it had none."""
+        """What tells algorithms of one name apart: FrodoKEM-976-AES of liboqs 0.16 has a salt in
+        its ciphertext, before it had none.
+        """
         with self.oqs.KeyEncapsulation(self.mechanism) as kem:
             return f"{self.mechanism}/{kem.details['length_public_key']}/{kem.details['length_ciphertext']}"
 
@@ -105,7 +108,9 @@ def suites_of(oqs: Any, enabled: Iterable[str]) -> dict[str, Suite]:
 
 
 def version_fault() -> str | None:
-    """What is wrong with the releases of package and library, which belong together; None if nothing is. Raises `LiboqsUnusable`."""
+    """What is wrong with the releases of package and library, which belong together; None if
+    nothing is. Raises `LiboqsUnusable`.
+    """
     oqs = _package()
     library, package = oqs.oqs_version(), oqs.oqs_python_version()
     if library.split(".")[:2] == package.split(".")[:2]:
@@ -118,7 +123,8 @@ def _package() -> Any:
     if importlib.util.find_spec("oqs") is None:
         raise LiboqsUnusable("the Python package liboqs-python is not installed here")
     _require_library()
-    # what it has to say at its import, and to its logger later; of other releases `version_fault` tells
+    # what it has to say at its import, and to its logger later; of other releases `version_fault`
+    # tells
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
         return importlib.import_module("oqs")
 

@@ -1,7 +1,8 @@
 """Sessions: keys that a client and we have agreed on, which only the client remembers. Pure.
 
-A ticket is a token under a ring of ours with the secret in it, so any process that has the ring can open it, and nothing is stored for
-a client. The Fernet keys of both directions follow from the secret by HKDF, bound to the suite, the version of our key, and the ticket.
+A ticket is a token under a ring of ours with the secret in it, so any process that has the ring can
+open it, and nothing is stored for a client. The Fernet keys of both directions follow from the
+secret by HKDF, bound to the suite, the version of our key, and the ticket.
 """
 
 import base64
@@ -22,10 +23,12 @@ from proxy.payload.keyring import SECRET_BYTES, Keyring
 from proxy.payload.suites import MessageUnreadable, Suite, info_of
 
 _LABEL: Final = b"plexigate payload keys 1"
-# Version, when it ends (UNIX seconds), version of the KEM's key, secret; the name of the suite follows.
+# Version, when it ends (UNIX seconds), version of the KEM's key, secret; the name of the suite
+# follows.
 _TICKET: Final = struct.Struct(f">BQI{SECRET_BYTES}s")
 _VERSION: Final = 1
-# Opened again at each request, a ticket costs 60 us; a browser that asks for forty things at once has one.
+# Opened again at each request, a ticket costs 60 us; a browser that asks for forty things at once
+# has one.
 _REMEMBERED: Final = 1_024
 _ANY_TIME: Final = FreshnessWindow(max_age=float("inf"), skew=float("inf"))
 
@@ -47,7 +50,9 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A request for a session whose `secret` takes milliseconds to compute, in a thread; `agreed` answers it then."""
+    """A request for a session whose `secret` takes milliseconds to compute, in a thread; `agreed`
+    answers it then.
+    """
 
     secret: Callable[[], bytes]
     """Raises `MessageUnreadable`."""
@@ -56,7 +61,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class _RevokedWith:
-    """A session ends with what it hangs on: the KEM's key that it was agreed under, and the one that seals its ticket."""
+    """A session ends with what it hangs on: the KEM's key that it was agreed under, and the one
+    that seals its ticket.
+    """
 
     under: tuple[tuple[str, int], ...]
     revoked: Container[tuple[str, int]]
@@ -77,7 +84,9 @@ class Sessions:
         count: Callable[[str, int], None],
         revoked: Container[tuple[str, int]] = frozenset(),
     ) -> None:
-        """`kems` are the suites, with the rings of their private keys; `lifetime` is in seconds; `revoked` may grow."""
+        """`kems` are the suites, with the rings of their private keys; `lifetime` is in seconds;
+        `revoked` may grow.
+        """
         self._tickets = RingCodec(tickets, count)
         self._kems = kems
         self._lifetime = lifetime

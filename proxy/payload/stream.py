@@ -1,12 +1,15 @@
-"""Messages of one or more tokens that vouch for each other: `Content-Encoding: fernet-stream`, and bound single tokens. Pure.
+"""Messages of one or more tokens that vouch for each other: `Content-Encoding: fernet-stream`, and
+bound single tokens. Pure.
 
-A body is a sequence of Fernet tokens, each followed by a line feed. The content of every token begins with a head:
+A body is a sequence of Fernet tokens, each followed by a line feed. The content of every token
+begins with a head:
 
     version 1 | flags | message id (16) | sequence number (8) | digest of the place (32)
 
-The id is random for each message, the number counts from 0, flag 1 marks the last token. So a token that is missing, repeated, out
-of order, of another message or of another place is found when it comes, and a message that was cut is never complete: the last
-octets are handed on only with the last mark. All tokens of a message are under one key.
+The id is random for each message, the number counts from 0, flag 1 marks the last token. So a token
+that is missing, repeated, out of order, of another message or of another place is found when it
+comes, and a message that was cut is never complete: the last octets are handed on only with the
+last mark. All tokens of a message are under one key.
 """
 
 import hmac
@@ -51,7 +54,9 @@ class StreamSealer:
     __slots__ = ("_codec", "_number", "_pending", "_version", "_vow")
 
     def __init__(self, codec: RingCodec, vow: Vow, version: int | None) -> None:
-        """Encrypt with `version` of the codec's ring; None: the active one, which stays that of the message."""
+        """Encrypt with `version` of the codec's ring; None: the active one, which stays that of the
+        message.
+        """
         self._codec = codec
         self._vow = vow
         self._version = codec.active if version is None else version
@@ -96,7 +101,9 @@ class FrameOpener:
     __slots__ = ("_digest", "_number", "is_finished", "message_id")
 
     def __init__(self, digest: bytes, message_id: bytes | None = None) -> None:
-        """`digest` is that of the place where the message was found; the id is that of the first token, unless it is known."""
+        """`digest` is that of the place where the message was found; the id is that of the first
+        token, unless it is known.
+        """
         self._digest = digest
         self._number = 0
         self.message_id = message_id
@@ -147,7 +154,10 @@ class StreamOpener:
         return self._frames.message_id
 
     def receive_data(self, data: bytes, now: float) -> list[bytes]:
-        """Take a piece of the body; the pieces of the message that it completes. Raises `PayloadFault`."""
+        """Take a piece of the body; the pieces of the message that it completes.
+
+        Raises `PayloadFault`.
+        """
         self._buffer += data
         pieces = []
         start = 0

@@ -13,7 +13,10 @@ from proxy.payload.suites import BUILT_IN, Suite
 
 
 def suite(name: str) -> Suite:
-    """A suite by its name. Raises `KeyError` for an unknown one, `LiboqsUnusable` for one that cannot be used here."""
+    """A suite by its name.
+
+    Raises `KeyError` for an unknown one, `LiboqsUnusable` for one that cannot be used here.
+    """
     found = BUILT_IN.get(name)
     if found is not None:
         return found
@@ -23,7 +26,10 @@ def suite(name: str) -> Suite:
 
 
 class SuiteRings:
-    """Makes rings (`keys.RingMaker`) by the suites that can be used here. Both methods raise as `suite` does."""
+    """Makes rings (`keys.RingMaker`) by the suites that can be used here.
+
+    Both methods raise as `suite` does.
+    """
 
     def secret(self, ring: str) -> bytes:
         """The secret of a new key of a ring."""
@@ -54,7 +60,9 @@ def variant_warnings(loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> Iter
 
 
 def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """The suites of a configuration that cannot be used here, and a warning where they may not be what others take them for."""
+    """The suites of a configuration that cannot be used here, and a warning where they may not be
+    what others take them for.
+    """
     sessions = loaded.config.payload.sessions
     of_liboqs = None
     for index, configured in enumerate(() if sessions is None else sessions.suites):

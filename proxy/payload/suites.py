@@ -1,12 +1,14 @@
-"""How a client and we agree on the secret of a session: one message, made for a public key of ours. Pure.
+"""How a client and we agree on the secret of a session: one message, made for a public key of ours.
+Pure.
 
 - `MLKEM768-X25519` and `MLKEM1024-P384` are HPKE (RFC 9180, draft-ietf-hpke-pq) as cryptography has it: base mode, HKDF-SHA256 (SHA384)
   and AES-256-GCM. It has no export of a secret, so the plaintext of the message is one.
 - `RSA4096-MLKEM1024`: RSAES-OAEP (SHA-256) of 32 random octets beside ML-KEM-1024.
 - The others: X25519 beside a KEM of liboqs, which need not be there.
 
-The last two kinds put both secrets and both ciphertexts through HKDF-SHA256, so that a break of one of the two tells nothing. There is
-no forward secrecy against the key of the KEM: an attacker who gets hold of it reads what was agreed under it, hence its rotation.
+The last two kinds put both secrets and both ciphertexts through HKDF-SHA256, so that a break of one
+of the two tells nothing. There is no forward secrecy against the key of the KEM: an attacker who
+gets hold of it reads what was agreed under it, hence its rotation.
 """
 
 import secrets
@@ -40,7 +42,10 @@ class MessageUnreadable(Exception):
 
 
 class Suite(Protocol):
-    """One way to agree. Private and public keys are octets; `info` names what the message is for."""
+    """One way to agree.
+
+    Private and public keys are octets; `info` names what the message is for.
+    """
 
     @property
     def name(self) -> str:
@@ -48,7 +53,9 @@ class Suite(Protocol):
 
     @property
     def variant(self) -> str:
-        """Tells algorithms apart that have this name in different releases of a library; empty where a standard fixes it."""
+        """Tells algorithms apart that have this name in different releases of a library; empty
+        where a standard fixes it.
+        """
 
     @property
     def is_slow(self) -> bool:
@@ -61,7 +68,10 @@ class Suite(Protocol):
         """The public half."""
 
     def seal(self, public: bytes, info: bytes) -> tuple[bytes, bytes]:
-        """The client's side: a message, and the secret. Raises `ValueError` for what is no public key."""
+        """The client's side: a message, and the secret.
+
+        Raises `ValueError` for what is no public key.
+        """
 
     def open(self, private: bytes, message: bytes, info: bytes) -> bytes:
         """Our side: the secret of a message. Raises `MessageUnreadable`."""
@@ -199,9 +209,11 @@ class Kem(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class X25519Beside:
-    """X25519 with an ephemeral key beside a KEM of another family; the message is the ephemeral key and the ciphertext.
+    """X25519 with an ephemeral key beside a KEM of another family; the message is the ephemeral key
+    and the ciphertext.
 
-    A private key is that of X25519, the length of the KEM's public key (4 octets), that key, and the KEM's private key.
+    A private key is that of X25519, the length of the KEM's public key (4 octets), that key, and
+    the KEM's private key.
     """
 
     name: str

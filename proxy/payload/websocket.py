@@ -1,8 +1,10 @@
-"""WebSocket messages as tokens: each text or binary message of the client's side is one; the backend's side is plain. Pure.
+"""WebSocket messages as tokens: each text or binary message of the client's side is one; the
+backend's side is plain. Pure.
 
-The frames were judged by the tracker of their direction before (see `proxy.http.websocket`), so they are only cut here. Control
-frames pass. A message that came in fragments goes on in one frame. Bound messages count from 0 in each direction of a connection, so
-one that is missing, repeated or out of order is found.
+The frames were judged by the tracker of their direction before (see `proxy.http.websocket`), so
+they are only cut here. Control frames pass. A message that came in fragments goes on in one frame.
+Bound messages count from 0 in each direction of a connection, so one that is missing, repeated or
+out of order is found.
 """
 
 import secrets
@@ -37,9 +39,11 @@ class SealedMessages:
         refuse_replay: Callable[[bytes], None],
         counts: MessageCounts,
     ) -> None:
-        """`key` is that of our messages, `digest` that of the place of the client's; `clock` gives UNIX seconds.
+        """`key` is that of our messages, `digest` that of the place of the client's; `clock` gives
+        UNIX seconds.
 
-        `refuse_replay` is told a mark of each message that might have been there before, and raises `PayloadFault` if it was.
+        `refuse_replay` is told a mark of each message that might have been there before, and raises
+        `PayloadFault` if it was.
         """
         self._channel = key.channel
         self._clock = clock

@@ -1,17 +1,20 @@
 """When a token is left alone, and when it is trusted again. Pure: time comes in.
 
-Theory of operation. While the breaker is closed, handshakes use the token. It opens in two degrees. A token that fails, by errors
-or by not answering, is not asked: handshakes go to another token or are refused at once. A token that another one outruns all the
-time is passed over as well, but still asked if there is nothing better: late is better than never.
+Theory of operation. While the breaker is closed, handshakes use the token. It opens in two degrees.
+A token that fails, by errors or by not answering, is not asked: handshakes go to another token or
+are refused at once. A token that another one outruns all the time is passed over as well, but still
+asked if there is nothing better: late is better than never.
 
-Only signatures made for the purpose (probes) close it again. One is tried at once, as a new login heals most of what happens to a
-session, then after 1, 2, 4 ... 30 seconds; but every second while clients are refused for want of the token. Both this process and
-the parent, whose probes come from outside of the TLS library, must find the token well; a parent that says nothing for some seconds
-has nothing against it. A token whose PIN is refused is not tried again: each attempt brings it nearer to being locked.
+Only signatures made for the purpose (probes) close it again. One is tried at once, as a new login
+heals most of what happens to a session, then after 1, 2, 4 ... 30 seconds; but every second while
+clients are refused for want of the token. Both this process and the parent, whose probes come from
+outside of the TLS library, must find the token well; a parent that says nothing for some seconds
+has nothing against it. A token whose PIN is refused is not tried again: each attempt brings it
+nearer to being locked.
 
-The first failure already has the token probed, while handshakes go on using it: a probe that fails opens the breaker. A probe that
-fails while the parent finds the token well shows a fault of this process: some of the next probes, a second later and more, load the
-module anew.
+The first failure already has the token probed, while handshakes go on using it: a probe that fails
+opens the breaker. A probe that fails while the parent finds the token well shows a fault of this
+process: some of the next probes, a second later and more, load the module anew.
 
 `_TRANSITIONS` has every change of state.
 """
@@ -28,7 +31,8 @@ NEVER: Final = math.inf
 BACK_OFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Before each probe after the breaker has opened; the last value counts for all further probes."""
 
-# A breaker that opens again so soon after it closed, and after so few good signatures, goes on where its back-off was.
+# A breaker that opens again so soon after it closed, and after so few good signatures, goes on
+# where its back-off was.
 _RELAPSE_SECONDS: Final = 30.0
 _RELAPSE_SIGNATURES: Final = 20
 # Between probes that failures cause while the breaker is closed.
@@ -37,7 +41,8 @@ _SUSPICION_SECONDS: Final = 1.0
 _WANTED_SECONDS: Final = 1.0
 # A good probe of ours counts for so long while the parent's is missing.
 _PROOF_SECONDS: Final = 10.0
-# A good probe of ours waits for so long for a parent that has said nothing since the breaker opened.
+# A good probe of ours waits for so long for a parent that has said nothing since the breaker
+# opened.
 _PARENT_SECONDS: Final = 5.0
 # So many probes load the module anew; after them the parent decides what becomes of this process.
 _PROBES_ANEW: Final = 3
@@ -150,16 +155,22 @@ class Breaker:
 
     @property
     def is_last_resort(self) -> bool:
-        """Whether handshakes use it if there is no better one: it is slow, or a probe of ours has found it well."""
+        """Whether handshakes use it if there is no better one: it is slow, or a probe of ours has
+        found it well.
+        """
         return self.state is BreakerState.SLOW or self.is_proved
 
     @property
     def is_at_odds(self) -> bool:
-        """Whether the fault may be in this process: the parent finds the token well, and a probe of ours has failed since."""
+        """Whether the fault may be in this process: the parent finds the token well, and a probe of
+        ours has failed since.
+        """
         return 1 <= self._opening.failed_beside_parent <= _PROBES_ANEW
 
     def is_tried_by(self, then: float) -> bool:
-        """Whether the probe that follows the first failures is due then: it heals most of what happens to a session."""
+        """Whether the probe that follows the first failures is due then: it heals most of what
+        happens to a session.
+        """
         return self.probe_at <= then and self._opening.probes_failed == 0
 
     @property
@@ -203,13 +214,17 @@ class Breaker:
             self._opening.limit = limit
 
     def alive(self, now: float) -> None:
-        """A signature came after its client was gone: worth a probe at once, which takes nothing of the back-off."""
+        """A signature came after its client was gone: worth a probe at once, which takes nothing of
+        the back-off.
+        """
         if self.state in (BreakerState.OPEN, BreakerState.SLOW) and now < self.probe_at < NEVER:
             self.probe_at = now
             self._back_off -= 1
 
     def wanted(self, now: float) -> None:
-        """A client was refused because no token can sign for it: the next one shall not wait for a long back-off."""
+        """A client was refused because no token can sign for it: the next one shall not wait for a
+        long back-off.
+        """
         if self.state is BreakerState.OPEN:
             self.probe_at = min(self.probe_at, max(now, self._waiting_since + _WANTED_SECONDS))
 
@@ -246,7 +261,9 @@ class Breaker:
         self._take(Step.PROBE)
 
     def probe_succeeded(self, now: float, seconds: float) -> None:
-        """The probe brought a good signature within so many seconds; also one that was under way when the breaker opened."""
+        """The probe brought a good signature within so many seconds; also one that was under way
+        when the breaker opened.
+        """
         opening = self._opening
         if self.state is BreakerState.SLOW and seconds > opening.limit:
             self._wait(now, now)

@@ -40,17 +40,23 @@ class Probe(Protocol):
         """The keys that cannot be asked for signatures, by their URIs."""
 
     def __call__(self) -> float:
-        """Load every key anew, which logs in where that is needed, and sign with each; seconds of the slowest signature.
+        """Load every key anew, which logs in where that is needed, and sign with each; seconds of
+        the slowest signature.
 
-        What is loaded takes the place of what handshakes have used so far. Raises `PinRefused`, or any other exception for a
-        token with which nothing works.
+        What is loaded takes the place of what handshakes have used so far. Raises `PinRefused`, or
+        any other exception for a token with which nothing works.
         """
 
     def anew(self) -> float:
-        """The same; if no key works, load the module anew in this process, and keep that if the token works then."""
+        """The same; if no key works, load the module anew in this process, and keep that if the
+        token works then.
+        """
 
     def check(self) -> float:
-        """Sign with each key as it is loaded; seconds of the slowest signature. Raises any exception where one fails."""
+        """Sign with each key as it is loaded; seconds of the slowest signature.
+
+        Raises any exception where one fails.
+        """
 
 
 class Watcher(Protocol):

@@ -1,11 +1,13 @@
 """The threads in which one token signs, and the queue before them.
 
-Theory of operation. A signature blocks its thread for as long as the token likes, and cannot be called off: a token that hangs
-keeps the thread. So the threads are daemons and are never joined, their number is that of the sessions which this process may
-have at the token, and results are told on the event loop. A thread whose job is past its deadline counts as lost until it
-comes back; it is not replaced, as its session is not free either.
+Theory of operation. A signature blocks its thread for as long as the token likes, and cannot be
+called off: a token that hangs keeps the thread. So the threads are daemons and are never joined,
+their number is that of the sessions which this process may have at the token, and results are told
+on the event loop. A thread whose job is past its deadline counts as lost until it comes back; it is
+not replaced, as its session is not free either.
 
-What cannot be done in time is refused at once, so that a client learns it now and not when its time is over.
+What cannot be done in time is refused at once, so that a client learns it now and not when its time
+is over.
 """
 
 import contextlib
@@ -20,7 +22,8 @@ from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
 
 Result = TypeVar("Result")
 
-# With 5 ms a signature a third of a second of work; a slower token refuses by the deadline of its jobs long before.
+# With 5 ms a signature a third of a second of work; a slower token refuses by the deadline of its
+# jobs long before.
 _WAITING_PER_THREAD: Final = 64
 # A network may have half of it, and a small office is rarely all the load there is.
 _PART_OF_ONE_NETWORK: Final = 2
@@ -53,7 +56,10 @@ class CrowdedOut(GivenUp):
 
 
 class Job(Generic[Result]):
-    """Something for a thread to do. `settled` is called on the loop, once, unless the job was cancelled in the queue."""
+    """Something for a thread to do.
+
+    `settled` is called on the loop, once, unless the job was cancelled in the queue.
+    """
 
     __slots__ = ("deadline", "network", "settled", "started", "submitted", "work")
 
@@ -129,7 +135,9 @@ class SigningExecutor:
             return self._queued(job, typical_seconds, now)
 
     def submit_urgent(self, job: Job[Any]) -> JobRefusal | None:
-        """The same for a job of the proxy itself: it goes before all others, and no limit or deadline refuses it."""
+        """The same for a job of the proxy itself: it goes before all others, and no limit or
+        deadline refuses it.
+        """
         with self._lock:
             now = self._clock()
             if self._idle:
@@ -175,7 +183,10 @@ class SigningExecutor:
         return max(typical_seconds, latest) * (1 + ahead // able)
 
     def cancel(self, job: Job[Any]) -> bool:
-        """Let a job be; whether it was still in the queue. One that runs goes on, and is told of as ever."""
+        """Let a job be; whether it was still in the queue.
+
+        One that runs goes on, and is told of as ever.
+        """
         with self._lock:
             return self._queue.remove(job.network, job)
 
@@ -251,10 +262,12 @@ class SigningExecutor:
 
 
 def _do_not_preempt() -> None:
-    """Have this thread wait for the processor when it wakes up, and not push another one off it, as sched(7) says of SCHED_BATCH.
+    """Have this thread wait for the processor when it wakes up, and not push another one off it, as
+    sched(7) says of SCHED_BATCH.
 
-    The other one is mostly the loop, which has just handed over a job and holds the interpreter: this thread could do nothing but wait
-    for it, and the two changes of place are a twentieth of the processor's time for a handshake.
+    The other one is mostly the loop, which has just handed over a job and holds the interpreter:
+    this thread could do nothing but wait for it, and the two changes of place are a twentieth of
+    the processor's time for a handshake.
     """
     with contextlib.suppress(OSError):  # forbidden, by a filter of system calls say: it only costs time
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

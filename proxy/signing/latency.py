@@ -10,7 +10,8 @@ _SHARE: Final = 0.95
 _TIMES: Final = 2.0
 # A pause of the machine is as long; asking earlier would have two tokens work for nothing.
 _LEAST_SECONDS: Final = 0.020
-# A handshake has five seconds: another token needs its time, too, and may itself have to be healed first.
+# A handshake has five seconds: another token needs its time, too, and may itself have to be healed
+# first.
 _MOST_SECONDS: Final = 1.0
 # Of a token that has not signed yet: as slow as devices are.
 _UNKNOWN_SECONDS: Final = 0.100
@@ -40,7 +41,9 @@ class Latencies:
 
     @property
     def hedge_after(self) -> float:
-        """When a signature is late: after twice what 95 of 100 take, but not within 20 ms, and after a second in any case."""
+        """When a signature is late: after twice what 95 of 100 take, but not within 20 ms, and
+        after a second in any case.
+        """
         return min(_MOST_SECONDS, max(_LEAST_SECONDS, _TIMES * self._quantile(_SHARE)))
 
     def _quantile(self, share: float) -> float:

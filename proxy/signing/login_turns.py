@@ -1,13 +1,17 @@
-"""One login after another in a token, over all workers, until one has shown whether the PIN is good.
+"""One login after another in a token, over all workers, until one has shown whether the PIN is
+good.
 
-When a device loses all sessions, as by a reset, every worker logs in at the same moment. If the PIN was changed before, each of
-these logins brings the token nearer to being locked; some tokens lock after three. So a worker that has to log in takes a lock.
-The others wait for its result: then they log in as well, all at once, or not at all.
+When a device loses all sessions, as by a reset, every worker logs in at the same moment. If the PIN
+was changed before, each of these logins brings the token nearer to being locked; some tokens lock
+after three. So a worker that has to log in takes a lock. The others wait for its result: then they
+log in as well, all at once, or not at all.
 
-Theory of operation. The parent makes a block of memory without a name (memfd), every worker has its descriptor. A token has a place in
-it, by its name: a byte to lock, as of fcntl(2), which lets go when its process dies; a word that says that the PIN was refused; and a
-count of good logins. Two tokens at one place wait for each other, and one may make the other's word be forgotten: that costs a login
-more, and nothing else. A call that hangs must not hold others up for long: after some time they log in without a turn.
+Theory of operation. The parent makes a block of memory without a name (memfd), every worker has its
+descriptor. A token has a place in it, by its name: a byte to lock, as of fcntl(2), which lets go
+when its process dies; a word that says that the PIN was refused; and a count of good logins. Two
+tokens at one place wait for each other, and one may make the other's word be forgotten: that costs
+a login more, and nothing else. A call that hangs must not hold others up for long: after some time
+they log in without a turn.
 """
 
 import fcntl
@@ -34,8 +38,10 @@ class LoginTurns:
     """The view of one process. Methods are for threads: they wait."""
 
     def __init__(self, descriptor: int) -> None:
-        """Use what `create` made; the descriptor is kept. No other one of the same memory may be closed in this process, as that lets
-        go of its locks (fcntl(2)).
+        """Use what `create` made; the descriptor is kept.
+
+        No other one of the same memory may be closed in this process, as that lets go of its locks
+        (fcntl(2)).
         """
         self.fd: Final = descriptor
 
@@ -66,8 +72,9 @@ class LoginTurns:
     def turn(self, token: str) -> Iterator[None]:
         """Log in within the block, while the others wait, unless that takes too long.
 
-        Raises `TokenPinRefused`, then or when another one was refused while this one waited. A block that ends without an exception was a
-        good login; one that was refused calls `forbid` before it ends.
+        Raises `TokenPinRefused`, then or when another one was refused while this one waited. A
+        block that ends without an exception was a good login; one that was refused calls `forbid`
+        before it ends.
         """
         name, place = _name_and_place(token)
         is_ours = self._wait(place)
@@ -81,7 +88,10 @@ class LoginTurns:
                 fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, place)
 
     def _wait(self, place: int) -> bool:
-        """Whether this process has the lock. It has not if another one logged in meanwhile, or takes too long."""
+        """Whether this process has the lock.
+
+        It has not if another one logged in meanwhile, or takes too long.
+        """
         _, good = self._read(place)
         until = monotonic() + _PATIENCE_SECONDS
         while monotonic() < until and self._read(place)[1] == good:

@@ -1,4 +1,6 @@
-"""One token as a process uses it: its threads, its pace, its breaker, and the probes that close the breaker again."""
+"""One token as a process uses it: its threads, its pace, its breaker, and the probes that close the
+breaker again.
+"""
 
 import asyncio
 import math
@@ -13,7 +15,8 @@ from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal
 from proxy.signing.latency import Latencies
 from proxy.signing.token_counters import TokenCounters
 
-# A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. Longer, and the token is no use.
+# A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. Longer, and the
+# token is no use.
 _PROBE_SECONDS: Final = 5.0
 # How soon a key that is missing in a token that works is looked for again.
 _MISSING_SECONDS: Final = 30.0
@@ -49,7 +52,10 @@ class SigningToken:
         *,
         has_parent: bool = False,
     ) -> None:
-        """Closed, and not tried yet. `use` comes before the first signature. `has_parent`: see `Breaker`."""
+        """Closed, and not tried yet.
+
+        `use` comes before the first signature. `has_parent`: see `Breaker`.
+        """
         self.name: Final = name
         self.executor: Final = executor
         self.counters: Final = counters
@@ -72,7 +78,9 @@ class SigningToken:
         self._healed_at = -math.inf
         """When a probe last loaded all keys anew."""
         self._all_signed_at = timing.clock()
-        """When each key has signed last for a probe or a check; what a process loads at its begin has been looked for just now."""
+        """When each key has signed last for a probe or a check; what a process loads at its begin
+        has been looked for just now.
+        """
         self._first_try = False
         """Whether the probe under way is the one that follows the first failures."""
         self._waiting: list[Callable[[], None]] = []
@@ -90,7 +98,9 @@ class SigningToken:
 
     @property
     def is_well(self) -> bool:
-        """Whether a handshake that waits for the token may use it: its breaker is closed, or a probe of ours was good just now."""
+        """Whether a handshake that waits for the token may use it: its breaker is closed, or a
+        probe of ours was good just now.
+        """
         return self._breaker.is_closed or self._breaker.is_proved
 
     @property
@@ -131,7 +141,8 @@ class SigningToken:
         self._breaker.succeeded()
 
     def failed(self, began: float | None) -> None:
-        """A signature failed by the token's fault, or did not come within its deadline. `began` is in loop time.
+        """A signature failed by the token's fault, or did not come within its deadline. `began` is
+        in loop time.
 
         If all keys have been loaded anew since, it was of a session that is no more.
         """
@@ -156,10 +167,12 @@ class SigningToken:
         self._arrange()
 
     def await_recovery(self, since: float, until: float, tell: Callable[[], None]) -> bool:
-        """Have `tell` called when the probe that follows the first failures is over: `is_well` says whether to ask again.
+        """Have `tell` called when the probe that follows the first failures is over: `is_well` says
+        whether to ask again.
 
-        Most of what happens to a session is healed by it within milliseconds, so that a handshake which began at `since` may wait;
-        not at all if it is over already. False, and no call, where no such probe begins by `until`, or threads hang in the token.
+        Most of what happens to a session is healed by it within milliseconds, so that a handshake
+        which began at `since` may wait; not at all if it is over already. False, and no call, where
+        no such probe begins by `until`, or threads hang in the token.
         """
         if self._breaker.is_proved or (self.is_closed and self._healed_at >= since):
             self._timing.loop.call_soon(tell)
@@ -180,8 +193,8 @@ class SigningToken:
     def use(self, probe: Probe, *, is_refused: bool = False) -> None:
         """Probe by this from now on; keys that are not loaded yet are looked for at once.
 
-        A refused PIN is forgotten only if something has changed: each further try brings a token nearer to being locked.
-        `is_refused`: the parent knows of one, and nothing is tried here.
+        A refused PIN is forgotten only if something has changed: each further try brings a token
+        nearer to being locked. `is_refused`: the parent knows of one, and nothing is tried here.
         """
         now = self._timing.clock()
         has_changed, self._probe = probe != self._probe, probe
@@ -196,8 +209,9 @@ class SigningToken:
         self._arrange()
 
     def check_if_idle(self) -> None:
-        """Have each key sign once if handshakes have not used the token for long: the state of a spare one is known before it is
-        needed, and no session ends for want of use. Where handshakes use some of its keys, each one signs now and then.
+        """Have each key sign once if handshakes have not used the token for long: the state of a
+        spare one is known before it is needed, and no session ends for want of use. Where
+        handshakes use some of its keys, each one signs now and then.
         """
         now = self._timing.clock()
         is_idle = self._good_at is None or now - self._good_at >= _IDLE_SECONDS
@@ -254,7 +268,7 @@ class SigningToken:
             self._arrange()  # the one under way tells as much as another one
             return
         self.counters.probes += 1
-        assert self._probe is not None  # set by whoever made this token
+        assert self._probe is not None  # set by `use`, before the first probe is due
         self._asked = self._probe
         work = self._probe.anew if self._breaker.is_at_odds else self._probe
         job: Job[float] = Job(work, self._probed, _OURS, now + _PROBE_SECONDS, now)
@@ -304,7 +318,9 @@ class SigningToken:
             self._arrange()
 
     def _tell_missing(self, probe: Probe) -> None:
-        """Say which keys a token does not have although it works; of one that fails nothing is known."""
+        """Say which keys a token does not have although it works; of one that fails nothing is
+        known.
+        """
         missing = probe.missing
         if missing != self._told_missing:
             self._told_missing = missing

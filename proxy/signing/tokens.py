@@ -20,7 +20,9 @@ _LOOK_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class TokenPlan:
-    """What a configuration says of a token: how many signatures may be under way at one time, and how it is tried."""
+    """What a configuration says of a token: how many signatures may be under way at one time, and
+    how it is tried.
+    """
 
     threads: int
     probe: Probe
@@ -54,7 +56,10 @@ class Tokens(Mapping[str, SigningToken]):
         return len(self._tokens)
 
     def use(self, plans: Mapping[str, TokenPlan]) -> None:
-        """Have exactly these from now on. One that was there goes on with the threads that it has."""
+        """Have exactly these from now on.
+
+        One that was there goes on with the threads that it has.
+        """
         for name in [name for name in self._tokens if name not in plans]:
             self._tokens.pop(name).close()
         for name, plan in plans.items():

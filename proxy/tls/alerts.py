@@ -1,4 +1,6 @@
-"""TLS alerts: the numbers of RFC 8446 section 6, and the plaintext record that carries one before any key exists."""
+"""TLS alerts: the numbers of RFC 8446 section 6, and the plaintext record that carries one before
+any key exists.
+"""
 
 import contextlib
 from enum import IntEnum
@@ -42,18 +44,23 @@ class AlertDescription(IntEnum):
     NO_APPLICATION_PROTOCOL = 120
 
 
-# RFC 8446 section 6.1: the two that only close a connection are warnings; section 6.2: the rest is fatal.
+# RFC 8446 section 6.1: the two that only close a connection are warnings; section 6.2: the rest is
+# fatal.
 _CLOSURE_ALERTS: Final = frozenset({AlertDescription.CLOSE_NOTIFY, AlertDescription.USER_CANCELED})
 
 
 def alert_record(description: AlertDescription) -> bytes:
-    """Write the alert as one unencrypted record of 7 bytes; only valid before the ServerHello went out."""
+    """Write the alert as one unencrypted record of 7 bytes; only valid before the ServerHello went
+    out.
+    """
     level = _WARNING if description in _CLOSURE_ALERTS else _FATAL
     return _ALERT_RECORD_HEADER + bytes((level, description))
 
 
 def alert_in(records: bytes) -> AlertDescription | None:
-    """The description in a plaintext alert record, None for anything else (an encrypted alert shows itself to the peer only)."""
+    """The description in a plaintext alert record, None for anything else (an encrypted alert shows
+    itself to the peer only).
+    """
     if len(records) == _RECORD_BYTES and records[0] == _ALERT_RECORD_HEADER[0]:
         with contextlib.suppress(ValueError):
             return AlertDescription(records[-1])

@@ -1,9 +1,11 @@
-"""One attempt at a server's flight: a new SSL object, led with recorded bytes to where it signs. Runs in a signing thread.
+"""One attempt at a server's flight: a new SSL object, led with recorded bytes to where it signs.
+Runs in a signing thread.
 
-Theory of operation. An attempt shares nothing: the SSL object is its own, the pair of BIOs is its thread's, and no other
-thread touches them before it is over (OpenSSL has no lock in either). So one client can have any number of attempts, one
-after the other or at the same time, each with the same client bytes, and the first flight that is ready is sent. After a
-HelloRetryRequest an attempt begins with the first ClientHello: its answer to that must be, byte for byte, what was sent.
+Theory of operation. An attempt shares nothing: the SSL object is its own, the pair of BIOs is its
+thread's, and no other thread touches them before it is over (OpenSSL has no lock in either). So one
+client can have any number of attempts, one after the other or at the same time, each with the same
+client bytes, and the first flight that is ready is sent. After a HelloRetryRequest an attempt
+begins with the first ClientHello: its answer to that must be, byte for byte, what was sent.
 """
 
 import ssl
@@ -19,7 +21,9 @@ from proxy.tls.stream import BioPair
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a client has sent so far: its first hello, the HelloRetryRequest that it got, and its second hello."""
+    """What a client has sent so far: its first hello, the HelloRetryRequest that it got, and its
+    second hello.
+    """
 
     first: bytes
     retry: bytes = b""
@@ -28,7 +32,9 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """What a step has brought: bytes for the client, and the object with which the handshake goes on."""
+    """What a step has brought: bytes for the client, and the object with which the handshake goes
+    on.
+    """
 
     tls: ssl.SSLObject
     data: bytes
@@ -52,12 +58,17 @@ class AttemptFailed(Exception):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the hello itself was refused. What a token cannot do is found only after the ServerHello was written."""
+        """Whether the hello itself was refused.
+
+        What a token cannot do is found only after the ServerHello was written.
+        """
         return self.alert not in (None, AlertDescription.INTERNAL_ERROR)
 
 
 class RetryDiffers(Exception):
-    """Another HelloRetryRequest than the one that was sent: the contexts of an identity are not alike."""
+    """Another HelloRetryRequest than the one that was sent: the contexts of an identity are not
+    alike.
+    """
 
 
 class _Own(threading.local):
@@ -71,7 +82,10 @@ _own = _Own()
 
 
 def attempt_in_thread(context: Callable[[], ssl.SSLContext], transcript: Transcript) -> Flight:
-    """The same as `attempt` on this thread's own pair of BIOs. The object in the flight needs another one (`BioPair.adopt`)."""
+    """The same as `attempt` on this thread's own pair of BIOs.
+
+    The object in the flight needs another one (`BioPair.adopt`).
+    """
     bios = _own.bios
     try:
         flight = attempt(context, transcript, bios)
@@ -96,7 +110,8 @@ def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios:
 
 
 def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
-    """Give bytes of the client to an object that wants more of them afterwards. Raises `AttemptFailed`; the BIOs are then empty.
+    """Give bytes of the client to an object that wants more of them afterwards. Raises
+    `AttemptFailed`; the BIOs are then empty.
 
     The bytes are whole hellos: an attempt has failed if OpenSSL does not answer them.
     """

@@ -1,4 +1,6 @@
-"""What this process's OpenSSL can do: its version, the providers that were asked for, the groups they bring."""
+"""What this process's OpenSSL can do: its version, the providers that were asked for, the groups
+they bring.
+"""
 
 import contextlib
 import ssl
@@ -13,7 +15,8 @@ from proxy.tls.records import ClientHelloReader, HelloError
 
 # The first version with ML-KEM and ML-DSA of its own, and with tuples in the group list.
 OLDEST_OPENSSL: Final = (3, 5)
-# Our own hello: FrodoKEM-1344 has the largest key share there is, 21 KB; Classic McEliece does not fit a hello at all.
+# Our own hello: FrodoKEM-1344 has the largest key share there is, 21 KB; Classic McEliece does not
+# fit a hello at all.
 _ANY_HELLO_BYTES: Final = 65_536
 
 
@@ -32,12 +35,17 @@ class Capabilities:
 
     @property
     def has_group_tuples(self) -> bool:
-        """Whether the group list has tuples: an older OpenSSL cannot move a client to a hybrid by HelloRetryRequest."""
+        """Whether the group list has tuples: an older OpenSSL cannot move a client to a hybrid by
+        HelloRetryRequest.
+        """
         return ssl.OPENSSL_VERSION_INFO[:2] >= OLDEST_OPENSSL
 
 
 def survey(providers: tuple[str, ...]) -> Capabilities:
-    """Look at the OpenSSL of this process, after its configuration was loaded. Raises `libssl.InterpreterUnsuitable`."""
+    """Look at the OpenSSL of this process, after its configuration was loaded.
+
+    Raises `libssl.InterpreterUnsuitable`.
+    """
     libssl.self_check()
     asked = ("default", *providers)
     available = tuple(name for name in asked if libssl.provider_is_available(name))
@@ -74,8 +82,8 @@ class _NoHello(Exception):
 def _code_point(name: str) -> int:
     """Ask OpenSSL: a client that lists only this group says its number in the ClientHello.
 
-    Raises `_NoHello`: oqs-provider lists its BIKE groups as those of TLS 1.3, and gives them a least version of none; a public
-    key of Classic McEliece does not fit a hello.
+    Raises `_NoHello`: oqs-provider lists its BIKE groups as those of TLS 1.3, and gives them a
+    least version of none; a public key of Classic McEliece does not fit a hello.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TlsChallenge:
-    """What the proxy has to show for `name`, a DNS name or an IP address. Nothing in it is secret."""
+    """What the proxy has to show for `name`, a DNS name or an IP address.
+
+    Nothing in it is secret.
+    """
 
     name: str
     digest: bytes

@@ -1,7 +1,7 @@
 """Challenges of a CA (tls-alpn-01, RFC 8737) that this worker may be asked about, by server name.
 
-A context is made when a CA asks for the first time, with a key of its own: a worker that hears of a thousand
-challenges at once must not make a thousand keys before its loop goes on.
+A context is made when a CA asks for the first time, with a key of its own: a worker that hears of a
+thousand challenges at once must not make a thousand keys before its loop goes on.
 """
 
 import contextlib
@@ -47,7 +47,8 @@ class PendingChallenges:
 def goodbye(tls: ssl.SSLObject, bios: BioPair) -> bytes:
     """The record that ends a connection after a challenge was shown. `bios` are empty after it.
 
-    RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be immediately closed".
+    RFC 8737 section 3: "Once the TLS handshake has been completed, the connection MUST be
+    immediately closed".
     """
     with contextlib.suppress(ssl.SSLError):  # it wants to read the close_notify of the peer; ours is written
         tls.unwrap()

@@ -1,10 +1,13 @@
-"""The ClientHello of RFC 8446 section 4.1.2, decoded as far as a server must know it to choose identity and policy.
+"""The ClientHello of RFC 8446 section 4.1.2, decoded as far as a server must know it to choose
+identity and policy.
 
-OpenSSL decodes the same bytes again and has the last word, so extensions that decide nothing here are skipped unseen: unknown
-ones, GREASE (RFC 8701) and the outer hello of Encrypted ClientHello among them. What is read is read strictly.
+OpenSSL decodes the same bytes again and has the last word, so extensions that decide nothing here
+are skipped unseen: unknown ones, GREASE (RFC 8701) and the outer hello of Encrypted ClientHello
+among them. What is read is read strictly.
 
-Lists of code points become tuples, or, beyond `_LONGEST_TUPLE` entries, an `array` of two bytes per entry: Python's integers
-would make a hello of 64 KB cost a megabyte for as long as its handshake lasts.
+Lists of code points become tuples, or, beyond `_LONGEST_TUPLE` entries, an `array` of two bytes per
+entry: Python's integers would make a hello of 64 KB cost a megabyte for as long as its handshake
+lasts.
 """
 
 import re
@@ -19,7 +22,8 @@ from proxy.tls.records import MESSAGE_HEADER_BYTES, HelloError, HelloFailure
 
 TLS_1_3: Final = 0x0304
 _SSL_3: Final = 0x0300
-# Where the fixed fields begin: after the header, legacy_version; then random; then the length of session_id.
+# Where the fixed fields begin: after the header, legacy_version; then random; then the length of
+# session_id.
 _RANDOM: Final = MESSAGE_HEADER_BYTES + 2
 _SESSION_ID: Final = _RANDOM + 32
 _LONGEST_SESSION_ID: Final = 32
@@ -53,9 +57,10 @@ _LONGEST_HOST_NAME: Final = 253
 _HOST_NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
-# Clients of one kind send the same lists, and many clients the same name: what these decode to is kept, as decoding costs ten times
-# a look-up. Two bytes per entry, so a list that is worth keeping has at most 64; browsers vary theirs by one of 16 GREASE values.
-# Code points of a hostile client take 2.5 KB a list.
+# Clients of one kind send the same lists, and many clients the same name: what these decode to is
+# kept, as decoding costs ten times a look-up. Two bytes per entry, so a list that is worth keeping
+# has at most 64; browsers vary theirs by one of 16 GREASE values. Code points of a hostile client
+# take 2.5 KB a list.
 _KEPT_BYTES: Final = 132
 _KEPT: Final = 256
 
@@ -65,7 +70,10 @@ _type_and_length: Final = Struct(">HH").unpack_from
 
 
 class ClientHello(NamedTuple):
-    """What a client offers. Code points are kept as they came, in the client's order, GREASE included."""
+    """What a client offers.
+
+    Code points are kept as they came, in the client's order, GREASE included.
+    """
 
     legacy_version: int
     random: bytes
@@ -74,10 +82,12 @@ class ClientHello(NamedTuple):
     supported_versions: Sequence[int]
     supported_groups: Sequence[int]
     key_shares: Sequence[int]
-    """The groups of the key shares; a key exchange with any other group takes a HelloRetryRequest."""
+    """The groups of the key shares; a key exchange with any other group takes a HelloRetryRequest.
+    """
     signature_algorithms: Sequence[int]
     server_name: str | None
-    """The DNS name asked for, in lower case (IDNs as A-labels); the text of an IPv4 address if a client sends one.
+    """The DNS name asked for, in lower case (IDNs as A-labels); the text of an IPv4 address if a
+    client sends one.
 
     Other values (`host:443`) stand in quotes, and no identity has such a name.
     """
@@ -89,10 +99,11 @@ class ClientHello(NamedTuple):
 
 
 def parse_client_hello(message: bytes) -> ClientHello:
-    """Decode a whole handshake message, its header of 4 bytes included, as `ClientHelloReader.message` gives it.
+    """Decode a whole handshake message, its header of 4 bytes included, as
+    `ClientHelloReader.message` gives it.
 
-    Raises `HelloError` for bytes that cannot be decoded, for a hello that does not offer TLS 1.3, and for one that breaks a
-    rule which RFC 8446 tells servers to enforce.
+    Raises `HelloError` for bytes that cannot be decoded, for a hello that does not offer TLS 1.3,
+    and for one that breaks a rule which RFC 8446 tells servers to enforce.
     """
     session_id_end = _vector_end(message, _SESSION_ID, 1, "session_id")
     suites_end = _vector_end(message, session_id_end, 2, "cipher_suites")
@@ -108,7 +119,8 @@ def parse_client_hello(message: bytes) -> ClientHello:
     legacy_version = int.from_bytes(message[MESSAGE_HEADER_BYTES:_RANDOM])
     get = extensions.get
     supported_versions = () if (versions := get(_SUPPORTED_VERSIONS)) is None else _supported_versions(versions)
-    # Section 4.2.1: supported_versions alone decides. Appendix D.5: SSL 3.0 as legacy_version is refused all the same.
+    # Section 4.2.1: supported_versions alone decides. Appendix D.5: SSL 3.0 as legacy_version is
+    # refused all the same.
     if TLS_1_3 not in supported_versions or legacy_version <= _SSL_3:
         raise HelloError(HelloFailure.OLD_VERSION)
     # Section 4.1.2: "this vector MUST contain exactly one byte, set to zero"
@@ -135,7 +147,9 @@ def parse_client_hello(message: bytes) -> ClientHello:
 
 
 def _vector_end(data: bytes, start: int, prefix_bytes: int, where: str) -> int:
-    """Find the end of the vector whose length stands in the `prefix_bytes` at `start`; it must lie within `data`."""
+    """Find the end of the vector whose length stands in the `prefix_bytes` at `start`; it must lie
+    within `data`.
+    """
     content = start + prefix_bytes
     end = content + int.from_bytes(data[start:content])
     if end > len(data):
@@ -230,7 +244,9 @@ def _signature_algorithms(extension: bytes) -> Sequence[int]:
 
 
 def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[int]:
-    """Decode the groups of the shares, RFC 8446 section 4.2.8; the list may be empty, which asks for a retry."""
+    """Decode the groups of the shares, RFC 8446 section 4.2.8; the list may be empty, which asks
+    for a retry.
+    """
     shares = _only_vector(extension, "key_share")
     groups: dict[int, None] = {}
     position, size = 0, len(shares)
@@ -245,7 +261,8 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
         if group in groups:  # "Clients MUST NOT offer multiple KeyShareEntry values for the same group"
             raise HelloError(HelloFailure.KEY_SHARE, f"group 0x{group:04x}")
         groups[group] = None
-    # "Clients MUST NOT offer any KeyShareEntry values for groups not listed in the client's supported_groups"
+    # "Clients MUST NOT offer any KeyShareEntry values for groups not listed in the client's
+    # supported_groups"
     if unlisted := groups.keys() - supported_groups:
         raise HelloError(HelloFailure.KEY_SHARE, f"group 0x{min(unlisted):04x}")
     return tuple(groups) if len(groups) <= _LONGEST_TUPLE else array("H", groups)
@@ -253,12 +270,15 @@ def _key_shares(extension: bytes, supported_groups: Sequence[int]) -> Sequence[i
 
 @_kept
 def _server_name(extension: bytes) -> str:
-    """Decode the one host name, RFC 6066 section 3; as in OpenSSL, exactly one host_name is accepted."""
+    """Decode the one host name, RFC 6066 section 3; as in OpenSSL, exactly one host_name is
+    accepted.
+    """
     name_list = _only_vector(extension, "server_name")
     sent = name_list[_SERVER_NAME_HEADER_BYTES:].lower()
     if not sent or name_list[:_SERVER_NAME_HEADER_BYTES] != _HOST_NAME_TYPE + len(sent).to_bytes(2):
         raise HelloError(HelloFailure.MALFORMED, "server_name")
-    # "represented as a byte string ... without a trailing dot": some send it all the same, and mean the same host
+    # "represented as a byte string ... without a trailing dot": some send it all the same, and mean
+    # the same host
     name = sent.removesuffix(b".")
     if len(name) > _LONGEST_HOST_NAME or not _HOST_NAME.fullmatch(name):
         return ascii(sent[:_LONGEST_HOST_NAME].decode("latin-1"))
@@ -274,7 +294,9 @@ def _alpn(extension: bytes) -> tuple[bytes, ...]:
 
 
 def _psk_identities(extension: bytes) -> tuple[bytes, ...]:
-    """Decode identities and binders, RFC 8446 section 4.2.11; whether a binder is right is OpenSSL's to say."""
+    """Decode identities and binders, RFC 8446 section 4.2.11; whether a binder is right is
+    OpenSSL's to say.
+    """
     identities_end = _vector_end(extension, 0, 2, "pre_shared_key")
     identities = tuple(_vectors(extension[2:identities_end], 2, "pre_shared_key", after=_OBFUSCATED_TICKET_AGE_BYTES))
     binders = tuple(_vectors(_only_vector(extension[identities_end:], "pre_shared_key"), 1, "pre_shared_key"))
@@ -292,7 +314,9 @@ def _has_early_data(extension: bytes) -> bool:
 
 
 def _vectors(data: bytes, prefix_bytes: int, where: str, *, after: int = 0) -> Iterator[bytes]:
-    """Split `data` into vectors, none of them empty, each with `after` bytes behind it that are skipped."""
+    """Split `data` into vectors, none of them empty, each with `after` bytes behind it that are
+    skipped.
+    """
     position, size = 0, len(data)
     while position < size:
         content = position + prefix_bytes

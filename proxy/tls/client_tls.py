@@ -1,6 +1,8 @@
-"""The context by which an upstream's servers are reached, kept as long as nothing that it was made of changes.
+"""The context by which an upstream's servers are reached, kept as long as nothing that it was made
+of changes.
 
-Connections made by one context are not good for another: without this, each reload would close every connection to an https server.
+Connections made by one context are not good for another: without this, each reload would close
+every connection to an https server.
 """
 
 import ssl
@@ -20,7 +22,8 @@ class ClientTls:
 
 
 def client_tls(settings: UpstreamTls, known: ClientTls | None) -> ClientTls:
-    """Build the context, or answer the one that is `known` already if the files have the same content still.
+    """Build the context, or answer the one that is `known` already if the files have the same
+    content still.
 
     Raises what `build_client_context` raises.
     """

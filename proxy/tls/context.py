@@ -1,4 +1,7 @@
-"""Server contexts: built once from credentials and policy, never changed afterwards. The only user of `libssl` for them."""
+"""Server contexts: built once from credentials and policy, never changed afterwards.
+
+The only user of `libssl` for them.
+"""
 
 import ssl
 from collections.abc import Sequence
@@ -10,9 +13,11 @@ from proxy.tls import libssl
 from proxy.tls.policy import ALPN_PROTOCOLS
 from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 
-# What we offer an upstream: hybrids first; what follows keeps servers reachable that know none (they are inside our own network).
+# What we offer an upstream: hybrids first; what follows keeps servers reachable that know none
+# (they are inside our own network).
 UPSTREAM_GROUPS: Final = "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024:X25519:secp256r1:secp384r1"
-# Two, as browsers open a second connection at once and use each ticket a single time (RFC 8446 appendix C.4).
+# Two, as browsers open a second connection at once and use each ticket a single time (RFC 8446
+# appendix C.4).
 TICKETS_PER_HANDSHAKE: Final = 2
 
 
@@ -43,7 +48,9 @@ class ContextCredential(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """The contexts of one identity under one policy: `current` seals new tickets, `previous` still opens older ones."""
+    """The contexts of one identity under one policy: `current` seals new tickets, `previous` still
+    opens older ones.
+    """
 
     current: ssl.SSLContext
     previous: ssl.SSLContext | None = None
@@ -51,7 +58,9 @@ class ServerContext:
     key_name: bytes = field(default=b"", repr=False)
 
     def select(self, psk_identities: Sequence[bytes]) -> ssl.SSLContext:
-        """Pick the context whose key sealed the first ticket of a ClientHello (its key name stands in the clear)."""
+        """Pick the context whose key sealed the first ticket of a ClientHello (its key name stands
+        in the clear).
+        """
         if (
             self.previous is not None
             and psk_identities
@@ -75,7 +84,8 @@ def build_server_context(
 ) -> ServerContext:
     """Build the contexts of `identity`.
 
-    Raises `ssl.SSLError` or `OSError` for a credential that OpenSSL does not take, `libssl.LibsslError` for a setting.
+    Raises `ssl.SSLError` or `OSError` for a credential that OpenSSL does not take,
+    `libssl.LibsslError` for a setting.
     """
 
     def context(secret: bytes, tickets_per_handshake: int) -> tuple[ssl.SSLContext, bytes]:
@@ -91,16 +101,21 @@ def build_server_context(
     current, current_name = context(tickets.current, TICKETS_PER_HANDSHAKE)
     if tickets.previous is None:
         return ServerContext(current, key_name=current_name)
-    # A context seals by the key it opens with, so this one gives out no tickets: they would die at the next rotation, all at once.
+    # A context seals by the key it opens with, so this one gives out no tickets: they would die at
+    # the next rotation, all at once.
     previous, name = context(tickets.previous, 0)
     return ServerContext(current, previous, name, current_name)
 
 
 def bare_context(settings: TlsSettings) -> ssl.SSLContext:
-    """A context with all that a listener demands, and nothing yet to prove an identity with. Raises `libssl.LibsslError`."""
+    """A context with all that a listener demands, and nothing yet to prove an identity with.
+
+    Raises `libssl.LibsslError`.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    # Server preference comes with CPython's defaults; ChaCha20 first for a client that put it first.
+    # Server preference comes with CPython's defaults; ChaCha20 first for a client that put it
+    # first.
     context.options |= libssl.PRIORITIZE_CHACHA
     context.set_alpn_protocols(list(ALPN_PROTOCOLS))
     libssl.set_groups(context, settings.groups)
@@ -110,7 +125,9 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def build_alert_context() -> ssl.SSLContext:
-    """A context without a certificate, for hellos we refuse as malformed: it only serves to ask OpenSSL for its alert."""
+    """A context without a certificate, for hellos we refuse as malformed: it only serves to ask
+    OpenSSL for its alert.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
@@ -127,9 +144,11 @@ class UpstreamTls:
 
 
 def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
-    """Build the context for upstream connections: chain and name are always verified, hybrids are offered first.
+    """Build the context for upstream connections: chain and name are always verified, hybrids are
+    offered first.
 
-    Raises `ssl.SSLError` or `OSError` for files that OpenSSL does not take, `libssl.LibsslError` for the groups.
+    Raises `ssl.SSLError` or `OSError` for files that OpenSSL does not take, `libssl.LibsslError`
+    for the groups.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -145,5 +164,7 @@ def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
 
 
 def _no_passphrase() -> str:
-    """Answer OpenSSL instead of the terminal: an encrypted key fails here and never waits for input."""
+    """Answer OpenSSL instead of the terminal: an encrypted key fails here and never waits for
+    input.
+    """
     return ""

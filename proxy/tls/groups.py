@@ -1,7 +1,8 @@
-"""Key exchange groups: what they are called, their code points, and which of them withstand a quantum computer.
+"""Key exchange groups: what they are called, their code points, and which of them withstand a
+quantum computer.
 
-Code points are IANA's "TLS Supported Groups"; names are OpenSSL's, which takes them in any case. A group that OpenSSL lacks
-comes from a provider and is sorted by its name, with `classify`.
+Code points are IANA's "TLS Supported Groups"; names are OpenSSL's, which takes them in any case. A
+group that OpenSSL lacks comes from a provider and is sorted by its name, with `classify`.
 """
 
 import re
@@ -64,7 +65,8 @@ _GROUPS: Final = (
     NamedGroup("ffdhe8192", 0x0104, _CLASSICAL),
 )
 _ALIASES: Final = {"p-256": "secp256r1", "prime256v1": "secp256r1", "p-384": "secp384r1", "p-521": "secp521r1"}
-# Hybrids that clients list and OpenSSL does not have: curveSM2MLKEM768, and the Kyber drafts of X25519 and secp256r1.
+# Hybrids that clients list and OpenSSL does not have: curveSM2MLKEM768, and the Kyber drafts of
+# X25519 and secp256r1.
 _FOREIGN_HYBRIDS: Final = frozenset({0x11EE, 0x6399, 0x639A})
 
 _BY_NAME: Final = {group.name.lower(): group for group in _GROUPS}
@@ -73,15 +75,18 @@ KNOWN: Final[Mapping[str, NamedGroup]] = MappingProxyType(
 )
 """The groups of OpenSSL 3.5 under every name it takes for them, in lower case."""
 
-# Families that a provider such as oqs-provider brings. SIKE is missing since it is broken, on classical computers too.
+# Families that a provider such as oqs-provider brings. SIKE is missing since it is broken, on
+# classical computers too.
 _POST_QUANTUM_FAMILY: Final = re.compile(r"mlkem|kyber|frodo|hqc|bike|mceliece|ntru", re.IGNORECASE)
 _CURVE: Final = re.compile(r"x25519|x448|p256|p384|p521|bp\d|brainpool|curve", re.IGNORECASE)
 
 
 def classify(name: str, code_point: int) -> NamedGroup:
-    """Sort a provider's group by its name: `x25519_frodo640aes` is a hybrid, `hqc1` is post-quantum alone.
+    """Sort a provider's group by its name: `x25519_frodo640aes` is a hybrid, `hqc1` is post-quantum
+    alone.
 
-    A name that tells nothing is taken for classical, so that an unknown group never counts as protection.
+    A name that tells nothing is taken for classical, so that an unknown group never counts as
+    protection.
     """
     if not _POST_QUANTUM_FAMILY.search(name):
         kind = GroupKind.CLASSICAL
@@ -96,8 +101,9 @@ def classify(name: str, code_point: int) -> NamedGroup:
 class GroupPreference:
     """Groups that a server accepts, in tuples, the most preferred tuple first.
 
-    A client that lists a group of an earlier tuple gets it, by HelloRetryRequest if it sent no share for it. Within a tuple a
-    share that was sent wins: a group that is not much better is not worth a round trip.
+    A client that lists a group of an earlier tuple gets it, by HelloRetryRequest if it sent no
+    share for it. Within a tuple a share that was sent wins: a group that is not much better is not
+    worth a round trip.
     """
 
     tuples: tuple[tuple[NamedGroup, ...], ...]
@@ -106,7 +112,9 @@ class GroupPreference:
     names: Mapping[int, str] = field(init=False, repr=False, compare=False)
     """Code point -> name, of every group that is known."""
     quantum_safe_anywhere: frozenset[int] = field(init=False, repr=False, compare=False)
-    """Code points that tell that a client can do post-quantum key exchange, whether or not one of them is accepted here."""
+    """Code points that tell that a client can do post-quantum key exchange, whether or not one of
+    them is accepted here.
+    """
     by_code_point: Mapping[int, NamedGroup] = field(init=False, repr=False, compare=False)
     quantum_safe_code_points: frozenset[int] = field(init=False, repr=False, compare=False)
 

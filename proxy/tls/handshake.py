@@ -1,15 +1,18 @@
-"""One TLS handshake: from the first byte of a connection to an established stream or a refusal that the peer can read.
+"""One TLS handshake: from the first byte to an established stream or a refusal that the peer can
+read.
 
 `handshake_states` has the table of its states. Here is what the events do in each of them.
 
-Theory of operation. The ClientHello is parsed before OpenSSL sees a byte, because everything is decided by it: the identity,
-the policy, the context. Only then is an SSL object made, on exactly one context, and fed the bytes received so far, in a turn
-with the steps of other handshakes (`step_queue`). OpenSSL also gets a hello that our parser rejects, for its alert is the better
-one; ours is sent when OpenSSL has none. The server's flight is sent only when the step that produced it succeeded, and the group
-is read back from the ServerHello in it. On an error OpenSSL's alert goes out before the connection lingers and closes.
+Theory of operation. The ClientHello is parsed before OpenSSL sees a byte, because everything is
+decided by it: the identity, the policy, the context. Only then is an SSL object made, on exactly
+one context, and fed the bytes received so far, in a turn with the steps of other handshakes
+(`step_queue`). OpenSSL also gets a hello that our parser rejects, for its alert is the better one;
+ours is sent when OpenSSL has none. The server's flight is sent only when the step that produced it
+succeeded, and the group is read back from the ServerHello in it. On an error OpenSSL's alert goes
+out before the connection lingers and closes.
 
-A CA that looks at a pending challenge (RFC 8737) meets no identity and no policy. It is shown a certificate that proves nothing
-else, and its connection is closed as soon as the handshake is over.
+A CA that looks at a pending challenge (RFC 8737) meets no identity and no policy. It is shown a
+certificate that proves nothing else, and its connection is closed as soon as the handshake is over.
 """
 
 import ssl
@@ -75,7 +78,10 @@ class Handshake:
         challenges: PendingChallenges,
         network: bytes = b"",
     ) -> None:
-        """Set up for one connection; `begin` hands over its stream. `deadline` is in loop time, `network` is the client's."""
+        """Set up; `begin` hands over the stream.
+
+        `deadline` is in loop time, `network` the client's.
+        """
         self._policy = policy
         self._services = services
         self._observer = observer  # deleted when it was told how the handshake ended
@@ -121,7 +127,7 @@ class Handshake:
         return True
 
     def eof_received(self) -> None:
-        """The client gave up; or it has sent the end of its handshake, which waits for its step, and sends no more."""
+        """The client gave up; or it has sent all of its handshake, which still waits for its step."""
         match self._state:
             case Answering(steps=steps) | Finishing(steps=steps) | Challenged(steps=steps) if steps.has_waiting:
                 return  # reading is paused; the end is reported again when it goes on
@@ -268,7 +274,7 @@ class Handshake:
         flight.begin(hello, reader, policy.preference, self.deadline, self._network)
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
-        """Send a flight (`signed_flight.FlightOwner`). The handshake goes on with its object, but not after a HelloRetryRequest."""
+        """Send a flight; go on with its object if it is no HelloRetryRequest (`FlightOwner`)."""
         state = self._state
         if not isinstance(state, Signing):
             return  # it is over

@@ -42,7 +42,10 @@ class HandshakePolicy:
     tls_limits: "TlsLimits"
 
     def judge(self, hello: ClientHello, identity: ServerIdentity | None) -> ServerIdentity | ConnectionRefusal:
-        """The identity that answers the client, or why it gets none. `identity` is None if no identity has the name it asks for."""
+        """The identity that answers the client, or why it gets none.
+
+        `identity` is None if no identity has the name it asks for.
+        """
         if hello.alpn and _OUR_ALPN.isdisjoint(hello.alpn):
             # RFC 7301 section 3.2; the standard library would complete without a protocol
             offered = ", ".join(ascii(name.decode("latin-1")) for name in hello.alpn[:_LISTED_PROTOCOLS])

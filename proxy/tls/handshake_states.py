@@ -12,8 +12,9 @@
     Challenged  OpenSSL and the client in turn                     Over: the CA has seen its challenge
     Over        nothing                                            -
 
-From every state a handshake may go to Over: by a refusal, by its deadline, or because the client leaves. The observer is told
-exactly once how it ended, and not at all if the observer itself has ended it (`give_way`).
+From every state a handshake may go to Over: by a refusal, by its deadline, or because the client
+leaves. The observer is told exactly once how it ended, and not at all if the observer itself has
+ended it (`give_way`).
 """
 
 from dataclasses import dataclass

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """One `[identity.NAME]` on one listener: the names it answers for and the context that proves it.
+    """One `[identity.NAME]` on one listener: the names it answers for and the context that proves
+    it.
 
-    With a key in a token there is a `plan` for it, and `context` has a throw-away certificate in its place, which no client may
-    ever see: it only resumes sessions and asks for other key shares.
+    With a key in a token there is a `plan` for it, and `context` has a throw-away certificate in
+    its place, which no client may ever see: it only resumes sessions and asks for other key shares.
     """
 
     name: str
@@ -25,7 +26,9 @@ class ServerIdentity:
     plan: "SigningPlan | None" = None
 
     def covers(self, host: str) -> bool:
-        """Whether `host` (lower case, without port) is one of the names; a wildcard stands for exactly one label."""
+        """Whether `host` (lower case, without port) is one of the names; a wildcard stands for
+        exactly one label.
+        """
         return is_covered(host, self.names)
 
 
@@ -40,7 +43,9 @@ class IdentityTable:
         self._default = default
 
     def resolve(self, server_name: str | None) -> ServerIdentity | None:
-        """Find the identity: exact name, then wildcard of one label (RFC 6125 section 6.4.3), then the default, else None."""
+        """Find the identity: exact name, then wildcard of one label (RFC 6125 section 6.4.3), then
+        the default, else None.
+        """
         if server_name is not None:
             exact = self._by_name.get(server_name)
             if exact is not None:

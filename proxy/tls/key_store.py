@@ -1,7 +1,9 @@
-"""Keys that a URI finds, by OpenSSL's OSSL_STORE: how many there are, as loading a PEM would take one of several, and say nothing; and
-the key itself, where it is in a library context that is not the default one.
+"""Keys that a URI finds, by OpenSSL's OSSL_STORE: how many there are, as loading a PEM would take
+one of several, and say nothing; and the key itself, where it is in a library context that is not
+the default one.
 
-The same libcrypto as everywhere in this process (`libssl`), with no way to ask a person for anything.
+The same libcrypto as everywhere in this process (`libssl`), with no way to ask a person for
+anything.
 """
 
 import ctypes
@@ -69,16 +71,20 @@ def _library() -> ctypes.CDLL:
 
 
 def count_keys(uri: str, context: int | None = None) -> int:
-    """How many keys there are: 0, 1, or 2 for more than one. Logs in, and takes a round trip for each attribute of each.
+    """How many keys there are: 0, 1, or 2 for more than one. Logs in, and takes a round trip for
+    each attribute of each.
 
-    0 also where no token fits, and where the token refuses the PIN. `context` is OpenSSL's library context. Raises `LookupFailed`.
+    0 also where no token fits, and where the token refuses the PIN. `context` is OpenSSL's library
+    context. Raises `LookupFailed`.
     """
     with closing(_keys(uri, context)) as keys:
         return sum(1 for _ in islice(keys, _ENOUGH))
 
 
 def load_key(uri: str, certificate: Path, context: int | None) -> ssl.SSLContext:
-    """The only key of a URI, in a context of the default library context with the chain that it proves. Raises `KeyNotLoaded`."""
+    """The only key of a URI, in a context of the default library context with the chain that it
+    proves. Raises `KeyNotLoaded`.
+    """
     loaded = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         with closing(_keys(uri, context)) as keys:

@@ -1,4 +1,6 @@
-"""Whether this process can sign with a key of a token: with what it has loaded of it, or by looking for it anew."""
+"""Whether this process can sign with a key of a token: with what it has loaded of it, or by looking
+for it anew.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,14 +14,17 @@ from proxy.tls.token_key import LoadableKey, TokenKey
 
 @dataclass(frozen=True, slots=True)
 class KeyTrial:
-    """What came of it: `is_used` says whether this process serves by the key, `signs` whether it could."""
+    """What came of it: `is_used` says whether this process serves by the key, `signs` whether it
+    could.
+    """
 
     is_used: bool
     signs: bool
 
 
 def try_key(keys: Iterable[TokenKey], wanted: Pkcs11Uri, instances: ModuleInstances) -> KeyTrial:
-    """Sign once with each of `keys` that is the wanted one, which names token, serial, label and id; takes as long as the token does.
+    """Sign once with each of `keys` that is the wanted one, which names token, serial, label and
+    id; takes as long as the token does.
 
     In a token that is used for other keys it is looked for anew as well, by the PIN of those.
     """

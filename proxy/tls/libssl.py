@@ -1,8 +1,10 @@
-"""What CPython's `ssl` lacks before 3.15, on the very libssl that this interpreter's `_ssl` is linked to.
+"""What CPython's `ssl` lacks before 3.15, on the very libssl that this interpreter's `_ssl` is
+linked to.
 
-Everything here reaches into OpenSSL's objects through ctypes, so it stands in one module, is guarded by version, and checks itself
-at start-up (`self_check`) before a context that matters is touched. Symbols are looked up through `_ssl`'s own shared object:
-`dlsym` then searches exactly the libraries that it depends on, never another OpenSSL that happens to be in the process.
+Everything here reaches into OpenSSL's objects through ctypes, so it stands in one module, is
+guarded by version, and checks itself at start-up (`self_check`) before a context that matters is
+touched. Symbols are looked up through `_ssl`'s own shared object: `dlsym` then searches exactly the
+libraries that it depends on, never another OpenSSL that happens to be in the process.
 """
 
 import ctypes
@@ -21,7 +23,8 @@ _CTRL_SET_SIGALGS_LIST: Final = 98
 _CTRL_IMPLEMENTED_GROUPS: Final = 139
 _MODULES_DIRECTORY: Final = 8
 _SESSION_CACHE_OFF: Final = 0
-# SSL_OP_PRIORITIZE_CHACHA: ChaCha20 first when the client put it first (a client without AES instructions)
+# SSL_OP_PRIORITIZE_CHACHA: ChaCha20 first when the client put it first (a client without AES
+# instructions)
 PRIORITIZE_CHACHA: Final = 1 << 21
 
 
@@ -149,8 +152,9 @@ def modules_directory() -> Path:
 def self_check() -> None:
     """Prove that the pointers we take are what we take them for.
 
-    That of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C. That of an `SSLObject` is its `SSL`: C knows
-    its context. That of a `MemoryBIO` is its `BIO`: C knows where an object reads. Raises `InterpreterUnsuitable`.
+    That of an `SSLContext` is its `SSL_CTX`: a number set by Python is read back from C. That of an
+    `SSLObject` is its `SSL`: C knows its context. That of a `MemoryBIO` is its `BIO`: C knows where
+    an object reads. Raises `InterpreterUnsuitable`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for tickets in (7, 3):
@@ -189,32 +193,45 @@ def _control(context: ssl.SSLContext, command: int, value: str, setting: str) ->
 
 
 def set_groups(context: ssl.SSLContext, groups: str) -> None:
-    """Set the key exchange groups in OpenSSL's syntax: `A:B / C:D`, tuples in order of preference. Raises `LibsslError`."""
+    """Set the key exchange groups in OpenSSL's syntax: `A:B / C:D`, tuples in order of preference.
+
+    Raises `LibsslError`.
+    """
     _control(context, _CTRL_SET_GROUPS_LIST, groups, "the group list")
 
 
 def set_signature_algorithms(context: ssl.SSLContext, algorithms: str) -> None:
-    """Set the signature algorithms, most preferred first, separated by colons. Raises `LibsslError`."""
+    """Set the signature algorithms, most preferred first, separated by colons.
+
+    Raises `LibsslError`.
+    """
     _control(context, _CTRL_SET_SIGALGS_LIST, algorithms, "the signature algorithm list")
 
 
 def set_ciphersuites(context: ssl.SSLContext, suites: str) -> None:
-    """Set the TLS 1.3 cipher suites, most preferred first, separated by colons. Raises `LibsslError`."""
+    """Set the TLS 1.3 cipher suites, most preferred first, separated by colons.
+
+    Raises `LibsslError`.
+    """
     if _library().SSL_CTX_set_ciphersuites(_pointer(context), suites.encode()) != 1:
         raise LibsslError("the cipher suites", suites)
 
 
 def share_credential(certificate: Path, source: ssl.SSLContext, target: ssl.SSLContext) -> None:
-    """Have `target` use the private key that `source` has loaded, and the chain in a PEM file that belongs to it.
+    """Have `target` use the private key that `source` has loaded, and the chain in a PEM file that
+    belongs to it.
 
-    A key in a token costs a round trip for each of its attributes when it is loaded, and none when it is shared.
-    Raises `LibsslError`.
+    A key in a token costs a round trip for each of its attributes when it is loaded, and none when
+    it is shared. Raises `LibsslError`.
     """
     use_key(target, certificate, _library().SSL_CTX_get0_privatekey(_pointer(source)))
 
 
 def use_key(context: ssl.SSLContext, certificate: Path, key: int) -> None:
-    """Have a context use the chain in a PEM file, and a key (an `EVP_PKEY *`) that belongs to it. Raises `LibsslError`."""
+    """Have a context use the chain in a PEM file, and a key (an `EVP_PKEY *`) that belongs to it.
+
+    Raises `LibsslError`.
+    """
     library = _library()
     if library.SSL_CTX_use_certificate_chain_file(_pointer(context), os.fsencode(certificate)) != 1:
         raise LibsslError("the certificate chain", str(certificate))
@@ -223,23 +240,34 @@ def use_key(context: ssl.SSLContext, certificate: Path, key: int) -> None:
 
 
 def set_ticket_key(context: ssl.SSLContext, key: bytes) -> None:
-    """Set the session ticket key: 16 bytes of name, 32 of HMAC key, 32 of AES key. Raises `LibsslError`, without the key."""
+    """Set the session ticket key: 16 bytes of name, 32 of HMAC key, 32 of AES key.
+
+    Raises `LibsslError`, without the key.
+    """
     if _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_TICKET_KEYS, len(key), key) != 1:
         raise LibsslError("a session ticket key of", f"{len(key)} bytes")
 
 
 def withhold_tickets(tls: ssl.SSLObject) -> None:
-    """Have a server's object give out no tickets by itself when its handshake ends. Before the handshake."""
+    """Have a server's object give out no tickets by itself when its handshake ends.
+
+    Before the handshake.
+    """
     _library().SSL_set_num_tickets(_connection(tls), 0)
 
 
 def request_ticket(tls: ssl.SSLObject) -> None:
-    """Have a ticket go out with what is written next. After the handshake, and just before that: reading would send it too."""
+    """Have a ticket go out with what is written next.
+
+    After the handshake, and just before that: reading would send it too.
+    """
     _library().SSL_new_session_ticket(_connection(tls))
 
 
 def take_bios(tls: ssl.SSLObject) -> None:
-    """Leave an object without BIOs, in which nothing is left for it; it can do nothing until `set_bios`."""
+    """Leave an object without BIOs, in which nothing is left for it; it can do nothing until
+    `set_bios`.
+    """
     _library().SSL_set_bio(_connection(tls), None, None)
 
 
@@ -252,12 +280,16 @@ def set_bios(tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBI
 
 
 def disable_session_cache(context: ssl.SSLContext) -> None:
-    """Keep no sessions in memory: tickets carry them, and a cache would grow with every handshake (CVE-2024-2511)."""
+    """Keep no sessions in memory: tickets carry them, and a cache would grow with every handshake
+    (CVE-2024-2511).
+    """
     _library().SSL_CTX_ctrl(_pointer(context), _CTRL_SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
 
 
 def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
-    """Names of all groups that the loaded providers implement for TLS 1.3, in OpenSSL's spelling; empty before 3.5."""
+    """Names of all groups that the loaded providers implement for TLS 1.3, in OpenSSL's spelling;
+    empty before 3.5.
+    """
     library = _library()
     stack = library.OPENSSL_sk_new_null()
     try:
@@ -271,17 +303,19 @@ def implemented_groups(context: ssl.SSLContext) -> tuple[str, ...]:
 
 
 def load_configuration(path: Path) -> None:
-    """Load an `openssl.cnf` into the default library context; must come before the first `SSLContext` that relies on it.
+    """Load an `openssl.cnf` into the default library context; must come before the first
+    `SSLContext` that relies on it.
 
-    OpenSSL reports success even where a provider in it was not found: ask `provider_is_available` for each.
-    Raises `LibsslError` when the file itself cannot be used.
+    OpenSSL reports success even where a provider in it was not found: ask `provider_is_available`
+    for each. Raises `LibsslError` when the file itself cannot be used.
     """
     if _library().OSSL_LIB_CTX_load_config(None, os.fsencode(path)) != 1:
         raise LibsslError("the configuration file", str(path))
 
 
 def new_library_context(path: Path) -> int:
-    """Make a library context (an `OSSL_LIB_CTX *`, never freed) by an `openssl.cnf`; the providers in it are not in the default one.
+    """Make a library context (an `OSSL_LIB_CTX *`, never freed) by an `openssl.cnf`; the providers
+    in it are not in the default one.
 
     Ask `provider_is_available` for each. Raises `LibsslError`.
     """
@@ -293,7 +327,8 @@ def new_library_context(path: Path) -> int:
 
 
 def never_prompt() -> None:
-    """Let nothing in this process ask a person for a PIN or passphrase: not on a terminal, and not on standard input.
+    """Let nothing in this process ask a person for a PIN or passphrase: not on a terminal, and not
+    on standard input.
 
     A provider that has lost its login would ask, and wait for ever, in the middle of a handshake.
     """

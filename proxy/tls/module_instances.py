@@ -1,14 +1,18 @@
-"""The PKCS#11 module as this process has loaded it: once, and once more for a token that the loading before does not see.
+"""The PKCS#11 module as this process has loaded it: once, and once more for a token that the
+loading before does not see.
 
-Theory of operation. A module knows the tokens that were there when it was initialised (PKCS#11 2.40 section 5.4), and SoftHSM gives a
-token up for good that was away for a moment. To finalise and initialise it again (C_Finalize) would end the sessions of all its tokens,
-also of those that sign at this moment; and to a second provider in front of the same library it says that it is initialised already.
-So its file is copied into memory and loaded from there: for the linker that is another library, with a state of its own. OpenSSL gets
-it in a library context of its own, because pkcs11-provider looks for slots once in its life; a key from there signs in contexts of the
-default one too, as OpenSSL asks the provider that a key came from.
+Theory of operation. A module knows the tokens that were there when it was initialised (PKCS#11 2.40
+section 5.4), and SoftHSM gives a token up for good that was away for a moment. To finalise and
+initialise it again (C_Finalize) would end the sessions of all its tokens, also of those that sign
+at this moment; and to a second provider in front of the same library it says that it is initialised
+already. So its file is copied into memory and loaded from there: for the linker that is another
+library, with a state of its own. OpenSSL gets it in a library context of its own, because
+pkcs11-provider looks for slots once in its life; a key from there signs in contexts of the default
+one too, as OpenSSL asks the provider that a key came from.
 
-What was loaded stays, as threads may be in it: so there are few. A module whose state is in a library that it links (as p11-kit's
-proxy) sees nothing more in a copy; then the parent replaces the process, where it has to.
+What was loaded stays, as threads may be in it: so there are few. A module whose state is in a
+library that it links (as p11-kit's proxy) sees nothing more in a copy; then the parent replaces the
+process, where it has to.
 """
 
 import errno
@@ -26,7 +30,8 @@ from proxy.tls.openssl_configuration import PKCS11, openssl_configuration, pkcs1
 from proxy.tls.token_key import TokenKey
 from proxy.tls.tokens import PresentToken, tokens_of
 
-# Each takes 0.8 MB of memory and 7 ms with SoftHSM. A token that comes and goes more often than this is a matter for an operator, and for a new process.
+# Each takes 0.8 MB of memory and 7 ms with SoftHSM. A token that comes and goes more often than
+# this is a matter for an operator, and for a new process.
 _MOST_LATER: Final = 8
 _MFD_EXEC: Final = 0x10  # linux/memfd.h; a kernel may forbid to run what was not made for it (sysctl vm.memfd_noexec)
 
@@ -35,7 +40,9 @@ class ModuleInstance:
     """One loading of the module. Whatever asks it may take as long as its tokens do."""
 
     def __init__(self, module: Path, provider: str | None, *, is_first: bool) -> None:
-        """The first one is loaded by OpenSSL's configuration; another one when a key is loaded by it. `provider`: see `pkcs11_provider`."""
+        """The first one is loaded by OpenSSL's configuration; another one when a key is loaded by
+        it. `provider`: see `pkcs11_provider`.
+        """
         self._original = module
         self._provider = provider
         self._is_first = is_first
@@ -57,7 +64,10 @@ class ModuleInstance:
         return count_keys(uri, self._context)
 
     def load(self, key: TokenKey) -> ssl.SSLContext:
-        """Load a key, which logs in where that is needed. Raises `OSError`, which `ssl.SSLError` and `KeyNotLoaded` are."""
+        """Load a key, which logs in where that is needed.
+
+        Raises `OSError`, which `ssl.SSLError` and `KeyNotLoaded` are.
+        """
         if self._is_first:
             return key.load()
         self._open()
@@ -116,7 +126,9 @@ class ModuleInstances:
         self._used[token] = instance
 
     def others(self, token: str) -> Iterator[ModuleInstance]:
-        """Those to try for a token: the later ones, which other tokens have needed, the newest first; and a new one, if there are few."""
+        """Those to try for a token: the later ones, which other tokens have needed, the newest
+        first; and a new one, if there are few.
+        """
         used = self.of(token)
         yield from [one for one in reversed(self._later) if one is not used]
         if len(self._later) < _MOST_LATER:
@@ -131,7 +143,10 @@ def module_instances(module: Path, provider: str | None) -> ModuleInstances:
 
 
 def _executable_copy(module: Path) -> int:
-    """A copy in memory, whose descriptor stays open: by it the linker knows the library again. Raises `OSError`."""
+    """A copy in memory, whose descriptor stays open: by it the linker knows the library again.
+
+    Raises `OSError`.
+    """
     content = module.read_bytes()
     try:
         descriptor = os.memfd_create(module.name, os.MFD_CLOEXEC | _MFD_EXEC)

@@ -1,7 +1,8 @@
 """The `openssl.cnf` of a worker, as text. Pure.
 
-It activates OpenSSL's own provider, pkcs11-provider where keys are in tokens, and what was asked for, in this order. It names no PIN:
-a default one would be tried on every token, so each URI brings its own.
+It activates OpenSSL's own provider, pkcs11-provider where keys are in tokens, and what was asked
+for, in this order. It names no PIN: a default one would be tried on every token, so each URI brings
+its own.
 """
 
 from collections.abc import Sequence
@@ -11,14 +12,17 @@ from typing import Final
 PKCS11: Final = "pkcs11"
 """The name of pkcs11-provider."""
 
-# Sessions that it keeps open for the next signature: more than any [hsm.token.NAME] may have, so that none is opened for a signature
-# and closed after it. It keeps as many as were used at one time, which the number of threads that sign decides.
+# Sessions that it keeps open for the next signature: more than any [hsm.token.NAME] may have, so
+# that none is opened for a signature and closed after it. It keeps as many as were used at one
+# time, which the number of threads that sign decides.
 _CACHED_SESSIONS: Final = 1_024
 
 _PKCS11_SETTINGS: Final = (
-    # else it unloads the module at exit, when the OpenSSL that the module may use itself is half gone: a crash with SoftHSM
+    # else it unloads the module at exit, when the OpenSSL that the module may use itself is half
+    # gone: a crash with SoftHSM
     "pkcs11-module-quirks = no-deinit",
-    # else the provider's algorithms come up with the first key in a token, and keys of files travel into the token from then on
+    # else the provider's algorithms come up with the first key in a token, and keys of files travel
+    # into the token from then on
     "pkcs11-module-load-behavior = early",
     # else a copy of each key is made for the session, and signs on when the key is destroyed
     "pkcs11-module-cache-keys = never",
@@ -31,7 +35,9 @@ _SPECIAL: Final = frozenset("\\\"'`#$")
 
 @dataclass(frozen=True, slots=True)
 class ProviderModule:
-    """A provider by its `name`, with its own settings; `path` None lets OpenSSL look in its own directory."""
+    """A provider by its `name`, with its own settings; `path` None lets OpenSSL look in its own
+    directory.
+    """
 
     name: str
     path: str | None = None

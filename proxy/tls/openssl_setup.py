@@ -15,8 +15,9 @@ from proxy.tls.openssl_configuration import ProviderModule, openssl_configuratio
 def prepare_openssl(loaded: LoadedConfig, *, with_tokens: bool = True) -> Capabilities:
     """Load the providers and see what is there. Raises `libssl.InterpreterUnsuitable`.
 
-    Where keys are in tokens, the PKCS#11 module is initialised here: never in a process that also uses it in another way. A module
-    that hangs is left out (not `with_tokens`): this process then has none for good.
+    Where keys are in tokens, the PKCS#11 module is initialised here: never in a process that also
+    uses it in another way. A module that hangs is left out (not `with_tokens`): this process then
+    has none for good.
     """
     libssl.never_prompt()
     providers = tuple(_providers(loaded.file, loaded.config.openssl, loaded.config.hsm, with_tokens=with_tokens))
@@ -48,7 +49,9 @@ def _module(file: ConfigFile, hsm: HsmConfig) -> Path:
 
 
 def _own_provider(file: ConfigFile, openssl: OpensslConfig) -> str | None:
-    """The pkcs11-provider beside providers that were built by hand; None: that of the system, whatever else was built."""
+    """The pkcs11-provider beside providers that were built by hand; None: that of the system,
+    whatever else was built.
+    """
     directory = configured_directory(file, openssl)
     own = None if directory is None else directory / "pkcs11.so"
     return str(own) if own is not None and own.exists() else None

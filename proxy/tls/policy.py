@@ -1,4 +1,5 @@
-"""Which key exchange groups and cipher suites a listener offers, which clients it refuses, and how a handshake ended.
+"""Which key exchange groups and cipher suites a listener offers, which clients it refuses, and how
+a handshake ended.
 
 Pure: a level, a policy and what the client offered go in, a decision comes out.
 
@@ -49,7 +50,9 @@ class PolicyError(Exception):
 
 
 class UnknownGroupError(PolicyError):
-    """`name` is a group that this OpenSSL does not have with the loaded providers; `suggestion` is a near match, if any."""
+    """`name` is a group that this OpenSSL does not have with the loaded providers; `suggestion` is
+    a near match, if any.
+    """
 
     def __init__(self, name: str, available: tuple[str, ...], suggestion: str | None) -> None:
         """Remember what was asked for and what there is."""
@@ -78,7 +81,9 @@ class RepeatedGroupError(PolicyError):
 
 
 class WeakerThanLevelError(PolicyError):
-    """`name` is a group that breaks what `level` promises: a classical one, or one that is not in `allowed` where that is not empty."""
+    """`name` is a group that breaks what `level` promises: a classical one, or one that is not in
+    `allowed` where that is not empty.
+    """
 
     def __init__(self, name: str, level: SecurityLevel, allowed: tuple[str, ...] = ()) -> None:
         """Remember the group, the level and what it allows."""
@@ -122,7 +127,10 @@ class NothingLeftError(PolicyError):
 
 
 class HandshakeOutcome(StrEnum):
-    """How the key exchange of a handshake ended, with its cause. The values are stable: they stand in logs and metrics."""
+    """How the key exchange of a handshake ended, with its cause.
+
+    The values are stable: they stand in logs and metrics.
+    """
 
     HYBRID = "hybrid"
     """A quantum-safe group, hybrid or pure, at the first attempt."""
@@ -131,15 +139,23 @@ class HandshakeOutcome(StrEnum):
     CLIENT_CANNOT = "client_cannot"
     """A classical group; the client listed no quantum-safe one."""
     NOT_REQUIRED = "not_required"
-    """A classical group, though the client listed a quantum-safe one: none of ours, or ours are switched off."""
+    """A classical group, though the client listed a quantum-safe one: none of ours, or ours are
+    switched off.
+    """
     WOULD_REFUSE = "would_refuse"
-    """A classical group under `PqPolicy.REPORT`; `PqPolicy.REQUIRE` would have refused this client."""
+    """A classical group under `PqPolicy.REPORT`; `PqPolicy.REQUIRE` would have refused this client.
+    """
     REFUSED = "refused"
-    """No connection: the client listed none of our groups, or no quantum-safe one and the policy requires one."""
+    """No connection: the client listed none of our groups, or no quantum-safe one and the policy
+    requires one.
+    """
 
 
 def effective_pq(level: SecurityLevel, pq: PqPolicy) -> PqPolicy:
-    """Settle the policy: a level of quantum-safe groups alone implies `REQUIRE`. Raises `OffAtStrictLevelError`."""
+    """Settle the policy: a level of quantum-safe groups alone implies `REQUIRE`.
+
+    Raises `OffAtStrictLevelError`.
+    """
     if not level.requires_pq:
         return pq
     if pq is PqPolicy.OFF:
@@ -153,11 +169,12 @@ def group_preference(
     groups_override: tuple[str, ...] | tuple[tuple[str, ...], ...] | None,
     known: Mapping[str, NamedGroup],
 ) -> GroupPreference:
-    """Settle what a listener accepts: the list of its level, or its own, without what the policy forbids.
+    """Settle what a listener accepts: the list of its level, or its own, without what the policy
+    forbids.
 
-    `groups_override` is the listener's own list: names, of which the quantum-safe ones become the first tuple and the rest
-    the second; or tuples of names, which are kept. `known` are the groups of this OpenSSL under each of their names in lower
-    case. Raises a `PolicyError`.
+    `groups_override` is the listener's own list: names, of which the quantum-safe ones become the
+    first tuple and the rest the second; or tuples of names, which are kept. `known` are the groups
+    of this OpenSSL under each of their names in lower case. Raises a `PolicyError`.
     """
     tuples = _resolved(_GROUPS_OF_LEVEL[level] if groups_override is None else groups_override, known)
     effective = effective_pq(level, pq)
@@ -205,7 +222,8 @@ def cipher_suites(level: SecurityLevel) -> str:
 
 
 def refuses(pq: PqPolicy, preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether a client must be turned away: `pq`, the effective policy, requires a group of which it lists none.
+    """Whether a client must be turned away: `pq`, the effective policy, requires a group of which
+    it lists none.
 
     A hello that resumes a session is asked the same: its key exchange is a new one.
     """
@@ -213,12 +231,15 @@ def refuses(pq: PqPolicy, preference: GroupPreference, hello: ClientHello) -> bo
 
 
 def has_no_common_group(preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether no key exchange is possible with what a client lists; OpenSSL has the better alert for one that lists nothing."""
+    """Whether no key exchange is possible with what a client lists; OpenSSL has the better alert
+    for one that lists nothing.
+    """
     return bool(hello.supported_groups) and preference.by_code_point.keys().isdisjoint(hello.supported_groups)
 
 
 def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether OpenSSL will answer with a HelloRetryRequest: the client lists a group of the best tuple, with no share of it.
+    """Whether OpenSSL will answer with a HelloRetryRequest: the client lists a group of the best
+    tuple, with no share of it.
 
     A prediction that saves work. What is right, whatever it says, is what OpenSSL then does.
     """
@@ -230,7 +251,9 @@ def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:
 
 
 def breaks_under_require(preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether `PqPolicy.REQUIRE` would turn a client away; where no quantum-safe group of ours is on, any group of that kind counts."""
+    """Whether `PqPolicy.REQUIRE` would turn a client away; where no quantum-safe group of ours is
+    on, any group of that kind counts.
+    """
     return (preference.quantum_safe_code_points or preference.quantum_safe_anywhere).isdisjoint(hello.supported_groups)
 
 
@@ -239,8 +262,8 @@ def outcome(
 ) -> HandshakeOutcome:
     """Say how a handshake ended under `pq`, the effective policy, and why.
 
-    `selected_group` is what the ServerHello says, None for a handshake that `refuses` stopped or that has no key exchange;
-    `retried` tells that a HelloRetryRequest came before it.
+    `selected_group` is what the ServerHello says, None for a handshake that `refuses` stopped or
+    that has no key exchange; `retried` tells that a HelloRetryRequest came before it.
     """
     ours = preference.quantum_safe_code_points
     if selected_group in ours:

@@ -1,4 +1,6 @@
-"""Trying a token by real signatures: the keys are loaded anew, and each one makes a server's flight that a client of ours checks."""
+"""Trying a token by real signatures: the keys are loaded anew, and each one makes a server's flight
+that a client of ours checks.
+"""
 
 import contextlib
 import ssl
@@ -21,7 +23,9 @@ class Login(Protocol):
     """How to log in to the token of a key."""
 
     def is_refused(self, key: TokenKey) -> bool:
-        """Whether the token refuses every login by the PIN of a key that could not be loaded; asks the token."""
+        """Whether the token refuses every login by the PIN of a key that could not be loaded; asks
+        the token.
+        """
 
     def turn(self, key: TokenKey) -> AbstractContextManager[None]:
         """Load within the block, which raises `TokenPinRefused` where others know of it."""
@@ -42,9 +46,11 @@ class KeyProbe:
         return frozenset(key.location for key in self.keys if not key.is_loaded)
 
     def __call__(self) -> float:
-        """Load and sign. A key that is missing where another one works is not used until it is found.
+        """Load and sign. A key that is missing where another one works is not used until it is
+        found.
 
-        Raises `TokenPinRefused`, or what the first key fails with if none works; then all go on with what was loaded before.
+        Raises `TokenPinRefused`, or what the first key fails with if none works; then all go on
+        with what was loaded before.
         """
         slowest, failed, failure, is_in = 0.0, [], None, False
         for key in self.keys:
@@ -68,7 +74,8 @@ class KeyProbe:
         return slowest
 
     def anew(self) -> float:
-        """The same; if no key works, try other instances of the module, and keep the first by which the token works.
+        """The same; if no key works, try other instances of the module, and keep the first by which
+        the token works.
 
         Raises as a call does, and then nothing has changed.
         """
@@ -91,7 +98,8 @@ class KeyProbe:
 
 
 def signing_seconds(context: ssl.SSLContext) -> float:
-    """Have a context make a server's flight, and check the signature in it; how long the flight took.
+    """Have a context make a server's flight, and check the signature in it; how long the flight
+    took.
 
     Raises `ssl.SSLError` for a signature that failed, `BadSignature` for a wrong one.
     """

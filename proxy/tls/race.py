@@ -1,16 +1,19 @@
 """The signature of one handshake: one token after the other is asked, until a flight is there.
 
-Theory of operation. The first candidate is asked. If it fails, the next one is, with the same client bytes; if it is late, the
-next one is asked as well (a hedge), provided that it has nothing else to do: two tokens with long queues would only make them
-longer for each other. The first flight that is ready wins, and whatever comes later is thrown away, where it only tells how the
-token is. All of this is on the event loop; the threads only make attempts.
+Theory of operation. The first candidate is asked. If it fails, the next one is, with the same
+client bytes; if it is late, the next one is asked as well (a hedge), provided that it has nothing
+else to do: two tokens with long queues would only make them longer for each other. The first flight
+that is ready wins, and whatever comes later is thrown away, where it only tells how the token is.
+All of this is on the event loop; the threads only make attempts.
 
-Where all have failed, or what is left hangs, a race waits for those that are being tried at once: a session that was lost is healed
-within milliseconds, by which no client needs to be sent away. Each key is asked a second time at most. A client that is sent away all
-the same has every token tried soon that could have signed for it, one that was never there included.
+Where all have failed, or what is left hangs, a race waits for those that are being tried at once: a
+session that was lost is healed within milliseconds, by which no client needs to be sent away. Each
+key is asked a second time at most. A client that is sent away all the same has every token tried
+soon that could have signed for it, one that was never there included.
 
-An error is the client's fault if OpenSSL refused its hello before it answered it, or if a context that needs no token fails on
-the same bytes as well. Every other error is the token's fault: a client cannot shut a token down by what it sends.
+An error is the client's fault if OpenSSL refused its hello before it answered it, or if a context
+that needs no token fails on the same bytes as well. Every other error is the token's fault: a
+client cannot shut a token down by what it sends.
 """
 
 import asyncio
@@ -29,16 +32,21 @@ from proxy.tls.signing_plan import TokenCredential
 if TYPE_CHECKING:
     from proxy.tls.token_key import KeyContext
 
-# A token that needs longer is as good as gone, and the client wants to know while it is still there.
+# A token that needs longer is as good as gone, and the client wants to know while it is still
+# there.
 _MOST_SECONDS: Final = 5.0
 # So many times its median a token that was just healed leaves to one that was asked instead.
 _TIMES_TYPICAL: Final = 2.0
-# To log in again and load some keys; a token that takes longer for it is dead to clients that are waiting.
+# To log in again and load some keys; a token that takes longer for it is dead to clients that are
+# waiting.
 _RECOVERY_SECONDS: Final = 1.0
 
 
 class RaceOwner(Protocol):
-    """The part that needs the flight. Exactly one of `race_won`, `race_lost` and `race_refused` is called, once; none after `abandon`."""
+    """The part that needs the flight.
+
+    Exactly one of `race_won`, `race_lost` and `race_refused` is called, once; none after `abandon`.
+    """
 
     def race_won(self, flight: Flight) -> None:
         """Send it. The object in it is the owner's from now on, and has no BIOs."""
@@ -97,7 +105,10 @@ class SigningRace:
         network: bytes,
         owner: RaceOwner,
     ) -> None:
-        """Set up; `begin` asks the first token. `network` is the client's, for the order in the queues."""
+        """Set up; `begin` asks the first token.
+
+        `network` is the client's, for the order in the queues.
+        """
         self._services = services
         self._transcript = transcript
         self._network = network
@@ -131,7 +142,8 @@ class SigningRace:
     def abandon(self) -> None:
         """The handshake is over in another way: the owner is not told any more.
 
-        The time of a token that signs already is still watched: a token that hangs is found even if all clients leave before.
+        The time of a token that signs already is still watched: a token that hangs is found even if
+        all clients leave before.
         """
         self._close()
         if self._running:
@@ -148,7 +160,9 @@ class SigningRace:
         return False
 
     def _look_again(self) -> None:
-        """Count among the candidates those, too, that were passed over at first, and are well by now."""
+        """Count among the candidates those, too, that were passed over at first, and are well by
+        now.
+        """
         tokens = self._services.tokens
         by_now = candidates(
             [(key, token) for key in self._passed_over if (token := tokens.get(key.key.token)) is not None]

@@ -1,9 +1,11 @@
-"""From the bytes of a new connection to the ClientHello: plaintext TLS records, RFC 8446 section 5.1.
+"""From the bytes of a new connection to the ClientHello: plaintext TLS records, RFC 8446 section
+5.1.
 
-Theory of operation. Everything received is kept, in order, as `wire`: OpenSSL gets these very bytes afterwards, also when we
-reject them, since its alert is the better one. A record is looked at when it is complete, and the reader remembers how many
-bytes that takes, so a byte that completes nothing costs one comparison. Each byte is copied into `wire` once and into the
-message once: the work is linear however the hello was cut into records and segments, and memory is bounded by the two limits.
+Theory of operation. Everything received is kept, in order, as `wire`: OpenSSL gets these very bytes
+afterwards, also when we reject them, since its alert is the better one. A record is looked at when
+it is complete, and the reader remembers how many bytes that takes, so a byte that completes nothing
+costs one comparison. Each byte is copied into `wire` once and into the message once: the work is
+linear however the hello was cut into records and segments, and memory is bounded by the two limits.
 """
 
 from enum import Enum, StrEnum, auto
@@ -16,7 +18,8 @@ HANDSHAKE: Final = 22
 _CHANGE_CIPHER_SPEC: Final = 20
 _ALERT: Final = 21
 _APPLICATION_DATA: Final = 23
-# change_cipher_spec, alert, handshake, application_data, heartbeat (RFC 6520): all that a TLS stream may begin with
+# change_cipher_spec, alert, handshake, application_data, heartbeat (RFC 6520): all that a TLS
+# stream may begin with
 _CONTENT_TYPES: Final = frozenset(range(20, 25))
 _MAJOR_VERSION: Final = 3
 RECORD_HEADER_BYTES: Final = 5
@@ -24,14 +27,18 @@ MESSAGE_HEADER_BYTES: Final = 4
 _header: Final = Struct(">BBBH").unpack_from
 # the message's length has 24 bits
 _both_headers: Final = Struct(">BBBHBBH").unpack_from
-# RFC 8446 section 5.1: TLSPlaintext.length MUST NOT exceed 2^14; section 5.2: 256 more for a protected record.
+# RFC 8446 section 5.1: TLSPlaintext.length MUST NOT exceed 2^14; section 5.2: 256 more for a
+# protected record.
 _PLAINTEXT_BYTES: Final = 1 << 14
 _CIPHERTEXT_BYTES: Final = _PLAINTEXT_BYTES + 256
 _CLIENT_HELLO: Final = 1
 
 
 class HelloFailure(StrEnum):
-    """Why a client's first bytes were rejected. The values are stable: they stand in logs and metrics."""
+    """Why a client's first bytes were rejected.
+
+    The values are stable: they stand in logs and metrics.
+    """
 
     NOT_TLS = "not_tls"
     CLIENT_ALERT = "client_alert"
@@ -54,7 +61,8 @@ class HelloFailure(StrEnum):
 _A = AlertDescription
 _ALERTS: Final = {
     HelloFailure.NOT_TLS: _A.UNEXPECTED_MESSAGE,
-    # RFC 8446 section 6: after its alert the client reads no more; a closure alert reports no fault.
+    # RFC 8446 section 6: after its alert the client reads no more; a closure alert reports no
+    # fault.
     HelloFailure.CLIENT_ALERT: _A.CLOSE_NOTIFY,
     HelloFailure.UNEXPECTED_RECORD: _A.UNEXPECTED_MESSAGE,
     HelloFailure.EMPTY_RECORD: _A.UNEXPECTED_MESSAGE,
@@ -94,8 +102,9 @@ _SENTENCES: Final = {
 class HelloError(Exception):
     """The client's fault: what it sent is not an acceptable ClientHello.
 
-    `reason` says which rule was broken and decides `alert`, the answer to send if OpenSSL has none of its own. `where` names
-    the field or extension, `found` and `limit` are the numbers of a rule that has numbers.
+    `reason` says which rule was broken and decides `alert`, the answer to send if OpenSSL has none
+    of its own. `where` names the field or extension, `found` and `limit` are the numbers of a rule
+    that has numbers.
     """
 
     def __init__(
@@ -134,16 +143,17 @@ class ClientFlight(Enum):
     """Which ClientHello is awaited."""
 
     FIRST = auto()
-    # RFC 8446 appendix D.4: a change_cipher_spec record comes before the second ClientHello; section 4.2.10: so does early
-    # data that we refused, in records that we cannot read.
+    # RFC 8446 appendix D.4: a change_cipher_spec record comes before the second ClientHello;
+    # section 4.2.10: so does early data that we refused, in records that we cannot read.
     AFTER_RETRY = auto()
 
 
 class ClientHelloReader:
     """Collects one ClientHello. Feed what was received; it is complete when `message` is not None.
 
-    `message_limit` bounds the handshake message with its header of 4 bytes, `wire_limit` the bytes on the wire up to its
-    end: a hello in records of one byte takes six wire bytes for each. Both are security limits.
+    `message_limit` bounds the handshake message with its header of 4 bytes, `wire_limit` the bytes
+    on the wire up to its end: a hello in records of one byte takes six wire bytes for each. Both
+    are security limits.
     """
 
     __slots__ = (
@@ -173,7 +183,10 @@ class ClientHelloReader:
 
     @property
     def wire(self) -> bytes:
-        """Everything received so far, rejected bytes and bytes behind the hello too. Copied when it came in pieces."""
+        """Everything received so far, rejected bytes and bytes behind the hello too.
+
+        Copied when it came in pieces.
+        """
         return bytes(self._wire)
 
     @property
@@ -187,7 +200,8 @@ class ClientHelloReader:
         return bytes(self._wire[self._record_start :])
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> None:
-        """Take what the client sent; once the message is complete, further bytes are only added to `wire`.
+        """Take what the client sent; once the message is complete, further bytes are only added to
+        `wire`.
 
         Raises `HelloError`, after which only `wire` is of use.
         """
@@ -204,7 +218,9 @@ class ClientHelloReader:
             self._take_records()
 
     def _is_whole(self, wire: bytes) -> bool:
-        """Whether the first segment is the usual one: a whole hello in one record, and nothing else. Others take the long way."""
+        """Whether the first segment is the usual one: a whole hello in one record, and nothing
+        else. Others take the long way.
+        """
         size = len(wire)
         if size < RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES or size > self._wire_limit:
             return False
@@ -241,7 +257,9 @@ class ClientHelloReader:
         self._record_start = start
 
     def _check_beginning(self, start: int) -> None:
-        """Recognise a client that speaks another protocol by its first two bytes: it may be waiting for us now."""
+        """Recognise a client that speaks another protocol by its first two bytes: it may be waiting
+        for us now.
+        """
         if start == 0 and (self._wire[0] not in _CONTENT_TYPES or self._wire[1:2] not in (b"", b"\x03")):
             raise self._foreign_bytes(start)
 
@@ -273,7 +291,8 @@ class ClientHelloReader:
             return
         if self._message_bytes == MESSAGE_HEADER_BYTES:
             self._message_bytes = self._declared_bytes()
-        # Section 5.1: a message before a key change ends with its record, and after a ClientHello the keys may change.
+        # Section 5.1: a message before a key change ends with its record, and after a ClientHello
+        # the keys may change.
         if len(message) > self._message_bytes:
             raise HelloError(HelloFailure.BYTES_AFTER_HELLO, found=len(message), limit=self._message_bytes)
         if len(message) == self._message_bytes:
@@ -291,7 +310,9 @@ class ClientHelloReader:
 
 
 def _may_precede_second_hello(content_type: int, length: int) -> bool:
-    """The records of `ClientFlight.AFTER_RETRY` that are not the hello; OpenSSL judges what is in them."""
+    """The records of `ClientFlight.AFTER_RETRY` that are not the hello; OpenSSL judges what is in
+    them.
+    """
     return (content_type == _CHANGE_CIPHER_SPEC and length == 1) or (
         content_type == _APPLICATION_DATA and 0 < length <= _CIPHERTEXT_BYTES
     )

@@ -1,4 +1,7 @@
-"""How a handshake ended: with a connection and what was settled for it, or without one and why. Pure."""
+"""How a handshake ended: with a connection and what was settled for it, or without one and why.
+
+Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +27,9 @@ class FailureReason(StrEnum):
     NO_APPLICATION_PROTOCOL = "no_application_protocol"
     POLICY = "pq_policy"
     NO_COMMON_GROUP = "no_common_group"
-    """The client offers none of the groups of the listener's level; whatever the policy, there is no key exchange."""
+    """The client offers none of the groups of the listener's level; whatever the policy, there is
+    no key exchange.
+    """
     NO_COMMON_SUITE = "no_common_cipher_suite"
     NO_COMMON_SIGNATURE = "no_common_signature_algorithm"
     """The client takes no signature of a key that the identity has."""
@@ -49,7 +54,8 @@ _TURNED_AWAY: Final = frozenset(
         FailureReason.NO_COMMON_SIGNATURE,
     }
 )
-# What OpenSSL calls it, as a code of `ssl.SSLError`, where nothing is wrong with a client but what it offers.
+# What OpenSSL calls it, as a code of `ssl.SSLError`, where nothing is wrong with a client but what
+# it offers.
 _REFUSALS: Final = {
     "NO_SHARED_CIPHER": FailureReason.NO_COMMON_SUITE,
     "NO_SUITABLE_SIGNATURE_ALGORITHM": FailureReason.NO_COMMON_SIGNATURE,
@@ -70,7 +76,9 @@ class Established(NamedTuple):
     outcome: HandshakeOutcome
     is_resumed: bool
     signing_seconds: float | None = None
-    """How long the step took that signs (and computes the key exchange); None where nothing was signed."""
+    """How long the step took that signs (and computes the key exchange); None where nothing was
+    signed.
+    """
     breaks_under_require: bool = False
     """Whether the policy `require` would have refused this client."""
 

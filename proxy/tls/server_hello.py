@@ -1,7 +1,8 @@
-"""The ServerHello or HelloRetryRequest, RFC 8446 sections 4.1.3 and 4.1.4, read back from what OpenSSL is about to send.
+"""The ServerHello or HelloRetryRequest, RFC 8446 sections 4.1.3 and 4.1.4, read back from what
+OpenSSL is about to send.
 
-This is where the negotiated group is learnt: it is never inferred from what was offered. The input is our own OpenSSL's, so a
-flight that does not decode is a defect of ours, not of a peer.
+This is where the negotiated group is learnt: it is never inferred from what was offered. The input
+is our own OpenSSL's, so a flight that does not decode is a defect of ours, not of a peer.
 """
 
 from struct import Struct
@@ -13,7 +14,8 @@ from proxy.tls.records import HANDSHAKE, MESSAGE_HEADER_BYTES, RECORD_HEADER_BYT
 _SERVER_HELLO: Final = 2
 # Section 4.1.3: SHA-256 of "HelloRetryRequest" as random makes a ServerHello a HelloRetryRequest.
 _RETRY_RANDOM: Final = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
-# Where the fixed fields begin: after the header, legacy_version; then random; then the length of legacy_session_id_echo.
+# Where the fixed fields begin: after the header, legacy_version; then random; then the length of
+# legacy_session_id_echo.
 _RANDOM: Final = MESSAGE_HEADER_BYTES + 2
 _SESSION_ID: Final = _RANDOM + 32
 _SUITE_COMPRESSION_LENGTH_BYTES: Final = 5
@@ -30,7 +32,9 @@ _type_and_length: Final = Struct(">HH").unpack_from
 
 
 class ServerFlightError(Exception):
-    """What OpenSSL wrote does not begin with a whole ServerHello; `flight` holds its first bytes, public ones by nature."""
+    """What OpenSSL wrote does not begin with a whole ServerHello; `flight` holds its first bytes,
+    public ones by nature.
+    """
 
     def __init__(self, flight: bytes) -> None:
         """Remember the beginning, enough to recognise what it is instead."""
@@ -72,7 +76,8 @@ def parse_server_flight(flight: bytes) -> ServerHello:
             extension_type, length = _type_and_length(message, position)
             position += _EXTENSION_HEADER_BYTES
             if extension_type == _KEY_SHARE:
-                # Section 4.2.8: the group comes first, alone in a HelloRetryRequest, before its key in a ServerHello.
+                # Section 4.2.8: the group comes first, alone in a HelloRetryRequest, before its key
+                # in a ServerHello.
                 (group,) = _length(message, position)
             elif extension_type == _PRE_SHARED_KEY:
                 psk_selected = True
@@ -84,7 +89,9 @@ def parse_server_flight(flight: bytes) -> ServerHello:
 
 
 def _message(flight: bytes) -> tuple[bytes, int, int]:
-    """Find the ServerHello: bytes in which it is, where it begins in them, and the length of its records."""
+    """Find the ServerHello: bytes in which it is, where it begins in them, and the length of its
+    records.
+    """
     content_type, length, message_type, high, low = _both_headers(flight, 0)
     wire_length = RECORD_HEADER_BYTES + length
     message, start = flight, RECORD_HEADER_BYTES
@@ -97,7 +104,9 @@ def _message(flight: bytes) -> tuple[bytes, int, int]:
 
 
 def _first_message(flight: bytes) -> tuple[bytes, int]:
-    """Join the handshake records until they hold a message: a client's max_fragment_length may have cut a hybrid share."""
+    """Join the handshake records until they hold a message: a client's max_fragment_length may have
+    cut a hybrid share.
+    """
     message, position, needed = b"", 0, MESSAGE_HEADER_BYTES
     while len(message) < needed:
         content_type, length = _record(flight, position)

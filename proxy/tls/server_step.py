@@ -1,7 +1,8 @@
 """OpenSSL's steps in a server's handshake. Every step of a handshake is made here.
 
-Theory of operation. `server_step` is one step: bytes in, bytes out, both BIOs empty before and after. A handshake that stays on
-the loop makes its steps by `ServerSteps`, in its turn of the queue (`step_queue`). A signing thread makes them at once (`attempt`).
+Theory of operation. `server_step` is one step: bytes in, bytes out, both BIOs empty before and
+after. A handshake that stays on the loop makes its steps by `ServerSteps`, in its turn of the queue
+(`step_queue`). A signing thread makes them at once (`attempt`).
 """
 
 import ssl
@@ -61,7 +62,9 @@ class ServerSteps:
     def __init__(
         self, source: ssl.SSLContext | ssl.SSLObject, bios: BioPair, queue: StepQueue, owner: StepOwner
     ) -> None:
-        """`source` is a context, of which the first step makes the object; or an object that has made steps already."""
+        """`source` is a context, of which the first step makes the object; or an object that has
+        made steps already.
+        """
         self._source = source
         self._bios = bios
         self._queue = queue
@@ -90,7 +93,8 @@ class ServerSteps:
         if data:
             tls = self._source
             if isinstance(tls, ssl.SSLContext):
-                # here and not when the hello came: what OpenSSL sets up is in the caches of the processor for the step
+                # here and not when the hello came: what OpenSSL sets up is in the caches of the
+                # processor for the step
                 tls = self._source = self._bios.server_side(tls)
             self._made = server_step(tls, self._bios, data)
 

@@ -1,17 +1,17 @@
 """How the server's flight is made with a key in a token, without a wait on the event loop.
 
-Theory of operation. What needs no token is done on the loop, in a turn with the steps of other handshakes (`step_queue`): on a
-context with a throw-away certificate a resumption, and the answer to a hello without a share of the group that it will get (a
-HelloRetryRequest); with a key in a file the whole flight. If a step without a key turns out to have signed, its flight is thrown away:
-no client may see that certificate. Everything else is a race between tokens (`race`). All that the client sent is kept until the
-flight is there, as each attempt begins with the first ClientHello.
+Theory of operation. Steps that need no token are made on the loop, in a turn with those of other
+handshakes (`step_queue`): a resumption and a HelloRetryRequest on a context with a throw-away
+certificate, or the whole flight with a key in a file. If a step without a key has signed, its
+flight is thrown away: no client may see that certificate. Everything else is a race between tokens
+(`race`). All that the client sent is kept, as each attempt begins with the first ClientHello.
 
-    state     what it waits for                                      what follows
-    --------  -----------------------------------------------------  -----------------------------
-    Enlisted  a turn of the step queue, in which the loop tries it   Racing, Asking, Resting
-    Racing    a token                                                Enlisted, Racing, Asking, Resting
-    Asking    the client: the ClientHello after a HelloRetryRequest  Enlisted, Racing, Resting
-    Resting   nothing: not begun; or the owner has the flight or the refusal
+    state     what it waits for                                     what follows
+    --------  ----------------------------------------------------  --------------------------
+    Enlisted  a turn of the step queue; the loop makes the step     Racing, Asking, Resting
+    Racing    a token                                               Enlisted, Asking, Resting
+    Asking    the client: a ClientHello after a HelloRetryRequest   Enlisted, Racing, Resting
+    Resting   nothing: not begun, or the owner was told the result
 """
 
 from collections.abc import Callable
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 _NOT_ALIKE: Final = "the contexts of the identity ask for different groups"
 _NO_KEY_FITS: Final = "no key of the identity fits the signature algorithms that the client lists"
-# As much early data as servers usually allow. Reading pauses above it, and then the end of the connection is not seen.
+# As much early data as servers usually allow; reading pauses above it.
 _MOST_HELD_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class HelloLimits:
-    """Limits of the second ClientHello, in bytes: of its message, and of all that comes on the wire up to its end."""
+    """Limits of the second ClientHello, in bytes: of its message, and of the wire up to its end."""
 
     hello_bytes: int
     wire_bytes: int
@@ -57,7 +57,7 @@ class FlightOwner(Protocol):
     """The handshake. `refuse` is the last call."""
 
     def flight_ready(self, flight: Flight, server_hello: ServerHello, held: bytes) -> None:
-        """Send a flight. If it is no HelloRetryRequest, the handshake goes on with its object, which gets the bytes in `held` next."""
+        """Send a flight. Unless it is a HelloRetryRequest, its object gets `held` next."""
 
     def refuse(self, reason: FailureReason, alert: AlertDescription, detail: str) -> None:
         """There will be no flight: end with this alert."""
@@ -143,7 +143,7 @@ class SignedFlight:
         owner: FlightOwner,
         stream: SocketStream,
     ) -> None:
-        """Set up for an identity: `plan` has the keys that sign, `context` a throw-away certificate in their place."""
+        """Set up for an identity: `plan` has its keys, `context` a throw-away certificate."""
         self._plan = plan
         self._context = context
         self._services = services
@@ -180,7 +180,7 @@ class SignedFlight:
     ) -> None:
         """Answer a ClientHello, which `reader` has read.
 
-        `deadline` is that of the handshake in loop time; `network` is the client's, for the order in the queues of tokens.
+        `deadline` is that of the handshake in loop time; `network` is the client's.
         """
         self._first = self._take(reader)
         self._deadline, self._network, self._schemes = deadline, network, hello.signature_algorithms
@@ -223,7 +223,7 @@ class SignedFlight:
             self._enlist(work, partial(self._tried, keeps_object=False))
 
     def _take(self, reader: ClientHelloReader) -> bytes:
-        """The records of a hello. The bytes behind them, perhaps half a record, are held for what reads next."""
+        """The records of a hello. The bytes behind them, perhaps half a record, are held."""
         self._held = rest = reader.rest
         return reader.wire[: -len(rest)] if rest else reader.wire
 
@@ -310,7 +310,7 @@ class SignedFlight:
 
     def _sign_by(self, signer: Signer) -> None:
         if isinstance(signer, TokenCredential):
-            # reading goes on, so that a client that leaves gives its place in the queue to another one
+            # reading goes on: a client that leaves gives its place in the queue to another one
             race = SigningRace(self._services.signing, signer, self._transcript, self._network, self)
             self._state = _Racing(race)
             race.begin(self._deadline)
@@ -324,7 +324,7 @@ class SignedFlight:
         self._made(flight, parse_server_flight(flight.data))
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
-        """No token signs in time. If none can be asked, another credential that the client takes is better than no connection."""
+        """No token signs in time. If none can be asked, try the client's next credential."""
         if reason is FailureReason.SIGNING_UNAVAILABLE and self._signers:
             self._sign_by(self._signers.pop(0))
         else:

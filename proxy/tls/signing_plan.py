@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenCredential:
-    """One certificate and its key, which is in one token, or in several that stand in for each other."""
+    """One certificate and its key, which is in one token, or in several that stand in for each
+    other.
+    """
 
     keys: "tuple[KeyContext, ...]"
     """In the order of preference."""
@@ -32,12 +34,16 @@ Signer: TypeAlias = "TokenCredential | ssl.SSLContext"
 
 @dataclass(frozen=True, slots=True)
 class SigningPlan:
-    """Who signs for which clients: `ranked` are signature schemes, the most preferred first, each with its signer."""
+    """Who signs for which clients: `ranked` are signature schemes, the most preferred first, each
+    with its signer.
+    """
 
     ranked: Sequence[tuple[int, Signer]]
 
     def signers_for(self, schemes: Sequence[int]) -> list[Signer]:
-        """The signers for a client that lists these schemes, the most preferred first, each once; empty if there is none."""
+        """The signers for a client that lists these schemes, the most preferred first, each once;
+        empty if there is none.
+        """
         able: list[Signer] = []
         for scheme, signer in self.ranked:
             if scheme in schemes and signer not in able:

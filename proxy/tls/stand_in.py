@@ -1,7 +1,8 @@
 """Throw-away certificates: they stand for a key in a token wherever no client sees the signature.
 
-A context with one resumes tickets, answers a HelloRetryRequest and judges a ClientHello exactly like the context of the key that
-it stands for, and never asks the token. Each process makes one of each kind, and its key leaves the process as little as any.
+A context with one resumes tickets, answers a HelloRetryRequest and judges a ClientHello exactly
+like the context of the key that it stands for, and never asks the token. Each process makes one of
+each kind, and its key leaves the process as little as any.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +32,8 @@ _MLDSA: Final[Mapping[int, Callable[[], CertificateIssuerPrivateKeyTypes]]] = {
     65: mldsa.MLDSA65PrivateKey.generate,
     87: mldsa.MLDSA87PrivateKey.generate,
 }
-# Whatever the size of the key that it stands for: every scheme of RSA fits into it, and larger ones take their time.
+# Whatever the size of the key that it stands for: every scheme of RSA fits into it, and larger ones
+# take their time.
 _RSA_BITS: Final = 2_048
 
 
@@ -55,7 +57,10 @@ class StandIn:
 
 @cache
 def stand_in(algorithm: KeyAlgorithm) -> StandIn:
-    """The one of this process for keys of this kind. The first time takes 100 ms for RSA: not on the event loop."""
+    """The one of this process for keys of this kind.
+
+    The first time takes 100 ms for RSA: not on the event loop.
+    """
     key = _private_key(algorithm)
     certificate = (
         x509.CertificateBuilder()

@@ -1,9 +1,10 @@
 """Session ticket keys: derived from one secret, separate for every identity and policy.
 
-OpenSSL 3.5 resumes a ticket on any context that holds the same key, whatever name or group list it was made under, and
-CPython 3.13 overrides the session id context that should tell them apart. So only the *key* separates: it is derived from
-what a ticket must stay bound to (the identity, the listener's policy). Every process that holds the secret derives the same
-keys, so a ticket of one worker resumes on its siblings.
+OpenSSL 3.5 resumes a ticket on any context that holds the same key, whatever name or group list it
+was made under, and CPython 3.13 overrides the session id context that should tell them apart. So
+only the *key* separates: it is derived from what a ticket must stay bound to (the identity, the
+listener's policy). Every process that holds the secret derives the same keys, so a ticket of one
+worker resumes on its siblings.
 """
 
 import secrets
@@ -22,7 +23,9 @@ SECRET_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class TicketSecrets:
-    """The secret that seals new tickets, and the one before it, under which older tickets are still accepted."""
+    """The secret that seals new tickets, and the one before it, under which older tickets are still
+    accepted.
+    """
 
     current: bytes = field(repr=False)
     previous: bytes | None = field(default=None, repr=False)
@@ -33,14 +36,18 @@ class TicketSecrets:
         return cls(secrets.token_bytes(SECRET_BYTES))
 
     def rotated(self, new: bytes) -> "TicketSecrets":
-        """Seal by `new` from now on and accept the tickets of the current secret, no longer those before it."""
+        """Seal by `new` from now on and accept the tickets of the current secret, no longer those
+        before it.
+        """
         return TicketSecrets(new, self.current)
 
 
 def ticket_key(secret: bytes, identity: str, policy: str) -> bytes:
-    """Derive the 80-byte key of OpenSSL's tickets (name, HMAC key, AES key) by HKDF-SHA256 (RFC 5869).
+    """Derive the 80-byte key of OpenSSL's tickets (name, HMAC key, AES key) by HKDF-SHA256 (RFC
+    5869).
 
-    `policy` is everything that a resumption must not cross besides the identity: listener, group list, cipher suites.
+    `policy` is everything that a resumption must not cross besides the identity: listener, group
+    list, cipher suites.
     """
     info = b"plexigate tls ticket\x00" + identity.encode() + b"\x00" + policy.encode()
     return HKDF(algorithm=hashes.SHA256(), length=TICKET_KEY_BYTES, salt=None, info=info).derive(secret)

@@ -1,10 +1,11 @@
 """Keys in tokens as OpenSSL of this process has loaded them, and the contexts that sign with them.
 
-Theory of operation. Loading a key logs in where that is needed, and takes a round trip for each attribute; sharing a loaded one
-takes none. So each key is loaded once in a process, into a context that serves for nothing else, and the contexts of listeners
-and ticket keys share it. When the sessions of a token are lost, every loaded key of it is useless for ever: it has to be loaded
-anew, and every context that shares it must share the new one. A context is therefore asked for at each signature, and is the same as long as
-the key is.
+Theory of operation. Loading a key logs in where that is needed, and takes a round trip for each
+attribute; sharing a loaded one takes none. So each key is loaded once in a process, into a context
+that serves for nothing else, and the contexts of listeners and ticket keys share it. When the
+sessions of a token are lost, every loaded key of it is useless for ever: it has to be loaded anew,
+and every context that shares it must share the new one. A context is therefore asked for at each
+signature, and is the same as long as the key is.
 """
 
 import ssl
@@ -86,7 +87,8 @@ class TokenKey:
         return loaded
 
     def load(self) -> ssl.SSLContext:
-        """Load it anew, which logs in where that is needed, and takes as long as the token does; use the result by `adopt`.
+        """Load it anew, which logs in where that is needed, and takes as long as the token does;
+        use the result by `adopt`.
 
         Raises `ssl.SSLError` or `OSError`.
         """
@@ -112,7 +114,8 @@ class KeyContext:
     """What is loaded of the key, and the context that shares it."""
 
     def current(self) -> ssl.SSLContext:
-        """The context, for a signature that begins now; no call to the token. May be called from any thread.
+        """The context, for a signature that begins now; no call to the token. May be called from
+        any thread.
 
         Raises `libssl.LibsslError` or `NotLoaded`.
         """

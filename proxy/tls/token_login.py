@@ -1,4 +1,6 @@
-"""How a worker logs in to the token of a key: in turn with the others, and not again with a PIN that was refused."""
+"""How a worker logs in to the token of a key: in turn with the others, and not again with a PIN
+that was refused.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +27,11 @@ class TokenLogin:
 
     @contextmanager
     def turn(self, key: TokenKey) -> Iterator[None]:
-        """Load a key within the block, which logs in where this process is not; raises `TokenPinRefused` instead if that is known, or happens.
+        """Load a key within the block, which logs in where this process is not; raises
+        `TokenPinRefused` instead if that is known, or happens.
 
-        A worker that is logged in already takes a turn too: the module would have to be asked about all of its tokens, and one may hang.
+        A worker that is logged in already takes a turn too: the module would have to be asked about
+        all of its tokens, and one may hang.
         """
         if self.turns is None:
             yield

@@ -1,7 +1,9 @@
-"""The tokens of the PKCS#11 module that this process's OpenSSL has loaded, as far as they can be seen without logging in.
+"""The tokens of the PKCS#11 module that this process's OpenSSL has loaded, as far as they can be
+seen without logging in.
 
-OpenSSL's provider tells nothing of them, and sends a PIN to every token that a URI fits. So the module itself is asked, before.
-pkcs11-provider has initialised it for use by several threads (PKCS#11 2.40 section 5.4); here nothing is opened or changed.
+OpenSSL's provider tells nothing of them, and sends a PIN to every token that a URI fits. So the
+module itself is asked, before. pkcs11-provider has initialised it for use by several threads
+(PKCS#11 2.40 section 5.4); here nothing is opened or changed.
 """
 
 import contextlib
@@ -61,7 +63,10 @@ class PresentToken:
 
 
 def tokens_of(path: Path) -> tuple[PresentToken, ...]:
-    """Look at every token; the module at `path` must be in use by OpenSSL already. Raises `HsmError`."""
+    """Look at every token; the module at `path` must be in use by OpenSSL already.
+
+    Raises `HsmError`.
+    """
     table = table_of(path)
     found = []
     for slot in table.slots():
@@ -77,7 +82,10 @@ def tokens_of(path: Path) -> tuple[PresentToken, ...]:
 
 
 def refuses_pin(path: Path, uri: Pkcs11Uri) -> bool:
-    """Whether the token of a URI refuses every login since a PIN was wrong. False if the module does not say."""
+    """Whether the token of a URI refuses every login since a PIN was wrong.
+
+    False if the module does not say.
+    """
     try:
         return any(
             token.needs_login and (token.is_locked or token.was_refused) and not is_logged_in(path, token.slot)
@@ -89,7 +97,8 @@ def refuses_pin(path: Path, uri: Pkcs11Uri) -> bool:
 
 
 def is_logged_in(path: Path, slot: int) -> bool:
-    """Whether this process is logged in to a token, which is the same for all sessions of a process (PKCS#11 2.40 section 5.6).
+    """Whether this process is logged in to a token, which is the same for all sessions of a process
+    (PKCS#11 2.40 section 5.6).
 
     Opens a session for it. Raises `HsmError`.
     """

@@ -2,12 +2,15 @@
 
 from collections import deque
 
-# One record (RFC 8446 section 5.1). More per write costs no less CPU and makes the outgoing BIO grow for good.
+# One record (RFC 8446 section 5.1). More per write costs no less CPU and makes the outgoing BIO
+# grow for good.
 RECORD_BYTES = 16_384
 
 
 class WaitingData:
-    """In the order in which they were written; each is copied once at most, and what was taken is let go piece by piece."""
+    """In the order in which they were written; each is copied once at most, and what was taken is
+    let go piece by piece.
+    """
 
     __slots__ = ("_length", "_pieces", "_taken")
 
@@ -23,7 +26,10 @@ class WaitingData:
         return self._length
 
     def add(self, data: bytes) -> None:
-        """Keep more. Small pieces are joined: an object for each octet would be 40 times as much memory."""
+        """Keep more.
+
+        Small pieces are joined: an object for each octet would be 40 times as much memory.
+        """
         pieces = self._pieces
         self._length += len(data)
         if len(data) >= RECORD_BYTES:
