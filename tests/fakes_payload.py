@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from config.problems import ConfigError, Problem
 from proxy.observe.events.event import Event
+from proxy.processes.messages.answers import RingUse, RingUses
+from proxy.processes.messages.questions import TakeRingUses
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.payload_rotation import PayloadRotation
@@ -53,11 +55,11 @@ class FakeWorkers:
         self.uses: list[tuple[str, int, int]] = []
         """What the next collection brings, from each of two workers."""
 
-    async def ask_all(self, kind: str, body: dict[str, Any], seconds: float) -> dict[object, dict[str, Any] | None]:
+    async def ask_all(self, question: TakeRingUses, seconds: float) -> dict[object, RingUses | None]:
         """Answer as two workers, beside one that is silent."""
-        assert (kind, body, seconds > 0) == ("payload_uses", {}, True)
-        uses, self.uses = self.uses, []
-        return {object(): {"uses": uses}, object(): None, object(): {"uses": uses}}
+        assert (question, seconds > 0) == (TakeRingUses(), True)
+        uses, self.uses = RingUses(tuple(RingUse(*one) for one in self.uses)), []
+        return {object(): uses, object(): None, object(): uses}
 
 
 class FakeParent:

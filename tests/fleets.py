@@ -15,10 +15,12 @@ from typing import Any
 from zlib import crc32
 
 from certs.tokens.token_use import TokenUse
+from config.schema import LogFormat
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Event
-from proxy.processes.channel import Body
-from proxy.processes.questions import challenges_as_json
+from proxy.processes.messages.answers import WorkerFigures
+from proxy.processes.messages.questions import Begin, KnownBeside, LogSettings, ShowChallenges, ToldToken
+from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.editions.edition import Edition, read_edition
@@ -57,9 +59,10 @@ class NoTokens:
     def __init__(self) -> None:
         self.breakers: list[tuple[int, str, BreakerState]] = []
 
-    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, ToldToken]:
         """There is none."""
-        return {use.name: {} for use in uses}
+        assert not uses
+        return {}
 
     def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
         """There are no tokens."""
@@ -73,13 +76,13 @@ class FleetParent:
     sockets: ListeningSockets
     log: int
     events: list[dict[str, Any]] = field(default_factory=list)
-    said: list[tuple[int, str, Body]] = field(default_factory=list)
-    left: list[tuple[int, Body | None]] = field(default_factory=list)
+    left: list[tuple[int, WorkerFigures | None]] = field(default_factory=list)
     verdicts: Verdicts = field(default_factory=lambda: Verdicts(time.monotonic))
     tokens: NoTokens = field(default_factory=NoTokens)
     columns: Columns = field(default_factory=lambda: Columns(2))
     turns: LoginTurns = field(default_factory=LoginTurns.create)
-    challenges: Callable[[], Body] = lambda: challenges_as_json((), {})
+    challenges: Callable[[], ShowChallenges] = lambda: ShowChallenges((), {})
+    version: str = VERSION
     when_told: Callable[[dict[str, Any]], None] = lambda _: None
 
     @property
@@ -87,18 +90,15 @@ class FleetParent:
         """The sockets there are."""
         return self.sockets.bound
 
-    def known(self) -> Body:
+    def known(self) -> KnownBeside:
         """What the parent of a proxy tells."""
-        return {
-            "verdicts": self.verdicts.as_json(),
-            "challenges": self.challenges(),
-            "refused_tokens": list(self.tokens.refused),
-        }
+        return KnownBeside(self.verdicts.all, self.challenges(), tuple(self.tokens.refused))
 
-    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
+    def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
         """Let it log to the test's file."""
-        body: Body = {"slot": worker.slot, "format": "json", "has_colours": False, "queue_lines": 1_000}
-        return {**body, "column": self.columns.take(worker)}, [self.log, self.columns.descriptor, self.turns.fd]
+        log = LogSettings(LogFormat.JSON, has_colours=False, queue_lines=1_000)
+        begin = Begin(self.version, self.columns.take(worker), log)
+        return begin, [self.log, self.columns.descriptor, self.turns.fd]
 
     def tell(self, event: Event) -> None:
         """Note the event."""

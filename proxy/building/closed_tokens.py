@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from proxy.building.token_fault import Unusable
+from proxy.processes.messages.questions import ToldToken
 
 # `certs.tokens.prober.Condition`
 _WELL: Final = "well"
@@ -26,12 +27,12 @@ class ClosedTokens:
     """Whether the module did not even load in the parent: it would hang or fail in this process too."""
 
     @classmethod
-    def from_json(cls, body: Mapping[str, Any]) -> "ClosedTokens":
-        """What `supervisor.tokens.ParentTokens.closed` made."""
-        well = [name for name, one in body.items() if one["condition"] == _WELL]
-        conditions = {name: one["condition"] for name, one in body.items() if name not in well}
-        details = {name: one["detail"] for name, one in body.items() if name not in well}
-        down = next((name for name, one in body.items() if one["module_is_down"]), None)
+    def told(cls, tokens: Mapping[str, ToldToken]) -> "ClosedTokens":
+        """Take what the parent says of each token, by its NAME."""
+        well = [name for name, one in tokens.items() if one.condition == _WELL]
+        conditions = {name: one.condition for name, one in tokens.items() if name not in well}
+        details = {name: one.detail for name, one in tokens.items() if name not in well}
+        down = next((name for name, one in tokens.items() if one.module_is_down), None)
         if down is None:
             return cls(conditions, details, frozenset(well))
         # of the same module, which this process is not to load

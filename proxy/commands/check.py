@@ -28,6 +28,7 @@ from proxy.admin.listening import socket_problems
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.building.places import place_problems
 from proxy.processes.material import Material
+from proxy.processes.messages.questions import ToldToken
 from proxy.processes.privileges import account_of
 from proxy.supervisor.editions.issued import issued_material, with_files
 from proxy.supervisor.secrets.payload_store import store_problems
@@ -143,10 +144,8 @@ def _refused_pins(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> tuple[dict[
         )
         for use, one in found
     }
-    told = {
-        use.name: {"condition": str(one.condition), "detail": one.detail, "module_is_down": False} for use, one in found
-    }
-    return problems, replace(ClosedTokens.from_json(told), is_waited_for=False)
+    told = {use.name: ToldToken(str(one.condition), one.detail, module_is_down=False) for use, one in found}
+    return problems, replace(ClosedTokens.told(told), is_waited_for=False)
 
 
 def _unseen_by_workers(loaded: LoadedConfig, uses: Sequence[TokenUse]) -> dict[str, Problem]:

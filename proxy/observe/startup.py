@@ -1,8 +1,7 @@
 """What a worker really offers, which may be less than the configuration asks for. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +24,3 @@ class Offers:
     libssl: str
     providers: Sequence[str]
     listeners: Sequence[ListenerOffer]
-
-    def as_json(self) -> dict[str, Any]:
-        """Answer the fields, for the channel to the parent."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> Self:
-        """Read what `as_json` wrote."""
-        return cls(**{**facts, "listeners": [ListenerOffer(**one) for one in facts["listeners"]]})

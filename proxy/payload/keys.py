@@ -8,7 +8,7 @@ suite.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from config.schema import Config, SessionsConfig
 from proxy.payload.keyring import Keyring, PayloadKeyState, RingKey, RingPolicy
@@ -45,16 +45,6 @@ class PayloadKeys:
             for key in ring.ended
             if key.state is PayloadKeyState.REVOKED
         )
-
-    def as_json(self) -> dict[str, Any]:
-        """For the workers, over the control pipe."""
-        return {"rings": [ring.as_json() for ring in self.rings.values()], "document": self.document.decode()}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "PayloadKeys":
-        """What `as_json` wrote."""
-        rings = [Keyring.from_json(ring) for ring in document["rings"]]
-        return cls({ring.name: ring for ring in rings}, document["document"].encode())
 
 
 def policies(config: Config) -> dict[str, RingPolicy]:

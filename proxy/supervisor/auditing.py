@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from certs.audit.entries import Action, Entry, KeyOperation, Outcome
 from certs.tokens.prober import Condition, ProbeFinding
 from proxy.observe.scrape import CertificateFacts
-from proxy.processes.channel import Body
+from proxy.processes.messages.answers import WorkerFigures
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.secrets.audit_trail import PARENT
@@ -21,7 +21,7 @@ class AuditedWorker(SlotHolder, Hashable, Protocol):
     """A worker whose signatures are counted: a `WorkerProcess`."""
 
     @property
-    def last(self) -> Body | None:
+    def last(self) -> WorkerFigures | None:
         """What it said last of its figures."""
 
 
@@ -81,7 +81,7 @@ class Auditing:
 
     def _count(self, worker: AuditedWorker) -> None:
         if worker.last is not None:
-            for total in self._totals.take(worker, f"worker {worker.slot}", worker.last["snapshot"]):
+            for total in self._totals.take(worker, f"worker {worker.slot}", worker.last.snapshot):
                 self._tell(total)
 
 

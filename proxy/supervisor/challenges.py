@@ -8,15 +8,15 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from proxy.processes.channel import Body
-from proxy.processes.questions import challenges_as_json
+from proxy.processes.messages.answers import Done
+from proxy.processes.messages.questions import Question, ShowChallenges
 from proxy.tls.challenge import TlsChallenge
 
 
 class Telling(Protocol):
     """The part of a `Fleet` that is needed here."""
 
-    async def tell_all(self, kind: str, body: Body, descriptors: Sequence[int] = ()) -> None:
+    async def tell_all(self, order: Question[Done], descriptors: Sequence[int] = ()) -> None:
         """Tell every worker the same, and wait until all that are not stuck have heard."""
 
 
@@ -40,9 +40,10 @@ class Challenges:
         """All of http-01: token -> key authorization."""
         return self._tokens
 
-    def as_json(self) -> Body:
+    @property
+    def shown(self) -> ShowChallenges:
         """All of them, for a worker."""
-        return challenges_as_json(self._pending.values(), self._tokens)
+        return ShowChallenges(tuple(self._pending.values()), dict(self._tokens))
 
     async def present(self, challenge: TlsChallenge) -> None:
         """Answers when every worker shows it; waits for its turn before."""
@@ -78,4 +79,4 @@ class Challenges:
         await self._tell()
 
     async def _tell(self) -> None:
-        await self._fleet.tell_all("challenges", self.as_json())
+        await self._fleet.tell_all(self.shown)

@@ -7,7 +7,8 @@ from typing import Final
 from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Event, Tell
 from proxy.observe.merging import Retained
-from proxy.processes.channel import Body
+from proxy.processes.messages.questions import Begin, KnownBeside
+from proxy.processes.messages.version import VERSION
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.log_target import LogTarget
@@ -64,19 +65,14 @@ class Crew:
         """The addresses that are bound, with their sockets."""
         return self.sockets.bound
 
-    def known(self) -> Body:
+    def known(self) -> KnownBeside:
         """What is known about servers and tokens, and what CAs may be shown now."""
-        return {
-            "verdicts": self.servers.verdicts.as_json(),
-            "challenges": self.proofs.challenges.as_json(),
-            "refused_tokens": list(self._tokens.refused),
-        }
+        return KnownBeside(self.servers.verdicts.all, self.proofs.challenges.shown, tuple(self._tokens.refused))
 
-    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
-        """The slot of a new worker, with the log, the table of figures and the turns to log in to tokens."""
-        column = self._columns.take(worker)
-        body = {"slot": worker.slot, "column": column, **self._log.as_json()}
-        return body, [self._log.descriptor, self._columns.descriptor, self._tokens.turns.fd]
+    def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
+        """The first question to a new worker, with the log, the table of figures and the turns to log in to tokens."""
+        begin = Begin(VERSION, self._columns.take(worker), self._log.settings)
+        return begin, [self._log.descriptor, self._columns.descriptor, self._tokens.turns.fd]
 
     def tell(self, event: Event) -> None:
         """Log something about a worker."""
@@ -93,4 +89,4 @@ class Crew:
         self._columns.give_back(worker)
         self._tokens.worker_gone(worker)
         if worker.last is not None:
-            self.retained.keep(worker.last["snapshot"], worker.last["servers"])
+            self.retained.keep(worker.last.snapshot, worker.last.servers)

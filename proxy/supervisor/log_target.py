@@ -4,13 +4,14 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from config.loaded import ConfigFile
 from config.problems import ConfigError, shown
 from config.schema import LogConfig, LogFormat
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
+from proxy.processes.messages.questions import LogSettings
 
 _STDOUT: Final = 1
 
@@ -31,9 +32,10 @@ class LogTarget:
         writer = LogWriter(os.dup(self.descriptor), self._queue_lines)
         self.log = Log(writer, self._form, has_colours=self._has_colours)
 
-    def as_json(self) -> dict[str, Any]:
+    @property
+    def settings(self) -> LogSettings:
         """What a worker has to know beside the descriptor."""
-        return {"format": self._form.value, "has_colours": self._has_colours, "queue_lines": self._queue_lines}
+        return LogSettings(self._form, self._has_colours, self._queue_lines)
 
     def prepare(self, file: ConfigFile, log: LogConfig) -> "NextPlace":
         """Open where another configuration says; nothing changes yet. Raises `ConfigError`."""

@@ -60,20 +60,20 @@ class Servers:
         if not any(self.verdicts.takes_requests(upstream, one) for one in others):
             warning = f"no other server of upstream {upstream} takes requests: its clients get 503 until one does again"
         self._tell(ServerDraining(upstream, server, seconds, warning))
-        await self._fleet.tell_all("verdict", self.verdicts.draining(upstream, server, seconds))
+        await self._fleet.tell_all(self.verdicts.draining(upstream, server, seconds))
         return warning
 
     async def undrain(self, upstream: str, server: str) -> None:
         """Let a server have requests again."""
         self._tell(ServerUndrained(upstream, server))
-        await self._fleet.tell_all("verdict", self.verdicts.undrained(upstream, server))
+        await self._fleet.tell_all(self.verdicts.undrained(upstream, server))
 
     def checked_in(self, found_in: int, upstream: str, server: str, *, is_up: bool) -> None:
         """Take what a round of checks has found."""
         if not self.is_present(found_in):
             return  # the last word of a checker that is cancelled: the next one does not know of it
         self._tell((ServerUp if is_up else ServerDown)(upstream, server))
-        self._tasks.start(self._fleet.tell_all("verdict", self.verdicts.checked(upstream, server, is_up=is_up)))
+        self._tasks.start(self._fleet.tell_all(self.verdicts.checked(upstream, server, is_up=is_up)))
 
     def is_present(self, found_in: int) -> bool:
         """Whether a round of checks is the one of what is served."""

@@ -4,6 +4,7 @@ from config.loaded import ConfigFile
 from config.schema import LogConfig
 from proxy.observe.events.event import Tell
 from proxy.observe.events.process import LogNotReopened
+from proxy.processes.messages.questions import SwitchLog
 from proxy.supervisor.log_target import LogTarget, NextPlace
 from proxy.supervisor.workers.fleet import Fleet
 
@@ -36,4 +37,4 @@ class SharedLog:
             await self._share()
 
     async def _share(self) -> None:
-        await self._fleet.tell_all("log", self._target.as_json(), [self._target.descriptor])
+        await self._fleet.tell_all(SwitchLog(self._target.settings.format), [self._target.descriptor])

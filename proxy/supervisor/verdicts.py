@@ -4,18 +4,9 @@ Every worker is told, those that join later and those that serve by another edit
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-
-@dataclass(frozen=True, slots=True)
-class ServerVerdict:
-    """About one server of one upstream. `is_up` None: not checked. `drains_until`: monotonic seconds, None for no drain."""
-
-    upstream: str
-    server: str
-    is_up: bool | None = None
-    drains_until: float | None = None
+from proxy.processes.messages.questions import Verdict
 
 
 class Verdicts:
@@ -24,11 +15,12 @@ class Verdicts:
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` is CLOCK_MONOTONIC, which all processes of a machine share."""
         self._clock = clock
-        self._known: dict[tuple[str, str], ServerVerdict] = {}
+        self._known: dict[tuple[str, str], Verdict] = {}
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """All, for a worker that joins."""
-        return [asdict(one) for one in self._known.values()]
+    @property
+    def all(self) -> tuple[Verdict, ...]:
+        """For a worker that joins."""
+        return tuple(self._known.values())
 
     def follow(self, servers: Mapping[tuple[str, str], bool]) -> None:
         """Forget servers that are not configured any more; the values say whether a server is still checked."""
@@ -50,21 +42,21 @@ class Verdicts:
         """What the checks have found, by upstream and server."""
         return {key: one.is_up for key, one in self._known.items() if one.is_up is not None}
 
-    def checked(self, upstream: str, server: str, *, is_up: bool) -> dict[str, Any]:
+    def checked(self, upstream: str, server: str, *, is_up: bool) -> Verdict:
         """Keep what a check found; answers it for the workers."""
-        return self._keep(ServerVerdict(upstream, server, is_up, self._get(upstream, server).drains_until))
+        return self._keep(Verdict(upstream, server, is_up, self._get(upstream, server).drains_until))
 
-    def draining(self, upstream: str, server: str, seconds: float) -> dict[str, Any]:
+    def draining(self, upstream: str, server: str, seconds: float) -> Verdict:
         """Keep that a server is to drain, its WebSockets within `seconds`."""
-        return self._keep(ServerVerdict(upstream, server, self._get(upstream, server).is_up, self._clock() + seconds))
+        return self._keep(Verdict(upstream, server, self._get(upstream, server).is_up, self._clock() + seconds))
 
-    def undrained(self, upstream: str, server: str) -> dict[str, Any]:
+    def undrained(self, upstream: str, server: str) -> Verdict:
         """Keep that a server has requests again."""
-        return self._keep(ServerVerdict(upstream, server, self._get(upstream, server).is_up))
+        return self._keep(Verdict(upstream, server, self._get(upstream, server).is_up))
 
-    def _get(self, upstream: str, server: str) -> ServerVerdict:
-        return self._known.get((upstream, server)) or ServerVerdict(upstream, server)
+    def _get(self, upstream: str, server: str) -> Verdict:
+        return self._known.get((upstream, server)) or Verdict(upstream, server)
 
-    def _keep(self, verdict: ServerVerdict) -> dict[str, Any]:
+    def _keep(self, verdict: Verdict) -> Verdict:
         self._known[verdict.upstream, verdict.server] = verdict
-        return asdict(verdict)
+        return verdict

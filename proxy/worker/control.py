@@ -9,26 +9,53 @@ import contextlib
 import gc
 import os
 import socket
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from config.loader import parsed
+from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError
-from config.schema import LogFormat
 from proxy.building.carried import Carried
 from proxy.building.closed_tokens import ClosedTokens
 from proxy.limits.shared import SharedTable
 from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
 from proxy.observe.startup import Offers
-from proxy.payload.keys import PayloadKeys
-from proxy.processes.channel import Body
 from proxy.processes.material import Material
+from proxy.processes.messages.answers import (
+    Done,
+    KeyTried,
+    PreparedToServe,
+    RingUse,
+    RingUses,
+    ServersSeen,
+    WorkerFigures,
+)
+from proxy.processes.messages.questions import (
+    Abort,
+    Accept,
+    Begin,
+    Commit,
+    Drain,
+    EndNow,
+    Leave,
+    ParentQuestion,
+    Ping,
+    PinVerdict,
+    Prepare,
+    ShowChallenges,
+    SwitchLog,
+    TakeConnection,
+    TakeRingUses,
+    TellFigures,
+    TellServers,
+    TokenLookedAt,
+    TryKey,
+    Verdict,
+    WorkerAnswer,
+)
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
-from proxy.processes.questions import challenges_from_json, key_from_json, tickets_from_json
 from proxy.signing.login_turns import LoginTurns
 from proxy.tls.libssl import InterpreterUnsuitable
 from proxy.tls.openssl_setup import prepare_openssl
@@ -72,97 +99,109 @@ class WorkerControl:
         self._alone: asyncio.Task[None] | None = None
         self._sockets: dict[int, socket.socket] = {}
 
-    async def answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
-        """Answer a question of the parent. Raises `QuestionRefused`."""
-        match kind:
-            case "prepare":
-                return await self._prepare(body, descriptors)
-            case "commit":
-                return self._commit(body, descriptors)
-            case "try_key":
-                return await self._try_key(body)
-            case "drain":
-                return await self._drain(body["seconds"], gently=body["gently"])
-            case "leave":
-                return await self._leave(body["seconds"])
-            case "challenges" if self._worker is not None:
-                self._worker.follow_challenges(*challenges_from_json(body))
-                return {}
-            case _:
-                return self._answer_at_once(kind, body, descriptors)
-
-    def _answer_at_once(self, kind: str, body: Body, descriptors: list[int]) -> Body:
-        match kind:
-            case "ping":
-                pass
-            case "abort":
+    async def answer(self, question: ParentQuestion, descriptors: Sequence[int]) -> WorkerAnswer:  # noqa: C901 - a line for each message
+        """Answer the parent. The descriptors are this process's from now on. Raises `QuestionRefused`."""
+        match question:
+            case Prepare():
+                return await self._prepare(question, descriptors)
+            case Drain(seconds, gently):
+                return await self._drain(seconds, gently=gently)
+            case Leave(seconds):
+                return await self._leave(seconds)
+            case TryKey(key):
+                return await self._try_key(key)
+            case TellFigures():
+                return self._figures()
+            case TellServers():
+                return ServersSeen(() if self._worker is None else self._worker.standing())
+            case TakeRingUses():
+                return self._ring_uses()
+            case Commit():
+                self._commit(question, descriptors)
+            case Abort():
                 self._preparing = self._prepared = None
-            case "accept":
-                self._accept(body, descriptors)
-            case "arrival":
-                self._take(body["listener"], descriptors[0])
-            case "log":
-                self._log.switch(descriptors[0], LogFormat(body["format"]))
-            case "end" | "verdict" | "token" | "pin" if self._worker is not None:
-                _tell(self._worker, kind, body)
+            case Accept():
+                self._accept(question, descriptors)
+            case TakeConnection(listener):
+                self._take(listener, descriptors[0])
+            case SwitchLog(form):
+                self._log.switch(descriptors[0], form)
+            case Verdict():
+                self._serving.apply_verdict(question)
+            case ShowChallenges(names, tokens):
+                self._serving.follow_challenges(names, tokens)
+            case TokenLookedAt(token, ok):
+                self._serving.token_says(token, ok=ok)
+            case PinVerdict(token, is_refused):
+                self._serving.token_pin(token, is_refused=is_refused)
+            case EndNow():
+                self._serving.end_now()
+            case Ping():
+                pass
+            case Begin():
+                raise QuestionRefused(QuestionFailed("the worker has begun already"))
             case _:
-                return self._look(kind)
-        return {}
+                assert_never(question)
+        return Done()
 
-    def _look(self, kind: str) -> Body:
-        """Answer how it is; nothing changes."""
-        match kind:
-            case "scrape":
-                return self._scrape()
-            case "standing":
-                return {"servers": [] if self._worker is None else self._worker.standing()}
-            case "payload_uses":
-                return {"uses": [] if self._worker is None else self._worker.generation.payload_uses.take()}
-            case _:
-                raise QuestionRefused(QuestionFailed(f"an unknown question: {kind}"))
+    @property
+    def _serving(self) -> Worker:
+        """What serves. Raises `QuestionRefused` before the first commit."""
+        if self._worker is None:
+            raise QuestionRefused(QuestionFailed("nothing is served yet"))
+        return self._worker
+
+    def _ring_uses(self) -> RingUses:
+        uses = [] if self._worker is None else self._worker.generation.payload_uses.take()
+        return RingUses(tuple(RingUse(ring, version, count) for ring, version, count in uses))
 
     # -- configurations
 
-    async def _prepare(self, body: Body, descriptors: list[int]) -> Body:
+    async def _prepare(self, asked: Prepare, descriptors: Sequence[int]) -> PreparedToServe:
         (descriptor,) = descriptors
-        self._preparing, self._prepared = body["number"], None
+        self._preparing, self._prepared = asked.number, None
         try:
             with _uncollected():
-                generation, offers, blind = await in_thread(self._loop, lambda: self._build(body, descriptor))
+                generation, offers, blind = await in_thread(self._loop, lambda: self._build(asked, descriptor))
         except ConfigError as error:
             raise QuestionRefused(ConfigurationRefused(error.problems)) from None
         except InterpreterUnsuitable as error:
             raise QuestionRefused(QuestionFailed(str(error))) from None
-        if self._preparing != body["number"]:
+        if self._preparing != asked.number:
             raise QuestionRefused(QuestionFailed("the preparation was given up meanwhile"))
-        self._prepared = (body["number"], generation)
-        warnings = [one.as_json() for one in generation.warnings]
-        return {"offers": offers.as_json(), "warnings": warnings, "blind": blind}
+        self._prepared = (asked.number, generation)
+        return PreparedToServe(offers, tuple(generation.warnings), tuple(blind))
 
-    def _build(self, body: Body, descriptor: int) -> tuple[Generation, Offers, list[str]]:
+    def _build(self, asked: Prepare, descriptor: int) -> tuple[Generation, Offers, list[str]]:
         """Runs in a thread of its own, beside the loop. Answers also which tokens the parent finds well, and this process does not."""
         try:
             material = Material.from_memory_file(descriptor)
         finally:
             os.close(descriptor)
-        content, tickets = body["content"].encode(), tickets_from_json(body["tickets"])
-        payload = PayloadKeys.from_json(body["payload"])
         with material.as_files() as files:
-            loaded = parsed(content, Path(body["path"]), files)
-            closed = ClosedTokens.from_json(body["closed_tokens"])
+            loaded = parsed(asked.content.encode(), Path(asked.path), files)
+            closed = ClosedTokens.told(asked.closed_tokens)
             if self._capabilities is None:
                 self._capabilities = prepare_openssl(loaded, with_tokens=not closed.is_module_left_out)
-            begun = Carried(is_replacement=body["has_served"])
+            begun = Carried(is_replacement=asked.has_served)
             carried = begun if self._worker is None else self._worker.generation.carried
-            read_at = datetime.fromisoformat(body["read_at"])
-            generation = build(loaded, self._capabilities, tickets, read_at, carried, closed, payload, self._turns)
+            generation = build(
+                loaded,
+                self._capabilities,
+                asked.tickets,
+                asked.read_at,
+                carried,
+                closed,
+                asked.payload,
+                self._turns,
+            )
         found = self._capabilities
         blind = sorted(name for name, plan in generation.tokens.items() if plan.is_closed and name in closed.seen)
         return generation, Offers(found.version, found.libssl, found.providers, offers_of(generation)), blind
 
-    def _commit(self, body: Body, descriptors: list[int]) -> Body:
+    def _commit(self, asked: Commit, descriptors: Sequence[int]) -> None:
         prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared[0] != body["number"]:
+        if prepared is None or prepared[0] != asked.number:
             for descriptor in descriptors:
                 os.close(descriptor)
             raise QuestionRefused(QuestionFailed("a commit of what was not prepared"))
@@ -171,23 +210,22 @@ class WorkerControl:
             self._worker = Worker(self._loop, generation, self._log, self._shared, self._parent)
         else:
             self._worker.swap(generation)
-        for verdict in body["verdicts"]:
+        for verdict in asked.known.verdicts:
             self._worker.apply_verdict(verdict)
-        self._worker.tokens_refused(body["refused_tokens"])
-        self._worker.follow_challenges(*challenges_from_json(body["challenges"]))
-        self._accept(body, descriptors)
-        return {}
+        self._worker.tokens_refused(asked.known.refused_tokens)
+        self._worker.follow_challenges(asked.known.challenges.names, asked.known.challenges.tokens)
+        self._accept(asked.accept, descriptors)
 
     # -- sockets
 
-    def _accept(self, body: Body, descriptors: list[int]) -> None:
+    def _accept(self, asked: Accept, descriptors: Sequence[int]) -> None:
         """Accept on the listed sockets; those that are new here came along."""
-        for number, descriptor in zip(body["new"], descriptors, strict=True):
+        for number, descriptor in zip(asked.new, descriptors, strict=True):
             self._sockets[number] = socket.socket(fileno=descriptor)
-        listed = {name: [self._sockets[number] for number in numbers] for name, numbers in body["listeners"].items()}
+        listed = {name: [self._sockets[number] for number in numbers] for name, numbers in asked.listeners.items()}
         if self._worker is not None:
             self._worker.accept_on(listed)
-        kept = {number for numbers in body["listeners"].values() for number in numbers}
+        kept = {number for numbers in asked.listeners.values() for number in numbers}
         self._sockets = {number: sock for number, sock in self._sockets.items() if number in kept}
 
     def _take(self, listener: str, descriptor: int) -> None:
@@ -199,18 +237,18 @@ class WorkerControl:
 
     # -- figures and the end
 
-    def _scrape(self) -> Body:
+    def _figures(self) -> WorkerFigures:
         if self._worker is None:
-            return {"generation": self._number, "snapshot": {}, "servers": []}
-        snapshot, servers = self._worker.snapshot(), self._worker.servers()
-        return {"generation": self._number, "snapshot": snapshot, "servers": servers}
+            return WorkerFigures(self._number, {}, ())
+        return WorkerFigures(self._number, self._worker.snapshot(), tuple(self._worker.servers()))
 
-    async def _try_key(self, body: Body) -> Body:
+    async def _try_key(self, key: Pkcs11Uri) -> KeyTried:
         if self._worker is None:
-            return {"is_used": False, "signs": False}
-        return asdict(await self._worker.try_key(key_from_json(body)))
+            return KeyTried(is_used=False, signs=False)
+        trial = await self._worker.try_key(key)
+        return KeyTried(trial.is_used, trial.signs)
 
-    async def _leave(self, seconds: float) -> Body:
+    async def _leave(self, seconds: float) -> WorkerFigures:
         """Drain without the parent, which ends after the answer: for the next process that accepts on the same sockets."""
         self._parent.let_go(seconds)
         if self._worker is not None:
@@ -218,7 +256,7 @@ class WorkerControl:
             await asyncio.sleep(_LAST_HANDSHAKES_SECONDS)  # what they sign is counted in the answer
         if not self._is_draining:
             self._alone = self._loop.create_task(self._drain_alone(seconds))
-        return self._scrape()
+        return self._figures()
 
     async def _drain_alone(self, seconds: float) -> None:
         await self._drain(seconds, gently=True)
@@ -230,24 +268,12 @@ class WorkerControl:
         if self._worker is not None:
             self._worker.end_now()
 
-    async def _drain(self, seconds: float, *, gently: bool) -> Body:
+    async def _drain(self, seconds: float, *, gently: bool) -> WorkerFigures:
         self._is_draining = True
         if self._worker is not None:
             await self._worker.drain(seconds, gently=gently)
         self._loop.call_soon(self._ended)
-        return self._scrape()
-
-
-def _tell(worker: Worker, kind: str, body: Body) -> None:
-    match kind:
-        case "end":
-            worker.end_now()
-        case "verdict":
-            worker.apply_verdict(body)
-        case "pin":
-            worker.token_pin(body["token"], is_refused=body["is_refused"])
-        case _:
-            worker.token_says(body["token"], ok=body["ok"])
+        return self._figures()
 
 
 @contextlib.contextmanager

@@ -10,14 +10,19 @@ from typing import Final
 
 import uvloop
 
-from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.observe.events.process import UnexpectedError
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter
 from proxy.processes.channel import Body, Channel, ChannelLost
-from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
+from proxy.processes.messages.answers import Begun
+from proxy.processes.messages.codec import encode
+from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
+from proxy.processes.messages.questions import Begin
+from proxy.processes.messages.refusals import QuestionRefused
+from proxy.processes.messages.version import VERSION, decode_beginning
+from proxy.processes.messages.wire import decode_question, encode_question
 from proxy.processes.privileges import die_with_parent, keep_memory_private, outlive_parent, raise_descriptor_limit
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
@@ -59,18 +64,17 @@ class _Entry:
         loop.add_signal_handler(signal.SIGTERM, self._terminated)
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
-        if kind == "begin":
-            writer = LogWriter(descriptors[0], body["queue_lines"])
-            self.log = Log(writer, LogFormat(body["format"]), has_colours=body["has_colours"])
-            column = body["column"]
-            shared = SharedTable.private() if column is None else SharedTable.attach(descriptors[1], column)
-            os.close(descriptors[1])
-            turns = LoginTurns(descriptors[2])
-            self._control = WorkerControl(self._loop, self.log, shared, turns, self.over.set, self)
-            return {"pid": os.getpid()}
         if self._control is None:
-            raise QuestionRefused(QuestionFailed("a question before the beginning"))
-        return await self._control.answer(kind, body, descriptors)
+            return encode(self._begin(decode_beginning(kind, body), descriptors))
+        return encode(await self._control.answer(decode_question(kind, body), descriptors))
+
+    def _begin(self, told: Begin, descriptors: list[int]) -> Begun:
+        log_file, table, turns = descriptors
+        self.log = Log(LogWriter(log_file, told.log.queue_lines), told.log.format, has_colours=told.log.has_colours)
+        shared = SharedTable.private() if told.column is None else SharedTable.attach(table, told.column)
+        os.close(table)
+        self._control = WorkerControl(self._loop, self.log, shared, LoginTurns(turns), self.over.set, self)
+        return Begun(VERSION)
 
     def let_go(self, seconds: float) -> None:
         """Live on without the parent (`worker.Parent`). One that hangs is ended by the kernel: there is nobody else who would."""
@@ -88,19 +92,19 @@ class _Entry:
         if self._is_alone and self._control is not None:
             self._control.end_now()
             return
-        self._tasks.start(self._say("retire", {}))
+        self._tasks.start(self._say(RetirementAsked()))
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
         """Tell of a breaker (`worker.Parent`)."""
-        self._tasks.start(self._say("breaker", {"token": token, "state": str(state)}))
+        self._tasks.start(self._say(BreakerChanged(token, state)))
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
         """Tell of keys (`worker.Parent`)."""
-        self._tasks.start(self._say("keys", {"token": token, "missing": sorted(keys)}))
+        self._tasks.start(self._say(KeysMissing(token, tuple(sorted(keys)))))
 
-    async def _say(self, kind: str, body: Body) -> None:
+    async def _say(self, news: WorkerNews) -> None:
         with contextlib.suppress(ChannelLost, QuestionRefused):
-            await self._channel.ask(kind, body)
+            await self._channel.ask(*encode_question(news))
 
     def _orphaned(self) -> None:
         """The parent is gone: nobody would ever tell this process to end, unless that was said before."""

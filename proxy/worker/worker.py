@@ -31,6 +31,8 @@ from proxy.observe.lag import LoopLag
 from proxy.observe.log import Log
 from proxy.observe.startup import ListenerOffer
 from proxy.observe.turned_away import TurnedAway
+from proxy.processes.messages.answers import ServerSeen
+from proxy.processes.messages.questions import Verdict
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import Timing
 from proxy.signing.tokens import Tokens
@@ -172,22 +174,23 @@ class Worker:
         """The statistics of all servers of all upstreams."""
         return [asdict(one) for upstream in self._http.runtime.upstreams.values() for one in upstream.statistics()]
 
-    def standing(self) -> list[tuple[str, str, str, bool]]:
+    def standing(self) -> tuple[ServerSeen, ...]:
         """How this process sees each server of all upstreams: a small part of `servers`, for those who ask often."""
-        return [one for upstream in self._http.runtime.upstreams.values() for one in upstream.standing()]
+        upstreams = self._http.runtime.upstreams.values()
+        return tuple(ServerSeen(*one) for upstream in upstreams for one in upstream.standing())
 
-    def apply_verdict(self, verdict: Mapping[str, Any]) -> None:
-        """Act on what the parent knows about a server (`supervisor.verdicts`); one that is not configured any more is passed over."""
-        upstream = self._http.runtime.upstreams.get(verdict["upstream"])
+    def apply_verdict(self, verdict: Verdict) -> None:
+        """Act on what the parent knows about a server; one that is not configured any more is passed over."""
+        upstream = self._http.runtime.upstreams.get(verdict.upstream)
         if upstream is None:
             return
         with contextlib.suppress(KeyError):
-            if verdict["is_up"] is not None:
-                upstream.apply_health(verdict["server"], verdict["is_up"])
-            if verdict["drains_until"] is None:
-                upstream.undrain(verdict["server"])
+            if verdict.is_up is not None:
+                upstream.apply_health(verdict.server, verdict.is_up)
+            if verdict.drains_until is None:
+                upstream.undrain(verdict.server)
             else:
-                upstream.drain(verdict["server"], max(0.0, verdict["drains_until"] - self._loop.time()))
+                upstream.drain(verdict.server, max(0.0, verdict.drains_until - self._loop.time()))
 
     def follow_challenges(self, challenges: Iterable[TlsChallenge], tokens: Mapping[str, str]) -> None:
         """Show CAs exactly these from now on: of tls-alpn-01, and of http-01 by their tokens."""

@@ -23,6 +23,7 @@ from config.pkcs11_uri import Pkcs11Uri
 from config.problems import ConfigError, Problem
 from proxy.building.carried import Carried
 from proxy.building.closed_tokens import ClosedTokens
+from proxy.processes.messages.questions import ToldToken
 from proxy.signing.token import TokenPinRefused
 from proxy.supervisor.editions.issued import issued_material, with_files
 from proxy.tls import openssl_configuration
@@ -67,7 +68,7 @@ class _Signer:
                     secrets,
                     now,
                     carried,
-                    ClosedTokens.from_json(closed or {}),
+                    ClosedTokens.told({name: ToldToken(**one) for name, one in (closed or {}).items()}),
                 )
         except ConfigError as error:
             return {"problems": _told(error.problems)}

@@ -92,7 +92,7 @@ async def place(directory: Path, names: Names) -> AsyncIterator[Place]:
     loop = asyncio.get_running_loop()
     async with fleet(site, directory, text) as running:
         challenges = Challenges(running.fleet)
-        running.parent.challenges = challenges.as_json
+        running.parent.challenges = lambda: challenges.shown
         solver = ListenerSolver(loop, challenges, 20.0)
         (plain,) = (one for one in running.parent.bound if one.listener == PLAIN_LISTENER)
         pebble = Pebble(directory, names.dns, plain.by_slot[0].getsockname()[1], running.port)

@@ -19,9 +19,8 @@ from proxy.net.in_thread import in_thread
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
 from proxy.payload.keys import PayloadKeys
-from proxy.processes.channel import Body
 from proxy.processes.material import Material
-from proxy.processes.questions import tickets_as_json
+from proxy.processes.messages.questions import Accept, Commit, Drain, KnownBeside, Prepare, ShowChallenges
 from proxy.tls.tickets import TicketSecrets
 from proxy.worker.control import WorkerControl
 from tests.certificates import Authority, CertificateFiles
@@ -85,18 +84,18 @@ class Site:
         routes = [f'[[route]]\nhost = "n{number}.test"\nupstream = "chat"\n' for number in range(IDENTITIES)]
         self.path.write_text("".join([listener("public"), UPSTREAM, *tables, *routes]))
 
-    def question(self, number: int, tickets: TicketSecrets) -> Body:
+    def question(self, number: int, tickets: TicketSecrets) -> Prepare:
         """What the parent would ask."""
-        return {
-            "number": number,
-            "path": str(self.path),
-            "content": self.path.read_text(),
-            "read_at": datetime.now(UTC).isoformat(),  # noqa: TID251 - certificates are judged by it
-            "tickets": tickets_as_json(tickets),
-            "closed_tokens": {},
-            "has_served": False,
-            "payload": PayloadKeys().as_json(),
-        }
+        return Prepare(
+            number=number,
+            path=str(self.path),
+            content=self.path.read_text(),
+            read_at=datetime.now(UTC),  # noqa: TID251 - certificates are judged by it
+            tickets=tickets,
+            closed_tokens={},
+            has_served=False,
+            payload=PayloadKeys(),
+        )
 
     def material(self) -> int:
         """The memory file that it would send."""
@@ -117,18 +116,11 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
         async def measure(name: str, change: Callable[[], object]) -> None:
             change()
             number = next(numbers)
-            body, descriptor = site.question(number, tickets), site.material()
+            question, descriptor = site.question(number, tickets), site.material()
             ticker = Ticker(loop)
-            await control.answer("prepare", body, [descriptor])
-            commit: Body = {
-                "number": number,
-                "listeners": {},
-                "new": [],
-                "verdicts": [],
-                "challenges": {"names": [], "tokens": {}},
-                "refused_tokens": [],
-            }
-            await control.answer("commit", commit, [])
+            await control.answer(question, [descriptor])
+            known = KnownBeside((), ShowChallenges((), {}), ())
+            await control.answer(Commit(number, known, Accept({}, ())), [])
             await asyncio.sleep(TICK_SECONDS * 20)
             found.setdefault(name, []).append(ticker.stop())
 
@@ -139,7 +131,7 @@ def test_a_thousand_identities(tmp_path: Path) -> None:
             found.setdefault("any thread", []).append(ticker.stop())
             await measure("none has changed", lambda: None)
             await measure("some have changed", lambda: site.renew(CHANGED))
-        await control.answer("drain", {"seconds": 0.0, "gently": False}, [])
+        await control.answer(Drain(0.0, gently=False), [])
         log.close(10)
 
     uvloop.run(serve())

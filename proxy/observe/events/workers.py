@@ -50,7 +50,8 @@ class WorkerEnded(Event):
 class WorkerFailed(Event):
     """A new worker did not come to serve. The parent tries again, after pauses that grow.
 
-    `detail` has the reason. If it mentions the time, raise `reload_seconds`.
+    `detail` has the reason. If it mentions the time, raise `reload_seconds`. If it mentions
+    versions, restart the proxy: its files were replaced while it runs.
     """
 
     event = "worker_failed"

@@ -238,3 +238,5 @@ ParentQuestion = (
     | EndNow
 )
 """All questions of the parent."""
+WorkerAnswer = Begun | Done | PreparedToServe | WorkerFigures | ServersSeen | RingUses | KeyTried
+"""All answers of a worker."""

@@ -10,12 +10,13 @@ is a `Begin`, its body has a text `version`, and the refusal has the kind `Other
 """
 
 import hashlib
-from typing import Final, get_args
+from collections.abc import Mapping
+from typing import Any, Final, get_args
 
-from proxy.processes.messages.codec import shape
+from proxy.processes.messages.codec import decode, shape
 from proxy.processes.messages.news import WorkerNews
-from proxy.processes.messages.questions import ParentQuestion
-from proxy.processes.messages.refusals import Refusal
+from proxy.processes.messages.questions import Begin, ParentQuestion
+from proxy.processes.messages.refusals import OtherVersion, QuestionFailed, QuestionRefused, Refusal
 from proxy.processes.messages.wire import answer_type
 
 # To be raised by whoever changes a meaning and no field.
@@ -32,3 +33,13 @@ def version_of(*kinds: type) -> str:
 _QUESTIONS: Final = (*get_args(ParentQuestion), *get_args(WorkerNews))
 VERSION: Final = version_of(*_QUESTIONS, *map(answer_type, _QUESTIONS), *get_args(Refusal))
 """Of the messages of this process."""
+
+
+def decode_beginning(kind: str, body: Mapping[str, Any]) -> Begin:
+    """Read the first question of a parent, which may be of another version. Raises `QuestionRefused` or `MessageMalformed`."""
+    theirs = body.get("version")
+    if kind == Begin.__name__ and theirs != VERSION:
+        raise QuestionRefused(OtherVersion(VERSION, theirs if isinstance(theirs, str) else ""))
+    if kind != Begin.__name__:
+        raise QuestionRefused(QuestionFailed(f"a question before the beginning: {kind}"))
+    return decode(Begin, body)

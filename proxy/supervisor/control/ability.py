@@ -9,6 +9,7 @@ from config.rotation import IssuedCredentialConfig
 from config.schema import IdentityConfig
 from proxy.observe.readiness import Readiness, ReadinessFacts, ServerFacts, ServerView, UpstreamFacts, readiness
 from proxy.observe.scrape import CertificateFacts
+from proxy.processes.messages.questions import TellServers
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reporting import wall_clock
 from proxy.supervisor.servers import Servers
@@ -42,7 +43,7 @@ class Ability:
 
     async def readiness(self) -> Readiness:
         """Whether all that is to serve can serve, and what cannot."""
-        answers = await self._fleet.ask_all("standing", {}, _STANDING_SECONDS)
+        answers = await self._fleet.ask_all(TellServers(), _STANDING_SECONDS)
         views: defaultdict[ServerName, list[ServerView]] = defaultdict(list)
         silent = []
         for worker in self._fleet.workers:
@@ -50,8 +51,8 @@ class Ability:
             if answer is None:
                 silent.append(worker.slot)
                 continue
-            for upstream, server, state, is_unreachable in answer["servers"]:
-                views[upstream, server].append(ServerView(state, is_unreachable))
+            for one in answer.servers:
+                views[one.upstream, one.server].append(ServerView(one.state, one.is_unreachable))
         return readiness(
             ReadinessFacts(
                 proxy=self._phase(),

@@ -14,6 +14,7 @@ from cryptography import x509
 from certs.identities.credential import Credential
 from proxy.net.in_thread import in_thread
 from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.questions import TakeConnection
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.rotation.pinned import fault_of_handshake
 from proxy.supervisor.editions.served_edition import ServedEdition
@@ -59,7 +60,7 @@ class Inspection:
         ours, theirs = connected_pair()
         try:
             with theirs:
-                await worker.ask("arrival", {"listener": listener}, [theirs.fileno()])
+                await worker.ask(TakeConnection(listener), [theirs.fileno()])
         except (ChannelLost, QuestionRefused) as error:
             ours.close()
             return str(error) or "it did not take the connection"

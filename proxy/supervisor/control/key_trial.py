@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from config.pkcs11_uri import Pkcs11Uri
 from proxy.net.in_thread import in_thread
-from proxy.processes.questions import key_as_json
+from proxy.processes.messages.questions import TryKey
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 
@@ -29,7 +29,14 @@ class WorkerKeyTrial:
         """
         edition = self._served.edition
         uses = await in_thread(self._loop, edition.used_keys)
-        answers = await self._fleet.ask_all("try_key", key_as_json(key), _KEY_SECONDS)
-        nothing = {"is_used": None, "signs": None}
-        workers = [{"slot": one.slot, "pid": one.pid, **(answer or nothing)} for one, answer in answers.items()]
+        answers = await self._fleet.ask_all(TryKey(key), _KEY_SECONDS)
+        workers = [
+            {
+                "slot": worker.slot,
+                "pid": worker.pid,
+                "is_used": None if tried is None else tried.is_used,
+                "signs": None if tried is None else tried.signs,
+            }
+            for worker, tried in answers.items()
+        ]
         return {"uses": [one.where for one in uses if one.may_be(key)], "workers": workers}

@@ -79,15 +79,15 @@ class Scraping:
             yield ListenerFacts(PLAIN_LISTENER, addresses[PLAIN_LISTENER], "no TLS", "")
 
     def _worker(self, worker: WorkerProcess, *, has_told: bool) -> WorkerScrape:
-        answer = worker.last or {"generation": None, "snapshot": {}, "servers": []}
+        told = worker.last
         state = WorkerState.DRAINING if worker.is_retiring else WorkerState.SERVING
         return WorkerScrape(
             slot=worker.slot,
             pid=worker.pid,
             age_seconds=self.ticks() - worker.started,
-            generation=answer["generation"],
-            snapshot=answer["snapshot"],
-            servers=answer["servers"],
+            generation=None if told is None else told.generation,
+            snapshot={} if told is None else told.snapshot,
+            servers=() if told is None else told.servers,
             rss_bytes=_resident_bytes(worker.pid),
             state=state if has_told else WorkerState.SILENT,
         )

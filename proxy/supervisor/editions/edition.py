@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -34,8 +33,8 @@ from proxy.observe.scrape import CertificateFacts
 from proxy.payload.keyring import Keyring
 from proxy.payload.keys import PayloadKeys
 from proxy.processes.material import Material
+from proxy.processes.messages.questions import Prepare, ToldToken
 from proxy.processes.privileges import ProcessAccount, account_of
-from proxy.processes.questions import tickets_as_json
 from proxy.supervisor.editions.issued import issued_material, shut_identities, with_files
 from proxy.supervisor.secrets.payload_store import payload_keys, store_problems
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
@@ -150,19 +149,19 @@ class Edition:
         return replace(self, number=number, payload=payload)
 
     def question(
-        self, closed_tokens: Mapping[str, Any] = MappingProxyType({}), *, has_served: bool = False
-    ) -> dict[str, Any]:
-        """The body of a worker's `prepare`; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
-        return {
-            "number": self.number,
-            "path": str(self.loaded.file.path),
-            "content": self.content.decode(),
-            "read_at": self.read_at.isoformat(),
-            "tickets": tickets_as_json(self.tickets),
-            "closed_tokens": dict(closed_tokens),
-            "has_served": has_served,
-            "payload": self.payload.as_json(),
-        }
+        self, closed_tokens: Mapping[str, ToldToken] = MappingProxyType({}), *, has_served: bool = False
+    ) -> Prepare:
+        """Ask a worker to prepare; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
+        return Prepare(
+            number=self.number,
+            path=str(self.loaded.file.path),
+            content=self.content.decode(),
+            read_at=self.read_at,
+            tickets=self.tickets,
+            closed_tokens=closed_tokens,
+            has_served=has_served,
+            payload=self.payload,
+        )
 
 
 def read_edition(

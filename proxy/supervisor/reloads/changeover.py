@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 
 from config.problems import Problem
-from proxy.observe.startup import Offers
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.reloading import Prepared, Reloading
@@ -39,7 +38,7 @@ class Changeover:
         self._tokens.follow(edition.tokens, edition.identities_in_tokens)
         await self._reloading.commit(prepared)
         self._is_served(prepared)
-        self._warn([*edition.warnings, *map(Problem.from_json, prepared.answers[0]["warnings"])])
+        self._warn([*edition.warnings, *prepared.answers[0].warnings])
 
     async def renew(self, prepared: Prepared) -> None:
         """Serve by the same configuration with other secrets: its servers, and its warnings, are known."""
@@ -49,5 +48,5 @@ class Changeover:
 
     def _is_served(self, prepared: Prepared) -> None:
         self._served.edition = prepared.edition
-        self._served.offers = Offers.from_json(prepared.answers[0]["offers"])
+        self._served.offers = prepared.answers[0].offers
         self._auditing.follow(prepared.edition)

@@ -18,6 +18,7 @@ from proxy.observe.events.payload import PayloadKeyRetired, PayloadKeyRevoked, P
 from proxy.payload.keyring import Keyring, PayloadKeyState
 from proxy.payload.keys import PayloadKeys, policies, suite_of
 from proxy.payload.suite_table import SuiteRings
+from proxy.processes.messages.questions import TakeRingUses
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.secrets.payload_store import PayloadStore, PayloadStoreUnusable, payload_directory
@@ -98,12 +99,12 @@ class PayloadRotation:
 
     async def count(self) -> None:
         """Add what the workers have encrypted since the last time."""
-        answers = await self._fleet.ask_all("payload_uses", {}, _COLLECT_SECONDS)
+        answers = await self._fleet.ask_all(TakeRingUses(), _COLLECT_SECONDS)
         uses: dict[str, dict[int, int]] = {}
         for answer in answers.values():
-            for ring, version, count in answer["uses"] if answer is not None else ():
-                of_ring = uses.setdefault(ring, {})
-                of_ring[version] = of_ring.get(version, 0) + count
+            for use in answer.uses if answer is not None else ():
+                of_ring = uses.setdefault(use.ring, {})
+                of_ring[use.version] = of_ring.get(use.version, 0) + use.count
         self._polls += 1
         async with self._fleet.editing:
             edition = self._served.edition

@@ -15,7 +15,8 @@ from config.files import files_of
 from config.issuers import PLAIN_LISTENER
 from config.problems import ConfigError, Problem
 from proxy.admin.contracts import ReloadReport
-from proxy.processes.channel import Body, ChannelLost
+from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.answers import PreparedToServe
 from proxy.processes.messages.refusals import ConfigurationRefused, OtherVersion, QuestionRefused
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.fleet import Fleet
@@ -30,7 +31,7 @@ class Prepared:
     edition: Edition
     sockets: PreparedSockets
     joined: list[WorkerProcess]
-    answers: list[Body]
+    answers: list[PreparedToServe]
 
 
 class NotReady(ConfigError):
@@ -73,11 +74,11 @@ class Reloading:
                 answers = await self._everybody(edition, joined)
         except BaseException as error:  # noqa: BLE001 - raised again, at least
             sockets.abandon()
-            await self._fleet.abort(edition, joined)
+            await self._fleet.abort(joined)
             raise _refusal(edition, error) from None
         return Prepared(edition, sockets, joined, answers)
 
-    async def _everybody(self, edition: Edition, joined: list[WorkerProcess]) -> list[Body]:
+    async def _everybody(self, edition: Edition, joined: list[WorkerProcess]) -> list[PreparedToServe]:
         """Let those prepare who can, and others join in the place of those who cannot; what they say, and in `joined` who joined.
 
         A worker that is stuck would keep all others waiting until the time is over, and the edition may be what mends it.
@@ -85,7 +86,7 @@ class Reloading:
         staying = self._fleet.able(edition.worker_count)
         taken = {one.slot for one in staying}
         vacant = [slot for slot in range(edition.worker_count) if slot not in taken]
-        answers: list[Body] = []
+        answers: list[PreparedToServe] = []
         while vacant or staying:
             new, said = await self._fleet.join(edition, vacant)
             joined += new
@@ -104,7 +105,7 @@ class Reloading:
     async def abandon(self, prepared: Prepared) -> None:
         """Undo what was prepared."""
         prepared.sockets.abandon()
-        await self._fleet.abort(prepared.edition, prepared.joined)
+        await self._fleet.abort(prepared.joined)
 
 
 def _refusal(edition: Edition, error: BaseException) -> BaseException:

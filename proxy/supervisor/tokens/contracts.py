@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from proxy.processes.channel import Body
+from proxy.processes.messages.answers import Done
+from proxy.processes.messages.questions import Question
 from proxy.supervisor.workers.contracts import SlotHolder
 
 
@@ -30,7 +31,7 @@ class TokenUsers(Protocol):
     def workers(self) -> Sequence[TokenUser]:
         """Those that serve, by slot."""
 
-    async def tell_all(self, kind: str, body: Body) -> None:
+    async def tell_all(self, order: Question[Done]) -> None:
         """Tell every worker the same."""
 
     async def replace(self, worker: TokenUser) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from certs.tokens.prober import Condition, ProbeFinding, Prober
 from certs.tokens.token_use import KeyPlace, TokenUse
@@ -14,6 +14,7 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.tokens import ModuleLeft, TokenCondition
 from proxy.observe.scrape import TokenScrape
+from proxy.processes.messages.questions import PinVerdict, TokenLookedAt, ToldToken
 from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.editions.edition import Edition
@@ -149,16 +150,12 @@ class ParentTokens:
                     self.turns.forbid(use.name)
                 self._say(use, finding)
 
-    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, ToldToken]:
         """What a worker is told of tokens before it prepares: condition and reason by name. It leaves alone what is not well."""
         known = {**self._admitted, **{watch.use.login: watch.finding for watch in self._watches.values()}}
         found = {use.name: known.get(use.login) for use in uses}
         return {
-            name: {
-                "condition": str(finding.condition),
-                "detail": finding.detail,
-                "module_is_down": finding.is_module_down,
-            }
+            name: ToldToken(str(finding.condition), finding.detail, finding.is_module_down)
             for name, finding in found.items()
             if finding is not None
         }
@@ -233,7 +230,7 @@ class ParentTokens:
         if state not in _FAILING:
             self._blind_workers.forget_worker(worker.pid, token)
         if state is BreakerState.STOPPED and watch.doubt():
-            self._broadcast("pin", {"token": token, "is_refused": True})
+            self._broadcast(PinVerdict(token, is_refused=True))
 
     def _forget_own_findings(self, token: str) -> None:
         """Forget which keys the parent misses in a token, once no worker has trouble with it: the parent stops to look, the workers say it."""
@@ -259,9 +256,9 @@ class ParentTokens:
             self._missing.says(PARENT, name, missing)
         if token.is_refused:
             self.turns.forbid(name)
-            self._broadcast("pin", {"token": name, "is_refused": True})
+            self._broadcast(PinVerdict(name, is_refused=True))
             return
-        self._broadcast("token", {"token": name, "ok": is_well})
+        self._broadcast(TokenLookedAt(name, ok=is_well))
         if before is Condition.ABSENT:
             self._blind_workers.forget(name)
         if is_well:
@@ -282,10 +279,10 @@ class ParentTokens:
     def may_log_in(self, token: TokenWatch) -> None:
         """Let workers log in again (`token_watch.Herald`)."""
         self.turns.allow(token.use.name)
-        self._broadcast("pin", {"token": token.use.name, "is_refused": False})
+        self._broadcast(PinVerdict(token.use.name, is_refused=False))
 
-    def _broadcast(self, kind: str, body: dict[str, Any]) -> None:
-        self._tasks.start(self._fleet.tell_all(kind, body))
+    def _broadcast(self, order: PinVerdict | TokenLookedAt) -> None:
+        self._tasks.start(self._fleet.tell_all(order))
 
     def _say(self, use: TokenUse, finding: ProbeFinding) -> None:
         pin_source = use.pin_source if finding.condition is Condition.REFUSED else None

@@ -7,7 +7,7 @@ it has not got yet; what is not in the list any more it closes.
 from collections.abc import Hashable, Iterable
 from typing import Protocol
 
-from proxy.processes.channel import Body
+from proxy.processes.messages.questions import Accept
 from proxy.supervisor.workers.sockets import BoundAddress
 
 
@@ -42,7 +42,7 @@ class Acceptance:
         self._slots[worker] = slots
         return slots != before
 
-    def listing(self, worker: Hashable) -> tuple[Body, list[int]]:
+    def listing(self, worker: Hashable) -> tuple[Accept, list[int]]:
         """What to tell a worker, and the descriptors to send with it, which stay here too."""
         slots = self.slots(worker)
         listeners: dict[str, list[int]] = {}
@@ -52,7 +52,7 @@ class Acceptance:
         listed = {number for numbers in listeners.values() for number in numbers}
         new = sorted(listed - self._given.get(worker, set()))
         self._given[worker] = listed
-        return {"listeners": listeners, "new": new}, new
+        return Accept({name: tuple(numbers) for name, numbers in listeners.items()}, tuple(new)), new
 
     def refused(self, worker: Hashable, before: frozenset[int]) -> None:
         """A worker did not take what it was told: it accepts as before, and it is unknown which sockets it has copies of."""

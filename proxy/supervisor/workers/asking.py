@@ -4,32 +4,34 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from proxy.processes.channel import Body
+from proxy.processes.messages.answers import PreparedToServe
+from proxy.processes.messages.questions import Prepare, Question
 from proxy.processes.messages.refusals import QuestionRefused
+from proxy.processes.messages.wire import AnswerT
 
 
 class Askable(Protocol):
     """Who can be asked: a `WorkerProcess`."""
 
-    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
+    async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
         """Ask it. Raises `QuestionRefused` or `ChannelLost`."""
 
 
 AskedT = TypeVar("AskedT", bound=Askable)
 
-Asked = tuple[str, Body, list[int]]
-"""Kind, body and descriptors."""
-Question = Callable[[AskedT], Asked]
+Asked = tuple[Question[object], Sequence[int]]
+"""A question and its descriptors."""
+QuestionOf = Callable[[AskedT], Asked]
 """What a worker is asked."""
-Preparation = tuple[list[Body], list[AskedT]]
+Preparation = tuple[list[PreparedToServe], list[AskedT]]
 """What workers have answered, and those that were given up."""
 
 
 async def answers(
-    loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], kind: str, body: Body, seconds: float
-) -> dict[AskedT, Body | None]:
+    loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: Question[AnswerT], seconds: float
+) -> dict[AskedT, AnswerT | None]:
     """Ask all the same; None of one that has not answered in time, or with an error."""
-    asked = {loop.create_task(one.ask(kind, body)): one for one in workers}
+    asked = {loop.create_task(one.ask(question)): one for one in workers}
     if not asked:
         return {}
     answered, late = await asyncio.wait(asked, timeout=seconds)
@@ -42,7 +44,7 @@ async def answers(
 
 
 async def refusals(
-    loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: Question[AskedT], seconds: float
+    loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: QuestionOf[AskedT], seconds: float
 ) -> list[AskedT]:
     """Ask each its question; answers those that said no, or that descriptors could not be copied for. One that is late, or gone, has said nothing."""
     asked = {loop.create_task(one.ask(*question(one))): one for one in workers}
@@ -57,7 +59,7 @@ async def refusals(
 async def prepared(
     loop: asyncio.AbstractEventLoop,
     workers: Sequence[AskedT],
-    asked_for: Asked,
+    asked_for: tuple[Prepare, Sequence[int]],
     is_given_up: Callable[[AskedT], bool],
     seconds: float,
 ) -> Preparation[AskedT]:
@@ -66,7 +68,7 @@ async def prepared(
     Raises `QuestionRefused`, `ChannelLost` or `OSError` as soon as one cannot.
     """
     asked = {loop.create_task(one.ask(*asked_for)): one for one in workers}
-    waiting, silent = set(asked), set[asyncio.Task[Body]]()
+    waiting, silent = set(asked), set[asyncio.Task[PreparedToServe]]()
     try:
         while waiting:
             answered, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

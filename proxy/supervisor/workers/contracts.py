@@ -1,11 +1,11 @@
 """What a fleet needs of the parent around it."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from certs.tokens.token_use import TokenUse
 from proxy.observe.events.event import Event
-from proxy.processes.channel import Body
+from proxy.processes.messages.questions import Begin, KnownBeside, ToldToken
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.workers.acceptance import Sockets
 from proxy.supervisor.workers.process import WorkerProcess
@@ -22,7 +22,7 @@ class SlotHolder(Protocol):
 class TokensKnown(Protocol):
     """What workers are told of tokens, and what they say of them."""
 
-    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, ToldToken]:
         """What a worker is told before it prepares, by token."""
 
     def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
@@ -36,10 +36,10 @@ class TokensKnown(Protocol):
 class FleetOwner(Sockets, Protocol):
     """What a fleet needs of the parent around it."""
 
-    def known(self) -> Body:
+    def known(self) -> KnownBeside:
         """What a worker has to know beside its edition, as it changes between two."""
 
-    def beginning(self, worker: WorkerProcess) -> tuple[Body, Sequence[int]]:
+    def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
         """What a new worker is told first, with descriptors that stay the owner's."""
 
     @property

@@ -16,21 +16,24 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.workers import (
     WorkerBlind,
     WorkerEnded,
-    WorkerFailed,
     WorkerGivenUp,
     WorkerJoined,
     WorkerRefused,
 )
-from proxy.processes.channel import Body, ChannelLost
+from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.answers import Done, PreparedToServe
+from proxy.processes.messages.questions import Abort, Commit, Drain, EndNow, Leave, Question, TellFigures
 from proxy.processes.messages.refusals import QuestionRefused
+from proxy.processes.messages.wire import AnswerT
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.acceptance import Acceptance
-from proxy.supervisor.workers.asking import Preparation, Question, answers, prepared, refusals
+from proxy.supervisor.workers.asking import Asked, Preparation, QuestionOf, answers, prepared, refusals
 from proxy.supervisor.workers.assignment import assignment
 from proxy.supervisor.workers.contracts import FleetOwner, SlotHolder
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess, ended_at_once, gone
 from proxy.supervisor.workers.pulse import Pulse
+from proxy.supervisor.workers.restarts import Restarts
 
 
 class Fleet:
@@ -53,7 +56,7 @@ class Fleet:
         self._patience = patience
         self._pulse = Pulse(loop, tasks, patience, owner.tell, self.assign)
         self._acceptance = Acceptance(owner)
-        self._failures: dict[int, int] = {}
+        self._restarts = Restarts(patience, owner.tell)
         self._assigning = asyncio.Lock()
         self.editing: Final = asyncio.Lock()
         self._edition: Edition | None = None
@@ -77,14 +80,14 @@ class Fleet:
 
     # -- joining and editions
 
-    async def join(self, edition: Edition, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[Body]]:
+    async def join(self, edition: Edition, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[PreparedToServe]]:
         """Start workers for these slots and let them prepare; answers them and their answers. They do not serve yet.
 
         One that cannot use a token which the parent finds well is started once more: a module that is loaded while others log in may
         miss it, for ever. Raises `QuestionRefused`, `ChannelLost` or `OSError`, and then none is left.
         """
         joined = await self._begun(edition, slots)
-        blind = {worker: answer["blind"] for worker, answer in joined.items() if answer["blind"]}
+        blind = {worker: answer.blind for worker, answer in joined.items() if answer.blind}
         try:
             for worker, tokens in blind.items():
                 del joined[worker]
@@ -97,7 +100,7 @@ class Fleet:
             raise
         return list(joined), list(joined.values())
 
-    async def _begun(self, edition: Edition, slots: Sequence[int]) -> dict[WorkerProcess, Body]:
+    async def _begun(self, edition: Edition, slots: Sequence[int]) -> dict[WorkerProcess, PreparedToServe]:
         joining: list[WorkerProcess] = []
         try:
             for slot in slots:
@@ -106,7 +109,7 @@ class Fleet:
                 worker.retire_asked = self._retirement_asked
                 worker.breaker_changed = self._owner.breaker_changed
                 worker.keys_missing = self._owner.tokens.keys_missing
-                await worker.ask("begin", *self._owner.beginning(worker))
+                await worker.ask(*self._owner.beginning(worker))
             answers, _ = await self.prepare(joining, edition)
             return dict(zip(joining, answers, strict=True))
         except BaseException:
@@ -126,15 +129,16 @@ class Fleet:
         closed = self._owner.tokens.closed(edition.tokens)
         question = edition.question(closed, has_served=edition is self._edition)
         try:
-            asked = "prepare", question, [material]
-            return await prepared(self._loop, workers, asked, self._pulse.is_given_up, self._patience.ping)
+            return await prepared(
+                self._loop, workers, (question, [material]), self._pulse.is_given_up, self._patience.ping
+            )
         finally:
             os.close(material)
 
-    async def abort(self, edition: Edition, joined: Sequence[WorkerProcess]) -> None:
+    async def abort(self, joined: Sequence[WorkerProcess]) -> None:
         """Drop what was prepared."""
         await self._dismiss(joined)
-        await self.tell_all("abort", {"number": edition.number})
+        await self.tell_all(Abort())
 
     async def commit(self, edition: Edition, joined: Sequence[WorkerProcess], count: int) -> None:
         """Serve by what was prepared, with `count` workers; one beyond that, or in whose place another joined, is drained."""
@@ -161,9 +165,9 @@ class Fleet:
             worker.kill()
         await self.assign()
 
-    def _commitment(self, worker: WorkerProcess, edition: Edition) -> tuple[str, Body, list[int]]:
-        body, descriptors = self._acceptance.listing(worker)
-        return "commit", {"number": edition.number, **self._owner.known(), **body}, descriptors
+    def _commitment(self, worker: WorkerProcess, edition: Edition) -> Asked:
+        accept, descriptors = self._acceptance.listing(worker)
+        return Commit(edition.number, self._owner.known(), accept), descriptors
 
     def _take_slot(self, worker: WorkerProcess) -> None:
         self._slots.extend([None] * (worker.slot + 1 - len(self._slots)))
@@ -186,32 +190,32 @@ class Fleet:
             for step in (self._acceptance.add, self._acceptance.settle):
                 before = {one: self._acceptance.slots(one) for one in self.workers}
                 changed = [one for one in before if step(one, wanted.get(one.slot, frozenset()))]
-                for worker in await self._tell(changed, lambda one: ("accept", *self._acceptance.listing(one))):
+                for worker in await self._tell(changed, self._acceptance.listing):
                     # out of descriptors, mostly: it is offered all of them again soon
                     self._acceptance.refused(worker, before[worker])
                     self._loop.call_later(self._patience.ping, lambda: self._tasks.start(self.assign()))
 
-    async def tell_all(self, kind: str, body: Body, descriptors: Sequence[int] = ()) -> None:
+    async def tell_all(self, order: Question[Done], descriptors: Sequence[int] = ()) -> None:
         """Tell every worker the same."""
-        await self._tell(self.workers, lambda _: (kind, body, list(descriptors)))
+        await self._tell(self.workers, lambda _: (order, descriptors))
 
     async def scrape(self, seconds: float) -> dict[WorkerProcess, bool]:
         """Ask all workers, also those that leave, for their figures (`last`); answers which of them have told. Others keep the last ones."""
-        told = await self.ask_all("scrape", {}, seconds)
+        told = await self.ask_all(TellFigures(), seconds)
         for worker, answer in told.items():
             worker.last = answer or worker.last
         return {one: told.get(one) is not None for one in (*self.workers, *self._leaving)}
 
-    async def ask_all(self, kind: str, body: Body, seconds: float) -> dict[WorkerProcess, Body | None]:
+    async def ask_all(self, question: Question[AnswerT], seconds: float) -> dict[WorkerProcess, AnswerT | None]:
         """Ask all workers, also those that leave. None for one that has not answered in time, or with an error.
 
         One that is stuck is not asked: it reads nothing, and what it is to read would pile up here.
         """
         everyone = [*self.workers, *self._leaving]
         able = [one for one in everyone if one not in self._pulse.stuck]
-        return {**dict.fromkeys(everyone), **await answers(self._loop, able, kind, body, seconds)}
+        return {**dict.fromkeys(everyone), **await answers(self._loop, able, question, seconds)}
 
-    async def _tell(self, workers: Sequence[WorkerProcess], question: Question[WorkerProcess]) -> list[WorkerProcess]:
+    async def _tell(self, workers: Sequence[WorkerProcess], question: QuestionOf[WorkerProcess]) -> list[WorkerProcess]:
         """Ask several at once; answers those that said no.
 
         One that is stuck is not waited for: it reads what it was told when it goes on. One that is gone is replaced already.
@@ -232,16 +236,14 @@ class Fleet:
         if self._is_ending:
             return
         self._owner.tell(WorkerEnded(worker.slot, worker.pid, worker.exit_status))
-        is_healthy = self._loop.time() - worker.started >= self._patience.healthy
-        self._failures[worker.slot] = 0 if is_healthy else self._failures.get(worker.slot, -1) + 1
+        self._restarts.ended(worker.slot, self._loop.time() - worker.started)
         self._tasks.start(self.assign())
         self._tasks.start(self._rejoin(worker.slot))
 
     async def _rejoin(self, slot: int) -> None:
         """Fill a slot again, after a pause that grows with each failure."""
         while True:
-            failures = self._failures.get(slot, 0)
-            await asyncio.sleep(self._patience.before_restart(failures))
+            await asyncio.sleep(self._restarts.pause(slot))
             async with self.editing:
                 edition = self._edition
                 if edition is None or self._is_ending or self._slots[slot] is not None or slot >= edition.worker_count:
@@ -249,8 +251,7 @@ class Fleet:
                 try:
                     await self._fill(slot, edition)
                 except (QuestionRefused, ChannelLost, OSError) as error:
-                    self._failures[slot] = failures + 1
-                    self._failed(slot, error)
+                    self._restarts.failed(slot, error)
                 else:
                     return
 
@@ -262,6 +263,7 @@ class Fleet:
             await self._dismiss(joined)
             return
         self.restarts += 1
+        self._restarts.joined(slot)
         before = self._slots[slot]
         self._take_slot(joined[0])
         if before is not None:
@@ -284,10 +286,7 @@ class Fleet:
             try:
                 await self._fill(worker.slot, self._edition)
             except (QuestionRefused, ChannelLost, OSError) as error:
-                self._failed(worker.slot, error)
-
-    def _failed(self, slot: int, error: Exception) -> None:
-        self._owner.tell(WorkerFailed(slot, str(error) or "it was not ready in time (reload_seconds)"))
+                self._restarts.report(worker.slot, error)
 
     def _leave(self, worker: WorkerProcess) -> None:
         """Expect a worker to end from now on; its drain is still to be started."""
@@ -300,7 +299,7 @@ class Fleet:
         try:
             with contextlib.suppress(ChannelLost, QuestionRefused, TimeoutError):
                 async with asyncio.timeout(seconds + self._patience.goodbye):
-                    worker.last = await worker.ask("drain", {"seconds": seconds, "gently": not self._is_ending})
+                    worker.last = await worker.ask(Drain(seconds, gently=not self._is_ending))
                     await worker.gone.wait()
             worker.kill()
             await worker.gone.wait()
@@ -321,8 +320,8 @@ class Fleet:
         """Have all workers drain without this process, which may end then. One that does not answer is ended."""
         self._is_ending = True
         assert self._edition is not None  # it has served by one
-        body = {"seconds": self._edition.loaded.config.limits.drain_seconds}
-        for worker, answer in (await self.ask_all("leave", body, self._patience.goodbye)).items():
+        leave = Leave(self._edition.loaded.config.limits.drain_seconds)
+        for worker, answer in (await self.ask_all(leave, self._patience.goodbye)).items():
             if answer is None:
                 worker.kill()
             else:
@@ -335,7 +334,7 @@ class Fleet:
     async def end_now(self) -> None:
         """Let drains under way wait no longer; one that does not even say goodbye is ended."""
         leaving = list(self._leaving)
-        await self._tell(leaving, lambda _: ("end", {}, []))
+        await self._tell(leaving, lambda _: (EndNow(), []))
         await gone(leaving, self._patience.goodbye)
         await self._dismiss(leaving)
 

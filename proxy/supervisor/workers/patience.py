@@ -19,6 +19,8 @@ class WorkerTimeouts:
     """A worker that lived for so long did not fail at its start: its successor starts at once."""
     back_off: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
     """Before each restart in a row; the last one is kept."""
+    other_version: float = 30.0
+    """Between two attempts to start a worker while the files of Plexigate are of another version than this process."""
     goodbye: float = 5.0
     """After the time to drain, for a worker to say goodbye."""
 

@@ -8,12 +8,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final, assert_never
 
 from proxy.net.tasks import Tasks
 from proxy.processes.channel import Body, Channel
+from proxy.processes.messages.answers import Done, WorkerFigures
+from proxy.processes.messages.codec import MessageMalformed, encode
+from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked, WorkerNews
+from proxy.processes.messages.questions import Question
+from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused
+from proxy.processes.messages.wire import AnswerT, decode_answer, decode_news, encode_question
 from proxy.processes.privileges import ProcessAccount
-from proxy.signing.breaker import BreakerState
+
+if TYPE_CHECKING:
+    from proxy.signing.breaker import BreakerState
 
 # A handshake makes and frees hundreds of small pieces; glibc keeps seven of a size at hand, and the others cost it a search each: 2 % of
 # a handshake. With more than these, what uploads in odd pieces leave behind is megabytes. Of two values the later one holds (ld.so(8)),
@@ -50,8 +58,8 @@ class WorkerProcess:
         """Spawn it. Raises `OSError` when the system has no room for another process."""
         self.slot = slot
         self.started = loop.time()
-        self.last: Body | None = None
-        """Its last answer to `scrape`, or to `drain`."""
+        self.last: WorkerFigures | None = None
+        """The figures that it told last."""
         self.is_retiring = False
         """Whether it was told to drain and to end."""
         self._loop = loop
@@ -88,9 +96,13 @@ class WorkerProcess:
         """Whether it can be asked."""
         return self._ended is not None
 
-    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
-        """Ask it. Raises `channel.Refused` or `channel.ChannelLost`."""
-        return await self.channel.ask(kind, body, descriptors)
+    async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
+        """Ask it. An answer that cannot be read counts as a no. Raises `QuestionRefused` or `channel.ChannelLost`."""
+        answer = await self.channel.ask(*encode_question(question), descriptors)
+        try:
+            return decode_answer(question, answer)
+        except MessageMalformed as error:
+            raise QuestionRefused(QuestionFailed(str(error))) from error
 
     def kill(self) -> None:
         """End it at once."""
@@ -104,13 +116,22 @@ class WorkerProcess:
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
         for descriptor in descriptors:
             os.close(descriptor)  # no worker has anything to give
-        if kind == "retire" and self.retire_asked is not None:
-            self.retire_asked(self)
-        if kind == "breaker" and self.breaker_changed is not None:
-            self.breaker_changed(self, str(body["token"]), BreakerState(body["state"]))
-        if kind == "keys" and self.keys_missing is not None:
-            self.keys_missing(self, str(body["token"]), frozenset(body["missing"]))
-        return {}
+        self._hear(decode_news(kind, body))
+        return encode(Done())
+
+    def _hear(self, news: WorkerNews) -> None:
+        match news:
+            case RetirementAsked():
+                if self.retire_asked is not None:
+                    self.retire_asked(self)
+            case BreakerChanged(token, state):
+                if self.breaker_changed is not None:
+                    self.breaker_changed(self, token, state)
+            case KeysMissing(token, missing):
+                if self.keys_missing is not None:
+                    self.keys_missing(self, token, frozenset(missing))
+            case _:
+                assert_never(news)
 
     def _channel_lost(self) -> None:
         # a worker without a channel cannot be led any more: wait for its exit

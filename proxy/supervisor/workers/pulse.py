@@ -9,6 +9,7 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.workers import WorkerAnswers, WorkerHopeless, WorkerStuck
 from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.questions import Ping
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
@@ -55,7 +56,7 @@ class Pulse:
             with contextlib.suppress(ChannelLost, TimeoutError):
                 async with asyncio.timeout(self._patience.stuck):
                     with contextlib.suppress(QuestionRefused):  # a no is an answer
-                        await worker.ask("ping")
+                        await worker.ask(Ping())
                 is_answered = True
             now = self._loop.time()
             if is_answered or now - turn > self._patience.stuck + self._patience.ping + HELD_UP_SECONDS:

@@ -1,17 +1,17 @@
 """What a worker makes of the parent's word about tokens."""
 
 from dataclasses import replace
-from typing import Any
 
 from proxy.building.closed_tokens import NONE_CLOSED, ClosedTokens
+from proxy.processes.messages.questions import ToldToken
 
 
-def told(condition: str, *, module_is_down: bool = False) -> dict[str, Any]:
-    return {"condition": condition, "detail": f"it is {condition}", "module_is_down": module_is_down}
+def told(condition: str, *, module_is_down: bool = False) -> ToldToken:
+    return ToldToken(condition, f"it is {condition}", module_is_down)
 
 
 def test_only_what_is_not_well_is_left_alone() -> None:
-    closed = ClosedTokens.from_json({"a": told("well"), "b": told("unwell"), "c": told("pin_refused")})
+    closed = ClosedTokens.told({"a": told("well"), "b": told("unwell"), "c": told("pin_refused")})
     assert [name in closed for name in "abcd"] == [False, True, True, False]
     assert [closed.is_refused(name) for name in "abcd"] == [False, False, True, False]
     assert closed.seen == {"a"}
@@ -20,7 +20,7 @@ def test_only_what_is_not_well_is_left_alone() -> None:
 
 
 def test_the_reason_is_told_and_nobody_fails_for_it() -> None:
-    closed = ClosedTokens.from_json({"a": told("well"), "b": told("absent"), "c": told("pin_refused")})
+    closed = ClosedTokens.told({"a": told("well"), "b": told("absent"), "c": told("pin_refused")})
     assert closed.fault("a") is None
     for name, remedy in (("b", "a token that answers"), ("c", "plexigate hsm unlatch")):
         fault = closed.fault(name)
@@ -31,19 +31,17 @@ def test_the_reason_is_told_and_nobody_fails_for_it() -> None:
 
 
 def test_whoever_only_looks_waits_for_none() -> None:
-    fault = replace(ClosedTokens.from_json({"a": told("pin_refused")}), is_waited_for=False).fault("a")
+    fault = replace(ClosedTokens.told({"a": told("pin_refused")}), is_waited_for=False).fault("a")
     assert fault is not None
     assert not fault.is_expected
 
 
 def test_a_module_that_hangs_is_left_out() -> None:
-    assert ClosedTokens.from_json({"a": told("absent", module_is_down=True)}).is_module_left_out
+    assert ClosedTokens.told({"a": told("absent", module_is_down=True)}).is_module_left_out
 
 
 def test_with_its_module_all_tokens_are_left_alone() -> None:
-    closed = ClosedTokens.from_json(
-        {"a": told("absent", module_is_down=True), "b": told("well"), "c": told("pin_refused")}
-    )
+    closed = ClosedTokens.told({"a": told("absent", module_is_down=True), "b": told("well"), "c": told("pin_refused")})
     assert all(name in closed for name in "abc")
     assert closed.seen == frozenset()
     assert [closed.is_refused(name) for name in "abc"] == [False, False, True]

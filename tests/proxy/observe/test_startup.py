@@ -3,6 +3,7 @@
 import json
 
 from proxy.observe.startup import ListenerOffer, Offers
+from proxy.processes.messages.codec import decode, encode
 
 PUBLIC = ListenerOffer(
     name="public",
@@ -15,6 +16,11 @@ INTERNAL = ListenerOffer("internal", "require", "X25519MLKEM768", "TLS_AES_256_G
 OFFERS = Offers("3.5.9", "/usr/lib/libssl.so.3", ["default", "oqsprovider"], [PUBLIC, INTERNAL])
 
 
-def test_offers_travel_as_json() -> None:
-    sent = json.dumps(OFFERS.as_json())
-    assert json.dumps(Offers.from_json(json.loads(sent)).as_json()) == sent
+def test_offers_arrive_as_they_were_sent() -> None:
+    arrived = decode(Offers, json.loads(json.dumps(encode(OFFERS))))
+    assert arrived.listeners == (PUBLIC, INTERNAL)
+    assert (arrived.openssl, arrived.libssl, list(arrived.providers)) == (
+        "3.5.9",
+        "/usr/lib/libssl.so.3",
+        ["default", "oqsprovider"],
+    )

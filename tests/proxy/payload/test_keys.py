@@ -69,10 +69,8 @@ def test_name_of_a_suite_is_in_that_of_its_ring() -> None:
     assert suite_of("chat") is None
 
 
-def test_keys_come_back_from_json_and_show_no_secret() -> None:
-    keys = PayloadKeys({"chat": ring(2)}, b'{"document": ""}')
-    assert PayloadKeys.from_json(keys.as_json()) == keys
-    assert "secret" not in repr(keys)
+def test_no_secret_is_shown() -> None:
+    assert "secret" not in repr(PayloadKeys({"chat": ring(2)}, b'{"document": ""}'))
 
 
 def test_revoked_keys_are_named() -> None:

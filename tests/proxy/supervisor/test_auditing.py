@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from certs.audit.entries import Entry, HandshakeTotal, KeyOperation
 from certs.tokens.prober import Condition, ProbeFinding
 from proxy.observe.scrape import CertificateFacts
+from proxy.processes.messages.answers import WorkerFigures
 from proxy.signing.breaker import BreakerState
 from proxy.supervisor.auditing import Auditing
 from proxy.supervisor.editions.edition import Edition
@@ -40,7 +40,7 @@ class Worker:
     """A worker as far as it is counted."""
 
     slot: int
-    last: dict[str, Any] | None = None
+    last: WorkerFigures | None = None
 
     def __hash__(self) -> int:
         return id(self)
@@ -106,7 +106,7 @@ def test_pins_that_the_parent_tries_are_told(auditing: Auditing, told: Told) -> 
 
 def test_the_last_figures_of_a_worker_are_told_once(auditing: Auditing, told: Told) -> None:
     rows = [{"key": "chat", "done": 3, "failed": 1}]
-    worker = Worker(1, {"snapshot": {"key_signatures": rows}})
+    worker = Worker(1, WorkerFigures(1, {"key_signatures": rows}, ()))
     auditing.worker_gone(worker)
     assert told.entries == [HandshakeTotal("worker 1", "chat", 3, 1)]
     auditing.worker_gone(Worker(1))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.processes.channel import Body
+from proxy.processes.messages.answers import Done
+from proxy.processes.messages.questions import Question, ShowChallenges
 from proxy.supervisor.challenges import Challenges
 from proxy.tls.challenge import TlsChallenge
 from tests.configurations import Site
@@ -28,10 +29,11 @@ class Telling:
         self.goes_on = asyncio.Event()
         self.goes_on.set()
 
-    async def tell_all(self, kind: str, body: Body, descriptors: object = ()) -> None:
+    async def tell_all(self, order: Question[Done], descriptors: object = ()) -> None:
         """Note the names."""
-        assert (kind, descriptors) == ("challenges", ())
-        self.told.append([*(name for name, _ in body["names"]), *body["tokens"]])
+        assert isinstance(order, ShowChallenges)
+        assert descriptors == ()
+        self.told.append([*(one.name for one in order.names), *order.tokens])
         await self.goes_on.wait()
 
 
@@ -87,7 +89,7 @@ async def test_token_is_shown_when_all_have_heard_and_no_more_once_it_is_withdra
     task = asyncio.get_running_loop().create_task(challenges.present_token("token", "token.thumbprint"))
     await until(lambda: telling.told)
     assert not task.done()
-    assert challenges.as_json() == {"names": [], "tokens": {"token": "token.thumbprint"}}
+    assert challenges.shown == ShowChallenges((), {"token": "token.thumbprint"})
     telling.goes_on.set()
     await task
     await challenges.withdraw_token("token")
@@ -132,7 +134,7 @@ async def everywhere(run: RunningFleet, name: str = "chat.test") -> list[bytes |
 async def test_every_worker_answers_those_that_come_later_too(site: Site, tmp_path: Path) -> None:
     async with fleet(site, tmp_path, "workers = 2\n" + site.minimal) as run:
         challenges = Challenges(run.fleet)
-        run.parent.challenges = challenges.as_json
+        run.parent.challenges = lambda: challenges.shown
         assert set(await everywhere(run)) == {None}
         await challenges.present(CHAT)
         shown = await everywhere(run)

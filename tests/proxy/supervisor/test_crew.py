@@ -11,6 +11,9 @@ import pytest
 
 from config.loader import load
 from proxy.net.tasks import Tasks
+from proxy.processes.messages.answers import WorkerFigures
+from proxy.processes.messages.questions import KnownBeside, ShowChallenges
+from proxy.processes.messages.version import VERSION
 from proxy.supervisor.crew import Crew
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.secrets.audit_trail import AuditTrail
@@ -25,7 +28,7 @@ class Worker:
 
     slot: int = 0
     pid: int = 1
-    last: dict[str, Any] | None = None
+    last: WorkerFigures | None = None
 
 
 @pytest.fixture
@@ -48,27 +51,27 @@ async def crew(site: Site, tmp_path: Path) -> AsyncIterator[Crew]:
 
 
 async def test_worker_that_joins_is_told_what_cas_may_be_shown(crew: Crew) -> None:
-    nothing: dict[str, object] = {"names": [], "tokens": {}}
-    assert crew.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}
+    nothing = KnownBeside((), ShowChallenges((), {}), ())
+    assert crew.known() == nothing
     challenge = TlsChallenge("chat.test", bytes(32))
     await crew.proofs.challenges.present(challenge)
-    assert crew.known()["challenges"] == {"names": [["chat.test", "00" * 32]], "tokens": {}}
+    assert crew.known().challenges == ShowChallenges((challenge,), {})
     await crew.proofs.challenges.withdraw(challenge)
-    assert crew.known() == {"verdicts": [], "challenges": nothing, "refused_tokens": []}
+    assert crew.known() == nothing
 
 
 async def test_a_column_is_free_again_when_its_worker_is_gone(crew: Crew) -> None:
     first: Any = Worker()
     second: Any = Worker(slot=1, pid=2)
-    body, descriptors = crew.beginning(first)
-    assert (body["slot"], body["column"], len(descriptors)) == (0, 0, 3)
+    begin, descriptors = crew.beginning(first)
+    assert (begin.version, begin.column, len(descriptors)) == (VERSION, 0, 3)
     crew.worker_gone(first)
-    assert crew.beginning(second)[0]["column"] == 0
+    assert crew.beginning(second)[0].column == 0
     crew.worker_gone(second)
 
 
 async def test_what_a_worker_had_counted_is_kept(crew: Crew) -> None:
-    worker: Any = Worker(last={"snapshot": {"listener_requests": []}, "servers": []})
+    worker: Any = Worker(last=WorkerFigures(1, {"listener_requests": []}, ()))
     crew.beginning(worker)
     assert not crew.retained.snapshot
     crew.worker_gone(worker)

@@ -11,6 +11,7 @@ from config.loader import load
 from config.problems import ConfigError
 from config.schema import LogFormat
 from proxy.observe.events.certificates import AcmeProgress
+from proxy.processes.messages.questions import LogSettings
 from proxy.supervisor.log_target import LogTarget
 from tests.configurations import Site
 from tests.descriptors import open_descriptors
@@ -56,7 +57,7 @@ def logging(site: Site, tmp_path: Path) -> Logging:
 
 def test_workers_are_told_what_they_need(logging: Logging) -> None:
     target = logging.begin()
-    assert target.as_json() == {"format": "json", "has_colours": False, "queue_lines": 10_000}
+    assert target.settings == LogSettings(LogFormat.JSON, has_colours=False, queue_lines=10_000)
     os.write(target.descriptor, b"of a worker\n")
     logging.write("ours")
     first, second = logging.end()["first"]
@@ -87,7 +88,7 @@ def test_other_place_is_open_at_once_and_used_when_told(logging: Logging) -> Non
     assert target.use(place)
     place.close()  # as the reload does in any case
     logging.write("after")
-    assert target.as_json()["format"] == "pretty"
+    assert target.settings.format is LogFormat.PRETTY
     found = logging.end()
     assert found["second"][-1] == "after"
     assert len(found["first"]) + len(found["second"]) == 2  # what was queued goes along

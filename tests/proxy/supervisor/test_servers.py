@@ -87,7 +87,7 @@ class Case:
     async def states(self) -> list[dict[str, str]]:
         """The servers as each worker sees them."""
         workers = await self.run.fleet.scrape(10)
-        return [{row["server"]: row["state"] for row in one.last["servers"]} for one in workers if one.last is not None]
+        return [{row["server"]: row["state"] for row in one.last.servers} for one in workers if one.last is not None]
 
     async def becomes(self, url: str, state: str) -> None:
         """Wait until every worker sees the only server so."""
@@ -194,7 +194,7 @@ class TestChecks:
         async with case(site, tmp_path, SILENT) as chat:
             await chat.servers.drain("chat", SILENT, 30.0, [])
             chat.servers.follow({("chat", "http://127.0.0.1:2"): False}, ())
-            assert chat.servers.verdicts.as_json() == []
+            assert chat.servers.verdicts.all == ()
 
 
 class TestDrain:
@@ -207,8 +207,9 @@ class TestDrain:
             now = asyncio.get_running_loop().time()
             await chat.servers.drain("chat", SILENT, 90.0, [])
             assert await chat.states() == [{SILENT: "drained"}] * 2
-            (verdict,) = chat.servers.verdicts.as_json()
-            assert now + 90 <= verdict["drains_until"] <= now + 100
+            (verdict,) = chat.servers.verdicts.all
+            assert verdict.drains_until is not None
+            assert now + 90 <= verdict.drains_until <= now + 100
             await chat.replace_worker()
             assert await chat.states() == [{SILENT: "drained"}] * 2
             await chat.servers.undrain("chat", SILENT)

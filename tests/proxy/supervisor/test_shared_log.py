@@ -1,5 +1,6 @@
 """Every worker follows the log to where the parent writes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from config.loaded import LoadedConfig
 from config.loader import load
 from config.problems import ConfigError
+from config.schema import LogFormat
+from proxy.processes.messages.questions import SwitchLog
 from proxy.supervisor.log_target import LogTarget
 from proxy.supervisor.shared_log import SharedLog
 from tests.configurations import Site
@@ -21,7 +24,7 @@ class Case:
         self.target = LogTarget(
             (given := self.loaded("first")).file, given.config.log, given.config.limits.log_queue_lines, None
         )
-        self.moves: list[tuple[Any, list[int]]] = []
+        self.moves: list[tuple[SwitchLog, Sequence[int]]] = []
         self.told: list[str] = []
         workers: Any = self
         self.shared = SharedLog(self.target, workers, lambda event: self.told.append(event.event))
@@ -29,9 +32,8 @@ class Case:
     def loaded(self, file: str) -> LoadedConfig:
         return load(self.site.write(f'{self.site.minimal}[log]\nfile = "{self.directory / file}"\n'))
 
-    async def tell_all(self, *message: Any) -> None:
-        *_, descriptors = message
-        self.moves.append((message[:-1], descriptors))
+    async def tell_all(self, order: SwitchLog, descriptors: Sequence[int]) -> None:
+        self.moves.append((order, descriptors))
 
 
 @pytest.fixture
@@ -46,7 +48,8 @@ async def test_workers_are_told_of_another_place_and_only_then(case: Case) -> No
     other = case.shared.prepare((given := case.loaded("second")).file, given.config.log)
     assert case.moves == [], "nothing changes yet"
     await case.shared.use(other)
-    ((_, descriptors),) = case.moves
+    ((order, descriptors),) = case.moves
+    assert order == SwitchLog(LogFormat.JSON)
     assert list(descriptors) == [case.target.descriptor]
     case.target.close(10)
 

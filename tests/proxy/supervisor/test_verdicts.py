@@ -1,7 +1,6 @@
 """What is known about servers: each fact is kept until another one of its kind comes, or the server goes."""
 
-from typing import Any
-
+from proxy.processes.messages.questions import Verdict
 from proxy.supervisor.verdicts import Verdicts
 
 ONE, TWO = "http://10.0.0.1:8000", "http://10.0.0.2:8000"
@@ -15,14 +14,14 @@ def verdicts() -> Verdicts:
     return Verdicts(lambda: NOW)
 
 
-def verdict(server: str = ONE, *, is_up: bool | None = None, drains_until: float | None = None) -> dict[str, Any]:
+def verdict(server: str = ONE, *, is_up: bool | None = None, drains_until: float | None = None) -> Verdict:
     """What workers are told about a server of `chat`."""
-    return {"upstream": "chat", "server": server, "is_up": is_up, "drains_until": drains_until}
+    return Verdict("chat", server, is_up, drains_until)
 
 
 def test_nothing_is_known_at_first() -> None:
     known = verdicts()
-    assert known.as_json() == []
+    assert known.all == ()
     assert known.health == {}
 
 
@@ -30,10 +29,10 @@ def test_each_word_is_kept_for_workers_that_join_later() -> None:
     known = verdicts()
     assert known.checked("chat", ONE, is_up=False) == verdict(is_up=False)
     assert known.draining("chat", TWO, 30.0) == verdict(TWO, drains_until=1_030.0)
-    assert known.as_json() == [verdict(is_up=False), verdict(TWO, drains_until=1_030.0)]
+    assert known.all == (verdict(is_up=False), verdict(TWO, drains_until=1_030.0))
     assert known.checked("chat", ONE, is_up=True) == verdict(is_up=True)
     assert known.undrained("chat", TWO) == verdict(TWO)
-    assert known.as_json() == [verdict(is_up=True), verdict(TWO)]
+    assert known.all == (verdict(is_up=True), verdict(TWO))
 
 
 def test_checks_and_drains_do_not_undo_each_other() -> None:
@@ -100,12 +99,12 @@ class TestFollow:
         known.checked("chat", ONE, is_up=False)
         known.checked("chat", TWO, is_up=False)
         known.follow({("chat", TWO): True, ("files", ONE): True})
-        assert known.as_json() == [verdict(TWO, is_up=False)]
+        assert known.all == (verdict(TWO, is_up=False),)
 
     def test_who_is_not_checked_any_more_is_neither_up_nor_down_but_still_drains(self) -> None:
         known = verdicts()
         known.checked("chat", ONE, is_up=False)
         known.draining("chat", ONE, 30.0)
         known.follow({("chat", ONE): False})
-        assert known.as_json() == [verdict(drains_until=1_030.0)]
+        assert known.all == (verdict(drains_until=1_030.0),)
         assert known.health == {}

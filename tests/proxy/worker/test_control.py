@@ -1,28 +1,54 @@
 """A worker under a parent that the test plays: two phases, sockets by descriptor, figures, the end."""
 
 import asyncio
+import json
 import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from config.pkcs11_uri import Pkcs11Uri
 from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.observe.log import Log
 from proxy.observe.log_writer import LogWriter, open_log
-from proxy.processes.channel import Body
 from proxy.processes.material import Material
+from proxy.processes.messages.answers import Done, KeyTried, PreparedToServe, RingUses, ServersSeen, WorkerFigures
+from proxy.processes.messages.codec import encode
+from proxy.processes.messages.questions import (
+    Abort,
+    Accept,
+    Begin,
+    Commit,
+    Drain,
+    EndNow,
+    KnownBeside,
+    Leave,
+    LogSettings,
+    Ping,
+    PinVerdict,
+    Question,
+    ShowChallenges,
+    SwitchLog,
+    TakeConnection,
+    TakeRingUses,
+    TellFigures,
+    TellServers,
+    TokenLookedAt,
+    TryKey,
+    Verdict,
+)
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionFailed, QuestionRefused
-from proxy.processes.questions import challenges_as_json
+from proxy.processes.messages.wire import AnswerT, decode_answer, decode_question, encode_question
 from proxy.supervisor.control.inspection import connected_pair
 from proxy.supervisor.editions.edition import Edition
 from proxy.supervisor.workers.sockets import ListeningSockets, addresses_of
 from proxy.tls import libssl
+from proxy.tls.challenge import TlsChallenge
 from proxy.worker.control import WorkerControl
 from tests.configurations import MINIMAL_REST, Site, listener
 from tests.fakes_signing import SilentParent
@@ -51,31 +77,34 @@ class Parent:
     def ended(self) -> None:
         self.ends += 1
 
-    async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
-        return await self.control.answer(kind, body or {}, [os.dup(one) for one in descriptors])
+    async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
+        """As it goes over the channel."""
+        asked = decode_question(*json.loads(json.dumps(encode_question(question))))
+        answer = await self.control.answer(asked, [os.dup(one) for one in descriptors])
+        return decode_answer(question, json.loads(json.dumps(encode(answer))))
 
-    async def prepare(self, edition: Edition, material: Material | None = None) -> Body:
+    async def prepare(self, edition: Edition, material: Material | None = None) -> PreparedToServe:
         descriptor = (edition.material if material is None else material).memory_file()
         try:
-            return await self.ask("prepare", edition.question(), [descriptor])
+            return await self.ask(edition.question(), [descriptor])
         finally:
             os.close(descriptor)
 
-    def listing(self, slots: Sequence[int] = (0,)) -> tuple[Body, list[int]]:
+    def listing(self, slots: Sequence[int] = (0,)) -> tuple[Accept, list[int]]:
         listeners = {
-            one.listener: [one.by_slot[slot].fileno() for slot in slots if slot < len(one.by_slot)]
+            one.listener: tuple(one.by_slot[slot].fileno() for slot in slots if slot < len(one.by_slot))
             for one in self.sockets.bound
         }
         listed = {number for numbers in listeners.values() for number in numbers}
         new = sorted(listed - self.given)
         self.given = listed
-        return {"listeners": listeners, "new": new}, new
+        return Accept(listeners, tuple(new)), new
 
     async def commit(self, edition: Edition, slots: Sequence[int] = (0,)) -> None:
         gone = self.sockets.prepare(addresses_of(edition.binds), 1).commit()
-        body, descriptors = self.listing(slots)
-        known: dict[str, object] = {"verdicts": [], "challenges": challenges_as_json((), {}), "refused_tokens": []}
-        await self.ask("commit", {"number": edition.number, **known, **body}, descriptors)
+        accept, descriptors = self.listing(slots)
+        known = KnownBeside((), ShowChallenges((), {}), ())
+        await self.ask(Commit(edition.number, known, accept), descriptors)
         for one in gone:
             one.close()
 
@@ -110,7 +139,7 @@ async def parent(site: Site, directory: Path) -> AsyncIterator[Parent]:
         yield asking
     finally:
         if not asking.ends:
-            await asking.ask("drain", {"seconds": 0.0, "gently": False})
+            await asking.ask(Drain(0.0, gently=False))
         await until(lambda: asking.ends)
         asking.sockets.close()
         assert asking.log.close(10)
@@ -142,14 +171,16 @@ class TestTwoPhases:
         async with parent(site, tmp_path) as asking:
             edition = edition_of(site, site.minimal)
             answer = await asking.prepare(edition)
-            assert [one["name"] for one in answer["offers"]["listeners"]] == ["public"]
-            assert answer["warnings"] == []
-            assert await asking.ask("scrape") == {"generation": 0, "snapshot": {}, "servers": []}
-            assert await asking.ask("standing") == {"servers": []}
+            assert [one.name for one in answer.offers.listeners] == ["public"]
+            assert answer.warnings == ()
+            assert await asking.ask(TellFigures()) == WorkerFigures(0, {}, ())
+            assert await asking.ask(TellServers()) == ServersSeen(())
             await asking.commit(edition)
             assert (await asking.visit()).startswith(b"HTTP/1.1 421")
-            assert [row[2:] for row in (await asking.ask("standing"))["servers"]] == [("up", False)]
-            (requests,) = (await asking.ask("scrape"))["snapshot"]["listener_requests"]
+            assert [(one.state, one.is_unreachable) for one in (await asking.ask(TellServers())).servers] == [
+                ("up", False)
+            ]
+            (requests,) = (await asking.ask(TellFigures())).snapshot["listener_requests"]
             assert requests == {"listener": "public", "status": "4xx", "count": 1}
 
     async def test_what_was_prepared_is_served_by_after_the_commit_only(self, site: Site, tmp_path: Path) -> None:
@@ -177,7 +208,7 @@ class TestTwoPhases:
         async with parent(site, tmp_path) as asking:
             edition = edition_of(site, site.minimal)
             await asking.prepare(edition)
-            await asking.ask("abort", {"number": edition.number})
+            await asking.ask(Abort())
             with pytest.raises(QuestionRefused, match="not prepared"):
                 await asking.commit(edition)
 
@@ -214,7 +245,7 @@ class TestTwoPhases:
             hanging = loop.create_task(asking.prepare(slow, without))
             await until_seen(lambda: any(thread.name == "work" for thread in threading.enumerate()))
             if is_aborted:
-                await asking.ask("abort", {"number": 1})
+                await asking.ask(Abort())
             edition = edition_of(site, site.minimal, 2)
             if not is_aborted:
                 await asking.prepare(edition)
@@ -256,15 +287,14 @@ class TestChallenges:
         self, site: Site, tmp_path: Path
     ) -> None:
         async with parent(site, tmp_path) as asking:
-            with pytest.raises(QuestionRefused, match="unknown question"):
-                await asking.ask("challenges", challenges_as_json((), {}))
+            with pytest.raises(QuestionRefused, match="nothing is served yet"):
+                await asking.ask(ShowChallenges((), {}))
             await asking.use(site.minimal)
             assert asking.control._worker is not None
             pending = asking.control._worker._challenges
             for names in (["a.test", "b.test"], ["b.test"], []):
-                await asking.ask(
-                    "challenges", {"names": [[name, "00" * 32] for name in names], "tokens": dict.fromkeys(names, "")}
-                )
+                shown = tuple(TlsChallenge(name, bytes(32)) for name in names)
+                await asking.ask(ShowChallenges(shown, dict.fromkeys(names, "")))
                 assert [pending.context_for(name) is not None for name in ("a.test", "b.test")] == [
                     "a.test" in names,
                     "b.test" in names,
@@ -278,8 +308,8 @@ class TestSockets:
             asking.sockets.prepare(addresses_of(edition.binds), 2).commit()
             assert asking.control._worker is not None
             for slots in ((0, 1), (1,), (0,), ()):
-                body, new = asking.listing(slots)
-                await asking.ask("accept", body, new)
+                accept, new = asking.listing(slots)
+                await asking.ask(accept, new)
                 taken = asking.control._worker._listeners["public"]._acceptor._sockets
                 assert {sock.fileno() for sock in asking.control._sockets.values()} == {one.fileno() for one in taken}
                 assert len(taken) == len(slots)
@@ -292,12 +322,12 @@ class TestSockets:
             ours, theirs = connected_pair()
             with theirs:
                 with pytest.raises(QuestionRefused, match="no listener public accepts here"):
-                    await asking.ask("arrival", {"listener": "public"}, [theirs.fileno()])
+                    await asking.ask(TakeConnection("public"), [theirs.fileno()])
                 await asking.prepare(edition)
                 await asking.commit(edition)
                 with pytest.raises(QuestionRefused, match="no listener other accepts here"):
-                    await asking.ask("arrival", {"listener": "other"}, [theirs.fileno()])
-                assert await asking.ask("arrival", {"listener": "public"}, [theirs.fileno()]) == {}
+                    await asking.ask(TakeConnection("other"), [theirs.fileno()])
+                assert await asking.ask(TakeConnection("public"), [theirs.fileno()]) == Done()
             context = site.authority.client_context()
             reader, writer = await asyncio.open_connection(sock=ours, ssl=context, server_hostname="chat.test")
             writer.write(REQUEST)
@@ -308,8 +338,8 @@ class TestSockets:
         async with parent(site, tmp_path) as asking:
             edition = edition_of(site, site.minimal)
             asking.sockets.prepare(addresses_of(edition.binds), 1).commit()
-            body, new = asking.listing((0,))
-            await asking.ask("accept", body, new)
+            accept, new = asking.listing((0,))
+            await asking.ask(accept, new)
             await asking.prepare(edition)
             await asking.commit(edition)
             assert (await asking.visit()).startswith(b"HTTP/1.1 421")
@@ -318,19 +348,31 @@ class TestSockets:
 class TestTheRest:
     async def test_ping_is_answered_at_any_time(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
-            assert await asking.ask("ping") == {}
+            assert await asking.ask(Ping()) == Done()
 
-    async def test_unknown_question_is_refused(self, site: Site, tmp_path: Path) -> None:
+    async def test_what_is_for_one_that_serves_is_refused_before(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
-            for kind in ("nonsense", "end"):
-                with pytest.raises(QuestionRefused, match=f"an unknown question: {kind}"):
-                    await asking.ask(kind)
+            for question in (
+                EndNow(),
+                Verdict("chat", "http://10.0.0.1"),
+                TokenLookedAt("a", ok=True),
+                PinVerdict("a", is_refused=True),
+            ):
+                with pytest.raises(QuestionRefused, match="nothing is served yet"):
+                    await asking.ask(question)
+            assert await asking.ask(TakeRingUses()) == RingUses(())
+            assert await asking.ask(TryKey(Pkcs11Uri("plexi"))) == KeyTried(is_used=False, signs=False)
+
+    async def test_worker_begins_once(self, site: Site, tmp_path: Path) -> None:
+        async with parent(site, tmp_path) as asking:
+            with pytest.raises(QuestionRefused, match="the worker has begun already"):
+                await asking.ask(Begin("1-0", None, LogSettings(LogFormat.JSON, has_colours=False, queue_lines=1)))
 
     async def test_log_goes_elsewhere_in_another_form(self, site: Site, tmp_path: Path) -> None:
         async with parent(site, tmp_path) as asking:
             await asking.use(site.minimal)
             elsewhere = open_log(tmp_path / "elsewhere")
-            await asking.ask("log", {"format": "pretty"}, [elsewhere])
+            await asking.ask(SwitchLog(LogFormat.PRETTY), [elsewhere])
             os.close(elsewhere)
             await asking.visit()
         assert "421" in (tmp_path / "elsewhere").read_text()
@@ -343,9 +385,9 @@ class TestTheRest:
             await asking.visit()
             port = asking.port()
             asking.sockets.close()
-            answer: dict[str, Any] = await asking.ask("drain", {"seconds": 5.0, "gently": False})
+            answer = await asking.ask(Drain(5.0, gently=False))
             assert asking.ends == 0
-            assert answer["snapshot"]["listener_requests"][0]["count"] == 1
+            assert answer.snapshot["listener_requests"][0]["count"] == 1
             await until(lambda: asking.ends)
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port))
@@ -356,8 +398,8 @@ class TestTheRest:
         async with parent(site, tmp_path) as asking:
             await asking.use(site.minimal)
             await asking.visit()
-            answer: dict[str, Any] = await asking.ask("leave", {"seconds": 5.0})
-            assert answer["snapshot"]["listener_requests"][0]["count"] == 1
+            answer = await asking.ask(Leave(5.0))
+            assert answer.snapshot["listener_requests"][0]["count"] == 1
             with socket.create_connection(("127.0.0.1", asking.port())):
                 await until(lambda: asking.ends)
                 (bound,) = asking.sockets.bound
@@ -372,9 +414,9 @@ class TestTheRest:
             )
             writer.write(b"GET / HTTP/1.1\r\n")
             loop = asyncio.get_running_loop()
-            draining = loop.create_task(asking.ask("drain", {"seconds": 3_600.0, "gently": False}))
+            draining = loop.create_task(asking.ask(Drain(3_600.0, gently=False)))
             await asyncio.sleep(0)
-            await asking.ask("end")
+            await asking.ask(EndNow())
             await draining
             assert await reader.read() == b""
             writer.transport.abort()

@@ -12,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
-from proxy.processes.messages.refusals import QuestionRefused
+from proxy.processes.messages.answers import Begun, Done
+from proxy.processes.messages.questions import Begin, Drain, Leave, LogSettings, Ping, TellFigures
+from proxy.processes.messages.refusals import OtherVersion, QuestionRefused
+from proxy.processes.messages.version import VERSION
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess
 from tests.configurations import Site
@@ -39,14 +43,16 @@ class Led:
         self.retirements: list[WorkerProcess] = []
         self.worker.retire_asked = self.retirements.append
 
-    async def begin(self) -> None:
+    async def begin(self, version: str = VERSION) -> None:
         log = os.open(self.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         table, turns = SharedTable.create(1), LoginTurns.create()
-        body = {"slot": 0, "column": 0, "format": "json", "has_colours": False, "queue_lines": 100_000}
-        assert await self.worker.ask("begin", body, [log, table.fd, turns.fd]) == {"pid": self.worker.pid}
-        os.close(log)
-        os.close(table.fd)
-        turns.close()
+        begin = Begin(version, 0, LogSettings(LogFormat.JSON, has_colours=False, queue_lines=100_000))
+        try:
+            assert await self.worker.ask(begin, [log, table.fd, turns.fd]) == Begun(VERSION)
+        finally:
+            os.close(log)
+            os.close(table.fd)
+            turns.close()
 
 
 @asynccontextmanager
@@ -63,9 +69,27 @@ async def led(log: Path) -> AsyncIterator[Led]:
 async def test_nothing_is_answered_before_the_beginning(tmp_path: Path) -> None:
     async with led(tmp_path / "log") as leading:
         with pytest.raises(QuestionRefused, match="a question before the beginning"):
-            await leading.worker.ask("scrape")
+            await leading.worker.ask(TellFigures())
         await leading.begin()
-        assert (await leading.worker.ask("scrape"))["snapshot"] == {}
+        assert (await leading.worker.ask(TellFigures())).snapshot == {}
+
+
+async def test_parent_of_another_version_is_told_so(tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        with pytest.raises(QuestionRefused, match="the files of Plexigate were replaced while it runs") as caught:
+            await leading.begin("0-of-yesterday")
+        assert caught.value.reason == OtherVersion(VERSION, "0-of-yesterday")
+        assert not (tmp_path / "log").read_text()
+        with pytest.raises(QuestionRefused, match="a question before the beginning"):
+            await leading.worker.ask(Ping())
+
+
+async def test_field_that_is_misspelt_is_refused_by_name(tmp_path: Path) -> None:
+    async with led(tmp_path / "log") as leading:
+        await leading.begin()
+        with pytest.raises(QuestionRefused, match=r"message Drain\.gently: found nothing; allowed: this field"):
+            await leading.worker.channel.ask("Drain", {"seconds": 1.0, "gentle": True})
+        await until_seen(lambda: "MessageMalformed" in leading.log.read_text())
 
 
 async def test_asked_by_a_signal_to_end_it_asks_the_parent(tmp_path: Path) -> None:
@@ -73,13 +97,13 @@ async def test_asked_by_a_signal_to_end_it_asks_the_parent(tmp_path: Path) -> No
         await leading.begin()
         os.kill(leading.worker.pid, signal.SIGTERM)
         await until_seen(lambda: leading.retirements)
-        assert await leading.worker.ask("ping") == {}
+        assert await leading.worker.ask(Ping()) == Done()
 
 
 async def test_ends_after_its_drain_with_everything_said(tmp_path: Path) -> None:
     async with led(tmp_path / "log") as leading:
         await leading.begin()
-        assert (await leading.worker.ask("drain", {"seconds": 0.0, "gently": False}))["snapshot"] == {}
+        assert (await leading.worker.ask(Drain(0.0, gently=False))).snapshot == {}
         await leading.worker.gone.wait()
         assert leading.worker.exit_status == 0
 
@@ -87,7 +111,7 @@ async def test_ends_after_its_drain_with_everything_said(tmp_path: Path) -> None
 async def test_one_that_is_let_go_ends_by_itself(tmp_path: Path) -> None:
     async with led(tmp_path / "log") as leading:
         await leading.begin()
-        assert (await leading.worker.ask("leave", {"seconds": 60.0}))["snapshot"] == {}
+        assert (await leading.worker.ask(Leave(60.0))).snapshot == {}
         leading.worker.channel.close()
         await leading.worker.gone.wait()
         assert leading.worker.exit_status == 0
@@ -97,7 +121,7 @@ async def test_error_that_nobody_expected_is_logged_and_told(site: Site, tmp_pat
     async with led(tmp_path / "log") as leading:
         await leading.begin()
         with pytest.raises(QuestionRefused, match="ValueError"):
-            await leading.worker.ask("prepare", edition_of(site, site.minimal).question())  # without its material
+            await leading.worker.ask(edition_of(site, site.minimal).question())  # without its material
         await until_seen(lambda: '"error": "ValueError"' in leading.log.read_text())
         leading.worker.channel.close()
         await leading.worker.gone.wait()

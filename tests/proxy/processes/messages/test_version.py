@@ -9,8 +9,10 @@ from enum import StrEnum
 import pytest
 
 from config.schema import LogFormat
+from proxy.processes.messages.codec import MessageMalformed
 from proxy.processes.messages.questions import Begin, LogSettings
-from proxy.processes.messages.version import VERSION, version_of
+from proxy.processes.messages.refusals import OtherVersion, QuestionRefused
+from proxy.processes.messages.version import VERSION, decode_beginning, version_of
 from proxy.processes.messages.wire import encode_question
 
 
@@ -51,8 +53,37 @@ def test_another_name_or_one_message_more_is_another_version() -> None:
     assert version_of(Inner) != version_of(Inner, Begin)
 
 
-def test_first_question_names_it_in_every_version() -> None:
-    begin = Begin(VERSION, None, LogSettings(LogFormat.JSON, has_colours=False, queue_lines=10))
-    kind, body = encode_question(begin)
-    assert kind == "Begin"
-    assert body["version"] == VERSION
+class TestFirstQuestion:
+    BEGIN = Begin(VERSION, None, LogSettings(LogFormat.JSON, has_colours=False, queue_lines=10))
+
+    def test_names_the_version_under_the_same_name_for_ever(self) -> None:
+        kind, body = encode_question(self.BEGIN)
+        assert (kind, body["version"]) == ("Begin", VERSION)
+
+    def test_of_this_version_is_read(self) -> None:
+        assert decode_beginning(*encode_question(self.BEGIN)) == self.BEGIN
+
+    @pytest.mark.parametrize(
+        ("body", "theirs"),
+        [
+            ({"version": "0-000000000000", "unlike": ["all", "that", "is", "known"]}, "0-000000000000"),
+            ({"slot": 0, "format": "json"}, ""),
+            ({"version": 7}, ""),
+        ],
+    )
+    def test_of_another_version_is_refused_before_anything_else_is_read(
+        self, body: dict[str, object], theirs: str
+    ) -> None:
+        with pytest.raises(QuestionRefused) as caught:
+            decode_beginning("Begin", body)
+        assert caught.value.reason == OtherVersion(VERSION, theirs)
+
+    def test_misspelt_field_of_this_version_is_refused_by_name(self) -> None:
+        _, body = encode_question(self.BEGIN)
+        body["colunm"] = body.pop("column")
+        with pytest.raises(MessageMalformed, match=r"message Begin\.column: found nothing"):
+            decode_beginning("Begin", body)
+
+    def test_is_the_first(self) -> None:
+        with pytest.raises(QuestionRefused, match="a question before the beginning: Ping"):
+            decode_beginning("Ping", {})

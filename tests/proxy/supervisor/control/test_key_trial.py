@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 from config.pkcs11_uri import parse
+from proxy.processes.messages.answers import KeyTried
+from proxy.processes.messages.questions import TryKey
 from proxy.supervisor.control.key_trial import WorkerKeyTrial
 from proxy.supervisor.editions.served_edition import ServedEdition
 from tests.configurations import Site
@@ -20,9 +22,9 @@ class Worker:
 class Fleet:
     """Two workers, one of which does not answer."""
 
-    async def ask_all(self, *question: Any) -> dict[Worker, dict[str, Any] | None]:
-        assert "chat" in str(question)
-        return {Worker(0): {"is_used": True, "signs": False}, Worker(1): None}
+    async def ask_all(self, question: TryKey, seconds: float) -> dict[Worker, KeyTried | None]:
+        assert (question.key.object, seconds > 0) == ("chat", True)
+        return {Worker(0): KeyTried(is_used=True, signs=False), Worker(1): None}
 
 
 async def test_a_silent_worker_is_listed_without_an_answer(site: Site) -> None:

@@ -11,8 +11,9 @@ import pytest
 from config.loader import parsed
 from config.problems import ConfigError
 from config.schema import MOST_WORKERS
+from proxy.processes.messages.codec import decode, encode
+from proxy.processes.messages.questions import Prepare
 from proxy.processes.privileges import ProcessAccount
-from proxy.processes.questions import tickets_from_json
 from proxy.supervisor.editions.edition import read_edition, reread_edition
 from proxy.supervisor.secrets.safe import Safe, now_in_utc
 from proxy.tls.tickets import TicketSecrets
@@ -71,11 +72,10 @@ class TestQuestion:
     @pytest.mark.parametrize("tickets", [SECRETS, ROTATED])
     def test_travels_as_json(self, site: Site, tickets: TicketSecrets) -> None:
         edition = edition_of(site, site.minimal).with_tickets(2, tickets)
-        there = json.loads(json.dumps(edition.question()))
-        assert tickets_from_json(there["tickets"]) == tickets
-        assert there["number"] == 2
-        assert there["read_at"] == NOW.isoformat()
-        loaded = parsed(there["content"].encode(), Path(there["path"]), {})
+        there = decode(Prepare, json.loads(json.dumps(encode(edition.question()))))
+        assert there.tickets == tickets
+        assert (there.number, there.read_at) == (2, NOW)
+        loaded = parsed(there.content.encode(), Path(there.path), {})
         assert loaded.config == edition.loaded.config
 
     def test_rotation_keeps_everything_else(self, site: Site) -> None:

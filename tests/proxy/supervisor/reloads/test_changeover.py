@@ -7,6 +7,7 @@ import pytest
 
 from config.problems import Problem, Severity
 from proxy.observe.startup import Offers
+from proxy.processes.messages.answers import PreparedToServe
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.reloads.changeover import Changeover
 from proxy.supervisor.reloads.reloading import Prepared
@@ -41,7 +42,7 @@ class Case:
         workers, servers, tokens, auditing = parts
         self.changeover = Changeover(workers, self.served, servers, tokens, auditing, self.warn)
         sockets: Any = None
-        answer = {"offers": OFFERS.as_json(), "warnings": [WARNING.as_json()]}
+        answer = PreparedToServe(OFFERS, (WARNING,), ())
         self.prepared = Prepared(edition_of(site, site.minimal, number=2), sockets, [], [answer])
 
     def warn(self, problems: Iterable[Problem]) -> None:

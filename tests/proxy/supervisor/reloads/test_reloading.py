@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from config.problems import ConfigError
+from proxy.processes.messages.questions import Abort
 from proxy.supervisor.reloads.reloading import NotReady, changes_between, restart_problems
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from tests.accounts import AS_SOMEBODY_ELSE
@@ -192,12 +193,19 @@ class TestTogether:
             found = await refused(run, site, site.minimal)
             assert "no room for another process: Resource temporarily unavailable" in found
 
+    async def test_worker_of_another_version_asks_for_a_restart(self, site: Site, tmp_path: Path) -> None:
+        async with fleet(site, tmp_path, "workers = 1\n" + site.minimal) as run:
+            run.parent.version = "0-of-yesterday"
+            found = await refused(run, site, "workers = 2\n" + site.minimal)
+            assert "a worker of another version: the new worker speaks version" in found
+            assert found.endswith("; allowed: a restart of Plexigate")
+
     async def test_commit_that_a_worker_refuses_replaces_it(self, site: Site, tmp_path: Path) -> None:
         async with fleet(site, tmp_path, "workers = 1\n" + site.minimal) as run:
             (worker,) = run.fleet.workers
             async with run.fleet.editing:
                 prepared = await run.reloading.prepare(edition_of(site, "workers = 1\n" + site.minimal, 2))
-                await worker.ask("abort", {"number": 2})
+                await worker.ask(Abort())
                 await run.reloading.commit(prepared)
             await worker.gone.wait()
             await until_seen(lambda: run.pids)

@@ -13,6 +13,8 @@ from certs.hsm.facts import KeyAddress
 from certs.tokens.prober import Condition, ProbeFinding
 from certs.tokens.token_use import KeyPlace, NamedKey, TokenUse
 from proxy.net.tasks import Tasks
+from proxy.processes.messages.answers import Done
+from proxy.processes.messages.questions import PinVerdict, Question, TokenLookedAt, ToldToken
 from proxy.signing.breaker import BreakerState
 from proxy.signing.token import TokenPinRefused
 from proxy.supervisor.tokens.contracts import TokenUser
@@ -46,11 +48,12 @@ class Workers:
     """Stands for a fleet: remembers what its workers are told, and who is replaced."""
 
     workers: list[OneWorker] = field(default_factory=lambda: [OneWorker(0, 4_000), OneWorker(1, 4_001)])
-    told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    told: list[PinVerdict | TokenLookedAt] = field(default_factory=list)
     replaced: list[int] = field(default_factory=list)
 
-    async def tell_all(self, kind: str, body: dict[str, Any]) -> None:
-        self.told.append((kind, body))
+    async def tell_all(self, order: Question[Done]) -> None:
+        assert isinstance(order, PinVerdict | TokenLookedAt)
+        self.told.append(order)
 
     async def replace(self, worker: TokenUser) -> None:
         self.replaced.append(worker.pid)
@@ -151,11 +154,11 @@ async def test_the_module_of_a_token_that_hangs_is_left_when_nobody_gets_ready(p
         [use, well], {"plexi": ProbeFinding(Condition.UNWELL, "CKR_DEVICE_ERROR", "it fails"), "spare": WELL}
     )
     assert not parent.tokens.leave_module([use, well]), "it answers"
-    assert not any(one["module_is_down"] for one in parent.tokens.closed([use, well]).values())
+    assert not any(one.module_is_down for one in parent.tokens.closed([use, well]).values())
     parent.tokens.admit([use], {"plexi": ProbeFinding(Condition.UNWELL, "deadline", "it hangs")})
     assert parent.tokens.leave_module([use, well])
     told = parent.tokens.closed([use, well])
-    assert {name: one["module_is_down"] for name, one in told.items()} == {"plexi": True, "spare": False}
+    assert {name: one.module_is_down for name, one in told.items()} == {"plexi": True, "spare": False}
     assert parent.events[-1] == {"event": "module_left", "token": "plexi"}
     assert not parent.tokens.leave_module([use, well]), "once is enough"
 
@@ -163,7 +166,7 @@ async def test_the_module_of_a_token_that_hangs_is_left_when_nobody_gets_ready(p
 async def test_workers_that_begin_are_told(parent: Parent, use: TokenUse) -> None:
     assert parent.tokens.closed([use]) == {}, "nothing is known: they look for themselves"
     parent.tokens.admit([use], {"plexi": ABSENT})
-    told = {"condition": "absent", "detail": ABSENT.detail, "module_is_down": False}
+    told = ToldToken("absent", ABSENT.detail, module_is_down=False)
     assert parent.tokens.closed([use]) == {"plexi": told}
     parent.tokens.follow([use], {})
     assert parent.tokens.closed([use]) == {"plexi": told}
@@ -195,7 +198,7 @@ async def test_all_workers_hear_of_probes_while_one_is_in_trouble(parent: Parent
     await asyncio.sleep(0)
     assert parent.tokens.scrape()[0].sessions == 0, "slowness is the worker's to judge"
     parent.breaker(0, "plexi", S.OPEN)
-    await until_seen(lambda: ("token", {"token": "plexi", "ok": True}) in parent.fleet.told)
+    await until_seen(lambda: TokenLookedAt("plexi", ok=True) in parent.fleet.told)
     parent.breaker(0, "plexi", S.CLOSED)
     await until_seen(lambda: parent.tokens.scrape()[0].sessions == 0)
     assert parent.fleet.replaced == []
@@ -209,10 +212,10 @@ async def test_a_worker_that_looks_or_has_a_good_probe_has_the_parent_look_too(
     parent.follow(use, WELL)
     with control.failing(CKR_DEVICE_ERROR, "C_Login"):
         parent.breaker(0, "plexi", S.OPEN)
-        await until_seen(lambda: ("token", {"token": "plexi", "ok": False}) in parent.fleet.told)
+        await until_seen(lambda: TokenLookedAt("plexi", ok=False) in parent.fleet.told)
     parent.breaker(0, "plexi", state)
     async with asyncio.timeout(20):
-        await until_seen(lambda: ("token", {"token": "plexi", "ok": True}) in parent.fleet.told)
+        await until_seen(lambda: TokenLookedAt("plexi", ok=True) in parent.fleet.told)
 
 
 async def test_a_worker_that_stays_in_trouble_is_replaced_where_an_identity_depends_on_it(
@@ -250,8 +253,8 @@ async def test_one_worker_that_was_refused_stops_all_until_the_parent_knows(
     parent.breaker(0, "plexi", S.STOPPED)
     parent.breaker(1, "plexi", S.STOPPED)
     async with asyncio.timeout(20):
-        await until_seen(lambda: ("pin", {"token": "plexi", "is_refused": False}) in parent.fleet.told)
-    said = [body["is_refused"] for kind, body in parent.fleet.told if kind == "pin"]
+        await until_seen(lambda: PinVerdict("plexi", is_refused=False) in parent.fleet.told)
+    said = [one.is_refused for one in parent.fleet.told if isinstance(one, PinVerdict)]
     assert said == [True, False], "the PIN is right: it was somebody else who mistyped"
     assert control.calls("C_Login") == 1
 

@@ -34,10 +34,10 @@ class Case:
 
     def told(self) -> dict[str, list[int]]:
         """Tell the worker, which must have got by then whatever it is told of, and nothing twice; answers the listeners."""
-        body, descriptors = self.acceptance.listing(self.worker)
-        assert body["new"] == descriptors
+        accept, descriptors = self.acceptance.listing(self.worker)
+        assert accept.new == tuple(descriptors)
         assert self.has.isdisjoint(descriptors)
-        listeners: dict[str, list[int]] = body["listeners"]
+        listeners = {name: list(numbers) for name, numbers in accept.listeners.items()}
         listed = {number for numbers in listeners.values() for number in numbers}
         self.has = (self.has | set(descriptors)) & listed
         assert self.has == listed
@@ -117,8 +117,8 @@ def test_each_worker_has_its_own(case: Case) -> None:
     case.acceptance.settle(case.worker, frozenset({0}))
     case.acceptance.settle(other, frozenset({0, 1}))
     case.told()
-    body, descriptors = case.acceptance.listing(other)
-    assert body["listeners"]["public"] == case.numbers("public", 0, 1)
+    accept, descriptors = case.acceptance.listing(other)
+    assert list(accept.listeners["public"]) == case.numbers("public", 0, 1)
     assert len(descriptors) == 4
     assert case.acceptance.slots(case.worker) == {0}
 

@@ -10,12 +10,13 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from certs.tokens.token_use import TokenUse
+from proxy.processes.messages.questions import ToldToken
 from proxy.processes.messages.refusals import ConfigurationRefused, QuestionRefused
+from proxy.processes.messages.version import VERSION
 from proxy.supervisor.editions.edition import Edition, read_edition
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from tests.configurations import Site, limits
@@ -38,8 +39,8 @@ def children() -> set[str]:
 class SeesAll(NoTokens):
     """A parent that finds every token well."""
 
-    def closed(self, uses: Sequence[TokenUse]) -> dict[str, Any]:
-        return {use.name: {"condition": "well", "detail": "", "module_is_down": False} for use in uses}
+    def closed(self, uses: Sequence[TokenUse]) -> dict[str, ToldToken]:
+        return {use.name: ToldToken("well", "", module_is_down=False) for use in uses}
 
 
 @dataclass
@@ -108,7 +109,7 @@ class TestMissedTokens:
             assert run.parent.told == ["worker_blind"]
             assert [worker.slot for worker in joined] == [0]
             assert joined[0].pid != run.parent.events[0]["pid"]
-            assert answer["blind"] == []
+            assert answer.blind == ()
             await run.fleet._dismiss(joined)
 
     async def test_one_that_misses_it_again_serves_what_it_can(self, missing: Missing, tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ class TestMissedTokens:
                 joined, answers = await run.fleet.join(missing.edition(), [0, 1])
             assert [event["token"] for event in run.parent.events] == ["plexi"] * 2
             assert sorted(worker.slot for worker in joined) == [0, 1]
-            assert [answer["blind"] for answer in answers] == [["plexi"]] * 2
+            assert [answer.blind for answer in answers] == [("plexi",)] * 2
             await run.fleet._dismiss(joined)
 
 
@@ -222,6 +223,30 @@ class TestLoss:
         assert run.parent.events[1]["detail"] == "[Errno 11] Resource temporarily unavailable"
 
 
+class TestOtherVersion:
+    """The files of Plexigate were replaced while it runs: a worker that starts now speaks another version."""
+
+    async def test_is_told_once_and_tried_again_without_a_back_off(self, site: Site, tmp_path: Path) -> None:
+        patience = WorkerTimeouts(back_off=(0.0, 3_600.0), other_version=0.01)
+        async with fleet(site, tmp_path, workers(site, 2), patience) as run:
+            first, second = run.fleet.workers
+            run.parent.version = "0-of-yesterday"
+            first.kill()
+            await until_seen(lambda: "worker_failed" in run.parent.told)
+            crowd = [await run.connect() for _ in range(3)]  # the other one accepts in its place
+            run.parent.version = VERSION
+            await until_seen(lambda: run.parent.told[-1] == "worker_joined")
+            assert run.parent.told == ["worker_ended", "worker_failed", "worker_joined"]
+            detail = run.parent.events[1]["detail"]
+            assert detail == (
+                f"the new worker speaks version {VERSION} of the messages, this process version 0-of-yesterday: "
+                "the files of Plexigate were replaced while it runs; restart it (systemctl restart plexigate)"
+            )
+            assert second in run.fleet.workers
+            for one in crowd:
+                one.close()
+
+
 class TestReplacement:
     async def test_terminated_one_keeps_its_connections_until_they_end(self, site: Site, tmp_path: Path) -> None:
         async with fleet(site, tmp_path, workers(site, 1, drain_seconds=30.0)) as run:
@@ -249,7 +274,7 @@ class TestReplacement:
             ((slot, last),) = run.parent.left
             assert slot == 0
             assert last is not None
-            assert sum(row["count"] for row in last["snapshot"]["listener_requests"]) >= 4
+            assert sum(row["count"] for row in last.snapshot["listener_requests"]) >= 4
             for one in (idle, new):
                 one.close()
             assert run.parent.told == ["worker_joined"]

@@ -9,21 +9,32 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import make_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from config.schema import LogFormat
 from proxy.limits.shared import SharedTable
 from proxy.net.tasks import Tasks
 from proxy.processes.channel import ChannelLost
+from proxy.processes.messages.answers import Begun, WorkerFigures
+from proxy.processes.messages.news import BreakerChanged, KeysMissing, RetirementAsked
+from proxy.processes.messages.questions import Begin, LogSettings, Ping, Question
 from proxy.processes.messages.refusals import QuestionRefused
+from proxy.processes.messages.version import VERSION
 from proxy.processes.privileges import ProcessAccount
+from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.supervisor.workers.process import WorkerProcess, worker_environment
 from tests.accounts import AS_SOMEBODY_ELSE
 from tests.configurations import Site
 from tests.descriptors import open_descriptors
 from tests.fleets import edition_of
+
+# A ping for the worker; this side takes its answer for another one, as a parent with other definitions does.
+UNLIKE: Any = make_dataclass("Ping", [], bases=(Question[WorkerFigures],), frozen=True)
 
 
 @asynccontextmanager
@@ -36,7 +47,7 @@ async def spawned(
     worker = WorkerProcess(asyncio.get_running_loop(), tasks, 7, account, ended)
     try:
         with pytest.raises(QuestionRefused, match="a question before the beginning"):
-            await worker.ask("ping")
+            await worker.ask(Ping())
         yield worker
     finally:
         worker.kill()
@@ -60,8 +71,8 @@ async def begun(worker: WorkerProcess) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         table, turns = SharedTable.create(2), LoginTurns.create()
-        body = {"slot": 7, "column": 1, "format": "json", "has_colours": False, "queue_lines": 10}
-        assert await worker.ask("begin", body, [nowhere, table.fd, turns.fd]) == {"pid": worker.pid}
+        begin = Begin(VERSION, 1, LogSettings(LogFormat.JSON, has_colours=False, queue_lines=10))
+        assert await worker.ask(begin, [nowhere, table.fd, turns.fd]) == Begun(VERSION)
         os.close(table.fd)
         turns.close()
     finally:
@@ -80,7 +91,7 @@ class TestTheEnd:
             assert not worker.is_alive
             assert ends == [-signal.SIGKILL]
             with pytest.raises(ChannelLost):
-                await worker.ask("ping")
+                await worker.ask(Ping())
         assert ends == [-signal.SIGKILL]
 
     async def test_worker_without_a_channel_is_ended(self) -> None:
@@ -100,7 +111,7 @@ class TestTheEnd:
         async with spawned() as worker:
             os.kill(worker.pid, number)
             with pytest.raises(QuestionRefused):
-                await worker.ask("ping")
+                await worker.ask(Ping())
 
     async def test_no_room_for_a_process_leaves_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def no_room(*_arguments: object, **_settings: object) -> None:
@@ -131,6 +142,26 @@ class TestTheEnd:
         (pid,) = begun
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+class TestWhatItSays:
+    async def test_answer_of_another_form_is_a_no(self) -> None:
+        async with spawned() as worker:
+            await begun(worker)
+            with pytest.raises(QuestionRefused, match=r"message WorkerFigures\.generation: found nothing"):
+                await worker.ask(UNLIKE())
+
+    async def test_news_reach_whoever_wants_them(self) -> None:
+        heard: list[object] = []
+        async with spawned() as worker:
+            for one in (RetirementAsked(), BreakerChanged("plexi", BreakerState.OPEN), KeysMissing("plexi", ("a",))):
+                worker._hear(one)  # whom nobody listens to yet
+            worker.retire_asked = heard.append
+            worker.breaker_changed = lambda *news: heard.append(news)
+            worker.keys_missing = lambda *news: heard.append(news)
+            for one in (RetirementAsked(), BreakerChanged("plexi", BreakerState.OPEN), KeysMissing("plexi", ("a",))):
+                worker._hear(one)
+            assert heard == [worker, (worker, "plexi", BreakerState.OPEN), (worker, "plexi", frozenset({"a"}))]
 
 
 class TestWhatItIs:
@@ -196,7 +227,7 @@ class TestWhatItIs:
             await begun(worker)
             material = edition.material.memory_file()
             try:
-                answer = await worker.ask("prepare", edition.question(), [material])
+                answer = await worker.ask(edition.question(), [material])
             finally:
                 os.close(material)
-            assert [one["name"] for one in answer["offers"]["listeners"]] == ["public"]
+            assert [one.name for one in answer.offers.listeners] == ["public"]

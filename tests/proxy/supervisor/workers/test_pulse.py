@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from proxy.net.tasks import Tasks
+from proxy.processes.messages.questions import Ping
 from proxy.processes.messages.refusals import QuestionRefused
 from proxy.supervisor.workers.patience import WorkerTimeouts
 from proxy.supervisor.workers.process import WorkerProcess
@@ -51,7 +52,7 @@ async def watched(patience: WorkerTimeouts) -> AsyncIterator[Watched]:
     watch = Watched(patience)
     try:
         with pytest.raises(QuestionRefused):
-            await watch.worker.ask("ping")
+            await watch.worker.ask(Ping())
         watch.pulse.watch(watch.worker)
         yield watch
     finally:
