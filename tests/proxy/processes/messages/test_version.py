@@ -84,6 +84,11 @@ class TestFirstQuestion:
         with pytest.raises(MessageMalformed, match=r"message Begin\.column: found nothing"):
             decode_beginning("Begin", body)
 
+    def test_kind_that_is_unknown_is_of_a_parent_that_had_no_versions(self) -> None:
+        with pytest.raises(QuestionRefused) as caught:
+            decode_beginning("begin", {"slot": 0, "format": "json"})
+        assert caught.value.reason == OtherVersion(VERSION, "")
+
     def test_is_the_first(self) -> None:
         with pytest.raises(QuestionRefused, match="a question before the beginning: Ping"):
             decode_beginning("Ping", {})
