@@ -1,1 +1,1 @@
-"""What the parent and its workers share: the channel and what goes through it, and how a process is confined."""
+"""What the parent and its workers share: the channel, its messages, and the rights of a process."""

@@ -1,7 +1,8 @@
-"""One end of the socket pair between the parent and a worker: questions and answers in JSON, with file descriptors.
+"""One end of the socket pair between the parent and a worker: questions, answers, file descriptors.
 
-Both sides may ask. A frame is its length, the number of descriptors that travel with its first byte, and a JSON object. The
-stream ends when the other process does, however it ended, and that is how each learns of it.
+Both sides may ask. A frame is its length, the number of descriptors that travel with its first
+byte, and a JSON object (`messages` says what is in it). The stream ends when the other process
+ends, for any reason; so each side learns of it.
 """
 
 import asyncio
@@ -19,13 +20,17 @@ from proxy.processes.messages.refusals import QuestionFailed, QuestionRefused, d
 
 Body = dict[str, Any]
 Answer = Callable[[str, Body, list[int]], Awaitable[Body]]
-"""What answers a question: its kind, its body, its descriptors (the callee's to close). Raises `QuestionRefused` to say no."""
+"""Answers a question: its kind, its body, its descriptors, which the callee closes.
+
+Raises `QuestionRefused` to say no.
+"""
 
 _HEADER: Final = struct.Struct("!IH")
-# The kernel takes 253 in one message (SCM_MAX_FD). A question that has more is preceded by frames that only bring descriptors, so
-# that each frame has one message at most, and what is lost for want of room is known to be lost by one.
+# The kernel takes 253 in one message (SCM_MAX_FD). If a question has more, frames that only bring
+# descriptors go before it. So a frame has one message at most, and if this process has no room for
+# the descriptors of a message, it knows which question has lost them.
 _DESCRIPTORS_AT_ONCE: Final = 250
-# A snapshot of all counters or a configuration of thousands of identities has some megabytes.
+# A snapshot of all counters has some megabytes, and so has a configuration of thousands of names.
 _LARGEST_FRAME: Final = 64 * 1_048_576
 _BRINGS: Final[Body] = {"brings": True}
 _READ_BYTES: Final = 262_144
@@ -33,7 +38,7 @@ _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_DESCRIPTORS_AT_ONCE * struct.calcsi
 
 
 class ChannelLost(Exception):
-    """The other process is gone, or was told to go."""
+    """The other process has ended, or this end is closed."""
 
     def __str__(self) -> str:
         """One clause."""
@@ -41,11 +46,14 @@ class ChannelLost(Exception):
 
 
 class _Garbled(Exception):
-    """No frame of ours: a worker parses what strangers send, and the parent believes nothing that it says after such a thing."""
+    """Bytes that are no frame. The parent reads nothing more from such a worker.
+
+    A worker parses what strangers send: this may be the sign that one of them has taken it over.
+    """
 
 
 class Channel:
-    """One end. `answer` is called for each question of the other side, `lost` once when the other side is gone."""
+    """One end. Calls `answer` for each question, and `lost` once when the other side is gone."""
 
     def __init__(
         self,
@@ -63,9 +71,9 @@ class Channel:
         self._lost = lost
         self._received = bytearray()
         self._descriptors: deque[list[int]] = deque()
-        """Those of each message that brought some."""
+        """The descriptors of each message that brought some."""
         self._brought: list[int] | None = []
-        """Those of a question that is still to come; None when some of them were lost."""
+        """The descriptors of a question that is still to come; None if some of them were lost."""
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._waiting: dict[int, asyncio.Future[Body]] = {}
         self._ids = itertools.count(1)
@@ -78,7 +86,10 @@ class Channel:
     # -- asking
 
     async def ask(self, kind: str, body: Body | None = None, descriptors: Sequence[int] = ()) -> Body:
-        """Ask and wait for the answer. The descriptors stay the caller's. Raises `QuestionRefused` or `ChannelLost`."""
+        """Ask and wait for the answer. The caller closes its descriptors.
+
+        Raises `QuestionRefused` or `ChannelLost`.
+        """
         if not self._is_open:
             raise ChannelLost
         number = next(self._ids)
@@ -91,17 +102,17 @@ class Channel:
             self._waiting.pop(number, None)
 
     async def flush(self) -> None:
-        """Wait until everything that was said is on its way, or the other side is gone."""
+        """Wait until everything is sent, or the other side is gone."""
         await self._all_sent.wait()
 
     def finish(self) -> None:
-        """Close this end, now that the other process is gone, after what it said last."""
+        """Read what the other process, which is gone, had still sent; then close this end."""
         while self._is_open and self._receive():
             pass
         self.close()
 
     def close(self) -> None:
-        """Close this end; whoever waits for an answer gets none."""
+        """Close this end. Each `ask` that waits for an answer raises `ChannelLost`."""
         if not self._is_open:
             return
         self._is_open = False
@@ -125,7 +136,7 @@ class Channel:
         copies: list[int] = []
         try:
             for one in descriptors:
-                copies.append(os.dup(one))  # the caller may close its own before the socket has room  # noqa: PERF401
+                copies.append(os.dup(one))  # the caller may close its own first  # noqa: PERF401
         except OSError:
             _close_all(copies)
             raise
@@ -138,7 +149,7 @@ class Channel:
 
     def _queue(self, frame: Body, copies: list[int]) -> None:
         payload = json.dumps(frame, separators=(",", ":")).encode()
-        assert len(payload) <= _LARGEST_FRAME  # of our own making
+        assert len(payload) <= _LARGEST_FRAME  # this process wrote it
         self._unsent.append((_HEADER.pack(len(payload), len(copies)) + payload, copies))
 
     def _flush(self) -> None:
@@ -165,7 +176,7 @@ class Channel:
         self._receive()
 
     def _receive(self) -> bool:
-        """Take what is there; whether there may be more."""
+        """Take what has arrived; answer whether there may be more."""
         try:
             data, ancillary, flags, _ = self._sock.recvmsg(_READ_BYTES, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         except (BlockingIOError, InterruptedError):
@@ -229,7 +240,7 @@ class Channel:
             return
         future = self._waiting.pop(frame["id"], None)
         if future is None or future.done():
-            return  # whoever asked does not wait any more
+            return  # the caller has stopped waiting
         if "failure" in frame:
             future.set_exception(QuestionRefused(decode_refusal(frame["failure"])))
         else:
@@ -241,7 +252,7 @@ class Channel:
         except QuestionRefused as refusal:
             reply = {"failure": encode_refusal(refusal.reason)}
         except Exception as error:
-            # whoever asked must not wait for ever; the error itself is reported by the owner of the tasks
+            # the other side must not wait for ever; the owner of the tasks reports the error itself
             self._reply_to(frame, _failure(f"{type(error).__name__}: {error}"))
             raise
         self._reply_to(frame, reply)

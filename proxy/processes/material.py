@@ -1,7 +1,8 @@
-"""The content of the files that a configuration names, as the parent hands it to workers that may not read them.
+"""The content of the files that a configuration names, for workers that may not read these files.
 
-The parent reads each file once. Its content travels in one sealed memory file; a worker makes a memory file of each entry for
-as long as it builds, because OpenSSL and cryptography load from paths (`/proc/self/fd/N`).
+The parent reads each file once and sends all contents in one sealed memory file. While a worker
+builds, it makes a memory file of each entry, because OpenSSL and cryptography load from paths
+(`/proc/self/fd/N`).
 """
 
 import json
@@ -15,20 +16,24 @@ from typing import Final
 
 from certs.files.memory_file import sealed_memory_file
 
-# Far above any certificate, key or list of authorities; those who parse a file refuse it at a megabyte with a better message.
+# Far above any certificate, key or list of authorities. A parser refuses a file at a megabyte
+# already, with a better message.
 _LARGEST_FILE: Final = 4 * 1_048_576  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """One file: `mode` are its permission bits."""
+    """One file. `mode`: its permission bits."""
 
     mode: int
     content: bytes = field(repr=False)
 
 
 class Material(dict[str, FileContent]):
-    """File contents by path. Files that cannot be read are missing: whoever needs them says so."""
+    """File contents by path.
+
+    A file that cannot be read is left out; the code that needs it reports that.
+    """
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> "Material":
@@ -49,18 +54,18 @@ class Material(dict[str, FileContent]):
         return cls({str(path): FileContent(0o600, content) for path, content in contents.items()})
 
     def __repr__(self) -> str:
-        """Paths only: the contents are secrets."""
+        """Show the paths only: the contents are secrets."""
         return f"<Material {sorted(self)}>"
 
     def memory_file(self) -> int:
-        """Write everything to a sealed memory file; the descriptor is the caller's."""
+        """Write everything to a sealed memory file. The caller closes the descriptor."""
         index = json.dumps([[path, one.mode, len(one.content)] for path, one in self.items()]).encode()
         parts = [len(index).to_bytes(8, "big"), index, *(one.content for one in self.values())]
         return sealed_memory_file("material", b"".join(parts))
 
     @classmethod
     def from_memory_file(cls, descriptor: int) -> "Material":
-        """Read what `memory_file` wrote; the descriptor stays the caller's."""
+        """Read what `memory_file` wrote. The caller closes the descriptor."""
         data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         start = 8 + int.from_bytes(data[:8], "big")
         material = cls()
@@ -71,14 +76,14 @@ class Material(dict[str, FileContent]):
 
     @contextmanager
     def as_files(self) -> Iterator[Mapping[Path, Path]]:
-        """Give each path another one that this process can read, until the block ends."""
+        """Answer, for each path, another path that this process can read until the block ends."""
         descriptors: list[int] = []
         try:
             files = {}
             for path, one in self.items():
                 descriptor = sealed_memory_file("file", one.content)
                 descriptors.append(descriptor)
-                # root may read what even the owner may not, and handed it on for that
+                # root has read a file that not even its owner may read, for this process to use
                 os.fchmod(descriptor, one.mode | stat.S_IRUSR)
                 files[Path(path)] = Path(f"/proc/self/fd/{descriptor}")
             yield files

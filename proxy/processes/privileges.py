@@ -1,7 +1,7 @@
-"""What a process may do and what can be got out of it: the account of workers, core dumps, descriptors, the parent's death.
+"""The rights of a process: its account, core dumps, descriptors, and its end with the parent.
 
-The parent may stay root, to bind low ports and to read keys at every reload. Workers, which see the traffic, run as `user` from
-their first instruction on.
+The parent may stay root: it binds low ports, and reads keys at every reload. Workers see the
+traffic; they run as `user` from their first instruction on.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ _OURS: Final = __file__
 
 @dataclass(frozen=True, slots=True)
 class ProcessAccount:
-    """Who a worker is."""
+    """The user and the groups of a worker, by number; `name` is that of the user."""
 
     user: int
     group: int
@@ -36,7 +36,10 @@ class ProcessAccount:
 
 
 def account_of(loaded: LoadedConfig) -> tuple[ProcessAccount | None, list[Problem]]:
-    """The account that the configuration asks for, None for that of the parent; and what is wrong or worth saying about it."""
+    """The account of workers by the configuration, and what is wrong with it.
+
+    None: workers have the account of the parent.
+    """
     user, group = loaded.config.user, loaded.config.group
     if user is None:
         return None, _without_user(loaded)
@@ -66,7 +69,7 @@ def account_of(loaded: LoadedConfig) -> tuple[ProcessAccount | None, list[Proble
 
 
 def _can_run_us(account: ProcessAccount) -> bool:
-    """Try it: modes of all the directories on the way, access lists and security modules have a say in it."""
+    """Try it. Modes of all directories on the way, access lists and security modules decide."""
     try:
         done = subprocess.run(  # noqa: S603 - ourselves
             [sys.executable, "-P", "-S", "-c", f"import os; os.stat({_OURS!r})"],
@@ -99,22 +102,28 @@ def _own_name() -> str:
 
 
 def keep_memory_private() -> None:
-    """Write no core dump and let no other process of this user look in: keys are in there."""
+    """Write no core dump, and let no other process of this user read the memory: it has keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the thread ends that started this process: a second net, under the channel's end."""
+    """Have the kernel send SIGKILL when the thread ends that started this process.
+
+    Usually the process ends before, because its channel ends.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def outlive_parent() -> None:
-    """Take back what `die_with_parent` asked for."""
+    """Undo `die_with_parent`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
 
 
 def raise_descriptor_limit() -> None:
-    """Take as many file descriptors as the system allows: the soft limit of a shell or a service is for programs that need few."""
+    """Raise the soft limit of file descriptors to the hard limit.
+
+    The soft limit of a shell or a service is meant for programs that need few.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

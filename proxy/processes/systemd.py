@@ -1,10 +1,11 @@
-"""What systemd tells a service by its environment, and what the service tells systemd (sd_notify(3), sd_listen_fds(3)).
+"""What systemd and a service tell each other (sd_notify(3), sd_listen_fds(3)).
 
-Without systemd all of it is nothing: no variables, no notifications. The variables are removed from the environment when they are
-read, so that no child takes them for its own.
+Without systemd there are no variables, and nothing is sent. Reading a variable removes it from the
+environment, so that no child takes it for its own.
 
-Theory of the store. With `FileDescriptorStoreMax=` systemd keeps copies of the listening sockets and passes them to the next process of
-the service. As long as there is a copy, the kernel completes connections and queues them: a restart, and a crash, refuse nobody.
+Theory of the store. With `FileDescriptorStoreMax=` systemd keeps copies of the listening sockets,
+and passes them to the next process of the service. As long as there is a copy, the kernel completes
+connections and queues them: neither a restart nor a crash refuses a client.
 """
 
 import asyncio
@@ -18,16 +19,19 @@ from typing import Final
 _FIRST_DESCRIPTOR: Final = 3
 # What sd_listen_fds_with_names(3) calls a socket whose unit gives no name.
 _NAMELESS: Final = "unknown"
-# Begins the names of sockets that an earlier process of the service has given to the store.
+# The names of sockets that a process of the service has given to the store begin with it.
 KEPT: Final = "plexigate "
 # The kernel passes 253 descriptors with a message (SCM_MAX_FD in unix(7)).
 _DESCRIPTORS_AT_ONCE: Final = 250
-# systemd takes datagrams at once, unless it is reloading itself; losing READY=1 would cost the service its life.
+# systemd takes datagrams at once, unless it reloads itself. Without READY=1 it ends the service.
 _SEND_SECONDS: Final = 1.0
 
 
 class InheritedSocketUnusable(Exception):
-    """A descriptor that systemd passed is no listening TCP socket: its `name`, its `number`, and what was `found`."""
+    """A descriptor that systemd passed is no listening TCP socket.
+
+    Has its `name`, its `number`, and what was `found`.
+    """
 
     def __init__(self, name: str, number: int, found: str) -> None:
         """Remember the facts."""
@@ -37,7 +41,7 @@ class InheritedSocketUnusable(Exception):
         self.found = found
 
     def __str__(self) -> str:
-        """One sentence with the remedy."""
+        """The fault, and what is allowed."""
         return (
             f"LISTEN_FDS: descriptor {self.number} ({self.name}): found {self.found}; allowed: a listening TCP socket "
             "(ListenStream= with an address and a port, Accept=no, in the .socket unit)"
@@ -45,24 +49,24 @@ class InheritedSocketUnusable(Exception):
 
 
 class Notifier:
-    """Tells systemd how the service is; silent where nobody asked."""
+    """Tells systemd the state of the service, if the environment asks for it."""
 
     def __init__(self, address: str | None) -> None:
-        """`address` is that of a Unix datagram socket, "@" in front for an abstract one; None: nobody asks."""
+        """`address`: of a Unix datagram socket, "@" in front if abstract; None: tell nothing."""
         self._address: Final = address
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str]) -> "Notifier":
-        """Take NOTIFY_SOCKET. Sockets of virtual machines (vsock) belong to the first process of one, which this is not."""
+        """Take NOTIFY_SOCKET. A vsock address is for the init of a virtual machine: ignore it."""
         address = environment.pop("NOTIFY_SOCKET", "")
         return cls(address if address.startswith(("/", "@")) else None)
 
     def ready(self, status: str) -> None:
-        """Everything is served: after the start, and after each reload whether it succeeded or not."""
+        """Everything is served: after the start, and after each reload, also one that failed."""
         self._send(f"READY=1\n{_status(status)}")
 
     def reloading(self, monotonic_usec: int) -> None:
-        """A reload begins; `monotonic_usec` is CLOCK_MONOTONIC now, by which systemd tells this reload from one before."""
+        """A reload begins. `monotonic_usec`: CLOCK_MONOTONIC now; it tells reloads apart."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_usec}")
 
     def stopping(self) -> None:
@@ -74,7 +78,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     async def feed(self, seconds: float) -> None:
-        """A sign of life each time so many seconds are over, until cancelled."""
+        """Send a sign of life every `seconds`, until cancelled."""
         while True:
             self.watchdog()
             await asyncio.sleep(seconds)
@@ -84,21 +88,21 @@ class Notifier:
         self._send(_status(text))
 
     def keep(self, name: str, sockets: Sequence[socket.socket]) -> None:
-        """Have copies of these kept under a name. Those that are there already are not kept twice."""
+        """Have systemd keep copies under a name. It keeps no second copy of the same socket."""
         for start in range(0, len(sockets), _DESCRIPTORS_AT_ONCE):
             some = [sock.fileno() for sock in sockets[start : start + _DESCRIPTORS_AT_ONCE]]
-            # FDPOLL=0: a listening socket has nothing to say that would make a copy useless
+            # FDPOLL=0: no event of a listening socket makes its copy useless
             self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", some)
 
     def forget(self, name: str) -> None:
-        """Have the copies under a name closed."""
+        """Have systemd close the copies under a name."""
         self._send(f"FDSTOREREMOVE=1\nFDNAME={name}")
 
     def _send(self, message: str, descriptors: Sequence[int] = ()) -> None:
         if self._address is None:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
-        # whoever is served does not suffer when systemd does not listen
+        # the service goes on if systemd does not listen
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
             sock.settimeout(_SEND_SECONDS)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))] if descriptors else []
@@ -114,25 +118,25 @@ class SocketStore:
     """The listening sockets of which systemd keeps copies."""
 
     def __init__(self, notifier: Notifier, most: int) -> None:
-        """`most`: how many copies it keeps; 0: there is no store."""
+        """`most`: how many copies systemd keeps; 0: there is no store."""
         self._notifier = notifier
         self._most = most
         self._names: set[str] = set()
         self.holds_all = False
-        """Whether each socket that was last told of is kept, so that this process may leave what waits on it to the next."""
+        """Whether systemd keeps every socket: the next process serves the connections that wait."""
 
     @classmethod
     def from_environment(cls, environment: MutableMapping[str, str], notifier: Notifier) -> "SocketStore":
-        """Take FDSTORE (systemd.exec(5)), which stands there where FileDescriptorStoreMax= is not 0."""
+        """Take FDSTORE (systemd.exec(5)), which is set if FileDescriptorStoreMax= is not 0."""
         most = environment.pop("FDSTORE", "")
         return cls(notifier, int(most) if most.isdecimal() else 0)
 
     def begins_with(self, names: Sequence[str]) -> None:
-        """Names under which the process before has left copies."""
+        """Take the names under which the previous process has left copies."""
         self._names.update(name for name in names if name.startswith(KEPT))
 
     def follow(self, sockets: Mapping[str, Sequence[socket.socket]]) -> None:
-        """Have copies of exactly these kept, by name; all of them or none."""
+        """Have systemd keep copies of exactly these, by name: of all of them, or of none."""
         fits = sum(map(len, sockets.values())) <= self._most
         wanted = sockets if fits else {}
         for name in self._names - wanted.keys():
@@ -144,9 +148,9 @@ class SocketStore:
 
 
 def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float | None:
-    """Within how many seconds systemd wants a sign of life of process `pid` each time; None: never.
+    """The longest time in seconds between two signs of life of process `pid`; None: none is due.
 
-    sd_watchdog_enabled(3) advises to give it after half of that.
+    sd_watchdog_enabled(3) advises to send one after half of that time.
     """
     microseconds, of_process = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", str(pid))
     if of_process != str(pid) or not microseconds.isdecimal() or int(microseconds) == 0:
@@ -155,10 +159,10 @@ def watchdog_seconds(environment: MutableMapping[str, str], pid: int) -> float |
 
 
 def inherited_sockets(environment: MutableMapping[str, str], pid: int) -> list[tuple[str, socket.socket]]:
-    """The listening sockets that systemd made for process `pid`, each with the FileDescriptorName= of its unit.
+    """The listening sockets of systemd for process `pid`, with the FileDescriptorName= of each.
 
-    They do not block and are not inherited by children. Several may have the same name: a unit with several ListenStream= gives it
-    to each. Raises `InheritedSocketUnusable`.
+    They do not block, and children do not inherit them. Several may have the same name: a unit with
+    several ListenStream= gives it to each. Raises `InheritedSocketUnusable`.
     """
     count, names = environment.pop("LISTEN_FDS", ""), environment.pop("LISTEN_FDNAMES", "").split(":")
     if environment.pop("LISTEN_PID", "") != str(pid) or not count.isdecimal():

@@ -1,1 +1,1 @@
-"""A process that serves: its entry, what the parent asks of it, and the generations that it serves by."""
+"""A process that serves: its start, its answers to the parent, the generation that it serves by."""

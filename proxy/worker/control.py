@@ -1,7 +1,8 @@
-"""A worker as its parent sees it: answers what the parent asks over the channel.
+"""Answers what the parent asks a worker over the channel.
 
-A configuration comes in two steps. `prepare` builds its generation in a thread and keeps it; `commit` serves by it, in one turn
-of the loop. `abort` drops what was prepared. Until the first `commit` nothing is served.
+A configuration comes in two steps. `Prepare` builds its generation in a thread and keeps it;
+`Commit` serves by it, in one turn of the loop. `Abort` drops what was prepared. Nothing is served
+before the first `Commit`.
 """
 
 import asyncio
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from proxy.tls.capabilities import Capabilities
 
 
-# For handshakes whose client is as far away as can be; one that stalls is not waited for.
+# For the handshakes under way, also of distant clients; a client that stalls is not waited for.
 _LAST_HANDSHAKES_SECONDS: Final = 0.3
 
 
@@ -82,7 +83,10 @@ class WorkerControl:
         ended: Callable[[], None],
         parent: Parent,
     ) -> None:
-        """`shared`: the counts of all workers, `turns`: by which they log in (see `build`). `ended` is called when the worker has drained and the answer to that is on its way."""
+        """`shared`: the counts of all workers; `turns`: how they log in to tokens (see `build`).
+
+        `ended` is called when the worker has drained and its answer is on its way.
+        """
         self._loop = loop
         self._log = log
         self._shared = shared
@@ -92,7 +96,7 @@ class WorkerControl:
         self._capabilities: Capabilities | None = None
         self._worker: Worker | None = None
         self._preparing: int | None = None
-        """What is asked for: a build that was given up may still end long after the one that came next."""
+        """The number that the parent asked for last. A build that it gave up may end long after."""
         self._prepared: tuple[int, Generation] | None = None
         self._number = 0
         self._is_draining = False
@@ -100,7 +104,7 @@ class WorkerControl:
         self._sockets: dict[int, socket.socket] = {}
 
     async def answer(self, question: ParentQuestion, descriptors: Sequence[int]) -> WorkerAnswer:  # noqa: C901 - a line for each message
-        """Answer the parent. The descriptors are this process's from now on. Raises `QuestionRefused`."""
+        """Answer the parent, and own the descriptors. Raises `QuestionRefused`."""
         match question:
             case Prepare():
                 return await self._prepare(question, descriptors)
@@ -173,7 +177,7 @@ class WorkerControl:
         return PreparedToServe(offers, tuple(generation.warnings), tuple(blind))
 
     def _build(self, asked: Prepare, descriptor: int) -> tuple[Generation, Offers, list[str]]:
-        """Runs in a thread of its own, beside the loop. Answers also which tokens the parent finds well, and this process does not."""
+        """Build, in a thread. Answers also the tokens that only the parent can use."""
         try:
             material = Material.from_memory_file(descriptor)
         finally:
@@ -219,7 +223,7 @@ class WorkerControl:
     # -- sockets
 
     def _accept(self, asked: Accept, descriptors: Sequence[int]) -> None:
-        """Accept on the listed sockets; those that are new here came along."""
+        """Accept on exactly the listed sockets; `descriptors` are those of the new ones."""
         for number, descriptor in zip(asked.new, descriptors, strict=True):
             self._sockets[number] = socket.socket(fileno=descriptor)
         listed = {name: [self._sockets[number] for number in numbers] for name, numbers in asked.listeners.items()}
@@ -229,7 +233,7 @@ class WorkerControl:
         self._sockets = {number: sock for number, sock in self._sockets.items() if number in kept}
 
     def _take(self, listener: str, descriptor: int) -> None:
-        """Serve a connection of the parent, which looks at what clients get. Raises `QuestionRefused`."""
+        """Serve a connection of the parent's checks. Raises `QuestionRefused`."""
         sock = socket.socket(fileno=descriptor)
         if self._worker is None or not self._worker.take(listener, sock):
             sock.close()
@@ -249,11 +253,11 @@ class WorkerControl:
         return KeyTried(trial.is_used, trial.signs)
 
     async def _leave(self, seconds: float) -> WorkerFigures:
-        """Drain without the parent, which ends after the answer: for the next process that accepts on the same sockets."""
+        """Drain without the parent. The next process accepts on the same sockets."""
         self._parent.let_go(seconds)
         if self._worker is not None:
             self._worker.leave_sockets()
-            await asyncio.sleep(_LAST_HANDSHAKES_SECONDS)  # what they sign is counted in the answer
+            await asyncio.sleep(_LAST_HANDSHAKES_SECONDS)  # the answer counts their signatures too
         if not self._is_draining:
             self._alone = self._loop.create_task(self._drain_alone(seconds))
         return self._figures()
@@ -264,7 +268,7 @@ class WorkerControl:
             self._worker.left_alone()
 
     def end_now(self) -> None:
-        """Let a drain under way wait no longer."""
+        """End a drain under way at once."""
         if self._worker is not None:
             self._worker.end_now()
 
@@ -278,11 +282,11 @@ class WorkerControl:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector out of what is built.
+    """Keep the garbage collector away from what is built.
 
-    It would go through the new objects again and again while there are more and more of them, with the loop waiting for it (10 ms
-    each time with a thousand identities), and find nothing: they are there to stay. So they are put where it never looks. What
-    has no use any more is let go by its reference count; only cycles that were alive at this moment would stay for good.
+    It would search the new objects again and again, find nothing, and stop the loop each time (for
+    10 ms with a thousand identities). So they are moved to where it never looks (`gc.freeze`).
+    Reference counts still free what is not used any more; only cycles that live now stay for good.
     """
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Where a worker process begins: `python -P -m proxy.worker.entry DESCRIPTOR`, with the channel to its parent."""
+"""The start of a worker: `python -P -m proxy.worker.entry CHANNEL`, a descriptor."""
 
 import asyncio
 import contextlib
@@ -28,30 +28,33 @@ from proxy.signing.breaker import BreakerState
 from proxy.signing.login_turns import LoginTurns
 from proxy.worker.control import WorkerControl
 
-# A log that takes longer than this is stuck, and the process has to end.
+# A log that takes longer is stuck; the process ends without its last lines.
 _LAST_LINES_SECONDS: Final = 2.0
 _ORPHANED: Final = 70
-# Beyond the time to drain, for what is cut at its end and for the last lines of the log.
+# After the time to drain: to close what is left and to write the last lines of the log.
 _LATE_SECONDS: Final = 5
 
 
 def main() -> None:
-    """Serve until the parent says otherwise, or is gone."""
+    """Serve until the parent ends this process, or is gone."""
     die_with_parent()
     keep_memory_private()
     raise_descriptor_limit()
-    # a terminal's Ctrl-C and hang-up are the parent's to act on
+    # the parent acts on Ctrl-C and on the hang-up of a terminal
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # the parent reopens the log for all; who sends this to every process of the name must not end the workers
+    # the parent reopens the log for all; a signal to all processes of the name must not end workers
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     uvloop.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
-    # a thread that is stuck in a build or in a log must not hold the process
+    # without waiting for a thread that is stuck in a build or in a log
     os._exit(0)
 
 
 class _Entry:
-    """The worker's end of the channel: the first question sets up the log, the rest goes to the control."""
+    """The worker's end of the channel.
+
+    The first question sets the worker up; `WorkerControl` answers the rest.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self._loop = loop
@@ -77,18 +80,21 @@ class _Entry:
         return Begun(VERSION)
 
     def let_go(self, seconds: float) -> None:
-        """Live on without the parent (`worker.Parent`). One that hangs is ended by the kernel: there is nobody else who would."""
+        """Live on without the parent (`worker.Parent`). The kernel ends a process that hangs."""
         self._is_alone = True
         outlive_parent()
         signal.alarm(round(seconds) + _LATE_SECONDS)
 
     async def said_all(self) -> None:
-        """Wait until the parent can read everything that was answered: the last figures are among it."""
+        """Wait until all answers are sent; the last one has the last figures."""
         await asyncio.sleep(0)  # the answer to the drain follows the call that ends it
         await self._channel.flush()
 
     def _terminated(self) -> None:
-        """Somebody asks this worker alone to end: the parent decides how, and replaces it. Without one it ends what is left."""
+        """A signal asks this worker alone to end: the parent replaces it.
+
+        Without a parent it ends at once.
+        """
         if self._is_alone and self._control is not None:
             self._control.end_now()
             return
@@ -107,7 +113,7 @@ class _Entry:
             await self._channel.ask(*encode_question(news))
 
     def _orphaned(self) -> None:
-        """The parent is gone: nobody would ever tell this process to end, unless that was said before."""
+        """End, as the parent is gone, unless it has told this process to live on (`let_go`)."""
         if self._is_alone:
             return
         if self.log is not None:

@@ -1,4 +1,4 @@
-"""What serves in a worker process: its listeners and connections, and the generation that they serve by."""
+"""A worker's listeners and connections, and the generation that they serve by."""
 
 import asyncio
 import contextlib
@@ -47,26 +47,26 @@ from proxy.tls.stream import BioPair
 from proxy.upstream.pool import PoolResources
 from proxy.worker.generation import Generation
 
-# For what was cut at the end of a drain to leave the process.
+# For the last bytes of the connections that the end of a drain closes.
 _LAST_WORDS_SECONDS: Final = 1.0
 _LET_GO_SECONDS: Final = 0.1
 
 
 class Parent(Protocol):
-    """Who leads this process, as far as a worker speaks to it by itself. Nothing here waits."""
+    """What a worker tells its parent by itself. No method waits."""
 
     def breaker_changed(self, token: str, state: BreakerState) -> None:
-        """Tell how far this process trusts a token."""
+        """Tell the state of the breaker of a token."""
 
     def let_go(self, seconds: float) -> None:
-        """Live on without the parent, which ends; but no longer than so many seconds."""
+        """Live on without the parent, which ends, for so many seconds at most."""
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
-        """Tell which keys this process misses in a token that works, by their URIs."""
+        """Tell the keys, by their URIs, that this process does not find in a token that works."""
 
 
 class Worker:
-    """Serves by one generation until another takes its place, or until it is drained."""
+    """Serves by one generation until another one replaces it, or until it is drained."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Worker:
         shared: SharedTable,
         parent: Parent,
     ) -> None:
-        """Nothing is accepted before `accept_on`. `shared` are the counts of all workers."""
+        """`shared`: the counts of all workers. Accepts nothing before `accept_on`."""
         self._loop = loop
         self._generation = generation
         self._log = log
@@ -124,11 +124,11 @@ class Worker:
 
     @property
     def generation(self) -> Generation:
-        """What new connections and requests are served by."""
+        """The generation that serves new connections and new requests."""
         return self._generation
 
     def accept_on(self, sockets: Mapping[str, Collection[socket.socket]]) -> None:
-        """Accept on exactly these from now on, by the name of their listener; others are emptied and closed."""
+        """Accept on exactly these sockets, by the name of their listener; close others."""
         self._plain.accept_on(sockets.get(PLAIN_LISTENER, ()))
         with_tls = {name: several for name, several in sockets.items() if name != PLAIN_LISTENER}
         for name, listener in list(self._listeners.items()):
@@ -141,23 +141,23 @@ class Worker:
             self._listeners[name].accept_on(several)
 
     def leave_sockets(self) -> None:
-        """Accept nobody any more; the next process of the service takes what waits on the sockets."""
+        """Accept nothing more; the next process takes the connections that wait on the sockets."""
         self._plain.leave()
         for listener in self._listeners.values():
             listener.leave()
         self._listeners.clear()
 
     def take(self, listener: str, sock: socket.socket) -> bool:
-        """Serve a connection that the parent has made; whether there is such a listener."""
+        """Serve a connection that the parent has made; False if there is no such listener."""
         if listener not in self._listeners:
             return False
         self._listeners[listener].take(sock)
         return True
 
     def swap(self, generation: Generation) -> None:
-        """Serve by another generation: from the next connection and the next request on."""
+        """Serve by another generation, from the next connection and the next request on."""
         past: list[object] = [self._generation, self._http.runtime]
-        # thousands of objects come to their end with these: in a turn of their own
+        # thousands of objects are freed with these two: in another turn of the loop
         self._loop.call_later(_LET_GO_SECONDS, past.clear)
         self._generation = generation
         generation.payload_uses.revoked |= generation.payload_revoked
@@ -175,12 +175,12 @@ class Worker:
         return [asdict(one) for upstream in self._http.runtime.upstreams.values() for one in upstream.statistics()]
 
     def standing(self) -> tuple[ServerSeen, ...]:
-        """How this process sees each server of all upstreams: a small part of `servers`, for those who ask often."""
+        """How this process sees each server of all upstreams: a small part of `servers`."""
         upstreams = self._http.runtime.upstreams.values()
         return tuple(ServerSeen(*one) for upstream in upstreams for one in upstream.standing())
 
     def apply_verdict(self, verdict: Verdict) -> None:
-        """Act on what the parent knows about a server; one that is not configured any more is passed over."""
+        """Act on what the parent knows about a server; ignore an unknown one."""
         upstream = self._http.runtime.upstreams.get(verdict.upstream)
         if upstream is None:
             return
@@ -193,13 +193,16 @@ class Worker:
                 upstream.drain(verdict.server, max(0.0, verdict.drains_until - self._loop.time()))
 
     def follow_challenges(self, challenges: Iterable[TlsChallenge], tokens: Mapping[str, str]) -> None:
-        """Show CAs exactly these from now on: of tls-alpn-01, and of http-01 by their tokens."""
+        """Show CAs exactly these: challenges of tls-alpn-01, and `tokens` of http-01."""
         self._challenges.follow(challenges)
         self._tokens_shown.clear()
         self._tokens_shown.update(tokens)
 
     async def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Stop accepting, let what is under way finish, then close what is left. Gently: see `downstream.service.Drainable`."""
+        """Stop accepting, let what is under way finish, then close what is left.
+
+        `gently`: see `downstream.service.Drainable`.
+        """
         self.accept_on({})
         quiet = self._http.drain(seconds, gently=gently)
         waiting = {self._loop.create_task(quiet.wait()), self._loop.create_task(self._ends_now.wait())}
@@ -219,7 +222,7 @@ class Worker:
         self._tokens.close()
 
     def end_now(self) -> None:
-        """Let a drain under way wait no longer."""
+        """End a drain under way at once."""
         self._ends_now.set()
 
     def _request_over(self, record: RequestRecord) -> None:
@@ -227,12 +230,12 @@ class Worker:
         self._log.request(record)
 
     def token_says(self, token: str, *, ok: bool) -> None:
-        """Act on what the parent's probe of a token has found; one that is not used here is passed over."""
+        """Act on the parent's probe of a token; ignore one that is not used here."""
         if token in self._tokens:
             self._tokens[token].parent_says(ok=ok)
 
     def token_pin(self, token: str, *, is_refused: bool) -> None:
-        """Log in to a token no more, or again; one that is not used here is passed over."""
+        """Stop or resume logging in to a token; ignore one that is not used here."""
         if token not in self._tokens:
             return
         if is_refused:
@@ -241,12 +244,12 @@ class Worker:
             self._tokens[token].pin_may_be_tried()
 
     def tokens_refused(self, tokens: Collection[str]) -> None:
-        """Log in to exactly these no more: what was said while this process prepared has not reached it."""
+        """Log in to all tokens but these. Closes the gap while this process prepared."""
         for name in self._tokens:
             self.token_pin(name, is_refused=name in tokens)
 
     async def try_key(self, wanted: Pkcs11Uri) -> KeyTrial:
-        """Find out whether this process can sign with a key of a token, in a thread that takes as long as the token does."""
+        """Try to sign with a key of a token, in a thread: a token may take long."""
         keys, loaded = list(self._generation.carried.token_keys.values()), self._generation.loaded
         if loaded.config.hsm is None:
             return KeyTrial(is_used=False, signs=False)
@@ -254,27 +257,27 @@ class Worker:
         return await in_thread(self._loop, lambda: try_key(keys, wanted, instances))
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that is counted, and what tokens are doing, for `merging`."""
+        """All counters, with those of tokens, for `observe.merging`."""
         return {**self.counters.snapshot(), **self._http.response_budget.rows(), **self._tokens.rows()}
 
     def left_alone(self) -> None:
-        """Say that the last connection is gone, when there is no parent any more who would."""
+        """Log that the last connection is gone, in place of the parent, which has ended."""
         self._event(Drained(os.getpid()))
 
     def _event(self, event: Event) -> None:
         self._log.event(self._http.wall_clock(), event)
 
     def unexpected(self, error: BaseException) -> None:
-        """Report an error that nobody has foreseen; the rest goes on."""
+        """Log an unexpected error; everything else goes on."""
         self._event(UnexpectedError.of(error))
 
     def _callback_failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A callback of one connection failed in a way nobody expected: say so, and serve the others."""
+        """Log the unexpected error of a callback, which belongs to one connection."""
         self.unexpected(context.get("exception") or RuntimeError(context.get("message", "")))
 
 
 class _TokenEvents:
-    """Tells of tokens in the log, and to the parent."""
+    """Reports what happens to tokens: to the log and to the parent."""
 
     def __init__(self, event: Tell, parent: Parent) -> None:
         self._event = event
@@ -285,7 +288,7 @@ class _TokenEvents:
         self._parent.breaker_changed(token, state)
 
     def keys_missing(self, token: str, keys: frozenset[str]) -> None:
-        self._parent.keys_missing(token, keys)  # which logs it once for all workers
+        self._parent.keys_missing(token, keys)  # the parent logs it once for all workers
 
 
 def _resources(generation: Generation) -> ResourceLimits:
@@ -294,7 +297,7 @@ def _resources(generation: Generation) -> ResourceLimits:
 
 
 def offers_of(generation: Generation) -> list[ListenerOffer]:
-    """What a generation really offers on each listener, for the start-up report."""
+    """What a generation offers on each listener, for the start-up report."""
     return [
         ListenerOffer(
             name=name,

@@ -1,1 +1,1 @@
-"""The messages between the parent and its workers: a type for each, one place that writes and reads them, and a version."""
+"""The messages between the parent and its workers: their types, how they are written, a version."""

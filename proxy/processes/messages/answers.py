@@ -1,4 +1,4 @@
-"""What a worker answers to its parent, and what the parent answers to a worker: a type for each answer. Pure."""
+"""The answers of a worker to its parent, and of the parent to a worker. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class PreparedToServe:
 
 @dataclass(frozen=True, slots=True)
 class WorkerFigures:
-    """What a worker has counted. Its rows are opaque here: `observe.merging` adds up those of all workers."""
+    """What a worker has counted. Its rows are opaque here; `observe.merging` adds them up."""
 
     generation: int
     """The number of the configuration that it serves by; 0 before the first."""

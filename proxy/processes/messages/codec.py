@@ -1,8 +1,9 @@
-"""Writes dataclasses as JSON values and reads them back, strictly, by the types of their fields. Pure.
+"""Writes dataclasses as JSON and reads them back, strictly, by the types of their fields. Pure.
 
-Theory of operation. How a type is written and read is found once, from its annotations, and kept. A field is text, a number, a
-truth value, an enum, octets (as hexadecimal text), a time, another dataclass, a tuple, a table, or one of these or None. A table
-of `Any` is opaque: it passes as it is, and whoever takes it knows its content. Reading refuses what is missing, what is surplus
+Theory of operation. The annotations of a type say how it is written and read; this is found once
+and kept. A field is text, a number, a truth value, an enum, octets (as hexadecimal text), a time,
+another dataclass, a tuple or a table; it may allow None. A table of `Any` is opaque: it passes as
+it is, and the code that uses it knows its content. Reading refuses what is missing, what is surplus
 and what has another type, and names the field. It never shows a value: some are secrets.
 """
 
@@ -29,7 +30,10 @@ _JSON_TYPES: Final = {
 
 
 class MessageMalformed(Exception):
-    """A message that this process cannot read: its `message`, the `field`, what was `found` and what is `allowed`."""
+    """A message that this process cannot read.
+
+    Has the `message`, the `field`, what was `found` and what is `allowed`.
+    """
 
     def __init__(self, message: str, field: str, found: str, allowed: str) -> None:
         """`field` is a path such as `tickets.current`; it is empty for the whole message."""
@@ -79,7 +83,10 @@ def decode(kind: type[Value], body: object) -> Value:
 
 @cache
 def shape(kind: Any) -> str:
-    """Describe a type by its fields and their types, through all levels: equal for two types that are written alike."""
+    """Describe a type by its fields and their types, through all levels.
+
+    Two types with the same description are written alike.
+    """
     origin, arguments = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         inside = ",".join(f"{name}:{shape(one)}" for name, one in _types_of(kind).items())

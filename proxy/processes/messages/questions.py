@@ -1,4 +1,4 @@
-"""What the parent asks a worker: a type for each question, which names the type of its answer. Pure.
+"""What the parent asks a worker. Each question names the type of its answer. Pure.
 
 File descriptors travel beside a question (`Channel.ask`); each class says which it has.
 """
@@ -46,7 +46,10 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class Begin(Question[Begun]):
-    """Set the worker up. The first question, with the descriptors of the log, of the shared counts and of the turns to log in."""
+    """Set the worker up: the first question.
+
+    With the descriptors of the log, of the shared counts and of the turns to log in.
+    """
 
     version: str
     """That of the parent's messages; see `version`."""
@@ -60,7 +63,7 @@ class Begin(Question[Begun]):
 
 @dataclass(frozen=True, slots=True)
 class ToldToken:
-    """What the parent has found about a token: `condition` of `certs.tokens.prober`, and a sentence."""
+    """What the parent knows of a token: a `condition` of `certs.tokens.prober`, and a sentence."""
 
     condition: str
     detail: str
@@ -69,7 +72,10 @@ class ToldToken:
 
 @dataclass(frozen=True, slots=True)
 class Prepare(Question[PreparedToServe]):
-    """Build what is served by a configuration, and keep it. With the descriptor of the content of its files (`material`)."""
+    """Build what is served by a configuration, and keep it.
+
+    With the descriptor of the content of its files (`material`).
+    """
 
     number: int
     path: str
@@ -89,7 +95,7 @@ class Abort(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class Accept(Question[Done]):
-    """Accept on exactly the listed sockets. With the descriptors of the `new` ones, in their order."""
+    """Accept on exactly the listed sockets. With the descriptors of the `new` ones."""
 
     listeners: Mapping[str, tuple[int, ...]]
     """The numbers of the sockets of each listener."""
@@ -98,7 +104,10 @@ class Accept(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class Verdict(Question[Done]):
-    """What is known about a server. `is_up` None: not checked. `drains_until`: monotonic seconds, None for no drain."""
+    """What is known about a server.
+
+    `is_up`: None if it is not checked. `drains_until`: monotonic seconds, None without a drain.
+    """
 
     upstream: str
     server: str
@@ -108,7 +117,7 @@ class Verdict(Question[Done]):
 
 @dataclass(frozen=True, slots=True)
 class ShowChallenges(Question[Done]):
-    """Show CAs exactly these: `names` by tls-alpn-01, `tokens` with their answers by http-01. No secret."""
+    """Show CAs exactly these: `names` by tls-alpn-01, `tokens` with their answers by http-01."""
 
     names: tuple[TlsChallenge, ...]
     tokens: Mapping[str, str]
@@ -198,7 +207,10 @@ class TakeRingUses(Question[RingUses]):
 
 @dataclass(frozen=True, slots=True)
 class Drain(Question[WorkerFigures]):
-    """Accept nothing more, let what is under way finish within `seconds`, then end. `gently`: see `downstream.service.Drainable`."""
+    """Accept nothing more, let what is under way finish within `seconds`, then end.
+
+    `gently`: see `downstream.service.Drainable`.
+    """
 
     seconds: float
     gently: bool

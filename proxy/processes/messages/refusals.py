@@ -1,7 +1,7 @@
 """Why a question is refused: a type for each reason. Pure.
 
-Wire. A reason is a JSON object with its `kind`. A process of any version may read the sentence under `error`, which two of the
-three reasons have; see `version` for the third.
+A reason is a JSON object with its `kind`. `QuestionFailed` and `OtherVersion` have a sentence under
+`error`, which a process of another version can show.
 """
 
 import json
@@ -37,7 +37,7 @@ class ConfigurationRefused:
 
 @dataclass(frozen=True, slots=True)
 class OtherVersion:
-    """The worker speaks the version `ours` of the messages, the parent `theirs` (empty: it named none)."""
+    """The worker speaks version `ours` of the messages, the parent `theirs` (may be empty)."""
 
     ours: str
     theirs: str
@@ -75,7 +75,7 @@ def encode_refusal(reason: Refusal) -> dict[str, Any]:
 
 
 def decode_refusal(body: object) -> Refusal:
-    """Read a reason. One that this version does not know becomes `QuestionFailed`, with all that it says."""
+    """Read a reason. One that this version does not know becomes `QuestionFailed`."""
     if isinstance(body, dict):
         fields = dict(body)
         kind = _KINDS.get(fields.pop("kind", ""))
