@@ -11,18 +11,18 @@ from certs.issuing.issuer import RenewalWindow
 class RenewalReason(StrEnum):
     """Why a credential is replaced."""
 
-    FIRST = "there is none yet"
+    FIRST = "no certificate yet"
     UNUSABLE = "the stored one cannot be used"
     COMPROMISED = "its key is compromised"
-    COMMAND = "asked for by a command"
-    NAMES = "its names are others in the configuration"
-    KEY = "its key is another one in the configuration"
-    ISSUER = "its issuer is another one in the configuration"
+    COMMAND = "a command asked for it"
+    NAMES = "names changed in the configuration"
+    KEY = "key changed in the configuration"
+    ISSUER = "issuer changed in the configuration"
     WEAK = "its key or signature is too weak"
-    WINDOW = "its issuer wants it renewed (ARI)"
+    WINDOW = "the issuer asks to renew it (ARI)"
     LIFETIME = "its lifetime runs out"
-    KEY_AGE = "its key is as old as it may become"
-    USES = "its key has signed as often as it may"
+    KEY_AGE = "its key reached rotate_key_after"
+    USES = "its key reached rotate_key_after_uses"
 
     @property
     def needs_a_new_key_at_once(self) -> bool:

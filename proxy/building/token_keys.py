@@ -86,7 +86,7 @@ class TokenKeys:
             there = ", ".join(sorted(printable(f'"{token.label}"') for token in tokens)) or "none"
             return Unusable(
                 "whose token is not there",
-                f"a token of the module (there are: {there}); one that is initialised later is found by `plexigate run` alone",
+                f"a token that the module shows now (there are: {there}); a running proxy also finds a token that comes later",
                 may_pass=True,
                 is_expected=key.token in self.closed.seen,  # the parent replaces this process
             )

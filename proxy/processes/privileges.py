@@ -57,7 +57,11 @@ def account_of(loaded: LoadedConfig) -> tuple[ProcessAccount | None, list[Proble
     if os.geteuid() != 0:
         found = f"{shown(user)}, while this process runs as {shown(_own_name())}"
         return None, [
-            loaded.file.error(("user",), found, "a start as root, or no such key: all processes are one user then")
+            loaded.file.error(
+                ("user",),
+                found,
+                "a start as root; or leave the key out: all processes then run as the user that starts the proxy",
+            )
         ]
     groups = tuple(one for one in os.getgrouplist(user, group_id) if one != 0)
     account = ProcessAccount(entry.pw_uid, group_id, groups, user)
@@ -89,8 +93,8 @@ def _without_user(loaded: LoadedConfig) -> list[Problem]:
     if loaded.config.group is not None:
         return [loaded.file.error(("group",), shown(loaded.config.group), 'no such key without "user"')]
     if os.geteuid() == 0:
-        better = "a user without rights of its own: workers would run as root, and they parse what strangers send"
-        return [loaded.file.warning(("user",), "nothing, at a start as root", better)]
+        better = "an unprivileged user: without it the workers, which parse the bytes of clients, run as root"
+        return [loaded.file.warning(("user",), "no user, although the proxy starts as root", better)]
     return []
 
 

@@ -47,7 +47,7 @@ class Offline:
         self._log: AuditLog | None = None
         parts = parts_of(loaded, clocks.wall, told=self._told)
         if parts is None:
-            found, allowed = "nothing", "a directory, as soon as a credential has an issuer"
+            found, allowed = "not set", "a directory; this command works on credentials with an issuer, which need it"
             raise ConfigError([Problem(str(file), "rotation.state", found, allowed)])
         self.parts: Parts = parts
         self._clocks = clocks

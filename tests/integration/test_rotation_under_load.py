@@ -42,7 +42,7 @@ def test_a_ca_that_wants_its_certificate_renewed_gets_its_way(tmp_path: Path) ->
             running.running.wait_for(lambda _: running.events("rotated") or None)
             (begun,) = running.events("rotation")
             rows = running.shown()
-    assert begun["reason"] == "its issuer wants it renewed (ARI)"
+    assert begun["reason"] == "the issuer asks to renew it (ARI)"
     assert ca.replaced == {certificate_id(leaf)}
     assert [order.asked["profile"] for order in ca.orders] == ["shortlived"] * 2
     assert {(row["worker"], row["fault"]) for row in rows} == {(0, None), (1, None)}

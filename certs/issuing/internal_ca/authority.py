@@ -227,9 +227,9 @@ class InternalAuthority:
         if left < max(self._settings.intermediate_lifetime / 3, 2 * self._settings.lifetime):
             return "it ends soon"
         if current.spec != self._settings.key:
-            return "its key is another one in the configuration"
+            return "its key changed in the configuration"
         if _constraints(certificate) != name_constraints(self._settings.names):
-            return "its names are others in the configuration"
+            return "its names changed in the configuration"
         return None
 
     def _make_intermediate(self, reason: str, now: datetime) -> StoredVersion:

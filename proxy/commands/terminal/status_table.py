@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from proxy.figures.totals import how_many
 from proxy.observe.readiness import NotReadyReason, ReadinessSubject
 
 # Clients of CAs usually renew a month before the end; a week before it the operator has to look.
@@ -118,9 +119,9 @@ def _handshakes(handshakes: Document, failures: Mapping[str, int]) -> Table:
 
 def _breaking(breaking: Document) -> Iterator[RenderableType]:
     if not breaking["connections"]:
-        yield Text("\nNo client so far would break under pq = require.", "green")
+        yield Text("\npq = require would refuse none of the connections so far.", "green")
         return
-    yield Text(f"\n{breaking['connections']} connections would be refused under pq = require:", "yellow")
+    yield Text(f"\n{how_many(breaking['connections'], 'connection')} would be refused under pq = require:", "yellow")
     for title, key in (("By user agent", "user_agent"), ("By network", "network")):
         table = _table(title, key.replace("_", " "), ">connections", ">of these uncertain")
         entries = breaking[f"{key}s"]

@@ -67,7 +67,7 @@ class TestAccount:
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="about root")
     def test_root_without_a_user_is_warned(self, site: Site) -> None:
-        assert asked(site) == (None, [("user", "nothing, at a start as root", False)])
+        assert asked(site) == (None, [("user", "no user, although the proxy starts as root", False)])
 
     def test_others_are_one_user_and_cannot_be_another(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: pwd.getpwnam("daemon").pw_uid)

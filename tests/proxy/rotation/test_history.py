@@ -22,7 +22,7 @@ def test_each_version_is_told_with_what_became_of_it(tmp_path: Path) -> None:
         (2, "retired", True),
         (1, "compromised", False),
     ]
-    assert found[2]["retired"] == {"at": scene.time.now.isoformat(), "why": "asked for by a command"}
+    assert found[2]["retired"] == {"at": scene.time.now.isoformat(), "why": "a command asked for it"}
     assert found[2]["key_until"] == (scene.time.now + DAY).isoformat()
     assert found[0]["since"] is None
     assert found[1]["since"] == scene.time.now.isoformat()

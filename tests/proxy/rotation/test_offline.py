@@ -171,7 +171,7 @@ def test_a_memory_that_cannot_be_read_is_told_and_stops_no_rotation(scene: Rotat
 
 def test_the_listing_is_that_of_the_proxy(scene: Rotations) -> None:
     (missing,) = offline(scene).listing()
-    assert missing["next"]["reason"] == "there is none yet"
+    assert missing["next"]["reason"] == "no certificate yet"
     scene.serve()
     scene.time.passes(DAY)
     (listed,) = offline(scene).listing()

@@ -216,7 +216,7 @@ async def test_the_window_of_an_issuer_is_obeyed(turning: Turning) -> None:
     assert turning.scene.moody.windows_asked == 1
     await turning.turn()
     (listed,) = turning.rotating.listing()
-    assert listed["next"]["reason"] == "its issuer wants it renewed (ARI)"
+    assert listed["next"]["reason"] == "the issuer asks to renew it (ARI)"
     turning.scene.time.passes(timedelta(hours=2))
     await turning.turn()
     assert serving(turning) == 2
@@ -343,7 +343,7 @@ async def test_keys_that_have_signed_enough_are_rotated(tmp_path: Path) -> None:
     turning.scene.time.passes(timedelta(hours=1))
     await turning.turn()
     assert serving(turning) == 2
-    assert turning.scene.owner.told("rotation")[-1]["reason"] == "its key has signed as often as it may"
+    assert turning.scene.owner.told("rotation")[-1]["reason"] == "its key reached rotate_key_after_uses"
 
 
 async def test_the_first_round_waits_for_what_is_missing_or_failed(turning: Turning) -> None:

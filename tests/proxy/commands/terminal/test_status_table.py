@@ -77,7 +77,7 @@ def test_tokens_with_what_is_wrong() -> None:
 def test_a_proxy_that_has_just_begun() -> None:
     starting = replace(worker(0, Counters()), snapshot={}, servers=[server(requests=0)])
     text = shown(status(Scrape(NOW, NOW, "0.1.0", 1, [starting])))
-    assert "No client so far would break under pq = require." in text
+    assert "pq = require would refuse none of the connections so far." in text
     assert "reloads: none" in text
     assert "Certificates" not in text
     assert lines(text, "hybrid") == [
