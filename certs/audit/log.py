@@ -104,7 +104,9 @@ class AuditLog:
 
     @property
     def is_checkpoint_due(self) -> bool:
-        """Whether so many lines were written since the last one of this process, or there was none."""
+        """Whether so many lines were written since the last one of this process, or there was
+        none.
+        """
         last, now = self._checkpointed, self._head
         return last is None or now is None or now.seq - last >= self._rules.checkpoint_lines
 

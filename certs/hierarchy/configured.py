@@ -34,7 +34,10 @@ def directory_of(file: ConfigFile, sealing: SealingConfig) -> Path:
 
 
 def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) -> Vault | None:
-    """What seals by a configuration; None where nothing is sealed. Raises `ConfigError` without the PIN of the token."""
+    """What seals by a configuration; None where nothing is sealed.
+
+    Raises `ConfigError` without the PIN of the token.
+    """
     place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
     if place is None:
         return None
@@ -43,7 +46,8 @@ def vault_of(loaded: LoadedConfig, clock: Callable[[], datetime], told: Told) ->
 
 
 def files_of(loaded: LoadedConfig) -> list[SealedFile]:
-    """Every sealed file that a configuration knows: keys that it names, and whatever lies in the directories of its state.
+    """Every sealed file that a configuration knows: keys that it names, and sealed files in its
+    state directories.
 
     Raises `OSError` for a key that cannot be read.
     """
@@ -58,7 +62,9 @@ def _other_directories(loaded: LoadedConfig) -> list[Path]:
 
 
 def _sealed_below(loaded: LoadedConfig) -> list[SealedFile]:
-    """Those of them that keys below a sealing key have sealed, and not what seals without `[sealing]`."""
+    """Those of them that keys below a sealing key have sealed, and not what seals without
+    `[sealing]`.
+    """
     places = (directory_of(loaded.file, loaded.config.sealing) / "payload", *_other_directories(loaded))
     own = {*_own_key_ids(places)}
     hierarchy = Purpose.KEY_HIERARCHY.label("")
@@ -81,7 +87,9 @@ def key_in_file_warnings(file: ConfigFile, sealing: SealingConfig) -> tuple[Prob
 
 
 def sealing_key_problems(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> tuple[Problem, ...]:
-    """What keeps the sealing key from being used: only said, as a start goes on without it. Raises `ConfigError` without its PIN.
+    """What keeps the sealing key from being used: only said, as a start goes on without it.
+
+    Raises `ConfigError` without its PIN.
 
     May take as long as the token takes.
     """
@@ -98,10 +106,13 @@ def sealing_key_problems(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfi
 
 
 def opened_keys(loaded: LoadedConfig, vault: Vault | None) -> dict[Path, bytes]:
-    """The content of each private key that rests sealed, by its path. Raises `ConfigError` with every one that does not open.
+    """The content of each private key that rests sealed, by its path.
 
-    May take as long as the token of the sealing key takes. Files that cannot be read are left to those who judge keys; and so are keys
-    of identities while the token of the sealing key is away. An upstream would be asked without them as if we were nobody.
+    Raises `ConfigError` with every one that does not open.
+
+    May take as long as the token of the sealing key takes. Files that cannot be read are left to
+    those who judge keys; and so are keys of identities while the token of the sealing key is away.
+    Without them an upstream would not recognise the proxy.
     """
     opened: dict[Path, bytes] = {}
     problems: list[Problem] = []

@@ -37,7 +37,10 @@ _TRANSITIONS: Final[Mapping[tuple[KeyState, KeyTransition], KeyState]] = {
     (KeyState.ACTIVE, KeyTransition.RETIRE): KeyState.RETIRED,
     (KeyState.RETIRED, KeyTransition.DESTROY): KeyState.DESTROYED,
 }
-"""Every step that a key can take. A key is retired before it is destroyed, so that its uses end first."""
+"""Every step that a key can take.
+
+A key is retired before it is destroyed, so that its uses end first.
+"""
 
 
 class IllegalStep(Exception):
@@ -102,7 +105,10 @@ class ManagedKey:
         return self.state in (KeyState.ACTIVE, KeyState.RETIRED)
 
     def taken(self, step: KeyTransition, now: datetime) -> "ManagedKey":
-        """The key after a step; raises `IllegalStep`. A clock that was set back does not turn the order of its dates."""
+        """The key after a step; raises `IllegalStep`.
+
+        A clock that was set back does not turn the order of its dates.
+        """
         state = _TRANSITIONS.get((self.state, step))
         if state is None:
             raise IllegalStep(self.id, self.state, step)

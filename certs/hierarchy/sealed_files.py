@@ -1,4 +1,6 @@
-"""Files that rest sealed: which key each of them needs, for those who make keys and destroy them."""
+"""Files that rest sealed: which key each of them needs, for those who make keys and destroy
+them.
+"""
 
 import os
 import stat
@@ -25,9 +27,12 @@ class SealedFile:
 
 
 def sealed_files(files: Iterable[Path], directories: Iterable[Path]) -> list[SealedFile]:
-    """Those that are sealed, of some files and of all below some directories, each once. Links to directories are not followed.
+    """Those that are sealed, of some files and of all below some directories, each once.
 
-    Raises `OSError` for one of `files` that cannot be read: what it needs is not known then. In a directory such a thing is not ours.
+    Links to directories are not followed.
+
+    Raises `OSError` for one of `files` that cannot be read: what it needs is not known then. In a
+    directory such a thing is not ours.
     """
     found: dict[Path, SealedFile] = {}
     for path in files:

@@ -1,7 +1,9 @@
-"""The hierarchy on a disk: one sealed file, which is replaced as a whole, and a lock for those who change it.
+"""The hierarchy on a disk: one sealed file, which is replaced as a whole, and a lock for those who
+change it.
 
-Uses are counted ahead: a process takes `block` of them at a time and writes that before it uses the first. So the count on disk is
-never too low, whatever crashes, and the file is not written for each use. What a process took and did not use counts as used.
+Uses are counted ahead: a process takes `block` of them at a time and writes that before it uses the
+first. So the count on disk is never too low, also after a crash, and the file is not written for
+each use. What a process took and did not use counts as used.
 """
 
 import os
@@ -23,7 +25,9 @@ LABEL: Final = Purpose.KEY_HIERARCHY.label("domains")
 
 
 class StoreDamaged(Exception):
-    """A store whose content cannot be used although it opens: it was written by another version, or by mistake."""
+    """A store whose content cannot be used although it opens: it was written by another version, or
+    by mistake.
+    """
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(path, reason)
@@ -64,7 +68,8 @@ class HierarchyStore:
         return self._read().hierarchy
 
     def change(self, change: Callable[[Hierarchy], Hierarchy]) -> tuple[Transition, ...]:
-        """Apply a change (`lambda keys: keys.rotated(now)`) and write it; answer its steps, for the audit log.
+        """Apply a change (`lambda keys: keys.rotated(now)`) and write it; answer its steps, for the
+        audit log.
 
         A new top key gets a secret; the secret of a destroyed one leaves the file. Raises what the
         change raises; then nothing was written.
@@ -82,7 +87,9 @@ class HierarchyStore:
         return after.transitions_since(before.hierarchy)
 
     def opened(self) -> tuple[Hierarchy, dict[str, bytes]]:
-        """The hierarchy, and the secrets of the keys of purposes that still open something, by one look at the file."""
+        """The hierarchy, and the secrets of the keys of purposes that still open something, by one
+        look at the file.
+        """
         document = self._read()
         keys = document.hierarchy
         return keys, {
@@ -92,7 +99,10 @@ class HierarchyStore:
         }
 
     def use(self, key_id: str) -> None:
-        """Count one use of a key before it is used; raises `QuotaExhausted` and `HierarchyError`. Writes once for many uses."""
+        """Count one use of a key before it is used; raises `QuotaExhausted` and `HierarchyError`.
+
+        Writes once for many uses.
+        """
         if not self._taken.get(key_id):
             self._taken[key_id] = self._take(key_id)
         self._taken[key_id] -= 1

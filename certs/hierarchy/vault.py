@@ -1,9 +1,11 @@
-"""Seals by purpose: what the rest of the program uses of the sealing key and of the hierarchy below it.
+"""Seals by purpose: what the rest of the program uses of the sealing key and of the hierarchy below
+it.
 
-Theory of operation. The sealing key (in a token, or a file) opens the hierarchy, once; from the top key comes a key for
-each purpose, and these seal, in this process. So a token that is slow or away stands in nobody's way after the start, each purpose
-has a key that cannot open what another one has sealed, and a rotation changes them all without a word to whoever seals. Uses are
-counted, as random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store writes that down ahead.
+Theory of operation. The sealing key (in a token, or a file) opens the hierarchy, once; from the top
+key comes a key for each purpose, and these seal, in this process. So a token that is slow or away
+stands in nobody's way after the start, each purpose has a key that cannot open what another one has
+sealed, and a rotation changes them all without a change for the callers. Uses are counted, as
+random nonces allow 2^32 of them (NIST SP 800-38D 8.3); the store writes that down ahead.
 """
 
 import threading
@@ -29,7 +31,8 @@ FILE_NAME: Final = "keys.sealed"
 """Of the hierarchy, in the directory of `[sealing]`."""
 
 _QUOTA: Final = 2**32
-# A token that hangs is not waited for once for each of many keys that are to open now, each time up to a deadline.
+# A token that hangs is not waited for once for each of many keys that are to open now, each time up
+# to a deadline.
 _AWAY: Final = timedelta(seconds=1)
 _PURPOSES: Final = {
     Purpose.TICKET_KEYS: "tickets",
@@ -46,7 +49,9 @@ _ACTIONS: Final = {
 
 
 class VersionRefused(Exception):
-    """A version of the keys that is not destroyed; `found` says what it is, `retired` which ones could be."""
+    """A version of the keys that is not destroyed; `found` says what it is, `retired` which ones
+    could be.
+    """
 
     def __init__(self, version: int, found: str, retired: tuple[int, ...]) -> None:
         super().__init__(version, found, retired)
@@ -69,7 +74,7 @@ class NoKeys(KeyUnavailable):
                 f'there is no "{path}", by whose keys these were sealed: {files}; restore it from a backup, or remove them to begin anew'
             )
         else:
-            super().__init__(f'there are no keys in "{path}" yet: whatever is sealed first makes them')
+            super().__init__(f'"{path}" has no keys yet; the first sealed document makes them')
         self.path = path
         self.needing = needing
 
@@ -82,11 +87,17 @@ class MasterSealer(Sealer, Protocol):
         """Where it is; as text, for people."""
 
     def at_hand(self) -> AbstractContextManager[Sealer]:
-        """Log in once for all that is done in the block. Raises `KeyUnavailable`, which is `KeyAway` where that may pass."""
+        """Log in once for all that is done in the block.
+
+        Raises `KeyUnavailable`, which is `KeyAway` where that may pass.
+        """
 
 
 class Vault:
-    """The keys below a sealing key. Blocks as long as the sealing key takes: not for the event loop. For any thread."""
+    """The keys below a sealing key.
+
+    Blocks as long as the sealing key takes: not for the event loop. For any thread.
+    """
 
     def __init__(
         self,
@@ -98,7 +109,8 @@ class Vault:
     ) -> None:
         """Keep the hierarchy in a directory, which is made when it is first needed.
 
-        `needing` finds files that were sealed by an earlier hierarchy: no other one is made beside them.
+        `needing` finds files that were sealed by an earlier hierarchy: no other one is made beside
+        them.
         """
         self._master = master
         self._directory = directory
@@ -123,7 +135,9 @@ class Vault:
         return _PurposeSealer(self, _PURPOSES[purpose])
 
     def read(self) -> Hierarchy:
-        """All keys, without their secrets; raises `KeyUnavailable`, which is `NoKeys` where there are none: a look makes nothing."""
+        """All keys, without their secrets; raises `KeyUnavailable`, which is `NoKeys` where there
+        are none: a look makes nothing.
+        """
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
@@ -131,18 +145,24 @@ class Vault:
                 return self._store.read()
 
     def rotate(self) -> Hierarchy:
-        """Retire the top key and the keys that come from it, and seal by new ones from now on; raises as `read`."""
+        """Retire the top key and the keys that come from it, and seal by new ones from now on;
+        raises as `read`.
+        """
         return self._change(lambda keys: keys.rotated(self._clock()))
 
     def destroy(self, version: int) -> Hierarchy:
-        """Destroy a retired version of all keys: what it has sealed opens by older copies of the file alone.
+        """Destroy a retired version of all keys: what it has sealed opens by older copies of the
+        file alone.
 
         Raises as `read`, and `VersionRefused`.
         """
         return self._change(lambda keys: _destroyed(keys, version, self._clock()))
 
     def key_ids(self, version: int) -> frozenset[bytes]:
-        """What envelopes call the keys of a retired version. Raises as `destroy`, where that would."""
+        """What envelopes call the keys of a retired version.
+
+        Raises as `destroy`, where that would.
+        """
         with self._lock, self._explained():
             self._require_keys()
             with self._master.at_hand():
@@ -171,7 +191,8 @@ class Vault:
         with self._lock, self._explained():
             # perhaps rotated: a retired key may be destroyed, with all that it has sealed since
             is_changed = self._store.is_changed
-            # log in once for the first seal, which reads and writes the hierarchy; later ones mostly do neither
+            # log in once for the first seal, which reads and writes the hierarchy; later ones
+            # mostly do neither
             with self._at_hand() if is_changed or purpose not in self._rings else nullcontext():
                 if is_changed:
                     self._load()
@@ -226,7 +247,9 @@ class Vault:
             raise NoKeys(self._directory / FILE_NAME, tuple(self._needing()))
 
     def _founded(self) -> Hierarchy:
-        """The hierarchy, in which every purpose has a key; a new one only where nothing needs an earlier one."""
+        """The hierarchy, in which every purpose has a key; a new one only where nothing needs an
+        earlier one.
+        """
         if not self._store.exists and (needing := tuple(self._needing())):
             raise NoKeys(self._directory / FILE_NAME, needing)
         keys = self._store.read()

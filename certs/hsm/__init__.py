@@ -1,1 +1,3 @@
-"""Keys that live in a PKCS#11 token: made, listed, used and destroyed there, without ever waiting for the token."""
+"""Keys that live in a PKCS#11 token: made, listed, used and destroyed there, without ever waiting
+for the token.
+"""

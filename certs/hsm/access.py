@@ -51,13 +51,17 @@ class TokenAccess:
     token: TokenChoice
     pin: Secret
     latch_directory: Path
-    """Where refused PINs are remembered (`pin_latch`): the same for every process of this machine."""
+    """Where refused PINs are remembered (`pin_latch`): the same for every process of this
+    machine.
+    """
     may_use_final_try: bool = False
-    """Whether to log in although one more wrong PIN locks the token; an operator's to say."""
+    """Whether to log in even if one more wrong PIN locks the token; only an operator sets it."""
 
 
 def state_directory() -> Path:
-    """Where what outlives a process is kept: systemd's StateDirectory, else /var/lib/plexigate for root, else XDG_STATE_HOME."""
+    """The directory of persistent state: systemd's StateDirectory, else /var/lib/plexigate for
+    root, else XDG_STATE_HOME.
+    """
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
@@ -68,7 +72,9 @@ def state_directory() -> Path:
 
 
 def file_stem(label: str, serial: str) -> str:
-    """What files about a token are called in the state directory: by its serial, or where it has none by its label."""
+    """The name of a token's files in the state directory: made from its serial, or from its label
+    if it has none.
+    """
     return hashlib.sha256((serial or f"label:{label}").encode()).hexdigest()[:24]
 
 
@@ -80,14 +86,17 @@ def default_latch_directory() -> Path:
 def read_pin(path: Path) -> Secret:
     """The PIN in a file: its content without the line end after it.
 
-    Raises PinFileUnusable: unreadable, no file, of a mode beyond 0600, empty, too long, or more than one line.
+    Raises PinFileUnusable: unreadable, no file, of a mode beyond 0600, empty, too long, or more
+    than one line.
     """
-    # refused, not only said: whoever read it may have the key sign whatever they like, and nobody would see it
+    # refused, not only warned about: a user who read the PIN could sign with the key unnoticed
     return _read(path, _REFUSED_MODE)
 
 
 def read_handed_over_pin(path: Path) -> Secret:
-    """The same of a systemd credential: its mode says nothing, as it has the rights of an access list in it. Raises PinFileUnusable."""
+    """The same of a systemd credential: its mode says nothing, as it has the rights of an access
+    list in it. Raises PinFileUnusable.
+    """
     return _read(path, 0)
 
 
@@ -100,7 +109,7 @@ def _read(path: Path, refused_mode: int) -> Secret:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise PinFileUnusable(str(path), "something that is no regular file", _ALLOWED_FILE)
+            raise PinFileUnusable(str(path), "something that is not a regular file", _ALLOWED_FILE)
         mode = stat.S_IMODE(status.st_mode)
         if mode & refused_mode:
             raise PinFileUnusable(str(path), f"mode {mode:04o}", _ALLOWED_MODE)
@@ -114,7 +123,10 @@ def _read(path: Path, refused_mode: int) -> Secret:
 
 
 def _fault_of(line: bytes) -> str | None:
-    """What is wrong with the content. Apart from where the error is raised: a UnicodeDecodeError would be its context, with the PIN."""
+    """What is wrong with the content.
+
+    Apart from where the error is raised: a UnicodeDecodeError would be its context, with the PIN.
+    """
     if not line:
         return "nothing in it"
     try:

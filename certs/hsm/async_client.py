@@ -1,4 +1,4 @@
-"""Calls to a PKCS#11 module from an event loop, which goes on meanwhile: the parent."""
+"""Calls to a PKCS#11 module from an event loop that does not block meanwhile: for the parent."""
 
 import asyncio
 import itertools
@@ -12,14 +12,18 @@ from certs.hsm.spawning import Spawned, UserIds, request
 
 
 class AsyncTokenProcess:
-    """A process with one module, for tasks: one call at a time, in the order in which they were made.
+    """A process with one module, for tasks: one call at a time, in the order in which they were
+    made.
 
-    Once a deadline has passed, a call was cancelled or the process is gone, every call raises TokenProcessLost. An asynchronous
-    context manager, as `client.TokenProcess`.
+    Once a deadline has passed, a call was cancelled or the process is gone, every call raises
+    TokenProcessLost. An asynchronous context manager, as `client.TokenProcess`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, user: UserIds | None = None) -> None:
-        """Start the process, as another user if one is named. Raises OSError when the system has no room for another one."""
+        """Start the process, as another user if one is named.
+
+        Raises OSError when the system has no room for another one.
+        """
         self._loop = loop
         self._spawned = Spawned(user)
         self._spawned.socket.settimeout(0)
@@ -49,7 +53,8 @@ class AsyncTokenProcess:
         return self._spawned.is_usable
 
     async def perform(self, call: Call[Answer]) -> Answer:
-        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error that the call names.
+        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error
+        that the call names.
 
         The time begins when the calls before it are done, each of which has a deadline of its own.
         """
@@ -71,9 +76,9 @@ class AsyncTokenProcess:
                 self.kill()
 
     def kill(self) -> None:
-        """End it at once; whoever waits for an answer gets TokenProcessLost."""
+        """End it at once; a pending call raises TokenProcessLost."""
         if self._turn.locked():
-            self._spawned.kill()  # not closed under the loop's reader: whoever is in the call sees the end and closes
+            self._spawned.kill()  # not closed under the loop's reader: the pending call sees the end and closes
         else:
             self._spawned.end()
 

@@ -1,6 +1,7 @@
-"""What can be asked of the process that talks to a module: each call with its deadline and the way to read its answer.
+"""The calls to a token process: each with its deadline and the way to read its answer.
 
-A call is a value, so that the same ones go through `TokenProcess` (the command line) and `AsyncTokenProcess` (the parent).
+A call is a value: the same calls go through `TokenProcess` (command line) and `AsyncTokenProcess`
+(parent).
 """
 
 from collections.abc import Callable
@@ -30,7 +31,10 @@ _SIGN: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Answer]):
-    """A call: `seconds` after it was made the process is killed. Neither repr nor errors show the arguments: a PIN is among them."""
+    """A call: `seconds` after it was made the process is killed.
+
+    Neither repr nor errors show the arguments: a PIN is among them.
+    """
 
     name: str
     operation: str
@@ -54,7 +58,10 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class PublicParts:
-    """The attributes of a public key: CKA_EC_PARAMS and the like by their names. `certs.keys.token_public_key` makes a key of them."""
+    """The attributes of a public key: CKA_EC_PARAMS and the like by their names.
+
+    `certs.keys.token_public_key` makes a key of them.
+    """
 
     attributes: dict[str, Any]
 
@@ -75,7 +82,8 @@ def find(choice: TokenChoice) -> Call[TokenFacts]:
 
 
 def log_in(access: TokenAccess, likely_slot: int | None = None) -> Call[TokenFacts]:
-    """Log in, at most once; answers what the token said of itself before, such as a PIN of which one try is left.
+    """Log in, at most once; answers what the token said of itself before, such as a PIN of which
+    one try is left.
 
     `likely_slot` is where the token was before.
 
@@ -119,12 +127,16 @@ def import_secret(name: TokenKeyName, value: bytes) -> Call[KeyFacts]:
 
 
 def destroy(address: KeyAddress) -> Call[KeyFacts]:
-    """Destroy a key and its public half, verified; answers what it was. Raises KeyMissing, KeyAmbiguous, KeyNotGone."""
+    """Destroy a key and its public half, verified; answers what it was.
+
+    Raises KeyMissing, KeyAmbiguous, KeyNotGone.
+    """
     return Call("destroy", "destroy a key", _LIST, KeyFacts.from_document, _where(address))
 
 
 def sign(address: KeyAddress, mechanism: SignatureMechanism, data: bytes, hash_name: str | None = None) -> Call[bytes]:
-    """Sign a digest, a DigestInfo or a message (see `SignatureMechanism`); `hash_name` is that of PSS, such as `sha256`.
+    """Sign a digest, a DigestInfo or a message (see `SignatureMechanism`); `hash_name` is that of
+    PSS, such as `sha256`.
 
     A signature of ECDSA is r and s, each of the curve's length. Raises KeyMissing, KeyAmbiguous.
     """
@@ -133,13 +145,18 @@ def sign(address: KeyAddress, mechanism: SignatureMechanism, data: bytes, hash_n
 
 
 def encrypt(address: KeyAddress, plaintext: bytes, associated: bytes = b"") -> Call[Sealed]:
-    """Seal with AES-256-GCM, under a fresh nonce of the token's generator; `associated` is authenticated and not encrypted."""
+    """Seal with AES-256-GCM, under a fresh nonce of the token's generator; `associated` is
+    authenticated and not encrypted.
+    """
     arguments = {**_where(address), "plaintext": plaintext, "associated": associated}
     return Call("encrypt", "encrypt", _SIGN, lambda answer: Sealed(answer["nonce"], answer["ciphertext"]), arguments)
 
 
 def decrypt(address: KeyAddress, sealed: Sealed, associated: bytes = b"") -> Call[bytes]:
-    """Open what `encrypt` sealed. Raises CallFailed for what was tampered with, with a return value that differs between tokens."""
+    """Open what `encrypt` sealed.
+
+    Raises CallFailed for what was tampered with, with a return value that differs between tokens.
+    """
     arguments = {
         **_where(address),
         "nonce": sealed.nonce,
@@ -165,7 +182,8 @@ def random(count: int) -> Call[bytes]:
 
 
 def measure(what: str, address: KeyAddress | None, count: int, seconds: float) -> Call[list[float]]:
-    """How long an operation takes in the token, in seconds each: `count` times, or until `seconds` are over.
+    """How long an operation takes in the token, in seconds each: `count` times, or until `seconds`
+    are over.
 
     `what` is a name of `certs.hsm.measuring.MEASURED`.
     """

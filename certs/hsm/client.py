@@ -1,4 +1,6 @@
-"""Calls to a PKCS#11 module from a program that can wait, but never for ever: the command line, a thread."""
+"""Blocking calls to a PKCS#11 module, each with a deadline: for the command line and for
+threads.
+"""
 
 import itertools
 import time
@@ -12,9 +14,12 @@ from certs.hsm.spawning import Spawned, request
 
 
 class TokenProcess:
-    """A process with one module. Once a deadline has passed or the process is gone, every call raises TokenProcessLost.
+    """A process with one module.
 
-    A context manager: at its end the process logs out and ends, or is killed. Not for several threads at once.
+    Once a deadline has passed or the process is gone, every call raises TokenProcessLost.
+
+    A context manager: at its end the process logs out and ends, or is killed. Not for several
+    threads at once.
     """
 
     def __init__(self) -> None:
@@ -45,7 +50,9 @@ class TokenProcess:
         return self._spawned.is_usable
 
     def perform(self, call: Call[Answer]) -> Answer:
-        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error that the call names."""
+        """Make a call. Raises DeadlinePassed after `call.seconds`, TokenProcessLost, or the error
+        that the call names.
+        """
         number = next(self._numbers)
         end = time.monotonic() + call.seconds
         with self._spawned.exchanging(call):

@@ -1,4 +1,6 @@
-"""What can go wrong with a token. The facts are the arguments of each error, so that it crosses the pipe from the token's process.
+"""Errors of tokens.
+
+The facts are the arguments of each error, so that it can cross the pipe from the token process.
 
 HsmError
   ModuleUnusable, TokenMissing, TokenAmbiguous                    which token
@@ -14,7 +16,7 @@ from typing import Any, Final
 
 
 class HsmError(Exception):
-    """Something about a token. Never holds a PIN or content of a key."""
+    """An error of a token. It never holds a PIN or content of a key."""
 
 
 class ModuleUnusable(HsmError):
@@ -28,21 +30,23 @@ class ModuleUnusable(HsmError):
 
     @property
     def ckr(self) -> str:
-        """What its own C_Initialize answered, as when its device is out of reach; empty where no such library could be loaded."""
+        """What its C_Initialize returned, such as for an absent device; empty if the library could
+        not be loaded.
+        """
         return self.found if self.found.startswith("CKR") else ""
 
     def __str__(self) -> str:
         allowed = (
-            "a device and settings of the module that it can reach"
+            "a module whose device is connected and whose settings this user can read"
             if self.ckr
             else "a PKCS#11 library of this machine's architecture"
         )
-        at = " when it starts" if self.ckr else ""
+        at = " from C_Initialize" if self.ckr else ""
         return f"PKCS#11 module {self.module}: found {self.found}{at}; allowed: {allowed}"
 
 
 class TokenMissing(HsmError):
-    """No token is what was asked for."""
+    """The module has no such token."""
 
     def __init__(self, wanted: str, present: Sequence[str]) -> None:
         """`wanted` describes the token, `present` those that are there."""
@@ -51,12 +55,12 @@ class TokenMissing(HsmError):
         self.present = present
 
     def __str__(self) -> str:
-        there = ", ".join(self.present) or "none (is the device connected, its configuration readable by this user?)"
-        return f"no token with {self.wanted}; tokens that are there: {there}"
+        there = ", ".join(self.present) or "none (is the device connected, and can this user read its configuration?)"
+        return f"no token with {self.wanted}; present tokens: {there}"
 
 
 class TokenAmbiguous(HsmError):
-    """More than one token is what was asked for."""
+    """Several tokens fit."""
 
     def __init__(self, wanted: str, found: Sequence[str]) -> None:
         """`wanted` describes the token, `found` those that fit."""
@@ -83,7 +87,10 @@ class PinFileUnusable(HsmError):
 
 
 class PinRefused(HsmError):
-    """The token refused the PIN, or says that it would (`ckr`); nobody logs in there until the latch is released."""
+    """The token refused the PIN, or states that it would (`ckr`).
+
+    Logins are blocked until the latch is released.
+    """
 
     def __init__(self, token: str, ckr: str) -> None:
         """`token` is its label."""
@@ -93,8 +100,8 @@ class PinRefused(HsmError):
 
     def __str__(self) -> str:
         return (
-            f"token {self.token}: the PIN was refused ({self.ckr}); no login is tried again there until the PIN file has another"
-            f" content or `plexigate hsm unlatch {self.token}` says so"
+            f"token {self.token}: the PIN was refused ({self.ckr}); logins to this token stop until the PIN file changes"
+            f" or `plexigate hsm unlatch {self.token}` allows another try"
         )
 
 
@@ -125,13 +132,13 @@ class PinFinalTry(HsmError):
 
     def __str__(self) -> str:
         return (
-            f"token {self.token}: not logged in, because one more wrong PIN locks it (CKF_USER_PIN_FINAL_TRY); allowed: to make sure that"
-            " the PIN file is right, then `plexigate hsm list --token ... --final-try`"
+            f"token {self.token}: not logged in, because one more wrong PIN locks it (CKF_USER_PIN_FINAL_TRY); allowed: a PIN file that"
+            " you have verified, then `plexigate hsm list --token ... --final-try`"
         )
 
 
 class LatchUnusable(HsmError):
-    """What a refused PIN is written to cannot be written; so no PIN is tried."""
+    """The latch file cannot be written, so no PIN is tried."""
 
     def __init__(self, path: str, found: str) -> None:
         """Name the directory or file."""
@@ -154,7 +161,9 @@ class CallFailed(HsmError):
 
     @property
     def needs_new_login(self) -> bool:
-        """Whether the session is lost: nothing works any more in this process, and another one has to log in."""
+        """Whether the session is lost: this process cannot continue, and another one has to log
+        in.
+        """
         return self.ckr in _SESSION_LOST
 
     def __str__(self) -> str:
@@ -162,7 +171,7 @@ class CallFailed(HsmError):
 
 
 class CapabilityMissing(HsmError):
-    """The token has not the mechanism that was asked for."""
+    """The token lacks a mechanism."""
 
     def __init__(self, token: str, wanted: str, mechanism: str, instead: str) -> None:
         """`wanted` in words, `mechanism` is `CKM_...`, `instead` what can be used."""
@@ -177,7 +186,7 @@ class CapabilityMissing(HsmError):
 
 
 class KeyMissing(HsmError):
-    """No key of the token is what was asked for."""
+    """The token has no such key."""
 
     def __init__(self, token: str, wanted: str) -> None:
         """`wanted` describes the key."""
@@ -186,11 +195,11 @@ class KeyMissing(HsmError):
         self.wanted = wanted
 
     def __str__(self) -> str:
-        return f"token {self.token} has no key with {self.wanted}; allowed: one that `plexigate hsm list` shows"
+        return f"token {self.token} has no key with {self.wanted}; allowed: a key that `plexigate hsm list` shows"
 
 
 class KeyAmbiguous(HsmError):
-    """More than one key of the token is what was asked for."""
+    """Several keys of the token fit."""
 
     def __init__(self, token: str, wanted: str, count: int) -> None:
         """`count` keys fit."""
@@ -200,13 +209,11 @@ class KeyAmbiguous(HsmError):
         self.count = count
 
     def __str__(self) -> str:
-        return (
-            f"token {self.token} has {self.count} keys with {self.wanted}; allowed: a label and an id that only one has"
-        )
+        return f"token {self.token} has {self.count} keys with {self.wanted}; allowed: a label and an id that only one key has"
 
 
 class KeyExists(HsmError):
-    """A key of that label or id is there already, and two would be ambiguous for ever."""
+    """The token already has a key with that label or id; two would be ambiguous."""
 
     def __init__(self, token: str, label: str) -> None:
         """Name the key."""
@@ -215,11 +222,13 @@ class KeyExists(HsmError):
         self.label = label
 
     def __str__(self) -> str:
-        return f"token {self.token} has a key with the label or the id of {self.label} already; allowed: another version or identity"
+        return f"token {self.token} already has a key with the label or id of {self.label}; allowed: another version or identity"
 
 
 class KeyNotAsAsked(HsmError):
-    """The token made a key with other attributes than asked for; `is_undone` says whether that key is gone again."""
+    """The token made a key with other attributes than requested; `is_undone` says whether it was
+    destroyed.
+    """
 
     def __init__(self, label: str, differences: Sequence[str], *, is_undone: bool = True) -> None:
         """`differences` are sentences such as `CKA_EXTRACTABLE is true, asked for false`."""
@@ -234,7 +243,7 @@ class KeyNotAsAsked(HsmError):
 
 
 class KeyNotGone(HsmError):
-    """The token said that an object was destroyed, and still has it."""
+    """The token reported an object as destroyed but still has it."""
 
     def __init__(self, token: str, label: str) -> None:
         """Name the key."""

@@ -1,4 +1,4 @@
-"""What a token says about itself and its keys."""
+"""The facts that a token states about itself and its keys."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,7 +41,9 @@ class PinState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenFacts:
-    """A token. `sessions` are those that this module counts; a count or limit is None where the token does not say it."""
+    """A token. `sessions` are those that this module counts; a count or limit is None where the
+    token does not say it.
+    """
 
     slot: int
     label: str
@@ -51,7 +53,7 @@ class TokenFacts:
     flags: int
     sessions: int | None
     session_limit: int | None
-    """None where there is none, too."""
+    """Also None if there is none."""
     mechanisms: tuple[str, ...]
     """Those of `key_kinds.MECHANISMS_THAT_MATTER` that it has."""
     fault: str = ""
@@ -116,7 +118,9 @@ class KeyFacts:
     is_local: bool | None
     """Whether it was made in the token."""
     uses: tuple[str, ...]
-    """What it may be used for: sign, sign_recover, decrypt, unwrap, derive, encrypt, wrap, verify."""
+    """What it may be used for: sign, sign_recover, decrypt, unwrap, derive, encrypt, wrap,
+    verify.
+    """
 
     @property
     def is_sign_only(self) -> bool:
@@ -143,7 +147,10 @@ class KeyFacts:
 
 @dataclass(frozen=True, slots=True)
 class KeyAddress:
-    """Which key: by label, id or both. Raises ValueError when neither is given: that would be some key."""
+    """Which key: by label, id or both.
+
+    Raises ValueError when neither is given: that would be some key.
+    """
 
     label: str | None = None
     id: bytes | None = None

@@ -1,4 +1,4 @@
-"""What goes over the pipe to a token's process: a length and a JSON value in which bytes may stand."""
+"""The frames on the pipe to a token process: a length, and a JSON value that may contain bytes."""
 
 import json
 import struct
@@ -7,17 +7,22 @@ from typing import Any, Final
 
 HEADER: Final = struct.Struct("!I")
 LARGEST_FRAME: Final = 16 * 1_048_576
-"""Bytes of a frame. The largest values are what is sealed (keyrings, some 100 KiB) and the list of the keys of a token."""
+"""Bytes of a frame.
+
+The largest values are what is sealed (keyrings, some 100 KiB) and the list of the keys of a token.
+"""
 
 _BYTES: Final = "$bytes"
 
 
 class Garbled(Exception):
-    """Not a frame of ours: a module has written into the pipe, or the process is another program."""
+    """The received data is not a frame: a module wrote into the pipe, or the process is another
+    program.
+    """
 
     def __str__(self) -> str:
         """One clause."""
-        return "what came over the pipe is no frame"
+        return "the data on the pipe is not a frame"
 
 
 def pack(value: Any) -> bytes:

@@ -1,8 +1,9 @@
-"""What neither python-pkcs11 nor OpenSSL's provider offers of a PKCS#11 module, called through the module's own table.
+"""PKCS#11 functions that neither python-pkcs11 nor OpenSSL's provider offers, called through the
+module's table.
 
-The module is one that either of them has loaded and initialised in this process: the dynamic linker gives the same library, so the
-same state. p11-kit's proxy is another matter: whoever asks for its table gets an instance of its own, with the same tokens and
-logins behind it, and has to initialise that.
+One of the two has loaded and initialised the module in this process. The dynamic linker returns the
+same library, so the state is the same. p11-kit's proxy differs: each request for its table gets a
+new instance with the same tokens and logins, which has to be initialised.
 """
 
 import ctypes
@@ -33,7 +34,8 @@ _UNAVAILABLE: Final = ctypes.c_ulong(-1).value
 _LABEL_BYTES: Final = 32
 _CKR_GENERAL_ERROR: Final = 0x5
 _CKR_CRYPTOKI_NOT_INITIALIZED: Final = 0x190
-# A token of SoftHSM is a file that each login writes anew: another process may find it empty for a moment.
+# A token of SoftHSM is a file that each login writes anew: another process may find it empty for a
+# moment.
 _LOOKS: Final = 5
 _PAUSE_SECONDS: Final = 0.005
 
@@ -117,7 +119,10 @@ class FunctionTable:
         self._functions: Any = table.contents.functions
 
     def token_info(self, slot: int) -> TokenInfo:
-        """What the token in a slot says; a token that is being written is looked at again. Raises CallFailed."""
+        """What the token in a slot says; a token that is being written is looked at again.
+
+        Raises CallFailed.
+        """
         info = TokenInfo()
         code = self._call(_GET_TOKEN_INFO, ctypes.c_ulong(slot), ctypes.byref(info))
         for _ in range(_LOOKS - 1):
@@ -136,7 +141,10 @@ class FunctionTable:
         return list(slots[: count.value])
 
     def session_state(self, slot: int) -> int:
-        """The state (CKS_) of a new session, which shows the login of the whole process. Raises CallFailed."""
+        """The state (CKS_) of a new session, which shows the login of the whole process.
+
+        Raises CallFailed.
+        """
         session, info = ctypes.c_ulong(), _SessionInfo()
         flags = ctypes.c_ulong(_CKF_SERIAL_SESSION)
         opened = self._call(_OPEN_SESSION, ctypes.c_ulong(slot), flags, None, None, ctypes.byref(session))
@@ -148,7 +156,10 @@ class FunctionTable:
         return int(info.state)
 
     def init_token(self, slot: int, so_pin: Secret, label: str) -> None:
-        """Make a new token in a slot, which destroys all keys of the one before. Raises CallFailed."""
+        """Make a new token in a slot, which destroys all keys of the one before.
+
+        Raises CallFailed.
+        """
         padded = label.encode().ljust(_LABEL_BYTES)
         if len(padded) > _LABEL_BYTES:
             raise CallFailed("take a label of more than 32 bytes", "CKR_ARGUMENTS_BAD")
@@ -180,5 +191,7 @@ def _check(operation: str, code: int) -> None:
 
 
 def text_of(padded: bytes) -> str:
-    """A field of CK_TOKEN_INFO: UTF-8 padded with spaces; with zeros by modules that know no better."""
+    """A field of CK_TOKEN_INFO: UTF-8 padded with spaces; with zeros by modules that know no
+    better.
+    """
     return padded.split(b"\0")[0].decode("utf-8", errors="replace").rstrip()

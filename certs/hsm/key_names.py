@@ -1,7 +1,8 @@
-"""What keys are called in a token, so that a label alone says whose key it is and which of several.
+"""The names of keys in a token: a label states identity, kind and version.
 
-CKA_LABEL is `IDENTITY.KIND.vVERSION`, such as `chat.ecdsa-p256.v3`: who uses it, what it is, the how manieth. It needs no escapes
-in an RFC 7512 URI (`object=chat.ecdsa-p256.v3`) and sorts by identity. An identity may have points, so a label is read from its end.
+CKA_LABEL is `IDENTITY.KIND.vVERSION`, such as `chat.ecdsa-p256.v3`: user, kind and version number.
+It needs no escapes in an RFC 7512 URI (`object=chat.ecdsa-p256.v3`) and sorts by identity. An
+identity may contain dots, so a label is parsed from its end.
 
 CKA_ID is 16 bytes, for the private key, the public key and any certificate beside it:
 
@@ -11,8 +12,9 @@ CKA_ID is 16 bytes, for the private key, the public key and any certificate besi
     bytes 4-7   the key's version, big-endian
     bytes 8-15  the first 8 bytes of SHA-256 of `IDENTITY.KIND`
 
-so the keys of one identity and kind differ in bytes 4-7 alone, and an id that does not follow from its label shows that somebody
-has renamed the key (`TokenKeyName.fits`). The keys of one identity on several tokens have the same name there.
+So the keys of one identity and kind differ only in bytes 4-7. An id that does not fit its label
+shows that the key was renamed (`TokenKeyName.fits`). The keys of one identity on several tokens
+have the same names.
 """
 
 import hashlib
@@ -48,7 +50,10 @@ class IdentityUnusable(ValueError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class TokenKeyName:
-    """The name of a key. Raises IdentityUnusable, or ValueError for a version outside of 1 to 999,999,999."""
+    """The name of a key.
+
+    Raises IdentityUnusable, or ValueError for a version outside of 1 to 999,999,999.
+    """
 
     identity: str
     kind: KeyKind
@@ -63,7 +68,7 @@ class TokenKeyName:
 
     @classmethod
     def parse(cls, label: str) -> Self | None:
-        """The name in a label; None for a label of another making."""
+        """The name in a label; None for a label of another scheme."""
         parts = _LABEL.fullmatch(label)
         if parts is None or not _IDENTITY.fullmatch(parts[1]) or parts[2] not in _KINDS:
             return None
@@ -89,7 +94,10 @@ class TokenKeyName:
 
 
 def next_version(identity: str, kind: KeyKind, labels: Iterable[str]) -> TokenKeyName:
-    """The name of the next key of an identity and kind, where these labels are taken, or were. Gaps stay: a version never comes again."""
+    """The name of the next key of an identity and kind, where these labels are taken, or were.
+
+    Gaps stay: a version never comes again.
+    """
     names = (TokenKeyName.parse(label) for label in labels)
     used = [name.version for name in names if name is not None and (name.identity, name.kind) == (identity, kind)]
     return TokenKeyName(identity, kind, max(used, default=0) + 1)

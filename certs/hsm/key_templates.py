@@ -1,7 +1,8 @@
 """What a key is asked to be, and whether it became that: attributes by their names in the standard.
 
-A private key signs and does nothing else, a secret key encrypts and decrypts and does nothing else; neither can ever be read. Tokens
-may ignore what they are asked for, so everything is read back and compared: `differences`.
+A private key signs and does nothing else, a secret key encrypts and decrypts and does nothing else;
+neither can ever be read. Tokens may ignore what they are asked for, so everything is read back and
+compared: `differences`.
 """
 
 from collections.abc import Mapping
@@ -67,9 +68,12 @@ def expected_of_secret(label: str, key_id: bytes, *, is_imported: bool) -> Attri
 
 
 def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """What is not as asked for, a sentence each. What the token does not tell is a difference too: nobody can rely on it."""
+    """The differences to the request, a sentence each.
+
+    An attribute that the token does not report is one too.
+    """
     return [
-        f"CKA_{name} is {_shown(found.get(name))}, asked for {_shown(wanted)}"
+        f"CKA_{name} is {_shown(found.get(name))}, requested {_shown(wanted)}"
         for name, wanted in expected.items()
         if found.get(name) != wanted
     ]
@@ -78,7 +82,7 @@ def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
 def _shown(value: Any) -> str:
     match value:
         case None:
-            return "not told"
+            return "not reported"
         case bool():
             return "true" if value else "false"
         case bytes():

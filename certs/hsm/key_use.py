@@ -30,7 +30,10 @@ _PSS_HASHES: Final = {
 
 
 class KeyUse:
-    """What the keys of one token do. Every method raises an error of python-pkcs11 where the token fails."""
+    """What the keys of one token do.
+
+    Every method raises an error of python-pkcs11 where the token fails.
+    """
 
     def __init__(self, session: pkcs11.Session, keys: TokenKeyStore) -> None:
         """For a session that was logged in."""
@@ -38,7 +41,10 @@ class KeyUse:
         self._keys = keys
 
     def sign(self, address: KeyAddress, mechanism: SignatureMechanism, data: bytes, hash_name: str | None) -> bytes:
-        """A signature, as the token writes it: r and s of ECDSA side by side. `hash_name` is what PSS works with."""
+        """A signature, as the token writes it: r and s of ECDSA side by side.
+
+        `hash_name` is what PSS works with.
+        """
         key, _ = self._keys.one(address)
         return self.sign_with(key, mechanism, data, hash_name)
 
@@ -49,7 +55,9 @@ class KeyUse:
         return signature
 
     def encrypt(self, address: KeyAddress, plaintext: bytes, associated: bytes) -> tuple[bytes, bytes]:
-        """AES-256-GCM: a nonce from the token's generator, and the ciphertext with its tag of 16 bytes."""
+        """AES-256-GCM: a nonce from the token's generator, and the ciphertext with its tag of 16
+        bytes.
+        """
         key, _ = self._keys.one(address)
         nonce = self.random(NONCE_BYTES)
         return nonce, self.encrypt_with(key, nonce, plaintext, associated)
@@ -60,13 +68,17 @@ class KeyUse:
         return sealed
 
     def decrypt(self, address: KeyAddress, nonce: bytes, ciphertext: bytes, associated: bytes) -> bytes:
-        """The plaintext. What was tampered with fails with a return value of the token's choice (SoftHSM: CKR_GENERAL_ERROR)."""
+        """The plaintext. What was tampered with fails with a return value of the token's choice
+        (SoftHSM: CKR_GENERAL_ERROR).
+        """
         key, _ = self._keys.one(address)
         plaintext: bytes = key.decrypt(ciphertext, mechanism=Mechanism.AES_GCM, mechanism_param=_gcm(nonce, associated))
         return plaintext
 
     def agree(self, address: KeyAddress, point: bytes) -> bytes:
-        """ECDH with CKD_NULL: the x coordinate (SEC 1 3.3.1), in a key of the session that is shown and gone."""
+        """ECDH with CKD_NULL: the x coordinate (SEC 1 3.3.1), in a key of the session that is shown
+        and gone.
+        """
         key, _ = self._keys.one(address)
         shown = {Attribute.TOKEN: False, Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True}
         agreed = key.derive_key(

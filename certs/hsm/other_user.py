@@ -1,7 +1,8 @@
-"""Whether another user of this machine can use a module and sees a token in it: workers may be somebody else than their parent.
+"""Checks whether another user of this machine can use a module and its token: workers may run as
+another user.
 
-The files of a software token, the socket of a device's daemon and the library itself have owners; who may not read them finds no
-token, or another set of them. Nobody logs in for this.
+The files of a software token, the socket of a device's daemon and the library itself have owners. A
+user without access to them finds no token, or other tokens. The check does not log in.
 """
 
 import asyncio
@@ -14,7 +15,10 @@ from certs.hsm.spawning import UserIds
 
 
 async def fault_for(loop: asyncio.AbstractEventLoop, access: TokenAccess, user: UserIds | None) -> HsmError | None:
-    """What keeps a user (None: this one) from a token, None if nothing does. Raises OSError when the system has no room for another process."""
+    """What keeps a user (None: this one) from a token, None if nothing does.
+
+    Raises OSError when the system has no room for another process.
+    """
     process = AsyncTokenProcess(loop, user)
     try:
         await process.perform(calls.load(access.module))

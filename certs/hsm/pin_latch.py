@@ -1,12 +1,15 @@
-"""The latch that keeps a wrong PIN from being tried again: on disk, one file a token, for every process of the machine.
+"""The PIN latch prevents repeated logins with a wrong PIN: one file per token, for every process of
+the machine.
 
-A token locks itself after a few wrong PINs, and a process that is started again after each crash would give them. So whoever gets
-CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_PIN_EXPIRED or their kin writes down which token that was and how to tell that PIN from
-another; the next one reads it before it logs in. Released by another PIN that works, or by an operator.
+A token locks itself after a few wrong PINs, and a process that restarts after each crash would use
+them up. So a process that gets CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_PIN_EXPIRED or a similar
+answer notes the token and a fingerprint of the PIN. The next process reads the note before it logs
+in. Another PIN that works releases the latch, or an operator does.
 
-The content of the PIN file counts, not its time: systemd makes the files of credentials anew at each start, and that is the very
-crash loop. No PIN can be found from what is written: it keeps 8 bits of a salted scrypt, which leaves 390,000 candidates of an
-8-digit PIN. They are taken of a PIN that was refused; in one case of 256 a new PIN looks like the old one, and needs `unlatch`.
+The content of the PIN file counts, not its time: systemd writes credential files again at each
+start, which is exactly the crash loop. The note does not reveal the PIN: it keeps 8 bits of a
+salted scrypt, which leaves 390,000 candidates of an 8-digit PIN. One new PIN in 256 looks like the
+refused one and needs `unlatch`.
 """
 
 import contextlib
@@ -56,7 +59,10 @@ class RefusedPin:
 
 
 class PinLatch:
-    """The latch of one token. Raises LatchUnusable wherever its directory or file cannot be used."""
+    """The latch of one token.
+
+    Raises LatchUnusable wherever its directory or file cannot be used.
+    """
 
     def __init__(self, directory: Path, label: str, serial: str) -> None:
         """For the token with this serial; one without serial is known by its label."""
@@ -69,7 +75,8 @@ class PinLatch:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Only one process of the machine is in here: several that start at once would each try the wrong PIN.
+        """Only one process of the machine is in here: several that start at once would each try the
+        wrong PIN.
 
         Waits for the others, so it belongs where a deadline ends the process.
         """
@@ -85,7 +92,10 @@ class PinLatch:
             os.close(descriptor)
 
     def read(self) -> RefusedPin | None:
-        """What was refused last; None when nothing was. A damaged file counts as a refusal of every PIN: it raises LatchUnusable."""
+        """What was refused last; None when nothing was.
+
+        A damaged file counts as a refusal of every PIN: it raises LatchUnusable.
+        """
         return _read(self.path)
 
     def set(self, pin: Secret, ckr: str, at: str) -> None:
@@ -110,7 +120,10 @@ class PinLatch:
 
 
 def release_by_name(directory: Path, token: str) -> list[str]:
-    """Forget what was refused for the tokens of this label or serial; answers their labels. Needs no token, which may be gone."""
+    """Forget what was refused for the tokens of this label or serial; answers their labels.
+
+    Needs no token, which may be gone.
+    """
     released = []
     try:
         paths = sorted(directory.glob("*.json"))
@@ -143,8 +156,8 @@ def _read(path: Path) -> RefusedPin | None:
     except OSError as error:
         raise _unusable(path, error) from None
     except (ValueError, KeyError, TypeError):
-        # half of a write cannot be there (`write_atomic`): somebody else's doing, and no reason to try a PIN
-        raise LatchUnusable(str(path), "something that is no latch; delete the file to try the PIN again") from None
+        # not a partial write (`write_atomic`): another program changed it, and no PIN is tried
+        raise LatchUnusable(str(path), "content that is not a latch; delete the file to try the PIN again") from None
 
 
 def _remove(path: Path) -> bool:

@@ -9,13 +9,15 @@ from typing import Final, NoReturn
 from certs.files.memory_file import MemoryFile
 
 LONGEST_PIN: Final = 31
-"""Octets that OpenSSL's provider takes of a file; the rest of a longer PIN would be cut off, and a wrong one counts against the token."""
+"""Octets that OpenSSL's provider takes of a file; the rest of a longer PIN would be cut off, and a
+wrong one counts against the token.
+"""
 
 _SHOWN: Final = "Secret(hidden)"
 
 
 class Secret:
-    """Holds a text and shows it to nobody who does not `reveal` it: no repr, no format, no pickle."""
+    """Holds a text that only `reveal` shows: its repr, format and pickle do not."""
 
     def __init__(self, text: str) -> None:
         """Hide `text`."""
@@ -27,7 +29,9 @@ class Secret:
 
     @property
     def digest(self) -> bytes:
-        """What tells it from another one; as secret as a PIN, which is short enough to be guessed from it."""
+        """What tells it from another one; as secret as a PIN, which is short enough to be guessed
+        from it.
+        """
         return sha256(self._text.encode()).digest()
 
     @cached_property
@@ -36,7 +40,9 @@ class Secret:
 
     @property
     def path(self) -> Path:
-        """A file with the text, for this process and as long as this object is there: OpenSSL takes a PIN by its name."""
+        """A file with the text, for this process and as long as this object is there: OpenSSL takes
+        a PIN by its name.
+        """
         return self._file.path
 
     def __repr__(self) -> str:
@@ -52,5 +58,5 @@ class Secret:
         return hash(self.digest)
 
     def __reduce__(self) -> NoReturn:
-        """Refuse: a pickle is a copy that nobody looks after."""
+        """Refuse: a pickle would be an unprotected copy."""
         raise TypeError("a secret is not pickled")

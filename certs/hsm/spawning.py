@@ -14,11 +14,12 @@ from certs.hsm import frames
 from certs.hsm.calls import Answer, Call
 from certs.hsm.errors import CallFailed, DeadlinePassed, TokenProcessLost, from_document
 
-# Of OpenSSL, which SoftHSM and others use in there; the providers of our own configuration are for the workers.
+# Of OpenSSL, which SoftHSM and others use in there; the providers of our own configuration are for
+# the workers.
 _NOT_INHERITED: Final = frozenset({"OPENSSL_CONF", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"})
 
-# A process that was killed is gone in a few milliseconds. That long we look, so that the usual one leaves nothing behind; a loop
-# may be waiting for us.
+# A process that was killed is gone in a few milliseconds. That long we look, so that the usual one
+# leaves nothing behind; a loop may be waiting for us.
 _USUAL_END_SECONDS: Final = 0.05
 
 
@@ -42,11 +43,14 @@ class Spawned:
     """A process and our end of its socket."""
 
     def __init__(self, user: UserIds | None = None) -> None:
-        """Spawn it, as another user if one is named. Raises OSError when the system has no room for another process."""
+        """Spawn it, as another user if one is named.
+
+        Raises OSError when the system has no room for another process.
+        """
         self.socket, theirs = socket.socketpair()
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         try:
-            # -P: whatever lies in the current directory is none of our modules
+            # -P: do not import modules from the current directory
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "certs.hsm.token_process"],
                 env=environment,
@@ -71,7 +75,10 @@ class Spawned:
         return not self._is_over
 
     def end(self) -> None:
-        """Kill it and close our end. A process that hangs in the kernel dies later; a thread waits for that, nobody else."""
+        """Kill it and close our end.
+
+        If it hangs in the kernel it dies later; only a thread waits for that.
+        """
         if self._is_over:
             return
         self._is_over = True
@@ -88,10 +95,10 @@ class Spawned:
 
     @contextmanager
     def exchanging(self, call: Call[Any]) -> Iterator[None]:
-        """End the process when a call's request and answer do not pass as they should: the next answer would be that of this call.
+        """End the process if a call fails halfway: the next answer would belong to this call.
 
-        Raises TokenProcessLost, or DeadlinePassed for a TimeoutError inside. Whatever else is raised inside goes on: Ctrl-C, a task
-        that is cancelled.
+        Raises TokenProcessLost, or DeadlinePassed for a TimeoutError inside. Other exceptions pass
+        through: Ctrl-C, a cancelled task.
         """
         if self._is_over:
             raise TokenProcessLost(call.operation, "it was ended before")
@@ -107,7 +114,9 @@ class Spawned:
             raise
 
     def answer(self, number: int, call: Call[Answer], payload: bytes) -> Answer:
-        """What came back. Raises the error that came instead, or TokenProcessLost for what is no answer to this call."""
+        """What came back. Raises the error that came instead, or TokenProcessLost for what is no
+        answer to this call.
+        """
         try:
             return result(number, call, payload)
         except frames.Garbled:

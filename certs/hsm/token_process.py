@@ -1,9 +1,12 @@
-"""The process that talks to a PKCS#11 module: `python -P -m certs.hsm.token_process`, with a socket as its standard input.
+"""The process that talks to a PKCS#11 module: `python -P -m certs.hsm.token_process`, with a socket
+as its standard input.
 
-python-pkcs11 initialises a module without locking, so threads would crash it; it cannot live beside pkcs11-provider; and a module
-that hangs cannot be interrupted. So it has a process of its own, in which one thread makes all calls, one after the other, and whose
-leader kills it when a call takes too long. Requests, PINs among them, come over the socket and nowhere else. It ends with its leader,
-also while a call hangs: a second thread, which never touches the module, watches the other end of the socket.
+python-pkcs11 initialises a module without locking, so threads would crash it; it cannot live beside
+pkcs11-provider; and a module that hangs cannot be interrupted. So it has a process of its own, in
+which one thread makes all calls, one after the other, and whose leader kills it when a call takes
+too long. Requests, PINs among them, come over the socket and nowhere else. It ends with its leader,
+also while a call hangs: a second thread, which never touches the module, watches the other end of
+the socket.
 
 Standard output is not ours: modules print there.
 """
@@ -176,7 +179,7 @@ def _exactly(sock: socket.socket, count: int) -> bytes:
 
 
 def _end_with(sock: socket.socket) -> None:
-    """Wait until the other end is closed, whatever the first thread does."""
+    """Wait until the other end is closed, also while the first thread hangs."""
     poll = select.poll()
     poll.register(sock, select.POLLRDHUP)
     poll.poll()
@@ -184,9 +187,10 @@ def _end_with(sock: socket.socket) -> None:
 
 
 def _let_searches_end_in_silence() -> None:
-    """Print nothing where a session was lost during a search, which python-pkcs11 ends once more when it is collected.
+    """Suppress errors of searches whose session was lost: python-pkcs11 ends them again when it
+    collects them.
 
-    Nobody can catch what is raised there; Cython prints it by the one hook and by the other.
+    These exceptions cannot be caught; Cython prints them through one of two hooks.
     """
     usual, usual_unraisable = sys.excepthook, sys.unraisablehook
 
@@ -202,7 +206,7 @@ def _let_searches_end_in_silence() -> None:
 
 
 def _keep_memory_private() -> None:
-    """No core dump, no look from other processes of this user: a PIN is in here."""
+    """Forbid core dumps and access by other processes of this user: this memory holds a PIN."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 

@@ -1,7 +1,10 @@
-"""The highest version that each series of keys has had in a token: a destroyed key leaves no trace there, and its name must not come again.
+"""The highest version of each series of keys in a token: the name of a destroyed key must not be
+used again.
 
-An audit log, and a URI in a configuration that somebody has kept, would be about two keys otherwise. On disk, one file a token, beside
-the latches of PINs; so this machine knows what was made or destroyed from it, and what is still in the token it sees there.
+A destroyed key leaves no trace in the token. If its name came again, audit logs and old
+configurations would mean two keys. The versions are on disk, one file per token, beside the PIN
+latches: this machine knows the keys that were made or destroyed from it, and sees the other ones in
+the token.
 """
 
 import json
@@ -53,7 +56,10 @@ class UsedVersions:
         return [name.label for name in self._read().values()]
 
     def note(self, label: str) -> None:
-        """Remember that there was a key of this label. On disk when this returns; a label of another making is passed over."""
+        """Remember that there was a key of this label.
+
+        On disk when this returns; a label of another making is passed over.
+        """
         name = TokenKeyName.parse(label)
         if name is None:
             return

@@ -17,7 +17,9 @@ BROKEN_HASHES = frozenset({"md5", "sha1"})  # RFC 8446 4.4.2.4, and OpenSSL's se
 
 
 class ChainBroken(CredentialError):
-    """The certificate at `position` (from 0), of `subject`, is not the `issuer` that the one before it names."""
+    """The certificate at `position` (from 0), of `subject`, is not the `issuer` that the one before
+    it names.
+    """
 
     def __init__(self, path: Path, position: int, subject: str, issuer: str) -> None:
         super().__init__(path)
@@ -32,7 +34,7 @@ class ChainBroken(CredentialError):
 
     @property
     def allowed(self) -> str:
-        return "leaf first, then each one's issuer, nothing else"
+        return "leaf first, then the issuer of each certificate, and no other certificate"
 
 
 class SignatureTooWeak(CredentialError):
@@ -87,7 +89,10 @@ class CertificateNotYetValid(CredentialError):
 
 
 def chain_errors(chain: Chain, path: Path, now: datetime | None) -> Iterator[CredentialError]:
-    """Find what is wrong with the certificates of a file, except their order (`order_errors`); None: whatever the time is."""
+    """Find errors in the certificates of a file, except their order (`order_errors`).
+
+    None: dates are not checked.
+    """
     yield from _signature_errors(chain, path)
     if now is not None:
         yield from validity_errors(chain, path, now)
@@ -113,7 +118,7 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 def _signature_errors(chain: Chain, path: Path) -> Iterator[CredentialError]:
     for position, certificate in enumerate(chain):
         if certificate.issuer == certificate.subject:
-            continue  # nobody relies on the signature of a self-signed certificate
+            continue  # clients do not check the signature of a root
         digest = digest_name(certificate)
         if digest in BROKEN_HASHES:
             yield SignatureTooWeak(path, position, digest)
@@ -138,7 +143,9 @@ def validity_errors(chain: Chain, path: Path, now: datetime) -> Iterator[Credent
 
 
 def alternative_names(certificate: x509.Certificate | x509.CertificateSigningRequest) -> Iterator[str]:
-    """The DNS names, in lower case, and IP addresses that a certificate is for (its common name counts for nothing)."""
+    """The DNS names, in lower case, and IP addresses that a certificate is for (its common name
+    counts for nothing).
+    """
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:

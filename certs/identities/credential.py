@@ -55,7 +55,9 @@ class KeyDoesNotFit(CredentialError):
 
 
 class LeafNotFirst(CredentialError):
-    """The certificate that the key belongs to stands at `position` (from 0) of the file instead of first."""
+    """The certificate that the key belongs to stands at `position` (from 0) of the file instead of
+    first.
+    """
 
     def __init__(self, path: Path, position: int) -> None:
         super().__init__(path)
@@ -67,7 +69,7 @@ class LeafNotFirst(CredentialError):
 
     @property
     def allowed(self) -> str:
-        return "the server's own certificate first, then each one's issuer"
+        return "the server's own certificate first, then the issuer of each certificate"
 
 
 class CertificateUnsupported(CredentialError):
@@ -96,7 +98,9 @@ class Credential:
     is_spread: bool = False
     """Whether all of `keys` are used in turn, and not each only when those before it fail."""
     is_issued: bool = False
-    """Whether the rotation has put it in place, and is to mend what is wrong with it: no person has named these files."""
+    """Whether the rotation has put it in place, and is to mend what is wrong with it: no person has
+    named these files.
+    """
 
     @property
     def keys(self) -> tuple[SigningKey, ...]:
@@ -138,7 +142,9 @@ class Credential:
         return tuple(alternative_names(self.leaf))
 
     def covers(self, name: str) -> bool:
-        """Whether the leaf is for a name in the form of the configuration: exact, through a wildcard, or the same wildcard."""
+        """Whether the leaf is for a name in the form of the configuration: exact, through a
+        wildcard, or the same wildcard.
+        """
         return any(name_matches(pattern, name) for pattern in self.names)
 
 
@@ -151,7 +157,9 @@ class Examination:
 
 
 def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
-    """Read a chain and its key, and find all that keeps them from being used at `now` (with its time zone; None: at any time)."""
+    """Read a chain and its key, and find all that keeps them from being used at `now` (with its
+    time zone; None: at any time).
+    """
     errors: list[CredentialError] = []
     chain: Chain = ()
     signing_key: SoftwareKey | None = None
@@ -170,14 +178,18 @@ def examine(certificate: Path, key: Path, now: datetime | None) -> Examination:
 
 
 def reexamine(known: Credential, certificate: Path, key: SoftwareKey, now: datetime | None) -> Examination:
-    """Judge a credential anew whose content was examined before: only time can have made it unusable."""
+    """Judge a credential anew whose content was examined before: only time can have made it
+    unusable.
+    """
     errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     return Examination(None if errors else replace(known, certificate_path=certificate, key=key), errors)
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPlace:
-    """Where a key is in a token: `token` is the NAME of its `[hsm.token.NAME]`, `pin` the one to log in with."""
+    """Where a key is in a token: `token` is the NAME of its `[hsm.token.NAME]`, `pin` the one to
+    log in with.
+    """
 
     uri: Pkcs11Uri
     token: str
@@ -189,7 +201,8 @@ class TokenPlace:
 
 
 def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: datetime | None) -> Examination:
-    """Read a chain whose key is in one token or several, and find all that keeps it from being used at `now` (None: at any time).
+    """Read a chain whose key is in one token or several, and find all that keeps it from being used
+    at `now` (None: at any time).
 
     Whether there is such a key, and whether it fits, is only found by who may log in to the token.
     """
@@ -211,7 +224,9 @@ def examine_in_tokens(certificate: Path, places: Sequence[TokenPlace], now: date
 def reexamine_in_tokens(
     known: Credential, certificate: Path, places: Sequence[TokenPlace], now: datetime | None
 ) -> Examination:
-    """The same for a chain that was examined before, with equal places: only time can have made it unusable."""
+    """The same for a chain that was examined before, with equal places: only time can have made it
+    unusable.
+    """
     errors = () if now is None else tuple(validity_errors(known.chain, certificate, now))
     first, *spares = (place.key(known.key.public_key) for place in places)
     again = replace(known, certificate_path=certificate, key=first, spares=tuple(spares))
@@ -219,7 +234,9 @@ def reexamine_in_tokens(
 
 
 def digest_in_tokens(certificate: Path, places: Sequence[TokenPlace]) -> bytes | None:
-    """Digest the chain, and where its keys are and with which PIN (SHA-256); None if the chain cannot be read."""
+    """Digest the chain, and where its keys are and with which PIN (SHA-256); None if the chain
+    cannot be read.
+    """
     try:
         content = certificate.read_bytes()
     except OSError:

@@ -1,4 +1,5 @@
-"""The credentials of a configuration: read, judged, and what is wrong with them as problems of its file.
+"""The credentials of a configuration: read, judged, and what is wrong with them as problems of its
+file.
 
 `plexigate check` and the start go through the same `load_credentials`.
 """
@@ -41,7 +42,7 @@ from config.schema import (
 )
 from config.upstream import UpstreamConfig
 
-_SOON = timedelta(days=7)  # a week has a working day in it, whatever the calendar
+_SOON = timedelta(days=7)  # any week has a working day
 
 _CNSA_MLDSA = 87  # CNSA 2.0: the parameter set of FIPS 204 for signatures
 
@@ -52,7 +53,8 @@ _Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class LoadedCredentials:
-    """The credentials of each identity, and those that the proxy shows to an upstream that asks, by name; and all problems.
+    """The credentials of each identity, and those that the proxy shows to an upstream that asks, by
+    name; and all problems.
 
     Where there are errors among the problems, what could not be used is missing from the mappings.
     """
@@ -137,21 +139,25 @@ class _Reading:
         return tuple(credentials)
 
     def _rests_sealed(self, place: _Place, paths: CredentialConfig) -> bool:
-        """Whether the key has not opened, as the token of the sealing key is away: nobody else hands over what is sealed."""
+        """Whether a sealed key stays closed because the token of the sealing key is unavailable."""
         key = paths.key[0]
         if not isinstance(key, str) or not is_sealed(_beginning(self.file.resolve(key))):
             return False
-        found = f"{shown(key)}, which rests sealed while the sealing key is away"
-        better = "a sealing key whose token answers: the key opens as soon as it does"
+        found = f"{shown(key)}, which stays sealed while the sealing key is unavailable"
+        better = "a sealing key whose token answers; the key opens as soon as it does"
         self.problems.append(self.file.warning((*place, "key"), found, better))
         return True
 
     def _issued(self, place: _Place, identity: str, settings: IssuedCredentialConfig) -> list[Credential]:
-        """The credential that the rotation has put in place; it looks after all that may be wrong with it."""
+        """The credential that the rotation has put in place; the rotation replaces one with
+        errors.
+        """
         files = files_of_slot(self.file, self.state, identity, settings.key.slot)
         if files is None:
             found = f"{settings.key}, whose certificate is not issued yet"
-            better = f"nothing to do: it is requested from {settings.issuer} when the proxy starts, and the log says what comes of it"
+            better = (
+                f"no action needed: it is requested from {settings.issuer} at the start; the log reports the result"
+            )
             self.problems.append(self.file.warning(place, found, better))
             return []
         examination = self.issued_examination(*files)
@@ -167,7 +173,9 @@ class _Reading:
                 yield credential
 
     def issued_examination(self, certificate: Path, key: Path) -> Examination:
-        """Judge what was issued, whatever the time is: one that has expired is being replaced, and no worse than none."""
+        """Judge an issued credential without its dates: an expired one is being replaced, and
+        serves until then.
+        """
         try:
             place = token_place(self.hsm, certificate, key, self.pins)
         except CredentialError as error:
@@ -274,7 +282,7 @@ class _Reading:
 
 
 def _beginning(path: Path) -> bytes:
-    """Of a file; nothing if it cannot be read, as whoever judges it says."""
+    """The beginning of a file; empty if it cannot be read, which is reported elsewhere."""
     try:
         with path.open("rb") as file:
             return file.read(_BEGINNING)
@@ -285,7 +293,9 @@ def _beginning(path: Path) -> bytes:
 def _level_problems(
     file: ConfigFile, listeners: Mapping[str, ListenerConfig], weaker: Sequence[str]
 ) -> Iterator[Problem]:
-    """CNSA 2.0 asks for ML-DSA-87 signatures: what signs otherwise breaks the promise of the level, unless that is allowed on purpose."""
+    """CNSA 2.0 asks for ML-DSA-87 signatures: what signs otherwise breaks the promise of the level,
+    unless that is allowed on purpose.
+    """
     if not weaker:
         return
     said = ", ".join(dict.fromkeys(weaker))

@@ -1,7 +1,9 @@
-"""Credentials that the rotation has put in place: found among the files that workers were given, and judged.
+"""Credentials that the rotation has put in place: found among the files that workers were given,
+and judged.
 
-The file of a key is the key itself, or the URI of one in a token (`KeyHome.for_workers`). Where nothing was issued yet for what the
-configuration wants, what served this identity before stands in for it: a client gets the former certificate rather than none.
+The file of a key is the key itself, or the URI of one in a token (`KeyHome.for_workers`). Where
+nothing was issued yet for what the configuration wants, what served this identity before stands in
+for it: a client gets the former certificate rather than none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,11 +32,11 @@ class TokenUnknown(CredentialError):
 
     @property
     def found(self) -> str:
-        return f"whose key is {self.uri}, in a token that is unknown or has no PIN here"
+        return f"whose key is {self.uri}, in a token that is not configured or has no PIN"
 
     @property
     def allowed(self) -> str:
-        return "a token of [hsm.token.NAME], until another certificate is in its place"
+        return "a token of [hsm.token.NAME], until another certificate replaces this one"
 
 
 def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:
@@ -43,7 +45,10 @@ def wanted_slots(settings: IdentityConfig) -> tuple[str, ...]:
 
 
 def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str) -> tuple[Path, Path] | None:
-    """Where this process finds chain and key of what serves; None if nothing does. `state` is the state directory."""
+    """Where this process finds chain and key of what serves; None if nothing does.
+
+    `state` is the state directory.
+    """
     if state is None:
         return None
     certificate, key = paths_of(identity, slot, file.resolve(state))
@@ -55,7 +60,9 @@ def files_of_slot(file: ConfigFile, state: str | None, identity: str, slot: str)
 def stand_ins(
     file: ConfigFile, state: str | None, identity: str, settings: IdentityConfig
 ) -> Iterator[tuple[Path, Path]]:
-    """Chains and keys of slots that the configuration does not want any more, as long as one that it wants is missing."""
+    """Chains and keys of slots that the configuration does not want any more, as long as one that
+    it wants is missing.
+    """
     wanted = wanted_slots(settings)
     if all(files_of_slot(file, state, identity, slot) for slot in wanted):
         return
@@ -66,7 +73,10 @@ def stand_ins(
 
 
 def token_place(hsm: HsmConfig | None, certificate: Path, key: Path, pins: Mapping[str, Secret]) -> TokenPlace | None:
-    """Where in a token the key is; None for one that is a file. Raises `TokenUnknown` or `OSError`."""
+    """Where in a token the key is; None for one that is a file.
+
+    Raises `TokenUnknown` or `OSError`.
+    """
     content = key.read_bytes()
     if not is_pkcs11_uri(content):
         return None

@@ -1,8 +1,10 @@
-"""The seam between the rotation and whoever signs certificates: an internal CA, an ACME directory.
+"""The seam between the rotation and the issuers of certificates: an internal CA, or an ACME
+directory.
 
-Nobody above an `Issuer` knows which it is. All methods block, some for minutes: they are called in a thread with a deadline,
-never on an event loop, and one call at a time for each issuer. What cannot be had is an `IssueFailed`, whose kind tells the
-rotation whether, and how soon, to ask again.
+Code above an `Issuer` does not know which kind it is. All methods block, some for minutes: they are
+called in a thread with a deadline, never on an event loop, and one call at a time for each issuer.
+What cannot be had is an `IssueFailed`, whose kind tells the rotation whether, and how soon, to ask
+again.
 """
 
 from collections.abc import Mapping
@@ -22,15 +24,20 @@ class FailureKind(StrEnum):
     TEMPORARY = "temporary"
     """The issuer did not answer, or not in a way that tells anything: ask again by the table."""
     PERMANENT = "permanent"
-    """The same question gets the same answer until somebody changes something: ask again seldom, and alarm at once."""
+    """The same request fails until the configuration or the account is changed: retry rarely, and
+    alert at once.
+    """
     RATE_LIMITED = "rate_limited"
     """Asked too often (RFC 8555 6.6): not before `retry_after`."""
 
 
 class IssueFailed(Exception):
-    """No certificate. `retry_after`: seconds that the issuer wants to be left alone, None where it said nothing.
+    """The issuer gave no certificate.
 
-    `detail` is a sentence for logs, without a secret: of an answer of a CA only the problem's type and text.
+    `retry_after`: seconds until it accepts the next request, or None.
+
+    `detail` is a sentence for logs, without a secret: of an answer of a CA only the problem's type
+    and text.
     """
 
     def __init__(self, kind: FailureKind, detail: str, retry_after: float | None = None) -> None:
@@ -47,10 +54,12 @@ class IssueFailed(Exception):
 class IssueRequest:
     """What a certificate is asked for.
 
-    `names` are in the form of `config.addresses.parse_server_name` (A-labels in lower case, `*.` for a wildcard, IP addresses);
-    the CSR has the same. `csr_der` is PKCS #10 (RFC 2986), signed by the key that the certificate is for. `replaces` is the
-    DER of the leaf that this one takes the place of (RFC 9773 5), None for the first one. `profile` names one of the issuer's
-    own, None for its default. `heeds_seconds`: how long, at most, a wish of the issuer to be left alone is heeded since it was said.
+    `names` are in the form of `config.addresses.parse_server_name` (A-labels in lower case, `*.`
+    for a wildcard, IP addresses); the CSR has the same. `csr_der` is PKCS #10 (RFC 2986), signed by
+    the key that the certificate is for. `replaces` is the DER of the leaf that this one takes the
+    place of (RFC 9773 5), None for the first one. `profile` names one of the issuer's own, None for
+    its default. `heeds_seconds`: how long, at most, a wish of the issuer to be left alone is heeded
+    since it was said.
     """
 
     names: tuple[str, ...]
@@ -62,7 +71,9 @@ class IssueRequest:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A chain in PEM (RFC 7468), leaf first, then each one's issuer; the root may be missing (RFC 8446 4.4.2)."""
+    """A chain in PEM (RFC 7468), leaf first, then each one's issuer; the root may be missing (RFC
+    8446 4.4.2).
+    """
 
     chain_pem: bytes = field(repr=False)
 
@@ -71,8 +82,8 @@ class Issued:
 class RenewalWindow:
     """When an issuer wants a certificate renewed (RFC 9773 4.2); times with their time zone.
 
-    `explanation` is an address where it says why, or empty. `ask_again`: when the issuer wants to be asked for the window again,
-    None where it said nothing.
+    `explanation` is an address where it says why, or empty. `ask_again`: when the issuer wants to
+    be asked for the window again, None where it said nothing.
     """
 
     start: datetime
@@ -90,7 +101,10 @@ class Issuer(Protocol):
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
-        """What its chains have to end in; none: what the system trusts (`issuing.trust`). Raises `IssueFailed` where it cannot be read."""
+        """What its chains have to end in; none: what the system trusts (`issuing.trust`).
+
+        Raises `IssueFailed` where it cannot be read.
+        """
 
     def signs(self, algorithm: KeyAlgorithm) -> bool:
         """Whether it certifies keys of this algorithm; known without asking anybody."""
@@ -99,7 +113,10 @@ class Issuer(Protocol):
         """Get a certificate. Raises `IssueFailed`."""
 
     def renewal_window(self, leaf: x509.Certificate) -> RenewalWindow | None:
-        """When it wants one of its certificates renewed (ARI, RFC 9773); None: it has no opinion. Raises `IssueFailed`."""
+        """When it wants one of its certificates renewed (ARI, RFC 9773); None: it has no opinion.
+
+        Raises `IssueFailed`.
+        """
 
 
 @runtime_checkable

@@ -1,7 +1,8 @@
-"""What the chains of an issuer have to end in: its own roots, or those that the system trusts, where OpenSSL finds them.
+"""What the chains of an issuer have to end in: its own roots, or those that the system trusts,
+where OpenSSL finds them.
 
-The system's are a directory of files that are named after the hash of a subject, one file, or both (SSL_CERT_DIR and SSL_CERT_FILE in the
-environment instead, as everywhere).
+The system's are a directory of files that are named after the hash of a subject, one file, or both
+(SSL_CERT_DIR and SSL_CERT_FILE in the environment instead, as everywhere).
 """
 
 import base64
@@ -31,7 +32,7 @@ class NoTrustStore(Exception):
         self.places = tuple(places)
 
     def __str__(self) -> str:
-        return f"the system has no trusted roots: there are none in {' and '.join(self.places)}"
+        return f"the system has no trusted roots in {' and '.join(self.places)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,8 @@ class Trust:
 
 
 def trust_of(issuer: Issuer, chain: Sequence[x509.Certificate] = ()) -> Trust:
-    """What a chain of an issuer has to end in; of the system's roots only those that could have signed a part of it.
+    """What a chain of an issuer has to end in; of the system's roots only those that could have
+    signed a part of it.
 
     Blocks. Raises `IssueFailed` where there is nothing that it could end in.
     """
@@ -61,14 +63,18 @@ def trust_of(issuer: Issuer, chain: Sequence[x509.Certificate] = ()) -> Trust:
 
 
 def system_trust(chain: Sequence[x509.Certificate] = ()) -> Trust:
-    """The system's roots, as far as they could have signed a part of a chain. Blocks. Raises `NoTrustStore`."""
+    """The system's roots, as far as they could have signed a part of a chain.
+
+    Blocks. Raises `NoTrustStore`.
+    """
     files, directories = _places()
     places = [*map(str, files), *map(str, directories)]
     names = {one.issuer.public_bytes() for one in chain}
     is_empty, found = True, dict[bytes, x509.Certificate]()
     for der in _stored(files, directories):
         is_empty = False
-        # roots of all kinds are in such stores, some of which cannot be read: only those that matter are
+        # roots of all kinds are in such stores, some of which cannot be read: only those that
+        # matter are
         if der not in found and any(name in der for name in names):
             found[der] = x509.load_der_x509_certificate(der)
     if is_empty:

@@ -1,7 +1,8 @@
-"""The seam to where keys are made and kept: files, sealed files, a token.
+"""The seam to the places where keys are made and stored: files, sealed files, a token.
 
-What a home wants kept of a key (`bytes`) lies beside its certificate in the state directory: the key itself, the key sealed, or only
-the address of a key in a token. Every method may take as long as a device takes: not for the event loop.
+What a home stores of a key (`bytes`) is beside its certificate in the state directory: the key
+itself, the sealed key, or only the address of a key in a token. Every method may wait for a device,
+so none runs in the event loop.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,9 @@ from certs.keys.signing_key import KeyAlgorithm
 
 
 class HomeFailed(Exception):
-    """A key could not be made, used or destroyed at `home`; `detail` is a sentence for logs, without a secret."""
+    """A key could not be made, used or destroyed at `home`; `detail` is a sentence for logs,
+    without a secret.
+    """
 
     def __init__(self, home: str, detail: str) -> None:
         super().__init__(home, detail)
@@ -27,7 +30,9 @@ class HomeFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyName:
-    """Whose key, of what kind, the how manieth: `str()` gives `chat.ecdsa-p256.v3`, which is its label in a token."""
+    """Identity, kind and version number of a key: `str()` gives `chat.ecdsa-p256.v3`, its label in
+    a token.
+    """
 
     identity: str
     algorithm: KeyAlgorithm
@@ -46,7 +51,7 @@ class KeyHome(Protocol):
 
     @property
     def is_software(self) -> bool:
-        """Whether a copy of a private key can be read here, by whoever may read everything."""
+        """Whether a user who can read all files here can copy the private key."""
 
     def makes(self, algorithm: KeyAlgorithm) -> bool:
         """Whether it can make keys of an algorithm; known without asking anybody."""
@@ -55,13 +60,22 @@ class KeyHome(Protocol):
         """Make a key that is not there yet, and answer what is to be kept. Raises `HomeFailed`."""
 
     def signer(self, name: KeyName, kept: bytes, /) -> CertificateIssuerPrivateKeyTypes:
-        """The key in cryptography's shape, to sign with (CSRs, certificates). Raises `HomeFailed`."""
+        """The key in cryptography's shape, to sign with (CSRs, certificates).
+
+        Raises `HomeFailed`.
+        """
 
     def for_workers(self, name: KeyName, kept: bytes, /) -> bytes:
-        """What workers get: the key in PEM, a secret; or the URI of a key in a token (RFC 7512). Raises `HomeFailed`."""
+        """What workers get: the key in PEM, a secret; or the URI of a key in a token (RFC 7512).
+
+        Raises `HomeFailed`.
+        """
 
     def destroy(self, name: KeyName, /) -> None:
-        """Destroy a key as far as it is more than what is kept; does nothing where there is none. Raises `HomeFailed`."""
+        """Destroy a key as far as it is more than what is kept; does nothing where there is none.
+
+        Raises `HomeFailed`.
+        """
 
 
 Homes = Mapping[str, KeyHome]

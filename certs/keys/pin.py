@@ -1,4 +1,6 @@
-"""The PINs of a configuration: each from where its token says, and what is wrong with them as problems of its file."""
+"""The PINs of a configuration, each from the source of its token; errors become problems of the
+file.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ from config.problems import Location, Problem, shown
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """The PINs of a configuration by the NAME of their token, without those that could not be read; and all problems."""
+    """The PINs of a configuration by the NAME of their token, without those that could not be read;
+    and all problems.
+    """
 
     by_token: Mapping[str, Secret]
     problems: tuple[Problem, ...]
@@ -51,7 +55,7 @@ def _from_systemd(file: ConfigFile, place: Location, token: TokenConfig) -> Secr
     path = file.resolve_credential(written)
     allowed = f"a start by systemd, with LoadCredentialEncrypted={written} or LoadCredential={written}:PATH in the unit"
     if path is None:
-        return file.error(at, f"{shown(written)}, while systemd hands over no credentials", allowed)
+        return file.error(at, f"{shown(written)}, but systemd passed no credentials to this process", allowed)
     try:
         return read_handed_over_pin(path)
     except PinFileUnusable as error:

@@ -1,8 +1,9 @@
 """A signing key in a PKCS#11 token.
 
-Nothing here talks to a token. OpenSSL does, in the workers, by its pkcs11-provider: it takes a PEM file that holds no key but the
-URI of one, logs in with the PIN from the file that the URI names, and signs in the token from then on. The public half is that of
-the certificate; that the token's key fits it is found when OpenSSL loads both.
+This module does not call the token. OpenSSL does so in the workers, with its pkcs11-provider: it
+loads a PEM file that holds the URI of a key, logs in with the PIN from the file that the URI names,
+and signs in the token. The public half comes from the certificate; OpenSSL checks that both fit
+when it loads them.
 """
 
 from base64 import encodebytes
@@ -26,7 +27,9 @@ _UTF8_STRING: Final = 0x0C
 
 @dataclass(frozen=True)
 class Pkcs11Key:
-    """A `SigningKey` whose private half is the object `uri` of `[hsm.token.NAME]` (`token` is that NAME)."""
+    """A `SigningKey` whose private half is the object `uri` of `[hsm.token.NAME]` (`token` is that
+    NAME).
+    """
 
     uri: Pkcs11Uri
     token: str
@@ -50,7 +53,9 @@ class Pkcs11Key:
 
     @property
     def openssl_uri(self) -> str:
-        """The URI by which OpenSSL of this process finds the key and the PIN, for as long as this object is there."""
+        """The URI by which OpenSSL of this process finds the key and the PIN, for as long as this
+        object is there.
+        """
         return self.uri.with_pin_source(str(self.pin.path))
 
     @cached_property
@@ -59,12 +64,16 @@ class Pkcs11Key:
 
     @property
     def pem_path(self) -> Path:
-        """A file, for this process and as long as this object is there, that leads OpenSSL to the key."""
+        """A file, for this process and as long as this object is there, that leads OpenSSL to the
+        key.
+        """
         return self._pem.path
 
 
 def uri_pem(uri: str) -> bytes:
-    """Write the PEM by which pkcs11-provider lets a key file lead into a token: SEQUENCE { VisibleString, UTF8String }."""
+    """Write the PEM by which pkcs11-provider lets a key file lead into a token: SEQUENCE {
+    VisibleString, UTF8String }.
+    """
     body = _der(_SEQUENCE, _der(_VISIBLE_STRING, _DESCRIPTION) + _der(_UTF8_STRING, uri.encode()))
     return f"-----BEGIN {_LABEL}-----\n{encodebytes(body).decode()}-----END {_LABEL}-----\n".encode()
 

@@ -1,7 +1,8 @@
-"""The seam between those who need signatures and where a key lives.
+"""The seam between users of signatures and the place of a key.
 
-Nobody above a `SigningKey` knows whether the key is a file or lies in a token: OpenSSL gets a PEM file to load (for a key in a
-token one that only names it), and `custody` says whether a signature may take as long as a device wants.
+Code above a `SigningKey` does not know whether the key is in a file or in a token. OpenSSL gets a
+PEM file to load; for a key in a token that file only names it. `custody` says whether a signature
+may wait for a device.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class KeyFamily(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyAlgorithm:
-    """What a key can sign with: its family and `size` (bits of RSA, curve of ECDSA, parameter set of ML-DSA, else 0).
+    """What a key can sign with: its family and `size` (bits of RSA, curve of ECDSA, parameter set
+    of ML-DSA, else 0).
 
     `str()` gives `ecdsa-p256`, `rsa-3072`, `ed25519`, `mldsa-65`.
     """
@@ -72,7 +74,9 @@ class KeyAlgorithm:
 
     @property
     def slot(self) -> str:
-        """The place for it in an `SSLContext`, which holds one credential in each: a second one replaces the first."""
+        """The place for it in an `SSLContext`, which holds one credential in each: a second one
+        replaces the first.
+        """
         return str(self) if self.family is KeyFamily.MLDSA else self.family.value
 
 

@@ -1,6 +1,7 @@
 """A signing key in a PEM file.
 
-The private half is read once to learn its public half and is not kept: OpenSSL reads the file itself.
+The private half is read once to learn its public half and is not kept: OpenSSL reads the file
+itself.
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _TRADITIONAL_ENCRYPTION = b"Proc-Type: 4,ENCRYPTED"  # RFC 1421 4.6.1.1
 
 
 class KeyEncrypted(CredentialError):
-    """The key is protected by a passphrase, and nobody is there to type it."""
+    """The key is protected by a passphrase, which a service cannot ask for."""
 
     part = Part.KEY
 
@@ -80,7 +81,9 @@ class KeyTooWeak(CredentialError):
 
 @dataclass(frozen=True, slots=True)
 class SoftwareKey:
-    """A `SigningKey` whose private half is the PEM file `pem_path` with the permission bits `mode`."""
+    """A `SigningKey` whose private half is the PEM file `pem_path` with the permission bits
+    `mode`.
+    """
 
     pem_path: Path
     public_key: PublicKey
@@ -125,7 +128,8 @@ def _kind(key: PublicKeyTypes) -> str:
 
 
 def _public_key(file: PemFile) -> PublicKeyTypes | Form:
-    # `from None` throughout: what cryptography says, or shows in a traceback, is about the content of a private key.
+    # `from None` throughout: what cryptography says, or shows in a traceback, is about the content
+    # of a private key.
     try:
         return _read_public_key(file.content)
     except TypeError:

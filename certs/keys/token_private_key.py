@@ -1,7 +1,9 @@
-"""Private keys that sign in a token, in the shape of cryptography's own: CSRs and certificates are signed through them.
+"""Private keys that sign in a token, in the shape of cryptography's own: CSRs and certificates are
+signed through them.
 
-`certificate_builder.sign(token_private_key, hash)` works as with a key from a file. Only the digest goes to the token. Everything
-that would show the private half raises KeyStaysInside; there is no way to it.
+`certificate_builder.sign(token_private_key, hash)` works as with a key from a file. Only the digest
+goes to the token. Everything that would show the private half raises KeyStaysInside; there is no
+way to it.
 """
 
 from collections.abc import Callable
@@ -18,7 +20,10 @@ from certs.hsm.key_kinds import SignatureMechanism
 from certs.keys.signing_key import PublicKey
 
 Perform = Callable[[Call[bytes]], bytes]
-"""What makes a call in the token: `TokenProcess.perform`. It waits, so it belongs in a thread or in a command."""
+"""What makes a call in the token: `TokenProcess.perform`.
+
+It waits, so it belongs in a thread or in a command.
+"""
 
 # DigestInfo before the digest (RFC 8017 9.2, note 1)
 _DIGEST_INFO: Final = {
@@ -29,10 +34,12 @@ _DIGEST_INFO: Final = {
 
 
 class KeyStaysInside(TypeError):
-    """Somebody asked a key in a token for its private half, or to do something other than signing."""
+    """Somebody asked a key in a token for its private half, or to do something other than
+    signing.
+    """
 
     def __str__(self) -> str:
-        return "this private key stays in its token and signs only"
+        return "this private key stays in its token; it can only sign"
 
 
 class SignatureUnsupported(ValueError):
@@ -75,7 +82,8 @@ class TokenEcKey(ec.EllipticCurvePrivateKey):
         if not isinstance(signature_algorithm, ec.ECDSA):
             raise SignatureUnsupported(type(signature_algorithm).__name__)
         _, digest = _digest(data, signature_algorithm.algorithm)
-        # the leftmost bits count (FIPS 186-5 6.4.1); some tokens refuse a digest that is longer than the curve's order
+        # the leftmost bits count (FIPS 186-5 6.4.1); some tokens refuse a digest that is longer
+        # than the curve's order
         digest = digest[: (self.key_size + 7) // 8]
         pair = self._perform(calls.sign(self._address, SignatureMechanism.ECDSA, digest))
         half = len(pair) // 2
@@ -161,7 +169,10 @@ class TokenRsaKey(rsa.RSAPrivateKey):
 
 
 def token_private_key(public: PublicKey, address: KeyAddress, perform: Perform) -> TokenEcKey | TokenRsaKey:
-    """The key whose public half is `public`. Raises SignatureUnsupported where cryptography takes no key of another making."""
+    """The key whose public half is `public`.
+
+    Raises SignatureUnsupported where cryptography takes no key of another making.
+    """
     if isinstance(public, ec.EllipticCurvePublicKey):
         return TokenEcKey(public, address, perform)
     if isinstance(public, rsa.RSAPublicKey):
@@ -170,7 +181,9 @@ def token_private_key(public: PublicKey, address: KeyAddress, perform: Perform) 
 
 
 def _digest(data: Buffer, algorithm: Any) -> tuple[str, bytes]:
-    """The name of the hash, and the digest: of `data`, or `data` itself where the caller has hashed before."""
+    """The name of the hash, and the digest: of `data`, or `data` itself where the caller has hashed
+    before.
+    """
     is_digest = isinstance(algorithm, utils.Prehashed)
     used = algorithm._algorithm if is_digest else algorithm  # noqa: SLF001 - no other way to it
     if not isinstance(used, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
@@ -187,7 +200,9 @@ def _is_pkcs1(given: Any) -> bool:
 
 
 def _is_usual_pss(given: Any, hash_name: str, digest_bytes: int) -> bool:
-    """Whether it is PSS as TLS 1.3 and certificates use it (RFC 8446 4.2.3): one hash, and a salt as long as its digest."""
+    """Whether it is PSS as TLS 1.3 and certificates use it (RFC 8446 4.2.3): one hash, and a salt
+    as long as its digest.
+    """
     if not isinstance(given, padding.PSS) or given.mgf._algorithm.name != hash_name:  # noqa: SLF001 - as above
         return False
     length = given._salt_length  # noqa: SLF001 - as above

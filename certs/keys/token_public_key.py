@@ -75,6 +75,7 @@ def _rsa(found: dict[str, Any]) -> rsa.RSAPublicKey:
 def _ec(found: dict[str, Any]) -> ec.EllipticCurvePublicKey:
     curve = _CURVES[found["EC_PARAMS"]]
     point: bytes = found["EC_POINT"]
-    # uncompressed (SEC 1 2.3.3); in an OCTET STRING by the standard, bare from tokens that know no better
+    # uncompressed (SEC 1 2.3.3); in an OCTET STRING by the standard, bare from tokens that know no
+    # better
     length = 1 + 2 * ((curve.key_size + 7) // 8)
     return ec.EllipticCurvePublicKey.from_encoded_point(curve, point[-length:] if len(point) > length else point)

@@ -1,1 +1,3 @@
-"""When a certificate is replaced, what is tried again when, and the steps from a new key to a chain that may serve."""
+"""Rotation of certificates: when to renew and to retry, and the steps from a new key to a checked
+chain.
+"""

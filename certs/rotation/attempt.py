@@ -1,8 +1,8 @@
 """One rotation up to the point where its chain may serve: new key, CSR, issuer, checks, stored.
 
-Each method is one step that blocks, for a thread with a deadline. Nothing that serves is touched; whoever drives it swaps the stored
-version in, or undoes the attempt. A step that comes back after its deadline has nobody left to hand its result to: it changes
-nothing, because what it would write into is gone.
+Each method is one blocking step, for a thread with a deadline. The version that serves is not
+touched: the caller swaps in the stored version, or undoes the attempt. A step that returns after
+its deadline changes nothing, because the directory that it would write to is gone.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,10 @@ class Attempt:
         self._before = task.shelf.current()
 
     def make_key(self) -> None:
-        """Make the key, and keep what there is to keep of it. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
+        """Make the key and store its private half or address.
+
+        Raises `HomeFailed`, `OSError` or `ShelfDamaged`.
+        """
         task = self.task
         intent = Intent(str(task.spec), task.issuer.name, task.names, task.reason.value, self._now())
         self._number = task.shelf.begin(intent)
@@ -78,7 +81,7 @@ class Attempt:
     def issue(self) -> Issued:
         """Get the certificate. Raises `IssueFailed` or `HomeFailed`."""
         assert self._name is not None  # of the step before
-        trust_of(self.task.issuer)  # without anything to hold a chain against, an order would be for nothing
+        trust_of(self.task.issuer)  # fails before the order: without roots the chain could not be verified
         key = self._home.signer(self._name, self._kept)
         names = self.task.names
         csr = signing_request(names, key)
@@ -86,7 +89,10 @@ class Attempt:
         return self.task.issuer.issue(IssueRequest(names, csr, replaced, self.task.profile, self.task.heeds_seconds))
 
     def check(self, issued: Issued) -> x509.Certificate:
-        """Hold the chain against what was asked for, and answer its leaf. Raises `ChainUnusable`, `IssueFailed` or `HomeFailed`."""
+        """Check the chain against the request; return its leaf.
+
+        Raises `ChainUnusable`, `IssueFailed` or `HomeFailed`.
+        """
         assert self._name is not None  # as above
         chain = read_chain_pem(issued.chain_pem)
         key = self._home.signer(self._name, self._kept).public_key()
@@ -104,13 +110,14 @@ class Attempt:
         return self.task.shelf.complete(self._number)
 
     def undo(self) -> None:
-        """Leave nothing of it. Raises `HomeFailed` or `OSError`; the next start tries again then."""
+        """Remove the attempt. Raises `HomeFailed` or `OSError`; then the next start tries again."""
         if self._number is not None:
             self.task.shelf.drop(self._number, self._homes)
 
 
 def resumed(task: Task, homes: Homes, now: datetime) -> StoredVersion | None:
-    """A version that a process stored which ended before it served, if it is what is wanted now; another one is dropped.
+    """A version that a former process stored but did not serve, if it fits the configuration; else
+    it is dropped.
 
     Raises what `check` and `undo` raise.
     """

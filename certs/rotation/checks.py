@@ -1,4 +1,4 @@
-"""What a new chain must be before it may serve. Pure."""
+"""The checks of a new chain before it may serve. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ from certs.keys.signing_key import KeyAlgorithm, KeyFamily, algorithm_of, suppor
 
 _LONGEST_NAME: Final = 200
 _LEAST_LEFT: Final = 0.5
-"""The share of its lifetime that a new certificate has left at least: one that was handed out again helps for a short time only."""
+"""The share of its lifetime that a new certificate has left at least: one that was handed out again
+helps for a short time only.
+"""
 
 # Bits of security (NIST SP 800-57 part 1, table 2; FIPS 204 for ML-DSA). RSA by its size.
 _STRENGTHS: Final = {
@@ -45,7 +47,10 @@ class ChainUnusable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a chain is held against: it ends in one of `roots`, from `place` (in words). `strength`: bits at least, 0 for any."""
+    """What a chain is held against: it ends in one of `roots`, from `place` (in words).
+
+    `strength`: bits at least, 0 for any.
+    """
 
     key: CertificatePublicKeyTypes
     names: tuple[str, ...]
@@ -59,7 +64,7 @@ def read_chain_pem(pem: bytes) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
     except ValueError:
-        raise ChainUnusable(["it is no PEM with certificates"]) from None
+        raise ChainUnusable(["it is not a PEM file with certificates"]) from None
 
 
 def findings(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> list[str]:
@@ -72,7 +77,7 @@ def findings(chain: Sequence[x509.Certificate], expected: Expectation, now: date
     if missing:
         found.append(f"it is not for {', '.join(missing)}")
     if not _is_for_servers(leaf):
-        found.append("it is not for servers (extended key usage)")
+        found.append("its extended key usage does not allow TLS servers")
     return [*found, *_time(chain, now), *_path(chain, expected, now), *_weakness(chain, expected.strength)]
 
 
@@ -94,7 +99,7 @@ def _weakness(chain: Sequence[x509.Certificate], least: int) -> Iterator[str]:
             yield f"its certificate in place {position} is signed with {digest_name(certificate)}"
     algorithm = _algorithm(chain[0])
     if algorithm is None or algorithm.is_too_weak:
-        yield "its key is of a kind, or size, that TLS does not take"
+        yield "its key has a kind or size that TLS does not accept"
     elif strength(algorithm) < least:
         yield f"its key is weaker than before ({algorithm})"
 
@@ -105,26 +110,26 @@ def _time(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
             span = (
                 f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} to {certificate.not_valid_after_utc:%Y-%m-%d %H:%M}"
             )
-            yield f"its certificate in place {position} is valid from {span}, and here it is {now:%Y-%m-%d %H:%M} UTC"
+            yield f"its certificate in place {position} is valid from {span}; the time here is {now:%Y-%m-%d %H:%M} UTC"
             return
     leaf = chain[0]
     lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc
     if leaf.not_valid_after_utc - now < lifetime * _LEAST_LEFT:
-        yield "more than half of its life is over already"
+        yield "more than half of its lifetime is over"
 
 
 def _path(chain: Sequence[x509.Certificate], expected: Expectation, now: datetime) -> Iterator[str]:
     """RFC 5280 6.1 without policies: signatures, authorities, depth, and where it ends.
 
-    It may go on behind a certificate that a root has signed: a CA sends another way to older roots along, and clients take the first
-    one that they trust.
+    It may go on behind a certificate that a root has signed: a CA sends another way to older roots
+    along, and clients take the first one that they trust.
     """
     for position, (certificate, issuer) in enumerate(pairwise(chain), start=2):
         if not _is_issued_by(certificate, issuer):
             yield f"its certificate in place {position} did not sign the one before it"
             return
         if not _may_sign(issuer, position - 2):
-            yield f"its certificate in place {position} must not sign it"
+            yield f"its certificate in place {position} is not allowed to sign the one before it"
             return
     roots = [one for one in expected.roots if now < one.not_valid_after_utc]
     if not any(_is_under(one, depth, root) for depth, one in enumerate(chain) for root in roots):
@@ -137,7 +142,7 @@ def _is_under(certificate: x509.Certificate, depth: int, root: x509.Certificate)
 
 
 def _named(name: x509.Name) -> str:
-    """A stranger's name on one line, in ASCII, cut."""
+    """A foreign name on one line, in ASCII, truncated."""
     text = ascii(name.rfc4514_string())[1:-1]
     return f'"{text}"' if len(text) <= _LONGEST_NAME else f'"{text[:_LONGEST_NAME]}..."'
 
@@ -151,7 +156,9 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 
 
 def _may_sign(issuer: x509.Certificate, below: int) -> bool:
-    """Whether a certificate is an authority that may have so many authorities below it (RFC 5280 4.2.1.9, 6.1.4 k to n)."""
+    """Whether a certificate is an authority that may have so many authorities below it (RFC 5280
+    4.2.1.9, 6.1.4 k to n).
+    """
     try:
         constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""When a credential is due to be replaced, and why. Pure: everything that is known comes in, one date comes out."""
+"""When a credential is due to be replaced, and why. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,7 +32,9 @@ class RenewalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the configuration asks of a credential: `key` as it is written, `key_life` and `key_uses` the most that a key may have."""
+    """What the configuration asks of a credential: `key` as written; `key_life` and `key_uses` are
+    the limits of a key.
+    """
 
     names: tuple[str, ...]
     key: str
@@ -43,9 +45,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """What serves: `names` of the leaf, `key` and `issuer` as they were configured, `uses` signatures so far.
+    """The credential that serves: `names` of the leaf, `key` and `issuer` as configured, `uses`
+    signatures so far.
 
-    `jitter` from -1 to 1 is its own for life, so that what was planned stays planned.
+    `jitter` from -1 to 1 is constant for a credential, so that its planned date does not move.
     """
 
     not_before: datetime
@@ -73,13 +76,14 @@ class Due:
     reason: RenewalReason
 
 
-# What is left of a lifetime at the latest, whatever an issuer's window says: one that ends behind the certificate helps nobody.
+# The share of the lifetime that is left at the latest, for any window of an issuer: some end after
+# the certificate.
 _LAST_SHARE: Final = 0.1
 _SPREAD: Final = 0.1  # of what is left, to both sides
 
 
 def due(current: Current, wanted: Wanted, renew_when_left: float, now: datetime) -> Due:
-    """The earliest date by which something speaks for a replacement; in the past, or `now`, when it is due."""
+    """The earliest date of a reason for a replacement; `now` or in the past if it is due."""
     changed = _changed(current, wanted, now)
     if changed is not None:
         return Due(now, changed)
@@ -90,7 +94,7 @@ def due(current: Current, wanted: Wanted, renew_when_left: float, now: datetime)
 
 
 def _changed(current: Current, wanted: Wanted, now: datetime) -> RenewalReason | None:
-    if current.not_before > now:  # it was fetched by a clock that was ahead
+    if current.not_before > now:  # it was issued while our clock was ahead
         return RenewalReason.UNUSABLE
     if set(current.names) != set(wanted.names):
         return RenewalReason.NAMES

@@ -1,4 +1,6 @@
-"""Where the keys of a configuration can be made: in files, in sealed files, and in each of its tokens."""
+"""Where the keys of a configuration can be made: in files, in sealed files, and in each of its
+tokens.
+"""
 
 from pathlib import Path
 from typing import Final

@@ -1,7 +1,9 @@
-"""What rotations need that no configuration can hold: files about CAs, and programs. Looked at before they are needed.
+"""Checks the files and programs outside the configuration that rotations need, before they are
+needed.
 
-What is missing would be found out in the middle of a renewal, weeks after the start: an order at the CA was spent then for nothing.
-While every certificate is there it keeps nobody from serving, so it is a warning then, and no restart fails by it.
+A missing one would be noticed in the middle of a renewal, weeks after the start, when an order at
+the CA is already spent. While every certificate is issued the proxy can serve without it, so it is
+a warning then, and a restart succeeds.
 """
 
 import shutil
@@ -23,7 +25,7 @@ _LARGEST_KEY: Final = 65_536  # bytes: far above any key in base64url
 def outside_problems(
     file: ConfigFile, rotation: RotationConfig, issuers: Mapping[str, AnyIssuerConfig], *, is_all_issued: bool
 ) -> Iterator[Problem]:
-    """What is not there, or is something else; warnings where every certificate `is_all_issued`."""
+    """Missing or wrong files and programs; they are warnings if `is_all_issued`."""
     severity = Severity.WARNING if is_all_issued else Severity.ERROR
     yield from (replace(one, severity=severity) for one in _problems(file, rotation, issuers))
 
@@ -46,8 +48,8 @@ def _program_problems(
 ) -> Iterator[Problem]:
     # None: by the PATH of this process, as it is run
     if command and ("\0" in command[0] or shutil.which(command[0], path=search) is None):
-        found = f"{shown(command[0])}, which is no program that this user may run"
-        yield file.error((*place, 0), found, "the path of a program, or the name of one that PATH leads to")
+        found = f"{shown(command[0])}, which is not a program that this user can run"
+        yield file.error((*place, 0), found, "the path of a program, or the name of a program in PATH")
 
 
 def _certificate_problems(file: ConfigFile, place: Location, written: str) -> Iterator[Problem]:
@@ -58,7 +60,7 @@ def _certificate_problems(file: ConfigFile, place: Location, written: str) -> It
 
 
 def _key_problems(file: ConfigFile, place: Location, written: str) -> Iterator[Problem]:
-    allowed = "a file with the key that the CA gave out, in base64url"
+    allowed = "a file with the key of the external account from the CA, in base64url"
     try:
         with file.resolve(written).open("rb") as content:
             key = content.read(_LARGEST_KEY).strip()
@@ -67,4 +69,4 @@ def _key_problems(file: ConfigFile, place: Location, written: str) -> Iterator[P
         yield file.error(place, f"{shown(written)}, which cannot be read ({reason})", allowed)
         return
     if not key or not key.replace(b"-", b"").replace(b"_", b"").rstrip(b"=").isalnum():
-        yield file.error(place, f"{shown(written)}, which holds {'nothing' if not key else 'something else'}", allowed)
+        yield file.error(place, f"{shown(written)}, which {'is empty' if not key else 'is not base64url'}", allowed)

@@ -1,4 +1,6 @@
-"""What a configuration says about rotations, as objects: its store, where keys are made, who signs; and what does not fit together."""
+"""Makes the parts of rotations from a configuration: store, homes of keys, issuers; and finds
+contradictions.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +38,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All of it, for one configuration."""
+    """The parts of one configuration."""
 
     loaded: LoadedConfig
     store: Store
@@ -57,11 +59,11 @@ def parts_of(
     vault: Vault | None = None,
     told: Told = unheard,
 ) -> Parts | None:
-    """Make them; nothing is read or written. None where the configuration has no state directory. `now` is the clock, in UTC.
+    """Make the parts, without reading or writing. None if the configuration has no state directory.
 
-    `showing` is needed only to have certificates from CAs that look; `vault` is the one of `[sealing]` (None: another one is made of it);
-    `told` hears what becomes of keys.
-    Raises `ConfigError` without the PIN of the sealing key.
+    `now` is the clock, in UTC. `showing` is needed only for ACME challenges. `vault` is that of
+    `[sealing]` (None: it is made here). `told` gets every operation on keys. Raises `ConfigError`
+    without the PIN of the sealing key.
     """
     store = store_of(loaded.file, loaded.config.rotation, disk, told)
     if store is None:
@@ -85,11 +87,14 @@ def parts_of(
 
 
 def issuance_problems(parts: Parts) -> Iterator[Problem]:
-    """Credentials that could never be issued, and keys that are worth less than they look. Nobody is asked anything for it."""
+    """Credentials that can never be issued, and keys that protect less than expected.
+
+    Sends no request.
+    """
     loaded = parts.loaded
     is_sealed = any(settings.key.place == SEALED for _, _, settings in parts.credentials())
     if is_sealed and loaded.config.sealing.key is None:
-        found = f"no key, so that sealed keys open with {OWN_KEY_FILE} of the state directory, a file: it protects backups without it only"
+        found = f"no key, so {OWN_KEY_FILE} in the state directory opens sealed keys: only backups without that file are protected"
         yield loaded.file.warning(
             ("sealing", "key"), found, 'a key in a token: "pkcs11:token=...;object=sealing.aes-256.v1"'
         )
@@ -107,7 +112,9 @@ def issuance_problems(parts: Parts) -> Iterator[Problem]:
 
 
 def changed_issuers(before: Parts, after: Parts) -> Iterator[str]:
-    """The issuers that may answer otherwise than before: their settings are others, or those of one that stands in for them."""
+    """The issuers that may answer differently: their settings, or those of a fallback, have
+    changed.
+    """
     issuers, former = after.loaded.config.issuer, before.loaded.config.issuer
     changed = {name for name, settings in issuers.items() if former.get(name) != settings}
     for name, settings in issuers.items():
@@ -120,10 +127,10 @@ def _key_problems(parts: Parts, place: tuple[str | int, ...], identity: str, spe
     home = parts.homes.get(spec.place)
     if home is None:
         places = ", ".join(f'"{name}"' for name in sorted(parts.homes))
-        yield parts.loaded.file.error(place, f'"{spec}"', f"a place that there is behind the @: {places}")
+        yield parts.loaded.file.error(place, f'"{spec}", whose place does not exist', f"after the @, one of {places}")
     elif not home.makes(ALGORITHMS[spec.algorithm]):
         yield parts.loaded.file.error(
-            place, f'"{spec}", which cannot be made there', "another kind of key, or another place"
+            place, f'"{spec}", a key that this place cannot make', "another kind of key, or another place"
         )
     elif isinstance(home, TokenHome) and not home.can_name(identity):
         found = f'"{spec}", while "{identity}" is too long for the label of a key in a token'
@@ -133,7 +140,9 @@ def _key_problems(parts: Parts, place: tuple[str | int, ...], identity: str, spe
 
 
 def _trust_problems(parts: Parts) -> Iterator[Problem]:
-    """Nothing would be renewed without roots to hold it against, though what there is could serve on."""
+    """Warn if there are no roots to verify new chains: present certificates serve, but no renewal
+    would succeed.
+    """
     for name, issuer in parts.loaded.config.issuer.items():
         if isinstance(issuer, AcmeIssuerConfig) and issuer.root_file is None:
             try:

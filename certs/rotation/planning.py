@@ -1,14 +1,18 @@
-"""Which credentials to try to replace now, and when to look again. Pure: clocks and jitter come in.
+"""Plans which credentials to replace now, and when to plan again.
 
-Theory of operation. Two clocks: the time of day says when something is due, the other one (it only goes forward) how long to wait
-after a failure. The time of day may jump: forward, and everything is due at once, but each credential is tried once and each issuer
-has one attempt at a time; backward, and waits are as long as before. Nobody sleeps longer than `LONGEST_SLEEP_SECONDS`, so a jump
-is noticed soon. A failure of an issuer holds for all its credentials, a failure of one credential for that one alone.
+Pure: clocks and jitter are arguments.
 
-No wait is slept through the end of what serves (`Wait.end`), and the spacing after a rotation holds only for a certificate that is
-valid at this moment: when the clock has jumped, its successor is due at once. A person's command waits for nothing of ours; what an
-issuer has asked for holds for it too, unless the person insists. A key that was called compromised is waited for no longer than
-one whose certificate has expired.
+Theory of operation. There are two clocks. The time of day says when a credential is due. The
+monotonic clock says how long to wait after a failure. The time of day may jump. After a jump
+forward everything may be due at once: each credential is tried once, and each issuer has one
+attempt at a time. After a jump backward waits are as long as before. No sleep is longer than
+`LONGEST_SLEEP_SECONDS`, so a jump is noticed soon. A failure of an issuer delays all its
+credentials; a failure of a credential delays only that one.
+
+A wait ends before the serving certificate expires (`Wait.end`). The spacing after a rotation holds
+only while the certificate is valid: after a jump of the clock its successor is due at once. A
+command of a person ignores our own waits. It respects a wait that the issuer has requested, unless
+the person insists. A compromised key waits no longer than an expired certificate.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +34,9 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """One moment on both clocks: `wall` with its time zone, `ticks` in seconds of the clock that only goes forward."""
+    """One moment on both clocks: `wall` with its time zone, `ticks` in seconds of the monotonic
+    clock.
+    """
 
     wall: datetime
     ticks: float
@@ -38,7 +44,10 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class CredentialFacts:
-    """What is known about a credential; `current` None: none, or none that can be used (`is_unusable`)."""
+    """The facts about a credential.
+
+    `current` is None if it is not issued or cannot be used (`is_unusable`).
+    """
 
     wanted: Wanted
     current: Current | None
@@ -47,9 +56,11 @@ class CredentialFacts:
 
 @dataclass(frozen=True, slots=True)
 class RotationStatus:
-    """Where a credential is: when it is due and why, how urgent that is, since when it fails, and for how long it waits still.
+    """The state of a credential: when it is due and why, its urgency, failures in a row, and
+    remaining wait.
 
-    `heeds_seconds`: for how long, at most, an issuer's wish to be left alone is heeded when it is tried now.
+    `heeds_seconds`: how long, at most, a wait that the issuer requests is respected if it is tried
+    now.
     """
 
     due: Due
@@ -65,7 +76,10 @@ class RotationStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """That a person wants a credential replaced. `insists`: also against what its issuer has asked for."""
+    """A person's request to replace a credential.
+
+    `insists`: even against a wait that its issuer requested.
+    """
 
     reason: RenewalReason
     insists: bool
@@ -102,7 +116,8 @@ class Planner:
         """What to do at this moment; issuers that are `busy` with an attempt get no second one."""
         self._begin_anew_where_changed(facts)
         standings = {key: self._standing(key, one, now) for key, one in facts.items()}
-        # by what remains, so that one that is about to expire is not behind a hundred that are merely due
+        # most urgent first: a certificate that is about to expire comes before a hundred that are
+        # due
         order = sorted(facts, key=lambda key: (-standings[key].urgency, standings[key].due.at, key))
         attempts: list[tuple[Key, RenewalReason]] = []
         taken = set(busy)
@@ -118,10 +133,10 @@ class Planner:
         return Plan(tuple(attempts), sleep, standings)
 
     def ask(self, key: Key, reason: RenewalReason, *, insists: bool = False) -> None:
-        """Have a credential replaced at once: a person has decided so.
+        """Have a credential replaced at once, at the request of a person.
 
-        Only what its issuer has asked for is waited for; not even that if the person `insists`, or the key is compromised. A key
-        that was called compromised stays that until it is replaced.
+        It waits only if its issuer has requested a wait, and not even then if the person `insists`
+        or the key is compromised. A compromised key stays marked until it is replaced.
         """
         is_compromised = reason is RenewalReason.COMPROMISED or self.is_compromised(key)
         self._asked[key] = (
@@ -133,16 +148,18 @@ class Planner:
         return key in self._asked and self._asked[key].reason is RenewalReason.COMPROMISED
 
     def issuer_changed(self, issuer: str) -> None:
-        """Its settings are others: what was waited for because of the former ones is waited for no more."""
+        """Forget the waits of an issuer whose settings have changed."""
         self._of_issuers.pop(issuer, None)
         for key, wanted in self._wanted.items():
             if wanted.issuer == issuer:
                 self._of_credentials.pop(key, None)
 
     def succeeded(self, key: Key, issuer: str, not_before: datetime, not_after: datetime, now: Instant) -> None:
-        """A credential was replaced; its successor is not touched for a while, whatever speaks for it, as long as it is valid.
+        """Note a replacement.
 
-        A version that was gone back to may have little left: it is replaced before that is over.
+        The new version is not replaced for a while, for any reason, as long as it is valid.
+
+        A version that was rolled back to may expire soon: it is replaced before that.
         """
         self._asked.pop(key, None)
         self._of_issuers.pop(issuer, None)
@@ -151,7 +168,10 @@ class Planner:
         self._spacings[key] = now.ticks + min(_MOST_SPACING, share, left)
 
     def issuer_failed(self, issuer: str, key: Key, kind: FailureKind, retry_after: float | None, now: Instant) -> None:
-        """An issuer did not give what it was asked for; a permanent failure is about what it was asked."""
+        """Note a failure of an issuer.
+
+        A permanent failure concerns the request, so only this credential waits.
+        """
         if kind is FailureKind.PERMANENT:
             self.credential_failed(key, kind, now, retry_after)
             return
@@ -159,12 +179,13 @@ class Planner:
         self._of_issuers[issuer] = self._longer(self._of_issuers.get(issuer), kind, retry_after, now)
 
     def credential_failed(self, key: Key, kind: FailureKind, now: Instant, retry_after: float | None = None) -> None:
-        """Something else went wrong with one credential: its key, its checks, the workers."""
+        """Note another failure of one credential: its key, its checks, the workers."""
         self._has_failed(key)
         self._of_credentials[key] = self._longer(self._of_credentials.get(key), kind, retry_after, now)
 
     def _has_failed(self, key: Key) -> None:
-        # whoever asked is told and may ask again; but a compromised key has to go, whoever is still there
+        # a person sees the failure and can ask again; a compromised key must be replaced without
+        # that
         asked = self._asked.pop(key, None)
         if asked is not None and asked.reason is RenewalReason.COMPROMISED:
             self._asked[key] = replace(asked, is_tried=True)
@@ -172,13 +193,15 @@ class Planner:
     def _longer(self, before: Wait | None, kind: FailureKind, retry_after: float | None, now: Instant) -> Wait:
         return wait_after(kind, 0 if before is None else before.failures, retry_after, self.jitter(), now.ticks)
 
-    # -- across restarts: a process that crashes and starts again must not begin the table anew, nor forget a compromised key
+    # -- across restarts: a process that crashes and starts again must not begin the table anew, nor
+    # forget a compromised key
 
     def remembered(self, now: Instant, trying: Iterable[str] = ()) -> dict[str, Any]:
-        """The waits, with the seconds that are left of each, and whose keys are compromised and still serve, for a file.
+        """The waits with their remaining seconds, and the credentials with compromised keys, for a
+        file.
 
-        Issuers that are being asked (`trying`) count as failed: if the process ends in the middle of that, again and again, they
-        are not asked each time.
+        Issuers with a running attempt (`trying`) count as failed: a process that crashes repeatedly
+        during an attempt must not ask them each time.
         """
         of_issuers = dict(self._of_issuers)
         for name in trying:
@@ -191,9 +214,11 @@ class Planner:
         }
 
     def remember(self, waits: Mapping[str, Any], now: Instant) -> None:
-        """Take up what `remembered` answered; the time that the process was gone has been waited, as far as the time of day tells.
+        """Restore what `remembered` returned.
 
-        Raises `ValueError` for anything else.
+        The time since then, by the time of day, counts as waited.
+
+        Raises `ValueError` for another document.
         """
         try:
             gone = max(0.0, (now.wall - datetime.fromisoformat(waits["written"])).total_seconds())
@@ -205,7 +230,7 @@ class Planner:
                 # waits hold for it: a process that ends again and again must not ask each time
                 self._asked[str(identity), str(slot)] = _Asked(RenewalReason.COMPROMISED, insists=True, is_tried=True)
         except (KeyError, TypeError) as error:
-            raise ValueError("no record of waits that this program wrote") from error
+            raise ValueError("not a record of waits that Plexigate wrote") from error
 
     def _standing(self, key: Key, facts: CredentialFacts, now: Instant) -> RotationStatus:
         when, asked, expires = self._due(key, facts, now), self._asked.get(key), self._expires(key, facts, now)
@@ -223,7 +248,9 @@ class Planner:
         )
 
     def _expires(self, key: Key, facts: CredentialFacts, now: Instant) -> float | None:
-        """When what serves ends, by the clock that only goes forward: for a compromised key that was long ago."""
+        """When the serving certificate ends, on the monotonic clock; for a compromised key: long
+        ago.
+        """
         if self.is_compromised(key):
             return float("-inf")
         if facts.current is None:
@@ -240,7 +267,7 @@ class Planner:
         return due(facts.current, facts.wanted, self.renew_when_left, now.wall)
 
     def _begin_anew_where_changed(self, facts: Mapping[Key, CredentialFacts]) -> None:
-        """What a credential waits for does not hold for what is wanted of it now."""
+        """Forget the waits of a credential whose settings have changed."""
         for key, one in facts.items():
             if self._wanted.get(key, one.wanted) != one.wanted:
                 self._of_credentials.pop(key, None)

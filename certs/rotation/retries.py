@@ -1,6 +1,6 @@
 """How long to wait after a failure: a literal table. Pure.
 
-Waits count on a clock that only goes forward: however the time of day jumps, nobody is asked more often than the table says.
+Waits count on a monotonic clock: a jump of the time of day does not make requests more frequent.
 """
 
 from collections.abc import Mapping
@@ -16,51 +16,59 @@ _DAY: Final = 86_400.0
 
 TABLE: Final[Mapping[FailureKind, tuple[float, ...]]] = MappingProxyType(
     {
-        # an hour at most: of a certificate of six days two are left when it is due, which makes fifty chances
+        # an hour at most: a six-day certificate is due two days before its end, which gives fifty
+        # tries
         FailureKind.TEMPORARY: (1 * _MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE, 1 * _HOUR),
-        # somebody has to change something; a change of the configuration begins anew
+        # a person has to change something; a change of the configuration resets the wait
         FailureKind.PERMANENT: (1 * _HOUR, 6 * _HOUR, 1 * _DAY),
-        # Let's Encrypt's limits refill over hours; of a certificate of six days, six chances are left, where a day's wait would be slept
-        # through its end
+        # Let's Encrypt's limits refill over hours; a six-day certificate has six more tries, while
+        # a wait of a day could outlast it
         FailureKind.RATE_LIMITED: (1 * _HOUR, 3 * _HOUR, 6 * _HOUR),
     }
 )
 """Seconds at least after the first, second, ... failure in a row; the last one is kept."""
 
 JITTER: Final = 0.2
-"""The share of a wait that is added at most, at random: those who failed together do not come back together."""
+"""The largest share of a wait that is added at random, so that attempts that failed together
+spread.
+"""
 
 LONGEST_RETRY_AFTER: Final = 1 * _DAY
-"""A wish to be left alone for longer is not obeyed: it would be slept through an expiry."""
+"""The longest wait that an issuer can request; a longer one could outlast the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shortening:
-    """How a wait is shortened: it ends after a third of what was left when it began, so that a few tries come before the end."""
+    """How an expiry shortens a wait: to a third of the time left at its beginning, so that several
+    tries remain.
+    """
 
     least: float
-    """Seconds that are waited all the same, however little is left."""
+    """The shortest wait in seconds, even if less time is left."""
     ended: float
-    """Seconds at most once nothing is left, or the key is compromised."""
+    """The longest wait in seconds after the expiry, or if the key is compromised."""
 
 
 _OURS: Final = MappingProxyType(
     {
-        # five failed validations of a name an hour are what Let's Encrypt allows: four leave room for a person's
+        # five failed validations of a name an hour are what Let's Encrypt allows: four leave room
+        # for a person's
         FailureKind.TEMPORARY: _Shortening(1 * _MINUTE, 15 * _MINUTE),
         # each try may cost an order, and Let's Encrypt has five a week for the same names
         FailureKind.PERMANENT: _Shortening(1 * _MINUTE, 1 * _HOUR),
     }
 )
-# A CA that says when it may be asked again is right as a rule: asking sooner is for the case that it is not.
+# A time that a CA names is usually right; asking sooner covers the case that it is not.
 _WISHED: Final = _Shortening(10 * _MINUTE, 1 * _HOUR)
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """After `failures` in a row, the last one at `since`: not before `until`, in seconds of the clock that only goes forward.
+    """After `failures` in a row, the last one at `since`: wait until `until`, in seconds of the
+    monotonic clock.
 
-    `is_wish`: the issuer has asked for it (Retry-After, a rate limit); otherwise it is ours, by the table.
+    `is_wish`: the issuer requested it (Retry-After, a rate limit); otherwise it comes from the
+    table.
     """
 
     failures: int
@@ -70,10 +78,11 @@ class Wait:
     is_wish: bool = False
 
     def end(self, expires: float | None) -> float:
-        """When it is over for a credential that `expires` then, by the same clock; None: nothing serves that could expire.
+        """The end of the wait for a credential that `expires` then, on the same clock (None: no
+        credential serves).
 
-        Nothing is slept through an expiry: the nearer it is, the shorter the wait. One that has expired when the wait began
-        is waited for no longer than what a site can be down for the sake of politeness.
+        The nearer the expiry, the shorter the wait. If the credential had expired when the wait
+        began, the site is down, and the wait is at most `ended`.
         """
         if expires is None:
             return self.until
@@ -84,7 +93,9 @@ class Wait:
 
 
 def wait_after(kind: FailureKind, failures: int, retry_after: float | None, jitter: float, now: float) -> Wait:
-    """The wait after one more failure; `failures` came before it in a row, `jitter` is from 0 to 1."""
+    """The wait after one more failure; `failures` came before it in a row, `jitter` is from 0
+    to 1.
+    """
     steps = TABLE[kind]
     seconds = steps[min(failures, len(steps) - 1)]
     is_wish = kind is FailureKind.RATE_LIMITED
@@ -94,5 +105,7 @@ def wait_after(kind: FailureKind, failures: int, retry_after: float | None, jitt
 
 
 def heeded_seconds(expires: float | None, now: float) -> float:
-    """For how long, at most, an issuer's wish to be left alone is heeded for a credential that `expires` then."""
+    """How long, at most, a wait that an issuer requests is respected for a credential that
+    `expires` then.
+    """
     return Wait(0, now, now + LONGEST_RETRY_AFTER, FailureKind.RATE_LIMITED, is_wish=True).end(expires) - now

@@ -1,4 +1,4 @@
-"""Take back the certificates of compromised keys, until whoever issued them has agreed. A key that others know is worse than none."""
+"""Revokes the certificates of compromised keys; asks their issuers again until they have agreed."""
 
 from datetime import datetime
 
@@ -8,7 +8,10 @@ from certs.storage.shelf import Shelf, StoredVersion
 
 
 def revoke_compromised(shelf: Shelf, issuers: Issuers, now: datetime) -> list[str]:
-    """Ask the issuers of all that was not taken back yet; answers why some was not. Blocks. Raises `OSError` or `ShelfDamaged`."""
+    """Ask the issuers to revoke all pending certificates; return the failures.
+
+    Blocks. Raises `OSError` or `ShelfDamaged`.
+    """
     faults: list[str] = []
     for version in shelf.unrevoked():
         fault = None if leaf_of(version).not_valid_after_utc <= now else _fault(version, issuers)
@@ -22,7 +25,7 @@ def revoke_compromised(shelf: Shelf, issuers: Issuers, now: datetime) -> list[st
 def _fault(version: StoredVersion, issuers: Issuers) -> str | None:
     issuer = issuers.get(version.intent.issuer)
     if not isinstance(issuer, Revoker):
-        return f"its issuer {version.intent.issuer} is not in the configuration any more, or revokes nothing"
+        return f"its issuer {version.intent.issuer} is not in the configuration any more, or cannot revoke"
     try:
         issuer.revoke(leaf_of(version))
     except IssueFailed as error:

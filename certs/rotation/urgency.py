@@ -1,4 +1,4 @@
-"""How bad it is that a credential was not replaced yet. Pure."""
+"""How urgent the replacement of a credential is. Pure."""
 
 from datetime import datetime
 from enum import IntEnum
@@ -8,22 +8,24 @@ from certs.rotation.due import Current, Due
 
 
 class Urgency(IntEnum):
-    """Rises with the share of the time that is gone between the date when a credential was due and the end of its life."""
+    """Rises with the elapsed share of the time between the due date of a credential and its
+    expiry.
+    """
 
     CALM = 0
     """It is not due."""
     DUE = 1
-    """It is being replaced; one failure or another is no news."""
+    """It is being replaced; single failures are normal."""
     LATE = 2
-    """A third of the time is gone: somebody should look."""
+    """A third of the time is over: an operator should look."""
     GRAVE = 3
-    """Two thirds are gone: somebody has to act."""
+    """Two thirds are over: an operator has to act."""
     EXPIRED = 4
     """Clients are refused."""
 
     @property
     def alerts(self) -> bool:
-        """Whether somebody is alarmed."""
+        """Whether it raises an alert."""
         return self >= Urgency.LATE
 
 
@@ -32,7 +34,7 @@ _GRAVE: Final = 2 / 3
 
 
 def urgency(current: Current | None, due: Due, now: datetime) -> Urgency:
-    """How urgent a replacement is; `current` None: there is nothing to serve by."""
+    """How urgent a replacement is; `current` is None if no certificate serves."""
     if current is None or current.not_after <= now:
         return Urgency.EXPIRED
     if due.at > now:

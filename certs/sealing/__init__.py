@@ -1,1 +1,1 @@
-"""Sealing: what must rest on disk is encrypted with a key that lives in a token, or else in a file of its own."""
+"""Sealing: secrets on disk are encrypted with a key in a token, or with a key in a file."""

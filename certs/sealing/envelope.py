@@ -1,10 +1,12 @@
 """The format of what is sealed.
 
-    magic "PXSEAL" | version 1 | scheme | key id (16) | length (2) label | length (2) wrapped key | nonce (12) | ciphertext | tag (16)
+    magic "PXSEAL" | version 1 | scheme | key id (16) | length (2) label | length (2) wrapped key |
+    nonce (12) | ciphertext | tag (16)
 
-AES-256-GCM (NIST SP 800-38D) encrypts the content; everything before the nonce is authenticated with it. So an envelope opens only
-with the key that it names and for the purpose that its label names: one file cannot be put in the place of another. Numbers are
-big-endian. The nonce is random: with one key no more than 2^32 envelopes may be made (SP 800-38D 8.3), which no installation reaches
+AES-256-GCM (NIST SP 800-38D) encrypts the content; everything before the nonce is authenticated
+with it. So an envelope opens only with the key that it names and for the purpose that its label
+names: one file cannot be put in the place of another. Numbers are big-endian. The nonce is random:
+with one key no more than 2^32 envelopes may be made (SP 800-38D 8.3), which no installation reaches
 by sealing files. With the schemes that wrap a key, each envelope has an AES key of its own.
 """
 
@@ -48,13 +50,18 @@ class Purpose(StrEnum):
     PROBE = "probe"
 
     def label(self, name: str) -> str:
-        """The label of one thing of this kind; `name` tells it from the others, as the name of an identity or route does."""
+        """The label of one thing of this kind; `name` tells it from the others, as the name of an
+        identity or route does.
+        """
         return f"{self.value}: {name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An envelope in its parts; nothing of it is secret. `wrapped` is empty with `SealingScheme.DIRECT`, the point or ciphertext otherwise."""
+    """An envelope in its parts; nothing of it is secret.
+
+    `wrapped` is empty with `SealingScheme.DIRECT`, the point or ciphertext otherwise.
+    """
 
     scheme: SealingScheme
     key_id: bytes
@@ -84,11 +91,14 @@ class Envelope:
         try:
             return cls(SealingScheme(scheme), key_id, label.decode(), wrapped, nonce, ciphertext)
         except ValueError:  # no such scheme, or a label that is no UTF-8
-            raise NotSealed("is not sealed in a way that this Plexigate knows") from None
+            raise NotSealed("is sealed with a scheme that this Plexigate does not know") from None
 
     @property
     def associated(self) -> bytes:
-        """What is authenticated besides the content. Raises `ValueError` if the label or the wrapped key is too long."""
+        """What is authenticated besides the content.
+
+        Raises `ValueError` if the label or the wrapped key is too long.
+        """
         label = self.label.encode()
         if max(len(label), len(self.wrapped)) > _LONGEST:
             raise ValueError(f"a label or wrapped key of more than {_LONGEST} bytes")
@@ -100,7 +110,10 @@ class Envelope:
         return b"".join((self.associated, self.nonce, self.ciphertext))
 
     def filled(self, nonce: bytes, ciphertext: bytes) -> "Envelope":
-        """The same with its content, which ends with the tag. Raises `ValueError` for a nonce of another length."""
+        """The same with its content, which ends with the tag.
+
+        Raises `ValueError` for a nonce of another length.
+        """
         if len(nonce) != NONCE_BYTES:
             raise ValueError(f"a nonce has {NONCE_BYTES} bytes")
         return replace(self, nonce=nonce, ciphertext=ciphertext)

@@ -1,4 +1,4 @@
-"""What can be wrong when something sealed is opened.
+"""Errors when a sealed document is opened.
 
 SealingError
   NotSealed       no envelope, or one of a later version
@@ -11,7 +11,9 @@ SealingError
 
 
 class SealingError(Exception):
-    """Something that could not be sealed or opened; `reason` is a clause that follows the name of the thing, without a secret."""
+    """Something that could not be sealed or opened; `reason` is a clause that follows the name of
+    the thing, without a secret.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -56,4 +58,6 @@ class KeyUnavailable(SealingError):
 
 
 class KeyAway(KeyUnavailable):
-    """The token of the sealing key is not there, does not answer or lets nobody log in, which says nothing about the configuration."""
+    """The token of the sealing key is absent, does not answer or refuses logins: not an error of
+    the configuration.
+    """

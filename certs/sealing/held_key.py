@@ -16,7 +16,9 @@ _ID_LABEL: Final = b"plexigate sealing key id 1"
 
 
 def key_id_of(secret: bytes | bytearray) -> bytes:
-    """The id of a key that is known outside of a token: HMAC-SHA-256 (RFC 2104) of a constant, cut to 16 bytes. Tells nothing of the key."""
+    """The id of a key that is known outside of a token: HMAC-SHA-256 (RFC 2104) of a constant, cut
+    to 16 bytes. Tells nothing of the key.
+    """
     return hmac.digest(secret, _ID_LABEL, hashlib.sha256)[:KEY_ID_BYTES]
 
 

@@ -1,4 +1,4 @@
-"""Where a sealing key goes that was made outside: the seam to the token, and a key file in its place."""
+"""Stores a sealing key that was made in memory: the seam to the token, or a key file."""
 
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +9,9 @@ from certs.sealing.sealer import AeadKey
 
 
 class ImportRefused(Exception):
-    """The sealing key could not be put in its place, or was not made there; the text says why, without a secret."""
+    """The sealing key could not be put in its place, or was not made there; the text says why,
+    without a secret.
+    """
 
 
 class KeyImporter(Protocol):
@@ -24,13 +26,18 @@ class KeyImporter(Protocol):
         """Whether the key can be read from there: a file, not a token."""
 
     def require_free(self) -> None:
-        """Raises `ImportRefused` where there is a sealing key already: it would be lost with all that it has sealed."""
+        """Raises `ImportRefused` where there is a sealing key already: it would be lost with all
+        that it has sealed.
+        """
 
     def envelope_id(self, secret: bytearray) -> bytes:
         """What envelopes would call that key there."""
 
     def import_key(self, secret: bytearray) -> AeadKey:
-        """Put a key there, sensitive and not extractable where it is a token, which is read back. Raises `ImportRefused`."""
+        """Put a key there, sensitive and not extractable where it is a token, which is read back.
+
+        Raises `ImportRefused`.
+        """
 
     def generate(self) -> AeadKey:
         """Make a key there, which was never anywhere else. Raises `ImportRefused`."""
@@ -52,7 +59,7 @@ class KeyFileImporter:
     def require_free(self) -> None:
         """Raises `ImportRefused` if there is a file."""
         if self._path.exists():
-            raise ImportRefused(f"there is a file {self._path} already: move it away if nothing is sealed with it")
+            raise ImportRefused(f"{self._path} exists already; move it away if nothing is sealed with it")
 
     def envelope_id(self, secret: bytearray) -> bytes:
         """Of the key itself."""

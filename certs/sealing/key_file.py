@@ -1,7 +1,7 @@
-"""A sealing key in a file: for those without a token.
+"""A sealing key in a file, for machines without a token.
 
-It protects what it seals in backups and on lost disks, if it is kept apart from them. Who can read the files of the running proxy can
-read this one as well: hence the warning.
+It protects sealed data in backups and on lost disks if it is kept apart from them. An attacker who
+can read the files of the running proxy can read this one too; so `plexigate check` warns.
 """
 
 import base64
@@ -43,7 +43,9 @@ class KeyFile:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a key; raises `KeyFileUnusable`, also where anybody but the owner may do anything with the file."""
+        """Read a key; raises `KeyFileUnusable`, also where anybody but the owner may do anything
+        with the file.
+        """
         try:
             with path.open("rb") as file:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -58,12 +60,14 @@ class KeyFile:
         except binascii.Error:
             secret = b""
         if not content.startswith(_HEADER) or len(secret) != KEY_BYTES:
-            raise KeyFileUnusable(path, "which holds no sealing key", "the file that plexigate hsm init made")
+            raise KeyFileUnusable(path, "which is not a sealing key", "the file that plexigate hsm init made")
         return cls(path, secret)
 
     @classmethod
     def create(cls, path: Path, secret: bytes | bytearray | None = None) -> Self:
-        """Write a key (None: a new one) to a new file with mode 0600; raises `KeyFileUnusable`, also where there is a file already."""
+        """Write a key (None: a new one) to a new file with mode 0600; raises `KeyFileUnusable`,
+        also where there is a file already.
+        """
         key = cls(path, os.urandom(KEY_BYTES) if secret is None else bytes(secret))
         if len(key.secret) != KEY_BYTES:
             raise ValueError(f"a sealing key has {KEY_BYTES} bytes")
@@ -76,7 +80,7 @@ class KeyFile:
             sync_directory(path.parent)
         except OSError as error:
             raise KeyFileUnusable(
-                path, f"which cannot be made ({error.strerror})", "a new file in a directory that exists"
+                path, f"which cannot be created ({error.strerror})", "a new file in an existing directory"
             ) from None
         return key
 

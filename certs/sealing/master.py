@@ -1,7 +1,7 @@
-"""The sealing key itself: a file, or a key in a token that a process logs in to for as long as it is needed.
+"""The sealing key itself: a file, or a key in a token that a process logs in to for each use.
 
-It seals the keys below it (`certs.hierarchy.vault`) and nothing else, so it is needed at a start, and seldom afterwards: no session of
-a token is kept for that.
+It seals only the keys below it (`certs.hierarchy.vault`). It is needed at the start and rarely
+afterwards, so no session of the token stays open for it.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,8 @@ from config.hsm import HsmConfig
 from config.loaded import ConfigFile
 from config.sealing import SealingConfig
 
-# Of a token, not of what the configuration says about it: the same for which a start goes on without a key in a token.
+# Of a token, not of what the configuration says about it: the same for which a start goes on
+# without a key in a token.
 _PASSING: Final = (
     CallFailed,
     DeadlinePassed,
@@ -64,7 +65,10 @@ Place = Path | KeyInToken
 
 
 def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) -> Place | None:
-    """Where a configuration says that it is; None where nothing is sealed. Raises `ConfigError` without the PIN of its token."""
+    """Where a configuration says that it is; None where nothing is sealed.
+
+    Raises `ConfigError` without the PIN of its token.
+    """
     key = sealing.key
     if key is None:
         return None
@@ -74,16 +78,22 @@ def place_of(file: ConfigFile, sealing: SealingConfig, hsm: HsmConfig | None) ->
 
 
 class Master:
-    """A `Sealer` with the sealing key. Blocks as long as the token takes, up to its deadlines; one thread at a time."""
+    """A `Sealer` with the sealing key.
+
+    Blocks as long as the token takes, up to its deadlines; one thread at a time.
+    """
 
     def __init__(self, place: Place) -> None:
-        """Nothing is opened before it is needed."""
+        """Open nothing yet; the first use does."""
         self.place = place
         self._open: Sealer | None = None
 
     @contextmanager
     def at_hand(self) -> Iterator[Sealer]:
-        """Log in once for all that is done in the block. Raises `KeyUnavailable`, which is `KeyAway` where that may pass."""
+        """Log in once for all that is done in the block.
+
+        Raises `KeyUnavailable`, which is `KeyAway` where that may pass.
+        """
         if self._open is not None:
             yield self._open
             return

@@ -1,4 +1,6 @@
-"""A sealing key of our own, for those who have named none: a file of the state directory, made when something is sealed for the first time."""
+"""The sealing key for configurations without one: a file of the state directory, made at its first
+use.
+"""
 
 import threading
 from pathlib import Path
@@ -20,7 +22,7 @@ class OwnKeySealer:
     """A `Sealer`."""
 
     def __init__(self, path: Path, disk: Disk) -> None:
-        """Nothing is read or written before something is sealed or opened."""
+        """Read and write nothing yet; the first seal or open does."""
         self._path = path
         self._disk = disk
 

@@ -1,4 +1,6 @@
-"""The sealing key in a token: it seals through the token's process, and gets there from the ceremonies of `certs.recovery`."""
+"""The sealing key in a token: it seals through the token's process, and gets there from the
+ceremonies of `certs.recovery`.
+"""
 
 from functools import partial
 from hashlib import sha256
@@ -35,12 +37,16 @@ class LoggedInToken(Protocol):
 
 
 def sealing_key_name(version: int = 1) -> TokenKeyName:
-    """What a sealing key is called in a token. Envelopes name its id, so a key that is brought back needs its old version."""
+    """What a sealing key is called in a token.
+
+    Envelopes name its id, so a key that is brought back needs its old version.
+    """
     return TokenKeyName(IDENTITY, KeyKind.AES_256, version)
 
 
 def sealer_in_token(process: LoggedInToken, address: KeyAddress) -> Sealer:
-    """Seals with a key of a token that a process has logged in to: AES-256, or EC P-256 or RSA where it has no AES.
+    """Seals with a key of a token that a process has logged in to: AES-256, or EC P-256 or RSA
+    where it has no AES.
 
     Raises an HsmError, or `KeyUnavailable` for a key of another kind.
     """
@@ -124,7 +130,8 @@ class TokenSealingKey:
         try:
             return self._opened(Sealed(nonce, ciphertext), associated)
         except CallFailed as error:
-            # the return value does not tell a wrong tag from a failing token (SoftHSM: CKR_GENERAL_ERROR for both): the key tells
+            # the return value does not tell a wrong tag from a failing token (SoftHSM:
+            # CKR_GENERAL_ERROR for both): the key tells
             if self._still_works():
                 raise Tampered from None
             raise KeyUnavailable(str(error)) from None
@@ -143,7 +150,10 @@ class TokenSealingKey:
 
 
 class TokenKeyImporter:
-    """A token as the place for the sealing key (`KeyImporter`). What it makes or takes is read back and compared by its process."""
+    """A token as the place for the sealing key (`KeyImporter`).
+
+    What it makes or takes is read back and compared by its process.
+    """
 
     is_outside_again = False
 
@@ -160,7 +170,7 @@ class TokenKeyImporter:
         except HsmError as error:
             raise ImportRefused(str(error)) from None
         if self._name.label in labels:
-            raise ImportRefused(f"{self.place} has a key {self._name.label} already")
+            raise ImportRefused(f"{self.place} already has a key {self._name.label}")
 
     def envelope_id(self, _secret: bytearray) -> bytes:
         """Of its name: a token does not tell one key from another."""

@@ -1,7 +1,8 @@
 """Sealing with a key pair, for tokens that have RSA or EC and no AES.
 
-The public half is outside the token, so sealing needs no token; opening asks the token for one operation. The label and the rest of
-the envelope are authenticated by the AES-GCM that uses the hidden key.
+The public half is outside the token, so sealing needs no token; opening asks the token for one
+operation. The label and the rest of the envelope are authenticated by the AES-GCM that uses the
+hidden key.
 """
 
 import hashlib
@@ -18,10 +19,11 @@ from certs.sealing.envelope import KEY_ID_BYTES, SealingScheme
 from certs.sealing.errors import Tampered
 
 OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
-"""RSAES-OAEP with SHA-1 and an empty label (RFC 8017 7.1): CKM_RSA_PKCS_OAEP with CKM_SHA_1 and CKG_MGF1_SHA1.
+"""RSAES-OAEP with SHA-1 and an empty label (RFC 8017 7.1): CKM_RSA_PKCS_OAEP with CKM_SHA_1 and
+CKG_MGF1_SHA1.
 
-It hides a random key, for which no hash needs to be free of collisions (NIST SP 800-131A allows it), and every token has it: SoftHSM, for
-one, has no other.
+It hides a random key, for which no hash needs to be free of collisions (NIST SP 800-131A allows
+it), and every token has it: SoftHSM, for one, has no other.
 """
 
 _KEY_BYTES: Final = 32
@@ -30,7 +32,9 @@ _CURVE: Final = ec.SECP256R1()
 
 
 class RsaUnwrapping:
-    """An `UnwrappingKey` of RSA; `decrypt` is the token's OAEP decryption, which raises `ValueError` for what it cannot decrypt."""
+    """An `UnwrappingKey` of RSA; `decrypt` is the token's OAEP decryption, which raises
+    `ValueError` for what it cannot decrypt.
+    """
 
     scheme = SealingScheme.RSA_OAEP
 
@@ -56,7 +60,9 @@ class RsaUnwrapping:
 
 
 class EcUnwrapping:
-    """An `UnwrappingKey` of EC P-256; `agree` is the token's ECDH (CKM_ECDH1_DERIVE with CKD_NULL): the x coordinate, 32 bytes."""
+    """An `UnwrappingKey` of EC P-256; `agree` is the token's ECDH (CKM_ECDH1_DERIVE with CKD_NULL):
+    the x coordinate, 32 bytes.
+    """
 
     scheme = SealingScheme.ECDH_P256
 
@@ -76,7 +82,8 @@ class EcUnwrapping:
     def unwrap(self, wrapped: bytes) -> bytes:
         """The AES key again."""
         try:
-            # refuses what is no point of the curve (SP 800-56A 5.6.2.3.4): such a point would tell of the private key
+            # refuses what is no point of the curve (SP 800-56A 5.6.2.3.4): such a point would tell
+            # of the private key
             peer = ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, wrapped)
         except ValueError:
             raise Tampered from None

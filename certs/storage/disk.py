@@ -1,10 +1,12 @@
-"""The only place that changes files of the state directory: each change durable before it returns, each step of it named.
+"""The only module that changes files of the state directory: changes are durable, and each step has
+a name.
 
-Theory of operation. A file is written beside its place, synced, and renamed into it (POSIX `rename` is atomic); then the directory
-is synced, as a new name is in memory only until that. A directory is filled under a name that means "not yet" and renamed when it
-is complete. Before each system call that changes something, `step` is called with its name: nothing in production, and in tests
-the moment at which the process is killed or the power fails. So every write is a crash point without anybody listing it, and a test
-refuses writes of `certs.storage` and of the internal CA that do not go through here.
+Theory of operation. A file is written beside its place, synced, and renamed into it (POSIX `rename`
+is atomic). Then the directory is synced, because a new name is only in memory until then. A
+directory is filled under a name that means "not yet", and renamed when it is complete. Before each
+system call that changes something, `step` is called with the name of the step. In production it
+does nothing; in tests it kills the process or cuts the power. So every write is a crash point, and
+a test refuses writes of `certs.storage` and of the internal CA that bypass this module.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""Why a version was begun, and with what: written before its key is made, so that whatever comes after can be found and undone. Pure."""
+"""The intent of a version: reason and settings, written before its key is made, so that a crash can
+be undone. Pure.
+"""
 
 import json
 from dataclasses import dataclass
@@ -12,12 +14,14 @@ class IntentDamaged(ValueError):
     """The file is none that this program wrote."""
 
     def __str__(self) -> str:
-        return "no record of a rotation that this program wrote"
+        return "not a record of a rotation that Plexigate wrote"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """`key` is the specification of the key (`ec-p256@file`), `issuer` the NAME of the issuer, `begun_at` the key's birth."""
+    """`key` is the specification of the key (`ec-p256@file`), `issuer` the NAME of the issuer,
+    `begun_at` the key's birth.
+    """
 
     key: str
     issuer: str

@@ -1,6 +1,7 @@
-"""What has been decided about the versions of one credential: which one serves, which ones did, until when their keys are kept. Pure.
+"""The ledger of one credential: which version serves, which ones served, and how long their keys
+are kept. Pure.
 
-The whole record is one small file that is replaced in one step: there is no moment at which half of a decision holds.
+The ledger is one small file that is replaced atomically: a decision holds completely or not at all.
 """
 
 import json
@@ -21,14 +22,15 @@ class LedgerDamaged(ValueError):
         self.found = found
 
     def __str__(self) -> str:
-        return f"no ledger of Plexigate's: {self.found}"
+        return f"not a ledger that Plexigate wrote: {self.found}"
 
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
     """A version that serves no more since `at`, for the reason `why`; its key goes at `destroy_at`.
 
-    `is_compromised`: its key must never serve again; `is_revoked`: its issuer has told the world so.
+    `is_compromised`: its key must never serve again; `is_revoked`: its issuer has told the world
+    so.
     """
 
     at: datetime
@@ -40,8 +42,11 @@ class Retirement:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """`current` serves (None: nothing yet). `decided` is the highest version about which a decision was ever made: a complete one
-    above it was stored by a process that did not come to decide. `served_since` is when a version last began to serve."""
+    """`current` serves (None: nothing yet).
+
+    `decided` is the highest version about which a decision was ever made: a complete one above it
+    was stored by a process that did not come to decide. `served_since` is when a version last began
+    to serve."""
 
     current: int | None = None
     decided: int = 0

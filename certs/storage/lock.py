@@ -1,4 +1,4 @@
-"""One process at a time changes a state directory: the running proxy, or else a command.
+"""A lock on a state directory: one process at a time changes it, the running proxy or a command.
 
 `flock` belongs to the open file, so the kernel frees it when its process ends, however it ends.
 """
@@ -23,13 +23,15 @@ class StateInUse(Exception):
         self.path = path
 
     def __str__(self) -> str:
-        return f"{self.path} is in use by another process: the running proxy (ask it, without --offline), or another command"
+        return f"{self.path} is in use by another process: the running proxy (then leave out --offline), or another command"
 
 
 class StateUnusable(OSError):
-    """The state directory `path`, or something in it, cannot be used: what was `found` there, and what is `allowed`.
+    """The state directory `path`, or something in it, cannot be used: what was `found` there, and
+    what is `allowed`.
 
-    A directory that was copied or restored belongs to who did that; one that was led elsewhere by a link may lead nowhere.
+    A directory that was copied or restored belongs to who did that; one that was led elsewhere by a
+    link may lead nowhere.
     """
 
     def __init__(self, path: Path, error: OSError) -> None:
@@ -42,7 +44,10 @@ class StateUnusable(OSError):
 
 
 def hold(state: Path, disk: Disk) -> "StateLock":
-    """Make a state directory if it is not there, and take it. Raises `StateInUse` or `StateUnusable`."""
+    """Make a state directory if it is not there, and take it.
+
+    Raises `StateInUse` or `StateUnusable`.
+    """
     try:
         disk.make_directory(state)
         return StateLock.acquire(state)
@@ -52,9 +57,9 @@ def hold(state: Path, disk: Disk) -> "StateLock":
 
 def _diagnosis(path: Path, error: OSError) -> tuple[str, str]:
     if path.is_symlink() and not path.exists():
-        return f"{path}, a link to {path.readlink()}, which is not there", "a directory, or a link to one"
+        return f"{path}, a link to {path.readlink()}, which does not exist", "a directory, or a link to one"
     if path.exists() and not path.is_dir():
-        return f"{path}, which is no directory", "a directory that this process alone writes to"
+        return f"{path}, which is not a directory", "a directory that no other process uses"
     ours = os.geteuid()
     for one in _way(path, error) if isinstance(error, PermissionError) else ():
         if (owner := _owner(one)) not in (None, ours):
@@ -64,7 +69,7 @@ def _diagnosis(path: Path, error: OSError) -> tuple[str, str]:
                 f"chown -R {ours} {path} (a copy belongs to who made it), or a start as the user to whom it belongs",
             )
     where = f"{error.filename}: " if error.filename else f"{path}: "
-    return f"{where}{error.strerror}", "a directory that this process alone writes to"
+    return f"{where}{error.strerror}", "a directory that no other process uses"
 
 
 def _way(path: Path, error: OSError) -> Iterator[Path]:

@@ -13,14 +13,16 @@ _NAME: Final = "owner"
 
 
 class OwnerDamaged(Exception):
-    """The file `path` has no id; a new one would leave keys behind in tokens that nobody destroys."""
+    """The file `path` has no id; with a new id the present keys in tokens would never be
+    destroyed.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.path = path
 
     def __str__(self) -> str:
-        return f"{self.path}: found no id of {OWNER_DIGITS} hexadecimal digits; restore it, keys in tokens are called by it"
+        return f"{self.path}: found no id of {OWNER_DIGITS} hexadecimal digits; restore the file, because keys in tokens are named after its id"
 
 
 class Owner:

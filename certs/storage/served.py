@@ -1,4 +1,6 @@
-"""What serves, as workers get it: for each issued credential its chain, and its key or where that is."""
+"""The served credentials, as workers get them: for each its chain, and its key or the address of
+its key.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +29,7 @@ def served_version(shelf: Shelf, version: StoredVersion, homes: Homes, state: Pa
     """The two files of one version. Raises `HomeFailed` or `OSError`."""
     spec = version.spec
     if spec.place not in homes:
-        raise HomeFailed(spec.place, "there is no such place in the configuration (any more)")
+        raise HomeFailed(spec.place, "the configuration has no such place (any more)")
     name = shelf.key_name(version.number, spec)
     key = homes[spec.place].for_workers(name, version.kept_path.read_bytes())
     chain_path, key_path = paths_of(shelf.identity, shelf.slot, state)
@@ -40,7 +42,8 @@ def served_version(shelf: Shelf, version: StoredVersion, homes: Homes, state: Pa
 def served_files(store: Store, config: Config, homes: Homes) -> tuple[dict[Path, ServedFile], list[str]]:
     """All files of all that serves, and why some are missing. May take as long as a token takes.
 
-    Also of slots that an identity had before: they stand in for those that it has now until these were issued.
+    Also of slots that an identity had before: they stand in for those that it has now until these
+    were issued.
     """
     files: dict[Path, ServedFile] = {}
     faults: list[str] = []

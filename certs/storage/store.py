@@ -1,4 +1,4 @@
-"""The state directory: a shelf for each credential that is issued, and where the rest of the state lies."""
+"""The state directory: a shelf for each issued credential, and the paths of the other state."""
 
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ class Store:
     """Keys and chains below one directory."""
 
     def __init__(self, directory: Path, disk: Disk | None = None, told: Told = unheard) -> None:
-        """Nothing is made before something is written; `told` hears what becomes of keys."""
+        """Make no directory before the first write; `told` gets every operation on keys."""
         self.directory: Final = directory
         self.disk: Final = disk or Disk()
         self.told: Final = told
@@ -32,7 +32,9 @@ class Store:
         return [self.shelf(place.parent.name, place.name) for place in places]
 
     def of_config(self, config: Config) -> list[tuple[str, int, IssuedCredentialConfig, Shelf]]:
-        """The issued credentials of a configuration: identity, index among its credentials, settings, shelf."""
+        """The issued credentials of a configuration: identity, index among its credentials,
+        settings, shelf.
+        """
         return [
             (name, index, credential, self.shelf(name, credential.key.slot))
             for name, identity in config.identity.items()
@@ -49,7 +51,9 @@ def store_of(
 
 
 def paths_of(identity: str, slot: str, state: Path) -> tuple[Path, Path]:
-    """Under which names the chain and the key that serve are handed to workers: no files, as the versions change."""
+    """Under which names the chain and the key that serve are handed to workers: no files, as the
+    versions change.
+    """
     place = state / _CREDENTIALS / identity / slot / "current"
     return place / "chain.pem", place / "key.pem"
 

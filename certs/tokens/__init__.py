@@ -1,1 +1,1 @@
-"""What the proxy does with whole tokens: probes, trials, twins, the keys in use."""
+"""Whole tokens: probes, trials, tokens that are configured twice, and the keys in use."""

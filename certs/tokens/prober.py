@@ -1,9 +1,10 @@
-"""How one token is, found out from outside of the TLS library: by a login and by signatures of a process of its own.
+"""Probes the health of one token outside the TLS library: a separate process logs in and signs.
 
-A process that has failed is not used again. A module knows the tokens that were there when it was loaded, a session that is lost
-stays lost, and what hangs in a module is over only with its process; so each failure is followed by a fresh one, unless the token
-answered in a session that lives: then the next signature needs no login. A session that was lost since the last look says nothing of
-how the token is now: it is asked in another one.
+A process that has failed is not used again: a module only knows the tokens that were present when
+it was loaded, a lost session stays lost, and a call that hangs ends only with its process. So a new
+process follows each failure, unless the token answered in a live session: then the next signature
+needs no login. A session that was lost since the last probe says nothing about the token now; a new
+session is tried.
 """
 
 import asyncio
@@ -45,12 +46,15 @@ class Condition(StrEnum):
     ABSENT = "absent"
     """It, or its module, is not there."""
     REFUSED = "pin_refused"
-    """It was not logged in to, or not with success, for the sake of its PIN: nobody is to try."""
+    """Its PIN was refused, or is not tried: no process may log in."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeFinding:
-    """What a look has shown. `error` is what it is counted by, a CKR_ name where there is one; `detail` a sentence."""
+    """What a look has shown.
+
+    `error` is what it is counted by, a CKR_ name where there is one; `detail` a sentence.
+    """
 
     condition: Condition
     error: str = ""
@@ -62,7 +66,9 @@ class ProbeFinding:
 
     @property
     def is_module_down(self) -> bool:
-        """Whether the module did not start, or not in time: one that reaches its device over a network, while that is away."""
+        """Whether the module did not start, or not in time: one that reaches its device over a
+        network, while that is away.
+        """
         return self.condition is Condition.ABSENT and (self.is_late or self.error.startswith("CKR"))
 
     @property
@@ -93,7 +99,7 @@ class Prober:
     """Looks at one token. One look at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, use: TokenUse) -> None:
-        """No process runs yet."""
+        """Start no process yet."""
         self._loop = loop
         self.use = use
         """May be another one from the next look on, with the same login."""
@@ -121,7 +127,8 @@ class Prober:
             async with asyncio.timeout(seconds):
                 return await self._look(with_signatures=False)
         except TimeoutError:
-            # a module that never came up will hang whoever loads it; one that hangs later is of use for other tokens
+            # a module that never started would hang each process that loads it; one that hangs
+            # later still serves other tokens
             condition = Condition.UNWELL if self._has_loaded else Condition.ABSENT
             operation = "log in" if self._has_loaded else "load its module"
             return ProbeFinding(condition, "deadline", str(DeadlinePassed(operation, seconds)))
@@ -129,7 +136,10 @@ class Prober:
             await self.close()
 
     async def probe(self) -> ProbeFinding:
-        """Log in where that is needed, and sign with each key: well if one of them works. Takes as long as the calls may."""
+        """Log in where that is needed, and sign with each key: well if one of them works.
+
+        Takes as long as the calls may.
+        """
         return await self._look(with_signatures=True)
 
     async def _look(self, *, with_signatures: bool) -> ProbeFinding:

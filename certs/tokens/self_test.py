@@ -1,4 +1,4 @@
-"""What `plexigate hsm test` does: try a token and measure it, with keys of its own that are gone afterwards."""
+"""`plexigate hsm test`: tests and measures a token with temporary keys."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress

@@ -1,4 +1,6 @@
-"""What a configuration uses of tokens, as the parent needs it: how to log in to each, and which keys to try it by."""
+"""The tokens that a configuration uses, for the parent: how to log in to each, and which keys to
+probe it with.
+"""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +30,9 @@ class TriedKey:
 
 @dataclass(frozen=True, slots=True)
 class NamedKey:
-    """A key as the configuration names it, for people: its URI, and the identities that sign with it."""
+    """A key as the configuration names it, for people: its URI, and the identities that sign with
+    it.
+    """
 
     location: str
     address: KeyAddress
@@ -110,14 +114,18 @@ def identities_in_tokens(identities: Mapping[str, tuple[Credential, ...]]) -> di
 def spare_tokens(
     uses: Iterable[TokenUse], identities: Mapping[str, frozenset[KeyPlace]], closed: Collection[str]
 ) -> frozenset[str]:
-    """Those of the closed tokens that have keys, and without which every identity has another one. `identities` are `identities_in_tokens`."""
+    """Those of the closed tokens that have keys, and without which every identity has another one.
+
+    `identities` are `identities_in_tokens`.
+    """
     lost = [keys for keys in identities.values() if all(key.token in closed for key in keys)]
     needed = {key.token for keys in lost for key in keys}
     return frozenset(use.name for use in uses if use.name in closed and use.named and use.name not in needed)
 
 
 def _tried(keys: Iterable[Pkcs11Key]) -> tuple[TriedKey, ...]:
-    # python-pkcs11 is not asked for Ed25519 (`SignatureMechanism`): the login alone tells of a token with nothing else
+    # python-pkcs11 is not asked for Ed25519 (`SignatureMechanism`): the login alone tells of a
+    # token with nothing else
     able = [key for key in keys if not isinstance(key.public_key, Ed25519PublicKey)]
     by_address = {(key.uri.object, key.uri.id): key.public_key for key in able}
     return tuple(TriedKey(KeyAddress(label, id_), public) for (label, id_), public in by_address.items())

@@ -1,4 +1,6 @@
-"""Trying a key in a token by a real signature: what to ask for, and whether the answer is the signature of that key."""
+"""A trial signature with a key in a token: what to request, and whether the answer is a signature
+of that key.
+"""
 
 import os
 from collections.abc import Callable

@@ -1,7 +1,8 @@
-"""Whether two tables of a configuration mean one token, which only its module can tell where one names the label, the other the serial.
+"""Finds two tables of a configuration that mean the same token, such as one by its label and one by
+its serial.
 
-Such a token would stand in for itself when it fails, have twice the sessions that it may have, and be given a wrong PIN twice. So this
-is asked before anybody logs in.
+Only the module can tell. Such a token would replace itself when it fails, open twice the allowed
+sessions, and get a wrong PIN twice. So this is checked before any login.
 """
 
 import asyncio
@@ -21,7 +22,10 @@ from config.problems import Problem
 async def twin_problems(
     loop: asyncio.AbstractEventLoop, file: ConfigFile, uses: Sequence[TokenUse], seconds: float
 ) -> list[Problem]:
-    """An error for each table that means the token of one before it. Where the module does not answer there is none: a login tells."""
+    """An error for each table that means the token of one before it.
+
+    Where the module does not answer there is none: a login tells.
+    """
     pairs = [pair for pair in combinations(uses, 2) if _may_be_one(pair[0].access.token, pair[1].access.token)]
     if not pairs:
         return []
@@ -29,7 +33,7 @@ async def twin_problems(
     return [
         file.error(
             ("hsm", "token", second.name),
-            f"a token that [hsm.token.{first.name}] has already: {token}",
+            f"a token that [hsm.token.{first.name}] already names: {token}",
             "each token once: another label, serial or slot",
         )
         for first, second in pairs

@@ -1,6 +1,7 @@
-"""Which keys of tokens a configuration uses: those that it names, those that rotations have made, and the one that `keys.sealed` needs.
+"""The keys of tokens that a configuration uses: named ones, keys that rotations made, and that of
+`keys.sealed`.
 
-The commands ask it of a file, and the parent of what it serves by.
+Commands ask it about a file, the parent about the configuration that it serves.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,9 @@ from config.sealing import SealingConfig
 
 @dataclass(frozen=True, slots=True)
 class UsedKey:
-    """A key that is used; `where` is the path of the value in the file, or of the file that tells of it. None means any."""
+    """A key that is used; `where` is the path of the value in the file, or of the file that tells
+    of it. None means any.
+    """
 
     where: str
     token: str | None
@@ -39,7 +42,9 @@ class UsedKey:
 def used_keys(
     file: ConfigFile, state: str | None, sealing: SealingConfig, document: Mapping[str, Any]
 ) -> tuple[UsedKey, ...]:
-    """All of them; `state` is the state directory, `document` the whole file, also where something in it is refused. Reads the state: it may hang as a disk does."""
+    """All of them; `state` is the state directory, `document` the whole file, also where something
+    in it is refused. Reads the state: it may hang as a disk does.
+    """
     return (*_named(document, ""), *_issued(file, state), *_sealing(file, sealing))
 
 
@@ -58,7 +63,10 @@ def _named(value: Any, where: str) -> Iterator[UsedKey]:
 
 
 def _used(uri: str, where: str) -> UsedKey:
-    """The four attributes of RFC 7512 2.3 that say which key. Whatever else stands there names the same key or none."""
+    """The four attributes of RFC 7512 2.3 that identify a key.
+
+    Other attributes of the URI do not change which one.
+    """
     path = uri.partition(":")[2].partition("?")[0]
     parts = dict(part.partition("=")[::2] for part in path.split(";"))
     text = {name: unquote(value) for name, value in parts.items()}
@@ -73,7 +81,9 @@ def _issued(file: ConfigFile, state: str | None) -> Iterator[UsedKey]:
 
 
 def _sealing(file: ConfigFile, sealing: SealingConfig) -> Iterator[UsedKey]:
-    """What has sealed the keys below the sealing key, perhaps another version than the one that is named; envelopes name our own by its id."""
+    """What has sealed the keys below the sealing key, perhaps another version than the one that is
+    named; envelopes name our own by its id.
+    """
     if sealing.key is None:
         return
     from certs.hierarchy.configured import directory_of  # here: most commands need no cryptography for their start

@@ -176,10 +176,10 @@ class TestCheck:
         configuration = hsm_site.write(text.replace(f'"{URI}"', both), alias)
         status, found = self.check(hsm_site, configuration)
         assert status == 1
-        assert found["hsm.token.alias"].startswith("a token that [hsm.token.plexi] has already: plexi (serial ")
+        assert found["hsm.token.alias"].startswith("a token that [hsm.token.plexi] already names: plexi (serial ")
         started = plexigate(hsm_site, "run", str(configuration))
         assert started.returncode == 1
-        assert "a token that [hsm.token.plexi] has already" in " ".join(started.stderr.split())
+        assert "a token that [hsm.token.plexi] already names" in " ".join(started.stderr.split())
         assert hsm_site.hsm.shim.token("plexi").calls("C_Login") == 0
 
     def test_one_token_under_two_names_is_refused_at_a_reload(self, hsm_site: HsmSite) -> None:
@@ -192,7 +192,7 @@ class TestCheck:
             os.kill(running.pid, signal.SIGHUP)
             (refusal,) = running.wait_for(lambda output: events(output, "reload_failed") or None)
             assert curl(hsm_site, running) == "502"
-        assert "a token that [hsm.token.plexi] has already" in json.dumps(refusal)
+        assert "a token that [hsm.token.plexi] already names" in json.dumps(refusal)
 
     def test_a_file_that_is_refused_for_its_tokens_has_nobody_look_at_them(self, hsm_site: HsmSite) -> None:
         twin = f'[hsm.token.twin]\nlabel = "plexi"\npin_file = "{hsm_site.hsm.directory}/plexi.pin"\n'

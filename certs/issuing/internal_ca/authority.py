@@ -1,10 +1,10 @@
 """The internal authority as an `Issuer`.
 
-Theory of operation. Root and intermediate are shelves of the store, so each comes to be as a whole or not at all, wherever their
-keys live. The root is made once; its key is used only to sign an intermediate, may be moved away between two of them, and is not
-missed before the next one is due. The intermediate is replaced in time: when a third of its life is left, or less than two lives of
-a certificate, or when its key or its names are others in the configuration. The former one stays good for what it has signed, and
-its key is kept as long as it may have to sign lists of revocations.
+Theory of operation. Root and intermediate are shelves of the store, so each is stored completely or
+not at all. The root is made once. Its key only signs intermediates, so it may be moved away between
+two of them. The intermediate is replaced when a third of its life is left, or less than two lives
+of a certificate, or when its key or names changed in the configuration. The former one stays valid,
+and its key is kept as long as it may have to sign revocation lists.
 """
 
 import contextlib
@@ -50,7 +50,9 @@ _LIST: Final = "crl.pem"
 
 
 def root_identity(name: str) -> str:
-    """Whose the key of the root is, in its label in a token: the longest of an authority's names."""
+    """The identity in the label of the root's key in a token: the longest of an authority's
+    names.
+    """
     return f"ca.{name}.root"
 
 
@@ -137,7 +139,7 @@ class InternalAuthority:
     # -- for those who look after it
 
     def publish_list(self) -> Path:
-        """Write the list of revocations of every intermediate that is valid, and answer where. Raises `IssueFailed`."""
+        """Write the revocation lists of valid intermediates; their paths. Raises `IssueFailed`."""
         with _failures():
             path = self.directory / _LIST
             self._disk.make_directory(self.directory)
@@ -163,7 +165,9 @@ class InternalAuthority:
         return self.root_shelf.current() is not None
 
     def exportable_root_key(self) -> CertificateIssuerPrivateKeyTypes | None:
-        """The key of the root, None where it is in a token or elsewhere. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
+        """The key of the root, None if it is in a token or was moved away.
+        Raises `HomeFailed`, `OSError` or `ShelfDamaged`.
+        """
         root = self.root_version()
         home = self._homes.get(root.spec.place)
         if home is None or not home.is_software or not root.has_key:
@@ -171,7 +175,7 @@ class InternalAuthority:
         return self._root_signer(root)
 
     def forget_root_key(self) -> None:
-        """Destroy the key of the root here: somebody has it elsewhere. Raises `OSError` or `ShelfDamaged`."""
+        """Destroy the root's key here, after it was copied. Raises `OSError` or `ShelfDamaged`."""
         self._disk.remove(self.root_version().kept_path)
 
     def recover(self) -> None:
@@ -188,7 +192,7 @@ class InternalAuthority:
         return _certificate(self.root_version())
 
     def root_version(self) -> StoredVersion:
-        """The root, which is made if there is none yet. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
+        """The root, made if needed. Raises `HomeFailed`, `OSError` or `ShelfDamaged`."""
         current = self.root_shelf.current() or self.root_shelf.candidate()
         now = self._now()
         if current is None:
@@ -223,7 +227,7 @@ class InternalAuthority:
         certificate = _certificate(current)
         left = certificate.not_valid_after_utc - now
         if certificate.not_valid_before_utc > now:
-            return "it was made by a clock that was ahead"
+            return "it was made while the clock was ahead"
         if left < max(self._settings.intermediate_lifetime / 3, 2 * self._settings.lifetime):
             return "it ends soon"
         if current.spec != self._settings.key:
@@ -251,7 +255,7 @@ class InternalAuthority:
         made: Callable[[int, CertificateIssuerPrivateKeyTypes], x509.Certificate],
     ) -> StoredVersion:
         if spec.place not in self._homes:
-            raise HomeFailed(spec.place, "there is no such place in the configuration")
+            raise HomeFailed(spec.place, "the configuration has no such place")
         home = self._homes[spec.place]
         number = shelf.begin(Intent(str(spec), self._name, (), reason, self._now()))
         name = shelf.key_name(number, spec)
@@ -301,7 +305,7 @@ class RootKeyMissing(Exception):
         self.issuer = issuer
 
     def __str__(self) -> str:
-        return f"the key of the root is needed to make an intermediate: name its file in issuer.{self.issuer}.root_key until then"
+        return f"a new intermediate needs the private key of the root: name its file in issuer.{self.issuer}.root_key"
 
 
 class _failures:  # noqa: N801 - used as a function
@@ -329,14 +333,14 @@ def _checked(request: IssueRequest, issuer: InternalAuthority) -> x509.Certifica
             return csr
     except (ValueError, UnsupportedAlgorithm):
         pass  # as below
-    raise IssueFailed(FailureKind.PERMANENT, "a CSR that is damaged, or for a key that is not certified here")
+    raise IssueFailed(FailureKind.PERMANENT, "a CSR that is damaged, or whose key this CA does not certify")
 
 
 def _certificate(version: StoredVersion) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(version.chain_path.read_bytes())
     except ValueError:
-        raise ShelfDamaged(version.chain_path, "no certificate in PEM") from None
+        raise ShelfDamaged(version.chain_path, "not a certificate in PEM") from None
 
 
 def _constraints(certificate: x509.Certificate) -> x509.NameConstraints | None:

@@ -1,4 +1,7 @@
-"""What an authority has revoked, and the list of it that clients may look at (RFC 5280 5). Pure but for the signatures."""
+"""What an authority has revoked, and the list of it that clients may look at (RFC 5280 5).
+
+Pure but for the signatures.
+"""
 
 import json
 from collections.abc import Iterable
@@ -19,12 +22,14 @@ class RevocationsDamaged(ValueError):
     """The file is none that this program wrote."""
 
     def __str__(self) -> str:
-        return "no record of revocations that this program wrote"
+        return "not a record of revocations that Plexigate wrote"
 
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A certificate that must not be trusted any more; `issuer` is the subject of who signed it (RFC 4514)."""
+    """A certificate that must not be trusted any more; `issuer` is the subject of who signed it
+    (RFC 4514).
+    """
 
     serial: int
     issuer: str
@@ -68,7 +73,9 @@ def parse(content: bytes) -> tuple[Revocation, ...]:
 def revocation_list(
     signer: IssuerKey, revocations: Iterable[Revocation], number: int, now: datetime
 ) -> x509.CertificateRevocationList:
-    """The list of one signer; a certificate that has expired by itself is left out (RFC 5280 5.1)."""
+    """The list of one signer; a certificate that has expired by itself is left out (RFC 5280
+    5.1).
+    """
     subject = signer.certificate.subject
     identifier = signer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     builder = (

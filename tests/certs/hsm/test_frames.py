@@ -25,7 +25,7 @@ def test_what_is_too_large_is_not_sent() -> None:
 def test_a_length_of_no_frame_is_garbled() -> None:
     with pytest.raises(Garbled) as caught:
         length_of(b"\xff\xff\xff\xff")
-    assert "no frame" in str(caught.value)
+    assert "is not a frame" in str(caught.value)
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"a": {"$bytes": 5}}', b'{"a": {"$bytes": "%"}}', b"\xff"])

@@ -171,7 +171,7 @@ def test_a_key_of_another_length_is_not_imported(token: TokenProcess) -> None:
 @pytest.mark.parametrize("name", [P256, SEAL])
 def test_a_key_that_is_not_as_asked_is_undone(hsm: SoftHsm, access: TokenAccess, name: TokenKeyName) -> None:
     with dishonest(hsm, "extractable") as lying, token_process(through(access, lying.module)) as process:
-        with pytest.raises(KeyNotAsAsked, match="CKA_EXTRACTABLE is true, asked for false") as caught:
+        with pytest.raises(KeyNotAsAsked, match="CKA_EXTRACTABLE is true, requested false") as caught:
             process.perform(calls.generate(name))
         assert caught.value.is_undone
         assert process.perform(calls.keys()) == []

@@ -23,10 +23,10 @@ def test_each_difference_is_a_sentence() -> None:
     found = {**expected_of_private("a", b"\x01"), "EXTRACTABLE": True, "ID": b"\xab", "LABEL": "b"}
     del found["ALWAYS_SENSITIVE"]
     assert differences(expected_of_private("a", b"\x01"), found) == [
-        "CKA_EXTRACTABLE is true, asked for false",
-        "CKA_ALWAYS_SENSITIVE is not told, asked for true",
-        "CKA_LABEL is b, asked for a",
-        "CKA_ID is ab, asked for 01",
+        "CKA_EXTRACTABLE is true, requested false",
+        "CKA_ALWAYS_SENSITIVE is not reported, requested true",
+        "CKA_LABEL is b, requested a",
+        "CKA_ID is ab, requested 01",
     ]
 
 

@@ -49,7 +49,7 @@ def test_a_certificate_between_that_is_not_the_issuer_breaks_the_chain() -> None
     (first, second) = order_errors(chain(LEAF, ROOT, MIDDLE), PATH)
     assert (first.position, first.subject, first.issuer) == (1, "CN=Root", "CN=Middle")
     assert first.found == 'which has in place 2 "CN=Root" where the issuer "CN=Middle" belongs'
-    assert first.allowed == "leaf first, then each one's issuer, nothing else"
+    assert first.allowed == "leaf first, then the issuer of each certificate, and no other certificate"
     assert isinstance(second, ChainBroken)
     assert second.position == 2
 

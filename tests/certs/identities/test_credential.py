@@ -121,7 +121,7 @@ def test_the_leaf_must_stand_first(tmp_path: Path) -> None:
     (error,) = errors(tmp_path, MIDDLE, LEAF, key=LEAF)
     assert isinstance(error, LeafNotFirst)
     assert error.found == "which has the certificate of the key in place 2"
-    assert error.allowed == "the server's own certificate first, then each one's issuer"
+    assert error.allowed == "the server's own certificate first, then the issuer of each certificate"
 
 
 def test_an_unrelated_certificate_is_refused(tmp_path: Path) -> None:

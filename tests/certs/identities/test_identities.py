@@ -71,7 +71,7 @@ def test_a_key_that_rests_sealed_is_passed_over(tmp_path: Path) -> None:
     assert [str(one.algorithm) for one in loaded.identities["chat"]] == ["ecdsa-p256"]
     (problem,) = loaded.problems
     assert (problem.key, problem.is_error) == ("identity.chat.credential[0].key", False)
-    assert "rests sealed while the sealing key is away" in problem.found
+    assert "stays sealed while the sealing key is unavailable" in problem.found
 
 
 def test_missing_files_are_problems_of_their_keys(tmp_path: Path) -> None:

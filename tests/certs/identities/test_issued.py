@@ -112,7 +112,7 @@ def test_a_token_that_nobody_names_any_more_is_no_reason_to_refuse_a_configurati
     assert found.identities["chat"] == ()
     (problem,) = found.problems
     assert not problem.is_error
-    assert "in a token that is unknown" in problem.found
+    assert "in a token that is not configured" in problem.found
 
 
 @pytest.mark.parametrize("content", [URI, b"pkcs11:nonsense", b"PKCS11:nonsense"])
@@ -120,7 +120,7 @@ def test_a_uri_without_its_token_is_told(tmp_path: Path, content: bytes) -> None
     scene = Rotations(tmp_path)
     key = tmp_path / "key"
     key.write_bytes(content)
-    with pytest.raises(TokenUnknown, match="unknown"):
+    with pytest.raises(TokenUnknown, match="not configured"):
         token_place(scene.parts.loaded.config.hsm, tmp_path / "chain", key, {})
 
 

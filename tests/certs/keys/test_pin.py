@@ -108,4 +108,4 @@ class TestSystemd:
         _, found = fault(
             read_pins((given := LoadedConfig(given.config, ConfigFile(given.file.path))).file, given.config.hsm)
         )
-        assert found == '"plexi-pin", while systemd hands over no credentials'
+        assert found == '"plexi-pin", but systemd passed no credentials to this process'

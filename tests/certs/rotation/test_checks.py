@@ -113,7 +113,7 @@ def test_its_time_is_looked_at() -> None:
     (early,) = findings(CHAIN, EXPECTED, NOW - 2 * DAY)
     assert early.startswith("its certificate in place 1 is valid from ")
     (late,) = findings(CHAIN, EXPECTED, NOW + 4 * DAY)
-    assert late == "more than half of its life is over already"
+    assert late == "more than half of its lifetime is over"
 
 
 def test_signatures_and_the_end_are_looked_at() -> None:
@@ -130,12 +130,14 @@ def test_who_is_no_authority_signs_nothing() -> None:
     below = server_certificate(("chat.test",), INTERMEDIATE_KEY.public_key(), signer, NOW + 6 * DAY, NOW, None)
     chain = (below, LEAF, INTERMEDIATE)
     expected = replace(EXPECTED, key=INTERMEDIATE_KEY.public_key())
-    assert findings(chain, expected, NOW) == ["its certificate in place 2 must not sign it"]
+    assert findings(chain, expected, NOW) == ["its certificate in place 2 is not allowed to sign the one before it"]
 
 
 def test_certificates_for_clients_are_refused() -> None:
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-    assert findings((leaf(usage=usage), INTERMEDIATE), EXPECTED, NOW) == ["it is not for servers (extended key usage)"]
+    assert findings((leaf(usage=usage), INTERMEDIATE), EXPECTED, NOW) == [
+        "its extended key usage does not allow TLS servers"
+    ]
     assert findings((leaf(), INTERMEDIATE), EXPECTED, NOW) == [], "none at all allows everything (RFC 5280 4.2.1.12)"
 
 
@@ -144,7 +146,7 @@ def test_weak_ones_are_refused() -> None:
     small = private_key("rsa-1024")
     weak = server_certificate(("chat.test",), small.public_key(), SIGNER, NOW + DAY, NOW, None)
     expected = replace(EXPECTED, key=small.public_key(), strength=0)
-    assert findings((weak, INTERMEDIATE), expected, NOW) == ["its key is of a kind, or size, that TLS does not take"]
+    assert findings((weak, INTERMEDIATE), expected, NOW) == ["its key has a kind or size that TLS does not accept"]
     assert is_weak((weak, INTERMEDIATE))
 
 
@@ -163,7 +165,7 @@ def test_keys_are_as_strong_as_the_tables_say(algorithm: KeyAlgorithm, bits: int
 
 
 def test_what_is_no_chain_is_told() -> None:
-    with pytest.raises(ChainUnusable, match="it is no PEM with certificates"):
+    with pytest.raises(ChainUnusable, match="it is not a PEM file with certificates"):
         read_chain_pem(b"rubbish")
     assert str(ChainUnusable(["a", "b"])) == "a; b"
 
@@ -212,7 +214,7 @@ def test_a_key_that_nobody_knows_is_refused() -> None:
     strange = x509.load_der_x509_certificate(known.public_bytes(Encoding.DER).replace(ED25519_OID, UNKNOWN_OID))
     found = findings((strange, INTERMEDIATE), EXPECTED, NOW)
     assert "it is for another key" in found
-    assert "its key is of a kind, or size, that TLS does not take" in found
+    assert "its key has a kind or size that TLS does not accept" in found
     assert "its certificate in place 2 did not sign the one before it" in found
 
 
@@ -226,4 +228,6 @@ def test_who_says_nothing_of_being_an_authority_is_none() -> None:
     signer = IssuerKey(leaf(ski=True), KEY)
     below = server_certificate(("chat.test",), INTERMEDIATE_KEY.public_key(), signer, NOW + DAY, NOW, None)
     expected = replace(EXPECTED, key=INTERMEDIATE_KEY.public_key(), roots=())
-    assert findings((below, signer.certificate), expected, NOW) == ["its certificate in place 2 must not sign it"]
+    assert findings((below, signer.certificate), expected, NOW) == [
+        "its certificate in place 2 is not allowed to sign the one before it"
+    ]

@@ -34,7 +34,7 @@ def test_what_serves_is_read_from_its_chain_and_its_intent(tmp_path: Path) -> No
 def test_a_damaged_chain_is_told_by_its_path(tmp_path: Path) -> None:
     version = Rotations(tmp_path).serve()
     version.chain_path.write_bytes(b"rubbish")
-    with pytest.raises(ShelfDamaged, match=r"chain\.pem: it is no PEM"):
+    with pytest.raises(ShelfDamaged, match=r"chain\.pem: it is not a PEM"):
         current_of(version)
 
 

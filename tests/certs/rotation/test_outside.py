@@ -44,7 +44,7 @@ def test_a_file_without_certificates_is_named_before_anything_is_ordered(site: S
 
 
 @pytest.mark.parametrize(
-    ("file", "found"), [("missing", "No such file"), ("empty", "nothing"), ("garbage", "something else")]
+    ("file", "found"), [("missing", "No such file"), ("empty", "is empty"), ("garbage", "is not base64url")]
 )
 def test_a_key_of_the_ca_is_looked_at(site: Site, file: str, found: str) -> None:
     (problem,) = problems_of(site, issuer(eab_kid="k", eab_key_file=file))

@@ -46,7 +46,7 @@ def test_each_type_of_issuer_is_made(tmp_path: Path) -> None:
 
 def test_sealed_keys_without_a_sealing_key_are_warned_of(tmp_path: Path) -> None:
     (warning,) = problems(tmp_path, configuration("ec-p256@file", "mldsa-65@sealed"))
-    assert "sealing.key of the state directory" in warning
+    assert "sealing.key in the state directory" in warning
 
 
 def test_what_can_be_issued_is_no_problem(tmp_path: Path) -> None:
@@ -55,12 +55,14 @@ def test_what_can_be_issued_is_no_problem(tmp_path: Path) -> None:
 
 
 def test_a_place_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
-    assert problems(tmp_path, configuration("ec-p256@plexi")) == ['identity.chat.credential[0].key: "ec-p256@plexi"']
+    assert problems(tmp_path, configuration("ec-p256@plexi")) == [
+        'identity.chat.credential[0].key: "ec-p256@plexi", whose place does not exist'
+    ]
 
 
 def test_a_key_that_cannot_be_made_there_is_a_problem(tmp_path: Path) -> None:
     found = problems(tmp_path, configuration("mldsa-65@plexi", further=HSM))
-    assert found == ['identity.chat.credential[0].key: "mldsa-65@plexi", which cannot be made there']
+    assert found == ['identity.chat.credential[0].key: "mldsa-65@plexi", a key that this place cannot make']
 
 
 def test_a_name_that_its_authority_may_not_certify_is_a_problem(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_an_identity_that_has_no_room_in_a_label_is_a_problem(tmp_path: Path, le
 
 def test_the_keys_of_an_authority_are_looked_at_too(tmp_path: Path) -> None:
     found = problems(tmp_path, configuration(issuer='key = "ec-p384@plexi"\nroot = "mldsa-87@file"'))
-    assert found == ['issuer.internal.key: "ec-p384@plexi"']
+    assert found == ['issuer.internal.key: "ec-p384@plexi", whose place does not exist']
 
 
 def test_an_issuer_is_changed_when_one_that_stands_in_for_it_is(tmp_path: Path) -> None:

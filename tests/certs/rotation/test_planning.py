@@ -297,7 +297,7 @@ def test_a_process_that_dies_in_the_middle_of_an_attempt_counts_as_a_failure() -
     ],
 )
 def test_other_records_of_waits_are_refused(waits: Any) -> None:
-    with pytest.raises(ValueError, match=r"no record|unpack|isoformat|FailureKind"):
+    with pytest.raises(ValueError, match=r"not a record|unpack|isoformat|FailureKind"):
         planner().remember(waits, at())
 
 

@@ -44,8 +44,8 @@ def test_cut_anywhere(length: int) -> None:
     [
         (b"-----BEGIN PRIVATE KEY-----\n", "is not sealed"),
         (RAW.replace(b"\x01", b"\x02", 1), "is sealed in a format of version 2; this Plexigate knows version 1"),
-        (RAW.replace(b"\x02", b"\x09", 1), "is not sealed in a way that this Plexigate knows"),
-        (RAW.replace(b"main", b"\xff\xff\xff\xff"), "is not sealed in a way that this Plexigate knows"),
+        (RAW.replace(b"\x02", b"\x09", 1), "is sealed with a scheme that this Plexigate does not know"),
+        (RAW.replace(b"main", b"\xff\xff\xff\xff"), "is sealed with a scheme that this Plexigate does not know"),
     ],
 )
 def test_what_is_no_envelope(raw: bytes, reason: str) -> None:

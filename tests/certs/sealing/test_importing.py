@@ -24,7 +24,7 @@ def test_imported_and_generated(tmp_path: Path) -> None:
 def test_a_key_is_not_replaced(tmp_path: Path) -> None:
     importer = KeyFileImporter(tmp_path / "a.key")
     importer.generate()
-    with pytest.raises(ImportRefused, match=r"a\.key already"):
+    with pytest.raises(ImportRefused, match=r"a\.key exists already"):
         importer.require_free()
     with pytest.raises(ImportRefused, match="File exists"):
         importer.import_key(SECRET)

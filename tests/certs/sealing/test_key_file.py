@@ -57,7 +57,7 @@ def test_what_is_no_key(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sealing.key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(KeyFileUnusable, match="which holds no sealing key") as caught:
+    with pytest.raises(KeyFileUnusable, match="which is not a sealing key") as caught:
         KeyFile.load(path)
     shown = "".join(traceback.format_exception(caught.value))
     assert b64encode(SECRET).decode()[:20] not in shown

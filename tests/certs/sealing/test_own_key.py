@@ -39,7 +39,7 @@ def test_opening_makes_no_key(tmp_path: Path) -> None:
 
 def test_a_damaged_key_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "sealing.key").touch(0o600)
-    with pytest.raises(KeyUnavailable, match="holds no sealing key"):
+    with pytest.raises(KeyUnavailable, match="is not a sealing key"):
         sealer(tmp_path).seal(b"secret", "a")
 
 

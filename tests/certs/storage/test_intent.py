@@ -25,5 +25,5 @@ def test_it_reads_what_it_writes() -> None:
     ],
 )
 def test_anything_else_is_damaged(content: bytes) -> None:
-    with pytest.raises(IntentDamaged, match="no record of a rotation"):
+    with pytest.raises(IntentDamaged, match="not a record of a rotation"):
         Intent.parse(content)

@@ -63,7 +63,7 @@ def test_it_reads_what_it_writes() -> None:
     ],
 )
 def test_anything_else_is_damaged(content: bytes) -> None:
-    with pytest.raises(LedgerDamaged, match="no ledger"):
+    with pytest.raises(LedgerDamaged, match="not a ledger"):
         Ledger.parse(content)
 
 

@@ -46,11 +46,11 @@ class TestHolding:
     def test_link_that_leads_nowhere(self, tmp_path: Path) -> None:
         state = tmp_path / "state"
         state.symlink_to("gone")
-        assert refused(state) == (f"{state}, a link to gone, which is not there", "a directory, or a link to one")
+        assert refused(state) == (f"{state}, a link to gone, which does not exist", "a directory, or a link to one")
 
     def test_file_in_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "state").touch()
-        assert refused(tmp_path / "state")[0] == f"{tmp_path / 'state'}, which is no directory"
+        assert refused(tmp_path / "state")[0] == f"{tmp_path / 'state'}, which is not a directory"
 
     def test_something_else_is_told_with_its_place(self, tmp_path: Path) -> None:
         (tmp_path / "lock").symlink_to("lock")

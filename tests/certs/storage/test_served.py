@@ -57,5 +57,5 @@ def test_a_place_that_is_gone_is_told(tmp_path: Path) -> None:
     scene.serve()
     scene.parts.homes.pop("sealed")  # type: ignore[attr-defined] # a dict of this scene
     _, (fault,) = files(scene)
-    assert 'keys at "sealed": there is no such place' in fault
+    assert 'keys at "sealed": the configuration has no such place' in fault
     assert scene.time.now == NOW

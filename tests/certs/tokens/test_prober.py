@@ -118,7 +118,7 @@ async def test_a_module_that_does_not_start_is_absent_and_down(
     with hsm_site.hsm.shim.token("").failing(code, "C_Initialize"):
         finding = await prober(use).try_pin(20)
     assert (finding.condition, finding.error, finding.is_module_down) == (C.ABSENT, name, True)
-    assert f"found {name} when it starts; allowed: a device" in finding.detail
+    assert f"found {name} from C_Initialize; allowed: a module whose device" in finding.detail
 
 
 async def test_what_hangs_is_left(hsm_site: HsmSite, use: TokenUse, control: TokenControl) -> None:

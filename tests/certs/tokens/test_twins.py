@@ -36,7 +36,7 @@ async def test_one_by_label_and_by_serial_is_refused(use: TokenUse, control: Tok
     alias = named(use, "alias", TokenChoice(serial=serial))
     (problem,) = await problems(use, alias)
     assert problem.startswith(
-        f"/p.toml: hsm.token.alias: found a token that [hsm.token.plexi] has already: plexi (serial {serial}, slot "
+        f"/p.toml: hsm.token.alias: found a token that [hsm.token.plexi] already names: plexi (serial {serial}, slot "
     )
     assert control.calls("C_Login") == 0
 

@@ -26,7 +26,7 @@ def test_it_reads_what_it_writes() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"format": 2}', b'{"format": 1, "revoked": [{}]}'])
 def test_anything_else_is_damaged(content: bytes) -> None:
-    with pytest.raises(RevocationsDamaged, match="no record"):
+    with pytest.raises(RevocationsDamaged, match="not a record"):
         parse(content)
 
 

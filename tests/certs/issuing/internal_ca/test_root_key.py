@@ -28,7 +28,7 @@ def test_it_is_written_for_its_owner_alone_and_is_here_no_more(tmp_path: Path) -
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not ours.root_version().has_key
     issued(ours)
-    with pytest.raises(HomeFailed, match="taken away before"):
+    with pytest.raises(HomeFailed, match="already moved away"):
         take_root_key(ours, tmp_path / "again", Disk())
 
 

@@ -129,7 +129,7 @@ def test_a_token_that_is_not_there_is_not_listed(command: Command) -> None:
     for name in ("nope", "serial=42", "slot=7"):
         answer = command.plain("list", "--module", str(command.hsm.module), "--token", name)
         assert (answer.exit_code, answer.stdout) == (1, "")
-        assert "tokens that are there: plexi (serial " in answer.stderr
+        assert "present tokens: plexi (serial " in answer.stderr
     assert command.plain("list", "--module", str(command.hsm.module), "--token", "plexi").exit_code == 0
 
 

@@ -65,7 +65,7 @@ def test_pins_come_from_where_the_configuration_says(tmp_path: Path, monkeypatch
         (tmp_path / name).touch(0o600)
         (tmp_path / name).write_text(f"{name}\n")
     path = written(tmp_path, TEXT)
-    with pytest.raises(HsmNotConfigured, match="systemd hands over no credentials"):
+    with pytest.raises(HsmNotConfigured, match="systemd passed no credentials"):
         read_configured(path).tokens[1].pin(read_configured(path).loaded)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     configured = read_configured(path)

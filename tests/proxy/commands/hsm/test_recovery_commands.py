@@ -375,7 +375,7 @@ class TestInAToken:
         assert "sealing.aes-256.v1" in command.run("list").stdout
         shares = shares_in(made.stdout)
         again = command.run("recover", answer=f"{shares[0]}\n{shares[2]}\n")
-        assert (again.exit_code, "has a key sealing.aes-256.v1 already" in again.stderr) == (1, True)
+        assert (again.exit_code, "already has a key sealing.aes-256.v1" in again.stderr) == (1, True)
         assert command.run("destroy", "sealing.aes-256.v1", "--yes", "--unverified").exit_code == 0
         again = command.run("recover", "--audit-log", str(log), answer=f"{shares[0]}\n{shares[2]}\n")
         assert again.exit_code == 0, again.output

@@ -40,7 +40,7 @@ def test_of_keys_with_one_label_an_id_names_one(command: Command) -> None:
         subprocess.run([tool("pkcs11-tool", "opensc"), *login, *keys], capture_output=True, check=True)
     answer = command.run("request", "twin", "--name", "chat.example")
     assert (answer.exit_code, answer.stdout) == (1, "")
-    assert '2 keys with label "twin"; allowed: a label and an id that only one has' in answer.stderr
+    assert '2 keys with label "twin"; allowed: a label and an id that only one key has' in answer.stderr
     made = [
         x509.load_pem_x509_csr(command.run("request", "twin", "--id", number, "--name", "chat.example").stdout.encode())
         for number in ("01", "02")
