@@ -1,7 +1,7 @@
 """Names and addresses as an operator writes them, parsed once into values.
 
-Every `parse_*` takes the text of the configuration and answers the value, or raises `Refused` with what would have been
-allowed. Nothing here resolves or opens anything.
+Every `parse_*` takes the text of the configuration and answers the value, or raises `Refused` with
+what would have been allowed. Nothing here resolves or opens anything.
 """
 
 import re
@@ -12,9 +12,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-# A label of a host name: letters, digits, inner hyphens, at most 63 octets (RFC 1035 2.3.4, RFC 1123 2.1).
+# A label of a host name: letters, digits, inner hyphens, at most 63 octets (RFC 1035 2.3.4, RFC
+# 1123 2.1).
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-# Names of upstream servers are looked up, never certified: container networks use underscores in them.
+# Names of upstream servers are looked up, never certified: container networks use underscores in
+# them.
 _SERVER_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME = 253  # octets without the root's dot (RFC 1035 2.3.4)
 _LONGEST_SOCKET_PATH = 107  # octets: sun_path holds 108 with its final NUL (unix(7))
@@ -27,8 +29,8 @@ IPNetwork = IPv4Network | IPv6Network
 class Refused(ValueError):
     """A value of the configuration that cannot be used.
 
-    `allowed` says what could stand there instead. Where a whole table is refused, `found` tells what is wrong with it, and
-    `about` which of its keys the verdict rests on.
+    `allowed` says what could stand there instead. Where a whole table is refused, `found` tells
+    what is wrong with it, and `about` which of its keys the verdict rests on.
     """
 
     def __init__(self, allowed: str, *, found: str | None = None, about: tuple[str, ...] = ()) -> None:
@@ -56,8 +58,8 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where an upstream server listens: `host` and `port` for http and https, `path` for a Unix socket
-    (plain HTTP)."""
+    """Where an upstream server listens: `host` and `port` for http and https, `path` for a Unix
+    socket (plain HTTP)."""
 
     scheme: Literal["http", "https", "unix"]
     host: str = ""
@@ -69,7 +71,9 @@ class ServerAddress:
 
     @property
     def authority(self) -> str:
-        """What a request to the server itself says in Host (RFC 9110 section 7.2); a Unix socket is on this host."""
+        """What a request to the server itself says in Host (RFC 9110 section 7.2); a Unix socket is
+        on this host.
+        """
         if self.scheme == "unix":
             return "localhost"
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
@@ -137,10 +141,11 @@ def parse_network(value: object) -> IPNetwork:
 
 
 def parse_server_name(value: object) -> str:
-    """Parse a name that a certificate is asked for: `chat.example.org`, `*.chat.example.org` or an IP address.
+    """Parse a name that a certificate is asked for: `chat.example.org`, `*.chat.example.org` or an
+    IP address.
 
-    The answer is in the form in which names are compared: lower case, A-labels, an IPv6 address compressed and without
-    brackets.
+    The answer is in the form in which names are compared: lower case, A-labels, an IPv6 address
+    compressed and without brackets.
     """
     if not isinstance(value, str):
         raise Refused('a DNS name such as "chat.example.org" or "*.chat.example.org", or an IP address')
@@ -161,7 +166,9 @@ def parse_exact_name(value: object) -> str:
 
 
 def name_matches(pattern: str, name: str) -> bool:
-    """Whether a parsed server name covers `name`: equal, or its wildcard stands for exactly one label (RFC 9525 6.3)."""
+    """Whether a parsed server name covers `name`: equal, or its wildcard stands for exactly one
+    label (RFC 9525 6.3).
+    """
     return pattern in (name, wildcard_of(name))
 
 
@@ -171,7 +178,9 @@ def wildcard_of(name: str) -> str:
 
 
 def is_covered(host: str, names: Container[str]) -> bool:
-    """Whether one of parsed server names covers `host` (lower case, without port); for many names, see `name_matches`."""
+    """Whether one of parsed server names covers `host` (lower case, without port); for many names,
+    see `name_matches`.
+    """
     return host in names or wildcard_of(host) in names
 
 
@@ -204,7 +213,9 @@ def _require_host_name(name: str) -> None:
 
 
 def _a_labels(name: str) -> str:
-    """Convert U-labels to A-labels (RFC 5891 4.4), without the checks of a registry: a proposal, never used as a name."""
+    """Convert U-labels to A-labels (RFC 5891 4.4), without the checks of a registry: a proposal,
+    never used as a name.
+    """
     labels = unicodedata.normalize("NFC", name.lower()).split(".")
     return ".".join(label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in labels)
 
@@ -226,7 +237,8 @@ def _server_host(host: str) -> str | None:
 
 
 def _is_bare(url: SplitResult, text: str) -> bool:
-    # urlsplit silently drops tabs and newlines and does not tell an empty query from none: the text itself must end with the host.
+    # urlsplit silently drops tabs and newlines and does not tell an empty query from none: the text
+    # itself must end with the host.
     return "@" not in url.netloc and text.lower() == f"{url.scheme}://{url.netloc}".lower()
 
 

@@ -15,7 +15,8 @@ def _listed(value: object) -> object:
 
 
 class AdminConfig(Table):
-    """`[admin]`: `socket` is the path of the Unix socket for commands (None: `admin.sock` in the runtime directory).
+    """`[admin]`: `socket` is the path of the Unix socket for commands (None: `admin.sock` in the
+    runtime directory).
 
     `metrics_bind` are TCP addresses for monitoring, which can read there and change nothing.
     """

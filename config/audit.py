@@ -1,4 +1,7 @@
-"""The shape of `[audit]`: the log of key operations, and who signs for how many lines it has. Pure."""
+"""The shape of `[audit]`: the log of key operations, and the key that signs its checkpoints.
+
+Pure.
+"""
 
 from typing import Annotated, Self
 
@@ -16,9 +19,10 @@ def _parse_optional_key(value: object) -> KeySource | None:
 class AuditConfig(Table):
     """`[audit]`: `file` None keeps no log.
 
-    A checkpoint is made after `checkpoint_lines`, signed by `checkpoint_key` (None: by nobody). Handshakes are written as a total for
-    each key every `totals_seconds`. At `rotate_bytes` the file is renamed and another one begun (0: that is left to logrotate).
-    `queue_lines` may wait for the disk; what is beyond is lost, and counted.
+    A checkpoint is made after `checkpoint_lines`, signed by `checkpoint_key` (None: unsigned).
+    Handshakes are written as totals for each key every `totals_seconds`. At `rotate_bytes` the file
+    is renamed and a new one begun (0: logrotate does it). `queue_lines` may wait for the disk;
+    further lines are lost, and counted.
     """
 
     file: WrittenPath | None = None
@@ -31,5 +35,5 @@ class AuditConfig(Table):
     @model_validator(mode="after")
     def _signs_something(self) -> Self:
         if self.checkpoint_key is not None and self.file is None:
-            raise Refused("a file beside it, whose lines it signs for", found="no file", about=("checkpoint_key",))
+            raise Refused("audit.file, whose lines the key signs", found="no file", about=("checkpoint_key",))
         return self

@@ -33,10 +33,10 @@ _ORDERED_LIMITS = (
 
 
 def cross_check(config: Config, file: str, omissions: Omissions | None = None) -> list[Problem]:
-    """Answer what does not fit together.
+    """Find contradictions between tables.
 
-    `omissions` are the parts of the file that `config` lacks because they were refused: nothing is reported that may only follow
-    from a gap.
+    `omissions` are the parts of the file that `config` lacks because they were refused: a problem
+    that may only follow from such a gap is not reported.
     """
     checks = _CrossChecks(config, file, omissions or Omissions())
     return [
@@ -82,7 +82,7 @@ class _CrossChecks:
             if not listener.level.requires_pq:
                 continue
             if listener.pq is PqPolicy.OFF:
-                allowed = f'no "off" with level "{listener.level}", which offers no classical group: leave pq out'
+                allowed = f'no pq: level "{listener.level}" has only hybrid groups, so pq cannot be "off"'
                 yield self._error(("listener", name, "pq"), '"off"', allowed)
             if listener.pq is PqPolicy.REPORT:
                 better = f'"require": level "{listener.level}" implies it, so clients are refused, not only reported'
@@ -95,10 +95,12 @@ class _CrossChecks:
                 key = self.omissions.key("listener", name, "bind", index)
                 first = owners.setdefault(str(bind), key)
                 if first != key and bind.port:  # port 0 is another port each time
-                    yield Problem(self.file, key, f'"{bind}", which {first} has already', "each address and port once")
+                    yield Problem(self.file, key, f'"{bind}", which {first} already uses', "each address and port once")
 
     def metrics(self) -> Iterator[Problem]:
-        """The parent has these alone, while workers share the others: an address of one kind cannot be of the other, too."""
+        """The parent listens on these, the workers on the others: an address cannot be in both
+        lists.
+        """
         others = {
             self.omissions.key("listener", name, "bind", index): bind
             for name, listener in self.config.listener.items()
@@ -112,13 +114,13 @@ class _CrossChecks:
             key = self.omissions.key("admin", "metrics_bind", index)
             first = next((other for other, taken in others.items() if bind.overlaps(taken)), None)
             if first is not None:
-                allowed = "an address and port that nothing else has, such as 127.0.0.1:9464"
-                yield Problem(self.file, key, f'"{bind}", which {first} has already', allowed)
+                allowed = "an address and port of its own, such as 127.0.0.1:9464"
+                yield Problem(self.file, key, f'"{bind}", which {first} already uses', allowed)
             others[key] = bind
 
     def identities(self) -> Iterator[Problem]:
         if REJECT in self.config.identity:
-            allowed = f'another name: "{REJECT}" has a meaning of its own in listener.NAME.default'
+            allowed = f'another name: "{REJECT}" is reserved for listener.NAME.default'
             yield self._error(("identity", REJECT), f'an identity named "{REJECT}"', allowed)
         owners: dict[str, str] = {}
         for identity, settings in self.config.identity.items():
@@ -127,7 +129,7 @@ class _CrossChecks:
                 first = owners.setdefault(name, key)
                 if first != key:
                     allowed = "each name once: it decides which certificate a client gets"
-                    yield Problem(self.file, key, f'"{name}", which {first} has already', allowed)
+                    yield Problem(self.file, key, f'"{name}", which {first} already uses', allowed)
 
     def issued_credentials(self) -> Iterator[Problem]:
         issuers = self._names("issuer", self.config.issuer)
@@ -139,7 +141,7 @@ class _CrossChecks:
                 place = ("identity", name, "credential", index, "issuer")
                 yield self._error(place, shown(credential.issuer), allowed)
         if needs_state and self.config.rotation.state is None and not self.omissions.touch("rotation"):
-            allowed = 'a directory for keys and certificates that are made here, such as "/var/lib/plexigate"'
+            allowed = 'a directory for issued keys and certificates, such as "/var/lib/plexigate"'
             yield self._error(("rotation", "state"), "nothing", allowed)
         yield from self._same_slots()
 
@@ -163,22 +165,22 @@ class _CrossChecks:
         used |= {name for one in self.config.issuer.values() for name in getattr(one, "fallback", ())}
         for name in self.config.issuer:
             if name not in used and not self.omissions.touch("identity"):
-                better = "a credential with this issuer, or remove it"
+                better = "a credential with this issuer, or no such table"
                 yield self._warning(("issuer", name), "an issuer that no credential uses", better)
         for name, issuer in self.config.issuer.items():
             if isinstance(issuer, InternalIssuerConfig) and issuer.intermediate_lifetime < 4 * issuer.lifetime:
                 found = f"{issuer.intermediate_lifetime.days} days"
-                allowed = "at least four times the lifetime of a certificate: it has to outlive those that it signs"
+                allowed = "at least four times issuer lifetime, because the intermediate has to outlive the certificates that it signs"
                 yield self._error(("issuer", name, "intermediate_lifetime"), found, allowed)
 
     def upstreams(self) -> Iterator[Problem]:
         used = {route.upstream for route in self.config.route}
-        # a route to one that is not there is meant for one of these, more likely than not
+        # a route to an unknown upstream is probably meant for one of these
         are_routes_known = not self.omissions.touch("route") and used <= self._names("upstream", self.config.upstream)
         for name, upstream in self.config.upstream.items():
             if name not in used and are_routes_known:
                 yield self._warning(
-                    ("upstream", name), "an upstream that no route uses", "a [[route]] to it, or remove it"
+                    ("upstream", name), "an upstream that no route uses", "a [[route]] to it, or no such table"
                 )
             addresses = [server.address for server in upstream.servers]
             for index, address in enumerate(addresses):
@@ -193,9 +195,12 @@ class _CrossChecks:
                 key = self.omissions.key("upstream", name, "cookie", "name")
                 first = owners.setdefault(upstream.cookie.name, key)
                 if first != key:
-                    found = f'"{upstream.cookie.name}", which {first} has already'
+                    found = f'"{upstream.cookie.name}", which {first} already uses'
                     yield Problem(
-                        self.file, key, found, "a cookie of its own for each upstream: they would replace each other"
+                        self.file,
+                        key,
+                        found,
+                        "a different cookie for each upstream, because they would overwrite each other",
                     )
 
     def routes(self) -> Iterator[Problem]:
@@ -207,10 +212,10 @@ class _CrossChecks:
                 allowed = f"the name of an upstream: {_listed(upstreams)}"
                 yield self._error(("route", index, "upstream"), shown(route.upstream), allowed)
             if not self._is_covered(route):
-                allowed = f"a host among the names of an identity, or no client can ask for it: {self._all_names()}"
+                allowed = f"a host among the names of the identities, because clients can only reach these: {self._all_names()}"
                 yield self._error(("route", index, "host"), f'"{route.host}"', allowed)
             if route.pq and never_pq and not self.omissions.touch("listener"):
-                allowed = 'a listener whose pq is not "off": this route refuses every request'
+                allowed = 'no pq here, or a listener whose pq is not "off": now this route refuses every request'
                 yield self._error(("route", index, "pq"), f'"{route.pq}"', allowed)
 
     def duplicate_routes(self) -> Iterator[Problem]:
@@ -219,7 +224,7 @@ class _CrossChecks:
             key = self.omissions.key("route", index)
             first = owners.setdefault((route.host, route.path), key)
             if first != key:
-                found = f'host "{route.host}" and path "{route.path}", which {first} has already'
+                found = f'host "{route.host}" and path "{route.path}", which {first} already uses'
                 yield Problem(self.file, key, found, "each pair of host and path once")
 
     def providers(self) -> Iterator[Problem]:
@@ -238,19 +243,19 @@ class _CrossChecks:
             limits = self.config.limits.for_listener(listener.limits)
             for smaller, larger in _ORDERED_LIMITS:
                 place = ("listener", name, "limits")
-                if smaller in own or larger in own:  # else it is said of [limits]
+                if smaller in own or larger in own:  # else [limits] has the same warning
                     yield from self._disordered(limits, smaller, larger, place)
 
     def _disordered(self, limits: LimitsConfig, smaller: str, larger: str, place: tuple[str, ...]) -> Iterator[Problem]:
         """A limit that is never reached, because another one is reached before it."""
         value, most = getattr(limits, smaller), getattr(limits, larger)
         if value > most and not self.omissions.touch("limits"):
-            better = f"at most {larger}, which is {most:_}: it is reached first, and this limit never"
+            better = f"at most {most:_}, the value of {larger}, which is reached first"
             yield self._warning((*place, smaller), f"{value:_}", better)
 
     def _is_covered(self, route: RouteConfig) -> bool:
         if self.omissions.touch("identity"):
-            return True  # the name may stand in what could not be read
+            return True  # the name may be in the part that could not be read
         names = [name for identity in self.config.identity.values() for name in identity.names]
         if route.host.startswith("*."):  # in a route, the wildcard stands for one label or more
             return any(name.endswith(route.host[1:]) for name in names)

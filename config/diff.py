@@ -1,7 +1,8 @@
-"""What a reload would change: two configurations in, every difference out, with what it means for what is established. Pure.
+"""What a reload would change: two configurations in, every difference out, with what it means for
+what is established. Pure.
 
-Generic over the tables of the schema: a key that is added there is compared without a word here. What it means stands in
-`effects`.
+Generic over the tables of the schema: a key that is added there is compared without a word here.
+What it means stands in `effects`.
 """
 
 import re
@@ -30,9 +31,10 @@ _ORDERED: Final = frozenset({"groups", "providers", "key"})
 class Change:
     """One value that differs.
 
-    `key` is the path of the value, such as `listener.public.pq` or `route chat.example.org/api body_bytes`. `old` and `new` are
-    for a person to read, None where there was or will be nothing; of a list they tell only the entries that differ, as `- gone`
-    and `+ new`. `effect` says in a clause what happens to what is established.
+    `key` is the path of the value, such as `listener.public.pq` or `route chat.example.org/api
+    body_bytes`. `old` and `new` are for a person to read, None where there was or will be nothing;
+    of a list they tell only the entries that differ, as `- gone` and `+ new`. `effect` says in a
+    clause what happens to what is established.
     """
 
     key: str
@@ -61,15 +63,18 @@ class Change:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "Change":
-        """Take what `as_json` answered. Raises `KeyError` or `ValueError` for what is none of ours."""
+        """Take what `as_json` answered.
+
+        Raises `KeyError` or `ValueError` for what is none of ours.
+        """
         return cls(facts["key"], EffectKind(facts["kind"]), facts["old"], facts["new"], facts["effect"])
 
 
 def diff(old: Config, new: Config, changed_files: Mapping[str, str] | None = None) -> tuple[Change, ...]:
     """Answer every difference once, in the order of the schema. The order of routes is none.
 
-    `changed_files` tells of files whose content changed while the configuration names them as before: the key that names the
-    file -> what is new about it.
+    `changed_files` tells of files whose content changed while the configuration names them as
+    before: the key that names the file -> what is new about it.
     """
     changes = [
         _change(place, difference, effect_of(difference, old, new))
@@ -84,7 +89,9 @@ def diff(old: Config, new: Config, changed_files: Mapping[str, str] | None = Non
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a value stands: `location` for rules, and how it is called: a `heading` such as `route HOST/PATH`, and the `rest`."""
+    """Where a value stands: `location` for rules, and how it is called: a `heading` such as `route
+    HOST/PATH`, and the `rest`.
+    """
 
     location: Location = ()
     heading: str = ""

@@ -1,7 +1,8 @@
-"""What a change of the configuration means for what is established: by key, with the rule beside it. Pure.
+"""What a change of the configuration means for what is established: by key, with the rule beside
+it. Pure.
 
-A reload never touches an established connection without a reason: its route, identity or listener is gone, or a policy became
-stricter than what it was established with.
+A reload never touches an established connection without a reason: its route, identity or listener
+is gone, or a policy became stricter than what it was established with.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +36,10 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that differs, at a location in which an entry of a list stands by its identity. None: it is not there."""
+    """One value that differs, at a location in which an entry of a list stands by its identity.
+
+    None: it is not there.
+    """
 
     location: Location
     old: object
@@ -156,7 +160,8 @@ def _hsm(difference: Difference, _old: Config, _new: Config) -> Effect:
 
 _HANDSHAKES: Final = _live(f"for new handshakes; {_UNTOUCHED}")
 
-# By location, the name of an entry written "*"; the first that fits. A bare effect is also that of all keys below.
+# By location, the name of an entry written "*"; the first that fits. A bare effect is also that of
+# all keys below.
 _RULES: Final[Mapping[tuple[str, ...], Effect | Rule]] = {
     ("openssl",): _restart("providers are loaded once in the life of a process"),
     ("hsm",): _hsm,

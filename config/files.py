@@ -1,6 +1,7 @@
 """The files that a configuration names: to read them before privileges are dropped, to watch them.
 
-Found by the type of each key (`FilePath` and its kin), so a key that is added to the schema is found without a word here.
+Found by the type of each key (`FilePath` and its kin), so a key that is added to the schema is
+found without a word here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +19,9 @@ from config.values import PathRole, Table
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """A file or directory of a configuration: the `key` that names it, and its `path` from where the process stands."""
+    """A file or directory of a configuration: the `key` that names it, and its `path` from where
+    the process stands.
+    """
 
     key: str
     path: Path
@@ -28,7 +31,8 @@ class NamedFile:
 def files_of(loaded: LoadedConfig) -> tuple[NamedFile, ...]:
     """Every file and directory that is read by this configuration, in the order of the schema.
 
-    Without the file of the configuration itself, what the process writes, what is the parent's own, and libraries.
+    Without the file of the configuration itself, what the process writes, what is the parent's own,
+    and libraries.
     """
     return tuple(
         NamedFile(loaded.file.key(*location), place, role is PathRole.DIRECTORY)
@@ -86,12 +90,15 @@ def _leaves(value: object, place: Location) -> Iterator[tuple[Location, object]]
 
 @cache
 def _roles(model: type[Table]) -> Mapping[str, PathRole | None]:
-    """What is done with each field of a table, if it is a path: the same for thousands of routes."""
+    """What is done with each field of a table, if it is a path: the same for thousands of
+    routes.
+    """
     return {name: _role(field) for name, field in model.model_fields.items()}
 
 
 def _role(field: FieldInfo) -> PathRole | None:
-    # pydantic keeps what annotates a whole field beside its type, and leaves what annotates a part of it inside
+    # pydantic keeps what annotates a whole field beside its type, and leaves what annotates a part
+    # of it inside
     found = [*field.metadata, *_annotations(field.annotation)]
     return next((one for one in found if isinstance(one, PathRole)), None)
 

@@ -1,4 +1,7 @@
-"""The shape of `[hsm]`: the PKCS#11 module, its tokens, and how a key of a credential is written. Pure."""
+"""The shape of `[hsm]`: the PKCS#11 module, its tokens, and how a key of a credential is written.
+
+Pure.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Self
@@ -14,7 +17,9 @@ _LONGEST_LABEL = 32  # octets
 _LONGEST_SERIAL = 16  # octets
 
 _LOGIN_SESSIONS = 1
-"""Of each worker: OpenSSL's provider keeps one session to stay logged in by, beside those that sign."""
+"""Of each worker: OpenSSL's provider keeps one session to stay logged in by, beside those that
+sign.
+"""
 _PARENT_SESSIONS = 2
 """One that probes, one for a command of the operator."""
 
@@ -38,7 +43,7 @@ def _listed(value: object) -> object:
 def _are_alike(keys: tuple[KeySource, ...]) -> tuple[KeySource, ...]:
     if len(keys) > 1 and any(isinstance(key, str) for key in keys):
         raise Refused(
-            "in a list only PKCS#11 URIs: the same key in several tokens, which stand in for each other",
+            "a list of PKCS#11 URIs only: the same key in several tokens, which replace each other",
             found="the path of a file in a list of keys",
         )
     return keys
@@ -71,9 +76,10 @@ def _parse_field(value: str, longest: int, what: str) -> str:
 class TokenConfig(Table):
     """`[hsm.token.NAME]`: a token and how to log in to it.
 
-    It is found by each of `label`, `serial` and `slot` that is not None; if none is, by the label NAME (`HsmConfig.names`).
-    The PIN stands in the file `pin_file` or in the systemd credential `pin_credential`. `max_sessions` are those that all
-    processes together may have open at one time.
+    It is found by each of `label`, `serial` and `slot` that is not None; if none is, by the label
+    NAME (`HsmConfig.names`). The PIN stands in the file `pin_file` or in the systemd credential
+    `pin_credential`. `max_sessions` are those that all processes together may have open at one
+    time.
     """
 
     label: Annotated[str, AfterValidator(parse_label)] | None = None
@@ -84,7 +90,9 @@ class TokenConfig(Table):
     max_sessions: int = Field(default=16, ge=1, le=1_000, strict=True)
 
     def signing_threads(self, workers: int) -> int:
-        """How many signatures each of so many workers may have under way at one time; below 1 there are too few sessions."""
+        """How many signatures each of so many workers may have under way at one time; below 1 there
+        are too few sessions.
+        """
         return (self.max_sessions - _PARENT_SESSIONS - _LOGIN_SESSIONS * workers) // workers
 
     @staticmethod
@@ -109,14 +117,19 @@ class TokenNames(Table):
     slot: int | None
 
     def are_named_by(self, uri: Pkcs11Uri) -> bool:
-        """Whether a URI means this token: by at least one of its names, and by no other name than this token has."""
+        """Whether a URI means this token: by at least one of its names, and by no other name than
+        this token has.
+        """
         pairs = [(self.label, uri.token), (self.serial, uri.serial), (self.slot, uri.slot_id)]
         both = [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
         return bool(both) and all(ours == theirs for ours, theirs in both)
 
 
 class HsmConfig(Table):
-    """`[hsm]`: where private keys are that never leave it. `module` is the PKCS#11 library of its vendor."""
+    """`[hsm]`: where private keys are that never leave it.
+
+    `module` is the PKCS#11 library of its vendor.
+    """
 
     module: LibraryPath
     token: Annotated[dict[Name, TokenConfig], Field(min_length=1)]
@@ -127,11 +140,15 @@ class HsmConfig(Table):
         return {name: _names(name, token) for name, token in self.token.items()}
 
     def tokens_of(self, uri: Pkcs11Uri) -> tuple[str, ...]:
-        """The NAMEs of the tokens that a URI means: exactly one in a configuration that was checked."""
+        """The NAMEs of the tokens that a URI means: exactly one in a configuration that was
+        checked.
+        """
         return tuple(name for name, names in self.names.items() if names.are_named_by(uri))
 
     def full_uri(self, uri: Pkcs11Uri) -> Pkcs11Uri:
-        """The URI with everything that its token is found by, so that no other token can be meant."""
+        """The URI with everything that its token is found by, so that no other token can be
+        meant.
+        """
         (name,) = self.tokens_of(uri)
         names = self.names[name]
         return Pkcs11Uri(

@@ -1,4 +1,7 @@
-"""Rules about keys in tokens that span several tables. Pure: the schema's values in, problems out."""
+"""Rules about keys in tokens that span several tables.
+
+Pure: the schema's values in, problems out.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +43,7 @@ class _TokenChecks:
         for name, names in hsm.names.items():
             same = next((other for other in seen if hsm.names[other] == names), None)
             if same is not None:
-                found = f"a token that [hsm.token.{same}] has already"
+                found = f"a token that [hsm.token.{same}] already names"
                 yield self._error(("hsm", "token", name), found, "each token once: another label, serial or slot")
             seen.append(name)
 
@@ -50,7 +53,7 @@ class _TokenChecks:
                 yield self._error(
                     ("openssl", "providers", index),
                     '"pkcs11"',
-                    "no such entry: [hsm] brings this provider with its settings",
+                    "no such entry, because [hsm] loads this provider with its settings",
                 )
 
     def keys(self, place: Location, credential: CredentialConfig) -> Iterator[Problem]:
@@ -72,13 +75,13 @@ class _TokenChecks:
         if hsm is None:
             if not self.omissions.touch("hsm"):
                 yield self._error(
-                    place, f'"{uri}", while there is no [hsm]', "[hsm] with its module, and [hsm.token.NAME]"
+                    place, f'"{uri}", but no table [hsm]', "a table [hsm] with its module, and [hsm.token.NAME]"
                 )
             return
         names = hsm.tokens_of(uri)
         if len(names) > 1:
             found = f'"{uri}", which could be in {" or ".join(names)}'
-            yield self._error(place, found, "one token: say its serial= or slot-id= too, as its [hsm.token.NAME] does")
+            yield self._error(place, found, "one token: add serial= or slot-id= to the URI, as in its [hsm.token.NAME]")
         if not names and not self.omissions.touch("hsm", "token"):
             allowed = f"a token of [hsm.token.NAME], found by its label, serial or slot: {', '.join(sorted(hsm.token))}"
             yield self._error(place, f'"{uri}", whose token is unknown', allowed)
@@ -87,7 +90,7 @@ class _TokenChecks:
             if first != index:
                 found = f'"{uri}", a second key in the token {name}'
                 yield self._error(
-                    place, found, "each token once: keys of a list stand in for each other when a token fails"
+                    place, found, "each token once, because the keys of a list replace each other when a token fails"
                 )
 
     def _error(self, location: Location, found: str, allowed: str) -> Problem:

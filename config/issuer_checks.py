@@ -1,4 +1,7 @@
-"""Rules about issuers of type "acme" that span several tables. Pure: the schema's values in, problems out."""
+"""Rules about issuers of type "acme" that span several tables.
+
+Pure: the schema's values in, problems out.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,7 +58,7 @@ class _AcmeChecks:
             if (first := taken.setdefault(str(bind), self.omissions.key("acme", "http_bind", index))) and bind.port:
                 key = self.omissions.key("acme", "http_bind", index)
                 if first != key:
-                    yield Problem(self.file, key, f'"{bind}", which {first} has already', "each address and port once")
+                    yield Problem(self.file, key, f'"{bind}", which {first} already uses', "each address and port once")
 
     def credentials(self) -> Iterator[Problem]:
         acme = self._acme()

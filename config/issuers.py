@@ -12,7 +12,9 @@ from config.rotation import InternalIssuerConfig
 from config.values import TAG_PREFIX, Name, OwnFilePath, Table
 
 PLAIN_LISTENER: Final = "acme/http_bind"
-"""What the listener of `acme.http_bind` is called in logs and figures: no `[listener.NAME]` can have this name."""
+"""What the listener of `acme.http_bind` is called in logs and figures: no `[listener.NAME]` can
+have this name.
+"""
 
 _ADDRESS: Final = re.compile(r"[^\s@,:?&%\"<>]+@[^\s@,:?&%\"<>]+")
 _WORD: Final = re.compile(r"[\x21-\x7e]{1,512}")
@@ -65,11 +67,12 @@ Word = Annotated[str, AfterValidator(_parse_word)]
 class AcmeIssuerConfig(Table):
     """`[issuer.NAME]` with `type = "acme"`: a CA with a directory (RFC 8555).
 
-    `contact` are mail addresses for the account. `eab_kid` and `eab_key_file` (base64url, as the CA gives it out) bind it to an
-    account that the CA knows (RFC 8555 section 7.3.4). `profile` is one of the CA's. `hook` is the command of dns-01, run without
-    a shell and ended after `hook_seconds`. `ca_file`: what is trusted for the directory's own TLS; `root_file`: what the issued
-    chains end in; both None: what the system trusts. `fallback` are other issuers of this type, asked in this order when this
-    one gives no certificate.
+    `contact` are mail addresses for the account. `eab_kid` and `eab_key_file` (base64url, as the CA
+    gives it out) bind it to an account that the CA knows (RFC 8555 section 7.3.4). `profile` is one
+    of the CA's. `hook` is the command of dns-01, run without a shell and ended after
+    `hook_seconds`. `ca_file`: what is trusted for the directory's own TLS; `root_file`: what the
+    issued chains end in; both None: what the system trusts. `fallback` are other issuers of this
+    type, asked in this order when this one gives no certificate.
     """
 
     type: Literal["acme"]
@@ -100,7 +103,9 @@ class AcmeIssuerConfig(Table):
 
 
 class AcmeConfig(Table):
-    """`[acme]`: `http_bind` are the addresses for http-01, without TLS; whatever else is asked there is sent to `https_port`."""
+    """`[acme]`: `http_bind` are the addresses for http-01, without TLS; other requests there are
+    redirected to `https_port`.
+    """
 
     http_bind: Annotated[tuple[Annotated[Bind, PlainValidator(parse_bind)], ...], BeforeValidator(_listed_binds)] = ()
     https_port: int = Field(default=443, ge=1, le=65_535, strict=True)

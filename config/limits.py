@@ -1,4 +1,7 @@
-"""Every limit by name. `example.toml` gives the reason of each default; the bounds here only keep out what cannot work."""
+"""Every limit by name.
+
+`example.toml` gives the reason of each default; the bounds here only keep out what cannot work.
+"""
 
 from enum import StrEnum
 from typing import Any, Self
@@ -35,7 +38,9 @@ class RatePer(StrEnum):
 
 
 class RateConfig(Table):
-    """`rate` of a `[[route]]` or of `[payload.sessions]`: how many requests are served; the next one is answered with 429."""
+    """`rate` of a `[[route]]` or of `[payload.sessions]`: how many requests are served; the next
+    one is answered with 429.
+    """
 
     requests_per_second: float = Field(ge=0.00001, le=1_000_000.0, strict=True, allow_inf_nan=False)
     burst: int = Field(ge=1, le=1_000_000, strict=True)
@@ -43,7 +48,8 @@ class RateConfig(Table):
 
 
 class ListenerLimitsConfig(Table):
-    """`[listener.NAME.limits]`: what one listener has otherwise than `[limits]`; None where it has the same.
+    """`[listener.NAME.limits]`: what one listener has otherwise than `[limits]`; None where it has
+    the same.
 
     Only limits on connections: by the time there is a request, it is the route that matters.
     """
@@ -58,7 +64,10 @@ class ListenerLimitsConfig(Table):
 
 
 class LimitsConfig(Table):
-    """`[limits]`: what a client, an upstream or the proxy itself may use at most. The unit is the end of each name."""
+    """`[limits]`: what a client, an upstream or the proxy itself may use at most.
+
+    The unit is the end of each name.
+    """
 
     # TLS
     client_hello_wire_bytes: int = _whole(400_000, least=_KIB, most=16 * _MIB)

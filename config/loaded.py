@@ -12,10 +12,11 @@ from config.schema import Config
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:
-    """The file of a configuration: it resolves the paths that stand in it, and says where in it a problem is.
+    """The file of a configuration: it resolves the paths that stand in it, and says where in it a
+    problem is.
 
-    `path` is the file itself. `omissions` is empty unless the file is faulty and is read only to find all of its faults
-    (`loader.survey`).
+    `path` is the file itself. `omissions` is empty unless the file is faulty and is read only to
+    find all of its faults (`loader.survey`).
     """
 
     path: Path
@@ -24,7 +25,9 @@ class ConfigFile:
     """Where the content of a file really is, for a process that may not read the file itself."""
 
     credentials: Path | None = None
-    """The directory of the credentials that systemd hands to this service (systemd.exec(5), $CREDENTIALS_DIRECTORY)."""
+    """The directory of the credentials that systemd hands to this service (systemd.exec(5),
+    $CREDENTIALS_DIRECTORY).
+    """
 
     positions: Positions = field(default_factory=Positions, repr=False, compare=False)
     """The line and column of each key."""
@@ -47,7 +50,9 @@ class ConfigFile:
         return self.files.get(path, path)
 
     def key(self, *location: str | int) -> str:
-        """The key, as in the file, of a location in the configuration: `key("route", 2, "path")` is `route[2].path`."""
+        """The key, as in the file, of a location in the configuration: `key("route", 2, "path")` is
+        `route[2].path`.
+        """
         return self.omissions.key(*location)
 
     def error(self, location: tuple[str | int, ...], found: str, allowed: str) -> Problem:
@@ -63,8 +68,8 @@ class ConfigFile:
 class LoadedConfig:
     """A configuration, its file, and what reading the file has found.
 
-    For those who read, judge or build a whole configuration. A function that uses one table takes that table, and the
-    `ConfigFile` if it resolves paths or reports problems.
+    For those who read, judge or build a whole configuration. A function that uses one table takes
+    that table, and the `ConfigFile` if it resolves paths or reports problems.
     """
 
     config: Config

@@ -1,7 +1,8 @@
 """Read a configuration file.
 
-`load` is for those who want to use it: a usable configuration, or one exception with every fault. `survey` is for those who
-judge it further: whatever of the file could be understood, and the faults so far.
+`load` is for those who want to use it: a usable configuration, or one exception with every fault.
+`survey` is for those who judge it further: the part of the file that could be read, and the faults
+so far.
 """
 
 import copy
@@ -45,7 +46,9 @@ _ENTRIES: Mapping[str, type[Table]] = {
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What could be read of a file (None: nothing), and everything that is wrong with it, warnings included."""
+    """What could be read of a file (None: nothing), and everything that is wrong with it, warnings
+    included.
+    """
 
     loaded: LoadedConfig | None
     problems: tuple[Problem, ...]
@@ -70,9 +73,11 @@ def accepted(content: bytes, path: Path) -> LoadedConfig:
 
 
 def parsed(content: bytes, path: Path, files: Mapping[Path, Path]) -> LoadedConfig:
-    """Read the content of a configuration that `load` has accepted before, perhaps in another process.
+    """Read the content of a configuration that `load` has accepted before, perhaps in another
+    process.
 
-    Entry by entry: a thousand of them at once would be a call of many milliseconds, in which no other thread has its turn.
+    Entry by entry: a thousand of them at once would be a call of many milliseconds, in which no
+    other thread has its turn.
     """
     text = content.decode()
     document = tomllib.loads(text)
@@ -152,7 +157,8 @@ def _unreadable(file: str | Path, found: str, allowed: str, place: Position | No
 def _understand(document: Document, file: str) -> tuple[Config, Omissions, list[Problem]]:
     """Read a document, leaving out what is refused until the rest is accepted.
 
-    Ends because each round leaves out at least one value that is there, and an empty document is accepted.
+    Ends because each round leaves out at least one value that is there, and an empty document is
+    accepted.
     """
     document = copy.deepcopy(document)
     omissions = Omissions()

@@ -1,8 +1,8 @@
 """What had to be left out of a faulty document, so that the rest of it can still be judged.
 
-One run shall report every fault: after a value is refused, it is left out (or the table that cannot do without it) and the
-rest is read again. Checks on what was left must then not take a gap for a fault, and must name list entries by the index
-that they have in the file.
+One run shall report every fault: after a value is refused, it is left out (or the table that cannot
+do without it) and the rest is read again. Checks on what was left must then not take a gap for a
+fault, and must name list entries by the index that they have in the file.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,9 @@ class Omissions:
         return toml_key(self.in_file(location))
 
     def in_file(self, location: Location) -> Location:
-        """The location in the file of a location in what was left: an index counts the entries left out before it."""
+        """The location in the file of a location in what was left: an index counts the entries left
+        out before it.
+        """
         found: Location = ()
         for part in location:
             found = (*found, self._index_in_file(found, part) if isinstance(part, int) else part)

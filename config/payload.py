@@ -1,4 +1,7 @@
-"""The shape of `[payload]`: rings and sessions by which the bodies of chosen routes are encrypted. Pure."""
+"""The shape of `[payload]`: rings and sessions by which the bodies of chosen routes are encrypted.
+
+Pure.
+"""
 
 import re
 from enum import StrEnum
@@ -66,7 +69,8 @@ def _parse_suites(suites: tuple[SessionSuite, ...]) -> tuple[SessionSuite, ...]:
 class RingConfig(Table):
     """`[payload.ring.NAME]`: a ring of keys that clients are handed out of band.
 
-    It rotates after `rotate_hours`, or after `quota` tokens of the proxy but not before a 24th of that time; `overlap` keys before the newest stay valid. `bind`: single tokens are bound to
+    It rotates after `rotate_hours`, or after `quota` tokens of the proxy but not before a 24th of
+    that time; `overlap` keys before the newest stay valid. `bind`: single tokens are bound to
     method, host and path as streams are.
     """
 
@@ -78,10 +82,12 @@ class RingConfig(Table):
 
 
 class SessionsConfig(Table):
-    """`[payload.sessions]`: clients agree on keys by themselves; `lifetime_hours` is that of a ticket.
+    """`[payload.sessions]`: clients agree on keys by themselves; `lifetime_hours` is that of a
+    ticket.
 
-    `rate`: how many may ask for one, over all hosts. Each costs 0.2 to 3 ms of computation, for any client. `liboqs_rate`: how many
-    of them may use a suite of liboqs, which takes up to 24 ms of a thread.
+    `rate`: how many may ask for one, over all hosts. Each costs 0.2 to 3 ms of computation, for any
+    client. `liboqs_rate`: how many of them may use a suite of liboqs, which takes up to 24 ms of a
+    thread.
     """
 
     suites: Annotated[tuple[SessionSuite, ...], Field(min_length=1), AfterValidator(_parse_suites)] = (
@@ -94,11 +100,13 @@ class SessionsConfig(Table):
 
 
 class PayloadConfig(Table):
-    """`[payload]`: `directory` is where rings rest (None: `payload` where `[sealing]` keeps what it seals).
+    """`[payload]`: `directory` is where rings rest (None: `payload` where `[sealing]` keeps what it
+    seals).
 
     They are sealed by the key of `[sealing]`, or by one that is made in the same directory.
 
-    A token may be `max_age_seconds` old, and `skew_seconds` ahead of our clock; with `refuse_replays` it is taken once within that time.
+    A token may be `max_age_seconds` old, and `skew_seconds` ahead of our clock; with
+    `refuse_replays` it is taken once within that time.
     """
 
     directory: WrittenPath | None = None

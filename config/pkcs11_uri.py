@@ -1,8 +1,11 @@
-"""PKCS#11 URIs (RFC 7512): the name of one key in one token. Pure: text in, a value or `Refused` out.
+"""PKCS#11 URIs (RFC 7512): the name of one key in one token.
 
-Stricter than the RFC, which lets a URI match any number of tokens and objects: whoever logs in to all that match tells the PIN of
-one token to the others, and a key that is picked from several is a matter of chance. A PIN never stands in a URI, which is
-logged; it comes from where `[hsm.token.NAME]` says.
+Pure: text in, a value or `Refused` out.
+
+Stricter than the RFC, which lets a URI match any number of tokens and objects: whoever logs in to
+all that match tells the PIN of one token to the others, and a key that is picked from several is a
+matter of chance. A PIN never stands in a URI, which is logged; it comes from where
+`[hsm.token.NAME]` says.
 """
 
 import re
@@ -17,13 +20,14 @@ _SCHEME: Final = "pkcs11:"
 
 # Of a value in the path: pk11-pchar of RFC 7512 2.3.
 _VALUE: Final = re.compile(r"(?:[A-Za-z0-9._~:\[\]@!$'()*+,=&-]|%[0-9A-Fa-f]{2})*")
-# What stands for itself when we write; all else is encoded, which every reader must understand (RFC 7512 2.3).
+# What stands for itself when we write; all else is encoded, which every reader must understand (RFC
+# 7512 2.3).
 _UNRESERVED: Final = re.compile(rb"[A-Za-z0-9._~-]")
 _PLAIN_PATH: Final = re.compile(rb"[A-Za-z0-9._~/-]")
 _SLOT: Final = re.compile(r"[0-9]{1,20}")
 
-# The longest value of each attribute in octets: the sizes of CK_TOKEN_INFO (PKCS#11 2.40 section 3.2). Labels and ids of objects have
-# no limit of their own; ours is beyond any real one.
+# The longest value of each attribute in octets: the sizes of CK_TOKEN_INFO (PKCS#11 2.40 section
+# 3.2). Labels and ids of objects have no limit of their own; ours is beyond any real one.
 _LONGEST: Final = {
     "token": 32,
     "manufacturer": 32,
@@ -44,8 +48,9 @@ _WHICH_KEY: Final = "the key by its object= (label) or id="
 class Pkcs11Uri:
     """One private key in one token, see `parse`.
 
-    Each field is an attribute of RFC 7512 2.3, decoded; None where the URI does not say it. `object` is the label of the key
-    (CKA_LABEL), `id` its CKA_ID; `token` is the label of the token.
+    Each field is an attribute of RFC 7512 2.3, decoded; None where the URI does not say it.
+    `object` is the label of the key (CKA_LABEL), `id` its CKA_ID; `token` is the label of the
+    token.
     """
 
     token: str | None = None
@@ -61,7 +66,9 @@ class Pkcs11Uri:
         return _SCHEME + ";".join(f"{name}={_encoded(value)}" for name, value in self._attributes())
 
     def with_pin_source(self, path: str) -> str:
-        """Write it for OpenSSL, which finds exactly the private key, and the PIN in the file at `path`."""
+        """Write it for OpenSSL, which finds exactly the private key, and the PIN in the file at
+        `path`.
+        """
         return f"{self};type=private?pin-source=file:{_encoded(path.encode(), _PLAIN_PATH)}"
 
     def _attributes(self) -> Iterator[tuple[str, bytes]]:
@@ -81,7 +88,8 @@ class Pkcs11Uri:
 
 
 def is_pkcs11_uri(text: str | bytes) -> bool:
-    """Whether a text, or the content of a file, wants to be one, so that what is wrong with it can be said.
+    """Whether a text, or the content of a file, wants to be one, so that what is wrong with it can
+    be said.
 
     Schemes know no case (RFC 3986 3.1), so nothing else is to look for one.
     """
@@ -154,7 +162,7 @@ def _text(name: str, value: bytes) -> str:
     except UnicodeDecodeError:
         raise Refused("UTF-8 (RFC 7512 2.3)", found=f"a {name}= that is not UTF-8") from None
     if not text.isprintable() or text != text.rstrip(" "):
-        # tokens fill their fields up with blanks, which nobody compares
+        # tokens pad their fields with blanks, which are not compared
         raise Refused(
             "printable characters, and no space at the end", found=f"a {name}= with white space or control characters"
         )

@@ -1,4 +1,4 @@
-"""What the file system has at the places that a configuration names, as far as nobody has to open anything for it."""
+"""Checks the paths of a configuration in the file system without opening them."""
 
 import stat
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from config.files import NamedFile, named_files
 from config.loaded import LoadedConfig
 from config.problems import Location, Problem, shown
 
-# Of what is no file and no directory: opening it waits for somebody, reading it never ends, or it does something.
+# Special files: opening a pipe waits for its other end, reading a device may never end, or has an
+# effect.
 _UNFIT: Final = {
     stat.S_IFIFO: "a pipe, which may keep its reader waiting for ever",
     stat.S_IFCHR: "a device",
@@ -22,7 +23,9 @@ _NOWHERE: Final = Path("/dev/null/unfit")
 
 
 def missing_places(loaded: LoadedConfig) -> list[Problem]:
-    """Directories and libraries that must be there; what certificates and keys are is judged by those who read them."""
+    """Directories and libraries that must be there; what certificates and keys are is judged by
+    those who read them.
+    """
     problems = []
     openssl, log, hsm = loaded.config.openssl, loaded.config.log, loaded.config.hsm
     audit = loaded.config.audit.file
@@ -43,7 +46,9 @@ def missing_places(loaded: LoadedConfig) -> list[Problem]:
 
 
 def unfit_files(loaded: LoadedConfig) -> tuple[LoadedConfig, list[Problem]]:
-    """Files to read that are none, and the configuration with nothing in their place, so that whoever reads on is safe from them."""
+    """Named files that are not files, and the configuration without them, so that later code does
+    not open them.
+    """
     problems, instead = [], dict(loaded.file.files)
     for file, kind in _unfit(loaded):
         problems.append(

@@ -1,7 +1,8 @@
 """Where each key of a TOML document stands: its line and column, counted from 1.
 
-`tomllib` reads a document and forgets where it has read what, so this walks once more through a text that `tomllib` has accepted,
-and needs to know only where keys, values and brackets begin and end. It is asked when something is wrong, and walks only then.
+`tomllib` reads a document and forgets where it has read what, so this walks once more through a
+text that `tomllib` has accepted, and needs to know only where keys, values and brackets begin and
+end. It is asked when something is wrong, and walks only then.
 """
 
 import re
@@ -36,12 +37,15 @@ class Positions:
     """The keys of one document."""
 
     def __init__(self, text: str = "") -> None:
-        """`text` is TOML that `tomllib` accepts; an empty one stands for a document that has no text."""
+        """`text` is TOML that `tomllib` accepts; an empty one stands for a document that has no
+        text.
+        """
         self._text = text
         self._found: Mapping[str, Position] | None = None
 
     def at(self, key: str) -> Position | None:
-        """Where a key of a `Problem` stands; for one that is missing, where the table begins that lacks it.
+        """Where a key of a `Problem` stands; for one that is missing, where the table begins that
+        lacks it.
 
         None for the document as a whole.
         """

@@ -1,7 +1,7 @@
 """What is wrong with a configuration, as a value: where it stands, what was found, what is allowed.
 
-Every layer that judges a configuration (this one, credentials, OpenSSL) answers with `Problem`s, so that they can be collected,
-printed together and written as JSON.
+Every layer that judges a configuration (this one, credentials, OpenSSL) answers with `Problem`s, so
+that they can be collected, printed together and written as JSON.
 """
 
 import json
@@ -18,7 +18,8 @@ Location = tuple[str | int, ...]
 # Long enough for a path or a list of names, short enough for a line of a terminal.
 _LONGEST_SHOWN = 100
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# PEM, or the base64 of a DER SEQUENCE ("M" is its first sextet): the content of a key where its path belongs.
+# PEM, or the base64 of a DER SEQUENCE ("M" is its first sextet): the content of a key where its
+# path belongs.
 _KEY_MATERIAL = re.compile(r"-----BEGIN|^\s*M[A-Za-z0-9+/=\s]{40,}$")
 _PIN = re.compile(r"(pin-value=)[^&;\s\"]*", re.IGNORECASE)  # of a PKCS#11 URI (RFC 7512 2.4)
 _USER_INFORMATION = re.compile(r"//[^/@\s]*@")
@@ -35,9 +36,10 @@ class Severity(StrEnum):
 class Problem:
     """One fault of a configuration.
 
-    `key` is the path of the value in the file, such as `identity.chat.key` or `route[2].path`, empty for the whole file.
-    `found` says what stands there and never contains a secret; `allowed` what could, or how to mend it. `line` and `column` are
-    where the key stands, or the table that lacks it, counted from 1; None for the whole file.
+    `key` is the path of the value in the file, such as `identity.chat.key` or `route[2].path`,
+    empty for the whole file. `found` says what stands there and never contains a secret; `allowed`
+    what could, or how to mend it. `line` and `column` are where the key stands, or the table that
+    lacks it, counted from 1; None for the whole file.
     """
 
     file: str
@@ -84,7 +86,9 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; `problems` has every fault that was found, warnings included."""
+    """A configuration that cannot be used; `problems` has every fault that was found, warnings
+    included.
+    """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -95,13 +99,17 @@ class ConfigError(Exception):
 
 
 def toml_key(location: Location) -> str:
-    """Write a location as TOML does, with indexes in brackets: `identity.chat.credential[0].key`."""
+    """Write a location as TOML does, with indexes in brackets:
+    `identity.chat.credential[0].key`.
+    """
     parts = [f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in location]
     return "".join(parts).removeprefix(".")
 
 
 def shown(value: object) -> str:
-    """Write a value of a TOML document for a person: short, on one line, without what could be a secret."""
+    """Write a value of a TOML document for a person: short, on one line, without what could be a
+    secret.
+    """
     match value:
         case str():
             return _shown_text(value)
@@ -122,12 +130,16 @@ def shown(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape all that is not printable: neither a file nor a token must be able to move the cursor of the terminal it is shown on."""
+    """Escape all that is not printable: neither a file nor a token must be able to move the cursor
+    of the terminal it is shown on.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def is_key_material(text: str) -> bool:
-    """Whether a text looks like the content of a key file, PEM or base64, rather than like a path or a name."""
+    """Whether a text looks like the content of a key file, PEM or base64, rather than like a path
+    or a name.
+    """
     return _KEY_MATERIAL.search(text) is not None
 
 

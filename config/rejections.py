@@ -1,7 +1,7 @@
 """pydantic's errors in the words of the configuration file.
 
-`Rejection` is one error with its place in the file; it knows the `Problem` to report and what must be left out of the document
-so that the rest can be read.
+`Rejection` is one error with its place in the file; it knows the `Problem` to report and what must
+be left out of the document so that the rest can be read.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,8 @@ _INSTEAD: Mapping[str | int, str] = {"certificate": ', or an "issuer" that signs
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A value that the schema refuses: its `location` in the file, pydantic's kind of error, what it was, what could be.
+    """A value that the schema refuses: its `location` in the file, pydantic's kind of error, what
+    it was, what could be.
 
     `about` are the locations that the verdict rests on.
     """
@@ -103,7 +104,9 @@ def _untagged(location: Location) -> Location:
 
 
 def _place(location: Location, document: Mapping[str, object], kind: str) -> Location:
-    """Cut a location where the document ends: pydantic goes deeper, into the key of a table or a list that we made."""
+    """Cut a location where the document ends: pydantic goes deeper, into the key of a table or a
+    list that we made.
+    """
     place: Location = ()
     value: Any = document
     for part in location:
@@ -150,7 +153,9 @@ def _bound(field: FieldInfo | None, kind: str) -> float | None:
 
 
 def _fields(location: Location) -> Mapping[str, FieldInfo]:
-    """The fields of the schema's table at a location of the file, of all of its kinds; none where there is no table of fields."""
+    """The fields of the schema's table at a location of the file, of all of its kinds; none where
+    there is no table of fields.
+    """
     annotation: Any = Config
     for part in location:
         fields = _fields_of(annotation)

@@ -1,4 +1,6 @@
-"""The shape of everything that rotates by itself: `[rotation]`, issued credentials, and issuers of type "internal". Pure."""
+"""The shape of everything that rotates by itself: `[rotation]`, issued credentials, and issuers of
+type "internal". Pure.
+"""
 
 import re
 from dataclasses import dataclass
@@ -46,7 +48,9 @@ OptionalDuration = Annotated[timedelta | None, PlainValidator(_parse_optional_du
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """A kind of key and where it lives: `str()` gives `ec-p256@file`; `place` is `FILE`, `SEALED`, or the name of a token."""
+    """A kind of key and where it lives: `str()` gives `ec-p256@file`; `place` is `FILE`, `SEALED`,
+    or the name of a token.
+    """
 
     algorithm: str
     place: str
@@ -56,7 +60,9 @@ class KeySpec:
 
     @property
     def slot(self) -> str:
-        """The place for it in an identity, which has one credential in each (TLS would only ever use one of them)."""
+        """The place for it in an identity, which has one credential in each (TLS would only ever
+        use one of them).
+        """
         return self.algorithm if self.algorithm.startswith("mldsa") else self.algorithm.partition("-")[0]
 
 
@@ -80,10 +86,12 @@ KeySpecText = Annotated[KeySpec, PlainValidator(parse_key_spec)]
 
 
 class IssuedCredentialConfig(Table):
-    """`[[identity.NAME.credential]]` with `issuer`: a key that is made here and a certificate that is fetched for it.
+    """`[[identity.NAME.credential]]` with `issuer`: a key that is made here and a certificate that
+    is fetched for it.
 
-    `profile` is one of the issuer's. `rotate_key_after`: the greatest age of a key; `rotate_key_after_uses`: how many handshakes it
-    may sign; each rotation makes a new key, so both are reasons to rotate before the certificate asks for it.
+    `profile` is one of the issuer's. `rotate_key_after`: the greatest age of a key;
+    `rotate_key_after_uses`: how many handshakes it may sign; each rotation makes a new key, so both
+    are reasons to rotate before the certificate asks for it.
     """
 
     key: KeySpecText
@@ -100,11 +108,13 @@ def _parse_webhook(value: str) -> str:
 
 
 class RotationConfig(Table):
-    """`[rotation]`: `state` is the directory of keys and certificates that are made here (None: none are).
+    """`[rotation]`: `state` is the directory of keys and certificates that are made here (None:
+    none are).
 
-    `renew_when_left`: share of the lifetime that is left when a certificate is renewed. `grace`: how long a former key is kept,
-    for a rollback. `former`: how many former certificates are remembered. `alert_command` gets an alert as JSON on standard
-    input, `alert_webhook` as a POST. `issue_seconds`: how long an issuer may take for one certificate.
+    `renew_when_left`: share of the lifetime that is left when a certificate is renewed. `grace`:
+    how long a former key is kept, for a rollback. `former`: how many former certificates are
+    remembered. `alert_command` gets an alert as JSON on standard input, `alert_webhook` as a POST.
+    `issue_seconds`: how long an issuer may take for one certificate.
     """
 
     state: WrittenPath | None = None
@@ -117,11 +127,13 @@ class RotationConfig(Table):
 
 
 class InternalIssuerConfig(Table):
-    """`[issuer.NAME]` with `type = "internal"`: a certificate authority of our own, in the state directory.
+    """`[issuer.NAME]` with `type = "internal"`: a certificate authority of our own, in the state
+    directory.
 
-    `key` is that of the intermediate, `root` that of the root, which is only needed to make an intermediate: `root_key` is a file
-    that it was moved to meanwhile (None: it is where it was made). `names` are the only ones that it may certify (None in the file:
-    any; a DNS name stands for everything below it too). `lifetime` is that of a certificate. `crl_url` is written into
+    `key` is that of the intermediate, `root` that of the root, which is only needed to make an
+    intermediate: `root_key` is a file that it was moved to meanwhile (None: it is where it was
+    made). `names` are the only ones that it may certify (None in the file: any; a DNS name stands
+    for everything below it too). `lifetime` is that of a certificate. `crl_url` is written into
     certificates, for those who look for revocations.
     """
 

@@ -1,7 +1,7 @@
 """The shape of the configuration file: one model for each table, every value parsed.
 
-Pure: nothing here touches a file. Paths stay text, relative to the configuration file (`LoadedConfig.resolve`). What spans
-several tables stands in `crosschecks`.
+Pure: nothing here touches a file. Paths stay text, relative to the configuration file
+(`LoadedConfig.resolve`). What spans several tables stands in `crosschecks`.
 """
 
 import re
@@ -79,7 +79,7 @@ __all__ = [
 ]
 
 REJECT = "reject"
-"""`ListenerConfig.default`: an unknown or missing server name is refused with `unrecognized_name`."""
+"""`ListenerConfig.default`: refuse an unknown or missing server name (`unrecognized_name`)."""
 
 MOST_WORKERS = 64
 """More processes than that share too little: a machine with more cores gets this many."""
@@ -89,7 +89,8 @@ _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 
 Groups = tuple[str, ...] | tuple[tuple[str, ...], ...]
 
-# What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the same prefix in it.
+# What RFC 3986 3.3 allows in a segment, without "%" and ";": every reader of a path must find the
+# same prefix in it.
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,=:@/-]*")
 
 
@@ -103,7 +104,7 @@ class PqPolicy(StrEnum):
 
 
 class SecurityLevel(StrEnum):
-    """Which groups and cipher suites a listener offers; `CRITICAL` and `QUANTUM_SAFE` imply `PqPolicy.REQUIRE`."""
+    """Groups and cipher suites of a listener; `CRITICAL` and `QUANTUM_SAFE` imply `REQUIRE`."""
 
     STANDARD = "standard"
     HIGH = "high"
@@ -174,9 +175,10 @@ def _listed(value: object) -> object:
 class ListenerConfig(Table):
     """`[listener.NAME]`: addresses that share one TLS policy.
 
-    `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of `level`.
-    `weaker_signatures` takes credentials below a level that asks for more. `default` is `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only. Limits on single
-    clients do not hold for those in `exempt`.
+    `groups` is kept as written: a flat tuple of names, or a tuple of tuples; None takes the list of
+    `level`. `weaker_signatures` takes credentials below a level that asks for more. `default` is
+    `REJECT` or the name of an identity. Forwarding headers are believed from `trusted_peers` only.
+    Limits on single clients do not hold for those in `exempt`.
     """
 
     bind: Annotated[
@@ -193,9 +195,11 @@ class ListenerConfig(Table):
 
 
 class CredentialConfig(Table):
-    """`[[identity.NAME.credential]]`: the path of a certificate chain (PEM, leaf first), and where its private key is.
+    """`[[identity.NAME.credential]]`: the path of a certificate chain (PEM, leaf first), and where
+    its private key is.
 
-    `key` has one entry, or the same key in several tokens: in the order of preference, or to be used in turn if `spread`.
+    `key` has one entry, or the same key in several tokens: in the order of preference, or to be
+    used in turn if `spread`.
     """
 
     lists_of_one: ClassVar[tuple[str, ...]] = ("key",)
@@ -224,8 +228,8 @@ AnyCredentialConfig = Annotated[
 class IdentityConfig(Table):
     """`[identity.NAME]`: a server as clients know it: its names and what it proves them with.
 
-    In the file either `certificate` and `key` (and `spread`) stand, or `credential` tables; read `credentials`, which is the same for both.
-    `names` are in the form of `parse_server_name`.
+    In the file either `certificate` and `key` (and `spread`) stand, or `credential` tables; read
+    `credentials`, which is the same for both. `names` are in the form of `parse_server_name`.
     """
 
     lists_of_one: ClassVar[tuple[str, ...]] = ("key",)
@@ -264,9 +268,10 @@ class IdentityConfig(Table):
 class RouteConfig(Table):
     """`[[route]]`: which upstream answers for a host (exact, or `*.suffix`) and a path prefix.
 
-    `stream_requests`: whether requests without a length, or that wait for 100, are handed on before their body came.
-    `payload`: whether bodies are encrypted between the client's code and the proxy, with a ring, by sessions, or either.
-    `payload_origins`: pages of which origins may read what the proxy itself answers there.
+    `stream_requests`: whether requests without a length, or that wait for 100, are handed on before
+    their body came. `payload`: whether bodies are encrypted between the client's code and the
+    proxy, with a ring, by sessions, or either. `payload_origins`: pages of which origins may read
+    what the proxy itself answers there.
     """
 
     identified_by: ClassVar[tuple[str, ...]] = ("host", "path")
@@ -286,14 +291,14 @@ class RouteConfig(Table):
 
 
 class OpensslConfig(Table):
-    """`[openssl]`: providers beside OpenSSL's own, and the directory of their modules (None: OpenSSL's)."""
+    """`[openssl]`: further providers, and the directory of their modules (None: OpenSSL's)."""
 
     providers: tuple[Annotated[str, AfterValidator(_parse_provider)], ...] = ()
     module_path: DirectoryPath | None = None
 
 
 class LogConfig(Table):
-    """`[log]`: `file` None is standard output; `query` also logs the query string of each request."""
+    """`[log]`: `file` None is standard output; `query` also logs the query of each request."""
 
     format: LogFormat = LogFormat.JSON
     file: WrittenPath | None = None
@@ -317,9 +322,9 @@ def _parse_workers(value: object) -> int | None:
 class Config(Table):
     """A whole configuration file.
 
-    `workers` None is one for each core. `user` and `group`: who the workers are, None for whoever starts the proxy. `watch`:
-    whether a change of the file, or of one that it names, reloads by itself. `reload_seconds`: how long the preparation of a
-    reload may take before it is given up.
+    `workers` None is one for each core. `user` and `group` of the workers, None for those of the
+    parent. `watch`: whether a change of the file, or of one that it names, reloads by itself.
+    `reload_seconds`: how long the preparation of a reload may take before it is given up.
     """
 
     workers: Annotated[int | None, PlainValidator(_parse_workers)] = None

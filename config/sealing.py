@@ -1,4 +1,6 @@
-"""The shape of `[sealing]`: the key that encrypts what must rest on disk, and the directory of that. Pure."""
+"""The shape of `[sealing]`: the key that encrypts what must rest on disk, and the directory of
+that. Pure.
+"""
 
 from typing import Annotated, Self
 
@@ -14,9 +16,11 @@ def _parse_optional_key(value: object) -> KeySource | None:
 
 
 class SealingConfig(Table):
-    """`[sealing]`: `key` is one in a token, or the file that `plexigate hsm init --key-file` made; None seals nothing.
+    """`[sealing]`: `key` is one in a token, or the file that `plexigate hsm init --key-file` made;
+    None seals nothing.
 
-    In `directory` (None: the state directory) lie the keys below it and the secret of session tickets.
+    In `directory` (None: the state directory) lie the keys below it and the secret of session
+    tickets.
     """
 
     key: Annotated[KeySource | None, PlainValidator(_parse_optional_key), PathRole.OWN] = None

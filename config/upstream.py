@@ -93,7 +93,9 @@ def _seconds(default: float, *, least: float = 0.1, most: float = 86_400.0) -> f
 
 
 class ServerConfig(Table):
-    """One of `upstream.NAME.servers`: where it is, and its share of the requests in proportion to the others'."""
+    """One of `upstream.NAME.servers`: where it is, and its share of the requests in proportion to
+    the others'.
+    """
 
     identified_by: ClassVar[tuple[str, ...]] = ("address",)
 
@@ -104,7 +106,8 @@ class ServerConfig(Table):
 class CookieConfig(Table):
     """`[upstream.NAME.cookie]`: the signed cookie by which a client stays with its server.
 
-    `secret` is the path of a file with at least 32 octets of key material; `name` None is made of the upstream's name.
+    `secret` is the path of a file with at least 32 octets of key material; `name` None is made of
+    the upstream's name.
     """
 
     secret: FilePath
@@ -114,10 +117,12 @@ class CookieConfig(Table):
 
 
 class HealthConfig(Table):
-    """`[upstream.NAME.health]`: each server is asked for `path` every `interval_seconds`, give or take a share of `jitter`.
+    """`[upstream.NAME.health]`: each server is asked for `path` every `interval_seconds`, give or
+    take a share of `jitter`.
 
-    It is down after `fall` bad answers in a row, and up again after `rise` good ones. `statuses` are the first and the last
-    status of a good answer; `host` None asks for the host of the address.
+    It is down after `fall` bad answers in a row, and up again after `rise` good ones. `statuses`
+    are the first and the last status of a good answer; `host` None asks for the host of the
+    address.
     """
 
     path: Annotated[str, AfterValidator(_parse_check_path)]
@@ -131,7 +136,9 @@ class HealthConfig(Table):
 
 
 class EjectionConfig(Table):
-    """`[upstream.NAME.ejection]`: when a server is left out for what it did to requests, and for how long."""
+    """`[upstream.NAME.ejection]`: when a server is left out for what it did to requests, and for
+    how long.
+    """
 
     connect_failures: int = Field(default=5, ge=1, le=1_000, strict=True)
     errors: int = Field(default=20, ge=1, le=10_000, strict=True)
@@ -149,11 +156,13 @@ class EjectionConfig(Table):
 
 
 class UpstreamConfig(Table):
-    """`[upstream.NAME]`: servers that answer the same requests, how one is chosen, how connections to each are kept.
+    """`[upstream.NAME]`: servers that answer the same requests, how one is chosen, how connections
+    to each are kept.
 
-    For https servers: `ca` is a file of the certificates to trust (None: those of the system), `server_name` the name asked for
-    and verified (None: the host of the address), `certificate` and `key` what the proxy proves itself with. `connections` and
-    `waiting` count per server. `health` None: servers are not asked how they are.
+    For https servers: `ca` is a file of the certificates to trust (None: those of the system),
+    `server_name` the name asked for and verified (None: the host of the address), `certificate` and
+    `key` what the proxy proves itself with. `connections` and `waiting` count per server. `health`
+    None: servers are not asked how they are.
     """
 
     servers: Annotated[tuple[Annotated[ServerConfig, BeforeValidator(_as_table)], ...], Field(min_length=1)]

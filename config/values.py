@@ -33,20 +33,28 @@ def parse_path_of_file(value: str) -> str:
 
 
 class PathRole(Enum):
-    """What the process does with a path; part of a field's type, so that `config.files` finds every key that is a path."""
+    """What the process does with a path; part of a field's type, so that `config.files` finds every
+    key that is a path.
+    """
 
     READ = auto()
     """A file that is read at the start and at each reload."""
     DIRECTORY = auto()
     """A directory that a library looks into."""
     OWN = auto()
-    """A file that only the parent reads: no worker gets its content, and a change of it is no reason to reload."""
+    """A file that only the parent reads: no worker gets its content, and a change of it is no
+    reason to reload.
+    """
     WRITTEN = auto()
     """A file or socket that the process makes: what happens to it is no reason to reload."""
     LIBRARY = auto()
-    """A shared library that a process loads once: nobody reads its content, and a new one needs a restart."""
+    """A shared library that a process loads once: it is not read as a file, and a new one needs a
+    restart.
+    """
     CREDENTIAL = auto()
-    """The name of a systemd credential, read as a file of the directory that systemd made for this service."""
+    """The name of a systemd credential, read as a file of the directory that systemd made for this
+    service.
+    """
 
 
 def _parse_credential_name(value: str) -> str:
@@ -67,19 +75,22 @@ Network = Annotated[IPNetwork, PlainValidator(parse_network)]
 
 
 TAG_PREFIX = "\0"
-"""Begins the tags by which pydantic tells kinds of one table apart: no key of a file looks so, and no message shows them."""
+"""Begins the tags by which pydantic tells kinds of one table apart: no key of a file looks so, and
+no message shows them.
+"""
 
 
 class Table(BaseModel):
     """A table of the configuration: it never changes, and a key that it does not know is refused.
 
-    `identified_by` are the keys that tell the entries of a list of such tables apart, whatever their order (none: an entry is
-    what it says, and nothing else). `lists_of_one` are keys of lists that may be written without brackets when they have one
-    entry: their location is then that of the key.
+    `identified_by` are the keys that tell the entries of a list of such tables apart, in any order
+    (none: an entry is what it says, and nothing else). `lists_of_one` are keys of lists that may be
+    written without brackets when they have one entry: their location is then that of the key.
     """
 
     identified_by: ClassVar[tuple[str, ...]] = ()
     lists_of_one: ClassVar[tuple[str, ...]] = ()
 
-    # ValidationError would otherwise print the input, which may be a key that was pasted in the wrong place.
+    # ValidationError would otherwise print the input, which may be a key that was pasted in the
+    # wrong place.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

@@ -1,12 +1,13 @@
 """Notice that a configuration, or a file that it names, has changed.
 
-Files are looked at again and again, instead of asking the kernel to tell (inotify): that sees changes on every file system, network
-ones and bind mounts of containers among them, and through the symbolic links that Kubernetes swaps. Only the facts of each file are
-compared (`stat`), never its content.
+Files are looked at again and again, instead of asking the kernel to tell (inotify): that sees
+changes on every file system, network ones and bind mounts of containers among them, and through the
+symbolic links that Kubernetes swaps. Only the facts of each file are compared (`stat`), never its
+content.
 
-A change counts when two looks in a row see the same: a file that is still being written, or has vanished for the moment between two
-renames, is given an interval to settle. Each state is acted upon once at most: a file that stays broken is reported once, not every
-two seconds.
+A change counts when two looks in a row see the same: a file that is still being written, or has
+vanished for the moment between two renames, is given an interval to settle. Each state is acted
+upon once at most: a file that stays broken is reported once, not every two seconds.
 """
 
 import asyncio
@@ -19,10 +20,14 @@ from config.files import files_of
 from config.loader import survey
 
 INTERVAL_SECONDS: Final = 2.0
-"""Between two looks: soon enough for a person who waits for it, and a thousand `stat` calls take milliseconds."""
+"""Between two looks: soon enough for a person who waits for it, and a thousand `stat` calls take
+milliseconds.
+"""
 
 Stamp = tuple[int, ...] | None
-"""What tells one state of a file from another; None where there is no file, or none that may be looked at."""
+"""What tells one state of a file from another; None where there is no file, or none that may be
+looked at.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,8 @@ def _stamp(file: Path) -> Stamp:
         facts = file.stat()
     except OSError:
         return None
-    # The time of the last change of the inode also tells of a new owner or mode, and cannot be set back by whoever copies a file
-    # together with its times.
+    # The time of the last change of the inode also shows a new owner or mode, and a program that
+    # copies a file cannot set it back together with its times.
     return (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
 
 
@@ -69,12 +74,16 @@ class Watch:
         return True
 
     def settle(self, seen: Signature) -> None:
-        """Somebody else is reloading, and reads this state or a later one: it is no reason to reload once more."""
+        """Somebody else is reloading, and reads this state or a later one: it is no reason to
+        reload once more.
+        """
         self._acted_upon = seen
 
 
 class FileWatcher:
-    """Looks at a configuration file and at the files that it names, and says when they have changed."""
+    """Looks at a configuration file and at the files that it names, and says when they have
+    changed.
+    """
 
     def __init__(
         self,
@@ -82,7 +91,8 @@ class FileWatcher:
         changed: Callable[[], Awaitable[object]],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Take the present state as what is loaded: make the watcher before the configuration is read.
+        """Take the present state as what is loaded: make the watcher before the configuration is
+        read.
 
         `changed` is awaited at each change; a look is taken only after it has ended.
         """
@@ -96,9 +106,9 @@ class FileWatcher:
     def look(self) -> Signature:
         """The state of the files now.
 
-        Which files are named is read anew when the configuration file changes, whether or not the running processes could take it
-        over: a certificate that was missing at the last attempt is waited for. Of a file that cannot be read at all, the files that
-        it named before.
+        Which files are named is read anew when the configuration file changes, whether or not the
+        running processes could take it over: a certificate that was missing at the last attempt is
+        waited for. Of a file that cannot be read at all, the files that it named before.
         """
         stamp = _stamp(self._file)
         if stamp is not None and stamp != self._named_by:
@@ -109,11 +119,14 @@ class FileWatcher:
         return Signature.of((self._file, *self._named))
 
     def reloading(self) -> None:
-        """Tell that a reload begins that somebody else has asked for."""
+        """Note that a reload begins that a command or signal requested."""
         self._watch.settle(self.look())
 
     async def run(self) -> None:
-        """Watch until cancelled. Looks are taken in a thread: a file system that hangs must not hold up the caller's loop."""
+        """Watch until cancelled.
+
+        Looks are taken in a thread: a file system that hangs must not hold up the caller's loop.
+        """
         while True:
             await self._sleep(INTERVAL_SECONDS)
             if self._watch.observe(await asyncio.to_thread(self.look)):

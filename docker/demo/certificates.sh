@@ -1,7 +1,8 @@
 #!/bin/sh
-# certificates.sh DIRECTORY [REQUEST]: a demo authority (ca.pem) and a certificate for localhost: server.pem with a new key in
-# server.key, or for the key of a certificate request. Made anew when they end within a day, or are for another key. The authority's key is thrown away once it has signed, so whoever trusts
-# ca.pem trusts this one certificate and nothing that could follow.
+# certificates.sh DIRECTORY [REQUEST]: a demo authority (ca.pem) and a certificate for localhost:
+# server.pem with a new key in server.key, or for the key of a certificate request. Renewed when
+# they end within a day, or are for another key. The authority's key is destroyed once it has
+# signed, so a browser that trusts ca.pem trusts this one certificate and nothing that could follow.
 set -eu
 umask 077
 directory=$1

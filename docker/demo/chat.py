@@ -1,8 +1,10 @@
-"""A small chat that shows what Plexigate does: WebSocket messages, attachments, and the TLS group of each connection.
+"""A small chat that shows what Plexigate does: WebSocket messages, attachments, and the TLS group
+of each connection.
 
 python docker/demo/chat.py --bind 127.0.0.1:8000     or     --bind unix:/path/to/chat.sock
 
-It speaks plain HTTP/1.1 and believes the headers of whoever connects, so it belongs behind the proxy only.
+It speaks plain HTTP/1.1 and trusts the headers of every client, so it must only run behind the
+proxy.
 """
 
 import argparse
@@ -45,7 +47,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What somebody said; `at` is ISO 8601 in UTC."""
+    """A message of the chat; `at` is ISO 8601 in UTC."""
 
     name: str
     text: str
@@ -61,14 +63,16 @@ class Person:
     outbox: asyncio.Queue[dict[str, object] | None] = field(default_factory=lambda: asyncio.Queue(OUTBOX))
 
     def tell(self, event: dict[str, object]) -> None:
-        """Queue an event. Somebody who does not read is let go, so that nobody else waits."""
+        """Queue an event. A client that does not read is disconnected, so that the others do not
+        wait.
+        """
         if self.outbox.full():
             self.dismiss()
         else:
             self.outbox.put_nowait(event)
 
     def dismiss(self) -> None:
-        """End the connection, whatever is still waiting."""
+        """End the connection, also with events in its queue."""
         while not self.outbox.empty():
             self.outbox.get_nowait()
         self.outbox.put_nowait(None)
@@ -123,7 +127,9 @@ routes: Final = web.RouteTableDef()
 
 @routes.get("/")
 async def page(_: web.Request) -> web.Response:
-    """The page, whose only script and style are those it was written with, and the modules that the script asks for."""
+    """The page, whose only script and style are those it was written with, and the modules that the
+    script asks for.
+    """
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; "
@@ -142,9 +148,12 @@ async def module(request: web.Request) -> web.Response:
 
 @routes.get("/payload-identity.json")
 async def identity(request: web.Request) -> web.Response:
-    """What the page pins: `plexigate payload identity` wrote it. Without it the page encrypts nothing but by TLS.
+    """What the page pins: `plexigate payload identity` wrote it.
 
-    It comes the same way as everything else here, which shows how it works and protects from nobody: an application ships it.
+    Without it the page encrypts nothing but by TLS.
+
+    It comes the same way as everything else here, which shows how it works but protects against no
+    attacker: an application ships it.
     """
     path = request.app.get(IDENTITY)
     if path is None or not path.exists():
@@ -154,7 +163,9 @@ async def identity(request: web.Request) -> web.Response:
 
 @routes.post("/messages")
 async def post_message(request: web.Request) -> web.Response:
-    """`{"name": ..., "text": ..., "attachment": url or null}`, as over the WebSocket; here a route can ask for encrypted bodies."""
+    """`{"name": ..., "text": ..., "attachment": url or null}`, as over the WebSocket; here a route
+    can ask for encrypted bodies.
+    """
     room = request.app[ROOM]
     data = await request.text()
     try:
@@ -278,7 +289,10 @@ def connection_facts(request: web.Request) -> dict[str, str | None]:
 
 
 def application(identity: Path | None = None) -> web.Application:
-    """The chat; its attachments live in a temporary directory as long as it runs. `identity`: what clients of sessions pin."""
+    """The chat; its attachments live in a temporary directory as long as it runs.
+
+    `identity`: what clients of sessions pin.
+    """
     app = web.Application()
     if identity is not None:
         app[IDENTITY] = identity

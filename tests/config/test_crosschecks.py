@@ -61,7 +61,9 @@ def test_no_identity_is_named_reject() -> None:
 @pytest.mark.parametrize("level", ["critical", "quantum-safe"])
 def test_off_contradicts_a_level_without_classical_groups(level: str) -> None:
     (problem,) = check(GOOD.replace(":8443", f':8443"\npq = "off"\nlevel = "{level}'))
-    assert problem.startswith(f'f: listener.public.pq: found "off"; allowed: no "off" with level "{level}"')
+    assert problem.startswith(
+        f'f: listener.public.pq: found "off"; allowed: no pq: level "{level}" has only hybrid groups'
+    )
 
 
 def test_report_at_a_level_that_requires_is_only_said() -> None:
@@ -79,7 +81,7 @@ def test_other_pairs_of_policy_and_level_fit(pq: str, level: str) -> None:
 def test_an_address_is_bound_once() -> None:
     twice = '[listener.two]\nbind = ["[::1]:8443", "127.0.0.1:8443", "127.0.0.1:8444", "127.0.0.1:8444"]\n' + GOOD
     assert check(twice) == [
-        f'f: {key}: found "{bind}", which {first} has already; allowed: each address and port once'
+        f'f: {key}: found "{bind}", which {first} already uses; allowed: each address and port once'
         for key, bind, first in [
             ("listener.two.bind[3]", "127.0.0.1:8444", "listener.two.bind[2]"),
             ("listener.public.bind[0]", "127.0.0.1:8443", "listener.two.bind[1]"),
@@ -93,7 +95,7 @@ def test_port_0_is_another_port_each_time() -> None:
 
 def test_a_name_belongs_to_one_identity() -> None:
     assert check(GOOD + OTHER.format("CHAT.example.org")) == [
-        'f: identity.files.names[0]: found "chat.example.org", which identity.chat.names[0] has already; '
+        'f: identity.files.names[0]: found "chat.example.org", which identity.chat.names[0] already uses; '
         "allowed: each name once: it decides which certificate a client gets"
     ]
 
@@ -101,7 +103,7 @@ def test_a_name_belongs_to_one_identity() -> None:
 def test_a_name_stands_once_in_its_identity() -> None:
     (problem,) = check(GOOD.replace('"*.chat.example.org"', '"chat.example.org"'))
     assert problem.startswith(
-        'f: identity.chat.names[1]: found "chat.example.org", which identity.chat.names[0] has already'
+        'f: identity.chat.names[1]: found "chat.example.org", which identity.chat.names[0] already uses'
     )
 
 
@@ -112,7 +114,7 @@ def test_an_exact_name_under_a_wildcard_of_another_identity_is_fine() -> None:
 def test_an_unused_upstream_is_only_said() -> None:
     unused = GOOD + '[upstream.old]\nservers = ["http://old"]\n'
     assert check(unused) == [
-        "f: upstream.old: warning: found an upstream that no route uses; better: a [[route]] to it, or remove it"
+        "f: upstream.old: warning: found an upstream that no route uses; better: a [[route]] to it, or no such table"
     ]
     assert check(unused, ("route", 1)) == []
 
@@ -139,8 +141,8 @@ def test_each_upstream_has_a_cookie_of_its_own() -> None:
         if "cookie" in problem
     ]
     assert found == [
-        'f: upstream.u1.cookie.name: found "a", which upstream.u0.cookie.name has already; '
-        "allowed: a cookie of its own for each upstream: they would replace each other"
+        'f: upstream.u1.cookie.name: found "a", which upstream.u0.cookie.name already uses; '
+        "allowed: a different cookie for each upstream, because they would overwrite each other"
     ]
 
 
@@ -173,7 +175,7 @@ def test_a_route_host_that_some_client_can_ask_for_is_fine(host: str) -> None:
 def test_a_route_host_that_no_identity_has_is_refused(host: str) -> None:
     text = GOOD.replace('host = "chat.example.org"', f'host = "{host}"')
     assert check(text) == [
-        f'f: route[0].host: found "{host}"; allowed: a host among the names of an identity, or no client can ask for it: '
+        f'f: route[0].host: found "{host}"; allowed: a host among the names of the identities, because clients can only reach these: '
         '"*.chat.example.org", "chat.example.org"'
     ]
     assert check(text, ("identity", "gone")) == []
@@ -182,7 +184,9 @@ def test_a_route_host_that_no_identity_has_is_refused(host: str) -> None:
 def test_a_strict_route_needs_a_listener_that_offers_hybrids() -> None:
     text = GOOD.replace(":8443", ':8443"\npq = "off') + 'pq = "require"\n'
     (problem,) = check(text)
-    assert problem.startswith('f: route[0].pq: found "require"; allowed: a listener whose pq is not "off"')
+    assert problem.startswith(
+        'f: route[0].pq: found "require"; allowed: no pq here, or a listener whose pq is not "off"'
+    )
     assert check(text, ("listener", "public", "pq")) == []
     assert check(text + '[listener.two]\nbind = "[::1]:8443"\n') == []
 
@@ -190,11 +194,11 @@ def test_a_strict_route_needs_a_listener_that_offers_hybrids() -> None:
 def test_host_and_path_of_a_route_are_unique() -> None:
     again = '[[route]]\nhost = "Chat.example.org"\npath = "/"\nupstream = "chat"\n'
     assert check(GOOD + again) == [
-        'f: route[1]: found host "chat.example.org" and path "/", which route[0] has already; allowed: each pair of host and path once'
+        'f: route[1]: found host "chat.example.org" and path "/", which route[0] already uses; allowed: each pair of host and path once'
     ]
     (problem,) = check(GOOD + again, ("route", 0))
     assert problem.startswith("f: route[2]: found")
-    assert "which route[1] has" in problem
+    assert "which route[1] already uses" in problem
 
 
 def test_path_with_and_without_a_final_slash_are_two_routes() -> None:
@@ -229,7 +233,7 @@ def test_a_limit_that_another_one_makes_pointless_is_only_said(smaller: str, lar
     problems = check(f"{text}{value - 1}\n")
     assert problems == [
         f"f: limits.{smaller}: warning: found {value:_}; "
-        f"better: at most {larger}, which is {value - 1:_}: it is reached first, and this limit never"
+        f"better: at most {value - 1:_}, the value of {larger}, which is reached first"
     ]
     assert check(f"{text}{value - 1}\n", ("limits", larger)) == []
 
@@ -262,7 +266,9 @@ def test_metrics_have_an_address_of_their_own(taken: str, metrics: str) -> None:
 
 def test_metrics_have_each_address_once() -> None:
     (problem,) = check(f'{GOOD}\n[admin]\nmetrics_bind = ["127.0.0.1:9464", "[::1]:9464", "0.0.0.0:9464"]\n')
-    assert problem.startswith('f: admin.metrics_bind[2]: found "0.0.0.0:9464", which admin.metrics_bind[0] has already')
+    assert problem.startswith(
+        'f: admin.metrics_bind[2]: found "0.0.0.0:9464", which admin.metrics_bind[0] already uses'
+    )
 
 
 def test_a_name_is_listed_once_in_what_is_allowed() -> None:

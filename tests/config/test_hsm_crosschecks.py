@@ -42,7 +42,7 @@ def test_nothing_to_check() -> None:
 def test_keys_in_tokens_need_the_table() -> None:
     (problem,) = check(identity(f'"{PLEXI}"'))
     assert problem == (
-        f'f: identity.chat.key: found "{PLEXI}", while there is no [hsm]; allowed: [hsm] with its module, and [hsm.token.NAME]'
+        f'f: identity.chat.key: found "{PLEXI}", but no table [hsm]; allowed: a table [hsm] with its module, and [hsm.token.NAME]'
     )
     assert check(identity(f'"{PLEXI}"'), ("hsm",)) == []
 
@@ -81,7 +81,7 @@ def test_each_token_once_in_a_list() -> None:
 
 def test_each_token_has_one_table() -> None:
     (problem,) = check(HSM.replace("[hsm.token.spare]", '[hsm.token.spare]\nlabel = "plexi"'))
-    assert problem.startswith("f: hsm.token.spare: found a token that [hsm.token.plexi] has already")
+    assert problem.startswith("f: hsm.token.spare: found a token that [hsm.token.plexi] already names")
 
 
 def test_one_key_cannot_be_spread() -> None:

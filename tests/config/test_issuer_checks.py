@@ -92,11 +92,11 @@ def test_http_needs_its_listener() -> None:
     [
         (
             '["127.0.0.1:8443"]',
-            ['f: acme.http_bind[0]: found "127.0.0.1:8443", which listener.public.bind[0] has already'],
+            ['f: acme.http_bind[0]: found "127.0.0.1:8443", which listener.public.bind[0] already uses'],
         ),
         (
             '["127.0.0.1:80", "127.0.0.1:80"]',
-            ['f: acme.http_bind[1]: found "127.0.0.1:80", which acme.http_bind[0] has already'],
+            ['f: acme.http_bind[1]: found "127.0.0.1:80", which acme.http_bind[0] already uses'],
         ),
         ('["127.0.0.1:0", "127.0.0.1:0"]', []),
         ('["127.0.0.1:80", "[::1]:80"]', []),

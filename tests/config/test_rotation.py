@@ -105,7 +105,7 @@ def test_what_fits_together_has_no_problem() -> None:
 def test_the_issuer_of_a_credential_is_there() -> None:
     assert check(GOOD.replace('issuer = "internal"', 'issuer = "other"')) == [
         'f: identity.chat.credential[0].issuer: found "other"; allowed: the name of an issuer: "internal"',
-        "f: issuer.internal: warning: found an issuer that no credential uses; better: a credential with this issuer, or remove it",
+        "f: issuer.internal: warning: found an issuer that no credential uses; better: a credential with this issuer, or no such table",
     ]
 
 
