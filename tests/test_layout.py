@@ -98,3 +98,33 @@ def test_each_key_of_the_configuration_is_read_outside_of_it() -> None:
     assert "websocket_idle_seconds" in keys
     assert "names" in keys
     assert keys - read - known_only_as_pairs == set()
+
+
+def attributes(module: Path, name: str) -> set[str]:
+    """What the methods of a class assign to `self`."""
+    (found,) = (
+        node
+        for node in ast.parse((ROOT / module).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and node.name == name
+    )
+    return {
+        node.attr
+        for node in ast.walk(found)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+def test_the_supervisor_keeps_no_more_than_the_parts_that_it_runs() -> None:
+    kept = attributes(Path("proxy/supervisor/supervisor.py"), "Supervisor")
+    assert "reporting" in kept
+    assert len(kept) <= 15, f"{sorted(kept)}: give a part what it uses, and keep it there"
+
+
+def test_no_room_of_the_supervisor_knows_the_supervisor() -> None:
+    rooms = [module for module in MODULES if module.parts[:2] == ("proxy", "supervisor")]
+    assert len(rooms) > 40
+    knowing = [module for module in rooms if "supervisor.supervisor" in (ROOT / module).read_text(encoding="utf-8")]
+    assert knowing == []
