@@ -26,6 +26,10 @@ def test_a_class_name_means_one_thing() -> None:
     assert house.twins(MODULES) == {}
 
 
+def test_each_public_name_has_a_caller_in_the_product() -> None:
+    assert house.uncalled(MODULES) == []
+
+
 def test_pure_modules_reach_no_io_and_no_clock() -> None:
     assert house.impure(house.imports(with_annotations=False)) == {}
 
