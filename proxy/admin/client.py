@@ -75,7 +75,7 @@ class UnixAdminClient:
     """Asks the admin socket at a path."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is connected before something is asked."""
+        """The client connects with each question."""
         self.path: Final = path
 
     def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, dict[str, Any]]:

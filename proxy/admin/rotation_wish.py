@@ -8,7 +8,7 @@ from certs.rotation.due import RenewalReason
 
 @dataclass(frozen=True, slots=True)
 class RotationWish:
-    """Because the key `is_compromised`; whatever its issuer has asked for (`insists`); or only told what would be done."""
+    """Because the key `is_compromised`; even if its issuer has asked to wait (`insists`); or only to tell what would be done."""
 
     is_compromised: bool = False
     insists: bool = False

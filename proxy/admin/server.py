@@ -46,7 +46,7 @@ class AdminServer:
     """Answers from `start` to `stop`."""
 
     def __init__(self, control: Control, settings: AdminSettings, host: AdminHost) -> None:
-        """Nothing listens yet."""
+        """The server listens from `start` on."""
         self._control = control
         self._settings = settings
         self._host = host
@@ -206,7 +206,7 @@ def _seconds(request: web.Request, name: str) -> float | None:
 async def _staged(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Tell the connection when it has shown a request, and when the answer is made."""
     visit = request.protocol
-    assert isinstance(visit, Visit)  # whatever a door lets in
+    assert isinstance(visit, Visit)  # each request comes through a door
     visit.asked()
     try:
         return await handler(request)
@@ -215,7 +215,7 @@ async def _staged(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _problems(report: Report) -> Middleware:
-    """What turns whatever goes wrong into problem+json (RFC 9457)."""
+    """Turns each error into problem+json (RFC 9457)."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -232,7 +232,7 @@ def _problems(report: Report) -> Middleware:
             return problem(409, str(error))
         except PayloadRefused as error:
             return problem(error.status, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is reported, and the next request gets its answer
+        except Exception as error:  # noqa: BLE001 - it is reported, and the next request gets its answer
             report(error)
             return problem(500, "an error of ours, see the log")
 

@@ -37,7 +37,7 @@ class ClosedTokens:
             return cls(conditions, details, frozenset(well))
         # of the same module, which this process is not to load
         conditions |= dict.fromkeys(well, _UNWELL)
-        details |= dict.fromkeys(well, f"its module is left alone as the token {down} keeps whoever loads it")
+        details |= dict.fromkeys(well, f"its module is left alone as the token {down} hangs each process that loads it")
         return cls(conditions, details, frozenset(), is_module_left_out=True)
 
     def __contains__(self, token: object) -> bool:

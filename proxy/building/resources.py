@@ -6,7 +6,7 @@ from config.schema import MOST_WORKERS, Config, LimitsConfig
 from proxy.building.foundation import Foundation
 from proxy.limits.scarcity import ResourceLimits
 
-# The other half is for the kernel's socket buffers, and for whatever else runs on the machine.
+# The other half is for the kernel's socket buffers, and for the other programs of the machine.
 _OUR_PART = 2
 
 
@@ -28,7 +28,7 @@ def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) ->
     found = f"{most[listener]}, while each of {workers} workers may have {descriptors} file descriptors"
     better = (
         f"a higher hard limit (LimitNOFILE= of systemd, ulimit -n): {2 * most[listener]} and some for each worker, as a connection "
-        "may need another one to its upstream; without them nobody is accepted for a moment, again and again"
+        "may need another one to its upstream; without them the listeners pause for a moment, again and again"
     )
     foundation.problems.append(foundation.loaded.file.warning(location, found, better))
 

@@ -31,7 +31,7 @@ def usable_credentials(
     """The credentials of each identity, without keys that are others than those that are meant; see `token_fault` for what is refused.
 
     A key that may come by itself stays, and is passed over until it is found; so does an issued key in a process that begins
-    (`Foundation.waits_for`), whatever is wrong with it. A credential of the generation before is taken without asking its tokens again,
+    (`Foundation.waits_for`), even with a fault. A credential of the generation before is taken without asking its tokens again,
     unless `looks_again`: then what a start would say of it is said here as well. No token that is away is asked for that, nor one for an
     issued key, whose rotation is to mend it.
     """

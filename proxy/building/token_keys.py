@@ -48,7 +48,7 @@ class TokenKeys:
     def loss(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
         """What has come between a certificate and its key since it was loaded, None if nothing has, or nothing is told of it.
 
-        Only a token is asked that answers and in which this process is logged in: one that is away says nothing of its keys, and nobody
+        Only a token is asked that answers and in which this process is logged in: one that is away says nothing of its keys, and no process
         tries a PIN for this.
         """
         try:
@@ -131,7 +131,7 @@ class TokenKeys:
             return self._close(key, "whose token refuses the PIN", allowed)
         # not every token says why a login failed: one try cannot lock it
         fault = Unusable(
-            "whose token lets nobody log in",
+            "whose token refuses every login",
             f"the PIN of the token {key.token}, and a token that answers",
             may_pass=True,
             is_expected=key.token in self.closed.seen,  # it did just now: the parent replaces this process

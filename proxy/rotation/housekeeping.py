@@ -92,7 +92,7 @@ class Housekeeping:
     """Does it in threads, one thing at a time, with a deadline."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
-        """Nothing is looked after yet."""
+        """The first look is at the first call of `look_after`."""
         self._loop = loop
         self._tell = tell
         self._again_at = 0.0

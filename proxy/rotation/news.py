@@ -28,7 +28,7 @@ class News:
     """Tells each thing once, but for alarms: these when it has become graver, and again and again while it stays so."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, tell: Tell) -> None:
-        """Nothing was told yet."""
+        """The first event is that of the first call."""
         self._tasks = tasks
         self._tell = tell
         self._alerts = Alerts(loop, tell)

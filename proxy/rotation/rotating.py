@@ -49,7 +49,7 @@ class Rotating:
         tell: Tell,
         clocks: Clocks,
     ) -> None:
-        """Nothing is read or written before `follow`."""
+        """Reading and writing begin with `follow`."""
         self._loop = loop
         self._tasks = tasks
         self._swap = swap
@@ -149,7 +149,7 @@ class Rotating:
             standings = self._planner.plan(self._knowledge.facts, now).standings
             before = {key: self._before(key, now, standings[key].waits_seconds) for key in keys}
             if reason.needs_a_new_key_at_once and self._parts is not None:
-                await self._remember(self._parts)  # whatever becomes of this process before it is done
+                await self._remember(self._parts)  # in case this process ends before it is done
             self._wake.set()
             for key in sorted(keys, key=lambda key: standings[key].waits_seconds > 0):
                 for note in before[key]:

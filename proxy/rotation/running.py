@@ -63,7 +63,7 @@ class Run:
     """One rotation."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: Task, parts: Parts, swap: Swap, now: Clock) -> None:
-        """Nothing happens before `run`."""
+        """The rotation begins with `run`."""
         self._loop = loop
         self._task = task
         self._parts = parts

@@ -11,7 +11,7 @@ _TEXT: Final = """\
   {subject}
   valid until {until:%Y-%m-%d}, SHA-256 fingerprint
   {fingerprint}
-Compare the fingerprint over another way before you trust it: whoever has its key can be any server to you{limits}.
+Compare the fingerprint over another way before you trust it: the owner of its key can be any server to you{limits}.
 
 Debian, Ubuntu   cp {file} /usr/local/share/ca-certificates/plexigate-{issuer}.crt && update-ca-certificates
                  (curl, wget, Python's ssl with the system's store and most programs follow; undo: remove it, update-ca-certificates --fresh)

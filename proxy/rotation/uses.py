@@ -14,7 +14,7 @@ class Uses:
     """Counts for versions; totals of workers begin at nothing with each process, what was counted before is kept."""
 
     def __init__(self) -> None:
-        """Nothing has signed."""
+        """All counts are zero."""
         self._counted: dict[Key, tuple[int, int]] = {}
         """Version and its uses."""
         self._totals: dict[str, int] = {}

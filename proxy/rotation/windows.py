@@ -15,7 +15,7 @@ class Windows:
     """What issuers have said, by credential and serial number. Pure."""
 
     def __init__(self) -> None:
-        """No issuer was asked yet."""
+        """Every window is unknown so far."""
         self._said: dict[Key, tuple[str, RenewalWindow | None]] = {}
         self._again: dict[Key, float] = {}
 

@@ -31,7 +31,7 @@ class Auditing:
     def __init__(
         self, tell: Callable[[Entry], None], scrape: Callable[[float], Awaitable[Iterable[AuditedWorker]]]
     ) -> None:
-        """Nothing is served yet. `tell` writes to the audit log; `scrape` asks workers for their figures, for so many seconds."""
+        """Begins with `follow`. `tell` writes to the audit log; `scrape` asks workers for their figures, for so many seconds."""
         self._tell = tell
         self._scrape = scrape
         self._totals = SignatureTotals()

@@ -24,7 +24,7 @@ class Challenges:
     """Those that are pending."""
 
     def __init__(self, fleet: Telling) -> None:
-        """None is."""
+        """The set is empty at first."""
         self._fleet = fleet
         self._pending: dict[str, TlsChallenge] = {}
         self._tokens: dict[str, str] = {}

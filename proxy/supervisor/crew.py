@@ -35,7 +35,7 @@ class Crew:
         trail: AuditTrail,
         worker_count: int,
     ) -> None:
-        """No worker is started. `worker_count`: of the first edition; more may come with another one."""
+        """Makes the fleet without a worker. `worker_count`: of the first edition; more may come with another one."""
         self.sockets: Final = sockets
         self._log = log
         self._tell = tell

@@ -22,7 +22,7 @@ class Proofs:
     """What CAs may be shown, by the workers: the `challenges`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, fleet: Telling, tell: Tell) -> None:
-        """Nothing is shown. `tell` is called in the loop."""
+        """The workers show proofs from the first challenge on. `tell` is called in the loop."""
         self._loop = loop
         self._tell = tell
         self.challenges: Final = Challenges(fleet)

@@ -23,7 +23,7 @@ class Servers:
         tell: Tell,
         why_not_ask: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Nothing is known yet; `why_not_ask` says what keeps checks from being made."""
+        """Checks begin with `follow`; `why_not_ask` says what keeps checks from being made."""
         self._tasks = tasks
         self._fleet = fleet
         self._tell = tell

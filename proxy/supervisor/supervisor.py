@@ -63,7 +63,7 @@ class Supervisor:
         notifier: Notifier,
         safe: Safe | None = None,
     ) -> None:
-        """Nothing is served before `start`. `safe` is where `edition` has its tickets from; its audit log is open."""
+        """The proxy serves from `start` on. `safe` is where `edition` has its tickets from; its audit log is open."""
         safe = safe or Safe(now_in_utc)
         self._loop = loop
         self._stopping = Stopping()

@@ -19,7 +19,7 @@ class Reload(Protocol):
     """Reads the configuration again and serves by it, or only reports what would change (`Reloads.reload`)."""
 
     async def __call__(self, *, dry_run: bool) -> ReloadReport:
-        """Never raises `ConfigError`: the report has the problems."""
+        """The report has the problems; `ConfigError` is not raised."""
 
 
 class SupervisorControl:

@@ -44,7 +44,7 @@ from proxy.upstream.health import HealthCheck
 
 
 class StillShut(Exception):
-    """Not one more of the keys that rest sealed has opened."""
+    """All keys that rested sealed before still do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ async def reread_edition(
 
 
 def _not_said_before(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Without the warning about who the workers are: it was given at the start, and no reload changes that."""
+    """Leave out the warning about the user of the workers: the start has given it, and a reload cannot change the user."""
     return [one for one in problems if one.is_error or one.key != "user"]
 
 

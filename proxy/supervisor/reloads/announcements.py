@@ -45,7 +45,7 @@ class Announcements:
     """Announces each step of the life of the proxy that an operator waits for."""
 
     def __init__(self, notifier: ServiceManager, served: ServedEdition, fleet: ServingWorkers, tell: Tell) -> None:
-        """No reload is counted yet."""
+        """The counts begin at zero."""
         self._notifier = notifier
         self._served = served
         self._fleet = fleet

@@ -1,7 +1,7 @@
 """The rings of payload encryption in a running proxy: counts, rotation by age and use, and what an operator asks for.
 
 Theory of operation. A new key comes in two editions: in the first all workers learn to read it, in the second they encrypt with it. So
-no message ever meets a worker that does not know its key. Whatever changes is on disk before a worker serves by it: a proxy that is
+no message ever meets a worker that does not know its key. Each change is on disk before a worker serves by it: a proxy that is
 started again reads everything that was encrypted before. An edition that some worker cannot prepare leaves the ring as it was.
 """
 
@@ -63,7 +63,7 @@ class PayloadRotation:
         tell: Tell,
         wall_clock: Callable[[], float],
     ) -> None:
-        """Nothing is done before `run`. `safe` seals, and has the audit log."""
+        """The work begins with `run`. `safe` seals, and has the audit log."""
         self._loop = loop
         self._served = served
         self._fleet = fleet

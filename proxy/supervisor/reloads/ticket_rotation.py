@@ -25,7 +25,7 @@ class TicketRotation:
     def __init__(
         self, renew: Renewal, safe: Safe, served: ServedEdition, tell: Tell, rotated: Callable[[], None]
     ) -> None:
-        """Nothing is rotated before `run` or `rotate`. `safe` keeps the secrets; `rotated` is called after each rotation."""
+        """Rotations begin with `run`. `safe` keeps the secrets; `rotated` is called after each rotation."""
         self._renew = renew
         self._safe = safe
         self._served = served

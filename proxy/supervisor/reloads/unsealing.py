@@ -24,7 +24,7 @@ class Unsealing:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, renew: Renewal, safe: Safe, served: ServedEdition, tell: Tell
     ) -> None:
-        """Nothing is opened before `run` or `open`."""
+        """The first try is that of `run` or `open`."""
         self._loop = loop
         self._renew = renew
         self._safe = safe

@@ -61,7 +61,7 @@ class AuditTrail:
     """One for the life of the process; without `[audit] file` it takes what it is told and keeps nothing."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        """Nothing is written before `open`."""
+        """Entries wait in the queue until `open`."""
         self.figures = AuditFigures()
         self._report: Report | None = None
         self._unreported: deque[Event] = deque(maxlen=_MOST_UNREPORTED)
@@ -122,7 +122,7 @@ class AuditTrail:
         except _FAILURES as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             found = f"{shown(audit.file)}, which cannot be written: {reason}"
-            allowed = "a file that the user who starts the proxy may append to or make, and nobody else writes"
+            allowed = "a file that the user who starts the proxy may append to or make, and that no other program writes"
             raise ConfigError([file.error(("audit", "file"), found, allowed)]) from None
         self._room = audit.queue_lines
         self._thread = threading.Thread(target=self._write_all, args=(self._log,), name="audit", daemon=True)

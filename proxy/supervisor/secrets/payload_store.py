@@ -183,7 +183,7 @@ def store_problems(loaded: LoadedConfig, vault: Vault | None) -> list[Problem]:
         return []
     problems = []
     if vault is None:
-        found = "a sealing key that lies beside the rings: whoever has a copy of the directory has both"
+        found = "a sealing key that lies beside the rings: a copy of the directory has both"
         better = "a [sealing] key, in a token or in a file elsewhere (plexigate hsm init)"
         problems.append(loaded.file.warning(("payload", "directory"), found, better))
     if any(_directory_of(loaded).glob("*.sealed")):

@@ -30,7 +30,7 @@ class Safe:
     """One for the life of the process. `since` is when the present secret of tickets began to seal."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
-        """Nothing is opened; `trail` hears of every use of the sealing key."""
+        """Files are opened by the other methods; `trail` hears of every use of the sealing key."""
         self._clock = clock
         self.trail: Final = AuditTrail(clock)
         self._place: Place | None = None

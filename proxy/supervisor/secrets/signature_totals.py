@@ -10,7 +10,7 @@ class SignatureTotals:
     """Remembers what was said of each worker."""
 
     def __init__(self) -> None:
-        """Nothing was said."""
+        """All counts are new at first."""
         self._said: dict[Hashable, dict[str, tuple[int, int]]] = {}
 
     def take(self, worker: Hashable, actor: str, snapshot: Mapping[str, Any]) -> tuple[HandshakeTotal, ...]:

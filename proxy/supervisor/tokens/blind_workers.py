@@ -37,7 +37,7 @@ class BlindWorkers:
         tell: Tell,
         need: Callable[[TokenUser, str], Need],
     ) -> None:
-        """None is known. `need` is asked just before a worker would be replaced for a token."""
+        """Every worker counts as able at first. `need` is asked just before a worker would be replaced for a token."""
         self._loop = loop
         self._tasks = tasks
         self._replace_one = replace

@@ -18,7 +18,7 @@ class MissingKeys:
     """Of the tokens of what is served."""
 
     def __init__(self, tell: Tell) -> None:
-        """No key is missing."""
+        """Every key counts as present at first."""
         self._tell = tell
         self._keys: dict[KeyPlace, NamedKey] = {}
         self._said: dict[tuple[int, str], frozenset[str]] = {}

@@ -69,7 +69,7 @@ class TokenWatch:
         """Slots and processes of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()
         self._wanted_after = math.inf
-        """How long after the beginning of the last look the next one is due, whatever the back-off says."""
+        """How long after the beginning of the last look the next one is due; it goes before the back-off."""
         self._is_doubted = False
         """Whether a worker has said that the PIN was refused, and no login of ours has told yet."""
         self._latches = _stamps(use.access.latch_directory)

@@ -43,7 +43,7 @@ class ParentTokens:
         tell: Tell,
         tried: Callable[[str, ProbeFinding], None],
     ) -> None:
-        """Nothing is known; `tried` hears what a try of a PIN has found, by token."""
+        """The tokens become known with `begin`; `tried` hears what a try of a PIN has found, by token."""
         self._loop = loop
         self._tasks = tasks
         self._fleet = fleet

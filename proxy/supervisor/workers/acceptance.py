@@ -23,7 +23,7 @@ class Acceptance:
     """Which sockets each worker was told to accept on, and which it has copies of."""
 
     def __init__(self, sockets: Sockets) -> None:
-        """No worker accepts on any socket yet."""
+        """The lists of all workers are empty at first."""
         self._sockets = sockets
         self._slots: dict[Hashable, frozenset[int]] = {}
         self._given: dict[Hashable, set[int]] = {}

@@ -19,7 +19,7 @@ class Blindness:
     """Counts verdicts. Times are of one monotonic clock, in seconds."""
 
     def __init__(self) -> None:
-        """No worker is known to be blind."""
+        """Every worker counts as able at first."""
         self._verdicts: dict[tuple[int, str], int] = {}
         """In a row, by process and token."""
         self._said: set[tuple[int, str]] = set()

@@ -46,7 +46,7 @@ class Fleet:
         owner: FleetOwner,
         patience: WorkerTimeouts = WorkerTimeouts(),  # noqa: B008 - it never changes
     ) -> None:
-        """No worker is started yet."""
+        """All slots are empty."""
         self._loop = loop
         self._tasks = tasks
         self._owner = owner

@@ -176,7 +176,7 @@ def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
 
 
 def _spawn(channel: socket.socket, account: ProcessAccount | None) -> "subprocess.Popen[bytes]":
-    # -P: whatever lies in the current directory is none of our modules
+    # -P: the current directory holds none of our modules
     command = [sys.executable, "-P", "-m", "proxy.worker.entry", str(channel.fileno())]
     return subprocess.Popen(  # noqa: S603 - ourselves
         command,

@@ -257,7 +257,7 @@ class PreparedSockets:
     """Sockets for a configuration that is not in use yet."""
 
     def __init__(self, owner: ListeningSockets, addresses: Mapping[str, Address]) -> None:
-        """Nothing is made yet."""
+        """Empty at first."""
         self._owner = owner
         self._addresses = addresses
         self.made: dict[str, list[socket.socket]] = {}

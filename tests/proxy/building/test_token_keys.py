@@ -68,8 +68,8 @@ def test_login_that_fails_for_no_known_reason_is_tried_once(
     text = hsm_site.tokens(plexi) + hsm_site.identity("localhost", chat, URI)
     text += hsm_site.identity("files.test", files, "pkcs11:token=plexi;object=files")
     with control.failing(CKR_PIN_INCORRECT, "C_Login"), hsm_site.signer(hsm_site.write(text)) as signer:
-        assert found(signer)[PLACE] == f'"{URI}", whose token lets nobody log in'
-        assert found(signer)["identity.files.key"].endswith("whose token lets nobody log in")
+        assert found(signer)[PLACE] == f'"{URI}", whose token refuses every login'
+        assert found(signer)["identity.files.key"].endswith("whose token refuses every login")
         assert control.calls("C_Login") == 1
 
 
@@ -80,7 +80,7 @@ def test_what_fails_here_alone_stops_no_start(
     text = hsm_site.tokens(plexi) + hsm_site.identity("localhost", chat, URI)
     well = {"plexi": {"condition": "well", "detail": "", "module_is_down": False}}
     with control.failing(CKR_DEVICE_ERROR, "C_Login"), hsm_site.signer(hsm_site.write(text)) as signer:
-        assert found(signer)[PLACE].endswith("whose token lets nobody log in")
+        assert found(signer)[PLACE].endswith("whose token refuses every login")
         assert signer.problems[PLACE]["severity"] == "error"
         signer.build(closed=well)
         assert signer.problems[PLACE]["severity"] == "warning"
