@@ -1,4 +1,6 @@
-"""The certificates on the admin socket: what there is, and rotations whose steps are told as they happen."""
+"""The certificates on the admin socket: what there is, and rotations whose steps are told as they
+happen.
+"""
 
 import contextlib
 import json
@@ -15,7 +17,9 @@ STEPS_TYPE = "application/x-ndjson"
 
 
 class UnknownCertificate(Exception):
-    """There is no such identity with issued credentials, or it has no such one; `known` are those that there are."""
+    """There is no such identity with issued credentials, or it has no such one; `known` are those
+    that there are.
+    """
 
     def __init__(self, identity: str, slot: str | None, known: Sequence[str]) -> None:
         """Remember what was asked for and what there is."""
@@ -51,13 +55,22 @@ class CertificateControl(Protocol):
         """Every issued credential, see `rotation.listing`."""
 
     def rotate_certificate(self, identity: str, slot: str | None, wish: RotationWish) -> AsyncIterator[dict[str, Any]]:
-        """Rotate, and tell the steps. Raises `UnknownCertificate` or `RotationUnderWay` before the first one."""
+        """Rotate, and tell the steps.
+
+        Raises `UnknownCertificate` or `RotationUnderWay` before the first one.
+        """
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
-        """Serve by the versions before again, all or none; tells what came of each. Raises as above."""
+        """Serve by the versions before again, all or none; tells what came of each.
+
+        Raises as above.
+        """
 
     async def shown(self, identity: str) -> list[dict[str, Any]]:
-        """What each worker shows for an identity, see `supervisor.inspection`. Raises `UnknownCertificate`."""
+        """What each worker shows for an identity, see `supervisor.inspection`.
+
+        Raises `UnknownCertificate`.
+        """
 
 
 class CertificateCommands:

@@ -15,7 +15,9 @@ from proxy.admin.settings import AdminSettings, sockets_to_try
 
 
 class AdminUnreachable(Exception):
-    """The admin socket did not answer as it should: which `socket`, what was `found`, what to do (`remedy`)."""
+    """The admin socket did not answer as it should: which `socket`, what was `found`, what to do
+    (`remedy`).
+    """
 
     def __init__(self, socket: str, found: str, remedy: str) -> None:
         """Remember the facts."""
@@ -38,7 +40,9 @@ class AdminAbsent(AdminUnreachable):
 
 
 class AdminRefused(Exception):
-    """The proxy does not do what it was asked for: `status` of its answer, and its sentence (`detail`)."""
+    """The proxy does not do what it was asked for: `status` of its answer, and its sentence
+    (`detail`).
+    """
 
     def __init__(self, status: int, detail: str) -> None:
         """Remember the answer."""
@@ -79,22 +83,35 @@ class UnixAdminClient:
         self.path: Final = path
 
     def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, dict[str, Any]]:
-        """Answer status and JSON body. Raises `AdminUnreachable`: `AdminSilent` when the time was over, `AdminAbsent` if no proxy is there."""
+        """Answer status and JSON body.
+
+        Raises `AdminUnreachable`: `AdminSilent` when the time was over, `AdminAbsent` if no proxy
+        is there.
+        """
         return self._ask("GET", path, seconds)
 
     def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
-        """Answer status and JSON body. Raises as `get`; without `seconds` it takes as long as it may: a reload has its own limit."""
+        """Answer status and JSON body.
+
+        Raises as `get`; without `seconds` it takes as long as it may: a reload has its own limit.
+        """
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds)
 
     def agreed(self, answer: tuple[int, dict[str, Any]]) -> dict[str, Any]:
-        """The body of an answer of this proxy that says yes. Raises `AdminRefused` with the sentence of another one."""
+        """The body of an answer of this proxy that says yes.
+
+        Raises `AdminRefused` with the sentence of another one.
+        """
         status, document = answer
         if status != 200:
             raise AdminRefused(status, str(document.get("detail") or f"{self.path}: {document}"))
         return document
 
     def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Post, and answer each line of the answer as it comes. Raises `AdminUnreachable` and `AdminRefused`."""
+        """Post, and answer each line of the answer as it comes.
+
+        Raises `AdminUnreachable` and `AdminRefused`.
+        """
         connection = _Connection(self.path, None)
         try:
             connection.request("POST", f"{path}?{urlencode(query)}" if query else path, body=b"")
@@ -143,7 +160,8 @@ def _detail(answer: bytes) -> str:
 
 
 def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
-    """The socket at a path, or that of a configuration, or the first one that is there of those that a proxy has by default.
+    """The socket at a path, or that of a configuration, or the first one that is there of those
+    that a proxy has by default.
 
     Raises `ConfigError` for a file that cannot be read or is no TOML.
     """
@@ -162,7 +180,7 @@ def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
 
 
 def _may_be_there(path: Path) -> bool:
-    """Whether a socket is there, or in a directory that hides it from us: connecting then says so."""
+    """Whether a socket is there, or in a directory that hides it: connecting then tells."""
     try:
         path.stat()
     except PermissionError:

@@ -14,7 +14,9 @@ __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scra
 
 
 class UnknownServer(Exception):
-    """There is no such upstream, or it has no such server; `known` are the servers that there are, as `upstream/server`."""
+    """There is no such upstream, or it has no such server; `known` are the servers that there are,
+    as `upstream/server`.
+    """
 
     def __init__(self, upstream: str, server: str, known: Sequence[str]) -> None:
         """Remember what was asked for and what there is."""
@@ -30,7 +32,9 @@ class UnknownServer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """What a reload did, or would do: `changes` and `problems` as `Change.as_json` and `Problem.as_json` write them."""
+    """What a reload did, or would do: `changes` and `problems` as `Change.as_json` and
+    `Problem.as_json` write them.
+    """
 
     ok: bool
     changes: Sequence[dict[str, Any]]
@@ -51,16 +55,19 @@ class Control(Protocol):
         """Read the configuration again and serve by it, or only say what would change."""
 
     async def drain_server(self, upstream: str, server: str, seconds: float | None) -> str | None:
-        """Send no new requests to a server; its WebSockets may stay for `seconds` (None: the configured drain time).
+        """Send no new requests to a server; its WebSockets may stay for `seconds` (None: the
+        configured drain time).
 
-        Answers a sentence where no server of the upstream takes requests any more. Raises `UnknownServer`.
+        Answers a sentence where no server of the upstream takes requests any more. Raises
+        `UnknownServer`.
         """
 
     async def undrain_server(self, upstream: str, server: str) -> None:
         """Let a server have requests again. Raises `UnknownServer`."""
 
     async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
-        """What a key of a token is used for (`uses`: paths), and what comes of it when each of the `workers` tries to sign with it.
+        """What a key of a token is used for (`uses`: paths), and what comes of it when each of the
+        `workers` tries to sign with it.
 
         Of each: slot, pid, `is_used`, `signs` (None: no answer).
         """

@@ -1,10 +1,12 @@
 """How the admin server takes connections: few at a time, and none of them for long.
 
-Theory of operation. What listens on TCP has no password, and the process behind it is the one that leads the workers: its descriptors
-are for them. So no connection is made by the loop behind our back: `Door` accepts, and a `DoorPlaces` says first who goes for it (`visitors`).
-A connection has one deadline at a time: to show a complete request, then to have read its answer and to ask again. Nothing that it
-sends prolongs it. The Unix socket has a room of its own, so that no stranger stands in an operator's way, and a descriptor in
-store, so that it takes an operator in when this process has none left.
+Theory of operation. What listens on TCP has no password, and the process behind it is the one that
+leads the workers: its descriptors are for them. So no connection is made by the loop behind our
+back: `Door` accepts, and a `DoorPlaces` says first who goes for it (`visitors`). A connection has
+one deadline at a time: to show a complete request, then to have read its answer and to ask again.
+Nothing that it sends prolongs it. The Unix socket has a room of its own, so that no stranger stands
+in an operator's way, and a descriptor in store, so that it takes an operator in when this process
+has none left.
 """
 
 import asyncio
@@ -28,12 +30,14 @@ from proxy.observe.events.process import AdminCrowded
 
 # A request has some hundred octets: who has not sent them by now does not mean to.
 HEAD_SECONDS: Final = 5.0
-# After an answer: to read the rest of it, and to ask again. Monitoring that comes every 15 seconds, as most does, keeps its connection.
+# After an answer: to read the rest of it, and to ask again. Monitoring that comes every 15 seconds,
+# as most does, keeps its connection.
 LINGER_SECONDS: Final = 20.0
 # Of a request's body, which nothing here has a use for.
 _BODY_SECONDS: Final = 1.0
-# What a connection is given to show its request before it may have to make room, however many come meanwhile: a request is there with
-# the connection or a moment behind it. A full room of 32 still turns over 1,600 times a second; who comes faster waits in the kernel.
+# What a connection is given to show its request before it may have to make room, however many come
+# meanwhile: a request is there with the connection or a moment behind it. A full room of 32 still
+# turns over 1,600 times a second; who comes faster waits in the kernel.
 _GRACE_SECONDS: Final = 0.02
 # Before the loop turns to others.
 _ACCEPTED_AT_ONCE: Final = 16
@@ -48,7 +52,9 @@ Report = Callable[[BaseException], None]
 
 @dataclass(frozen=True, slots=True)
 class RoomLimits:
-    """How many connections there are at a time, of all peers and of one; and how long an answer may take in seconds, None for no limit."""
+    """How many connections there are at a time, of all peers and of one; and how long an answer may
+    take in seconds, None for no limit.
+    """
 
     most: int
     share: int
@@ -60,10 +66,12 @@ class RoomLimits:
     grace_seconds: float = _GRACE_SECONDS
 
 
-# A monitoring system has one or two connections, and a load balancer a probe: room for more than a dozen of them. An address with
-# more than a quarter of it is none of these. An answer is there within three seconds (`control.scrape`), and is read in less than that.
+# A monitoring system has one or two connections, and a load balancer a probe: room for more than a
+# dozen of them. An address with more than a quarter of it is none of these. An answer is there
+# within three seconds (`control.scrape`), and is read in less than that.
 OVER_TCP: Final = RoomLimits(most=32, share=8, when_short=2, answer_seconds=30.0)
-# All are of one user, or root; a script may ask many things at once. A reload, and a rotation that tells its steps, take minutes.
+# All are of one user, or root; a script may ask many things at once. A reload, and a rotation that
+# tells its steps, take minutes.
 LOCAL: Final = RoomLimits(most=32, share=32, when_short=8, answer_seconds=None)
 
 
@@ -71,7 +79,10 @@ class DoorPlaces:
     """The connections of one kind."""
 
     def __init__(self, name: str, limits: RoomLimits, is_short: Callable[[], bool], tell: Tell) -> None:
-        """There is no connection yet. `name` is how the log calls it, `is_short` says whether descriptors are."""
+        """There is no connection yet.
+
+        `name` is how the log calls it, `is_short` says whether descriptors are.
+        """
         self.limits = limits
         self._name = name
         self._is_short = is_short
@@ -86,7 +97,9 @@ class DoorPlaces:
         return len(self._present)
 
     def wait(self, now: float) -> float:
-        """Seconds until one may have to go for a newcomer: none that has just come shall, before its request could be read."""
+        """Seconds until one may have to go for a newcomer: none that has just come shall, before
+        its request could be read.
+        """
         if len(self._present) < (self.limits.when_short if self._is_short() else self.limits.most):
             return 0.0
         silent = [one.since for one in self._present if one.stage is Stage.SILENT]
@@ -119,7 +132,7 @@ class DoorPlaces:
 
 
 class Visit(RequestHandler):
-    """One connection, with its deadline; aiohttp's part is to read requests and to write answers."""
+    """One connection with its deadline; aiohttp reads requests and writes answers."""
 
     def __init__(self, server: web.Server, room: DoorPlaces, visitor: Visitor, report: Report) -> None:
         """`report` gets errors of ours."""
@@ -178,7 +191,9 @@ class Visit(RequestHandler):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The peer does not read its answer, which is a long one: where the answer itself has no limit, this has."""
+        """The peer does not read its answer, which is a long one: where the answer itself has no
+        limit, this has.
+        """
         super().pause_writing()
         if self._timer is None and not self._is_sent_away:
             self._set_deadline(self._room.limits.linger_seconds)
@@ -196,7 +211,9 @@ class Visit(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request of HTTP; aiohttp would log it with a traceback, and write plain text."""
+        """Answer what is no request of HTTP; aiohttp would log it with a traceback, and write plain
+        text.
+        """
         if status >= 500 and exc is not None:
             self._report(exc)
         if request.writer.output_size > 0:

@@ -1,8 +1,10 @@
-"""Whether a start could have the addresses of a configuration, found out beside a proxy that may have them already.
+"""Whether a start could have the addresses of a configuration, found out beside a proxy that may
+have them already.
 
-Each is bound for a moment, alone and without listening, which is refused where a program listens, and takes no connection from it. Which program that is
-tells the admin socket of the configuration, or those where commands look: a proxy that runs by it may have its own addresses. A socket that the service manager
-holds is for the service, too.
+Each is bound for a moment, alone and without listening, which is refused where a program listens,
+and takes no connection from it. Which program that is tells the admin socket of the configuration,
+or those where commands look: a proxy that runs by it may have its own addresses. A socket that the
+service manager holds is for the service, too.
 """
 
 import errno
@@ -38,13 +40,17 @@ class Holder(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RunningAddresses:
-    """What is known of a proxy that runs: its addresses; None where there is one that does not say them."""
+    """What is known of a proxy that runs: its addresses; None where there is one that does not say
+    them.
+    """
 
     binds: Set[Bind] | None
 
 
 def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterator[Problem]:
-    """Addresses that are not of this machine or in use by another program, and warnings of those that this user may not have."""
+    """Addresses that are not of this machine or in use by another program, and warnings of those
+    that this user may not have.
+    """
     running: RunningAddresses | None = None
     for place, bind in addresses_of(loaded.config):
         try:

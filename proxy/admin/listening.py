@@ -1,8 +1,9 @@
 """The sockets of the admin server, and what may stand in their way.
 
-A Unix socket is bound under another name and then renamed: so it takes the place of one that a crash left behind in one step,
-and no client meets a socket that nothing listens on. Its mode is set before it is bound (Linux takes the mode of the socket itself
-for the new file), because between `bind` and `chmod` any user could connect.
+A Unix socket is bound under another name and then renamed: so it takes the place of one that a
+crash left behind in one step, and no client meets a socket that nothing listens on. Its mode is set
+before it is bound (Linux takes the mode of the socket itself for the new file), because between
+`bind` and `chmod` any user could connect.
 """
 
 import contextlib
@@ -23,7 +24,8 @@ from proxy.net.bound_socket import listening_socket
 
 _MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
-# unix(7): sun_path holds 108 with its final NUL; a process binds it under another name first, with its number of up to 7 digits.
+# unix(7): sun_path holds 108 with its final NUL; a process binds it under another name first, with
+# its number of up to 7 digits.
 _LONGEST_PATH: Final = 107 - len(".4194304")
 _REMEDY: Final = (
     f"choose another path for admin.socket that this process may write to, of at most {_LONGEST_PATH} bytes"
@@ -51,7 +53,10 @@ class _OfAnotherUser(AdminSocketError):
 
 
 def admin_socket(path: Path) -> socket.socket:
-    """Listen at `path`, of which the last directory is made if need be. Raises `AdminSocketError`."""
+    """Listen at `path`, of which the last directory is made if need be.
+
+    Raises `AdminSocketError`.
+    """
     try:
         _refuse_place(path)
         with contextlib.suppress(FileExistsError):
@@ -63,7 +68,9 @@ def admin_socket(path: Path) -> socket.socket:
 
 
 def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
-    """What keeps this process from making the admin socket; a proxy that listens there now does not count. Touches nothing."""
+    """What keeps this process from making the admin socket; a proxy that listens there now does not
+    count. Touches nothing.
+    """
     path = AdminSettings.of(file, admin).socket
     try:
         _refuse_place(path)
@@ -81,7 +88,10 @@ def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
 
 
 def _refuse_place(path: Path) -> None:
-    """A path that is too long, a directory that is not ours alone, something else in its place. Raises `AdminSocketError` or `OSError`."""
+    """A path that is too long, a directory that is not ours alone, something else in its place.
+
+    Raises `AdminSocketError` or `OSError`.
+    """
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise AdminSocketError(str(path), f"a path of more than {_LONGEST_PATH} bytes", _REMEDY)
     _refuse_directory(path.parent)
@@ -93,7 +103,9 @@ def _refuse_place(path: Path) -> None:
 
 
 def _refuse_directory(directory: Path) -> None:
-    """One that is there must not be open to others, who could put a socket of theirs in it; one is made, not several."""
+    """One that is there must not be open to others, who could put a socket of theirs in it; one is
+    made, not several.
+    """
     try:
         facts = directory.stat()
     except FileNotFoundError:

@@ -16,7 +16,9 @@ from proxy.admin.problems import json_answer
 
 
 class PayloadRefused(Exception):
-    """Something that cannot be done: `status` 404 for what is not there, 409 for what is in the way; the text says what."""
+    """Something that cannot be done: `status` 404 for what is not there, 409 for what is in the
+    way; the text says what.
+    """
 
     def __init__(self, status: int, detail: str) -> None:
         """Remember both."""

@@ -1,4 +1,6 @@
-"""How a person wants a rotation: the options of `plexigate certs rotate`, on both sides of the admin socket. Pure."""
+"""How a person wants a rotation: the options of `plexigate certs rotate`, on both sides of the
+admin socket. Pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ from certs.rotation.due import RenewalReason
 
 @dataclass(frozen=True, slots=True)
 class RotationWish:
-    """Because the key `is_compromised`; even if its issuer has asked to wait (`insists`); or only to tell what would be done."""
+    """Because the key `is_compromised`; even if its issuer has asked to wait (`insists`); or only
+    to tell what would be done.
+    """
 
     is_compromised: bool = False
     insists: bool = False

@@ -1,7 +1,8 @@
 """The admin server: commands on a Unix socket, metrics on TCP.
 
-A user who may open the socket may steer the proxy, so it has mode 0600 from the moment it exists. TCP has no password, so what
-listens there can be read and changes nothing: it is an application of its own, in which the commands do not exist.
+A user who may open the socket may steer the proxy, so it has mode 0600 from the moment it exists.
+TCP has no password, so what listens there can be read and changes nothing: it is an application of
+its own, in which the commands do not exist.
 """
 
 import asyncio
@@ -34,7 +35,9 @@ _LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class AdminHost:
-    """The process around the admin server: its log, for errors of ours (`report`) and for events (`tell`), and its descriptors."""
+    """The process around the admin server: its log, for errors of ours (`report`) and for events
+    (`tell`), and its descriptors.
+    """
 
     report: Report
     tell: Tell
@@ -127,7 +130,9 @@ class _Monitoring:
         return json_answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """As `observe.readiness` defines it: 200, or 503 with the reasons; in either case with what is doubtful."""
+        """As `observe.readiness` defines it: 200, or 503 with the reasons; in either case with what
+        is doubtful.
+        """
         found = await self._readiness.get()
         told = found.as_json()
         if found.is_ready:
@@ -166,7 +171,9 @@ class _Commands:
         return json_answer({"upstream": upstream, "server": server, "draining": False})
 
     async def try_key(self, request: web.Request) -> web.Response:
-        """Say what uses a key of a token (`token`, `serial`, `object`, `id` in hexadecimal), and whether each worker could sign with it."""
+        """Say what uses a key of a token (`token`, `serial`, `object`, `id` in hexadecimal), and
+        whether each worker could sign with it.
+        """
         query = request.query
         try:
             key_id = bytes.fromhex(query.get("id", ""))

@@ -1,8 +1,9 @@
 """Where the admin server listens, and where commands look for it: both ask here.
 
-The runtime directory is the one that systemd made for the service, else /run as root, else the one of the user's session, else
-one of the user's own in the temporary directory. Commands of root also find a service that runs as another user, since systemd's
-directory and root's are the same when the unit says `RuntimeDirectory=plexigate`.
+The runtime directory is the one that systemd made for the service, else /run as root, else the one
+of the user's session, else one of the user's own in the temporary directory. Commands of root also
+find a service that runs as another user, since systemd's directory and root's are the same when the
+unit says `RuntimeDirectory=plexigate`.
 """
 
 import os
@@ -36,12 +37,15 @@ class AdminSettings:
 
     @staticmethod
     def places(file: ConfigFile, admin: AdminConfig) -> tuple[Path, ...]:
-        """The sockets of a proxy that may run by this configuration. Without `admin.socket` it may be the service of the system."""
+        """The sockets of a proxy that may run by this configuration.
+
+        Without `admin.socket` it may be the service of the system.
+        """
         return sockets_to_try(os.environ, os.geteuid()) if admin.socket is None else (file.resolve(admin.socket),)
 
 
 def default_socket(environment: Mapping[str, str], user: int) -> Path:
-    """The path of the socket where the configuration names none, for the effective user id `user`."""
+    """The path of the socket without `admin.socket`, for the effective user id `user`."""
     of_service = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # systemd.exec(5): there may be several
     if of_service:
         directory = Path(of_service)

@@ -1,4 +1,6 @@
-"""One answer for all who ask while it is being made: to read all figures costs the parent and every worker time, however many ask."""
+"""One answer for all who ask while it is being made: to read all figures costs the parent and every
+worker time, however many ask.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +10,9 @@ Answer = TypeVar("Answer")
 
 
 class SharedAnswer(Generic[Answer]):
-    """Shares what `make` answers: it is called for the first that asks, and not again before it has answered."""
+    """Shares what `make` answers: it is called for the first that asks, and not again before it has
+    answered.
+    """
 
     def __init__(self, make: Callable[[], Awaitable[Answer]]) -> None:
         """`make` is not called yet."""

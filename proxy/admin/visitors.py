@@ -1,8 +1,9 @@
 """Which connection of the admin server makes room for the next one. Pure.
 
-A limit that refuses the newest helps the peer that holds the rest, so the newest is taken in and another one goes: of those that have
-shown no complete request the oldest, those of the peer with most first; then of those that have their answer already; at last of those
-whose answer is under way. A peer that has its share makes room itself.
+A limit that refuses the newest helps the peer that holds the rest, so the newest is taken in and
+another one goes: of those that have shown no complete request the oldest, those of the peer with
+most first; then of those that have their answer already; at last of those whose answer is under
+way. A peer that has its share makes room itself.
 """
 
 from collections import Counter
@@ -24,7 +25,9 @@ class Stage(IntEnum):
 
 @dataclass(slots=True, eq=False)
 class Visitor:
-    """A connection: `peer` is who counts as one, `since` when it came, in seconds of a monotonic clock."""
+    """A connection: `peer` is who counts as one, `since` when it came, in seconds of a monotonic
+    clock.
+    """
 
     peer: bytes
     since: float
@@ -32,9 +35,11 @@ class Visitor:
 
 
 def who_goes(others: Collection[Visitor], newcomer: Visitor, most: int, share: int) -> Visitor | None:
-    """The connection that makes room for a new one; None if there is room. `most` are there at a time, `share` of them of one peer.
+    """The connection that makes room for a new one; None if there is room. `most` are there at a
+    time, `share` of them of one peer.
 
-    It is the newcomer where its peer has more connections than all others that are silent: those came before, and may be slow.
+    It is the newcomer where its peer has more connections than all others that are silent: those
+    came before, and may be slow.
     """
     own = [one for one in others if one.peer == newcomer.peer]
     if len(own) >= share:

@@ -1,1 +1,1 @@
-"""From a configuration to the parts of a generation, each with the problems that stand against it."""
+"""From a configuration to the parts of a generation, and the problems of each."""

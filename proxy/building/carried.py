@@ -1,7 +1,8 @@
 """What one generation hands to the next: credentials that were examined, contexts that were built.
 
-A context costs 0.13 ms and 28 KB for a file key, and more for a key in a token; one whose content did not change goes on as the
-same object. What the next generation does not use is dropped with this one.
+A context costs 0.13 ms and 28 KB for a file key, and more for a key in a token; one whose content
+did not change goes on as the same object. What the next generation does not use is dropped with
+this one.
 """
 
 from collections.abc import Mapping
@@ -45,7 +46,11 @@ class Carried:
     payload_uses: PayloadUses | None = None
     """Where messages under payload keys are counted; None before the first generation."""
     judged_at: datetime | None = None
-    """When its files were read. What comes next has another time only if everything was read anew: a reload, and no change of secrets."""
+    """When its files were read.
+
+    What comes next has another time only if everything was read anew: a reload, and no change of
+    secrets.
+    """
 
     is_replacement: bool = False
     """Whether nothing was before, but in another process, whose place this one takes."""

@@ -1,4 +1,6 @@
-"""What the parent has told of tokens: those that do not answer or refuse the PIN are left alone while a worker builds. Pure."""
+"""What the parent has told of tokens: those that do not answer or refuse the PIN are left alone
+while a worker builds. Pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,16 +17,24 @@ _REFUSED: Final = "pin_refused"
 
 @dataclass(frozen=True, slots=True)
 class ClosedTokens:
-    """By the NAME of the token: the condition that the parent has found it in, and a sentence about it."""
+    """By the NAME of the token: the condition that the parent has found it in, and a sentence about
+    it.
+    """
 
     conditions: Mapping[str, str]
     details: Mapping[str, str]
     seen: frozenset[str] = frozenset()
-    """Those that the parent finds well: when they are missing here, it is the fault of this process."""
+    """Those that the parent finds well: when they are missing here, it is the fault of this
+    process.
+    """
     is_waited_for: bool = True
-    """Whether identities that depend on them begin without them: a process that serves does that, one that only checks does not."""
+    """Whether identities that depend on them begin without them: a process that serves does that,
+    one that only checks does not.
+    """
     is_module_left_out: bool = False
-    """Whether the module did not even load in the parent: it would hang or fail in this process too."""
+    """Whether the module did not even load in the parent: it would hang or fail in this process
+    too.
+    """
 
     @classmethod
     def told(cls, tokens: Mapping[str, ToldToken]) -> "ClosedTokens":

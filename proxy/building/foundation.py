@@ -18,7 +18,9 @@ from proxy.tls.token_key import TokenKey
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """A configuration, the list that collects what is wrong with it, and the contexts: of the building before, and of this one."""
+    """A configuration, the list that collects what is wrong with it, and the contexts: of the
+    building before, and of this one.
+    """
 
     loaded: LoadedConfig
     problems: list[Problem]
@@ -34,7 +36,9 @@ class Foundation:
     plans: dict[ContextKey, SigningPlan] = field(default_factory=dict)
     token_keys: dict[tuple[bytes, str], TokenKey] = field(default_factory=dict)
     absent: set[tuple[bytes, str]] = field(default_factory=set)
-    """Keys that are not found now and are used once they are, by the digest of the credential and the place of the key."""
+    """Keys that are not found now and are used once they are, by the digest of the credential and
+    the place of the key.
+    """
 
     @classmethod
     def of(
@@ -44,7 +48,9 @@ class Foundation:
         closed: ClosedTokens = NONE_CLOSED,
         turns: LoginTurns | None = None,
     ) -> "Foundation":
-        """Begin with what reading the file has found: with an error among it nothing is built, and the rest is judged all the same."""
+        """Begin with what reading the file has found: with an error among it nothing is built, and
+        the rest is judged all the same.
+        """
         limits = loaded.config.limits
         return cls(
             loaded,
@@ -61,16 +67,19 @@ class Foundation:
         self.problems.append(self.loaded.file.error(location, found, allowed))
 
     def is_faulty(self, *location: str) -> bool:
-        """Whether an error inside of a table is known already: what follows from it needs no saying."""
+        """Whether an error inside of a table is known already: what follows from it needs no
+        saying.
+        """
         inside = self.loaded.file.key(*location) + "."
         return any(problem.is_error and problem.key.startswith(inside) for problem in self.problems)
 
     def waits_for(self, credential: Credential) -> bool:
         """Whether to begin with a credential although its key is not found in its token.
 
-        One that was issued stops no process from beginning, as nothing but a rotation could mend it, which runs afterwards. None stops a
-        process that takes the place of another one: a key that was lost meanwhile would take down those who can do without it. But in a
-        process that serves, none takes the place of another one before its key is found.
+        One that was issued stops no process from beginning, as nothing but a rotation could mend
+        it, which runs afterwards. None stops a process that takes the place of another one: a key
+        that was lost meanwhile would take down those who can do without it. But in a process that
+        serves, none takes the place of another one before its key is found.
         """
         return self.before.is_nothing and (credential.is_issued or self.before.is_replacement)
 

@@ -1,4 +1,6 @@
-"""Build what each `[listener.NAME]` runs by: its policy, its identities and their contexts, its limits."""
+"""Build what each `[listener.NAME]` runs by: its policy, its identities and their contexts, its
+limits.
+"""
 
 import ssl
 from collections.abc import Iterator, Mapping

@@ -21,7 +21,7 @@ from proxy.payload.uses import PayloadUses
 
 @dataclass(frozen=True, slots=True)
 class PayloadRules:
-    """Everything that one configuration says about payload encryption, with the keys as they are."""
+    """What a configuration says about payload encryption, with the keys as they are."""
 
     channels: Mapping[str, MessageCipher]
     sessions: Sessions | None
@@ -61,7 +61,9 @@ class PayloadRules:
         return PayloadRoute(requirement, rings, default, sessions, websockets, replay_seconds, origins)
 
     def endpoints(self, config: Config) -> Iterator[Route[RouteTarget]]:
-        """The routes of sessions, on each host that has them; a route of the configuration goes before."""
+        """The routes of sessions, on each host that has them; a route of the configuration goes
+        before.
+        """
         if self.sessions is None or config.payload.sessions is None:
             return
         taken = {(route.host, route.path) for route in config.route}
@@ -81,7 +83,9 @@ class PayloadRules:
 
 
 def _rate(name: str, rate: RateConfig) -> RequestRate:
-    """One rate for all hosts: a client that asks several hosts must not get the processor time of each."""
+    """One rate for all hosts: a client that asks several hosts must not get the processor time of
+    each.
+    """
     return RequestRate.of(name, rate.requests_per_second, rate.burst, is_per_client=rate.per is RatePer.CLIENT)
 
 

@@ -1,6 +1,8 @@
-"""Whether a process can write where its configuration says, found out without writing or making anything.
+"""Whether a process can write where its configuration says, found out without writing or making
+anything.
 
-One rule for a check, a start and a reload. It is judged by the rights of this process: the parent writes, no worker does.
+One rule for a check, a start and a reload. It is judged by the rights of this process: the parent
+writes, no worker does.
 """
 
 import os
@@ -17,7 +19,9 @@ _DIRECTORY: Final = "a directory that the user who starts the proxy may write to
 
 
 def place_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """Places that cannot be written: an error where a start would be refused, a warning where the proxy starts without the file."""
+    """Places that cannot be written: an error where a start would be refused, a warning where the
+    proxy starts without the file.
+    """
     config = loaded.config
     if config.log.file is not None:
         yield from _file_problems(loaded.file, ("log", "file"), config.log.file)
@@ -49,9 +53,11 @@ def _directory_problems(file: ConfigFile, place: Location, written: str) -> Iter
 
 
 def file_fault(path: Path, *, is_regular: bool = False) -> str | None:
-    """What keeps a file from being appended to or from being made, beside what `config.places` says; None if nothing does.
+    """What keeps a file from being appended to or from being made, beside what `config.places`
+    says; None if nothing does.
 
-    A log may go to a pipe or a terminal as well; one that is read again has to be a regular file (`is_regular`).
+    A log may go to a pipe or a terminal as well; one that is read again has to be a regular file
+    (`is_regular`).
     """
     try:
         mode = _mode(path)
@@ -77,7 +83,9 @@ def directory_fault(path: Path) -> str | None:
 
 
 def _mode(path: Path) -> int | None:
-    """The mode of what is there, behind links; None where nothing is. Raises `OSError` if that cannot be found out."""
+    """The mode of what is there, behind links; None where nothing is. Raises `OSError` if that
+    cannot be found out.
+    """
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,6 @@
-"""What is wrong with the providers that a configuration asks for, as this process's OpenSSL has found them."""
+"""What is wrong with the providers that a configuration asks for, as this process's OpenSSL has
+found them.
+"""
 
 import ctypes
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from proxy.tls.openssl_setup import configured_directory
 def provider_problems(
     file: ConfigFile, hsm: HsmConfig | None, openssl: OpensslConfig, capabilities: Capabilities
 ) -> Iterator[Problem]:
-    """Errors of providers that are missing, and a warning of groups that can be used by no client."""
+    """Errors of missing providers, and a warning of groups that no client can use."""
     if hsm is not None and PKCS11 in capabilities.missing_providers:
         yield file.error(
             ("hsm", "module"),
@@ -37,7 +39,9 @@ def provider_problems(
 
 
 def _missing(file: ConfigFile, openssl: OpensslConfig, index: int, name: str) -> Problem:
-    """A provider that OpenSSL did not load, which says nothing of why: the loader of the system does."""
+    """A provider that OpenSSL did not load, which says nothing of why: the loader of the system
+    does.
+    """
     directory = configured_directory(file, openssl) or modules_directory()
     module = directory / f"{name}.so"
     location = ("openssl", "providers", index)

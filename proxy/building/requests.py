@@ -50,7 +50,9 @@ def _request_rate(route: RouteConfig) -> RequestRate | None:
 
 
 def plain_rules(config: Config) -> PlainRules:
-    """What the listener without TLS sends to https: every name of an identity, also of one that has no certificate yet."""
+    """What the listener without TLS sends to https: every name of an identity, also of one that has
+    no certificate yet.
+    """
     names = frozenset(name for identity in config.identity.values() for name in identity.names)
     return PlainRules(names, config.acme.https_port)
 

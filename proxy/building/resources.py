@@ -11,12 +11,16 @@ _OUR_PART = 2
 
 
 def worker_count(config: Config) -> int:
-    """How many workers serve: the configured number, or one for each core that this process may use."""
+    """How many workers serve: the configured number, or one for each core that this process may
+    use.
+    """
     return config.workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
 
 
 def note_descriptor_shortage(foundation: Foundation, descriptors: int | None) -> None:
-    """Add a warning where processes with so many descriptors (None: any number) can never have the connections that are configured."""
+    """Add a warning where processes with so many descriptors (None: any number) can never have the
+    connections that are configured.
+    """
     config = foundation.loaded.config
     workers = worker_count(config)
     most = {name: config.limits.for_listener(one.limits).connections for name, one in config.listener.items()}

@@ -22,7 +22,9 @@ from proxy.tls.token_login import TokenLogin
 
 
 def without_tokens(credentials: Sequence[Credential]) -> list[ContextCredential]:
-    """The same kinds of credentials, with throw-away ones in the place of those whose key is in a token."""
+    """The same kinds of credentials, with throw-away ones in the place of those whose key is in a
+    token.
+    """
     return [stand_in(one.algorithm) if one.key.custody is Custody.TOKEN else one for one in credentials]
 
 
@@ -82,7 +84,9 @@ def _in_tokens(foundation: Foundation, made_of: ContextKey, credential: Credenti
 
 
 def _token_key(foundation: Foundation, credential: Credential, key: Pkcs11Key) -> TokenKey:
-    """The key as it was loaded before, or loaded now; one whose token is away is looked for by the probes."""
+    """The key as it was loaded before, or loaded now; one whose token is away is looked for by the
+    probes.
+    """
     place = (credential.digest, key.location)
     known = foundation.token_keys.get(place) or foundation.before.token_keys.get(place)
     if known is None:

@@ -28,12 +28,14 @@ def usable_credentials(
     *,
     looks_again: bool = False,
 ) -> dict[str, tuple[Credential, ...]]:
-    """The credentials of each identity, without keys that are others than those that are meant; see `token_fault` for what is refused.
+    """The credentials of each identity, without keys that are others than those that are meant; see
+    `token_fault` for what is refused.
 
-    A key that may come by itself stays, and is passed over until it is found; so does an issued key in a process that begins
-    (`Foundation.waits_for`), even with a fault. A credential of the generation before is taken without asking its tokens again,
-    unless `looks_again`: then what a start would say of it is said here as well. No token that is away is asked for that, nor one for an
-    issued key, whose rotation is to mend it.
+    A key that may come by itself stays, and is passed over until it is found; so does an issued key
+    in a process that begins (`Foundation.waits_for`), even with a fault. A credential of the
+    generation before is taken without asking its tokens again, unless `looks_again`: then what a
+    start would say of it is said here as well. No token that is away is asked for that, nor one for
+    an issued key, whose rotation is to mend it.
     """
     hsm = foundation.loaded.config.hsm
     if hsm is None:
@@ -83,7 +85,9 @@ def _faults(foundation: Foundation, keys: TokenKeys, credential: Credential, *, 
 
 
 def _without(credential: Credential, faults: _Faults, foundation: Foundation) -> Credential | None:
-    """The credential without keys that are not meant, None if there is no other; those that may come are noted as not there."""
+    """The credential without keys that are not meant, None if there is no other; those that may
+    come are noted as not there.
+    """
     if all(fault is None for fault in faults):
         return credential
     waits = foundation.waits_for(credential)
@@ -107,7 +111,8 @@ def _stays(fault: Unusable | None, *, waits: bool) -> bool:
 def _note(
     foundation: Foundation, identity: str, credential: Credential, faults: _Faults, of_identity: Severity
 ) -> None:
-    # no credential takes the place of an issued one before a key of it is found: a rotation can wait
+    # no credential takes the place of an issued one before a key of it is found: a rotation can
+    # wait
     severity = severity_of(faults) if credential.is_issued else of_identity
     if foundation.waits_for(credential):
         severity = Severity.WARNING

@@ -1,7 +1,8 @@
 """Whether keys in tokens can be used: in one token, one key, which fits its certificate.
 
-Asked in this order, so that no PIN is ever sent to a token that was not meant, and that a PIN which a token has refused once is not
-tried again: it would be locked. An answer stands for the whole building, in which the same key may serve several listeners.
+Asked in this order, so that no PIN is ever sent to a token that was not meant, and that a PIN which
+a token has refused once is not tried again: it would be locked. An answer stands for the whole
+building, in which the same key may serve several listeners.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,10 @@ class TokenKeys:
     _tokens: dict[ModuleInstance, Sequence[PresentToken]] = field(default_factory=dict)
 
     def fault(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
-        """What keeps a key from being used with this certificate, None if nothing does. Takes as long as the token does."""
+        """What keeps a key from being used with this certificate, None if nothing does.
+
+        Takes as long as the token does.
+        """
         if (fault := self.closed.fault(key.token)) is not None:
             return fault
         asked = (key.openssl_uri, certificate)
@@ -46,10 +50,11 @@ class TokenKeys:
         return self._verdicts[asked]
 
     def loss(self, key: Pkcs11Key, certificate: Path) -> Unusable | None:
-        """What has come between a certificate and its key since it was loaded, None if nothing has, or nothing is told of it.
+        """What has come between a certificate and its key since it was loaded, None if nothing has,
+        or nothing is told of it.
 
-        Only a token is asked that answers and in which this process is logged in: one that is away says nothing of its keys, and no process
-        tries a PIN for this.
+        Only a token is asked that answers and in which this process is logged in: one that is away
+        says nothing of its keys, and no process tries a PIN for this.
         """
         try:
             if key.token in self.closed or not self._is_open(key):

@@ -1,4 +1,4 @@
-"""Build what each `[upstream.NAME]` runs by, as far as that can be settled before there is a loop."""
+"""Build what each `[upstream.NAME]` runs by, as far as that needs no loop."""
 
 import os
 import ssl
@@ -31,7 +31,8 @@ _EVERYBODY_ELSE: Final = 0o077
 
 
 def upstream_plans(foundation: Foundation, credentials: Mapping[str, Credential]) -> Iterator[UpstreamPlan]:
-    """Plan every upstream; `credentials` are those that the proxy proves itself with, by the name of the upstream.
+    """Plan every upstream; `credentials` are those that the proxy proves itself with, by the name
+    of the upstream.
 
     Contexts whose files are the same still are taken over, and with them connections can be.
     """
@@ -83,13 +84,16 @@ def _recovery_seconds(health: HealthConfig) -> float:
 
 
 def _cookie(foundation: Foundation, upstream: str, settings: CookieConfig) -> CookieSettings:
-    # RFC 6265bis section 4.1.3.2: no other host and no plain connection can set a cookie whose name begins like this
+    # RFC 6265bis section 4.1.3.2: no other host and no plain connection can set a cookie whose name
+    # begins like this
     name = settings.name or f"__Host-{upstream}"
     return CookieSettings(name, _secret(foundation, upstream, settings.secret), settings.seconds, settings.same_site)
 
 
 def _secret(foundation: Foundation, upstream: str, file: str) -> bytes:
-    """Read the key material of a cookie; an error is noted, and something answered that nothing is ever signed with."""
+    """Read the key material of a cookie; an error is noted, and something answered that nothing is
+    ever signed with.
+    """
     place = ("upstream", upstream, "cookie", "secret")
     path = foundation.loaded.file.resolve(file)
     allowed = (

@@ -1,1 +1,3 @@
-"""Rotations in the parent: when they begin, their steps with a deadline each, what is told about them."""
+"""Rotations in the parent: when they begin, their steps with a deadline each, what is told about
+them.
+"""

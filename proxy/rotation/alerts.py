@@ -1,4 +1,6 @@
-"""Alerts that a certificate is in danger, to a program or to an address on the web; the log tells of an alert that was not sent."""
+"""Alerts that a certificate is in danger, to a program or to an address on the web; the log tells
+of an alert that was not sent.
+"""
 
 import asyncio
 import contextlib

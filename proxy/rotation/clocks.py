@@ -12,7 +12,7 @@ from certs.rotation.planning import Instant
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The time of day in UTC, the clock that only goes forward in seconds, and chance from 0 to 1."""
+    """The time of day in UTC, a clock that only goes forward, and chance from 0 to 1."""
 
     wall: Callable[[], datetime]
     ticks: Callable[[], float]

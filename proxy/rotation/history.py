@@ -1,4 +1,6 @@
-"""What became of the versions of a credential, from its shelf: works while the proxy runs, and without it."""
+"""What became of the versions of a credential, from its shelf: works while the proxy runs, and
+without it.
+"""
 
 from typing import Any
 

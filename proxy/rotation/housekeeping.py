@@ -1,4 +1,6 @@
-"""Work beside rotations: undo what an ended process left, destroy old keys, forget old versions, roll back to one."""
+"""Work beside rotations: undo what an ended process left, destroy old keys, forget old versions,
+roll back to one.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -47,7 +49,8 @@ def recover(parts: Parts) -> list[str]:
 
 
 def clean_up(parts: Parts, now: datetime) -> list[str]:
-    """Retire what the configuration does not want any more, destroy keys whose grace is over, and forget what is older than remembered.
+    """Retire what the configuration does not want any more, destroy keys whose grace is over, and
+    forget what is older than remembered.
 
     Answers what there is to tell. Blocks.
     """
@@ -76,7 +79,9 @@ def _wanted(parts: Parts) -> dict[str, set[str]]:
 
 
 def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datetime) -> list[str]:
-    """Retire a credential that the configuration does not have any more, unless it stands in for one that is not issued yet."""
+    """Retire a credential that the configuration does not have any more, unless it stands in for
+    one that is not issued yet.
+    """
     slots = wanted.get(shelf.identity, set())
     if shelf.slot in slots or shelf.current() is None:
         return []
@@ -110,7 +115,8 @@ class Housekeeping:
     async def roll_back(
         self, parts: Parts, asked: Sequence[Asked], swap: Swap, now: datetime
     ) -> Sequence[Renewed | NotRenewed]:
-        """Serve by the versions before again: all of these credentials, in one swap, or none. Answers what came of each.
+        """Serve by the versions before again: all of these credentials, in one swap, or none.
+        Answers what came of each.
 
         Those that serve keep their keys for the usual grace.
         """

@@ -1,4 +1,5 @@
-"""What the rotation remembers across restarts beside keys and chains: what it waits for, how often keys have signed.
+"""What the rotation remembers across restarts beside keys and chains: what it waits for, how often
+keys have signed.
 
 A process that crashes and starts again must not ask its issuers each time.
 """
@@ -18,7 +19,10 @@ _NAME: Final = "rotation.json"
 
 
 def kept(store: Store) -> Any:
-    """What an earlier process has kept, None where there is nothing. Blocks. Raises `OSError` or `ValueError`."""
+    """What an earlier process has kept, None where there is nothing.
+
+    Blocks. Raises `OSError` or `ValueError`.
+    """
     try:
         return json.loads((store.directory / _NAME).read_bytes())
     except FileNotFoundError:
@@ -26,7 +30,10 @@ def kept(store: Store) -> Any:
 
 
 def drop_mark(store: Store, key: Key) -> None:
-    """Forget that a key was to be replaced as a compromised one, which was done. Blocks. Raises `OSError` or `ValueError`."""
+    """Forget that a key was to be replaced as a compromised one, which was done.
+
+    Blocks. Raises `OSError` or `ValueError`.
+    """
     document = kept(store)
     marks = document["waits"]["compromised"]
     document["waits"]["compromised"] = [mark for mark in marks if tuple(mark) != key]
@@ -34,7 +41,9 @@ def drop_mark(store: Store, key: Key) -> None:
 
 
 class Kept:
-    """One small file, which is replaced as a whole; what goes wrong is a line in the log, as rotating matters more."""
+    """One small file, which is replaced as a whole; what goes wrong is a line in the log, as
+    rotating matters more.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
         """`tell` logs what goes wrong."""
@@ -43,7 +52,9 @@ class Kept:
         self._writing = asyncio.Lock()
 
     async def take_up(self, store: Store, take: Callable[[Any], None]) -> None:
-        """Hand what an earlier process has kept to `take`, which may raise `ValueError`; does nothing where there is nothing."""
+        """Hand what an earlier process has kept to `take`, which may raise `ValueError`; does
+        nothing where there is nothing.
+        """
         try:
             document = await in_thread(self._loop, lambda: kept(store))
             if document is not None:

@@ -1,4 +1,6 @@
-"""What is known about each credential of the configuration: what is wanted of it, what serves, how often its key has signed."""
+"""What is known about each credential of the configuration: what is wanted of it, what serves, how
+often its key has signed.
+"""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -20,7 +22,7 @@ from proxy.rotation.windows import Windows
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What serves of one credential, as far as it can be read (`fault`); `serial` in hexadecimal."""
+    """What serves of one credential; `fault`: why it cannot be read; `serial` in hexadecimal."""
 
     version: StoredVersion | None = None
     current: Current | None = None
@@ -94,7 +96,7 @@ class Knowledge:
         return any(one.settings.rotate_key_after_uses is not None for one in self.credentials.values())
 
     async def count(self, totals: Mapping[str, int]) -> bool:
-        """Take the signatures by identity since the start of the process; whether there were any."""
+        """Take the signatures by identity since the start; whether there were any."""
         before = self.uses.as_json()
         versions = {key: one.serving.version for key, one in self.credentials.items()}
         self.uses.counted(totals, {key: one.number for key, one in versions.items() if one is not None})

@@ -1,4 +1,7 @@
-"""The certificates of the proxy as documents: for the admin socket, for tables, for exit codes. Pure."""
+"""The certificates of the proxy as documents: for the admin socket, for tables, for exit codes.
+
+Pure.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""Look at a certificate as a client does: its files, and the handshake of the running proxy, in every worker."""
+"""Look at a certificate as a client does: its files, and the handshake of the running proxy, in
+every worker.
+"""
 
 import socket
 import ssl
@@ -33,7 +35,9 @@ class LiveFinding:
 
 @dataclass(frozen=True, slots=True)
 class LiveSubject:
-    """A chain to look at: of which identity, for which names, by whom it has to be signed (none: whom the system trusts)."""
+    """A chain to look at: of which identity, for which names, by whom it has to be signed (none:
+    whom the system trusts).
+    """
 
     about: str
     chain: tuple[x509.Certificate, ...]
@@ -42,7 +46,9 @@ class LiveSubject:
 
 
 def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]:
-    """What the files say: chain, names, dates, strength, usage, and transparency where it is public."""
+    """What the files say: chain, names, dates, strength, usage, and transparency where it is
+    public.
+    """
     leaf = subject.chain[0]
     try:
         trust = (
@@ -71,7 +77,9 @@ def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]
 
 
 def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:
-    """What a handshake at an address says: that the chain is verified, and is the one that should serve."""
+    """What a handshake at an address says: that the chain is verified, and is the one that should
+    serve.
+    """
     about = f"{subject.about} at {address}"
     try:
         served = _served(_context(subject), subject.names, address)

@@ -21,11 +21,15 @@ from proxy.rotation.alerts import Alerts
 from proxy.rotation.running import NotRenewed, Renewed
 
 _AGAIN_SECONDS: Final = {Urgency.LATE: 86_400.0, Urgency.GRAVE: 21_600.0, Urgency.EXPIRED: 3_600.0}
-"""After how long an alarm is repeated while the danger lasts: a message may be lost, a person may sleep."""
+"""After how long an alarm is repeated while the danger lasts: a message may be lost, a person may
+sleep.
+"""
 
 
 class News:
-    """Tells each thing once, but for alarms: these when it has become graver, and again and again while it stays so."""
+    """Tells each thing once, but for alarms: these when it has become graver, and again and again
+    while it stays so.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, tell: Tell) -> None:
         """The first event is that of the first call."""
@@ -63,7 +67,7 @@ class News:
         settings: RotationConfig,
         ticks: float,
     ) -> None:
-        """Alarm about what is grave at `ticks`; what did not fail yet is being tried, and no news."""
+        """Alarm about what is grave at `ticks`, if it has failed at least once."""
         for key, standing in standings.items():
             error = errors[key]
             if error is None or not standing.urgency.alerts:

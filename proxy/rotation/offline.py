@@ -1,4 +1,7 @@
-"""Certificates without a running proxy: the same store, the same steps, no workers. The caller holds the lock of the directory."""
+"""Certificates without a running proxy: the same store, the same steps, no workers.
+
+The caller holds the lock of the directory.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,7 +64,10 @@ class Offline:
         ]
 
     def listing(self) -> list[dict[str, Any]]:
-        """As `GET /certificates`, with the waits that the proxy which ran last has left. Raises `OSError` or `ShelfDamaged`."""
+        """As `GET /certificates`, with the waits that the proxy which ran last has left.
+
+        Raises `OSError` or `ShelfDamaged`.
+        """
         now = self._clocks.now()
         try:
             planner = self._planner()
@@ -117,7 +123,10 @@ class Offline:
             raise OSError(f"audit log {self._log.path}: {error}") from None
 
     def rotate(self, found: Found, reason: RenewalReason) -> Iterator[dict[str, Any]]:
-        """The steps, as a running proxy tells them. A key that was called compromised while one ran is replaced as that."""
+        """The steps, as a running proxy tells them.
+
+        A key that was called compromised while one ran is replaced as that.
+        """
         name, settings, shelf = found
         about = {"identity": name, "credential": shelf.slot}
         is_marked = False
@@ -170,7 +179,10 @@ class Offline:
             yield {**about, "rotated": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
 
     def roll_back(self, found: Sequence[Found]) -> list[dict[str, Any]]:
-        """Have the versions before serve from the next start on: all, or none. Raises `OSError` or `ShelfDamaged`."""
+        """Have the versions before serve from the next start on: all, or none.
+
+        Raises `OSError` or `ShelfDamaged`.
+        """
         now, planner = self._clocks.wall(), self._planner()
         asked = [Asked(shelf, planner.is_compromised((name, shelf.slot))) for name, _, shelf in found]
         ways = ways_back(asked, now)
@@ -182,7 +194,10 @@ class Offline:
         ]
 
     def _planner(self) -> Planner:
-        """What the proxy that ran last knows of waits and compromised keys. Raises `OSError` or `ShelfDamaged`."""
+        """What the proxy that ran last knows of waits and compromised keys.
+
+        Raises `OSError` or `ShelfDamaged`.
+        """
         planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
         try:
             if (document := kept(self.parts.store)) is not None:

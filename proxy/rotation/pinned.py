@@ -25,7 +25,8 @@ _SCHEMES: Final = {
 
 
 def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None:
-    """Let a client accept signatures of this kind of key alone: of several credentials of an identity a server then shows this one.
+    """Let a client accept signatures of this kind of key alone: of several credentials of an
+    identity a server then shows this one.
 
     OpenSSL does not hold the chain against that list. Raises `LibsslError`.
     """
@@ -47,13 +48,17 @@ def pinned_context(leaf: x509.Certificate) -> ssl.SSLContext:
 
 
 def name_to_ask_for(names: Sequence[str]) -> str:
-    """A name that a client may ask for: a DNS name rather than an address, which has no server name in the hello."""
+    """A name that a client may ask for: a DNS name rather than an address, which has no server name
+    in the hello.
+    """
     dns = [name for name in names if any(letter.isalpha() for letter in name) and ":" not in name]
     return (dns or list(names))[0].replace("*", "check", 1)
 
 
 def fault_of_handshake(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:
-    """Shake hands over a connection, and close it; why that failed, None when the certificate serves there. Blocks."""
+    """Shake hands over a connection, and close it; why that failed, None when the certificate
+    serves there. Blocks.
+    """
     with client:
         try:
             client.settimeout(SECONDS)

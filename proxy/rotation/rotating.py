@@ -1,7 +1,7 @@
 """Keeps the certificates of a running proxy fresh: plans, runs what is due, tells, and looks again.
 
-One loop of the parent. It sleeps until something is due, a minute at most; has one call at a time for each issuer; and never touches
-what serves but through the two-phase swap. A reload hands it other parts, by which it goes on with what it knows.
+One loop of the parent. It sleeps until something is due, a minute at most, and has one call at a
+time for each issuer. What serves changes by the two-phase swap only. A reload hands it other parts.
 """
 
 import asyncio
@@ -106,7 +106,7 @@ class Rotating:
                     await self._wake.wait()
 
     async def first_round(self, seconds: float) -> None:
-        """Wait until everything that was missing is there or was tried once, for `seconds` at most."""
+        """Wait until all that was missing is there or was tried once; at most `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while any(key not in self._errors for key in self._knowledge.missing):
@@ -136,10 +136,10 @@ class Rotating:
     async def rotate(
         self, keys: Sequence[Key], reason: RenewalReason, *, insists: bool = False
     ) -> AsyncIterator[tuple[Key, dict[str, Any]]]:
-        """Rotate credentials at once, and tell each step with its credential; the last one of each has `ok`.
+        """Rotate at once; tell each step with its credential. The last of each has `ok`.
 
-        What an issuer has asked for is waited for, unless a person `insists` or the key is compromised: those that wait are told of
-        last. A caller that stops listening stops no rotation: all are asked for before anything is told.
+        Waits that an issuer asked for are kept, unless a person `insists` or a key is compromised;
+        credentials that wait are told last. A caller that stops listening stops no rotation.
         """
         with contextlib.ExitStack() as stack:
             steps = {key: stack.enter_context(self._listening(key)) for key in keys}

@@ -1,4 +1,6 @@
-"""One rotation of one credential, with a deadline for each step: the asynchronous side of `certs.rotation.attempt`."""
+"""One rotation of one credential, with a deadline for each step: the asynchronous side of
+`certs.rotation.attempt`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,9 +28,11 @@ _SWAPS_BEFORE_GIVING_UP: Final = 3
 Result = TypeVar("Result")
 Progress = Callable[[dict[str, Any]], None]
 Swap = Callable[[Mapping[Path, ServedFile], Callable[[], None]], Awaitable[None]]
-"""Lets all workers prepare these files, then calls the second argument (which blocks), then lets all workers serve by them.
+"""Lets all workers prepare these files, then calls the second argument (which blocks), then lets
+all workers serve by them.
 
-Raises `ConfigError` if a worker cannot prepare, and what the second argument raises: nothing has changed then.
+Raises `ConfigError` if a worker cannot prepare, and what the second argument raises: nothing has
+changed then.
 """
 
 
@@ -42,7 +46,10 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True)
 class NotRenewed:
-    """A rotation that did not, at `step`; everything serves as before. `of_issuer`: whether its issuer is to blame."""
+    """A rotation that did not, at `step`; everything serves as before.
+
+    `of_issuer`: whether its issuer is to blame.
+    """
 
     step: RotationStep
     kind: FailureKind
@@ -115,7 +122,8 @@ class Run:
         try:
             await self._swap_in(files, lambda: task.shelf.serve(version.number, retired))
         except (ConfigError, OSError, ShelfDamaged) as error:
-            # keep the version, so that the issuer need not be asked again; drop it if the swap failed too often: it may be unusable
+            # keep the version, so that the issuer need not be asked again; drop it if the swap
+            # failed too often: it may be unusable
             if failures >= _SWAPS_BEFORE_GIVING_UP:
                 await self._undone(lambda: task.shelf.drop(version.number, parts.homes))
             raise _StepFailed(

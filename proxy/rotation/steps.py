@@ -1,4 +1,6 @@
-"""What is told of a rotation while it runs, as documents: the lines of `POST /certificates/NAME/rotate`."""
+"""What is told of a rotation while it runs, as documents: the lines of `POST
+/certificates/NAME/rotate`.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,7 +12,9 @@ GONE: Final[dict[str, Any]] = {"ok": False, "detail": "the configuration that is
 
 
 def waiting(issuer: str, now: datetime, seconds: float, last_error: str | None) -> dict[str, Any]:
-    """That an issuer has asked to be left alone, until when, and what it said last, if that was about this credential."""
+    """That an issuer has asked to be left alone, until when, and what it said last, if that was
+    about this credential.
+    """
     said = "" if last_error is None else f" ({last_error})"
     detail = f"issuer {issuer} has asked to be left alone{said}; --now asks it all the same"
     until = (now + timedelta(seconds=seconds)).isoformat()

@@ -1,7 +1,8 @@
-"""How often the key of each credential has signed: what workers count by identity, as far back as its version serves. Pure.
+"""How often the key of each credential has signed: what workers count by identity, as far back as
+its version serves. Pure.
 
-Of an identity with several credentials every signature counts for each of them: it is not counted which one a client got, and a key that
-is rotated too early does no harm.
+Of an identity with several credentials every signature counts for each of them: it is not counted
+which one a client got, and a key that is rotated too early does no harm.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from certs.rotation.planning import Key
 
 
 class Uses:
-    """Counts for versions; totals of workers begin at nothing with each process, what was counted before is kept."""
+    """Counts for versions; totals of workers begin at nothing with each process, what was counted
+    before is kept.
+    """
 
     def __init__(self) -> None:
         """All counts are zero."""
@@ -25,7 +28,9 @@ class Uses:
         return known[1] if known is not None and known[0] == version else 0
 
     def counted(self, totals: Mapping[str, int], versions: Mapping[Key, int]) -> None:
-        """Take the signatures by identity since the start of the process; `versions` are those that serve."""
+        """Take the signatures by identity since the start of the process; `versions` are those that
+        serve.
+        """
         for key, version in versions.items():
             more = totals.get(key[0], 0) - self._totals.get(key[0], 0)
             self._counted[key] = (version, self.of(key, version) + max(0, more))
@@ -36,7 +41,10 @@ class Uses:
         return [[*key, version, uses] for key, (version, uses) in sorted(self._counted.items())]
 
     def take_up(self, document: Any) -> None:
-        """Go on from what `as_json` answered in an earlier process. Raises `ValueError` for anything else."""
+        """Go on from what `as_json` answered in an earlier process.
+
+        Raises `ValueError` for anything else.
+        """
         try:
             for identity, slot, version, uses in document:
                 self._counted[str(identity), str(slot)] = (int(version), int(uses))

@@ -1,4 +1,5 @@
-"""Rollbacks: to which version a credential can go back, or why to none; several credentials go back together, or none of them does.
+"""Rollbacks: to which version a credential can go back, or why to none; several credentials go back
+together, or none of them does.
 
 All of it blocks.
 """
@@ -21,14 +22,19 @@ class NoWayBack:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A credential that is to go back; `is_bound_to_go`: the key that serves is marked as compromised."""
+    """A credential that is to go back; `is_bound_to_go`: the key that serves is marked as
+    compromised.
+    """
 
     shelf: Shelf
     is_bound_to_go: bool
 
 
 def ways_back(asked: Sequence[Asked], now: datetime) -> list[StoredVersion | NoWayBack]:
-    """For each a version to go back to; or for each, as soon as one has none, why it stays. Raises `OSError` or `ShelfDamaged`."""
+    """For each a version to go back to; or for each, as soon as one has none, why it stays.
+
+    Raises `OSError` or `ShelfDamaged`.
+    """
     ways = [_way_back(one, now) for one in asked]
     stuck = [one.shelf.slot for one, way in zip(asked, ways, strict=True) if isinstance(way, NoWayBack)]
     if not stuck:
@@ -67,7 +73,9 @@ def serve_former(chosen: Sequence[tuple[Shelf, StoredVersion]], retired: Retirem
 
 
 def former(shelf: Shelf, now: datetime) -> StoredVersion | None:
-    """The version to go back to: the newest former one whose key is there, not compromised, and whose chain is valid."""
+    """The version to go back to: the newest former one whose key is there, not compromised, and
+    whose chain is valid.
+    """
     ledger = shelf.ledger()
     for version in shelf.versions():
         retired = ledger.retired.get(version.number)
@@ -92,9 +100,11 @@ def _no_former(shelf: Shelf) -> str:
 
 
 def _bound_to_go(shelf: Shelf) -> str:
-    """Why nothing goes back while the key that serves is marked as compromised, and what to do instead.
+    """Why nothing goes back while the key that serves is marked as compromised, and what to do
+    instead.
 
-    It would be retired as if nothing had happened: kept for its grace, and its certificate not revoked.
+    It would be retired as if nothing had happened: kept for its grace, and its certificate not
+    revoked.
     """
     return (
         "its key is marked as compromised, and a rollback would take that back: another key takes its place as soon as "

@@ -1,1 +1,3 @@
-"""The parent process and what it shares with its workers: sockets, a channel to each, key material, two-phase reload."""
+"""The parent process and what it shares with its workers: sockets, a channel to each, key material,
+two-phase reload.
+"""

@@ -1,4 +1,6 @@
-"""What of the parent's work with keys goes into the audit log: what is served by, what signed how often, what became of tokens."""
+"""What of the parent's work with keys goes into the audit log: what is served by, what signed how
+often, what became of tokens.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
@@ -31,14 +33,18 @@ class Auditing:
     def __init__(
         self, tell: Callable[[Entry], None], scrape: Callable[[float], Awaitable[Iterable[AuditedWorker]]]
     ) -> None:
-        """Begins with `follow`. `tell` writes to the audit log; `scrape` asks workers for their figures, for so many seconds."""
+        """Begins with `follow`.
+
+        `tell` writes to the audit log; `scrape` asks workers for their figures, for so many
+        seconds.
+        """
         self._tell = tell
         self._scrape = scrape
         self._totals = SignatureTotals()
         self._served: dict[tuple[str, str], str] = {}
 
     def follow(self, edition: Edition) -> None:
-        """Tell which keys are served by from now on, and which no more: none if there is no change."""
+        """Tell which keys come into service and which leave it; none without a change."""
         served = {(key, one.fingerprint): _described(one) for one in edition.certificates for key in one.keys}
         for (key, print_), detail in served.items():
             if (key, print_) not in self._served:
@@ -60,7 +66,9 @@ class Auditing:
         self._tell(KeyOperation(actor, Action.BREAKER, token, Outcome.DONE, str(state)))
 
     def pin_tried(self, token: str, finding: ProbeFinding) -> None:
-        """The parent has tried a PIN, or was kept from it by what is remembered of one that was refused."""
+        """The parent has tried a PIN, or was kept from it by what is remembered of one that was
+        refused.
+        """
         outcome = Outcome.DONE if finding.condition is Condition.WELL else Outcome.FAILED
         self._operation(Action.LOGIN, f"token {token}", outcome, finding.detail)
 

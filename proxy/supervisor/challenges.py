@@ -1,7 +1,9 @@
-"""What CAs may be shown now: the parent keeps the list, every worker has a copy, those that join later too.
+"""What CAs may be shown now: the parent keeps the list, every worker has a copy, those that join
+later too.
 
-Those of http-01 are tokens, each with what it is answered with. A name can be shown one challenge of tls-alpn-01 at a time, because a hello has nothing but the name in it (RFC 8737 section 3). So
-an order waits until another one for the same name has taken its own back.
+Those of http-01 are tokens, each with what it is answered with. A name can be shown one challenge
+of tls-alpn-01 at a time, because a hello has nothing but the name in it (RFC 8737 section 3). So an
+order waits until another one for the same name has taken its own back.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""Where the log of all processes goes: opened by the parent, which may write where workers may not, and handed on."""
+"""Where the log of all processes goes: opened by the parent, which may write where workers may not,
+and handed on.
+"""
 
 import os
 import sys
@@ -20,7 +22,10 @@ class LogTarget:
     """An open file or standard output, and the parent's own log on it."""
 
     def __init__(self, file: ConfigFile, log: LogConfig, queue_lines: int, form: LogFormat | None) -> None:
-        """`form` of the command line, which wins over the configuration. Raises `ConfigError` for a file that cannot be written."""
+        """`form` of the command line, which wins over the configuration.
+
+        Raises `ConfigError` for a file that cannot be written.
+        """
         self._form_of_command: Final = form
         self._has_colours: Final = sys.stdout.isatty()
         self._queue_lines = queue_lines
@@ -52,7 +57,10 @@ class LogTarget:
         return True
 
     def reopen(self) -> None:
-        """Open the file of that name anew, as it was renamed. Raises `OSError`, and then the old one is kept."""
+        """Open the file of that name anew, as it was renamed.
+
+        Raises `OSError`, and then the old one is kept.
+        """
         if self._path is None:
             return
         try:
@@ -80,7 +88,9 @@ class LogTarget:
 
 @dataclass(slots=True)
 class NextPlace:
-    """Where the log of another configuration goes: `descriptor` is None where that is no other place, or it is in use."""
+    """Where the log of another configuration goes: `descriptor` is None where that is no other
+    place, or it is in use.
+    """
 
     path: Path | None
     form: LogFormat

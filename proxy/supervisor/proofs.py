@@ -1,4 +1,5 @@
-"""Show proofs to CAs by what the workers serve: their listeners (tls-alpn-01), and the plain one beside them (http-01).
+"""Show proofs to CAs by what the workers serve: their listeners (tls-alpn-01), and the plain one
+beside them (http-01).
 
 An issuer works in a thread of its own, and the parent's loop does the showing.
 """
@@ -38,7 +39,9 @@ class ListenerSolver:
     """A `certs.acme.challenges.Solver` of tls-alpn-01 and http-01."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, challenges: Challenges, seconds: float) -> None:
-        """`seconds`: how long to wait until all workers have heard, or until an order for the same name is out of the way."""
+        """`seconds`: how long to wait until all workers have heard, or until an order for the same
+        name is out of the way.
+        """
         self._loop = loop
         self._challenges = challenges
         self._seconds = seconds

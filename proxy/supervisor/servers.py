@@ -1,4 +1,6 @@
-"""What the parent does about the servers of upstreams: checks how they are, lets them drain, and tells every worker."""
+"""What the parent does about the servers of upstreams: checks how they are, lets them drain, and
+tells every worker.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +37,12 @@ class Servers:
         self.why_not_ask = why_not_ask
 
     def follow(self, configured: Mapping[tuple[str, str], bool], checks: Sequence[HealthCheck]) -> None:
-        """Forget servers that are not configured any more, and ask the others how they are, from now on by these checks.
+        """Forget servers that are not configured any more, and ask the others how they are, from
+        now on by these checks.
 
-        What is known already goes on to be known. `configured` says of each server whether it is checked. Call it before
-        the workers serve by the new configuration: else the finding of a former check would never be taken back.
+        What is known already goes on to be known. `configured` says of each server whether it is
+        checked. Call it before the workers serve by the new configuration: else the finding of a
+        former check would never be taken back.
         """
         self.verdicts.follow(configured)
         self.unmade.follow({(one.upstream, one.server) for one in checks})
@@ -51,10 +55,11 @@ class Servers:
             self._checker = self._tasks.start_to_cancel(checker.run())
 
     async def drain(self, upstream: str, server: str, seconds: float, others: Sequence[str]) -> str | None:
-        """Tell all workers, and those to come, to send a server no new requests; its WebSockets stay for `seconds`.
+        """Tell all workers, and those to come, to send a server no new requests; its WebSockets
+        stay for `seconds`.
 
-        Done also where none of the `others` of its upstream takes requests, as a person may mean it so (a server alone that is to be
-        started anew): the answer is a sentence that says it then.
+        Done also where none of the `others` of its upstream takes requests, as a person may mean it
+        so (a server alone that is to be started anew): the answer is a sentence that says it then.
         """
         warning = None
         if not any(self.verdicts.takes_requests(upstream, one) for one in others):

@@ -10,7 +10,9 @@ from proxy.supervisor.workers.fleet import Fleet
 
 
 class SharedLog:
-    """The log of the parent and of the workers that serve; a new worker is told when it begins (`Crew.beginning`)."""
+    """The log of the parent and of the workers that serve; a new worker is told when it begins
+    (`Crew.beginning`).
+    """
 
     def __init__(self, target: LogTarget, fleet: Fleet, tell: Tell) -> None:
         """`target` is where the log goes now."""
@@ -28,7 +30,10 @@ class SharedLog:
             await self._share()
 
     async def reopen(self) -> None:
-        """Open the file of this name again, because it was renamed (logrotate). If that fails the old file stays in use."""
+        """Open the file of this name again, because it was renamed (logrotate).
+
+        If that fails the old file stays in use.
+        """
         try:
             self._target.reopen()
         except OSError as error:

@@ -1,7 +1,9 @@
-"""The parent process: it holds the sockets, leads the workers and obeys signals. No byte of a client passes through it.
+"""The parent process: it holds the sockets, leads the workers and obeys signals. No byte of a
+client passes through it.
 
-Here is its life: it starts, serves, drains and closes. What an edition's change does is in `reloads/`, what the workers share is in
-`crew`, what the admin server asks is in `control/`. Each of these gets what it uses, and none of them knows the `Supervisor`.
+Here is its life: it starts, serves, drains and closes. What an edition's change does is in
+`reloads/`, what the workers share is in `crew`, what the admin server asks is in `control/`. Each
+of these gets what it uses, and none of them knows the `Supervisor`.
 """
 
 import asyncio
@@ -47,7 +49,8 @@ from proxy.supervisor.shared_log import SharedLog
 from proxy.supervisor.stopping import Stopping
 from proxy.supervisor.workers.sockets import ListeningSockets
 
-# How long "ready" waits for certificates that are not there yet: an internal CA takes a moment, others minutes.
+# How long "ready" waits for certificates that are not there yet: an internal CA takes a moment,
+# others minutes.
 _FIRST_ROUND_SECONDS: Final = 10.0
 
 
@@ -63,7 +66,10 @@ class Supervisor:
         notifier: Notifier,
         safe: Safe | None = None,
     ) -> None:
-        """The proxy serves from `start` on. `safe` is where `edition` has its tickets from; its audit log is open."""
+        """The proxy serves from `start` on.
+
+        `safe` is where `edition` has its tickets from; its audit log is open.
+        """
         safe = safe or Safe(now_in_utc)
         self._loop = loop
         self._stopping = Stopping()
@@ -144,7 +150,11 @@ class Supervisor:
     # -- the life of the process
 
     async def start(self, metrics: Sequence[str]) -> None:
-        """Serve. `metrics` are the addresses where figures are read, for the report. Raises `ConfigError`; no worker is left then."""
+        """Serve.
+
+        `metrics` are the addresses where figures are read, for the report. Raises `ConfigError`; no
+        worker is left then.
+        """
         await self.reloads.start()
         self._tasks.start(self.rotating.run())
         await self.rotating.first_round(_FIRST_ROUND_SECONDS)
@@ -157,7 +167,10 @@ class Supervisor:
         self.announcements.started()
 
     async def run(self, watchdog_seconds: float | None) -> None:
-        """Serve until SIGTERM or SIGINT, then drain; a second one ends the drain. SIGHUP reloads, SIGUSR1 reopens the log."""
+        """Serve until SIGTERM or SIGINT, then drain; a second one ends the drain.
+
+        SIGHUP reloads, SIGUSR1 reopens the log.
+        """
         self._stopping.listen(self._loop)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: self._tasks.start(self.reloads.reload_by("SIGHUP")))
         self._loop.add_signal_handler(signal.SIGUSR1, lambda: self._tasks.start(self._log.reopen()))
@@ -173,7 +186,8 @@ class Supervisor:
         self.reporting.tell(Stopped(**totals(self.crew.retained.total([]))))
 
     async def _drain(self) -> None:
-        # a client that comes now is refused at once and goes elsewhere: the workers empty their queues and close them too
+        # a client that comes now is refused at once and goes elsewhere: the workers empty their
+        # queues and close them too
         self.crew.sockets.close()
         ending = self._loop.create_task(self.crew.fleet.end())
         impatience = self._loop.create_task(self._stopping.wait_for_second())

@@ -1,4 +1,6 @@
-"""Whether the proxy is ready: what the parent knows, and how the workers see servers, for `observe.readiness` to judge."""
+"""Whether the proxy is ready: what the parent knows, and how the workers see servers, for
+`observe.readiness` to judge.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +18,8 @@ from proxy.supervisor.servers import Servers
 from proxy.supervisor.tokens.tokens import ParentTokens
 from proxy.supervisor.workers.fleet import Fleet
 
-# A worker that is well answers within milliseconds; a probe of readiness waits about a second itself.
+# A worker that is well answers within milliseconds; a probe of readiness waits about a second
+# itself.
 _STANDING_SECONDS: Final = 1.0
 _MLDSA: Final = str(KeyFamily.MLDSA)
 
@@ -34,7 +37,9 @@ class Ability:
         tokens: ParentTokens,
         phase: Callable[[], str | None],
     ) -> None:
-        """`phase` says why the whole proxy does not serve, as it starts or ends; None while it serves."""
+        """`phase` says why the whole proxy does not serve, as it starts or ends; None while it
+        serves.
+        """
         self._served = served
         self._fleet = fleet
         self._servers = servers

@@ -34,7 +34,9 @@ class RotationControl:
     async def rotate_certificate(
         self, identity: str, slot: str | None, wish: RotationWish
     ) -> AsyncIterator[dict[str, Any]]:
-        """Rotate, and tell the steps of one after the other, each with its credential; the last one has `ok`."""
+        """Rotate, and tell the steps of one after the other, each with its credential; the last one
+        has `ok`.
+        """
         keys = self._idle(identity, slot)
         outcomes: list[bool] = []
         if wish.is_dry_run:

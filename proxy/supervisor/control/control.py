@@ -16,7 +16,9 @@ from proxy.supervisor.control.server_control import ServerControl
 
 
 class Reload(Protocol):
-    """Reads the configuration again and serves by it, or only reports what would change (`Reloads.reload`)."""
+    """Reads the configuration again and serves by it, or only reports what would change
+    (`Reloads.reload`).
+    """
 
     async def __call__(self, *, dry_run: bool) -> ReloadReport:
         """The report has the problems; `ConfigError` is not raised."""
@@ -51,7 +53,9 @@ class SupervisorControl:
         return status(await self.scrape())
 
     async def signatures(self) -> Mapping[str, int]:
-        """How often the keys of each identity have signed since the start: handshakes that were not resumed."""
+        """How often the keys of each identity have signed since the start: handshakes that were not
+        resumed.
+        """
         return signatures(await self.scrape())
 
     async def readiness(self) -> Readiness:
@@ -71,7 +75,9 @@ class SupervisorControl:
         await self._servers.undrain(upstream, server)
 
     async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
-        """What this configuration uses a key of a token for, and whether each worker can sign with it."""
+        """What this configuration uses a key of a token for, and whether each worker can sign with
+        it.
+        """
         return await self._keys.of(key)
 
     def urgency(self) -> str:

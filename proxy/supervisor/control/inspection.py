@@ -1,7 +1,8 @@
 """A handshake with each worker, on each listener, for each credential of an identity.
 
-The kernel chooses the worker of a connection, so the parent makes connections of its own, over the loopback device, and hands their
-far ends to the workers, which take them as if they had accepted them.
+The kernel chooses the worker of a connection, so the parent makes connections of its own, over the
+loopback device, and hands their far ends to the workers, which take them as if they had accepted
+them.
 """
 
 import asyncio
@@ -33,7 +34,9 @@ class Inspection:
         self._served = served
 
     async def of(self, identity: str) -> list[dict[str, Any]] | None:
-        """A row for each worker, listener and credential; `fault` is None where all is well. None for an unknown identity."""
+        """A row for each worker, listener and credential; `fault` is None where all is well. None
+        for an unknown identity.
+        """
         async with self._fleet.editing:  # no change of edition while the workers are looked at
             edition = self._served.edition
             if identity not in edition.loaded.config.identity:

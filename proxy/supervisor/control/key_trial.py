@@ -1,4 +1,6 @@
-"""What the admin server asks about a key in a token: what uses it, and whether each worker can sign with it."""
+"""What the admin server asks about a key in a token: what uses it, and whether each worker can sign
+with it.
+"""
 
 import asyncio
 from typing import Any, Final
@@ -9,7 +11,8 @@ from proxy.processes.messages.questions import TryKey
 from proxy.supervisor.editions.served_edition import ServedEdition
 from proxy.supervisor.workers.fleet import Fleet
 
-# For a signature, or a look into the token; a worker whose token hangs counts as one that gave no answer.
+# For a signature, or a look into the token; a worker whose token hangs counts as one that gave no
+# answer.
 _KEY_SECONDS: Final = 10.0
 
 
@@ -25,7 +28,8 @@ class WorkerKeyTrial:
     async def of(self, key: Pkcs11Uri) -> dict[str, Any]:
         """See `admin.contracts.Control.try_key`.
 
-        Workers do not know what the parent itself does with keys, as with that of `[sealing]`; `uses` has that too.
+        Workers do not know what the parent itself does with keys, as with that of `[sealing]`;
+        `uses` has that too.
         """
         edition = self._served.edition
         uses = await in_thread(self._loop, edition.used_keys)

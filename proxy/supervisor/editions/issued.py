@@ -1,4 +1,6 @@
-"""The material of credentials that the rotation looks after, beside that of the files that a configuration names."""
+"""The material of credentials that the rotation looks after, beside that of the files that a
+configuration names.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,7 +22,8 @@ from proxy.rotation.clocks import CLOCKS
 
 
 def issued_material(loaded: LoadedConfig, vault: Vault | None = None) -> tuple[Material, list[Problem]]:
-    """What serves of all issued credentials, and what is wrong with them; may take as long as a token takes. `vault`: see `parts_of`.
+    """What serves of all issued credentials, and what is wrong with them; may take as long as a
+    token takes. `vault`: see `parts_of`.
 
     Raises `ConfigError` without the PIN of the sealing key.
     """
@@ -46,7 +49,9 @@ def _read(parts: Parts) -> tuple[Material, list[Problem]]:
 
 
 def shut_identities(loaded: LoadedConfig, material: Material) -> frozenset[str]:
-    """Identities with a key that rests sealed and has not opened: it is missing in the material, or sealed there."""
+    """Identities with a key that rests sealed and has not opened: it is missing in the material, or
+    sealed there.
+    """
     shut = set()
     for identity, settings in loaded.config.identity.items():
         keys = [one.key[0] for one in settings.credentials if isinstance(one, CredentialConfig)]

@@ -1,4 +1,6 @@
-"""What the log and the service manager hear of the start and of each reload, and how many reloads succeeded or failed."""
+"""What the log and the service manager hear of the start and of each reload, and how many reloads
+succeeded or failed.
+"""
 
 import contextlib
 import time
@@ -71,7 +73,8 @@ class Announcements:
 
     @contextlib.contextmanager
     def to_service_manager(self) -> Iterator[None]:
-        """Tell the service manager that a reload begins, and how it ended (sd_notify(3): RELOADING=1, then always READY=1).
+        """Tell the service manager that a reload begins, and how it ended (sd_notify(3):
+        RELOADING=1, then always READY=1).
 
         `systemctl reload` cannot fail by that, so the line of `systemctl status` says it.
         """

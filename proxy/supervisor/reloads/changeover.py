@@ -41,7 +41,9 @@ class Changeover:
         self._warn([*edition.warnings, *prepared.answers[0].warnings])
 
     async def renew(self, prepared: Prepared) -> None:
-        """Serve by the same configuration with other secrets: its servers, and its warnings, are known."""
+        """Serve by the same configuration with other secrets: its servers, and its warnings, are
+        known.
+        """
         await self._reloading.commit(prepared)
         self._is_served(prepared)
         self._tokens.follow(prepared.edition.tokens, prepared.edition.identities_in_tokens)

@@ -1,8 +1,10 @@
-"""The rings of payload encryption in a running proxy: counts, rotation by age and use, and what an operator asks for.
+"""The rings of payload encryption in a running proxy: counts, rotation by age and use, and what an
+operator asks for.
 
-Theory of operation. A new key comes in two editions: in the first all workers learn to read it, in the second they encrypt with it. So
-no message ever meets a worker that does not know its key. Each change is on disk before a worker serves by it: a proxy that is
-started again reads everything that was encrypted before. An edition that some worker cannot prepare leaves the ring as it was.
+Theory of operation. A new key comes in two editions: in the first all workers learn to read it, in
+the second they encrypt with it. So no message ever meets a worker that does not know its key. Each
+change is on disk before a worker serves by it: a proxy that is started again reads everything that
+was encrypted before. An edition that some worker cannot prepare leaves the ring as it was.
 """
 
 import asyncio
@@ -28,7 +30,8 @@ from proxy.supervisor.workers.fleet import Fleet
 # How often uses are counted and ages looked at: a quota is exceeded by what so many seconds bring.
 POLL_SECONDS: Final = 5.0
 _COLLECT_SECONDS: Final = 2.0
-# Counts are written so often; what came since is lost in a crash, and a quota reached that much later.
+# Counts are written so often; what came since is lost in a crash, and a quota reached that much
+# later.
 _POLLS_BETWEEN_WRITES: Final = 12
 
 
@@ -47,7 +50,9 @@ class NoSuchRing(Exception):
 
 
 Renew = Callable[[Callable[[Edition, int], Edition], Callable[[Edition], None]], Awaitable[None]]
-"""`Renewal`: brings what the first makes of the edition to all workers, after the second has written it."""
+"""`Renewal`: brings what the first makes of the edition to all workers, after the second has
+written it.
+"""
 
 
 class PayloadRotation:
@@ -134,13 +139,19 @@ class PayloadRotation:
         return version
 
     async def retire(self, name: str, version: int) -> None:
-        """End a key that is not needed any more. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
+        """End a key that is not needed any more.
+
+        Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`.
+        """
         async with self._changing:
             await self._change(name, lambda ring, now: ring.retired(version, now))
         self._told(Action.RETIRE, "retired", PayloadKeyRetired(name, version))
 
     async def revoke(self, name: str, version: int) -> None:
-        """End a key at once; the active one is replaced first. Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`."""
+        """End a key at once; the active one is replaced first.
+
+        Raises `NoSuchRing`, `NoSuchKey`, `ConfigError`.
+        """
         async with self._changing:
             if self.ring(name).find(version).state is PayloadKeyState.ACTIVE:
                 await self._rotate(name)

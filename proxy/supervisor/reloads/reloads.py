@@ -60,7 +60,10 @@ class Reloads:
         await self.reload(dry_run=False)
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
-        """Read the configuration again and serve by it, or only report what would change. A failure changes nothing."""
+        """Read the configuration again and serve by it, or only report what would change.
+
+        A failure changes nothing.
+        """
         changes: Sequence[Change] = ()
         announced = contextlib.nullcontext() if dry_run else self._announcements.to_service_manager()
         async with self._reloading.editing:

@@ -26,7 +26,8 @@ class Renewal:
         self._commit = commit
 
     async def __call__(self, change: Callable[[Edition, int], Edition], keep: Callable[[Edition], None]) -> None:
-        """Serve by the edition that `change` makes, after `keep` has written what must not be lost. Both run in a thread.
+        """Serve by the edition that `change` makes, after `keep` has written what must not be lost.
+        Both run in a thread.
 
         Raises `ConfigError`, or what `change` and `keep` raise: nothing has changed then.
         """

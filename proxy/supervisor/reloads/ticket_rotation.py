@@ -25,7 +25,10 @@ class TicketRotation:
     def __init__(
         self, renew: Renewal, safe: Safe, served: ServedEdition, tell: Tell, rotated: Callable[[], None]
     ) -> None:
-        """Rotations begin with `run`. `safe` keeps the secrets; `rotated` is called after each rotation."""
+        """Rotations begin with `run`.
+
+        `safe` keeps the secrets; `rotated` is called after each rotation.
+        """
         self._renew = renew
         self._safe = safe
         self._served = served
@@ -33,7 +36,10 @@ class TicketRotation:
         self._rotated = rotated
 
     async def run(self) -> None:
-        """Rotate when it is time. A secret that an earlier process began with serves for the rest of its time."""
+        """Rotate when it is time.
+
+        A secret that an earlier process began with serves for the rest of its time.
+        """
         has_succeeded = True
         while True:
             hours = self._served.edition.loaded.config.limits.tls_ticket_rotation_hours
@@ -42,7 +48,9 @@ class TicketRotation:
             has_succeeded = await self.rotate()
 
     async def rotate(self) -> bool:
-        """Seal session tickets with a new secret in all workers, and accept those that the previous one sealed."""
+        """Seal session tickets with a new secret in all workers, and accept those that the previous
+        one sealed.
+        """
         new, since = TicketSecrets.fresh().current, now_in_utc()
         losses: list[Exception] = []
 

@@ -1,4 +1,6 @@
-"""Private keys that stayed sealed because the token of the sealing key was away: they serve once it is back."""
+"""Private keys that stayed sealed because the token of the sealing key was away: they serve once it
+is back.
+"""
 
 import asyncio
 from typing import Final
@@ -33,7 +35,9 @@ class Unsealing:
         self._said = ""
 
     async def run(self) -> None:
-        """Try to open the keys, with the back-off of tokens, until all are open; look again now and then."""
+        """Try to open the keys, with the back-off of tokens, until all are open; look again now and
+        then.
+        """
         tries = 0
         while True:
             if not self._served.edition.shut:

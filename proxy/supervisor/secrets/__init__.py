@@ -1,1 +1,3 @@
-"""What the parent keeps between editions: keys that rest sealed, ticket and payload secrets, the audit log."""
+"""What the parent keeps between editions: keys that rest sealed, ticket and payload secrets, the
+audit log.
+"""

@@ -1,8 +1,9 @@
 """The audit log as the parent writes it: code that uses a key reports it here and goes on at once.
 
-Theory of operation. One thread writes, in the order in which it was told, and signs checkpoints, however long the disk and the token
-take; it is told through a bounded queue. A full disk stops no work: what could not be written is tried again while the queue
-fills, and what the queue does not take is lost, counted, said in the log of the process, and said in this log as soon as it can be
+Theory of operation. One thread writes, in the order in which it was told, and signs checkpoints,
+however long the disk and the token take; it is told through a bounded queue. A full disk stops no
+work: what could not be written is tried again while the queue fills, and what the queue does not
+take is lost, counted, said in the log of the process, and said in this log as soon as it can be
 written again.
 """
 
@@ -58,7 +59,9 @@ class AuditFigures:
 
 
 class AuditTrail:
-    """One for the life of the process; without `[audit] file` it takes what it is told and keeps nothing."""
+    """One for the life of the process; without `[audit] file` it takes what it is told and keeps
+    nothing.
+    """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         """Entries wait in the queue until `open`."""
@@ -122,14 +125,18 @@ class AuditTrail:
         except _FAILURES as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             found = f"{shown(audit.file)}, which cannot be written: {reason}"
-            allowed = "a file that the user who starts the proxy may append to or make, and that no other program writes"
+            allowed = (
+                "a file that the user who starts the proxy may append to or make, and that no other program writes"
+            )
             raise ConfigError([file.error(("audit", "file"), found, allowed)]) from None
         self._room = audit.queue_lines
         self._thread = threading.Thread(target=self._write_all, args=(self._log,), name="audit", daemon=True)
         self._thread.start()
 
     def close(self, seconds: float) -> bool:
-        """Write what is queued and a last checkpoint, for `seconds` at most; whether that was enough."""
+        """Write what is queued and a last checkpoint, for `seconds` at most; whether that was
+        enough.
+        """
         if self._thread is None:
             return True
         self._queue.put(None)
@@ -190,7 +197,9 @@ class AuditTrail:
 
 
 class _Journals:
-    """A checkpoint, and that a log begins, goes to the log of the process, and to the system's journal where there is one."""
+    """A checkpoint, and that a log begins, goes to the log of the process, and to the system's
+    journal where there is one.
+    """
 
     def __init__(self, trail: AuditTrail) -> None:
         self._trail = trail

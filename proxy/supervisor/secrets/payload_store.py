@@ -1,4 +1,5 @@
-"""Where the rings of payload encryption rest: one sealed file for each, in a directory of their own. Only the parent reads them.
+"""Where the rings of payload encryption rest: one sealed file for each, in a directory of their
+own. Only the parent reads them.
 
 Every method blocks: not for the event loop.
 """
@@ -30,7 +31,9 @@ _IDENTITY: Final = "identity"
 
 
 class PayloadStoreUnusable(Exception):
-    """Rings that cannot be read or written; `found` is a sentence with the file in it and nothing of a key."""
+    """Rings that cannot be read or written; `found` is a sentence with the file in it and nothing
+    of a key.
+    """
 
     def __init__(self, found: str) -> None:
         """Remember the sentence."""
@@ -51,9 +54,11 @@ class PayloadStore:
 
     @classmethod
     def open(cls, directory: Path, vault: Vault | None, *, makes: bool = True) -> Self:
-        """The store in a directory (`payload_directory`); `makes` the directory when it is not there.
+        """The store in a directory (`payload_directory`); `makes` the directory when it is not
+        there.
 
-        Without a `vault` a key in that directory seals, and is made in the same way. Raises `PayloadStoreUnusable`.
+        Without a `vault` a key in that directory seals, and is made in the same way. Raises
+        `PayloadStoreUnusable`.
         """
         try:
             if makes:
@@ -79,11 +84,17 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(_stem(ring))}" holds no ring of keys') from None
 
     def write(self, ring: Keyring) -> None:
-        """Replace a ring as a whole. Raises `PayloadStoreUnusable`; the old one is then as it was."""
+        """Replace a ring as a whole.
+
+        Raises `PayloadStoreUnusable`; the old one is then as it was.
+        """
         self._write(_stem(ring.name), ring.name, ring.as_json())
 
     def identity(self) -> Identity:
-        """Who signs the keys of sessions, made when it is not there. Raises `PayloadStoreUnusable`."""
+        """Who signs the keys of sessions, made when it is not there.
+
+        Raises `PayloadStoreUnusable`.
+        """
         document = self._read(_IDENTITY, _IDENTITY)
         if document is None:
             identity = Identity.generate()
@@ -95,7 +106,10 @@ class PayloadStore:
             raise PayloadStoreUnusable(f'"{self._path(_IDENTITY)}" holds no identity') from None
 
     def keys(self, config: Config, known: Mapping[str, Keyring], now: float) -> PayloadKeys:
-        """Every ring that a configuration needs: as it is `known`, or a new one, which is written. Raises `PayloadStoreUnusable`."""
+        """Every ring that a configuration needs: as it is `known`, or a new one, which is written.
+
+        Raises `PayloadStoreUnusable`.
+        """
         complete = completed(config, known, SuiteRings(), now)
         for name, ring in complete.items():
             if known.get(name) is not ring:
@@ -103,7 +117,8 @@ class PayloadStore:
         return self.signed(config, complete, now)
 
     def known(self, config: Config, rings: Mapping[str, Keyring]) -> dict[str, Keyring]:
-        """The rings that a configuration needs, without those that were never made: as in `rings`, or as they rest here.
+        """The rings that a configuration needs, without those that were never made: as in `rings`,
+        or as they rest here.
 
         Raises `PayloadStoreUnusable`.
         """
@@ -163,7 +178,10 @@ def _directory_of(loaded: LoadedConfig) -> Path:
 def payload_keys(
     loaded: LoadedConfig, rings: Mapping[str, Keyring], now: float, vault: Vault | None
 ) -> tuple[PayloadKeys, list[Problem]]:
-    """The keys that a configuration runs by, with warnings; touches no file if it needs none. Raises `ConfigError`."""
+    """The keys that a configuration runs by, with warnings; touches no file if it needs none.
+
+    Raises `ConfigError`.
+    """
     if not policies(loaded.config):
         return PayloadKeys(), []
     missing = [one for one in suite_problems(loaded) if one.is_error]

@@ -1,7 +1,8 @@
-"""What the parent keeps on disk under the sealing key: private keys, and the secret of session tickets.
+"""What the parent keeps on disk under the sealing key: private keys, and the secret of session
+tickets.
 
-All methods that open or seal take as long as the token of the sealing key takes, up to its deadlines: in a thread, or before the loop
-begins.
+All methods that open or seal take as long as the token of the sealing key takes, up to its
+deadlines: in a thread, or before the loop begins.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,10 @@ _HOUR: Final = timedelta(hours=1)
 
 
 class Safe:
-    """One for the life of the process. `since` is when the present secret of tickets began to seal."""
+    """One for the life of the process.
+
+    `since` is when the present secret of tickets began to seal.
+    """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         """Files are opened by the other methods; `trail` hears of every use of the sealing key."""
@@ -42,20 +46,27 @@ class Safe:
         return opened_keys(loaded, self.vault(loaded))
 
     def vault(self, loaded: LoadedConfig) -> Vault | None:
-        """The vault of this configuration; the same object as before unless the sealing key is another. Raises `ConfigError`."""
+        """The vault of this configuration; the same object as before unless the sealing key is
+        another. Raises `ConfigError`.
+        """
         place = place_of(loaded.file, loaded.config.sealing, loaded.config.hsm)
         if place != self._place:
             self._place, self._vault = place, vault_of(loaded, self._clock, self.trail.operation)
         return self._vault
 
     def look(self, loaded: LoadedConfig) -> None:
-        """Find out whether keys of credentials could be opened. Raises `SealingError` or `ConfigError`."""
+        """Find out whether keys of credentials could be opened.
+
+        Raises `SealingError` or `ConfigError`.
+        """
         vault = self.vault(loaded)
         if vault is not None:
             _ = vault.sealer(Purpose.CREDENTIAL_KEY).key_id
 
     def tickets(self, loaded: LoadedConfig) -> tuple[TicketSecrets, list[Problem]]:
-        """The ticket secrets to begin with: those of the previous process, if they may live on; and why they could not be used."""
+        """The ticket secrets to begin with: those of the previous process, if they may live on; and
+        why they could not be used.
+        """
         now, age = self._clock(), loaded.config.limits.tls_ticket_rotation_hours * _HOUR
         vault = self.vault(loaded)
         record = None
@@ -80,7 +91,10 @@ class Safe:
         return self._begin(new), []
 
     def keep(self, loaded: LoadedConfig, secrets: TicketSecrets, since: datetime) -> None:
-        """Write the secrets to disk, sealed; does nothing without a sealing key. Raises `SealedFileUnusable` and `OSError`."""
+        """Write the secrets to disk, sealed; does nothing without a sealing key.
+
+        Raises `SealedFileUnusable` and `OSError`.
+        """
         vault = self.vault(loaded)
         if vault is not None:
             directory = directory_of(loaded.file, loaded.config.sealing)

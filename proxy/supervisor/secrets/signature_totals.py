@@ -1,4 +1,7 @@
-"""How often each key signed handshakes since the audit log last said so, from what workers count. Pure."""
+"""How often each key signed handshakes since the audit log last said so, from what workers count.
+
+Pure.
+"""
 
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
@@ -14,7 +17,9 @@ class SignatureTotals:
         self._said: dict[Hashable, dict[str, tuple[int, int]]] = {}
 
     def take(self, worker: Hashable, actor: str, snapshot: Mapping[str, Any]) -> tuple[HandshakeTotal, ...]:
-        """What is new in a worker's snapshot, one total for each key that was used, in the order of the keys."""
+        """What is new in a worker's snapshot, one total for each key that was used, in the order of
+        the keys.
+        """
         said = self._said.setdefault(worker, {})
         found = []
         for key, (done, failed) in sorted(_counts(snapshot)):
@@ -30,7 +35,9 @@ class SignatureTotals:
 
 
 def _counts(snapshot: Mapping[str, Any]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """By key for those in tokens; by identity, of which OpenSSL chooses the key by itself, for handshakes that were signed."""
+    """By key for those in tokens; by identity, of which OpenSSL chooses the key by itself, for
+    handshakes that were signed.
+    """
     for row in snapshot.get("key_signatures", ()):
         yield row["key"], (row["done"], row["failed"])
     for row in snapshot.get("signing_seconds", ()):

@@ -1,4 +1,7 @@
-"""The secret of session tickets as it rests on disk, and what of it a new process takes over. Pure."""
+"""The secret of session tickets as it rests on disk, and what of it a new process takes over.
+
+Pure.
+"""
 
 import json
 from dataclasses import dataclass
@@ -47,10 +50,11 @@ class TicketRecord:
 
 
 def resumed(kept: TicketRecord | None, new: bytes, now: datetime, age: timedelta) -> TicketRecord:
-    """What a process begins with that finds `kept`: it, or its successor `new` where it has sealed for `age` already.
+    """What a process begins with that finds `kept`: it, or its successor `new` where it has sealed
+    for `age` already.
 
-    As long as the process had been away, rotations were missed: a secret of twice that age opens nothing any more, as it would in a
-    process that ran on.
+    As long as the process had been away, rotations were missed: a secret of twice that age opens
+    nothing any more, as it would in a process that ran on.
     """
     if kept is None or now - kept.since >= 2 * age:
         return TicketRecord(TicketSecrets(new), now)

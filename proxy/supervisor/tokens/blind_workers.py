@@ -1,7 +1,9 @@
-"""Workers that cannot use a token which is well: told of, and replaced one after the other where an identity depends on that.
+"""Workers that cannot use a token which is well: told of, and replaced one after the other where an
+identity depends on that.
 
-A worker that is replaced closes its connections, WebSockets among them, within the time to drain. That is no price for a token that
-only stands in for others; it is one for an identity that is refused in that worker.
+A worker that is replaced closes its connections, WebSockets among them, within the time to drain.
+That is no price for a token that only stands in for others; it is one for an identity that is
+refused in that worker.
 """
 
 import asyncio
@@ -37,7 +39,10 @@ class BlindWorkers:
         tell: Tell,
         need: Callable[[TokenUser, str], Need],
     ) -> None:
-        """Every worker counts as able at first. `need` is asked just before a worker would be replaced for a token."""
+        """Every worker counts as able at first.
+
+        `need` is asked just before a worker would be replaced for a token.
+        """
         self._loop = loop
         self._tasks = tasks
         self._replace_one = replace

@@ -1,6 +1,8 @@
-"""Which keys tokens do not have any more, as workers tell and as the parent finds: said once in the log for all of them. Pure.
+"""Which keys tokens do not have any more, as workers tell and as the parent finds: said once in the
+log for all of them. Pure.
 
-A token that has lost one of its keys is well for those that it still has, so neither breakers nor the parent's finding tell of it.
+A token that has lost one of its keys is well for those that it still has, so neither breakers nor
+the parent's finding tell of it.
 """
 
 from collections.abc import Collection, Sequence
@@ -53,7 +55,9 @@ class MissingKeys:
         return key.location in self._said.get((pid, key.token), ())
 
     def of_token(self, token: str) -> dict[str, tuple[str, ...]]:
-        """The keys that any process misses in a token: URIs, and the identities that sign with them."""
+        """The keys that any process misses in a token: URIs, and the identities that sign with
+        them.
+        """
         return {key.location: self._keys[key].identities for key in sorted(self._told) if key.token == token}
 
     def _tell_changes(self) -> None:

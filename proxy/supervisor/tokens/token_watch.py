@@ -1,14 +1,19 @@
-"""One token as the parent sees it: what its latest probe has found, when the next one is due, and what workers are told of it.
+"""One token as the parent sees it: what its latest probe has found, when the next one is due, and
+what workers are told of it.
 
-Theory of operation. The PIN was tried once before the workers were told of the token. From then on the parent asks the token nothing
-while every worker finds it well. Once a breaker is open anywhere, the parent probes by signatures of its own, with the breaker's
-back-off for what needs a login and twice a second in a session that lives, and tells all workers what comes of it: none of their
-breakers closes before that. Where a worker looks at the token, the parent does, too, at most once a second; and at once where a worker
-has found it well. So both look every second while clients are refused. A call that hangs is said to be a failure soon, but awaited for longer: it is the first that is back.
+Theory of operation. The PIN was tried once before the workers were told of the token. From then on
+the parent asks the token nothing while every worker finds it well. Once a breaker is open anywhere,
+the parent probes by signatures of its own, with the breaker's back-off for what needs a login and
+twice a second in a session that lives, and tells all workers what comes of it: none of their
+breakers closes before that. Where a worker looks at the token, the parent does, too, at most once a
+second; and at once where a worker has found it well. So both look every second while clients are
+refused. A call that hangs is said to be a failure soon, but awaited for longer: it is the first
+that is back.
 
-A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by another PIN that worked; then
-the parent tries once more, and the workers after it. A worker sees only a failure and a flag of the token, which another
-program's mistake may have set. When it says that the PIN was refused, all logins stop, and the parent tries the PIN once to find out.
+A token that has refused its PIN is left alone until its latch on disk is gone, by an operator or by
+another PIN that worked; then the parent tries once more, and the workers after it. A worker sees
+only a failure and a flag of the token, which another program's mistake may have set. When it says
+that the PIN was refused, all logins stop, and the parent tries the PIN once to find out.
 """
 
 import asyncio
@@ -29,9 +34,11 @@ _HANGING_SECONDS: Final = 3.0
 _LIVING_SECONDS: Final = 0.5
 # Between two looks because a worker looks.
 _ACCOMPANYING_SECONDS: Final = 1.0
-# A session is kept for so long after the trouble: it often comes back soon, and costs no login then.
+# A session is kept for so long after the trouble: it often comes back soon, and costs no login
+# then.
 _KEPT_SECONDS: Final = 30.0
-# A call that hangs is given up then, and its process ended: the module may be what hangs, not the token.
+# A call that hangs is given up then, and its process ended: the module may be what hangs, not the
+# token.
 _HOPELESS_SECONDS: Final = 30.0
 # Between two looks at the latches: a person who has released one waits.
 _LATCH_SECONDS: Final = 1.0
@@ -69,7 +76,9 @@ class TokenWatch:
         """Slots and processes of workers whose breaker is not closed."""
         self._stirred = asyncio.Event()
         self._wanted_after = math.inf
-        """How long after the beginning of the last look the next one is due; it goes before the back-off."""
+        """How long after the beginning of the last look the next one is due; it goes before the
+        back-off.
+        """
         self._is_doubted = False
         """Whether a worker has said that the PIN was refused, and no login of ours has told yet."""
         self._latches = _stamps(use.access.latch_directory)
@@ -102,7 +111,9 @@ class TokenWatch:
         return self._prober.pid
 
     def hold(self) -> None:
-        """Try no PIN until `release`: another one is being tried, which lets go of the latch when it works."""
+        """Try no PIN until `release`: another one is being tried, which lets go of the latch when
+        it works.
+        """
         self._is_free.clear()
 
     def release(self) -> None:
@@ -120,7 +131,9 @@ class TokenWatch:
         self._want(_ACCOMPANYING_SECONDS)
 
     def hurry(self) -> None:
-        """A worker has found the token well, and waits for a word: what was found before that is out of date."""
+        """A worker has found the token well, and waits for a word: what was found before that is
+        out of date.
+        """
         self._want(0.0)
 
     def _want(self, after: float) -> None:
@@ -128,7 +141,10 @@ class TokenWatch:
         self._stirred.set()
 
     def doubt(self) -> bool:
-        """A worker says that the PIN was refused: try it. False where that is known, or under way."""
+        """A worker says that the PIN was refused: try it.
+
+        False where that is known, or under way.
+        """
         if self.is_refused or self._is_doubted:
             return False
         self._is_doubted = True
@@ -161,7 +177,9 @@ class TokenWatch:
     # -- probes
 
     async def _probe(self, failures: int) -> bool:
-        """Probe, say what came of it, and wait until the next probe is due; answers whether it was good."""
+        """Probe, say what came of it, and wait until the next probe is due; answers whether it was
+        good.
+        """
         began, self._wanted_after = self._loop.time(), math.inf
         looking = self._loop.create_task(self._prober.probe())
         try:
@@ -188,9 +206,11 @@ class TokenWatch:
         return is_well
 
     async def _stirring(self, began: float, pause: float) -> None:
-        """Wait until so long after a look began, or until a worker has another state or wants one sooner, or a PIN was refused.
+        """Wait until so long after a look began, or until a worker has another state or wants one
+        sooner, or a PIN was refused.
 
-        What is due soon comes in time all the same: `run` looks at once at a token that has just become a trouble only.
+        What is due soon comes in time all the same: `run` looks at once at a token that has just
+        become a trouble only.
         """
         had = bool(self._troubled), self._is_doubted
         self._stirred.clear()
@@ -220,7 +240,9 @@ class TokenWatch:
     # -- PINs
 
     async def _try_doubted(self, failures: int) -> bool:
-        """Log in once, which writes a latch where the PIN is wrong; answers whether the token said anything about it."""
+        """Log in once, which writes a latch where the PIN is wrong; answers whether the token said
+        anything about it.
+        """
         await self._is_free.wait()
         began, self._wanted_after = self._loop.time(), math.inf
         await self._prober.close()  # a session that lives says nothing of the PIN
@@ -236,7 +258,8 @@ class TokenWatch:
 
     async def _until_latches_change(self) -> None:
         directory = self.use.access.latch_directory
-        # without a latch it is the token's own flag that counts, or the directory that cannot be written
+        # without a latch it is the token's own flag that counts, or the directory that cannot be
+        # written
         is_latched = is_about_pin(self.finding.error)
         ends = math.inf if is_latched else self._loop.time() + BACK_OFF_SECONDS[-1]
         while True:
@@ -256,7 +279,9 @@ class TokenWatch:
 
 
 def _stamps(directory: Path) -> frozenset[tuple[str, int]]:
-    """What tells one state of the latches from another; the files are few and small, and on a local disk."""
+    """What tells one state of the latches from another; the files are few and small, and on a local
+    disk.
+    """
     try:
         return frozenset((one.name, one.stat().st_mtime_ns) for one in directory.glob("*.json"))
     except OSError:

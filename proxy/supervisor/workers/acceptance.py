@@ -1,7 +1,8 @@
-"""Which sockets each worker accepts on, as parent and workers say it: every listener with the numbers of its sockets.
+"""Which sockets each worker accepts on, as parent and workers say it: every listener with the
+numbers of its sockets.
 
-The number of a socket is its descriptor here. A worker is told the whole list each time, and gets the descriptors of those that
-it has not got yet; what is not in the list any more it closes.
+The number of a socket is its descriptor here. A worker is told the whole list each time, and gets
+the descriptors of those that it has not got yet; what is not in the list any more it closes.
 """
 
 from collections.abc import Hashable, Iterable
@@ -55,7 +56,9 @@ class Acceptance:
         return Accept({name: tuple(numbers) for name, numbers in listeners.items()}, tuple(new)), new
 
     def refused(self, worker: Hashable, before: frozenset[int]) -> None:
-        """A worker did not take what it was told: it accepts as before, and it is unknown which sockets it has copies of."""
+        """A worker did not take what it was told: it accepts as before, and it is unknown which
+        sockets it has copies of.
+        """
         self._slots[worker] = before
         self._given.pop(worker, None)
 

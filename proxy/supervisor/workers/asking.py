@@ -46,7 +46,9 @@ async def answers(
 async def refusals(
     loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: QuestionOf[AskedT], seconds: float
 ) -> list[AskedT]:
-    """Ask each its question; answers those that said no, or that descriptors could not be copied for. One that is late, or gone, has said nothing."""
+    """Ask each its question; answers those that said no, or that descriptors could not be copied
+    for. One that is late, or gone, has said nothing.
+    """
     asked = {loop.create_task(one.ask(*question(one))): one for one in workers}
     if not asked:
         return []
@@ -63,7 +65,8 @@ async def prepared(
     is_given_up: Callable[[AskedT], bool],
     seconds: float,
 ) -> Preparation[AskedT]:
-    """What all have answered but those that are given up meanwhile, which is looked at every so many seconds; and these.
+    """What all have answered but those that are given up meanwhile, which is looked at every so
+    many seconds; and these.
 
     Raises `QuestionRefused`, `ChannelLost` or `OSError` as soon as one cannot.
     """

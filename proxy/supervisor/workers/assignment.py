@@ -1,14 +1,16 @@
 """Which worker accepts on the sockets of which slot. Pure.
 
-Every slot has sockets that the kernel puts connections on. A slot's own worker accepts on them; those of a slot whose worker is
-starting, stuck, gone or no longer wanted are accepted on by another one as well, so that no client waits there.
+Every slot has sockets that the kernel puts connections on. A slot's own worker accepts on them;
+those of a slot whose worker is starting, stuck, gone or no longer wanted are accepted on by another
+one as well, so that no client waits there.
 """
 
 from collections.abc import Collection, Mapping
 
 
 def assignment(slots: int, accepting: Collection[int]) -> Mapping[int, frozenset[int]]:
-    """Slot of each accepting worker -> the slots whose sockets it accepts on; what is orphaned is dealt out in turn.
+    """Slot of each accepting worker -> the slots whose sockets it accepts on; what is orphaned is
+    dealt out in turn.
 
     Without any accepting worker nothing is assigned: connections wait for the next one.
     """

@@ -1,15 +1,17 @@
 """Which workers cannot use a token that the parent finds well. Pure.
 
-A module may know only the tokens that were there when it was loaded, or have missed one of them; a lost session may stay lost for a
-whole process. A worker loads the module anew then, and keeps its connections. One that still cannot use the token is replaced where an
-identity depends on it. One whose successors fare no better (it may be another user, who has no right to the device) is replaced more
-and more rarely: its connections are worth more.
+A module may know only the tokens that were there when it was loaded, or have missed one of them; a
+lost session may stay lost for a whole process. A worker loads the module anew then, and keeps its
+connections. One that still cannot use the token is replaced where an identity depends on it. One
+whose successors fare no better (it may be another user, who has no right to the device) is replaced
+more and more rarely: its connections are worth more.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-# Half a second between them, without the time in which the worker probes: it does so at the first of them, and anew a second later.
+# Half a second between them, without the time in which the worker probes: it does so at the first
+# of them, and anew a second later.
 _VERDICTS: Final = 6
 _FIRST_PAUSE_SECONDS: Final = 60.0
 _LONGEST_PAUSE_SECONDS: Final = 3_600.0
@@ -24,10 +26,14 @@ class Blindness:
         """In a row, by process and token."""
         self._said: set[tuple[int, str]] = set()
         self._pauses: dict[tuple[int, str], tuple[float, float]] = {}
-        """By slot and token: when its worker may be replaced again, and the pause that comes then."""
+        """By slot and token: when its worker may be replaced again, and the pause that comes then.
+        """
 
     def found_well(self, token: str, troubled: Sequence[int]) -> list[int]:
-        """The parent has found a token well that these processes cannot use. Answers which of them are blind."""
+        """The parent has found a token well that these processes cannot use.
+
+        Answers which of them are blind.
+        """
         for process in troubled:
             self._verdicts[process, token] = self._verdicts.get((process, token), 0) + 1
         return [process for process in troubled if self._verdicts[process, token] >= _VERDICTS]
@@ -39,7 +45,7 @@ class Blindness:
         return is_news
 
     def may_replace(self, slot: int, token: str, now: float) -> bool:
-        """Whether the worker of a slot may be replaced; if so, its successors have to wait for it."""
+        """Whether the worker of a slot may be replaced; its successors wait after that."""
         allowed, pause = self._pauses.get((slot, token), (now, _FIRST_PAUSE_SECONDS))
         if now < allowed:
             return False

@@ -53,4 +53,4 @@ class FleetOwner(Sockets, Protocol):
         """Log something about a worker."""
 
     def worker_gone(self, worker: WorkerProcess) -> None:
-        """A process that was begun is gone, however it ended; its `last` figures are all there is."""
+        """A process that was begun is gone; its `last` figures are all there is."""

@@ -8,11 +8,19 @@ class WorkerTimeouts:
     """Each is in seconds."""
 
     stuck: float = 1.0
-    """How long a worker may take to answer before another one accepts on its slot too: a stall of a second is a failure."""
+    """How long a worker may take to answer before another one accepts on its slot too: a stall of a
+    second is a failure.
+    """
     given_up: float = 3.0
-    """How long until a reload gives a worker up and starts another one in its place. A busy machine alone delays no answer for so long."""
+    """How long until a reload gives a worker up and starts another one in its place.
+
+    A busy machine alone delays no answer for so long.
+    """
     hopeless: float = 30.0
-    """How long until a silent worker is killed and replaced. That loses its connections, so the time is long."""
+    """How long until a silent worker is killed and replaced.
+
+    That loses its connections, so the time is long.
+    """
     ping: float = 0.5
     """Between two questions whether it still answers."""
     healthy: float = 60.0

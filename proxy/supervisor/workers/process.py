@@ -23,9 +23,9 @@ from proxy.processes.privileges import ProcessAccount
 if TYPE_CHECKING:
     from proxy.signing.breaker import BreakerState
 
-# A handshake makes and frees hundreds of small pieces; glibc keeps seven of a size at hand, and the others cost it a search each: 2 % of
-# a handshake. With more than these, what uploads in odd pieces leave behind is megabytes. Of two values the later one holds (ld.so(8)),
-# which is an operator's.
+# A handshake makes and frees hundreds of small pieces; glibc keeps seven of a size at hand, and the
+# others cost it a search each: 2 % of a handshake. With more than these, what uploads in odd pieces
+# leave behind is megabytes. Of two values the later one holds (ld.so(8)), which is an operator's.
 _TUNABLES_NAME: Final = "GLIBC_TUNABLES"
 _TUNABLES: Final = "glibc.malloc.tcache_count=300"
 # What a worker has no use for, or must not obey (`start`).
@@ -45,7 +45,10 @@ _NOT_INHERITED: Final = frozenset(
 
 
 class WorkerProcess:
-    """A spawned worker. `ended` is called once when the process is gone, however it ended, or has closed its channel."""
+    """A spawned worker.
+
+    `ended` is called once when the process is gone, however it ended, or has closed its channel.
+    """
 
     def __init__(
         self,
@@ -169,7 +172,9 @@ async def ended_at_once(workers: Sequence[WorkerProcess], seconds: float) -> Non
 
 
 def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What a process inherits that loads the providers of the configuration; what it has of glibc's tunables stays in force."""
+    """What a process inherits that loads the providers of the configuration; what it has of glibc's
+    tunables stays in force.
+    """
     inherited = {name: value for name, value in ours.items() if name not in _NOT_INHERITED}
     tunables = filter(None, (_TUNABLES, inherited.get(_TUNABLES_NAME)))
     return {**inherited, _TUNABLES_NAME: ":".join(tunables)}
@@ -183,7 +188,8 @@ def _spawn(channel: socket.socket, account: ProcessAccount | None) -> "subproces
         env=worker_environment(os.environ),
         stdin=subprocess.DEVNULL,
         pass_fds=[channel.fileno()],
-        # a session of its own: no terminal to ask a person for a PIN on, and no Ctrl-C but the parent's
+        # a session of its own: no terminal to ask a person for a PIN on, and no Ctrl-C but the
+        # parent's
         start_new_session=True,
         user=None if account is None else account.user,
         group=None if account is None else account.group,

@@ -1,4 +1,6 @@
-"""Whether workers still turn their loops: each is asked again and again, and one that is silent does not accept meanwhile."""
+"""Whether workers still turn their loops: each is asked again and again, and one that is silent
+does not accept meanwhile.
+"""
 
 import asyncio
 import contextlib
@@ -60,7 +62,8 @@ class Pulse:
                 is_answered = True
             now = self._loop.time()
             if is_answered or now - turn > self._patience.stuck + self._patience.ping + HELD_UP_SECONDS:
-                # the second: it was this process that did not turn, as when a whole machine was paused
+                # the second: it was this process that did not turn, as when a whole machine was
+                # paused
                 answered = self._answered[worker] = now
             turn = now
             await self._judge(worker, now - answered)

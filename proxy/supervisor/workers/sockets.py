@@ -1,9 +1,10 @@
 """The listening sockets, which outlive every worker: one for each address and worker slot.
 
-The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), whether or not a worker accepts on one of
-them, and closing one resets what it has queued. So the parent makes them, keeps them for as long as their address is
-configured, and says which worker accepts on which (`assignment`). All of them are made by the same user: the kernel refuses a
-second one of another user (EADDRINUSE).
+The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), whether or not a
+worker accepts on one of them, and closing one resets what it has queued. So the parent makes them,
+keeps them for as long as their address is configured, and says which worker accepts on which
+(`assignment`). All of them are made by the same user: the kernel refuses a second one of another
+user (EADDRINUSE).
 """
 
 import socket
@@ -49,8 +50,8 @@ class BindFailed(Exception):
 def listening_socket(listener: str, bind: Bind, *, is_first: bool = True) -> socket.socket:
     """Bind one address and listen. Raises `BindFailed`.
 
-    The first of an address must have it alone: with SO_REUSEPORT, another Plexigate of the same user would silently get half
-    of the connections.
+    The first of an address must have it alone: with SO_REUSEPORT, another Plexigate of the same
+    user would silently get half of the connections.
     """
     try:
         if is_first and bind.port:
@@ -79,12 +80,14 @@ class Address:
 
     @property
     def kept_name(self) -> str:
-        """What its sockets are called where the service manager keeps them; a colon would end the name (sd_notify(3))."""
+        """What its sockets are called where the service manager keeps them; a colon would end the
+        name (sd_notify(3)).
+        """
         return KEPT + self.key.replace(":", "_")
 
     @property
     def key(self) -> str:
-        """What identifies the address across reloads, even if its listener has another name then."""
+        """What identifies the address across reloads, even under another listener."""
         return str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
 
 
@@ -100,7 +103,9 @@ class SocketOrigin(Enum):
 
 @dataclass(slots=True)
 class BoundAddress:
-    """The sockets of one address: one for each slot, or copies of one where others cannot be made beside it."""
+    """The sockets of one address: one for each slot, or copies of one where others cannot be made
+    beside it.
+    """
 
     listener: str
     kept_name: str
@@ -117,7 +122,10 @@ class ListeningSockets:
     """All sockets by address."""
 
     def __init__(self, inherited: Sequence[tuple[str, socket.socket]] = (), store: SocketStore | None = None) -> None:
-        """`inherited`: sockets that the service manager passed, with their names. `store`: where it keeps copies."""
+        """`inherited`: sockets that the service manager passed, with their names.
+
+        `store`: where it keeps copies.
+        """
         self._inherited = list(inherited)
         self._store = store or SocketStore(Notifier(None), 0)
         self._store.begins_with([name for name, _ in inherited])
@@ -125,12 +133,16 @@ class ListeningSockets:
 
     @property
     def are_kept(self) -> bool:
-        """Whether the service manager has a copy of each: connections that wait on them outlive this process."""
+        """Whether the service manager has a copy of each: connections that wait on them outlive
+        this process.
+        """
         return self._store.holds_all
 
     @property
     def slots(self) -> int:
-        """For how many slots there are sockets, those included that a process before had for more workers."""
+        """For how many slots there are sockets, those included that a process before had for more
+        workers.
+        """
         kept = Counter(name for name, _ in self._inherited if name.startswith(KEPT))
         return max([*(len(one.by_slot) for one in self._bound.values()), *kept.values()], default=0)
 
@@ -149,11 +161,16 @@ class ListeningSockets:
 
     @property
     def unused(self) -> list[tuple[str, str]]:
-        """Name and address of each socket of the service manager that no listener has: a client that connects there waits in vain."""
+        """Name and address of each socket of the service manager that no listener has: a client
+        that connects there waits in vain.
+        """
         return [(name, address_of(sock)) for name, sock in self._inherited]
 
     def prepare(self, addresses: Sequence[Address], slots: int) -> "PreparedSockets":
-        """Make what these addresses lack for `slots` workers. Raises `BindFailed`, and then nothing has changed."""
+        """Make what these addresses lack for `slots` workers.
+
+        Raises `BindFailed`, and then nothing has changed.
+        """
         prepared = PreparedSockets(self, {address.key: address for address in addresses})
         try:
             given = self._inherited_by_key([one for one in addresses if one.key not in self._bound])
@@ -191,7 +208,9 @@ class ListeningSockets:
             raise BindFailed(address.listener, address.bind, failure.error) from None
 
     def _has_port(self, bind: Bind, prepared: "PreparedSockets") -> bool:
-        """Whether the port is ours already, on another address: 0.0.0.0 has to make way for one of its own, or the reverse."""
+        """Whether the port is ours already, on another address: 0.0.0.0 has to make way for one of
+        its own, or the reverse.
+        """
         bound = [sock for address in self._bound.values() for sock in address.by_slot]
         kept = [sock for name, sock in self._inherited if name.startswith(KEPT)]
         made = [sock for several in prepared.made.values() for sock in several]
@@ -200,7 +219,8 @@ class ListeningSockets:
     def _inherited_by_key(self, addresses: Sequence[Address]) -> dict[str, list[tuple[str, socket.socket]]]:
         """The sockets that the service manager passed, with their names.
 
-        Those of a .socket unit go each to its address, else to the first one of a listener of its name; then those that were kept.
+        Those of a .socket unit go each to its address, else to the first one of a listener of its
+        name; then those that were kept.
         """
         by_key: dict[str, list[tuple[str, socket.socket]]] = {}
         nameable = []
@@ -224,7 +244,9 @@ class ListeningSockets:
         return by_key
 
     def use(self, addresses: Mapping[str, Address], prepared: "PreparedSockets") -> list[BoundAddress]:
-        """Take prepared sockets into use; answers the addresses that are not configured any more, for the caller to close."""
+        """Take prepared sockets into use; answers the addresses that are not configured any more,
+        for the caller to close.
+        """
         for key, address in addresses.items():
             one = self._bound.setdefault(
                 key, BoundAddress(address.listener, address.kept_name, prepared.origin_of(key))
@@ -238,7 +260,9 @@ class ListeningSockets:
         return gone
 
     def _keep(self) -> None:
-        """Have the service manager keep what it does not have already, and drop what it has kept for an address that is gone."""
+        """Have the service manager keep what it does not have already, and drop what it has kept
+        for an address that is gone.
+        """
         for name, sock in self._inherited:
             if name.startswith(KEPT):
                 sock.close()
@@ -276,7 +300,9 @@ class PreparedSockets:
                 sock.close()
 
     def commit(self) -> list[BoundAddress]:
-        """Take them into use; answers the addresses that are not configured any more, for the caller to close."""
+        """Take them into use; answers the addresses that are not configured any more, for the
+        caller to close.
+        """
         return self._owner.use(self._addresses, self)
 
 

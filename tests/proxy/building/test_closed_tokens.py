@@ -47,4 +47,7 @@ def test_with_its_module_all_tokens_are_left_alone() -> None:
     assert [closed.is_refused(name) for name in "abc"] == [False, False, True]
     fault = closed.fault("b")
     assert fault is not None
-    assert fault.found == "which is not looked at: its module is left alone as the token a hangs each process that loads it"
+    assert (
+        fault.found
+        == "which is not looked at: its module is left alone as the token a hangs each process that loads it"
+    )
