@@ -59,7 +59,7 @@ class RequestRecord:
 
     connection: ClientRecord
     target: TargetRecord | None
-    """None if no request was received."""
+    """Is None if no request was received."""
     time: float
     status: int
     request_bytes: int

@@ -26,7 +26,7 @@ class BreakingClients:
     __slots__ = ("_agents", "_networks")
 
     def __init__(self) -> None:
-        """No client is counted."""
+        """The counts begin empty."""
         self._networks = HeavyHitters(_KEPT)
         self._agents = HeavyHitters(_KEPT)
 

@@ -70,7 +70,7 @@ class Retained:
     replaced."""
 
     def __init__(self) -> None:
-        """No worker has ended."""
+        """The counts begin empty."""
         self._kept: dict[str, Any] = {}
 
     def keep(self, snapshot: Mapping[str, Any], servers: Sequence[Row] = ()) -> None:

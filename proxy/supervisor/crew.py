@@ -1,4 +1,4 @@
-"""The workers, what each of them has to know beside its edition, and what is kept of one that is gone."""
+"""The workers, what each must know beside its edition, and what the parent keeps of ended ones."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ from proxy.supervisor.workers.sockets import BoundAddress, ListeningSockets
 
 
 class Crew:
-    """Implements `workers.contracts.FleetOwner` by the parts that tell workers something, or learn from them."""
+    """Implements `workers.contracts.FleetOwner` with the parts that talk to workers."""
 
     def __init__(  # noqa: PLR0913 - what workers share with the parent
         self,
@@ -35,13 +35,13 @@ class Crew:
         trail: AuditTrail,
         worker_count: int,
     ) -> None:
-        """Makes the fleet without a worker. `worker_count`: of the first edition; more may come with another one."""
+        """Makes an empty fleet. The first edition has `worker_count` workers."""
         self.sockets: Final = sockets
         self._log = log
         self._tell = tell
         self._columns = Columns(worker_count)
         self.retained: Final = Retained()
-        """What workers had counted that are gone."""
+        """The counts of workers that ended."""
         self.fleet: Final = Fleet(loop, tasks, self)
         self.auditing: Final = Auditing(trail.tell, self.fleet.scrape)
         self.servers: Final = Servers(loop, tasks, self.fleet, tell)
@@ -50,11 +50,11 @@ class Crew:
 
     @property
     def tokens(self) -> ParentTokens:
-        """The tokens of what is served."""
+        """The tokens of the served edition."""
         return self._tokens
 
     def close(self) -> None:
-        """Close what workers share, once they are gone."""
+        """Close what the workers share. All workers have ended."""
         for one in (self.sockets, self._columns, self._tokens):
             one.close()
 
@@ -62,15 +62,18 @@ class Crew:
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
-        """The addresses that are bound, with their sockets."""
+        """The bound addresses, with their sockets."""
         return self.sockets.bound
 
     def known(self) -> KnownBeside:
-        """What is known about servers and tokens, and what CAs may be shown now."""
+        """What a worker must know of servers and tokens, and the challenges to show to CAs."""
         return KnownBeside(self.servers.verdicts.all, self.proofs.challenges.shown, tuple(self._tokens.refused))
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
-        """The first question to a new worker, with the log, the table of figures and the turns to log in to tokens."""
+        """The first question to a new worker, and three descriptors.
+
+        They are the log, the table of figures and the turns to log in to tokens.
+        """
         begin = Begin(VERSION, self._columns.take(worker), self._log.settings)
         return begin, [self._log.descriptor, self._columns.descriptor, self._tokens.turns.fd]
 
@@ -79,12 +82,12 @@ class Crew:
         self._tell(event)
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
-        """A worker stops to trust a token, or trusts it again; the worker has logged that."""
+        """A worker stops trusting a token, or trusts it again. The worker has logged that."""
         self._tokens.breaker_changed(worker, token, state)
         self.auditing.breaker_changed(worker, token, state)
 
     def worker_gone(self, worker: WorkerProcess) -> None:
-        """Keep what the worker had counted, and free what it had taken."""
+        """Keep the counts of a worker that ended, and free what it had taken."""
         self.auditing.worker_gone(worker)
         self._columns.give_back(worker)
         self._tokens.worker_gone(worker)

@@ -1,6 +1,6 @@
-"""What is known about servers beyond the configuration: what the active checks found, and which were told to drain.
+"""The findings of the active checks about servers, and the servers that were told to drain.
 
-Every worker is told, those that join later and those that serve by another edition as well.
+The parent tells every worker, also workers that join later or that serve by another edition.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from proxy.processes.messages.questions import Verdict
 
 
 class Verdicts:
-    """All of them, by upstream and server."""
+    """All verdicts, by upstream and server."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` is CLOCK_MONOTONIC, which all processes of a machine share."""
@@ -19,21 +19,21 @@ class Verdicts:
 
     @property
     def all(self) -> tuple[Verdict, ...]:
-        """For a worker that joins."""
+        """All verdicts, for a worker that joins."""
         return tuple(self._known.values())
 
     def follow(self, servers: Mapping[tuple[str, str], bool]) -> None:
-        """Forget servers that are not configured any more; the values say whether a server is still checked."""
+        """Forget servers that are gone. The values tell whether a server is still checked."""
         self._known = {
             key: one if servers[key] else replace(one, is_up=None) for key, one in self._known.items() if key in servers
         }
 
     def is_draining(self, upstream: str, server: str) -> bool:
-        """Whether a server was told to drain, and not to take requests again."""
+        """Whether a server was told to drain, and was not told to take requests again."""
         return self._get(upstream, server).drains_until is not None
 
     def takes_requests(self, upstream: str, server: str) -> bool:
-        """Whether neither a check nor an operator has taken it out."""
+        """Whether a server gets requests: a failed check or an operator takes it out."""
         known = self._get(upstream, server)
         return known.is_up is not False and known.drains_until is None
 
@@ -43,15 +43,15 @@ class Verdicts:
         return {key: one.is_up for key, one in self._known.items() if one.is_up is not None}
 
     def checked(self, upstream: str, server: str, *, is_up: bool) -> Verdict:
-        """Keep what a check found; answers it for the workers."""
+        """Keep the finding of a check. Returns the verdict for the workers."""
         return self._keep(Verdict(upstream, server, is_up, self._get(upstream, server).drains_until))
 
     def draining(self, upstream: str, server: str, seconds: float) -> Verdict:
-        """Keep that a server is to drain, its WebSockets within `seconds`."""
+        """Keep that a server drains. Its WebSockets end within `seconds`."""
         return self._keep(Verdict(upstream, server, self._get(upstream, server).is_up, self._clock() + seconds))
 
     def undrained(self, upstream: str, server: str) -> Verdict:
-        """Keep that a server has requests again."""
+        """Keep that a server gets requests again."""
         return self._keep(Verdict(upstream, server, self._get(upstream, server).is_up))
 
     def _get(self, upstream: str, server: str) -> Verdict:

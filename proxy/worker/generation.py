@@ -1,7 +1,7 @@
-"""From a configuration to everything that runs by it: the composition root.
+"""The composition root: builds everything that a worker serves by from a configuration.
 
-A `Generation` is immutable: what changes while a worker serves by it is in the `HttpRuntime` that it makes. It is built completely, or
-not at all with every problem named.
+A `Generation` is immutable. It makes the `HttpRuntime`, which has the state that changes while a
+worker serves. `build` makes a complete generation, or raises an error that names every problem.
 """
 
 from collections.abc import Mapping
@@ -46,25 +46,25 @@ class Generation:
     loaded: LoadedConfig
     listeners: Mapping[str, ListenerRuntime]
     plain: PlainRules
-    """What is answered without TLS."""
+    """The rules for requests without TLS."""
     upstreams: tuple[UpstreamPlan, ...]
     routes: RouteTable[RouteTarget]
     payload_uses: PayloadUses
-    """Where messages under payload keys are counted."""
+    """The counts of messages under payload keys."""
     payload_revoked: frozenset[tuple[str, int]]
-    """Rings and versions that are revoked when this generation serves."""
+    """The rings and versions that are revoked when this generation begins to serve."""
     limits: HttpLimits
     identity_algorithms: Mapping[str, tuple[str, ...]]
-    """Identity -> what its keys sign with, for the start-up report."""
+    """The algorithms of each identity's keys, for the start-up report."""
     tickets: TicketSecrets
     tokens: Mapping[str, TokenPlan]
-    """The tokens whose keys are used."""
+    """The tokens with a key that is used."""
     warnings: tuple[Problem, ...]
     carried: Carried = field(repr=False)
     """What the next generation may use again."""
 
     def http(self, resources: PoolResources, previous: HttpRuntime | None = None) -> HttpRuntime:
-        """Set up the pools of a loop. Pools of the `previous` runtime that did not change go on in the new one."""
+        """Set up the pools of a loop. The new runtime keeps unchanged ones of `previous`."""
         upstreams = upstreams_from(self.upstreams, resources, {} if previous is None else previous.upstreams)
         policies = {name: runtime.policy for name, runtime in self.listeners.items()}
         return HttpRuntime(self.routes, self.limits, self.loaded.config.log.query, policies, upstreams)
@@ -80,9 +80,11 @@ def build(  # noqa: PLR0913 - what it is made of, each from somewhere else
     payload: PayloadKeys | None = None,
     turns: LoginTurns | None = None,
 ) -> Generation:
-    """Build a generation; `closed` tokens are left alone until a probe finds them well, which logs in by `turns` (None: nobody else does). Raises `ConfigError` with every problem that stands against it.
+    """Build a generation. Raises `ConfigError` with every problem.
 
-    `payload` has every ring that the configuration needs; None: keys that nobody has, for one that is not to serve.
+    `closed` tokens are left alone until a probe finds them well. A probe logs in when `turns`
+    allows it; None if no other process logs in. `payload` has every ring that the configuration
+    needs. If it is None, the generation gets throwaway keys and must not serve.
     """
     foundation = Foundation.of(loaded, before, closed, turns)
     foundation.problems.extend(provider_problems(loaded.file, loaded.config.hsm, loaded.config.openssl, capabilities))

@@ -17,7 +17,7 @@ class Level(StrEnum):
     """What an event asks of the operator."""
 
     INFORMATION = "information"
-    """Nothing: something happened as intended."""
+    """Do nothing: something happened as intended."""
     WARNING = "warning"
     """Look at it during the day: the proxy goes on, but something is not as it should be."""
     ACTION = "needs action"

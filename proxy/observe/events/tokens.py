@@ -90,7 +90,7 @@ class TokenKeyChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class ModuleLeft(Event):
-    """No worker became ready because a token does not answer. The workers start without its PKCS#11
+    """A token does not answer, and so no worker became ready. The workers start without its PKCS#11
     module. Identities with keys only in this module are refused.
 
     Look at the token; once a probe succeeds the workers load the module.

@@ -1,4 +1,7 @@
-"""One reading of the configuration and of everything it names, numbered: what all workers are asked to serve by."""
+"""An edition: one reading of the configuration and of everything it names.
+
+Editions have numbers. The parent asks all workers to serve by the same one.
+"""
 
 import asyncio
 import ssl
@@ -44,19 +47,22 @@ from proxy.upstream.health import HealthCheck
 
 
 class StillShut(Exception):
-    """All keys that rested sealed before still do."""
+    """The keys that were sealed before are all sealed still."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Everything that the parent read; it hands this on and builds nothing of it."""
+    """Everything that the parent read. It passes this on to the workers, which build from it."""
 
     number: int
     content: bytes = field(repr=False)
     loaded: LoadedConfig
     material: Material
     made: Material
-    """The part of the material that no file has as it is: keys that rest sealed, and what the rotation has issued."""
+    """The part of the material that files do not have in this form.
+
+    It is the keys that are sealed at rest, and the credentials that the rotation has issued.
+    """
     tickets: TicketSecrets
     account: ProcessAccount | None
     warnings: Sequence[Problem]
@@ -64,23 +70,26 @@ class Edition:
     checks: Sequence[HealthCheck]
     tokens: Sequence[TokenUse]
     identities_in_tokens: Mapping[str, frozenset[KeyPlace]]
-    """Those without a key in a file, and the keys in tokens that sign for them."""
+    """The identities without a key in a file, and the keys in tokens that sign for them."""
     payload: PayloadKeys
     read_at: datetime
-    """When it was judged: a worker that is replaced weeks later must not refuse what has expired meanwhile."""
+    """The time by which certificates are judged.
+
+    A worker that joins weeks later uses it too, and so accepts what has expired since.
+    """
     shut: frozenset[str] = frozenset()
-    """Identities with a key that rests sealed and has not opened so far, as the sealing key is away."""
+    """Identities with a key that is still sealed, because the sealing key is away."""
     dark: frozenset[str] = frozenset()
-    """Those of them that have nothing else which a usual client could do with."""
+    """The identities of `shut` that have no other credential which a usual client accepts."""
 
     @property
     def worker_count(self) -> int:
-        """How many workers serve by it."""
+        """How many workers serve by this edition."""
         return worker_count(self.loaded.config)
 
     @property
     def binds(self) -> Mapping[str, Sequence[Bind]]:
-        """The addresses of each listener, and of the one without TLS."""
+        """The addresses of each listener, also of the listener without TLS."""
         config = self.loaded.config
         plain = {PLAIN_LISTENER: config.acme.http_bind} if config.acme.http_bind else {}
         return {**{name: settings.bind for name, settings in config.listener.items()}, **plain}
@@ -95,23 +104,24 @@ class Edition:
         }
 
     def credentials(self, identity: str) -> tuple[Credential, ...]:
-        """What an identity proves itself with. May take long."""
+        """The credentials of an identity. May take long."""
         with self.material.as_files() as files:
             return load_credentials(with_files(self.loaded, files), self.read_at).identities[identity]
 
     def used_keys(self) -> tuple[UsedKey, ...]:
-        """The keys of tokens that it is served by, and those that rotations have made for it. May take long."""
+        """The keys in tokens that it uses, and those that rotations have made. May take long."""
         config = self.loaded.config
         return used_keys(self.loaded.file, config.rotation.state, config.sealing, tomllib.loads(self.content.decode()))
 
     def with_tickets(self, number: int, tickets: TicketSecrets) -> "Edition":
-        """The same files under other ticket secrets."""
+        """The same files with other ticket secrets."""
         return replace(self, number=number, tickets=tickets)
 
     def with_issued(self, number: int, new: Material) -> "Edition":
-        """The same files, and another version of one issued credential: its chain and its key. Raises `ConfigError`."""
+        """The same files, with a new chain and key of one credential. Raises `ConfigError`."""
         with new.as_files() as files:
-            # here, because a reload lets an issued credential be missing that cannot be used: its rotation is to mend that
+            # Checked here, because a reload accepts an issued credential that cannot be used and
+            # goes on without it: its rotation will replace it.
             chain, key = (files[path] for path in sorted(files))  # as the store names them
             errors = examine_issued(self.loaded.file, self.loaded.config.hsm, chain, key, self.read_at).errors
         if errors:
@@ -121,7 +131,10 @@ class Edition:
         return self._with_made(number, new)
 
     def unsealed(self, number: int, safe: Safe) -> "Edition":
-        """The same files, with the keys that open now and did not before. May take long. Raises `StillShut` or `ConfigError`."""
+        """The same files, with the keys that can be unsealed now. May take long.
+
+        Raises `StillShut` if no further key could be unsealed, or `ConfigError`.
+        """
         issued, _ = issued_material(self.loaded, safe.vault(self.loaded))
         edition = self._with_made(number, Material({**Material.of_keys(safe.open_keys(self.loaded)), **issued}))
         if not edition.shut < self.shut:
@@ -151,7 +164,10 @@ class Edition:
     def question(
         self, closed_tokens: Mapping[str, ToldToken] = MappingProxyType({}), *, has_served: bool = False
     ) -> Prepare:
-        """Ask a worker to prepare; the material goes beside it, in a memory file. `closed_tokens` are left alone."""
+        """The question that asks a worker to prepare. The worker leaves `closed_tokens` alone.
+
+        The material goes beside the question, in a memory file.
+        """
         return Prepare(
             number=self.number,
             path=str(self.loaded.file.path),
@@ -172,10 +188,11 @@ def read_edition(
     safe: Safe | None = None,
     rings: Mapping[str, Keyring] | None = None,
 ) -> Edition:
-    """Read and judge a configuration with all of its files; may take long. Raises `ConfigError` with every problem.
+    """Read and judge a configuration with all of its files. May take long.
 
-    `safe` opens private keys that rest sealed; without it there must be none. `rings` are those of payload encryption that are known
-    already; others are read from where they rest.
+    `safe` unseals private keys. If it is None, the configuration must have no sealed key. `rings`
+    are the rings of payload encryption that the parent knows already. Other rings are read from the
+    store. Raises `ConfigError` with every problem.
     """
     content = read_file(path)
     loaded = accepted(content, path)
@@ -192,7 +209,7 @@ def read_edition(
         *credentials.problems,
         *doubts,
     ]
-    if rings is not None:  # they are not read again, but a start would have to
+    if rings is not None:  # they are not read again here, but the next start must be able to
         vault = None if safe is None else safe.vault(loaded)
         problems += [one for one in store_problems(loaded, vault) if one.is_error]
     if any(problem.is_error for problem in problems):
@@ -224,7 +241,10 @@ def read_edition(
 async def reread_edition(
     loop: asyncio.AbstractEventLoop, served: Edition, number: int, safe: Safe, begin: Callable[[], None]
 ) -> Edition:
-    """Read everything anew that `served` was read from, in a thread: a file may hang. `begin` is called there first. Raises `ConfigError`."""
+    """Read the files of `served` again, in a thread, because a file may hang.
+
+    The thread calls `begin` first. Raises `ConfigError`.
+    """
     file, tickets = served.loaded.file.path, served.tickets
     seconds = served.loaded.config.reload_seconds
 
@@ -252,7 +272,10 @@ async def reread_edition(
 
 
 def _not_said_before(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Leave out the warning about the user of the workers: the start has given it, and a reload cannot change the user."""
+    """Leave out the warning about the user of the workers.
+
+    The start has given it, and a reload cannot change the user.
+    """
     return [one for one in problems if one.is_error or one.key != "user"]
 
 
@@ -285,7 +308,10 @@ def _facts(
 
 
 def _key_places(file: ConfigFile, identity: str, settings: IdentityConfig, credential: Credential) -> tuple[str, ...]:
-    """Where the keys of a credential are: as the configuration says, not where this process has their content."""
+    """The places of a credential's keys as the configuration names them.
+
+    This process may have read their content from elsewhere.
+    """
     for one in settings.credentials:
         if isinstance(one, CredentialConfig) and credential.certificate_path == file.resolve(one.certificate):
             return tuple(str(key) for key in one.key)

@@ -1,7 +1,8 @@
-"""A change of edition in two phases: all workers prepare it, then all workers serve by it. If one fails, none does.
+"""A change of edition in two phases: all workers prepare the edition, then all serve by it.
 
-Nothing that runs is touched before the last worker has said yes. What is made on the way (sockets of new addresses, workers for
-new slots) is unmade when one says no, when one is lost, or when the time is over.
+What serves now is left as it is until the last worker has said yes. Preparing makes sockets for new
+addresses and workers for new slots. They are removed if a worker says no, if a worker is lost, or
+if the time is over. All workers then serve by the edition before.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from proxy.supervisor.workers.sockets import BindFailed, ListeningSockets, Prepa
 
 @dataclass(slots=True)
 class Prepared:
-    """An edition that every worker can serve by."""
+    """An edition that every worker has prepared."""
 
     edition: Edition
     sockets: PreparedSockets
@@ -49,10 +50,11 @@ class Reloading:
         self.editing: Final = fleet.editing
 
     async def prepare_first(self, edition: Edition, leave_module: Callable[[], bool]) -> Prepared:
-        """The same at a start, where what a token keeps from being served is no reason not to serve the rest.
+        """Let all workers prepare at a start. It serves what it can if a token hangs.
 
-        A token that hangs may keep OpenSSL's provider, and so a whole worker, in its module. `leave_module` is asked then to have workers
-        begin without it, and answers whether there is such a token. Raises `ConfigError`.
+        A token that hangs may hold OpenSSL's provider, and so a whole worker, in its module.
+        `leave_module` then lets workers begin without this module, and tells whether a token hangs.
+        Raises `ConfigError`.
         """
         try:
             return await self.prepare(edition)
@@ -62,7 +64,7 @@ class Reloading:
         return await self.prepare(edition)
 
     async def prepare(self, edition: Edition) -> Prepared:
-        """Let all workers prepare. Raises `ConfigError`, and then nothing is left of it."""
+        """Let all workers prepare. Raises `ConfigError` after it has undone what was prepared."""
         slots = max(edition.worker_count, self._fleet.slots_with_sockets, self._sockets.slots)
         try:
             sockets = self._sockets.prepare(addresses_of(edition.binds), slots)
@@ -79,9 +81,10 @@ class Reloading:
         return Prepared(edition, sockets, joined, answers)
 
     async def _everybody(self, edition: Edition, joined: list[WorkerProcess]) -> list[PreparedToServe]:
-        """Let those prepare who can, and others join in the place of those who cannot; what they say, and in `joined` who joined.
+        """Let all able workers prepare, and start a new worker in the place of each other one.
 
-        A worker that is stuck would keep all others waiting until the time is over, and the edition may be what mends it.
+        Otherwise a stuck worker would make a reload fail that may repair it. Returns the answers of
+        the workers, and adds the new workers to `joined`.
         """
         staying = self._fleet.able(edition.worker_count)
         taken = {one.slot for one in staying}
@@ -96,7 +99,7 @@ class Reloading:
         return answers
 
     async def commit(self, prepared: Prepared) -> None:
-        """Let all workers serve by it."""
+        """Let all workers serve by the prepared edition."""
         gone = prepared.sockets.commit()
         await self._fleet.commit(prepared.edition, prepared.joined, prepared.edition.worker_count)
         for address in gone:
@@ -109,7 +112,7 @@ class Reloading:
 
 
 def _refusal(edition: Edition, error: BaseException) -> BaseException:
-    """What stands against an edition, as problems of its file; anything else is left as it is."""
+    """Translate an error of preparing into problems of the file. Others stay as they are."""
     file = edition.loaded.file.path
     match error:
         case QuestionRefused(reason=ConfigurationRefused(problems)):
@@ -170,6 +173,6 @@ def _digest(edition: Edition, path: str) -> bytes:
 
 
 def report_of(served: Edition, changes: Sequence[Change], problems: Sequence[Problem], *, ok: bool) -> ReloadReport:
-    """What came of a reload; `served` is what serves after it."""
+    """The outcome of a reload. `served` is the edition that serves after it."""
     shown = [change.as_json() for change in changes], [problem.as_json() for problem in problems]
     return ReloadReport(ok, *shown, served.number)

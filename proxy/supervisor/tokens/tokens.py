@@ -1,4 +1,4 @@
-"""What the parent does about tokens: it tries each PIN once, before a worker does, probes tokens that failed, and tells all workers."""
+"""The parent tries each PIN once, before a worker does. It probes tokens and tells the workers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ _NOT_SIGNING: Final = _FAILING | {BreakerState.STOPPED}
 
 
 class ParentTokens:
-    """The tokens of what is served."""
+    """The tokens of the served edition."""
 
     def __init__(
         self,
@@ -43,33 +43,36 @@ class ParentTokens:
         tell: Tell,
         tried: Callable[[str, ProbeFinding], None],
     ) -> None:
-        """The tokens become known with `begin`; `tried` hears what a try of a PIN has found, by token."""
+        """`begin` makes the tokens known. `tried` gets token and finding of each try of a PIN."""
         self._loop = loop
         self._tasks = tasks
         self._fleet = fleet
         self._tell = tell
         self._tried = tried
         self.turns: Final = LoginTurns.create()
-        """By which the workers log in one after the other."""
+        """With these the workers log in one after the other."""
         self._watches: dict[str, TokenWatch] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._admitted: dict[bytes, ProbeFinding] = {}
         """Findings of logins that have no `TokenWatch` yet."""
         self._blind_workers = BlindWorkers(loop, tasks, fleet.replace, tell, self._need)
         self._identities: Mapping[str, frozenset[KeyPlace]] = {}
-        """Those with keys in tokens only."""
+        """Identities with keys in tokens only."""
         self._states: dict[int, dict[str, BreakerState]] = {}
-        """By worker (process id) and token, where it is not closed."""
+        """The breakers that are not closed, by worker (process id) and token."""
         self._missing = MissingKeys(tell)
 
     def close(self) -> None:
-        """Free what the workers take turns by; no process logs in any more."""
+        """Free the turns. No process logs in any more."""
         self.turns.close()
 
     # -- before workers are told
 
     async def begin(self, edition: Edition) -> None:
-        """Try the PINs of what is served first. Nothing that is wrong with a token stops that, but `ConfigError` one that stands there twice."""
+        """Try the PINs of the first edition. A token with a fault does not stop the start.
+
+        Raises `ConfigError` for a token that the configuration has twice.
+        """
         await self._refuse_twins(edition)
         self.admit(edition.tokens, await self.examine(edition.tokens, _patience(edition)))
 
@@ -77,8 +80,8 @@ class ParentTokens:
     async def changing_to(self, edition: Edition) -> AsyncIterator[None]:
         """Try the PINs that are new in an edition. No other code tries a PIN until the block ends.
 
-        Raises `ConfigError` for one that is refused: what is served knows a better one, or none; and for a token that stands there twice.
-        A token that does not answer is looked at by the workers, and may have another one to stand in for it.
+        Raises `ConfigError` for a PIN that is refused, and for a token that the configuration has
+        twice. A token that does not answer is left to the workers: another token may replace it.
         """
         with self._held():
             await self._refuse_twins(edition)
@@ -104,10 +107,11 @@ class ParentTokens:
             raise ConfigError([*edition.warnings, *twins])
 
     async def examine(self, uses: Sequence[TokenUse], seconds: float) -> dict[str, ProbeFinding]:
-        """Try the PINs that were not tried yet, each once, all at the same time; answers what was found, by token.
+        """Try each new PIN once, all at the same time. Returns findings by token.
 
-        A token that has not answered after `seconds` is not well. One that its module does not know is looked for once more when the
-        others are done: SoftHSM misses tokens to which another process logs in at that moment. No error stops it.
+        A token that has not answered after `seconds` is not well. If a module does not know a
+        token, the parent looks once more after the others: SoftHSM misses a token while another
+        process logs in to it. Errors become findings.
         """
         known = {watch.use.login for watch in self._watches.values()}
         new = [use for use in uses if use.login not in known]
@@ -139,7 +143,7 @@ class ParentTokens:
                 watch.release()
 
     def admit(self, uses: Sequence[TokenUse], findings: Mapping[str, ProbeFinding]) -> None:
-        """Let workers be told of what was found, and say in the log what is wrong."""
+        """Keep the findings for the workers, and log what is wrong."""
         for use in uses:
             if (finding := findings.get(use.name)) is not None:
                 self._admitted[use.login] = finding
@@ -151,7 +155,10 @@ class ParentTokens:
                 self._say(use, finding)
 
     def closed(self, uses: Sequence[TokenUse]) -> dict[str, ToldToken]:
-        """What a worker is told of tokens before it prepares: condition and reason by name. It leaves alone what is not well."""
+        """The condition of each token and its reason, by name, for a worker that prepares.
+
+        The worker leaves a token alone that is not well.
+        """
         known = {**self._admitted, **{watch.use.login: watch.finding for watch in self._watches.values()}}
         found = {use.name: known.get(use.login) for use in uses}
         return {
@@ -161,9 +168,9 @@ class ParentTokens:
         }
 
     def leave_module(self, uses: Sequence[TokenUse]) -> bool:
-        """Have workers begin without the module of tokens in which one hangs; answers whether one does.
+        """Let workers begin without a module in which a token hangs. Tells whether one does.
 
-        They are replaced when the parent finds a token well.
+        The workers are replaced when the parent finds a token of it well.
         """
         hanging = [
             use
@@ -183,7 +190,7 @@ class ParentTokens:
     # -- while they serve
 
     def follow(self, uses: Sequence[TokenUse], identities: Mapping[str, frozenset[KeyPlace]]) -> None:
-        """Watch exactly these from now on, for these identities, which have keys in tokens only."""
+        """Watch exactly these tokens from now on. `identities` have keys in tokens only."""
         self._identities = identities
         wanted = {use.name: use for use in uses}
         counted: dict[str, Counter[str]] = {}
@@ -205,12 +212,12 @@ class ParentTokens:
         self._missing.follow(uses)
 
     def keys_missing(self, worker: TokenUser, token: str, keys: frozenset[str]) -> None:
-        """Take what a worker says of the keys of a token that works."""
+        """Take which keys a worker misses in a token that works."""
         if worker.is_alive and not worker.is_retiring:
             self._missing.says(worker.pid, token, keys)
 
     def breaker_changed(self, worker: TokenUser, token: str, state: BreakerState) -> None:
-        """Take what a worker says of its breaker."""
+        """Take the new state of a worker's breaker."""
         if worker.is_retiring or not worker.is_alive:
             return
         states = self._states.setdefault(worker.pid, {})
@@ -233,7 +240,10 @@ class ParentTokens:
             self._broadcast(PinVerdict(token, is_refused=True))
 
     def _forget_own_findings(self, token: str) -> None:
-        """Forget which keys the parent misses in a token, once no worker has trouble with it: the parent stops to look, the workers say it."""
+        """Forget which keys the parent misses in a token once all workers can use the token.
+
+        The parent does not look at the token then, and the workers report missing keys.
+        """
         if not any(self._state(one, token) in _FAILING for one in self._fleet.workers):
             self._missing.forget(PARENT, token)
 
@@ -247,7 +257,7 @@ class ParentTokens:
                 watch.trouble(worker.pid, is_there=False)
 
     def found(self, token: TokenWatch, finding: ProbeFinding, before: Condition) -> None:
-        """Tell workers what a look has shown (`token_watch.Herald`)."""
+        """Tell workers the finding of a probe (`token_watch.Herald`)."""
         name, is_well = token.use.name, finding.condition is Condition.WELL
         if finding.condition is not before:
             self._say(token.use, finding)
@@ -262,14 +272,14 @@ class ParentTokens:
         if before is Condition.ABSENT:
             self._blind_workers.forget(name)
         if is_well:
-            # half open: its probe is under way, which takes a slow device a while
+            # a half-open breaker has its probe under way, which a slow device answers late
             troubled = [one for one in self._fleet.workers if self._state(one, name) is BreakerState.OPEN]
             self._blind_workers.found_well(name, troubled)
 
     def _need(self, worker: TokenUser, token: str) -> Need:
-        """How much depends on a worker that cannot use a token which is well."""
+        """How much depends on a worker that cannot use a well token."""
         if self._state(worker, token) is not BreakerState.OPEN:
-            return Need.NONE  # it has found it meanwhile
+            return Need.NONE  # the worker can use the token by now
         is_refused = any(
             any(key.token == token for key in keys) and all(self._fault(worker, key) for key in keys)
             for keys in self._identities.values()
@@ -292,7 +302,10 @@ class ParentTokens:
     # -- what is known
 
     def why_not_ready(self, identities: Mapping[str, frozenset[KeyPlace]]) -> str | None:
-        """Name an identity for which a worker has no key that can sign; `identities` are those with keys in tokens only."""
+        """Name an identity for which a worker has no key that can sign.
+
+        `identities` have keys in tokens only.
+        """
         for worker in self._fleet.workers:
             for identity, keys in identities.items():
                 faults = {self._fault(worker, key) for key in keys}
@@ -301,7 +314,7 @@ class ParentTokens:
         return None
 
     def _fault(self, worker: TokenUser, key: KeyPlace) -> str:
-        """What keeps a worker from signing with a key, empty if nothing does: the token, or that it does not have the key."""
+        """Why a worker cannot sign with a key: its token, or it is missing. Empty if it can."""
         if self._state(worker, key.token) in _NOT_SIGNING:
             return key.token
         return f"{key.token} without {key.location}" if self._missing.is_missing(worker.pid, key) else ""

@@ -1,9 +1,10 @@
-"""The workers: one for each slot, replaced when they end, led to the sockets that they accept on.
+"""The workers, one for each slot. The fleet replaces them and tells each one where it accepts.
 
-Theory of operation. A worker joins (spawned, asked to `begin`, to `prepare` and to `commit` the present edition) before its
-slot is its own. Whenever the set of accepting workers changes, `assignment` says anew who accepts on which slots: first what is
-added is told to all, then what is taken away, so that a worker accepts on each socket at any time. The code that prepares and commits holds
-`editing`: a worker that joined in the middle of a reload would serve by the wrong edition.
+Theory of operation. A worker is spawned and asked to `begin`, to `prepare` and to `commit` the
+present edition; only then it takes its slot. When the set of accepting workers changes,
+`assignment` computes the slots of each. The fleet tells all workers what is added before it tells
+them what is taken away, so each socket always has a worker that accepts. Code that prepares and
+commits holds `editing`: a worker that joined during a reload would serve by the wrong edition.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ class Fleet:
         self._owner = owner
         self._slots: list[WorkerProcess | None] = []
         self._leaving: dict[WorkerProcess, asyncio.Event] = {}
-        """Those that drain; the event is set when one has left."""
+        """Workers that drain. The event is set when the worker has left."""
         self._patience = patience
         self._pulse = Pulse(loop, tasks, patience, owner.tell, self.assign)
         self._acceptance = Acceptance(owner)
@@ -65,26 +66,27 @@ class Fleet:
 
     @property
     def workers(self) -> list[WorkerProcess]:
-        """Those that serve, by slot."""
+        """The workers that serve, by slot."""
         return [one for one in self._slots if one is not None]
 
     @property
     def stuck(self) -> list[WorkerProcess]:
-        """Those of them that do not answer, and that others accept for."""
+        """The workers that serve but do not answer. Others accept on their slots."""
         return [one for one in self.workers if one in self._pulse.stuck]
 
     @property
     def slots_with_sockets(self) -> int:
-        """How many slots there are or were: the sockets of one are kept for good."""
+        """How many slots there are or were. A slot keeps its sockets while it is empty."""
         return len(self._slots)
 
     # -- joining and editions
 
     async def join(self, edition: Edition, slots: Sequence[int]) -> tuple[list[WorkerProcess], list[PreparedToServe]]:
-        """Start workers for these slots and let them prepare; answers them and their answers. They do not serve yet.
+        """Start workers for these slots and let them prepare. Returns them and their answers.
 
-        One that cannot use a token which the parent finds well is started once more: a module that is loaded while others log in may
-        miss it, for ever. Raises `QuestionRefused`, `ChannelLost` or `OSError`, and then none is left.
+        A worker that cannot use a token which is well in the parent is replaced once: a module that
+        is loaded while other processes log in may never find the token. Raises `QuestionRefused`,
+        `ChannelLost` or `OSError` after all of these workers have ended.
         """
         joined = await self._begun(edition, slots)
         blind = {worker: answer.blind for worker, answer in joined.items() if answer.blind}
@@ -120,11 +122,14 @@ class Fleet:
         await ended_at_once(workers, self._patience.goodbye)
 
     def able(self, count: int) -> list[WorkerProcess]:
-        """Those of the first `count` slots that can be expected to prepare something."""
+        """The workers of the first `count` slots that are not given up."""
         return [one for one in self.workers if one.slot < count and not self._pulse.is_given_up(one)]
 
     async def prepare(self, workers: Sequence[WorkerProcess], edition: Edition) -> Preparation[WorkerProcess]:
-        """Let workers prepare an edition; answers also those that were given up meanwhile. Raises `QuestionRefused` or `ChannelLost` as soon as one cannot."""
+        """Let workers prepare an edition. Returns their answers, and the workers that it gave up.
+
+        Raises `QuestionRefused` or `ChannelLost` as soon as one worker cannot.
+        """
         material = edition.material.memory_file()
         closed = self._owner.tokens.closed(edition.tokens)
         question = edition.question(closed, has_served=edition is self._edition)
@@ -136,12 +141,12 @@ class Fleet:
             os.close(material)
 
     async def abort(self, joined: Sequence[WorkerProcess]) -> None:
-        """Drop what was prepared."""
+        """Undo what was prepared."""
         await self._dismiss(joined)
         await self.tell_all(Abort())
 
     async def commit(self, edition: Edition, joined: Sequence[WorkerProcess], count: int) -> None:
-        """Serve by what was prepared, with `count` workers; one beyond that, or in whose place another joined, is drained."""
+        """Serve by the prepared edition with `count` workers. Surplus and replaced ones drain."""
         if self._is_ending:
             await self._dismiss(joined)
             return
@@ -191,7 +196,7 @@ class Fleet:
                 before = {one: self._acceptance.slots(one) for one in self.workers}
                 changed = [one for one in before if step(one, wanted.get(one.slot, frozenset()))]
                 for worker in await self._tell(changed, self._acceptance.listing):
-                    # out of descriptors, mostly: it is offered all of them again soon
+                    # mostly for want of descriptors: the worker is offered all sockets again soon
                     self._acceptance.refused(worker, before[worker])
                     self._loop.call_later(self._patience.ping, lambda: self._tasks.start(self.assign()))
 
@@ -200,32 +205,32 @@ class Fleet:
         await self._tell(self.workers, lambda _: (order, descriptors))
 
     async def scrape(self, seconds: float) -> dict[WorkerProcess, bool]:
-        """Ask all workers, also those that leave, for their figures (`last`); answers which of them have told. Others keep the last ones."""
+        """Update `last` of all workers, also of those that leave. Tells which have answered."""
         told = await self.ask_all(TellFigures(), seconds)
         for worker, answer in told.items():
             worker.last = answer or worker.last
         return {one: told.get(one) is not None for one in (*self.workers, *self._leaving)}
 
     async def ask_all(self, question: Question[AnswerT], seconds: float) -> dict[WorkerProcess, AnswerT | None]:
-        """Ask all workers, also those that leave. None for one that has not answered in time, or with an error.
+        """Ask all workers, also those that leave. The answer is None if it is late or an error.
 
-        One that is stuck is not asked: it reads nothing, and what it is to read would pile up here.
+        A stuck worker is not asked: it does not read, and unread questions would fill memory here.
         """
         everyone = [*self.workers, *self._leaving]
         able = [one for one in everyone if one not in self._pulse.stuck]
         return {**dict.fromkeys(everyone), **await answers(self._loop, able, question, seconds)}
 
     async def _tell(self, workers: Sequence[WorkerProcess], question: QuestionOf[WorkerProcess]) -> list[WorkerProcess]:
-        """Ask several at once; answers those that said no.
+        """Ask several workers at once. Returns those that said no.
 
-        One that is stuck is not waited for: it reads what it was told when it goes on. One that is gone is replaced already.
+        A stuck worker is not waited for: it reads the question when it goes on. A worker that has
+        ended is being replaced.
         """
         return await refusals(self._loop, workers, question, self._patience.stuck)
 
     # -- ends and restarts
 
     def _ended(self, worker: WorkerProcess) -> None:
-        """A worker is gone."""
         self._pulse.stuck.discard(worker)
         self._acceptance.forget(worker)
         if worker not in self._leaving:  # its last words may still be on their way to who drains it
@@ -256,7 +261,7 @@ class Fleet:
                     return
 
     async def _fill(self, slot: int, edition: Edition) -> None:
-        # the caller holds `editing`: a worker that hangs must not keep a reload, which may mend that, waiting
+        # the caller holds `editing`: a hanging worker must not block the reload that may repair it
         async with asyncio.timeout(edition.loaded.config.reload_seconds):
             joined, _ = await self.join(edition, [slot])
         if self._is_ending:
@@ -279,7 +284,7 @@ class Fleet:
         self._tasks.start(self.replace(worker))
 
     async def replace(self, worker: SlotHolder) -> None:
-        """Give a worker's slot to a new one; the old one keeps its connections until they end or the time to drain is over."""
+        """Give a worker's slot to a new worker. The old one drains."""
         async with self.editing:
             if self._edition is None or self._is_ending or self._slots[worker.slot] is not worker:
                 return
@@ -289,7 +294,7 @@ class Fleet:
                 self._restarts.report(worker.slot, error)
 
     def _leave(self, worker: WorkerProcess) -> None:
-        """Expect a worker to end from now on; its drain is still to be started."""
+        """Expect a worker to end from now on. The caller starts its drain."""
         worker.is_retiring = True
         self._leaving[worker] = asyncio.Event()
 
@@ -317,7 +322,7 @@ class Fleet:
             await left.wait()
 
     async def let_go(self) -> None:
-        """Have all workers drain without this process, which may end then. One that does not answer is ended."""
+        """Let all workers drain by themselves: this process may end. Kills silent workers."""
         self._is_ending = True
         assert self._edition is not None  # it has served by one
         leave = Leave(self._edition.loaded.config.limits.drain_seconds)
@@ -332,7 +337,7 @@ class Fleet:
         self._slots = []
 
     async def end_now(self) -> None:
-        """Let drains under way wait no longer; one that does not even say goodbye is ended."""
+        """Cut short the drains under way. Kills a worker that does not say goodbye."""
         leaving = list(self._leaving)
         await self._tell(leaving, lambda _: (EndNow(), []))
         await gone(leaving, self._patience.goodbye)

@@ -100,7 +100,10 @@ class WorkerProcess:
         return self._ended is not None
 
     async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
-        """Ask it. An answer that cannot be read counts as a no. Raises `QuestionRefused` or `channel.ChannelLost`."""
+        """Ask the worker. An answer that cannot be read counts as a no.
+
+        Raises `QuestionRefused` or `channel.ChannelLost`.
+        """
         answer = await self.channel.ask(*encode_question(question), descriptors)
         try:
             return decode_answer(question, answer)

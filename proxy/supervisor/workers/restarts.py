@@ -1,8 +1,11 @@
-"""When the next worker of a slot is started, and what the log says if that fails.
+"""The pause before the next worker of a slot starts, and the log line if the start fails.
 
-A worker that ends soon, or cannot be started, has a fault: the pause before the next one grows with each failure in a row. A
-worker of another version has none, and the next one will be of that version too: the files of Plexigate were replaced. The log
-tells it once; the pause is always the same, so that workers come again when the files are as they were.
+A worker that ends soon, or that cannot be started, has a fault. The pause before the next one grows
+with each failure in a row.
+
+A worker of another version has no fault: the files of Plexigate were replaced, and the next worker
+will be of that version too. The log says this once. The pause stays the same, so that workers start
+again once the old files are back.
 """
 
 from proxy.observe.events.event import Tell
@@ -29,7 +32,7 @@ class Restarts:
         return self._patience.before_restart(self._failures.get(slot, 0))
 
     def ended(self, slot: int, lived: float) -> None:
-        """A worker that served has ended, after so many seconds."""
+        """A worker that served has ended. It lived for `lived` seconds."""
         is_healthy = lived >= self._patience.healthy
         self._failures[slot] = 0 if is_healthy else self._failures.get(slot, -1) + 1
 
