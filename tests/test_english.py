@@ -21,7 +21,6 @@ READ = {".py", ".toml", ".sh", ".service", ".socket", ".conf", ".yaml", ".html",
 WITH_RIDDLES: set[str] = {
     "config",
     "proxy/downstream",
-    "proxy/http",
     "proxy/limits",
     "proxy/net",
     "proxy/payload",
@@ -31,7 +30,6 @@ WITH_RIDDLES: set[str] = {
 }
 WITH_NEGATIONS: set[str] = {
     "proxy/downstream",
-    "proxy/http",
     "proxy/limits",
     "proxy/payload",
     "proxy/signing",
@@ -44,7 +42,6 @@ WITH_WIDE_PROSE: set[str] = {
     "docker",
     "proxy/commands",
     "proxy/downstream",
-    "proxy/http",
     "proxy/limits",
     "proxy/net",
     "proxy/payload",

@@ -1,17 +1,19 @@
 """The chunked transfer coding (RFC 9112 section 7.1), strictly, in both directions.
 
-The decoder takes what the grammar generates and nothing else: no white space in the size line, no bare CR or LF, no
-third way to end a chunk. Extensions and the upstream's chunk borders end here; we write our own.
+The decoder takes only what the grammar generates: no white space in the size line, no bare CR or
+LF, no third way to end a chunk. It drops extensions and the chunk borders of the upstream; the
+proxy writes its own.
 
-A chunk may cost a sender 6 bytes per byte of body, and us more than that, so all bytes outside the body have a budget:
+A chunk may cost a sender 6 bytes for each byte of body, and the proxy more. So all bytes outside
+the body have a budget:
 
-- `overhead_bytes` of size lines and line ends are free, then every byte of body buys one more. Chunks of 5 bytes and
-  more are thus never cut, and a chat client that sends single bytes may send some thousands of them in one message,
-  but not millions.
+- `overhead_bytes` of size lines and line ends are free. Then every byte of body buys one more.
+  Chunks of 5 bytes and more therefore never exceed the budget. A chat client that sends single
+  bytes may send some thousands of them in one message, but not millions.
 - extensions have `overhead_bytes` in total, independent of the body: no recipient reads them.
-- both budgets recover with time, by a hundred tiny chunks a second, so that a stream of single bytes may last all day. The clock
-  is read only when a budget is used up.
-- trailers have their own two limits.
+- both budgets recover with time, by a hundred tiny chunks a second, so a stream of single bytes may
+  last all day. The decoder reads the clock only when a budget is used up.
+- trailers have two limits of their own.
 """
 
 import re
@@ -28,12 +30,13 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-# RFC 9112 7.1.1 without its "bad" white space. 16 digits are 64 bits: leading zeros count, so there are not 4,000.
+# RFC 9112 7.1.1 without its "bad" white space. 16 digits are 64 bits. Leading zeros count.
 _SIZE_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,16})((?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*)\r\n"
 )
 
-# RFC 9112 7.1: a recipient must expect sizes that overflow an integer; every upstream holds 53 bits exactly.
+# RFC 9112 7.1: a recipient must expect sizes that overflow an integer. Every upstream holds 53 bits
+# exactly.
 _SIZE_LIMIT: Final = 2**53
 
 
@@ -66,7 +69,7 @@ class ChunkedDecoder:
     """Decodes one body, fed in pieces of any size."""
 
     def __init__(self, limits: ChunkLimits, clock: Callable[[], float], status: int = 400) -> None:
-        """`clock` gives seconds; `status` is what a malformed body is answered with: 400 or 502."""
+        """`clock` gives seconds; `status` (400 or 502) is the answer to a malformed body."""
         self._limits = limits
         self._clock = clock
         self._forgiven_at = clock()
@@ -90,7 +93,7 @@ class ChunkedDecoder:
         return self._part is _Part.END
 
     def receive_data(self, data: bytes) -> bytes:
-        """Take the next piece of the message, and return the bytes of body in it. Raises MalformedMessage."""
+        """Take a piece of the message, and return its bytes of body. Raises MalformedMessage."""
         pieces: list[bytes] = []
         position = 0
         while position < len(data):
@@ -143,7 +146,7 @@ class ChunkedDecoder:
             raise self._malformed("chunk longer than its size")
 
     def _is_over(self) -> bool:
-        """Whether a budget is still used up after it recovered by the time since the last check."""
+        """Whether a budget is used up, although it recovered since the last check."""
         now = self._clock()
         forgiven = int((now - self._forgiven_at) * _FORGIVEN_PER_SECOND)
         self._forgiven_at = now
@@ -186,7 +189,7 @@ class ChunkedDecoder:
 
 
 def encode_chunk(data: bytes) -> bytes:
-    """Return `data` as a chunk; no data gives no chunk, because an empty one would end the body."""
+    """Return `data` as a chunk. Empty data gives no chunk, because an empty chunk ends the body."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 

@@ -6,7 +6,7 @@ from proxy.http.head import Header
 
 
 def cookie_value(headers: Iterable[Header], name: bytes) -> bytes | None:
-    """The value of the first cookie of this name, None if there is none. Cookie names are case-sensitive."""
+    """The value of the first cookie with this name, or None. Cookie names are case-sensitive."""
     start = name + b"="
     for field, value in headers:
         if field.lower() == b"cookie":

@@ -1,10 +1,11 @@
 """One pass over the fields of a head, which finds those that a proxy may not simply forward.
 
-Each name is looked up once, as it was sent: the tables hold the usual spellings of the names they know, so an ordinary
-field costs one look-up. Any other spelling is handled by a slower check that covers all of them.
+Each name is looked up once, as it was sent. The tables hold the usual spellings of the names that
+they know, so an ordinary field costs one look-up. A slower check covers all other spellings.
 
-`framing` judges the special fields, `headers` writes the forwarded ones; neither goes through the rest again. The fields of
-responses are classified one by one, as a server's are remembered (see `responses`).
+`framing` judges the special fields, and `headers` writes the forwarded ones; neither reads the
+other fields again. The fields of responses are classified one by one, because the proxy remembers
+those of a server (see `responses`).
 """
 
 from collections.abc import Iterable
@@ -84,9 +85,9 @@ def classify_in_response(header: Header) -> ResponseField:
 def _treat_in_request(name: bytes) -> Treatment:
     """Decide on a name that the table does not hold in this spelling.
 
-    Gateway interfaces of the CGI family turn every character that is neither letter nor digit into `_`, so to them
-    `X_Forwarded_For` and `X.Forwarded.For` are `X-Forwarded-For`: a twin of a name that is not simply forwarded is
-    removed, from trusted peers as well.
+    Gateway interfaces of the CGI family replace every character that is neither letter nor digit by
+    `_`. To them `X_Forwarded_For` and `X.Forwarded.For` are `X-Forwarded-For`. So the proxy removes
+    such a twin of a name that is not simply forwarded, from trusted peers as well.
     """
     lowered = name.lower()
     plain = lowered.translate(_DASHED)
@@ -105,8 +106,8 @@ def _treat_in_response(name: bytes) -> Treatment:
 def may_be_trailer(name: bytes) -> bool:
     """Say whether a field of this lower-case name may come behind the body (RFC 9110 6.5.1).
 
-    Fields that decide on framing, routing, authentication, or how to process the content may not: that was decided before the
-    trailers arrived, and merging them into the head would change it afterwards.
+    Fields that decide on framing, routing, authentication or processing of the content may not. The
+    decision was made before the trailers arrived; a merge into the head would change it afterwards.
     """
     return (
         name not in _NEVER_TRAILERS
@@ -128,18 +129,21 @@ _REMOVE: Final = Treatment.REMOVE
 
 _DASHED: Final = bytes(code if bytes([code]).isalnum() else ord("-") for code in range(256))
 
-# TLS offloaders' ways to hand on the client's certificate (RFC 9440 and its forerunners), and every X-Forwarded-*.
+# How TLS offloaders hand on the client's certificate (RFC 9440 and its forerunners), and every
+# X-Forwarded-*.
 _CLAIM_PREFIXES: Final = (b"x-forwarded", b"client-cert", b"x-client-cert", b"ssl-", b"x-ssl-")
 
-# RFC 9110 7.6.1, and what was hop-by-hop before: Keep-Alive, Proxy-Connection. Proxy credentials are for a proxy of the
-# client's, not for an origin. `Proxy` becomes HTTP_PROXY in a CGI environment (httpoxy). HTTP2-Settings belongs to an
-# upgrade that is never passed on. Trailer, Via and X-TLS-Group: see `headers`.
+# RFC 9110 7.6.1, and what was hop-by-hop before: Keep-Alive, Proxy-Connection. Proxy credentials
+# are for the client's own proxy, not for an origin. `Proxy` becomes HTTP_PROXY in a CGI environment
+# (httpoxy). HTTP2-Settings belongs to an upgrade that is never passed on. Trailer, Via and
+# X-TLS-Group: see `headers`.
 _HOP_BY_HOP: Final = (
     "keep-alive proxy-connection proxy-authorization proxy-authenticate proxy-authentication-info proxy http2-settings"
 )
 
 _REQUEST_TREATMENTS: Final = {
-    # What browsers and the clients of chat servers send: here for speed only, an unknown name is forwarded as well.
+    # What browsers and the clients of chat servers send. They are here for speed only: an unknown
+    # name is forwarded as well.
     **_spellings(
         "accept accept-charset accept-encoding accept-language authorization cache-control content-encoding"
         " content-language content-type cookie dnt if-match if-modified-since if-none-match if-range"

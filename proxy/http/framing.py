@@ -1,8 +1,9 @@
 """Where a message ends, and whether the connection outlives it (RFC 9112 sections 6 and 9).
 
-Two readers that disagree about that are request smuggling. So this module takes only what has a single reading: every
-rule stands under its section, and where the RFC lets a recipient guess, the message is refused and the connection
-closed. Requests are refused with 4xx or 501, responses with 502.
+If two readers disagree about that, an attacker can smuggle requests. So this module takes only
+messages with a single reading. Every rule stands under its section. Where the RFC lets a recipient
+guess, the proxy refuses the message and closes the connection: requests with 4xx or 501, responses
+with 502.
 """
 
 from collections.abc import Mapping
@@ -46,23 +47,29 @@ class RequestFraming(NamedTuple):
     target: bytes
     """In origin-form."""
     fields: Fields
-    """Without the fields that Connection names."""
+    """All but those that Connection names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResponseFraming:
-    """What a response means to its upstream connection. Many responses share one object, so it is compared by identity."""
+    """What a response means to its upstream connection.
+
+    Many responses share one object, so it is compared by identity.
+    """
 
     head: ResponseHead
     body: BodyKind
     length: int | None
-    """Bytes of body if LENGTH; if NONE, the length that a response to HEAD or a 304 announces, None if it does not."""
+    """Bytes of body if LENGTH.
+
+    If NONE: the length that a response to HEAD or a 304 announces, None without an announcement.
+    """
     keep_alive: bool
     """Whether the connection can take another request once the body has ended."""
     special: Mapping[bytes, list[bytes]]
     """Lower-case name of a special field -> the value of each of its field lines."""
     named: frozenset[bytes]
-    """Lower-case names of the fields that Connection keeps from being forwarded (RFC 9110 7.6.1)."""
+    """Lower-case names of the fields that Connection forbids to forward (RFC 9110 7.6.1)."""
 
 
 class Persistence(Enum):
@@ -85,7 +92,10 @@ class Delivery(NamedTuple):
     trailers: tuple[bytes, ...]
     """Lower-case names of the trailer fields that are announced and may be sent on."""
     withheld: frozenset[bytes] | None
-    """Lower-case names of trailer fields that Connection keeps from being sent on; None if no trailer field may be sent on."""
+    """Lower-case names of trailer fields that Connection keeps from being sent on.
+
+    None if no trailer field may be sent on.
+    """
 
 
 # Connection options that are no field names, or whose fields are never forwarded as they came.
@@ -143,7 +153,7 @@ def _request_body(special: dict[bytes, list[bytes]], minor_version: int) -> tupl
         _refuse_ambiguous_coding(special, minor_version, 400)
         if codings[0].lower() == b"chunked":
             return BodyKind.CHUNKED, 0
-        # RFC 9112 6.1: an unknown coding is answered with 501, a value that is no list of codings with 400.
+        # RFC 9112 6.1: 501 for an unknown coding, 400 for a value that is no list of codings.
         if all(is_token(coding.strip(WHITESPACE)) for coding in codings[0].split(b",")):
             raise MalformedMessage(501, "transfer coding not supported")
         raise MalformedMessage(400, "invalid Transfer-Encoding")
@@ -157,7 +167,8 @@ def _refuse_ambiguous_coding(special: dict[bytes, list[bytes]], minor_version: i
     # RFC 9112 6.1 and 6.3 rule 3: both fields ought to be handled as an error.
     if b"content-length" in special:
         raise MalformedMessage(status, "both Content-Length and Transfer-Encoding")
-    # RFC 9112 6.1: HTTP/1.0 has no transfer codings, so a machine on the way has not understood the field.
+    # RFC 9112 6.1: HTTP/1.0 has no transfer codings, so a machine on the way did not understand the
+    # field.
     if minor_version == 0:
         raise MalformedMessage(status, "Transfer-Encoding in an HTTP/1.0 message")
     if len(special[b"transfer-encoding"]) > 1:
@@ -165,7 +176,7 @@ def _refuse_ambiguous_coding(special: dict[bytes, list[bytes]], minor_version: i
 
 
 def _content_length(values: list[bytes], status: int) -> int:
-    """Parse Content-Length (RFC 9110 8.6), which allows a list of equal values; we refuse one."""
+    """Parse Content-Length (RFC 9110 8.6). The RFC allows a list of equal values; we do not."""
     if len(values) > 1:
         raise MalformedMessage(status, "several Content-Length fields")
     digits = values[0]
@@ -175,7 +186,10 @@ def _content_length(values: list[bytes], status: int) -> int:
 
 
 def _expects_continue(special: dict[bytes, list[bytes]], *, has_body: bool) -> bool:
-    """Apply RFC 9110 10.1.1 to an HTTP/1.1 request that has an Expect field; without a body there is nothing to hold."""
+    """Apply RFC 9110 10.1.1 to an HTTP/1.1 request with an Expect field.
+
+    Without a body there is nothing to hold back.
+    """
     if [value.lower() for value in special[b"expect"]] != [b"100-continue"]:
         raise MalformedMessage(417, "expectation other than 100-continue")
     return has_body
@@ -185,7 +199,8 @@ def _upgrade(
     head: RequestHead, special: dict[bytes, list[bytes]], options: frozenset[bytes], *, has_body: bool
 ) -> WebSocketOffer | None:
     """Judge a request that has an Upgrade field."""
-    # Where the body would belong to both protocols, parsers disagree: llhttp ends such a message at its head.
+    # The body could belong to both protocols, and parsers disagree: llhttp ends such a message
+    # at its head.
     if has_body:
         raise MalformedMessage(400, "Upgrade with a body")
     # RFC 9110 7.8: Upgrade in an HTTP/1.0 request is ignored.
@@ -195,7 +210,7 @@ def _upgrade(
 
 
 def _accepts_trailers(special: dict[bytes, list[bytes]]) -> bool:
-    """Apply RFC 9110 10.1.4 to an HTTP/1.1 request that has a TE field; other codings are never used."""
+    """Apply RFC 9110 10.1.4 to an HTTP/1.1 request with a TE field. We never use other codings."""
     return any(element.lower() == b"trailers" for element in list_elements(special[b"te"]))
 
 
@@ -220,7 +235,10 @@ def _keeps_alive(options: frozenset[bytes], minor_version: int) -> bool:
 def response_framing(
     head: ResponseHead, special: dict[bytes, list[bytes]], request_method: bytes, offer: WebSocketOffer | None
 ) -> ResponseFraming:
-    """Judge a response to a request with this method and this WebSocket offer. Raises MalformedMessage (502)."""
+    """Judge a response to a request with this method and this WebSocket offer.
+
+    Raises MalformedMessage (502).
+    """
     options = _connection_options(special, 502)
     if head.status == 101:
         if offer is None:
@@ -229,7 +247,8 @@ def response_framing(
     declared, length = _declared_body(special, head.minor_version)
     body, length = _response_body(head.status, request_method, declared, length)
     keep_alive = body is not BodyKind.UNTIL_CLOSE and _keeps_alive(options, head.minor_version)
-    # A server that left the end of an empty 205 open, or sent chunks, may send more bytes than the response has.
+    # A server that left the end of an empty 205 open, or sent chunks, may send more bytes than the
+    # response has.
     if head.status == 205 and declared is not BodyKind.LENGTH:
         keep_alive = False
     return ResponseFraming(head, body, length, keep_alive, special, options - _KNOWN_OPTIONS)
@@ -252,9 +271,13 @@ def _declared_body(special: dict[bytes, list[bytes]], minor_version: int) -> tup
 def _response_body(
     status: int, request_method: bytes, declared: BodyKind, length: int | None
 ) -> tuple[BodyKind, int | None]:
-    """Apply what method and status say about the body, whatever the fields say (RFC 9112 6.3 rule 1)."""
+    """Apply what method and status say about the body (RFC 9112 6.3 rule 1).
+
+    They overrule the fields.
+    """
     if status < 200 or status == 204:
-        # RFC 9110 8.6, RFC 9112 6.1: neither field belongs there. `Content-Length: 0` is common, and clear.
+        # RFC 9110 8.6, RFC 9112 6.1: neither field belongs there. `Content-Length: 0` is common and
+        # clear.
         if declared is BodyKind.CHUNKED or length:
             raise MalformedMessage(502, "response with a body that its status rules out")
         return BodyKind.NONE, None
@@ -277,7 +300,7 @@ def delivery(response: ResponseFraming, minor_version: int, *, accepts_trailers:
     if minor_version == 0 and body is BodyKind.CHUNKED:
         body = BodyKind.UNTIL_CLOSE
     elif minor_version > 0 and body is BodyKind.UNTIL_CLOSE:
-        # Chunks show the client where the body ends, and that an upstream broke off.
+        # Chunks show the client where the body ends. They also show that an upstream broke off.
         body = BodyKind.CHUNKED
     if not keep_alive or body is BodyKind.UNTIL_CLOSE:
         persistence = Persistence.CLOSE

@@ -1,7 +1,8 @@
 """The lexical rules of HTTP (RFC 9110 section 5.6) that more than one module needs.
 
-Everything works on bytes: `str.strip`, `str.isdigit` and `\\d` know Unicode's white space and digits, which is how an
-ARABIC-INDIC DIGIT FIVE became a Content-Length elsewhere. Bytes know ASCII only.
+All functions work on bytes, which know ASCII only. `str.strip`, `str.isdigit` and `\\d` know the
+white space and the digits of Unicode: in other software an ARABIC-INDIC DIGIT FIVE became a
+Content-Length in this way.
 """
 
 # RFC 9110 5.6.2: tchar.
@@ -15,18 +16,19 @@ WHITESPACE = b" \t"
 
 
 def is_token(value: bytes) -> bool:
-    """Say whether `value` is a token (RFC 9110 5.6.2): a method, a field name, a connection option."""
+    """Say whether `value` is a token (RFC 9110 5.6.2): a method, a field name, an option."""
     return value != b"" and not value.translate(None, TOKEN_CHARS)
 
 
 def is_field_value(value: bytes) -> bool:
-    """Say whether `value` holds only what a field value may hold: no CR, LF, NUL or other control character."""
+    """Say whether `value` may be a field value: no CR, LF, NUL or other control character."""
     return not value.translate(None, FIELD_VALUE_CHARS)
 
 
 def list_elements(values: list[bytes]) -> list[bytes]:
-    """Split the field lines of a comma-separated field into its elements, in order and without white space.
+    """Split the field lines of a comma-separated field into its elements, without white space.
 
-    Empty elements are left out (RFC 9110 5.6.1.2). Quoted strings are not understood: for fields of plain tokens only.
+    The elements keep their order; empty ones are left out (RFC 9110 5.6.1.2). This function does
+    not understand quoted strings: it is for fields of plain tokens only.
     """
     return [element for value in values for part in value.split(b",") if (element := part.strip(WHITESPACE))]

@@ -1,17 +1,21 @@
 """One complete HTTP/1.1 head: bytes -> RequestHead or ResponseHead.
 
-Theory of operation. The caller collects bytes up to the first CRLF CRLF, counts them against its own limit, and hands
-over exactly that much. Each head gets a fresh `httptools` parser (llhttp, all strict), so that one never sees a body,
-a second message, or what an earlier message left behind: where a body begins and ends is decided by `framing`.
+Theory of operation. The caller collects bytes up to the first CRLF CRLF, counts them against its
+own limit, and hands over exactly these bytes. Each head gets a fresh `httptools` parser (llhttp,
+all strict). So a parser never sees a body, a second message, or the remains of an earlier message:
+`framing` decides where a body begins and ends.
 
-llhttp parses the field lines, and it is lenient where a proxy must not be. So the bytes are checked around it:
+llhttp parses the field lines, and it is lenient where a proxy must not be. So the proxy checks the
+bytes around it:
 
-- before: the start line word by word (llhttp takes `HTTP/2.0`, `RTSP/1.0`, two spaces, a leading LF, status 099),
-  the line ends (as many CRLF as CR and as LF), the number and the length of the lines (llhttp has no limits);
-- after: as many fields as lines, so no line was joined to another or skipped, whatever a later llhttp thinks of folding.
+- before: the start line word by word (llhttp takes `HTTP/2.0`, `RTSP/1.0`, two spaces, a leading
+  LF, status 099), the line ends (as many CRLF as CR and as LF), the number and the length of the
+  lines (llhttp has no limits);
+- after: as many fields as lines. This proves that llhttp joined or skipped no line, even if a later
+  version treats folding differently.
 
-llhttp itself refuses NUL and other control characters, white space around names and empty names; the tests try every
-byte in every position, so a version that stops doing so fails there.
+llhttp itself refuses NUL and other control characters, white space around names and empty names.
+The tests try every byte in every position, so they fail with a version that stops doing so.
 """
 
 import re
@@ -27,8 +31,9 @@ from proxy.http.grammar import WHITESPACE, is_field_value, is_token
 Header = tuple[bytes, bytes]
 """Field name as it was sent, and value without white space around it."""
 
-# RFC 9110 section 9, RFC 5789 (PATCH), RFC 4918 and related ones (WebDAV): methods whose messages are framed like all others.
-# CONNECT and TRACE are known and never served: a tunnel bypasses routing, an echo shows what this proxy added.
+# RFC 9110 section 9, RFC 5789 (PATCH), RFC 4918 and related ones (WebDAV): methods whose messages
+# are framed like all others. CONNECT and TRACE are known and never served: a tunnel bypasses
+# routing, and an echo shows what this proxy added.
 METHODS: Final = frozenset(
     b"GET HEAD POST PUT DELETE OPTIONS PATCH"
     b" PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH MKCALENDAR ACL".split()
@@ -48,7 +53,8 @@ _CR: Final = 0x0D
 class MalformedMessage(Exception):
     """A message that is not forwarded: answer with `status`, then close the connection.
 
-    `reason` is a short fixed sentence that is safe to show to a client: it never repeats what was received.
+    `reason` is a short fixed sentence. It never repeats what was received, so it is safe to show to
+    a client.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -71,7 +77,10 @@ class HeadLimits:
 
 
 class RequestHead(NamedTuple):
-    """A well-formed request head that is not judged yet. A named tuple: a frozen dataclass costs three times as much."""
+    """A well-formed request head that is not judged yet.
+
+    It is a named tuple, because a frozen dataclass costs three times as much.
+    """
 
     method: bytes
     target: bytes
@@ -90,7 +99,10 @@ class ResponseHead(NamedTuple):
 
 
 def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
-    """Parse one request head, from its first byte to its CRLF CRLF. Raises MalformedMessage (400, 414, 431, 501, 505)."""
+    """Parse one request head, from its first byte to its CRLF CRLF.
+
+    Raises MalformedMessage (400, 414, 431, 501, 505).
+    """
     line_count = _count_lines(raw, 400)
     method, target, minor_version = parse_request_line(raw[: raw.index(b"\r\n")], limits)
     if line_count - 2 > limits.header_count:
@@ -101,7 +113,10 @@ def parse_request_head(raw: bytes, limits: HeadLimits) -> RequestHead:
 
 
 def parse_response_head(raw: bytes, limits: HeadLimits) -> ResponseHead:
-    """Parse one response head, from its first byte to its CRLF CRLF. Raises MalformedMessage (502)."""
+    """Parse one response head, from its first byte to its CRLF CRLF.
+
+    Raises MalformedMessage (502).
+    """
     line_count = check_response_head(raw, limits)
     status, reason, minor_version = parse_status_line(raw[: raw.index(b"\r\n")])
     headers = _fields(HttpResponseParser, raw, line_count, _BAD_GATEWAY)
@@ -109,7 +124,10 @@ def parse_response_head(raw: bytes, limits: HeadLimits) -> ResponseHead:
 
 
 def check_response_head(raw: bytes, limits: HeadLimits) -> int:
-    """Check line ends and sizes of a response head, and return its number of lines. Raises MalformedMessage (502)."""
+    """Check line ends and sizes of a response head, and return its number of lines.
+
+    Raises MalformedMessage (502).
+    """
     line_count = _count_lines(raw, _BAD_GATEWAY)
     if line_count - 2 > limits.header_count:
         raise MalformedMessage(_BAD_GATEWAY, "too many header fields in the response")
@@ -119,9 +137,10 @@ def check_response_head(raw: bytes, limits: HeadLimits) -> int:
 
 
 def refuse_hopeless_head(data: bytes, scanned: int) -> None:
-    """Look at the beginning of a response head, of which `scanned` bytes were looked at before. Raises MalformedMessage (502).
+    """Check the beginning of a response head, whose first `scanned` bytes were checked before.
 
-    A beginning that cannot become a head is refused at once: a server that ends lines with LF alone believes that it is complete.
+    A beginning that cannot become a head is refused at once: a server that ends lines with LF alone
+    believes that its head is complete. Raises MalformedMessage (502).
     """
     if data[: len(_VERSION_START)] != _VERSION_START[: len(data)]:
         raise MalformedMessage(_BAD_GATEWAY, _NOT_HTTP)
@@ -136,10 +155,12 @@ def refuse_hopeless_head(data: bytes, scanned: int) -> None:
 
 
 def _count_lines(raw: bytes, status: int) -> int:
-    """Return the number of lines, the empty one included, if every line end is a CRLF and the head ends with `raw`.
+    """Return the number of lines, the empty one included.
 
-    RFC 9112 2.2 lets a recipient take a bare LF as a line end and a bare CR as a space: the next one then sees other
-    lines than we did.
+    Every line must end with a CRLF, and the head must end with `raw`.
+
+    RFC 9112 2.2 lets a recipient take a bare LF as a line end and a bare CR as a space. The next
+    recipient would then see other lines than this proxy.
     """
     text = raw.replace(b"\r\n", b"")
     if b"\n" in text or b"\r" in text:
@@ -150,9 +171,10 @@ def _count_lines(raw: bytes, status: int) -> int:
 
 
 def parse_request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, int]:
-    """Take `method SP request-target SP HTTP-version` apart (RFC 9112 section 3); the target is judged by `target`.
+    """Split `method SP request-target SP HTTP-version` (RFC 9112 section 3).
 
-    Answers method, target and minor version. Raises MalformedMessage (400, 414, 501, 505).
+    Returns method, target and minor version; the module `target` judges the target. Raises
+    MalformedMessage (400, 414, 501, 505).
     """
     words = line.split(b" ")
     if len(words) != 3:
@@ -172,12 +194,13 @@ def parse_request_line(line: bytes, limits: HeadLimits) -> tuple[bytes, bytes, i
     return method, target, minor_version
 
 
-# An upstream has a few dozen status lines; reading one anew costs as much as reading three fields.
+# An upstream has a few dozen different status lines. Parsing one costs as much as three fields.
 @lru_cache(maxsize=128)
 def parse_status_line(line: bytes) -> tuple[int, bytes, int]:
-    """Take `HTTP-version SP status-code SP [reason-phrase]` apart (RFC 9112 section 4).
+    """Split `HTTP-version SP status-code SP [reason-phrase]` (RFC 9112 section 4).
 
-    The space before an absent reason is often left out and harmless to miss: we write the line anew.
+    Many servers leave out the space before an absent reason. That is harmless, because the proxy
+    writes the line anew.
     """
     version, _, rest = line.partition(b" ")
     code, _, reason = rest.partition(b" ")
@@ -219,8 +242,8 @@ def _fields(
     try:
         parser(collector).feed_data(raw)
     except (HttpParserError, HttpParserUpgrade) as error:
-        # After a complete head llhttp reports errors about the body (an upgrade, a 101, an unknown coding).
-        # `framing` decides about those.
+        # After a complete head llhttp reports errors about the body (an upgrade, a 101, an unknown
+        # coding). `framing` decides about those.
         if not collector.is_complete:
             raise MalformedMessage(status, "malformed head") from error
     if len(collector.headers) != line_count - 2:

@@ -1,7 +1,8 @@
 """The heads that we write: to the upstream, and to the client (RFC 9110 section 7.6).
 
-Only what was parsed is written, and every field that means something between two neighbours is our own. What a peer's
-`Connection` named is removed before (see `framing`), so a client cannot remove our fields by naming them.
+The proxy writes only what it has parsed. It writes every field between two neighbours itself. The
+fields that a peer's `Connection` names are removed before (see `framing`), so a client cannot
+remove our fields by naming them.
 """
 
 import re
@@ -31,7 +32,10 @@ _REQUEST_ID: Final = re.compile(rb"[0-9A-Za-z._:=+/@-]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class ForwardedPeer:
-    """The field lines that tell upstreams about the peer of a connection: written once, for all of its requests."""
+    """The field lines that tell upstreams about the peer of a connection.
+
+    They are written once for all requests of the connection.
+    """
 
     address: bytes
     """As X-Forwarded-For has it: an IPv4-mapped address as IPv4, no zone."""
@@ -65,31 +69,33 @@ def trusted_request_id(fields: Fields, peer: ForwardedPeer) -> bytes | None:
     return values[0] if len(values) == 1 and _REQUEST_ID.fullmatch(values[0]) else None
 
 
-# Some balancers add the port of the client's connection, and brackets: with them each connection would be a client of its own.
+# Some balancers add brackets and the port of the client's connection. With the port, each
+# connection would count as a client of its own.
 _WITH_PORT: Final = re.compile(rb"([0-9.]+):[0-9]{1,5}|\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?")
 
 
 def client_address(fields: Fields, peer: ForwardedPeer) -> bytes:
-    """Return the client's address as text: that of the peer, or the one that a trusted peer names."""
+    """Return the client's address as text: the peer's, or the one that a trusted peer names."""
     if not peer.is_trusted:
         return peer.address
     values = [value for name, value in fields.claims if name.lower() == b"x-forwarded-for"]
-    # the last element: the trusted peer added it; the elements before it are not verified
+    # the last element: the trusted peer added it; nothing verifies the elements before it
     claimed = values[-1].rpartition(b",")[2].strip(b" \t") if values else b""
     with_port = _WITH_PORT.fullmatch(claimed)
     return (claimed if with_port is None else with_port[1] or with_port[2]) or peer.address
 
 
 def upstream_head(head: RequestHead, framing: RequestFraming, fields: bytes, request_id: bytes) -> bytes:
-    """Write the head of the request that goes to the upstream; `fields` are those of `upstream_fields`."""
+    """Write the head of the request to the upstream; `fields` are those of `upstream_fields`."""
     return b"%b %b HTTP/1.1\r\n%bX-Request-Id: %b\r\n\r\n" % (head.method, framing.target, fields, request_id)
 
 
 def upstream_fields(head: RequestHead, framing: RequestFraming, peer: ForwardedPeer) -> bytes:
     """Write the field lines that the upstream gets, all but the request's id.
 
-    They follow from the peer and from everything in the request but its target, so requests that differ only there share
-    them. The body is framed as `framing` says: replace `body` and `length` there if it is changed on the way.
+    They follow from the peer and from all of the request but its target. So requests that differ
+    only in their target share them. `framing` says how the body is framed: replace its `body` and
+    `length` if the proxy changes the body on the way.
     """
     if peer.is_trusted and framing.fields.claims:
         forwarding = _extended_claims(framing, peer)
@@ -149,7 +155,8 @@ def _request_body_line(framing: RequestFraming) -> bytes:
 def _connection_lines(framing: RequestFraming) -> bytes:
     if framing.websocket is not None:
         return _offer_lines(framing.websocket)
-    # RFC 9110 10.1.4: TE is hop-by-hop. We take trailers from the upstream if the client takes them from us.
+    # RFC 9110 10.1.4: TE is hop-by-hop. We take trailers from the upstream if the client takes them
+    # from us.
     return b"Connection: TE\r\nTE: trailers\r\n" if framing.accepts_trailers else b""
 
 
@@ -169,14 +176,15 @@ def _offer_lines(offer: WebSocketOffer) -> bytes:
 
 
 class DeliveryFrame(NamedTuple):
-    """How a response is sent on, and the lines of its head that follow from that: the first one and the last ones."""
+    """How a response is sent on, and the first and last lines of its head, which say so."""
 
     delivery: Delivery
     start: bytes
     end: bytes
 
 
-# Cached, because most responses of a server have the same arguments; they are positional, as names cost the cache time.
+# Cached, because most responses of a server have the same arguments. The arguments are positional,
+# because keyword arguments would cost the cache time.
 @lru_cache(maxsize=1_024)
 def delivery_frame(
     response: ResponseFraming,
@@ -184,7 +192,7 @@ def delivery_frame(
     accepts_trailers: bool,  # noqa: FBT001
     keep_alive: bool,  # noqa: FBT001
 ) -> DeliveryFrame:
-    """Decide how a response is sent on (see `framing.delivery`), and write the lines that say so."""
+    """Decide how a response is sent on (see `framing.delivery`), and write the lines for it."""
     sent = delivery(response, minor_version, accepts_trailers=accepts_trailers, keep_alive=keep_alive)
     lines = [_VIA[response.head.minor_version]]
     if sent.body is BodyKind.CHUNKED:
@@ -200,7 +208,10 @@ def delivery_frame(
 
 
 def downstream_head(response: Response, frame: DeliveryFrame, date: bytes, request_id: bytes) -> bytes:
-    """Write the head of a final response to the client. `date` is used if the upstream sent none (RFC 9110 6.6.1)."""
+    """Write the head of a final response to the client.
+
+    `date` is used if the upstream sent none (RFC 9110 6.6.1).
+    """
     added = b""
     if b"date" not in response.noted:
         added = b"Date: %b\r\n" % date
@@ -215,7 +226,10 @@ def _status_line(head: ResponseHead) -> bytes:
 
 
 def informational_head(response: Response) -> bytes:
-    """Write an interim response other than 101. An HTTP/1.0 client must not get one (RFC 9110 15.2)."""
+    """Write an interim response other than 101.
+
+    An HTTP/1.0 client must not get one (RFC 9110 15.2).
+    """
     return b"".join((_status_line(response.framing.head), *response.forwarded, b"\r\n"))
 
 
@@ -235,9 +249,10 @@ def switching_head(response: Response, request_id: bytes) -> bytes:
 
 
 def forwardable_trailers(trailers: Iterable[Header], delivery: Delivery) -> list[Header]:
-    """Keep the trailer fields of a response that may be sent on; those of a request never are (RFC 9110 6.5.1).
+    """Keep the trailer fields of a response that may be sent on; those of a request never may.
 
-    To announce them is a courtesy (6.6.2): what was not announced is as good.
+    The rule is RFC 9110 6.5.1. A server need not announce trailer fields (6.6.2): those that it did
+    not announce are as good.
     """
     withheld = delivery.withheld
     if withheld is None:

@@ -1,6 +1,6 @@
-"""The bodies of our own error answers: problem+json (RFC 9457), or a small HTML page for clients that prefer one.
+"""The bodies of our own error answers: problem+json (RFC 9457), or HTML for clients that prefer it.
 
-Nothing in them tells how or by what version they were made.
+They do not tell which software or version made them.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from proxy.http.grammar import WHITESPACE
 
-# RFC 9110 section 15, RFC 6585: the reason phrase of each status that this proxy answers with by itself.
+# RFC 9110 section 15, RFC 6585: the reason phrase of each status that this proxy itself sends.
 TITLES: Final = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -38,11 +38,13 @@ TITLES: Final = {
 _PROBLEM_JSON: Final = "application/problem+json"
 _HTML: Final = "text/html; charset=utf-8"
 
-# A browser sends 100 to 200 octets of Accept. The rest of a longer value is ignored: it would cost work in a flood of errors.
+# A browser sends 100 to 200 octets of Accept. We ignore the rest of a longer value: it would cost
+# work in a flood of errors.
 _ACCEPT_BYTES: Final = 1024
 # RFC 9110 12.4.2: a weight has at most three decimals.
 _WEIGHT: Final = re.compile(rb"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
-# RFC 9110 12.5.1: the ranges that cover either answer, the most specific first. Any JSON is good enough for ours.
+# RFC 9110 12.5.1: the ranges that cover either answer, the most specific first. A client that takes
+# any JSON takes ours.
 _HTML_RANGES: Final = ((b"text/html",), (b"text/*",), (b"*/*",))
 _JSON_RANGES: Final = ((b"application/problem+json", b"application/json"), (b"application/*",), (b"*/*",))
 
@@ -81,9 +83,10 @@ def problem_response(
 ) -> ProblemBody:
     """Write the body of an error answer.
 
-    `status` is one of `TITLES`; `detail` a sentence for the person who made the request, without capital and full stop;
-    `accept` the value of the request's Accept field, None if it has none. `members` are added to the problem (RFC 9457 3.2);
-    `type` and `title` among them replace `about:blank` and the phrase of the status.
+    `status` is one of `TITLES`. `detail` is a sentence for the person who made the request, without
+    capital and full stop. `accept` is the value of the request's Accept field, None if it has none.
+    `members` are added to the problem (RFC 9457 3.2); `type` and `title` among them replace
+    `about:blank` and the phrase of the status.
     """
     problem: dict[str, object] = {
         "type": "about:blank",
@@ -99,7 +102,10 @@ def problem_response(
 
 
 def pq_required(group: str, required: Sequence[str]) -> dict[str, object]:
-    """Return the members of a problem that refuses a classical key exchange: the negotiated group, and the accepted ones."""
+    """Return the members of a problem that refuses a classical key exchange.
+
+    They name the negotiated group, and the accepted ones.
+    """
     return {
         "type": "urn:plexigate:problem:pq-required",
         "title": "Post-Quantum Key Exchange Required",
@@ -111,9 +117,10 @@ def pq_required(group: str, required: Sequence[str]) -> dict[str, object]:
 
 
 def prefers_html(accept: bytes) -> bool:
-    """Say whether a client would rather have HTML than JSON (RFC 9110 12.5.1).
+    """Say whether a client prefers HTML to JSON (RFC 9110 12.5.1).
 
-    Of two formats with the same weight it rather has the one that it names more closely. If it takes neither, it gets JSON.
+    Of two formats with the same weight it prefers the one that it names more closely. If it accepts
+    neither, it gets JSON.
     """
     weights = _weights(accept)
     html = _preference(weights, _HTML_RANGES)
@@ -121,7 +128,7 @@ def prefers_html(accept: bytes) -> bool:
 
 
 def _weights(accept: bytes) -> dict[bytes, float]:
-    """Return the weight of each media range; where a range stands twice, the higher one."""
+    """Return the weight of each media range: the higher one if a range stands twice."""
     elements = accept[:_ACCEPT_BYTES].split(b",")
     if len(accept) > _ACCEPT_BYTES:
         del elements[-1]
@@ -138,7 +145,7 @@ def _weights(accept: bytes) -> dict[bytes, float]:
 
 
 def _preference(weights: dict[bytes, float], ranges: Sequence[Sequence[bytes]]) -> tuple[float, int]:
-    """Return the weight by the most specific range that covers a format, and how specific that is."""
+    """Return the weight by the most specific range that covers a format, and how specific it is."""
     for vagueness, alternatives in enumerate(ranges):
         given = [weights[media_range] for media_range in alternatives if media_range in weights]
         if given:

@@ -1,9 +1,10 @@
 """The response heads of one server, read with a memory of its earlier ones. Pure.
 
-A server says nearly the same in each response: most of its lines (Server, Content-Type, Date within a second) are those of an
-earlier one, byte for byte. What a line means does not depend on the lines around it, so a line that llhttp has parsed is not
-parsed again; it gets those that are new. What a response means to its connection follows from its status line and its few
-special fields, so that is not judged anew either when both are known.
+A server repeats itself: most of its lines (Server, Content-Type, Date within a second) are equal to
+those of an earlier response, byte for byte. The meaning of a line does not depend on the lines
+around it, so llhttp parses only lines that are new. What a response means to its connection follows
+from its status line and its few special fields. So this is not judged again either if both are
+known.
 """
 
 from collections.abc import Iterable
@@ -21,9 +22,10 @@ from proxy.http.head import (
 )
 from proxy.http.upgrade import WebSocketOffer
 
-# Longer lines rarely repeat (a long policy that does costs a microsecond each time).
+# Longer lines rarely repeat. A long policy does, which costs a microsecond each time.
 _REMEMBERED_LINE_BYTES: Final = 128
-# About 300 KB for a server. If a server always sends new lines, its memory is emptied now and then, which costs little.
+# About 300 KB for a server. If a server always sends new lines, its memory is emptied now and then,
+# which costs little.
 _REMEMBERED_LINES: Final = 1_024
 _REMEMBERED_FRAMINGS: Final = 1_024
 # A secret of one client must not stay in a memory that outlives its response.
@@ -56,9 +58,9 @@ class ResponseReader:
         self._framings: dict[tuple[bytes, ...], ResponseFraming] = {}
 
     def read(self, raw: bytes, limits: HeadLimits, method: bytes, offer: WebSocketOffer | None = None) -> Response:
-        """Parse a head, from its first byte to its CRLF CRLF, and judge it as the answer to such a request.
+        """Parse a head, from its first byte to its CRLF CRLF, and judge it.
 
-        Raises `MalformedMessage` (502).
+        `method` and `offer` are those of the request. Raises `MalformedMessage` (502).
         """
         known = self._known
         status_line, *lines = raw[:-4].split(b"\r\n")
@@ -96,7 +98,7 @@ class ResponseReader:
         return Response(framing, forwarded, noted)
 
     def _learn(self, raw: bytes, lines: list[bytes], limits: HeadLimits) -> list[ResponseField]:
-        """Have llhttp parse the lines that are new, after a look at the whole head: its line ends and its size."""
+        """Check line ends and size of the whole head, then let llhttp parse the new lines."""
         check_response_head(raw, limits)
         known = self._known
         new = [line for line in lines if line not in known]

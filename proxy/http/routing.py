@@ -1,15 +1,19 @@
 """Which route a request takes: the host first, then the longest path prefix on segment borders.
 
-Theory of operation. The target is forwarded byte for byte, so what decides about a route is not how *we* read a path but
-how the upstream behind it will. Upstreams differ: some decode `%2F`, some take `\\` for `/`, merge `//`, drop `;params`,
-decode twice. A path that such readers would put under different routes is refused (`AmbiguousPath`), so no client gets past a
-stricter route by spelling.
+Theory of operation. The proxy forwards the target byte for byte. So what matters is how the
+upstream reads a path, not how *we* do. Upstreams differ: some decode `%2F`, some take `\\` for `/`,
+merge `//`, drop `;params`, or decode twice. If such readers would put a path under different
+routes, the proxy refuses it (`AmbiguousPath`). So no client gets past a stricter route by spelling.
 
-Two readings are enough to find that out. Decoding, merging and dropping only lead deeper: a path that begins with the prefix of a
-route, which contains none of these, still does afterwards. So the routes that any reader could find lie between those of the
-*least* reading, which decodes only what no reader takes for a border, and those of the *fullest*, which does everything. If the
-two find the same route, all readers do. Two cases break that order, and are refused if a route could still be reached behind
-them: dot segments, which lead back up, and `;` beside an encoded border, where the order of the steps matters.
+Two readings are enough to find that out. Decoding, merging and dropping only lead deeper. The
+prefix of a route contains nothing that these steps change, so a path that begins with it still
+does afterwards. The *least* reading decodes only what no reader takes for a border. The *fullest*
+reading does everything. The routes that any reader could find lie between the routes of these two.
+If the two find the same route, all readers do.
+
+Two cases break that order: dot segments, which lead back up, and `;` beside an encoded border,
+where the order of the steps matters. The proxy refuses them if such a path could still reach
+another route.
 """
 
 import re
@@ -25,20 +29,24 @@ PayloadT = TypeVar("PayloadT")
 _SLASH: Final = b"/"
 _PERCENT, _SEMICOLON, _QUESTION_MARK, _BACKSLASH = b"%;?\\"
 
-# Octets from which readers may differ. An escape of an octet above 7F never becomes a part of a prefix, which is ASCII.
+# Octets that readers may read differently. An escape of an octet above 7F never becomes a part of a
+# prefix, because a prefix is ASCII.
 _READ_DIFFERENTLY: Final = re.compile(rb"[;\\]|%(?![89A-Fa-f][0-9A-Fa-f])|(?<=/)/")
 # Escapes that the least reading keeps: NUL and `#%/;?\` are borders for some readers.
 _BORDER_ESCAPE: Final = re.compile(rb"%(?=00|2[35Ff]|3[BbFf]|5[Cc])")
 
-# In a path that was decoded as far as any reader does. Behind `;` some readers see parameters, and some cut off the rest.
+# For a path that was decoded as far as any reader does. Behind `;` some readers see parameters, and
+# some cut off the rest.
 _DOT_SEGMENT: Final = re.compile(rb"[/\\]\.{1,2}(?![^/\\;?#\0])")
 _CUT_OFF: Final = re.compile(rb"[?#\0].*", re.DOTALL)
 _PARAMETERS: Final = re.compile(rb";[^/]*")
 _SLASHES: Final = re.compile(rb"/+")
-# A leading `//` begins an authority for a reader that parses the target as a URL reference (RFC 3986 4.2).
+# A leading `//` begins an authority for readers that parse the target as a URL reference
+# (RFC 3986 4.2).
 _AUTHORITY: Final = re.compile(rb"//[^/]*")
 
-# A prefix has only characters that no reader changes (RFC 3986 3.3). The configuration reports errors in more detail.
+# A prefix has only characters that no reader changes (RFC 3986 3.3). The configuration reports
+# errors in more detail.
 _PREFIX: Final = re.compile(r"/|(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)+/?")
 
 
@@ -65,7 +73,7 @@ class RouteTable(Generic[PayloadT]):
     """All routes of a configuration."""
 
     def __init__(self, routes: Iterable[Route[PayloadT]]) -> None:
-        """Raise ValueError for two routes of the same host and path, and for a path that some reader would change."""
+        """Raise ValueError on two routes of one host and path, or a path that readers change."""
         self._exact: dict[bytes, _PathTree[PayloadT]] = {}
         self._suffixes: dict[bytes, _PathTree[PayloadT]] = {}
         seen: set[tuple[str, str]] = set()
@@ -86,15 +94,15 @@ class RouteTable(Generic[PayloadT]):
     def match(self, host: bytes, target: bytes) -> Route[PayloadT] | None:
         """Find the route of a request, None if there is none.
 
-        `host` is in lower case, without port and final dot; `target` in origin-form, its query is not looked at. An exact
-        host goes before `*.suffix`, a longer suffix before a shorter one; the paths of the first that fits decide alone.
-        Raises AmbiguousPath.
+        `host` is in lower case, without port and final dot. `target` is in origin-form; its query
+        plays no part. An exact host goes before `*.suffix`, a longer suffix before a shorter one.
+        Only the paths of the first host that fits decide. Raises AmbiguousPath.
         """
         tree = self._exact.get(host) or self._of_suffix(host)
         if tree is None:
             return None
         path = target if _QUESTION_MARK not in target else target[: target.index(_QUESTION_MARK)]
-        # Searches for single octets, `in` with a number: a pattern for all of them costs three times as much.
+        # Searches for single octets, `in` with a number: one pattern costs three times as much.
         if (
             _PERCENT in path
             or _SEMICOLON in path
@@ -114,7 +122,7 @@ class RouteTable(Generic[PayloadT]):
 
 
 class _Node(Generic[PayloadT]):
-    """A path made of whole segments; what it does not say itself it has from the path above."""
+    """A path of whole segments. It inherits from the path above what it does not say itself."""
 
     __slots__ = ("below", "children", "here")
 
@@ -136,7 +144,7 @@ class _PathTree(Generic[PayloadT]):
         # What stands before the first slash: nothing, and no route.
         self._start: _Node[PayloadT] = _Node(None)
         self._root = self._start.child(b"")
-        # One more than what the longest prefix is split into: the rest of a path need not be split.
+        # One more than the parts of the longest prefix: the rest of a path need not be split.
         self._pieces = 0
 
     def add(self, route: Route[PayloadT]) -> None:
@@ -182,7 +190,10 @@ class _PathTree(Generic[PayloadT]):
         return found
 
     def _leads_on(self, start: bytes) -> bool:
-        """Say whether a path that begins like this, perhaps within a segment, can still reach another route."""
+        """Say whether a path with this beginning can still reach another route.
+
+        The beginning may end within a segment.
+        """
         *segments, last = start.split(_SLASH, self._pieces)
         node: _Node[PayloadT] | None = self._start
         for segment in segments:

@@ -1,7 +1,8 @@
 """The destination of a request: Host and request target (RFC 9112 section 3).
 
-The two are checked until an upstream can only understand them as we did. What no browser sends and readers disagree
-about (fragments, dot segments, broken escapes, raw octets) is refused, never repaired.
+The checks let through only what an upstream can understand in one way: ours. Browsers never send
+fragments, dot segments, broken escapes and raw octets, and readers disagree about them: the proxy
+refuses them and repairs nothing.
 """
 
 import re
@@ -16,8 +17,8 @@ HTTPS_PORT: Final = 443
 # RFC 1035 2.3.4: 253 characters of name; a port of five digits and the final dot fit as well.
 _AUTHORITY_BYTES: Final = 260
 
-# RFC 9110 7.2 with the reg-name of RFC 3986 3.2.2 narrowed to what a host name can be: labels of letters, digits,
-# hyphens inside, and the underscore that some intranets use.
+# RFC 9110 7.2 with the reg-name of RFC 3986 3.2.2, narrowed to host names: labels of letters,
+# digits, hyphens inside, and the underscore that some intranets use.
 _LABEL: Final = rb"[0-9A-Za-z_](?:[0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
 _AUTHORITY: Final = re.compile(
     rb"(?:(?P<name>"
@@ -26,21 +27,23 @@ _AUTHORITY: Final = re.compile(
     + _LABEL
     + rb")*)\.?|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
-# A name that ends in a number is an IPv4 address to every URL parser (and to some resolvers, in octal and hexadecimal).
+# To every URL parser a name that ends in a number is an IPv4 address; to some resolvers also in
+# octal and hexadecimal.
 _NUMBER: Final = re.compile(rb"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 _ABSOLUTE_FORM: Final = re.compile(rb"([A-Za-z][0-9A-Za-z+.-]*)://([^/?#]*)(.*)")
 
 _VISIBLE: Final = bytes(range(0x21, 0x7F))
-# RFC 3986 3.3 has fewer: browsers send `|`, `[` and `]` unescaped in paths, and no reader takes them for borders.
+# RFC 3986 3.3 has fewer. Browsers send `|`, `[` and `]` unescaped in paths, and no reader takes
+# them for borders.
 _PATH_CHARS: Final = bytes(code for code in _VISIBLE if code not in b'"#<>\\^`{}')
 _QUERY_CHARS: Final = bytes(code for code in _VISIBLE if code not in b"#")
 _PLAIN_CHARS: Final = _PATH_CHARS + b"?"
 
 # A `%` without two hexadecimal digits, and an encoded NUL, which ends the string in some upstreams.
 _BAD_ESCAPE: Final = re.compile(rb"%(?:00|(?![0-9A-Fa-f]{2}))")
-# `.` and its separators `/` and `\` may be encoded: some upstreams decode first and resolve dot segments then. For some
-# a segment ends at its `;` parameters.
+# `.` and its separators `/` and `\` may be encoded: some upstreams decode first and resolve dot
+# segments then. For some upstreams a segment ends at its `;` parameters.
 _DOT_SEGMENT: Final = re.compile(rb"(?:/|%2[Ff]|%5[Cc])(?:\.|%2[Ee]){1,2}(?=/|;|%2[Ff]|%5[Cc]|%3[Bb]|\Z)")
 
 
@@ -52,10 +55,13 @@ class Authority(NamedTuple):
     port: int | None
 
 
-# Clients name the same few hosts all the time. An entry is bounded by _AUTHORITY_BYTES, the cache to below 1 MB.
+# Clients repeat a few hosts. _AUTHORITY_BYTES bounds an entry, and so the cache to below 1 MB.
 @lru_cache(maxsize=1024)
 def parse_authority(value: bytes) -> Authority:
-    """Parse `host [ ":" port ]` (RFC 9110 7.2). User information, an empty host and white space are refused with 400."""
+    """Parse `host [ ":" port ]` (RFC 9110 7.2).
+
+    Refuses user information, an empty host and white space with 400.
+    """
     match = _AUTHORITY.fullmatch(value) if len(value) <= _AUTHORITY_BYTES else None
     if match is None:
         raise MalformedMessage(400, "invalid host")
@@ -80,13 +86,15 @@ def _canonical_name(name: bytes) -> bytes:
 
 
 def origin_form(method: bytes, target: bytes, authority: Authority) -> bytes:
-    """Return the target in origin-form, otherwise byte for byte as it was sent. `authority` is what Host said.
+    """Return the target in origin-form, otherwise byte for byte as it was sent.
 
-    Raises MalformedMessage: 400, 421 for an `http` URI, 501 for `OPTIONS *`.
+    `authority` is that of Host. Raises MalformedMessage: 400, 421 for an `http` URI, 501 for
+    `OPTIONS *`.
     """
     if not target.startswith(b"/"):
         target = _without_authority(method, target, authority)
-    # Nearly every target has only characters that are safe on both sides of the first `?`: one look is enough.
+    # Nearly every target has only characters that are safe on both sides of the first `?`: one
+    # check is enough.
     if b"%" in target or b"/." in target or target.translate(None, _PLAIN_CHARS):
         _check_path_and_query(target)
     return target
@@ -105,8 +113,9 @@ def _check_path_and_query(target: bytes) -> None:
 
 
 def _without_authority(method: bytes, target: bytes, authority: Authority) -> bytes:
-    """Turn absolute-form (RFC 9112 3.2.2) into origin-form; the other two forms are not served."""
-    # RFC 9112 3.2.4: the server as a whole, to which no route leads; absolute-form without a path means the same.
+    """Turn absolute-form (RFC 9112 3.2.2) into origin-form; the proxy serves no other forms."""
+    # RFC 9112 3.2.4: `*` means the server as a whole, and no route leads there. Absolute-form
+    # without a path means the same.
     if target == b"*" and method == b"OPTIONS":
         raise MalformedMessage(501, "OPTIONS * is not served")
     match = _ABSOLUTE_FORM.fullmatch(target)
@@ -118,7 +127,8 @@ def _without_authority(method: bytes, target: bytes, authority: Authority) -> by
         raise MalformedMessage(421, "http URI over TLS")
     if scheme.lower() != b"https":
         raise MalformedMessage(400, "scheme of the request target is not https")
-    # RFC 9112 3.2.2 lets the target override Host. Readers differ in which one they route by, so the two have to agree.
+    # RFC 9112 3.2.2 lets the target override Host. Readers route by the one or by the other, so
+    # both must agree.
     if _with_port(parse_authority(named)) != _with_port(authority):
         raise MalformedMessage(400, "request target and Host differ")
     if not rest and method == b"OPTIONS":

@@ -1,8 +1,8 @@
 """The opening handshake of a WebSocket, seen by a proxy (RFC 6455 section 4).
 
-Bytes flow as a tunnel only after a 101 that proves that the upstream understood: everything else about Upgrade is
-either stripped (a protocol we do not speak) or refused (a WebSocket handshake with a flaw, which another server
-might take for one that succeeded).
+The proxy opens a tunnel only after a 101 which proves that the upstream understood. It strips an
+upgrade to a protocol that it does not speak. It refuses a WebSocket handshake with a flaw: another
+server might take it for one that succeeded.
 """
 
 import base64
@@ -32,10 +32,11 @@ class WebSocketOffer(NamedTuple):
 def websocket_offer(
     method: bytes, special: dict[bytes, list[bytes]], options: frozenset[bytes]
 ) -> WebSocketOffer | None:
-    """Return the offer of an HTTP/1.1 request with an Upgrade field, None if it wants to upgrade to something else.
+    """Return the offer of an HTTP/1.1 request with an Upgrade field; None for other protocols.
 
-    `special` are the special fields, `options` those of Connection. Raises MalformedMessage: 400, or 426 if the version
-    is not 13 (the answer then carries `Sec-WebSocket-Version: 13`, RFC 6455 4.4).
+    `special` are the special fields, `options` those of Connection. Raises MalformedMessage: 400,
+    or 426 if the version is not 13. The answer 426 carries `Sec-WebSocket-Version: 13` (RFC 6455
+    4.4).
     """
     upgrade = special[b"upgrade"]
     if len(upgrade) != 1:
@@ -84,5 +85,8 @@ def check_acceptance(offer: WebSocketOffer, special: dict[bytes, list[bytes]], o
 
 
 def _extension_names(values: list[bytes]) -> set[bytes]:
-    """Return the names before the parameters; a quoted parameter must be a token (RFC 6455 9.1), so it has no comma."""
+    """Return the names before the parameters.
+
+    A quoted parameter must be a token (RFC 6455 9.1), so it has no comma.
+    """
     return {element.partition(b";")[0].rstrip(WHITESPACE).lower() for element in list_elements(values)}

@@ -1,8 +1,9 @@
 """WebSocket frames, seen by a relay (RFC 6455 section 5).
 
-Payloads pass unchanged. A tracker for each direction reads the frame headers only. So the relay knows where a frame ends and it
-may insert a close frame of its own, and which frames to refuse: those that the peers might understand differently, and messages
-without end. The work of a tracker does not depend on the size of a payload.
+Payloads pass unchanged. A tracker for each direction reads only the frame headers, so its work does
+not depend on the size of a payload. It tells the relay where a frame ends, so that the relay can
+insert a close frame of its own. It refuses frames that the peers might understand differently, and
+messages without end.
 
 The handshake before the frames is in `upgrade`.
 """
@@ -16,16 +17,17 @@ _MASK: Final = 0x80
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 _OPCODES: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 
-# RFC 6455 5.2: a length up to 125 stands in the second octet; 126 and 127 there announce 2 and 8 octets of length, which
-# is at least so much then.
+# RFC 6455 5.2: the second octet holds a length up to 125. 126 and 127 there mean that 2 or
+# 8 octets with the length follow. Such a length is at least 126, or 65,536.
 _SHORT: Final = 125
 _EXTENDED: Final = {126: (2, 126), 127: (8, 65_536)}
 _MASK_KEY: Final = 4
 # The most that is kept of an incomplete frame: a close frame without its last octet.
 _KEPT: Final = 2 + _MASK_KEY + _SHORT
 
-# Honest programs send any number of fragments with so many octets on average: the Autobahn suite sends some of 64 octets. Smaller
-# ones cost a server that keeps them in a list more memory for the list than for the message.
+# Honest programs send any number of fragments with this many octets on average: the Autobahn suite
+# sends some of 64 octets. If fragments are smaller, and a server keeps them in a list, the list
+# costs it more memory than the message.
 _FRAGMENT_BYTES: Final = 32
 
 # RFC 6455 5.5: a control frame has at most 125 octets of payload, and two are the code.
@@ -33,7 +35,7 @@ _REASON_BYTES: Final = 123
 
 
 class CloseCode(IntEnum):
-    """Why a connection is closed (RFC 6455 7.4.1 and its IANA registry): the codes that a relay has reason to send."""
+    """Why a connection is closed: the codes of RFC 6455 7.4.1 and IANA that a relay sends."""
 
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002
@@ -62,14 +64,15 @@ class WebSocketLimits:
 
     message_bytes: int
     fragments: int
-    """Frames of one message beyond one for each 32 octets of it; those without payload count as well."""
+    """Frames of one message beyond one for each 32 octets. Frames without payload count too."""
 
 
 class WebSocketViolation(Exception):
     """Frames that are not relayed.
 
-    `close_code` is what to tell the peers. `border` is how much of the data just given is still good and ends with a frame;
-    None if the offending frame began in earlier data, so that no frame can be put in any more.
+    `close_code` is the code for the peers. `border` is how much of the latest data is good and ends
+    with a frame. It is None if the offending frame began in earlier data: then no frame can be
+    inserted any more.
     """
 
     def __init__(self, close_code: CloseCode, reason: str, border: int | None) -> None:
@@ -87,8 +90,8 @@ class WebSocketViolation(Exception):
 class FrameTracker:
     """Follows the frames that one side sends.
 
-    `frames` and `messages` are counted when the header of a frame, and of the last frame of a message, has passed. After a
-    violation the tracker must not be used any more.
+    It counts a frame when the header of the frame has passed, and a message when the header of its
+    last frame has passed. A tracker must not be used any more after a violation.
     """
 
     __slots__ = (
@@ -118,7 +121,7 @@ class FrameTracker:
         self.close_code: int | None = None
         """Its code, if it had one."""
         self.excess = 0
-        """Octets at the end of the data given last that came behind the close frame, and are discarded (RFC 6455 1.4)."""
+        """Octets of the latest data behind the close frame; they are discarded (RFC 6455 1.4)."""
         self._limits = limits
         self._mask = _MASK if sender is FrameSender.CLIENT else 0
         self._header = 2 + _MASK_KEY if sender is FrameSender.CLIENT else 2
@@ -141,8 +144,9 @@ class FrameTracker:
     def receive_data(self, data: bytes) -> int | None:
         """Follow the frames in `data`. Raises WebSocketViolation.
 
-        Returns how many octets of `data` come before the first border that it reaches: where the first frame ends that does
-        so in it. There, a frame can be put in. None if the data ends within the frame in which it begins.
+        Returns how many octets of `data` come before the first frame border in it: the end of the
+        first frame that ends there. The relay can insert a frame at that place. None if no frame
+        ends in `data`.
         """
         size = len(data)
         if self.close_sent:
@@ -154,7 +158,8 @@ class FrameTracker:
         border = position
         header, mask, short = self._header, self._mask, self._short
         while position < size:
-            # Nearly all frames are short messages in one piece. Other frames, and wrong ones, are checked step by step.
+            # Nearly all frames are short messages in one piece. Other frames, and wrong ones, are
+            # checked step by step.
             if (
                 not self._fragments
                 and position + 1 < size
@@ -179,7 +184,10 @@ class FrameTracker:
         return border if 0 < border <= size else None
 
     def _end_of_begun(self, data: bytes) -> int | None:
-        """Return where the frame ends that earlier data left unfinished, perhaps behind `data`; None if that is not known."""
+        """Return where the frame ends that earlier data left unfinished; None if that is not known.
+
+        The end may lie behind `data`.
+        """
         if not self._kept:
             return self._rest
         begun = self._kept + data[:_KEPT]
@@ -196,7 +204,7 @@ class FrameTracker:
         return end
 
     def _frame(self, data: bytes, start: int) -> int:
-        """Judge the frame at `start` and return its length; 0 if more of it is needed for that."""
+        """Judge the frame at `start` and return its length; 0 if that needs more of the frame."""
         if len(data) - start < 2:
             return 0
         first, second = data[start], data[start + 1]
@@ -257,7 +265,7 @@ class FrameTracker:
 
 
 def _extended_length(data: bytes, start: int, announced: int) -> tuple[int, int]:
-    """Return the length of the payload and the octets that it is written in; 0 and 0 if they are not all there."""
+    """Return the length of the payload, and how many octets announce it; 0 and 0 if some miss."""
     octets, least = _EXTENDED[announced]
     if len(data) < start + 2 + octets:
         return 0, 0
@@ -271,7 +279,8 @@ def _extended_length(data: bytes, start: int, announced: int) -> tuple[int, int]
 def close_frame(code: CloseCode, reason: str, mask_key: bytes | None) -> bytes:
     """Write a close frame (RFC 6455 5.5.1), with as much of the reason as fits.
 
-    To a server it must be masked by four unpredictable octets (5.3); to a client it must not be masked: None.
+    A frame to a server must be masked by four unpredictable octets (5.3). A frame to a client must
+    not be masked: `mask_key` is None.
     """
     payload = code.to_bytes(2, "big") + reason.encode()[:_REASON_BYTES].decode(errors="ignore").encode()
     if mask_key is None:
@@ -289,7 +298,7 @@ def _protocol_error(reason: str, border: int) -> WebSocketViolation:
 
 
 def _fault(first: int, extensions: Extensions) -> str | None:
-    """Say what is wrong with the first octet of a frame, whatever surrounds it (RFC 6455 5.2)."""
+    """Say what is wrong with the first octet of a frame, apart from its context (RFC 6455 5.2)."""
     if first & _RSV and extensions is Extensions.NONE:
         return "reserved bit without an extension"
     if first & _OPCODE not in _OPCODES:
