@@ -26,7 +26,6 @@ WITH_RIDDLES: set[str] = {
     "proxy/payload",
     "proxy/signing",
     "proxy/tls",
-    "proxy/upstream",
 }
 WITH_NEGATIONS: set[str] = {
     "proxy/downstream",
@@ -34,7 +33,6 @@ WITH_NEGATIONS: set[str] = {
     "proxy/payload",
     "proxy/signing",
     "proxy/tls",
-    "proxy/upstream",
 }
 WITH_WIDE_PROSE: set[str] = {
     "certs/hsm",
@@ -47,7 +45,6 @@ WITH_WIDE_PROSE: set[str] = {
     "proxy/payload",
     "proxy/signing",
     "proxy/tls",
-    "proxy/upstream",
 }
 
 

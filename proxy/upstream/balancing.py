@@ -1,6 +1,7 @@
 """Which of several servers a request goes to. Pure.
 
-A server's `share` is its weight, or less while it begins slowly. Nothing here knows why a server is among the candidates.
+A server's `share` is its weight, or less during a slow start. This module does not know why a
+server is among the candidates.
 """
 
 import math
@@ -18,7 +19,7 @@ class Candidate(Protocol):
     share: float
     """How much it gets, in proportion to the shares of the others."""
     credit: float
-    """What it is owed in the round robin; no one else writes it."""
+    """What the round robin owes the server. Only this module writes it."""
 
     @property
     def load(self) -> int:
@@ -29,7 +30,10 @@ CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 
 def in_turn(candidates: Sequence[CandidateT]) -> CandidateT:
-    """Pick by smooth weighted round robin: by shares 3 and 1, it is A A B A, never A A A B; one after the other if equal."""
+    """Pick by smooth weighted round robin.
+
+    Shares of 3 and 1 give A A B A, never A A A B. Equal shares give one server after the other.
+    """
     best = candidates[0]
     total = 0.0
     for one in candidates:
@@ -42,7 +46,10 @@ def in_turn(candidates: Sequence[CandidateT]) -> CandidateT:
 
 
 def least_loaded(candidates: Sequence[CandidateT]) -> CandidateT:
-    """Pick the one with the least load for its share; in turn among equals, so that shares count for idle servers as well."""
+    """Pick the server with the least load for its share.
+
+    Among equals the servers take turns, so that shares count for idle servers as well.
+    """
     least = math.inf
     equals: list[CandidateT] = []
     for one in candidates:
@@ -58,8 +65,9 @@ def least_loaded(candidates: Sequence[CandidateT]) -> CandidateT:
 class ConsistentHash:
     """Rendezvous hashing with weights: each server bids for each key, and the highest bid wins.
 
-    A server that leaves moves only its own keys, and a new one gets its share evenly from all others; the same in each process
-    and after each restart. Costs one short hash for a request and a few multiplications for a server.
+    A server that leaves moves only its own keys. A new one takes its share evenly from all others.
+    The result is the same in each process and after each restart. It costs one short hash for a
+    request and a few multiplications for a server.
     """
 
     def __init__(self) -> None:
@@ -75,12 +83,13 @@ class ConsistentHash:
         seed = self._seeds.get(name)
         if seed is None:
             seed = self._seeds[name] = _hash(name.encode())
-        # the finishing steps of SplitMix64, by which each bit of both has its part in the bid
+        # the finishing steps of SplitMix64: each bit of both takes part in the bid
         mixed = (digest ^ seed) & _BITS
         mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
         mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _BITS
         mixed ^= mixed >> 31
-        # uniform within (0, 1): 52 bits and a half are exact; -1/log of it, times the weight, is won in proportion to the weight
+        # uniform within (0, 1): 52 bits and a half are exact. A bid is -1/log of it, times the
+        # weight: so the chance to win is in proportion to the weight
         return -1.0 / math.log(((mixed >> 12) + 0.5) / 4_503_599_627_370_496)
 
 

@@ -1,7 +1,7 @@
 """One connection to an upstream server: one exchange at a time, its response parsed as it comes.
 
-`framing` decides where a response ends, never the parser of its head. Bytes behind that end mean that the server and the proxy
-disagree about it, so the connection is not used again.
+`framing` decides where a response ends, never the parser of its head. Bytes behind that end show
+that server and proxy disagree about it, so the connection is not used again.
 """
 
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class _Phase(Enum):
 
 
 class UpstreamConnection:
-    """Owner of the stream to a server. Watched: its `deadline` is that of the response, or of an unused connection."""
+    """Owner of the stream to a server. Its `deadline` bounds a response, or an idle connection."""
 
     __slots__ = (
         "_buffer",
@@ -85,7 +85,7 @@ class UpstreamConnection:
         reader: ResponseReader,
         clock: Callable[[], float],
     ) -> None:
-        """A connection without its stream, which the dialler sets; `reader` is that of the server."""
+        """A connection without its stream, which the dialler sets; `reader` is the server's."""
         self._reader = reader
         self._keeper = keeper
         self._limits = limits
@@ -124,12 +124,12 @@ class UpstreamConnection:
         self.write(head)
 
     def write(self, data: bytes) -> None:
-        """Send a piece of the request; the server has its time from the last one on."""
+        """Send a piece of the request. The server's time runs from the last piece on."""
         self.deadline = self._clock() + self._limits.first_byte_seconds
         self.stream.write(data)
 
     def await_request(self) -> None:
-        """The client owes the rest of the request, and has a deadline of its own: the server has none meanwhile.
+        """The client owes the rest of the request: its own deadline runs, and not the server's.
 
         A server that takes no more bytes keeps its deadline.
         """
@@ -143,7 +143,7 @@ class UpstreamConnection:
         self.deadline = NEVER
 
     def resume_reading(self) -> None:
-        """The client takes more again: a server that was paused gets a new deadline."""
+        """The client takes more again: a paused server gets a new deadline."""
         if not self._is_paused:
             return
         self._is_paused = False
@@ -151,7 +151,7 @@ class UpstreamConnection:
         self.deadline = self._clock() + self._limits.stall_seconds
 
     def abandon(self) -> None:
-        """The exchange is over without a complete response or request, so the connection cannot be used again."""
+        """The exchange is over, but not complete: the connection cannot be used again."""
         self._exchange = None
         self._close()
 
@@ -160,7 +160,7 @@ class UpstreamConnection:
     def data_received(self, data: bytes | memoryview) -> None:
         """Take a piece of the response."""
         if self._exchange is None:
-            # bytes without a request would be taken for the answer to the next one
+            # bytes without a request: the next request would take them for its answer
             self._close()
             return
         self._saw_bytes = True
@@ -218,7 +218,7 @@ class UpstreamConnection:
             exchange.response_data(data)
 
     def _end(self, trailers: list[Header], excess: bytes) -> None:
-        """The response is complete. Bytes behind it, or a request still under way, make the connection useless."""
+        """The response is complete. Bytes behind it, or an unfinished request, spoil reuse."""
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # a response ends once
         self._decoder = None
@@ -256,7 +256,7 @@ class UpstreamConnection:
         self._exchange.response_started(response)
 
     def _may_inform(self) -> bool:
-        """Count an informational response: 102 and 103 may go on for as long as the work does (RFC 2518 section 10.1), slowly."""
+        """Count a 1xx. 102 and 103 may go on, slowly, while the work does (RFC 2518 10.1)."""
         now = self._clock()
         forgiven = (now - self._informed_at) * _INFORMATIONAL_PER_SECOND
         self._informational = max(0.0, self._informational - forgiven) + 1
@@ -272,7 +272,7 @@ class UpstreamConnection:
         exchange.switched(response, self.stream, rest)
 
     def eof_received(self) -> None:
-        """The server ended its direction: the end of the response where nothing else marks it, else a cut."""
+        """The server ended its direction: a cut, unless that marks the end of the response."""
         if self._phase is _Phase.UNTIL_CLOSE:
             exchange = self._exchange
             assert exchange is not None  # the phase lasts as long as the exchange
@@ -298,7 +298,7 @@ class UpstreamConnection:
         return UpstreamFault.CLOSED if self._phase is _Phase.HEAD else UpstreamFault.CUT
 
     def pause_writing(self) -> None:
-        """The server takes no more for now: it has a deadline to continue, independent of the client."""
+        """The server takes no more for now: it has a deadline of its own to continue."""
         self._is_blocked = True
         if self._exchange is not None:
             self.deadline = self._clock() + self._limits.first_byte_seconds
@@ -323,7 +323,7 @@ class UpstreamConnection:
 
     def _fail(self, fault: UpstreamFault, detail: str = "") -> None:
         exchange, self._exchange = self._exchange, None
-        # RFC 9112 section 9.3.1: a server may close an idle connection at the very moment when we reuse it
+        # RFC 9112 9.3.1: a server may close an idle connection at the moment when we reuse it
         died_unused = fault is UpstreamFault.CLOSED and self.exchanges > 1 and not self._saw_bytes
         self._close()
         if exchange is not None:

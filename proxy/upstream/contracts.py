@@ -1,4 +1,4 @@
-"""What a connection to a server expects: of the exchange that borrowed it, and of the pool that keeps it."""
+"""What a connection to a server expects of the exchange that borrowed it, and of its pool."""
 
 from typing import Protocol, TypeVar
 
@@ -18,7 +18,10 @@ class ResponseReceiver(Protocol):
         """A 1xx response other than 101 arrived; the final one follows."""
 
     def switched(self, response: Response, stream: ByteStream, rest: bytes) -> None:
-        """The upgrade was accepted and verified: the exchange owns the stream now; `rest` followed the head."""
+        """The upgrade was accepted and verified. `rest` followed the head.
+
+        From now on the exchange owns the stream.
+        """
 
     def response_started(self, response: Response) -> None:
         """The head of the final response arrived."""
@@ -33,7 +36,10 @@ class ResponseReceiver(Protocol):
         """All bytes of one read were handed over: send them on."""
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
-        """The response will not be completed. Retryable: the connection was reused and died before a byte of it arrived."""
+        """The response will not be completed.
+
+        It is retryable if the connection was reused and died before a byte of the response arrived.
+        """
 
     def pause_writing(self) -> None:
         """The server takes no more of the request."""

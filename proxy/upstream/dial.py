@@ -1,4 +1,4 @@
-"""Open one connection to one server: resolve, connect, and for https the TLS handshake with verification."""
+"""Open one connection to one server: resolve, connect, and for https verify it by TLS."""
 
 import asyncio
 import contextlib
@@ -80,7 +80,7 @@ async def _connect(loop: asyncio.AbstractEventLoop, address: ServerAddress) -> s
             failure = error
             if is_own_shortage(error, target[0]):
                 ours = error
-    # an address that could not be tried may be the one where the server is
+    # an address that this process could not try may be the one where the server is
     raise ours or failure
 
 
@@ -112,9 +112,10 @@ async def _connect_to(
 async def _handshake(
     loop: asyncio.AbstractEventLoop, sock: socket.socket, context: ssl.SSLContext, server_name: str
 ) -> tuple[ssl.SSLObject, BioPair, bytes]:
-    """Drive the client's handshake; what came behind it, perhaps half a record, is answered too.
+    """Drive the client's handshake. Also returns what came behind it, perhaps half a record.
 
-    Whatever the server sent before it in the clear is not TLS and fails it (CVE-2026-1642).
+    Bytes in the clear that the server sent before it are not TLS: they make the handshake fail
+    (CVE-2026-1642).
     """
     bios = BioPair()
     tls = context.wrap_bio(bios.incoming, bios.outgoing, server_hostname=server_name)
@@ -142,7 +143,10 @@ async def _handshake(
 
 
 def _refuse_early_data(tls: ssl.SSLObject, bios: BioPair, leftover: bytes) -> None:
-    """Take what came with the last handshake message; data among it would be taken for the answer to our first request."""
+    """Take what came with the last handshake message.
+
+    Data in it is refused: the proxy would take it for the answer to its first request.
+    """
     if leftover:
         bios.incoming.write(leftover)
         with contextlib.suppress(ssl.SSLWantReadError):

@@ -1,6 +1,6 @@
 """Passive ejection: a server that fails requests is left out for a while, longer each time. Pure.
 
-The record of one server counts what it did; the owner of the record ends an ejection when its time is over.
+The record of one server counts what it did. The owner of the record ends an ejection in time.
 """
 
 import math
@@ -26,7 +26,10 @@ class EjectionPolicy:
 
 
 class EjectionRecord:
-    """What one server did lately. Each call that reports a fault answers for how long it is to be ejected, 0 for not."""
+    """What one server did lately.
+
+    Each call that reports a fault returns how many seconds the server is ejected; 0 for not at all.
+    """
 
     __slots__ = ("_errors", "_failures", "_times", "_until", "count", "is_ejected", "policy")
 
@@ -43,7 +46,7 @@ class EjectionRecord:
 
     @property
     def is_unreachable(self) -> bool:
-        """Whether no connection could be made lately, as often as is enough to leave it out."""
+        """Whether connecting failed lately, often enough to leave the server out."""
         return self._failures >= self.policy.connect_failures
 
     def connected(self) -> None:
@@ -51,7 +54,7 @@ class EjectionRecord:
         self._failures = 0
 
     def connect_failed(self, now: float) -> float:
-        """No connection could be made."""
+        """Connecting failed."""
         self._failures += 1
         return self._eject(now) if self._failures >= self.policy.connect_failures else 0.0
 
@@ -77,12 +80,15 @@ class EjectionRecord:
         return seconds
 
     def end(self) -> None:
-        """The time is over. The next connect failure ejects it again at once: it is not there yet."""
+        """The time is over. The next failure to connect ejects the server again at once."""
         self.is_ejected = False
         self._errors.clear()
         self._failures = self.policy.connect_failures - 1
 
 
 def may_leave_out(ejected: int, of: int, most_percent: int) -> bool:
-    """The panic rule: whether that many of the servers may be left out. If not, all are used: some answer better than none."""
+    """The panic rule: whether that many of the servers may be left out.
+
+    If not, all are used: some answers are better than none.
+    """
     return ejected < of and ejected * 100 <= of * most_percent

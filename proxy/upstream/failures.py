@@ -1,10 +1,10 @@
-"""What can go wrong between us and an upstream, by kind: each kind has its status for the client."""
+"""The kinds of failure between the proxy and an upstream; each has a status for the client."""
 
 from enum import Enum
 
 
 class UpstreamFault(Enum):
-    """A kind of failure: the status that the client gets, and the sentence for the log and the problem's detail."""
+    """A kind of failure: the client's status, and the sentence for the log and the problem."""
 
     UNREACHABLE = (502, "the upstream could not be reached")
     CONNECT_TIMEOUT = (504, "the upstream did not accept a connection in time")
@@ -31,7 +31,7 @@ class UpstreamFault(Enum):
 
 
 class UpstreamFailure(Exception):
-    """A request could not be answered by its upstream: `fault` is the kind, `detail` says more, for the log only."""
+    """An upstream did not answer a request: `fault` is the kind, `detail` is for the log only."""
 
     def __init__(self, fault: UpstreamFault, detail: str = "") -> None:
         """Remember kind and detail."""

@@ -1,8 +1,9 @@
 """Active checks: ask each server for its health, and report changes.
 
-Run by one process for all workers. A check uses a connection of its own each time: one that is kept would say nothing about
-whether a server still takes new ones. A check that this process could not make (it has no descriptor, no memory, no port left) says
-nothing about a server: what was found before stays.
+One process runs the checks for all workers. Each check uses a new connection: a kept one would not
+show whether a server still takes new ones. Sometimes this process cannot make a check, because it
+has no descriptor, no memory or no port left. That says nothing about a server, so the earlier
+verdict stays.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ class HealthCheck:
     path: str
     interval_seconds: float
     jitter: float
-    """The share of the interval by which it is longer or shorter."""
+    """The share of the interval by which it varies, up and down."""
     timeout_seconds: float
     rise: int
     fall: int
@@ -64,11 +65,11 @@ class HealthObserver(Protocol):
         """A check could not be made: what was known of the server stays."""
 
     def made(self, upstream: str, server: str) -> None:
-        """A check was made, whatever it has found."""
+        """A check was made, with a good or a bad result."""
 
 
 class Streak:
-    """The verdict on one server: `fall` bad answers in a row take it down, `rise` good ones bring it up."""
+    """The verdict on one server: `fall` bad answers in a row make it down, `rise` good ones up."""
 
     def __init__(self, rise: int, fall: int, *, is_up: bool | None = None) -> None:
         """`is_up` None: nothing is known, so that the first answer decides."""
@@ -78,7 +79,7 @@ class Streak:
         self._against = 0
 
     def answered(self, *, is_good: bool) -> bool:
-        """Count an answer; whether the verdict has changed."""
+        """Count an answer. Returns whether the verdict has changed."""
         if is_good is self.is_up:
             self._against = 0
             return False
@@ -101,7 +102,7 @@ class HealthChecker:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`known` are the `verdicts` of the checker before this one. `chance` is uniform within [0, 1)."""
+        """`known` are the verdicts of the checker before. `chance` is uniform within [0, 1)."""
         self._checks = {
             check: Streak(check.rise, check.fall, is_up=known.get((check.upstream, check.server))) for check in checks
         }
@@ -111,7 +112,7 @@ class HealthChecker:
 
     @property
     def verdicts(self) -> dict[tuple[str, str], bool]:
-        """Upstream and server -> whether it is up, of those that are known: for a worker that starts now."""
+        """Upstream and server -> whether it is up, where known. For a worker that starts now."""
         return {
             (check.upstream, check.server): streak.is_up
             for check, streak in self._checks.items()
@@ -143,7 +144,7 @@ class HealthChecker:
 
 
 async def ask(check: HealthCheck) -> bool:
-    """Ask once; whether the answer was good and came in time. Raises `CheckNotMade`."""
+    """Ask once. Returns whether the answer was good and came in time. Raises `CheckNotMade`."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     try:
@@ -159,7 +160,7 @@ async def ask(check: HealthCheck) -> bool:
     except aiohttp.ClientError:
         pass
     except (RuntimeError, MemoryError) as error:
-        # no thread to be had, a loop that ends; whatever else it is, no server has a part in it
+        # for example no thread is left, or the loop ends: the server has no part in it
         raise CheckNotMade(f"{type(error).__name__}: {error}") from error
     return False
 

@@ -1,4 +1,4 @@
-"""What can be settled about one `[upstream.NAME]` before there is a loop, and the step from there to its pools."""
+"""What can be settled about one `[upstream.NAME]` without a loop, and the step to its pools."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,12 @@ class UpstreamPlan:
 def upstreams_from(
     plans: Sequence[UpstreamPlan], resources: PoolResources, previous: Mapping[str, Upstream]
 ) -> dict[str, Upstream]:
-    """Set up the upstreams of a loop, in place of the `previous` ones of the same loop, which choose no more from then on.
+    """Set up the upstreams of a loop.
 
-    A server that is reached in the same way and held to the same limits goes on with its connections, its state and its figures.
-    What has no place any more closes its idle connections and lets those under way come to their end. Never fails: it is made for
-    the moment when the old configuration gives way to the new one.
+    They replace its `previous` ones, which then choose no servers.
+    A server keeps its connections, its state and its figures if its address, its way there and its
+    limits stay. The connections of all others end: idle ones now, those under way when their work
+    is done. It never fails: it runs at the moment when the new configuration replaces the old one.
     """
     made = {plan.name: _upstream(plan, resources, previous.get(plan.name)) for plan in plans}
     kept = {server for upstream in made.values() for server in upstream.servers}

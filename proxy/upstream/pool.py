@@ -1,7 +1,7 @@
 """Connections to one server: reuse, bounded dialling, bounded waiting, shares by client.
 
-`acquire` never waits: the borrower is called back, at once if there is an idle connection and its client holds no more than its
-share of all. Clients take turns in the queue.
+`acquire` never waits; the pool calls the borrower back. It does so at once if there is an idle
+connection and the client holds no more than its share. Clients take turns in the queue.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from proxy.upstream.shares import Shares
 
 
 class Borrower(Protocol):
-    """Asked for a connection; exactly one of the two methods is called, once, while it is waiting."""
+    """Asks for a connection. The pool calls one of the two methods, once, while it is waiting."""
 
     @property
     def holder(self) -> bytes:
@@ -27,18 +27,18 @@ class Borrower(Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it still wants one: its client may have left meanwhile."""
+        """Whether it still wants one: its client may have left in the meantime."""
 
     def upstream_acquired(self, connection: UpstreamConnection) -> None:
         """The connection is the borrower's until the response has ended."""
 
     def upstream_unavailable(self, failure: UpstreamFailure) -> None:
-        """There is none to be had."""
+        """The pool cannot give a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """How many connections one server may have, how many requests may wait for one, and how long."""
+    """How many connections a server may have, how many requests may wait for one, and how long."""
 
     connections: int
     waiting: int
@@ -56,7 +56,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class PoolFigures:
-    """Open connections, idle ones among them, those that are being dialled, and requests that wait for one."""
+    """Open connections, the idle ones among them, dials under way, and requests that wait."""
 
     open: int
     idle: int
@@ -146,7 +146,7 @@ class Pool:
         return PoolFigures(len(self._open), len(self._idle), self._dials, self._queue.waiting)
 
     def acquire(self, borrower: Borrower) -> None:
-        """Lend an idle connection, or dial one, or queue the borrower; refuse when the queue is full."""
+        """Lend an idle connection, dial one, or queue the borrower; refuse if the queue is full."""
         self.requests += 1
         holder = borrower.holder
         if self._shares.take(holder):
@@ -179,7 +179,10 @@ class Pool:
     # -- waiting requests
 
     def _enqueue(self, waiting: _Waiting) -> None:
-        """Queue a request. If the queue is full, the newest request of the client that has the most in it is refused."""
+        """Queue a request.
+
+        If the queue is full, the newest request of the client that has the most in it is refused.
+        """
         if self._queue.push(waiting.holder, waiting) is not None:
             self._forget_those_that_left()
             if self._queue.push_fairly(waiting.holder, waiting, self._displaced) is not None:
@@ -258,7 +261,8 @@ class Pool:
             self._serve_queue()
             return
         except BaseException as error:
-            # an unexpected error: the owner of the task reports it, and it must cost neither a place nor the time of the client
+            # an unexpected error, which the owner of the task reports: it must not cost a place,
+            # nor the client its time
             self._not_dialled(holder)
             if borrower.is_waiting:
                 borrower.upstream_unavailable(UpstreamFailure(UpstreamFault.UNREACHABLE, self.name))

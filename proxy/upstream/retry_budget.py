@@ -1,12 +1,12 @@
-"""How many requests may be tried again: a share of all requests, so that a failing upstream is not hammered. Pure.
+"""How many requests may be retried: a share of all, so that a failing upstream gets no flood. Pure.
 
-Nothing is done for a request that is not tried again: what the requests since the last retry have earned is counted when one is
-asked for.
+A request without a retry costs nothing here. When a retry is asked for, the budget counts what the
+requests since the last retry have earned.
 """
 
 from typing import Final
 
-# What is saved up for a restart of a server, as seconds of the guaranteed rate.
+# What it saves up for a restart of a server, as seconds of the guaranteed rate.
 _SAVED_SECONDS: Final = 10.0
 
 
@@ -16,7 +16,7 @@ class RetryBudget:
     __slots__ = ("_balance", "_most", "_now", "_per_request", "_per_second", "_requests")
 
     def __init__(self, percent: float, per_second: float, now: float) -> None:
-        """`percent` of all requests, and `per_second` whatever their number; full at first."""
+        """It earns `percent` of all requests, plus `per_second` at any load. It starts full."""
         self._per_request = percent / 100.0
         self._per_second = per_second
         # at least one: else a share of few requests could never add up to a retry
@@ -26,7 +26,7 @@ class RetryBudget:
         self._now = now
 
     def take(self, requests: int, now: float) -> bool:
-        """Whether one more may be tried again; `requests` is the number of all requests so far."""
+        """Whether one more may be retried; `requests` is the number of all requests so far."""
         earned = (requests - self._requests) * self._per_request + (now - self._now) * self._per_second
         self._requests, self._now = requests, now
         self._balance = min(self._balance + earned, self._most)

@@ -1,4 +1,4 @@
-"""One server of an upstream: its connections, and how it stands: what it is due, and whether it takes requests at all."""
+"""One server of an upstream: its connections, its share, and whether it takes requests."""
 
 from asyncio import AbstractEventLoop
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Callable
 
-# WebSockets that outlast the drain of their server are closed within so many seconds, one by one: their clients all connect to the
-# other servers then.
+# WebSockets that outlast the drain of their server are closed within this many seconds, one by one,
+# because their clients all connect to the other servers then.
 _CLOSING_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServerRules:
-    """The settings of one server that can change while it serves, unlike those of its connections."""
+    """The settings of one server that can change while it serves (`PoolSettings` cannot)."""
 
     weight: int
     slow_start_seconds: float
@@ -34,9 +34,9 @@ class ServerConnections(Protocol):
 
     owner: PoolOwner
     requests: int
-    """That asked for a connection, ever."""
+    """All requests that ever asked for a connection."""
     wait_seconds: float
-    """That they waited, together."""
+    """The sum of the times that they waited."""
 
     @property
     def name(self) -> str:
@@ -83,7 +83,7 @@ class Server:
         self._warm_since: float | None = None
         self.is_draining = False
         self.drain_ends_at = 0.0
-        """Loop time; while it is draining."""
+        """Loop time. It counts only while the server is draining."""
         self._is_retired = False
         self._drain_over: TimerHandle | None = None
         self._closes_tunnels = False
@@ -113,7 +113,7 @@ class Server:
 
     @property
     def is_unreachable(self) -> bool:
-        """Whether it was ejected as no connection could be made."""
+        """Whether it was ejected because connecting failed."""
         return self.is_ejected and self._record.is_unreachable
 
     @property
@@ -152,7 +152,7 @@ class Server:
         self.warm(self._clock())
 
     def succeed(self, other: "Server") -> None:
-        """Replace a server at the same address that has other settings: its state and its figures still hold."""
+        """Replace a server at the same address with other settings: keep its state and figures."""
         self.is_down = other.is_down
         self.tunnels = other.tunnels  # the same set: a drain is for those too
         self.failures = other.failures
@@ -169,7 +169,7 @@ class Server:
         self.warm(self._clock())
 
     def warm(self, now: float) -> bool:
-        """Settle its share; whether that still grows."""
+        """Settle its share. Returns whether the share still grows."""
         self.share = float(self._rules.weight)
         if self._warm_since is None:
             return False
@@ -213,7 +213,7 @@ class Server:
         self.changed()
 
     def drain(self, seconds: float) -> None:
-        """Take no new requests; WebSockets stay for `seconds`, then they are closed, one after the other."""
+        """Take no new requests. WebSockets stay for `seconds`, then close one after the other."""
         self.is_draining = True
         self.drain_ends_at = self._clock() + seconds
         self.close_idle()
@@ -239,7 +239,7 @@ class Server:
             tunnel.drain(seconds)
 
     def retire(self) -> None:
-        """It left the configuration: exchanges and WebSockets under way continue, and no idle connection is kept."""
+        """The configuration has it no more: work under way continues, idle connections close."""
         self._is_retired = True
         self.changed = _unheard
         if self._ejection_over is not None:
@@ -249,7 +249,7 @@ class Server:
     # -- WebSockets
 
     def tunnel_opened(self, tunnel: Tunnelling) -> None:
-        """A connection became a WebSocket: it counts as load until it ends, and a drain closes it."""
+        """A connection became a WebSocket: it is load until it ends, and a drain closes it."""
         self.tunnels.add(tunnel)
         if self._closes_tunnels:  # its request came before the drain
             tunnel.drain(0.0)
@@ -275,4 +275,4 @@ class Server:
 
 
 def _unheard() -> None:
-    """No upstream listens."""
+    """There is no upstream yet that wants to know."""

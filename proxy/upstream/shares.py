@@ -1,17 +1,19 @@
 """How many connections to one server each client holds, and whether it may have one more. Pure.
 
-Theory of operation. A client may take another connection while it holds fewer than three times as many as are free. So a single
-client gets three quarters of them, two get three sevenths each, and with any number of clients some stay free: one that comes new
-finds a place at once, whatever the others do with theirs. Nothing is ever taken away from a request under way. Switches share
-their memory among ports by the same rule ("dynamic thresholds", Choudhury and Hahne 1998).
+Theory of operation. A client may take another connection while it holds fewer than three times as
+many as are free. So a single client gets three quarters of them, and two get three sevenths each.
+With any number of clients some stay free, so a new client finds a place at once, even if the others
+hold on to theirs. A request under way never loses its connection. Switches share their memory among
+ports by the same rule ("dynamic thresholds", Choudhury and Hahne 1998).
 """
 
 from typing import Final
 
 from proxy.limits.networks import EXEMPT
 
-# With 1 a client that is alone would get only half of the connections, with 9 nine tenths; two that hold on to theirs would then
-# leave a nineteenth free in place of a seventh. Up to three connections, a client that is alone gets all.
+# The factor, a compromise. With 1, a single client would get only half of the connections. With 9,
+# it would get nine tenths, and two clients would leave only a nineteenth free, in place of a
+# seventh. Up to three connections, a single client gets all.
 _FOR_EACH_FREE: Final = 3
 
 
@@ -31,7 +33,7 @@ class Shares:
         return self._held.get(client, 0)
 
     def take(self, client: bytes) -> bool:
-        """Have it take one more, if it may; whether it did. `EXEMPT` may while any is free."""
+        """Let it take one more, if it may; returns whether it did. `EXEMPT` may if any is free."""
         held, free = self._held.get(client, 0), self._connections - self.in_use
         if free <= 0 or (held >= _FOR_EACH_FREE * free and client != EXEMPT):
             return False

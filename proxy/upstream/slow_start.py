@@ -7,7 +7,7 @@ _FIRST: Final = 0.1
 
 
 def warmth(age: float, seconds: float) -> float:
-    """The part of its weight that a server gets `age` seconds after it came back, of a slow start of `seconds`."""
+    """The part of its weight that a server gets `age` seconds into a slow start of `seconds`."""
     if age >= seconds:
         return 1.0
     return max(_FIRST, age / seconds)

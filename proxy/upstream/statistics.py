@@ -19,7 +19,7 @@ class ServerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerStatistics:
-    """One server of one upstream: its state and its connections now, and what there was since the start (of this worker)."""
+    """One server of one upstream: its state now, and its figures since the start of this worker."""
 
     upstream: str
     server: str

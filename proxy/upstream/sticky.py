@@ -1,7 +1,8 @@
 """The signed cookie by which a client stays with its server. Pure.
 
-Its value is the time of its end, a mark of the server and a signature. The mark is made with the secret too, so it says nothing
-about the address of the server; a client that changes any of it is treated like one without a cookie.
+Its value is the time of its end, a mark of the server and a signature. The mark is made with the
+secret too, so it does not show the address of the server. If a client changes the value, the proxy
+treats it like a client without a cookie.
 """
 
 import hmac
@@ -44,7 +45,8 @@ class StickyCookie:
     def server(self, value: bytes, now: float) -> tuple[str, bool] | None:
         """The name of the server that a cookie was made for, and whether it is time to renew it.
 
-        None for one that is not ours, was tampered with, is over, or whose server is gone. `now` is in UNIX seconds.
+        None for a cookie that is not ours, was changed or is over, and if its server is gone. `now`
+        is in UNIX seconds.
         """
         signed, _, signature = value.rpartition(b".")
         if not hmac.compare_digest(self._signature(signed), signature):

@@ -1,4 +1,4 @@
-"""Checks of servers that this process could not make: counted, and said in the log no more than once a minute. Pure."""
+"""Counts checks of servers that this process could not make; logs at most once a minute. Pure."""
 
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -25,7 +25,7 @@ class UnmadeChecks:
         self.counts: Counter[ServerName] = Counter()
         """How many, by server."""
         self.reasons: dict[ServerName, str] = {}
-        """Why the latest check of a server could not be made; none of a server whose latest one could."""
+        """Why the latest check of a server could not be made; only servers where it could not."""
 
     def as_rows(self) -> list[UnmadeCheck]:
         """What there is to tell, for a scrape."""
@@ -48,7 +48,7 @@ class UnmadeChecks:
         self._tell(HealthChecksNotMade(*server, reason, len(self.reasons), self.counts.total()))
 
     def made(self, server: ServerName) -> None:
-        """A check of a server was made, whatever it has found."""
+        """A check of a server was made, with a good or a bad result."""
         if self.reasons.pop(server, None) is not None:
             self._tell_end()
 

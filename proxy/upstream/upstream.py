@@ -1,8 +1,9 @@
-"""The servers of one `[upstream.NAME]`: which of them a request goes to, and which of them take requests at all.
+"""The servers of one `[upstream.NAME]`: which one a request goes to, and which take requests.
 
-Theory of operation. Whatever changes the standing of a server (a check, a drain, an ejection and its end) calls `_refresh`, which
-settles the tuple of usable servers. A request only picks from that tuple, so an upstream with one server costs a look at it.
-All of this is of one worker; only the verdicts of the active checks are the same in all.
+Theory of operation. Each change in the standing of a server (a check, a drain, an ejection and its
+end) calls `_refresh`, which settles the tuple of usable servers. A request only picks from that
+tuple, so an upstream with one server costs one look at it. All of this belongs to one worker; only
+the verdicts of the active checks are the same in all workers.
 """
 
 import math
@@ -21,14 +22,14 @@ from proxy.upstream.server import Server
 from proxy.upstream.statistics import ServerStatistics
 from proxy.upstream.sticky import CookieSettings, StickyCookie
 
-# If it cannot be known: an operator has drained every server.
+# For the case that the time is unknown: an operator has drained every server.
 _RETRY_AFTER_DRAIN: Final = 10
 _LONGEST_RETRY_AFTER: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRules:
-    """How servers are chosen, and what becomes of requests that one of them failed."""
+    """How to choose servers, and what happens to requests that a server failed."""
 
     balance: Balance
     hash_on: HashSource | None
@@ -83,7 +84,7 @@ class Upstream:
     # -- requests
 
     def choose(self, facts: RequestFacts | None = None, tried: Sequence[Server] = ()) -> Server | None:
-        """Pick a server that was not tried yet; None when there is none (left)."""
+        """Pick a server that was not tried yet; None if there is none left."""
         usable = self._usable
         if tried:
             usable = tuple(one for one in usable if one not in tried)
@@ -126,13 +127,16 @@ class Upstream:
         return None if value is None else sticky.server(value, facts.now)
 
     def binding(self, facts: RequestFacts, server: Server) -> bytes:
-        """The field line that binds the client to the server that was chosen; empty if it need not be said (again)."""
+        """The field line that binds the client to its server; empty if the client has one."""
         if self._sticky is None or self._bound(facts) == (server.name, False):
             return b""
         return self._sticky.set_cookie(server.name, facts.now)
 
     def last_word(self, failure: UpstreamFailure, tried: Sequence[Server]) -> UpstreamFailure | None:
-        """The failure to answer with if a server could not take a request; None if another one may be tried within the budget."""
+        """The failure to answer with if a server could not take a request.
+
+        None if another server may be tried within the budget.
+        """
         if failure.fault is UpstreamFault.BUSY or len(tried) == len(self.servers):
             return failure
         if not self.may_retry():
@@ -140,7 +144,7 @@ class Upstream:
         return None
 
     def may_retry(self) -> bool:
-        """Whether the budget allows that a request is tried again, which is then taken from it."""
+        """Whether the budget allows one more retry. If it does, the retry is taken from it."""
         return self._budget.take(self._requests, self._clock())
 
     @property
@@ -159,17 +163,20 @@ class Upstream:
         return tuple(server.statistics(self.name) for server in self.servers)
 
     def standing(self) -> tuple[tuple[str, str, str, bool], ...]:
-        """How it sees each server: upstream and server, state, and whether it cannot connect to it."""
+        """For each server: upstream, server, state, and whether connecting to it fails."""
         return tuple((self.name, one.name, str(one.state), one.is_unreachable) for one in self.servers)
 
     def apply_health(self, server: str, is_up: bool) -> None:  # noqa: FBT001 - the verdict itself
-        """Take a verdict of the active checks; one about a server that a reload has removed meanwhile means nothing."""
+        """Take a verdict of the active checks; ignore it if a reload has removed the server."""
         found = self._by_name.get(server)
         if found is not None:
             found.check_told(is_up=is_up)
 
     def drain(self, server: str, seconds: float) -> None:
-        """Let a server take no new requests; its WebSockets stay until they end, or for `seconds`. Raises `KeyError`."""
+        """Let a server take no new requests. Its WebSockets stay until they end, or for `seconds`.
+
+        Raises `KeyError`.
+        """
         self._by_name[server].drain(seconds)
 
     def undrain(self, server: str) -> None:
@@ -184,5 +191,5 @@ def _usable(servers: tuple[Server, ...], most_ejected_percent: int) -> tuple[Ser
 
 
 def _warm(servers: tuple[Server, ...], now: float) -> bool:
-    """Settle the shares; whether any of them still grows."""
+    """Settle the shares. Returns whether any of them still grows."""
     return sum(server.warm(now) for server in servers) > 0
