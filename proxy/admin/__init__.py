@@ -1,1 +1,1 @@
-"""The admin socket: who serves it, who asks it."""
+"""The admin socket: its server and its client."""

@@ -1,6 +1,4 @@
-"""The certificates on the admin socket: what there is, and rotations whose steps are told as they
-happen.
-"""
+"""The certificates on the admin socket: their list, and rotations that tell each step."""
 
 import contextlib
 import json
@@ -17,8 +15,9 @@ STEPS_TYPE = "application/x-ndjson"
 
 
 class UnknownCertificate(Exception):
-    """There is no such identity with issued credentials, or it has no such one; `known` are those
-    that there are.
+    """There is no such identity with issued credentials, or it does not have this credential.
+
+    `known` are those that exist.
     """
 
     def __init__(self, identity: str, slot: str | None, known: Sequence[str]) -> None:
@@ -38,7 +37,7 @@ class RotationUnderWay(Exception):
     """A credential is being rotated at this moment."""
 
     def __init__(self, identity: str, slot: str) -> None:
-        """Remember which one."""
+        """Remember the credential."""
         super().__init__(identity, slot)
         self.identity = identity
         self.slot = slot
@@ -49,10 +48,13 @@ class RotationUnderWay(Exception):
 
 
 class CertificateControl(Protocol):
-    """The rotation, as the admin server sees it. `slot` None: all credentials of an identity."""
+    """The rotation, as the admin server sees it.
+
+    If `slot` is None, a method means all credentials of the identity.
+    """
 
     def certificates(self) -> list[dict[str, Any]]:
-        """Every issued credential, see `rotation.listing`."""
+        """All issued credentials, see `rotation.listing`."""
 
     def rotate_certificate(self, identity: str, slot: str | None, wish: RotationWish) -> AsyncIterator[dict[str, Any]]:
         """Rotate, and tell the steps.
@@ -61,9 +63,9 @@ class CertificateControl(Protocol):
         """
 
     async def roll_back_certificate(self, identity: str, slot: str | None) -> list[dict[str, Any]]:
-        """Serve by the versions before again, all or none; tells what came of each.
+        """Serve by the former versions again: all of them or none. Tells the outcome of each.
 
-        Raises as above.
+        Raises `UnknownCertificate` or `RotationUnderWay`.
         """
 
     async def shown(self, identity: str) -> list[dict[str, Any]]:
@@ -74,29 +76,29 @@ class CertificateControl(Protocol):
 
 
 class CertificateCommands:
-    """Their handlers."""
+    """The handlers of the requests."""
 
     def __init__(self, control: CertificateControl) -> None:
-        """Ask this one."""
+        """`control` does the work."""
         self._control = control
 
     def add_to(self, router: web.UrlDispatcher) -> None:
-        """Make them reachable."""
+        """Add the routes."""
         router.add_get("/certificates", self.listing)
         router.add_get("/certificates/{identity}/live", self.live)
         router.add_post("/certificates/{identity}/rotate", self.rotate)
         router.add_post("/certificates/{identity}/rollback", self.roll_back)
 
     async def listing(self, _request: web.Request) -> web.Response:
-        """All of them."""
+        """List all issued credentials."""
         return json_answer({"certificates": self._control.certificates()})
 
     async def live(self, request: web.Request) -> web.Response:
-        """What each worker shows for an identity."""
+        """Tell what each worker shows for an identity."""
         return json_answer({"shown": await self._control.shown(request.match_info["identity"])})
 
     async def rotate(self, request: web.Request) -> web.StreamResponse:
-        """The steps as they happen. A client that hangs up stops no rotation."""
+        """Tell the steps as they happen. The rotation goes on if the client hangs up."""
         steps = self._control.rotate_certificate(
             request.match_info["identity"],
             request.query.get("credential"),
@@ -113,7 +115,7 @@ class CertificateCommands:
         return response
 
     async def roll_back(self, request: web.Request) -> web.Response:
-        """What came of it: 200 when all were rolled back, 409 when none was."""
+        """Tell the outcome: 200 if all were rolled back, 409 if none was."""
         results = await self._control.roll_back_certificate(
             request.match_info["identity"], request.query.get("credential")
         )

@@ -15,8 +15,9 @@ from proxy.admin.settings import AdminSettings, sockets_to_try
 
 
 class AdminUnreachable(Exception):
-    """The admin socket did not answer as it should: which `socket`, what was `found`, what to do
-    (`remedy`).
+    """The admin socket did not answer as it should.
+
+    `remedy` says what to do about what was `found`.
     """
 
     def __init__(self, socket: str, found: str, remedy: str) -> None:
@@ -32,7 +33,7 @@ class AdminUnreachable(Exception):
 
 
 class AdminSilent(AdminUnreachable):
-    """A proxy is there and did not answer in time."""
+    """A proxy listens on the socket and did not answer in time."""
 
 
 class AdminAbsent(AdminUnreachable):
@@ -40,9 +41,7 @@ class AdminAbsent(AdminUnreachable):
 
 
 class AdminRefused(Exception):
-    """The proxy does not do what it was asked for: `status` of its answer, and its sentence
-    (`detail`).
-    """
+    """The proxy refuses a request. `detail` is the sentence of its answer."""
 
     def __init__(self, status: int, detail: str) -> None:
         """Remember the answer."""
@@ -56,7 +55,7 @@ class AdminRefused(Exception):
 
 
 _REMEDY: Final = "is Plexigate running, and are you its user or root? (--socket PATH asks another)"
-# For what is only asked: longer than the proxy waits for its own workers.
+# For questions that change nothing: longer than the proxy waits for its own workers.
 _ANSWER_SECONDS: Final = 30.0
 
 
@@ -85,22 +84,22 @@ class UnixAdminClient:
     def get(self, path: str, seconds: float = _ANSWER_SECONDS) -> tuple[int, dict[str, Any]]:
         """Answer status and JSON body.
 
-        Raises `AdminUnreachable`: `AdminSilent` when the time was over, `AdminAbsent` if no proxy
-        is there.
+        Raises `AdminSilent` when the time is over, `AdminAbsent` if no proxy listens, and
+        `AdminUnreachable` for other faults.
         """
         return self._ask("GET", path, seconds)
 
     def post(self, path: str, query: Mapping[str, str], seconds: float | None = None) -> tuple[int, dict[str, Any]]:
         """Answer status and JSON body.
 
-        Raises as `get`; without `seconds` it takes as long as it may: a reload has its own limit.
+        Raises as `get`. Without `seconds` there is no limit here: a reload has its own.
         """
         return self._ask("POST", f"{path}?{urlencode(query)}" if query else path, seconds)
 
     def agreed(self, answer: tuple[int, dict[str, Any]]) -> dict[str, Any]:
-        """The body of an answer of this proxy that says yes.
+        """The body of an answer, if the proxy agreed.
 
-        Raises `AdminRefused` with the sentence of another one.
+        Raises `AdminRefused` with the proxy's sentence if it refused.
         """
         status, document = answer
         if status != 200:
@@ -108,7 +107,7 @@ class UnixAdminClient:
         return document
 
     def steps(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-        """Post, and answer each line of the answer as it comes.
+        """Post, and yield each line of the answer as it comes.
 
         Raises `AdminUnreachable` and `AdminRefused`.
         """
@@ -160,15 +159,16 @@ def _detail(answer: bytes) -> str:
 
 
 def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
-    """The socket at a path, or that of a configuration, or the first one that is there of those
-    that a proxy has by default.
+    """A client of the socket at `path`, else of the socket in `config`.
+
+    Without both it takes the first default socket that exists.
 
     Raises `ConfigError` for a file that cannot be read or is no TOML.
     """
     if path is not None:
         return UnixAdminClient(path)
     if config is not None:
-        # as much of it as can be understood: what is broken in it is the running proxy's to tell
+        # reads what it can: the running proxy reports errors in the file
         found = survey(config)
         if found.loaded is None:
             raise ConfigError(found.problems)
@@ -180,7 +180,7 @@ def connect(config: Path | None, path: Path | None) -> UnixAdminClient:
 
 
 def _may_be_there(path: Path) -> bool:
-    """Whether a socket is there, or in a directory that hides it: connecting then tells."""
+    """Whether a socket exists, or its directory does not let us look: connecting then tells."""
     try:
         path.stat()
     except PermissionError:

@@ -14,8 +14,9 @@ __all__ = ["CertificateFacts", "Control", "ListenerFacts", "ReloadReport", "Scra
 
 
 class UnknownServer(Exception):
-    """There is no such upstream, or it has no such server; `known` are the servers that there are,
-    as `upstream/server`.
+    """The upstream does not exist, or it does not have this server.
+
+    `known` are the servers that exist, as `upstream/server`.
     """
 
     def __init__(self, upstream: str, server: str, known: Sequence[str]) -> None:
@@ -32,8 +33,9 @@ class UnknownServer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReloadReport:
-    """What a reload did, or would do: `changes` and `problems` as `Change.as_json` and
-    `Problem.as_json` write them.
+    """What a reload did, or would do.
+
+    `changes` and `problems` are as `Change.as_json` and `Problem.as_json` write them.
     """
 
     ok: bool
@@ -46,37 +48,36 @@ class Control(Protocol):
     """The parent process, as the admin server sees it."""
 
     async def scrape(self) -> Scrape:
-        """Ask all workers for what they count."""
+        """Ask all workers for their figures."""
 
     async def status(self) -> dict[str, Any]:
         """The document of `GET /status`: `observe.status.status(await self.scrape())`."""
 
     async def reload(self, *, dry_run: bool) -> ReloadReport:
-        """Read the configuration again and serve by it, or only say what would change."""
+        """Read the configuration again and serve by it. A dry run only says what would change."""
 
     async def drain_server(self, upstream: str, server: str, seconds: float | None) -> str | None:
-        """Send no new requests to a server; its WebSockets may stay for `seconds` (None: the
-        configured drain time).
+        """Drain a server: it gets no new requests, and its WebSockets end after `seconds`.
 
-        Answers a sentence where no server of the upstream takes requests any more. Raises
-        `UnknownServer`.
+        If `seconds` is None, the configured drain time holds. Returns a warning if no server of the
+        upstream takes requests any more. Raises `UnknownServer`.
         """
 
     async def undrain_server(self, upstream: str, server: str) -> None:
-        """Let a server have requests again. Raises `UnknownServer`."""
+        """Send requests to a server again. Raises `UnknownServer`."""
 
     async def try_key(self, key: Pkcs11Uri) -> dict[str, Any]:
-        """What a key of a token is used for (`uses`: paths), and what comes of it when each of the
-        `workers` tries to sign with it.
+        """Let each worker try to sign with a key of a token.
 
-        Of each: slot, pid, `is_used`, `signs` (None: no answer).
+        Returns `uses`, the configuration paths that use the key, and `workers`. Each of `workers`
+        has slot, pid, `is_used` and `signs`, which is None if the worker did not answer.
         """
 
     async def readiness(self) -> Readiness:
-        """Whether all that is to serve can serve, and what cannot."""
+        """Whether the proxy is ready, and what keeps it from serving."""
 
     def urgency(self) -> str:
-        """How urgent the most urgent rotation is, in a word: calm, due, late, grave, expired."""
+        """The urgency of the most urgent rotation: calm, due, late, grave or expired."""
 
     @property
     def rotation(self) -> CertificateControl:

@@ -1,12 +1,14 @@
-"""How the admin server takes connections: few at a time, and none of them for long.
+"""How the admin server accepts connections: few at a time, and each for a short time.
 
-Theory of operation. What listens on TCP has no password, and the process behind it is the one that
-leads the workers: its descriptors are for them. So no connection is made by the loop behind our
-back: `Door` accepts, and a `DoorPlaces` says first who goes for it (`visitors`). A connection has
-one deadline at a time: to show a complete request, then to have read its answer and to ask again.
-Nothing that it sends prolongs it. The Unix socket has a room of its own, so that no stranger stands
-in an operator's way, and a descriptor in store, so that it takes an operator in when this process
-has none left.
+Theory of operation. The TCP socket has no password, and it belongs to the process that leads the
+workers and needs its descriptors for them. So `Door` accepts connections instead of the event loop.
+For each one, `DoorPlaces` first decides which connection makes room for it (`visitors`).
+
+A connection has one deadline at a time: first to send a complete request, then to read its answer
+and to ask again. Sending octets does not extend a deadline.
+
+The Unix socket has its own room, so that strangers on TCP do not keep an operator out. It also has
+a spare descriptor, and so accepts an operator when the process has no other descriptor left.
 """
 
 import asyncio
@@ -28,18 +30,18 @@ from proxy.net.tasks import Tasks
 from proxy.observe.events.event import Tell
 from proxy.observe.events.process import AdminCrowded
 
-# A request has some hundred octets: who has not sent them by now does not mean to.
+# A request has some hundred octets: an honest client has sent them by now.
 HEAD_SECONDS: Final = 5.0
 # After an answer: to read the rest of it, and to ask again. Monitoring that comes every 15 seconds,
 # as most does, keeps its connection.
 LINGER_SECONDS: Final = 20.0
-# Of a request's body, which nothing here has a use for.
+# For the body of a request, which is read and dropped.
 _BODY_SECONDS: Final = 1.0
-# What a connection is given to show its request before it may have to make room, however many come
-# meanwhile: a request is there with the connection or a moment behind it. A full room of 32 still
-# turns over 1,600 times a second; who comes faster waits in the kernel.
+# A new connection keeps its place for so long, even if many others come: a request arrives with its
+# connection or a moment later. A full room of 32 still accepts 1,600 connections a second. Further
+# ones wait in the kernel.
 _GRACE_SECONDS: Final = 0.02
-# Before the loop turns to others.
+# Connections that are accepted before other tasks of the loop run.
 _ACCEPTED_AT_ONCE: Final = 16
 # When the system has no descriptor or memory for a connection: soon enough for a client that waits.
 _PAUSE_SECONDS: Final = 0.1
@@ -52,36 +54,37 @@ Report = Callable[[BaseException], None]
 
 @dataclass(frozen=True, slots=True)
 class RoomLimits:
-    """How many connections there are at a time, of all peers and of one; and how long an answer may
-    take in seconds, None for no limit.
+    """How many connections there may be at a time: `most` of all peers, `share` of one.
+
+    If `answer_seconds` is None, an answer may take as long as it needs.
     """
 
     most: int
     share: int
     when_short: int
-    """The same as `most`, while descriptors are short."""
+    """Replaces `most` while descriptors are short."""
     answer_seconds: float | None
     head_seconds: float = HEAD_SECONDS
     linger_seconds: float = LINGER_SECONDS
     grace_seconds: float = _GRACE_SECONDS
 
 
-# A monitoring system has one or two connections, and a load balancer a probe: room for more than a
-# dozen of them. An address with more than a quarter of it is none of these. An answer is there
-# within three seconds (`control.scrape`), and is read in less than that.
+# A monitoring system has one or two connections, and a load balancer has one. So there is room for
+# more than a dozen of them, and none of them needs more than a quarter of it. An answer is made
+# within three seconds (`control.scrape`), and read in less than that.
 OVER_TCP: Final = RoomLimits(most=32, share=8, when_short=2, answer_seconds=30.0)
-# All are of one user, or root; a script may ask many things at once. A reload, and a rotation that
-# tells its steps, take minutes.
+# All connections are of one user, or root. A script may ask many things at once. A reload takes
+# minutes, and so does a rotation that tells its steps.
 LOCAL: Final = RoomLimits(most=32, share=32, when_short=8, answer_seconds=None)
 
 
 class DoorPlaces:
-    """The connections of one kind."""
+    """The connections of one socket kind: TCP or Unix."""
 
     def __init__(self, name: str, limits: RoomLimits, is_short: Callable[[], bool], tell: Tell) -> None:
-        """There is no connection yet.
+        """The places begin empty.
 
-        `name` is how the log calls it, `is_short` says whether descriptors are.
+        The log calls them `name`. `is_short` says whether descriptors are short.
         """
         self.limits = limits
         self._name = name
@@ -90,15 +93,16 @@ class DoorPlaces:
         self._present: dict[Visitor, Visit] = {}
         self._told_at: float | None = None
         self.sent_away = 0
-        """How many had to make room so far."""
+        """How many connections had to make room so far."""
 
     def __len__(self) -> int:
-        """How many are there."""
+        """How many connections there are."""
         return len(self._present)
 
     def wait(self, now: float) -> float:
-        """Seconds until one may have to go for a newcomer: none that has just come shall, before
-        its request could be read.
+        """Seconds until a connection may have to make room for a newcomer.
+
+        A connection that has just come stays until its request could be read.
         """
         if len(self._present) < (self.limits.when_short if self._is_short() else self.limits.most):
             return 0.0
@@ -106,7 +110,7 @@ class DoorPlaces:
         return max(0.0, min(silent) + self.limits.grace_seconds - now) if silent else 0.0
 
     def has_room_for(self, newcomer: Visitor) -> bool:
-        """Make room, for which another one may have to go; whether there is some."""
+        """Make room, if need be by closing another connection. Tells whether there is room."""
         most = self.limits.when_short if self._is_short() else self.limits.most
         while (victim := who_goes(self._present, newcomer, most, self.limits.share)) is not None:
             self._crowded(newcomer.since)
@@ -116,7 +120,7 @@ class DoorPlaces:
         return True
 
     def take_in(self, visit: "Visit") -> None:
-        """A connection for which there is room."""
+        """Add a connection. There is room for it."""
         self._present[visit.visitor] = visit
 
     def left(self, visit: "Visit") -> None:
@@ -132,7 +136,7 @@ class DoorPlaces:
 
 
 class Visit(RequestHandler):
-    """One connection with its deadline; aiohttp reads requests and writes answers."""
+    """One connection with its deadline. aiohttp reads its requests and writes the answers."""
 
     def __init__(self, server: web.Server, room: DoorPlaces, visitor: Visitor, report: Report) -> None:
         """`report` gets errors of ours."""
@@ -151,14 +155,14 @@ class Visit(RequestHandler):
         self._is_sent_away = False
 
     def send_away(self) -> None:
-        """End it at once."""
+        """End the connection at once."""
         self._is_sent_away = True
         self._set_deadline(None)
         if self.transport is not None:
             self.transport.abort()
 
     def asked(self) -> None:
-        """A complete request is there."""
+        """A complete request has come."""
         self.visitor.stage = Stage.ASKING
         self._set_deadline(self._room.limits.answer_seconds)
 
@@ -191,15 +195,13 @@ class Visit(RequestHandler):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The peer does not read its answer, which is a long one: where the answer itself has no
-        limit, this has.
-        """
+        """The peer does not read its long answer: this has a limit even if the answer has none."""
         super().pause_writing()
         if self._timer is None and not self._is_sent_away:
             self._set_deadline(self._room.limits.linger_seconds)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """The peer reads again."""
         super().resume_writing()
         if self.visitor.stage is Stage.ASKING and self._room.limits.answer_seconds is None:
             self._set_deadline(None)
@@ -211,8 +213,9 @@ class Visit(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request of HTTP; aiohttp would log it with a traceback, and write plain
-        text.
+        """Answer octets that are no HTTP request.
+
+        aiohttp itself would log them with a traceback, and answer plain text.
         """
         if status >= 500 and exc is not None:
             self._report(exc)
@@ -234,10 +237,10 @@ class Visit(RequestHandler):
 
 
 class Door:
-    """A socket that listens, and takes connections into a room."""
+    """Accepts the connections of a listening socket into a room."""
 
     def __init__(self, sock: socket.socket, room: DoorPlaces, server: web.Server, report: Report) -> None:
-        """Take over a socket that listens; it accepts at once. `report` gets errors of ours."""
+        """Take over a listening socket and accept at once. `report` gets errors of ours."""
         self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._room = room
@@ -250,7 +253,7 @@ class Door:
         self._loop.add_reader(sock, self._accept)
 
     async def close(self) -> None:
-        """Stop to accept."""
+        """Stop accepting."""
         if self._pause is not None:
             self._pause.cancel()
         else:
@@ -284,7 +287,7 @@ class Door:
             try:
                 self._in_store = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
-                return  # it was of use just now, and will be again
+                return  # the spare descriptor was of use just now, and will be again
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._sock)
@@ -311,7 +314,7 @@ class Door:
         except BaseException as error:
             self._room.left(visit)
             sock.close()
-            if not isinstance(error, OSError):  # that one is a peer that has gone meanwhile
+            if not isinstance(error, OSError):  # OSError: the peer has gone meanwhile
                 raise
 
 

@@ -1,10 +1,10 @@
-"""Whether a start could have the addresses of a configuration, found out beside a proxy that may
-have them already.
+"""Checks whether a start could bind the addresses of a configuration while a proxy may run.
 
-Each is bound for a moment, alone and without listening, which is refused where a program listens,
-and takes no connection from it. Which program that is tells the admin socket of the configuration,
-or those where commands look: a proxy that runs by it may have its own addresses. A socket that the
-service manager holds is for the service, too.
+Each address is bound for a moment, without listening. The kernel refuses this if a program listens
+there, and the program loses no connection by it. If that program is a proxy with this
+configuration, the address is its own and there is no fault. The admin socket of the configuration
+tells this, or the sockets that commands try. A socket that the service manager holds is for the
+service, too.
 """
 
 import errno
@@ -29,27 +29,26 @@ _LISTENS: Final = "0A"  # TCP_LISTEN, as /proc/net/tcp writes it
 
 
 class Holder(Enum):
-    """Who listens on an address that is in use."""
+    """The program that listens on an address."""
 
     OURS = auto()
     """The proxy that runs by this configuration, or the service manager for it."""
     UNKNOWN = auto()
-    """Perhaps one of these: this user may not ask."""
+    """Perhaps one of `OURS`: this user may not ask."""
     ANOTHER = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class RunningAddresses:
-    """What is known of a proxy that runs: its addresses; None where there is one that does not say
-    them.
-    """
+    """The addresses of a running proxy. None if a proxy runs and does not tell them."""
 
     binds: Set[Bind] | None
 
 
 def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterator[Problem]:
-    """Addresses that are not of this machine or in use by another program, and warnings of those
-    that this user may not have.
+    """Errors for addresses that this machine does not have or that another program uses.
+
+    Addresses that this user may not bind are warnings.
     """
     running: RunningAddresses | None = None
     for place, bind in addresses_of(loaded.config):
@@ -60,7 +59,7 @@ def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterat
             if error.errno == errno.EADDRINUSE:
                 running = running or running_among(AdminSettings.places(loaded.file, loaded.config.admin))
                 holder = holder_of(bind, running, proc)
-            if isinstance(error, PermissionError):  # of this user, who need not be the one that starts the proxy
+            if isinstance(error, PermissionError):  # another user may start the proxy
                 found, better = bind_fault(bind, error)
                 yield loaded.file.warning(place, found, f"{better}; docker/plexigate.service gives it")
             elif holder is Holder.ANOTHER:
@@ -71,7 +70,7 @@ def address_problems(loaded: LoadedConfig, proc: Path = Path("/proc")) -> Iterat
 
 
 def addresses_of(config: Config) -> Iterator[tuple[Location, Bind]]:
-    """Every address that a start binds, and where it stands."""
+    """Every address that a start binds, and its location in the configuration."""
     for name, listener in config.listener.items():
         yield from (((("listener", name, "bind", index)), bind) for index, bind in enumerate(listener.bind))
     yield from ((("acme", "http_bind", index), bind) for index, bind in enumerate(config.acme.http_bind))
@@ -79,7 +78,7 @@ def addresses_of(config: Config) -> Iterator[tuple[Location, Bind]]:
 
 
 def running_among(sockets: Iterable[Path]) -> RunningAddresses:
-    """Ask each proxy there may be."""
+    """Ask the proxies behind these sockets."""
     binds: set[Bind] = set()
     for one in map(running_proxy, sockets):
         if one.binds is None:
@@ -108,7 +107,7 @@ def running_proxy(socket: Path) -> RunningAddresses:
 
 
 def holder_of(bind: Bind, running: RunningAddresses, proc: Path) -> Holder:
-    """Who listens on an address."""
+    """Find the program that listens on an address."""
     if running.binds is None:
         return Holder.UNKNOWN
     if any(bind.overlaps(one) for one in running.binds):
@@ -117,7 +116,7 @@ def holder_of(bind: Bind, running: RunningAddresses, proc: Path) -> Holder:
 
 
 def _service_manager(bind: Bind, proc: Path) -> Holder:
-    """Whether it is the first process of the machine, as far as this user can see."""
+    """Whether the first process of the machine listens there, as far as this user can see."""
     sockets = list(_listening(bind.port, proc))
     try:
         held = {str(one.readlink()) for one in (proc / "1/fd").iterdir()}

@@ -1,9 +1,9 @@
-"""The sockets of the admin server, and what may stand in their way.
+"""The sockets of the admin server, and the checks of their places.
 
-A Unix socket is bound under another name and then renamed: so it takes the place of one that a
-crash left behind in one step, and no client meets a socket that nothing listens on. Its mode is set
-before it is bound (Linux takes the mode of the socket itself for the new file), because between
-`bind` and `chmod` any user could connect.
+A Unix socket is bound under another name and then renamed. So it replaces a socket that a crash
+left behind in one step, and a client always meets a socket with a listener. The mode is set before
+`bind`: between `bind` and `chmod` any user could connect. Linux gives the new file the mode of the
+socket.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from proxy.net.bound_socket import listening_socket
 
 _MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
-# unix(7): sun_path holds 108 with its final NUL; a process binds it under another name first, with
-# its number of up to 7 digits.
+# unix(7): sun_path holds 108 octets with its final NUL. The name that is bound first ends in the
+# process id, which has up to 7 digits.
 _LONGEST_PATH: Final = 107 - len(".4194304")
 _REMEDY: Final = (
     f"choose another path for admin.socket that this process may write to, of at most {_LONGEST_PATH} bytes"
@@ -34,7 +34,7 @@ BACKLOG: Final = 64
 
 
 class AdminSocketError(Exception):
-    """The admin server cannot listen at `place` as was `found`; `remedy` is what to do."""
+    """The admin server cannot listen at `place`. `remedy` says what to do about `found`."""
 
     def __init__(self, place: str, found: str, remedy: str) -> None:
         """Remember the facts."""
@@ -49,11 +49,11 @@ class AdminSocketError(Exception):
 
 
 class _OfAnotherUser(AdminSocketError):
-    """The directory belongs to a user who is not this one."""
+    """The directory belongs to another user."""
 
 
 def admin_socket(path: Path) -> socket.socket:
-    """Listen at `path`, of which the last directory is made if need be.
+    """Listen at `path`. Makes the last directory of the path if it is missing.
 
     Raises `AdminSocketError`.
     """
@@ -68,8 +68,9 @@ def admin_socket(path: Path) -> socket.socket:
 
 
 def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
-    """What keeps this process from making the admin socket; a proxy that listens there now does not
-    count. Touches nothing.
+    """The faults that keep this process from making the admin socket. Only reads.
+
+    A proxy that listens there now is no fault.
     """
     path = AdminSettings.of(file, admin).socket
     try:
@@ -78,7 +79,7 @@ def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
     except OSError as error:
         fault = error.strerror or str(error)
     except _OfAnotherUser as error:
-        if os.geteuid() == 0:  # who looks after a proxy that another user starts, more likely than not
+        if os.geteuid() == 0:  # root mostly checks for a proxy that another user starts
             better = "to check as that user as well, if it is the one of the proxy (docs/deploy.md shows how)"
             return [file.warning(("admin", "socket"), f"{shown(error.place)}, {error.found}", better)]
         return [file.error(("admin", "socket"), f"{shown(error.place)}, {error.found}", error.remedy)]
@@ -88,7 +89,7 @@ def socket_problems(file: ConfigFile, admin: AdminConfig) -> list[Problem]:
 
 
 def _refuse_place(path: Path) -> None:
-    """A path that is too long, a directory that is not ours alone, something else in its place.
+    """Refuse a path that is too long, an open directory, and another file in the socket's place.
 
     Raises `AdminSocketError` or `OSError`.
     """
@@ -103,8 +104,9 @@ def _refuse_place(path: Path) -> None:
 
 
 def _refuse_directory(directory: Path) -> None:
-    """One that is there must not be open to others, who could put a socket of theirs in it; one is
-    made, not several.
+    """Refuse a directory that other users can write: they could put their own socket in it.
+
+    A missing directory is accepted if its parent exists.
     """
     try:
         facts = directory.stat()
@@ -120,7 +122,7 @@ def _refuse_directory(directory: Path) -> None:
 
 
 def _refuse_listener(path: Path) -> None:
-    """Two proxies cannot have one socket."""
+    """Refuse a socket on which another proxy listens."""
     if not path.exists():
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -155,7 +157,7 @@ def _bound(path: Path) -> socket.socket:
 
 
 def remove_admin_socket(path: Path, inode: int) -> None:
-    """Remove the socket, unless another process has put its own there meanwhile."""
+    """Remove the socket, unless another process has replaced it by its own."""
     with contextlib.suppress(FileNotFoundError):  # it is gone already
         if path.lstat().st_ino == inode:
             path.unlink()

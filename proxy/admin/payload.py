@@ -16,8 +16,9 @@ from proxy.admin.problems import json_answer
 
 
 class PayloadRefused(Exception):
-    """Something that cannot be done: `status` 404 for what is not there, 409 for what is in the
-    way; the text says what.
+    """A command that cannot be done.
+
+    `status` is 404 for a missing ring or key, and 409 for another obstacle. The text names it.
     """
 
     def __init__(self, status: int, detail: str) -> None:
@@ -32,13 +33,13 @@ class PayloadRefused(Exception):
 
 
 class PayloadControl(Protocol):
-    """The parent, as far as it keeps rings. Every method raises `PayloadRefused`."""
+    """The keeper of the rings in the parent. Every method may raise `PayloadRefused`."""
 
     async def listed(self) -> dict[str, Any]:
-        """Every ring with its keys, and nothing secret."""
+        """Every ring with its keys, without secrets."""
 
     async def rotate(self, ring: str) -> int:
-        """Encrypt with a new key; its version."""
+        """Encrypt with a new key from now on. Returns its version."""
 
     async def retire(self, ring: str, version: int) -> None:
         """End a key that is not needed any more."""
@@ -47,14 +48,14 @@ class PayloadControl(Protocol):
         """End a key that is in the wrong hands."""
 
     async def exported(self, ring: str) -> dict[str, Any]:
-        """What a client needs to use a ring: secrets."""
+        """The secrets that a client needs to use a ring."""
 
     async def identity(self) -> dict[str, str]:
-        """The public keys that sign those of sessions."""
+        """The public keys that sign the keys of sessions."""
 
 
 def add_payload_routes(router: web.UrlDispatcher, control: PayloadControl) -> None:
-    """Answer these requests."""
+    """Add the routes."""
     routes = _Payload(control)
     router.add_get("/payload", routes.listed)
     router.add_get("/payload-identity", routes.identity)

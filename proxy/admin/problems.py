@@ -1,4 +1,4 @@
-"""Answers of the admin server: JSON, and problem+json (RFC 9457) for what went wrong."""
+"""Answers of the admin server: JSON, and problem+json (RFC 9457) for errors."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     extensions: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    """Say what went wrong; `extensions` are members of the problem's own (RFC 9457 section 3.2)."""
+    """An error as problem+json. `extensions` are further members (RFC 9457 section 3.2)."""
     standard = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return json_answer({**standard, **(extensions or {})}, status, content_type=PROBLEM, headers=headers)
 

@@ -1,6 +1,4 @@
-"""How a person wants a rotation: the options of `plexigate certs rotate`, on both sides of the
-admin socket. Pure.
-"""
+"""The options of `plexigate certs rotate`, for both sides of the admin socket. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +8,10 @@ from certs.rotation.due import RenewalReason
 
 @dataclass(frozen=True, slots=True)
 class RotationWish:
-    """Because the key `is_compromised`; even if its issuer has asked to wait (`insists`); or only
-    to tell what would be done.
+    """A rotation that a person asks for.
+
+    The key may be compromised (`is_compromised`). A person who `insists` rotates even if the issuer
+    has asked to wait. A dry run only tells what a rotation would do.
     """
 
     is_compromised: bool = False
@@ -24,11 +24,11 @@ class RotationWish:
         return RenewalReason.COMPROMISED if self.is_compromised else RenewalReason.COMMAND
 
     def query(self) -> dict[str, str]:
-        """As parameters of a request."""
+        """The parameters of the request."""
         wishes = {"compromised": self.is_compromised, "now": self.insists, "dry_run": self.is_dry_run}
         return {name: "1" for name, is_wished in wishes.items() if is_wished}
 
     @classmethod
     def of_query(cls, query: Mapping[str, str]) -> "RotationWish":
-        """Read what `query` made."""
+        """Read the parameters that `query` has made."""
         return cls(*(query.get(name) == "1" for name in ("compromised", "now", "dry_run")))

@@ -1,8 +1,7 @@
 """The admin server: commands on a Unix socket, metrics on TCP.
 
 A user who may open the socket may steer the proxy, so it has mode 0600 from the moment it exists.
-TCP has no password, so what listens there can be read and changes nothing: it is an application of
-its own, in which the commands do not exist.
+TCP has no password. So TCP gets an application of its own, which can be read and has no commands.
 """
 
 import asyncio
@@ -35,14 +34,15 @@ _LONGEST_DRAIN_SECONDS: Final = 30 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class AdminHost:
-    """The process around the admin server: its log, for errors of ours (`report`) and for events
-    (`tell`), and its descriptors.
+    """The process around the admin server.
+
+    `report` logs errors of ours, `tell` logs events.
     """
 
     report: Report
     tell: Tell
     is_short: Callable[[], bool]
-    """Whether descriptors are left for nothing but what the process itself needs."""
+    """Whether the process needs all descriptors that are left for itself."""
 
 
 class AdminServer:
@@ -58,10 +58,10 @@ class AdminServer:
         self._listening: list[tuple[Door, web.AppRunner]] = []
         self._inode: int | None = None
         self.metrics_addresses: tuple[str, ...] = ()
-        """Where metrics are read over TCP, with the ports that the kernel chose for port 0."""
+        """The TCP addresses for metrics. Port 0 is replaced by the port that the kernel chose."""
 
     async def start(self) -> None:
-        """Listen. Raises `AdminSocketError`; nothing listens then."""
+        """Listen. Raises `AdminSocketError` after it has closed all sockets."""
         try:
             sock = admin_socket(self._settings.socket)
             self._inode = self._settings.socket.stat().st_ino
@@ -75,7 +75,7 @@ class AdminServer:
             raise
 
     async def stop(self) -> None:
-        """Listen no more, and leave no socket behind in the file system."""
+        """Stop listening, and remove the socket from the file system."""
         listening, self._listening = self._listening, []
         for door, runner in listening:
             await door.close()
@@ -111,7 +111,7 @@ class AdminServer:
 
 
 class _Monitoring:
-    """What may be read over TCP."""
+    """The requests that TCP and the Unix socket answer."""
 
     def __init__(self, control: Control) -> None:
         self._control = control
@@ -122,7 +122,7 @@ class _Monitoring:
         return web.Response(body=await self._metrics.get(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _exposed(self) -> bytes:
-        # thousands of routes take a quarter of a second, in which the parent has other things to do
+        # for thousands of routes this takes a quarter of a second: the parent must not stop so long
         return await asyncio.to_thread(exposition, await self._control.scrape())
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -130,20 +130,21 @@ class _Monitoring:
         return json_answer({"status": "ok"})
 
     async def readyz(self, _request: web.Request) -> web.Response:
-        """As `observe.readiness` defines it: 200, or 503 with the reasons; in either case with what
-        is doubtful.
+        """Answer 200 if the proxy is ready, else 503 with the reasons, see `observe.readiness`.
+
+        Both name what is doubtful.
         """
         found = await self._readiness.get()
         told = found.as_json()
         if found.is_ready:
-            # the urgency of a rotation is never a reason: what there is goes on to serve
+            # the urgency of a rotation is never a reason: the certificate in use goes on serving
             doubts = {"doubts": told["doubts"]} if found.doubts else {}
             return json_answer({"status": "ready", "certificates": self._control.urgency(), **doubts})
         return problem(503, str(found), extensions={"reasons": told["reasons"], "doubts": told["doubts"]})
 
 
 class _Commands:
-    """What the Unix socket has besides."""
+    """The requests that only the Unix socket answers."""
 
     def __init__(self, control: Control, server: AdminServer) -> None:
         self._control = control
@@ -153,7 +154,7 @@ class _Commands:
         return json_answer({**await self._control.status(), "metrics": self._server.metrics_addresses})
 
     async def reload(self, request: web.Request) -> web.Response:
-        """200 when it is done, or could be; 409 when something stands against it."""
+        """Answer 200 if the reload is done, or could be done. Answer 409 if there are problems."""
         dry_run = _flag(request, "dry_run")
         report = await self._control.reload(dry_run=dry_run)
         return json_answer({**asdict(report), "dry_run": dry_run}, 200 if report.ok else 409)
@@ -186,7 +187,7 @@ class _Commands:
 
 
 class _Unusable(Exception):
-    """A request that cannot be meant so; the text is its problem's detail."""
+    """A request with unusable parameters. The text is the detail of the problem."""
 
 
 def _flag(request: web.Request, name: str) -> bool:
@@ -211,7 +212,7 @@ def _seconds(request: web.Request, name: str) -> float | None:
 
 @web.middleware
 async def _staged(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell the connection when it has shown a request, and when the answer is made."""
+    """Tell the connection when its request is complete, and when the answer is made."""
     visit = request.protocol
     assert isinstance(visit, Visit)  # each request comes through a door
     visit.asked()
@@ -222,7 +223,7 @@ async def _staged(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _problems(report: Report) -> Middleware:
-    """Turns each error into problem+json (RFC 9457)."""
+    """Make the middleware that turns each error into problem+json (RFC 9457)."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:

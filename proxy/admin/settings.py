@@ -1,9 +1,10 @@
-"""Where the admin server listens, and where commands look for it: both ask here.
+"""The place of the admin socket, for the server and for the commands that look for it.
 
-The runtime directory is the one that systemd made for the service, else /run as root, else the one
-of the user's session, else one of the user's own in the temporary directory. Commands of root also
-find a service that runs as another user, since systemd's directory and root's are the same when the
-unit says `RuntimeDirectory=plexigate`.
+The socket is in the runtime directory. This is the first that applies of: the directory that
+systemd made for the service, a directory in /run for root, the directory of the user's session, and
+a directory of the user in the temporary directory. If the unit says `RuntimeDirectory=plexigate`,
+systemd's directory is the same as root's. So commands of root also find a service that runs as
+another user.
 """
 
 import os
@@ -31,15 +32,15 @@ class AdminSettings:
 
     @classmethod
     def of(cls, file: ConfigFile, admin: AdminConfig) -> "AdminSettings":
-        """What a configuration says, with the default of this process."""
+        """The settings of a configuration, with the defaults of this process."""
         socket = default_socket(os.environ, os.geteuid()) if admin.socket is None else file.resolve(admin.socket)
         return cls(socket, admin.metrics_bind)
 
     @staticmethod
     def places(file: ConfigFile, admin: AdminConfig) -> tuple[Path, ...]:
-        """The sockets of a proxy that may run by this configuration.
+        """The sockets that a proxy with this configuration may have.
 
-        Without `admin.socket` it may be the service of the system.
+        Without `admin.socket` that proxy may also be the service of the system.
         """
         return sockets_to_try(os.environ, os.geteuid()) if admin.socket is None else (file.resolve(admin.socket),)
 
@@ -59,5 +60,5 @@ def default_socket(environment: Mapping[str, str], user: int) -> Path:
 
 
 def sockets_to_try(environment: Mapping[str, str], user: int) -> tuple[Path, ...]:
-    """Where a command looks that was told nothing: at the default, then at the system's service."""
+    """The sockets that a command tries by default: its user's own, then the system's service."""
     return tuple(dict.fromkeys((default_socket(environment, user), _OF_THE_SYSTEM)))

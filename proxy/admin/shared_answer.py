@@ -1,5 +1,6 @@
-"""One answer for all who ask while it is being made: to read all figures costs the parent and every
-worker time, however many ask.
+"""One answer for all clients that ask while it is being made.
+
+Reading the figures costs time in the parent and in every worker. Further clients add no cost.
 """
 
 import asyncio
@@ -10,12 +11,13 @@ Answer = TypeVar("Answer")
 
 
 class SharedAnswer(Generic[Answer]):
-    """Shares what `make` answers: it is called for the first that asks, and not again before it has
-    answered.
+    """Shares the answers of `make`.
+
+    The first caller starts `make`. Other callers get the same answer until it is there.
     """
 
     def __init__(self, make: Callable[[], Awaitable[Answer]]) -> None:
-        """`make` is not called yet."""
+        """The first `get` calls `make`."""
         self._make = make
         self._under_way: asyncio.Task[Answer] | None = None
 
@@ -24,7 +26,7 @@ class SharedAnswer(Generic[Answer]):
         if self._under_way is None:
             self._under_way = asyncio.get_running_loop().create_task(self._made())
             self._under_way.add_done_callback(self._over)
-        # one that leaves does not cancel the answer for the others
+        # a caller that leaves does not cancel the answer for the others
         return await asyncio.shield(self._under_way)
 
     async def _made(self) -> Answer:
@@ -33,4 +35,4 @@ class SharedAnswer(Generic[Answer]):
     def _over(self, task: "asyncio.Task[Answer]") -> None:
         self._under_way = None
         if not task.cancelled():
-            task.exception()  # if all have left, its error is not wanted
+            task.exception()  # if all callers have left, asyncio would log the error

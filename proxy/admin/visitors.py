@@ -1,9 +1,14 @@
-"""Which connection of the admin server makes room for the next one. Pure.
+"""Which connection of the admin server makes room for a new one. Pure.
 
-A limit that refuses the newest helps the peer that holds the rest, so the newest is taken in and
-another one goes: of those that have shown no complete request the oldest, those of the peer with
-most first; then of those that have their answer already; at last of those whose answer is under
-way. A peer that has its share makes room itself.
+If a full server refused new connections, it would help the peer that holds the old ones. So the
+server accepts the new connection and closes another one. It takes the first that it finds among:
+
+1. connections without a complete request,
+2. connections that have their answer,
+3. connections whose answer is under way.
+
+In each group the peer with most connections comes first, and its oldest connection. A peer that has
+its share makes room itself.
 """
 
 from collections import Counter
@@ -13,20 +18,21 @@ from enum import IntEnum
 
 
 class Stage(IntEnum):
-    """How far a connection has come; the lower, the sooner it goes."""
+    """How far a connection has come. A lower stage goes sooner."""
 
     SILENT = 0
     """It has shown no complete request."""
     ANSWERED = 1
-    """It may ask again, or still reads its answer."""
+    """It has its answer. It may still read it, or ask again."""
     ASKING = 2
     """Its answer is under way."""
 
 
 @dataclass(slots=True, eq=False)
 class Visitor:
-    """A connection: `peer` is who counts as one, `since` when it came, in seconds of a monotonic
-    clock.
+    """A connection. Connections with the same `peer` count together.
+
+    `since` is when it came, in seconds of a monotonic clock.
     """
 
     peer: bytes
@@ -35,11 +41,10 @@ class Visitor:
 
 
 def who_goes(others: Collection[Visitor], newcomer: Visitor, most: int, share: int) -> Visitor | None:
-    """The connection that makes room for a new one; None if there is room. `most` are there at a
-    time, `share` of them of one peer.
+    """The connection that makes room for a new one. None if there is room.
 
-    It is the newcomer where its peer has more connections than all others that are silent: those
-    came before, and may be slow.
+    There is room for `most` connections, and for `share` of one peer. The newcomer itself goes if
+    its peer has more connections than all silent ones of others: these came before and may be slow.
     """
     own = [one for one in others if one.peer == newcomer.peer]
     if len(own) >= share:
