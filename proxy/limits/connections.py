@@ -1,4 +1,7 @@
-"""The counts of one listener: its connections and handshakes, of all clients and of each, over all workers."""
+"""The connections and handshakes of one listener, counted over all workers.
+
+There is one count for all clients together, and one for each client.
+"""
 
 import math
 from dataclasses import dataclass
@@ -44,7 +47,7 @@ class ClientCounts:
         self.handshakes = 0
         """Handshakes that have shown a ClientHello."""
         self.leaving = 0
-        """Connections among them that are ended in this turn of the loop."""
+        """Those of its connections that are ended in this turn of the loop."""
         self.no_answered_at = self.no_idle_at = -math.inf
         """When a search for a connection that could make room last found none (`room`)."""
 
@@ -52,7 +55,8 @@ class ClientCounts:
 class ConnectionCounts:
     """Counts connections and handshakes in and out, over all workers.
 
-    Of all clients together a handshake counts from its accept, as its bytes are kept; of one client from its ClientHello on.
+    The count of all clients holds a handshake from its accept on, because its bytes take memory.
+    The count of one client holds it from its ClientHello on.
     """
 
     def __init__(self, listener: str, shared: SharedTable, clock: Clock) -> None:
@@ -140,7 +144,7 @@ class ConnectionCounts:
             self._shared.add(client.place, -HANDSHAKE)
 
     def leaves(self, network: bytes) -> None:
-        """A connection of a client was told to end and will be closed soon: it takes no place any more."""
+        """A connection was told to end and will close soon: it takes no place any more."""
         self._leaving += 1
         client = self._clients.get(network)
         if client is not None:

@@ -1,8 +1,9 @@
 """Which client has the most unfinished connections, and which of these is the oldest. Pure.
 
-Theory of operation. A flood asks this thousands of times a second, and each honest client enters and leaves as well. So no step
-takes longer the more members there are. Clients stand in shelves by their number of members: a client that gets a member moves
-up a shelf, one that loses a member moves down, and the highest shelf in use is never far from the last one.
+Theory of operation. In a flood this is asked thousands of times a second, and each honest client
+enters and leaves as well. So no step may take longer when there are more members. Clients stand on
+shelves, one shelf for each number of members. A client that gets a member moves up a shelf, and one
+that loses a member moves down. So the highest shelf in use is never far from the last one.
 """
 
 from collections.abc import Hashable, Iterator
@@ -20,7 +21,7 @@ class Crowd(Generic[Member]):
         """Start empty."""
         self._clients: dict[Hashable, dict[Member, None]] = {}
         self._shelves: dict[int, dict[Hashable, None]] = {}
-        """Number of members -> the clients that have so many, the one that has had them for the longest time first."""
+        """Number of members -> the clients with that number, the first to reach it first."""
         self._highest = 0
         self._count = 0
 

@@ -1,4 +1,7 @@
-"""A bounded queue in which client networks take turns, so that none has others wait for all that it has brought. Pure."""
+"""A bounded queue in which client networks take turns. Pure.
+
+So a network that brings many items does not make the others wait for all of them.
+"""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -39,7 +42,7 @@ class FairQueue(Generic[Item]):
         """How many wait, our own included."""
 
     def __iter__(self) -> Iterator[Item]:
-        """All that wait but our own, in no particular order."""
+        """All that wait except our own, in no particular order."""
         return (item for of_network in self._waiting.values() for item in of_network)
 
     def push(self, network: bytes, item: Item) -> NoRoom | None:
@@ -56,7 +59,10 @@ class FairQueue(Generic[Item]):
         return None
 
     def push_fairly(self, network: bytes, item: Item, displaced: Callable[[Item], object]) -> NoRoom | None:
-        """Add the last one of a network as `push` does; where the queue is full, `displaced` gets the one that gives way for it."""
+        """Add the last one of a network as `push` does; in a full queue another one may give way.
+
+        `displaced` gets the one that gave way.
+        """
         room = self.push(network, item)
         if room is not NoRoom.FULL or (other := self.give_way(network)) is None:
             return room
@@ -72,7 +78,8 @@ class FairQueue(Generic[Item]):
     def pop(self, may: Callable[[bytes], bool] | None = None) -> Item | None:
         """Take the next one; None if none waits.
 
-        `may` says of a network whether its turn can come: others keep theirs. It says so once, and that one is taken.
+        `may` says of a network whether its turn can come; a network whose turn cannot come keeps
+        its place. The item of the first network that `may` accepts is taken.
         """
         if self._urgent:
             self.waiting -= 1
@@ -88,15 +95,17 @@ class FairQueue(Generic[Item]):
         return item
 
     def ahead_of(self, network: bytes) -> int:
-        """How many are taken before the next one of this network would be, if no others come meanwhile."""
+        """How many are taken before the next one of this network, if no others come."""
         own = len(self._waiting.get(network, ()))
         others = sum(min(len(items), own + 1) for one, items in self._waiting.items() if one != network)
         return len(self._urgent) + own + others
 
     def give_way(self, network: bytes) -> Item | None:
-        """Take out the newest one of the network that has the most here, in favour of this one; None where none has more.
+        """Take an item away from the network with the most, in favour of this network.
 
-        More is two more: with one, the two would only change places. Those that are `EXEMPT` are many clients, and keep theirs.
+        The answer is the newest item of that network, or None if it does not have at least two more
+        than this one: with one more, the two would only change places. `EXEMPT` stands for many
+        clients, which keep theirs.
         """
         networks = (one for one in self._waiting if one != EXEMPT)
         most = max(networks, key=lambda one: len(self._waiting[one]), default=network)
@@ -106,7 +115,7 @@ class FairQueue(Generic[Item]):
         return self._waiting[most].pop()
 
     def remove(self, network: bytes, item: Item) -> bool:
-        """Take out one that needs to wait no more; whether it was there."""
+        """Take out one that need not wait any more; whether it was there."""
         of_network = self._waiting.get(network)
         if of_network is None or item not in of_network:
             return False
@@ -117,7 +126,7 @@ class FairQueue(Generic[Item]):
         return True
 
     def clear(self) -> list[Item]:
-        """Take out all but our own."""
+        """Take out all except our own."""
         items = list(self)
         self._waiting.clear()
         self.waiting = len(self._urgent)

@@ -1,4 +1,7 @@
-"""Which idle connections end first when others need room: of the client with the most, those with the least progress. Pure."""
+"""Which idle connections end first when others need room. Pure.
+
+They are those of the client that has the most, and among these the ones with the least progress.
+"""
 
 import heapq
 from collections.abc import Iterable
@@ -17,7 +20,7 @@ class Shown(IntEnum):
     NOTHING = 0
     """It owes its ClientHello; a part of it counts as nothing."""
     HELLO = 1
-    """It was answered and owes the rest of the handshake. A client with a copied ClientHello gets as far."""
+    """It was answered and owes the rest of the handshake. A copied ClientHello gets this far."""
     HANDSHAKE = 2
     """It is connected and has no request under way, or only a part of one that no server has."""
 
@@ -48,7 +51,11 @@ Candidate = tuple[Idle, Connection]
 
 
 def first_to_go(candidates: Iterable[Candidate[Connection]], most: int) -> list[Candidate[Connection]]:
-    """Choose one after the other: of the client that has the most left, the one with the least progress, and of these the oldest."""
+    """Choose connections one after the other.
+
+    Each is one of the client that has the most left: the one with the least progress, and the
+    oldest of those.
+    """
     clients: dict[object, list[Candidate[Connection]]] = {}
     for one in sorted(candidates, key=_rank, reverse=True):
         client = one[0].client
@@ -72,7 +79,11 @@ def _rank(candidate: Candidate[Connection]) -> tuple[Shown, float]:
 
 
 def patience(seconds: float, part: float) -> float:
-    """How long a client may take to its ClientHello while `part` of the limit on handshakes is in use: up to a half, `seconds`."""
+    """How long a client may take to send its ClientHello.
+
+    `part` is the part of the limit on handshakes that is in use. Up to a half the answer is
+    `seconds`.
+    """
     least = min(seconds, LEAST_SECONDS)
     return seconds - (seconds - least) * min(1.0, max(0.0, 2.0 * part - 1.0))
 
@@ -80,4 +91,4 @@ def patience(seconds: float, part: float) -> float:
 LEAST_SECONDS = 2.0
 """A lost packet is sent again after one second (RFC 6298 section 2), and takes time to arrive."""
 LEAST_IDLE_SECONDS = 0.5
-"""A connection that waits for less may have just arrived, with its first bytes still on their way."""
+"""One that has waited for less may have just arrived, with its first bytes still on their way."""

@@ -10,7 +10,7 @@ from typing import Final
 
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _KIB: Final = 1_024
-# The control group of the process first, then its parents: each may have a limit (cgroups, version 2).
+# Each control group may have a limit: that of the process and its parents (cgroups, version 2).
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -18,7 +18,7 @@ class ProcessFigures:
     """The figures of this process; each costs a few microseconds."""
 
     def __init__(self) -> None:
-        """Open the file that is read again and again: without descriptors it could not be opened later."""
+        """Open the file for all later reads: when descriptors have run out, it cannot be opened."""
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc only
 
@@ -36,7 +36,9 @@ class ProcessFigures:
 
     @property
     def lowest_free_descriptor(self) -> int:
-        """The number of the next descriptor: at least so many are in use. The limit, if none is left."""
+        """The number of the next descriptor: at least so many are in use. The limit, if none is
+        left.
+        """
         try:
             descriptor = os.dup(self._statm)
         except OSError:
@@ -50,13 +52,19 @@ class ProcessFigures:
         return int(os.pread(self._statm, 128, 0).split()[1]) * _PAGE_BYTES
 
     def give_memory_back(self) -> None:
-        """Return what was freed to the system, as far as it is whole pages; glibc keeps it otherwise. Takes milliseconds."""
+        """Return freed memory to the system, as far as it is whole pages. Takes milliseconds.
+
+        Without this call glibc keeps it.
+        """
         if self._trim is not None:
             self._trim(0)
 
 
 def most_descriptors() -> int | None:
-    """How many descriptors a process of ours may have: each raises its soft limit to the hard one. None: any number."""
+    """How many descriptors a process of ours may have; None: any number.
+
+    Each process raises its soft limit to the hard one.
+    """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if most == resource.RLIM_INFINITY else most
 

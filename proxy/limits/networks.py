@@ -14,9 +14,10 @@ _MAPPED_PREFIX: Final = bytes(10) + b"\xff\xff"
 
 
 def network_of(address: str) -> bytes:
-    """The octets that count as one client: of IPv4 all four, of IPv6 a /64, as a single host has that many to choose from.
+    """The octets that count as one client: all four of IPv4, a /64 of IPv6.
 
-    An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2), as a socket for both families shows it, counts as IPv4.
+    A single host has a whole /64 to choose addresses from. An IPv4-mapped IPv6 address (RFC 4291
+    section 2.5.5.2), as a socket for both families shows it, counts as IPv4.
     """
     if ":" not in address:
         return socket.inet_pton(socket.AF_INET, address)

@@ -1,8 +1,9 @@
 """How far a client may fall behind the required rate. Pure.
 
-Both directions have the same rule. A client may be some seconds behind. Each byte that it moves buys the time that this byte
-takes at the rate, and time is used only while we wait for the client. A client that is faster than the rate saves up no time.
-The state is a deadline, so no work is done between two bytes.
+Both directions have the same rule. A client may be some seconds behind. Each byte that it moves
+buys the time that this byte takes at the rate, and time is used only while we wait for the client.
+A client that is faster than the rate saves up no time. The state is a deadline, so no work is done
+between two bytes.
 """
 
 from typing import Final, Protocol
@@ -54,12 +55,14 @@ class Backlog(Protocol):
 
 
 class ReaderPace:
-    """A client's time for taking the bytes that wait for it.
+    """A client's time for taking the bytes that wait for it. Progress is what its machine
+    acknowledged.
 
-    Theory of operation. The kernel buffers bytes for the client, and becomes writable only when a third of its buffer is free: with
-    megabytes in it a slow client seems silent for minutes. So progress is what the client's machine acknowledged. To ask for that
-    costs a system call, so only clients that are blocked for some time are asked: a stall begins when a sweep of the deadlines first
-    finds the client blocked, and a shorter one does not count.
+    Theory of operation. The kernel buffers bytes for the client, and reports the socket as writable
+    only when a third of that buffer is free. With megabytes in it a slow client would seem silent
+    for minutes, so progress is measured by acknowledgements. To ask the kernel for them costs a
+    system call, so only clients that are blocked for some time are asked. A stall begins when a
+    sweep of the deadlines first finds the client blocked; a shorter one does not count.
     """
 
     __slots__ = (
@@ -86,7 +89,9 @@ class ReaderPace:
         self._was_moving = False
 
     def look(self, now: float) -> float:
-        """Measure the progress of a blocked client; returns its deadline, `now` if it is too slow."""
+        """Measure the progress of a blocked client and return its deadline: `now` if it is too
+        slow.
+        """
         if self._is_running:
             self._reckon(now)
             return now + self._left if self._left > _LEAST_SECONDS else now

@@ -1,8 +1,9 @@
 """A rate with a burst, in the form in which it is checked. Pure.
 
-The token bucket is kept as its equivalent, the "generic cell rate algorithm": instead of a number of tokens and the time when
-it was last topped up, one time per bucket, at which the bucket will be full again. One number can be shared by processes
-without a lock, and what is long past means a full bucket, so that nothing has to be cleaned up.
+A token bucket is usually a number of tokens and the time when it was last topped up. Here it is
+kept as its equivalent, the "generic cell rate algorithm": one time, at which the bucket will be
+full again. Processes can share this number without a lock. A time that has passed means a full
+bucket, so old entries need no clean-up.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One every `interval` seconds; after a silence, `tolerance` seconds' worth of them more at once."""
+    """One every `interval` seconds; after a silence more at once, for `tolerance` seconds."""
 
     interval: float
     tolerance: float

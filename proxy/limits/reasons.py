@@ -1,6 +1,6 @@
-"""Why connections and requests are refused or ended, each under one name, so that they can be counted. Pure.
+"""Why connections and requests are refused or ended: one name for each reason, to be counted. Pure.
 
-What a handshake fails with has its names beside it (`tls.handshake.FailureReason`).
+The reasons why a handshake fails are in `tls.handshake.FailureReason`.
 """
 
 from enum import StrEnum
@@ -8,14 +8,20 @@ from typing import Final
 
 
 class ConnectionReason(StrEnum):
-    """A connection that was closed before its handshake, while it was idle, or for its TLS; most are named after limits."""
+    """Why a connection was closed: before its handshake, while it was idle, or for its TLS.
+
+    Most reasons have the name of a limit.
+    """
 
     CONNECTIONS = "connections"
     CONNECTIONS_PER_ADDRESS = "connections_per_address"
     HANDSHAKES_IN_FLIGHT = "handshakes_in_flight"
     HANDSHAKE_RATE = "handshakes_per_second_per_address"
     OUT_OF_DESCRIPTORS = "out_of_descriptors"
-    """Accepting paused because only the reserve of descriptors was left, or none. Counted for each pause, not for each connection."""
+    """Accepting paused because only the reserve of descriptors was left, or none.
+
+    One for each pause, not for each connection.
+    """
     OUT_OF_MEMORY = "out_of_memory"
     """The same for memory, of this process or of the kernel."""
     SHED_SILENT = "shed_silent"
@@ -23,20 +29,23 @@ class ConnectionReason(StrEnum):
     SHED_UNFINISHED = "shed_unfinished"
     """The same for a connection whose client had not finished its handshake."""
     SHED_IDLE = "shed_idle"
-    """The same for a connection without a request, or with one that was not complete and that no server had."""
+    """The same for a connection without a complete request of which a server has seen anything."""
     RECORD_FLOOD = "tls_record_flood"
     """The client sent too many TLS records without data, or asked for too many new keys."""
     TLS_BROKEN = "tls_broken"
-    """After the handshake the client, or a machine in between, broke the rules of TLS, or the client sent a fatal alert."""
+    """After the handshake the client sent a fatal alert, or something broke the rules of TLS.
+
+    That was the client, or a machine between it and us.
+    """
 
 
 class RequestReason(StrEnum):
-    """A request that was refused or ended before its time. In the log a sentence may follow, behind a colon."""
+    """Why a request was refused or ended early. In the log a colon and a sentence may follow."""
 
     RATE = "request_rate"
     HEAD_TIMEOUT = "head_timeout"
     BODY_TIMEOUT = "body_timeout"
-    """No byte of the body arrived for too long."""
+    """The body stopped: for too long no byte of it arrived."""
     BODY_TOO_SLOW = "body_too_slow"
     """The body arrived at less than the required rate."""
     READER_TIMEOUT = "reader_timeout"
@@ -61,7 +70,8 @@ class RequestReason(StrEnum):
 
 
 _MALFORMED: Final = frozenset({RequestReason.MALFORMED_REQUEST, RequestReason.MALFORMED_BODY})
-# The readers of requests call a request that is too large malformed as well: its status tells the size that it exceeds.
+# The readers call a request that is too large malformed as well: its status tells which size it
+# exceeds.
 _SIZES: Final = {
     413: RequestReason.BODY_TOO_LONG,
     414: RequestReason.TARGET_TOO_LONG,
@@ -69,13 +79,19 @@ _SIZES: Final = {
 }
 _NAMES: Final = {reason.value: reason for reason in RequestReason}
 CLOSED: Final = "closed"
-"""Precedes the reason in the log if we ended a WebSocket with close frames and its client answered: no failure."""
+"""Precedes the reason in the log if we ended a WebSocket and the client answered our close frame.
+
+That is no failure.
+"""
 _SWITCHING_PROTOCOLS: Final = 101
 _CLIENT_CLOSED_REQUEST: Final = 499
 
 
 def request_reason(status: int, error: str) -> RequestReason | None:
-    """The name of the reason in the log, one of few whatever the client sent; None if the request did not fail."""
+    """The name of the reason in the log; None if the request did not fail.
+
+    There are few such names, and a client cannot add to them.
+    """
     name = error.partition(":")[0]
     if name == CLOSED and status == _SWITCHING_PROTOCOLS:
         return None

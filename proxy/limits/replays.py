@@ -1,11 +1,15 @@
-"""Marks of messages that all processes of a machine have seen within the last moments, without a lock.
+"""The messages that all processes of a machine have seen lately, without a lock.
 
-Theory of operation. The table has 8-byte cells in buckets of eight. A mark is hashed with a secret of this start to one bucket and
-to 40 bits that stand for it there, beside the second at which it may be forgotten. A mark that is in its bucket is known. A new mark
-takes a cell that is free, or whose time is over, or that of the mark that would be forgotten next. So a mark that is reported as
-known was seen (but for one chance in 10^11). A mark may be forgotten too early if more marks arrive than fit: 131,072, or 1,400
-a second for 90 seconds. Two processes that look for the same mark within the same few microseconds may both find it new. A process
-that forgets a mark may remove another one that took its cell within that time.
+Theory of operation. A message is known by its mark. The table has cells of 8 bytes, in buckets of
+eight. A hash with a secret of this start maps a mark to one bucket, and to 40 bits that stand for
+the mark there. Beside them stands the second at which the mark may be forgotten. A mark that is in
+its bucket is known. A new mark takes a free cell, else one whose time is over, else the one that
+would be forgotten next.
+
+A mark that is reported as known was seen, but for one chance in 10^11. A mark is forgotten too
+early if more marks arrive than fit: 131,072, or 1,400 a second for 90 seconds. Two processes that
+look for the same mark within the same few microseconds may both find it new. A process that forgets
+a mark may remove another one that took its cell within that time.
 """
 
 import hashlib
@@ -25,12 +29,17 @@ class ReplayTable:
     """One process's view of the cells."""
 
     def __init__(self, cells: "memoryview[int]", secret: bytes) -> None:
-        """`cells` are `REPLAY_CELLS` unsigned numbers of 64 bits, which all processes share as they do the secret."""
+        """`cells` are `REPLAY_CELLS` unsigned numbers of 64 bits. All processes share them and the
+        secret.
+        """
         self._cells = cells
         self._hash = hashlib.blake2b(key=secret, digest_size=2 + _FINGERPRINT_BYTES)
 
     def is_known(self, mark: bytes, seconds: float, now: float) -> bool:
-        """Whether a mark was seen; from now on it is, for so long. `now` is that of the machine's monotonic clock."""
+        """Whether a mark was seen; from now on it is known, for `seconds`.
+
+        `now` is the time of the machine's monotonic clock.
+        """
         start, fingerprint = self._bucket(mark)
         cells, second = self._cells, int(now)
         victim, shortest = start, _TIMES

@@ -15,7 +15,7 @@ class RequestRate:
 
     rate: Rate
     key: bytes
-    """Names it among all rates. A changed rate has another key, as the use of the old one means nothing for the new one."""
+    """Names it among all rates. A changed rate has another key, and so begins unused."""
     is_per_client: bool
 
     @classmethod

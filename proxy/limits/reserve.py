@@ -1,15 +1,17 @@
-"""Descriptors that the parent keeps for what it cannot do without. Pure.
+"""The descriptors that the parent keeps for its most important work. Pure.
 
-To replace a worker takes a socket pair, a pidfd, the pipes of a new process and copies of what it is given; a log is opened anew, a
-reload reads files, an operator comes to the admin socket. None of these asks whether there is room, so the others do: health checks
-stop at half of the reserve, and strangers at the port for monitoring do before it begins. As in a worker (`scarcity`), the number that
-the kernel would give to the next descriptor tells how many are in use.
+To replace a worker takes a socket pair, a pidfd, the pipes of a new process and copies of what it
+is given. A log is opened anew, a reload reads files, an operator comes to the admin socket. None of
+these asks whether there is room, so the less important users do: health checks stop at half of the
+reserve, and the port for monitoring refuses strangers before the reserve begins. As in a worker
+(`scarcity`), the number that the kernel would give to the next descriptor tells how many are in
+use.
 """
 
 from collections.abc import Callable
 from typing import Final, Protocol
 
-# For the log, a reload, the admin socket (`doors.LOCAL.when_short`), and what libraries open for a moment.
+# The log, a reload, the admin socket (`doors.LOCAL.when_short`), and what libraries open briefly.
 _COMMON: Final = 32
 # A worker that is replaced while the one before it drains: nine of each were counted.
 _FOR_A_WORKER: Final = 10

@@ -1,23 +1,27 @@
-"""Which connections a listener takes, and which of its connections make room when a limit is reached.
+"""Which connections a listener takes, and which ones make room when a limit is reached.
 
-Theory of operation. A limit that refuses the newest connection helps an attacker who holds the others: a thousand silent
-connections would lock out all clients. So a new connection is refused only if no other one can make room. A connection can make
-room while it waits for its client: without a complete ClientHello, even if parts of it arrive; with an unfinished handshake, as a
-copied ClientHello costs an attacker nothing; or without a request. A connection that waits for us (for OpenSSL, a token, an
-upstream) never makes room. The oldest connection of the client that has the most goes first: a new one is as silent as an old one,
-and only its age tells them apart.
+Theory of operation. A limit that refuses the newest connection helps an attacker who holds the
+others: a thousand silent connections would lock out all clients. So a new connection is refused
+only if no other one can make room. A connection can make room while it waits for its client. It
+waits for a complete ClientHello, even if parts of it arrive; for the end of the handshake, since a
+copied ClientHello costs an attacker nothing; or for a request. A connection that waits for us (for
+OpenSSL, a token, an upstream) never makes room. The oldest connection of the client that has the
+most goes first: a new one is as silent as an old one, and only its age tells them apart.
 
-`handshakes_in_flight` limits the memory of unfinished handshakes, silent ones included, which any new connection may push out.
-`handshakes_per_address` counts from the ClientHello on, because a handshake costs work from then on. The time for the ClientHello
-shrinks the more of the first limit is in use.
+`handshakes_in_flight` limits the memory of unfinished handshakes. It includes silent connections,
+which any new connection may push out. `handshakes_per_address` counts from the ClientHello on,
+because a handshake costs work from then on. The more of the first limit is in use, the shorter is
+the time for the ClientHello.
 
-*Several workers.* The counts are those of all workers, but a worker can end only its own connections. So each worker tells the
-others how many it could end. If a limit is reached, the worker that could end the most ends some. Another worker admits beyond the
-limit, but not more than the others could end, and the others end their surplus at their next connection or check, at most a quarter
-of a second later.
+*Several workers.* The counts are those of all workers, but a worker can end only its own
+connections. So each worker tells the others how many it could end. If a limit is reached, the
+worker that could end the most ends some. Another worker admits beyond the limit, but not more than
+the others could end. The others end their surplus at their next connection or check, at most a
+quarter of a second later.
 
-*What it costs.* Unfinished handshakes stand in order (`crowd`). Other connections are searched, because an attacker has to pay for
-each of them. A search ends several at once. A search that found none is not repeated before `_SEARCH_SECONDS` have passed.
+*What it costs.* Unfinished handshakes stand in order (`crowd`). Other connections are searched,
+because an attacker has to pay for each of them. A search ends several at once. A search that found
+none is not repeated before `_SEARCH_SECONDS` have passed.
 """
 
 import math
@@ -31,11 +35,13 @@ from proxy.limits.networks import EXEMPT
 from proxy.limits.reasons import ConnectionReason
 
 _SEARCH_SECONDS: Final = 0.25
-# A search looks at all there are: what it finds is this part of the limit, so that the next ones need none.
+# A search looks at all connections, so it ends this part of the limit: the next few need no search.
 _PART_AT_ONCE: Final = 64
-# Accepted, but not looked at, or in OpenSSL's queue: there are not more of these than come in a turn or two of the loop.
+# Accepted but not looked at, or in OpenSSL's queue: not more than come in a turn or two of the
+# loop.
 _MOST_SPARED: Final = 64
-# From these parts of a limit on: the time for a ClientHello shrinks; others are told how much could be spared here.
+# From these parts of a limit on the time for a ClientHello shrinks, and the others are told how
+# much could be spared here.
 _HALF: Final = 0.5
 _PRESSING: Final = 0.75
 
@@ -72,7 +78,7 @@ class Connections(Protocol):
     """All connections of the process."""
 
     def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
-        """End connections of a listener that have no request, of one client or of all; returns what was ended."""
+        """End connections without a request, of one client or of all; returns what was ended."""
 
     def count_idle(self, listener: str) -> int:
         """How many `shed_idle` could end."""
@@ -107,10 +113,12 @@ class Room:
     # -- newcomers
 
     def admit(self, network: bytes, limits: ListenerLimits, *, is_exempt: bool) -> ClientCounts | ConnectionReason:
-        """Count a connection and its handshake in, or return the limit that it exceeds if no other connection can make room.
+        """Count a connection and its handshake in if a place is free or another connection can make
+        room.
 
-        The limits of a single client are checked first: a connection that they refuse must not have pushed out another. The limits
-        of all clients together also apply to exempt ones: descriptors and memory do not grow for trusted clients.
+        Else return the limit that it exceeds. The limits of a single client are checked first: a
+        connection that they refuse must not have pushed out another. The limits of all clients
+        together also apply to exempt ones: descriptors and memory do not grow for trusted clients.
         """
         counts = self._counts
         client = counts.client(network)
@@ -220,7 +228,11 @@ class Room:
     # -- from time to time
 
     def look(self, limits: ListenerLimits) -> None:
-        """End what has taken too long for what is left, and what is too much over all workers; tell the others what can be spared."""
+        """End handshakes that take too long for the room that is left, and what all workers have
+        too much.
+
+        Then tell the others what can be spared here.
+        """
         connections, handshakes = (surplus - 1 for surplus in self._counts.surplus(limits))
         self._end_impatiently(limits, 1.0 + handshakes / limits.handshakes_in_flight)
         is_pressing = connections >= (_PRESSING - 1.0) * limits.connections

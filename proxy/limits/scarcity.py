@@ -1,13 +1,17 @@
 """When descriptors or memory run short: pause accepting, end idle connections, and continue.
 
-Theory of operation. The kernel gives a new descriptor the lowest number that is free, so the number of an accepted connection
-tells at no cost how many are in use. Above some number only the reserve is left, which is for connections to upstreams and for
-the log: to accept more clients than can be served helps none of them. Memory is checked once a second. In either case all
-listeners of the process pause, and their connections wait in the kernel or with the listeners of other workers. Ten times a
-second a bounded number of connections that wait for their clients is ended (`idleness.first_to_go`), and all unused
-connections to upstreams, until there is enough again.
+Theory of operation. The kernel gives a new descriptor the lowest number that is free. So the number
+of an accepted connection tells how many are in use, at no cost. Above some number only the reserve
+is left. It is for connections to upstreams and for the log: to accept more clients than can be
+served helps none of them. Memory is checked once a second.
 
-Without any client, accepting continues even if memory seems short: to wait would gain nothing.
+If one of the two is short, all listeners of the process pause, and new connections wait in the
+kernel or with the listeners of other workers. Ten times a second some connections that wait for
+their clients are ended (`idleness.first_to_go`), and all unused connections to upstreams, until
+there is enough again.
+
+While there is no client, accepting continues even if memory seems short: to wait would gain
+nothing.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
@@ -22,7 +26,7 @@ from proxy.limits.reasons import ConnectionReason
 # Too short to be noticed, and no busy loop on a readable socket.
 _PAUSE_SECONDS: Final = 0.1
 _MEMORY_SECONDS: Final = 1.0
-# To end one takes some 50 µs: the loop is blocked for less than two milliseconds, and 300 a second make room.
+# To end one takes some 50 µs: the loop is blocked for less than 2 ms, and 300 a second make room.
 _SHED_AT_ONCE: Final = 32
 # The reserve is this part of all descriptors at most: with few of them, clients need some too.
 _LARGEST_RESERVE: Final = 4
@@ -90,7 +94,10 @@ class Scarcity:
         connections: SheddableConnections,
         count: Callable[[str, ConnectionReason, bytes], None],
     ) -> None:
-        """`count` gets a listener, a reason, and the client of the connection, if there was one. Checks begin with `start`."""
+        """Checks begin with `start`.
+
+        `count` gets a listener, a reason, and the client of the connection, if there was one.
+        """
         self._loop = loop
         self._figures = figures
         self._connections = connections
@@ -100,7 +107,7 @@ class Scarcity:
         self._memory_timer: TimerHandle | None = None
         self._pause_timer: TimerHandle | None = None
         self.reserve_begins = 0
-        """A descriptor with this number is of the reserve."""
+        """A descriptor with this number, or a higher one, belongs to the reserve."""
 
     def start(self, limits: ResourceLimits) -> None:
         """Hold the process to these limits from now on, until `stop`; also to change them."""

@@ -1,21 +1,25 @@
 """Counts and rates that all workers share, without a lock.
 
-Theory of operation. A block of memory without a name (memfd) is made by the parent and mapped by every worker. It has three
-regions of 8-byte cells, each of two rows of buckets. A key (a listener, or a client network of a listener) is hashed with a
-secret of this start to one bucket in each row, and of the two what is read is the lower: a stranger has to share *both* to be
-taken for part of the key. So a client cannot choose which other client it is counted with.
+Theory of operation. The parent makes a block of memory without a name (memfd), and every worker
+maps it. It has three regions of 8-byte cells, and each region has two rows of buckets. A key is a
+listener, or a client network of a listener. A hash with a secret of this start maps the key to one
+bucket in each row, and a reader takes the lower of the two. So a stranger counts for the key only
+if it shares *both* buckets, and a client cannot choose which other client it is counted with.
 
-*Counts* (connections, and handshakes under way, packed into one cell). A bucket has a column for each process, which alone
-writes it; a count is the sum of all columns. What a process has itself it knows exactly and says when it asks, so only the
-others' part can be too high, by what strangers in both buckets have: on average their connections divided by the buckets of a
-row (4,096 up to 16 columns, 1,024 with 64). It is never too low, but for what two processes admit at the very same moment: a
-limit may be exceeded by one connection per further worker. One worker alone is exact. A column belongs to one living process;
-the parent clears it (`forget_slot`) when that has died, and its connections with it.
+*Counts* (connections, and handshakes under way, packed into one cell). A bucket has a column for
+each process, which alone writes it; a count is the sum of all columns. A process knows its own part
+exactly and says it when it asks. So only the part of the others can be too high, by what strangers
+in both buckets have: on average their connections divided by the buckets of a row (4,096 up to 16
+columns, 1,024 with 64). A count is too low only for what two processes admit at the very same
+moment: each further worker may exceed a limit by one connection. One worker alone is exact. A
+column belongs to one living process. When that has died, and its connections with it, the parent
+clears the column (`forget_slot`).
 
-*Rates* (a time for each bucket, see `rates`). All processes write these. When two do so within the same half microsecond, one
-of the two is lost: a client gets a request or a handshake more each time, never less. With the 30 microseconds that a request
-takes this adds about one in a hundred; two processes that did nothing else would let twice the rate through, and that is all
-that can happen. A stranger can take tokens away only if it empties both buckets.
+*Rates* (a time for each bucket, see `rates`). All processes write these. When two do so within the
+same half microsecond, one of the two is lost: a client gets a request or a handshake more each
+time, never less. A request takes 30 microseconds, so this adds about one in a hundred. Two
+processes that did nothing else would let twice the rate through; it cannot be more. A stranger can
+take tokens away only if it empties both buckets.
 
 *Replays*: see `replays`.
 
@@ -40,10 +44,10 @@ _SECRET_BYTES: Final = 32
 # Header, padded to a page: number of columns, then the secret.
 _HEADER: Final = struct.Struct(f"<Q{_SECRET_BYTES}s")
 _HEADER_BYTES: Final = 4_096
-# 1 MiB of counts at most, whatever the number of columns.
+# The counts take 1 MiB at most, with any number of columns.
 _COUNTS_BYTES: Final = 1_048_576
 _MOST_BUCKETS: Final = 4_096
-# Listeners: a handful. That two of them share both buckets has a chance of 1 in 60,000 for each start.
+# Listeners are a handful. Two of them share both buckets in one of 60,000 starts.
 _TOTAL_BUCKETS: Final = 256
 # Clients with a rate that is not long past: half a mebibyte for 32,768 buckets in each row.
 _RATE_BUCKETS: Final = 32_768
@@ -70,7 +74,7 @@ class SharedTable:
     """One process's view of the table."""
 
     def __init__(self, descriptor: int, slot: int) -> None:
-        """Map what `create` made. `slot` is the column of this process, which no other living one has."""
+        """Map what `create` made. `slot` is the column of this process: no other has it."""
         self.fd: Final = descriptor
         """For a child to inherit, which then calls `attach`."""
         memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
@@ -90,9 +94,10 @@ class SharedTable:
 
     @classmethod
     def create(cls, columns: int) -> "SharedTable":
-        """Make a table for so many processes at one time, `MOST_COLUMNS` at most. A worker that is being replaced counts too.
+        """Make a table for so many processes at one time, at most `MOST_COLUMNS`.
 
-        The answer has slot 0, and is meant for the parent, which has no connections and only calls `forget_slot`.
+        A worker that is being replaced counts too. The answer has slot 0 and is meant for the
+        parent, which has no connections and only calls `forget_slot`.
         """
         if not 1 <= columns <= MOST_COLUMNS:
             raise ValueError(f"{columns} columns, which must be 1 to {MOST_COLUMNS}")
@@ -189,7 +194,10 @@ class SharedTable:
     # -- rates
 
     def take(self, place: Place, rate: Rate, now: float) -> float:
-        """Take a token; 0 if there was one, else the seconds until there is. `now` is that of the machine's monotonic clock."""
+        """Take a token; 0 if there was one, else the seconds until there is one.
+
+        `now` is the time of the machine's monotonic clock.
+        """
         first, second = place
         rates = self._rates
         full_at = min(rates[first], rates[second])
@@ -197,8 +205,9 @@ class SharedTable:
         if wait:
             return wait
         later = rate.after_one(full_at, now)
-        # A bucket that another process has emptied further stays so. It is read again: the system may have let other processes run
-        # for milliseconds since the first time, and all that they took would be given back.
+        # A bucket that another process has emptied further stays so. It is read again: since the
+        # first time the system may have let other processes run for milliseconds, and all that they
+        # took would be given back.
         if rates[first] < later:
             rates[first] = later
         if rates[second] < later:
