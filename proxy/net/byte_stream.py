@@ -1,10 +1,14 @@
-"""What carries the bytes of one connection, whether it is encrypted or not, and what its owner is told."""
+"""The stream of bytes of one connection, encrypted or not, and what its owner is told."""
 
 from typing import Protocol
 
 
 class StreamOwner(Protocol):
-    """The user of a `SocketStream`. All methods but `pause_writing` are called from the event loop, never from inside a call to the stream."""
+    """The user of a `SocketStream`.
+
+    The event loop calls all methods but `pause_writing`. They are never called from inside a call
+    to the stream.
+    """
 
     def data_received(self, data: memoryview) -> None:
         """Take bytes; the view is valid only until this call returns."""
@@ -16,14 +20,17 @@ class StreamOwner(Protocol):
         """The socket is closed (None: by our own wish). Called exactly once, last."""
 
     def pause_writing(self) -> None:
-        """The peer takes no more: stop producing. What was written already is kept. May come from inside `write`."""
+        """The peer takes no more: stop producing. May come from inside `write`.
+
+        What was written already is kept.
+        """
 
     def resume_writing(self) -> None:
         """Everything written so far is with the kernel."""
 
 
 class PlaintextOwner(Protocol):
-    """The user of a `TlsStream`; the contract is that of `StreamOwner`, but the bytes may be kept."""
+    """The user of a `TlsStream`: a `StreamOwner` that may keep the bytes."""
 
     def data_received(self, data: bytes) -> None:
         """Take decrypted bytes."""
@@ -65,7 +72,10 @@ class ByteStream(Protocol):
 
     @property
     def was_truncated(self) -> bool:
-        """Whether the peer's bytes ended without its word that they are complete (RFC 8446 section 6.1)."""
+        """Whether the bytes ended before the peer said that they are complete.
+
+        RFC 8446 section 6.1 has the rule.
+        """
 
     def hand_over(self, owner: ByteOwner) -> None:
         """Tell this owner everything from now on."""

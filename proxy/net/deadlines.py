@@ -1,8 +1,8 @@
 """Deadlines of many connections, checked together.
 
-A timer per connection that is cancelled and set anew for every request costs more than parsing it. Here a connection only
-assigns a number to its `deadline`. A sweep checks all of them four times a second, in slices, so that fifty thousand connections
-do not block the loop.
+A timer per connection that is cancelled and set anew for every request costs more than parsing it.
+Here a connection only assigns a number to its `deadline`. A sweep checks all of them four times a
+second, in slices, so that fifty thousand connections do not block the loop.
 """
 
 import math
@@ -10,7 +10,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from typing import Final, Protocol
 
 NEVER: Final = math.inf
-# Deadlines are in seconds: a quarter of a second late is harmless, and an idle proxy wakes up only four times a second.
+# A quarter of a second late is harmless, and an idle proxy wakes up only four times a second.
 SWEEP_SECONDS: Final = 0.25
 # To check one takes about 0.1 µs: a slice blocks the loop for a fifth of a millisecond.
 _SLICE: Final = 2_000

@@ -1,6 +1,7 @@
-"""Work that blocks, in a daemon thread: one that hangs keeps neither the loop nor the exit of the process.
+"""Work that blocks, in a daemon thread: one that hangs blocks neither the loop nor the exit.
 
-The threads of the default executor are joined at the exit: a thread that hangs in a file system or a token would block it for ever.
+The exit waits for the threads of the default executor. One that hangs in a file system or a token
+would block it for ever.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ from typing import Any, Final, TypeVar
 Result = TypeVar("Result")
 
 _USUAL_SWITCH_SECONDS: Final = sys.getswitchinterval()
-# How often such a thread yields to the loop while it computes (the default of the interpreter, 5 ms, would delay connections).
+# How often such a thread yields to the loop while it computes. The default of the interpreter, 5
+# ms, would delay connections.
 _SWITCH_SECONDS: Final = 0.0005
 
 
@@ -43,7 +45,10 @@ async def in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], Result])
 
 
 def tell_loop(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *args: object) -> None:
-    """Have the loop call `callback`, from any thread; ignored if the loop is closed, as no caller waits any more."""
+    """Have the loop call `callback`, from any thread.
+
+    If the loop is closed, no caller waits any more, and nothing happens.
+    """
     try:
         loop.call_soon_threadsafe(callback, *args)
     except RuntimeError:

@@ -1,12 +1,13 @@
-"""What all sockets of one loop share: their readiness, the buffer that they are read into, and the sends of the current turn.
+"""What all sockets of one loop share: readiness, the read buffer and the sends of this turn.
 
-Theory of operation. A send to a peer that sleeps wakes it, and that costs more than the send: 5 µs and more if the peer runs
-on this machine, as chat servers behind a proxy often do. So streams do not send small pieces one by one. They enlist here, and
-at the end of the loop's turn all send, one right after the other. The first send wakes the peer, which then finds the bytes of
-the others before it sleeps again. With 64 busy connections that saves a quarter of the cost of a request.
+Theory of operation. A send to a peer that sleeps wakes it. That costs more than the send: 5 µs and
+more if the peer runs on this machine, as chat servers behind a proxy often do. So streams do not
+send small pieces one by one. They enlist here, and at the end of the loop's turn all of them send,
+one right after the other. The first send wakes the peer, which then finds the bytes of the others
+before it sleeps again. With 64 busy connections that saves a quarter of the cost of a request.
 
-Reading goes into one fixed buffer: a fresh 64 KiB buffer per read costs more than the rest of a request together (glibc maps
-and unmaps it each time).
+Reading goes into one fixed buffer: a fresh 64 KiB buffer per read costs more than the rest of a
+request together (glibc maps and unmaps it each time).
 """
 
 from asyncio import AbstractEventLoop
@@ -15,7 +16,7 @@ from typing import Final, Protocol
 from proxy.net.readiness import SocketReadiness
 
 READ_BUFFER_BYTES: Final = 65_536
-# More streams save no more, and the first one would wait for the work of all others: at 30 µs each, two milliseconds.
+# More streams save no more, and the first would wait for the others: 2 ms, at 30 µs each.
 _MOST_STREAMS: Final = 64
 
 

@@ -1,10 +1,10 @@
 """The one class that registers, reads, writes and closes a connected socket.
 
-A file descriptor whose number was reused would deliver the events of one connection to another. So only `SocketStream` registers
-a connection (see `readiness`) or closes it, and it unregisters before it closes.
+A descriptor whose number was reused would deliver the events of one connection to another. So only
+`SocketStream` registers a connection (see `readiness`) or closes it, and it unregisters first.
 
-All streams of a loop read into one buffer and send small pieces together, at the end of the loop's turn (see `shared_io`). The
-view that an owner receives is therefore valid only during the call.
+All streams of a loop read into one buffer, so a view is valid only during the call that gets it.
+They send small pieces together, at the end of the loop's turn (see `shared_io`).
 """
 
 import socket
@@ -20,17 +20,17 @@ from proxy.net.tcp_options import acknowledge_now, unread_bytes, unsent_bytes
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
-# Up to so many bytes wait for the end of the turn. More than a TLS record is worth a send of its own, which also shows at once
-# whether the kernel takes more.
+# Up to so many bytes wait for the end of the turn. More than a TLS record gets a send of its own,
+# which also shows at once whether the kernel takes more.
 _SMALL_BYTES: Final = 16_384
-# 1 MiB at most with the 64 KiB buffer: an answer that a server gave before it closed is far smaller.
+# 1 MiB at most, with the 64 KiB buffer: what a server answers before it closes is far smaller.
 _READS_AFTER_FAILED_SEND: Final = 16
 # The last bytes and the end of the stream go out as one segment, and wake the peer once.
 _FIN_FOLLOWS: Final = socket.MSG_MORE
 
 
 class _NoOwner:
-    """Owner of a closed stream. The stream drops its last owner for it, so both are freed at once, without garbage collection."""
+    """Owner of a closed stream, which drops its last owner: reference counts then free both."""
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Ignored: the stream is closed."""
@@ -55,8 +55,9 @@ NO_OWNER: Final = _NoOwner()
 class Linger:
     """How long the end of a connection may take.
 
-    `flush_seconds` for the peer to take what was written before; then, after our FIN, at most `discard_bytes` and `seconds` of
-    what it still sends are read and discarded (RFC 9112 section 9.6).
+    The peer has `flush_seconds` to take what was written before. After our FIN at most
+    `discard_bytes` of what it still sends are read and discarded, for `seconds` (RFC 9112 section
+    9.6).
     """
 
     discard_bytes: int
@@ -67,8 +68,9 @@ class Linger:
 class SocketStream:
     """A connected, non-blocking stream socket with bounded buffering.
 
-    Writing: small pieces wait for the end of the turn (`_outbox`). Whatever the kernel does not take then is kept (`_backlog`)
-    and the owner is paused until the kernel took all of it, so no more is held than the owner wrote before it was paused.
+    Small pieces wait for the end of the turn (`_outbox`). What the kernel does not take then is
+    kept (`_backlog`), and the owner is paused until the kernel has taken all of it. So the stream
+    holds no more than the owner wrote before the pause.
     """
 
     __slots__ = (
@@ -100,9 +102,10 @@ class SocketStream:
         read_bytes: int = READ_BUFFER_BYTES,
         closed: Callable[[], None] | None = None,
     ) -> None:
-        """Take over `sock` (connected, non-blocking). Reading starts by `resume_reading`, `read_bytes` at most at a time.
+        """Take over `sock` (connected, non-blocking), to read `read_bytes` at most at a time.
 
-        `closed` is called when the socket is closed, also after a change of the owner: for counts of connections.
+        Reading starts with `resume_reading`. `closed` is called when the socket is closed, also
+        after a change of the owner: for counts of connections.
         """
         self._linger_limits: Final = linger
         self._closed = closed
@@ -159,7 +162,7 @@ class SocketStream:
         self._watched = events
 
     def ready(self, events: int) -> None:
-        """Read and write as far as possible. That also finds errors and hang-ups, after the bytes that precede a reset."""
+        """Read and write as far as possible. A reset is found behind the bytes before it."""
         if events & ~EPOLLOUT and self._watched & EPOLLIN:
             self._readable()
         if events & ~EPOLLIN and self._watched & EPOLLOUT:
@@ -184,7 +187,7 @@ class SocketStream:
             self.owner.eof_received()
 
     def _discard(self, count: int) -> None:
-        """Lingering: take and forget, so that the kernel does not answer unread bytes with a reset that eats our last ones."""
+        """Forget bytes while we linger: unread ones would make the kernel send a reset."""
         self._discard_left -= count
         if count == 0 or self._discard_left < 0:
             if self._backlog:
@@ -193,7 +196,9 @@ class SocketStream:
                 self._lose(None)
 
     def acknowledge(self) -> None:
-        """Acknowledge now what was read if no answer follows: a peer without TCP_NODELAY waits 40 ms for it (RFC 9293 section 3.7.4)."""
+        """Acknowledge what was read: a peer without TCP_NODELAY waits 40 ms (RFC 9293 section
+        3.7.4).
+        """
         if self._sock is not None:
             acknowledge_now(self._sock)
 
@@ -217,7 +222,9 @@ class SocketStream:
                 self._io.enlist(self)
 
     def flush(self, flags: int = 0) -> None:
-        """Send what was written now, keep what the kernel does not take, and then pause the owner. `flags` as in send(2)."""
+        """Send what was written, with `flags` of send(2); pause the owner if the kernel keeps bytes
+        out.
+        """
         data, sock = self._outbox, self._sock
         if not data or sock is None:
             return
@@ -253,12 +260,12 @@ class SocketStream:
             self.owner.resume_writing()
 
     def _fail_soon(self, error: OSError) -> None:
-        """Report a failed send after the caller's own work is done: owners are never called from inside their own call."""
+        """Report a failed send in the next turn: no owner is called from inside its own call."""
         self._backlog = b""
         self._loop.call_soon(self._read_out, error)
 
     def _read_out(self, error: OSError) -> None:
-        """Deliver the bytes that arrived before the peer closed: they may explain why it takes no more."""
+        """Deliver what arrived before the peer closed: it may say why the peer takes no more."""
         for _ in range(_READS_AFTER_FAILED_SEND):
             if self._sock is None or self._wants_end:
                 break
@@ -274,10 +281,11 @@ class SocketStream:
     # -- ending
 
     def end(self) -> None:
-        """Flush, end our direction (FIN), then discard what still arrives, up to a count of bytes and a time; then close.
+        """Flush, end our direction (FIN), discard what still arrives, then close.
 
-        Without the discarding a peer that is still sending gets a reset, which can destroy our last bytes before they are
-        read (RFC 9112 section 9.6). Flushing has a time of its own: a slow reader is no reason to cut off what it reads.
+        Without the discarding a peer that is still sending gets a reset, which can destroy our last
+        bytes before it reads them (RFC 9112 section 9.6). Flushing has a time of its own: the bytes
+        for a slow reader are not cut off.
         """
         if self._sock is None or self._wants_end:
             return
@@ -311,7 +319,9 @@ class SocketStream:
             self.abort()
 
     def abort(self) -> None:
-        """Close at once; the owner is told in the next turn of the loop. Bytes that the kernel does not take now are lost."""
+        """Close at once; the owner is told in the next turn. What the kernel does not take now is
+        lost.
+        """
         self.flush()  # now: the kernel drops unsent bytes at the close if it has unread bytes of the peer
         if self._sock is not None:
             self._loop.call_soon(self._lose, None)

@@ -1,6 +1,7 @@
 """Owner of the tasks that belong to single connections.
 
-A TaskGroup would cancel all of them when one fails. Here an unexpected error of a task is reported, and the other tasks continue.
+A TaskGroup would cancel all of them when one fails. Here an unexpected error of one task is
+reported, and the others continue.
 """
 
 import asyncio
