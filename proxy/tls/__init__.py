@@ -1,1 +1,1 @@
-"""TLS: the ClientHello, the policy on it, the contexts, the handshake and the established stream."""
+"""TLS: the ClientHello, the policy on it, the contexts, the handshake and the stream after it."""

@@ -53,7 +53,7 @@ class AttemptFailed(Exception):
 
     @property
     def alert(self) -> AlertDescription | None:
-        """The alert that stands alone in the output: OpenSSL gave up before it answered the hello."""
+        """The alert that is the whole output: OpenSSL gave up before it answered the hello."""
         return alert_in(self.output)
 
     @property

@@ -35,7 +35,7 @@ class PendingChallenges:
         self._contexts = {name: self._contexts[name] for name in kept}
 
     def context_for(self, server_name: str | None) -> ssl.SSLContext | None:
-        """The context that answers a hello for that name; None if no challenge is pending for it."""
+        """The context that answers a hello for a name; None if no challenge is pending for it."""
         if server_name is None or (challenge := self._pending.get(server_name)) is None:
             return None
         context = self._contexts.get(server_name)
@@ -58,7 +58,7 @@ def goodbye(tls: ssl.SSLObject, bios: BioPair) -> bytes:
 
 
 def _context(challenge: TlsChallenge) -> ssl.SSLContext:
-    """Accept whatever groups and suites the CA has: it is only shown a digest."""
+    """Accept all groups and suites that a CA may have: it is only shown a digest."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols([ALPN])

@@ -127,7 +127,7 @@ class Handshake:
         return True
 
     def eof_received(self) -> None:
-        """The client gave up; or it has sent all of its handshake, which still waits for its step."""
+        """The client gave up, or its last bytes still wait for their step."""
         match self._state:
             case Answering(steps=steps) | Finishing(steps=steps) | Challenged(steps=steps) if steps.has_waiting:
                 return  # reading is paused; the end is reported again when it goes on

@@ -1,18 +1,19 @@
-"""The PKCS#11 module as this process has loaded it: once, and once more for a token that the
-loading before does not see.
+"""The PKCS#11 module as this process has loaded it, more than once if a token came back.
 
 Theory of operation. A module knows the tokens that were there when it was initialised (PKCS#11 2.40
-section 5.4), and SoftHSM gives a token up for good that was away for a moment. To finalise and
-initialise it again (C_Finalize) would end the sessions of all its tokens, also of those that sign
-at this moment; and to a second provider in front of the same library it says that it is initialised
-already. So its file is copied into memory and loaded from there: for the linker that is another
-library, with a state of its own. OpenSSL gets it in a library context of its own, because
-pkcs11-provider looks for slots once in its life; a key from there signs in contexts of the default
-one too, as OpenSSL asks the provider that a key came from.
+section 5.4). SoftHSM gives up for good a token that was away for a moment. To finalise and
+initialise the module again (C_Finalize) would end the sessions of all its tokens, also of those
+that sign at this moment. A second provider in front of the same library hears that it is
+initialised already. So the file of the module is copied into memory and loaded from there. For the
+linker that is another library, with a state of its own.
 
-What was loaded stays, as threads may be in it: so there are few. A module whose state is in a
-library that it links (as p11-kit's proxy) sees nothing more in a copy; then the parent replaces the
-process, where it has to.
+OpenSSL loads the copy in a library context of its own, because pkcs11-provider looks for slots once
+in its life. A key from there signs in contexts of the default one too, as OpenSSL asks the provider
+that a key came from.
+
+A copy stays loaded, as threads may be in it: so there are few. If the state of a module is in
+another library that it links (as with p11-kit's proxy), a copy sees no more than the original. Then
+the parent replaces the process if it has to.
 """
 
 import errno
@@ -37,7 +38,7 @@ _MFD_EXEC: Final = 0x10  # linux/memfd.h; a kernel may forbid to run what was no
 
 
 class ModuleInstance:
-    """One loading of the module. Whatever asks it may take as long as its tokens do."""
+    """One loading of the module. A call of it may take as long as its tokens need to answer."""
 
     def __init__(self, module: Path, provider: str | None, *, is_first: bool) -> None:
         """The first one is loaded by OpenSSL's configuration; another one when a key is loaded by

@@ -39,7 +39,9 @@ def configured_directory(file: ConfigFile, openssl: OpensslConfig) -> Path | Non
 
 
 def instances_of(loaded: LoadedConfig) -> ModuleInstances:
-    """The instances in this process of the PKCS#11 module of a configuration with keys in tokens."""
+    """The instances in this process of a configuration's PKCS#11 module. It must have keys in
+    tokens.
+    """
     assert loaded.config.hsm is not None  # else there are no such keys
     return module_instances(_module(loaded.file, loaded.config.hsm), _own_provider(loaded.file, loaded.config.openssl))
 
@@ -49,8 +51,9 @@ def _module(file: ConfigFile, hsm: HsmConfig) -> Path:
 
 
 def _own_provider(file: ConfigFile, openssl: OpensslConfig) -> str | None:
-    """The pkcs11-provider beside providers that were built by hand; None: that of the system,
-    whatever else was built.
+    """The pkcs11-provider in the directory of providers that were built by hand.
+
+    None: that of the system. It may be the only one, even if others were built.
     """
     directory = configured_directory(file, openssl)
     own = None if directory is None else directory / "pkcs11.so"

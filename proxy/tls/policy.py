@@ -146,8 +146,8 @@ class HandshakeOutcome(StrEnum):
     """A classical group under `PqPolicy.REPORT`; `PqPolicy.REQUIRE` would have refused this client.
     """
     REFUSED = "refused"
-    """No connection: the client listed none of our groups, or no quantum-safe one and the policy
-    requires one.
+    """The client was turned away: it listed none of our groups, or the policy requires a
+    quantum-safe one and it listed none.
     """
 
 
@@ -238,10 +238,10 @@ def has_no_common_group(preference: GroupPreference, hello: ClientHello) -> bool
 
 
 def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether OpenSSL will answer with a HelloRetryRequest: the client lists a group of the best
-    tuple, with no share of it.
+    """Whether OpenSSL will answer with a HelloRetryRequest.
 
-    A prediction that saves work. What is right, whatever it says, is what OpenSSL then does.
+    It does if the client lists a group of the best tuple and sends no share of it. This prediction
+    only saves work: OpenSSL decides, and what it does then counts.
     """
     for one_tuple in preference.tuples:
         listed = [group.code_point for group in one_tuple if group.code_point in hello.supported_groups]

@@ -104,7 +104,7 @@ def signing_seconds(context: ssl.SSLContext) -> float:
     Raises `ssl.SSLError` for a signature that failed, `BadSignature` for a wrong one.
     """
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    # whatever certificate comes is good: the signature must fit it
+    # any certificate is good: only the signature must fit it
     checker = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     checker.minimum_version = ssl.TLSVersion.TLSv1_3
     checker.check_hostname = False

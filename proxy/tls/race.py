@@ -1,18 +1,18 @@
-"""The signature of one handshake: one token after the other is asked, until a flight is there.
+"""The signature of one handshake: a race between tokens for the server's flight.
 
-Theory of operation. The first candidate is asked. If it fails, the next one is, with the same
-client bytes; if it is late, the next one is asked as well (a hedge), provided that it has nothing
-else to do: two tokens with long queues would only make them longer for each other. The first flight
-that is ready wins, and whatever comes later is thrown away, where it only tells how the token is.
-All of this is on the event loop; the threads only make attempts.
+Theory of operation. The first candidate is asked for a flight. If it fails, the next one is asked,
+with the same client bytes. If it is late, the next one is asked as well (a hedge), but only if that
+one is idle: tokens with long queues would only make them longer for each other. The first flight
+that is ready wins. Later answers are thrown away; they only tell how their token is. The race runs
+on the event loop; the threads only make attempts.
 
-Where all have failed, or what is left hangs, a race waits for those that are being tried at once: a
-session that was lost is healed within milliseconds, by which no client needs to be sent away. Each
-key is asked a second time at most. A client that is sent away all the same has every token tried
-soon that could have signed for it, one that was never there included.
+If all candidates have failed, or those that still run hang, the race waits for the probe that
+follows the first failures of a token. It heals a lost session within milliseconds, and no client
+needs to be sent away for that. Each key is asked a second time at most. If the client has to be
+sent away, every token that could have signed for it is probed soon, also one that was never there.
 
-An error is the client's fault if OpenSSL refused its hello before it answered it, or if a context
-that needs no token fails on the same bytes as well. Every other error is the token's fault: a
+An error is the client's fault in two cases: OpenSSL refused the hello before it answered it, or a
+context that needs no token fails on the same bytes. Every other error is the token's fault: so a
 client cannot shut a token down by what it sends.
 """
 
@@ -32,27 +32,27 @@ from proxy.tls.signing_plan import TokenCredential
 if TYPE_CHECKING:
     from proxy.tls.token_key import KeyContext
 
-# A token that needs longer is as good as gone, and the client wants to know while it is still
+# A token that needs longer is as good as gone, and the client should hear it while it is still
 # there.
 _MOST_SECONDS: Final = 5.0
-# So many times its median a token that was just healed leaves to one that was asked instead.
+# A token that was just healed is asked beside the one that was asked instead, when that one has had
+# this many times the median of the healed one.
 _TIMES_TYPICAL: Final = 2.0
-# To log in again and load some keys; a token that takes longer for it is dead to clients that are
-# waiting.
+# A login and some keys to load. For a waiting client a token that takes longer is dead.
 _RECOVERY_SECONDS: Final = 1.0
 
 
 class RaceOwner(Protocol):
-    """The part that needs the flight.
+    """The object that needs the flight.
 
     Exactly one of `race_won`, `race_lost` and `race_refused` is called, once; none after `abandon`.
     """
 
     def race_won(self, flight: Flight) -> None:
-        """Send it. The object in it is the owner's from now on, and has no BIOs."""
+        """Send the flight. Its object has no BIOs and belongs to the owner from now on."""
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
-        """There will be no signature, which is not the client's fault."""
+        """There will be no signature, and that is not the client's fault."""
 
     def race_refused(self, failure: AttemptFailed) -> None:
         """OpenSSL does not take what the client has sent."""
@@ -77,19 +77,19 @@ class _Runner:
     token: SigningToken
     key: "KeyContext"
     hedges: "_Runner | None"
-    """The one that was late."""
+    """The one that was late, if this one is its hedge."""
     limit: float
-    """From when on this one is late, in seconds."""
+    """After so many seconds this one is late."""
     job: Job[Flight] = field(init=False)
-    """Set as soon as its token has taken the job; those that have none are in no list."""
+    """Set when the token has taken the job; only then is this one in `_running`."""
 
     def succeeded(self, seconds: float) -> None:
-        """Its flight is used."""
+        """Its flight came in time."""
         self.token.succeeded(seconds)
         self.token.counters.signed(self.key.key.location, is_good=True)
 
     def failed(self) -> None:
-        """There was none, by the token's fault, or none in time."""
+        """It gave no flight in time, by the fault of the token."""
         self.token.failed(self.job.started)
         self.token.counters.signed(self.key.key.location, is_good=False)
 
@@ -140,10 +140,10 @@ class SigningRace:
             self._lose()
 
     def abandon(self) -> None:
-        """The handshake is over in another way: the owner is not told any more.
+        """The handshake ended in another way: the owner is not told any more.
 
-        The time of a token that signs already is still watched: a token that hangs is found even if
-        all clients leave before.
+        The time of tokens that sign at this moment is still watched. So a token that hangs is found
+        even if all clients leave before.
         """
         self._close()
         if self._running:
@@ -153,16 +153,14 @@ class SigningRace:
     # -- asking
 
     def _ask_next(self) -> bool:
-        """Ask the next one that takes the job; whether there was one."""
+        """Ask the next candidate that takes the job; whether there was one."""
         while self._left:
             if self._ask(self._left.pop(0)):
                 return True
         return False
 
     def _look_again(self) -> None:
-        """Count among the candidates those, too, that were passed over at first, and are well by
-        now.
-        """
+        """Add those that were passed over at first and are well by now."""
         tokens = self._services.tokens
         by_now = candidates(
             [(key, token) for key in self._passed_over if (token := tokens.get(key.key.token)) is not None]
@@ -258,8 +256,8 @@ class SigningRace:
         return self._owner.judge()
 
     def _late_answer(self, runner: _Runner, result: Flight | BaseException) -> None:
-        """An answer after the end of the race: it only tells something of its token."""
-        # the client left before the deadline
+        """Take an answer after the end of the race: it only tells how its token is."""
+        # true if the client left before the deadline
         is_in_time = self._winner is None and not self._is_refused and self._services.clock() < self._deadline
         if isinstance(result, Flight) and is_in_time:
             runner.succeeded(result.seconds)
@@ -307,7 +305,7 @@ class SigningRace:
         now = self._services.clock()
         for runner in self._running:
             began = runner.job.started
-            # less than its limit is no fair time: it is the client's that is over
+            # one with less time than its limit gets no blame: it is the client's time that is over
             if began is not None and now - began >= runner.limit:
                 runner.failed()
         if not self._is_over:
@@ -329,7 +327,7 @@ class SigningRace:
         self._owner.race_lost(reason, detail)
 
     def _close(self) -> None:
-        """Be over, and take out of the queues what waits there."""
+        """End the race, and take its jobs out of the queues."""
         self._is_over = True
         for timer in (self._late_timer, self._end_timer, self._recovery_timer):
             if timer is not None:

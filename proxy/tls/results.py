@@ -27,8 +27,8 @@ class FailureReason(StrEnum):
     NO_APPLICATION_PROTOCOL = "no_application_protocol"
     POLICY = "pq_policy"
     NO_COMMON_GROUP = "no_common_group"
-    """The client offers none of the groups of the listener's level; whatever the policy, there is
-    no key exchange.
+    """The client offers none of the groups of the listener's level: under no policy is there a key
+    exchange.
     """
     NO_COMMON_SUITE = "no_common_cipher_suite"
     NO_COMMON_SIGNATURE = "no_common_signature_algorithm"
@@ -39,11 +39,11 @@ class FailureReason(StrEnum):
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
     SIGNING_UNAVAILABLE = "signing_unavailable"
-    """No token can sign: their breakers are open, or all have failed."""
+    """All tokens are out: their breakers are open, or their attempts have failed."""
     SIGNING_BUSY = "signing_busy"
     """The queue of the token is full, or would come to this client too late."""
     SIGNING_TIMEOUT = "signing_timeout"
-    """No signature came in time."""
+    """The time was over before a signature came."""
 
 
 _TURNED_AWAY: Final = frozenset(
@@ -118,7 +118,7 @@ class HandshakeObserver(Protocol):
         """It is the client's turn again: our flight goes out."""
 
     def handshake_established(self, result: Established, stream: "TlsStream") -> None:
-        """Set `stream.owner`; what the client sent already is delivered right after this returns."""
+        """Set `stream.owner`: what the client sent already follows right after this call."""
 
     def handshake_failed(self, failure: Failed) -> None:
         """There will be no connection; the socket closes by itself."""

@@ -105,7 +105,7 @@ class _Asking:
 
 
 class _Resting:
-    """Nothing is under way."""
+    """The flight was not begun, or the owner was told the result."""
 
     __slots__ = ()
 
@@ -324,7 +324,7 @@ class SignedFlight:
         self._made(flight, parse_server_flight(flight.data))
 
     def race_lost(self, reason: FailureReason, detail: str) -> None:
-        """No token signs in time. If none can be asked, try the client's next credential."""
+        """Try the client's next credential if no token can be asked; else end."""
         if reason is FailureReason.SIGNING_UNAVAILABLE and self._signers:
             self._sign_by(self._signers.pop(0))
         else:

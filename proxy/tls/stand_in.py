@@ -32,8 +32,8 @@ _MLDSA: Final[Mapping[int, Callable[[], CertificateIssuerPrivateKeyTypes]]] = {
     65: mldsa.MLDSA65PrivateKey.generate,
     87: mldsa.MLDSA87PrivateKey.generate,
 }
-# Whatever the size of the key that it stands for: every scheme of RSA fits into it, and larger ones
-# take their time.
+# One size stands for RSA keys of every size: all schemes fit into it, and larger keys take long to
+# make.
 _RSA_BITS: Final = 2_048
 
 

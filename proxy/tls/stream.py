@@ -1,18 +1,20 @@
 """An established TLS connection over a `SocketStream`.
 
-Theory of operation. OpenSSL works on two memory BIOs. In TLS 1.3 `SSL_read` takes every byte out of its incoming BIO before
-it asks for more (a partial record is kept in the SSL object, which asks for exactly the rest), and everything it writes is
-taken out of the outgoing BIO at once. So between two callbacks both BIOs are empty, and all connections of a loop share
-*one* pair: a memory BIO never shrinks, and one pair per connection would keep up to 44 KiB for each one that ever moved a
-full record. The rule that makes this safe: no owner is called while either BIO holds bytes. Reading therefore has two
-phases, decrypt everything, then deliver; and every write empties the outgoing BIO at once. A step in a thread uses a pair of
-its own there; the object leaves that pair at the end, and gets the pair of the loop before it goes on.
+Theory of operation. OpenSSL works on two memory BIOs. In TLS 1.3 `SSL_read` takes every byte out of
+its incoming BIO before it asks for more: the SSL object keeps a partial record and asks for exactly
+the rest. What OpenSSL writes is taken out of the outgoing BIO at once. So between two callbacks
+both BIOs are empty, and all connections of a loop share *one* pair. A memory BIO never shrinks:
+with a pair of its own, each connection that ever moved a full record would keep up to 44 KiB.
 
-Because nothing is ever left in a BIO, the end of the TCP stream needs no `write_eof`: a close_notify has been seen by then
-(`SSL_read` returned nothing) or the stream was truncated.
+One rule makes this safe: no owner is called while either BIO holds bytes. So reading has two
+phases, decrypt everything, then deliver. A step in a thread uses a pair of its own there. At its
+end the object leaves that pair, and gets the pair of the loop before it goes on.
 
-Session tickets go out with the first thing that is written, in one segment, and not right behind the handshake: they are a ninth of
-its cost, and a client that asks for nothing gets none.
+The end of the TCP stream needs no `write_eof`, as the BIOs are empty: either a close_notify has
+been seen by then (`SSL_read` returned nothing), or the stream was truncated.
+
+Session tickets go out with the first data that is written, in one segment, and not right behind the
+handshake: they are a ninth of its cost, and a client that asks for nothing gets none.
 """
 
 import contextlib
@@ -28,10 +30,10 @@ from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
 from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
 
-# RFC 8446 section 5.2: the most that a record may hold, its header, and whatever of another one came before.
+# RFC 8446 section 5.2: the header of a record, and the most that it may hold.
 _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 _MINUTE: Final = 60.0
-# record header 5, handshake header 4, request 1, content type 1, tag 16
+# Record header 5, handshake header 4, request 1, content type 1, tag 16.
 _KEY_UPDATE_WIRE_BYTES: Final = 27
 
 
@@ -46,13 +48,13 @@ class BioPair:
         self.outgoing = ssl.MemoryBIO()
 
     def server_side(self, context: ssl.SSLContext) -> ssl.SSLObject:
-        """Make the object of a client's connection on this pair. Its tickets are `TlsStream`'s to give."""
+        """Make the object of a client's connection on this pair. `TlsStream` gives its tickets."""
         tls = context.wrap_bio(self.incoming, self.outgoing, server_side=True)
         libssl.withhold_tickets(tls)
         return tls
 
     def adopt(self, tls: ssl.SSLObject) -> None:
-        """Have an object go on with this pair that has none."""
+        """Give this pair to an object that has none."""
         libssl.set_bios(tls, self.incoming, self.outgoing)
 
     def clear(self) -> None:
@@ -109,9 +111,9 @@ class TlsStream:
         *,
         tickets: int = 0,
     ) -> None:
-        """Take over `raw` after a finished handshake of `tls`, both BIOs empty. Set `owner` before the loop turns.
+        """Take over `raw` after a finished handshake of `tls`, with both BIOs empty.
 
-        `tickets` is how many the peer gets.
+        Set `owner` before the loop turns. `tickets` is how many the peer gets.
         """
         self._raw = raw
         self._tls = tls
@@ -152,7 +154,9 @@ class TlsStream:
     # -- reading
 
     def data_received(self, data: memoryview) -> None:
-        """Decrypt wire bytes and hand on what they hold. At most 16 KiB come at a time, as the read view is that long."""
+        """Decrypt wire bytes and deliver what they hold. The read view gives at most 16 KiB at a
+        time.
+        """
         if self._close_notify_seen or self._ending is not None:
             return
         self._bios.incoming.write(data)
@@ -160,9 +164,9 @@ class TlsStream:
         self._deliver(self._decrypt())
 
     def _decrypt(self) -> bytes:
-        """Read all that the incoming BIO holds; no owner is called in here (see the theory of operation).
+        """Read all that the incoming BIO holds. No owner may be called in here.
 
-        Each read takes a whole record, as it has room for one, so nothing is pending inside OpenSSL when the BIO is empty.
+        Each read has room for a whole record, so OpenSSL holds nothing back when the BIO is empty.
         """
         incoming = self._bios.incoming
         data = b""
@@ -185,7 +189,7 @@ class TlsStream:
         return data
 
     def _flush_unasked(self) -> None:
-        """Send what OpenSSL wrote of its own accord: an alert, or an answer to a KeyUpdate (RFC 8446 section 4.6.3)."""
+        """Send OpenSSL's alert, or its answers to a KeyUpdate (RFC 8446 section 4.6.3)."""
         answer = self._bios.outgoing.read()
         if self._failure is None:
             now = self._clock()
@@ -207,7 +211,9 @@ class TlsStream:
             self.owner.eof_received()
 
     def _refuse(self, error: RecordFlood) -> None:
-        """End with a fatal alert, so that no answer under way passes for complete: OpenSSL sends it if it sees a reason."""
+        """End with OpenSSL's fatal alert to a bad record: what is cut off must not pass for
+        complete.
+        """
         bios = self._bios
         bios.incoming.write(_NO_RECORD)
         with contextlib.suppress(ssl.SSLError):
@@ -217,7 +223,7 @@ class TlsStream:
         self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        """End after an error that makes the connection useless; OpenSSL's alert is on its way already."""
+        """End after an error that makes the connection useless. OpenSSL's alert was sent."""
         self._failure = error
         self._waiting = None
         if self._ending is None:
@@ -233,7 +239,7 @@ class TlsStream:
         self._raw.resume_reading()
 
     def eof_received(self) -> None:
-        """The TCP stream ended: without a close_notify before it, it was cut (RFC 8446 section 6.1)."""
+        """The TCP stream ended; without a close_notify it was cut (RFC 8446 section 6.1)."""
         if not self._close_notify_seen:
             self._close_notify_seen = True
             self.was_truncated = True
@@ -242,9 +248,11 @@ class TlsStream:
     # -- writing
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send; what the kernel does not take now is kept, encrypted for one record at most, else as it is.
+        """Encrypt and send. What the kernel does not take is kept, and only one record of it
+        encrypted.
 
-        Nothing is sent behind an error: OpenSSL's alert was the last word, and trying would abort what lets it arrive.
+        Nothing is sent after an error: OpenSSL's alert was the last record, and another try would
+        abort the ending that lets it arrive.
         """
         if self._ending is not None or self._failure is not None:
             return
@@ -290,23 +298,27 @@ class TlsStream:
     # -- ending
 
     def end(self) -> None:
-        """Close cleanly: flush, close_notify, FIN, then discard what still comes for a bounded while."""
+        """Close cleanly: flush, close_notify, FIN; then discard for a limited time what still
+        comes.
+        """
         self._end(_Ending.CLEAN)
 
     def cut(self) -> None:
-        """Close so that the peer sees it: flush, then FIN without close_notify. For a message that is not complete."""
+        """Cut off an incomplete message, so that the peer sees it: flush, then FIN, no
+        close_notify.
+        """
         self._end(_Ending.CUT)
 
     def _end(self, ending: _Ending) -> None:
         if self._ending is not None:
             return
         self._ending = ending
-        # what was kept goes first, all of it at once: then only the socket has to bound the time for the rest
+        # all that was kept goes first: then only the socket has to limit the time for the rest
         waiting, self._waiting = self._waiting, None
         while waiting:
             self._send_record(waiting.take())
         if ending is _Ending.CLEAN:
-            # it always wants the peer's close_notify, or complains about unread data; ours is in the BIO by then
+            # it always wants the peer's close_notify or sees unread data; ours is in the BIO then
             try:  # noqa: SIM105 - `suppress` costs every connection half a microsecond
                 self._tls.unwrap()
             except ssl.SSLError:
@@ -318,7 +330,7 @@ class TlsStream:
             self._raw.end()
 
     def end_at_once(self) -> None:
-        """Say so and close, without waiting for what the peer says to it: nothing is under way."""
+        """Send a close_notify and close, without waiting for the peer's: nothing is under way."""
         if self._ending is None:
             self._end(_Ending.CLEAN)
             self._raw.abort()

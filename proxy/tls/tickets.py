@@ -1,10 +1,10 @@
 """Session ticket keys: derived from one secret, separate for every identity and policy.
 
-OpenSSL 3.5 resumes a ticket on any context that holds the same key, whatever name or group list it
-was made under, and CPython 3.13 overrides the session id context that should tell them apart. So
-only the *key* separates: it is derived from what a ticket must stay bound to (the identity, the
-listener's policy). Every process that holds the secret derives the same keys, so a ticket of one
-worker resumes on its siblings.
+OpenSSL 3.5 resumes a ticket on any context that holds the same key, even if it was made under
+another name or group list. CPython 3.13 overrides the session id context that should tell them
+apart. So only the *key* separates tickets: it is derived from what a ticket must stay bound to (the
+identity, the listener's policy). Every process that holds the secret derives the same keys, so a
+ticket of one worker resumes on its siblings.
 """
 
 import secrets

@@ -1,5 +1,6 @@
-"""How a worker logs in to the token of a key: in turn with the others, and not again with a PIN
-that was refused.
+"""How a worker logs in to the token of a key: in turn with the others.
+
+It does not try a PIN again that was refused.
 """
 
 from collections.abc import Iterator
@@ -15,11 +16,11 @@ from proxy.tls.tokens import refuses_pin
 
 @dataclass(frozen=True, slots=True)
 class TokenLogin:
-    """Of the tokens of one PKCS#11 module, which OpenSSL has loaded (`tls.probe.Login`)."""
+    """Logins to the tokens of one PKCS#11 module that OpenSSL has loaded (`tls.probe.Login`)."""
 
     instances: ModuleInstances
     turns: LoginTurns | None
-    """None: for a process that is alone."""
+    """It is None in a process that has no other beside it."""
 
     def is_refused(self, key: TokenKey) -> bool:
         """Whether the token refuses every login by the PIN of a key; asks the token."""
@@ -27,11 +28,10 @@ class TokenLogin:
 
     @contextmanager
     def turn(self, key: TokenKey) -> Iterator[None]:
-        """Load a key within the block, which logs in where this process is not; raises
-        `TokenPinRefused` instead if that is known, or happens.
+        """Load a key within the block; raises `TokenPinRefused` if its PIN was or is refused.
 
-        A worker that is logged in already takes a turn too: the module would have to be asked about
-        all of its tokens, and one may hang.
+        The block logs in if this process is not logged in. A worker that is takes a turn too: to
+        find that out, it would have to ask the module about all of its tokens, and one may hang.
         """
         if self.turns is None:
             yield
