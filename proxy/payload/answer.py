@@ -96,6 +96,6 @@ class SealedAnswer:
 
 
 def _framed(framing: ResponseFraming, body: BodyKind, length: int | None) -> ResponseFraming:
-    """Without trailers: they are not encrypted, and say something of the content as often as not."""
+    """Drop the trailers: they are not encrypted, and often tell something of the content."""
     special = {name: values for name, values in framing.special.items() if name != b"trailer"}
     return replace(framing, body=body, length=length, special=special)

@@ -34,8 +34,8 @@ _REMOVED: Final = frozenset(
 def refusal_lines(origin: bytes | None, allowed: Container[bytes]) -> bytes:
     """The lines of an answer of the proxy itself to a page of an origin.
 
-    The answer is the same for the same request, whatever the cookies, so an answer to a request
-    with cookies may be read too.
+    A page may read the answer to a request with cookies too, because cookies do not change the
+    answer.
     """
     if origin is None or origin not in allowed:
         return PLAIN_MARK

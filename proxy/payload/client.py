@@ -1,9 +1,10 @@
-"""The client's side, for Python: bodies in, headers and tokens out, with whatever library sends
-them. Needs only cryptography.
+"""The client's side, for Python: bodies in, headers and tokens out. Needs only cryptography.
+
+Any library may send them:
 
     client = PayloadClient.of_ring(json.loads(exported), time.time)
     sealed = client.request("POST", url, b"hello")
-    answer = requests.post(url, data=sealed.body, headers=sealed.headers)       # or aiohttp, or http.client
+    answer = requests.post(url, data=sealed.body, headers=sealed.headers)  # or aiohttp, http.client
     plain = sealed.open(answer.status_code, answer.headers, answer.content)
 
 Answers of the proxy itself (errors) are not encrypted: `open` raises `AnswerNotSealed`, and their
@@ -35,7 +36,7 @@ _DEFAULT_WINDOW: Final = FreshnessWindow(60.0, 30.0)
 
 
 class AnswerNotSealed(Exception):
-    """An answer that is not encrypted: of the proxy itself, or of an attacker who claims to be it."""
+    """An answer that is not encrypted: of the proxy itself, or of an attacker in its place."""
 
     def __init__(self, status: int, cause: str | None) -> None:
         """`cause` is the `type` of its problem+json, which nothing vouches for."""
@@ -52,7 +53,7 @@ class PayloadClient:
     """Encrypts requests and decrypts their answers, under one ring or session."""
 
     def __init__(self, channel: MessageCipher, clock: Callable[[], float]) -> None:
-        """`channel` as the proxy has it, with every key that the client has; `clock` gives UNIX
+        """`channel` is that of the proxy, with all keys that the client has; `clock` gives UNIX
         seconds.
         """
         self._channel = channel

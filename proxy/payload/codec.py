@@ -1,10 +1,9 @@
-"""Fernet tokens under a ring: which key matched, at what time a token was made, and nothing that is
-not exactly one. Pure.
+"""Fernet tokens under a ring: the key that matched, the time of a token, and its only spelling.
+Pure.
 
-The tokens are those of `cryptography.fernet` (and of its MultiFernet, which does not tell which key
-it was). Its decoder passes over characters that are no base64 and over the unused bits of the last
-one, so several texts are the same token to it; here a token has one spelling, and any other is
-refused.
+The tokens are those of `cryptography.fernet`. (Its MultiFernet does not tell which key matched.)
+Its decoder passes over characters that are no base64 and over the unused bits of the last one, so
+it takes several texts for the same token. Here a token has one spelling, and any other is refused.
 """
 
 import base64
@@ -60,7 +59,7 @@ class Opened(NamedTuple):
     plain: bytes
 
     def __repr__(self) -> str:
-        """Nothing of the content."""
+        """Show the version and the time, and keep the content out of logs."""
         return f"Opened(version={self.version}, timestamp={self.timestamp})"
 
 
@@ -107,7 +106,7 @@ class RingCodec:
                 return Cause.UNKNOWN_KEY
 
     def seal(self, plain: bytes, now: float, version: int | None = None) -> bytes:
-        """Encrypt with a version, or with the active one where that is None or not valid any more."""
+        """Encrypt with a version; with the active one if that is None or not valid any more."""
         chosen = self.active if version is None or version not in self._fernets else version
         self._count(self.name, chosen)
         return self._fernets[chosen].encrypt_at_time(plain, int(now))

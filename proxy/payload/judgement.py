@@ -76,7 +76,7 @@ class PayloadJudgement(NamedTuple):
 
     coding: Coding
     channel: MessageCipher | None
-    """None: nothing is encrypted."""
+    """It is None if nothing is encrypted."""
     version: int | None
     """Of the key that the client named."""
     takes_stream: bool

@@ -1,13 +1,12 @@
-"""A ring of keys with versions: one encrypts, several decrypt, and what is over is remembered as
-long as it helps a client. Pure.
+"""A ring of keys with versions: one encrypts, several decrypt, and old ones are remembered. Pure.
 
-Theory of operation. A new key is `PENDING` until every process of the proxy can read it; only then
-is it made `ACTIVE`, so no
-process meets a message under a key that it does not know yet.
-The one before it stays `VALID` (decrypts, and answers to clients that have nothing newer) until
-`overlap` newer ones have come. Then it is `RETIRED`: its encrypting half is gone, and what is kept
-of it can only tell that a message was made under it. Revocation ends a key in the same way, at once
-and whatever its state.
+Theory of operation. A new key is `PENDING` until every process of the proxy can read it. Only then
+does it become `ACTIVE`, so every process knows the key of each message that it meets.
+
+The key before it becomes `VALID`: it decrypts, and it encrypts answers to clients that have no
+newer key. After `overlap` newer keys it becomes `RETIRED`. Then its encrypting half is deleted, and
+the rest can only tell that a message was made under it. `REVOKED` is the same end for a key that is
+in the wrong hands: it comes at once, from any state but `ACTIVE`.
 
 A secret is opaque here: a Fernet key (its first half signs), or the private key of a KEM.
 """
@@ -19,8 +18,8 @@ from typing import Any, Final
 
 SECRET_BYTES: Final = 32
 _SIGNING_BYTES: Final = 16
-# So many ended keys are remembered: a client that uses one is told "retired" and not only
-# "invalid". No client lags further behind.
+# So many ended keys are remembered. A client that uses one is told "retired" and not only
+# "invalid"; no client lags further behind.
 _REMEMBERED: Final = 8
 
 
@@ -41,7 +40,7 @@ class PayloadKeyState(StrEnum):
 
 
 class NoSuchKey(Exception):
-    """A version that the ring does not have, or not in a state in which this can be done to it."""
+    """The ring does not have the version, or its key is in the wrong state for this."""
 
     def __init__(self, ring: str, version: int, found: str) -> None:
         """`found` is a clause."""
@@ -57,19 +56,19 @@ class NoSuchKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RingKey:
-    """One key: times are UNIX seconds, `uses` counts the messages encrypted with it."""
+    """One key. Times are UNIX seconds; `uses` counts the messages encrypted with it."""
 
     version: int
     state: PayloadKeyState
     created: float
     secret: bytes = field(repr=False)
-    """Once it has ended: the half that signs, or nothing."""
+    """After its end this is the half that signs, or empty."""
     uses: int = 0
     ended: float | None = None
 
 
 LEAST_SHARE: Final = 1 / 24
-"""Of the age at which a key is replaced: before it no number of uses replaces one."""
+"""This share of the age at which a key is replaced must pass before its quota replaces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class Keyring:
     name: str
     keys: tuple[RingKey, ...]
     variant: str = ""
-    """Of the algorithm that the secrets are for, where its name does not say it."""
+    """The variant of the algorithm of the secrets, if the name does not say it."""
 
     @classmethod
     def fresh(cls, name: str, secret: bytes, now: float, variant: str = "") -> "Keyring":
@@ -96,8 +95,9 @@ class Keyring:
         return cls(name, (RingKey(1, PayloadKeyState.ACTIVE, now, secret),), variant)
 
     def restarted(self, secret: bytes, now: float, variant: str) -> "Keyring":
-        """Go on with a first key of another variant of the algorithm: all before are retired, as
-        nothing can be done with them.
+        """Go on with a first key of another variant of the algorithm, and retire all keys before.
+
+        They are of no use to the other variant.
         """
         version = max(key.version for key in self.keys) + 1
         ended = (_ended(key, PayloadKeyState.RETIRED, now) if key.state.decrypts else key for key in self.keys)
@@ -110,9 +110,7 @@ class Keyring:
 
     @property
     def readable(self) -> tuple[RingKey, ...]:
-        """The keys that decrypt, in the order in which they are tried: the active one, then the
-        newest.
-        """
+        """The keys that decrypt, in the order to try them: the active one, then the newest."""
         active = self.active
         return (active, *(key for key in self.keys if key.state.decrypts and key is not active))
 
@@ -122,10 +120,10 @@ class Keyring:
         return tuple(key for key in self.keys if not key.state.decrypts)
 
     def is_due(self, policy: RingPolicy, now: float) -> bool:
-        """Whether the active key has reached its age, or its quota at a share of that age.
+        """Whether the active key has reached its age, or its quota and a share of that age.
 
-        A client that knows the name of a ring can make the proxy encrypt; it must not be able to
-        retire the keys of all others by that.
+        A client that knows the name of a ring can make the proxy encrypt. The share keeps it from
+        retiring the keys of all other clients in this way.
         """
         age = now - self.active.created
         return age >= policy.rotate_seconds or (
@@ -133,9 +131,9 @@ class Keyring:
         )
 
     def with_pending(self, secret: bytes, now: float) -> "Keyring":
-        """Add a key. Every process learns to read it before it is used.
+        """Add a pending key, which every process learns to read before it is used.
 
-        A key that waited already is given up.
+        A key that was pending before is given up.
         """
         version = max(key.version for key in self.keys) + 1
         kept = tuple(key for key in self.keys if key.state is not PayloadKeyState.PENDING)
@@ -169,8 +167,9 @@ class Keyring:
         return self._with_ended(version, PayloadKeyState.RETIRED, now)
 
     def revoked(self, version: int, now: float) -> "Keyring":
-        """End a key that is in the wrong hands, whatever it did; rotate first if it is the active
-        one. Raises `NoSuchKey`.
+        """End a key that is in the wrong hands. If it is the active one, rotate first.
+
+        Raises `NoSuchKey`.
         """
         return self._with_ended(version, PayloadKeyState.REVOKED, now)
 
@@ -242,7 +241,7 @@ class Keyring:
 
 
 def _ended(key: RingKey, state: PayloadKeyState, now: float) -> RingKey:
-    # of a KEM's private key nothing is kept: no half of it would only tell
+    # a KEM's private key has no half that only tells: nothing of it is kept
     kept = key.secret[:_SIGNING_BYTES] if len(key.secret) in {SECRET_BYTES, _SIGNING_BYTES} else b""
     return replace(key, state=state, ended=now, secret=kept)
 

@@ -31,7 +31,7 @@ def suite_of(ring: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class PayloadKeys:
-    """The rings of a configuration, and the signed document for clients (empty without sessions)."""
+    """The rings of a configuration, and the signed document for clients: empty without sessions."""
 
     rings: Mapping[str, Keyring] = field(default_factory=dict, repr=False)
     document: bytes = b""

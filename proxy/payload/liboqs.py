@@ -74,7 +74,7 @@ class _Kem:
 
     def decapsulate(self, private: bytes, ciphertext: bytes) -> bytes:
         with self.oqs.KeyEncapsulation(self.mechanism, private) as kem:
-            # the library reads as much as it needs, whatever it was given
+            # the library reads as much as it needs, even beyond the end of what it was given
             if len(ciphertext) != kem.details["length_ciphertext"]:
                 raise ValueError("a ciphertext of another length")
             return bytes(_done(lambda: kem.decap_secret(ciphertext)))

@@ -150,7 +150,7 @@ class StreamOpener:
 
     @property
     def message_id(self) -> bytes | None:
-        """None before the first token."""
+        """The id of the message; None before the first token."""
         return self._frames.message_id
 
     def receive_data(self, data: bytes, now: float) -> list[bytes]:

@@ -1,14 +1,14 @@
-"""How a client and we agree on the secret of a session: one message, made for a public key of ours.
-Pure.
+"""How a client and we agree on the secret of a session: one message to a public key of ours. Pure.
 
-- `MLKEM768-X25519` and `MLKEM1024-P384` are HPKE (RFC 9180, draft-ietf-hpke-pq) as cryptography has it: base mode, HKDF-SHA256 (SHA384)
-  and AES-256-GCM. It has no export of a secret, so the plaintext of the message is one.
+- `MLKEM768-X25519` and `MLKEM1024-P384` are HPKE (RFC 9180, draft-ietf-hpke-pq) as cryptography has
+  it: base mode, HKDF-SHA256 (SHA384) and AES-256-GCM. It cannot export a secret, so the plaintext
+  of the message is the secret.
 - `RSA4096-MLKEM1024`: RSAES-OAEP (SHA-256) of 32 random octets beside ML-KEM-1024.
-- The others: X25519 beside a KEM of liboqs, which need not be there.
+- The others: X25519 beside a KEM of liboqs, which may be missing.
 
-The last two kinds put both secrets and both ciphertexts through HKDF-SHA256, so that a break of one
-of the two tells nothing. There is no forward secrecy against the key of the KEM: an attacker who
-gets hold of it reads what was agreed under it, hence its rotation.
+The last two kinds put both secrets and both ciphertexts through HKDF-SHA256, so a break of one of
+the two tells nothing. There is no forward secrecy against the key of the KEM: an attacker who gets
+hold of it reads what was agreed under it. That is why the key rotates.
 """
 
 import secrets

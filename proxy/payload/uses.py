@@ -13,7 +13,7 @@ class PayloadUses:
     __slots__ = ("_counts", "revoked")
 
     def __init__(self) -> None:
-        """Nothing was encrypted yet."""
+        """Begin without a message."""
         self._counts: Counter[tuple[str, int]] = Counter()
         self.revoked: set[tuple[str, int]] = set()
         """Rings and versions."""
@@ -36,7 +36,7 @@ class MessageCounts:
     __slots__ = ("opened", "sealed")
 
     def __init__(self) -> None:
-        """None yet."""
+        """Begin at zero."""
         self.opened = 0
         """Those that were complete and good."""
         self.sealed = 0
