@@ -168,14 +168,14 @@ class Breaker:
         return 1 <= self._opening.failed_beside_parent <= _PROBES_ANEW
 
     def is_tried_by(self, then: float) -> bool:
-        """Whether the probe that follows the first failures is due then: it heals most of what
-        happens to a session.
+        """Whether the probe that follows the first failures is due then. It heals most lost
+        sessions.
         """
         return self.probe_at <= then and self._opening.probes_failed == 0
 
     @property
     def is_proved(self) -> bool:
-        """Whether a probe of ours has found the token well, and the parent has not said otherwise."""
+        """Whether a probe of ours was good, and the parent has not said otherwise."""
         return self.state is BreakerState.PROVED and self._parent_ok is not False
 
     def _take(self, step: Step) -> bool:

@@ -257,7 +257,7 @@ class SigningExecutor:
             return following
 
     def _tell(self, job: Job[Any], result: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: no one waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: no handshake waits any more
             self._loop.call_soon_threadsafe(job.settled, job, result)
 
 

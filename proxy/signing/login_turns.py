@@ -1,17 +1,21 @@
-"""One login after another in a token, over all workers, until one has shown whether the PIN is
-good.
+"""The workers log in to a token one after the other, until a login shows whether the PIN is good.
 
 When a device loses all sessions, as by a reset, every worker logs in at the same moment. If the PIN
-was changed before, each of these logins brings the token nearer to being locked; some tokens lock
-after three. So a worker that has to log in takes a lock. The others wait for its result: then they
-log in as well, all at once, or not at all.
+is wrong by then, each of these logins brings the token nearer to being locked; some tokens lock
+after three. So a worker that has to log in takes a lock. The others wait for its result. If the
+login was good, they all log in at once; if the PIN was refused, none of them does.
 
-Theory of operation. The parent makes a block of memory without a name (memfd), every worker has its
-descriptor. A token has a place in it, by its name: a byte to lock, as of fcntl(2), which lets go
-when its process dies; a word that says that the PIN was refused; and a count of good logins. Two
-tokens at one place wait for each other, and one may make the other's word be forgotten: that costs
-a login more, and nothing else. A call that hangs must not hold others up for long: after some time
-they log in without a turn.
+Theory of operation. The parent makes a block of memory without a name (memfd), and every worker
+inherits its descriptor. The name of a token is hashed to one of 256 places. A place has three
+parts:
+
+- a byte to lock (fcntl(2)); the kernel unlocks it when its process dies
+- the hash of the token whose PIN was refused, or zeros
+- a count of good logins
+
+Two tokens may share a place. Then they wait for each other, and one may overwrite the refused PIN
+of the other: that costs one login more, and nothing else. A login that hangs must not hold up the
+others for long: after `_PATIENCE_SECONDS` they log in without the lock.
 """
 
 import fcntl
@@ -35,46 +39,47 @@ _LOOK_SECONDS: Final = 0.002
 
 
 class LoginTurns:
-    """The view of one process. Methods are for threads: they wait."""
+    """The turns as one process sees them. The methods may wait, so they are for threads."""
 
     def __init__(self, descriptor: int) -> None:
         """Use what `create` made; the descriptor is kept.
 
-        No other one of the same memory may be closed in this process, as that lets go of its locks
-        (fcntl(2)).
+        This process may not close another descriptor of the same memory: that would release its
+        locks (fcntl(2)).
         """
         self.fd: Final = descriptor
 
     @classmethod
     def create(cls) -> "LoginTurns":
-        """Make one, for workers to inherit. No PIN was refused."""
+        """Make the memory, for workers to inherit. No PIN is refused in it."""
         descriptor = os.memfd_create("plexigate-logins", os.MFD_CLOEXEC)
         os.truncate(descriptor, _PLACES * _PLACE.size)
         return cls(descriptor)
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Close the descriptor."""
         os.close(self.fd)
 
     def forbid(self, token: str) -> None:
-        """Forbid all logins: the PIN was refused."""
+        """Note that the PIN was refused: it forbids all logins."""
         name, place = _name_and_place(token)
         _, good = self._read(place)
         os.pwrite(self.fd, _PLACE.pack(name, good), place)
 
     def allow(self, token: str) -> None:
-        """The PIN was found good."""
+        """Note that the PIN was good."""
         name, place = _name_and_place(token)
         forbidden, good = self._read(place)
         os.pwrite(self.fd, _PLACE.pack(_NOBODY if forbidden == name else forbidden, good + 1), place)
 
     @contextmanager
     def turn(self, token: str) -> Iterator[None]:
-        """Log in within the block, while the others wait, unless that takes too long.
+        """Let one process log in within the block while the others wait, unless that takes too
+        long.
 
-        Raises `TokenPinRefused`, then or when another one was refused while this one waited. A
-        block that ends without an exception was a good login; one that was refused calls `forbid`
-        before it ends.
+        A block that ends without an exception was a good login. A block whose PIN was refused calls
+        `forbid` and raises `TokenPinRefused`. The next process in turn then gets `TokenPinRefused`
+        without a login.
         """
         name, place = _name_and_place(token)
         is_ours = self._wait(place)
@@ -88,9 +93,9 @@ class LoginTurns:
                 fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, place)
 
     def _wait(self, place: int) -> bool:
-        """Whether this process has the lock.
+        """Take the lock; whether this process has it.
 
-        It has not if another one logged in meanwhile, or takes too long.
+        It does not if another one logged in meanwhile or takes too long.
         """
         _, good = self._read(place)
         until = monotonic() + _PATIENCE_SECONDS

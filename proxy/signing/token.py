@@ -1,6 +1,4 @@
-"""One token as a process uses it: its threads, its pace, its breaker, and the probes that close the
-breaker again.
-"""
+"""One token as a process uses it: threads, breaker, and the probes that close the breaker."""
 
 import asyncio
 import math
@@ -15,20 +13,20 @@ from proxy.signing.executor import CrowdedOut, GivenUp, Job, JobRefusal
 from proxy.signing.latency import Latencies
 from proxy.signing.token_counters import TokenCounters
 
-# A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. Longer, and the
-# token is no use.
+# A probe makes a round trip for each attribute of each key: sixty of 50 ms fit. A token that needs
+# longer is no use.
 _PROBE_SECONDS: Final = 5.0
-# How soon a key that is missing in a token that works is looked for again.
+# How soon a missing key of a token that works is looked for again.
 _MISSING_SECONDS: Final = 30.0
 _IDLE_SECONDS: Final = 10.0
 # One key may be used all the time, and another one, which only stands in, never.
 _ALL_KEYS_SECONDS: Final = 60.0
 _OURS: Final = b""
-"""The network of what no client has asked for."""
+"""The network of our own jobs, for which no client has asked."""
 
 
 class TokenPinRefused(Exception):
-    """The token refuses the PIN: it must not be tried again before there is another one."""
+    """The token refuses the PIN. It must not get the same one again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class SigningToken:
         *,
         has_parent: bool = False,
     ) -> None:
-        """Closed, and not tried yet.
+        """Begin with a closed breaker and an untried token.
 
         `use` comes before the first signature. `has_parent`: see `Breaker`.
         """
@@ -67,19 +65,19 @@ class SigningToken:
         self._good_at: float | None = None
         self._told: BreakerState = BreakerState.CLOSED
         self._told_missing: frozenset[str] | None = None
-        """None: nothing is known yet."""
+        """It is None while nothing is known."""
         self._timer: asyncio.TimerHandle | None = None
         self._probing: Job[float] | None = None
         self._asked: Probe | None = None
-        """By which the probe under way was begun."""
+        """The one by which the probe under way was begun."""
         self._given_up: Job[float] | None = None
         """The probe that did not come in time and is still awaited."""
         self._is_closed = False
         self._healed_at = -math.inf
         """When a probe last loaded all keys anew."""
         self._all_signed_at = timing.clock()
-        """When each key has signed last for a probe or a check; what a process loads at its begin
-        has been looked for just now.
+        """When each key last signed for a probe or a check, or when the process began and loaded
+        them.
         """
         self._first_try = False
         """Whether the probe under way is the one that follows the first failures."""
@@ -93,14 +91,12 @@ class SigningToken:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it is used without a second thought."""
+        """Whether handshakes use it like any other."""
         return self._breaker.is_closed
 
     @property
     def is_well(self) -> bool:
-        """Whether a handshake that waits for the token may use it: its breaker is closed, or a
-        probe of ours was good just now.
-        """
+        """Whether a handshake that waits for it may use it: its breaker is closed, or proved."""
         return self._breaker.is_closed or self._breaker.is_proved
 
     @property
@@ -141,10 +137,10 @@ class SigningToken:
         self._breaker.succeeded()
 
     def failed(self, began: float | None) -> None:
-        """A signature failed by the token's fault, or did not come within its deadline. `began` is
-        in loop time.
+        """A signature failed by the token's fault, or did not come in time.
 
-        If all keys have been loaded anew since, it was of a session that is no more.
+        `began` is in loop time. A signature that began before all keys were last loaded anew does
+        not count against the token: its session is gone.
         """
         self.counters.errors += 1
         if began is None or began >= self._healed_at:
@@ -152,12 +148,12 @@ class SigningToken:
             self._arrange()
 
     def outrun(self, limit: float) -> None:
-        """Another token, which was asked after `limit` seconds, was quicker."""
+        """Another token was quicker, though it was asked `limit` seconds later."""
         self._breaker.outrun(self._timing.clock(), limit)
         self._arrange()
 
     def wanted(self) -> None:
-        """A client was refused, for which it could have signed."""
+        """A client was refused, and the token could have signed for it."""
         self._breaker.wanted(self._timing.clock())
         self._arrange()
 
@@ -167,12 +163,11 @@ class SigningToken:
         self._arrange()
 
     def await_recovery(self, since: float, until: float, tell: Callable[[], None]) -> bool:
-        """Have `tell` called when the probe that follows the first failures is over: `is_well` says
-        whether to ask again.
+        """Have `tell` called after the probe that follows the first failures; then see `is_well`.
 
-        Most of what happens to a session is healed by it within milliseconds, so that a handshake
-        which began at `since` may wait; not at all if it is over already. False, and no call, where
-        no such probe begins by `until`, or threads hang in the token.
+        A handshake that began at `since` may wait for it, because that probe heals most lost
+        sessions within milliseconds. If it is over already, `tell` is called in the next turn.
+        False, and no call, if no such probe begins by `until`, or if threads hang in the token.
         """
         if self._breaker.is_proved or (self.is_closed and self._healed_at >= since):
             self._timing.loop.call_soon(tell)
@@ -187,14 +182,15 @@ class SigningToken:
     # -- probes
 
     def begin_open(self) -> None:
-        """Take it for failing until a probe finds it well; before `use`."""
+        """Begin with an open breaker, until a probe is good; call it before `use`."""
         self._breaker.begin_open(self._timing.clock())
 
     def use(self, probe: Probe, *, is_refused: bool = False) -> None:
-        """Probe by this from now on; keys that are not loaded yet are looked for at once.
+        """Use this probe from now on; keys that are not loaded yet are looked for at once.
 
         A refused PIN is forgotten only if something has changed: each further try brings a token
-        nearer to being locked. `is_refused`: the parent knows of one, and nothing is tried here.
+        nearer to being locked. `is_refused`: the parent knows of a refused PIN, and nothing is
+        tried here.
         """
         now = self._timing.clock()
         has_changed, self._probe = probe != self._probe, probe
@@ -209,9 +205,10 @@ class SigningToken:
         self._arrange()
 
     def check_if_idle(self) -> None:
-        """Have each key sign once if handshakes have not used the token for long: the state of a
-        spare one is known before it is needed, and no session ends for want of use. Where
-        handshakes use some of its keys, each one signs now and then.
+        """Have each key sign once if handshakes have not used the token for long.
+
+        So the state of a spare token is known before it is needed, and no session ends for lack of
+        use. If handshakes use some of its keys only, all keys sign now and then.
         """
         now = self._timing.clock()
         is_idle = self._good_at is None or now - self._good_at >= _IDLE_SECONDS
@@ -234,7 +231,7 @@ class SigningToken:
         self._arrange()
 
     def pin_refused(self) -> None:
-        """Log in no more: the parent, or another process, was refused."""
+        """Stop all logins: the parent, or another process, was refused."""
         self._breaker.stop()
         self._arrange()
 
@@ -318,9 +315,7 @@ class SigningToken:
             self._arrange()
 
     def _tell_missing(self, probe: Probe) -> None:
-        """Say which keys a token does not have although it works; of one that fails nothing is
-        known.
-        """
+        """Say which keys a token does not have although it works."""
         missing = probe.missing
         if missing != self._told_missing:
             self._told_missing = missing

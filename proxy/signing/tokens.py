@@ -13,23 +13,21 @@ if TYPE_CHECKING:
     import asyncio
 
 _LOGIN_SESSIONS: Final = 1
-"""By which OpenSSL's provider stays logged in, beside those that sign."""
+"""OpenSSL's provider stays logged in by this session, beside those that sign."""
 _LOOK_SECONDS: Final = 5.0
 """How often tokens without use are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenPlan:
-    """What a configuration says of a token: how many signatures may be under way at one time, and
-    how it is tried.
-    """
+    """What a configuration says of a token: how many signatures at a time, and how to probe it."""
 
     threads: int
     probe: Probe
     is_closed: bool = False
-    """Whether nothing of it could be loaded: to be probed before it is trusted."""
+    """Whether nothing of it could be loaded: then it is probed before it is trusted."""
     is_refused: bool = False
-    """Whether it refuses the PIN: not to be tried until `SigningToken.pin_may_be_tried`."""
+    """Whether it refuses the PIN: then it is not tried until `SigningToken.pin_may_be_tried`."""
 
 
 class Tokens(Mapping[str, SigningToken]):
@@ -81,7 +79,7 @@ class Tokens(Mapping[str, SigningToken]):
         self._timer = self._timing.loop.call_later(_LOOK_SECONDS, self._look)
 
     def close(self) -> None:
-        """Use none any more. Whatever hangs in their threads hangs on."""
+        """End the use of all tokens. A call that hangs in a thread of theirs goes on to hang."""
         self.use({})
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
