@@ -2,10 +2,10 @@
 
 Pure: text in, a value or `Refused` out.
 
-Stricter than the RFC, which lets a URI match any number of tokens and objects: whoever logs in to
-all that match tells the PIN of one token to the others, and a key that is picked from several is a
-matter of chance. A PIN never stands in a URI, which is logged; it comes from where
-`[hsm.token.NAME]` says.
+The RFC lets a URI match any number of tokens and objects; here it must name one token and one key.
+A login to all tokens that match would tell the PIN of one token to the others, and among several
+keys chance would pick. A URI never holds a PIN, because URIs are logged. The PIN comes from the
+place that `[hsm.token.NAME]` names.
 """
 
 import re

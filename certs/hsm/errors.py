@@ -8,7 +8,7 @@ HsmError
   PinRefused, PinLatched, PinFinalTry, LatchUnusable              the PIN
   CallFailed, CapabilityMissing                                   what the token answered
   KeyMissing, KeyAmbiguous, KeyExists, KeyNotAsAsked, KeyNotGone  which key
-  DeadlinePassed, TokenProcessLost                                the process that talks to the module
+  DeadlinePassed, TokenProcessLost                                the process of the module
 """
 
 from collections.abc import Sequence

@@ -1,13 +1,18 @@
-// Payload encryption of Plexigate for browsers, Node, Deno and Bun: bodies in, tokens out. Needs WebCrypto and nothing else; sessions
-// need two libraries, which are handed in (payload-libraries.js is a bundle of them).
+// Payload encryption of Plexigate for browsers, Node, Deno and Bun: bodies in, tokens out. Needs
+// only WebCrypto. Sessions also need two libraries, which are handed in (payload-libraries.js is a
+// bundle of them).
 //
-//   const client = await PayloadClient.ofRing(JSON.parse(exported));                  // plexigate payload export RING
-//   const client = await PayloadClient.session(location.origin, pinned, libraries);   // pinned: plexigate payload identity
+//   // `exported` comes from "plexigate payload export RING"
+//   const client = await PayloadClient.ofRing(JSON.parse(exported));
+//   // or, with `pinned` from "plexigate payload identity"
+//   const client = await PayloadClient.session(location.origin, pinned, libraries);
+//
 //   const answer = await client.fetch("/letters", { method: "POST", body: "hello" });
 //   const text = await answer.text();
 //
-// A Blob, and everything above 256 KiB, is sent as a stream of tokens that are made piece by piece. An answer of the proxy itself is
-// not encrypted: AnswerNotSealed is thrown, and nothing vouches for what it says.
+// A Blob, and everything above 256 KiB, is sent as a stream of tokens that are made piece by piece.
+// An answer of the proxy itself is not encrypted: then AnswerNotSealed is thrown, and what the
+// answer says proves nothing.
 
 const HEAD_BYTES = 58; // version, flags, message id (16), number (8), digest (32)
 const PIECE_BYTES = 65_536 - HEAD_BYTES;
@@ -180,7 +185,8 @@ export class PayloadClient {
     );
   }
 
-  // Agree on keys with a proxy. `pinned` is its identity, `libraries` the exports of payload-libraries.js.
+  // Agree on keys with a proxy. `pinned` is its identity, `libraries` the exports of
+  // payload-libraries.js.
   static async session(origin, pinned, libraries, { fetch = globalThis.fetch, clock = unixTime } = {}) {
     const document = await (await fetch(new URL("/.well-known/payload-keys", origin))).json();
     const keys = await verified(document, pinned, libraries, clock());
@@ -203,7 +209,8 @@ export class PayloadClient {
     return new PayloadClient(new Channel({ key: ticket, requests, responses, isSession: true, clock }));
   }
 
-  // As the global fetch, with the body and the answer encrypted. Other headers, the method and the URL are in the clear.
+  // Like the global fetch, with the body and the answer encrypted. Other headers, the method and
+  // the URL are in the clear.
   async fetch(resource, { body, headers, method = "GET", ...rest } = {}) {
     const url = new URL(resource, globalThis.location?.href);
     const place = this.channel.place(method.toUpperCase(), url);
@@ -232,7 +239,8 @@ export class PayloadClient {
     return this.channel.seal(this.channel.isBound ? framing.frame(plain, true) : plain);
   }
 
-  // A Blob of tokens: browsers cannot stream a request body over HTTP/1.1, but they can keep a Blob outside of memory.
+  // A Blob of tokens: browsers cannot stream a request body over HTTP/1.1, but they can keep a Blob
+  // outside of memory.
   async #tokens(blob, framing) {
     const tokens = [];
     for (let at = 0; at === 0 || at < blob.size; at += PIECE_BYTES) {
@@ -289,7 +297,8 @@ export class PayloadClient {
     };
   }
 
-  // A WebSocket whose messages are encrypted; `onmessage` gets { data } with a string or a Uint8Array, `send` takes either.
+  // A WebSocket whose messages are encrypted. `onmessage` gets { data } with a string or a
+  // Uint8Array; `send` takes either.
   async websocket(resource, protocols = []) {
     const url = new URL(resource, globalThis.location?.href);
     const channel = this.channel;

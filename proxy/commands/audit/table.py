@@ -40,7 +40,7 @@ def _row(what: str, style: str, place: str, meaning: str) -> Text:
 
 
 def _visible(text: str) -> str:
-    """Escape control characters: an attacker who wrote the file must not clear the screen with it."""
+    """Escape control characters: an attacker who wrote the file could clear the screen by them."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 

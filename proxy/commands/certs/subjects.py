@@ -1,4 +1,4 @@
-"""What `plexigate certs check` examines: the chains of an identity, and the addresses of the proxy."""
+"""What `plexigate certs check` examines: the chains of an identity, the addresses of the proxy."""
 
 from collections.abc import Iterator
 from pathlib import Path
