@@ -13,38 +13,23 @@ import pytest
 from tests.english import NEGATION, RIDDLES, WIDEST_PROSE
 
 ROOT = Path(__file__).parents[1]
-# of other authors, in one line
-FOREIGN = {Path("docker/demo/payload-libraries.js")}
+FOREIGN = {
+    # of other authors, in one line
+    Path("docker/demo/payload-libraries.js"),
+    # in its style sheet "#" begins a selector and not a comment
+    Path("docker/demo/chat.html"),
+}
 READ = {".py", ".toml", ".sh", ".service", ".socket", ".conf", ".yaml", ".html", ".js", ".logrotate"}
 
 # Packages that are still to be rewritten.
 WITH_RIDDLES: set[str] = {
-    "config",
     "proxy/downstream",
-    "proxy/limits",
-    "proxy/net",
-    "proxy/payload",
-    "proxy/signing",
-    "proxy/tls",
 }
 WITH_NEGATIONS: set[str] = {
     "proxy/downstream",
-    "proxy/limits",
-    "proxy/payload",
-    "proxy/signing",
-    "proxy/tls",
 }
 WITH_WIDE_PROSE: set[str] = {
-    "certs/hsm",
-    "config",
-    "docker",
-    "proxy/commands",
     "proxy/downstream",
-    "proxy/limits",
-    "proxy/net",
-    "proxy/payload",
-    "proxy/signing",
-    "proxy/tls",
 }
 
 
