@@ -44,7 +44,7 @@ def who_goes(others: Collection[Visitor], newcomer: Visitor, most: int, share: i
     """The connection that makes room for a new one. None if there is room.
 
     There is room for `most` connections, and for `share` of one peer. The newcomer itself goes if
-    its peer has more connections than all silent ones of others: these came before and may be slow.
+    its peer has more connections than each peer with a silent one: that one may only be slow.
     """
     own = [one for one in others if one.peer == newcomer.peer]
     if len(own) >= share:

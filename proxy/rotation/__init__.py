@@ -1,3 +1,1 @@
-"""Rotations in the parent: when they begin, their steps with a deadline each, what is told about
-them.
-"""
+"""Rotations in the parent: when they begin, their steps and deadlines, their log and alarms."""

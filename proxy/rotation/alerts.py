@@ -1,5 +1,6 @@
-"""Alerts that a certificate is in danger, to a program or to an address on the web; the log tells
-of an alert that was not sent.
+"""Alerts that a certificate is in danger, to a program or to a web address.
+
+The log names each alert that could not be sent.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ _SECONDS: Final = 30.0
 
 
 class Alerts:
-    """Sends alerts; none of its failures is worse than a line in the log."""
+    """Sends alerts. A failure is only logged."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
         """`tell` logs that an alert could not be sent."""
@@ -51,7 +52,7 @@ class Alerts:
             self._failed(command[0], f"it did not end within {_SECONDS:g} s")
             return
         finally:
-            if process.returncode is None:  # too slow, or this process is ending
+            if process.returncode is None:  # the program is too slow, or this process is ending
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 await process.wait()

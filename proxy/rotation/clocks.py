@@ -1,4 +1,4 @@
-"""The clocks of the rotation, and chance: what its pure parts are given."""
+"""The clocks and the random numbers that the pure parts of the rotation are given."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from certs.rotation.planning import Instant
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The time of day in UTC, a clock that only goes forward, and chance from 0 to 1."""
+    """The time of day in UTC, a monotonic clock, and random numbers from 0 to 1."""
 
     wall: Callable[[], datetime]
     ticks: Callable[[], float]
@@ -25,7 +25,7 @@ class Clocks:
 
 CLOCKS: Final = Clocks(
     lambda: datetime.now(UTC),  # noqa: TID251 - a driver
-    # goes on while the machine sleeps, as certificates do
+    # goes on while the machine sleeps: certificates expire meanwhile
     lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     random.SystemRandom().random,
 )

@@ -1,6 +1,4 @@
-"""What became of the versions of a credential, from its shelf: works while the proxy runs, and
-without it.
-"""
+"""The history of a credential's versions, from its shelf. The proxy may run or not."""
 
 from typing import Any
 
@@ -10,7 +8,7 @@ from certs.storage.shelf import Shelf, ShelfDamaged, StoredVersion
 
 
 def history(shelf: Shelf) -> list[dict[str, Any]]:
-    """The versions that are remembered, the newest first. Raises `OSError` or `ShelfDamaged`."""
+    """The remembered versions, the newest first. Raises `OSError` or `ShelfDamaged`."""
     ledger = shelf.ledger()
     return [_entry(shelf, one, ledger) for one in shelf.versions()]
 

@@ -1,6 +1,4 @@
-"""Work beside rotations: undo what an ended process left, destroy old keys, forget old versions,
-roll back to one.
-"""
+"""Work beside rotations: cleaning up after an ended process, old keys and versions, rollbacks."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,11 +22,11 @@ from proxy.rotation.running import LOCAL_SECONDS, NotRenewed, Renewed, Swap
 from proxy.rotation.ways_back import Asked, NoWayBack, serve_former, ways_back
 
 INTERVAL_SECONDS: Final = 300.0
-"""How often old keys are looked after: their grace is hours or days."""
+"""How often old keys are cleaned up. Their grace is hours or days."""
 
 
 def recover(parts: Parts) -> list[str]:
-    """Undo what a process left behind that is gone; answers what there is to tell. Blocks."""
+    """Undo the unfinished steps of an ended process. Returns lines for the log. Blocks."""
     told: list[str] = []
     for shelf in parts.store.shelves():
         try:
@@ -49,10 +47,9 @@ def recover(parts: Parts) -> list[str]:
 
 
 def clean_up(parts: Parts, now: datetime) -> list[str]:
-    """Retire what the configuration does not want any more, destroy keys whose grace is over, and
-    forget what is older than remembered.
+    """Retire unwanted credentials, destroy keys after their grace, and forget the oldest versions.
 
-    Answers what there is to tell. Blocks.
+    Returns lines for the log. Blocks.
     """
     told: list[str] = []
     wanted = _wanted(parts)
@@ -79,8 +76,9 @@ def _wanted(parts: Parts) -> dict[str, set[str]]:
 
 
 def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datetime) -> list[str]:
-    """Retire a credential that the configuration does not have any more, unless it stands in for
-    one that is not issued yet.
+    """Retire a credential that is not in the configuration any more.
+
+    It stays if it stands in for a credential that is not issued yet.
     """
     slots = wanted.get(shelf.identity, set())
     if shelf.slot in slots or shelf.current() is None:
@@ -94,7 +92,7 @@ def _retired(parts: Parts, shelf: Shelf, wanted: dict[str, set[str]], now: datet
 
 
 class Housekeeping:
-    """Does it in threads, one thing at a time, with a deadline."""
+    """Does this work in threads, one piece at a time, with a deadline."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
         """The first look is at the first call of `look_after`."""
@@ -103,11 +101,11 @@ class Housekeeping:
         self._again_at = 0.0
 
     async def recovered(self, parts: Parts) -> None:
-        """Undo what was left behind."""
+        """Undo the unfinished steps of an ended process."""
         await self._do(lambda: recover(parts))
 
     async def look_after(self, parts: Parts, now: datetime, ticks: float, *, at_once: bool = False) -> None:
-        """Clean up, unless that was done a moment ago. No rotation runs meanwhile."""
+        """Clean up, unless that was done a moment ago. No rotation may run meanwhile."""
         if at_once or ticks >= self._again_at:
             self._again_at = ticks + INTERVAL_SECONDS
             await self._do(lambda: clean_up(parts, now))
@@ -115,10 +113,9 @@ class Housekeeping:
     async def roll_back(
         self, parts: Parts, asked: Sequence[Asked], swap: Swap, now: datetime
     ) -> Sequence[Renewed | NotRenewed]:
-        """Serve by the versions before again: all of these credentials, in one swap, or none.
-        Answers what came of each.
+        """Serve by the former versions again: all credentials in one swap, or none.
 
-        Those that serve keep their keys for the usual grace.
+        Returns the outcome of each. The keys that served are kept for the usual grace.
         """
         retired = retirement(now, parts.loaded.config.rotation.grace, "rolled back")
         try:

@@ -1,7 +1,6 @@
-"""What the rotation remembers across restarts beside keys and chains: what it waits for, how often
-keys have signed.
+"""The file of what the rotation remembers across restarts: its waits, and how often keys signed.
 
-A process that crashes and starts again must not ask its issuers each time.
+Without this file, a process that crashes again and again would ask its issuers each time.
 """
 
 import asyncio
@@ -19,7 +18,7 @@ _NAME: Final = "rotation.json"
 
 
 def kept(store: Store) -> Any:
-    """What an earlier process has kept, None where there is nothing.
+    """The document that an earlier process has kept, or None.
 
     Blocks. Raises `OSError` or `ValueError`.
     """
@@ -30,7 +29,7 @@ def kept(store: Store) -> Any:
 
 
 def drop_mark(store: Store, key: Key) -> None:
-    """Forget that a key was to be replaced as a compromised one, which was done.
+    """Forget the mark of a compromised key that has been replaced.
 
     Blocks. Raises `OSError` or `ValueError`.
     """
@@ -41,20 +40,19 @@ def drop_mark(store: Store, key: Key) -> None:
 
 
 class Kept:
-    """One small file, which is replaced as a whole; what goes wrong is a line in the log, as
-    rotating matters more.
+    """One small file, which is replaced as a whole.
+
+    Errors go to the log and stop no rotation.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
-        """`tell` logs what goes wrong."""
+        """`tell` logs errors."""
         self._loop = loop
         self._tell = tell
         self._writing = asyncio.Lock()
 
     async def take_up(self, store: Store, take: Callable[[Any], None]) -> None:
-        """Hand what an earlier process has kept to `take`, which may raise `ValueError`; does
-        nothing where there is nothing.
-        """
+        """Give the kept document to `take`, which may raise `ValueError`. Skip this without one."""
         try:
             document = await in_thread(self._loop, lambda: kept(store))
             if document is not None:

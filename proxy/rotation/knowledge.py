@@ -1,5 +1,6 @@
-"""What is known about each credential of the configuration: what is wanted of it, what serves, how
-often its key has signed.
+"""The rotation's knowledge of each credential of the configuration.
+
+It knows what the configuration wants, what serves, and how often the key has signed.
 """
 
 import asyncio
@@ -22,14 +23,17 @@ from proxy.rotation.windows import Windows
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What serves of one credential; `fault`: why it cannot be read; `serial` in hexadecimal."""
+    """What serves for one credential, or the `fault` why it cannot be read.
+
+    `serial` is in hexadecimal.
+    """
 
     version: StoredVersion | None = None
     current: Current | None = None
     serial: str | None = None
     fault: str | None = None
     is_unrevoked: bool = False
-    """Whether the certificate of a compromised version is still believed in."""
+    """Whether clients still trust the certificate of a compromised version."""
 
 
 @dataclass(slots=True)
@@ -49,17 +53,17 @@ class KnownCredential:
 
 
 class Knowledge:
-    """All of them, by identity and slot."""
+    """All credentials of the configuration, by identity and slot."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """There are none."""
+        """The knowledge begins with `follow`."""
         self._loop = loop
         self.windows = Windows()
         self.uses = Uses()
         self.credentials: dict[Key, KnownCredential] = {}
 
     async def follow(self, parts: Parts | None) -> None:
-        """Take those of a configuration."""
+        """Take the credentials of a configuration."""
         found = [] if parts is None else parts.store.of_config(parts.loaded.config)
         self.credentials = {
             (name, shelf.slot): KnownCredential(settings, parts.loaded.config.identity[name].names, shelf)
@@ -69,7 +73,7 @@ class Knowledge:
         await self.learn()
 
     async def learn(self) -> None:
-        """Read anew what serves."""
+        """Read again what serves."""
         credentials = list(self.credentials.items())
         read = await in_thread(self._loop, lambda: [self._read(key, one.shelf) for key, one in credentials])
         for (_, credential), serving in zip(credentials, read, strict=True):
@@ -77,26 +81,26 @@ class Knowledge:
 
     @property
     def facts(self) -> dict[Key, CredentialFacts]:
-        """What the planner has to know."""
+        """The facts that the planner needs."""
         return {key: one.facts for key, one in self.credentials.items()}
 
     @property
     def missing(self) -> list[Key]:
-        """Those that nothing serves for."""
+        """The credentials that no version serves for."""
         return [key for key, one in self.credentials.items() if one.serving.version is None]
 
     @property
     def serials(self) -> dict[Key, str]:
-        """The serial numbers of what serves."""
+        """The serial numbers of the certificates that serve."""
         return {key: one.serving.serial for key, one in self.credentials.items() if one.serving.serial is not None}
 
     @property
     def limits_uses(self) -> bool:
-        """Whether a key may sign only so often."""
+        """Whether the configuration limits how often a key may sign."""
         return any(one.settings.rotate_key_after_uses is not None for one in self.credentials.values())
 
     async def count(self, totals: Mapping[str, int]) -> bool:
-        """Take the signatures by identity since the start; whether there were any."""
+        """Take the signatures by identity since the start. Tells whether there were new ones."""
         before = self.uses.as_json()
         versions = {key: one.serving.version for key, one in self.credentials.items()}
         self.uses.counted(totals, {key: one.number for key, one in versions.items() if one is not None})
@@ -116,7 +120,7 @@ class Knowledge:
         running: Collection[Key],
         now: datetime,
     ) -> list[dict[str, Any]]:
-        """All as documents."""
+        """All credentials as documents."""
         return [
             document(
                 Row(

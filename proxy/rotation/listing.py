@@ -1,7 +1,4 @@
-"""The certificates of the proxy as documents: for the admin socket, for tables, for exit codes.
-
-Pure.
-"""
+"""The certificates of the proxy as documents: for the admin socket, tables and exit codes. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +12,7 @@ from certs.rotation.urgency import Urgency
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of one issued credential; `serial` as in `openssl x509`, in hexadecimal."""
+    """One issued credential. `serial` is in hexadecimal, as `openssl x509` writes it."""
 
     key: Key
     wanted: Wanted
@@ -28,7 +25,7 @@ class Row:
 
 
 def document(row: Row, now: datetime) -> dict[str, Any]:
-    """One entry of `GET /certificates`; times in ISO 8601, durations in seconds."""
+    """One entry of `GET /certificates`. Times are in ISO 8601, durations in seconds."""
     identity, slot = row.key
     current, standing = row.current, row.standing
     algorithm, _, place = (current.key if current else row.wanted.key).partition("@")
@@ -61,5 +58,5 @@ def _next(standing: RotationStatus, now: datetime) -> dict[str, Any]:
 
 
 def worst(standings: Mapping[Key, RotationStatus]) -> str:
-    """The greatest urgency of all, in a word."""
+    """The name of the greatest urgency."""
     return max((one.urgency for one in standings.values()), default=Urgency.CALM).name.lower()

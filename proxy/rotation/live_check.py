@@ -1,6 +1,4 @@
-"""Look at a certificate as a client does: its files, and the handshake of the running proxy, in
-every worker.
-"""
+"""Checks a certificate as a client does: its files, and handshakes with the running proxy."""
 
 import socket
 import ssl
@@ -22,7 +20,7 @@ from proxy.tls.libssl import LibsslError
 
 @dataclass(frozen=True, slots=True)
 class LiveFinding:
-    """One thing that was looked at: `is_fault` None is a remark."""
+    """The result of one check. If `is_fault` is None, it is a remark."""
 
     about: str
     text: str
@@ -35,8 +33,9 @@ class LiveFinding:
 
 @dataclass(frozen=True, slots=True)
 class LiveSubject:
-    """A chain to look at: of which identity, for which names, by whom it has to be signed (none:
-    whom the system trusts).
+    """A chain to check, with its identity, its names and the roots that must have signed it.
+
+    Without roots the roots of the system count.
     """
 
     about: str
@@ -46,9 +45,7 @@ class LiveSubject:
 
 
 def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]:
-    """What the files say: chain, names, dates, strength, usage, and transparency where it is
-    public.
-    """
+    """Check the files: chain, names, dates, strength, usage, and transparency of a public CA."""
     leaf = subject.chain[0]
     try:
         trust = (
@@ -57,7 +54,7 @@ def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]
     except NoTrustStore as error:
         trust = Trust((), str(error))
     faults = findings(subject.chain, Expectation(leaf.public_key(), subject.names, trust.roots, place=trust.place), now)
-    # a certificate in the last third of its life is as valid as on its first day
+    # in the last third of its life a certificate is still valid
     faults = [one for one in faults if not one.startswith("more than half")]
     yield from (LiveFinding(subject.about, one, is_fault=True) for one in faults)
     key = supported_public_key(leaf.public_key())
@@ -77,9 +74,7 @@ def chain_findings(subject: LiveSubject, now: datetime) -> Iterator[LiveFinding]
 
 
 def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:
-    """What a handshake at an address says: that the chain is verified, and is the one that should
-    serve.
-    """
+    """Check by a handshake that the chain is valid, and that it is the one that should serve."""
     about = f"{subject.about} at {address}"
     try:
         served = _served(_context(subject), subject.names, address)
@@ -92,7 +87,7 @@ def handshake_finding(subject: LiveSubject, address: Bind) -> LiveFinding:
 
 
 def worker_findings(subject: LiveSubject, rows: Sequence[Mapping[str, Any]]) -> Iterator[LiveFinding]:
-    """What each worker has shown, see `supervisor.inspection`."""
+    """The findings about each worker, from the rows of `supervisor.inspection`."""
     expected = f"{subject.chain[0].serial_number:x}"
     ours = [row for row in rows if row["serial"] == expected]
     if not ours:
@@ -107,7 +102,7 @@ def worker_findings(subject: LiveSubject, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def _context(subject: LiveSubject) -> ssl.SSLContext:
-    """A client that trusts the roots alone, and takes the kind of this key alone."""
+    """A client that trusts only the roots and accepts only this kind of key."""
     if subject.roots:
         pem = "".join(one.public_bytes(Encoding.PEM).decode() for one in subject.roots)
         context = ssl.create_default_context(cadata=pem)

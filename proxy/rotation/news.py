@@ -1,4 +1,4 @@
-"""What is told about rotations: to the log, and to those who are to be alarmed."""
+"""The log lines and the alarms of rotations."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,18 +21,14 @@ from proxy.rotation.alerts import Alerts
 from proxy.rotation.running import NotRenewed, Renewed
 
 _AGAIN_SECONDS: Final = {Urgency.LATE: 86_400.0, Urgency.GRAVE: 21_600.0, Urgency.EXPIRED: 3_600.0}
-"""After how long an alarm is repeated while the danger lasts: a message may be lost, a person may
-sleep.
-"""
+"""The time after which an alarm is repeated: a message may be lost, a person may sleep."""
 
 
 class News:
-    """Tells each thing once, but for alarms: these when it has become graver, and again and again
-    while it stays so.
-    """
+    """Logs each event once. Alarms when the urgency grows, and repeats this while it lasts."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, tasks: Tasks, tell: Tell) -> None:
-        """The first event is that of the first call."""
+        """The first alarm of each credential comes at once."""
         self._tasks = tasks
         self._tell = tell
         self._alerts = Alerts(loop, tell)
@@ -44,18 +40,18 @@ class News:
         self._tell(RotationBegun(*key, reason))
 
     def renewed(self, key: Key, outcome: Renewed) -> None:
-        """It came to its end."""
+        """A rotation has succeeded."""
         self._tell(CredentialRotated(*key, outcome.version, outcome.leaf.not_valid_after_utc.isoformat()))
 
     def failed(self, key: Key, outcome: NotRenewed, settings: RotationConfig) -> None:
-        """It did not; what will not mend itself alarms at once, however much time is left."""
+        """A rotation has failed. A permanent fault alarms at once, even if much time is left."""
         event = RotationFailed(*key, outcome.step.value, outcome.kind.value, outcome.detail)
         self._tell(event)
         if outcome.kind is FailureKind.PERMANENT:
             self._alarm(event, settings)
 
     def unrevoked(self, key: Key, detail: str, settings: RotationConfig) -> None:
-        """The certificate of a compromised key is still believed in."""
+        """Clients still trust the certificate of a compromised key."""
         event = RevocationFailed(*key, detail)
         self._tell(event)
         self._alarm(event, settings)
@@ -67,7 +63,7 @@ class News:
         settings: RotationConfig,
         ticks: float,
     ) -> None:
-        """Alarm about what is grave at `ticks`, if it has failed at least once."""
+        """Alarm about credentials in danger whose rotation has failed at least once."""
         for key, standing in standings.items():
             error = errors[key]
             if error is None or not standing.urgency.alerts:

@@ -1,4 +1,4 @@
-"""Certificates without a running proxy: the same store, the same steps, no workers.
+"""Certificates without a running proxy: the same store and the same steps, without workers.
 
 The caller holds the lock of the directory.
 """
@@ -64,14 +64,14 @@ class Offline:
         ]
 
     def listing(self) -> list[dict[str, Any]]:
-        """As `GET /certificates`, with the waits that the proxy which ran last has left.
+        """The document of `GET /certificates`, with the waits that the last proxy has kept.
 
         Raises `OSError` or `ShelfDamaged`.
         """
         now = self._clocks.now()
         try:
             planner = self._planner()
-        except ShelfDamaged:  # a start begins without as well
+        except ShelfDamaged:  # a proxy starts without it, too
             planner = Planner(self.parts.loaded.config.rotation.renew_when_left, self._clocks.jitter)
         rows = []
         for name, settings, shelf in self.credentials(None):
@@ -87,7 +87,7 @@ class Offline:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the state directory, and write what becomes of keys to the audit log.
+        """Hold the state directory, and write the operations on keys to the audit log.
 
         Raises `StateInUse`, `ConfigError` for an audit log that cannot be used, or `OSError`.
         """
@@ -116,16 +116,16 @@ class Offline:
 
     def _told(self, action: Action, key: str, outcome: Outcome, detail: str) -> None:
         if self._log is None:
-            return  # only looked at: nothing is made or destroyed without the directory
+            return  # without the directory there is nothing to make or to destroy
         try:
             self._log.record(KeyOperation(command_line_actor(), action, key, outcome, detail), self._clocks.wall())
         except (StillLocked, LogDamaged) as error:
             raise OSError(f"audit log {self._log.path}: {error}") from None
 
     def rotate(self, found: Found, reason: RenewalReason) -> Iterator[dict[str, Any]]:
-        """The steps, as a running proxy tells them.
+        """Rotate, and yield the steps as a running proxy tells them.
 
-        A key that was called compromised while one ran is replaced as that.
+        A key that was marked as compromised in a running proxy is replaced as compromised.
         """
         name, settings, shelf = found
         about = {"identity": name, "credential": shelf.slot}
@@ -179,7 +179,7 @@ class Offline:
             yield {**about, "rotated": True, "version": version.number, "serial": f"{leaf_of(version).serial_number:x}"}
 
     def roll_back(self, found: Sequence[Found]) -> list[dict[str, Any]]:
-        """Have the versions before serve from the next start on: all, or none.
+        """Let the former versions serve from the next start on: all of them, or none.
 
         Raises `OSError` or `ShelfDamaged`.
         """
@@ -194,7 +194,7 @@ class Offline:
         ]
 
     def _planner(self) -> Planner:
-        """What the proxy that ran last knows of waits and compromised keys.
+        """A planner that knows what the last proxy has kept: waits and compromised keys.
 
         Raises `OSError` or `ShelfDamaged`.
         """

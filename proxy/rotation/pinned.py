@@ -1,4 +1,4 @@
-"""A client that one certificate alone can pass: the one that should serve."""
+"""A client that accepts only one certificate: the one that should serve."""
 
 import socket
 import ssl
@@ -14,7 +14,7 @@ from proxy.tls.libssl import set_signature_algorithms
 from proxy.tls.signature_schemes import sigalgs_list
 
 SECONDS: Final = 5.0
-"""For one handshake."""
+"""The limit for one handshake."""
 
 _SCHEMES: Final = {
     KeyFamily.ECDSA: "ecdsa",
@@ -25,10 +25,10 @@ _SCHEMES: Final = {
 
 
 def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None:
-    """Let a client accept signatures of this kind of key alone: of several credentials of an
-    identity a server then shows this one.
+    """Let a client accept only signatures of this kind of key.
 
-    OpenSSL does not hold the chain against that list. Raises `LibsslError`.
+    If an identity has several credentials, the server then shows this one. OpenSSL does not apply
+    the list to the chain. Raises `LibsslError`.
     """
     key = supported_public_key(leaf.public_key())
     if key is not None:
@@ -38,38 +38,40 @@ def takes_only_its_kind(context: ssl.SSLContext, leaf: x509.Certificate) -> None
 
 
 def pinned_context(leaf: x509.Certificate) -> ssl.SSLContext:
-    """A client that trusts this certificate and nothing above it. Raises `LibsslError`."""
+    """A client that trusts this certificate, without its issuers. Raises `LibsslError`."""
     context = ssl.create_default_context(cadata=leaf.public_bytes(Encoding.PEM).decode())
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # which would judge what is above it
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # this would judge its issuers
     takes_only_its_kind(context, leaf)
     return context
 
 
 def name_to_ask_for(names: Sequence[str]) -> str:
-    """A name that a client may ask for: a DNS name rather than an address, which has no server name
-    in the hello.
+    """A name that a client may ask for.
+
+    A DNS name is preferred, because a client sends no server name for an address.
     """
     dns = [name for name in names if any(letter.isalpha() for letter in name) and ":" not in name]
     return (dns or list(names))[0].replace("*", "check", 1)
 
 
 def fault_of_handshake(client: socket.socket, leaf: x509.Certificate, names: Sequence[str]) -> str | None:
-    """Shake hands over a connection, and close it; why that failed, None when the certificate
-    serves there. Blocks.
+    """Shake hands over a connection, and close it. Returns why that failed. Blocks.
+
+    None means that the certificate serves there.
     """
     with client:
         try:
             client.settimeout(SECONDS)
             with pinned_context(leaf).wrap_socket(client, server_hostname=name_to_ask_for(names)):
                 return None
-        except OSError as error:  # ssl.SSLError is one
+        except OSError as error:  # also ssl.SSLError
             return said(error)
 
 
 def said(error: Exception) -> str:
-    """An error of a handshake in a few words."""
+    """The error of a handshake in a few words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     return getattr(error, "strerror", None) or str(error)

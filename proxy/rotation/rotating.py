@@ -1,7 +1,7 @@
-"""Keeps the certificates of a running proxy fresh: plans, runs what is due, tells, and looks again.
+"""Keeps the certificates of a running proxy fresh: plans, rotates what is due, logs, looks again.
 
-One loop of the parent. It sleeps until something is due, a minute at most, and has one call at a
-time for each issuer. What serves changes by the two-phase swap only. A reload hands it other parts.
+This is one loop of the parent. It sleeps until a rotation is due, a minute at most. Each issuer has
+one call at a time. Certificates come into service only by the two-phase swap.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class Rotating:
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self.rotations = {"ok": 0, "failed": 0}
-        """How many have ended how, since the start."""
+        """Rotations since the start, by outcome."""
 
     # -- what the parent does with it
 
@@ -90,7 +90,7 @@ class Rotating:
                 self._planner.issuer_changed(issuer)
         await self._knowledge.follow(parts)
         self._errors = {key: error for key, error in self._errors.items() if key in self._knowledge.credentials}
-        # those that are under way tell their own end
+        # rotations under way tell their own end
         for key in self._listeners.keys() - self._knowledge.credentials.keys() - self._running:
             self._told(key, GONE)
             self._told(key, _END)
@@ -106,7 +106,7 @@ class Rotating:
                     await self._wake.wait()
 
     async def first_round(self, seconds: float) -> None:
-        """Wait until all that was missing is there or was tried once; at most `seconds`."""
+        """Wait until each missing certificate is there or was tried once, at most `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while any(key not in self._errors for key in self._knowledge.missing):
@@ -114,7 +114,7 @@ class Rotating:
                     await self._moved.wait()
 
     def count_by(self, count: Callable[[], Awaitable[Mapping[str, int]]]) -> None:
-        """Ask this for the signatures by identity since the start of the process."""
+        """`count` tells the signatures by identity since the start of the process."""
         self._count = count
 
     # -- what commands ask for
@@ -125,7 +125,7 @@ class Rotating:
 
     @property
     def standings(self) -> dict[Key, RotationStatus]:
-        """Where each credential is."""
+        """The status of each credential."""
         known = {} if self._plan is None else self._plan.standings
         return {key: one for key, one in known.items() if key in self._knowledge.credentials}
 
@@ -136,10 +136,10 @@ class Rotating:
     async def rotate(
         self, keys: Sequence[Key], reason: RenewalReason, *, insists: bool = False
     ) -> AsyncIterator[tuple[Key, dict[str, Any]]]:
-        """Rotate at once; tell each step with its credential. The last of each has `ok`.
+        """Rotate at once, and tell each step with its credential. The last step of each has `ok`.
 
-        Waits that an issuer asked for are kept, unless a person `insists` or a key is compromised;
-        credentials that wait are told last. A caller that stops listening stops no rotation.
+        If an issuer asked to wait, its credentials wait, unless a person `insists` or a key is
+        compromised. They are told last. Rotations go on if the caller stops listening.
         """
         with contextlib.ExitStack() as stack:
             steps = {key: stack.enter_context(self._listening(key)) for key in keys}
@@ -158,16 +158,16 @@ class Rotating:
                     yield key, step
 
     def _before(self, key: Key, now: Instant, waits: float) -> list[dict[str, Any]]:
-        """What is told of one that is not tried at once."""
+        """The steps of a credential that is not tried at once."""
         issuer = self._knowledge.credentials[key].settings.issuer
         if waits > 0:
             return [waiting(issuer, now.wall, waits, self._errors.get(key))]
         return [busy(issuer)] if issuer in self._busy else []
 
     async def roll_back(self, keys: Sequence[Key]) -> Sequence[Renewed | NotRenewed]:
-        """Serve by the versions before again: all of these, or none; answers what came of each.
+        """Serve by the former versions again: all of these, or none. Returns each outcome.
 
-        None, where the key that serves is marked as compromised.
+        All stay if a key that serves is marked as compromised.
         """
         parts, credentials = self._parts, [self._knowledge.credentials[key] for key in keys]
         assert parts is not None  # there are no credentials without
@@ -192,7 +192,7 @@ class Rotating:
     # -- a turn of the loop
 
     async def turn(self) -> float:
-        """Do what is due at this moment; answers after how many seconds to look again."""
+        """Do what is due at this moment. Returns the seconds until the next look."""
         parts = self._parts
         if parts is None:
             return _NOTHING_TO_DO_SECONDS
@@ -263,7 +263,7 @@ class Rotating:
     # -- certificates of compromised keys
 
     def _revoke_what_is_left(self, parts: Parts) -> bool:
-        """Begin with it; whether all could be begun, as an issuer has one call at a time."""
+        """Begin to revoke. Tells whether all could begin: each issuer has one call at a time."""
         left = [one for one in self._knowledge.credentials.items() if one[1].serving.is_unrevoked]
         for key, credential in left:
             issuer = credential.settings.issuer

@@ -22,23 +22,22 @@ from config.problems import ConfigError
 from proxy.net.in_thread import in_thread
 
 LOCAL_SECONDS: Final = 60.0
-"""For a step that only needs the disk and a token: RSA keys are made in tokens in half a minute."""
+"""The limit for a step that needs only disk and token: some make RSA keys for half a minute."""
 _SWAPS_BEFORE_GIVING_UP: Final = 3
 
 Result = TypeVar("Result")
 Progress = Callable[[dict[str, Any]], None]
 Swap = Callable[[Mapping[Path, ServedFile], Callable[[], None]], Awaitable[None]]
-"""Lets all workers prepare these files, then calls the second argument (which blocks), then lets
-all workers serve by them.
+"""Lets all workers prepare these files, calls the second argument, and lets all workers serve.
 
-Raises `ConfigError` if a worker cannot prepare, and what the second argument raises: nothing has
-changed then.
+The second argument blocks. Raises `ConfigError` if a worker cannot prepare, and what the second
+argument raises. All is then as before.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """A rotation that came to its end."""
+    """A rotation that succeeded."""
 
     version: int
     leaf: x509.Certificate
@@ -46,9 +45,9 @@ class Renewed:
 
 @dataclass(frozen=True, slots=True)
 class NotRenewed:
-    """A rotation that did not, at `step`; everything serves as before.
+    """A rotation that failed at `step`. The former certificate goes on serving.
 
-    `of_issuer`: whether its issuer is to blame.
+    `of_issuer` says whether the fault is the issuer's.
     """
 
     step: RotationStep
@@ -81,7 +80,7 @@ class Run:
         self._grace = rotation.grace
 
     async def run(self, progress: Progress, failures: int) -> Renewed | NotRenewed:
-        """Go through the steps; `failures` of this credential came before in a row."""
+        """Go through the steps. `failures` counts failed runs of this credential in a row."""
         try:
             version = await self._step(
                 RotationStep.STORE, LOCAL_SECONDS, lambda: resumed(self._task, self._parts.homes, self._now())
@@ -122,8 +121,8 @@ class Run:
         try:
             await self._swap_in(files, lambda: task.shelf.serve(version.number, retired))
         except (ConfigError, OSError, ShelfDamaged) as error:
-            # keep the version, so that the issuer need not be asked again; drop it if the swap
-            # failed too often: it may be unusable
+            # Keep the version, so that the issuer need not be asked again. Drop it if the swap
+            # failed too often: the version may be unusable.
             if failures >= _SWAPS_BEFORE_GIVING_UP:
                 await self._undone(lambda: task.shelf.drop(version.number, parts.homes))
             raise _StepFailed(
@@ -136,7 +135,7 @@ class Run:
         return Renewed(version.number, leaf)
 
     async def _revoked(self, progress: Progress) -> None:
-        """Revoke the former certificate. `Rotating` tries again what fails here."""
+        """Revoke the former certificate. If this fails, `Rotating` tries again."""
         shelf, issuers = self._task.shelf, self._parts.issuers
         try:
             faults = await self._step(
@@ -148,7 +147,7 @@ class Run:
             progress({"note": fault})
 
     async def _undone(self, undo: Callable[[], None]) -> None:
-        """Undo a step; what cannot be undone now is undone at the next start."""
+        """Undo a step. If this fails, the next start undoes it."""
         try:
             await self._step(RotationStep.STORE, LOCAL_SECONDS, undo)
         except _StepFailed:
@@ -172,7 +171,7 @@ class Run:
 
 
 def leaf_facts(leaf: x509.Certificate) -> dict[str, Any]:
-    """What is told of a certificate."""
+    """The facts of a certificate that steps tell."""
     return {
         "serial": f"{leaf.serial_number:x}",
         "not_before": leaf.not_valid_before_utc.isoformat(),

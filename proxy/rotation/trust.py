@@ -1,4 +1,4 @@
-"""How clients come to trust an internal root: in words, for each kind of client."""
+"""Instructions for each kind of client how to trust an internal root."""
 
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ Java             keytool -importcert -cacerts -alias plexigate-{issuer} -file {f
 def trust_text(
     issuer: str, root: x509.Certificate, file: Path, names: tuple[str, ...], permitted: tuple[str, ...]
 ) -> str:
-    """What to do with the file of a root; `names` are some that its certificates are for."""
+    """What to do with the file of a root. `names` are examples of names in its certificates."""
     digest = root.fingerprint(hashes.SHA256()).hex().upper()
     return _TEXT.format(
         file=file,

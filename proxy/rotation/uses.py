@@ -1,8 +1,7 @@
-"""How often the key of each credential has signed: what workers count by identity, as far back as
-its version serves. Pure.
+"""How often the key of each credential has signed since its version serves. Pure.
 
-Of an identity with several credentials every signature counts for each of them: it is not counted
-which one a client got, and a key that is rotated too early does no harm.
+Workers count signatures by identity. If an identity has several credentials, each signature counts
+for all of them. So a key may be rotated too early, which does no harm.
 """
 
 from collections.abc import Mapping
@@ -12,24 +11,23 @@ from certs.rotation.planning import Key
 
 
 class Uses:
-    """Counts for versions; totals of workers begin at nothing with each process, what was counted
-    before is kept.
-    """
+    """The counts of versions. They live on when a new process begins at zero."""
 
     def __init__(self) -> None:
         """All counts are zero."""
         self._counted: dict[Key, tuple[int, int]] = {}
-        """Version and its uses."""
+        """The version that serves, and its uses."""
         self._totals: dict[str, int] = {}
 
     def of(self, key: Key, version: int) -> int:
-        """The uses of a version as far as they are known."""
+        """The uses of a version that were counted."""
         known = self._counted.get(key)
         return known[1] if known is not None and known[0] == version else 0
 
     def counted(self, totals: Mapping[str, int], versions: Mapping[Key, int]) -> None:
-        """Take the signatures by identity since the start of the process; `versions` are those that
-        serve.
+        """Take the signatures by identity since the start of the process.
+
+        `versions` are those that serve.
         """
         for key, version in versions.items():
             more = totals.get(key[0], 0) - self._totals.get(key[0], 0)
@@ -37,11 +35,11 @@ class Uses:
         self._totals = dict(totals)
 
     def as_json(self) -> list[list[Any]]:
-        """For a file."""
+        """The counts, for a file."""
         return [[*key, version, uses] for key, (version, uses) in sorted(self._counted.items())]
 
     def take_up(self, document: Any) -> None:
-        """Go on from what `as_json` answered in an earlier process.
+        """Go on from the counts of an earlier process, as `as_json` returned them.
 
         Raises `ValueError` for anything else.
         """

@@ -1,7 +1,6 @@
-"""Rollbacks: to which version a credential can go back, or why to none; several credentials go back
-together, or none of them does.
+"""Rollbacks: the version that a credential can go back to, or why there is none.
 
-All of it blocks.
+Several credentials go back together, or none of them does. All functions block.
 """
 
 from collections.abc import Sequence
@@ -22,8 +21,9 @@ class NoWayBack:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A credential that is to go back; `is_bound_to_go`: the key that serves is marked as
-    compromised.
+    """A credential that is to go back.
+
+    If `is_bound_to_go`, its key is marked as compromised and will be replaced.
     """
 
     shelf: Shelf
@@ -31,7 +31,7 @@ class Asked:
 
 
 def ways_back(asked: Sequence[Asked], now: datetime) -> list[StoredVersion | NoWayBack]:
-    """For each a version to go back to; or for each, as soon as one has none, why it stays.
+    """The versions to go back to. If a credential has none: the reasons, for all that stay.
 
     Raises `OSError` or `ShelfDamaged`.
     """
@@ -59,7 +59,7 @@ def _held_back(shelf: Shelf, stuck: Sequence[str]) -> NoWayBack:
 
 
 def serve_former(chosen: Sequence[tuple[Shelf, StoredVersion]], retired: Retirement) -> None:
-    """Decide that these serve from now on: all, or none. Raises `OSError` or `ShelfDamaged`."""
+    """Let all of these versions serve from now on, or none. Raises `OSError` or `ShelfDamaged`."""
     before: list[tuple[Shelf, Ledger]] = []
     try:
         for shelf, version in chosen:
@@ -73,8 +73,9 @@ def serve_former(chosen: Sequence[tuple[Shelf, StoredVersion]], retired: Retirem
 
 
 def former(shelf: Shelf, now: datetime) -> StoredVersion | None:
-    """The version to go back to: the newest former one whose key is there, not compromised, and
-    whose chain is valid.
+    """The version to go back to: the newest former one that can serve.
+
+    Its key exists and is not compromised, and its chain is valid.
     """
     ledger = shelf.ledger()
     for version in shelf.versions():
@@ -100,11 +101,10 @@ def _no_former(shelf: Shelf) -> str:
 
 
 def _bound_to_go(shelf: Shelf) -> str:
-    """Why nothing goes back while the key that serves is marked as compromised, and what to do
-    instead.
+    """Why a credential with a compromised key does not go back, and what to do instead.
 
-    It would be retired as if nothing had happened: kept for its grace, and its certificate not
-    revoked.
+    A rollback would retire the key as a good one: it would be kept for its grace, and its
+    certificate would not be revoked.
     """
     return (
         "its key is marked as compromised, and a rollback would take that back: another key takes its place as soon as "

@@ -1,4 +1,4 @@
-"""When issuers want their certificates renewed (ARI, RFC 9773): asked now and then, and kept."""
+"""The renewal windows that issuers suggest (ARI, RFC 9773): asked for at times, and kept."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ _SOONEST_SECONDS: Final = 60.0
 
 
 class Windows:
-    """What issuers have said, by credential and serial number. Pure."""
+    """The windows of all issuers, by credential and serial number. Pure."""
 
     def __init__(self) -> None:
         """Every window is unknown so far."""
@@ -20,12 +20,12 @@ class Windows:
         self._again: dict[Key, float] = {}
 
     def of(self, key: Key, serial: str) -> RenewalWindow | None:
-        """The window of a certificate, as far as it is known."""
+        """The window of a certificate, if it is known."""
         said = self._said.get(key)
         return said[1] if said is not None and said[0] == serial else None
 
     def to_ask(self, serials: Mapping[Key, str], now: Instant) -> list[Key]:
-        """Whose issuers to ask now."""
+        """The credentials whose issuers to ask now."""
         return [
             key
             for key, serial in serials.items()
@@ -38,7 +38,7 @@ class Windows:
         self._again[key] = now.ticks + _seconds(None if window is None else window.ask_again, now.wall)
 
     def failed(self, key: Key, serial: str, now: Instant) -> None:
-        """An issuer did not answer: what it said before holds (RFC 9773 4.3)."""
+        """An issuer did not answer: its window from before holds (RFC 9773 4.3)."""
         self._said[key] = (serial, self.of(key, serial))
         self._again[key] = now.ticks + _INTERVAL_SECONDS
 
