@@ -29,7 +29,7 @@ class ConnectionReason(StrEnum):
     SHED_UNFINISHED = "shed_unfinished"
     """The same for a connection whose client had not finished its handshake."""
     SHED_IDLE = "shed_idle"
-    """The same for a connection without a complete request of which a server has seen anything."""
+    """The same for a connection without a request, or with an incomplete one that no server saw."""
     RECORD_FLOOD = "tls_record_flood"
     """The client sent too many TLS records without data, or asked for too many new keys."""
     TLS_BROKEN = "tls_broken"

@@ -196,9 +196,7 @@ class SocketStream:
                 self._lose(None)
 
     def acknowledge(self) -> None:
-        """Acknowledge what was read: a peer without TCP_NODELAY waits 40 ms (RFC 9293 section
-        3.7.4).
-        """
+        """Acknowledge at once: a peer without TCP_NODELAY waits 40 ms (RFC 9293 section 3.7.4)."""
         if self._sock is not None:
             acknowledge_now(self._sock)
 
@@ -222,8 +220,8 @@ class SocketStream:
                 self._io.enlist(self)
 
     def flush(self, flags: int = 0) -> None:
-        """Send what was written, with `flags` of send(2); pause the owner if the kernel keeps bytes
-        out.
+        """Send what was written, with `flags` of send(2); keep the rest, and pause the owner for
+        it.
         """
         data, sock = self._outbox, self._sock
         if not data or sock is None:

@@ -1,5 +1,5 @@
-"""Signatures that wait for a token: threads and their queue, how quick a token is, when it is left
-alone, which key comes next.
+"""Signatures by tokens: the threads and their queue, how quick a token is, and which key comes
+next.
 
-Nothing here knows of TLS: what a signature is, and how a token is tried, comes from `proxy.tls`.
+Nothing here knows of TLS: `proxy.tls` says what a signature is and how a token is tried.
 """

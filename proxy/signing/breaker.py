@@ -2,19 +2,19 @@
 
 Theory of operation. While the breaker is closed, handshakes use the token. It opens in two degrees.
 A token that fails, by errors or by not answering, is not asked: handshakes go to another token or
-are refused at once. A token that another one outruns all the time is passed over as well, but still
-asked if there is nothing better: late is better than never.
+are refused at once. A token that is always slower than another one is passed over as well, but
+still asked if there is nothing better: late is better than never.
 
-Only signatures made for the purpose (probes) close it again. One is tried at once, as a new login
-heals most of what happens to a session, then after 1, 2, 4 ... 30 seconds; but every second while
-clients are refused for want of the token. Both this process and the parent, whose probes come from
-outside of the TLS library, must find the token well; a parent that says nothing for some seconds
-has nothing against it. A token whose PIN is refused is not tried again: each attempt brings it
-nearer to being locked.
+Only probes, signatures made for this purpose, close it again. The first probe comes at once, as a
+new login heals most lost sessions. Further ones come after 1, 2, 4 ... 30 seconds, but every second
+while clients are refused because the token is missing. The parent probes too, from outside of the
+TLS library. Both must find the token well; a parent that says nothing for some seconds does not
+object. A token whose PIN is refused is not tried again: each attempt brings it nearer to being
+locked.
 
-The first failure already has the token probed, while handshakes go on using it: a probe that fails
-opens the breaker. A probe that fails while the parent finds the token well shows a fault of this
-process: some of the next probes, a second later and more, load the module anew.
+The first failure already causes a probe, while handshakes go on using the token. A probe that fails
+opens the breaker. If it fails while the parent finds the token well, the fault is in this process:
+some of the next probes, a second later and more, load the module anew.
 
 `_TRANSITIONS` has every change of state.
 """
@@ -29,22 +29,23 @@ from proxy.signing.track_record import TrackRecord
 
 NEVER: Final = math.inf
 BACK_OFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Before each probe after the breaker has opened; the last value counts for all further probes."""
+"""The waits before the probes of an open breaker; the last one counts for all further probes."""
 
 # A breaker that opens again so soon after it closed, and after so few good signatures, goes on
 # where its back-off was.
 _RELAPSE_SECONDS: Final = 30.0
 _RELAPSE_SIGNATURES: Final = 20
-# Between probes that failures cause while the breaker is closed.
+# The time between probes that failures cause while the breaker is closed.
 _SUSPICION_SECONDS: Final = 1.0
-# Between probes while clients are refused.
+# The time between probes while clients are refused.
 _WANTED_SECONDS: Final = 1.0
 # A good probe of ours counts for so long while the parent's is missing.
 _PROOF_SECONDS: Final = 10.0
 # A good probe of ours waits for so long for a parent that has said nothing since the breaker
 # opened.
 _PARENT_SECONDS: Final = 5.0
-# So many probes load the module anew; after them the parent decides what becomes of this process.
+# So many probes load the module anew. After them the parent decides whether to replace this
+# process.
 _PROBES_ANEW: Final = 3
 
 
@@ -150,21 +151,17 @@ class Breaker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether handshakes use the token without a second thought."""
+        """Whether handshakes use the token like any other."""
         return self.state is BreakerState.CLOSED
 
     @property
     def is_last_resort(self) -> bool:
-        """Whether handshakes use it if there is no better one: it is slow, or a probe of ours has
-        found it well.
-        """
+        """Whether handshakes use it if there is no better one: it is slow, or proved."""
         return self.state is BreakerState.SLOW or self.is_proved
 
     @property
     def is_at_odds(self) -> bool:
-        """Whether the fault may be in this process: the parent finds the token well, and a probe of
-        ours has failed since.
-        """
+        """Whether the fault may be in this process: a probe failed after the parent's was good."""
         return 1 <= self._opening.failed_beside_parent <= _PROBES_ANEW
 
     def is_tried_by(self, then: float) -> bool:
@@ -214,16 +211,14 @@ class Breaker:
             self._opening.limit = limit
 
     def alive(self, now: float) -> None:
-        """A signature came after its client was gone: worth a probe at once, which takes nothing of
-        the back-off.
-        """
+        """A signature came after its client was gone: probe at once, apart from the back-off."""
         if self.state in (BreakerState.OPEN, BreakerState.SLOW) and now < self.probe_at < NEVER:
             self.probe_at = now
             self._back_off -= 1
 
     def wanted(self, now: float) -> None:
-        """A client was refused because no token can sign for it: the next one shall not wait for a
-        long back-off.
+        """A client was refused because no token can sign for it: probe soon, in spite of the
+        back-off.
         """
         if self.state is BreakerState.OPEN:
             self.probe_at = min(self.probe_at, max(now, self._waiting_since + _WANTED_SECONDS))
@@ -261,8 +256,9 @@ class Breaker:
         self._take(Step.PROBE)
 
     def probe_succeeded(self, now: float, seconds: float) -> None:
-        """The probe brought a good signature within so many seconds; also one that was under way
-        when the breaker opened.
+        """The probe brought a good signature within so many seconds.
+
+        It may have been under way already when the breaker opened.
         """
         opening = self._opening
         if self.state is BreakerState.SLOW and seconds > opening.limit:
@@ -305,7 +301,7 @@ class Breaker:
     def parent_says(self, now: float, *, ok: bool) -> None:
         """What the parent's latest probe has found."""
         opening = self._opening
-        # of a token that comes and goes a good word is no news: it was good the last time, too
+        # a good probe says little of a token that comes and goes: the last one was good too
         is_news = ok and (self._parent_ok is False or (self._parent_ok is None and not opening.is_relapse))
         self._parent_ok = ok
         if self.state in (BreakerState.CLOSED, BreakerState.STOPPED):

@@ -20,10 +20,10 @@ Key = TypeVar("Key")
 
 
 def candidates(keys: Sequence[tuple[Key, BreakerView]], turn: int = 0) -> list[Key]:
-    """The keys to ask, the first one first; none whose token fails.
+    """The keys to ask, the first one first, without those whose token fails.
 
-    They are in the order of preference, from another one on at each `turn` if they are to be used
-    in turn (0: always the first). Tokens that are only slow come last.
+    They are in the order of preference. If they are to be used in turn, each `turn` begins with
+    another key (0: always the first). Tokens that are only slow come last.
     """
     start = turn % len(keys) if keys else 0
     ordered = [*keys[start:], *keys[:start]]

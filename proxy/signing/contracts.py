@@ -40,22 +40,20 @@ class Probe(Protocol):
         """The keys that cannot be asked for signatures, by their URIs."""
 
     def __call__(self) -> float:
-        """Load every key anew, which logs in where that is needed, and sign with each; seconds of
-        the slowest signature.
+        """Load every key anew, sign with each, and return the seconds of the slowest signature.
 
-        What is loaded takes the place of what handshakes have used so far. Raises `PinRefused`, or
-        any other exception for a token with which nothing works.
+        Loading logs in if that is needed, and the new keys replace those that handshakes have used
+        so far. Raises `TokenPinRefused`, or any other exception for a token with which nothing
+        works.
         """
 
     def anew(self) -> float:
-        """The same; if no key works, load the module anew in this process, and keep that if the
-        token works then.
-        """
+        """The same; if no key works, load the module anew, and keep it if the token works then."""
 
     def check(self) -> float:
-        """Sign with each key as it is loaded; seconds of the slowest signature.
+        """Sign with each key as it is loaded, and return the seconds of the slowest signature.
 
-        Raises any exception where one fails.
+        Raises any exception if one fails.
         """
 
 

@@ -1,13 +1,13 @@
 """The threads in which one token signs, and the queue before them.
 
-Theory of operation. A signature blocks its thread for as long as the token likes, and cannot be
-called off: a token that hangs keeps the thread. So the threads are daemons and are never joined,
-their number is that of the sessions which this process may have at the token, and results are told
-on the event loop. A thread whose job is past its deadline counts as lost until it comes back; it is
-not replaced, as its session is not free either.
+Theory of operation. A signature blocks its thread for as long as the token likes, and nothing can
+stop it: a token that hangs keeps the thread. So the threads are daemons and are never joined. There
+is one for each session that this process may have at the token. The event loop gets the results. A
+thread whose job is past its deadline counts as lost until it comes back. It is not replaced,
+because its session is not free either.
 
-What cannot be done in time is refused at once, so that a client learns it now and not when its time
-is over.
+A job that cannot be done in time is refused at once, so that its client learns it now and not when
+its time is over.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from proxy.limits.fair_queue import FairQueue, NoRoom, QueueLimits
 
 Result = TypeVar("Result")
 
-# With 5 ms a signature a third of a second of work; a slower token refuses by the deadline of its
-# jobs long before.
+# With 5 ms a signature this is a third of a second of work. A slower token refuses jobs long
+# before, by their deadlines.
 _WAITING_PER_THREAD: Final = 64
-# A network may have half of it, and a small office is rarely all the load there is.
+# A network may have half of it: it is rare that a small office is all the load.
 _PART_OF_ONE_NETWORK: Final = 2
 
 
@@ -183,9 +183,9 @@ class SigningExecutor:
         return max(typical_seconds, latest) * (1 + ahead // able)
 
     def cancel(self, job: Job[Any]) -> bool:
-        """Let a job be; whether it was still in the queue.
+        """Take a job out of the queue; whether it was still in it.
 
-        One that runs goes on, and is told of as ever.
+        A job that runs goes on, and its result is told as always.
         """
         with self._lock:
             return self._queue.remove(job.network, job)
@@ -262,12 +262,11 @@ class SigningExecutor:
 
 
 def _do_not_preempt() -> None:
-    """Have this thread wait for the processor when it wakes up, and not push another one off it, as
-    sched(7) says of SCHED_BATCH.
+    """Have this thread wait for the processor when it wakes up (SCHED_BATCH in sched(7)).
 
-    The other one is mostly the loop, which has just handed over a job and holds the interpreter:
-    this thread could do nothing but wait for it, and the two changes of place are a twentieth of
-    the processor's time for a handshake.
+    Otherwise it would push another thread off it. That one is mostly the loop, which has just
+    handed over a job and holds the interpreter, so this thread could only wait for it. The two
+    changes of thread are a twentieth of the processor's time for a handshake.
     """
     with contextlib.suppress(OSError):  # forbidden, by a filter of system calls say: it only costs time
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
@@ -279,7 +278,7 @@ class _Idleness:
     __slots__ = ("_is_over", "_job")
 
     def __init__(self) -> None:
-        # of all that a thread can wait for the cheapest: a lock that the other side lets go of
+        # the cheapest thing that a thread can wait for: a lock that the other side releases
         self._is_over = threading.Lock()
         self._is_over.acquire()
         self._job: Job[Any] | None = None

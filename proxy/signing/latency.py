@@ -8,12 +8,11 @@ from typing import Final
 _KEPT: Final = 128
 _SHARE: Final = 0.95
 _TIMES: Final = 2.0
-# A pause of the machine is as long; asking earlier would have two tokens work for nothing.
+# A pause of the machine is as long. To ask earlier would make two tokens work for nothing.
 _LEAST_SECONDS: Final = 0.020
-# A handshake has five seconds: another token needs its time, too, and may itself have to be healed
-# first.
+# A handshake has five seconds. Another token needs its time too, and may have to be healed first.
 _MOST_SECONDS: Final = 1.0
-# Of a token that has not signed yet: as slow as devices are.
+# For a token that has not signed yet: as slow as devices are.
 _UNKNOWN_SECONDS: Final = 0.100
 
 
@@ -41,8 +40,8 @@ class Latencies:
 
     @property
     def hedge_after(self) -> float:
-        """When a signature is late: after twice what 95 of 100 take, but not within 20 ms, and
-        after a second in any case.
+        """When a signature is late: after twice what 95 of 100 take, at least 20 ms, at most a
+        second.
         """
         return min(_MOST_SECONDS, max(_LEAST_SECONDS, _TIMES * self._quantile(_SHARE)))
 

@@ -77,9 +77,9 @@ class LoginTurns:
         """Let one process log in within the block while the others wait, unless that takes too
         long.
 
-        A block that ends without an exception was a good login. A block whose PIN was refused calls
-        `forbid` and raises `TokenPinRefused`. The next process in turn then gets `TokenPinRefused`
-        without a login.
+        Raises `TokenPinRefused` without a login if the PIN was refused to a process before this
+        one. A block that ends without an exception was a good login. A block whose PIN is refused
+        calls `forbid` and raises `TokenPinRefused`.
         """
         name, place = _name_and_place(token)
         is_ours = self._wait(place)

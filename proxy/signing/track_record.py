@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 _FAILURES_IN_A_ROW: Final = 3
-# Of so many last signatures: a token that fails every second time is no use either.
+# So many of the last signatures count: a token that fails every second time is no use either.
 _WINDOW: Final = 20
 _FAILURES_IN_WINDOW: Final = 10
 # A race is lost now and then by chance.

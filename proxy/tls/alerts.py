@@ -1,6 +1,4 @@
-"""TLS alerts: the numbers of RFC 8446 section 6, and the plaintext record that carries one before
-any key exists.
-"""
+"""TLS alerts: the numbers of RFC 8446 section 6, and the plaintext record of one before any key."""
 
 import contextlib
 from enum import IntEnum
@@ -50,16 +48,15 @@ _CLOSURE_ALERTS: Final = frozenset({AlertDescription.CLOSE_NOTIFY, AlertDescript
 
 
 def alert_record(description: AlertDescription) -> bytes:
-    """Write the alert as one unencrypted record of 7 bytes; only valid before the ServerHello went
-    out.
-    """
+    """Write the alert as one plaintext record of 7 bytes, for the time before the ServerHello."""
     level = _WARNING if description in _CLOSURE_ALERTS else _FATAL
     return _ALERT_RECORD_HEADER + bytes((level, description))
 
 
 def alert_in(records: bytes) -> AlertDescription | None:
-    """The description in a plaintext alert record, None for anything else (an encrypted alert shows
-    itself to the peer only).
+    """The description in a plaintext alert record; None for anything else.
+
+    An encrypted alert can be read by the peer only.
     """
     if len(records) == _RECORD_BYTES and records[0] == _ALERT_RECORD_HEADER[0]:
         with contextlib.suppress(ValueError):

@@ -1,11 +1,11 @@
-"""One attempt at a server's flight: a new SSL object, led with recorded bytes to where it signs.
-Runs in a signing thread.
+"""One attempt at a server's flight: a new SSL object, led with recorded bytes to its signature.
 
-Theory of operation. An attempt shares nothing: the SSL object is its own, the pair of BIOs is its
-thread's, and no other thread touches them before it is over (OpenSSL has no lock in either). So one
-client can have any number of attempts, one after the other or at the same time, each with the same
-client bytes, and the first flight that is ready is sent. After a HelloRetryRequest an attempt
-begins with the first ClientHello: its answer to that must be, byte for byte, what was sent.
+Theory of operation. An attempt runs in a signing thread and shares nothing. The SSL object is its
+own, the pair of BIOs is its thread's, and no other thread touches them before it is over (OpenSSL
+has no lock in either). So one client can have any number of attempts, one after the other or at the
+same time, each with the same client bytes. The first flight that is ready is sent. After a
+HelloRetryRequest an attempt begins with the first ClientHello: its answer to that must be, byte for
+byte, what was sent.
 """
 
 import ssl
@@ -21,9 +21,7 @@ from proxy.tls.stream import BioPair
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a client has sent so far: its first hello, the HelloRetryRequest that it got, and its
-    second hello.
-    """
+    """The first hello of a client, the HelloRetryRequest that it got, and its second hello."""
 
     first: bytes
     retry: bytes = b""
@@ -32,9 +30,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """What a step has brought: bytes for the client, and the object with which the handshake goes
-    on.
-    """
+    """The result of a step: bytes for the client, and the object of the further handshake."""
 
     tls: ssl.SSLObject
     data: bytes
@@ -66,9 +62,7 @@ class AttemptFailed(Exception):
 
 
 class RetryDiffers(Exception):
-    """Another HelloRetryRequest than the one that was sent: the contexts of an identity are not
-    alike.
-    """
+    """The HelloRetryRequest is not the one that was sent: the contexts of an identity differ."""
 
 
 class _Own(threading.local):
@@ -110,10 +104,10 @@ def attempt(context: Callable[[], ssl.SSLContext], transcript: Transcript, bios:
 
 
 def step(tls: ssl.SSLObject, bios: BioPair, data: bytes) -> Flight:
-    """Give bytes of the client to an object that wants more of them afterwards. Raises
-    `AttemptFailed`; the BIOs are then empty.
+    """Give bytes of the client to an object that wants more of them afterwards.
 
-    The bytes are whole hellos: an attempt has failed if OpenSSL does not answer them.
+    The bytes are whole hellos: an attempt has failed if OpenSSL does not answer them. Raises
+    `AttemptFailed`; the BIOs are then empty.
     """
     made = server_step(tls, bios, data)
     if made.error is not None:

@@ -1,6 +1,4 @@
-"""What this process's OpenSSL can do: its version, the providers that were asked for, the groups
-they bring.
-"""
+"""What this process's OpenSSL can do: its version, the configured providers, and their groups."""
 
 import contextlib
 import ssl
@@ -15,8 +13,8 @@ from proxy.tls.records import ClientHelloReader, HelloError
 
 # The first version with ML-KEM and ML-DSA of its own, and with tuples in the group list.
 OLDEST_OPENSSL: Final = (3, 5)
-# Our own hello: FrodoKEM-1344 has the largest key share there is, 21 KB; Classic McEliece does not
-# fit a hello at all.
+# For our own hello. FrodoKEM-1344 has the largest key share that fits, 21 KB; Classic McEliece does
+# not fit a hello at all.
 _ANY_HELLO_BYTES: Final = 65_536
 
 
@@ -35,7 +33,7 @@ class Capabilities:
 
     @property
     def has_group_tuples(self) -> bool:
-        """Whether the group list has tuples: an older OpenSSL cannot move a client to a hybrid by
+        """Whether the group list has tuples. An older OpenSSL cannot move a client to a hybrid by
         HelloRetryRequest.
         """
         return ssl.OPENSSL_VERSION_INFO[:2] >= OLDEST_OPENSSL

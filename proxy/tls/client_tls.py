@@ -1,7 +1,6 @@
-"""The context by which an upstream's servers are reached, kept as long as nothing that it was made
-of changes.
+"""The context for connections to the servers of an upstream, kept until its files change.
 
-Connections made by one context are not good for another: without this, each reload would close
+A connection that one context made is no good for another. So without this each reload would close
 every connection to an https server.
 """
 
@@ -22,11 +21,7 @@ class ClientTls:
 
 
 def client_tls(settings: UpstreamTls, known: ClientTls | None) -> ClientTls:
-    """Build the context, or answer the one that is `known` already if the files have the same
-    content still.
-
-    Raises what `build_client_context` raises.
-    """
+    """Build the context, or answer the `known` one if the files still have the same content."""
     fingerprint = _fingerprint(settings)
     if known is not None and known.fingerprint == fingerprint:
         return known

@@ -13,8 +13,8 @@ from proxy.tls import libssl
 from proxy.tls.policy import ALPN_PROTOCOLS
 from proxy.tls.tickets import KEY_NAME_BYTES, TicketSecrets, ticket_key
 
-# What we offer an upstream: hybrids first; what follows keeps servers reachable that know none
-# (they are inside our own network).
+# What we offer an upstream: hybrids first. The rest is for servers that know none of them; they are
+# inside our own network.
 UPSTREAM_GROUPS: Final = "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024:X25519:secp256r1:secp384r1"
 # Two, as browsers open a second connection at once and use each ticket a single time (RFC 8446
 # appendix C.4).
@@ -48,8 +48,9 @@ class ContextCredential(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """The contexts of one identity under one policy: `current` seals new tickets, `previous` still
-    opens older ones.
+    """The contexts of one identity under one policy.
+
+    `current` seals new tickets; `previous` still opens older ones.
     """
 
     current: ssl.SSLContext
@@ -58,8 +59,9 @@ class ServerContext:
     key_name: bytes = field(default=b"", repr=False)
 
     def select(self, psk_identities: Sequence[bytes]) -> ssl.SSLContext:
-        """Pick the context whose key sealed the first ticket of a ClientHello (its key name stands
-        in the clear).
+        """Pick the context whose key sealed the first ticket of a ClientHello.
+
+        The name of that key stands in the ticket, in the clear.
         """
         if (
             self.previous is not None
@@ -101,8 +103,8 @@ def build_server_context(
     current, current_name = context(tickets.current, TICKETS_PER_HANDSHAKE)
     if tickets.previous is None:
         return ServerContext(current, key_name=current_name)
-    # A context seals by the key it opens with, so this one gives out no tickets: they would die at
-    # the next rotation, all at once.
+    # A context seals tickets by the key that opens them. So this one gives out none: they would all
+    # die at the next rotation.
     previous, name = context(tickets.previous, 0)
     return ServerContext(current, previous, name, current_name)
 
@@ -125,9 +127,7 @@ def bare_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def build_alert_context() -> ssl.SSLContext:
-    """A context without a certificate, for hellos we refuse as malformed: it only serves to ask
-    OpenSSL for its alert.
-    """
+    """A context without a certificate, to ask OpenSSL for its alert to a malformed hello."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
@@ -135,7 +135,7 @@ def build_alert_context() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTls:
-    """How we connect to an `https://` upstream: what we trust, and what we prove ourselves with."""
+    """How we connect to an `https://` upstream: whom we trust, and how we prove who we are."""
 
     ca: Path | None
     certificate: Path | None
@@ -144,11 +144,10 @@ class UpstreamTls:
 
 
 def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
-    """Build the context for upstream connections: chain and name are always verified, hybrids are
-    offered first.
+    """Build the context for upstream connections. Chain and name are always verified.
 
-    Raises `ssl.SSLError` or `OSError` for files that OpenSSL does not take, `libssl.LibsslError`
-    for the groups.
+    Hybrids are offered first. Raises `ssl.SSLError` or `OSError` for files that OpenSSL does not
+    take, `libssl.LibsslError` for the groups.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -164,7 +163,5 @@ def build_client_context(settings: UpstreamTls) -> ssl.SSLContext:
 
 
 def _no_passphrase() -> str:
-    """Answer OpenSSL instead of the terminal: an encrypted key fails here and never waits for
-    input.
-    """
+    """Answer OpenSSL instead of the terminal: loading an encrypted key fails and never waits."""
     return ""

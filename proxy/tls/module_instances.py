@@ -1,4 +1,4 @@
-"""The PKCS#11 module as this process has loaded it, more than once if a token came back.
+"""The PKCS#11 module as this process has loaded it: once more for a token that it did not see.
 
 Theory of operation. A module knows the tokens that were there when it was initialised (PKCS#11 2.40
 section 5.4). SoftHSM gives up for good a token that was away for a moment. To finalise and

@@ -53,7 +53,7 @@ def _module(file: ConfigFile, hsm: HsmConfig) -> Path:
 def _own_provider(file: ConfigFile, openssl: OpensslConfig) -> str | None:
     """The pkcs11-provider in the directory of providers that were built by hand.
 
-    None: that of the system. It may be the only one, even if others were built.
+    None: that directory has no pkcs11-provider, and the one of the system is used.
     """
     directory = configured_directory(file, openssl)
     own = None if directory is None else directory / "pkcs11.so"

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 # A token that needs longer is as good as gone, and the client should hear it while it is still
 # there.
 _MOST_SECONDS: Final = 5.0
-# A token that was just healed is asked beside the one that was asked instead, when that one has had
-# this many times the median of the healed one.
+# A token that was just healed is asked as well if the one that was asked instead needs longer than
+# so many times the median of the healed one.
 _TIMES_TYPICAL: Final = 2.0
 # A login and some keys to load. For a waiting client a token that takes longer is dead.
 _RECOVERY_SECONDS: Final = 1.0

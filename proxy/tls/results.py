@@ -39,7 +39,7 @@ class FailureReason(StrEnum):
     TIMEOUT = "timeout"
     CLIENT_LEFT = "client_left"
     SIGNING_UNAVAILABLE = "signing_unavailable"
-    """All tokens are out: their breakers are open, or their attempts have failed."""
+    """The breakers of all tokens are open, or the attempts of all have failed."""
     SIGNING_BUSY = "signing_busy"
     """The queue of the token is full, or would come to this client too late."""
     SIGNING_TIMEOUT = "signing_timeout"

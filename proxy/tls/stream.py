@@ -30,7 +30,8 @@ from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
 from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
 
-# RFC 8446 section 5.2: the header of a record, and the most that it may hold.
+# RFC 8446 section 5.2: the longest record and its header. It also fills up a partial record before
+# it.
 _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 _MINUTE: Final = 60.0
 # Record header 5, handshake header 4, request 1, content type 1, tag 16.
@@ -248,8 +249,8 @@ class TlsStream:
     # -- writing
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send. What the kernel does not take is kept, and only one record of it
-        encrypted.
+        """Encrypt and send. What the kernel does not take is kept: one record of it encrypted, at
+        most.
 
         Nothing is sent after an error: OpenSSL's alert was the last record, and another try would
         abort the ending that lets it arrive.
