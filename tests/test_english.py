@@ -22,15 +22,9 @@ FOREIGN = {
 READ = {".py", ".toml", ".sh", ".service", ".socket", ".conf", ".yaml", ".html", ".js", ".logrotate"}
 
 # Packages that are still to be rewritten.
-WITH_RIDDLES: set[str] = {
-    "proxy/downstream",
-}
-WITH_NEGATIONS: set[str] = {
-    "proxy/downstream",
-}
-WITH_WIDE_PROSE: set[str] = {
-    "proxy/downstream",
-}
+WITH_RIDDLES: set[str] = set()
+WITH_NEGATIONS: set[str] = set()
+WITH_WIDE_PROSE: set[str] = set()
 
 
 def sources() -> list[Path]:

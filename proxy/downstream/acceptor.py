@@ -1,4 +1,7 @@
-"""Accepts the connections of one listener, a few in each turn of the loop; pauses while descriptors or memory are short."""
+"""Accepts the connections of one listener, a few in each turn of the loop.
+
+It pauses while descriptors or memory are short.
+"""
 
 import errno
 import socket
@@ -9,11 +12,12 @@ from typing import Final
 from proxy.limits.reasons import ConnectionReason
 from proxy.limits.scarcity import Scarcity
 
-# Connections taken per turn of the loop: enough to empty a queue quickly, few enough that established ones are served in between.
+# Connections taken per turn of the loop: enough to empty a queue quickly, and few enough that the
+# loop serves established ones in between.
 _ACCEPTS_PER_TURN: Final = 16
-# The same while handshakes wait for their turn: fewer than are finished in one turn. Otherwise a long queue, as after a restart,
-# becomes handshakes in flight, and those above that limit are refused. At least one: a client that keeps handshakes waiting must
-# not lock out others.
+# The same while handshakes wait for their turn: fewer than one turn finishes. With more, a long
+# queue, as after a restart, would become handshakes in flight, and those above that limit are
+# refused. At least one: a client that keeps handshakes waiting must not lock out others.
 _ACCEPTS_WHEN_BEHIND: Final = 1
 _EXHAUSTED: Final = {
     errno.EMFILE: ConnectionReason.OUT_OF_DESCRIPTORS,
@@ -28,7 +32,7 @@ def _never_behind() -> bool:
 
 
 class Acceptor:
-    """One for each listener. `limits.scarcity.Pausable`."""
+    """There is one for each listener. A `limits.scarcity.Pausable`."""
 
     def __init__(
         self,
@@ -38,9 +42,12 @@ class Acceptor:
         accepted: Callable[[socket.socket, str], None],
         is_behind: Callable[[], bool] = _never_behind,
     ) -> None:
-        """`accepted` gets each connection with the address of its client. `is_behind`: whether earlier ones wait for their turn."""
+        """`accepted` gets each connection with the address of its client.
+
+        `is_behind` says whether earlier connections wait for their turn.
+        """
         self.name: Final = name
-        """That of the listener, as counters call it."""
+        """The name of the listener in counters."""
         self._loop = loop
         self._scarcity = scarcity
         self._accepted = accepted
@@ -51,8 +58,8 @@ class Acceptor:
     def accept_on(self, sockets: Collection[socket.socket]) -> None:
         """Accept on exactly these listening sockets from now on.
 
-        One that is left out is closed here, after what waits on it was accepted: the last process that closes a socket
-        resets the connections in its queue.
+        Any other socket is closed, after the connections in its queue were accepted: when the last
+        process closes a socket, the kernel resets the connections that are left in its queue.
         """
         before, self._sockets = self._sockets, frozenset(sockets)
         if not (before and self._is_paused):
@@ -70,7 +77,7 @@ class Acceptor:
             self._scarcity.watch(self)
 
     def leave(self) -> None:
-        """Accept no more connections; those that wait on the sockets are left to processes that have copies of them."""
+        """Accept no more connections. Other processes with copies of the sockets take the rest."""
         before, self._sockets = self._sockets, frozenset()
         for sock in before:
             self._loop.remove_reader(sock)
@@ -81,10 +88,11 @@ class Acceptor:
         self._accept_some(listening, _ACCEPTS_WHEN_BEHIND if self._is_behind() else _ACCEPTS_PER_TURN)
 
     def _accept_some(self, listening: socket.socket, most: int) -> bool:
-        """Accept up to `most` waiting connections; whether there may be more."""
+        """Accept up to `most` waiting connections. Returns whether there may be more."""
         for _ in range(most):
             try:
-                # what `accept` is made of, without its look-ups in enums, which take longer than the system call
+                # the steps of `accept`, without its look-ups in enums: they take longer than the
+                # system call
                 descriptor, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return False

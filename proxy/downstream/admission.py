@@ -12,7 +12,7 @@ from proxy.payload.endpoints import Endpoint
 from proxy.payload.judgement import PayloadRoute
 from proxy.tls.results import Established
 
-# What nearly every client with post-quantum key exchange offers; a listener may take others as well.
+# Nearly every client with post-quantum key exchange offers it; a listener may take others as well.
 _USUAL_GROUPS: Final = ("X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024")
 
 
@@ -22,22 +22,26 @@ class RouteTarget:
 
     label: str
     upstream: str
-    """The name of the upstream that answers; empty where an endpoint answers. An exchange takes the upstream of this name from the
-    `HttpRuntime` in the turn of the loop that admits the request: a reload may remove the name after that."""
+    """The name of the upstream that answers; empty where an endpoint answers.
+
+    An exchange takes the upstream of this name from the `HttpRuntime`. It does so in the turn of
+    the loop that admits the request, because a reload may remove the name after that.
+    """
     requires_pq: bool
     body_bytes: int
     rate: RequestRate | None = None
     payload: PayloadRoute | None = None
-    """None: bodies are not encrypted."""
+    """How bodies are encrypted; None where they are plain."""
     endpoint: Endpoint | None = None
     """Answers instead of an upstream."""
     streams_requests: bool = False
-    """Whether a body of unknown length, or one that waits for a 100, is handed on as it arrives."""
+    """Whether a body of unknown length, or one that waits for a 100, goes on as it arrives."""
 
 
 def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
-    """Find the target of a request on a connection with these TLS facts, or the answer that refuses it."""
-    # RFC 9110 section 7.4: a name that this connection's certificate was not chosen for may belong to another server
+    """Find the target of a request on a connection with these TLS facts, or the refusal."""
+    # RFC 9110 section 7.4: the certificate of this connection was chosen for another name, so the
+    # requested name may belong to another server
     if not tls.identity.covers(framing.host.decode("ascii")):
         return RequestRefusal(421, "this connection was made for another host name", "misdirected_host")
     try:

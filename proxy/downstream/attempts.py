@@ -34,7 +34,7 @@ class Attempts:
         self._was_repeated = False
 
     def next_server(self) -> Server | None:
-        """A server that was not tried yet, None if there is none left; the request is at it from now on."""
+        """A server that was not tried yet, None if none is left. The request now belongs to it."""
         server = self._upstream.choose(self._facts, self._tried)
         if server is not None:
             self.server = server
@@ -45,7 +45,7 @@ class Attempts:
 
     @property
     def retry_after(self) -> int:
-        """Seconds after which a client may try again that found no server."""
+        """Seconds after which a client may try again if it found no server."""
         return self._upstream.retry_after
 
     def last_word(self, failure: UpstreamFailure) -> UpstreamFailure | None:
@@ -53,10 +53,11 @@ class Attempts:
         return self._upstream.last_word(failure, self._tried)
 
     def may_repeat(self, sent: bytes) -> bool:
-        """Whether a request may be sent once more, once, as its reused connection turned out to be dead.
+        """Whether a request may be sent once more, because its reused connection was dead.
 
-        `sent` is all of it; empty if we do not have all of it. The other unused connections of the server are as old: they
-        are closed, as a second dead one would fail the request.
+        It may be sent again only once. `sent` is all of it, or empty if we do not have all of it.
+        The other unused connections of the server are as old. They are closed, because a second
+        dead connection would fail the request.
         """
         request = self._request
         may = bool(sent) and is_repeatable(request.head.method, request.framing) and not self._was_repeated

@@ -1,4 +1,4 @@
-"""What answers a request, by its route: a server, a server with encrypted bodies between, or the proxy itself."""
+"""Chooses by the route what answers a request: a server, a server behind a codec, or the proxy."""
 
 from proxy.downstream.admission import RouteTarget
 from proxy.downstream.client import ClientFacts
@@ -15,7 +15,7 @@ from proxy.http.headers import trusted_request_id
 def take_up(
     request: Request, client: Client, service: HttpService, facts: ClientFacts
 ) -> tuple[Responder, RouteTarget | RequestRefusal]:
-    """The responder of a request, bounded by its route, and its target: or the answer of ours if it is refused."""
+    """Return the responder of a request, bounded by the route, and its target or its refusal."""
     if facts.is_unreported:
         facts.report(request.head, service.counters.breaking)
     fields = request.framing.fields

@@ -1,4 +1,4 @@
-"""What is known about a client for the life of its connection, as upstreams and the log are told it."""
+"""The facts about a client for the life of its connection, for upstreams and the log."""
 
 from ipaddress import ip_address
 
@@ -15,7 +15,7 @@ from proxy.tls.results import Established
 
 
 class ClientFacts:
-    """Settled by the accept and the handshake; what is derived is made when the first request needs it."""
+    """Settled by the accept and the handshake. What follows from the facts is made on first use."""
 
     __slots__ = ("_peer", "_record", "address", "is_trusted", "is_unreported", "listener", "network", "rates", "tls")
 
@@ -27,13 +27,16 @@ class ClientFacts:
         is_trusted: bool,  # noqa: FBT001 - a fact
         rates: ClientRates | None = None,
     ) -> None:
-        """`is_trusted`: whether the forwarding fields of this peer are believed; `rates`: None for one that is exempt."""
+        """`is_trusted`: whether the forwarding fields of this peer are believed.
+
+        `rates` is None for a client that is exempt from limits.
+        """
         self.address = address
         self.listener = listener
         self.tls = tls
         self.is_trusted = is_trusted
         self.is_unreported = tls.breaks_under_require
-        """Whether the first request is still to be counted as that of a client which `require` would refuse."""
+        """Whether `require` would refuse this client, and its first request was not counted yet."""
         self.rates = rates
         self.network = EXEMPT if rates is None else rates.network
         """The client network that the connection counts for; `EXEMPT` for one that is exempt."""
@@ -54,9 +57,9 @@ class ClientFacts:
         return self._peer
 
     def counts_as(self, fields: Fields) -> bytes:
-        """The client network that a request with these fields counts for; `EXEMPT` for one that is exempt.
+        """The client network that a request with these fields counts for, or `EXEMPT`.
 
-        That of a trusted peer counts for the client that the peer speaks for.
+        A request of a trusted peer counts for the client that the peer speaks for.
         """
         if fields.claims and self.is_trusted:
             address = client_address(fields, self.peer)

@@ -1,6 +1,7 @@
 """One client connection after its handshake: reads heads, answers them in order, ends cleanly.
 
-One exchange runs at a time. Pipelined requests wait in a bounded buffer; when it is full, reading pauses.
+One exchange runs at a time. Pipelined requests wait in a bounded buffer; reading pauses when it is
+full.
 """
 
 from enum import Enum, auto
@@ -36,7 +37,7 @@ class _ConnectionState(Enum):
 
 
 class Downstream:
-    """Owner of a client's `TlsStream`. Watched: by `deadline` the client has to deliver what it owes."""
+    """Owner of a client's `TlsStream`. Its `deadline` is that of what the client owes."""
 
     __slots__ = (
         "_exchange",
@@ -96,7 +97,7 @@ class Downstream:
                 pass  # a tunnel owns the stream by then; what comes at the end means nothing
 
     def eof_received(self) -> None:
-        """The client sends no more; an answer under way is still delivered (RFC 9112 section 9.6)."""
+        """The client sends no more. An answer under way still goes to it (RFC 9112 9.6)."""
         self._peer_ended, one = True, self._exchange
         match self._state:
             case _ConnectionState.IDLE if self._inbox.data:
@@ -116,7 +117,7 @@ class Downstream:
         self._forget()
 
     def pause_writing(self) -> None:
-        """The client takes no more of the response; the next sweep of the deadlines measures its pace."""
+        """The client takes no more of the response. Sweeps of the deadlines measure its pace."""
         self._is_write_paused = True
         self.deadline = self._service.clock()
         if self._exchange is not None:
@@ -172,7 +173,7 @@ class Downstream:
             self._await_body()
 
     def _refuse_head(self, refusal: RequestRefusal) -> None:
-        """Answer a head that cannot be understood, or is late, and trust nothing behind it."""
+        """Answer a head that is late or not understood, and trust no byte behind it."""
         self._state = _ConnectionState.EXCHANGE
         self.wants_end = True
         self.refuse(refusal)
@@ -194,7 +195,7 @@ class Downstream:
         return True
 
     def _fail(self, exchange: Responder, refusal: RequestRefusal, reason: str) -> None:
-        """Answer a body that is not understood, or is late; or cut the response that has begun, for that reason."""
+        """Answer a body that is late or not understood, or cut the response for `reason`."""
         self.wants_end = True
         if exchange.has_responded:
             self.cut(reason)
@@ -202,7 +203,7 @@ class Downstream:
             self.refuse(refusal)
 
     def _await_body(self, received: int = 0) -> None:
-        """Give the client its time for the next piece of a body, or none when it owes nothing."""
+        """Give the client time for the next piece of a body, or no deadline if it owes none."""
         if not self._is_write_paused:
             one = self._exchange
             owes = one is not None and not one.is_request_complete and not one.holds_client_back
@@ -218,7 +219,7 @@ class Downstream:
 
     @property
     def may_stay(self) -> bool:
-        """Whether another request may follow; a client that sends no more may have pipelined one."""
+        """Whether another request may follow. A client that ended may have pipelined one."""
         return not (self.wants_end or self._service.is_draining or (self._peer_ended and not self._inbox.data))
 
     def pause_request(self) -> None:
@@ -232,7 +233,7 @@ class Downstream:
         self._await_body()
 
     def refuse(self, refusal: RequestRefusal) -> None:
-        """Answer with an error of our own; the connection stays only if the request was understood to its end."""
+        """Answer with our error. The connection stays only after a request with a clear end."""
         self._close_exchange(stays=self._refuse(refusal, self._request, self._exchange, may_stay=self.may_stay))
 
     def finished(self, persistence: Persistence) -> None:
@@ -252,7 +253,7 @@ class Downstream:
         self.stream.cut()
 
     def tunnel(self, switched: SwitchedStream) -> None:
-        """Hand both streams to a tunnel, with the bytes that either side sent ahead."""
+        """Hand both streams to a tunnel, with the bytes that either side sent early."""
         self._state = _ConnectionState.TUNNEL
         exchange, self._exchange = self._exchange, None
         assert exchange is not None  # its caller
@@ -268,7 +269,7 @@ class Downstream:
 
     def _close_exchange(self, *, stays: bool) -> None:
         self._exchange = self._request = None
-        # asked again: the client may have ended, or a drain begun, after the answer said that it may stay
+        # asked again: after the answer was begun, the client may have ended, or a drain begun
         if not (stays and self.may_stay):
             self.end()
             return
@@ -277,7 +278,7 @@ class Downstream:
             self._await_request()
 
     def _await_request(self) -> None:
-        """Wait for the next request, or continue with a pipelined one in the next turn, so that other clients get theirs."""
+        """Wait for a request, or take a pipelined one in the next turn, after other clients."""
         self._state = _ConnectionState.IDLE
         limits = self._service.runtime.limits
         self.deadline = self._service.clock() + limits.keep_alive_seconds
@@ -287,7 +288,7 @@ class Downstream:
             self._service.loop.call_soon(self._continue)
 
     def _continue(self) -> None:
-        """Read the next head, unless the client has not taken its last answer: answers would pile up."""
+        """Read the next head if the client took its last answer: else answers would pile up."""
         if self._state is _ConnectionState.IDLE and self._inbox.data and not self._is_write_paused:
             self._next_head()
 
@@ -321,7 +322,7 @@ class Downstream:
 
     @property
     def waits_since(self) -> float | None:
-        """Since when the client owes a request, or the rest of one of which no server knows; None if it owes nothing."""
+        """Since when the client owes a request, or the rest of one without a server; else None."""
         limits, one = self._service.runtime.limits, self._exchange
         if self._is_write_paused:
             return None

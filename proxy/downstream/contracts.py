@@ -1,4 +1,4 @@
-"""What the parts of a request expect of each other: the connection, what answers, what encrypts, what leads to a client."""
+"""The interfaces between the parts of a request: connection, responder, codec, client stream."""
 
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from proxy.upstream.contracts import ResponseReceiver
 
 
 class ClientStream(ByteStream, Stream, Protocol):
-    """What leads to a client: a `TlsStream`."""
+    """The stream to a client: a `TlsStream`."""
 
     def cut(self) -> None:
         """Send what was written, then close so that the client sees that something is missing."""
@@ -26,7 +26,7 @@ class ClientStream(ByteStream, Stream, Protocol):
 
 
 class Client(Protocol):
-    """The downstream connection, as what answers its request sees it."""
+    """The downstream connection, as the responder of its request sees it."""
 
     def send(self, data: bytes) -> None:
         """Send response bytes."""
@@ -50,9 +50,9 @@ class Client(Protocol):
         """Both sides speak WebSocket from now on."""
 
     def has_room(self, holder: bytes, written: int) -> bool:
-        """Whether more of the response may be taken for the client, which is blocked; so much of it was just sent.
+        """Whether the proxy may take more of the response for the client, which is blocked.
 
-        `holder` is the client network that it counts for.
+        `holder` is the client network that the bytes count for; `written` bytes were just sent.
         """
 
     @property
@@ -61,13 +61,14 @@ class Client(Protocol):
 
     @property
     def may_stay(self) -> bool:
-        """Whether the connection may take another request after this one, as far as we are concerned."""
+        """Whether the connection may take another request after this one, from our side."""
 
 
 class Responder(Protocol):
     """What answers one request: an exchange with a server, or the proxy itself.
 
-    It is bounded first (`refused_by`), may `receive` what came with the head, and is started then.
+    The connection first calls `refused_by`, which bounds the body. Then it may hand over what came
+    with the head by `receive`. Then it calls `start`.
     """
 
     holder: bytes
@@ -86,27 +87,31 @@ class Responder(Protocol):
         """Whether all of the request was received."""
 
     def refused_by(self, limit: int) -> RequestRefusal | None:
-        """Take so many bytes of body at most; the answer if more are announced, or if the request cannot be taken."""
+        """Limit the body to `limit` bytes.
+
+        Returns the refusal if the head announces more, or if the request cannot be taken.
+        """
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes that came behind the head; returns those that belong to the next request. `proceed` comes next.
+        """Take bytes that came behind the head. Returns those that belong to the next request.
 
-        Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
+        `proceed` comes next. Raises `MalformedMessage` for a body that breaks the rules (400) or
+        the limit (413).
         """
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
-        """Answer, once enough of the request was received; `fields` are its field lines for a server."""
+        """Answer, once enough of the request was received. `fields` are its lines for a server."""
 
     def proceed(self) -> None:
         """Go on with the body that was received; it may end the request."""
 
     @property
     def holds_client_back(self) -> bool:
-        """Whether the client rightly waits for a 100 before it sends its body (RFC 9110 section 10.1.1)."""
+        """Whether the client rightly waits for a 100 before its body (RFC 9110 section 10.1.1)."""
 
     @property
     def has_responded(self) -> bool:
-        """Whether a byte of the final response went to the client, which is not complete."""
+        """Whether the client has a part of the final response, but not all of it."""
 
     def pause_response(self) -> None:
         """The client takes no more."""
@@ -115,11 +120,11 @@ class Responder(Protocol):
         """The client takes more again."""
 
     def abandon(self) -> None:
-        """The client is gone, or was answered with an error: nothing of the request may go on."""
+        """The client is gone, or got an error as its answer: stop all work on the request."""
 
 
 class ResponseWriter(ResponseReceiver, Protocol):
-    """An exchange, as what encrypts its response sees it."""
+    """An exchange, as the codec that encrypts its response sees it."""
 
     @property
     def has_responded(self) -> bool:
@@ -128,14 +133,17 @@ class ResponseWriter(ResponseReceiver, Protocol):
     def switched(
         self, response: Response, stream: ByteStream, rest: bytes, messages: SealedMessages | None = None
     ) -> None:
-        """As `ResponseReceiver` says; `messages` encrypt those of the client's side."""
+        """As `ResponseReceiver` says. `messages` encrypt those of the client's side."""
 
     def response_refused(self, refusal: RequestRefusal, *, is_complete: bool) -> None:
-        """Answer with an error of ours: the response cannot be passed on, and nothing of it went to the client."""
+        """Answer with an error of ours.
+
+        The response cannot be passed on, and no byte of it went to the client.
+        """
 
 
 class BodyCodec(Protocol):
-    """What changes the bodies of one exchange on their way: decodes that of the request, encodes that of the response."""
+    """Decodes the body of the request of one exchange, and encodes that of its response."""
 
     @property
     def framing(self) -> RequestFraming:
@@ -154,7 +162,7 @@ class BodyCodec(Protocol):
         """Further field lines of an error that answers the request."""
 
     def bound(self, limit: int) -> int:
-        """Let so many decoded bytes through; answers how many there may be before they are decoded."""
+        """Let through `limit` decoded bytes. Returns how many encoded bytes that may be."""
 
     def receive_data(self, data: bytes, *, is_complete: bool) -> bytes:
         """Decode a piece of the body, perhaps the last. Raises `MalformedMessage`."""
@@ -167,7 +175,7 @@ class BodyCodec(Protocol):
         """The request for the server, now that it is ready."""
 
     def receiver(self, writer: ResponseWriter) -> ResponseReceiver:
-        """The request is sent now: what takes the response of the server, and writes it encoded."""
+        """The request is sent now. Returns what takes the response and writes it encoded."""
 
     def abandoned(self) -> None:
         """The exchange ended before its response was complete."""

@@ -1,4 +1,4 @@
-"""How the connection of a client ends when the process wants it to: for a drain, another configuration, or want of room."""
+"""How the process ends a client's connection: in a drain, by a new configuration, to make room."""
 
 from typing import Protocol
 
@@ -33,7 +33,7 @@ class Endable(Protocol):
 
     @property
     def waits_since(self) -> float | None:
-        """Since when the client owes a request, or the rest of one of which no server knows; None if it owes nothing."""
+        """Since when the client owes a request, or the rest of one without a server; else None."""
 
     def end(self) -> None:
         """Close after what was written."""
@@ -43,7 +43,10 @@ class Endable(Protocol):
 
 
 class ClientEnding:
-    """A `Sheddable`: what the service knows of a connection. The connection does not know it, so both go at once."""
+    """The service's view of a connection: a `Sheddable`.
+
+    The connection has no reference to it, so both are freed at once.
+    """
 
     __slots__ = ("_connection", "_service")
 
@@ -55,8 +58,8 @@ class ClientEnding:
     def drain(self, seconds: float, *, gently: bool = False) -> None:
         """End after the exchange under way, or now if there is none.
 
-        A new connection, and each one if gently, has time for one more exchange: the client of a new one has done all of a
-        handshake to ask something, and would take an end before that for a failure.
+        A new connection gets time for one more exchange: its client made a whole handshake to ask
+        something, and would take an earlier end for a failure. If gently, each connection gets it.
         """
         connection = self._connection
         connection.wants_end = True
@@ -67,7 +70,10 @@ class ClientEnding:
             connection.end()
 
     def configuration_changed(self, seconds: float) -> None:
-        """Go on, unless a client that came now would not get this connection; its request under way is still answered."""
+        """Go on, unless the listener would refuse this client now.
+
+        Even then the request under way is answered.
+        """
         facts = self._connection.facts
         try:
             facts.tls = standing(facts.tls, facts.listener, self._service.runtime.policies)
@@ -76,17 +82,17 @@ class ClientEnding:
             self.drain(seconds)
 
     def give_up(self, reason: str) -> None:
-        """End now, whatever is under way, so that the client sees that it is cut."""
+        """End now. If an exchange is under way, the client sees that it is cut."""
         self._connection.abandon(reason)
         self._connection.stream.cut()
 
     @property
     def idle(self) -> Idle | None:
-        """What it is while it waits for its client; None while anything is to be done on it."""
+        """How idle it is while it waits for its client; None while it has work to do."""
         since = self._connection.waits_since
         return None if since is None else self._connection.facts.idle(since)
 
     def shed(self) -> None:
-        """End one that is `idle` at once, so that others can be served."""
+        """End at once, to make room for others. The connection is `idle`."""
         self._connection.abandon("the connection made room for others before the request was complete")
         self._connection.stream.end_at_once()

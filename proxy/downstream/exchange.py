@@ -1,12 +1,12 @@
 """One request and the response of a server to it, streamed both ways.
 
-Theory of operation. The downstream connection feeds request bytes in (`receive`, then `proceed`). The upstream connection
-feeds the response in (`response_*`). The body of the request is gathered (see `request_body`) before a server is asked for
-a connection. From then on each side is paused while the other takes no more: the client at once, the server when there is
-no room left for a slow client (see `response_buffer`).
+Theory of operation. The downstream connection feeds request bytes in (`receive`, then `proceed`).
+The upstream connection feeds the response in (`response_*`). The body is gathered (see
+`request_body`) before a server is asked for a connection. From then on each side pauses while the
+other is full: the client at once, the server without room for a slow client (`response_buffer`).
 
-On a route with payload encryption a codec stands on both ways: it decrypts what `receive` takes, and it stands between the
-upstream connection and `response_*`. An exchange without a codec hands bodies on as they are, and pays nothing for it.
+With payload encryption, a codec decrypts what `receive` takes, and encrypts the response before
+`response_*`. Without a codec, bodies stay as they are, at no cost.
 """
 
 from enum import Enum, auto
@@ -78,7 +78,7 @@ class Exchange:
     def __init__(
         self, client: Client, service: HttpService, request: Request, request_id: bytes, codec: BodyCodec | None = None
     ) -> None:
-        """A request whose head was read; `refused_by` comes next, then `start`. Without a codec bodies stay as they are."""
+        """A request whose head was read. `refused_by` comes next, then `start`."""
         self._client = client
         self._service = service
         self._request = request
@@ -100,11 +100,11 @@ class Exchange:
 
     @property
     def mark(self) -> bytes:
-        """Field lines of an answer of ours to it."""
+        """Field lines of an answer of ours."""
         return b"" if self._codec is None else self._codec.mark
 
     def start(self, target: RouteTarget, fields: bytes) -> None:
-        """Ask a server once there is enough of the body; what was received of it is checked and gathered already."""
+        """Ask a server once enough of the body is here; what was received is checked already."""
         body, upstream = self._body, self._service.runtime.upstreams[target.upstream]
         self._attempts = Attempts(upstream, self._request, self._client, self._service.wall_clock)
         is_coded = self._codec is not None and self._codec.is_coded
@@ -115,7 +115,7 @@ class Exchange:
         self.proceed()
 
     def proceed(self) -> None:
-        """Go on with the body that was received; called after `receive`, as it may end the exchange."""
+        """Go on with the body. Called after `receive`, because it may end the exchange."""
         body = self._body
         if self._state is _ExchangeState.GATHERING and (body is None or body.is_enough):
             framing, request = self._framing if body is None else body.framing, self._request
@@ -134,7 +134,7 @@ class Exchange:
             self._client.pause_request()
 
     def _acquire(self, failure: UpstreamFailure | None = None) -> None:
-        """Ask the next server for a connection; if there is none left, answer with the failure of the last."""
+        """Ask the next server for a connection; without one, answer with the last failure."""
         if (server := self._attempts.next_server()) is not None:
             self.tally.server = server.name
             server.acquire(self)
@@ -144,7 +144,7 @@ class Exchange:
     # -- the request's body
 
     def refused_by(self, limit: int) -> RequestRefusal | None:
-        """Bound the body; the answer if its declared length is over the limit, or if the codec does not take it."""
+        """Bound the body. Returns the refusal if it is declared too long, or by the codec."""
         codec = self._codec
         if codec is not None:
             if codec.refusal is not None:
@@ -182,11 +182,11 @@ class Exchange:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a connection is still wanted."""
+        """Whether it still needs a connection."""
         return self._state is _ExchangeState.WAITING
 
     def upstream_acquired(self, connection: UpstreamConnection) -> None:
-        """Send the request, or what was gathered of it; a complete one is kept if it may be sent once more."""
+        """Send the request as far as it is here; keep a complete one if it may be repeated."""
         self._state, self._connection = _ExchangeState.SENT, connection
         request, body = self._sent, self._body
         if body is not None:
@@ -215,7 +215,7 @@ class Exchange:
     def informational(self, response: Response) -> None:
         """Relay a 1xx response to a client that can take it (RFC 9110 section 15.2)."""
         body, is_continue = self._body, response.framing.head.status == _CONTINUE
-        # a 100 only if the client waits for it: else it would take it for the answer to its next request
+        # only a client that waits for a 100 gets it: others would take it for their next answer
         if self._request.head.minor_version and (not is_continue or (body is not None and body.awaits_continue)):
             self._client.send(informational_head(response))
             if body is not None and is_continue:
@@ -228,7 +228,7 @@ class Exchange:
     def switched(
         self, response: Response, stream: ByteStream, rest: bytes, messages: SealedMessages | None = None
     ) -> None:
-        """Become a tunnel, whose messages are encrypted if `messages` are given."""
+        """Become a tunnel. `messages`, if given, encrypt those of the client's side."""
         self._state = _ExchangeState.OVER
         self._connection = None
         self.tally.status, self.tally.first_byte = response.framing.head.status, self._service.stopwatch()
@@ -243,7 +243,7 @@ class Exchange:
         if tally.status >= _SERVER_ERROR:
             self._attempts.server.answered_badly()
         request, client = self._framing, self._client
-        # the rest of a body, or bytes that a refused WebSocket client sent ahead, must not be read as the next request
+        # the rest of a body, or early bytes of a refused WebSocket, are not the next request
         keep_alive = request.keep_alive and self.is_request_complete and request.websocket is None and client.may_stay
         frame = delivery_frame(response.framing, self._request.head.minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery
@@ -276,7 +276,7 @@ class Exchange:
                 self._hold_server_back(len(data))
 
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
-        """Try once more where that is safe, else answer for the upstream, or cut what has begun."""
+        """Try once more if that is safe, else answer for the upstream, or cut the response."""
         self._connection = None
         if not is_retryable:  # the close of an idle connection is no fault of the server
             self._attempts.server.failed_a_request()
@@ -295,7 +295,7 @@ class Exchange:
         self._client.refuse(all_down(self._attempts.retry_after) if failure is None else upstream_failure(failure))
 
     def response_refused(self, refusal: RequestRefusal, *, is_complete: bool) -> None:
-        """Answer with an error of ours: the response cannot be passed on, and nothing of it went to the client."""
+        """Answer with an error of ours: no byte of the response went to the client."""
         if is_complete:
             self._connection = None  # it is the pool's again, and another exchange may have it by now
         if self._state is _ExchangeState.SENT:
@@ -316,7 +316,7 @@ class Exchange:
 
     @property
     def holds_client_back(self) -> bool:
-        """Whether the client rightly waits for the upstream's 100 before it sends its body (RFC 9110 section 10.1.1)."""
+        """Whether the client rightly waits for the server's 100 (RFC 9110 section 10.1.1)."""
         return self._body is not None and self._body.is_held_back
 
     @property
@@ -330,7 +330,7 @@ class Exchange:
         self._hold_server_back()
 
     def _hold_server_back(self, written: int = 0) -> None:
-        """Pause the server if there is no room for more; `written` bytes were just sent to the client, which is blocked."""
+        """Pause the server if there is no room. The blocked client just got `written` bytes."""
         if not self._client.has_room(self.holder, written) and self._connection is not None:
             self._connection.pause_reading()
 
@@ -341,7 +341,7 @@ class Exchange:
             self._connection.resume_reading()
 
     def abandon(self) -> None:
-        """The client is gone, or its request was malformed: stop all that belongs to it."""
+        """The client is gone, or its request was malformed: stop all work on it."""
         self._state = _ExchangeState.OVER
         if self._codec is not None:
             self._codec.abandoned()

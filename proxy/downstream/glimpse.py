@@ -1,7 +1,7 @@
 """What the log can say about a request that was not understood. Pure.
 
-The request was refused because its bytes have no single meaning, so nothing is decided by this. An operator who looks for the
-program that sends such requests needs to see what it asked for.
+The proxy refused the request because its bytes have no single meaning, so this decides nothing. An
+operator who looks for the program that sends such requests needs to see what it asked for.
 """
 
 from typing import Final
@@ -12,12 +12,15 @@ _METHOD_BYTES: Final = 32
 _HOST_BYTES: Final = 255  # RFC 1035 section 2.3.4
 _PATH_BYTES: Final = 1_024
 _HOST: Final = b"host:"
-# Visible ASCII stays, everything else could steer what shows the log.
+# Visible ASCII stays. Everything else could control the program that shows the log.
 _CLEANED: Final = bytes(code if 0x21 <= code <= 0x7E else ord("?") for code in range(256))
 
 
 def glimpse(data: bytes) -> TargetRecord | None:
-    """Read method, path, query and host off the beginning of a request, whatever is wrong with it; None where it has not begun."""
+    """Read method, path, query and host from the beginning of a request, even of a malformed one.
+
+    None if the request has not begun.
+    """
     line, _, section = data.lstrip(b"\r\n").partition(b"\n")
     words = line.split()
     if not words:

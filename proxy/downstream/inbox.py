@@ -1,4 +1,4 @@
-"""The bytes of a client that are not used yet; complete request heads are cut from them. Pure."""
+"""The bytes of a client that are not used yet; it cuts complete request heads from them. Pure."""
 
 from typing import Final, Protocol
 
@@ -7,7 +7,7 @@ from proxy.http.head import HeadLimits, MalformedMessage
 
 _HEAD_END: Final = b"\r\n\r\n"
 _EMPTY_LINE: Final = b"\r\n"
-# RFC 9112 section 2.2: an empty line before a request line is ignored; a third one is not
+# RFC 9112 section 2.2: an empty line before a request line is ignored, two as well, a third is not
 _EMPTY_LINES: Final = 2
 
 
@@ -50,7 +50,7 @@ class Inbox:
         self.data = self.data + data if self.data else data
 
     def hold(self, data: bytes, most: int) -> None:
-        """Keep pipelined bytes; above `most` bytes reading pauses, and the rest waits in the kernel."""
+        """Keep pipelined bytes. Above `most` bytes reading pauses: the rest waits in the kernel."""
         self.receive_data(data)
         if len(self.data) > most:
             self.pause()
@@ -75,8 +75,9 @@ class Inbox:
     def next_request(self, head_bytes: int, limits: HeadLimits) -> Request | None:
         """Cut out and read the next head; None while it is not complete.
 
-        Raises `MalformedMessage`: 414 or 431 for a head longer than `head_bytes` without its last line end, and what the
-        reader raises. The head is kept then, for the log; the bytes behind it mean nothing.
+        Raises `MalformedMessage`: 414 or 431 for a head longer than `head_bytes` without its last
+        line end, and what the reader raises. Then the head is kept for the log, and the bytes
+        behind it mean nothing.
         """
         data = self.data
         while data.startswith(_EMPTY_LINE) and self._empty_lines < _EMPTY_LINES:
@@ -84,7 +85,7 @@ class Inbox:
             data = self.data = data[len(_EMPTY_LINE) :]
             self._scanned = 0
         end = data.find(_HEAD_END, self._scanned)
-        # one byte of the line end may be missing at each of its places, so an end within the limit would have been found
+        # the line end may be incomplete, but an end within the limit would have been found
         if end > head_bytes or (end < 0 and len(data) > head_bytes + len(_HEAD_END) - 1):
             # RFC 9110 section 15.5.15: not even the first line has an end
             is_line = _EMPTY_LINE not in data[:head_bytes]
@@ -102,7 +103,10 @@ class Inbox:
             raise
 
     def _refuse_bare_line_feeds(self, data: bytes) -> None:
-        """Refuse a client at once that ends lines with LF alone: the end of its head would never come (RFC 9112 section 2.2)."""
+        """Refuse at once a client that ends lines with LF alone (RFC 9112 section 2.2).
+
+        The end of its head would never come.
+        """
         position = data.find(b"\n", self._scanned)
         while position >= 0:
             if data[max(0, position - 1) : position] != b"\r":

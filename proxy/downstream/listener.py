@@ -34,15 +34,17 @@ from proxy.tls.results import Established, Failed
 from proxy.tls.signed_flight import FlightServices
 from proxy.tls.stream import TlsStream
 
-# The time that a handshake under way gets in a drain: a few round trips; a client that stalls must not hold up the end.
+# The time that a handshake under way gets in a drain: a few round trips. A client that stalls must
+# not delay the end.
 _LAST_HANDSHAKE_SECONDS: Final = 2.0
-# A TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate floods).
+# One TLS record at a time: more would let one connection hold the loop for longer (KeyUpdate
+# floods).
 _READ_BYTES: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerRuntime:
-    """Everything that one configuration says about a listener. A connection keeps what it started with."""
+    """What one configuration says about a listener. A connection keeps what it started with."""
 
     name: str
     policy: HandshakePolicy
@@ -73,7 +75,7 @@ class ListenerServices:
     shared: SharedTable = field(default_factory=SharedTable.private)
     """The counts of all workers."""
     challenges: PendingChallenges = field(default_factory=PendingChallenges)
-    """What CAs may be shown."""
+    """The answers to challenges, which CAs may see."""
     tell: Tell = _untold
 
 
@@ -95,7 +97,7 @@ class Listener:
             runtime.name, self.counts, services.http, clock, partial(services.turned_away.add, runtime.name)
         )
         self.deadline = 0.0
-        """Looked at in each sweep (`deadlines.Watched`)."""
+        """It passes in each sweep (`deadlines.Watched`)."""
 
     def accept_on(self, sockets: Collection[socket.socket]) -> None:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""
@@ -106,7 +108,7 @@ class Listener:
             self._services.deadlines.forget(self)
 
     def deadline_passed(self, now: float) -> None:
-        """End handshakes that took too long for what is left of the limits."""
+        """End handshakes that took too long for the room that the limits leave."""
         del now
         self.room.look(self.runtime.limits)
 
@@ -141,7 +143,10 @@ class Listener:
 
 
 class _Arrival:
-    """One accepted connection until its handshake is over. Drainable: a worker that is told to end waits for it."""
+    """One accepted connection until its handshake is over.
+
+    It is drainable, so that a worker that has to end waits for it.
+    """
 
     __slots__ = (
         "_address",
@@ -229,7 +234,7 @@ class _Arrival:
         )
 
     def challenge_answered(self, server_name: str) -> None:
-        """Say so: when a CA does not believe a name, it is good to know that it has been here."""
+        """Log it: if a CA does not believe a name, it helps to know that the CA was here."""
         self._over()
         services = self._services
         services.http.closed(self)

@@ -21,9 +21,10 @@ class OwnAnswers:
     def refuse(
         self, refusal: RequestRefusal, request: Request | None, responder: Responder | None, *, may_stay: bool
     ) -> bool:
-        """Answer a request and abandon what would have answered it; without a responder it was not understood.
+        """Answer a request and abandon its responder.
 
-        Answers whether the connection stays: only if it may, and if the request was understood to its end.
+        A request without a responder was not understood. Returns whether the connection stays:
+        it must be allowed to, and the request must be understood to its end.
         """
         service, tally, mark, is_complete = self._service, None, b"", False
         if responder is not None:

@@ -1,4 +1,4 @@
-"""How long one client may take to deliver or to read, and how much is buffered for it; made when it is first needed."""
+"""How long one client may take to deliver or to read, and how much the proxy buffers for it."""
 
 from typing import Final
 
@@ -7,19 +7,26 @@ from proxy.downstream.service import HttpService
 from proxy.limits.pace import BodyPace, ReaderPace
 from proxy.net.deadlines import NEVER
 
-# Of the time to drain, how much an idle connection may wait for one more request.
+# How much of a drain an idle connection may wait for one more request.
 _SHARE: Final = 0.5
-# A client with a request sends it right after the handshake; a client that only connected in advance must not hold up a drain.
+# A client with a request sends it right after the handshake. A client that only connected in
+# advance must not delay a drain.
 _FIRST_REQUEST_SECONDS: Final = 2.0
 
 
 def for_last_request(drain_seconds: float, *, gently: bool) -> float:
-    """How long an idle connection may wait for one more request in a drain: each one if gently, else only a new one."""
+    """How long an idle connection may wait for one more request in a drain.
+
+    If gently, each idle connection may wait, else only a new one.
+    """
     return drain_seconds * _SHARE if gently else min(drain_seconds, _FIRST_REQUEST_SECONDS)
 
 
 class ClientDeadlines:
-    """Turns the pace of a client into deadlines, and into room for its answer if it is slow."""
+    """Turns the pace of a client into deadlines, and into room for its answer if it is slow.
+
+    It makes each part when the connection first needs it.
+    """
 
     __slots__ = ("_body", "_buffer", "_reader", "_service", "_stream")
 
@@ -32,9 +39,10 @@ class ClientDeadlines:
         self._reader: ReaderPace | None = None
 
     def for_body(self, deadline: float, received: int) -> float:
-        """When the next piece of a body is due, after `received` bytes that arrived before `deadline` (`NEVER`: none ran).
+        """When the next piece of a body is due, after `received` bytes.
 
-        The bytes buy the time that they take at the least rate, so a client that drips uses its time up.
+        They arrived before `deadline`, which is `NEVER` if there was none. The bytes buy the time
+        that they take at the least rate, so a client that sends too slowly uses its time up.
         """
         now, body = self._service.clock(), self._body
         if body is not None and received and deadline is not NEVER:
@@ -50,7 +58,7 @@ class ClientDeadlines:
         return self._body.reason
 
     def has_room(self, holder: bytes, written: int) -> bool:
-        """Whether more of its answer may be taken for a client that is blocked, see `ResponseBuffer`."""
+        """Whether a blocked client may get more of its answer, see `ResponseBuffer`."""
         return self._blocked.has_room(holder, written, self._service.runtime.limits.response_buffer)
 
     @property

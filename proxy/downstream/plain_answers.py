@@ -1,8 +1,10 @@
-"""What a request without TLS gets: the answer to a CA's challenge (http-01, RFC 8555 section 8.3), or the way to https. Pure.
+"""The answers to requests without TLS. Pure.
 
-Only names of identities are redirected: a request for another host is not meant for us, and a redirect to any name in Host would
-let strangers send people elsewhere under our name. A challenge is answered under any name, as a CA asks before an identity has
-a certificate.
+A CA gets the answer to its challenge (http-01, RFC 8555 section 8.3). Others are sent to https.
+
+Only names of identities are redirected. A request for another host is not meant for us, and a
+redirect to any name in Host would let strangers send people elsewhere under our name. A challenge
+is answered under any name, because a CA asks before an identity has a certificate.
 """
 
 from collections.abc import Mapping
@@ -25,7 +27,7 @@ _READING: Final = frozenset({b"GET", b"HEAD"})
 
 @dataclass(frozen=True, slots=True)
 class PlainRules:
-    """What a configuration says about requests without TLS: the names that it has, and the port of https."""
+    """What a configuration says about requests without TLS: its names, and the port of https."""
 
     names: frozenset[str]
     https_port: int
@@ -33,7 +35,7 @@ class PlainRules:
 
 @dataclass(frozen=True, slots=True)
 class PlainAnswer:
-    """An answer that is no refusal: its status line with its own field lines, and the body that belongs to it."""
+    """An answer that is no refusal: its status line with its own field lines, and its body."""
 
     status: int
     start: bytes
@@ -42,7 +44,7 @@ class PlainAnswer:
 
 @dataclass(frozen=True, slots=True)
 class PlainDecision:
-    """What a request gets, and what is known of it: nothing where it was not understood."""
+    """What a request gets, and what is known of it: no target if it was not understood."""
 
     answer: PlainAnswer | RequestRefusal
     head: RequestHead | None = None

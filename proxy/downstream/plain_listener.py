@@ -1,7 +1,8 @@
-"""The listener without TLS of a worker (`acme.http_bind`): one request on a connection, without its body, in a few seconds.
+"""The listener without TLS of a worker (`acme.http_bind`).
 
-`plain_answers` decides the answer. If a limit is reached, connections that have their answer go first: they only linger so that
-it is not lost. Then those go whose request is still to come (`limits.room`).
+It takes one request on a connection, without its body, in a few seconds. `plain_answers` decides
+the answer. If a limit is reached, connections that have their answer end first: they only wait
+until their client has it. Then those end that still wait for a request (`limits.room`).
 """
 
 from collections.abc import Collection
@@ -29,17 +30,19 @@ from proxy.net.sockets import Linger, SocketStream
 from proxy.observe.access_log import ClientRecord, RequestRecord, TargetRecord
 from proxy.observe.turned_away import TurnedAway
 
-# Of each worker. A request takes a round trip, so these serve thousands a second; CAs look from five places or so.
+# Of each worker. A request takes a round trip, so these serve thousands a second. CAs check from
+# about five places.
 _MOST_CONNECTIONS: Final = 512
-# Of one address, or of one /64: a crowd behind one NAT that follows http links at the same moment.
+# Of one address, or of one /64: many people behind one NAT may follow http links at the same time.
 _MOST_OF_A_CLIENT: Final = 64
-# A CA that looks at a thousand names at once asks for each of them from one address.
+# A CA that checks a thousand names at once asks for each of them from one address.
 _RATE: Final = Rate.of(100.0, 1_000)
 # A segment or two; a head may take several reads.
 _READ_BYTES: Final = 16_384
-# What is still read after the answer, so that the client sees it instead of a reset: a form that was posted to http.
+# What is read after the answer, so that the client sees the answer instead of a reset: for example
+# a form that was posted to http.
 _LINGER: Final = Linger(discard_bytes=65_536, seconds=1.0, flush_seconds=2.0)
-# Of a drain, what one gets whose request is still to come.
+# The time in a drain that a connection gets whose request is still to come.
 _LAST_HEAD_SECONDS: Final = 2.0
 _HEAD_END: Final = b"\r\n\r\n"
 _TIMEOUT: Final = RequestRefusal(408, "the request head did not arrive in time", RequestReason.HEAD_TIMEOUT)
@@ -48,7 +51,7 @@ _TOO_LARGE: Final = RequestRefusal(431, "the request head is too large", Request
 
 @dataclass(frozen=True, slots=True)
 class PlainServices:
-    """What the plain listener shares with others of its loop; `tokens` changes while it serves."""
+    """What the plain listener shares with others of its loop. `tokens` changes while it serves."""
 
     io: SharedIo
     http: HttpService
@@ -63,11 +66,12 @@ class PlainListener:
     def __init__(self, rules: PlainRules, services: PlainServices) -> None:
         """Accepting begins with `accept_on`."""
         self.rules = rules
-        """What new requests are judged by."""
+        """The rules for new requests."""
         self._services = services
         io = services.io
         self._acceptor = Acceptor(PLAIN_LISTENER, io.loop, services.scarcity, self._accepted)
-        # of this worker alone: it can only have its own connections make room, not those that fill the share in another one
+        # of this worker alone: it can end only its own connections, not those of other workers
+        # that fill the share
         self.counts: Final = ConnectionCounts(PLAIN_LISTENER, SharedTable.private(), services.http.clock)
         count = partial(services.turned_away.add, PLAIN_LISTENER)
         self.room: Final = Room(PLAIN_LISTENER, self.counts, services.http, services.http.clock, count)
@@ -146,7 +150,7 @@ class _PlainConnection:
         self._counts = client
         self._is_counted = True
         self._received: bytearray | None = bytearray()
-        """None once it is answered."""
+        """What came of the request until it is answered; then None."""
         self._began = http.stopwatch()
         self.since = http.clock()
         self.deadline = self.since + http.runtime.limits.head_seconds
@@ -232,7 +236,10 @@ class _PlainConnection:
         http.log(record)
 
     def deadline_passed(self, now: float) -> None:
-        """The request did not arrive in time. A client that sent no byte gets no answer, as on an unused connection."""
+        """The request did not arrive in time.
+
+        A client that sent no byte gets no answer, as on an unused connection.
+        """
         del now
         if self._received:
             self._answer(PlainDecision(_TIMEOUT))
@@ -242,7 +249,7 @@ class _PlainConnection:
         self._stream.end_at_once()
 
     def _over(self) -> None:
-        """Its request is not waited for any more."""
+        """Stop waiting for the request."""
         if self._received is None:
             return
         self._received = None

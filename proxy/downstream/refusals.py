@@ -38,14 +38,14 @@ class SealedBodyRefused(MalformedMessage):
 
 @dataclass(frozen=True, slots=True)
 class RequestRefusal:
-    """An answer of our own: `detail` for the client, `reason` for the log, `members` for the problem's body."""
+    """An answer of ours: `detail` for the client, `reason` for the log, `members` for its body."""
 
     status: int
     detail: str
     reason: str
     members: Mapping[str, object] = field(default_factory=dict)
     retry_after: int | None = None
-    """Seconds, where the usual ones of the status are not right."""
+    """Seconds, if the usual ones of the status are wrong here."""
     allow: bytes | None = None
     """Of a 405 (RFC 9110 section 15.5.6)."""
     target: TargetRecord | None = None
@@ -70,12 +70,12 @@ def late_body(reason: str) -> RequestRefusal:
 
 
 def body_too_long(most: int) -> RequestRefusal:
-    """The answer to a body that is declared to be longer than its route takes (RFC 9110 section 15.5.14)."""
+    """The answer to a body whose declared length is over the limit (RFC 9110 section 15.5.14)."""
     return RequestRefusal(413, f"this route takes bodies of up to {most} bytes", RequestReason.BODY_TOO_LONG)
 
 
 def all_down(retry_after: int) -> RequestRefusal:
-    """The answer to a request that found no server; it may come again after so many seconds."""
+    """The answer to a request that found no server; `retry_after` is in seconds."""
     sentence = UpstreamFault.ALL_DOWN.sentence
     return RequestRefusal(UpstreamFault.ALL_DOWN.status, sentence, sentence, retry_after=retry_after)
 
@@ -98,7 +98,10 @@ def body_refused(error: MalformedMessage) -> RequestRefusal:
 
 
 def too_many_requests(wait: float) -> RequestRefusal:
-    """The answer to a request over the rate of its route (RFC 6585 section 4); it may come again after `wait` seconds."""
+    """The answer to a request over the rate of its route (RFC 6585 section 4).
+
+    The client may send it again after `wait` seconds.
+    """
     seconds = max(1, math.ceil(wait))
     unit = "second" if seconds == 1 else "seconds"
     return RequestRefusal(
@@ -117,7 +120,10 @@ class Answer:
 def refusal_response(
     refusal: RequestRefusal, head: RequestHead | None, *, stays: bool, date: bytes, request_id: bytes, mark: bytes = b""
 ) -> Answer:
-    """Write the answer; `head` is None when the request was not understood; `mark` are further field lines."""
+    """Write the answer. `head` is None for a request that was not understood.
+
+    `mark` are further field lines.
+    """
     accept = None if head is None else _accept(head)
     content_type, body = problem_response(
         refusal.status, refusal.detail, accept, request_id.decode("ascii"), refusal.members

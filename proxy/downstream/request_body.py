@@ -1,8 +1,9 @@
-"""The body of a request: where it ends, how long it may be, how much is gathered before a server is asked. Pure.
+"""The body of a request: its end, its limit, and how much is gathered for a server. Pure.
 
-Theory of operation. A request holds a connection to a server from the moment when it asks for one until its answer is complete,
-and there are few connections. So a body is gathered first, up to a limit: a client that sends slowly then holds only memory, and
-sends a byte for each byte that it holds. A route can except streams, so that its server sees them as they arrive.
+Theory of operation. A request holds a connection to a server from the moment when it asks for one
+until its answer is complete, and there are few connections. So the proxy first gathers the body, up
+to a limit. A client that sends slowly then holds only memory, and sends a byte for each byte that
+it holds. A route can exempt streams, so that its server sees them as they arrive.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from proxy.http.framing import BodyKind, RequestFraming
 from proxy.http.head import MalformedMessage
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-"""Our 100 to a client that waits for one before it sends its body (RFC 9110 section 10.1.1)."""
+"""Our 100 to a client that waits for it before it sends its body (RFC 9110 section 10.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,13 @@ class RequestBody:
     def __init__(
         self, framing: RequestFraming, for_server: RequestFraming, limits: BodyLimits, clock: Callable[[], float]
     ) -> None:
-        """`bound` comes next. `for_server`: the same, but for a body that is decoded on its way."""
+        """`bound` comes next. `for_server` differs only if the body is decoded on its way."""
         self.framing = for_server
-        """How the server is told about the body: what it says about a length and a 100 may change while it is gathered."""
+        """How the server is told about the body. It may change while the body is gathered."""
         self._decoder = ChunkedDecoder(limits.chunks, clock) if framing.body is BodyKind.CHUNKED else None
         self._left = framing.length
         self._limit = self.received = 0
-        """`received`: bytes of the body as its client sent it, chunked coding removed."""
+        """`received`: bytes of the body as its client sent it, without the chunked coding."""
         self._least = limits.gathered
         self._gathered: bytes | bytearray = b""
         self.is_complete = False
@@ -62,7 +63,7 @@ class RequestBody:
         return self._left <= limit
 
     def receive_data(self, data: bytes) -> tuple[bytes, bytes]:
-        """Take bytes that follow the head; returns those of the body, and those that follow the body.
+        """Take bytes that follow the head. Returns the bytes of the body, and those behind it.
 
         Raises `MalformedMessage` for a body that breaks the rules (400) or the limit (413).
         """
@@ -83,10 +84,11 @@ class RequestBody:
     # -- until a server is asked
 
     def begin(self, *, streams: bool, is_coded: bool) -> bool:
-        """Decide how much is gathered before a server is asked; whether the client is to be told to send its body.
+        """Decide how much is gathered before a server is asked.
 
-        `streams`: the route hands on at once a body without a length, and one that waits for the server's 100.
-        `is_coded`: the body is decoded on its way, so the server's 100 would come too late.
+        Returns whether to tell the client to send its body. `streams`: the route hands on at once a
+        body without a length, and one that waits for the server's 100. `is_coded`: the body is
+        decoded on its way, so the server's 100 would come too late.
         """
         framing = self.framing
         if streams and (framing.body is BodyKind.CHUNKED or framing.expects_continue):
@@ -118,7 +120,10 @@ class RequestBody:
         return bool(self._gathered) and not self.is_complete
 
     def gather(self, piece: bytes) -> None:
-        """Keep a piece, without chunked coding. The work is linear however small pieces are; most bodies are one piece."""
+        """Keep a piece, without chunked coding. Most bodies are one piece.
+
+        The work is linear in the bytes, even if the pieces are small.
+        """
         if not self._gathered:
             self._gathered = piece
             return
@@ -133,13 +138,13 @@ class RequestBody:
 
 
 def framed(framing: RequestFraming, body: bytes, *, is_complete: bool) -> bytes:
-    """Write a piece of a body for the server, with the end of the body if it is the last piece."""
+    """Write a piece of a body for the server, and the end of the body if the piece is the last."""
     if framing.body is not BodyKind.CHUNKED:
         return body
     return encode_chunk(body) + (LAST_CHUNK if is_complete else b"")
 
 
-# RFC 9110 section 9.2.2: these have the same effect twice, so the proxy may send them again
+# RFC 9110 section 9.2.2: to repeat these has no further effect, so the proxy may send them again
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 
 

@@ -31,7 +31,7 @@ class RequestLog:
         reason: str | None,
         messages: tuple[int, int] | None = None,
     ) -> None:
-        """A request that was understood, answered with `status`; `messages` are those of a WebSocket."""
+        """A request that was understood and answered; `messages` are those of a WebSocket."""
         service = self._service
         first_byte, duration = tally.seconds(service.stopwatch())
         service.log(
@@ -60,7 +60,7 @@ class RequestLog:
         request_id: bytes,
         answered_bytes: int,
     ) -> None:
-        """A request that we answered ourselves; without a tally it was not understood, or did not come."""
+        """A request that we answered. Without a tally it was not understood, or did not come."""
         if tally is not None:
             self.request(request, tally, refusal.status, refusal.reason)
             return
@@ -73,7 +73,7 @@ class RequestLog:
         )
 
     def lost(self, error: OSError | None) -> None:
-        """The connection is gone, perhaps because of what its client did to TLS: then that has a line and a count of its own."""
+        """The connection is gone. If the client broke TLS, this gets its own line and count."""
         if isinstance(error, RecordFlood):
             reason, detail = ConnectionReason.RECORD_FLOOD, str(error)
         elif isinstance(error, ssl.SSLError):

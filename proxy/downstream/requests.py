@@ -1,9 +1,12 @@
 """The requests of one connection, read with a memory of the last one. Pure.
 
-Clients repeat themselves: on a kept-alive connection a browser or a chat client sends the same field section again and again,
-often byte for byte, and only the target changes. What a field section means follows from its bytes, so a section that is equal
-to the one before it is not parsed, judged and written a second time. One section per connection is remembered: a shared cache
-would let one client's fields (its cookies) live on among others', and would be there to be flushed.
+Clients repeat themselves. On a kept-alive connection a browser or a chat client sends the same
+field section again and again, often byte for byte; only the target changes. The meaning of a field
+section follows from its bytes. So a section that is equal to the one before it is not parsed,
+judged and written again.
+
+Each connection remembers one section. A shared cache would keep one client's fields (its cookies)
+among those of others, and clients could flush it.
 """
 
 from dataclasses import dataclass
@@ -19,14 +22,15 @@ from proxy.http.target import origin_form, parse_authority
 from proxy.observe.access_log import TargetRecord
 from proxy.tls.results import Established
 
-# Longer ones are not worth the memory of an idle connection: browsers' have 500 to 2,000 bytes.
+# Longer ones are not worth the memory of an idle connection: those of browsers have 500 to 2,000
+# bytes.
 _REMEMBERED_BYTES: Final = 4_096
 _LINE_END: Final = b"\r\n"
 
 
 @dataclass(slots=True)
 class Request:
-    """A request as it was understood, and the field lines that its upstream gets, once they were needed."""
+    """A request as it was understood. It holds the field lines for its upstream after first use."""
 
     line: bytes
     section: bytes
@@ -36,7 +40,7 @@ class Request:
     fields: bytes | None = None
     target: TargetRecord | None = None
     admission: tuple[RouteTable[RouteTarget], RouteTarget | RequestRefusal] | None = None
-    """What came of it on this connection, under which routes: the same request is not routed twice."""
+    """The result on this connection, and for which routes: the same request is not routed twice."""
 
     def admitted(self, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:
         """Where the request may go, see `admission.admit`."""
@@ -46,7 +50,10 @@ class Request:
 
     @property
     def may_be_followed(self) -> bool:
-        """Whether the client could send another request after an answer of ours: not one that believes to speak WebSocket."""
+        """Whether the client could send another request after an answer of ours.
+
+        A client that believes to speak WebSocket could not.
+        """
         return self.framing.keep_alive and self.framing.websocket is None
 
     def record(self, *, with_query: bool) -> TargetRecord:
@@ -62,7 +69,7 @@ class Request:
         return self.target
 
     def upstream_fields(self, peer: ForwardedPeer) -> bytes:
-        """The field lines for the upstream; the peer is that of the connection, so it is always the same."""
+        """The field lines for the upstream. `peer` is always that of the connection."""
         if self.fields is None:
             self.fields = upstream_fields(self.head, self.framing, peer)
         return self.fields
@@ -78,7 +85,7 @@ class RequestReader:
         self._last: Request | None = None
 
     def read(self, raw: bytes, limits: HeadLimits) -> Request:
-        """Parse and judge a head, from its first byte to its CRLF CRLF. Raises `MalformedMessage`."""
+        """Parse and judge a head, from first byte to CRLF CRLF. Raises `MalformedMessage`."""
         end = raw.index(_LINE_END)
         line, section = raw[:end], raw[end:]
         last = self._last

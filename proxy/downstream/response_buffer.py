@@ -1,15 +1,19 @@
-"""What is buffered in this process for clients that read slowly: how much for one, and how much for all of them. Pure.
+"""What this process buffers for clients that read slowly: for one, and for all of them. Pure.
 
-Theory of operation. A slow client must not keep a connection to a server busy, because there are few. So the proxy takes the
-answer from the server as long as there is room, and the connection is free again while the client still reads. Without room
-the server waits, as it would without any buffer. No request is refused, and no byte is lost, for want of room.
+Theory of operation. A slow client must not keep a connection to a server busy, because there are
+few. So the proxy takes the answer from the server as long as there is room. Then the connection is
+free again while the client still reads. Without room the server waits, as it would without any
+buffer. If there is no room, no request is refused, and no byte is lost.
 
-Room has two limits: of one answer (`most`), and of all clients of a worker together (`total`). The second is shared by a rule
-that needs no list of clients: a client gets more only while it has less than what is still free. A single client reaches a
-half of the total, two clients a third each, and so on. The client that has most is the first that gets no more, and a new
-client always finds some room. A client is an address (IPv6: a /64) with all of its connections. The bytes that one read of a
-server brought before the server was paused are held for each blocked client, and count for no client: else many clients
-without room would use up the room of the others.
+Room has two limits: of one answer (`most`), and of all clients of a worker together (`total`). A
+rule without a list of clients shares the second: a client gets more only while it has less than
+what is still free. A single client reaches half of the total, two clients a third each, and so on.
+The client that has most is the first that gets no more, and a new client always finds some room. A
+client is an address (IPv6: a /64) with all of its connections.
+
+When the proxy pauses a server, the bytes of the last read are already here. They are held for each
+blocked client, and count for no client: else many clients without room would use up the room of
+the others.
 """
 
 from dataclasses import dataclass
@@ -27,7 +31,7 @@ class BufferLimits:
 
 
 class ResponseBudget:
-    """One per loop: what all of its clients have together."""
+    """What all clients of a loop hold together."""
 
     __slots__ = ("_by_client", "held", "shortages")
 
@@ -35,9 +39,12 @@ class ResponseBudget:
         """Start empty."""
         self._by_client: dict[bytes, int] = {}
         self.held = 0
-        """Bytes that wait now, for which servers were let go on."""
+        """Bytes that wait now because this budget gave room for them."""
         self.shortages = 0
-        """How often a server had to wait because other clients held the rest, although its answer was below its own limit."""
+        """How often a server had to wait because other clients held the rest.
+
+        Its answer was below its own limit.
+        """
 
     def change(self, client: bytes, count: int) -> None:
         """Count `count` bytes more (or less, if negative) that wait for a client."""
@@ -49,7 +56,10 @@ class ResponseBudget:
             self._by_client.pop(client, None)  # no entry for a client that has left
 
     def has_room(self, client: bytes, total: int) -> bool:
-        """Whether a client may have more; one that is `EXEMPT` from limits on single clients may as long as any room is left."""
+        """Whether a client may have more.
+
+        One that is `EXEMPT` from limits on single clients may as long as any room is left.
+        """
         free = total - self.held
         return free > 0 if client == EXEMPT else self._by_client.get(client, 0) < free
 
@@ -59,7 +69,7 @@ class ResponseBudget:
 
 
 class Stream(Protocol):
-    """What leads to a client."""
+    """The stream to a client."""
 
     @property
     def held_bytes(self) -> int:
@@ -82,7 +92,7 @@ class ResponseBuffer:
         self._client = EXEMPT
         self._held = 0
         self.written_bytes = 0
-        """Bytes that were written while it was blocked, in total."""
+        """The sum of the bytes that were written while it was blocked."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -90,7 +100,7 @@ class ResponseBuffer:
         return self._stream.waiting_bytes
 
     def has_room(self, client: bytes, written: int, limits: BufferLimits) -> bool:
-        """Whether more may be taken for the client, which is blocked; `written` bytes were written just now."""
+        """Whether the blocked client may get more; `written` bytes were written just now."""
         if not self._held:
             self._client = client  # what was for another one was taken
         self.written_bytes += written

@@ -1,11 +1,14 @@
-"""The bodies of an exchange on a route with payload encryption: tokens on the client's side, plain on the server's.
+"""The bodies on a route with payload encryption: tokens for the client, plain for the server.
 
-Theory of operation. `SealedBodies` is the codec of the exchange. A body that is a single token is kept until it is whole, and
-no server is asked before it was decrypted. Of a stream, tokens are handed on as they come. The first one has to be good before
-a server is asked, and the end of the body is sent only with the last mark, so a message that turns out to be false is cut
-there. `SealedResponse` goes the other way. It stands between the connection to the server and the exchange: an answer with a
-known and small length becomes one token, another one a stream with a token for what each read has brought. A token takes well
-under a millisecond, so all of this happens on the loop.
+Theory of operation. `SealedBodies` is the codec of the exchange. It keeps a body that is a single
+token until the token is whole; no server is asked before it is decrypted. It hands on the tokens of
+a stream as they come. The first one has to be good before a server is asked. The end of the body is
+sent only with the last mark, so the proxy can cut a message there that turns out to be false.
+
+`SealedResponse` goes the other way. It stands between the connection to the server and the
+exchange. An answer with a known and small length becomes one token. Any other answer becomes a
+stream with a token for each read. A token takes well under a millisecond, so all of this happens on
+the loop.
 """
 
 import secrets
@@ -34,13 +37,14 @@ from proxy.upstream.failures import UpstreamFailure
 
 # Of a token with the longest envelope and a line feed.
 _LONGEST_TOKEN: Final = bound_length(LARGEST_PLAIN + 8)
-# What a stream may be longer than its content: a third for base64, and 155 octets for each token.
+# How much longer a stream may be than its content: a third for base64, and 155 octets for each
+# token.
 _WIRE_SHARE: Final = 2
 _WIRE_LEAST: Final = 4_096
 
 
 class SealedBodies:
-    """Decrypts the body of one request; its response is encrypted by what `receiver` makes. A `BodyCodec`."""
+    """A `BodyCodec` that decrypts the body of one request; `receiver` encrypts its response."""
 
     __slots__ = (
         "_judgement",
@@ -76,7 +80,7 @@ class SealedBodies:
         origins = [value for name, value in request.framing.fields.forwarded if name.lower() == b"origin"]
         self.mark = refusal_lines(origins[0] if len(origins) == 1 else None, route.origins)
         self._mark = b""
-        """Of the message: known to the table of replays, but not used yet."""
+        """The mark of a message that the table of replays knows, and no server has yet."""
         self._opener: StreamOpener | None = None
         self._token = bytearray()
         self._length: int | None = None
@@ -115,7 +119,7 @@ class SealedBodies:
     # -- the request
 
     def bound(self, limit: int) -> int:
-        """Let so many bytes through, decrypted; answers how many there may be encrypted."""
+        """Let through `limit` decrypted bytes. Returns how many encrypted bytes that may be."""
         self._plain_limit = limit
         return limit * _WIRE_SHARE + _WIRE_LEAST if self.is_coded else limit
 
@@ -169,13 +173,13 @@ class SealedBodies:
         return b"".join(pieces)
 
     def _take_mark(self, mark: bytes) -> None:
-        """Refuse a replay of the message; it is a use of it only once a server has it. Raises `PayloadFault`."""
+        """Refuse a replay. A message is used only once a server has it. Raises `PayloadFault`."""
         self.refuse_replay(mark)
         if self._replay_seconds is not None:
             self._mark = mark
 
     def refuse_replay(self, mark: bytes) -> None:
-        """Raises `PayloadFault` for a message that was received before."""
+        """Raise `PayloadFault` for a message that was received before."""
         seconds = self._replay_seconds
         replays = self._service.shared.replays
         if seconds is not None and replays.is_known(self._place.key + mark, seconds, self._service.clock()):
@@ -193,7 +197,10 @@ class SealedBodies:
         return framing._replace(body=BodyKind.LENGTH, length=self._length)
 
     def abandoned(self) -> None:
-        """Let a client send its message again that was told to come again (429, 503), or that left before a server had it."""
+        """Let the client send its message again.
+
+        The answer told it to (429, 503), or it left before a server had the message.
+        """
         if self._mark:
             mark, self._mark = self._mark, b""
             self._service.shared.replays.forget(self._place.key + mark)
@@ -201,12 +208,12 @@ class SealedBodies:
     # -- the response
 
     def receiver(self, writer: ResponseWriter) -> "SealedResponse":
-        """The request is sent now: its message was used. Answers what encrypts the response."""
+        """The request is sent now, so its message is used. Returns what encrypts the response."""
         self._mark = b""
         return SealedResponse(writer, self, self._service, self._method)
 
     def answer_key(self) -> AnswerKey | None:
-        """Under what the response is encrypted; None if it is not."""
+        """The key that encrypts the response; None if it is not encrypted."""
         judgement = self._judgement
         if judgement.channel is None:
             return None
@@ -226,12 +233,15 @@ class SealedBodies:
 
 
 class SealedResponse:
-    """Encrypts the response on its way from the connection to the exchange, or marks it as plain. A `ResponseReceiver`."""
+    """Encrypts the response between connection and exchange, or marks it as plain.
+
+    A `ResponseReceiver`.
+    """
 
     __slots__ = ("_answer", "_bodies", "_fault", "_method", "_service", "_writer")
 
     def __init__(self, writer: ResponseWriter, bodies: SealedBodies, service: HttpService, method: bytes) -> None:
-        """`writer` is the exchange; `bodies` know under what the response is encrypted."""
+        """`writer` is the exchange. `bodies` know the key for the response."""
         self._writer = writer
         self._bodies = bodies
         self._service = service

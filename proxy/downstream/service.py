@@ -1,4 +1,4 @@
-"""What all HTTP connections of a loop share, and what one configuration makes of it."""
+"""What all HTTP connections of a loop share, and what follows from one configuration."""
 
 import asyncio
 import itertools
@@ -52,7 +52,7 @@ class HttpLimits:
 
 @dataclass(frozen=True, slots=True)
 class HttpRuntime:
-    """Everything that one configuration says about requests. A connection asks for the current one at each request."""
+    """What one configuration says about requests. Each request is judged by the current one."""
 
     routes: RouteTable[RouteTarget]
     limits: HttpLimits
@@ -77,27 +77,31 @@ class RequestLedger:
 
 
 class Drainable(Protocol):
-    """A connection that can be asked to come to an end."""
+    """A connection that the process can ask to end."""
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Finish what is under way, start nothing new, then close; a WebSocket is closed at some moment within `seconds`.
+        """Finish what is under way, start nothing new, then close.
 
-        Gently: an idle connection may still have one request answered, so that no request is lost on its way.
+        A WebSocket is closed at some moment within `seconds`. If gently, an idle connection may
+        still have one request answered, so that no request is lost on its way.
         """
 
     def give_up(self, reason: str) -> None:
         """End at once; `reason` is for the log."""
 
     def configuration_changed(self, seconds: float) -> None:
-        """Continue under the new configuration; drain within `seconds` if it does not allow this connection."""
+        """Continue under the new configuration.
+
+        Drain within `seconds` if it does not allow this connection.
+        """
 
 
 class Sheddable(Drainable, Protocol):
-    """A connection that can be ended at once while it waits for its client, to make room for others."""
+    """A connection that can end at once while it waits for its client, to make room for others."""
 
     @property
     def idle(self) -> Idle | None:
-        """What it is while it waits for its client; None while anything is to be done on it."""
+        """How idle it is while it waits for its client; None while it has work to do."""
 
     def shed(self) -> None:
         """End an idle one at once."""
@@ -117,7 +121,8 @@ class HttpService:
         """`wall_clock` gives UNIX seconds, for logs and `Date` only."""
         self.loop = loop
         self.clock = loop.time
-        # the loop's clock stands still during a turn and counts whole milliseconds: too coarse for the log
+        # the loop's clock stands still during a turn and counts whole milliseconds: too coarse for
+        # the log
         self.stopwatch = perf_counter
         self.deadlines = deadlines
         self.runtime = runtime
@@ -128,14 +133,14 @@ class HttpService:
         self.shared = ledger.shared
         self.slow_work: Computing = SlowWork(loop)
         self.response_budget = ResponseBudget()
-        # by the key that `closed` gets: a connection does not know its entry here
+        # by the key for `closed`: a connection does not know its entry here
         self._connections: dict[object, Sheddable] = {}
         self._tunnels: dict[object, Drainable] = {}
         self._quiet = asyncio.Event()
         self.is_draining = False
         self._drain_ends_at = 0.0
         self._drains_gently = False
-        # unique over processes and restarts by the prefix, within one by the number
+        # the prefix makes them unique over processes and restarts, the number within one process
         self._id_prefix = secrets.token_hex(8).encode()
         self._ids = itertools.count(1)
         self._date = b""
@@ -147,7 +152,7 @@ class HttpService:
         self._drain_late(connection)
 
     def tunnel_opened(self, tunnel: Drainable) -> None:
-        """Count a WebSocket in; it never makes room, as a person uses it even while it is silent."""
+        """Count a WebSocket in. It never makes room: a person uses it even while it is silent."""
         self._tunnels[tunnel] = tunnel
         self._drain_late(tunnel)
 
@@ -163,7 +168,10 @@ class HttpService:
             self._quiet.set()
 
     def drain(self, seconds: float, *, gently: bool = False) -> asyncio.Event:
-        """Ask every connection to come to an end; the event is set when the last one has. Gently: see `Drainable.drain`."""
+        """Ask every connection to end. The event is set when the last one has ended.
+
+        Gently: see `Drainable.drain`.
+        """
         self.is_draining = True
         self._drains_gently = gently
         self._drain_ends_at = self.clock() + seconds
@@ -174,12 +182,15 @@ class HttpService:
         return self._quiet
 
     def use(self, runtime: HttpRuntime, seconds: float) -> None:
-        """Serve by another configuration from the next request on; what it does not allow ends within `seconds`."""
+        """Serve by another configuration from the next request on.
+
+        Connections that it does not allow end within `seconds`.
+        """
         self.runtime = runtime
         self._review([*self._connections, *self._tunnels], runtime, seconds)
 
     def _review(self, rest: list[object], runtime: HttpRuntime, seconds: float) -> None:
-        """Tell the connections, a part in each turn of the loop, so that requests are served in between."""
+        """Tell the connections, a part in each turn, so that requests are served in between."""
         if runtime is not self.runtime:
             return  # a newer configuration replaced this one, and its review tells all of them
         for key in rest[-_REVIEWS_PER_TURN:]:
@@ -204,14 +215,20 @@ class HttpService:
         return len(self._connections) + len(self._tunnels)
 
     def shed(self, most: int) -> list[Idle]:
-        """End idle connections: all to upstreams, and at most `most` of clients (`first_to_go`); returns what was ended."""
+        """End idle connections: all to upstreams, and at most `most` of clients (`first_to_go`).
+
+        Returns the client connections that it ended.
+        """
         for upstream in self.runtime.upstreams.values():
             for server in upstream.servers:
                 server.close_idle()
         return self._end(self._idle(), most)
 
     def shed_idle(self, most: int, listener: str, client: bytes | None = None) -> list[Idle]:
-        """End connections of a listener that have no request, of one client or of all; returns what was ended."""
+        """End connections of a listener that have no request, of one client or of all.
+
+        Returns those that it ended.
+        """
         return self._end(self._idle_on(listener, client), most)
 
     def count_idle(self, listener: str) -> int:

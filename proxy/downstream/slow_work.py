@@ -1,6 +1,7 @@
-"""Computations that would block an event loop for too long: one after the other in a thread, and clients take turns.
+"""Computations that would block an event loop for too long. Clients take turns.
 
-They have to release the interpreter's lock, as libraries do that are called through ctypes, so that the loop continues.
+A thread makes one after the other. They have to release the interpreter's lock, as libraries do
+that are called through ctypes, so that the loop continues.
 """
 
 import threading
@@ -17,14 +18,14 @@ _LIMITS: Final = QueueLimits(all=20, per_network=4)
 
 
 class WorkCrowdedOut(Exception):
-    """Too many computations wait, and this client has the most of them: it gives way to a client that has fewer."""
+    """Too many computations wait, and this client has the most: it gives way to one with fewer."""
 
 
 class WorkOutcome(Protocol):
     """Told the result of a computation, on the loop."""
 
     def __call__(self, result: bytes | None, error: Exception | None) -> None:
-        """Exactly one of the two is there."""
+        """It gets exactly one of the two."""
 
 
 class Computing(Protocol):
@@ -33,10 +34,10 @@ class Computing(Protocol):
     def begin(
         self, network: bytes, is_wanted: Callable[[], bool], compute: Callable[[], bytes], outcome: WorkOutcome
     ) -> NoRoom | None:
-        """Compute when it is this network's turn; None if it was taken.
+        """Compute when it is this network's turn. None means that it was queued.
 
-        One that is not wanted any more is passed over. Where too many wait, the network with the most gives way to one that has less: the
-        outcome of its newest is `WorkCrowdedOut`.
+        A computation that is not wanted any more is skipped. If too many wait, the network with the
+        most gives way to one that has fewer: its newest computation ends with `WorkCrowdedOut`.
         """
 
 
@@ -66,7 +67,7 @@ class SlowWork:
             if room is not None:
                 return room
             if self._thread is None:
-                # a daemon: it keeps no process from its end
+                # a daemon: it does not keep a process from ending
                 self._thread = threading.Thread(target=self._run, name="slow work", daemon=True)
                 self._thread.start()
             self._changed.notify()

@@ -7,7 +7,7 @@ from proxy.tls.results import Established
 
 
 class NoLongerWelcome(Exception):
-    """The connection would not be accepted in this way any more; `reason` says why, for the log and for a close frame."""
+    """A listener would refuse the connection now. `reason` is for the log and for a close frame."""
 
     def __init__(self, reason: str) -> None:
         """Remember the reason."""
@@ -20,9 +20,10 @@ class NoLongerWelcome(Exception):
 
 
 def standing(tls: Established, listener: str, policies: Mapping[str, HandshakePolicy]) -> Established:
-    """The facts of a connection under the present policies of the listeners. Raises `NoLongerWelcome`.
+    """The facts of a connection under the current policies of the listeners.
 
-    The identity is looked up anew, because its names may have changed; the connection keeps its keys and its certificate.
+    The identity is looked up again, because its names may have changed. The connection keeps its
+    keys and its certificate. Raises `NoLongerWelcome`.
     """
     policy = policies.get(listener)
     if policy is None:

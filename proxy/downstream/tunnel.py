@@ -1,7 +1,8 @@
-"""A WebSocket after its handshake: bytes are relayed unchanged, and a tracker for each direction knows the frame borders.
+"""A WebSocket after its handshake: bytes pass unchanged, and two trackers know the frame borders.
 
-The trackers hold the relay to the framing of RFC 6455, count messages, and let us end a connection with a close frame of our
-own between two frames, as a server does that is about to restart.
+There is a tracker for each direction. They hold the peers to the framing of RFC 6455 and count
+messages. They also let us end a connection with a close frame of our own between two frames, as a
+server does before a restart.
 """
 
 import random
@@ -18,7 +19,8 @@ from proxy.observe.counters import RouteCounters, Traffic
 from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.websocket import MessageFilter, SealedMessages
 
-# Close frames are spread over the first half of the drain time, so that the last ones told still have time to answer.
+# Close frames are spread over the first half of the drain time. So even the last clients have time
+# to answer.
 _SPREAD: Final = 0.5
 _MASK_KEY_BYTES: Final = 4
 _UNANSWERED: Final = "a close frame was not answered"
@@ -123,7 +125,7 @@ class _Direction:
 
 
 class Tunnel:
-    """Both directions of one WebSocket. Watched: `deadline` is that of an idle connection, or of a close under way."""
+    """Both directions of one WebSocket. `deadline` is that of silence, or of a close under way."""
 
     def __init__(
         self,
@@ -145,11 +147,11 @@ class Tunnel:
         self._awaits_close = False
         self._close_reason: str | None = None
         self._blocked: set[_Direction] = set()
-        """Directions whose source takes no bytes of the other side."""
+        """Directions that are blocked, because their source takes no bytes of the other side."""
         self.deadline = NEVER
 
     def begin(self, counters: RouteCounters, *, from_client: bytes, from_upstream: bytes) -> None:
-        """Start with the bytes that either side sent ahead; `counters` are those of the route."""
+        """Start with the bytes that either side sent early; `counters` are the route's."""
         self._counters = counters
         counters.websockets += 1
         counters.websockets_open += 1
@@ -202,11 +204,11 @@ class Tunnel:
             return
         closes = self._from_client.tracker.close_sent, self._from_upstream.tracker.close_sent
         if all(closes):
-            # section 7.1.1: the server ends the connection now, and is not waited for if it does not
+            # section 7.1.1: the server ends the connection now; we do not wait if it does not
             self._is_closing = True
             self.deadline = self._service.clock() + self._limits.websocket_close_seconds
         elif any(closes):
-            # section 5.5.1: the other side answers as soon as it can, with nothing between that could last
+            # section 5.5.1: the other side answers as soon as it can; nothing long comes first
             if not self._awaits_close:
                 self._awaits_close = True
                 self.deadline = self._service.clock() + self._limits.websocket_close_seconds
@@ -226,7 +228,7 @@ class Tunnel:
             self.deadline = self._service.clock() + self._limits.websocket_idle_seconds
 
     def violated(self, direction: _Direction, violation: WebSocketViolation) -> None:
-        """One side broke the rules: tell it, and leave the other."""
+        """One side broke the rules: tell it so, and end both connections."""
         opposite = self._from_upstream if direction is self._from_client else self._from_client
         opposite.close_sink(violation.close_code, violation.reason)
         self.end(f"{self.side(direction)} sent {violation}")
@@ -238,7 +240,10 @@ class Tunnel:
         self.violated(direction, WebSocketViolation(CloseCode.POLICY_VIOLATION, cause.reason, None))
 
     def lost(self, direction: _Direction, error: OSError | None) -> None:
-        """One of the sockets is closed; that is no fault after a close frame of its side (RFC 6455 section 7.1.1)."""
+        """One of the sockets is closed.
+
+        That is no fault after a close frame of its side (RFC 6455 section 7.1.1).
+        """
         if self._owner is not None and direction is self._from_client:
             self._owner.client_lost(error)
         is_orderly = self._is_closing or direction.tracker.close_sent
@@ -259,7 +264,7 @@ class Tunnel:
     # -- ends
 
     def close(self, code: CloseCode, reason: str) -> None:
-        """End both sides properly: a close frame to each, then a bounded wait for the client's answer."""
+        """End both sides properly: a close frame to each, then a bounded wait for the client."""
         if self._is_closing:
             return
         self._is_closing = True
@@ -289,7 +294,7 @@ class Tunnel:
         self.end(reason)
 
     def drain(self, seconds: float, *, gently: bool = False) -> None:
-        """Ask the client to connect anew, at some moment of the drain time (RFC 6455 section 7.2.3)."""
+        """Ask the client to connect anew, at a moment of the drain time (RFC 6455 7.2.3)."""
         del gently  # a close frame is gentle enough
         self._close_within(seconds, "drained: connect again")
 

@@ -1,4 +1,4 @@
-"""What a connection was before it became a tunnel: kept for the tunnel's line in the log, and to judge it anew."""
+"""What a connection was before it became a tunnel: for the log, and to judge it again."""
 
 from proxy.downstream.client import ClientFacts
 from proxy.downstream.refusals import RequestRefusal
@@ -13,7 +13,7 @@ from proxy.net.byte_stream import ByteStream
 
 
 class Upgraded:
-    """The owner of a tunnel: the request that it began with, what the log says about it, and the client's facts."""
+    """The owner of a tunnel: its request, the figures for the log, and the client's facts."""
 
     __slots__ = ("_facts", "_log", "_request", "_server", "_service", "_tally")
 
@@ -27,7 +27,10 @@ class Upgraded:
         self._server: TunnelServer
 
     def begin(self, client: ByteStream, switched: SwitchedStream, from_client: bytes) -> Tunnel:
-        """Make the tunnel of both streams and start it with what either side sent ahead; its server is told of it."""
+        """Make the tunnel of both streams, tell its server, and start it.
+
+        It starts with the bytes that either side sent early.
+        """
         tunnel = Tunnel(self._service, client, switched.stream, switched.extensions, self)
         if switched.messages is not None:
             tunnel.encrypt(switched.messages)
