@@ -1,6 +1,4 @@
-"""What the parent does about the servers of upstreams: checks how they are, lets them drain, and
-tells every worker.
-"""
+"""The servers of upstreams in the parent: it checks and drains them, and tells every worker."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +13,7 @@ from proxy.upstream.unmade_checks import UnmadeChecks
 
 
 class Servers:
-    """The standing of servers, as far as it is the same for all workers."""
+    """The part of the servers' standing that is the same for all workers."""
 
     def __init__(
         self,
@@ -25,7 +23,7 @@ class Servers:
         tell: Tell,
         why_not_ask: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Checks begin with `follow`; `why_not_ask` says what keeps checks from being made."""
+        """Checks begin with `follow`. `why_not_ask` says why no check can be made, or None."""
         self._tasks = tasks
         self._fleet = fleet
         self._tell = tell
@@ -37,12 +35,11 @@ class Servers:
         self.why_not_ask = why_not_ask
 
     def follow(self, configured: Mapping[tuple[str, str], bool], checks: Sequence[HealthCheck]) -> None:
-        """Forget servers that are not configured any more, and ask the others how they are, from
-        now on by these checks.
+        """Use these checks from now on, and forget servers that are not configured any more.
 
-        What is known already goes on to be known. `configured` says of each server whether it is
-        checked. Call it before the workers serve by the new configuration: else the finding of a
-        former check would never be taken back.
+        The findings about other servers are kept. `configured` says of each server whether it is
+        checked. Call this before the workers serve by the new configuration: otherwise the finding
+        of a former check would never be withdrawn.
         """
         self.verdicts.follow(configured)
         self.unmade.follow({(one.upstream, one.server) for one in checks})
@@ -55,11 +52,10 @@ class Servers:
             self._checker = self._tasks.start_to_cancel(checker.run())
 
     async def drain(self, upstream: str, server: str, seconds: float, others: Sequence[str]) -> str | None:
-        """Tell all workers, and those to come, to send a server no new requests; its WebSockets
-        stay for `seconds`.
+        """Tell all present and future workers to drain a server, its WebSockets within `seconds`.
 
-        Done also where none of the `others` of its upstream takes requests, as a person may mean it
-        so (a server alone that is to be started anew): the answer is a sentence that says it then.
+        The server drains even if none of the `others` of its upstream takes requests: an operator
+        may want to restart the only server. Returns a warning in that case.
         """
         warning = None
         if not any(self.verdicts.takes_requests(upstream, one) for one in others):
@@ -69,24 +65,24 @@ class Servers:
         return warning
 
     async def undrain(self, upstream: str, server: str) -> None:
-        """Let a server have requests again."""
+        """Send requests to a server again."""
         self._tell(ServerUndrained(upstream, server))
         await self._fleet.tell_all(self.verdicts.undrained(upstream, server))
 
     def checked_in(self, found_in: int, upstream: str, server: str, *, is_up: bool) -> None:
-        """Take what a round of checks has found."""
+        """Take the finding of a round of checks."""
         if not self.is_present(found_in):
-            return  # the last word of a checker that is cancelled: the next one does not know of it
+            return  # a late finding of a cancelled checker, which the next one does not know
         self._tell((ServerUp if is_up else ServerDown)(upstream, server))
         self._tasks.start(self._fleet.tell_all(self.verdicts.checked(upstream, server, is_up=is_up)))
 
     def is_present(self, found_in: int) -> bool:
-        """Whether a round of checks is the one of what is served."""
+        """Whether a round of checks belongs to the served edition."""
         return found_in == self._round
 
 
 class _Round:
-    """Hears what the checks of one configuration find (`health.Herald`)."""
+    """Takes the findings of one configuration's checks (`health.Herald`)."""
 
     def __init__(self, servers: Servers, number: int) -> None:
         self._servers = servers

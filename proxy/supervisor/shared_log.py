@@ -10,8 +10,9 @@ from proxy.supervisor.workers.fleet import Fleet
 
 
 class SharedLog:
-    """The log of the parent and of the workers that serve; a new worker is told when it begins
-    (`Crew.beginning`).
+    """The log of the parent and of the workers that serve.
+
+    A new worker gets it when it begins (`Crew.beginning`).
     """
 
     def __init__(self, target: LogTarget, fleet: Fleet, tell: Tell) -> None:
@@ -21,7 +22,7 @@ class SharedLog:
         self._tell = tell
 
     def prepare(self, file: ConfigFile, log: LogConfig) -> NextPlace:
-        """Open where another configuration says; nothing changes yet. Raises `ConfigError`."""
+        """Open the log of another configuration, without using it yet. Raises `ConfigError`."""
         return self._target.prepare(file, log)
 
     async def use(self, place: NextPlace) -> None:

@@ -1,1 +1,1 @@
-"""The processes that serve: started, asked, watched, replaced."""
+"""The worker processes: the parent starts, asks, watches and replaces them."""

@@ -1,8 +1,7 @@
-"""Which sockets each worker accepts on, as parent and workers say it: every listener with the
-numbers of its sockets.
+"""Which sockets each worker accepts on, as a list of listeners with the numbers of their sockets.
 
-The number of a socket is its descriptor here. A worker is told the whole list each time, and gets
-the descriptors of those that it has not got yet; what is not in the list any more it closes.
+The number of a socket is its descriptor in the parent. A worker gets the whole list each time, and
+the descriptors of sockets that are new to it. It closes the sockets that are not in the list.
 """
 
 from collections.abc import Hashable, Iterable
@@ -13,7 +12,7 @@ from proxy.supervisor.workers.sockets import BoundAddress
 
 
 class Sockets(Protocol):
-    """Has the sockets."""
+    """The owner of the sockets."""
 
     @property
     def bound(self) -> Iterable[BoundAddress]:
@@ -21,7 +20,7 @@ class Sockets(Protocol):
 
 
 class Acceptance:
-    """Which sockets each worker was told to accept on, and which it has copies of."""
+    """The sockets that each worker was told to accept on, and those that it has copies of."""
 
     def __init__(self, sockets: Sockets) -> None:
         """The lists of all workers are empty at first."""
@@ -34,17 +33,17 @@ class Acceptance:
         return self._slots.get(worker, frozenset())
 
     def add(self, worker: Hashable, slots: frozenset[int]) -> bool:
-        """Let a worker accept on the sockets of these slots too; whether that is a change."""
+        """Let a worker accept on the sockets of these slots too. Tells if this is a change."""
         return self.settle(worker, self.slots(worker) | slots)
 
     def settle(self, worker: Hashable, slots: frozenset[int]) -> bool:
-        """Let a worker accept on the sockets of exactly these slots; whether that is a change."""
+        """Let a worker accept on the sockets of exactly these slots. Tells if this is a change."""
         before = self.slots(worker)
         self._slots[worker] = slots
         return slots != before
 
     def listing(self, worker: Hashable) -> tuple[Accept, list[int]]:
-        """What to tell a worker, and the descriptors to send with it, which stay here too."""
+        """The list for a worker, and the descriptors to send with it. They stay open here."""
         slots = self.slots(worker)
         listeners: dict[str, list[int]] = {}
         for address in self._sockets.bound:
@@ -56,8 +55,9 @@ class Acceptance:
         return Accept({name: tuple(numbers) for name, numbers in listeners.items()}, tuple(new)), new
 
     def refused(self, worker: Hashable, before: frozenset[int]) -> None:
-        """A worker did not take what it was told: it accepts as before, and it is unknown which
-        sockets it has copies of.
+        """A worker refused its list: it accepts as before.
+
+        The parent does not know any more which sockets the worker has copies of.
         """
         self._slots[worker] = before
         self._given.pop(worker, None)

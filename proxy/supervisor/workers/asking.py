@@ -1,4 +1,4 @@
-"""Ask several workers at once, and wait for none of them longer than is said."""
+"""Ask several workers at once, each with a limit of time."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ from proxy.processes.messages.wire import AnswerT
 
 
 class Askable(Protocol):
-    """Who can be asked: a `WorkerProcess`."""
+    """A process that can be asked: a `WorkerProcess`."""
 
     async def ask(self, question: Question[AnswerT], descriptors: Sequence[int] = ()) -> AnswerT:
-        """Ask it. Raises `QuestionRefused` or `ChannelLost`."""
+        """Ask the process. Raises `QuestionRefused` or `ChannelLost`."""
 
 
 AskedT = TypeVar("AskedT", bound=Askable)
@@ -22,15 +22,15 @@ AskedT = TypeVar("AskedT", bound=Askable)
 Asked = tuple[Question[object], Sequence[int]]
 """A question and its descriptors."""
 QuestionOf = Callable[[AskedT], Asked]
-"""What a worker is asked."""
+"""Makes the question for a worker."""
 Preparation = tuple[list[PreparedToServe], list[AskedT]]
-"""What workers have answered, and those that were given up."""
+"""The answers of workers, and the workers that were given up."""
 
 
 async def answers(
     loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: Question[AnswerT], seconds: float
 ) -> dict[AskedT, AnswerT | None]:
-    """Ask all the same; None of one that has not answered in time, or with an error."""
+    """Ask all workers the same. The answer is None if it is late or an error."""
     asked = {loop.create_task(one.ask(question)): one for one in workers}
     if not asked:
         return {}
@@ -46,8 +46,9 @@ async def answers(
 async def refusals(
     loop: asyncio.AbstractEventLoop, workers: Sequence[AskedT], question: QuestionOf[AskedT], seconds: float
 ) -> list[AskedT]:
-    """Ask each its question; answers those that said no, or that descriptors could not be copied
-    for. One that is late, or gone, has said nothing.
+    """Ask each worker its question. Returns those that said no or could not get descriptors.
+
+    A worker that is late, or that has ended, did not say no.
     """
     asked = {loop.create_task(one.ask(*question(one))): one for one in workers}
     if not asked:
@@ -65,10 +66,10 @@ async def prepared(
     is_given_up: Callable[[AskedT], bool],
     seconds: float,
 ) -> Preparation[AskedT]:
-    """What all have answered but those that are given up meanwhile, which is looked at every so
-    many seconds; and these.
+    """Ask workers to prepare. Returns the answers, and the workers that were given up meanwhile.
 
-    Raises `QuestionRefused`, `ChannelLost` or `OSError` as soon as one cannot.
+    Every `seconds` it looks which workers are given up. Raises `QuestionRefused`, `ChannelLost` or
+    `OSError` as soon as one worker cannot prepare.
     """
     asked = {loop.create_task(one.ask(*asked_for)): one for one in workers}
     waiting, silent = set(asked), set[asyncio.Task[PreparedToServe]]()
@@ -85,4 +86,4 @@ async def prepared(
         for task in asked:
             task.cancel()
             if task.done() and not task.cancelled():
-                task.exception()  # the first one was told; several refuse for the same reason, mostly
+                task.exception()  # the first one is raised; mostly the others have the same reason

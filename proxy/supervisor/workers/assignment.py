@@ -1,18 +1,18 @@
 """Which worker accepts on the sockets of which slot. Pure.
 
-Every slot has sockets that the kernel puts connections on. A slot's own worker accepts on them;
-those of a slot whose worker is starting, stuck, gone or no longer wanted are accepted on by another
-one as well, so that no client waits there.
+Every slot has sockets on which the kernel queues connections. The worker of the slot accepts on
+them. If this worker is starting, stuck, gone or no longer wanted, another worker accepts on them
+too, so that no client waits there.
 """
 
 from collections.abc import Collection, Mapping
 
 
 def assignment(slots: int, accepting: Collection[int]) -> Mapping[int, frozenset[int]]:
-    """Slot of each accepting worker -> the slots whose sockets it accepts on; what is orphaned is
-    dealt out in turn.
+    """Maps the slot of each accepting worker to the slots whose sockets it accepts on.
 
-    Without any accepting worker nothing is assigned: connections wait for the next one.
+    The slots without a worker are given to the workers in turn. If no worker accepts, the map is
+    empty, and connections wait for the next worker.
     """
     workers = sorted(accepting)
     owners: dict[int, set[int]] = {worker: set() for worker in workers}

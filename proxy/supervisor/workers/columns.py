@@ -1,7 +1,7 @@
 """Which column of the shared counts belongs to which worker process.
 
-Not the slot's number: a worker that drains and the one that has taken its slot count at the same
-time.
+The column is not the number of the slot: a worker that drains and its successor in the slot count
+at the same time.
 """
 
 import os
@@ -10,13 +10,13 @@ from typing import Final
 
 from proxy.limits.shared import MOST_COLUMNS, SharedTable
 
-# With more columns every look at a count costs more, so a table has no more than it needs; a reload
-# may ask for some more workers.
+# Each column makes reading a count slower, so a table has few spare ones. Some are spare, because a
+# reload may ask for more workers.
 _LEAST: Final = 16
 
 
 class Columns:
-    """Gives each worker a column of the table; the parent itself counts nothing."""
+    """Gives each worker a column of the table. The parent itself has no counts."""
 
     def __init__(self, workers: int) -> None:
         """All columns are free.
@@ -29,17 +29,17 @@ class Columns:
 
     @property
     def descriptor(self) -> int:
-        """The table's memory, for a worker to attach to."""
+        """The descriptor of the table's memory. A worker attaches to it."""
         return self._table.fd
 
     def close(self) -> None:
-        """Free the memory; no worker counts any more."""
+        """Free the memory. All workers have ended."""
         os.close(self._table.fd)
 
     def take(self, worker: Hashable) -> int | None:
-        """A column for a new worker.
+        """Give a new worker a column.
 
-        None if all are taken: its limits count for that worker alone then.
+        None if all are taken. The worker then applies limits to its own counts alone.
         """
         free = set(range(self._count)) - set(self._owners.values())
         if not free:
@@ -48,7 +48,7 @@ class Columns:
         return self._owners[worker]
 
     def give_back(self, worker: Hashable) -> None:
-        """The worker is gone, and its connections with it."""
+        """Free the column of a worker that has ended."""
         column = self._owners.pop(worker, None)
         if column is not None:
             self._table.forget_slot(column)

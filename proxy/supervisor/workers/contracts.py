@@ -1,4 +1,4 @@
-"""What a fleet needs of the parent around it."""
+"""The interfaces of the parent that a fleet uses."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,18 +12,18 @@ from proxy.supervisor.workers.process import WorkerProcess
 
 
 class SlotHolder(Protocol):
-    """Whoever serves a slot: a `WorkerProcess`."""
+    """The process that serves a slot: a `WorkerProcess`."""
 
     @property
     def slot(self) -> int:
-        """Its number."""
+        """The number of the slot."""
 
 
 class TokensKnown(Protocol):
-    """What workers are told of tokens, and what they say of them."""
+    """The tokens: what workers are told about them, and what they report."""
 
     def closed(self, uses: Sequence[TokenUse]) -> dict[str, ToldToken]:
-        """What a worker is told before it prepares, by token."""
+        """The condition of each token, for a worker that prepares."""
 
     def keys_missing(self, worker: WorkerProcess, token: str, keys: frozenset[str]) -> None:
         """A worker misses exactly these keys, by their URIs, in a token that works."""
@@ -34,23 +34,23 @@ class TokensKnown(Protocol):
 
 
 class FleetOwner(Sockets, Protocol):
-    """What a fleet needs of the parent around it."""
+    """The part of the parent that a fleet uses."""
 
     def known(self) -> KnownBeside:
-        """What a worker has to know beside its edition, as it changes between two."""
+        """What a worker must know beside its edition: this changes between editions."""
 
     def beginning(self, worker: WorkerProcess) -> tuple[Begin, Sequence[int]]:
-        """What a new worker is told first, with descriptors that stay the owner's."""
+        """The first question to a new worker, with descriptors. The owner keeps these open."""
 
     @property
     def tokens(self) -> TokensKnown:
-        """What is known about tokens."""
+        """The tokens of the served edition."""
 
     def breaker_changed(self, worker: WorkerProcess, token: str, state: BreakerState) -> None:
-        """A worker trusts a token more, or less, than before."""
+        """The breaker of a worker for a token has changed."""
 
     def tell(self, event: Event) -> None:
         """Log something about a worker."""
 
     def worker_gone(self, worker: WorkerProcess) -> None:
-        """A process that was begun is gone; its `last` figures are all there is."""
+        """A worker has ended. Its `last` figures are the final ones."""

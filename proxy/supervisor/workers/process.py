@@ -1,4 +1,4 @@
-"""One worker process: spawned, asked, and known to be gone."""
+"""One worker process: how the parent spawns it, asks it, and learns of its end."""
 
 import asyncio
 import contextlib
@@ -23,12 +23,13 @@ from proxy.processes.privileges import ProcessAccount
 if TYPE_CHECKING:
     from proxy.signing.breaker import BreakerState
 
-# A handshake makes and frees hundreds of small pieces; glibc keeps seven of a size at hand, and the
-# others cost it a search each: 2 % of a handshake. With more than these, what uploads in odd pieces
-# leave behind is megabytes. Of two values the later one holds (ld.so(8)), which is an operator's.
+# A handshake allocates and frees hundreds of small blocks. glibc caches only seven blocks of each
+# size by default and searches for the others, which costs 2 % of a handshake. With a larger count
+# than ours, uploads in odd pieces leave megabytes in the cache. If the variable has two values, the
+# later one holds (ld.so(8)): that is the operator's.
 _TUNABLES_NAME: Final = "GLIBC_TUNABLES"
 _TUNABLES: Final = "glibc.malloc.tcache_count=300"
-# What a worker has no use for, or must not obey (`start`).
+# Variables that a worker does not need or must not obey.
 _NOT_INHERITED: Final = frozenset(
     {
         "OPENSSL_CONF",
@@ -47,7 +48,7 @@ _NOT_INHERITED: Final = frozenset(
 class WorkerProcess:
     """A spawned worker.
 
-    `ended` is called once when the process is gone, however it ended, or has closed its channel.
+    `ended` is called once, when the process has ended in any way or has closed its channel.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class WorkerProcess:
         self.slot = slot
         self.started = loop.time()
         self.last: WorkerFigures | None = None
-        """The figures that it told last."""
+        """The latest figures of the worker."""
         self.is_retiring = False
         """Whether it was told to drain and to end."""
         self._loop = loop
@@ -111,7 +112,7 @@ class WorkerProcess:
             raise QuestionRefused(QuestionFailed(str(error))) from error
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
 
@@ -121,7 +122,7 @@ class WorkerProcess:
 
     async def _answer(self, kind: str, body: Body, descriptors: list[int]) -> Body:
         for descriptor in descriptors:
-            os.close(descriptor)  # no worker has anything to give
+            os.close(descriptor)  # workers send no descriptors
         self._hear(decode_news(kind, body))
         return encode(Done())
 
@@ -155,12 +156,12 @@ class WorkerProcess:
 
     @property
     def exit_status(self) -> int | None:
-        """As of `subprocess`: negative for a signal; None while it runs."""
+        """The exit status as in `subprocess`: negative for a signal, None while it runs."""
         return self._process.returncode
 
 
 async def gone(workers: Sequence[WorkerProcess], seconds: float) -> None:
-    """Wait until all of these are gone, or the time is over."""
+    """Wait until all of these workers have ended, or the time is over."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             for worker in workers:
@@ -168,15 +169,16 @@ async def gone(workers: Sequence[WorkerProcess], seconds: float) -> None:
 
 
 async def ended_at_once(workers: Sequence[WorkerProcess], seconds: float) -> None:
-    """End them, and wait until they are gone."""
+    """Kill these workers, and wait until they have ended."""
     for worker in workers:
         worker.kill()
     await gone(workers, seconds)
 
 
 def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What a process inherits that loads the providers of the configuration; what it has of glibc's
-    tunables stays in force.
+    """The environment of a process that loads the configured providers.
+
+    The operator's tunables of glibc stay in force.
     """
     inherited = {name: value for name, value in ours.items() if name not in _NOT_INHERITED}
     tunables = filter(None, (_TUNABLES, inherited.get(_TUNABLES_NAME)))
@@ -191,8 +193,8 @@ def _spawn(channel: socket.socket, account: ProcessAccount | None) -> "subproces
         env=worker_environment(os.environ),
         stdin=subprocess.DEVNULL,
         pass_fds=[channel.fileno()],
-        # a session of its own: no terminal to ask a person for a PIN on, and no Ctrl-C but the
-        # parent's
+        # a session of its own: a module cannot ask for a PIN on the terminal, and Ctrl-C reaches
+        # only the parent
         start_new_session=True,
         user=None if account is None else account.user,
         group=None if account is None else account.group,

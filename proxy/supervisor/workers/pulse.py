@@ -1,5 +1,6 @@
-"""Whether workers still turn their loops: each is asked again and again, and one that is silent
-does not accept meanwhile.
+"""Finds stuck workers: each worker is asked again and again whether its loop still runs.
+
+While a worker does not answer, another one accepts on its slot too.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from proxy.supervisor.workers.process import WorkerProcess
 
 
 class Pulse:
-    """Watches workers until they end or are told to."""
+    """Watches workers until they end or are told to end."""
 
     def __init__(
         self,
@@ -28,14 +29,14 @@ class Pulse:
         tell: Tell,
         changed: Callable[[], Awaitable[None]],
     ) -> None:
-        """`changed` is called when a worker became stuck, or answers again."""
+        """`changed` is called when a worker gets stuck or answers again."""
         self._loop = loop
         self._tasks = tasks
         self._patience = patience
         self._tell = tell
         self._changed = changed
         self.stuck: set[WorkerProcess] = set()
-        """Those that do not answer."""
+        """The workers that do not answer."""
         self._answered: dict[WorkerProcess, float] = {}
 
     def watch(self, worker: WorkerProcess) -> None:
@@ -43,12 +44,12 @@ class Pulse:
         self._tasks.start(self._watch(worker))
 
     def silence(self, worker: WorkerProcess) -> float:
-        """For how many seconds a worker has not answered; 0 of one that is not watched."""
+        """For how many seconds a worker has not answered. 0 if the worker is not watched."""
         now = self._loop.time()
         return now - self._answered.get(worker, now)
 
     def is_given_up(self, worker: WorkerProcess) -> bool:
-        """Whether it has been silent for so long that nothing waits for it."""
+        """Whether a worker has been silent for so long that the parent stops waiting for it."""
         return self.silence(worker) >= self._patience.given_up
 
     async def _watch(self, worker: WorkerProcess) -> None:
@@ -62,7 +63,7 @@ class Pulse:
                 is_answered = True
             now = self._loop.time()
             if is_answered or now - turn > self._patience.stuck + self._patience.ping + HELD_UP_SECONDS:
-                # the second: it was this process that did not turn, as when a whole machine was
+                # the second case: the loop of this process stood still, as when the machine was
                 # paused
                 answered = self._answered[worker] = now
             turn = now

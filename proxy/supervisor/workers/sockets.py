@@ -1,10 +1,10 @@
 """The listening sockets, which outlive every worker: one for each address and worker slot.
 
-The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), whether or not a
-worker accepts on one of them, and closing one resets what it has queued. So the parent makes them,
-keeps them for as long as their address is configured, and says which worker accepts on which
-(`assignment`). All of them are made by the same user: the kernel refuses a second one of another
-user (EADDRINUSE).
+The kernel spreads new connections over the sockets of an address (SO_REUSEPORT), even if no worker
+accepts on one of them. Closing a socket resets the connections in its queue. So the parent makes
+the sockets and keeps them while their address is configured, and `assignment` says which worker
+accepts on which. One user makes all of them: the kernel refuses a second socket of another user
+(EADDRINUSE).
 """
 
 import socket
@@ -50,8 +50,8 @@ class BindFailed(Exception):
 def listening_socket(listener: str, bind: Bind, *, is_first: bool = True) -> socket.socket:
     """Bind one address and listen. Raises `BindFailed`.
 
-    The first of an address must have it alone: with SO_REUSEPORT, another Plexigate of the same
-    user would silently get half of the connections.
+    The first socket must be the only one of its address. With SO_REUSEPORT, another Plexigate of
+    the same user would get half of the connections, and no error would show it.
     """
     try:
         if is_first and bind.port:
@@ -72,7 +72,7 @@ def address_of(sock: socket.socket) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One entry of a listener's `bind`; port 0 is another port for each entry."""
+    """One entry of a listener's `bind`. Each entry with port 0 gets a port of its own."""
 
     listener: str
     index: int
@@ -80,14 +80,15 @@ class Address:
 
     @property
     def kept_name(self) -> str:
-        """What its sockets are called where the service manager keeps them; a colon would end the
-        name (sd_notify(3)).
+        """The name of its sockets in the service manager.
+
+        A colon would end the name (sd_notify(3)).
         """
         return KEPT + self.key.replace(":", "_")
 
     @property
     def key(self) -> str:
-        """What identifies the address across reloads, even under another listener."""
+        """Identifies the address across reloads, even if it moves to another listener."""
         return str(self.bind) if self.bind.port else f"{self.listener}[{self.index}] {self.bind}"
 
 
@@ -96,15 +97,16 @@ class SocketOrigin(Enum):
 
     OURS = auto()
     KEPT = auto()
-    """A process of this service before, and the service manager has kept it."""
+    """A former process of this service. The service manager has kept it."""
     MANAGER = auto()
-    """The service manager (a .socket unit), which has a copy for as long as that unit is active."""
+    """The service manager (a .socket unit). It has a copy while that unit is active."""
 
 
 @dataclass(slots=True)
 class BoundAddress:
-    """The sockets of one address: one for each slot, or copies of one where others cannot be made
-    beside it.
+    """The sockets of one address: one for each slot.
+
+    If no second socket can be made, the slots have copies of the first.
     """
 
     listener: str
@@ -113,7 +115,7 @@ class BoundAddress:
     by_slot: list[socket.socket] = field(default_factory=list)
 
     def close(self) -> None:
-        """Give the address back."""
+        """Close all sockets of the address."""
         for sock in self.by_slot:
             sock.close()
 
@@ -133,16 +135,15 @@ class ListeningSockets:
 
     @property
     def are_kept(self) -> bool:
-        """Whether the service manager has a copy of each: connections that wait on them outlive
-        this process.
+        """Whether the service manager has a copy of each socket.
+
+        Then the connections in their queues outlive this process.
         """
         return self._store.holds_all
 
     @property
     def slots(self) -> int:
-        """For how many slots there are sockets, those included that a process before had for more
-        workers.
-        """
+        """How many slots have sockets. A former process may have had more workers."""
         kept = Counter(name for name, _ in self._inherited if name.startswith(KEPT))
         return max([*(len(one.by_slot) for one in self._bound.values()), *kept.values()], default=0)
 
@@ -161,15 +162,16 @@ class ListeningSockets:
 
     @property
     def unused(self) -> list[tuple[str, str]]:
-        """Name and address of each socket of the service manager that no listener has: a client
-        that connects there waits in vain.
+        """Name and address of each socket of the service manager that no listener uses.
+
+        A client that connects there waits in vain.
         """
         return [(name, address_of(sock)) for name, sock in self._inherited]
 
     def prepare(self, addresses: Sequence[Address], slots: int) -> "PreparedSockets":
-        """Make what these addresses lack for `slots` workers.
+        """Make the missing sockets of these addresses for `slots` workers.
 
-        Raises `BindFailed`, and then nothing has changed.
+        Raises `BindFailed` after it has closed the new ones.
         """
         prepared = PreparedSockets(self, {address.key: address for address in addresses})
         try:
@@ -195,7 +197,7 @@ class ListeningSockets:
     def _another(
         self, prepared: "PreparedSockets", address: Address, origin: SocketOrigin, first: socket.socket | None
     ) -> socket.socket:
-        """One more socket of an address. Raises `BindFailed`."""
+        """Make one more socket of an address. Raises `BindFailed`."""
         if first is not None and origin is SocketOrigin.MANAGER:
             return _copy(first)
         bind = address.bind if first is None else Bind(address.bind.host, first.getsockname()[1])
@@ -204,12 +206,13 @@ class ListeningSockets:
             return listening_socket(address.listener, bind, is_first=is_first)
         except BindFailed as failure:
             if first is not None and origin is SocketOrigin.KEPT:
-                return _copy(first)  # made by another user, or with a right to bind that this process does not have
+                return _copy(first)  # another user made it, or one with a right to bind that we lack
             raise BindFailed(address.listener, address.bind, failure.error) from None
 
     def _has_port(self, bind: Bind, prepared: "PreparedSockets") -> bool:
-        """Whether the port is ours already, on another address: 0.0.0.0 has to make way for one of
-        its own, or the reverse.
+        """Whether we already have the port on another address.
+
+        Either 0.0.0.0 is replaced by a single address, or the reverse.
         """
         bound = [sock for address in self._bound.values() for sock in address.by_slot]
         kept = [sock for name, sock in self._inherited if name.startswith(KEPT)]
@@ -219,8 +222,8 @@ class ListeningSockets:
     def _inherited_by_key(self, addresses: Sequence[Address]) -> dict[str, list[tuple[str, socket.socket]]]:
         """The sockets that the service manager passed, with their names.
 
-        Those of a .socket unit go each to its address, else to the first one of a listener of its
-        name; then those that were kept.
+        A socket of a .socket unit goes to its address, else to the first address of the listener
+        with its name. Kept sockets come after these.
         """
         by_key: dict[str, list[tuple[str, socket.socket]]] = {}
         nameable = []
@@ -244,8 +247,9 @@ class ListeningSockets:
         return by_key
 
     def use(self, addresses: Mapping[str, Address], prepared: "PreparedSockets") -> list[BoundAddress]:
-        """Take prepared sockets into use; answers the addresses that are not configured any more,
-        for the caller to close.
+        """Take prepared sockets into use.
+
+        Returns the addresses that are not configured any more. The caller closes them.
         """
         for key, address in addresses.items():
             one = self._bound.setdefault(
@@ -260,9 +264,7 @@ class ListeningSockets:
         return gone
 
     def _keep(self) -> None:
-        """Have the service manager keep what it does not have already, and drop what it has kept
-        for an address that is gone.
-        """
+        """Let the service manager keep new sockets, and drop those of addresses that are gone."""
         for name, sock in self._inherited:
             if name.startswith(KEPT):
                 sock.close()
@@ -271,7 +273,7 @@ class ListeningSockets:
         self._store.follow({one.kept_name: one.by_slot for one in ours})
 
     def close(self) -> None:
-        """Give all addresses back."""
+        """Close all sockets."""
         for one in self._bound.values():
             one.close()
         self._bound.clear()
@@ -294,20 +296,18 @@ class PreparedSockets:
         return SocketOrigin.KEPT if self.inherited[key][0][0].startswith(KEPT) else SocketOrigin.MANAGER
 
     def abandon(self) -> None:
-        """Close what was made, before a worker accepts on it."""
+        """Close the new sockets. No worker accepts on them yet."""
         for several in self.made.values():
             for sock in several:
                 sock.close()
 
     def commit(self) -> list[BoundAddress]:
-        """Take them into use; answers the addresses that are not configured any more, for the
-        caller to close.
-        """
+        """Take the sockets into use, see `ListeningSockets.use`."""
         return self._owner.use(self._addresses, self)
 
 
 def _copy(sock: socket.socket) -> socket.socket:
-    """A copy of a listening socket: it takes connections from the same queue."""
+    """A copy of a listening socket, with the same queue."""
     copy = sock.dup()
     copy.settimeout(0)
     return copy
