@@ -36,8 +36,8 @@ class ProcessFigures:
 
     @property
     def lowest_free_descriptor(self) -> int:
-        """The number of the next descriptor: at least so many are in use. The limit, if none is
-        left.
+        """The number of the next descriptor: at least so many are in use. If none is left, the
+        limit.
         """
         try:
             descriptor = os.dup(self._statm)

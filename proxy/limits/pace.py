@@ -55,14 +55,14 @@ class Backlog(Protocol):
 
 
 class ReaderPace:
-    """A client's time for taking the bytes that wait for it. Progress is what its machine
-    acknowledged.
+    """A client's time for taking the bytes that wait for it.
 
     Theory of operation. The kernel buffers bytes for the client, and reports the socket as writable
     only when a third of that buffer is free. With megabytes in it a slow client would seem silent
-    for minutes, so progress is measured by acknowledgements. To ask the kernel for them costs a
-    system call, so only clients that are blocked for some time are asked. A stall begins when a
-    sweep of the deadlines first finds the client blocked; a shorter one does not count.
+    for minutes. So the progress of a client is what its machine has acknowledged. To ask the kernel
+    for that costs a system call, so only clients that are blocked for some time are asked. A stall
+    begins when a sweep of the deadlines first finds the client blocked; a shorter one does not
+    count.
     """
 
     __slots__ = (
@@ -89,9 +89,7 @@ class ReaderPace:
         self._was_moving = False
 
     def look(self, now: float) -> float:
-        """Measure the progress of a blocked client and return its deadline: `now` if it is too
-        slow.
-        """
+        """Measure the progress of a blocked client; returns its deadline, `now` if it is slow."""
         if self._is_running:
             self._reckon(now)
             return now + self._left if self._left > _LEAST_SECONDS else now

@@ -29,9 +29,7 @@ class ReplayTable:
     """One process's view of the cells."""
 
     def __init__(self, cells: "memoryview[int]", secret: bytes) -> None:
-        """`cells` are `REPLAY_CELLS` unsigned numbers of 64 bits. All processes share them and the
-        secret.
-        """
+        """`cells` are `REPLAY_CELLS` numbers of 64 bits. All processes share both arguments."""
         self._cells = cells
         self._hash = hashlib.blake2b(key=secret, digest_size=2 + _FINGERPRINT_BYTES)
 

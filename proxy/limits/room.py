@@ -113,12 +113,12 @@ class Room:
     # -- newcomers
 
     def admit(self, network: bytes, limits: ListenerLimits, *, is_exempt: bool) -> ClientCounts | ConnectionReason:
-        """Count a connection and its handshake in if a place is free or another connection can make
-        room.
+        """Count a connection and its handshake in, or return the limit that they exceed.
 
-        Else return the limit that it exceeds. The limits of a single client are checked first: a
-        connection that they refuse must not have pushed out another. The limits of all clients
-        together also apply to exempt ones: descriptors and memory do not grow for trusted clients.
+        At a limit another connection may make room. The limits of a single client are checked
+        first: a connection that they refuse must not have pushed out another. The limits of all
+        clients together also apply to exempt ones: descriptors and memory do not grow for trusted
+        clients.
         """
         counts = self._counts
         client = counts.client(network)
@@ -228,10 +228,10 @@ class Room:
     # -- from time to time
 
     def look(self, limits: ListenerLimits) -> None:
-        """End handshakes that take too long for the room that is left, and what all workers have
-        too much.
+        """End handshakes that take too long, and the surplus over all workers; tell what can be
+        spared.
 
-        Then tell the others what can be spared here.
+        The less room is left, the sooner a handshake takes too long.
         """
         connections, handshakes = (surplus - 1 for surplus in self._counts.surplus(limits))
         self._end_impatiently(limits, 1.0 + handshakes / limits.handshakes_in_flight)

@@ -20,7 +20,7 @@ def bind_fault(bind: Bind, error: OSError) -> tuple[str, str]:
 
 
 def bound_socket(bind: Bind, *, reuse_port: bool = False) -> socket.socket:
-    """A socket that has the address and does not listen or block. Raises `OSError`."""
+    """A socket that has the address, does not block, and does not listen yet. Raises `OSError`."""
     family = socket.AF_INET if bind.host.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

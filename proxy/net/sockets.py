@@ -220,9 +220,7 @@ class SocketStream:
                 self._io.enlist(self)
 
     def flush(self, flags: int = 0) -> None:
-        """Send what was written, with `flags` of send(2); keep the rest, and pause the owner for
-        it.
-        """
+        """Send what was written, with `flags` of send(2). Keep the rest, and pause the owner."""
         data, sock = self._outbox, self._sock
         if not data or sock is None:
             return
@@ -317,7 +315,7 @@ class SocketStream:
             self.abort()
 
     def abort(self) -> None:
-        """Close at once; the owner is told in the next turn. What the kernel does not take now is
+        """Close at once and tell the owner in the next turn. What the kernel does not take now is
         lost.
         """
         self.flush()  # now: the kernel drops unsent bytes at the close if it has unread bytes of the peer

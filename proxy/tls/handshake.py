@@ -1,18 +1,17 @@
-"""One TLS handshake: from the first byte to an established stream or a refusal that the peer can
-read.
+"""One TLS handshake: from the first byte to an established stream or a readable refusal.
 
 `handshake_states` has the table of its states. Here is what the events do in each of them.
 
-Theory of operation. The ClientHello is parsed before OpenSSL sees a byte, because everything is
-decided by it: the identity, the policy, the context. Only then is an SSL object made, on exactly
-one context, and fed the bytes received so far, in a turn with the steps of other handshakes
-(`step_queue`). OpenSSL also gets a hello that our parser rejects, for its alert is the better one;
-ours is sent when OpenSSL has none. The server's flight is sent only when the step that produced it
-succeeded, and the group is read back from the ServerHello in it. On an error OpenSSL's alert goes
-out before the connection lingers and closes.
+Theory of operation. The ClientHello is parsed before OpenSSL sees a byte, because it decides
+everything: the identity, the policy, the context. Only then an SSL object is made, on exactly one
+context. It gets the bytes received so far, in a turn with the steps of other handshakes
+(`step_queue`). OpenSSL also gets a hello that our parser rejects, because its alert is the better
+one; ours is sent if OpenSSL has none. The server's flight is sent only if the step that made it
+succeeded, and the group is read from the ServerHello in it. On an error OpenSSL's alert goes out
+before the connection lingers and closes.
 
-A CA that looks at a pending challenge (RFC 8737) meets no identity and no policy. It is shown a
-certificate that proves nothing else, and its connection is closed as soon as the handshake is over.
+A CA that looks at a pending challenge (RFC 8737) meets no identity and no policy. It sees a
+certificate that proves nothing else, and its connection closes as soon as the handshake is over.
 """
 
 import ssl
@@ -78,9 +77,8 @@ class Handshake:
         challenges: PendingChallenges,
         network: bytes = b"",
     ) -> None:
-        """Set up; `begin` hands over the stream.
-
-        `deadline` is in loop time, `network` the client's.
+        """Set up; `begin` hands over the stream. `deadline` is in loop time, `network` the
+        client's.
         """
         self._policy = policy
         self._services = services
@@ -334,7 +332,7 @@ class Handshake:
         )
 
     def _leave(self) -> HandshakeObserver:
-        """Be over, and give up what is under way; returns the observer, which is told once."""
+        """End all that is under way; returns the observer, which is told once."""
         state, self._state = self._state, OVER
         match state:
             case Answering(steps=steps) | Finishing(steps=steps) | Challenged(steps=steps):

@@ -1,4 +1,4 @@
-"""What one listener demands of a handshake, and what that means for a ClientHello."""
+"""What one listener demands of a handshake, and what follows for a ClientHello."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple

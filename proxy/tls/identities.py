@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """One `[identity.NAME]` on one listener: the names it answers for and the context that proves
-    it.
+    """One `[identity.NAME]` on one listener: its names, and the context that proves it.
 
-    With a key in a token there is a `plan` for it, and `context` has a throw-away certificate in
-    its place, which no client may ever see: it only resumes sessions and asks for other key shares.
+    If its key is in a token, there is a `plan` for the key. The `context` then has a throw-away
+    certificate that no client may ever see: it only resumes sessions and asks for other key shares.
     """
 
     name: str
@@ -26,8 +25,8 @@ class ServerIdentity:
     plan: "SigningPlan | None" = None
 
     def covers(self, host: str) -> bool:
-        """Whether `host` (lower case, without port) is one of the names; a wildcard stands for
-        exactly one label.
+        """Whether `host` (lower case, without port) is one of the names; a wildcard is exactly one
+        label.
         """
         return is_covered(host, self.names)
 

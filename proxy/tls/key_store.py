@@ -1,9 +1,8 @@
-"""Keys that a URI finds, by OpenSSL's OSSL_STORE: how many there are, as loading a PEM would take
-one of several, and say nothing; and the key itself, where it is in a library context that is not
-the default one.
+"""The keys that a URI finds, through OpenSSL's OSSL_STORE: their number, and the only one.
 
-The same libcrypto as everywhere in this process (`libssl`), with no way to ask a person for
-anything.
+The number matters because loading a PEM would take one of several keys and say nothing. The key is
+loaded here if it is in a library context that is not the default one. All calls go to the libcrypto
+of this process (`libssl`) and can never ask a person for anything.
 """
 
 import ctypes
@@ -22,12 +21,12 @@ _REASON: Final = 0x7F_FFFF  # ERR_GET_REASON
 _SYSTEM_ERROR: Final = 0x8000_0000  # ERR_SYSTEM_FLAG
 _LIBRARY_SHIFT: Final = 23  # ERR_LIB_OFFSET
 _PROVIDERS: Final = 128  # ERR_LIB_USER: the number of a provider is this or more, those of OpenSSL itself are less
-# One is what is wanted; how many more there are does not matter.
+# One is wanted; how many more there are does not matter.
 _ENOUGH: Final = 2
 
 
 class LookupFailed(Exception):
-    """The token did not answer; `value` is the CKR_ number that it said, 0 if it said none."""
+    """The token did not answer; `value` is its CKR_ number, 0 if it gave none."""
 
     def __init__(self, value: int) -> None:
         """Keep the number."""
@@ -71,19 +70,20 @@ def _library() -> ctypes.CDLL:
 
 
 def count_keys(uri: str, context: int | None = None) -> int:
-    """How many keys there are: 0, 1, or 2 for more than one. Logs in, and takes a round trip for
-    each attribute of each.
+    """How many keys there are: 0, 1, or 2 for more than one.
 
-    0 also where no token fits, and where the token refuses the PIN. `context` is OpenSSL's library
-    context. Raises `LookupFailed`.
+    Logs in, and takes a round trip for each attribute of each key. The answer is 0 also if no token
+    fits or the token refuses the PIN. `context` is OpenSSL's library context. Raises
+    `LookupFailed`.
     """
     with closing(_keys(uri, context)) as keys:
         return sum(1 for _ in islice(keys, _ENOUGH))
 
 
 def load_key(uri: str, certificate: Path, context: int | None) -> ssl.SSLContext:
-    """The only key of a URI, in a context of the default library context with the chain that it
-    proves. Raises `KeyNotLoaded`.
+    """The only key of a URI and its chain, in a context of the default library context.
+
+    Raises `KeyNotLoaded`.
     """
     loaded = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:

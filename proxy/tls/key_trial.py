@@ -1,6 +1,4 @@
-"""Whether this process can sign with a key of a token: with what it has loaded of it, or by looking
-for it anew.
-"""
+"""Whether this process can sign with a key of a token, as it is loaded or after a new search."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,19 +12,17 @@ from proxy.tls.token_key import LoadableKey, TokenKey
 
 @dataclass(frozen=True, slots=True)
 class KeyTrial:
-    """What came of it: `is_used` says whether this process serves by the key, `signs` whether it
-    could.
-    """
+    """`is_used` says whether this process serves by the key, `signs` whether it could."""
 
     is_used: bool
     signs: bool
 
 
 def try_key(keys: Iterable[TokenKey], wanted: Pkcs11Uri, instances: ModuleInstances) -> KeyTrial:
-    """Sign once with each of `keys` that is the wanted one, which names token, serial, label and
-    id; takes as long as the token does.
+    """Sign once with each of `keys` that is the wanted one; takes as long as the token does.
 
-    In a token that is used for other keys it is looked for anew as well, by the PIN of those.
+    `wanted` names token, serial, label and id. If the token is used for other keys, the key is
+    searched anew as well, with the PIN of those.
     """
     of_token = [key for key in keys if _fits(key.key, wanted, in_token_only=True)]
     used = [key for key in of_token if _fits(key.key, wanted)]

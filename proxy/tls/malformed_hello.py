@@ -1,6 +1,4 @@
-"""The answer to a ClientHello that our parser rejects: OpenSSL's alert, which is the better one,
-and ours where it has none.
-"""
+"""The answer to a ClientHello that our parser rejects: OpenSSL's alert, or ours if it has none."""
 
 import ssl
 from typing import Final
@@ -10,13 +8,12 @@ from proxy.tls.records import HelloError, HelloFailure
 from proxy.tls.results import FailureReason
 from proxy.tls.stream import BioPair
 
-# To a hello that it can read OpenSSL says that it knows no version in common, as the context for
-# alerts has no certificate.
+# OpenSSL says one of these to a hello that it can read, as the context for alerts has no
+# certificate.
 _SAID_FOR_WANT_OF_A_CERTIFICATE: Final = frozenset(
     {AlertDescription.HANDSHAKE_FAILURE, AlertDescription.PROTOCOL_VERSION}
 )
-# A client that is only too old has sent nothing wrong, and operators want to know how many of them
-# there are.
+# A client that is only too old has sent nothing wrong, and operators want to count such clients.
 _REASONS: Final = {
     HelloFailure.NOT_TLS: FailureReason.NOT_TLS,
     HelloFailure.OLD_VERSION: FailureReason.OLD_VERSION,

@@ -41,8 +41,9 @@ class ModuleInstance:
     """One loading of the module. A call of it may take as long as its tokens need to answer."""
 
     def __init__(self, module: Path, provider: str | None, *, is_first: bool) -> None:
-        """The first one is loaded by OpenSSL's configuration; another one when a key is loaded by
-        it. `provider`: see `pkcs11_provider`.
+        """OpenSSL's configuration loads the first one; another one is loaded with its first key.
+
+        `provider`: see `pkcs11_provider`.
         """
         self._original = module
         self._provider = provider
@@ -108,7 +109,7 @@ class ModuleInstance:
 
 
 class ModuleInstances:
-    """All of one process, and by which of them each token is used."""
+    """All instances of one process, and which one serves each token."""
 
     def __init__(self, module: Path, provider: str | None = None) -> None:
         """There is the first one, by which all tokens are used."""
@@ -127,8 +128,8 @@ class ModuleInstances:
         self._used[token] = instance
 
     def others(self, token: str) -> Iterator[ModuleInstance]:
-        """Those to try for a token: the later ones, which other tokens have needed, the newest
-        first; and a new one, if there are few.
+        """The later instances, to try for a token: the newest first, then a new one, if there are
+        few.
         """
         used = self.of(token)
         yield from [one for one in reversed(self._later) if one is not used]

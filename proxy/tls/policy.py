@@ -139,8 +139,8 @@ class HandshakeOutcome(StrEnum):
     CLIENT_CANNOT = "client_cannot"
     """A classical group; the client listed no quantum-safe one."""
     NOT_REQUIRED = "not_required"
-    """A classical group, though the client listed a quantum-safe one: none of ours, or ours are
-    switched off.
+    """A classical group, though the client listed a quantum-safe one: it is not ours, or ours are
+    off.
     """
     WOULD_REFUSE = "would_refuse"
     """A classical group under `PqPolicy.REPORT`; `PqPolicy.REQUIRE` would have refused this client.
@@ -169,12 +169,12 @@ def group_preference(
     groups_override: tuple[str, ...] | tuple[tuple[str, ...], ...] | None,
     known: Mapping[str, NamedGroup],
 ) -> GroupPreference:
-    """Settle what a listener accepts: the list of its level, or its own, without what the policy
-    forbids.
+    """Settle which groups a listener accepts: those of its level, or its own, that the policy
+    allows.
 
-    `groups_override` is the listener's own list: names, of which the quantum-safe ones become the
-    first tuple and the rest the second; or tuples of names, which are kept. `known` are the groups
-    of this OpenSSL under each of their names in lower case. Raises a `PolicyError`.
+    `groups_override` is the listener's own list. It has names: then the quantum-safe ones become
+    the first tuple and the rest the second. Or it has tuples of names, which are kept. `known` are
+    the groups of this OpenSSL under each of their names in lower case. Raises a `PolicyError`.
     """
     tuples = _resolved(_GROUPS_OF_LEVEL[level] if groups_override is None else groups_override, known)
     effective = effective_pq(level, pq)
@@ -222,8 +222,8 @@ def cipher_suites(level: SecurityLevel) -> str:
 
 
 def refuses(pq: PqPolicy, preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether a client must be turned away: `pq`, the effective policy, requires a group of which
-    it lists none.
+    """Whether a client must be turned away: the effective policy requires a group that it does not
+    list.
 
     A hello that resumes a session is asked the same: its key exchange is a new one.
     """
@@ -231,8 +231,9 @@ def refuses(pq: PqPolicy, preference: GroupPreference, hello: ClientHello) -> bo
 
 
 def has_no_common_group(preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether no key exchange is possible with what a client lists; OpenSSL has the better alert
-    for one that lists nothing.
+    """Whether the groups that a client lists allow no key exchange.
+
+    False for a client that lists none: OpenSSL has the better alert for it.
     """
     return bool(hello.supported_groups) and preference.by_code_point.keys().isdisjoint(hello.supported_groups)
 
@@ -251,8 +252,9 @@ def predicts_retry(preference: GroupPreference, hello: ClientHello) -> bool:
 
 
 def breaks_under_require(preference: GroupPreference, hello: ClientHello) -> bool:
-    """Whether `PqPolicy.REQUIRE` would turn a client away; where no quantum-safe group of ours is
-    on, any group of that kind counts.
+    """Whether `PqPolicy.REQUIRE` would turn a client away.
+
+    If none of our quantum-safe groups is on, any group of that kind counts.
     """
     return (preference.quantum_safe_code_points or preference.quantum_safe_anywhere).isdisjoint(hello.supported_groups)
 

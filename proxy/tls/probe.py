@@ -1,5 +1,6 @@
-"""Trying a token by real signatures: the keys are loaded anew, and each one makes a server's flight
-that a client of ours checks.
+"""A token is tried by real signatures: its keys are loaded anew, and each one has to sign.
+
+Each makes a server's flight, and a client of ours checks the signature in it.
 """
 
 import contextlib
@@ -23,17 +24,17 @@ class Login(Protocol):
     """How to log in to the token of a key."""
 
     def is_refused(self, key: TokenKey) -> bool:
-        """Whether the token refuses every login by the PIN of a key that could not be loaded; asks
-        the token.
+        """Whether the token refuses every login by the PIN of a key that did not load; asks the
+        token.
         """
 
     def turn(self, key: TokenKey) -> AbstractContextManager[None]:
-        """Load within the block, which raises `TokenPinRefused` where others know of it."""
+        """Load within the block; raises `TokenPinRefused` if others know of a refused PIN."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyProbe:
-    """The probe of one token (`signing.token.Probe`), by all of its keys that are used."""
+    """The probe of one token (`signing.token.Probe`), with all of its keys that are used."""
 
     keys: Sequence[TokenKey]
     login: Login = field(compare=False)
@@ -46,11 +47,10 @@ class KeyProbe:
         return frozenset(key.location for key in self.keys if not key.is_loaded)
 
     def __call__(self) -> float:
-        """Load and sign. A key that is missing where another one works is not used until it is
-        found.
+        """Load and sign. If one key works, a missing one is not used until it is found.
 
-        Raises `TokenPinRefused`, or what the first key fails with if none works; then all go on
-        with what was loaded before.
+        If no key works, this raises `TokenPinRefused`, or what the first key fails with. All keys
+        then go on with what was loaded before.
         """
         slowest, failed, failure, is_in = 0.0, [], None, False
         for key in self.keys:
@@ -74,8 +74,8 @@ class KeyProbe:
         return slowest
 
     def anew(self) -> float:
-        """The same; if no key works, try other instances of the module, and keep the first by which
-        the token works.
+        """The same; if no key works, try other instances of the module and keep the first that
+        works.
 
         Raises as a call does, and then nothing has changed.
         """
@@ -98,10 +98,8 @@ class KeyProbe:
 
 
 def signing_seconds(context: ssl.SSLContext) -> float:
-    """Have a context make a server's flight, and check the signature in it; how long the flight
+    """Have a context make a server's flight and check the signature; the seconds that the flight
     took.
-
-    Raises `ssl.SSLError` for a signature that failed, `BadSignature` for a wrong one.
     """
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     # any certificate is good: only the signature must fit it

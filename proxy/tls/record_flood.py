@@ -1,14 +1,13 @@
-"""How many records without data a peer may send: KeyUpdates, empty records, session tickets,
-warnings. Pure.
+"""How many records without data a peer may send. Pure.
 
-Such a record costs its sender 23 to 27 bytes, and a KeyUpdate costs us 12 microseconds, thirteen
-times as much as a byte of data in a record of its own. So they are counted one by one, by the
-headers of the records on the wire. How long they are says nothing: padding (RFC 8446 section 5.4)
-makes a record of any kind as long as its sender likes, and one that carries data is never held
-against it.
+These are KeyUpdates, empty records, session tickets and warnings. Such a record costs its sender 23
+to 27 bytes. A KeyUpdate costs us 12 microseconds, thirteen times as much as a byte of data in a
+record of its own. So the records are counted one by one, by their headers on the wire. Their length
+says nothing: padding (RFC 8446 section 5.4) makes a record of any kind as long as its sender likes.
+A record that carries data never counts against its sender.
 
-Empty records also hide when a user speaks (section 5.1), and keys are renewed in long connections.
-So the count is forgiven with time, and by data.
+Empty records also hide when a user speaks (section 5.1), and long connections renew their keys. So
+the count goes down with time, and with data.
 """
 
 from typing import Final
@@ -32,8 +31,9 @@ class RecordFlood(OSError):
 
 
 class RecordTally:
-    """Counts the records in a stream of bytes that begins with one, and holds those without data
-    against their sender for a while.
+    """Counts the records in a stream of bytes, and charges the sender for those without data.
+
+    The stream begins with a record. The charge goes down with time.
     """
 
     __slots__ = ("_charged", "_charged_at", "_header", "_rest")
@@ -72,8 +72,9 @@ class RecordTally:
         return ended
 
     def is_flood(self, silent: int, data_bytes: int, now: float) -> bool:
-        """Charge the sender with `silent` records, which came together with so many bytes of data;
-        whether it is too much now.
+        """Charge the sender with `silent` records; whether it is too much now.
+
+        They came together with `data_bytes` of data.
         """
         forgiven = (now - self._charged_at) * FORGIVEN_PER_SECOND + data_bytes / DATA_BYTES_PER_RECORD
         self._charged = max(0.0, self._charged - forgiven) + silent

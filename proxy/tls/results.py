@@ -1,7 +1,4 @@
-"""How a handshake ended: with a connection and what was settled for it, or without one and why.
-
-Pure.
-"""
+"""How a handshake ended: with a connection and its parameters, or without one and why. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +24,7 @@ class FailureReason(StrEnum):
     NO_APPLICATION_PROTOCOL = "no_application_protocol"
     POLICY = "pq_policy"
     NO_COMMON_GROUP = "no_common_group"
-    """The client offers none of the groups of the listener's level: under no policy is there a key
+    """The client offers none of the groups of the listener's level: no policy allows a key
     exchange.
     """
     NO_COMMON_SUITE = "no_common_cipher_suite"
@@ -54,8 +51,7 @@ _TURNED_AWAY: Final = frozenset(
         FailureReason.NO_COMMON_SIGNATURE,
     }
 )
-# What OpenSSL calls it, as a code of `ssl.SSLError`, where nothing is wrong with a client but what
-# it offers.
+# The codes of `ssl.SSLError` for a client that did nothing wrong and only offers too little.
 _REFUSALS: Final = {
     "NO_SHARED_CIPHER": FailureReason.NO_COMMON_SUITE,
     "NO_SUITABLE_SIGNATURE_ALGORITHM": FailureReason.NO_COMMON_SIGNATURE,
@@ -76,7 +72,7 @@ class Established(NamedTuple):
     outcome: HandshakeOutcome
     is_resumed: bool
     signing_seconds: float | None = None
-    """How long the step took that signs (and computes the key exchange); None where nothing was
+    """How long the step took that signs (and computes the key exchange); None if nothing was
     signed.
     """
     breaks_under_require: bool = False
@@ -106,7 +102,9 @@ class Failed:
 
 
 class HandshakeObserver(Protocol):
-    """The part that waits for the result. Exactly one of the last three methods is called, once."""
+    """The object that waits for the result. One of the last three methods is called, exactly
+    once.
+    """
 
     def hello_complete(self) -> bool:
         """The client has shown a whole ClientHello; whether its handshake may go on."""

@@ -1,8 +1,7 @@
-"""The ServerHello or HelloRetryRequest, RFC 8446 sections 4.1.3 and 4.1.4, read back from what
-OpenSSL is about to send.
+"""The ServerHello or HelloRetryRequest (RFC 8446 sections 4.1.3, 4.1.4) in what OpenSSL sends.
 
 This is where the negotiated group is learnt: it is never inferred from what was offered. The input
-is our own OpenSSL's, so a flight that does not decode is a defect of ours, not of a peer.
+comes from our own OpenSSL, so a flight that does not decode is our defect, not a peer's.
 """
 
 from struct import Struct
@@ -32,12 +31,13 @@ _type_and_length: Final = Struct(">HH").unpack_from
 
 
 class ServerFlightError(Exception):
-    """What OpenSSL wrote does not begin with a whole ServerHello; `flight` holds its first bytes,
-    public ones by nature.
+    """OpenSSL wrote something that does not begin with a whole ServerHello.
+
+    `flight` holds its first bytes, which are public.
     """
 
     def __init__(self, flight: bytes) -> None:
-        """Remember the beginning, enough to recognise what it is instead."""
+        """Keep the beginning, enough to recognise what it is instead."""
         super().__init__(flight)
         self.flight = flight[: RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES]
 
@@ -89,7 +89,7 @@ def parse_server_flight(flight: bytes) -> ServerHello:
 
 
 def _message(flight: bytes) -> tuple[bytes, int, int]:
-    """Find the ServerHello: bytes in which it is, where it begins in them, and the length of its
+    """Find the ServerHello: the bytes that hold it, its start in them, and the length of its
     records.
     """
     content_type, length, message_type, high, low = _both_headers(flight, 0)
@@ -104,8 +104,9 @@ def _message(flight: bytes) -> tuple[bytes, int, int]:
 
 
 def _first_message(flight: bytes) -> tuple[bytes, int]:
-    """Join the handshake records until they hold a message: a client's max_fragment_length may have
-    cut a hybrid share.
+    """Join the handshake records until they hold a message.
+
+    A client's max_fragment_length may have cut a hybrid share.
     """
     message, position, needed = b"", 0, MESSAGE_HEADER_BYTES
     while len(message) < needed:

@@ -62,8 +62,8 @@ class ServerSteps:
     def __init__(
         self, source: ssl.SSLContext | ssl.SSLObject, bios: BioPair, queue: StepQueue, owner: StepOwner
     ) -> None:
-        """`source` is a context, of which the first step makes the object; or an object that has
-        made steps already.
+        """`source` is a context, from which the first step makes the object, or an object in
+        mid-handshake.
         """
         self._source = source
         self._bios = bios
@@ -84,7 +84,7 @@ class ServerSteps:
         self._waiting += data
 
     def abandon(self) -> None:
-        """The handshake is over: make no step, and tell its owner of none."""
+        """End the steps: the handshake is over, and the owner is not told any more."""
         self._waiting, self._made = b"", None
 
     def step(self) -> None:
@@ -93,13 +93,13 @@ class ServerSteps:
         if data:
             tls = self._source
             if isinstance(tls, ssl.SSLContext):
-                # here and not when the hello came: what OpenSSL sets up is in the caches of the
-                # processor for the step
+                # here and not when the hello came: so OpenSSL's data of the object is in the
+                # processor's caches for the step
                 tls = self._source = self._bios.server_side(tls)
             self._made = server_step(tls, self._bios, data)
 
     def stepped(self) -> None:
-        """Tell the owner what came of the step (`step_queue.Stepping`)."""
+        """Tell the owner the result of the step (`step_queue.Stepping`)."""
         made, self._made = self._made, None
         if made is not None:
             self._owner.stepped(made)

@@ -1,10 +1,10 @@
-"""Signature schemes that our certificates may use, RFC 8446 section 4.2.3, and the order in which a
-server prefers them.
+"""Signature schemes for our certificates (RFC 8446 section 4.2.3), in a server's order of
+preference.
 
-The order decides which of several credentials a client gets when it accepts more than one: OpenSSL
+The order decides which of several credentials a client gets when it accepts more than one. OpenSSL
 takes the first scheme of this list that the client lists too and a loaded key can do. A client that
-lists ML-DSA need not trust its issuer, so the classical ones come first unless the identity, or the
-level of the listener, says otherwise.
+lists ML-DSA need not trust its issuer. So the classical ones come first, unless the identity or the
+level of the listener says otherwise.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,9 +44,7 @@ _ORDERS: Final = {
 
 
 def preference_at(level: SecurityLevel, prefer: CredentialPreference) -> CredentialPreference:
-    """What an identity prefers on a listener: at a level that promises ML-DSA it comes first,
-    wherever a client lists it.
-    """
+    """What an identity prefers on a listener: ML-DSA, at a level that promises it."""
     return CredentialPreference.MLDSA if level is SecurityLevel.QUANTUM_SAFE else prefer
 
 
@@ -56,9 +54,10 @@ def sigalgs_list(prefer: CredentialPreference) -> str:
 
 
 def ranking(prefer: CredentialPreference, algorithms: Sequence[KeyAlgorithm]) -> tuple[tuple[int, int], ...]:
-    """For a server with keys of these kinds, one of each: code points that it can sign by, the most
-    preferred first, each with the position of its key. What a client gets is the first one that it
-    lists too.
+    """Code points that a server with these keys can sign by, the most preferred first.
+
+    Each has the position of its key; there is one key of each kind. A client gets the first code
+    point that it lists too.
     """
     return tuple(
         (SIGNATURE_SCHEMES[name], position)

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenCredential:
-    """One certificate and its key, which is in one token, or in several that stand in for each
-    other.
-    """
+    """One certificate and its key, in one token or in several that stand in for each other."""
 
     keys: "tuple[KeyContext, ...]"
     """In the order of preference."""
@@ -29,20 +27,21 @@ class TokenCredential:
 
 
 Signer: TypeAlias = "TokenCredential | ssl.SSLContext"
-"""What signs: keys in tokens, or a context whose key is in a file."""
+"""The signer: keys in tokens, or a context whose key is in a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class SigningPlan:
-    """Who signs for which clients: `ranked` are signature schemes, the most preferred first, each
-    with its signer.
+    """Who signs for which clients.
+
+    `ranked` are signature schemes, the most preferred first, each with its signer.
     """
 
     ranked: Sequence[tuple[int, Signer]]
 
     def signers_for(self, schemes: Sequence[int]) -> list[Signer]:
-        """The signers for a client that lists these schemes, the most preferred first, each once;
-        empty if there is none.
+        """The signers for a client that lists these schemes, the most preferred first, none
+        twice.
         """
         able: list[Signer] = []
         for scheme, signer in self.ranked:

@@ -1,8 +1,8 @@
 """Throw-away certificates: they stand for a key in a token wherever no client sees the signature.
 
 A context with one resumes tickets, answers a HelloRetryRequest and judges a ClientHello exactly
-like the context of the key that it stands for, and never asks the token. Each process makes one of
-each kind, and its key leaves the process as little as any.
+like the context of the real key, and never asks the token. Each process makes one of each kind, and
+its key never leaves the process.
 """
 
 from collections.abc import Callable, Mapping

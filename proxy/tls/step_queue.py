@@ -1,10 +1,10 @@
 """OpenSSL's steps of all handshakes of a loop, a few in each turn.
 
-Theory of operation. A step of OpenSSL takes up to 300 µs, and its code and data push Python's out
-of the processor's caches: what is done right behind it takes twice its time. So handshakes do not
-step when their bytes arrive. They enlist here, and when the bytes of this turn are all read, the
-steps are made one right after the other; only then is each handshake told, one right after the
-other too.
+Theory of operation. A step of OpenSSL takes up to 300 µs. Its code and data push Python's out of
+the processor's caches, so the work right behind it takes twice its time. Therefore handshakes do
+not step when their bytes arrive. They enlist here. When all bytes of this turn are read, the steps
+are made one right after the other. Only then the handshakes are told, also one right after the
+other.
 
 A turn makes `_MOST_STEPS` at most: established connections wait for no more than those, however
 many clients arrive at once. A listener that accepts clients faster than that only moves their wait
@@ -22,9 +22,8 @@ class Stepping(Protocol):
     """A handshake."""
 
     def step(self) -> None:
-        """Have OpenSSL make the step, without a call to other parts.
-
-        Do nothing if it is not needed any more.
+        """Have OpenSSL make the step, without a call to other parts; do nothing if it is not needed
+        any more.
         """
 
     def stepped(self) -> None:

@@ -30,8 +30,7 @@ from proxy.tls import libssl
 from proxy.tls.record_flood import RecordFlood, RecordTally
 from proxy.tls.waiting_data import RECORD_BYTES, WaitingData
 
-# RFC 8446 section 5.2: the longest record and its header. It also fills up a partial record before
-# it.
+# The longest record and its header (RFC 8446 section 5.2): it also ends a partial record before it.
 _NO_RECORD: Final = bytes(5 + 16_384 + 256)
 _MINUTE: Final = 60.0
 # Record header 5, handshake header 4, request 1, content type 1, tag 16.
@@ -155,9 +154,7 @@ class TlsStream:
     # -- reading
 
     def data_received(self, data: memoryview) -> None:
-        """Decrypt wire bytes and deliver what they hold. The read view gives at most 16 KiB at a
-        time.
-        """
+        """Decrypt wire bytes and deliver what they hold. The read view has room for 16 KiB."""
         if self._close_notify_seen or self._ending is not None:
             return
         self._bios.incoming.write(data)
@@ -212,9 +209,7 @@ class TlsStream:
             self.owner.eof_received()
 
     def _refuse(self, error: RecordFlood) -> None:
-        """End with OpenSSL's fatal alert to a bad record: what is cut off must not pass for
-        complete.
-        """
+        """End with OpenSSL's fatal alert to a bad record: a cut answer must not look complete."""
         bios = self._bios
         bios.incoming.write(_NO_RECORD)
         with contextlib.suppress(ssl.SSLError):
@@ -249,8 +244,8 @@ class TlsStream:
     # -- writing
 
     def write(self, data: bytes) -> None:
-        """Encrypt and send. What the kernel does not take is kept: one record of it encrypted, at
-        most.
+        """Encrypt and send. What the kernel does not take is kept, at most a record of it
+        encrypted.
 
         Nothing is sent after an error: OpenSSL's alert was the last record, and another try would
         abort the ending that lets it arrive.
@@ -299,15 +294,13 @@ class TlsStream:
     # -- ending
 
     def end(self) -> None:
-        """Close cleanly: flush, close_notify, FIN; then discard for a limited time what still
-        comes.
+        """Close cleanly: flush, close_notify, FIN; then discard what still comes, for a limited
+        time.
         """
         self._end(_Ending.CLEAN)
 
     def cut(self) -> None:
-        """Cut off an incomplete message, so that the peer sees it: flush, then FIN, no
-        close_notify.
-        """
+        """Cut off an incomplete message so that the peer sees it: FIN without close_notify."""
         self._end(_Ending.CUT)
 
     def _end(self, ending: _Ending) -> None:

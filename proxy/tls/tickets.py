@@ -23,9 +23,7 @@ SECRET_BYTES: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class TicketSecrets:
-    """The secret that seals new tickets, and the one before it, under which older tickets are still
-    accepted.
-    """
+    """The secret that seals new tickets, and the one before it, which still opens older tickets."""
 
     current: bytes = field(repr=False)
     previous: bytes | None = field(default=None, repr=False)
@@ -36,8 +34,8 @@ class TicketSecrets:
         return cls(secrets.token_bytes(SECRET_BYTES))
 
     def rotated(self, new: bytes) -> "TicketSecrets":
-        """Seal by `new` from now on and accept the tickets of the current secret, no longer those
-        before it.
+        """Seal by `new` from now on, and accept the tickets of the current secret, but none before
+        it.
         """
         return TicketSecrets(new, self.current)
 

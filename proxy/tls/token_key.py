@@ -1,11 +1,11 @@
-"""Keys in tokens as OpenSSL of this process has loaded them, and the contexts that sign with them.
+"""Keys in tokens as this process's OpenSSL has loaded them, and the contexts that sign with them.
 
-Theory of operation. Loading a key logs in where that is needed, and takes a round trip for each
-attribute; sharing a loaded one takes none. So each key is loaded once in a process, into a context
-that serves for nothing else, and the contexts of listeners and ticket keys share it. When the
-sessions of a token are lost, every loaded key of it is useless for ever: it has to be loaded anew,
-and every context that shares it must share the new one. A context is therefore asked for at each
-signature, and is the same as long as the key is.
+Theory of operation. To load a key logs in if that is needed, and takes a round trip for each
+attribute. To share a loaded key takes none. So a process loads each key once, into a context that
+serves for nothing else, and the contexts of listeners and ticket keys share it. When a token loses
+its sessions, every loaded key of it is useless for ever. It has to be loaded anew, and every
+context that shares it must share the new one. So each signature asks for its context anew, and gets
+the same one as long as the key is the same.
 """
 
 import ssl
@@ -87,10 +87,10 @@ class TokenKey:
         return loaded
 
     def load(self) -> ssl.SSLContext:
-        """Load it anew, which logs in where that is needed, and takes as long as the token does;
-        use the result by `adopt`.
+        """Load the key anew; it is used after `adopt`.
 
-        Raises `ssl.SSLError` or `OSError`.
+        This logs in if that is needed, and takes as long as the token does. Raises `ssl.SSLError`
+        or `OSError`.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate_path, self.key.pem_path, _no_passphrase)
@@ -114,10 +114,9 @@ class KeyContext:
     """What is loaded of the key, and the context that shares it."""
 
     def current(self) -> ssl.SSLContext:
-        """The context, for a signature that begins now; no call to the token. May be called from
-        any thread.
+        """The context for a signature that begins now; makes no call to the token.
 
-        Raises `libssl.LibsslError` or `NotLoaded`.
+        Any thread may ask. Raises `libssl.LibsslError` or `NotLoaded`.
         """
         loaded, made = self.key.loaded, self._made
         if made is None or made[0] is not loaded:

@@ -1,9 +1,8 @@
-"""The tokens of the PKCS#11 module that this process's OpenSSL has loaded, as far as they can be
-seen without logging in.
+"""The tokens of the loaded PKCS#11 module, as far as they can be seen without a login.
 
 OpenSSL's provider tells nothing of them, and sends a PIN to every token that a URI fits. So the
-module itself is asked, before. pkcs11-provider has initialised it for use by several threads
-(PKCS#11 2.40 section 5.4); here nothing is opened or changed.
+module itself is asked before. pkcs11-provider has initialised it for use by several threads
+(PKCS#11 2.40 section 5.4). Nothing is changed here.
 """
 
 import contextlib
@@ -97,9 +96,8 @@ def refuses_pin(path: Path, uri: Pkcs11Uri) -> bool:
 
 
 def is_logged_in(path: Path, slot: int) -> bool:
-    """Whether this process is logged in to a token, which is the same for all sessions of a process
-    (PKCS#11 2.40 section 5.6).
+    """Whether this process is logged in to a token; opens a session to see that.
 
-    Opens a session for it. Raises `HsmError`.
+    All sessions of a process have the same login (PKCS#11 2.40 section 5.6). Raises `HsmError`.
     """
     return table_of(path).session_state(slot) in _CKS_USER

@@ -8,8 +8,9 @@ RECORD_BYTES = 16_384
 
 
 class WaitingData:
-    """In the order in which they were written; each is copied once at most, and what was taken is
-    let go piece by piece.
+    """Bytes in the order in which they were written.
+
+    Each is copied once at most, and what was taken is released piece by piece.
     """
 
     __slots__ = ("_length", "_pieces", "_taken")
