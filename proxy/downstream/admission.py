@@ -35,7 +35,10 @@ class RouteTarget:
     endpoint: Endpoint | None = None
     """Answers instead of an upstream."""
     streams_requests: bool = False
-    """Whether a body of unknown length, or one that waits for a 100, goes on as it arrives."""
+    """Whether the server gets certain bodies as they arrive.
+
+    They are those of unknown length, and those that wait for a 100.
+    """
 
 
 def admit(framing: RequestFraming, tls: Established, routes: RouteTable[RouteTarget]) -> RouteTarget | RequestRefusal:

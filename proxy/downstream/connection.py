@@ -233,7 +233,7 @@ class Downstream:
         self._await_body()
 
     def refuse(self, refusal: RequestRefusal) -> None:
-        """Answer with our error. The connection stays only after a request with a clear end."""
+        """Answer with our error. The connection stays only after a complete, clear request."""
         self._close_exchange(stays=self._refuse(refusal, self._request, self._exchange, may_stay=self.may_stay))
 
     def finished(self, persistence: Persistence) -> None:
@@ -269,7 +269,7 @@ class Downstream:
 
     def _close_exchange(self, *, stays: bool) -> None:
         self._exchange = self._request = None
-        # asked again: after the answer was begun, the client may have ended, or a drain begun
+        # asked again: after the promise to stay, the client may have ended, or a drain begun
         if not (stays and self.may_stay):
             self.end()
             return
@@ -322,7 +322,7 @@ class Downstream:
 
     @property
     def waits_since(self) -> float | None:
-        """Since when the client owes a request, or the rest of one without a server; else None."""
+        """Since when the client owes a request, or the rest of it; see `Endable`."""
         limits, one = self._service.runtime.limits, self._exchange
         if self._is_write_paused:
             return None

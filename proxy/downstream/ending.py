@@ -33,7 +33,10 @@ class Endable(Protocol):
 
     @property
     def waits_since(self) -> float | None:
-        """Since when the client owes a request, or the rest of one without a server; else None."""
+        """Since when the client owes a request, or the rest of it.
+
+        None if it owes nothing, or if a server has the request already.
+        """
 
     def end(self) -> None:
         """Close after what was written."""

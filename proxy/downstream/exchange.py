@@ -144,7 +144,7 @@ class Exchange:
     # -- the request's body
 
     def refused_by(self, limit: int) -> RequestRefusal | None:
-        """Bound the body. Returns the refusal if it is declared too long, or by the codec."""
+        """Bound the body. Returns the refusal if it is declared too long or the codec refuses."""
         codec = self._codec
         if codec is not None:
             if codec.refusal is not None:
@@ -186,7 +186,7 @@ class Exchange:
         return self._state is _ExchangeState.WAITING
 
     def upstream_acquired(self, connection: UpstreamConnection) -> None:
-        """Send the request as far as it is here; keep a complete one if it may be repeated."""
+        """Send what is here of the request; keep a complete one if it may be sent once more."""
         self._state, self._connection = _ExchangeState.SENT, connection
         request, body = self._sent, self._body
         if body is not None:
@@ -243,7 +243,7 @@ class Exchange:
         if tally.status >= _SERVER_ERROR:
             self._attempts.server.answered_badly()
         request, client = self._framing, self._client
-        # the rest of a body, or early bytes of a refused WebSocket, are not the next request
+        # the rest of a body, or early bytes of a refused WebSocket, must not become a request
         keep_alive = request.keep_alive and self.is_request_complete and request.websocket is None and client.may_stay
         frame = delivery_frame(response.framing, self._request.head.minor_version, request.accepts_trailers, keep_alive)
         self._delivery = frame.delivery

@@ -1,4 +1,4 @@
-"""The bytes of a client that are not used yet; it cuts complete request heads from them. Pure."""
+"""Keeps the bytes of a client that are not used yet, and cuts complete heads from them. Pure."""
 
 from typing import Final, Protocol
 
@@ -22,9 +22,9 @@ class Readable(Protocol):
 
 
 class Inbox:
-    """Bytes in their order, whether more are read, and the memory of the last request.
+    """The bytes in their order, whether more are read, and the memory of the last request.
 
-    The work is linear however the bytes arrive: each is searched once for the end of a head.
+    The work is linear in the bytes: each is searched once for the end of a head.
     """
 
     __slots__ = ("_empty_lines", "_reader", "_scanned", "_stream", "data", "is_reading")

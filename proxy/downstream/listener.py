@@ -97,7 +97,7 @@ class Listener:
             runtime.name, self.counts, services.http, clock, partial(services.turned_away.add, runtime.name)
         )
         self.deadline = 0.0
-        """It passes in each sweep (`deadlines.Watched`)."""
+        """Always over, so that each sweep calls `deadline_passed` (`deadlines.Watched`)."""
 
     def accept_on(self, sockets: Collection[socket.socket]) -> None:
         """Accept on exactly these listening sockets from now on; see `Acceptor.accept_on`."""

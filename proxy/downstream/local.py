@@ -20,7 +20,7 @@ from proxy.payload.causes import Cause, PayloadFault
 from proxy.payload.endpoints import FOR_EVERY_ORIGIN, Endpoint, LocalAnswer, SlowAnswer, WrongMethod
 from proxy.payload.suites import MessageUnreadable
 
-# The queue of slow computations takes half of that.
+# The queue of slow computations takes half of this time.
 _QUEUE_SECONDS = 1.0
 # Neither is the fault of the client.
 _CROWDED = RequestRefusal(
@@ -51,7 +51,7 @@ class LocalResponder:
 
     mark: Final = FOR_EVERY_ORIGIN
     holds_client_back: Final = False
-    """It was told to continue, if it waits for that."""
+    """The client was told to continue if it waits for that."""
     has_responded: Final = False
     """An answer is written in one piece."""
 
@@ -72,7 +72,7 @@ class LocalResponder:
         self._is_started = self._is_abandoned = False
 
     def refused_by(self, limit: int) -> RequestRefusal | None:
-        """Bound the body; the answer if its declared length is over the limit."""
+        """Bound the body. Returns the refusal if its declared length is over the limit."""
         return None if self._body.bound(limit) else body_too_long(limit)
 
     def receive(self, data: bytes) -> bytes:

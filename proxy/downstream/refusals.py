@@ -16,7 +16,7 @@ from proxy.upstream.failures import UpstreamFailure, UpstreamFault
 _UPGRADE_REQUIRED: Final = 426
 # Fields that a status must or should bring with it.
 _EXTRA_FIELDS: Final = {
-    # RFC 9110 section 15.5.2: a challenge; nothing that a browser asks its user about
+    # RFC 9110 section 15.5.2: a challenge about which browsers do not ask their users
     401: b"WWW-Authenticate: Payload\r\n",
     # RFC 9110 section 12.5.3: what the route would take
     415: b"Accept-Encoding: fernet, fernet-stream\r\n",
@@ -38,7 +38,10 @@ class SealedBodyRefused(MalformedMessage):
 
 @dataclass(frozen=True, slots=True)
 class RequestRefusal:
-    """An answer of ours: `detail` for the client, `reason` for the log, `members` for its body."""
+    """An answer of ours, as an error.
+
+    `detail` is for the client, `reason` for the log, and `members` are for the problem's body.
+    """
 
     status: int
     detail: str

@@ -2,8 +2,8 @@
 
 Theory of operation. A request holds a connection to a server from the moment when it asks for one
 until its answer is complete, and there are few connections. So the proxy first gathers the body, up
-to a limit. A client that sends slowly then holds only memory, and sends a byte for each byte that
-it holds. A route can exempt streams, so that its server sees them as they arrive.
+to a limit. A client that sends slowly then holds only memory, and it has to send a byte for each
+byte that it holds. A route can exempt streams, so that its server sees them as they arrive.
 """
 
 from collections.abc import Callable

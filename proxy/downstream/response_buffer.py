@@ -3,7 +3,7 @@
 Theory of operation. A slow client must not keep a connection to a server busy, because there are
 few. So the proxy takes the answer from the server as long as there is room. Then the connection is
 free again while the client still reads. Without room the server waits, as it would without any
-buffer. If there is no room, no request is refused, and no byte is lost.
+buffer. For want of room the proxy refuses no request and loses no byte.
 
 Room has two limits: of one answer (`most`), and of all clients of a worker together (`total`). A
 rule without a list of clients shares the second: a client gets more only while it has less than

@@ -1,6 +1,6 @@
 """Computations that would block an event loop for too long. Clients take turns.
 
-A thread makes one after the other. They have to release the interpreter's lock, as libraries do
+A thread does one after the other. They have to release the interpreter's lock, as libraries do
 that are called through ctypes, so that the loop continues.
 """
 

@@ -141,7 +141,7 @@ class _PathTree(Generic[PayloadT]):
     """The routes of one host."""
 
     def __init__(self) -> None:
-        # What stands before the first slash: nothing, and no route.
+        # For the part before the first slash: it is empty, and no route.
         self._start: _Node[PayloadT] = _Node(None)
         self._root = self._start.child(b"")
         # One more than the parts of the longest prefix: the rest of a path need not be split.
@@ -181,7 +181,7 @@ class _PathTree(Generic[PayloadT]):
             return self.find(path)
         if _SEMICOLON in decoded and (_BACKSLASH in path or _BORDER_ESCAPE.search(path)):
             raise AmbiguousPath
-        # What is escaped twice is still escaped when it was decoded once.
+        # A double escape is still an escape after one decoding.
         least = unquote_to_bytes(_BORDER_ESCAPE.sub(b"%25", path))
         found = self.find(least)
         # An empty path is that of the root (RFC 9110 4.2.3).

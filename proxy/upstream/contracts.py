@@ -38,7 +38,7 @@ class ResponseReceiver(Protocol):
     def upstream_failed(self, failure: UpstreamFailure, *, is_retryable: bool) -> None:
         """The response will not be completed.
 
-        It is retryable if the connection was reused and died before a byte of the response arrived.
+        `is_retryable`: the connection was reused, and died before a byte of the response arrived.
         """
 
     def pause_writing(self) -> None:

@@ -1,6 +1,6 @@
 """Passive ejection: a server that fails requests is left out for a while, longer each time. Pure.
 
-The record of one server counts what it did. The owner of the record ends an ejection in time.
+The record of one server counts what it did. Its owner ends an ejection when the time is over.
 """
 
 import math

@@ -28,10 +28,11 @@ def upstreams_from(
 ) -> dict[str, Upstream]:
     """Set up the upstreams of a loop.
 
-    They replace its `previous` ones, which then choose no servers.
-    A server keeps its connections, its state and its figures if its address, its way there and its
-    limits stay. The connections of all others end: idle ones now, those under way when their work
-    is done. It never fails: it runs at the moment when the new configuration replaces the old one.
+    They replace its `previous` ones, which choose no servers from then on.
+
+    A server keeps its connections, its state and its figures if the proxy reaches it in the same
+    way and its limits stay. The connections of all others end: idle ones now, those under way when
+    their work is done. This never fails: it runs when the new configuration replaces the old one.
     """
     made = {plan.name: _upstream(plan, resources, previous.get(plan.name)) for plan in plans}
     kept = {server for upstream in made.values() for server in upstream.servers}

@@ -19,7 +19,7 @@ from proxy.upstream.shares import Shares
 
 
 class Borrower(Protocol):
-    """Asks for a connection. The pool calls one of the two methods, once, while it is waiting."""
+    """Asks for a connection. While it waits, the pool calls one of the two methods, once."""
 
     @property
     def holder(self) -> bytes:
