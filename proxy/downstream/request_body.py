@@ -46,7 +46,7 @@ class RequestBody:
     ) -> None:
         """`bound` comes next. `for_server` differs only if the body is decoded on its way."""
         self.framing = for_server
-        """How the server is told about the body. It may change while the body is gathered."""
+        """What the server is told. Length and 100 may change while the body is gathered."""
         self._decoder = ChunkedDecoder(limits.chunks, clock) if framing.body is BodyKind.CHUNKED else None
         self._left = framing.length
         self._limit = self.received = 0

@@ -30,7 +30,8 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
-# RFC 9112 7.1.1 without its "bad" white space. 16 digits are 64 bits. Leading zeros count.
+# RFC 9112 7.1.1 without its "bad" white space. 16 digits are 64 bits. Leading zeros count as
+# digits, so a sender cannot send 4,000 of them.
 _SIZE_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,16})((?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*)\r\n"
 )

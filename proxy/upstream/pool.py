@@ -191,7 +191,7 @@ class Pool:
         self._resources.deadlines.watch(waiting)
 
     def _forget_those_that_left(self) -> None:
-        """Remove requests whose clients left meanwhile, so that they take no place in the queue."""
+        """Remove requests whose clients have left, so that they take no place in the queue."""
         for waiting in [one for one in self._queue if not one.borrower.is_waiting]:
             self._queue.remove(waiting.holder, waiting)
             self._waited(waiting)

@@ -33,7 +33,10 @@ class Shares:
         return self._held.get(client, 0)
 
     def take(self, client: bytes) -> bool:
-        """Let it take one more, if it may; returns whether it did. `EXEMPT` may if any is free."""
+        """Give the client one more, if it may have it. Returns whether it got one.
+
+        `EXEMPT` may have one while any is free.
+        """
         held, free = self._held.get(client, 0), self._connections - self.in_use
         if free <= 0 or (held >= _FOR_EACH_FREE * free and client != EXEMPT):
             return False
