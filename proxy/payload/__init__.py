@@ -1,3 +1,4 @@
-"""Payload encryption: bodies that stay closed where TLS is opened before us; Fernet tokens under
-rings of keys that rotate.
+"""Payload encryption, for bodies that must stay closed where TLS ends before us.
+
+They are Fernet tokens under rings of keys that rotate.
 """

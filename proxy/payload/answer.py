@@ -1,6 +1,4 @@
-"""An answer on its way to a client that named a key: as one token where it is short, else as a
-stream. Pure.
-"""
+"""The answer to a client that named a key: one token if it is short, else a stream. Pure."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -15,7 +13,7 @@ from proxy.payload.codec import LARGEST_PLAIN
 from proxy.payload.judgement import SINGLE, STREAM
 from proxy.payload.stream import StreamSealer, Vow
 
-# Above it, a client that takes a stream gets one: the first octets are then with it sooner.
+# Above this size a client that takes a stream gets one: the first octets are then there sooner.
 _SHORT: Final = 65_536
 _NO_CONTENT: Final = frozenset({204, 304})
 
@@ -27,7 +25,7 @@ class AnswerKey:
     channel: MessageCipher
     vow: Vow
     version: int | None
-    """The version of the key that the client has shown to have; None: the newest."""
+    """The version of the key that the client has used; None: the newest."""
     takes_stream: bool
 
 

@@ -1,7 +1,7 @@
 """The head of an answer on a payload route. Pure.
 
-What an encrypted answer must not say: how its content was coded or ranged before, digests of it
-(they would tell of the plaintext), and that every cache may keep it. What it must:
+An encrypted answer must not tell how its content was coded or ranged before, nor digests of it
+(they would tell of the plaintext), nor that every cache may keep it. It has to tell
 `Content-Encoding`, `Vary`, and to scripts of other origins the names of our fields.
 """
 
@@ -21,7 +21,7 @@ OUR_ANSWER_FIELDS: Final = (b"Content-Encoding", b"Payload-Key", b"Payload-Plain
 PLAIN_MARK: Final = b"Payload-Plain: proxy\r\n"
 """Marks an answer of the proxy itself: it is not encrypted, and nothing in it is authentic."""
 
-# What a page may read of it, beside what Fetch lets it always.
+# The fields that a page may read, beside those that Fetch always lets it read.
 _EXPOSED: Final = b"Payload-Plain, Retry-After, X-Request-Id"
 
 _VARY: Final = (b"Accept-Encoding", b"Payload-Key", b"Payload-Session")
@@ -51,8 +51,9 @@ def plain_lines(lines: Iterable[bytes]) -> list[bytes]:
 
 
 def sealed_lines(lines: list[bytes], coding: bytes, key: bytes) -> list[bytes]:
-    """The lines of an answer that is encrypted; `coding` is empty for one without content, `key`
-    names ring and version, or is empty.
+    """The lines of an encrypted answer.
+
+    `coding` is empty for an answer without content. `key` names ring and version, or is empty.
     """
     kept = _without(lines, _REMOVED)
     for line in lines:
@@ -71,7 +72,7 @@ def sealed_lines(lines: list[bytes], coding: bytes, key: bytes) -> list[bytes]:
 
 
 def _cache_control(said: list[bytes]) -> bytes:
-    """RFC 9111 5.2.2: what says no-store already may say more; anything else is replaced."""
+    """RFC 9111 5.2.2: keep a value that has no-store, which may say more; replace any other."""
     return b", ".join(said) if b"no-store" in [one.lower() for one in said] else b"no-store"
 
 
@@ -82,9 +83,7 @@ def _vary(said: list[bytes]) -> bytes:
 
 
 def _with_cors(lines: list[bytes]) -> list[bytes]:
-    """Name our fields where the backend lets a page of another origin read its answer (Fetch
-    standard 3.3).
-    """
+    """Name our fields if the backend lets a page of another origin read its answer (Fetch 3.3)."""
     names = {_split(line)[0] for line in lines}
     if b"access-control-allow-origin" not in names:
         return lines

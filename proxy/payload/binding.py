@@ -1,9 +1,7 @@
-"""Where a message belongs: method, host, target, direction, key, and the message that it answers.
-Pure.
+"""The place of a message: method, host, target, direction, key, and the message it answers. Pure.
 
-Fernet authenticates nothing beside its content, so a bound message carries a hash of its place in
-the content of each token, and the side that opens it makes the same hash of the place where it was
-found.
+Fernet authenticates only its content. So a bound message carries a hash of its place in the content
+of each token. The side that opens the token makes the same hash of the place where it found it.
 """
 
 import hashlib
@@ -34,9 +32,9 @@ class BoundExchange(NamedTuple):
     """Name of the ring, or the ticket of the session."""
 
     def digest(self, direction: Direction, answers: bytes = b"") -> bytes:
-        """The hash that tokens carry; `answers` is the id of the request's message, in a response.
+        """The hash that tokens carry. No part of the place can pass for another one.
 
-        Parts cannot be taken for others.
+        `answers` is the id of the request's message, in a response.
         """
         parts = (_LABEL, direction.value.encode(), self.method, self.host, self.target, self.key, answers)
         return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).digest()

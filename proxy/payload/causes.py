@@ -1,7 +1,6 @@
-"""Why a message is refused: one stable `type` for each cause, and what its client should do about
-it. Pure.
+"""Why a message is refused: one stable `type` for each cause, and a remedy for the client. Pure.
 
-The text of a cause is fixed: nothing of a key, of a token or of what was in it can get into an
+The text of a cause is fixed, so nothing of a key, of a token or of its content can get into an
 answer or a log.
 """
 

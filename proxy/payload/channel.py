@@ -37,9 +37,7 @@ class MessageCipher:
 
     @property
     def label(self) -> str:
-        """What its messages are counted under: the name of the ring, or that of all sessions, which
-        no ring can have.
-        """
+        """The name for counts: that of the ring, or one of all sessions, which no ring can have."""
         return ":sessions" if self.is_session else self.key.decode()
 
     def codec(self, direction: Direction) -> RingCodec:

@@ -53,9 +53,7 @@ class PayloadClient:
     """Encrypts requests and decrypts their answers, under one ring or session."""
 
     def __init__(self, channel: MessageCipher, clock: Callable[[], float]) -> None:
-        """`channel` is that of the proxy, with all keys that the client has; `clock` gives UNIX
-        seconds.
-        """
+        """`channel` is the proxy's, with all keys of the client; `clock` gives UNIX seconds."""
         self._channel = channel
         self._clock = clock
 
@@ -72,9 +70,7 @@ class PayloadClient:
         return cls(MessageCipher(exported["ring"].encode(), codec, codec, exported["bind"], envelope, window), clock)
 
     def request(self, method: str, url: str, body: bytes | Iterable[bytes] | None = None) -> "SealedRequest":
-        """A request for exactly this method and URL; an iterable is encrypted piece by piece, as it
-        is sent.
-        """
+        """A request for exactly this method and URL. An iterable is encrypted while it is sent."""
         return SealedRequest(self._channel, self._place(method, url), body, self._clock)
 
     def websocket(self, url: str) -> "SealedSocket":
@@ -178,7 +174,7 @@ class SealedRequest:
     def pieces(self, status: int, headers: Mapping[str, str], body: Iterable[bytes]) -> Iterator[bytes]:
         """The content of an answer that is a stream, as it comes.
 
-        Raises as `open`: only when it has ended is it known to be whole.
+        Raises as `open` does. The content is known to be whole only at its end.
         """
         if _field(headers, "content-encoding") != _STREAM:
             yield self.open(status, headers, b"".join(body))
@@ -195,8 +191,9 @@ class SealedRequest:
 
 @dataclass(frozen=True, slots=True)
 class SessionOffer:
-    """A message that asks for a session: POST `body` as JSON to `/.well-known/payload-sessions`,
-    then `accepted`.
+    """A message that asks for a session.
+
+    POST `body` as JSON to `/.well-known/payload-sessions`, then call `accepted`.
     """
 
     suite: str

@@ -71,9 +71,7 @@ class RingCodec:
     def __init__(
         self, ring: Keyring, count: Callable[[str, int], None], revoked: Container[tuple[str, int]] = frozenset()
     ) -> None:
-        """`count` is told the ring and version of each message that is encrypted; `revoked` may
-        grow.
-        """
+        """`count` gets ring and version of each message that is encrypted; `revoked` may grow."""
         self.name: Final = ring.name
         self.active: Final = ring.active.version
         readable = ring.readable
@@ -84,9 +82,7 @@ class RingCodec:
         self._revoked = revoked
 
     def require(self, version: int | None) -> None:
-        """Raises `PayloadFault` for a key that was revoked since these were the keys of the ring;
-        None: the active one.
-        """
+        """Raises `PayloadFault` for a key that was revoked meanwhile; None: the active one."""
         if (self.name, self.active if version is None else version) in self._revoked:
             raise PayloadFault(Cause.REVOKED_KEY)
 
@@ -95,7 +91,7 @@ class RingCodec:
         return version in self._fernets
 
     def ended_cause(self, version: int) -> Cause:
-        """Why a version that is not known is not."""
+        """Why a version is not known."""
         state = next((key.state for key in self._ended if key.version == version), None)
         match state:
             case PayloadKeyState.REVOKED:
@@ -145,10 +141,10 @@ class RingCodec:
 
 
 def _check_spelling(token: bytes) -> None:
-    """Refuse what a decoder takes for another spelling of a token. Raises `PayloadFault`.
+    """Refuse another spelling of a token. Raises `PayloadFault`.
 
-    What it passes over makes a token longer than its content says (see `open`), so it is not looked
-    for here.
+    Characters that a decoder passes over make a token longer than its content says: `open` looks
+    for those.
     """
     last = token[-4:]
     if (

@@ -47,7 +47,7 @@ class WrongMethod(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SlowAnswer:
-    """An answer to whose `secret` a thread comes; `rate` bounds how often."""
+    """An answer whose `secret` a thread has to compute; `rate` limits how often."""
 
     rate: "RequestRate"
     secret: Callable[[], bytes]

@@ -1,8 +1,9 @@
 """What a request on a payload route asks for, from its head alone. Pure.
 
-A request names a key by a token in its body, by `Payload-Key` (a ring, or `ring:version` where the
-client has nothing newer) or by `Payload-Session` (a ticket); a WebSocket of a browser, which may
-set no field, by a subprotocol. A client that named a key gets the answer under it.
+A request names a key in one of three ways: by a token in its body, by `Payload-Key` (a ring, or
+`ring:version` if the client has no newer key) or by `Payload-Session` (a ticket). A WebSocket of a
+browser can set no field and names it by a subprotocol. A client that named a key gets the answer
+under it.
 """
 
 import binascii
@@ -24,8 +25,8 @@ STREAM: Final = b"fernet-stream"
 KEY_PROTOCOL: Final = b"payload-key."
 SESSION_PROTOCOL: Final = b"payload-session."
 
-# What is between the client and us: the backend gets the message as if it had never been encrypted.
-# Digests are of the coded content.
+# These fields are between the client and us. The backend gets the message as if it had never been
+# encrypted.
 _OURS: Final = frozenset({b"payload-key", b"payload-session", b"payload-accept", b"payload-nonce"})
 _OF_THE_CODING: Final = frozenset({b"content-encoding", b"content-md5", b"digest", b"content-digest"})
 # An answer that is encrypted is made of the whole representation, uncompressed.
@@ -34,7 +35,7 @@ _READ: Final = _OURS | {b"content-encoding", b"accept-encoding", b"origin", b"ac
 
 
 class Requirement(Enum):
-    """What a route wants of its clients."""
+    """What a route demands of its clients."""
 
     ACCEPT = auto()
     REQUIRE = auto()
@@ -60,7 +61,7 @@ class PayloadRoute:
     replay_seconds: float | None = None
     """How long a message is remembered, to be refused when it comes again; None: not at all."""
     origins: frozenset[bytes] = frozenset()
-    """Whose pages may read what the proxy answers itself."""
+    """The origins whose pages may read the answers of the proxy itself."""
 
 
 class Coding(Enum):
@@ -82,7 +83,7 @@ class PayloadJudgement(NamedTuple):
     takes_stream: bool
     nonce: bytes
     framing: RequestFraming
-    """As the backend is to see it, but for the length of a body that is decrypted."""
+    """As the backend is to see it, except the length of a body that is decrypted."""
     protocol: bytes = b""
     """The subprotocol that named the key."""
 
@@ -201,7 +202,7 @@ def _protocol(offer: WebSocketOffer) -> bytes:
 
 
 def _check_plain(route: PayloadRoute, values: Mapping[bytes, list[bytes]], method: bytes, *, has_body: bool) -> None:
-    """Raises `PayloadFault` where something has to be encrypted that is not."""
+    """Raises `PayloadFault` if something is plain that has to be encrypted."""
     if route.requirement is Requirement.ACCEPT:
         return
     if has_body:

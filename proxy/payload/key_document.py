@@ -26,7 +26,7 @@ _MLDSA: Final = "ml-dsa-65"
 
 
 class DocumentRefused(Exception):
-    """A document that is not signed by who was pinned, is over, or is none."""
+    """The document is over, or is none, or the pinned identity did not sign it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ _SKEW: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who signs documents: seeds and scalars, kept by the parent alone."""
+    """The signer of documents: seeds and scalars, which only the parent has."""
 
     ecdsa: bytes = field(repr=False)
     mldsa: bytes = field(repr=False)

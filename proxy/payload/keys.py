@@ -1,8 +1,8 @@
-"""All keys of payload encryption: what the parent keeps and the workers run by. Pure.
+"""All keys of payload encryption: those that the parent keeps and the workers use. Pure.
 
-Rings by name. Those of the configuration have its names; ours have a colon, which no name of a
-configuration has: `:tickets` seals the tickets of sessions, `:kem:SUITE` are private keys of a
-suite.
+Rings have names. Those of the configuration have the names there. Ours have a colon, which no name
+in a configuration has: `:tickets` seals the tickets of sessions, `:kem:SUITE` are the private keys
+of a suite.
 """
 
 import math
@@ -80,8 +80,8 @@ def document_of(config: Config, rings: Mapping[str, Keyring], publish: "Publish"
 
 
 Publish = Callable[[Sequence[tuple[str, RingKey]], float, float], bytes]
-"""Suites with their active keys, when it is issued and when it expires (UNIX seconds): signs the
-public halves.
+"""Signs the public halves of suites with their active keys, from an issue to an expiry (UNIX
+seconds).
 """
 
 
@@ -96,8 +96,9 @@ class RingMaker(Protocol):
 
 
 def completed(config: Config, known: Mapping[str, Keyring], maker: RingMaker, now: float) -> dict[str, Keyring]:
-    """Every ring that a configuration needs; those that are not `known` are made, and those of
-    another variant begun anew.
+    """Every ring that a configuration needs.
+
+    Rings that are not `known` are made, and those of another variant begin anew.
     """
 
     def ring(name: str) -> Keyring:

@@ -1,9 +1,9 @@
-"""KEMs of other families through liboqs-python, where it and liboqs are installed.
+"""KEMs of other families through liboqs-python, if it and liboqs are installed.
 
-The package looks for the library when it is imported, and where it can load none it tries to fetch
-and build one, then ends the process. It also writes to standard output, where `check --json` has
+When the package is imported, it looks for the library. If it can load none, it tries to fetch and
+build one, and then ends the process. It also writes to standard output, where `check --json` has
 its document. So it is imported only for a suite that is asked for, only after the library was
-loaded from where the package looks for it, and with its output held back.
+loaded from the place where the package looks for it, and with its output held back.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ SUITES: Final = frozenset(_KEMS)
 
 
 class LiboqsUnusable(Exception):
-    """There is no package, no library that loads, or none with the KEM; `reason` is a clause."""
+    """The package or the library is missing, or lacks the KEM; `reason` is a clause."""
 
     def __init__(self, reason: str) -> None:
         """Keep the reason."""
@@ -54,8 +54,9 @@ class _Kem:
 
     @property
     def variant(self) -> str:
-        """What tells algorithms of one name apart: FrodoKEM-976-AES of liboqs 0.16 has a salt in
-        its ciphertext, before it had none.
+        """The mark that tells algorithms of one name apart.
+
+        FrodoKEM-976-AES of liboqs 0.16 has a salt in its ciphertext; before it had none.
         """
         with self.oqs.KeyEncapsulation(self.mechanism) as kem:
             return f"{self.mechanism}/{kem.details['length_public_key']}/{kem.details['length_ciphertext']}"
@@ -108,8 +109,9 @@ def suites_of(oqs: Any, enabled: Iterable[str]) -> dict[str, Suite]:
 
 
 def version_fault() -> str | None:
-    """What is wrong with the releases of package and library, which belong together; None if
-    nothing is. Raises `LiboqsUnusable`.
+    """What is wrong with the releases of package and library, which belong together.
+
+    None if nothing is. Raises `LiboqsUnusable`.
     """
     oqs = _package()
     library, package = oqs.oqs_version(), oqs.oqs_python_version()

@@ -1,8 +1,8 @@
-"""Sessions: keys that a client and we have agreed on, which only the client remembers. Pure.
+"""Sessions: keys that a client and we have agreed on, and that only the client keeps. Pure.
 
-A ticket is a token under a ring of ours with the secret in it, so any process that has the ring can
-open it, and nothing is stored for a client. The Fernet keys of both directions follow from the
-secret by HKDF, bound to the suite, the version of our key, and the ticket.
+A ticket is a token under a ring of ours, with the secret in it. So any process that has the ring
+can open it, and nothing is stored for a client. HKDF makes the Fernet keys of both directions from
+the secret, bound to the suite, the version of our key, and the ticket.
 """
 
 import base64
@@ -27,8 +27,8 @@ _LABEL: Final = b"plexigate payload keys 1"
 # follows.
 _TICKET: Final = struct.Struct(f">BQI{SECRET_BYTES}s")
 _VERSION: Final = 1
-# Opened again at each request, a ticket costs 60 us; a browser that asks for forty things at once
-# has one.
+# To open a ticket at each request would cost 60 us, and a browser that asks for forty things at
+# once has one ticket.
 _REMEMBERED: Final = 1_024
 _ANY_TIME: Final = FreshnessWindow(max_age=float("inf"), skew=float("inf"))
 
@@ -50,9 +50,7 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A request for a session whose `secret` takes milliseconds to compute, in a thread; `agreed`
-    answers it then.
-    """
+    """A request for a session: a thread computes `secret` in milliseconds; then call `agreed`."""
 
     secret: Callable[[], bytes]
     """Raises `MessageUnreadable`."""
@@ -61,9 +59,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class _RevokedWith:
-    """A session ends with what it hangs on: the KEM's key that it was agreed under, and the one
-    that seals its ticket.
-    """
+    """The keys that a session ends with: the KEM's key of its agreement, and its ticket's key."""
 
     under: tuple[tuple[str, int], ...]
     revoked: Container[tuple[str, int]]
@@ -84,8 +80,9 @@ class Sessions:
         count: Callable[[str, int], None],
         revoked: Container[tuple[str, int]] = frozenset(),
     ) -> None:
-        """`kems` are the suites, with the rings of their private keys; `lifetime` is in seconds;
-        `revoked` may grow.
+        """`kems` are the suites, with the rings of their private keys.
+
+        `lifetime` is in seconds; `revoked` may grow.
         """
         self._tickets = RingCodec(tickets, count)
         self._kems = kems

@@ -54,9 +54,7 @@ class StreamSealer:
     __slots__ = ("_codec", "_number", "_pending", "_version", "_vow")
 
     def __init__(self, codec: RingCodec, vow: Vow, version: int | None) -> None:
-        """Encrypt with `version` of the codec's ring; None: the active one, which stays that of the
-        message.
-        """
+        """Encrypt with `version` of the codec's ring; None: the one that is active now."""
         self._codec = codec
         self._vow = vow
         self._version = codec.active if version is None else version
@@ -101,8 +99,9 @@ class FrameOpener:
     __slots__ = ("_digest", "_number", "is_finished", "message_id")
 
     def __init__(self, digest: bytes, message_id: bytes | None = None) -> None:
-        """`digest` is that of the place where the message was found; the id is that of the first
-        token, unless it is known.
+        """`digest` is that of the place where the message was found.
+
+        The id is that of the first token, unless it is known.
         """
         self._digest = digest
         self._number = 0

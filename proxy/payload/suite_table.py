@@ -43,7 +43,7 @@ class SuiteRings:
 
 
 def variant_warnings(loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> Iterator[Problem]:
-    """The rings that rest with keys of another variant of their algorithm than the one here."""
+    """The rings whose keys are of another variant of their algorithm than the one here."""
     sessions = loaded.config.payload.sessions
     for index, configured in enumerate(() if sessions is None else sessions.suites):
         found = rings.get(kem_ring(configured.value))
@@ -60,8 +60,9 @@ def variant_warnings(loaded: LoadedConfig, rings: Mapping[str, Keyring]) -> Iter
 
 
 def suite_problems(loaded: LoadedConfig) -> Iterator[Problem]:
-    """The suites of a configuration that cannot be used here, and a warning where they may not be
-    what others take them for.
+    """The suites of a configuration that cannot be used here.
+
+    And a warning for those that may differ from what others have under that name.
     """
     sessions = loaded.config.payload.sessions
     of_liboqs = None

@@ -53,8 +53,9 @@ class Suite(Protocol):
 
     @property
     def variant(self) -> str:
-        """Tells algorithms apart that have this name in different releases of a library; empty
-        where a standard fixes it.
+        """The mark that tells algorithms of one name in different releases of a library apart.
+
+        It is empty if a standard fixes the algorithm.
         """
 
     @property
@@ -209,11 +210,10 @@ class Kem(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class X25519Beside:
-    """X25519 with an ephemeral key beside a KEM of another family; the message is the ephemeral key
-    and the ciphertext.
+    """X25519 with an ephemeral key beside a KEM of another family.
 
-    A private key is that of X25519, the length of the KEM's public key (4 octets), that key, and
-    the KEM's private key.
+    The message is the ephemeral key and the ciphertext. A private key is that of X25519, the length
+    of the KEM's public key (4 octets), that key, and the KEM's private key.
     """
 
     name: str

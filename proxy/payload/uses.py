@@ -1,13 +1,12 @@
-"""Counters of messages, and what the generations of one process share about keys: uses and
-revocations. Pure.
-"""
+"""Counters of messages; the uses and revocations that the generations of a process share. Pure."""
 
 from collections import Counter
 
 
 class PayloadUses:
-    """Counts since they were last taken, and revocations, which also end what an earlier generation
-    has begun.
+    """Counts since the last `take`, and revocations.
+
+    A revocation also ends what an earlier generation has begun.
     """
 
     __slots__ = ("_counts", "revoked")
@@ -29,8 +28,9 @@ class PayloadUses:
 
 
 class MessageCounts:
-    """Messages of one route under one ring, or in sessions: requests, answers, and single messages
-    of WebSockets.
+    """Messages of one route under one ring, or in sessions.
+
+    They are requests, answers, and single messages of WebSockets.
     """
 
     __slots__ = ("opened", "sealed")

@@ -102,9 +102,7 @@ class Failed:
 
 
 class HandshakeObserver(Protocol):
-    """The object that waits for the result. One of the last three methods is called, exactly
-    once.
-    """
+    """The object that waits for the result. One of the last three methods is called, once."""
 
     def hello_complete(self) -> bool:
         """The client has shown a whole ClientHello; whether its handshake may go on."""

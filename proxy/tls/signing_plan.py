@@ -40,9 +40,7 @@ class SigningPlan:
     ranked: Sequence[tuple[int, Signer]]
 
     def signers_for(self, schemes: Sequence[int]) -> list[Signer]:
-        """The signers for a client that lists these schemes, the most preferred first, none
-        twice.
-        """
+        """The signers for a client with these schemes, the most preferred first, each once."""
         able: list[Signer] = []
         for scheme, signer in self.ranked:
             if scheme in schemes and signer not in able:
