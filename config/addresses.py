@@ -71,8 +71,8 @@ class ServerAddress:
 
     @property
     def authority(self) -> str:
-        """What a request to the server itself says in Host (RFC 9110 section 7.2); a Unix socket is
-        on this host.
+        """The Host of a request to the server itself (RFC 9110 section 7.2); a Unix socket is
+        localhost.
         """
         if self.scheme == "unix":
             return "localhost"

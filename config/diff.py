@@ -1,8 +1,7 @@
-"""What a reload would change: two configurations in, every difference out, with what it means for
-what is established. Pure.
+"""What a reload would change: every difference of two configurations, and what follows. Pure.
 
-Generic over the tables of the schema: a key that is added there is compared without a word here.
-What it means stands in `effects`.
+It reads the tables of the schema as they are, so a new key there is compared without a change here.
+What follows for established connections stands in `effects`.
 """
 
 import re

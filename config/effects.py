@@ -1,8 +1,7 @@
-"""What a change of the configuration means for what is established: by key, with the rule beside
-it. Pure.
+"""What a change of the configuration does to established connections: a rule for each key. Pure.
 
-A reload never touches an established connection without a reason: its route, identity or listener
-is gone, or a policy became stricter than what it was established with.
+A reload touches an established connection only for a reason: its route, identity or listener is
+gone, or a policy is stricter than the one under which it was established.
 """
 
 from collections.abc import Callable, Mapping

@@ -17,9 +17,7 @@ _LONGEST_LABEL = 32  # octets
 _LONGEST_SERIAL = 16  # octets
 
 _LOGIN_SESSIONS = 1
-"""Of each worker: OpenSSL's provider keeps one session to stay logged in by, beside those that
-sign.
-"""
+"""Each worker has one: OpenSSL's provider stays logged in by it, beside the sessions that sign."""
 _PARENT_SESSIONS = 2
 """One that probes, one for a command of the operator."""
 

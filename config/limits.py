@@ -31,7 +31,7 @@ def _rate(default: float | None) -> Any:
 
 
 class RatePer(StrEnum):
-    """Who shares the rate of a route: everybody, or each client network for itself."""
+    """Who shares the rate of a route: all clients, or each client network has its own."""
 
     CLIENT = "client"
     ROUTE = "route"

@@ -1,8 +1,8 @@
 """What had to be left out of a faulty document, so that the rest of it can still be judged.
 
-One run shall report every fault: after a value is refused, it is left out (or the table that cannot
-do without it) and the rest is read again. Checks on what was left must then not take a gap for a
-fault, and must name list entries by the index that they have in the file.
+One run must report every fault. So a value that is refused is left out (or the table that cannot do
+without it), and the rest is read again. Checks on the rest must not take a gap for a fault. They
+must name list entries by the index that they have in the file.
 """
 
 from collections.abc import Mapping

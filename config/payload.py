@@ -37,7 +37,7 @@ class PayloadMode(StrEnum):
 
     OFF = "off"
     ACCEPT = "accept"
-    """Whoever encrypts gets an encrypted answer; others are served as ever."""
+    """A client that encrypts gets an encrypted answer; others are served as usual."""
     REQUIRE = "require"
 
 
@@ -100,10 +100,9 @@ class SessionsConfig(Table):
 
 
 class PayloadConfig(Table):
-    """`[payload]`: `directory` is where rings rest (None: `payload` where `[sealing]` keeps what it
-    seals).
+    """`[payload]`: `directory` holds the rings (None: `payload` in the directory of `[sealing]`).
 
-    They are sealed by the key of `[sealing]`, or by one that is made in the same directory.
+    The key of `[sealing]` seals them, or one that is made in the same directory.
 
     A token may be `max_age_seconds` old, and `skew_seconds` ahead of our clock; with
     `refuse_replays` it is taken once within that time.

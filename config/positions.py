@@ -1,8 +1,8 @@
 """Where each key of a TOML document stands: its line and column, counted from 1.
 
-`tomllib` reads a document and forgets where it has read what, so this walks once more through a
-text that `tomllib` has accepted, and needs to know only where keys, values and brackets begin and
-end. It is asked when something is wrong, and walks only then.
+`tomllib` reads a document and forgets the places. So this walks once more through a text that
+`tomllib` has accepted, and only needs to know where keys, values and brackets begin and end. It
+walks only when something is wrong.
 """
 
 import re

@@ -20,14 +20,12 @@ from config.files import files_of
 from config.loader import survey
 
 INTERVAL_SECONDS: Final = 2.0
-"""Between two looks: soon enough for a person who waits for it, and a thousand `stat` calls take
+"""The time between two looks: soon enough for a person who waits, and 1,000 `stat` calls take
 milliseconds.
 """
 
 Stamp = tuple[int, ...] | None
-"""What tells one state of a file from another; None where there is no file, or none that may be
-looked at.
-"""
+"""What tells two states of a file apart; None if there is no file that may be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +72,8 @@ class Watch:
         return True
 
     def settle(self, seen: Signature) -> None:
-        """Somebody else is reloading, and reads this state or a later one: it is no reason to
-        reload once more.
+        """Take a state that another reload reads, or a later one: it is no reason to reload once
+        more.
         """
         self._acted_upon = seen
 

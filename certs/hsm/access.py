@@ -29,7 +29,7 @@ class TokenChoice:
     slot: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a choice of every token: a PIN would be tried on whichever comes first."""
+        """Refuse an empty choice: the PIN would be tried on the first token that comes."""
         if self.label is None and self.serial is None and self.slot is None:
             raise ValueError("a token needs a label, a serial or a slot")
 
@@ -94,8 +94,9 @@ def read_pin(path: Path) -> Secret:
 
 
 def read_handed_over_pin(path: Path) -> Secret:
-    """The same of a systemd credential: its mode says nothing, as it has the rights of an access
-    list in it. Raises PinFileUnusable.
+    """The PIN in a systemd credential; its mode says nothing, as access lists show in it.
+
+    Raises PinFileUnusable.
     """
     return _read(path, 0)
 

@@ -121,7 +121,7 @@ def generate(name: TokenKeyName) -> Call[KeyFacts]:
 
 
 def import_secret(name: TokenKeyName, value: bytes) -> Call[KeyFacts]:
-    """Put a secret key in that was born outside. Raises KeyExists, KeyNotAsAsked."""
+    """Put a secret key that was made outside into the token. Raises KeyExists, KeyNotAsAsked."""
     arguments = {**_named(name), "value": value}
     return Call("import_secret", "take a key", _SIGN, KeyFacts.from_document, arguments)
 

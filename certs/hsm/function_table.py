@@ -1,5 +1,4 @@
-"""PKCS#11 functions that neither python-pkcs11 nor OpenSSL's provider offers, called through the
-module's table.
+"""PKCS#11 functions that python-pkcs11 and OpenSSL's provider lack, through the module's table.
 
 One of the two has loaded and initialised the module in this process. The dynamic linker returns the
 same library, so the state is the same. p11-kit's proxy differs: each request for its table gets a

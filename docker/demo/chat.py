@@ -57,7 +57,7 @@ class Message:
 
 @dataclass(eq=False, slots=True)
 class Person:
-    """Somebody with an open WebSocket, and the events still to be sent there (None ends it)."""
+    """A person with an open WebSocket, and the events still to be sent there (None ends it)."""
 
     name: str
     outbox: asyncio.Queue[dict[str, object] | None] = field(default_factory=lambda: asyncio.Queue(OUTBOX))
